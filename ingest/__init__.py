@@ -1,0 +1,1 @@
+"""Everything that enters or changes state: commands, stream workers, jobs, importers."""

@@ -1,0 +1,1 @@
+"""Batched reads by key, one loader per thing looked up."""

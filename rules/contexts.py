@@ -1,0 +1,116 @@
+"""Contexts (a batch, a program, an event, a group …): who may do what in them, and when."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
+from rules.identifiers import ContextType
+
+
+class EnrolmentType(Enum):
+    """Who may enrol (reference 1.1, course_batch.enrollmenttype)."""
+
+    OPEN = "open"
+    INVITE_ONLY = "invite-only"
+
+
+class ContextStatus(Enum):
+    """By its dates, at a given time."""
+
+    UPCOMING = 0
+    ONGOING = 1
+    COMPLETED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What gives collections their dates and people. Dates are instants in UTC; an end is the last moment inside.
+
+    ``opens_on`` is when learners may first work in it; the start date where it is not given.
+    """
+
+    context_id: str
+    type: ContextType
+    name: str
+    collection_ids: tuple[str, ...]
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    opens_on: datetime | None = None
+    enrolment_end_date: datetime | None = None
+    enrolment_type: EnrolmentType = EnrolmentType.OPEN
+    description: str | None = None
+    mentors: frozenset[str] = field(default_factory=frozenset)
+    created_by: str | None = None
+    created_on: datetime | None = None
+    updated_on: datetime | None = None
+
+    def status_at(self, at: datetime) -> ContextStatus:
+        if self.end_date is not None and at > self.end_date:
+            return ContextStatus.COMPLETED
+        if self.start_date is not None and at < self.start_date:
+            return ContextStatus.UPCOMING
+        return ContextStatus.ONGOING
+
+
+def checked_context(context: Context) -> Context:
+    """The context as given; InvalidInput where its collections or dates make no sense."""
+    if context.type is ContextType.COLLECTION:
+        raise InvalidInput("a collection is its own context; it can't be created as one", field="type")
+    if not context.name.strip():
+        raise InvalidInput("name must not be blank", field="name")
+    if not context.collection_ids:
+        raise InvalidInput("collectionIds must name at least one collection", field="collectionIds")
+    if context.context_id in context.collection_ids:
+        raise InvalidInput("contextId must differ from the ids of its collections", field="contextId")
+    for earlier, later in (
+        ("start_date", "end_date"),
+        ("opens_on", "end_date"),
+        ("opens_on", "start_date"),
+    ):
+        first, last = getattr(context, earlier), getattr(context, later)
+        if first is not None and last is not None and first > last:
+            names = {"start_date": "startDate", "end_date": "endDate", "opens_on": "opensOn"}
+            raise InvalidInput(
+                f"{names[later]} must not be before {names[earlier]}",
+                field=names[later if later == "end_date" else earlier],
+            )
+    return context
+
+
+def check_contains(context: Context, collection_id: str) -> None:
+    if collection_id not in context.collection_ids:
+        raise InvalidInput(
+            f"context {context.context_id} is not one of collection {collection_id}", field="contextId"
+        )
+
+
+def check_open(context: Context, at: datetime) -> None:
+    """ContextClosed unless learners may work in the context at this time: a batch that was open then is open."""
+    opens = context.opens_on or context.start_date
+    if opens is not None and at < opens:
+        raise ContextClosed(
+            f"context {context.context_id} opens on {opens.isoformat()}; the call is of {at.isoformat()}",
+            field="contextId",
+        )
+    if context.end_date is not None and at > context.end_date:
+        raise ContextClosed(
+            f"context {context.context_id} ended on {context.end_date.isoformat()}; "
+            f"the call is of {at.isoformat()}",
+            field="contextId",
+        )
+
+
+def check_takes_enrolment(context: Context, at: datetime, *, invited: bool) -> None:
+    """EnrolmentClosed or Forbidden unless the context takes this enrolment; before its start it does."""
+    for name, end in (("ended", context.end_date), ("closed its enrolment", context.enrolment_end_date)):
+        if end is not None and at > end:
+            raise EnrolmentClosed(
+                f"context {context.context_id} {name} on {end.isoformat()}; the call is of {at.isoformat()}",
+                field="contextId",
+            )
+    if context.enrolment_type is EnrolmentType.INVITE_ONLY and not invited:
+        raise Forbidden(
+            f"context {context.context_id} is invite-only: a mentor, an admin or a service enrols its learners",
+            field="contextId",
+        )

@@ -1,0 +1,24 @@
+"""A learner's enrolment in a collection under a context."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rules.identifiers import ProgressKey
+from rules.progress import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """As stored. What the commands decide (active, times) and what the workers computed stand side by side."""
+
+    key: ProgressKey
+    active: bool
+    enrolled_on: datetime
+    unenrolled_on: datetime | None = None
+    changed_at: int = 0
+    status: Status = Status.NOT_STARTED
+    completed_count: int = 0
+    completed_on: datetime | None = None
+    last_read_content_id: str | None = None
+    last_accessed_on: datetime | None = None
+    seen_changed_at: int | None = None

@@ -1,0 +1,95 @@
+"""Errors a caller can act on: a stable code, a message that says what would be right, the field at fault."""
+
+from typing import ClassVar
+
+
+class CohortError(Exception):
+    """The base of every error that may reach a client.
+
+    ``code`` is stable and documented (docs/api.md); ``message`` is for people; ``field`` is the input's name.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidInput(CohortError):
+    """An input that can never be right: blank, too long, of the wrong form."""
+
+    code = "INVALID_INPUT"
+
+
+class Unauthenticated(CohortError):
+    """No bearer token, or one that does not hold."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(CohortError):
+    """The viewer is known but may not do or see this."""
+
+    code = "FORBIDDEN"
+
+
+class NotFound(CohortError):
+    """A named collection, content, context or learner that does not exist."""
+
+    code = "NOT_FOUND"
+
+
+class ContextClosed(CohortError):
+    """The context is not open at the time of the call (reference 4.4, NOT_A_ON_GOING_BATCH)."""
+
+    code = "CONTEXT_CLOSED"
+
+
+class EnrolmentClosed(CohortError):
+    """The context takes no enrolment at this time, or none of this kind (reference 2.4)."""
+
+    code = "ENROLMENT_CLOSED"
+
+
+class AlreadyEnrolled(CohortError):
+    """The learner is enrolled and active (reference 2.4, USER_ALREADY_ENROLLED_COURSE)."""
+
+    code = "ALREADY_ENROLLED"
+
+
+class NotEnrolled(CohortError):
+    """The learner has no active enrolment to end (reference 2.4, USER_NOT_ENROLLED_COURSE)."""
+
+    code = "NOT_ENROLLED"
+
+
+class ViewNotStarted(CohortError):
+    """An update or an end of a view that was never started (seed 001, content view lifecycle)."""
+
+    code = "VIEW_NOT_STARTED"
+
+
+class StatusGoesDown(CohortError):
+    """A status lower than the stored one was asked for; status never goes down."""
+
+    code = "STATUS_GOES_DOWN"
+
+
+class Conflict(CohortError):
+    """Others kept changing the same row; the same call may be sent again."""
+
+    code = "CONFLICT"
+
+
+class StoreUnavailable(CohortError):
+    """A store could not be reached or did not answer in time; the same call may be sent again."""
+
+    code = "STORE_UNAVAILABLE"
+
+
+class DeadlineExceeded(StoreUnavailable):
+    """The request's time ran out before every store had answered."""
+
+    code = "DEADLINE_EXCEEDED"

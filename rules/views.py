@@ -1,0 +1,89 @@
+"""One learner's view of one content: its states and how a call changes it (seed 001, content view lifecycle)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from rules.errors import InvalidInput, StatusGoesDown
+from rules.identifiers import ViewKey
+from rules.progress import Status
+
+LARGEST_DETAILS = 16 * 1024
+"""Bytes of progress details, serialised."""
+LONGEST_CALL = 24 * 3600
+"""Seconds of time spent that one call may add."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view as stored. ``progress`` is 0-100, ``time_spent`` in seconds, times in UTC."""
+
+    key: ViewKey
+    status: Status
+    progress: int = 0
+    time_spent: int = 0
+    started_on: datetime | None = None
+    last_accessed_on: datetime | None = None
+    last_updated_on: datetime | None = None
+    completed_on: datetime | None = None
+    progress_details: Any = None
+    last_call: str | None = None
+    changed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChange:
+    """What an update or an end asks for. None leaves as it is; ``time_spent`` is added."""
+
+    at: datetime
+    progress: int | None = None
+    progress_details: Any = None
+    time_spent: int = 0
+    status: Status | None = None
+    call_id: str | None = None
+
+
+def checked_change(change: ViewChange) -> ViewChange:
+    """InvalidInput where a number is out of its range."""
+    if change.progress is not None and not 0 <= change.progress <= 100:
+        raise InvalidInput("progress must be from 0 to 100", field="progress")
+    if not 0 <= change.time_spent <= LONGEST_CALL:
+        raise InvalidInput(f"timeSpent must be from 0 to {LONGEST_CALL} seconds", field="timeSpent")
+    return change
+
+
+def updated(view: View, change: ViewChange) -> View | None:
+    """The view after an update, None where nothing changes: a completed one is never changed by a revisit.
+
+    Progress keeps its largest value, details the latest call's, time spent adds up, but once for each call id.
+    StatusGoesDown where the call names a status below the stored one.
+    """
+    if change.status is not None and change.status < view.status:
+        raise StatusGoesDown(
+            f"the view is {view.status.name}; it can't become {change.status.name}", field="status"
+        )
+    if view.status == Status.COMPLETED or (change.call_id and change.call_id == view.last_call):
+        return None
+    return replace(
+        view,
+        progress=max(view.progress, change.progress or 0),
+        time_spent=view.time_spent + change.time_spent,
+        last_accessed_on=_later(view.last_accessed_on, change.at),
+        last_updated_on=_later(view.last_updated_on, change.at),
+        progress_details=(
+            change.progress_details if change.progress_details is not None else view.progress_details
+        ),
+        last_call=change.call_id,
+    )
+
+
+def ended(view: View, change: ViewChange) -> View | None:
+    """The view after its end, None where it had ended before."""
+    after = updated(view, replace(change, call_id=None))
+    return after and replace(
+        after, status=Status.COMPLETED, progress=100, completed_on=change.at, last_call=change.call_id
+    )
+
+
+def _later(stored: datetime | None, at: datetime) -> datetime:
+    return at if stored is None else max(stored, at)

@@ -1,0 +1,123 @@
+"""Health checks. Each returns when its server answers as its clients need it to, and raises if not.
+
+An open port is not enough: Cassandra opens its port before it can log anyone in, and Druid before it can query.
+"""
+
+import asyncio
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.policies import WhiteListRoundRobinPolicy
+
+HOST = "127.0.0.1"
+SECONDS = 5  # for one answer
+
+
+class Unhealthy(Exception):
+    """The server answers, but not yet as it should."""
+
+
+def port_open(port: int) -> bool:
+    """Whether anything accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def says(port: int, question: bytes, answer: bytes) -> None:
+    """A line protocol answers the question as expected (Valkey's PING, ZooKeeper's srvr)."""
+    with socket.create_connection((HOST, port), timeout=SECONDS) as connection:
+        connection.sendall(question)
+        heard = connection.recv(4096)
+    if answer not in heard:
+        raise Unhealthy(f"answers {heard[:80]!r}")
+
+
+def kafka() -> None:
+    """The broker lists itself as a member of the cluster."""
+
+    async def brokers() -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:9092", request_timeout_ms=SECONDS * 1000)
+        try:
+            await admin.start()
+            return len((await admin.describe_cluster())["brokers"])
+        finally:
+            await admin.close()
+
+    if not port_open(9092):
+        raise Unhealthy("port 9092 is closed")
+    if asyncio.run(brokers()) == 0:
+        raise Unhealthy("no broker in the cluster yet")
+
+
+@contextmanager
+def cassandra_session(user: str, password: str) -> Iterator[Any]:
+    """A CQL session of that user."""
+    if not port_open(9042):
+        raise Unhealthy("port 9042 is closed")
+    profile = ExecutionProfile(
+        load_balancing_policy=WhiteListRoundRobinPolicy([HOST]), request_timeout=SECONDS
+    )
+    cluster = Cluster(
+        [HOST],
+        auth_provider=PlainTextAuthProvider(user, password),
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        connect_timeout=SECONDS,
+        protocol_version=5,
+    )
+    try:
+        yield cluster.connect()
+    finally:
+        cluster.shutdown()
+
+
+def cassandra() -> None:
+    """Cohort's role can log in and read."""
+    with cassandra_session("cohort", "cohort") as session:
+        session.execute("SELECT release_version FROM system.local")
+
+
+def create_cassandra_role() -> None:
+    """Cohort's ordinary role: guardrails do not bind the superuser that Cassandra starts with."""
+    with cassandra_session("cassandra", "cassandra") as session:
+        session.execute("CREATE ROLE IF NOT EXISTS cohort WITH LOGIN = true AND PASSWORD = 'cohort'")
+        for permission in ["CREATE", "ALTER", "DROP", "SELECT", "MODIFY"]:
+            session.execute(f"GRANT {permission} ON ALL KEYSPACES TO cohort")
+
+
+def opensearch() -> None:
+    """All primary shards are there (yellow: only replicas lack, and one node can hold none)."""
+    status = _json("http://127.0.0.1:9200/_cluster/health")["status"]
+    if status not in {"yellow", "green"}:
+        raise Unhealthy(f"cluster status is {status}")
+
+
+def druid(port: int) -> None:
+    """This Druid process says that it is healthy."""
+    if _json(f"http://127.0.0.1:{port}/status/health") is not True:
+        raise Unhealthy("not healthy yet")
+
+
+def druid_broker() -> None:
+    """The broker is healthy, answers SQL, and has found the coordinator."""
+    druid(8082)
+    question = {"query": "SELECT server FROM sys.servers WHERE server_type = 'coordinator'"}
+    if not _json("http://127.0.0.1:8082/druid/v2/sql", question):
+        raise Unhealthy("the broker has not found the coordinator yet")
+
+
+def _json(url: str, question: object = None) -> Any:
+    request = urllib.request.Request(  # noqa: S310
+        url,
+        data=json.dumps(question).encode() if question else None,
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        return json.load(answer)

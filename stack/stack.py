@@ -1,0 +1,258 @@
+"""The local stack: the servers of one directory, started and stopped together."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from string import Template
+
+from stack import jars, processes
+from stack.errors import ServersFailed, StackError
+from stack.health import port_open
+from stack.servers import SERVERS, Server
+
+CONF = Path(__file__).parent / "conf"
+LOG_LINES = 30
+
+
+class Phase(StrEnum):
+    """How far a server is."""
+
+    FETCHING = "fetching jars"
+    STARTING = "starting"
+    UP = "up"
+    FOREIGN = "already running, not ours: used as it is, never stopped"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    UNHEALTHY = "does not answer as it should"
+
+
+Progress = Callable[[str, Phase], None]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `Stack.status` says of one server; the pid only if the process is ours."""
+
+    server: Server
+    phase: Phase
+    pid: int | None = None
+
+
+def _silent(_name: str, _phase: Phase) -> None:
+    pass
+
+
+class Stack:
+    """The servers whose jars, data, logs and pid files are in one directory."""
+
+    def __init__(
+        self, directory: Path, *, servers: Iterable[Server] = SERVERS, patience: float = 240.0
+    ) -> None:
+        """`patience` is how many seconds a server may take to become healthy."""
+        self.directory = directory.absolute()
+        self.servers = tuple(servers)
+        self.patience = patience
+
+    def up(self, names: Iterable[str] = (), progress: Progress = _silent) -> None:
+        """Start the named servers (all, if none is named), in parallel, and return when all are healthy.
+
+        One that fails does not stop the others. Raises MissingProgram before anything is started, and
+        ServersFailed after all have either become healthy or failed.
+        """
+        chosen = self.select(names)
+        self._make_folders(chosen)
+        self._require_programs(chosen)
+        failures: dict[str, str] = {}
+        given_up = threading.Event()
+
+        def start(server: Server) -> None:
+            try:
+                progress(server.name, self._bring_up(server, progress, given_up))
+            except StackError as error:
+                failures[server.name] = str(error)
+                progress(server.name, Phase.FAILED)
+
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            try:
+                list(pool.map(start, chosen))
+            except BaseException:  # Ctrl-C: stop waiting, but let what has started run on
+                given_up.set()
+                raise
+        if failures:
+            raise ServersFailed(failures)
+
+    def down(self, *, wipe: bool = False) -> list[str]:
+        """Stop every server that we started, together; their names. With `wipe`, delete all data (not the jars)."""
+        with ThreadPoolExecutor(len(self.servers)) as pool:
+            stopped = list(pool.map(lambda server: self._stop(server), self.servers))
+        if wipe:
+            for family in {server.family for server in self.servers}:
+                shutil.rmtree(self.directory / family / "data", ignore_errors=True)
+        return [server.name for server, was_running in zip(self.servers, stopped, strict=True) if was_running]
+
+    def stop(self, name: str, *, kill: bool = False) -> bool:
+        """Stop one server (or family) if it is ours, with `kill` by SIGKILL; whether there was one to stop."""
+        return any([self._stop(server, kill=kill) for server in self.select([name])])
+
+    def restart(self, name: str, *, kill: bool = False, progress: Progress = _silent) -> None:
+        """Stop one server of ours, with `kill` by SIGKILL, and start it again."""
+        self.stop(name, kill=kill)
+        self.up([name], progress)
+
+    def status(self) -> list[Status]:
+        """How each server is at this moment."""
+        with ThreadPoolExecutor(len(self.servers)) as pool:
+            return list(pool.map(self._status, self.servers))
+
+    def logs(self, name: str, *, follow: bool = False, lines: int = 100) -> Iterator[str]:
+        """The last lines of a server's log and, with `follow`, those that come, without end."""
+        chosen = self.select([name])
+        if len(chosen) > 1:
+            raise StackError(f"{name} has several logs: {', '.join(server.name for server in chosen)}")
+        path = self._log(chosen[0])
+        if not path.exists():
+            raise StackError(f"{name} has not been started from {self.directory}: no log")
+        return self._read_log(path, follow, lines)
+
+    def environment(self, names: Iterable[str] = ()) -> dict[str, str]:
+        """The settings that point Cohort to these servers."""
+        return {key: value for server in self.select(names) for key, value in server.environment.items()}
+
+    def select(self, names: Iterable[str] = ()) -> list[Server]:
+        """The servers of these names or families, all if there are none."""
+        wanted = set(names)
+        unknown = wanted - {name for server in self.servers for name in (server.name, server.family)}
+        if unknown:
+            known = ", ".join(dict.fromkeys(server.family for server in self.servers))
+            raise StackError(f"no server is called {', '.join(sorted(unknown))}; there are: {known}")
+        return [server for server in self.servers if not wanted or wanted & {server.name, server.family}]
+
+    def _bring_up(self, server: Server, progress: Progress, given_up: threading.Event) -> Phase:
+        if server.runs_on_java and not jars.present(self._home(server), self._pom(server)):
+            progress(server.name, Phase.FETCHING)
+            jars.fetch(self._home(server), self._pom(server))
+        progress(server.name, Phase.STARTING)
+        # Under a lock, so that a second `up` at the same time finds our pid file and not only our port.
+        with processes.lock(self.directory / "pids" / f"{server.name}.lock"):
+            if processes.running(self._pid_file(server)) is None:
+                taken = [port for port in server.ports if port_open(port)]
+                if taken and _healthy(server):
+                    return Phase.FOREIGN
+                if taken:
+                    raise StackError(
+                        f"port {taken[0]} is taken by something that is not {server.name}, or not a healthy one"
+                    )
+                self._spawn(server)
+        self._wait_until_healthy(server, given_up)
+        return Phase.UP
+
+    def _spawn(self, server: Server) -> None:
+        home = self._home(server)
+        variables = {"home": home, "version": server.version}
+        source = CONF / server.family
+        for template in source.rglob("*.*") if source.exists() else ():
+            target = home / "conf" / template.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(Template(template.read_text()).substitute(variables))
+        if server.format and not any((home / "data").iterdir()):
+            self._format(server, server.format(home))
+        processes.spawn(
+            server.command(home), cwd=home, log=self._log(server), pid_file=self._pid_file(server)
+        )
+
+    def _format(self, server: Server, command: list[str]) -> None:
+        done = subprocess.run(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            shutil.rmtree(self._home(server) / "data")
+            raise StackError(f"could not format its data folder:\n{done.stdout.strip()}")
+
+    def _wait_until_healthy(self, server: Server, given_up: threading.Event) -> None:
+        deadline = time.monotonic() + self.patience
+        while not _healthy(server, ours=True):
+            if processes.running(self._pid_file(server)) is None:
+                raise StackError(f"has ended. The last lines of its log:\n{self._log_end(server)}")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"not healthy after {self.patience:.0f} s. The last lines of its log:\n{self._log_end(server)}"
+                )
+            if given_up.wait(0.3):
+                raise StackError("was still starting when the command was interrupted")
+
+    def _status(self, server: Server) -> Status:
+        pid = processes.running(self._pid_file(server))
+        healthy = _healthy(server)
+        if pid is not None:
+            return Status(server, Phase.UP if healthy else Phase.UNHEALTHY, pid)
+        if healthy:
+            return Status(server, Phase.FOREIGN)
+        return Status(server, Phase.STOPPED)
+
+    def _stop(self, server: Server, *, kill: bool = False) -> bool:
+        try:
+            return processes.stop(self._pid_file(server), kill=kill)
+        except PermissionError:
+            raise StackError(f"{server.name} was started by another user, who can stop it") from None
+
+    def _make_folders(self, servers: list[Server]) -> None:
+        for name in [
+            "logs",
+            "pids",
+            *(f"{server.family}/{part}" for server in servers for part in ("data", "tmp")),
+        ]:
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+
+    def _require_programs(self, servers: list[Server]) -> None:
+        on_java = [server for server in servers if server.runs_on_java]
+        if on_java:
+            jars.java()
+        if not all(jars.present(self._home(server), self._pom(server)) for server in on_java):
+            jars.maven()
+
+    def _pom(self, server: Server) -> str:
+        return Template((CONF / server.family / "pom.xml").read_text()).substitute(version=server.version)
+
+    def _home(self, server: Server) -> Path:
+        return self.directory / server.family
+
+    def _log(self, server: Server) -> Path:
+        return self.directory / "logs" / f"{server.name}.log"
+
+    def _pid_file(self, server: Server) -> Path:
+        return self.directory / "pids" / f"{server.name}.pid"
+
+    def _log_end(self, server: Server) -> str:
+        return "".join(self._read_log(self._log(server), follow=False, lines=LOG_LINES)).rstrip()
+
+    @staticmethod
+    def _read_log(path: Path, follow: bool, lines: int) -> Iterator[str]:
+        with path.open(errors="replace") as log:
+            yield from deque(log, maxlen=lines)
+            while follow:
+                if line := log.readline():
+                    yield line
+                else:
+                    time.sleep(0.2)
+
+
+def _healthy(server: Server, *, ours: bool = False) -> bool:
+    try:
+        if ours and server.prepare:
+            server.prepare()
+        server.health()
+    except Exception:  # noqa: BLE001 - whatever is wrong, it is not healthy
+        return False
+    return True

@@ -1,0 +1,43 @@
+"""The cache port: values and hashes with a time to live. Engines: a Valkey of our own and Redis.
+
+Whatever is here may be gone the next moment, and nothing here is the only copy. It fails open: with the server
+away, reads find nothing, writes do nothing, both within ``timeout``, and ``failures`` counts up; no error reaches
+a caller. After a failure the next calls are not even tried for a moment, so that a dead cache costs nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from stores.meter import Meter
+
+
+class Cache(Protocol):
+    """One key space; keys get the instance's prefix from the engine."""
+
+    meter: Meter
+    failures: int
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Seconds to live, jittered by up to a tenth so that keys of one moment do not expire in one moment."""
+        ...
+
+    async def hashes(self, keys: Sequence[str]) -> list[dict[str, bytes]]:
+        """The hash at each key, in one round trip; empty where there is none."""
+        ...
+
+    async def raise_fields(self, key: str, fields: Mapping[str, bytes], ttl: float) -> None:
+        """Sets each field of the hash unless it already has a larger value (by bytes), atomically; renews the TTL.
+
+        So concurrent writers of values that only grow leave the largest, whatever their order.
+        """
+        ...
+
+    async def delete(self, *keys: str) -> None: ...
+
+    async def ping(self) -> None:
+        """StoreUnavailable unless the server answers now: the one call that does not fail open."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,104 @@
+"""The types a column may have, and the shape of a table. Engines derive DDL, statements and codecs from these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A CQL type by name. In Python: str, int, float, bool, aware datetime in UTC (whole ms), bytes."""
+
+    cql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """dict of scalars. Not frozen: one key can be put without reading the others; an empty one is the same as None."""
+
+    key: Scalar
+    value: Scalar
+    frozen: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SetOf:
+    """frozenset of scalars. Not frozen: elements can be added; an empty one is the same as None."""
+
+    element: Scalar
+    frozen: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Udt:
+    """A user-defined type; in Python a dict of its fields."""
+
+    name: str
+    fields: Mapping[str, "ColumnType"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A frozen list, in Python a list."""
+
+    element: "Scalar | Udt | Map"
+
+
+ColumnType = Scalar | Map | SetOf | Udt | ListOf
+
+TEXT = Scalar("text")
+INT = Scalar("int")
+BIGINT = Scalar("bigint")
+DOUBLE = Scalar("double")
+BOOLEAN = Scalar("boolean")
+TIMESTAMP = Scalar("timestamp")
+BLOB = Scalar("blob")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A regular or static column. ``since`` is the schema version that added it."""
+
+    type: ColumnType
+    static: bool = False
+    since: int = 1
+
+
+def static(type_: ColumnType) -> Column:
+    return Column(type_, static=True)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Declared once in stores/tables.py. ``partition`` and ``clustering`` map key columns to their types, in order.
+
+    ``columns`` holds the others. Key columns are never null and clustering order is ascending.
+    """
+
+    name: str
+    partition: Mapping[str, Scalar]
+    columns: Mapping[str, Column | ColumnType]
+    clustering: Mapping[str, Scalar] = field(default_factory=dict)
+    since: int = 1
+    comment: str = ""
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        return (*self.partition, *self.clustering)
+
+    @cached_property
+    def values(self) -> dict[str, Column]:
+        """The columns that are not part of the key."""
+        return {name: c if isinstance(c, Column) else Column(c) for name, c in self.columns.items()}
+
+    @cached_property
+    def types(self) -> dict[str, ColumnType]:
+        """Every column's type, the key first."""
+        return {**self.partition, **self.clustering, **{name: c.type for name, c in self.values.items()}}
+
+    @cached_property
+    def statics(self) -> tuple[str, ...]:
+        return tuple(name for name, c in self.values.items() if c.static)
+
+    def __hash__(self) -> int:
+        return hash(self.name)

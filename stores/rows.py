@@ -1,0 +1,190 @@
+"""The rows port: partitions of typed rows, as Cassandra understands them. Engines: SQLite and Cassandra.
+
+What both engines promise (tests/stores/test_rows_contract.py runs against each):
+
+- A row is a dict of column values; a read returns every column asked for, None where there is no value.
+- Values of a column are kept by write time, the latest wins; a write or deletion may bring a ``timestamp`` of its
+  own (microseconds by custom, any bigint by contract). A tie is not defined.
+- A conditional write is atomic and linearizable per partition, and returns the stored values where it is refused.
+  It may set static columns in the same write. A column written by conditions must never be written without.
+- Rows of a partition come in clustering order.
+- StoreUnavailable where the engine can't be reached or does not answer within the deadline (stores/deadline.py).
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stores.columns import Table
+from stores.meter import Meter
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+"""Values of a table's key columns, in order: of the partition key, or of the whole primary key."""
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """The column's value is one of these."""
+
+    column: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """The column has this value; None for no value."""
+
+    column: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The row exists."""
+
+
+Condition = In | Equal | Exists
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """As a value in an update: put these keys into a map, or add these elements to a set, that is not frozen."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a conditional write. ``stored``: where refused, the values of the columns in its conditions
+    (of every column for insert_if_absent); None where there is no such row."""
+
+    applied: bool
+    stored: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An unconditional write: ``values`` replace those of the row with this primary key. ``delete`` removes the row.
+
+    ``insert`` marks the row as existing even when every value is None; an update of Nones leaves none behind.
+    """
+
+    table: Table
+    key: Key
+    values: Mapping[str, Any]
+    timestamp: int | None = None
+    delete: bool = False
+    insert: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRange:
+    """Partitions whose token is in (start, end]; the ranges of one call to ``ranges`` cover the ring once."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a walk. ``resume`` continues after them, in another process too; None at the end."""
+
+    rows: list[Row]
+    resume: str | None
+
+
+class Rows(Protocol):
+    """One keyspace. Every method is safe to call concurrently; the engine bounds what is in flight."""
+
+    meter: Meter
+
+    async def get(self, table: Table, key: Key, columns: Sequence[str] | None = None) -> Row | None:
+        """The row with this whole primary key, static columns included."""
+        ...
+
+    async def get_many(
+        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> dict[Key, Row]:
+        """Rows of a table without clustering, by partition key; what does not exist is left out. Batched."""
+        ...
+
+    async def partition(
+        self,
+        table: Table,
+        key: Key,
+        *,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> list[Row]:
+        """Rows of one partition in clustering order: those whose clustering begins with ``prefix``, after ``after``
+        (a whole clustering key, which need not exist), at most ``limit``. Without a limit, all of them, read page by page.
+        """
+        ...
+
+    async def partitions(
+        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> dict[Key, list[Row]]:
+        """All rows of each partition; an entry for each key, an empty list where there is nothing.
+
+        Batched as the design has it: keys that differ in one column share a statement of at most 100 keys, grouped by
+        replica set; a group that fails is retried key by key.
+        """
+        ...
+
+    async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
+        """The static columns of each partition that exists. Batched likewise; does not read the rows."""
+        ...
+
+    async def write(self, *writes: Write) -> None:
+        """Unconditional writes, in no order and not as one transaction; all are done when it returns.
+
+        Idempotent, so that a failed call may be repeated whole.
+        """
+        ...
+
+    async def insert_if_absent(self, table: Table, row: Mapping[str, Any]) -> Applied:
+        """``row`` has the whole primary key; its static columns are set in the same write."""
+        ...
+
+    async def update_if(
+        self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
+    ) -> Applied:
+        """Changes the row with this primary key where every condition holds."""
+        ...
+
+    def ranges(self, count: int) -> list[TokenRange]:
+        """The whole ring in at most ``count`` parts, the same ones each time."""
+        ...
+
+    def walk(
+        self,
+        table: Table,
+        token_range: TokenRange,
+        *,
+        columns: Sequence[str] | None = None,
+        page_size: int = 500,
+        resume: str | None = None,
+    ) -> AsyncIterator[Page]:
+        """Every row of the range in token order, a page at a time; a partition may span pages."""
+        ...
+
+    async def schema_version(self) -> int:
+        """Of what is stored; 0 before the first init."""
+        ...
+
+    async def init(self, tables: Sequence[Table]) -> list[str]:
+        """Creates or upgrades what is missing and says what it did, a line each; the second time nothing.
+
+        Changes are versioned: what a table's or column's ``since`` says is applied in that order and recorded.
+        InvalidInput where the stored schema is newer than ``tables``: an old program must not run on it.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """StoreUnavailable unless a statement can be answered now."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,203 @@
+"""Every table, declared once (design, section 3). DDL, statements and codecs of both engines come from here.
+
+To change one: add a column with ``since`` one higher than the highest here; ``cohort init`` does the rest.
+"""
+
+from stores.columns import (
+    BIGINT,
+    BLOB,
+    BOOLEAN,
+    DOUBLE,
+    INT,
+    TEXT,
+    TIMESTAMP,
+    ListOf,
+    Map,
+    SetOf,
+    Table,
+    static,
+)
+
+VIEWS = Table(
+    "user_content_consumption",
+    comment="One row a learner's view of a content; scope is the collection, or a bucket for contents alone",
+    partition={"userid": TEXT, "scope": TEXT},
+    clustering={"collectionid": TEXT, "contextid": TEXT, "contentid": TEXT},
+    columns={
+        "changed_at": static(BIGINT),
+        "status": INT,
+        "progress": INT,
+        "timespent": INT,
+        "progressdetails": TEXT,
+        "started_on": TIMESTAMP,
+        "last_access_time": TIMESTAMP,
+        "last_completed_time": TIMESTAMP,
+        "last_updated_time": TIMESTAMP,
+        "last_call": TEXT,
+    },
+)
+
+LEARNER_SCOPES = Table(
+    "learner_scope",
+    comment="Where a learner has views; written before the first of them",
+    partition={"userid": TEXT},
+    clustering={"collectionid": TEXT, "contextid": TEXT},
+    columns={"scope": TEXT},
+)
+
+ENROLMENTS = Table(
+    "user_enrolments",
+    comment="active, enrolled_on, unenrolled_on, changed_at: the commands', by conditions; the others the workers'",
+    partition={"userid": TEXT},
+    clustering={"collectionid": TEXT, "contextid": TEXT},
+    columns={
+        "active": BOOLEAN,
+        "enrolled_on": TIMESTAMP,
+        "unenrolled_on": TIMESTAMP,
+        "changed_at": BIGINT,
+        "status": INT,
+        "progress": INT,
+        "completedon": TIMESTAMP,
+        "certificates": ListOf(Map(TEXT, TEXT)),
+        "lastreadcontentid": TEXT,
+        "lastcontentaccesstime": TIMESTAMP,
+        "collection_name": TEXT,
+        "context_name": TEXT,
+        "context_start_date": TIMESTAMP,
+        "context_end_date": TIMESTAMP,
+        "seen_changed_at": BIGINT,
+        "version": BIGINT,
+    },
+)
+
+ENROLMENTS_BY_CONTEXT = Table(
+    "enrolment_by_context",
+    comment="Who is in a context, for reports and recomputes; the context stores its bucket count",
+    partition={"contextid": TEXT, "collectionid": TEXT, "bucket": INT},
+    clustering={"userid": TEXT},
+    columns={"active": BOOLEAN, "enrolled_on": TIMESTAMP},
+)
+
+AGGREGATES = Table(
+    "user_activity_agg",
+    comment="A learner's figures in a collection or unit; every value is written each time, USING TIMESTAMP version",
+    partition={"activity_type": TEXT, "activity_id": TEXT, "user_id": TEXT},
+    clustering={"context_id": TEXT},
+    columns={
+        "aggregates": Map(TEXT, DOUBLE),
+        "content_status": Map(TEXT, INT),
+        "agg_last_updated": Map(TEXT, TIMESTAMP),
+        "status": INT,
+        "completed_on": TIMESTAMP,
+        "last_access_time": TIMESTAMP,
+        "version": BIGINT,
+        "seen_changed_at": BIGINT,
+    },
+)
+
+CONTENTS = Table(
+    "content",
+    comment="Metadata of a collection, unit or leaf; root and live_version point to the published tree",
+    partition={"identifier": TEXT},
+    columns={
+        "name": TEXT,
+        "kind": TEXT,
+        "status": TEXT,
+        "mime_type": TEXT,
+        "leaf_nodes_count": INT,
+        "root": TEXT,
+        "live_version": INT,
+        "digest": TEXT,
+        "published_on": TIMESTAMP,
+    },
+)
+
+HIERARCHIES = Table(
+    "content_hierarchy",
+    comment="Nested JSON, zlib, in chunks; content.live_version says which version is live",
+    partition={"identifier": TEXT, "mode": TEXT},
+    clustering={"version": INT, "chunk": INT},
+    columns={"chunks": INT, "data": BLOB},
+)
+
+RELATIONS = Table(
+    "hierarchy_relations",
+    comment="What progress needs of each node of a published version",
+    partition={"root": TEXT, "version": INT},
+    clustering={"node": TEXT},
+    columns={"leaf_nodes": SetOf(TEXT), "optional_nodes": SetOf(TEXT), "ancestors": SetOf(TEXT)},
+)
+
+NODE_ROOTS = Table(
+    "node_roots",
+    comment="Which published collections hold this leaf or unit",
+    partition={"node": TEXT},
+    clustering={"root": TEXT},
+    columns={"version": INT},
+)
+
+CONTEXTS = Table(
+    "context",
+    comment="A batch, program, event …",
+    partition={"contextid": TEXT},
+    columns={
+        "type": TEXT,
+        "name": TEXT,
+        "description": TEXT,
+        "collections": SetOf(TEXT),
+        "start_date": TIMESTAMP,
+        "end_date": TIMESTAMP,
+        "opens_on": TIMESTAMP,
+        "enrolment_end_date": TIMESTAMP,
+        "enrolment_type": TEXT,
+        "mentors": SetOf(TEXT),
+        "buckets": INT,
+        "created_by": TEXT,
+        "created_on": TIMESTAMP,
+        "updated_on": TIMESTAMP,
+    },
+)
+
+LEARNERS = Table(
+    "learner",
+    comment="Profiles for reports, written USING TIMESTAMP of the profile",
+    partition={"userid": TEXT},
+    columns={
+        "name": TEXT,
+        "attributes": Map(TEXT, TEXT),
+        "updated_on": TIMESTAMP,
+    },
+)
+
+JOBS = Table(
+    "job",
+    comment="One mechanism for everything long: states, steps, progress, resume; the step '' is the job itself",
+    partition={"kind": TEXT, "id": TEXT},
+    clustering={"step": TEXT},
+    columns={
+        "state": TEXT,
+        "arguments": TEXT,
+        "checkpoint": TEXT,
+        "done": BIGINT,
+        "total": BIGINT,
+        "report": TEXT,
+        "error": TEXT,
+        "started_on": TIMESTAMP,
+        "updated_on": TIMESTAMP,
+    },
+)
+
+TABLES = (
+    VIEWS,
+    LEARNER_SCOPES,
+    ENROLMENTS,
+    ENROLMENTS_BY_CONTEXT,
+    AGGREGATES,
+    CONTENTS,
+    HIERARCHIES,
+    RELATIONS,
+    NODE_ROOTS,
+    CONTEXTS,
+    LEARNERS,
+    JOBS,
+)

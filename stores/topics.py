@@ -1,0 +1,15 @@
+"""Every topic, declared once. Names get the instance's prefix from the engine."""
+
+from stores.events import Topic
+
+TRIGGERS = Topic("triggers")
+"""Commands to workers, keyed by user: rows changed, look again (rules/triggers.py)."""
+PROFILES = Topic("profiles")
+"""Learner profiles from other systems, keyed by user."""
+STATES = Topic("activity-states", retention_days=30)
+"""Workers to group queries, keyed by activity, context and user (rules/states.py)."""
+DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
+"""What could not be processed, with the reason; ``cohort dead-letters`` lists and replays it."""
+
+TOPICS = (TRIGGERS, PROFILES, STATES, DEAD_LETTERS)
+WORKER_GROUP = "workers"
