@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
@@ -141,8 +141,7 @@ def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
             check(child, f"{path}.children[{index}]", (*above, identifier))
 
     check(document, "collection", ())
-    assert isinstance(document, dict)
-    return Hierarchy(document, version)
+    return Hierarchy(cast("Json", document), version)
 
 
 def relations_of(hierarchy: Hierarchy) -> RelationTree:

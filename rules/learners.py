@@ -1,8 +1,8 @@
 """A learner's profile, denormalised for reports."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from collections.abc import Mapping
 
 from rules.errors import InvalidInput
 

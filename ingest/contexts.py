@@ -1,0 +1,100 @@
+"""Create and update a batch or another context."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from loaders.library import context_values
+from loaders.session import Session
+from rules.contexts import Context, EnrolmentType, checked_context
+from rules.errors import Conflict, InvalidInput
+from rules.identifiers import ContextType, checked_id
+from rules.viewers import Role
+from stores.rows import Equal
+from stores.tables import CONTEXTS
+
+BUCKETS = 1
+"""Partitions of ``enrolment_by_context`` that a new context's learners are spread over."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewContext:
+    """Without ``context_id`` it gets one."""
+
+    type: ContextType
+    name: str
+    collection_ids: tuple[str, ...]
+    context_id: str | None = None
+    description: str | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    opens_on: datetime | None = None
+    enrolment_end_date: datetime | None = None
+    enrolment_type: EnrolmentType = EnrolmentType.OPEN
+    mentors: frozenset[str] = frozenset()
+    buckets: int = BUCKETS
+
+
+async def create_context(session: Session, new: NewContext) -> Context:
+    """The context as created; the same call sent again answers with it.
+
+    Needs the role creator, admin or service. InvalidInput where the id is taken by a different one, NotFound for an
+    unknown collection.
+    """
+    viewer = session.viewer
+    viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    now = viewer.time_of_call(None, session.now())
+    context = checked_context(
+        Context(
+            context_id=uuid4().hex if new.context_id is None else checked_id(new.context_id, "contextId"),
+            type=new.type,
+            name=new.name.strip(),
+            collection_ids=tuple(sorted({checked_id(c, "collectionIds") for c in new.collection_ids})),
+            start_date=new.start_date,
+            end_date=new.end_date,
+            opens_on=new.opens_on,
+            enrolment_end_date=new.enrolment_end_date,
+            enrolment_type=new.enrolment_type,
+            description=new.description,
+            mentors=frozenset(checked_id(m, "mentors") for m in new.mentors),
+            created_by=viewer.known(),
+            created_on=now,
+            updated_on=now,
+        )
+    )
+    for collection_id in context.collection_ids:
+        await session.library.collection(collection_id, "collectionIds")
+    row = {"contextid": context.context_id, **context_values(context), "buckets": new.buckets}
+    applied = await session.stores.rows.insert_if_absent(CONTEXTS, row)
+    session.library.contexts.forget(context.context_id)
+    if applied.applied:
+        return context
+    stored = await session.library.context(context.context_id)
+    if stored != replace(context, created_on=stored.created_on, updated_on=stored.updated_on):
+        raise InvalidInput(f"context {context.context_id} exists and is different", field="contextId")
+    return stored
+
+
+async def update_context(session: Session, context_id: str, changes: dict[str, Any]) -> Context:
+    """``changes`` by the names of rules.contexts.Context; what is left out stays. Type and id never change.
+
+    Needs the role creator, admin or service. NotFound, InvalidInput; Conflict where another call changed it meanwhile.
+    """
+    viewer = session.viewer
+    viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    session.library.contexts.forget(checked_id(context_id, "contextId"))
+    stored = await session.library.context(context_id)
+    context = checked_context(replace(stored, **changes, updated_on=viewer.time_of_call(None, session.now())))
+    for collection_id in context.collection_ids:
+        await session.library.collection(collection_id, "collectionIds")
+    applied = await session.stores.rows.update_if(
+        CONTEXTS, (context_id,), context_values(context), [Equal("updated_on", stored.updated_on)]
+    )
+    session.library.contexts.forget(context_id)
+    session.refresh()
+    if not applied.applied:
+        raise Conflict(
+            f"context {context_id} was changed by another call; send this one again", field="contextId"
+        )
+    return context

@@ -1,0 +1,119 @@
+"""Enrol and unenrol (reference 2.4): the row by condition, then the trigger; a call sent again does no harm."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ingest.triggers import change_moment, send_trigger
+from loaders.enrolments import enrolment_of
+from loaders.session import Session
+from rules.contexts import Context, check_contains, check_takes_enrolment
+from rules.enrolments import Enrolment
+from rules.errors import AlreadyEnrolled, Conflict, Forbidden, InvalidInput, NotEnrolled
+from rules.identifiers import ProgressKey, checked_id
+from rules.triggers import TriggerKind
+from rules.viewers import Role
+from stores.rows import Equal
+from stores.tables import ENROLMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentCall:
+    """``user_id`` is for mentors, admins and services, ``at`` for services."""
+
+    collection_id: str
+    context_id: str
+    user_id: str | None = None
+    at: datetime | None = None
+
+
+async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
+    """An active enrolment; one that had ended is taken up again.
+
+    AlreadyEnrolled where there is an active one of another time; NotFound, EnrolmentClosed, Forbidden,
+    InvalidInput where the call can't be; StoreUnavailable where it may be sent again.
+    """
+    key, at, context = await _placed(session, call)
+    check_takes_enrolment(context, at, invited=session.viewer.has(Role.MENTOR, Role.ADMIN, Role.SERVICE))
+    rows, changed_at = session.stores.rows, change_moment()
+    wanted = Enrolment(key, active=True, enrolled_on=at, changed_at=changed_at)
+    values = {"active": True, "enrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
+    applied = await rows.insert_if_absent(ENROLMENTS, {**_named(key), **values})
+    stored = None if applied.applied else enrolment_of({**_named(key), **(applied.stored or {})})
+    if stored is None:
+        if not applied.applied:  # figures without an enrolment: a worker wrote beside a deletion
+            applied = await rows.update_if(ENROLMENTS, _row_key(key), values, [Equal("enrolled_on", None)])
+            _check_applied(applied.applied)
+    elif stored.enrolled_on == at:
+        wanted = stored
+    elif stored.active:
+        await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
+        raise AlreadyEnrolled(f"enrolled since {stored.enrolled_on.isoformat()}", field="contextId")
+    else:
+        if stored.unenrolled_on is not None and at < stored.unenrolled_on:
+            raise InvalidInput(
+                f"at must not be before the last unenrolment, {stored.unenrolled_on.isoformat()}", field="at"
+            )
+        conditions = [Equal("active", False), Equal("enrolled_on", stored.enrolled_on)]
+        applied = await rows.update_if(ENROLMENTS, _row_key(key), values, conditions)
+        _check_applied(applied.applied)
+    await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
+    session.refresh()
+    return wanted
+
+
+async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
+    """The enrolment, inactive from the time of the call. Its progress is kept.
+
+    NotEnrolled where there is none that is active; otherwise as enrol.
+    """
+    key, at, _ = await _placed(session, call)
+    rows, changed_at = session.stores.rows, change_moment()
+    stored = enrolment_of(await rows.get(ENROLMENTS, _row_key(key)))
+    if stored is None:
+        raise NotEnrolled(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
+    if stored.active:
+        if at < stored.enrolled_on:
+            raise InvalidInput(
+                f"at must not be before the enrolment, {stored.enrolled_on.isoformat()}", field="at"
+            )
+        conditions = [Equal("active", True), Equal("enrolled_on", stored.enrolled_on)]
+        values = {"active": False, "unenrolled_on": at, "changed_at": changed_at}
+        applied = await rows.update_if(ENROLMENTS, _row_key(key), values, conditions)
+        _check_applied(applied.applied)
+    await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
+    if not stored.active and stored.unenrolled_on != at:
+        raise NotEnrolled(
+            f"unenrolled since {stored.unenrolled_on and stored.unenrolled_on.isoformat()}", field="contextId"
+        )
+    session.refresh()
+    return Enrolment(
+        key, active=False, enrolled_on=stored.enrolled_on, unenrolled_on=at, changed_at=changed_at
+    )
+
+
+async def _placed(session: Session, call: EnrolmentCall) -> tuple[ProgressKey, datetime, Context]:
+    viewer = session.viewer
+    user_id = viewer.acting_for(
+        None if call.user_id is None else checked_id(call.user_id, "userId"), Role.MENTOR, Role.ADMIN
+    )
+    at = viewer.time_of_call(call.at, session.now())
+    collection = await session.library.collection(checked_id(call.collection_id, "collectionId"))
+    context = await session.library.context(checked_id(call.context_id, "contextId"))
+    check_contains(context, collection.identifier)
+    is_mentor_elsewhere = viewer.user_id not in context.mentors and not viewer.has(Role.ADMIN, Role.SERVICE)
+    if user_id != viewer.user_id and is_mentor_elsewhere:
+        raise Forbidden("only a mentor of this context may enrol or unenrol others in it", field="contextId")
+    return ProgressKey(user_id, collection.identifier, context.context_id), at, context
+
+
+def _check_applied(applied: bool) -> None:
+    if not applied:
+        raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")
+
+
+def _row_key(key: ProgressKey) -> tuple[str, str, str]:
+    return key.user_id, key.collection_id, key.context_id
+
+
+def _named(key: ProgressKey) -> dict[str, str]:
+    return dict(zip(ENROLMENTS.key, _row_key(key), strict=True))

@@ -1,0 +1,210 @@
+"""Start, update and end of a content view (design, section 4; seed 001, content view lifecycle).
+
+Each call is: one conditional write of the row, with the partition's ``changed_at``; the learner's hash; the trigger.
+Only then is the caller answered, so an acknowledged call is never lost. A call sent again changes nothing and sends
+its trigger again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import uuid4
+
+import orjson
+
+from ingest.triggers import change_moment, send_trigger
+from loaders import touches
+from loaders.session import Session
+from loaders.views import row_key, view_of, view_values
+from rules.contents import ContentKind
+from rules.contexts import check_contains, check_open
+from rules.errors import Conflict, InvalidInput, NotFound, ViewNotStarted
+from rules.identifiers import ViewKey, checked_id, view_key
+from rules.progress import Status
+from rules.triggers import TriggerKind
+from rules.views import LARGEST_DETAILS, View, ViewChange, checked_change, ended, updated
+from stores.rows import Equal, In, Write
+from stores.tables import LEARNER_SCOPES, VIEWS
+
+ATTEMPTS = 8
+"""How often a change is tried against others who change the same view, before it is a Conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewCall:
+    """What every call names. ``user_id`` and ``at`` are for services; ids left out default as the scenarios have it."""
+
+    content_id: str
+    collection_id: str | None = None
+    context_id: str | None = None
+    user_id: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The view after the call, and a token for reads that must see it."""
+
+    view: View
+    token: str
+
+
+async def start_view(session: Session, call: ViewCall) -> Acknowledged:
+    """A view in progress, unless there is one: a revisit changes nothing.
+
+    NotFound, InvalidInput, ContextClosed or Forbidden where the call can't be; StoreUnavailable where it may be
+    sent again.
+    """
+    key, at = await _placed(session, call)
+    started = View(key, Status.IN_PROGRESS, started_on=at, last_accessed_on=at, last_updated_on=at)
+
+    async def insert(changed_at: int) -> View:
+        row = {**_named(key), **view_values(started), "changed_at": changed_at}
+        await _enter_scope(session, key)
+        applied = await session.stores.rows.insert_if_absent(VIEWS, row)
+        stored = None if applied.applied else view_of({**row, **(applied.stored or {}), **_named(key)})
+        return stored or started
+
+    return await _acknowledged(session, key, at, insert)
+
+
+async def update_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
+    """Progress, details and time spent of a started view. Neither status nor progress goes down; a completed view
+    stays as it is. ViewNotStarted, StatusGoesDown, Conflict, and what start_view raises."""
+    checked_change(change)
+    _check_details(change)
+    key, at = await _placed(session, call)
+
+    async def write(changed_at: int) -> View:
+        return await _merged(session, key, replace(change, at=at), changed_at, end=False)
+
+    return await _acknowledged(session, key, at, write)
+
+
+async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
+    """A completed view. ViewNotStarted where there is none, Conflict, and what start_view raises."""
+    checked_change(change)
+    _check_details(change)
+    key, at = await _placed(session, call)
+
+    async def write(changed_at: int) -> View:
+        if change.time_spent or change.progress_details is not None or change.call_id:
+            return await _merged(session, key, replace(change, at=at, progress=None), changed_at, end=True)
+        view = View(key, Status.COMPLETED, 100, last_accessed_on=at, last_updated_on=at, completed_on=at)
+        values = {
+            "status": int(view.status),
+            "progress": view.progress,
+            "last_access_time": at,
+            "last_updated_time": at,
+            "last_completed_time": at,
+            "changed_at": changed_at,
+        }
+        applied = await session.stores.rows.update_if(
+            VIEWS, row_key(key), values, [In("status", (int(Status.NOT_STARTED), int(Status.IN_PROGRESS)))]
+        )
+        return view if applied.applied else await _stored(session, key)
+
+    return await _acknowledged(session, key, at, write)
+
+
+async def _merged(session: Session, key: ViewKey, change: ViewChange, changed_at: int, *, end: bool) -> View:
+    """Read, merge by the rules, write if nobody changed it in between."""
+    for _ in range(ATTEMPTS):
+        view = await _stored(session, key)
+        after = ended(view, change) if end else updated(view, change)
+        if after is None:
+            return view
+        before, wanted = view_values(view), view_values(after)
+        changed = {name: value for name, value in wanted.items() if value != before[name]}
+        applied = await session.stores.rows.update_if(
+            VIEWS,
+            row_key(key),
+            {**changed, "changed_at": changed_at},
+            [Equal(name, before[name]) for name in ("status", "progress", "timespent", "last_updated_time")],
+        )
+        if applied.applied:
+            return after
+    raise Conflict(
+        f"the view of {key.content_id} is being changed by others; send the call again", field="contentId"
+    )
+
+
+async def _stored(session: Session, key: ViewKey) -> View:
+    view = view_of(await session.stores.rows.get(VIEWS, row_key(key)))
+    if view is None:
+        raise ViewNotStarted(
+            f"no view of {key.content_id} was started here; start it first", field="contentId"
+        )
+    return view
+
+
+async def _placed(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
+    """The row and the time of a call, once all that it names exists and is open."""
+    viewer = session.viewer
+    user_id = viewer.acting_for(None if call.user_id is None else checked_id(call.user_id, "userId"))
+    at = viewer.time_of_call(call.at, session.now())
+    key = view_key(user_id, call.content_id, call.collection_id, call.context_id)
+    if key.is_content_alone:
+        content = await session.library.content(key.content_id, "contentId")
+        if content.kind is not ContentKind.CONTENT:
+            raise InvalidInput(
+                f"{key.content_id} is a {content.kind.value}; a view is of a content", field="contentId"
+            )
+        return key, at
+    collection = await session.library.collection(key.collection_id)
+    tree = await session.library.relation_tree(collection)
+    if key.content_id not in tree.leaf_nodes:
+        raise NotFound(f"collection {key.collection_id} has no content {key.content_id}", field="contentId")
+    if key.progress_key.has_context:
+        context = await session.library.context(key.context_id)
+        check_contains(context, key.collection_id)
+        check_open(context, at)
+    return key, at
+
+
+async def _acknowledged(
+    session: Session, key: ViewKey, at: datetime, write: Callable[[int], Awaitable[View]]
+) -> Acknowledged:
+    """Runs the write between its announcement and its trigger. A refusal takes the announcement back."""
+    changed_at = change_moment()
+    cache, progress_key, call = session.stores.cache, key.progress_key, uuid4().hex
+    await touches.announce(cache, progress_key, call, session.now())
+    try:
+        view = await write(changed_at)
+    except (ViewNotStarted, InvalidInput, Conflict):
+        await touches.withdraw(cache, progress_key, call)
+        raise
+    await touches.remember(cache, view)
+    await send_trigger(session.stores, TriggerKind.VIEW, progress_key)
+    await touches.withdraw(cache, progress_key, call)
+    session.refresh()
+    return Acknowledged(view, f"{changed_at:x}")
+
+
+async def _enter_scope(session: Session, key: ViewKey) -> None:
+    """The learner's list of scopes names this one before it has its first row."""
+    place = (key.user_id, key.collection_id, key.context_id)
+    known = session.shared.entered_scopes
+    if place not in known:
+        await session.stores.rows.write(Write(LEARNER_SCOPES, place, {"scope": key.scope}))
+        known[place] = None
+
+
+def _named(key: ViewKey) -> Mapping[str, str]:
+    return dict(zip(VIEWS.key, row_key(key), strict=True))
+
+
+def _check_details(change: ViewChange) -> None:
+    details = change.progress_details
+    if details is None:
+        return
+    if not isinstance(details, dict):
+        raise InvalidInput("progressDetails must be a JSON object", field="progressDetails")
+    try:
+        size = len(orjson.dumps(details))
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise InvalidInput(f"progressDetails must be JSON: {error}", field="progressDetails") from None
+    if size > LARGEST_DETAILS:
+        raise InvalidInput(
+            f"progressDetails must have at most {LARGEST_DETAILS} bytes, not {size}", field="progressDetails"
+        )

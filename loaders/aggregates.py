@@ -1,0 +1,53 @@
+"""Aggregates as the workers wrote them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rules.aggregates import ACTIVITY_TYPE
+from rules.progress import Status
+from stores.rows import Row, Rows
+from stores.tables import AGGREGATES
+
+AggregateKey = tuple[str, str, str]
+"""activity id, user id, context as aggregate rows write it (``cb:<batchId>``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAggregate:
+    """A row of ``user_activity_agg``."""
+
+    completed_count: int
+    required_count: int
+    time_spent: int
+    content_status: dict[str, int]
+    status: Status
+    completed_on: datetime | None
+    last_accessed_on: datetime | None
+    last_updated_on: datetime | None
+    version: int
+    seen_changed_at: int | None
+
+
+async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
+    found = await rows.get_many(AGGREGATES, [(ACTIVITY_TYPE, *key) for key in keys])
+    return [_stored(found.get((ACTIVITY_TYPE, *key))) for key in keys]
+
+
+def _stored(row: Row | None) -> StoredAggregate | None:
+    if row is None or row["version"] is None:
+        return None
+    figures = row["aggregates"] or {}
+    updated = row["agg_last_updated"] or {}
+    return StoredAggregate(
+        completed_count=int(figures.get("completedCount", 0)),
+        required_count=int(figures.get("requiredCount", 0)),
+        time_spent=int(figures.get("timeSpent", 0)),
+        content_status=row["content_status"] or {},
+        status=Status(row["status"] or 0),
+        completed_on=row["completed_on"],
+        last_accessed_on=row["last_access_time"],
+        last_updated_on=updated.get("completedCount"),
+        version=row["version"],
+        seen_changed_at=row["seen_changed_at"],
+    )

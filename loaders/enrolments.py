@@ -1,0 +1,61 @@
+"""Enrolments of a learner, in the order of collection and context."""
+
+from collections.abc import Sequence
+
+from rules.enrolments import Enrolment
+from rules.identifiers import ProgressKey
+from rules.progress import Status
+from stores.rows import Row, Rows
+from stores.tables import ENROLMENTS
+
+Place = tuple[str, str]
+"""Collection and context: where in a learner's list an enrolment stands."""
+
+
+async def enrolments_by_key(rows: Rows, keys: Sequence[ProgressKey]) -> list[Enrolment | None]:
+    found = await rows.get_many(ENROLMENTS, [_row_key(key) for key in keys])
+    return [enrolment_of(found.get(_row_key(key))) for key in keys]
+
+
+async def enrolments_page(
+    rows: Rows, user_id: str, *, after: Place | None, limit: int, active: bool | None
+) -> tuple[list[Enrolment], bool]:
+    """At most ``limit`` of them, and whether there are more. ``active`` None: those that ended as well.
+
+    The cost is bounded by what is passed over: rows are read in pages until there are enough.
+    """
+    found: list[Enrolment] = []
+    while len(found) <= limit:
+        page = await rows.partition(ENROLMENTS, (user_id,), after=after, limit=limit + 1)
+        found += [
+            enrolment
+            for enrolment in map(enrolment_of, page)
+            if enrolment is not None and active in (None, enrolment.active)
+        ]
+        if len(page) <= limit:
+            break
+        after = (page[-1]["collectionid"], page[-1]["contextid"])
+    return found[:limit], len(found) > limit
+
+
+def enrolment_of(row: Row | None) -> Enrolment | None:
+    """None where there is no row, or only figures of one that is gone: only enrolling makes an enrolment."""
+    if row is None or row["enrolled_on"] is None:
+        return None
+    return Enrolment(
+        key=ProgressKey(row["userid"], row["collectionid"], row["contextid"]),
+        active=bool(row["active"]),
+        enrolled_on=row["enrolled_on"],
+        unenrolled_on=row["unenrolled_on"],
+        changed_at=row["changed_at"] or 0,
+        status=Status(row["status"] or 0),
+        completed_count=row["progress"] or 0,
+        completed_on=row["completedon"],
+        last_read_content_id=row["lastreadcontentid"],
+        last_accessed_on=row["lastcontentaccesstime"],
+        seen_changed_at=row["seen_changed_at"],
+    )
+
+
+def _row_key(key: ProgressKey) -> tuple[str, str, str]:
+    return key.user_id, key.collection_id, key.context_id

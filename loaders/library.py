@@ -1,0 +1,190 @@
+"""What all requests of a process share: contents, their published trees, and contexts."""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from loaders.shared import SharedLoader
+from rules.contents import Content, ContentKind
+from rules.contexts import Context, EnrolmentType
+from rules.errors import NotFound
+from rules.hierarchy import Hierarchy, Relations, RelationTree
+from rules.identifiers import ContextType
+from stores.rows import Row, Rows
+from stores.tables import CONTENTS, CONTEXTS, HIERARCHIES, RELATIONS
+
+LIVE = "live"
+"""content_hierarchy.mode of published trees."""
+FRESH_FOR = 5.0
+"""Seconds for which a content's pointer or a context may be answered from memory after another process changed it."""
+
+Published = tuple[str, int]
+"""A published version of a collection: its identifier and version. What it leads to never changes."""
+
+
+class Library:
+    """The shared loaders of one process."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.contents: SharedLoader[str, Content] = SharedLoader(self._contents, most=50_000, ttl=FRESH_FOR)
+        self.contexts: SharedLoader[str, Context] = SharedLoader(self._contexts, most=20_000, ttl=FRESH_FOR)
+        self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
+        self.hierarchies: SharedLoader[Published, Hierarchy] = SharedLoader(self._hierarchies, most=500)
+
+    async def content(self, identifier: str, field: str) -> Content:
+        """NotFound that names ``field`` where there is no such content."""
+        found = await self.contents.load(identifier)
+        if found is None:
+            raise NotFound(f"there is no content {identifier}", field=field)
+        return found
+
+    async def collection(self, identifier: str, field: str = "collectionId") -> Content:
+        """NotFound where there is no such collection, or where it is a unit or a leaf of another one."""
+        found = await self.contents.load(identifier)
+        if found is None:
+            raise NotFound(f"there is no collection {identifier}", field=field)
+        if found.kind is not ContentKind.COLLECTION:
+            raise NotFound(
+                f"{identifier} is a {found.kind.value} of {found.root}, not a collection of its own",
+                field=field,
+            )
+        return found
+
+    async def context(self, context_id: str, field: str = "contextId") -> Context:
+        """NotFound where there is no such context."""
+        found = await self.contexts.load(context_id)
+        if found is None:
+            raise NotFound(f"there is no context {context_id}", field=field)
+        return found
+
+    async def relation_tree(self, content: Content) -> RelationTree:
+        """Of the live version of the tree that the content is in."""
+        found = await self.relations.load((content.root, content.live_version))
+        if found is None:
+            raise NotFound(f"collection {content.root} has no published version {content.live_version}")
+        return found
+
+    async def hierarchy(self, content: Content) -> Hierarchy:
+        """The live tree from this collection or unit down."""
+        found = await self.hierarchies.load((content.identifier, content.live_version))
+        if found is None:
+            raise NotFound(f"{content.identifier} has no published version {content.live_version}")
+        return found
+
+    async def _contents(self, identifiers: list[str]) -> list[Content | None]:
+        found = await self._rows.get_many(CONTENTS, [(identifier,) for identifier in identifiers])
+        return [_content(found.get((identifier,))) for identifier in identifiers]
+
+    async def _contexts(self, context_ids: list[str]) -> list[Context | None]:
+        found = await self._rows.get_many(CONTEXTS, [(context_id,) for context_id in context_ids])
+        return [_context(found.get((context_id,))) for context_id in context_ids]
+
+    async def _relations(self, published: list[Published]) -> list[RelationTree | None]:
+        found = await self._rows.partitions(RELATIONS, published)
+        return [_relation_tree(key, found[key]) for key in published]
+
+    async def _hierarchies(self, published: list[Published]) -> list[Hierarchy | None]:
+        found = await self._rows.partitions(HIERARCHIES, [(identifier, LIVE) for identifier, _ in published])
+        return [_hierarchy(found[identifier, LIVE], version) for identifier, version in published]
+
+
+def _content(row: Row | None) -> Content | None:
+    if row is None or row["live_version"] is None:
+        return None
+    return Content(
+        identifier=row["identifier"],
+        name=row["name"],
+        kind=ContentKind(row["kind"]),
+        status=row["status"],
+        mime_type=row["mime_type"],
+        leaf_nodes_count=row["leaf_nodes_count"] or 0,
+        root=row["root"],
+        live_version=row["live_version"],
+        published_on=row["published_on"],
+    )
+
+
+def _context(row: Row | None) -> Context | None:
+    if row is None:
+        return None
+    return Context(
+        context_id=row["contextid"],
+        type=ContextType(row["type"]),
+        name=row["name"],
+        collection_ids=tuple(sorted(row["collections"] or ())),
+        start_date=row["start_date"],
+        end_date=row["end_date"],
+        opens_on=row["opens_on"],
+        enrolment_end_date=row["enrolment_end_date"],
+        enrolment_type=EnrolmentType(row["enrolment_type"]),
+        description=row["description"],
+        mentors=row["mentors"] or frozenset(),
+        created_by=row["created_by"],
+        created_on=row["created_on"],
+        updated_on=row["updated_on"],
+    )
+
+
+def _relation_tree(published: Published, rows: Sequence[Row]) -> RelationTree | None:
+    if not rows:
+        return None
+    none: frozenset[str] = frozenset()
+    nodes = {
+        row["node"]: Relations(
+            row["node"],
+            row["leaf_nodes"] or none,
+            row["optional_nodes"] or none,
+            row["ancestors"] or none,
+        )
+        for row in rows
+    }
+    return RelationTree(*published, nodes)
+
+
+def _hierarchy(rows: Sequence[Row], version: int) -> Hierarchy | None:
+    chunks = sorted((row for row in rows if row["version"] == version), key=lambda row: row["chunk"])
+    if not chunks or len(chunks) != chunks[0]["chunks"]:
+        return None
+    return Hierarchy(orjson.loads(zlib.decompress(b"".join(row["data"] for row in chunks))), version)
+
+
+def encode_hierarchy(node: dict[str, Any], chunk_size: int = 256 * 1024) -> list[bytes]:
+    """The chunks that ``content_hierarchy`` stores of a tree."""
+    data = zlib.compress(orjson.dumps(node))
+    return [data[start : start + chunk_size] for start in range(0, len(data), chunk_size)]
+
+
+def content_values(content: Content) -> dict[str, object]:
+    """The columns that ``content`` stores of a content, apart from its key."""
+    return {
+        "name": content.name,
+        "kind": content.kind.value,
+        "status": content.status,
+        "mime_type": content.mime_type,
+        "leaf_nodes_count": content.leaf_nodes_count,
+        "root": content.root,
+        "live_version": content.live_version,
+        "published_on": content.published_on,
+    }
+
+
+def context_values(context: Context) -> dict[str, object]:
+    """The columns that ``context`` stores of a context, apart from its key."""
+    return {
+        "type": context.type.value,
+        "name": context.name,
+        "description": context.description,
+        "collections": frozenset(context.collection_ids),
+        "start_date": context.start_date,
+        "end_date": context.end_date,
+        "opens_on": context.opens_on,
+        "enrolment_end_date": context.enrolment_end_date,
+        "enrolment_type": context.enrolment_type.value,
+        "mentors": context.mentors,
+        "created_by": context.created_by,
+        "created_on": context.created_on,
+        "updated_on": context.updated_on,
+    }

@@ -1,0 +1,92 @@
+"""One caller's request: who asks, what the process shares, and the loaders that batch its reads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from cachetools import LRUCache
+from strawberry.dataloader import DataLoader
+
+from loaders.enrolments import enrolments_by_key
+from loaders.healing import Healing
+from loaders.learners import learners_by_id
+from loaders.library import Library
+from loaders.standings import Standings, Touches
+from loaders.views import views_by_key
+from rules.enrolments import Enrolment
+from rules.identifiers import ProgressKey, ViewKey
+from rules.learners import Learner
+from rules.standings import Standing
+from rules.viewers import Viewer
+from rules.views import View
+from stores.engines import Stores
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every session of a process has in common. Made once, in gateway/wiring.py."""
+
+    stores: Stores
+    library: Library
+    healing: Healing
+    now: Callable[[], datetime] = utc_now
+    entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
+    """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
+
+    @classmethod
+    def of(cls, stores: Stores, now: Callable[[], datetime] = utc_now) -> "Shared":
+        return cls(stores, Library(stores.rows), Healing(stores.events), now)
+
+
+class Loaders:
+    """Fresh for each request, and after each command in it."""
+
+    def __init__(self, shared: Shared) -> None:
+        rows = shared.stores.rows
+        reader = Standings(shared.stores, shared.library, shared.healing, shared.now)
+
+        async def views(keys: list[ViewKey]) -> Sequence[View | None]:
+            return await views_by_key(rows, keys)
+
+        async def enrolments(keys: list[ProgressKey]) -> Sequence[Enrolment | None]:
+            return await enrolments_by_key(rows, keys)
+
+        async def learners(user_ids: list[str]) -> Sequence[Learner | None]:
+            return await learners_by_id(rows, user_ids)
+
+        self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
+        self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
+        self.views: DataLoader[ViewKey, View | None] = DataLoader(load_fn=views)
+        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(load_fn=enrolments)
+        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
+
+
+@dataclass(slots=True)
+class Session:
+    """Given to every command and every resolver."""
+
+    viewer: Viewer
+    shared: Shared
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forgets what this request has read: a command has changed it."""
+        self.loaders = Loaders(self.shared)
+
+    @property
+    def stores(self) -> Stores:
+        return self.shared.stores
+
+    @property
+    def library(self) -> Library:
+        return self.shared.library
+
+    def now(self) -> datetime:
+        return self.shared.now()

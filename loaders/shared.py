@@ -1,0 +1,68 @@
+"""Loaders that outlive a request: what many requests read and few change."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, MutableMapping, Sequence
+from contextvars import Context
+from typing import Generic, TypeVar
+
+from cachetools import LRUCache, TTLCache
+from strawberry.dataloader import AbstractCache, DataLoader
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Kept(AbstractCache[K, V | None]):
+    """Keeps answers, but neither failures nor absences: what is not there may be there the next moment."""
+
+    def __init__(self, kept: MutableMapping[K, asyncio.Future[V | None]]) -> None:
+        self._kept = kept
+
+    def get(self, key: K) -> asyncio.Future[V | None] | None:
+        future = self._kept.get(key)
+        if future is not None and future.done() and not _has_answer(future):
+            self._kept.pop(key, None)
+            return None
+        return future
+
+    def set(self, key: K, value: asyncio.Future[V | None]) -> None:
+        self._kept[key] = value
+
+    def delete(self, key: K) -> None:
+        self._kept.pop(key, None)
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+def _has_answer(future: asyncio.Future[V | None]) -> bool:
+    return not future.cancelled() and future.exception() is None and future.result() is not None
+
+
+class SharedLoader(Generic[K, V]):
+    """Batches like any DataLoader, and keeps up to ``most`` answers, each for ``ttl`` seconds (None: for good).
+
+    Only what never changes may be kept for good. One flight a key: callers share it, and one that leaves does not
+    take it from the others; so it runs under no single caller's deadline but the engine's own.
+    """
+
+    def __init__(
+        self, load: Callable[[list[K]], Awaitable[Sequence[V | None]]], *, most: int, ttl: float | None = None
+    ) -> None:
+        kept: MutableMapping[K, asyncio.Future[V | None]]
+        kept = LRUCache(most) if ttl is None else TTLCache(most, ttl)
+        self._kept = _Kept(kept)
+        self._loader: DataLoader[K, V | None] = DataLoader(load_fn=load, cache_map=self._kept)
+
+    async def load(self, key: K) -> V | None:
+        kept = self._kept.get(key)
+        if kept is not None and kept.done():
+            return kept.result()
+        return await asyncio.shield(asyncio.ensure_future(Context().run(self._loader.load, key)))
+
+    async def load_many(self, keys: Sequence[K]) -> list[V | None]:
+        return list(await asyncio.gather(*map(self.load, keys)))
+
+    def forget(self, key: K) -> None:
+        """The next load reads the store: called by whoever changed it in this process."""
+        self._kept.delete(key)

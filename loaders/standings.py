@@ -1,0 +1,148 @@
+"""How learners stand, from the cheapest place that is right: the hash, a fresh aggregate, or the rows."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from loaders import touches as hashes
+from loaders.aggregates import StoredAggregate, aggregates_by_key
+from loaders.healing import Healing
+from loaders.library import Library
+from loaders.views import TOUCH_COLUMNS, touch_of
+from rules.contexts import Context
+from rules.hierarchy import RelationTree
+from rules.identifiers import ContextType, ProgressKey, aggregate_context, scope_of
+from rules.standings import Standing, Touch, standing_of
+from rules.triggers import TriggerKind
+from stores.engines import Stores
+from stores.tables import VIEWS
+
+Touches = Mapping[str, Touch]
+Partition = tuple[str, str]
+
+
+class Standings:
+    """Batched reads of progress and of the short form of views."""
+
+    def __init__(
+        self, stores: Stores, library: Library, healing: Healing, now: Callable[[], datetime]
+    ) -> None:
+        self._stores = stores
+        self._library = library
+        self._healing = healing
+        self._now = now
+
+    async def standings(self, keys: Sequence[ProgressKey]) -> list[Standing | None]:
+        """None where the collection is gone. An aggregate that has seen the last change serves without the rows."""
+        trees = await self._trees(keys)
+        trusted, dead = await self._hashes(keys)
+        others = [key for key in keys if key not in trusted]
+        if others:
+            partitions = [_partition(key) for key in others]
+            aggregates, statics = await asyncio.gather(
+                self._aggregates(others), self._stores.rows.statics(VIEWS, partitions)
+            )
+            changed = {key: statics.get(_partition(key), {}).get("changed_at") for key in others}
+            fresh = {key for key in others if _is_fresh(aggregates[key], changed[key])}
+            stale = [key for key in others if key not in fresh and changed[key] is not None]
+            trusted |= await self._from_rows(stale, aggregates, dead)
+        else:
+            aggregates, fresh = {}, set()
+
+        def standing(key: ProgressKey) -> Standing | None:
+            tree = trees.get(key.collection_id)
+            if tree is None:
+                return None
+            aggregate = aggregates.get(key)
+            if key in fresh and aggregate is not None:
+                return Standing(aggregate.content_status, aggregate.completed_on, aggregate.last_accessed_on)
+            return standing_of(trusted.get(key, {}), tree)
+
+        return [standing(key) for key in keys]
+
+    async def touches(self, keys: Sequence[ProgressKey]) -> list[Touches]:
+        """The short form of every view under each key, by content."""
+        trusted, dead = await self._hashes(keys)
+        others = [key for key in keys if key not in trusted]
+        if others:
+            trusted |= await self._from_rows(others, await self._aggregates(others), dead)
+        return [trusted.get(key, {}) for key in keys]
+
+    async def _hashes(
+        self, keys: Sequence[ProgressKey]
+    ) -> tuple[dict[ProgressKey, Touches], dict[ProgressKey, list[str]]]:
+        """Trusted hashes by key, and the dead calls found in the others."""
+        found = await self._stores.cache.hashes([hashes.hash_key(key) for key in keys])
+        trusted: dict[ProgressKey, Touches] = {}
+        dead: dict[ProgressKey, list[str]] = {}
+        for key, fields in zip(keys, found, strict=True):
+            whole = hashes.trusted(fields)
+            if whole is not None:
+                trusted[key] = whole
+            else:
+                dead[key] = list(hashes.dead_calls(fields, self._now()))
+        return trusted, dead
+
+    async def _from_rows(
+        self,
+        keys: Sequence[ProgressKey],
+        aggregates: Mapping[ProgressKey, StoredAggregate | None],
+        dead: Mapping[ProgressKey, list[str]],
+    ) -> dict[ProgressKey, Touches]:
+        """Reads the rows, fills the hashes, and sends the trigger where the aggregate has not seen the last change."""
+        if not keys:
+            return {}
+        partitions = await self._stores.rows.partitions(
+            VIEWS, [_partition(key) for key in keys], TOUCH_COLUMNS
+        )
+        by_key: dict[ProgressKey, dict[str, Touch]] = defaultdict(dict)
+        for rows in partitions.values():
+            for row in rows:
+                if row["status"] is not None:
+                    key = ProgressKey(row["userid"], row["collectionid"], row["contextid"])
+                    by_key[key][row["contentid"]] = touch_of(row)
+        result: dict[ProgressKey, Touches] = {key: by_key.get(key, {}) for key in keys}
+
+        async def settle(key: ProgressKey) -> None:
+            rows = partitions[_partition(key)]
+            changed_at = rows[0]["changed_at"] if rows else None
+            if not _is_fresh(aggregates[key], changed_at) and (result[key] or aggregates[key]):
+                await self._healing.heal(TriggerKind.VIEW, key, changed_at)
+            if calls := dead.get(key):
+                await hashes.withdraw(self._stores.cache, key, *calls)
+            await hashes.fill(self._stores.cache, key, result[key])
+
+        await asyncio.gather(*map(settle, keys))
+        return result
+
+    async def _trees(self, keys: Sequence[ProgressKey]) -> dict[str, RelationTree]:
+        collections = list({key.collection_id for key in keys})
+        contents = [c for c in await self._library.contents.load_many(collections) if c is not None]
+        trees = await self._library.relations.load_many([(c.root, c.live_version) for c in contents])
+        return {c.identifier: tree for c, tree in zip(contents, trees, strict=True) if tree is not None}
+
+    async def _aggregates(self, keys: Sequence[ProgressKey]) -> dict[ProgressKey, StoredAggregate | None]:
+        """The root's aggregate of each key."""
+        context_ids = list({key.context_id for key in keys if key.has_context})
+        contexts = dict(zip(context_ids, await self._library.contexts.load_many(context_ids), strict=True))
+        found = await aggregates_by_key(
+            self._stores.rows,
+            [(k.collection_id, k.user_id, aggregate_context_of(k, contexts.get(k.context_id))) for k in keys],
+        )
+        return dict(zip(keys, found, strict=True))
+
+
+def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:
+    """As aggregate rows write it; a context that is gone counts as a batch, the platform's only kind."""
+    if not key.has_context:
+        return aggregate_context(ContextType.COLLECTION, key.context_id)
+    return aggregate_context(context.type if context else ContextType.BATCH, key.context_id)
+
+
+def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None) -> bool:
+    return aggregate is not None and aggregate.seen_changed_at == changed_at
+
+
+def _partition(key: ProgressKey) -> Partition:
+    return key.user_id, scope_of(key.collection_id)

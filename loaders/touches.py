@@ -1,0 +1,102 @@
+"""The learner's hash in the cache: the short form of each of their views under one (user, collection, context).
+
+A hash is trusted only while it is whole and no call is under way:
+
+- a reader that went to the rows fills it and sets the field ``whole``; commands add their view to it in any case.
+  Every value grows with the view (status, progress, times), and the larger one stays, so neither order does harm.
+- a command announces itself by a field ``!<call>`` before it touches the row, and takes it back once its trigger is
+  sent. A call that died in between leaves its mark, and readers go to the rows and send the trigger for it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from rules.identifiers import ProgressKey
+from rules.progress import Status
+from rules.standings import Touch
+from rules.views import View
+from stores.cache import Cache
+
+TTL = 3600.0
+"""Seconds a hash lives after its last change."""
+DEAD_AFTER = timedelta(seconds=30)
+"""A call that is older than this has died; its mark may be taken away by whoever healed it."""
+
+_WHOLE = "whole"
+_MARK = "!"
+_CONTENT = "c:"
+
+
+def hash_key(key: ProgressKey) -> str:
+    return f"views:{key.user_id}:{key.collection_id}:{key.context_id}"
+
+
+async def announce(cache: Cache, key: ProgressKey, call: str, now: datetime) -> None:
+    """Before the row is touched."""
+    await cache.raise_fields(hash_key(key), {_MARK + call: _encode_time(now)}, TTL)
+
+
+async def remember(cache: Cache, view: View) -> None:
+    """After the row was written."""
+    touch = Touch(view.status, view.progress, view.last_accessed_on, view.completed_on)
+    fields = {_CONTENT + view.key.content_id: _encode(touch)}
+    await cache.raise_fields(hash_key(view.key.progress_key), fields, TTL)
+
+
+async def withdraw(cache: Cache, key: ProgressKey, *calls: str) -> None:
+    """After the trigger was sent."""
+    await cache.drop_fields(hash_key(key), *(_MARK + call for call in calls))
+
+
+async def fill(cache: Cache, key: ProgressKey, touches: Mapping[str, Touch]) -> None:
+    """With every view that the rows have."""
+    fields = {_CONTENT + content: _encode(touch) for content, touch in touches.items()}
+    await cache.raise_fields(hash_key(key), {**fields, _WHOLE: b"1"}, TTL)
+
+
+def trusted(fields: Mapping[str, bytes]) -> dict[str, Touch] | None:
+    """The touches by content; None where the hash can't be trusted."""
+    if _WHOLE not in fields or any(name.startswith(_MARK) for name in fields):
+        return None
+    return {
+        name.removeprefix(_CONTENT): _decode(value)
+        for name, value in fields.items()
+        if name.startswith(_CONTENT)
+    }
+
+
+def dead_calls(fields: Mapping[str, bytes], now: datetime) -> Iterable[str]:
+    """Calls that announced themselves so long ago that they must have died."""
+    for name, value in fields.items():
+        if name.startswith(_MARK):
+            announced = _decode_time(value)
+            if announced is None or now - announced > DEAD_AFTER:
+                yield name.removeprefix(_MARK)
+
+
+def _encode(touch: Touch) -> bytes:
+    """Fixed widths, so that bytes compare as the view grows: status, progress, completed, last accessed."""
+    head = f"{touch.status}{touch.progress:03d}".encode()
+    return head + _encode_time(touch.completed_on) + _encode_time(touch.last_accessed_on)
+
+
+def _decode(value: bytes) -> Touch:
+    return Touch(
+        status=Status(int(value[:1])),
+        progress=int(value[1:4]),
+        completed_on=_decode_time(value[4:19]),
+        last_accessed_on=_decode_time(value[19:34]),
+    )
+
+
+def _encode_time(at: datetime | None) -> bytes:
+    return f"{0 if at is None else (at - _EPOCH) // _MILLISECOND:015d}".encode()
+
+
+def _decode_time(value: bytes) -> datetime | None:
+    milliseconds = int(value)
+    return _EPOCH + milliseconds * _MILLISECOND if milliseconds else None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)

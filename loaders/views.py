@@ -1,0 +1,77 @@
+"""Views as rows have them, whole."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from rules.identifiers import ViewKey
+from rules.progress import Status
+from rules.standings import Touch
+from rules.views import View
+from stores.rows import Row, Rows
+from stores.tables import VIEWS
+
+TOUCH_COLUMNS = (
+    "userid",
+    "scope",
+    "collectionid",
+    "contextid",
+    "contentid",
+    "changed_at",
+    "status",
+    "progress",
+    "last_access_time",
+    "last_completed_time",
+)
+
+
+def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
+    """The primary key of the view's row."""
+    return key.user_id, key.scope, key.collection_id, key.context_id, key.content_id
+
+
+async def views_by_key(rows: Rows, keys: Sequence[ViewKey]) -> list[View | None]:
+    found = await rows.get_many(VIEWS, [row_key(key) for key in keys])
+    return [view_of(found.get(row_key(key))) for key in keys]
+
+
+def view_of(row: Row | None) -> View | None:
+    """None where there is no row, or one without a status: only a start makes a view."""
+    if row is None or row["status"] is None:
+        return None
+    details = row["progressdetails"]
+    return View(
+        key=ViewKey(row["userid"], row["collectionid"], row["contextid"], row["contentid"]),
+        status=Status(row["status"]),
+        progress=row["progress"] or 0,
+        time_spent=row["timespent"] or 0,
+        started_on=row["started_on"],
+        last_accessed_on=row["last_access_time"],
+        last_updated_on=row["last_updated_time"],
+        completed_on=row["last_completed_time"],
+        progress_details=None if details is None else orjson.loads(details),
+        last_call=row["last_call"],
+        changed_at=row["changed_at"],
+    )
+
+
+def touch_of(row: Row) -> Touch:
+    return Touch(
+        Status(row["status"]), row["progress"] or 0, row["last_access_time"], row["last_completed_time"]
+    )
+
+
+def view_values(view: View) -> dict[str, object]:
+    """The columns of a view that calls change, apart from the static ``changed_at``."""
+    details = view.progress_details
+    return {
+        "status": int(view.status),
+        "progress": view.progress,
+        "timespent": view.time_spent,
+        "progressdetails": None if details is None else orjson.dumps(details).decode(),
+        "started_on": view.started_on,
+        "last_access_time": view.last_accessed_on,
+        "last_updated_time": view.last_updated_on,
+        "last_completed_time": view.completed_on,
+        "last_call": view.last_call,
+    }

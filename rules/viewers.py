@@ -1,0 +1,69 @@
+"""Who is asking, and what they may do."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from rules.errors import Forbidden, InvalidInput, Unauthenticated
+
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Role(Enum):
+    LEARNER = "learner"
+    MENTOR = "mentor"
+    CREATOR = "creator"
+    REPORTER = "reporter"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """The caller, out of a verified token. Without one: no user and no role."""
+
+    user_id: str | None = None
+    roles: frozenset[Role] = frozenset()
+
+    def has(self, *roles: Role) -> bool:
+        return not self.roles.isdisjoint(roles)
+
+    def known(self) -> str:
+        """The caller's user id; Unauthenticated where there is none."""
+        if self.user_id is None:
+            raise Unauthenticated("a bearer token is needed; `cohort token` prints one")
+        return self.user_id
+
+    def check_may_see(self, user_id: str) -> None:
+        """A learner sees only their own; those who answer for learners see all."""
+        if self.known() != user_id and not self.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
+            raise Forbidden(
+                "only the learner, a mentor, a reporter, an admin or a service may see this", field="userId"
+            )
+
+    def check_role(self, *roles: Role) -> None:
+        self.known()
+        if not self.has(*roles):
+            names = " or ".join(role.value for role in roles)
+            raise Forbidden(f"this needs the role {names}")
+
+    def acting_for(self, user_id: str | None, *others: Role) -> str:
+        """Whose rows a change is of: the caller's, or, for a service and ``others``, those of the user named."""
+        own = self.known()
+        if user_id is None or user_id == own:
+            return own
+        if not self.has(Role.SERVICE, *others):
+            raise Forbidden("only a service may act for another user", field="userId")
+        return user_id
+
+    def time_of_call(self, at: datetime | None, now: datetime) -> datetime:
+        """``at`` where a service gives one, else now. Whole milliseconds, as stores keep them."""
+        if at is not None:
+            if not self.has(Role.SERVICE):
+                raise Forbidden("only a service may act at another time", field="at")
+            if at.tzinfo is None:
+                raise InvalidInput("at needs a time zone, as in 2026-01-31T12:00:00Z", field="at")
+            if at > now + CLOCK_SKEW:
+                raise InvalidInput("at must not be in the future", field="at")
+        moment = at or now
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,95 @@
+"""The engines of an instance, chosen by URL (design, section 2)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rules.errors import InvalidInput
+from stores.cache import Cache
+from stores.events import Events
+from stores.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One of each kind."""
+
+    rows: Rows
+    events: Events
+    cache: Cache
+
+    async def ping(self) -> dict[str, str | None]:
+        """By kind: None where it answers, else why not."""
+
+        async def answer(store: Rows | Events | Cache) -> str | None:
+            try:
+                await store.ping()
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the answer
+                return str(error)
+            return None
+
+        kinds = ("rows", "events", "cache")
+        return dict(
+            zip(kinds, await asyncio.gather(*map(answer, (self.rows, self.events, self.cache))), strict=True)
+        )
+
+
+@asynccontextmanager
+async def open_stores(
+    *, rows: str, events: str, cache: str, prefix: str, data: Path
+) -> AsyncIterator[Stores]:
+    """Opens each engine and closes it at the end.
+
+    ``rows``: ``sqlite:///FILE`` or ``cassandra://user:password@host,host/keyspace``; ``events``: ``embedded:`` or
+    ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``. ``prefix`` keeps instances on the
+    same servers apart; embedded engines keep their files under ``data``. InvalidInput names a URL of another kind.
+    """
+    async with AsyncExitStack() as stack:
+        opened_rows = await _open_rows(rows, data)
+        stack.push_async_callback(opened_rows.close)
+        opened_events = await _open_events(events, prefix, data)
+        stack.push_async_callback(opened_events.close)
+        opened_cache = await _open_cache(cache, prefix)
+        stack.push_async_callback(opened_cache.close)
+        yield Stores(opened_rows, opened_events, opened_cache)
+
+
+async def _open_rows(url: str, data: Path) -> Rows:
+    """Drivers are imported where they are used: an embedded instance starts without them."""
+    if url.startswith("sqlite:"):
+        from stores.rows_sqlite import SqliteRows
+
+        path = url.removeprefix("sqlite:").removeprefix("//").removeprefix("/") or "rows.db"
+        return await SqliteRows.open(data / path)
+    if url.startswith("cassandra:"):
+        from stores.rows_cassandra import CassandraRows
+
+        return await CassandraRows.open(url)
+    raise InvalidInput("rows must be sqlite:///FILE or cassandra://HOSTS/KEYSPACE", field="rows")
+
+
+async def _open_events(url: str, prefix: str, data: Path) -> Events:
+    if url.startswith("embedded:"):
+        from stores.events_embedded import EmbeddedEvents
+
+        return await EmbeddedEvents.open(data / "events.db", prefix)
+    if url.startswith("kafka:"):
+        from stores.events_kafka import KafkaEvents
+
+        return await KafkaEvents.open(urlsplit(url).netloc, prefix)
+    raise InvalidInput("events must be embedded: or kafka://HOST:PORT,…", field="events")
+
+
+async def _open_cache(url: str, prefix: str) -> Cache:
+    if url.startswith("embedded:"):
+        from stores.cache_embedded import EmbeddedCache
+
+        return await EmbeddedCache.open(prefix)
+    if url.startswith(("redis:", "rediss:", "unix:")):
+        from stores.cache_redis import RedisCache
+
+        return await RedisCache.open(url, prefix)
+    raise InvalidInput("cache must be embedded: or redis://HOST:PORT/DB", field="cache")
