@@ -14,9 +14,6 @@ from rules.viewers import Role
 from stores.rows import Equal
 from stores.tables import CONTEXTS
 
-BUCKETS = 1
-"""Partitions of ``enrolment_by_context`` that a new context's learners are spread over."""
-
 
 @dataclass(frozen=True, slots=True)
 class NewContext:
@@ -33,7 +30,6 @@ class NewContext:
     enrolment_end_date: datetime | None = None
     enrolment_type: EnrolmentType = EnrolmentType.OPEN
     mentors: frozenset[str] = frozenset()
-    buckets: int = BUCKETS
 
 
 async def create_context(session: Session, new: NewContext) -> Context:
@@ -65,7 +61,7 @@ async def create_context(session: Session, new: NewContext) -> Context:
     )
     for collection_id in context.collection_ids:
         await session.library.collection(collection_id, "collectionIds")
-    row = {"contextid": context.context_id, **context_values(context), "buckets": new.buckets}
+    row = {"contextid": context.context_id, **context_values(context)}
     applied = await session.stores.rows.insert_if_absent(CONTEXTS, row)
     session.library.contexts.forget(context.context_id)
     if applied.applied:

@@ -1,6 +1,6 @@
 """Contexts (a batch, a program, an event, a group …): who may do what in them, and when."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
@@ -40,7 +40,9 @@ class Context:
     enrolment_end_date: datetime | None = None
     enrolment_type: EnrolmentType = EnrolmentType.OPEN
     description: str | None = None
-    mentors: frozenset[str] = field(default_factory=frozenset)
+    mentors: frozenset[str] = frozenset()
+    buckets: int = 16
+    """Partitions of ``enrolment_by_context`` that its learners are spread over; never changes."""
     created_by: str | None = None
     created_on: datetime | None = None
     updated_on: datetime | None = None

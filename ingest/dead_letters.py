@@ -1,0 +1,63 @@
+"""Events that could not be processed: kept with the reason, listed, replayed."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from stores.engines import Stores
+from stores.events import Message, Record
+from stores.topics import DEAD_LETTERS
+
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """``place`` names the event: its topic, partition and offset. ``died_at`` is when it was put away."""
+
+    place: str
+    topic: str
+    key: str
+    value: bytes
+    reason: str
+    died_at: datetime
+
+
+def dead_letter(record: Record, reason: str) -> Message:
+    headers = {"place": _place(record), "topic": record.topic, "reason": reason[:LONGEST_REASON]}
+    return Message(record.key, record.value, headers)
+
+
+async def pending(stores: Stores) -> AsyncIterator[DeadLetter]:
+    """Those that were not replayed since they died, the oldest first. One that died twice comes once."""
+    letters: dict[str, DeadLetter] = {}
+    async for record in stores.events.read(DEAD_LETTERS.name):
+        place = record.headers["place"]
+        if "replayed" in record.headers:
+            letters.pop(place, None)
+            continue
+        died_at = datetime.fromtimestamp(record.appended_at / 1000, UTC)
+        letters[place] = DeadLetter(
+            place, record.headers["topic"], record.key, record.value, record.headers["reason"], died_at
+        )
+    for letter in letters.values():
+        yield letter
+
+
+async def replay(stores: Stores, place: str | None = None) -> int:
+    """Sends them, or the one at ``place``, to the topic they came from, and says how many.
+
+    What still can't be processed comes back as a new dead letter.
+    """
+    count = 0
+    async for letter in pending(stores):
+        if place in (None, letter.place):
+            await stores.events.send(letter.topic, Message(letter.key, letter.value))
+            mark = Message(letter.key, b"", {"place": letter.place, "replayed": "1"})
+            await stores.events.send(DEAD_LETTERS.name, mark)
+            count += 1
+    return count
+
+
+def _place(record: Record) -> str:
+    return f"{record.topic}:{record.partition}:{record.offset}"

@@ -1,0 +1,130 @@
+"""Compares what is stored with what the rows say, for one learner or all, and has the workers mend the difference."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.jobs import Checkpoint, JobRecord, Jobs, OnProgress, Plan, job_kind
+from ingest.recompute import recompute
+from ingest.triggers import trigger_of
+from loaders.session import Shared
+from rules.errors import InvalidInput
+from rules.identifiers import ProgressKey, checked_id
+from rules.triggers import TriggerKind
+from stores.columns import Table
+from stores.rows import Row
+from stores.tables import ENROLMENTS, LEARNER_SCOPES
+from stores.topics import TRIGGERS
+
+KIND = "reconcile"
+RANGES = 16
+"""Parts of the ring, each a step for each table."""
+PAGE = 200
+EXAMPLES = 20
+"""Drifts that a step's report names one by one."""
+
+_TABLES: Mapping[str, Table] = {table.name: table for table in (ENROLMENTS, LEARNER_SCOPES)}
+_LEARNER = "learner"
+_COLUMNS = ("userid", "collectionid", "contextid")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``drifted`` of ``checked`` keys had stored figures that differ from the rows; ``examples`` names some:
+    ``"user collection context: activity, …"``. ``failed`` keys name a collection or context that is gone."""
+
+    checked: int
+    drifted: int
+    failed: int
+    examples: Sequence[str]
+
+
+async def reconcile(
+    shared: Shared,
+    *,
+    user_id: str | None = None,
+    collection_id: str | None = None,
+    rate: float = 500,
+    on_progress: OnProgress | None = None,
+) -> Report:
+    """Runs the job to its end. ``rate``: keys a second at most. What drifted is sent to the workers as a trigger:
+    they are the one writer."""
+    if rate <= 0:
+        raise InvalidInput("rate must be above 0", field="rate")
+    arguments = {
+        "user_id": None if user_id is None else checked_id(user_id, "userId"),
+        "collection_id": None if collection_id is None else checked_id(collection_id, "collectionId"),
+        "rate": rate,
+    }
+    return report_of(await Jobs(shared).start(KIND, arguments, on_progress))
+
+
+def report_of(job: JobRecord) -> Report:
+    """Of all steps together."""
+    reports = [step.checkpoint.report for step in job.steps]
+
+    def total(name: str) -> int:
+        return sum(report.get(name, 0) for report in reports)
+
+    examples = [example for report in reports for example in report.get("examples", ())]
+    return Report(total("checked"), total("drifted"), total("failed"), examples)
+
+
+@job_kind(KIND)
+def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
+    return _Reconciliation(shared, arguments["user_id"], arguments["collection_id"], arguments["rate"])
+
+
+class _Reconciliation:
+    def __init__(self, shared: Shared, user_id: str | None, collection_id: str | None, rate: float) -> None:
+        self._shared = shared
+        self._user_id = user_id
+        self._collection_id = collection_id
+        self._rate = rate
+
+    def steps(self) -> Sequence[str]:
+        names = [_LEARNER] if self._user_id else [str(number) for number in range(RANGES)]
+        return [f"{table} {name}" for table in _TABLES for name in names]
+
+    async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
+        table_name, _, part = step.partition(" ")
+        table = _TABLES[table_name]
+        report = {"checked": 0, "drifted": 0, "failed": 0, "examples": [], **start.report}
+        if part == _LEARNER:
+            rows = await self._shared.stores.rows.partition(table, (self._user_id,), columns=_COLUMNS)
+            for first in range(0, len(rows), PAGE):
+                await self._check(table, rows[first : first + PAGE], report)
+            yield Checkpoint(None, report["checked"], report)
+            return
+        token_range = self._shared.stores.rows.ranges(RANGES)[int(part)]
+        async for page in self._shared.stores.rows.walk(
+            table, token_range, columns=_COLUMNS, page_size=PAGE, resume=start.resume
+        ):
+            await self._check(table, page.rows, report)
+            yield Checkpoint(page.resume, report["checked"], report)
+
+    async def _check(self, table: Table, rows: Sequence[Row], report: dict[str, Any]) -> None:
+        begun = time.monotonic()
+        keys = [
+            ProgressKey(row["userid"], row["collectionid"], row["contextid"])
+            for row in rows
+            if self._collection_id in (None, row["collectionid"])
+        ]
+        result = await recompute(self._shared, keys)
+        # A learner's scopes repeat the enrolments, which have a step of their own.
+        done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
+        drifts = [item for item in done if item.drifted]
+        if drifts:
+            messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in drifts]
+            await self._shared.stores.events.send(TRIGGERS.name, *messages)
+        report["checked"] += len(done)
+        report["drifted"] += len(drifts)
+        report["failed"] += len(result.failed)
+        named = [
+            f"{d.key.user_id} {d.key.collection_id} {d.key.context_id}: {', '.join(d.drifted)}"
+            for d in drifts
+        ]
+        report["examples"] = [*report["examples"], *named][:EXAMPLES]
+        await asyncio.sleep(max(0.0, len(keys) / self._rate - (time.monotonic() - begun)))

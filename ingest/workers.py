@@ -1,0 +1,211 @@
+"""The workers: one consumer group, the only writer of aggregates (design, section 4).
+
+A batch of triggers is turned into the set of keys they are about; each key is recomputed once, from rows read after
+the last of its triggers. Offsets are committed after the writes and the sends, so a worker killed anywhere leaves
+nothing behind but work that is done again to the same end.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ingest.dead_letters import dead_letter
+from ingest.learners import parse_profile, profile_write
+from ingest.recompute import aggregate_writes, enrolment_writes, recompute, state_messages
+from loaders.learners import learners_by_id
+from loaders.session import Shared
+from rules.errors import CohortError, InvalidInput, StoreUnavailable
+from rules.identifiers import ProgressKey
+from rules.triggers import TriggerKind, parse_trigger
+from stores.events import Consumer, Message, Record
+from stores.rows import Write
+from stores.tables import ENROLMENTS, LEARNER_SCOPES
+from stores.topics import DEAD_LETTERS, PROFILES, STATES, TRIGGERS, WORKER_GROUP
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MOST_KEYS = 500
+"""Keys recomputed at once: bounds the memory and the statements in flight."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+"""Seconds between attempts while a store is away."""
+
+
+class _Stopped(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a batch asks for: keys with the last record that named each, those to send anew, profiles, dead letters."""
+
+    keys: dict[ProgressKey, Record] = field(default_factory=dict)
+    renewed: set[ProgressKey] = field(default_factory=set)
+    users: dict[str, Record] = field(default_factory=dict)
+    profiles: list[Write] = field(default_factory=list)
+    dead: list[Message] = field(default_factory=list)
+
+
+class Worker:
+    """One member of the group. ``run`` until ``stop``; several may run in one process or in many.
+
+    ``most``: records of a batch, ``wait``: seconds to wait for them.
+    """
+
+    def __init__(
+        self, shared: Shared, *, most: int = 2000, wait: float = 0.1, group: str = WORKER_GROUP
+    ) -> None:
+        self._shared = shared
+        self._most = most
+        self._wait = wait
+        self._group = group
+        self._stopping = asyncio.Event()
+        self.processed = 0
+        """Records done since the start."""
+        self.dead = 0
+        """Of these, put away as dead letters."""
+
+    def stop(self) -> None:
+        """The batch at hand is finished and committed, then ``run`` returns."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Waits out stores that are away; ends by ``stop`` or cancellation, either way leaving the group."""
+        try:
+            consumer = await self._patiently(self._join)
+        except _Stopped:
+            return
+        try:
+            while not self._stopping.is_set():
+                await self._turn(consumer)
+        except _Stopped:
+            pass
+        finally:
+            await consumer.close()
+
+    async def _join(self) -> Consumer:
+        return await self._shared.stores.events.consumer(self._group, [TRIGGERS.name, PROFILES.name])
+
+    async def _turn(self, consumer: Consumer) -> None:
+        records = await self._patiently(lambda: consumer.batch(self._most, self._wait))
+        if not records:
+            return
+        await self._patiently(lambda: self._process(records))
+        await self._patiently(lambda: consumer.commit(records))
+        self.processed += len(records)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Again and again, with growing pauses, while a store is away. Nothing is read meanwhile: back-pressure."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await attempt()
+            except StoreUnavailable as error:
+                log.warning("a store is away, trying again in %.1f s: %s", pause, error.message)
+            try:
+                await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.8, 1.2))  # noqa: S311
+            except TimeoutError:
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                raise _Stopped
+
+    async def _process(self, records: Sequence[Record]) -> None:
+        """A record that breaks a batch is found by processing each alone, and put away."""
+        try:
+            await self._handle(records)
+        except CohortError:
+            raise
+        except Exception as error:
+            if len(records) == 1:
+                log.exception("could not process %s", records[0])
+                await self._put_away([dead_letter(records[0], f"internal error: {error!r}")])
+                return
+            for record in records:
+                await self._process([record])
+
+    async def _handle(self, records: Sequence[Record]) -> None:
+        work = _Work()
+        for record in records:
+            self._sort(record, work)
+        stores = self._shared.stores
+        if work.profiles:
+            await stores.rows.write(*work.profiles)
+        await self._expand(work)
+        keys = list(work.keys)
+        for start in range(0, len(keys), MOST_KEYS):
+            await self._recompute(keys[start : start + MOST_KEYS], work)
+        await self._put_away(work.dead)
+
+    def _sort(self, record: Record, work: _Work) -> None:
+        try:
+            if record.topic == PROFILES.name:
+                learner = parse_profile(record.value)
+                work.profiles.append(profile_write(learner))
+                work.users[learner.user_id] = record
+                return
+            trigger = parse_trigger(record.value)
+        except InvalidInput as error:
+            work.dead.append(dead_letter(record, f"{error.code}: {error.message}"))
+            return
+        key = trigger.progress_key
+        if trigger.kind is TriggerKind.PROFILE or key is None:
+            work.users[trigger.user_id] = record
+        else:
+            work.keys[key] = record
+
+    async def _expand(self, work: _Work) -> None:
+        """A changed profile is in the state of everything that the learner has."""
+        users = [(user,) for user in work.users]
+        if not users:
+            return
+        rows = self._shared.stores.rows
+        columns = ("userid", "collectionid", "contextid")
+        for table in (LEARNER_SCOPES, ENROLMENTS):
+            found = await rows.partitions(table, users, columns)
+            for (user,), places in found.items():
+                for place in places:
+                    key = ProgressKey(user, place["collectionid"], place["contextid"])
+                    work.keys.setdefault(key, work.users[user])
+                    work.renewed.add(key)
+
+    async def _recompute(self, keys: Sequence[ProgressKey], work: _Work) -> None:
+        """Aggregates first, then the enrolments, which mark the change as seen, then the states."""
+        stores = self._shared.stores
+        result = await recompute(self._shared, keys)
+        for key, error in result.failed.items():
+            if key not in work.renewed:
+                work.dead.append(dead_letter(work.keys[key], f"{error.code}: {error.message}"))
+        if not result.done:
+            return
+        versions = {}
+        for item in result.done:
+            record = work.keys[item.key]
+            version = item.next_version(record.appended_at, record.offset)
+            versions[item.key] = item.versions(version, renew=item.key in work.renewed)
+        user_ids = list({item.key.user_id for item in result.done})
+        found, _ = await asyncio.gather(
+            learners_by_id(stores.rows, user_ids),
+            stores.rows.write(
+                *(w for item in result.done for w in aggregate_writes(item, versions[item.key]))
+            ),
+        )
+        learners = dict(zip(user_ids, found, strict=True))
+        messages = [
+            message
+            for item in result.done
+            for message in state_messages(item, versions[item.key], learners[item.key.user_id])
+        ]
+        await asyncio.gather(
+            stores.rows.write(
+                *(w for item in result.done for w in enrolment_writes(item, versions[item.key]))
+            ),
+            stores.events.send(STATES.name, *messages),
+        )
+
+    async def _put_away(self, letters: Sequence[Message]) -> None:
+        if letters:
+            await self._shared.stores.events.send(DEAD_LETTERS.name, *letters)
+            self.dead += len(letters)

@@ -1,0 +1,70 @@
+"""The declarations, the configuration files and compose.yaml say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stack import jars
+from stack.servers import SERVERS, Server
+from stack.stack import CONF, Stack
+
+COMPOSE = (Path(__file__).parents[2] / "compose.yaml").read_text()
+IMAGES = {
+    "cassandra": "cassandra",
+    "kafka": "apache/kafka",
+    "opensearch": "opensearchproject/opensearch",
+    "druid": "apache/druid",
+}
+named = pytest.mark.parametrize("server", SERVERS, ids=lambda server: str(server.name))
+
+
+@named
+def test_every_port_is_set_in_the_configuration_or_on_the_command_line(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.servers.java", lambda: "java")
+    process = server.name.removeprefix(f"{server.family}-")
+    files = [path for path in (CONF / server.family).rglob("*") if path.is_file()]
+    own = [path for path in files if path.parent.name in {server.family, process}]
+    written = " ".join([*(path.read_text() for path in own), *server.command(tmp_path)])
+    for port in server.ports:
+        default = port == 7000  # Cassandra's port for its peers, of which it has none
+        indirect = port == 9200 and "9199" in written  # the runner adds one
+        assert default or indirect or str(port) in written
+
+
+def test_no_two_servers_share_a_port() -> None:
+    ports = [port for server in SERVERS for port in server.ports]
+    assert len(ports) == len(set(ports))
+
+
+@pytest.mark.parametrize(("family", "image"), IMAGES.items())
+def test_docker_gets_the_same_version(family: str, image: str) -> None:
+    version = next(server.version for server in SERVERS if server.family == family)
+    assert set(re.findall(rf"image: {image}:(\S+)", COMPOSE)) == {version}
+
+
+def test_docker_publishes_on_loopback_only() -> None:
+    published = re.findall(r"ports: \[(.*)\]", COMPOSE)
+    assert published
+    assert all(re.fullmatch(r'"127\.0\.0\.1:(\d+):\1"', port) for port in published)
+
+
+def test_docker_gets_the_same_guardrails_and_authentication() -> None:
+    ours = (CONF / "cassandra" / "cassandra.yaml").read_text()
+    of_docker = dict(re.findall(r"-Dcassandra\.settings\.(\w+)=(\S+)", COMPOSE))
+    assert len(of_docker) == 5
+    for key, value in of_docker.items():
+        assert f"\n{key}: {value}\n" in ours
+
+
+@named
+def test_the_configuration_is_complete_for_a_fresh_directory(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jars, "java", lambda: "java")
+    stack = Stack(tmp_path)
+    stack._lay_out([server])
+    for path in (tmp_path / server.family / "conf").rglob("*.*"):
+        assert path.is_dir() or "${" not in path.read_text()
