@@ -34,6 +34,10 @@ class Cache(Protocol):
         """
         ...
 
+    async def drop_fields(self, key: str, *fields: str) -> None:
+        """Removes these fields of the hash."""
+        ...
+
     async def delete(self, *keys: str) -> None: ...
 
     async def ping(self) -> None:

@@ -106,7 +106,7 @@ class Rows(Protocol):
     async def get_many(
         self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
     ) -> dict[Key, Row]:
-        """Rows of a table without clustering, by partition key; what does not exist is left out. Batched."""
+        """Rows by whole primary key; what does not exist is left out. Batched as in ``partitions``."""
         ...
 
     async def partition(

@@ -1,0 +1,160 @@
+"""The cache in Redis or Valkey, over redis.asyncio."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Self, TypeVar, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores.deadline import remaining
+from stores.meter import Meter
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+REST = 1.0
+"""Seconds the server is left alone after a failure; then one call tries, and the others follow once it succeeds."""
+
+# Lua compares strings by the server's locale, hence the loop over bytes.
+RAISE_FIELDS = """
+local function larger(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x > y end
+  end
+  return #a > #b
+end
+for i = 2, #ARGV, 2 do
+  local stored = redis.call('HGET', KEYS[1], ARGV[i])
+  if not stored or larger(ARGV[i + 1], stored) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+"""
+
+
+class ServerCache:
+    """The Cache port over one server; fails open as stores/cache.py says.
+
+    ``failures`` counts calls that the server did not answer in time or refused; calls not even tried, and calls that
+    ran out of the request's own time, are not counted.
+    """
+
+    def __init__(self, url: str, prefix: str, timeout: float, connections: int = 32) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # A second try would double the time that a dead cache costs.
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,
+        )
+        self.meter = Meter()
+        self.failures = 0
+        self._client = Redis.from_pool(pool)
+        self._prefix = prefix
+        self._timeout = timeout
+        self._resting_until = 0.0
+        self._raise_fields = self._client.register_script(RAISE_FIELDS)
+
+    async def get(self, key: str) -> bytes | None:
+        answer = await self._ask("cache get", lambda: self._client.get(self._key(key)), None)
+        return cast("bytes | None", answer)
+
+    async def set(self, key: str, value: bytes, ttl: float) -> None:
+        jittered = max(1, int(ttl * 1000 * random.uniform(0.9, 1)))  # noqa: S311 - spreads expiry, hides nothing
+        await self._ask("cache set", lambda: self._client.set(self._key(key), value, px=jittered), None)
+
+    async def hashes(self, keys: Sequence[str]) -> list[dict[str, bytes]]:
+        if not keys:
+            return []
+
+        async def ask() -> list[dict[str, bytes]]:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hgetall(self._key(key))
+                answers: list[dict[bytes, bytes]] = await pipeline.execute()
+            return [{name.decode(): value for name, value in answer.items()} for answer in answers]
+
+        return await self._ask("cache hgetall", ask, [{} for _ in keys], len(keys))
+
+    async def raise_fields(self, key: str, fields: Mapping[str, bytes], ttl: float) -> None:
+        arguments = [max(1, int(ttl * 1000)), *(part for field in fields.items() for part in field)]
+        await self._ask(
+            "cache raise", lambda: self._raise_fields(keys=[self._key(key)], args=arguments), None
+        )
+
+    async def drop_fields(self, key: str, *fields: str) -> None:
+        if fields:
+            await self._ask("cache drop", lambda: self._client.hdel(self._key(key), *fields), None)
+
+    async def delete(self, *keys: str) -> None:
+        if keys:
+            await self._ask(
+                "cache delete", lambda: self._client.unlink(*map(self._key, keys)), None, len(keys)
+            )
+
+    async def ping(self) -> None:
+        try:
+            async with asyncio.timeout(remaining(self._timeout)):
+                await self._client.ping()
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"the cache does not answer: {error!r}") from error
+        self._resting_until = 0.0
+
+    async def close(self) -> None:
+        await self._client.aclose(close_connection_pool=True)
+
+    def _key(self, key: str) -> str:
+        return f"{self._prefix}:{key}"
+
+    async def _ask(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T, times: int = 1) -> T:
+        """What the server answers, or ``otherwise``."""
+        if time.monotonic() < self._resting_until:
+            return otherwise
+        try:
+            allowed = remaining(self._timeout)
+        except DeadlineExceeded:
+            return otherwise
+        if self._resting_until:
+            self._resting_until = time.monotonic() + REST
+        self.meter.count(what, times)
+        try:
+            async with asyncio.timeout(allowed):
+                answer = await call()
+        except (RedisError, OSError) as error:
+            if isinstance(error, TimeoutError) and allowed < self._timeout:
+                return otherwise
+            self.failures += 1
+            self._resting_until = time.monotonic() + REST
+            log.warning("the cache failed and is left alone for %g s: %r", REST, error)
+            return otherwise
+        self._resting_until = 0.0
+        return answer
+
+
+class RedisCache(ServerCache):
+    """A server that others run."""
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        prefix: str = "cohort",
+        *,
+        timeout: float = 0.25,  # noqa: ASYNC109 - of each later call
+        connections: int = 32,
+    ) -> Self:
+        """``url`` is redis://, rediss:// or unix://; ``timeout`` is seconds a call. Does not need the server yet."""
+        return cls(url, prefix, timeout, connections)

@@ -1,0 +1,271 @@
+"""A driver session for asyncio: where to connect, statements as awaitables, errors as ours.
+
+The driver answers in a thread of its own; answers come to the loop in as few wake-ups as possible. A session must
+not be shared over a fork: open one in each process.
+"""
+
+import asyncio
+import logging
+import re
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from cassandra import (
+    AlreadyExists,
+    ConsistencyLevel,
+    InvalidRequest,
+    OperationTimedOut,
+    ProtocolVersion,
+    RequestExecutionException,
+)
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
+from cassandra.connection import ConnectionException
+from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage, ServerError
+from cassandra.query import BoundStatement, tuple_factory
+
+from rules.errors import InvalidInput, StoreUnavailable
+from stores.deadline import remaining
+from stores.meter import Meter
+
+TIMEOUT = 10.0
+
+# The server warns of batches over many partitions; ours are meant, for the same replicas, and below every limit.
+logging.getLogger("cassandra.protocol").addFilter(
+    lambda record: "Server warning: Unlogged batch covering" not in record.getMessage()
+)
+
+_AWAY = (
+    TimeoutError,
+    NoHostAvailable,
+    OperationTimedOut,
+    RequestExecutionException,
+    ConnectionException,
+    ServerError,
+    OverloadedErrorMessage,
+    IsBootstrappingErrorMessage,
+)
+
+
+class Answer(NamedTuple):
+    """``page``: where the next one begins; None at the end."""
+
+    rows: list[tuple[Any, ...]]
+    page: bytes | None
+    columns: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1``. The last host's port is
+    that of those without one. With ``dc``, new keyspaces are replicated there; without, by SimpleStrategy."""
+
+    hosts: tuple[tuple[str, int], ...]
+    keyspace: str
+    user: str | None
+    password: str | None
+    dc: str | None
+    replication: int
+
+    @classmethod
+    def parse(cls, url: str, *, prefix: str = "") -> Self:
+        """``prefix`` begins the keyspace's name; InvalidInput says what is wrong with the URL."""
+        parts = urlsplit(url)
+        who, _, where = parts.netloc.rpartition("@")
+        user, _, password = who.partition(":")
+        keyspace = prefix + (parts.path.strip("/") or "cohort")
+        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        if parts.scheme != "cassandra" or not where or options.keys() - {"dc", "replication"}:
+            raise InvalidInput(
+                "takes cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1",
+                field="url",
+            )
+        if not re.fullmatch("[a-z][a-z0-9_]{0,47}", keyspace):
+            raise InvalidInput(
+                f"{keyspace!r} is no keyspace: a-z, 0-9 and _, at most 48 of them", field="url"
+            )
+        named = [host.rpartition(":") if ":" in host else (host, "", "") for host in where.split(",")]
+        try:
+            default = int(named[-1][2] or 9042)
+            hosts = tuple((host, int(port or default)) for host, _, port in named)
+            replication = int(options.get("replication", 1))
+        except ValueError:
+            raise InvalidInput("a port and the replication are numbers", field="url") from None
+        return cls(hosts, keyspace, unquote(user) or None, unquote(password), options.get("dc"), replication)
+
+    @property
+    def create(self) -> str:
+        strategy = (
+            f"'NetworkTopologyStrategy', '{self.dc}'" if self.dc else "'SimpleStrategy', 'replication_factor'"
+        )
+        return (
+            f"CREATE KEYSPACE IF NOT EXISTS {self.keyspace} "
+            f"WITH replication = {{'class': {strategy}: {self.replication}}}"
+        )
+
+
+class Routed(BoundStatement):  # type: ignore[misc]
+    """A bound statement that says itself where it belongs: the driver does not know for IN."""
+
+    routing_key: bytes | None = None
+
+
+class CassandraSession:
+    """At most ``in_flight`` statements at a time, the others wait. Belongs to the loop that opened it."""
+
+    def __init__(self, address: Address, meter: Meter, in_flight: int) -> None:
+        self.address = address
+        self.meter = meter
+        self.permits = asyncio.Semaphore(in_flight)
+        self._loop = asyncio.get_running_loop()
+        self._answered: deque[tuple[asyncio.Future[Answer], Answer | None, BaseException | None]] = deque()
+        self._waking = False
+        self._prepared: dict[str, Any] = {}
+        self._preparing: dict[str, asyncio.Task[Any]] = {}
+        self._cluster = Cluster(
+            [*address.hosts],
+            auth_provider=PlainTextAuthProvider(address.user, address.password) if address.user else None,
+            execution_profiles={
+                EXEC_PROFILE_DEFAULT: ExecutionProfile(
+                    load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(address.dc or "")),
+                    consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+                    serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+                    request_timeout=TIMEOUT,
+                    row_factory=tuple_factory,
+                )
+            },
+            protocol_version=ProtocolVersion.V5,
+            compression=False,
+            connect_timeout=5,
+        )
+        self._session: Any = None
+
+    async def connect(self) -> None:
+        """StoreUnavailable where no host answers; then, or when cancelled, nothing is left behind."""
+        try:
+            async with asyncio.timeout(remaining(TIMEOUT)):
+                self._session = await asyncio.to_thread(self._cluster.connect)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, _AWAY):
+                remaining(TIMEOUT)
+                raise StoreUnavailable(
+                    f"Cassandra at {self.address.hosts} can't be reached: {error}"
+                ) from error
+            raise
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._cluster.shutdown)
+
+    def replicas(self, routing_key: bytes) -> frozenset[Any]:
+        """The nodes that hold a partition; the same for all where there is but one node."""
+        metadata = self._cluster.metadata
+        if len(metadata.all_hosts()) < 2:
+            return frozenset()
+        return frozenset(host.endpoint for host in metadata.get_replicas(self.address.keyspace, routing_key))
+
+    async def prepare(self, cql: str) -> Any:
+        """Once a text, whoever asks at the same time."""
+        if (known := self._prepared.get(cql)) is not None:
+            return known
+        task = self._preparing.get(cql)
+        if task is None:
+            task = self._preparing[cql] = asyncio.create_task(asyncio.to_thread(self._session.prepare, cql))
+            task.add_done_callback(lambda done: self._keep(cql, done))
+        try:
+            async with asyncio.timeout(remaining(TIMEOUT)):
+                return await asyncio.shield(task)
+        except Exception as error:
+            raise _ours(error) from error
+
+    def _keep(self, cql: str, done: asyncio.Task[Any]) -> None:
+        del self._preparing[cql]
+        if not done.cancelled() and done.exception() is None:
+            self._prepared[cql] = done.result()
+
+    async def send(self, what: str, statement: Any, *, page: bytes | None = None) -> Answer:
+        """The answer of one statement, metered as ``what``. A cancelled caller's permit is given back when the
+        driver has the answer, so what is in flight stays bounded."""
+        left = remaining(TIMEOUT)
+        try:
+            async with asyncio.timeout(left if self.permits.locked() else None):
+                await self.permits.acquire()
+        except TimeoutError as error:
+            raise _ours(error) from error
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        try:
+            response = self._session.execute_async(statement, timeout=remaining(TIMEOUT), paging_state=page)
+        except BaseException as error:
+            self.permits.release()
+            raise _ours(error) from error
+        self.meter.count(what)
+        response.add_callbacks(
+            self._succeeded, self._failed, callback_args=(future, response), errback_args=(future,)
+        )
+        try:
+            return await future
+        except Exception as error:
+            raise _ours(error) from error
+
+    def _succeeded(
+        self, rows: list[tuple[Any, ...]] | None, future: asyncio.Future[Answer], response: Any
+    ) -> None:
+        self._wake((future, Answer(rows or [], response._paging_state, response._col_names), None))
+
+    def _failed(self, error: BaseException, future: asyncio.Future[Answer]) -> None:
+        self._wake((future, None, error))
+
+    def _wake(self, answer: tuple[asyncio.Future[Answer], Answer | None, BaseException | None]) -> None:
+        """In the driver's thread. The loop is woken only where it has not been already."""
+        self._answered.append(answer)
+        if not self._waking:
+            self._waking = True
+            try:
+                self._loop.call_soon_threadsafe(self._hand_over)
+            except RuntimeError:  # the loop is closed: nobody waits
+                self._answered.clear()
+
+    def _hand_over(self) -> None:
+        self._waking = False
+        while self._answered:
+            future, answer, error = self._answered.popleft()
+            self.permits.release()
+            if future.done():
+                continue
+            if answer is not None:
+                future.set_result(answer)
+            elif error is not None:
+                future.set_exception(error)
+
+    async def change_schema(self, ddl: str) -> None:
+        """One statement of DDL; returns when every node agrees."""
+        self.meter.count("schema change")
+        try:
+            agreed = await asyncio.to_thread(self._change_schema, ddl)
+        except Exception as error:
+            raise _ours(error) from error
+        if not agreed:
+            raise StoreUnavailable("the nodes do not agree on the schema yet; try again")
+
+    def _change_schema(self, ddl: str) -> bool:
+        future = self._session.execute_async(ddl, timeout=3 * TIMEOUT)
+        try:
+            future.result()
+        except AlreadyExists:  # another process was faster
+            return True
+        return bool(future.is_schema_agreed)
+
+
+def _ours(error: BaseException) -> BaseException:
+    """The error as callers know it. Raises DeadlineExceeded where that is the reason."""
+    if isinstance(error, _AWAY):
+        remaining(TIMEOUT)
+        return StoreUnavailable(f"Cassandra did not answer: {error or 'no connection was free in time'}")
+    if isinstance(error, InvalidRequest) and re.search(
+        "unconfigured table|keyspace .* does not exist", str(error), re.IGNORECASE
+    ):
+        return StoreUnavailable(f"{error}; `cohort init` creates what is missing")
+    return error

@@ -1,0 +1,245 @@
+"""The CQL of a table: DDL, the statements of each shape, and codecs between the port's values and the driver's."""
+
+# ruff: noqa: S608 - names come from declared tables, values are always bound
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from cassandra.cqltypes import lookup_casstype
+
+from stores.columns import TIMESTAMP, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.rows import Condition, Equal, Exists, In, Key, Put, Row
+from stores.values import from_millis, to_millis
+
+_Code = Callable[[Any], Any]
+
+_CASSANDRA_TYPES = {
+    "text": "UTF8Type",
+    "int": "Int32Type",
+    "bigint": "LongType",
+    "double": "DoubleType",
+    "boolean": "BooleanType",
+    "timestamp": "TimestampType",
+    "blob": "BytesType",
+}
+
+
+def type_name(type_: ColumnType) -> str:
+    """As DDL has it; a UDT by its bare name, frozen where it must be."""
+    match type_:
+        case Scalar(cql):
+            return cql
+        case Map(key, value, frozen):
+            name = f"map<{type_name(key)}, {type_name(value)}>"
+            return f"frozen<{name}>" if frozen else name
+        case SetOf(element, frozen):
+            name = f"set<{type_name(element)}>"
+            return f"frozen<{name}>" if frozen else name
+        case ListOf(element):
+            return f"frozen<list<{type_name(element)}>>"
+        case Udt(name=name):
+            return f'frozen<"{name}">'
+
+
+def udts(type_: ColumnType) -> list[Udt]:
+    """The user-defined types within, each after those it needs."""
+    match type_:
+        case Udt(fields=fields):
+            return [inner for field in fields.values() for inner in udts(field)] + [type_]
+        case ListOf(element):
+            return udts(element)
+        case _:
+            return []
+
+
+def _encoder(type_: ColumnType) -> _Code | None:
+    """To what the driver binds; None where it takes the value as it is."""
+    match type_:
+        case Scalar():
+            return to_millis if type_ == TIMESTAMP else None
+        case Map(key, value):
+            k, v = _encoder(key) or _same, _encoder(value) or _same
+            return None if k is v is _same else lambda m: {k(key): v(value) for key, value in m.items()}
+        case SetOf(element) | ListOf(element):
+            e = _encoder(element)
+            return None if e is None else lambda items: [e(item) for item in items]
+        case Udt(fields=fields):
+            codes = [(name, _encoder(t) or _same) for name, t in fields.items()]
+            return lambda u: tuple(None if u[name] is None else code(u[name]) for name, code in codes)
+
+
+def _decoder(type_: ColumnType) -> _Code | None:
+    """From what the driver returns, which is never None here."""
+    match type_:
+        case Scalar():
+            return _moment if type_ == TIMESTAMP else None
+        case Map(key, value):
+            k, v = _decoder(key) or _same, _decoder(value) or _same
+            if k is v is _same:
+                return lambda m: dict(m.items())
+            return lambda m: {k(key): v(value) for key, value in m.items()}
+        case SetOf(element):
+            code = _decoder(element) or _same
+            return frozenset if code is _same else lambda items: frozenset([code(item) for item in items])
+        case ListOf(element):
+            e = _decoder(element)
+            return list if e is None else lambda items: [e(item) for item in items]
+        case Udt(fields=fields):
+            codes = [(name, _decoder(t) or _same) for name, t in fields.items()]
+            return lambda u: {n: None if (v := getattr(u, n, None)) is None else code(v) for n, code in codes}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _moment(value: datetime) -> datetime:
+    """The driver's naive UTC, which far from the epoch is a few microseconds off."""
+    aware = value.replace(tzinfo=UTC)
+    return (
+        from_millis(to_millis(aware) + round(value.microsecond % 1000 / 1000))
+        if value.microsecond % 1000
+        else aware
+    )
+
+
+def _columns(names: Iterable[str]) -> str:
+    return ", ".join(map('"{}"'.format, names))
+
+
+def _equal(names: Iterable[str], separator: str = " AND ") -> str:
+    return separator.join(f'"{name}" = ?' for name in names)
+
+
+class Cql:
+    """Of one table in one keyspace. Values are bound in the order of their question marks."""
+
+    def __init__(self, table: Table, keyspace: str) -> None:
+        self.table = table
+        self.name = f'{keyspace}."{table.name}"'
+        self._keyspace = keyspace
+        self._encoders = {n: code for n, t in table.types.items() if (code := _encoder(t))}
+        self._decoders = {n: code for n, t in table.types.items() if (code := _decoder(t))}
+        self._key_types = [lookup_casstype(_CASSANDRA_TYPES[type_.cql]) for type_ in table.partition.values()]
+        # Texts are made once a shape.
+        self.select, self.insert, self.update = cache(self._select), cache(self._insert), cache(self._update)
+        self.slice, self.together = cache(self._slice), cache(self._together)
+
+    # --- values
+
+    def encode(self, name: str, value: Any) -> Any:
+        if isinstance(value, Put):
+            value = value.value
+        code = self._encoders.get(name)
+        return value if code is None or value is None else code(value)
+
+    def key(self, key: Key) -> list[Any]:
+        """Of a partition or a row, or the beginning of it."""
+        return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
+
+    def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
+        row = dict(zip(columns, raw, strict=False))
+        for name, code in self._decoders.items():
+            if row.get(name) is not None:
+                row[name] = code(row[name])
+        return row
+
+    def routing_key(self, key: Key) -> bytes:
+        """What the partitioner hashes of a partition key."""
+        parts = [type_.serialize(v, 4) for type_, v in zip(self._key_types, self.key(key), strict=True)]
+        if len(parts) == 1:
+            return bytes(parts[0])
+        return b"".join(struct.pack(">H", len(part)) + part + b"\0" for part in parts)
+
+    # --- DDL
+
+    def types(self) -> list[tuple[str, str]]:
+        """Name and DDL of each user-defined type the table needs, in order."""
+        return [
+            (udt.name, f'CREATE TYPE IF NOT EXISTS {self._keyspace}."{udt.name}" ({self._typed(udt.fields)})')
+            for type_ in self.table.types.values()
+            for udt in udts(type_)
+        ]
+
+    def create(self) -> str:
+        columns = [
+            f'"{n}" {type_name(t)}{" static" * (n in self.table.statics)}'
+            for n, t in self.table.types.items()
+        ]
+        key = ", ".join([f"({_columns(self.table.partition)})", *map('"{}"'.format, self.table.clustering)])
+        comment = self.table.comment.replace("'", "''")
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.name} ({', '.join(columns)}, PRIMARY KEY ({key})) "
+            f"WITH comment = '{comment}'"
+        )
+
+    def add(self, name: str) -> str:
+        column = self.table.values[name]
+        return f'ALTER TABLE {self.name} ADD IF NOT EXISTS "{name}" {type_name(column.type)}{" static" * column.static}'
+
+    @staticmethod
+    def _typed(fields: Mapping[str, ColumnType]) -> str:
+        return ", ".join(f'"{name}" {type_name(type_)}' for name, type_ in fields.items())
+
+    # --- reading
+
+    def _select(
+        self, columns: tuple[str, ...], where: str, *, distinct: bool = False, limit: bool = False
+    ) -> str:
+        asked = f"{'DISTINCT ' * distinct}{_columns(columns)}"
+        return f"SELECT {asked} FROM {self.name} WHERE {where}{' LIMIT ?' * limit}"
+
+    def _slice(self, prefix: int, rest: int) -> str:
+        """Of one partition: the first ``prefix`` clustering columns given, the next ``rest`` exceeded."""
+        fixed = len(self.table.partition) + prefix
+        where = _equal(self.table.key[:fixed])
+        if not rest:
+            return where
+        return f"{where} AND ({_columns(self.table.key[fixed : fixed + rest])}) > ({', '.join('?' * rest)})"
+
+    def _together(self, column: int, width: int) -> str:
+        """What the first ``width`` key columns name: the partition's, or all; keys that differ in this column."""
+        names = enumerate(self.table.key[:width])
+        return " AND ".join(f'"{name}" IN ?' if i == column else f'"{name}" = ?' for i, name in names)
+
+    @property
+    def range(self) -> str:
+        token = f"token({_columns(self.table.partition)})"
+        return f"{token} > ? AND {token} <= ?"
+
+    # --- writing
+
+    def _insert(self, names: tuple[str, ...], *, absent: bool = False, timed: bool = False) -> str:
+        columns = (*self.table.key, *names)
+        values = ", ".join("?" * len(columns))
+        end = " IF NOT EXISTS" * absent + " USING TIMESTAMP ?" * timed
+        return f"INSERT INTO {self.name} ({_columns(columns)}) VALUES ({values}){end}"
+
+    def _update(
+        self, names: tuple[str, ...], puts: frozenset[str], where: int, *, timed: bool = False
+    ) -> str:
+        """``where``: how many of the key columns are given; only those of the partition for statics alone."""
+        changes = ", ".join(f'"{n}" = "{n}" + ?' if n in puts else f'"{n}" = ?' for n in names)
+        return f"UPDATE {self.name}{' USING TIMESTAMP ?' * timed} SET {changes} WHERE {_equal(self.table.key[:where])}"
+
+    def delete(self, *, timed: bool = False) -> str:
+        return f"DELETE FROM {self.name}{' USING TIMESTAMP ?' * timed} WHERE {_equal(self.table.key)}"
+
+    def condition(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+        """The end of an update, and what it binds."""
+        texts: list[str] = []
+        values: list[Any] = []
+        for condition in conditions:
+            match condition:
+                case Equal(column, value):
+                    texts.append(f'"{column}" = ?')
+                    values.append(self.encode(column, value))
+                case In(column, options):
+                    texts.append(f'"{column}" IN ?')
+                    values.append([self.encode(column, option) for option in options])
+                case Exists():
+                    texts.append("EXISTS")
+        return f" IF {' AND '.join(texts)}", values

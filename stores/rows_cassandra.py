@@ -1,0 +1,362 @@
+"""The distributed engine of the rows port: one keyspace of a Cassandra cluster, LOCAL_QUORUM and LOCAL_SERIAL.
+
+A conditional write that times out may or may not have been applied: StoreUnavailable, and the caller sends it again.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any, Self, TypeVar
+
+from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
+
+from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores.cassandra_session import Address, CassandraSession, Routed
+from stores.columns import Table
+from stores.cql import Cql
+from stores.keys import beyond, ring, share
+from stores.meter import Meter
+from stores.rows import Applied, Condition, Exists, Key, Page, Put, Row, TokenRange, Write
+from stores.schema import COMPONENT, VERSIONS, changes, version_of
+from stores.values import check_columns, check_key, check_row, check_update, check_values
+
+T = TypeVar("T")
+
+_IN_FLIGHT = 256
+_BATCH = 30
+_BATCH_BYTES = 20_000
+"""Well below the 50 KB at which the server refuses a batch."""
+_PAGE = 2000
+
+_Raw = Sequence[Any]
+
+
+class CassandraRows:
+    """Open with ``await CassandraRows.open(url)``. Never use one over a fork."""
+
+    def __init__(self, session: CassandraSession) -> None:
+        self.meter = session.meter
+        self._session = session
+        self._cql = lru_cache(maxsize=1024)(partial(Cql, keyspace=session.address.keyspace))
+
+    @classmethod
+    async def open(
+        cls, url: str, *, prefix: str = "", meter: Meter | None = None, in_flight: int = _IN_FLIGHT
+    ) -> Self:
+        """``url`` as in cassandra_session.Address; ``prefix`` begins the keyspace's name. The keyspace need not exist
+        before ``init``. StoreUnavailable where no host answers."""
+        session = CassandraSession(Address.parse(url, prefix=prefix), meter or Meter(), in_flight)
+        await session.connect()
+        return cls(session)
+
+    # --- reading
+
+    async def get(self, table: Table, key: Key, columns: Sequence[str] | None = None) -> Row | None:
+        key, names = check_key(table, table.key, key), check_columns(table, columns)
+        cql = self._cql(table)
+        text = cql.select(names or table.key[:1], cql.slice(len(table.clustering), 0))
+        raws = await self._all(table, await self._bound(text, cql.key(key)))
+        return cql.decode(names, raws[0]) if raws else None
+
+    async def get_many(
+        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> dict[Key, Row]:
+        names = check_columns(table, columns)
+        cql = self._cql(table)
+        distinct = list(dict.fromkeys(check_key(table, table.key, key) for key in keys))
+        raws = await self._together(table, distinct, partial(cql.select, (*table.key, *names)))
+        width = len(table.key)
+        return {self._key(cql, raw, width): cql.decode(names, raw[width:]) for raw in raws}
+
+    async def partition(
+        self,
+        table: Table,
+        key: Key,
+        *,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> list[Row]:
+        names = check_columns(table, columns)
+        fixed = check_key(table, table.key[: len(table.partition) + len(prefix)], (*key, *prefix))
+        if after is not None:
+            after = check_key(table, tuple(table.clustering), after)
+        rest = beyond(fixed[len(table.partition) :], after)
+        if rest is None or limit == 0:
+            return []
+        cql = self._cql(table)
+        # The last key column is null where a partition has static columns only.
+        text = cql.select((table.key[-1], *names), cql.slice(len(prefix), len(rest)), limit=limit is not None)
+        bound = await self._bound(text, cql.key((*fixed, *rest)) + ([] if limit is None else [limit]))
+        return [cql.decode(names, raw[1:]) for raw in await self._all(table, bound) if raw[0] is not None]
+
+    async def partitions(
+        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> dict[Key, list[Row]]:
+        names = check_columns(table, columns)
+        cql = self._cql(table)
+        found: dict[Key, list[Row]] = {check_key(table, table.partition, key): [] for key in keys}
+        width = len(table.partition)
+        asked = (*table.partition, table.key[-1], *names)
+        for raw in await self._together(table, list(found), partial(cql.select, asked)):
+            if raw[width] is not None:
+                found[self._key(cql, raw, width)].append(cql.decode(names, raw[width + 1 :]))
+        return found
+
+    async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
+        cql = self._cql(table)
+        distinct = list(dict.fromkeys(check_key(table, table.partition, key) for key in keys))
+        text = partial(cql.select, (*table.partition, *table.statics), distinct=True)
+        width = len(table.partition)
+        return {
+            self._key(cql, raw, width): cql.decode(table.statics, raw[width:])
+            for raw in await self._together(table, distinct, text)
+        }
+
+    @staticmethod
+    def _key(cql: Cql, raw: _Raw, width: int) -> Key:
+        return tuple(cql.decode(cql.table.key[:width], raw[:width]).values())
+
+    async def _together(self, table: Table, keys: Sequence[Key], text: Callable[[str], str]) -> list[_Raw]:
+        """The rows of these partitions, or those with these whole keys, by as few statements as there can be.
+        ``text`` of a WHERE."""
+        if not keys:
+            return []
+        cql = self._cql(table)
+        width, partition = len(keys[0]), len(table.partition)
+        nodes: dict[frozenset[Any], list[Key]] = {}
+        for key in keys:
+            nodes.setdefault(self._session.replicas(cql.routing_key(key[:partition])), []).append(key)
+
+        async def read(column: int, group: list[Key]) -> list[_Raw]:
+            values = cql.key(group[0])
+            values[column] = [cql.key(key)[column] for key in group]
+            bound = await self._bound(text(cql.together(column, width)), values, Routed)
+            bound.routing_key = cql.routing_key(group[0][:partition])
+            return await self._all(table, bound)
+
+        async def read_or_retry(column: int, group: list[Key]) -> list[_Raw]:
+            try:
+                return await read(column, group)
+            except DeadlineExceeded:
+                raise
+            except StoreUnavailable:
+                if len(group) == 1:
+                    raise
+            return _joined(await _gather(read(column, [key]) for key in group))
+
+        statements = [(column, group) for alike in nodes.values() for column, group in _shared(alike)]
+        return _joined(await _gather(read_or_retry(column, group) for column, group in statements))
+
+    async def _all(self, table: Table, bound: Any) -> list[_Raw]:
+        """Every page."""
+        bound.fetch_size = _PAGE
+        raws: list[_Raw] = []
+        page = None
+        while True:
+            more, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
+            raws += more
+            if page is None:
+                return raws
+
+    async def _bound(
+        self, text: str, values: Sequence[Any], kind: type[BoundStatement] = BoundStatement
+    ) -> BoundStatement:
+        return kind(await self._session.prepare(text)).bind(values)
+
+    # --- writing
+
+    async def write(self, *writes: Write) -> None:
+        statements = [statement for write in writes for statement in await self._statements(write)]
+        nodes: dict[frozenset[Any], list[tuple[str, BoundStatement]]] = {}
+        for what, bound in statements:
+            nodes.setdefault(self._session.replicas(bound.routing_key), []).append((what, bound))
+        batches = (batch for same in nodes.values() for batch in _batches(same))
+        await _gather(self._write(batch) for batch in batches)
+
+    async def _write(self, statements: list[tuple[str, BoundStatement]]) -> None:
+        if len(statements) == 1:
+            await self._session.send(*statements[0])
+            return
+        batch = BatchStatement(BatchType.UNLOGGED)
+        for _, bound in statements:
+            batch.add(bound)
+        await self._session.send("batch", batch)
+
+    async def _statements(self, write: Write) -> list[tuple[str, BoundStatement]]:
+        table, cql = write.table, self._cql(write.table)
+        key = cql.key(check_key(table, table.key, write.key))
+        timed, time = write.timestamp is not None, [] if write.timestamp is None else [write.timestamp]
+        if write.delete:
+            return [(f"delete {table.name}", await self._bound(cql.delete(timed=timed), [*time, *key]))]
+        values = check_values(table, write.values)
+        statements = []
+        if write.insert:
+            plain = tuple(name for name, value in values.items() if not isinstance(value, Put))
+            bound = [*key, *(cql.encode(name, values.pop(name)) for name in plain), *time]
+            statements.append(
+                (f"insert {table.name}", await self._bound(cql.insert(plain, timed=timed), bound))
+            )
+        if values:
+            text, bound = self._update(cql, key, values, time)
+            statements.append((f"update {table.name}", await self._bound(text, bound)))
+        return statements
+
+    @staticmethod
+    def _update(
+        cql: Cql, key: list[Any], values: Mapping[str, Any], time: list[int]
+    ) -> tuple[str, list[Any]]:
+        names = tuple(values)
+        puts = frozenset(name for name, value in values.items() if isinstance(value, Put))
+        where = len(cql.table.partition if set(names) <= set(cql.table.statics) else cql.table.key)
+        bound = [*time, *(cql.encode(name, value) for name, value in values.items()), *key[:where]]
+        return cql.update(names, puts, where, timed=bool(time)), bound
+
+    async def insert_if_absent(self, table: Table, row: Mapping[str, Any]) -> Applied:
+        key, values = check_row(table, row)
+        cql = self._cql(table)
+        text = cql.insert(tuple(values), absent=True)
+        bound = await self._bound(
+            text, cql.key(key) + [cql.encode(name, value) for name, value in values.items()]
+        )
+        answer = await self._conditional(f"conditional insert {table.name}", bound)
+        if answer.pop("[applied]"):
+            return Applied(True)
+        return Applied(False, cql.decode(tuple(table.types), [answer.get(name) for name in table.types]))
+
+    async def update_if(
+        self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
+    ) -> Applied:
+        key, values, conditions = check_update(table, key, values, conditions)
+        cql = self._cql(table)
+        text, bound = self._update(cql, cql.key(key), values, [])
+        end, more = cql.condition(conditions)
+        statement: Any = await self._bound(text + end, bound + more)
+        if table.statics:
+            # Where there are static columns, a missing row is refused with nulls. Within a batch the key is in the
+            # answer too, and null where the row is missing.
+            statement = BatchStatement(BatchType.UNLOGGED).add(statement)
+        answer = await self._conditional(f"conditional update {table.name}", statement)
+        if answer.pop("[applied]"):
+            return Applied(True)
+        if not answer or (table.statics and answer[table.key[-1]] is None):
+            return Applied(False)
+        names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
+        return Applied(False, cql.decode(names, [answer[name] for name in names]))
+
+    async def _conditional(self, what: str, statement: Any) -> dict[str, Any]:
+        answer = await self._session.send(what, statement)
+        return dict(zip(answer.columns, answer.rows[0], strict=True))
+
+    # --- walking
+
+    def ranges(self, count: int) -> list[TokenRange]:
+        return ring(count)
+
+    async def walk(
+        self,
+        table: Table,
+        token_range: TokenRange,
+        *,
+        columns: Sequence[str] | None = None,
+        page_size: int = 500,
+        resume: str | None = None,
+    ) -> AsyncIterator[Page]:
+        names = check_columns(table, columns)
+        cql = self._cql(table)
+        bound = await self._bound(
+            cql.select((table.key[-1], *names), cql.range), [token_range.start, token_range.end]
+        )
+        bound.fetch_size = page_size
+        while True:
+            page = None if resume is None else base64.b64decode(resume)
+            raws, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
+            resume = None if page is None else base64.b64encode(page).decode()
+            yield Page([cql.decode(names, raw[1:]) for raw in raws if raw[0] is not None], resume)
+            if resume is None:
+                return
+
+    # --- the keyspace itself
+
+    async def schema_version(self) -> int:
+        if VERSIONS.name not in await self._existing():
+            return 0
+        rows = await self.partition(VERSIONS, (COMPONENT,), columns=["version"])
+        return max((row["version"] for row in rows), default=0)
+
+    async def init(self, tables: Sequence[Table]) -> list[str]:
+        address, said = self._session.address, []
+        if not await self._system("keyspace_name", "keyspaces"):
+            await self._session.change_schema(address.create)
+            said.append(f"created keyspace {address.keyspace}")
+        existing, stored = await self._existing(), await self.schema_version()
+        missing = changes(tables, stored, existing)
+        if VERSIONS.name not in existing:
+            await self._session.change_schema(self._cql(VERSIONS).create())
+        known = {name for (name,) in await self._system("type_name", "types")}
+        for name, ddl in (udt for table in tables for udt in self._cql(table).types()):
+            if name not in known:
+                await self._session.change_schema(ddl)
+                known.add(name)
+                said.append(f"created type {name}")
+        for change in missing:
+            cql = self._cql(change.table)
+            await self._session.change_schema(
+                cql.create() if change.column is None else cql.add(change.column)
+            )
+            said.append(str(change))
+        if (target := version_of(tables)) > stored:
+            await self.write(Write(VERSIONS, (COMPONENT, target), {"applied_at": datetime.now(UTC)}))
+            said.append(f"schema is at version {target}")
+        return said
+
+    async def _existing(self) -> dict[str, set[str]]:
+        """Columns by table, as they are in the keyspace."""
+        existing: dict[str, set[str]] = {}
+        for table, column in await self._system("table_name, column_name", "columns"):
+            existing.setdefault(table, set()).add(column)
+        return existing
+
+    async def _system(self, columns: str, table: str) -> list[tuple[Any, ...]]:
+        cql = f"SELECT {columns} FROM system_schema.{table} WHERE keyspace_name = '{self._session.address.keyspace}'"  # noqa: S608
+        answer = await self._session.send(
+            f"select system_schema.{table}", SimpleStatement(cql, fetch_size=None)
+        )
+        return answer.rows
+
+    async def ping(self) -> None:
+        await self._session.send("ping", SimpleStatement("SELECT key FROM system.local"))
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def _shared(keys: Sequence[Key]) -> Iterable[tuple[int, list[Key]]]:
+    column, groups = share(keys)
+    return ((column, group) for group in groups)
+
+
+def _joined(parts: Iterable[list[_Raw]]) -> list[_Raw]:
+    return [raw for part in parts for raw in part]
+
+
+async def _gather(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Without a task where there is but one."""
+    waiting = list(work)
+    return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
+
+
+def _batches(statements: Sequence[tuple[str, BoundStatement]]) -> list[list[tuple[str, BoundStatement]]]:
+    batches: list[list[tuple[str, BoundStatement]]] = []
+    size = _BATCH_BYTES
+    for what, bound in statements:
+        own = 32 + sum(4 + len(value) for value in bound.values if isinstance(value, bytes))
+        if size + own > _BATCH_BYTES or len(batches[-1]) == _BATCH:
+            batches.append([])
+            size = 0
+        batches[-1].append((what, bound))
+        size += own
+    return batches

@@ -1,0 +1,393 @@
+"""The embedded engine of the rows port: one SQLite file, kept as Cassandra understands rows (stores/sqlite_layout.py).
+
+One connection writes, in a thread of its own; a few others read. Each call is one function in one of these threads
+and one transaction. Several processes may use the file. A commit survives the process, not a power failure
+(WAL, synchronous=NORMAL). Statements are metered as Cassandra on one node would need them, so that what a request
+costs can be promised on either engine.
+"""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from rules.errors import StoreUnavailable
+from stores.columns import Table
+from stores.deadline import remaining
+from stores.keys import beyond, ring, share
+from stores.meter import Meter
+from stores.rows import Applied, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
+from stores.schema import COMPONENT, VERSIONS, changes, version_of
+from stores.sqlite_layout import Layout, layout, merged
+from stores.values import check_columns, check_key, check_row, check_update, check_values
+
+T = TypeVar("T")
+
+_TIMEOUT = 10.0
+_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+}
+
+
+class _Lane:
+    """Threads with a connection each; work is done in one of them."""
+
+    def __init__(self, path: Path, threads: int, name: str) -> None:
+        self._path = path
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"rows-{name}")
+        self._own = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``work`` returns; it is interrupted at the deadline, and never begun after it."""
+        left = remaining(_TIMEOUT)
+        until = time.monotonic() + left
+
+        def call() -> T:
+            connection = self._connection()
+            self._own.until = until
+            return work(connection)
+
+        try:
+            async with asyncio.timeout(left):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except TimeoutError:
+            remaining(_TIMEOUT)
+            raise StoreUnavailable(f"{self._path} did not answer within {left:.1f} s") from None
+        except sqlite3.Error as error:
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _AWAY:
+                raise StoreUnavailable(f"{self._path}: {error}") from error
+            if str(error).startswith("no such"):
+                raise StoreUnavailable(
+                    f"{self._path}: {error}; `cohort init` creates what is missing"
+                ) from error
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        known: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if known is not None:
+            return known
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=5
+        )
+        self._connections.append(connection)
+        own = self._own
+        own.until = time.monotonic() + _TIMEOUT
+        connection.set_progress_handler(lambda: time.monotonic() > own.until, 20_000)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.create_function("merged", 4, merged, deterministic=True)
+        own.connection = connection
+        return connection
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        for connection in self._connections:
+            connection.close()
+
+
+class SqliteRows:
+    """Open with ``await SqliteRows.open(path)``. Never use one over a fork."""
+
+    def __init__(self, path: Path, meter: Meter, readers: int) -> None:
+        self.meter = meter
+        self._writer = _Lane(path, 1, "writer")
+        self._readers = _Lane(path, readers, "reader")
+        self._last = 0
+
+    @classmethod
+    async def open(cls, path: str | Path, *, meter: Meter | None = None, readers: int = 3) -> Self:
+        """The file is created where there is none; StoreUnavailable where it can't be."""
+        rows = cls(Path(path), meter or Meter(), readers)
+        try:
+            await rows.ping()
+        except BaseException:
+            await rows.close()
+            raise
+        return rows
+
+    # --- reading
+
+    async def get(self, table: Table, key: Key, columns: Sequence[str] | None = None) -> Row | None:
+        key, names = check_key(table, table.key, key), check_columns(table, columns)
+        self.meter.count(f"select {table.name}")
+        return await self._readers.run(lambda connection: _get(connection, layout(table), key, names))
+
+    async def get_many(
+        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> dict[Key, Row]:
+        names = check_columns(table, columns)
+        found = await self._each(table, table.key, keys, lambda c, key: _get(c, layout(table), key, names))
+        return {key: row for key, row in found.items() if row is not None}
+
+    async def partition(
+        self,
+        table: Table,
+        key: Key,
+        *,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> list[Row]:
+        names = check_columns(table, columns)
+        fixed = check_key(table, table.key[: len(table.partition) + len(prefix)], (*key, *prefix))
+        if after is not None:
+            after = check_key(table, tuple(table.clustering), after)
+        rest = beyond(fixed[len(table.partition) :], after)
+        if rest is None or limit == 0:
+            return []
+        kept = layout(table)
+        sql = kept.select(names, kept.slice(len(prefix), len(rest))) + kept.in_order + " LIMIT ?"
+        bound = (*kept.place((*fixed, *rest)), -1 if limit is None else limit)
+        self.meter.count(f"select {table.name}")
+        return await self._readers.run(
+            lambda connection: [kept.decode(names, raw) for raw in connection.execute(sql, bound)]
+        )
+
+    async def partitions(
+        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> dict[Key, list[Row]]:
+        names = check_columns(table, columns)
+        kept = layout(table)
+        sql = kept.select(names, kept.slice(0, 0)) + kept.in_order
+        return await self._each(
+            table,
+            tuple(table.partition),
+            keys,
+            lambda c, key: [kept.decode(names, raw) for raw in c.execute(sql, kept.place(key))],
+        )
+
+    async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
+        kept = layout(table)
+
+        def read(connection: sqlite3.Connection, key: Key) -> Row | None:
+            raw = connection.execute(kept.statics, kept.place(key) * 2).fetchone()
+            return None if raw is None else kept.decode(table.statics, raw)
+
+        found = await self._each(table, tuple(table.partition), keys, read)
+        return {key: row for key, row in found.items() if row is not None}
+
+    async def _each(
+        self,
+        table: Table,
+        names: tuple[str, ...],
+        keys: Sequence[Key],
+        read: Callable[[sqlite3.Connection, Key], T],
+    ) -> dict[Key, T]:
+        if not keys:
+            return {}
+        distinct = list(dict.fromkeys(check_key(table, names, key) for key in keys))
+        self.meter.count(f"select {table.name}", len(share(distinct)[1]))
+        return await self._readers.run(lambda connection: {key: read(connection, key) for key in distinct})
+
+    # --- writing
+
+    async def write(self, *writes: Write) -> None:
+        if not writes:
+            return
+        now = self._now()
+        together: dict[str, list[tuple[Any, ...]]] = {}
+        for write in writes:
+            time_ = now if write.timestamp is None else write.timestamp
+            for sql, bound in _statements(write, time_):
+                together.setdefault(sql, []).append(bound)
+        self._count(writes)
+
+        def work(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                for sql, bounds in together.items():
+                    connection.executemany(sql, bounds)
+
+        await self._writer.run(work)
+
+    def _count(self, writes: Sequence[Write]) -> None:
+        if len(writes) > 1:
+            self.meter.count("batch", -(-len(writes) // 30))
+            return
+        (write,) = writes
+        kind = "delete" if write.delete else "insert" if write.insert else "update"
+        self.meter.count(f"{kind} {write.table.name}")
+
+    async def insert_if_absent(self, table: Table, row: Mapping[str, Any]) -> Applied:
+        key, values = check_row(table, row)
+        names = tuple(table.types)
+        self.meter.count(f"conditional insert {table.name}")
+
+        def work(connection: sqlite3.Connection) -> Applied:
+            with _transaction(connection):
+                stored = _get(connection, layout(table), key, names)
+                if stored is not None:
+                    return Applied(False, stored)
+                _apply(connection, layout(table).write(key, values, self._now(), insert=True))
+                return Applied(True)
+
+        return await self._writer.run(work)
+
+    async def update_if(
+        self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
+    ) -> Applied:
+        key, values, conditions = check_update(table, key, values, conditions)
+        names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
+        self.meter.count(f"conditional update {table.name}")
+
+        def work(connection: sqlite3.Connection) -> Applied:
+            kept = layout(table)
+            with _transaction(connection):
+                stored = _get(connection, kept, key, names)
+                seen = stored
+                if stored is None:
+                    raw = connection.execute(
+                        kept.statics, kept.place(key[: len(table.partition)]) * 2
+                    ).fetchone()
+                    seen = {} if raw is None else kept.decode(table.statics, raw)
+                if not all(_holds(condition, stored is not None, seen or {}) for condition in conditions):
+                    return Applied(False, stored)
+                _apply(connection, kept.write(key, values, self._now(), insert=False))
+                return Applied(True)
+
+        return await self._writer.run(work)
+
+    def _now(self) -> int:
+        """A write time: microseconds, later than every one before."""
+        self._last = max(time.time_ns() // 1000, self._last + 1)
+        return self._last
+
+    # --- walking
+
+    def ranges(self, count: int) -> list[TokenRange]:
+        return ring(count)
+
+    async def walk(
+        self,
+        table: Table,
+        token_range: TokenRange,
+        *,
+        columns: Sequence[str] | None = None,
+        page_size: int = 500,
+        resume: str | None = None,
+    ) -> AsyncIterator[Page]:
+        names = check_columns(table, columns)
+        kept = layout(table)
+        width = len(table.key) + 1
+        while True:
+            where = kept.range if resume is None else kept.beyond
+            sql = kept.select(names, where, key=True) + kept.in_order + " LIMIT ?"
+            bound: tuple[Any, ...] = (token_range.start, token_range.end)
+            bound += () if resume is None else kept.place_of(resume)
+            self.meter.count(f"select {table.name}")
+            raws = await self._readers.run(_fetch_all(sql, (*bound, page_size + 1)))
+            resume = kept.mark(raws[page_size - 1]) if len(raws) > page_size else None
+            yield Page([kept.decode(names, raw[width:]) for raw in raws[:page_size]], resume)
+            if resume is None:
+                return
+
+    # --- the file itself
+
+    async def schema_version(self) -> int:
+        return await self._readers.run(_schema_version)
+
+    async def init(self, tables: Sequence[Table]) -> list[str]:
+        def work(connection: sqlite3.Connection) -> list[str]:
+            with _transaction(connection):
+                stored = _schema_version(connection)
+                existing = {
+                    table.name: columns for table in tables if (columns := _columns(connection, table))
+                }
+                missing = changes(tables, stored, existing)
+                for change in missing:
+                    kept = layout(change.table)
+                    for sql in kept.create() if change.column is None else kept.add(change.column):
+                        connection.execute(sql)
+                said = [str(change) for change in missing]
+                if (target := version_of(tables)) > stored:
+                    for sql in layout(VERSIONS).create():
+                        connection.execute(sql)
+                    now = {"applied_at": datetime.now(UTC)}
+                    _apply(
+                        connection, layout(VERSIONS).write((COMPONENT, target), now, self._now(), insert=True)
+                    )
+                    said.append(f"schema is at version {target}")
+                return said
+
+        return await self._writer.run(work)
+
+    async def ping(self) -> None:
+        await self._writer.run(lambda connection: connection.execute("SELECT 1").fetchone())
+
+    async def close(self) -> None:
+        await self._readers.close()
+        await self._writer.close()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _statements(write: Write, time_: int) -> list[tuple[str, tuple[Any, ...]]]:
+    table = write.table
+    key = check_key(table, table.key, write.key)
+    if write.delete:
+        return [layout(table).delete(key, time_)]
+    return layout(table).write(key, check_values(table, write.values), time_, insert=write.insert)
+
+
+def _apply(connection: sqlite3.Connection, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+    for sql, bound in statements:
+        connection.execute(sql, bound)
+
+
+def _fetch_all(sql: str, bound: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Any]]:
+    return lambda connection: connection.execute(sql, bound).fetchall()
+
+
+def _get(connection: sqlite3.Connection, kept: Layout, key: Key, names: tuple[str, ...]) -> Row | None:
+    raw = connection.execute(kept.select(names, kept.whole_key), kept.place(key)).fetchone()
+    return None if raw is None else kept.decode(names, raw)
+
+
+def _holds(condition: Condition, exists: bool, row: Row) -> bool:
+    match condition:
+        case Equal(column, value):
+            return bool(row.get(column) == value)
+        case In(column, values):
+            return row.get(column) in values
+        case Exists():
+            return exists
+
+
+def _columns(connection: sqlite3.Connection, table: Table) -> set[str]:
+    """Of the table as it is in the file; empty where it is not."""
+    names = (table.name, f"{table.name}__static")
+    return {raw[1] for name in names for raw in connection.execute(f'PRAGMA table_info("{name}")')}
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    if not _columns(connection, VERSIONS):
+        return 0
+    kept = layout(VERSIONS)
+    sql = kept.select(("version",), kept.slice(0, 0)) + kept.in_order
+    return max((version for (version,) in connection.execute(sql, kept.place((COMPONENT,)))), default=0)

@@ -1,0 +1,331 @@
+"""How SQLite keeps a table as Cassandra understands it: hidden columns, statements and codecs.
+
+Beside its own columns a table has ``_token`` (a hash of the partition key; the primary key begins with it, so walks
+and partitions are ranges of one b-tree), ``_live`` (when the row was last inserted; null: never or deleted),
+``_dead`` (its latest deletion) and for each column ``<name>__t``, its write time. A deletion nulls what is older than
+itself, so reads need no times. Static columns are in ``<table>__static``. A map or set that is not frozen is kept as
+entries with write times of their own. Deleted rows stay behind, hidden, and beat late writes for good.
+"""
+
+# ruff: noqa: S608 - names come from declared tables, values are always bound
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, cached_property, lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from stores.columns import BLOB, TIMESTAMP, Column, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.keys import MAX_TOKEN, MIN_TOKEN
+from stores.rows import Key, Put, Row
+from stores.values import from_millis, to_millis
+
+Statement = tuple[str, tuple[Any, ...]]
+_Code = Callable[[Any], Any]
+
+NEVER = -(1 << 63) + 1
+"""Older than every write; SQLite reads one less as a float."""
+
+_AFFINITIES = {"text": "TEXT", "double": "REAL", "blob": "BLOB"}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _plain(type_: ColumnType) -> tuple[_Code, _Code]:
+    """To and from what JSON can hold."""
+    match type_:
+        case Scalar():
+            if type_ == TIMESTAMP:
+                return to_millis, from_millis
+            return (bytes.hex, bytes.fromhex) if type_ == BLOB else (_same, _same)
+        case Map(key, value):
+            (k_to, k_from), (v_to, v_from) = _plain(key), _plain(value)
+            return (
+                lambda m: [(k_to(k), v_to(v)) for k, v in m.items()],
+                lambda pairs: {k_from(k): v_from(v) for k, v in pairs},
+            )
+        case SetOf(element):
+            to, from_ = _plain(element)
+            return lambda es: [to(e) for e in es], lambda es: frozenset([from_(e) for e in es])
+        case ListOf(element):
+            to, from_ = _plain(element)
+            return lambda es: [to(e) for e in es], lambda es: [from_(e) for e in es]
+        case Udt(fields=fields):
+            codes = {name: _plain(t) for name, t in fields.items()}
+            return (
+                lambda u: {n: None if u[n] is None else to(u[n]) for n, (to, _) in codes.items()},
+                lambda u: {n: None if u.get(n) is None else from_(u[n]) for n, (_, from_) in codes.items()},
+            )
+
+
+def _codec(type_: ColumnType) -> tuple[_Code, _Code]:
+    """To and from what a SQLite column holds; never called with None."""
+    match type_:
+        case Scalar("timestamp"):
+            return to_millis, from_millis
+        case Scalar("boolean"):
+            return int, bool
+        case Scalar():
+            return _same, _same
+        case Map(key, value, frozen=False):
+            k, v = _plain(key)[1], _plain(value)[1]
+            return _same, lambda raw: {k(key): v(value) for key, value, _ in orjson.loads(raw)}
+        case SetOf(element, frozen=False):
+            e = _plain(element)[1]
+            return _same, lambda raw: frozenset(e(element) for element, _, _ in orjson.loads(raw))
+        case _:
+            to, from_ = _plain(type_)
+            return lambda value: orjson.dumps(to(value)), lambda raw: from_(orjson.loads(raw))
+
+
+def _entries(type_: ColumnType, value: Any, time: int) -> bytes:
+    """Of a map or set that is not frozen: [key or element, value or null, write time]."""
+    pairs = _plain(type_)[0](value)
+    return orjson.dumps(
+        [(k, v, time) for k, v in (pairs if isinstance(type_, Map) else ((e, None) for e in pairs))]
+    )
+
+
+def merged(old: bytes | None, new: bytes | None, replaced: int, dead: int) -> bytes | None:
+    """The latest of each entry, without those written before the whole was replaced or the row deleted (SQL)."""
+    latest: dict[Any, Any] = {}
+    for entry in (*orjson.loads(old or b"[]"), *orjson.loads(new or b"[]")):
+        key, _, time = entry
+        if time >= replaced and time > dead and (key not in latest or time >= latest[key][2]):
+            latest[key] = entry
+    return orjson.dumps(list(latest.values())) if latest else None
+
+
+def _loose(type_: ColumnType) -> bool:
+    return not getattr(type_, "frozen", True)
+
+
+def _list(parts: Iterable[str], separator: str = ", ") -> str:
+    return separator.join(parts)
+
+
+class Layout:
+    """The statements of one table. Names are quoted, values bound; keys and values come checked (stores/values.py)."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.name = f'"{table.name}"'
+        self.static_name = f'"{table.name}__static"'
+        self.regular = tuple(name for name, column in table.values.items() if not column.static)
+        self._codecs = {name: _codec(type_) for name, type_ in table.types.items()}
+        self._at = ("_token", *map('"{}"'.format, table.key))
+        self._partition_at = ("_token", *map('"{}"'.format, table.partition))
+        alive = ("_live", *map('"{}"'.format, self.regular))
+        self._exists = f"({_list((f'{column} IS NOT NULL' for column in alive), ' OR ')})"
+        # Statement texts are made once a shape.
+        self.upsert, self.select = cache(self._upsert), cache(self._select)
+
+    # --- what is stored
+
+    def token(self, key: Key) -> int:
+        """Of a partition, by its key's first values; stable, as walks are resumed by it."""
+        digest = blake2b(
+            orjson.dumps(self._plain_key(key[: len(self.table.partition)])), digest_size=8
+        ).digest()
+        token = int.from_bytes(digest, "big", signed=True)
+        return MAX_TOKEN if token == MIN_TOKEN else token
+
+    def place(self, key: Key) -> tuple[Any, ...]:
+        """The token and the key as stored."""
+        return (self.token(key), *self.encode(self.table.key, key))
+
+    def encode(self, names: Sequence[str], values: Key) -> tuple[Any, ...]:
+        return tuple(self._codecs[n][0](v) for n, v in zip(names, values, strict=False))
+
+    def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
+        codecs = self._codecs
+        return {n: None if v is None else codecs[n][1](v) for n, v in zip(columns, raw, strict=False)}
+
+    def _plain_key(self, key: Key) -> list[Any]:
+        types = self.table.types
+        return [_plain(types[n])[0](v) for n, v in zip(self.table.key, key, strict=False)]
+
+    # --- DDL
+
+    def create(self) -> list[str]:
+        columns = [
+            self._column(n, type_)
+            for n, type_ in (*self.table.partition.items(), *self.table.clustering.items())
+        ]
+        keys = [f"{column} NOT NULL" for column in columns]
+        values = [c for n in self.regular for c in self._value_columns(n, self.table.values[n])]
+        ddl = [
+            f"CREATE TABLE IF NOT EXISTS {self.name} (_token INTEGER NOT NULL, {_list(keys)}, _live INTEGER, "
+            f"_dead INTEGER NOT NULL DEFAULT {NEVER}, {_list([*values, f'PRIMARY KEY ({_list(self._at)})'])}) WITHOUT ROWID"
+        ]
+        if self.table.statics:
+            values = [c for n in self.table.statics for c in self._value_columns(n, self.table.values[n])]
+            ddl.append(self._create_static(keys[: len(self.table.partition)], values))
+        return ddl
+
+    def add(self, name: str) -> list[str]:
+        column = self.table.values[name]
+        ddl = []
+        if column.static:
+            keys = [f"{self._column(n, type_)} NOT NULL" for n, type_ in self.table.partition.items()]
+            ddl.append(self._create_static(keys, []))
+        into = self.static_name if column.static else self.name
+        return ddl + [f"ALTER TABLE {into} ADD COLUMN {c}" for c in self._value_columns(name, column)]
+
+    def _create_static(self, keys: Sequence[str], values: Sequence[str]) -> str:
+        parts = _list([*keys, *values, f"PRIMARY KEY ({_list(self._partition_at)})"])
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.static_name} (_token INTEGER NOT NULL, {parts}) WITHOUT ROWID"
+        )
+
+    def _column(self, name: str, type_: ColumnType) -> str:
+        affinity = _AFFINITIES.get(type_.cql, "INTEGER") if isinstance(type_, Scalar) else "BLOB"
+        return f'"{name}" {affinity}'
+
+    def _value_columns(self, name: str, column: Column) -> list[str]:
+        return [self._column(name, column.type), f'"{name}__t" INTEGER NOT NULL DEFAULT {NEVER}']
+
+    # --- writing
+
+    def write(self, key: Key, values: Mapping[str, Any], time: int, *, insert: bool) -> list[Statement]:
+        """The statements of one write: of the row, of the partition's static columns, or both."""
+        place = self.place(key)
+        regular = tuple(n for n in values if n not in self.table.statics)
+        static = tuple(n for n in values if n in self.table.statics)
+        statements: list[Statement] = []
+        if regular or insert:
+            live = (time,) if insert else ()
+            statements.append(
+                (self.upsert(regular, insert), (*place, *live, *self._cells(regular, values, time)))
+            )
+        if static:
+            place = place[: len(self._partition_at)]
+            statements.append((self.upsert(static, None), (*place, *self._cells(static, values, time))))
+        return statements
+
+    def delete(self, key: Key, time: int) -> Statement:
+        return self._delete, (*self.place(key), time)
+
+    def _cells(self, names: Sequence[str], values: Mapping[str, Any], time: int) -> list[Any]:
+        cells: list[Any] = []
+        for name in names:
+            value, type_ = values[name], self.table.types[name]
+            if isinstance(value, Put):
+                cells += [_entries(type_, value.value, time), NEVER]
+            elif value is not None and _loose(type_):
+                cells += [_entries(type_, value, time), time]
+            else:
+                cells += [None if value is None else self._codecs[name][0](value), time]
+        return cells
+
+    def _upsert(self, names: tuple[str, ...], insert: bool | None) -> str:
+        """``insert`` None: of static columns."""
+        static = insert is None
+        at = self._partition_at if static else self._at
+        columns, changes = list(at), []
+        dead = str(NEVER) if static else "_dead"
+        if insert:
+            columns.append("_live")
+            changes.append(
+                f"_live = CASE WHEN excluded._live > _dead AND excluded._live > coalesce(_live, {NEVER}) "
+                "THEN excluded._live ELSE _live END"
+            )
+        for name in names:
+            columns += [f'"{name}"', f'"{name}__t"']
+            latest = f'max("{name}__t", excluded."{name}__t")'
+            if _loose(self.table.types[name]):
+                changes.append(f'"{name}" = merged("{name}", excluded."{name}", {latest}, {dead})')
+            else:
+                newer = f'excluded."{name}__t" >= "{name}__t" AND excluded."{name}__t" > {dead}'
+                changes.append(f'"{name}" = CASE WHEN {newer} THEN excluded."{name}" ELSE "{name}" END')
+            changes.append(f'"{name}__t" = {latest}')
+        then = f"UPDATE SET {_list(changes)}" if changes else "NOTHING"
+        into = self.static_name if static else self.name
+        return (
+            f"INSERT INTO {into} ({_list(columns)}) VALUES ({_list('?' * len(columns))}) "
+            f"ON CONFLICT ({_list(at)}) DO {then}"
+        )
+
+    @cached_property
+    def _delete(self) -> str:
+        changes = [
+            "_dead = max(_dead, excluded._dead)",
+            "_live = CASE WHEN _live > excluded._dead THEN _live END",
+        ]
+        for name in self.regular:
+            kept = f'CASE WHEN "{name}__t" > excluded._dead THEN "{name}" END'
+            if _loose(self.table.types[name]):
+                kept = f'merged("{name}", NULL, "{name}__t", excluded._dead)'
+            changes.append(f'"{name}" = {kept}')
+        return (
+            f"INSERT INTO {self.name} ({_list(self._at)}, _dead) VALUES ({_list('?' * (len(self._at) + 1))}) "
+            f"ON CONFLICT ({_list(self._at)}) DO UPDATE SET {_list(changes)}"
+        )
+
+    # --- reading
+
+    def _select(self, columns: tuple[str, ...], where: str, *, key: bool = False) -> str:
+        """``where`` is about key columns. ``key``: the token and the whole primary key come first."""
+        asked = [f'"{name}"' for name in columns]
+        joined = any(name in self.table.statics for name in columns)
+        source = (
+            f"{self.name} LEFT JOIN {self.static_name} USING ({_list(self._partition_at)})"
+            if joined
+            else self.name
+        )
+        return f"SELECT {_list([*self._at, *asked] if key else asked) or '1'} FROM {source} WHERE {where} AND {self._exists}"
+
+    @cached_property
+    def whole_key(self) -> str:
+        return _list((f"{c} = ?" for c in self._at), " AND ")
+
+    def slice(self, prefix: int, rest: int) -> str:
+        """Of one partition: the first ``prefix`` clustering columns given, the next ``rest`` exceeded."""
+        fixed = len(self._partition_at) + prefix
+        where = [f"{c} = ?" for c in self._at[:fixed]]
+        bounded = self._at[fixed : fixed + rest]
+        if bounded:
+            where.append(f"({_list(bounded)}) > ({_list('?' * rest)})")
+        return _list(where, " AND ")
+
+    @cached_property
+    def in_order(self) -> str:
+        return f" ORDER BY {_list(self._at)}"
+
+    @cached_property
+    def range(self) -> str:
+        return "_token > ? AND _token <= ?"
+
+    @cached_property
+    def beyond(self) -> str:
+        return f"{self.range} AND ({_list(self._at)}) > ({_list('?' * len(self._at))})"
+
+    @cached_property
+    def statics(self) -> str:
+        """The static columns of a partition that exists; takes its place twice."""
+        this = _list((f"{c} = ?" for c in self._partition_at), " AND ")
+        rows = f"EXISTS (SELECT 1 FROM {self.name} WHERE {this} AND {self._exists})"
+        if not self.table.statics:
+            return f"SELECT 1 WHERE {rows}"
+        names = [f'"{n}"' for n in self.table.statics]
+        any_set = _list((f"{n} IS NOT NULL" for n in names), " OR ")
+        return f"SELECT {_list(names)} FROM (SELECT 1) LEFT JOIN {self.static_name} ON {this} WHERE {any_set} OR {rows}"
+
+    # --- resuming a walk
+
+    def mark(self, raw: Sequence[Any]) -> str:
+        """Where a walk stands: after the row with this token and key, as stored."""
+        return orjson.dumps(
+            [{"blob": v.hex()} if isinstance(v, bytes) else v for v in raw[: len(self._at)]]
+        ).decode()
+
+    def place_of(self, mark: str) -> tuple[Any, ...]:
+        return tuple(bytes.fromhex(v["blob"]) if isinstance(v, dict) else v for v in orjson.loads(mark))
+
+
+@lru_cache(maxsize=1024)
+def layout(table: Table) -> Layout:
+    return Layout(table)

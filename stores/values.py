@@ -1,0 +1,266 @@
+"""What a value of each column type looks like: one check and one canonical form for both engines of the rows port."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from rules.errors import InvalidInput
+from stores.columns import ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.rows import Condition, Equal, Exists, In, Key, Put
+
+_Form = Callable[[Any], Any]
+"""From a caller's value to the canonical one; ValueError says what is expected instead."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_KEY_BYTES = 65_535
+
+
+def to_millis(value: datetime) -> int:
+    """Of an aware datetime, since the epoch; what is finer than a millisecond is cut off."""
+    return (value - _EPOCH) // _MILLISECOND
+
+
+def from_millis(value: int) -> datetime:
+    return _EPOCH + value * _MILLISECOND
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a str")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("a str without lone surrogates") from None
+    return value
+
+
+def _integer(bits: int) -> _Form:
+    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
+
+    def form(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"an int of {bits} bits")
+        return value
+
+    return form
+
+
+def _double(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a float")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError("a finite float")
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("a bool")
+    return value
+
+
+def _timestamp(value: Any) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("an aware datetime")
+    moment = value
+    if moment.tzinfo is not UTC:
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("a datetime within the years 1 to 9999 in UTC") from None
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _blob(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("bytes")
+    return value
+
+
+_SCALARS: dict[str, _Form] = {
+    "text": _text,
+    "int": _integer(32),
+    "bigint": _integer(64),
+    "double": _double,
+    "boolean": _boolean,
+    "timestamp": _timestamp,
+    "blob": _blob,
+}
+
+
+def _form(type_: ColumnType) -> _Form:
+    match type_:
+        case Scalar(cql):
+            return _SCALARS[cql]
+        case Map(key, value, frozen):
+            return _map(_form(key), _form(value), frozen)
+        case SetOf(element, frozen):
+            return _set(_form(element), frozen)
+        case ListOf(element):
+            return _list(_form(element))
+        case Udt(name, fields):
+            return _udt(name, {field: _form(t) for field, t in fields.items()})
+
+
+def _map(key: _Form, item: _Form, frozen: bool) -> _Form:
+    def form(value: Any) -> dict[Any, Any] | None:
+        if not isinstance(value, Mapping):
+            raise ValueError("a mapping")
+        return {key(k): item(v) for k, v in value.items()} if value or frozen else None
+
+    return form
+
+
+def _set(element: _Form, frozen: bool) -> _Form:
+    def form(value: Any) -> frozenset[Any] | None:
+        if not isinstance(value, set | frozenset):
+            raise ValueError("a set")
+        return frozenset(map(element, value)) if value or frozen else None
+
+    return form
+
+
+def _list(element: _Form) -> _Form:
+    def form(value: Any) -> list[Any]:
+        if not isinstance(value, list | tuple):
+            raise ValueError("a list")
+        return list(map(element, value))
+
+    return form
+
+
+def _udt(name: str, forms: Mapping[str, _Form]) -> _Form:
+    def form(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or not value.keys() <= forms.keys():
+            raise ValueError(f"a mapping of {name}'s fields ({', '.join(forms)})")
+        return {f: None if value.get(f) is None else form(value[f]) for f, form in forms.items()}
+
+    return form
+
+
+@lru_cache(maxsize=1024)
+def _forms(table: Table) -> dict[str, _Form]:
+    return {name: _form(type_) for name, type_ in table.types.items()}
+
+
+def _checked(table: Table, column: str, value: Any) -> Any:
+    try:
+        return _forms(table)[column](value)
+    except ValueError as wrong:
+        raise InvalidInput(f"{table.name}.{column} takes {wrong}, not {value!r:.60}", field=column) from None
+
+
+def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
+    """The canonical key of these key columns; InvalidInput names the one at fault."""
+    names = tuple(names)
+    if len(key) != len(names):
+        raise InvalidInput(
+            f"a key of {table.name} is ({', '.join(names)}), not {key!r:.60}", field=table.name
+        )
+    checked = []
+    for column, given in zip(names, key, strict=True):
+        value = _checked(table, column, given)
+        if isinstance(value, str | bytes) and len(value) > _KEY_BYTES // 4:
+            size = len(value if isinstance(value, bytes) else value.encode())
+            if size > _KEY_BYTES:
+                raise InvalidInput(
+                    f"{table.name}.{column} takes at most {_KEY_BYTES} bytes, not {size}", field=column
+                )
+        if value in ("", b"") and tuple(table.partition) == (column,):
+            raise InvalidInput(f"{table.name}.{column} is the partition key and can't be empty", field=column)
+        checked.append(value)
+    return tuple(checked)
+
+
+def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The canonical values of columns that are not part of the key; ``Put`` of nothing is left out."""
+    checked: dict[str, Any] = {}
+    for column, value in values.items():
+        known = table.values.get(column)
+        if known is None:
+            raise InvalidInput(f"{table.name} has no column {column} beside its key", field=column)
+        if value is None:
+            checked[column] = None
+        elif isinstance(value, Put):
+            if getattr(known.type, "frozen", True):
+                raise InvalidInput(f"{table.name}.{column} is frozen: it is replaced whole", field=column)
+            added = _checked(table, column, value.value)
+            if added:
+                checked[column] = Put(added)
+        else:
+            checked[column] = _checked(table, column, value)
+    return checked
+
+
+def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
+    """A whole row as its primary key and its other values."""
+    missing = [column for column in table.key if row.get(column) is None]
+    if missing:
+        raise InvalidInput(f"a row of {table.name} needs {', '.join(missing)}", field=missing[0])
+    key = check_key(table, table.key, tuple(row[column] for column in table.key))
+    return key, check_values(table, {name: value for name, value in row.items() if name not in table.key})
+
+
+def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns asked for; all of them for None."""
+    for column in columns or ():
+        if column not in table.types:
+            raise InvalidInput(f"{table.name} has no column {column}", field=column)
+    return tuple(table.types) if columns is None else tuple(columns)
+
+
+def check_update(
+    table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
+) -> tuple[Key, dict[str, Any], list[Condition]]:
+    """The canonical parts of a conditional update."""
+    key, values = check_key(table, table.key, key), check_values(table, values)
+    if not values or not conditions:
+        raise InvalidInput(
+            f"a conditional update of {table.name} needs a value and a condition", field=table.name
+        )
+    checked = _check_conditions(table, conditions)
+    touched = {*values, *(getattr(condition, "column", table.name) for condition in checked)}
+    if touched <= set(table.statics):
+        raise InvalidInput(
+            f"a conditional update of {table.name} is about a row, not statics alone", field=table.name
+        )
+    return key, values, checked
+
+
+def _check_conditions(table: Table, conditions: Sequence[Condition]) -> list[Condition]:
+    """Canonical conditions. Exists is left out beside one that only an existing row can meet, since Cassandra takes
+    no other condition beside it; InvalidInput where it would matter."""
+    checked: list[Condition] = []
+    for condition in conditions:
+        match condition:
+            case Equal(column, value):
+                checked.append(Equal(column, check_values(table, {column: value})[column]))
+            case In(column, values):
+                checked.append(In(column, tuple(check_values(table, {column: v})[column] for v in values)))
+            case Exists():
+                pass
+    if not checked:
+        return [Exists()]
+    if len(checked) < len(conditions) and not any(_needs_row(table, condition) for condition in checked):
+        raise InvalidInput(
+            f"{table.name}: Exists can't stand beside conditions that no row meets too", field=table.name
+        )
+    return checked
+
+
+def _needs_row(table: Table, condition: Condition) -> bool:
+    match condition:
+        case Equal(column, value):
+            return column not in table.statics and value is not None
+        case In(column, values):
+            return column not in table.statics and None not in values
+        case Exists():
+            return True

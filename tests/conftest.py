@@ -1,0 +1,189 @@
+"""What tests of every room share: engines to run on, callers, a small course, and workers."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from ingest.collections import publish_collection
+from ingest.contexts import NewContext, create_context
+from ingest.workers import Worker
+from loaders.session import Session, Shared
+from rules.identifiers import ContextType
+from rules.viewers import Role, Viewer
+from stores.engines import Stores, open_stores
+from stores.tables import TABLES
+from stores.topics import PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
+
+CASSANDRA = os.environ.get("COHORT_STACK_CASSANDRA", "cassandra://cohort:cohort@127.0.0.1:9042")
+KAFKA = os.environ.get("COHORT_STACK_KAFKA", "127.0.0.1:9092")
+REDIS = os.environ.get("COHORT_STACK_REDIS", "redis://127.0.0.1:6379/0")
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""The clock of every test; no rule reads another one."""
+
+LEAF = "application/pdf"
+COURSE = {
+    "identifier": "course",
+    "name": "Course",
+    "children": [
+        {
+            "identifier": "unit-1",
+            "name": "Unit 1",
+            "children": [
+                {"identifier": "a", "name": "A", "mimeType": LEAF},
+                {"identifier": "b", "name": "B", "mimeType": LEAF},
+            ],
+        },
+        {
+            "identifier": "unit-2",
+            "name": "Unit 2",
+            "children": [
+                {"identifier": "b", "name": "B", "mimeType": LEAF},
+                {"identifier": "c", "name": "C", "mimeType": LEAF},
+                {"identifier": "d", "name": "D", "mimeType": LEAF, "relationalMetadata": {"optional": True}},
+            ],
+        },
+    ],
+}
+"""Two units that share the leaf b; d is optional. Required: a, b, c; unit-1: a, b; unit-2: b, c."""
+
+
+class Instance:
+    """One Cohort on engines of its own. ``urls`` opens the same engines again, in another process too."""
+
+    def __init__(self, urls: dict[str, str], data: Path) -> None:
+        self.urls = urls
+        self.data = data
+        self.shared: Shared
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Shared]:
+        async with open_stores(data=self.data, **self.urls) as stores:
+            yield Shared.of(stores, lambda: NOW)
+
+    @property
+    def stores(self) -> Stores:
+        return self.shared.stores
+
+    def session(self, user: str | None = None, *roles: Role) -> Session:
+        """Of this user, or of a service."""
+        viewer = Viewer(user, frozenset(roles or {Role.LEARNER})) if user else _SERVICE
+        return Session(viewer, self.shared)
+
+    async def publish(self, document: object = COURSE) -> None:
+        await publish_collection(self.session(), document)
+
+    async def batch(
+        self,
+        context_id: str = "batch",
+        collection: str = "course",
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> None:
+        new = NewContext(
+            ContextType.BATCH,
+            f"Batch {context_id}",
+            (collection,),
+            context_id,
+            start_date=start_date,
+            end_date=end_date,
+        )
+        await create_context(self.session(), new)
+
+    async def lag(self) -> int:
+        return sum((await self.stores.events.lag(WORKER_GROUP, [TRIGGERS.name, PROFILES.name])).values())
+
+    async def drain(self, *workers: Worker, within: float = 60) -> Worker:
+        """Runs these workers, or one, until nothing is left to do."""
+        running = workers or (Worker(self.shared, wait=0.05),)
+        tasks = [asyncio.create_task(worker.run()) for worker in running]
+        try:
+            async with asyncio.timeout(within):
+                while await self.lag():
+                    for task in tasks:
+                        if task.done():
+                            task.result()
+                    await asyncio.sleep(0.02)
+        finally:
+            for worker in running:
+                worker.stop()
+            await asyncio.gather(*tasks)
+        return running[0]
+
+
+_SERVICE = Viewer("service", frozenset({Role.SERVICE}))
+
+
+def embedded_urls() -> dict[str, str]:
+    return {"rows": "sqlite:///rows.db", "events": "embedded:", "cache": "embedded:", "prefix": "test"}
+
+
+def real_urls() -> dict[str, str]:
+    run = uuid4().hex[:10]
+    return {
+        "rows": f"{CASSANDRA}/test_{run}",
+        "events": f"kafka://{KAFKA}",
+        "cache": REDIS,
+        "prefix": f"test-{run}",
+    }
+
+
+@asynccontextmanager
+async def instance_of(urls: dict[str, str], data: Path) -> AsyncIterator[Instance]:
+    """With its tables and topics; on the real servers they are dropped again."""
+    instance = Instance(urls, data)
+    async with AsyncExitStack() as stack:
+        instance.shared = await stack.enter_async_context(instance.opened())
+        await instance.stores.rows.init(TABLES)
+        await instance.stores.events.init(TOPICS)
+        yield instance
+        if urls["rows"].startswith("cassandra:"):
+            await drop_keyspace(urls["rows"])
+
+
+async def drop_keyspace(url: str) -> None:
+    from urllib.parse import urlsplit
+
+    from cassandra.auth import PlainTextAuthProvider
+    from cassandra.cluster import Cluster
+
+    parts = urlsplit(url)
+
+    def drop() -> None:
+        auth = PlainTextAuthProvider(parts.username, parts.password)
+        with Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth) as cluster:
+            cluster.connect().execute(f"DROP KEYSPACE IF EXISTS {parts.path.strip('/')}")
+
+    await asyncio.to_thread(drop)
+
+
+ENGINES = ["embedded", pytest.param("real", marks=pytest.mark.stack)]
+
+
+@pytest.fixture(params=ENGINES)
+async def cohort(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
+    """An empty instance, on the embedded engines and on the real servers."""
+    urls = embedded_urls() if request.param == "embedded" else real_urls()
+    async with instance_of(urls, tmp_path) as instance:
+        yield instance
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[Instance]:
+    """An empty instance on the embedded engines, for what does not depend on them."""
+    async with instance_of(embedded_urls(), tmp_path) as instance:
+        yield instance
+
+
+@pytest.fixture
+async def course(cohort: Instance) -> Instance:
+    """With COURSE published and one batch that is always open."""
+    await cohort.publish()
+    await cohort.batch()
+    return cohort
