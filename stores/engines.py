@@ -31,10 +31,8 @@ class Stores:
                 return str(error)
             return None
 
-        kinds = ("rows", "events", "cache")
-        return dict(
-            zip(kinds, await asyncio.gather(*map(answer, (self.rows, self.events, self.cache))), strict=True)
-        )
+        answers = await asyncio.gather(answer(self.rows), answer(self.events), answer(self.cache))
+        return dict(zip(("rows", "events", "cache"), answers, strict=True))
 
 
 @asynccontextmanager
