@@ -68,10 +68,13 @@ class Library:
         return found
 
     async def hierarchy(self, content: Content) -> Hierarchy:
-        """The live tree from this collection or unit down."""
-        found = await self.hierarchies.load((content.identifier, content.live_version))
+        """The live tree from this collection or unit down. A unit's version is its collection's, whose pointer flips
+        last: until then a reader sees the unit as it was."""
+        root = content if content.root == content.identifier else await self.contents.load(content.root)
+        version = root.live_version if root is not None else content.live_version
+        found = await self.hierarchies.load((content.identifier, version))
         if found is None:
-            raise NotFound(f"{content.identifier} has no published version {content.live_version}")
+            raise NotFound(f"{content.identifier} has no published version {version}")
         return found
 
     async def _contents(self, identifiers: list[str]) -> list[Content | None]:
@@ -147,8 +150,9 @@ def _relation_tree(published: Published, rows: Sequence[Row]) -> RelationTree | 
 
 def _hierarchy(rows: Sequence[Row], version: int) -> Hierarchy | None:
     chunks = sorted((row for row in rows if row["version"] == version), key=lambda row: row["chunk"])
-    if not chunks or len(chunks) != chunks[0]["chunks"]:
+    if not chunks or len(chunks) < chunks[0]["chunks"]:
         return None
+    chunks = chunks[: chunks[0]["chunks"]]  # more are left of an attempt that came to nothing
     return Hierarchy(orjson.loads(zlib.decompress(b"".join(row["data"] for row in chunks))), version)
 
 

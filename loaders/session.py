@@ -1,8 +1,10 @@
 """One caller's request: who asks, what the process shares, and the loaders that batch its reads."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 from strawberry.dataloader import DataLoader
@@ -36,6 +38,8 @@ class Shared:
     now: Callable[[], datetime] = utc_now
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
+    changing: "WeakValueDictionary[ViewKey, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
+    """Views that calls of this process are changing: they wait for each other instead of failing each other."""
 
     @classmethod
     def of(cls, stores: Stores, now: Callable[[], datetime] = utc_now) -> "Shared":

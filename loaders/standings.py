@@ -45,7 +45,9 @@ class Standings:
             )
             changed = {key: statics.get(_partition(key), {}).get("changed_at") for key in others}
             fresh = {key for key in others if _is_fresh(aggregates[key], changed[key])}
-            stale = [key for key in others if key not in fresh and changed[key] is not None]
+            stale = [
+                key for key in others if (key not in fresh and changed[key] is not None) or dead.get(key)
+            ]
             trusted |= await self._from_rows(stale, aggregates, dead)
         else:
             aggregates, fresh = {}, set()
@@ -109,9 +111,10 @@ class Standings:
             changed_at = rows[0]["changed_at"] if rows else None
             if not _is_fresh(aggregates[key], changed_at) and (result[key] or aggregates[key]):
                 await self._healing.heal(TriggerKind.VIEW, key, changed_at)
+            # In this order: a hash without the mark is trusted at once.
+            await hashes.fill(self._stores.cache, key, result[key])
             if calls := dead.get(key):
                 await hashes.withdraw(self._stores.cache, key, *calls)
-            await hashes.fill(self._stores.cache, key, result[key])
 
         await asyncio.gather(*map(settle, keys))
         return result

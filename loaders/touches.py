@@ -17,7 +17,7 @@ from rules.standings import Touch
 from rules.views import View
 from stores.cache import Cache
 
-TTL = 3600.0
+TTL = 900.0
 """Seconds a hash lives after its last change."""
 DEAD_AFTER = timedelta(seconds=30)
 """A call that is older than this has died; its mark may be taken away by whoever healed it."""
@@ -28,7 +28,8 @@ _CONTENT = "c:"
 
 
 def hash_key(key: ProgressKey) -> str:
-    return f"views:{key.user_id}:{key.collection_id}:{key.context_id}"
+    """Ids hold no control characters, so no two keys have one name."""
+    return f"views:{key.user_id}\n{key.collection_id}\n{key.context_id}"
 
 
 async def announce(cache: Cache, key: ProgressKey, call: str, now: datetime) -> None:

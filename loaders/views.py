@@ -50,7 +50,7 @@ def view_of(row: Row | None) -> View | None:
         last_updated_on=row["last_updated_time"],
         completed_on=row["last_completed_time"],
         progress_details=None if details is None else orjson.loads(details),
-        last_call=row["last_call"],
+        recent_calls=tuple(row["last_call"].split("\n")) if row["last_call"] else (),
         changed_at=row["changed_at"],
     )
 
@@ -73,5 +73,5 @@ def view_values(view: View) -> dict[str, object]:
         "last_access_time": view.last_accessed_on,
         "last_updated_time": view.last_updated_on,
         "last_completed_time": view.completed_on,
-        "last_call": view.last_call,
+        "last_call": "\n".join(view.recent_calls) or None,
     }

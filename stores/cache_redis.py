@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Self, TypeVar, cast
 
@@ -21,7 +20,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REST = 1.0
-"""Seconds the server is left alone after a failure; then one call tries, and the others follow once it succeeds."""
+"""Seconds the server is left alone after a failure, and between the tries to find it back."""
+MOST_DOUBTFUL = 100_000
+"""Keys remembered while the server is away; beyond, all keys of the prefix are removed when it is back."""
 
 # Lua compares strings by the server's locale, hence the loop over bytes.
 RAISE_FIELDS = """
@@ -47,6 +48,9 @@ class ServerCache:
 
     ``failures`` counts calls that the server did not answer in time or refused; calls not even tried, and calls that
     ran out of the request's own time, are not counted.
+
+    A server that was merely slow or cut off comes back with what it had, and lacks what was not written meanwhile. So
+    every key with a change that may be missing is remembered, and removed before the server is used again.
     """
 
     def __init__(self, url: str, prefix: str, timeout: float, connections: int = 32) -> None:
@@ -65,7 +69,8 @@ class ServerCache:
         self._client = Redis.from_pool(pool)
         self._prefix = prefix
         self._timeout = timeout
-        self._resting_until = 0.0
+        self._doubtful: set[str] = set()
+        self._recovery: asyncio.Task[None] | None = None
         self._raise_fields = self._client.register_script(RAISE_FIELDS)
 
     async def get(self, key: str) -> bytes | None:
@@ -74,7 +79,7 @@ class ServerCache:
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         jittered = max(1, int(ttl * 1000 * random.uniform(0.9, 1)))  # noqa: S311 - spreads expiry, hides nothing
-        await self._ask("cache set", lambda: self._client.set(self._key(key), value, px=jittered), None)
+        await self._change("cache set", lambda: self._client.set(self._key(key), value, px=jittered), key)
 
     async def hashes(self, keys: Sequence[str]) -> list[dict[str, bytes]]:
         if not keys:
@@ -87,23 +92,21 @@ class ServerCache:
                 answers: list[dict[bytes, bytes]] = await pipeline.execute()
             return [{name.decode(): value for name, value in answer.items()} for answer in answers]
 
-        return await self._ask("cache hgetall", ask, [{} for _ in keys], len(keys))
+        return await self._ask("cache hgetall", ask, None, len(keys)) or [{} for _ in keys]
 
     async def raise_fields(self, key: str, fields: Mapping[str, bytes], ttl: float) -> None:
         arguments = [max(1, int(ttl * 1000)), *(part for field in fields.items() for part in field)]
-        await self._ask(
-            "cache raise", lambda: self._raise_fields(keys=[self._key(key)], args=arguments), None
+        await self._change(
+            "cache raise", lambda: self._raise_fields(keys=[self._key(key)], args=arguments), key
         )
 
     async def drop_fields(self, key: str, *fields: str) -> None:
         if fields:
-            await self._ask("cache drop", lambda: self._client.hdel(self._key(key), *fields), None)
+            await self._change("cache drop", lambda: self._client.hdel(self._key(key), *fields), key)
 
     async def delete(self, *keys: str) -> None:
         if keys:
-            await self._ask(
-                "cache delete", lambda: self._client.unlink(*map(self._key, keys)), None, len(keys)
-            )
+            await self._change("cache delete", lambda: self._client.unlink(*map(self._key, keys)), *keys)
 
     async def ping(self) -> None:
         try:
@@ -111,37 +114,68 @@ class ServerCache:
                 await self._client.ping()
         except (RedisError, OSError) as error:
             raise StoreUnavailable(f"the cache does not answer: {error!r}") from error
-        self._resting_until = 0.0
 
     async def close(self) -> None:
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
         await self._client.aclose(close_connection_pool=True)
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}:{key}"
 
+    async def _change(self, what: str, call: Callable[[], Awaitable[object]], *keys: str) -> None:
+        await self._ask(what, call, None, len(keys))
+        if self._recovery is not None:
+            self._doubtful.update(keys)
+            if len(self._doubtful) > MOST_DOUBTFUL:
+                self._doubtful = {"*"}
+
     async def _ask(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T, times: int = 1) -> T:
         """What the server answers, or ``otherwise``."""
-        if time.monotonic() < self._resting_until:
+        if self._recovery is not None:
             return otherwise
         try:
             allowed = remaining(self._timeout)
         except DeadlineExceeded:
             return otherwise
-        if self._resting_until:
-            self._resting_until = time.monotonic() + REST
         self.meter.count(what, times)
         try:
             async with asyncio.timeout(allowed):
-                answer = await call()
+                return await call()
         except (RedisError, OSError) as error:
             if isinstance(error, TimeoutError) and allowed < self._timeout:
                 return otherwise
             self.failures += 1
-            self._resting_until = time.monotonic() + REST
-            log.warning("the cache failed and is left alone for %g s: %r", REST, error)
+            if self._recovery is None:
+                log.warning("the cache failed and is left alone until it answers: %r", error)
+                self._recovery = asyncio.create_task(self._recover())
             return otherwise
-        self._resting_until = 0.0
-        return answer
+
+    async def _recover(self) -> None:
+        """Until the server answers and holds none of the doubtful keys."""
+        while True:
+            await asyncio.sleep(REST)
+            doubtful = list(self._doubtful)
+            try:
+                async with asyncio.timeout(REST):
+                    await self._client.ping()
+                    for key in doubtful:
+                        await self._remove(key)
+            except (RedisError, OSError):
+                continue
+            self._doubtful.difference_update(doubtful)
+            if not self._doubtful:
+                self._recovery = None
+                log.info("the cache answers again")
+                return
+
+    async def _remove(self, key: str) -> None:
+        if key != "*":
+            await self._client.unlink(self._key(key))
+            return
+        async for found in self._client.scan_iter(match=f"{self._prefix}:*", count=1000):
+            await self._client.unlink(found)
 
 
 class RedisCache(ServerCache):

@@ -8,8 +8,10 @@ import asyncio
 import logging
 import re
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cassandra import (
@@ -19,6 +21,7 @@ from cassandra import (
     OperationTimedOut,
     ProtocolVersion,
     RequestExecutionException,
+    UnresolvableContactPoints,
 )
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
@@ -31,6 +34,8 @@ from rules.errors import InvalidInput, StoreUnavailable
 from stores.deadline import remaining
 from stores.meter import Meter
 
+T = TypeVar("T")
+
 TIMEOUT = 10.0
 
 # The server warns of batches over many partitions; ours are meant, for the same replicas, and below every limit.
@@ -41,6 +46,7 @@ logging.getLogger("cassandra.protocol").addFilter(
 _AWAY = (
     TimeoutError,
     NoHostAvailable,
+    UnresolvableContactPoints,
     OperationTimedOut,
     RequestExecutionException,
     ConnectionException,
@@ -125,6 +131,26 @@ class CassandraSession:
         self._waking = False
         self._prepared: dict[str, Any] = {}
         self._preparing: dict[str, asyncio.Task[Any]] = {}
+        self._cluster: Any = None
+        self._session: Any = None
+
+    async def connect(self) -> None:
+        """StoreUnavailable where no host answers; then, or when cancelled, nothing is left behind."""
+        try:
+            async with asyncio.timeout(remaining(TIMEOUT)):
+                # In a thread, as names are resolved and hosts tried in turn.
+                await asyncio.to_thread(self._connect)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, _AWAY):
+                remaining(TIMEOUT)
+                raise StoreUnavailable(
+                    f"Cassandra at {self.address.hosts} can't be reached: {error}"
+                ) from error
+            raise
+
+    def _connect(self) -> None:
+        address = self.address
         self._cluster = Cluster(
             [*address.hosts],
             auth_provider=PlainTextAuthProvider(address.user, address.password) if address.user else None,
@@ -141,31 +167,29 @@ class CassandraSession:
             compression=False,
             connect_timeout=5,
         )
-        self._session: Any = None
-
-    async def connect(self) -> None:
-        """StoreUnavailable where no host answers; then, or when cancelled, nothing is left behind."""
-        try:
-            async with asyncio.timeout(remaining(TIMEOUT)):
-                self._session = await asyncio.to_thread(self._cluster.connect)
-        except BaseException as error:
-            await self.close()
-            if isinstance(error, _AWAY):
-                remaining(TIMEOUT)
-                raise StoreUnavailable(
-                    f"Cassandra at {self.address.hosts} can't be reached: {error}"
-                ) from error
-            raise
+        self._session = self._cluster.connect()
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._cluster.shutdown)
+        if self._cluster is not None:
+            await asyncio.to_thread(self._cluster.shutdown)
+
+    def alike(self, items: Sequence[T], routing_key: Callable[[T], bytes]) -> list[list[T]]:
+        """The items in groups that the same nodes hold; in one where there is but one node."""
+        if self.nodes < 2:
+            return [[*items]] if items else []
+        groups: dict[frozenset[Any], list[T]] = {}
+        for item in items:
+            groups.setdefault(self.replicas(routing_key(item)), []).append(item)
+        return [*groups.values()]
+
+    @property
+    def nodes(self) -> int:
+        return len(self._cluster.metadata.all_hosts())
 
     def replicas(self, routing_key: bytes) -> frozenset[Any]:
-        """The nodes that hold a partition; the same for all where there is but one node."""
-        metadata = self._cluster.metadata
-        if len(metadata.all_hosts()) < 2:
-            return frozenset()
-        return frozenset(host.endpoint for host in metadata.get_replicas(self.address.keyspace, routing_key))
+        """The nodes that hold a partition."""
+        hosts = self._cluster.metadata.get_replicas(self.address.keyspace, routing_key)
+        return frozenset(host.endpoint for host in hosts)
 
     async def prepare(self, cql: str) -> Any:
         """Once a text, whoever asks at the same time."""
@@ -175,11 +199,9 @@ class CassandraSession:
         if task is None:
             task = self._preparing[cql] = asyncio.create_task(asyncio.to_thread(self._session.prepare, cql))
             task.add_done_callback(lambda done: self._keep(cql, done))
-        try:
+        with _errors():
             async with asyncio.timeout(remaining(TIMEOUT)):
                 return await asyncio.shield(task)
-        except Exception as error:
-            raise _ours(error) from error
 
     def _keep(self, cql: str, done: asyncio.Task[Any]) -> None:
         del self._preparing[cql]
@@ -190,25 +212,22 @@ class CassandraSession:
         """The answer of one statement, metered as ``what``. A cancelled caller's permit is given back when the
         driver has the answer, so what is in flight stays bounded."""
         left = remaining(TIMEOUT)
-        try:
+        with _errors():
             async with asyncio.timeout(left if self.permits.locked() else None):
                 await self.permits.acquire()
-        except TimeoutError as error:
-            raise _ours(error) from error
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        try:
-            response = self._session.execute_async(statement, timeout=remaining(TIMEOUT), paging_state=page)
-        except BaseException as error:
-            self.permits.release()
-            raise _ours(error) from error
-        self.meter.count(what)
-        response.add_callbacks(
-            self._succeeded, self._failed, callback_args=(future, response), errback_args=(future,)
-        )
-        try:
+            future: asyncio.Future[Answer] = self._loop.create_future()
+            try:
+                response = self._session.execute_async(
+                    statement, timeout=remaining(TIMEOUT), paging_state=page
+                )
+            except BaseException:
+                self.permits.release()
+                raise
+            self.meter.count(what)
+            response.add_callbacks(
+                self._succeeded, self._failed, callback_args=(future, response), errback_args=(future,)
+            )
             return await future
-        except Exception as error:
-            raise _ours(error) from error
 
     def _succeeded(
         self, rows: list[tuple[Any, ...]] | None, future: asyncio.Future[Answer], response: Any
@@ -243,10 +262,8 @@ class CassandraSession:
     async def change_schema(self, ddl: str) -> None:
         """One statement of DDL; returns when every node agrees."""
         self.meter.count("schema change")
-        try:
+        with _errors():
             agreed = await asyncio.to_thread(self._change_schema, ddl)
-        except Exception as error:
-            raise _ours(error) from error
         if not agreed:
             raise StoreUnavailable("the nodes do not agree on the schema yet; try again")
 
@@ -259,13 +276,17 @@ class CassandraSession:
         return bool(future.is_schema_agreed)
 
 
-def _ours(error: BaseException) -> BaseException:
-    """The error as callers know it. Raises DeadlineExceeded where that is the reason."""
-    if isinstance(error, _AWAY):
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Those of the driver become ours; past the deadline, DeadlineExceeded."""
+    try:
+        yield
+    except _AWAY as error:
         remaining(TIMEOUT)
-        return StoreUnavailable(f"Cassandra did not answer: {error or 'no connection was free in time'}")
-    if isinstance(error, InvalidRequest) and re.search(
-        "unconfigured table|keyspace .* does not exist", str(error), re.IGNORECASE
-    ):
-        return StoreUnavailable(f"{error}; `cohort init` creates what is missing")
-    return error
+        raise StoreUnavailable(
+            f"Cassandra did not answer: {error or 'no connection was free in time'}"
+        ) from error
+    except InvalidRequest as error:
+        if re.search(r"unconfigured table|(table|keyspace) \S+ does not exist", str(error), re.IGNORECASE):
+            raise StoreUnavailable(f"{error}; `cohort init` creates what is missing") from error
+        raise

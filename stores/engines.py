@@ -45,12 +45,13 @@ async def open_stores(
     ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``. ``prefix`` keeps instances on the
     same servers apart; embedded engines keep their files under ``data``. InvalidInput names a URL of another kind.
     """
+    data.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         opened_rows = await _open_rows(rows, data)
         stack.push_async_callback(opened_rows.close)
         opened_events = await _open_events(events, prefix, data)
         stack.push_async_callback(opened_events.close)
-        opened_cache = await _open_cache(cache, prefix)
+        opened_cache = await _open_cache(cache, prefix, data)
         stack.push_async_callback(opened_cache.close)
         yield Stores(opened_rows, opened_events, opened_cache)
 
@@ -81,11 +82,11 @@ async def _open_events(url: str, prefix: str, data: Path) -> Events:
     raise InvalidInput("events must be embedded: or kafka://HOST:PORT,…", field="events")
 
 
-async def _open_cache(url: str, prefix: str) -> Cache:
+async def _open_cache(url: str, prefix: str, data: Path) -> Cache:
     if url.startswith("embedded:"):
         from stores.cache_embedded import EmbeddedCache
 
-        return await EmbeddedCache.open(prefix)
+        return await EmbeddedCache.open(prefix, data=data)
     if url.startswith(("redis:", "rediss:", "unix:")):
         from stores.cache_redis import RedisCache
 

@@ -169,8 +169,7 @@ class KafkaEvents:
 
     async def close(self) -> None:
         """Its consumers leave their groups."""
-        for member in [*self._members]:
-            await member.close()
+        await asyncio.gather(*(member.close() for member in [*self._members]))
         if self._producer is not None:
             self._retire(self._producer)
         await asyncio.gather(*self._closing, return_exceptions=True)

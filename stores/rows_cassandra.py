@@ -148,7 +148,8 @@ class CassandraRows:
                     raise
             return _joined(await _gather(read(column, [key]) for key in group))
 
-        statements = [(column, group) for alike in nodes.values() for column, group in _shared(alike)]
+        alike = self._session.alike(keys, cql.routing_key)
+        statements = [(column, group) for same in alike for column, group in _shared(same)]
         return _joined(await _gather(read_or_retry(column, group) for column, group in statements))
 
     async def _all(self, table: Table, bound: Any) -> list[_Raw]:
@@ -171,10 +172,8 @@ class CassandraRows:
 
     async def write(self, *writes: Write) -> None:
         statements = [statement for write in writes for statement in await self._statements(write)]
-        nodes: dict[frozenset[Any], list[tuple[str, BoundStatement]]] = {}
-        for what, bound in statements:
-            nodes.setdefault(self._session.replicas(bound.routing_key), []).append((what, bound))
-        batches = (batch for same in nodes.values() for batch in _batches(same))
+        alike = self._session.alike(statements, lambda statement: statement[1].routing_key)
+        batches = (batch for same in alike for batch in _batches(same))
         await _gather(self._write(batch) for batch in batches)
 
     async def _write(self, statements: list[tuple[str, BoundStatement]]) -> None:
@@ -225,7 +224,12 @@ class CassandraRows:
         answer = await self._conditional(f"conditional insert {table.name}", bound)
         if answer.pop("[applied]"):
             return Applied(True)
-        return Applied(False, cql.decode(tuple(table.types), [answer.get(name) for name in table.types]))
+        stored = cql.decode(tuple(table.types), [answer.get(name) for name in table.types])
+        if table.statics and values.keys().isdisjoint(table.statics):
+            # Cassandra does not look at static columns then.
+            place = key[: len(table.partition)]
+            stored.update((await self.statics(table, [place])).get(place, {}))
+        return Applied(False, stored)
 
     async def update_if(
         self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
@@ -292,10 +296,10 @@ class CassandraRows:
         if not await self._system("keyspace_name", "keyspaces"):
             await self._session.change_schema(address.create)
             said.append(f"created keyspace {address.keyspace}")
+        # Also where it seems to be there: while another process creates it, it can be listed and not yet readable.
+        await self._session.change_schema(self._cql(VERSIONS).create())
         existing, stored = await self._existing(), await self.schema_version()
         missing = changes(tables, stored, existing)
-        if VERSIONS.name not in existing:
-            await self._session.change_schema(self._cql(VERSIONS).create())
         known = {name for (name,) in await self._system("type_name", "types")}
         for name, ddl in (udt for table in tables for udt in self._cql(table).types()):
             if name not in known:

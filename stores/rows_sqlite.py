@@ -178,7 +178,7 @@ class SqliteRows:
         kept = layout(table)
 
         def read(connection: sqlite3.Connection, key: Key) -> Row | None:
-            raw = connection.execute(kept.statics, kept.place(key) * 2).fetchone()
+            raw = connection.execute(kept.statics, kept.place(key)).fetchone()
             return None if raw is None else kept.decode(table.statics, raw)
 
         found = await self._each(table, tuple(table.partition), keys, read)
@@ -253,9 +253,7 @@ class SqliteRows:
                 stored = _get(connection, kept, key, names)
                 seen = stored
                 if stored is None:
-                    raw = connection.execute(
-                        kept.statics, kept.place(key[: len(table.partition)]) * 2
-                    ).fetchone()
+                    raw = connection.execute(kept.statics, kept.place(key[: len(table.partition)])).fetchone()
                     seen = {} if raw is None else kept.decode(table.statics, raw)
                 if not all(_holds(condition, stored is not None, seen or {}) for condition in conditions):
                     return Applied(False, stored)

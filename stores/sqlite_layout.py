@@ -305,8 +305,8 @@ class Layout:
 
     @cached_property
     def statics(self) -> str:
-        """The static columns of a partition that exists; takes its place twice."""
-        this = _list((f"{c} = ?" for c in self._partition_at), " AND ")
+        """The static columns of a partition that exists; bound to its place."""
+        this = _list((f"{c} = ?{i}" for i, c in enumerate(self._partition_at, 1)), " AND ")
         rows = f"EXISTS (SELECT 1 FROM {self.name} WHERE {this} AND {self._exists})"
         if not self.table.statics:
             return f"SELECT 1 WHERE {rows}"

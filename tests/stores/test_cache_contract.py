@@ -1,0 +1,290 @@
+"""What both caches promise (stores/cache.py)."""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+import uuid
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores.cache import Cache
+from stores.cache_embedded import EmbeddedCache
+from stores.cache_redis import REST, RedisCache, ServerCache
+from stores.deadline import deadline
+
+SERVER = os.environ.get("COHORT_STACK_REDIS", "redis://127.0.0.1:6379/0")
+NOBODY = "redis://127.0.0.1:1/0"
+PATIENT = 5.0
+
+
+@pytest.fixture(params=["embedded", pytest.param("redis", marks=pytest.mark.stack)])
+async def cache(request: pytest.FixtureRequest) -> AsyncIterator[ServerCache]:
+    prefix = f"test-{uuid.uuid4().hex}"
+    if request.param == "embedded":
+        opened: ServerCache = await EmbeddedCache.open(prefix, timeout=PATIENT)
+    else:
+        opened = await RedisCache.open(SERVER, prefix, timeout=PATIENT)
+    yield opened
+    assert opened.failures == 0
+    await opened.close()
+
+
+@pytest.fixture
+async def dead() -> AsyncIterator[ServerCache]:
+    opened = await RedisCache.open(NOBODY)
+    yield opened
+    await opened.close()
+
+
+async def test_it_is_a_cache(cache: ServerCache) -> None:
+    as_the_port: Cache = cache
+    await as_the_port.ping()
+
+
+async def test_a_value_is_found_until_it_is_deleted(cache: Cache) -> None:
+    assert await cache.get("a") is None
+    await cache.set("a", b"\x00\xff", 60)
+    await cache.set("b", b"2", 60)
+    assert await cache.get("a") == b"\x00\xff"
+    await cache.delete("a", "b", "never there")
+    assert [await cache.get("a"), await cache.get("b")] == [None, None]
+
+
+async def test_nothing_asked_for_costs_nothing(cache: Cache) -> None:
+    with cache.meter.measure() as counts:
+        assert await cache.hashes([]) == []
+        await cache.delete()
+    assert not counts
+
+
+async def test_a_value_expires(cache: Cache) -> None:
+    await cache.set("a", b"1", 0.05)
+    await cache.raise_fields("h", {"f": b"1"}, 0.05)
+    await asyncio.sleep(0.1)
+    assert await cache.get("a") is None
+    assert await cache.hashes(["h"]) == [{}]
+
+
+async def test_values_of_one_moment_do_not_expire_in_one_moment(cache: ServerCache) -> None:
+    for n in range(20):
+        await cache.set(f"{n}", b"1", 100)
+    left = [await cache._client.pttl(cache._key(f"{n}")) for n in range(20)]
+    assert all(89_000 <= ms <= 100_000 for ms in left)
+    assert max(left) - min(left) > 1_000
+
+
+async def test_hashes_come_in_the_order_asked_for_and_count_each_key(cache: Cache) -> None:
+    await cache.raise_fields("one", {"a": b"1", "ü": b"\xff\x00"}, 60)
+    await cache.raise_fields("two", {"a": b"2"}, 60)
+    with cache.meter.measure() as counts:
+        found = await cache.hashes(["two", "none", "one", "two"])
+    assert found == [{"a": b"2"}, {}, {"a": b"1", "ü": b"\xff\x00"}, {"a": b"2"}]
+    assert counts == {"cache hgetall": 4}
+
+
+async def test_raise_fields_keeps_the_largest_whatever_the_order(cache: Cache) -> None:
+    # Fixed seed, many cases in few round trips: prefixes, bytes above 127 and NULs are where comparisons differ.
+    chance = random.Random(7)
+    for case in range(30):
+        values = [bytes(chance.choices(b"\x00\x01aZ\x7f\x80\xff", k=chance.randint(0, 3))) for _ in range(6)]
+        await asyncio.gather(
+            *(cache.raise_fields(f"{case}", {"f": value, "g": b"5"}, 60) for value in values)
+        )
+        assert await cache.hashes([f"{case}"]) == [{"f": max(values), "g": b"5"}], values
+
+
+async def test_raise_fields_leaves_other_fields_and_renews_the_time_to_live(cache: Cache) -> None:
+    await cache.raise_fields("h", {"a": b"2"}, 0.2)
+    await cache.raise_fields("h", {"a": b"1", "b": b"1"}, 60)
+    await asyncio.sleep(0.3)
+    assert await cache.hashes(["h"]) == [{"a": b"2", "b": b"1"}]
+
+
+async def test_dropped_fields_are_gone_and_the_others_stay(cache: Cache) -> None:
+    await cache.raise_fields("h", {"a": b"1", "b": b"2", "c": b"3"}, 60)
+    await cache.drop_fields("h", "a", "c", "never there")
+    await cache.drop_fields("h")
+    await cache.drop_fields("none", "a")
+    assert await cache.hashes(["h", "none"]) == [{"b": b"2"}, {}]
+
+
+async def test_a_cancelled_read_does_not_mix_up_answers(cache: Cache) -> None:
+    for n in range(10):
+        await cache.set(f"{n}", b"%d" % n, 60)
+    for delay in (0, 0, 0.0002, 0.0005, 0.001):
+        left_early = [asyncio.create_task(cache.get(f"{n}")) for n in range(10)]
+        await asyncio.sleep(delay)
+        for task in left_early:
+            task.cancel()
+        await asyncio.gather(*left_early, return_exceptions=True)
+        assert [await cache.get(f"{n}") for n in range(10)] == [b"%d" % n for n in range(10)]
+
+
+async def test_many_calls_at_once_share_a_bounded_number_of_connections(cache: ServerCache) -> None:
+    await cache.set("a", b"1", 60)
+    assert await asyncio.gather(*(cache.get("a") for _ in range(300))) == [b"1"] * 300
+
+
+async def test_keys_carry_the_prefix_of_the_instance(cache: ServerCache) -> None:
+    await cache.set("a", b"1", 60)
+    assert await cache._client.get(f"{cache._prefix}:a") == b"1"
+    assert await cache._client.get("a") is None
+
+
+async def test_a_dead_cache_costs_nothing_and_raises_nothing(dead: ServerCache) -> None:
+    started = time.monotonic()
+    for _ in range(50):
+        assert await dead.get("a") is None
+        await dead.set("a", b"1", 60)
+        assert await dead.hashes(["a", "b"]) == [{}, {}]
+        await dead.raise_fields("a", {"f": b"1"}, 60)
+        await dead.delete("a")
+    assert time.monotonic() - started < REST
+    assert dead.failures == 1
+    assert sum(dead.meter.counts.values()) == 1
+
+
+async def test_ping_says_that_a_dead_cache_is_dead(dead: ServerCache) -> None:
+    with pytest.raises(StoreUnavailable):
+        await dead.ping()
+
+
+async def test_a_silent_server_costs_one_timeout() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    cache = await RedisCache.open(f"redis://127.0.0.1:{port}", timeout=0.1)
+    started = time.monotonic()
+    for _ in range(20):
+        assert await cache.get("a") is None
+    assert time.monotonic() - started < 0.4
+    assert cache.failures == 1
+    await cache.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_cache_that_comes_back_is_used_again(
+    cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cache.set("a", b"1", 60)
+    with monkeypatch.context() as away:
+        away.setattr(cache._client, "get", dead_call)
+        assert await cache.get("a") is None
+    assert await cache.get("a") is None
+    assert cache.failures == 1
+    await asyncio.sleep(REST * 1.5)
+    assert await cache.get("a") == b"1"
+    cache.failures = 0
+
+
+async def test_a_cache_that_missed_a_change_comes_back_without_what_it_concerns(
+    cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was only cut off still has its hashes; one that lacks a change must not be read again."""
+    await cache.raise_fields("changed", {"a": b"1"}, 60)
+    await cache.raise_fields("other", {"a": b"1"}, 60)
+    with monkeypatch.context() as away:
+        away.setattr(cache, "_raise_fields", dead_script)
+        await cache.raise_fields("changed", {"a": b"2"}, 60)
+    await cache.raise_fields("changed while left alone", {"a": b"1"}, 60)
+    assert await cache.hashes(["changed", "other"]) == [{}, {}]
+    await asyncio.sleep(REST * 1.5)
+    assert await cache.hashes(["changed", "other"]) == [{}, {"a": b"1"}]
+    cache.failures = 0
+
+
+async def dead_script(keys: list[str], args: list[bytes]) -> None:
+    raise ConnectionResetError(keys[0])
+
+
+async def dead_call(key: str) -> bytes:
+    raise ConnectionResetError(key)
+
+
+async def test_callers_never_try_a_dead_cache_again(dead: ServerCache) -> None:
+    await dead.get("a")
+    await asyncio.sleep(REST * 1.5)
+    await asyncio.gather(*(dead.get("a") for _ in range(20)))
+    assert dead.failures == 1
+
+
+async def test_a_request_out_of_time_finds_nothing_and_blames_nobody(cache: ServerCache) -> None:
+    await cache.set("a", b"1", 60)
+    with deadline(0):
+        assert await cache.get("a") is None
+        with pytest.raises(DeadlineExceeded):
+            await cache.ping()
+    assert await cache.get("a") == b"1"
+
+
+async def test_processes_that_share_a_directory_share_the_embedded_server(tmp_path: Path) -> None:
+    first = await EmbeddedCache.open(data=tmp_path)
+    second = await EmbeddedCache.open(data=tmp_path)
+    await first.set("a", b"1", 60)
+    assert await second.get("a") == b"1"
+    await second.close()
+    assert await first.get("a") == b"1"
+    await first.close()
+    third = await EmbeddedCache.open(data=tmp_path)
+    assert await third.get("a") is None
+    await third.set("a", b"3", 60)
+    assert await third.get("a") == b"3"
+    await third.close()
+
+
+async def test_the_embedded_server_ends_with_close() -> None:
+    cache = await EmbeddedCache.open()
+    directory = Path(cache._client.connection_pool.connection_kwargs["path"]).parent
+    assert directory.exists()
+    await cache.close()
+    assert not directory.exists()
+    with pytest.raises(StoreUnavailable):
+        await cache.ping()
+    await cache.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_the_embedded_server_ends_with_a_process_that_is_killed(how: signal.Signals) -> None:
+    program = """
+import asyncio
+from stores.cache_embedded import EmbeddedCache
+
+async def main():
+    cache = await EmbeddedCache.open()
+    print(cache._client.connection_pool.connection_kwargs["path"], flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    socket = (await process.stdout.readline()).decode().strip()
+    survivor = await RedisCache.open(f"unix://{socket}", timeout=PATIENT)
+    await survivor.ping()
+    process.send_signal(how)
+    await process.communicate()
+    for _ in range(200):
+        if not Path(socket).parent.exists():
+            break
+        await asyncio.sleep(0.01)
+    assert not Path(socket).parent.exists()
+    with pytest.raises(StoreUnavailable):
+        await survivor.ping()
+    await survivor.close()
+
+
+async def test_an_embedded_server_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stores.cache_embedded.STARTS_WITHIN", 0.3)
+    with pytest.raises(StoreUnavailable, match="did not answer"):
+        await EmbeddedCache.open(memory="much")
