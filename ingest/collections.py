@@ -67,7 +67,7 @@ async def publish_collection(session: Session, document: object) -> Publication:
         for node in published.nodes.values()
     ]
     root, *others = contents
-    await rows.write(*_tree_writes(published), *_relation_writes(relations, version))
+    await rows.write(*_tree_writes(published, own), *_relation_writes(relations, version))
     await rows.write(
         *(
             Write(CONTENTS, (content.identifier,), content_values(content))
@@ -108,10 +108,10 @@ async def _collections_of_their_own(session: Session, hierarchy: Hierarchy) -> s
     return {row["identifier"] for row in stored.values() if row["root"] == row["identifier"]}
 
 
-def _tree_writes(hierarchy: Hierarchy) -> Iterator[Write]:
-    """The root's JSON and that of each inner collection."""
+def _tree_writes(hierarchy: Hierarchy, own: set[str]) -> Iterator[Write]:
+    """The root's JSON and that of each inner collection, but of those that are published by themselves."""
     for identifier, node in hierarchy.nodes.items():
-        if identifier == hierarchy.identifier or is_collection(node):
+        if identifier == hierarchy.identifier or (is_collection(node) and identifier not in own):
             chunks = encode_hierarchy(node)
             for number, data in enumerate(chunks):
                 key = (identifier, LIVE, hierarchy.version, number)
@@ -133,11 +133,13 @@ def _relation_writes(relations: RelationTree, version: int) -> Iterator[Write]:
 
 
 async def _drop(session: Session, hierarchy: Hierarchy, version: int) -> None:
-    """An old version nobody reads any more."""
+    """An old version nobody reads any more. What became a collection of its own, or went to another one, is theirs."""
     rows = session.stores.rows
     relations = await rows.partition(RELATIONS, (hierarchy.identifier, version), columns=("node",))
     nodes = [row["node"] for row in relations]
-    chunks = await rows.partitions(HIERARCHIES, [(node, LIVE) for node in nodes], ("version", "chunk"))
+    stored = await rows.get_many(CONTENTS, [(node,) for node in nodes], ("identifier", "root"))
+    ours = [row["identifier"] for row in stored.values() if row["root"] == hierarchy.identifier]
+    chunks = await rows.partitions(HIERARCHIES, [(node, LIVE) for node in ours], ("version", "chunk"))
     await rows.write(
         *(Write(RELATIONS, (hierarchy.identifier, version, node), {}, delete=True) for node in nodes),
         *(

@@ -79,7 +79,8 @@ async def update_context(session: Session, context_id: str, changes: dict[str, A
     """
     viewer = session.viewer
     viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
-    session.library.contexts.forget(checked_id(context_id, "contextId"))
+    context_id = checked_id(context_id, "contextId")
+    session.library.contexts.forget(context_id)
     stored = await session.library.context(context_id)
     context = checked_context(replace(stored, **changes, updated_on=viewer.time_of_call(None, session.now())))
     for collection_id in context.collection_ids:

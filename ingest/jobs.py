@@ -61,6 +61,7 @@ class JobRecord:
     started_on: datetime
     updated_on: datetime
     error: str | None = None
+    owner: str | None = None
 
     @property
     def steps_done(self) -> int:
@@ -129,6 +130,7 @@ class Jobs:
             itself["started_on"],
             itself["updated_on"],
             itself["error"],
+            itself["owner"],
         )
 
     async def start(
@@ -172,7 +174,10 @@ class Jobs:
             "updated_on": self._shared.now(),
         }
         applied = await self._rows.update_if(
-            JOBS, (kind, id, _ITSELF), values, [Equal("updated_on", job.updated_on)]
+            JOBS,
+            (kind, id, _ITSELF),
+            values,
+            [Equal("owner", job.owner), Equal("updated_on", job.updated_on)],
         )
         if not applied.applied:
             raise Conflict(f"job {kind} {id} was taken up by another process", field="id")
@@ -204,6 +209,9 @@ class Jobs:
             raise
         except CohortError as error:
             await end(JobState.FAILED, error.message)
+            raise
+        except Exception as error:
+            await end(JobState.FAILED, f"internal error: {error!r}")
             raise
         await end(JobState.DONE)
         return await told()

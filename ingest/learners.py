@@ -45,7 +45,10 @@ async def save_profile(session: Session, call: ProfileCall) -> Learner:
             at,
         )
     )
-    await session.stores.rows.write(profile_write(learner))
+    if stored.updated_on is not None and at < stored.updated_on:
+        learner = stored
+    else:
+        await session.stores.rows.write(profile_write(learner))
     await session.stores.events.send(TRIGGERS.name, profile_trigger(user_id))
     session.refresh()
     return learner
@@ -75,9 +78,9 @@ def parse_profile(value: bytes) -> Learner:
         at = None
     if at is None or at.tzinfo is None:
         raise InvalidInput("updatedOn must be a moment such as 2026-01-31T12:00:00Z", field="updatedOn")
-    name, attributes = document.get("name"), document.get("attributes") or {}
+    name, attributes = document.get("name"), document.get("attributes")
     if name is not None and not isinstance(name, str):
         raise InvalidInput("name must be a text", field="name")
-    if not isinstance(attributes, dict):
+    if attributes is not None and not isinstance(attributes, dict):
         raise InvalidInput("attributes must be an object", field="attributes")
-    return checked_learner(Learner(user_id, name, attributes, at.astimezone(UTC)))
+    return checked_learner(Learner(user_id, name, attributes or {}, at.astimezone(UTC)))

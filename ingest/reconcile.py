@@ -22,6 +22,8 @@ KIND = "reconcile"
 RANGES = 16
 """Parts of the ring, each a step for each table."""
 PAGE = 200
+SIGN_OF_LIFE = 20.0
+"""Seconds between two checkpoints at most, however low the rate: well within jobs.ABANDONED_AFTER."""
 EXAMPLES = 20
 """Drifts that a step's report names one by one."""
 
@@ -83,6 +85,7 @@ class _Reconciliation:
         self._user_id = user_id
         self._collection_id = collection_id
         self._rate = rate
+        self._page = max(1, min(PAGE, int(rate * SIGN_OF_LIFE)))
 
     def steps(self) -> Sequence[str]:
         names = [_LEARNER] if self._user_id else [str(number) for number in range(RANGES)]
@@ -100,7 +103,7 @@ class _Reconciliation:
             return
         token_range = self._shared.stores.rows.ranges(RANGES)[int(part)]
         async for page in self._shared.stores.rows.walk(
-            table, token_range, columns=_COLUMNS, page_size=PAGE, resume=start.resume
+            table, token_range, columns=_COLUMNS, page_size=self._page, resume=start.resume
         ):
             await self._check(table, page.rows, report)
             yield Checkpoint(page.resume, report["checked"], report)

@@ -5,6 +5,8 @@ Only then is the caller answered, so an acknowledged call is never lost. A call 
 its trigger again.
 """
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +20,7 @@ from loaders.session import Session
 from loaders.views import row_key, view_of, view_values
 from rules.contents import ContentKind
 from rules.contexts import check_contains, check_open
-from rules.errors import Conflict, InvalidInput, NotFound, ViewNotStarted
+from rules.errors import CohortError, Conflict, InvalidInput, NotFound, StoreUnavailable, ViewNotStarted
 from rules.identifiers import ViewKey, checked_id, view_key
 from rules.progress import Status
 from rules.triggers import TriggerKind
@@ -26,8 +28,10 @@ from rules.views import LARGEST_DETAILS, View, ViewChange, checked_change, ended
 from stores.rows import Equal, In, Write
 from stores.tables import LEARNER_SCOPES, VIEWS
 
-ATTEMPTS = 8
-"""How often a change is tried against others who change the same view, before it is a Conflict."""
+ATTEMPTS = 12
+"""How often a change is tried against other processes that change the same view, before it is a Conflict."""
+LONGEST_PAUSE = 0.1
+"""Seconds between attempts at most, a random part of it: so that others get through meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,15 @@ class ViewCall:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The view after the call, and a token for reads that must see it."""
+    """The view after the call, and a token for reads that must see it.
+
+    ``whole`` is False where the call only completed a view without reading it: start, time spent and details are
+    then not in ``view``.
+    """
 
     view: View
     token: str
+    whole: bool = True
 
 
 async def start_view(session: Session, call: ViewCall) -> Acknowledged:
@@ -71,7 +80,7 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
 async def update_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
     """Progress, details and time spent of a started view. Neither status nor progress goes down; a completed view
     stays as it is. ViewNotStarted, StatusGoesDown, Conflict, and what start_view raises."""
-    checked_change(change)
+    change = checked_change(change)
     _check_details(change)
     key, at = await _placed(session, call)
 
@@ -83,11 +92,14 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
 
 async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
     """A completed view. ViewNotStarted where there is none, Conflict, and what start_view raises."""
-    checked_change(change)
+    change = checked_change(change)
     _check_details(change)
     key, at = await _placed(session, call)
 
+    whole = True
+
     async def write(changed_at: int) -> View:
+        nonlocal whole
         if change.time_spent or change.progress_details is not None or change.call_id:
             return await _merged(session, key, replace(change, at=at, progress=None), changed_at, end=True)
         view = View(key, Status.COMPLETED, 100, last_accessed_on=at, last_updated_on=at, completed_on=at)
@@ -102,14 +114,28 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
         applied = await session.stores.rows.update_if(
             VIEWS, row_key(key), values, [In("status", (int(Status.NOT_STARTED), int(Status.IN_PROGRESS)))]
         )
-        return view if applied.applied else await _stored(session, key)
+        if not applied.applied:
+            return await _stored(session, key)
+        whole = False
+        return view
 
-    return await _acknowledged(session, key, at, write)
+    acknowledged = await _acknowledged(session, key, at, write)
+    return replace(acknowledged, whole=whole)
 
 
 async def _merged(session: Session, key: ViewKey, change: ViewChange, changed_at: int, *, end: bool) -> View:
-    """Read, merge by the rules, write if nobody changed it in between."""
-    for _ in range(ATTEMPTS):
+    """Read, merge by the rules, write if nobody changed it in between. Calls of this process go one by one."""
+    lock = session.shared.changing.setdefault(key, asyncio.Lock())
+    async with lock:
+        return await _merged_alone(session, key, change, changed_at, end=end)
+
+
+async def _merged_alone(
+    session: Session, key: ViewKey, change: ViewChange, changed_at: int, *, end: bool
+) -> View:
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
         view = await _stored(session, key)
         after = ended(view, change) if end else updated(view, change)
         if after is None:
@@ -145,6 +171,10 @@ async def _placed(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
     at = viewer.time_of_call(call.at, session.now())
     key = view_key(user_id, call.content_id, call.collection_id, call.context_id)
     if key.is_content_alone:
+        if key.progress_key.has_context:
+            raise InvalidInput(
+                f"{key.content_id} is viewed by itself; a context is of a collection", field="contextId"
+            )
         content = await session.library.content(key.content_id, "contentId")
         if content.kind is not ContentKind.CONTENT:
             raise InvalidInput(
@@ -165,18 +195,24 @@ async def _placed(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
 async def _acknowledged(
     session: Session, key: ViewKey, at: datetime, write: Callable[[int], Awaitable[View]]
 ) -> Acknowledged:
-    """Runs the write between its announcement and its trigger. A refusal takes the announcement back."""
+    """Runs the write beside its announcement, then sends the trigger. A refusal takes the announcement back.
+
+    The hash is settled behind the caller's back: until then its mark sends readers to the rows.
+    """
     changed_at = change_moment()
     cache, progress_key, call = session.stores.cache, key.progress_key, uuid4().hex
-    await touches.announce(cache, progress_key, call, session.now())
+    announced = asyncio.create_task(touches.announce(cache, progress_key, call, session.now()))
+    await asyncio.sleep(0)
     try:
         view = await write(changed_at)
-    except (ViewNotStarted, InvalidInput, Conflict):
+    except StoreUnavailable:
+        raise  # the row may have been written: the mark stays until a reader has looked
+    except CohortError:
+        await announced
         await touches.withdraw(cache, progress_key, call)
         raise
-    await touches.remember(cache, view)
-    await send_trigger(session.stores, TriggerKind.VIEW, progress_key)
-    await touches.withdraw(cache, progress_key, call)
+    await asyncio.gather(announced, send_trigger(session.stores, TriggerKind.VIEW, progress_key))
+    session.shared.background(touches.settle(cache, view, call))
     session.refresh()
     return Acknowledged(view, f"{changed_at:x}")
 

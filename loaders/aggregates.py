@@ -30,8 +30,15 @@ class StoredAggregate:
 
 
 async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
-    found = await rows.get_many(AGGREGATES, [(ACTIVITY_TYPE, *key) for key in keys])
-    return [_stored(found.get((ACTIVITY_TYPE, *key))) for key in keys]
+    """By whole partitions, a row for each context the learner was in: keys that differ in the activity alone share a
+    statement, whatever their contexts."""
+    found = await rows.partitions(AGGREGATES, list({(ACTIVITY_TYPE, *key[:2]) for key in keys}))
+    by_key = {
+        (row["activity_id"], row["user_id"], row["context_id"]): row
+        for partition in found.values()
+        for row in partition
+    }
+    return [_stored(by_key.get(key)) for key in keys]
 
 
 def _stored(row: Row | None) -> StoredAggregate | None:

@@ -1,9 +1,10 @@
 """One caller's request: who asks, what the process shares, and the loaders that batch its reads."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
@@ -40,6 +41,18 @@ class Shared:
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
     changing: "WeakValueDictionary[ViewKey, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
     """Views that calls of this process are changing: they wait for each other instead of failing each other."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """For what nobody waits for and what is healed if it never happens."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def settled(self) -> None:
+        """When nothing is left in the background: before the stores are closed."""
+        while self.tasks:
+            await asyncio.gather(*self.tasks, return_exceptions=True)
 
     @classmethod
     def of(cls, stores: Stores, now: Callable[[], datetime] = utc_now) -> "Shared":

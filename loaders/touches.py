@@ -4,8 +4,8 @@ A hash is trusted only while it is whole and no call is under way:
 
 - a reader that went to the rows fills it and sets the field ``whole``; commands add their view to it in any case.
   Every value grows with the view (status, progress, times), and the larger one stays, so neither order does harm.
-- a command announces itself by a field ``!<call>`` before it touches the row, and takes it back once its trigger is
-  sent. A call that died in between leaves its mark, and readers go to the rows and send the trigger for it.
+- a command announces itself by a field ``!<call>`` when it touches the row, and takes it back with the view once its
+  trigger is sent. Until then readers go to the rows; for a call that died in between they also send the trigger.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,20 +33,20 @@ def hash_key(key: ProgressKey) -> str:
 
 
 async def announce(cache: Cache, key: ProgressKey, call: str, now: datetime) -> None:
-    """Before the row is touched."""
+    """Sent before the row is touched, and there before the caller is answered."""
     await cache.raise_fields(hash_key(key), {_MARK + call: _encode_time(now)}, TTL)
 
 
-async def remember(cache: Cache, view: View) -> None:
-    """After the row was written."""
+async def settle(cache: Cache, view: View, call: str) -> None:
+    """After the row was written and the trigger sent: the view goes in and the mark goes, at once."""
     touch = Touch(view.status, view.progress, view.last_accessed_on, view.completed_on)
     fields = {_CONTENT + view.key.content_id: _encode(touch)}
-    await cache.raise_fields(hash_key(view.key.progress_key), fields, TTL)
+    await cache.raise_fields(hash_key(view.key.progress_key), fields, TTL, drop=[_MARK + call])
 
 
 async def withdraw(cache: Cache, key: ProgressKey, *calls: str) -> None:
-    """After the trigger was sent."""
-    await cache.drop_fields(hash_key(key), *(_MARK + call for call in calls))
+    """After a refusal, which changed nothing, or when a dead call was healed."""
+    await cache.raise_fields(hash_key(key), {}, TTL, drop=[_MARK + call for call in calls])
 
 
 async def fill(cache: Cache, key: ProgressKey, touches: Mapping[str, Touch]) -> None:

@@ -1,6 +1,6 @@
 """Contexts (a batch, a program, an event, a group …): who may do what in them, and when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -55,8 +55,17 @@ class Context:
         return ContextStatus.ONGOING
 
 
+_DATES = {
+    "start_date": "startDate",
+    "end_date": "endDate",
+    "opens_on": "opensOn",
+    "enrolment_end_date": "enrolmentEndDate",
+}
+
+
 def checked_context(context: Context) -> Context:
-    """The context as given; InvalidInput where its collections or dates make no sense."""
+    """The context, its dates in whole milliseconds as stores keep them; InvalidInput where its collections or dates
+    make no sense."""
     if context.type is ContextType.COLLECTION:
         raise InvalidInput("a collection is its own context; it can't be created as one", field="type")
     if not context.name.strip():
@@ -65,19 +74,24 @@ def checked_context(context: Context) -> Context:
         raise InvalidInput("collectionIds must name at least one collection", field="collectionIds")
     if context.context_id in context.collection_ids:
         raise InvalidInput("contextId must differ from the ids of its collections", field="contextId")
+    dates = {}
+    for name, field in _DATES.items():
+        date = getattr(context, name)
+        if date is not None and date.tzinfo is None:
+            raise InvalidInput(f"{field} needs a time zone, as in 2026-01-31T12:00:00Z", field=field)
+        dates[name] = date and date.replace(microsecond=date.microsecond // 1000 * 1000)
     for earlier, later in (
         ("start_date", "end_date"),
         ("opens_on", "end_date"),
         ("opens_on", "start_date"),
     ):
-        first, last = getattr(context, earlier), getattr(context, later)
+        first, last = dates[earlier], dates[later]
         if first is not None and last is not None and first > last:
-            names = {"start_date": "startDate", "end_date": "endDate", "opens_on": "opensOn"}
             raise InvalidInput(
-                f"{names[later]} must not be before {names[earlier]}",
-                field=names[later if later == "end_date" else earlier],
+                f"{_DATES[later]} must not be before {_DATES[earlier]}",
+                field=_DATES[later if later == "end_date" else earlier],
             )
-    return context
+    return replace(context, **dates)
 
 
 def check_contains(context: Context, collection_id: str) -> None:

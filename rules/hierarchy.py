@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
+import orjson
+
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 
@@ -83,6 +85,11 @@ class Hierarchy:
     def nodes(self) -> Mapping[str, Json]:
         return self._by_id
 
+    @cached_property
+    def serialised(self) -> bytes:
+        """The tree as JSON, made once for all who are sent the whole of it."""
+        return orjson.dumps(self.root)
+
 
 def children_of(node: Json) -> list[Json]:
     return node.get("children") or []
@@ -111,7 +118,7 @@ def walk(node: Json) -> Iterator[Json]:
 def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
     """The document as a Hierarchy; InvalidInput that names the path of what is wrong with it.
 
-    Refused: a node without identifier or name, children that are no list, a node below itself, two different
+    Refused: a node without identifier or name, fields of another type than they have, children that are no list, a node below itself, two different
     nodes under one identifier, a tree deeper than 32.
     """
     seen: dict[str, tuple[object, ...]] = {}
@@ -122,7 +129,8 @@ def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
         identifier = node.get("identifier")
         if not isinstance(identifier, str):
             raise InvalidInput(f"{path}.identifier must be a text", field=f"{path}.identifier")
-        checked_id(identifier, f"{path}.identifier")
+        if checked_id(identifier, f"{path}.identifier") != identifier:
+            raise InvalidInput(f"{path}.identifier must not have space around it", field=f"{path}.identifier")
         if not isinstance(node.get("name"), str):
             raise InvalidInput(f"{path}.name must be a text", field=f"{path}.name")
         if identifier in above:
@@ -132,13 +140,17 @@ def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
         children = node.get("children")
         if children is not None and not isinstance(children, list):
             raise InvalidInput(f"{path}.children must be a list", field=f"{path}.children")
-        shape = (node["name"], tuple(c.get("identifier") for c in children or () if isinstance(c, dict)))
-        if seen.setdefault(identifier, shape) != shape:
-            raise InvalidInput(
-                f"{path}: {identifier} stands elsewhere with another name or children", field=path
-            )
+        for name, kind, expected in (("mimeType", str, "a text"), ("relationalMetadata", dict, "an object")):
+            if not isinstance(node.get(name), kind | None):
+                raise InvalidInput(f"{path}.{name} must be {expected}", field=f"{path}.{name}")
         for index, child in enumerate(children or ()):
             check(child, f"{path}.children[{index}]", (*above, identifier))
+        below = tuple((child["identifier"], is_optional(child)) for child in children or ())
+        shape = (node["name"], is_collection(node), below)
+        if seen.setdefault(identifier, shape) != shape:
+            raise InvalidInput(
+                f"{path}: {identifier} stands elsewhere with another name, type or children", field=path
+            )
 
     check(document, "collection", ())
     return Hierarchy(cast("Json", document), version)

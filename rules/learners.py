@@ -34,11 +34,12 @@ class Learner:
 
 def checked_learner(learner: Learner) -> Learner:
     """InvalidInput that names the attribute which does not exist or is too long."""
-    for name, value in {"name": learner.name or "", **learner.attributes}.items():
-        if name != "name" and name not in ATTRIBUTES:
+    for name in learner.attributes:
+        if name not in ATTRIBUTES:
             raise InvalidInput(
                 f"{name} is no learner attribute; there are {', '.join(ATTRIBUTES)}", field=name
             )
+    for name, value in [("name", learner.name or ""), *learner.attributes.items()]:
         if not isinstance(value, str):
             raise InvalidInput(f"{name} must be a text", field=name)
         if len(value) > LONGEST_VALUE:

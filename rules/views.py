@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from rules.errors import InvalidInput, StatusGoesDown
-from rules.identifiers import ViewKey
+from rules.identifiers import ViewKey, optional_id
 from rules.progress import Status
 
 LARGEST_DETAILS = 16 * 1024
 """Bytes of progress details, serialised."""
 LONGEST_CALL = 24 * 3600
 """Seconds of time spent that one call may add."""
+RECENT_CALLS = 16
+"""Call ids that a view remembers: a learner's devices send again only what they sent last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class View:
     last_updated_on: datetime | None = None
     completed_on: datetime | None = None
     progress_details: Any = None
-    last_call: str | None = None
+    recent_calls: tuple[str, ...] = ()
     changed_at: int | None = None
 
 
@@ -44,25 +46,26 @@ class ViewChange:
 
 
 def checked_change(change: ViewChange) -> ViewChange:
-    """InvalidInput where a number is out of its range."""
+    """InvalidInput where a number is out of its range or the call's id is blank."""
     if change.progress is not None and not 0 <= change.progress <= 100:
         raise InvalidInput("progress must be from 0 to 100", field="progress")
     if not 0 <= change.time_spent <= LONGEST_CALL:
         raise InvalidInput(f"timeSpent must be from 0 to {LONGEST_CALL} seconds", field="timeSpent")
-    return change
+    return replace(change, call_id=optional_id(change.call_id, "callId"))
 
 
 def updated(view: View, change: ViewChange) -> View | None:
     """The view after an update, None where nothing changes: a completed one is never changed by a revisit.
 
-    Progress keeps its largest value, details the latest call's, time spent adds up, but once for each call id.
+    Progress keeps its largest value, details the latest call's, time spent adds up, but once for each call id,
+    as far back as RECENT_CALLS.
     StatusGoesDown where the call names a status below the stored one.
     """
     if change.status is not None and change.status < view.status:
         raise StatusGoesDown(
             f"the view is {view.status.name}; it can't become {change.status.name}", field="status"
         )
-    if view.status == Status.COMPLETED or (change.call_id and change.call_id == view.last_call):
+    if view.status == Status.COMPLETED or change.call_id in view.recent_calls:
         return None
     return replace(
         view,
@@ -73,16 +76,19 @@ def updated(view: View, change: ViewChange) -> View | None:
         progress_details=(
             change.progress_details if change.progress_details is not None else view.progress_details
         ),
-        last_call=change.call_id,
+        recent_calls=_remembered(view.recent_calls, change.call_id),
     )
 
 
 def ended(view: View, change: ViewChange) -> View | None:
     """The view after its end, None where it had ended before."""
-    after = updated(view, replace(change, call_id=None))
-    return after and replace(
-        after, status=Status.COMPLETED, progress=100, completed_on=change.at, last_call=change.call_id
-    )
+    counted = change.call_id in view.recent_calls
+    after = updated(view, replace(change, call_id=None, time_spent=0) if counted else change)
+    return after and replace(after, status=Status.COMPLETED, progress=100, completed_on=change.at)
+
+
+def _remembered(calls: tuple[str, ...], call_id: str | None) -> tuple[str, ...]:
+    return calls if call_id is None else (*calls, call_id)[-RECENT_CALLS:]
 
 
 def _later(stored: datetime | None, at: datetime) -> datetime:

@@ -27,15 +27,14 @@ class Cache(Protocol):
         """The hash at each key, in one round trip; empty where there is none."""
         ...
 
-    async def raise_fields(self, key: str, fields: Mapping[str, bytes], ttl: float) -> None:
-        """Sets each field of the hash unless it already has a larger value (by bytes), atomically; renews the TTL.
+    async def raise_fields(
+        self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
+    ) -> None:
+        """Sets each field of the hash unless it already has a larger value (by bytes), removes those to ``drop``, and
+        renews the TTL, all atomically.
 
         So concurrent writers of values that only grow leave the largest, whatever their order.
         """
-        ...
-
-    async def drop_fields(self, key: str, *fields: str) -> None:
-        """Removes these fields of the hash."""
         ...
 
     async def delete(self, *keys: str) -> None: ...

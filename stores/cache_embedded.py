@@ -65,9 +65,10 @@ class EmbeddedCache(ServerCache):
     @classmethod
     async def _join(cls, prefix: str, timeout: float, notice: Path) -> Self | None:  # noqa: ASYNC109 - as in open
         """The server of another process, if it still answers. A socket's path is short, unlike the directory's."""
-        if not notice.exists():
+        socket = await asyncio.to_thread(_read, notice)
+        if socket is None:
             return None
-        cache = cls(f"unix://{notice.read_text()}", prefix, timeout)
+        cache = cls(f"unix://{socket}", prefix, timeout)
         try:
             await cache.ping()
         except StoreUnavailable:
@@ -132,3 +133,10 @@ class EmbeddedCache(ServerCache):
             raise StoreUnavailable(
                 f"the embedded Valkey did not answer within {STARTS_WITHIN:g} s"
             ) from error
+
+
+def _read(notice: Path) -> str | None:
+    try:
+        return notice.read_text()
+    except FileNotFoundError:
+        return None

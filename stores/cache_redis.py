@@ -33,7 +33,9 @@ local function larger(a, b)
   end
   return #a > #b
 end
-for i = 2, #ARGV, 2 do
+local dropped = tonumber(ARGV[2])
+for i = 3, 2 + dropped do redis.call('HDEL', KEYS[1], ARGV[i]) end
+for i = 3 + dropped, #ARGV, 2 do
   local stored = redis.call('HGET', KEYS[1], ARGV[i])
   if not stored or larger(ARGV[i + 1], stored) then
     redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
@@ -57,9 +59,10 @@ class ServerCache:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=connections,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
+            # One deadline around a whole call (_ask) is enough, and cheaper than one around each of its steps.
+            timeout=None,
+            socket_timeout=None,
+            socket_connect_timeout=None,
             # A second try would double the time that a dead cache costs.
             retry=Retry(NoBackoff(), 0),
             driver_info=None,
@@ -94,15 +97,14 @@ class ServerCache:
 
         return await self._ask("cache hgetall", ask, None, len(keys)) or [{} for _ in keys]
 
-    async def raise_fields(self, key: str, fields: Mapping[str, bytes], ttl: float) -> None:
-        arguments = [max(1, int(ttl * 1000)), *(part for field in fields.items() for part in field)]
+    async def raise_fields(
+        self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
+    ) -> None:
+        raised = (part for field in fields.items() for part in field)
+        arguments = [max(1, int(ttl * 1000)), len(drop), *drop, *raised]
         await self._change(
             "cache raise", lambda: self._raise_fields(keys=[self._key(key)], args=arguments), key
         )
-
-    async def drop_fields(self, key: str, *fields: str) -> None:
-        if fields:
-            await self._change("cache drop", lambda: self._client.hdel(self._key(key), *fields), key)
 
     async def delete(self, *keys: str) -> None:
         if keys:

@@ -45,7 +45,7 @@ async def open_stores(
     ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``. ``prefix`` keeps instances on the
     same servers apart; embedded engines keep their files under ``data``. InvalidInput names a URL of another kind.
     """
-    data.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         opened_rows = await _open_rows(rows, data)
         stack.push_async_callback(opened_rows.close)

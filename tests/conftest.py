@@ -65,7 +65,9 @@ class Instance:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Shared]:
         async with open_stores(data=self.data, **self.urls) as stores:
-            yield Shared.of(stores, lambda: NOW)
+            shared = Shared.of(stores, lambda: NOW)
+            yield shared
+            await shared.settled()
 
     @property
     def stores(self) -> Stores:

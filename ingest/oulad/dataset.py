@@ -13,16 +13,17 @@ OPENS_BEFORE = 60
 """Days before a presentation's start from which its sites may be viewed: real students begin about 25 days early."""
 FIRST_MONTHS = {"B": 2, "J": 10}
 """The letter of a presentation says the month it starts in."""
+_AFTER_ALL_WEEKS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A row of vle.csv: a page, a quiz, a forum …, with the weeks it is planned for, if any."""
+    """A row of vle.csv: a page, a quiz, a forum …, perhaps planned for some weeks."""
 
     id: int
     activity_type: str
-    week_from: int | None = None
-    week_to: int | None = None
+    weeks: tuple[int, int] | None = None
+    """The first and the last one."""
 
     @property
     def content_id(self) -> str:
@@ -174,9 +175,6 @@ def content_id(site_id: int) -> str:
 
 def _plan(site: Site) -> tuple[int, int, str]:
     """What a site is grouped by: the weeks it is planned for, else its activity type; weeks come first."""
-    if site.week_from is None:
+    if site.weeks is None:
         return _AFTER_ALL_WEEKS, _AFTER_ALL_WEEKS, site.activity_type
-    return site.week_from, site.week_to or site.week_from, ""
-
-
-_AFTER_ALL_WEEKS = 1_000_000
+    return *site.weeks, ""

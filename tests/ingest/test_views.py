@@ -1,14 +1,33 @@
 """What a player may rely on when it sends starts, updates and ends."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from ingest.enrolments import EnrolmentCall, enrol
 from ingest.views import ViewCall, end_view, start_view, update_view
 from loaders.aggregates import aggregates_by_key
-from rules.identifiers import ProgressKey
+from loaders.session import Session, Shared
+from loaders.touches import hash_key
+from loaders.views import views_by_key
+from rules.errors import (
+    CohortError,
+    ContextClosed,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    StatusGoesDown,
+    Unauthenticated,
+    ViewNotStarted,
+)
+from rules.identifiers import ProgressKey, view_key
 from rules.progress import Status
+from rules.viewers import Role, Viewer
 from rules.views import ViewChange
-from tests.conftest import NOW, Instance
+from stores.tables import LEARNER_SCOPES
+from stores.topics import TRIGGERS
+from tests.conftest import LEAF, NOW, Instance
 
 
 def in_batch(content: str) -> ViewCall:
@@ -56,3 +75,278 @@ async def test_a_revisit_of_a_completed_content_changes_nothing(course: Instance
     updated = await update_view(session, in_batch("a"), ViewChange(NOW, progress=10))
     assert (updated.view.status, updated.view.progress) == (Status.COMPLETED, 100)
     assert (await end_view(session, in_batch("a"), ending)).view.time_spent == 0
+
+
+def service_call(content: str, user: str | None = "ada", at: datetime | None = None) -> ViewCall:
+    return ViewCall(content, "course", "batch", user, at)
+
+
+async def marks(cohort: Instance, user: str = "ada") -> list[str]:
+    """Of calls that announced themselves in the learner's hash and did not take that back."""
+    key = ProgressKey(user, "course", "batch")
+    (fields,) = await cohort.stores.cache.hashes([hash_key(key)])
+    return [name for name in fields if name.startswith("!")]
+
+
+async def triggers(cohort: Instance) -> list[bytes]:
+    return [record.value async for record in cohort.stores.events.read(TRIGGERS.name)]
+
+
+@pytest.fixture
+async def embedded_course(embedded: Instance) -> Instance:
+    await embedded.publish()
+    await embedded.batch()
+    return embedded
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "field"),
+    [
+        (ViewCall(""), InvalidInput, "contentId"),
+        (ViewCall("a", "  ", "batch"), InvalidInput, "collectionId"),
+        (ViewCall("a", "course", ""), InvalidInput, "contextId"),
+        (ViewCall("a", None, "batch"), InvalidInput, "collectionId"),
+        (ViewCall("a", "nowhere", "batch"), NotFound, "collectionId"),
+        (ViewCall("a", "course", "nowhere"), NotFound, "contextId"),
+        (ViewCall("nothing", "course", "batch"), NotFound, "contentId"),
+        (ViewCall("nothing"), NotFound, "contentId"),
+        (ViewCall("unit-1", "course", "batch"), NotFound, "contentId"),
+        (ViewCall("a", "unit-1", "batch"), NotFound, "collectionId"),
+        (ViewCall("a", "a", "batch"), InvalidInput, "contextId"),
+        (ViewCall("alone", "course", "batch"), NotFound, "contentId"),
+        (ViewCall("course"), InvalidInput, "contentId"),
+        (ViewCall("unit-1"), InvalidInput, "contentId"),
+        (ViewCall("other-leaf", "other", "batch"), InvalidInput, "contextId"),
+    ],
+)
+async def test_a_call_that_names_nothing_leaves_nothing(
+    embedded_course: Instance, call: ViewCall, error: type[CohortError], field: str
+) -> None:
+    cohort = embedded_course
+    await cohort.publish({"identifier": "alone", "name": "Alone", "mimeType": LEAF})
+    other = {"identifier": "other-leaf", "name": "Leaf"}
+    await cohort.publish({"identifier": "other", "name": "Other", "children": [other]})
+    session = cohort.session("ada")
+    for command in (
+        start_view(session, call),
+        update_view(session, call, ViewChange(NOW)),
+        end_view(session, call, ViewChange(NOW)),
+    ):
+        with pytest.raises(error) as refused:
+            await command
+        assert type(refused.value) is error
+        assert refused.value.field == field
+    assert await triggers(cohort) == []
+    assert await cohort.stores.rows.partition(LEARNER_SCOPES, ("ada",)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (ViewChange(NOW, progress_details=["page", 3]), "progressDetails"),
+        (ViewChange(NOW, progress_details="page 3"), "progressDetails"),
+        (ViewChange(NOW, progress_details={"page": "x" * 16 * 1024}), "progressDetails"),
+        (ViewChange(NOW, progress_details={"page": {1, 2}}), "progressDetails"),
+        (ViewChange(NOW, progress_details={3: "page"}), "progressDetails"),
+        (ViewChange(NOW, progress_details={"page": 2**70}), "progressDetails"),
+        (ViewChange(NOW, progress=101), "progress"),
+        (ViewChange(NOW, time_spent=-1), "timeSpent"),
+        (ViewChange(NOW, call_id=" "), "callId"),
+    ],
+)
+async def test_a_change_that_can_never_be_right_is_refused_by_field(
+    embedded_course: Instance, change: ViewChange, field: str
+) -> None:
+    session = embedded_course.session("ada")
+    await start_view(session, in_batch("a"))
+    for command in (update_view, end_view):
+        with pytest.raises(InvalidInput) as refused:
+            await command(session, in_batch("a"), change)
+        assert refused.value.field == field
+    stored = await session.loaders.views.load(view_key("ada", "a", "course", "batch"))
+    assert stored is not None
+    assert (stored.status, stored.progress, stored.progress_details) == (Status.IN_PROGRESS, 0, None)
+
+
+async def test_the_largest_details_are_kept_as_they_were_sent(embedded_course: Instance) -> None:
+    session = embedded_course.session("ada")
+    details = {"page": "x" * (16 * 1024 - len('{"page":""}'))}
+    await start_view(session, in_batch("a"))
+    await update_view(session, in_batch("a"), ViewChange(NOW, progress_details=details))
+    stored = await session.loaders.views.load(view_key("ada", "a", "course", "batch"))
+    assert stored is not None
+    assert stored.progress_details == details
+
+
+@pytest.mark.parametrize("change", [ViewChange(NOW), ViewChange(NOW, time_spent=5, call_id="one")])
+async def test_an_update_or_an_end_without_a_start_is_refused(course: Instance, change: ViewChange) -> None:
+    session = course.session("ada")
+    await start_view(session, in_batch("b"))
+    for command in (update_view, end_view):
+        with pytest.raises(ViewNotStarted) as refused:
+            await command(session, in_batch("a"), change)
+        assert refused.value.field == "contentId"
+    assert await session.loaders.views.load(view_key("ada", "a", "course", "batch")) is None
+    assert await marks(course) == []
+    assert len(await triggers(course)) == 1
+
+
+async def test_a_status_that_goes_down_is_refused_and_leaves_no_mark(embedded_course: Instance) -> None:
+    await finish(embedded_course, "ada", "a")
+    session = embedded_course.session("ada")
+    for status in (Status.NOT_STARTED, Status.IN_PROGRESS):
+        with pytest.raises(StatusGoesDown):
+            await update_view(session, in_batch("a"), ViewChange(NOW, status=status))
+    assert await marks(embedded_course) == []
+    stored = await session.loaders.views.load(view_key("ada", "a", "course", "batch"))
+    assert stored is not None
+    assert stored.status is Status.COMPLETED
+
+
+async def test_a_smaller_progress_is_ignored(course: Instance) -> None:
+    session = course.session("ada")
+    await start_view(session, in_batch("a"))
+    await update_view(session, in_batch("a"), ViewChange(NOW, progress=60))
+    assert (await update_view(session, in_batch("a"), ViewChange(NOW, progress=20))).view.progress == 60
+    assert (await end_view(session, in_batch("a"), ViewChange(NOW, progress=20))).view.progress == 100
+
+
+async def test_a_batch_that_was_open_then_is_open(embedded: Instance) -> None:
+    """Closed since June 2025: a learner is late, a service that brings what happened in May is not."""
+    await embedded.publish()
+    may, june = datetime(2025, 5, 1, tzinfo=UTC), datetime(2025, 6, 1, tzinfo=UTC)
+    await embedded.batch(start_date=may, end_date=june)
+    for command in (
+        start_view(embedded.session("ada"), in_batch("a")),
+        start_view(embedded.session(), service_call("a", at=may - timedelta(milliseconds=1))),
+        start_view(embedded.session(), service_call("a", at=june + timedelta(milliseconds=1))),
+    ):
+        with pytest.raises(ContextClosed):
+            await command
+    service = embedded.session()
+    await start_view(service, service_call("a", at=may))
+    done = await end_view(service, service_call("a", at=june), ViewChange(NOW))
+    assert (done.view.completed_on, done.view.key.user_id) == (june, "ada")
+    with pytest.raises(ContextClosed):
+        await update_view(embedded.session("ada"), in_batch("a"), ViewChange(NOW, progress=5))
+
+
+async def test_a_learner_acts_for_themself_now(embedded_course: Instance) -> None:
+    ada = embedded_course.session("ada", Role.LEARNER, Role.MENTOR, Role.ADMIN)
+    with pytest.raises(Forbidden) as refused:
+        await start_view(ada, service_call("a", "bob"))
+    assert refused.value.field == "userId"
+    with pytest.raises(Forbidden) as refused:
+        await start_view(ada, service_call("a", "ada", NOW - timedelta(days=1)))
+    assert refused.value.field == "at"
+    with pytest.raises(InvalidInput) as refused_future:
+        await start_view(embedded_course.session(), service_call("a", "ada", NOW + timedelta(hours=1)))
+    assert refused_future.value.field == "at"
+    with pytest.raises(Unauthenticated):
+        await start_view(Session(Viewer(), embedded_course.shared), in_batch("a"))
+    with pytest.raises(InvalidInput):
+        await start_view(embedded_course.session(), service_call("a", " "))
+    assert await triggers(embedded_course) == []
+
+
+async def test_learners_do_not_share_views_even_where_their_ids_run_together(embedded: Instance) -> None:
+    """ "a:b" in "c" and "a" in "b:c" must not meet in one hash."""
+    leaf = {"identifier": "x", "name": "X"}
+    for collection in ("c", "b:c"):
+        await embedded.publish({"identifier": collection, "name": "C", "children": [leaf]})
+    await start_view(embedded.session("a:b"), ViewCall("x", "c"))
+    session = embedded.session("a")
+    for _ in range(2):
+        assert await session.loaders.touches.load(ProgressKey("a", "b:c", "b:c")) == {}
+        session.refresh()
+
+
+async def test_each_scenario_is_read_back_from_its_own_place(course: Instance) -> None:
+    """Seed 001, scenarios 1-3 in strict mode: what was done in one place is not started in another."""
+    session = course.session("ada")
+    scenarios = [ViewCall("a"), ViewCall("a", "course"), ViewCall("a", "course", "batch")]
+    keys = [view_key("ada", call.content_id, call.collection_id, call.context_id) for call in scenarios]
+    for number, call in enumerate(scenarios):
+        await start_view(session, call)
+        await end_view(session, call, ViewChange(NOW, time_spent=number))
+        found = await session.loaders.views.load_many(keys)
+        assert [view is not None for view in found] == [place <= number for place in range(3)]
+    stored = [view for view in await session.loaders.views.load_many(keys) if view]
+    assert [(v.key, v.status, v.time_spent) for v in stored] == [(k, 2, n) for n, k in enumerate(keys)]
+    for key in keys[1:]:
+        assert set(await session.loaders.touches.load(key.progress_key)) == {"a"}
+    await course.drain()
+    found_aggregates = await aggregates_by_key(
+        course.stores.rows, [("course", "ada", "co:course"), ("course", "ada", "cb:batch")]
+    )
+    assert [f and f.completed_count for f in found_aggregates] == [1, 1]
+
+
+async def test_fifty_updates_at_once_from_two_devices_lose_nothing(course: Instance) -> None:
+    """Progress 1 … 50, one second each, half of them through another process: 50 at the end, never lower, 50 s."""
+    call, seen = in_batch("a"), [0]
+    await start_view(course.session("ada"), call)
+    async with course.opened() as other:
+
+        async def device(shared: Shared, numbers: range) -> None:
+            async def send(number: int) -> None:
+                session = Session(course.session("ada").viewer, shared)
+                change = ViewChange(NOW, progress=number, time_spent=1, call_id=f"call-{number}")
+                seen.append((await update_view(session, call, change)).view.progress)
+
+            await asyncio.gather(*map(send, numbers))
+
+        async def watch() -> None:
+            while max(seen) < 50:
+                stored = await views_by_key(course.stores.rows, [view_key("ada", "a", "course", "batch")])
+                watched.append(stored[0].progress if stored[0] else 0)
+                await asyncio.sleep(0.02)
+
+        watched: list[int] = []
+        watching = asyncio.create_task(watch())
+        await asyncio.gather(device(course.shared, range(1, 51, 2)), device(other, range(2, 51, 2)))
+        await watching
+    (stored,) = await views_by_key(course.stores.rows, [view_key("ada", "a", "course", "batch")])
+    assert stored is not None
+    assert (stored.progress, stored.time_spent) == (50, 50)
+    assert watched == sorted(watched)
+
+
+async def test_a_call_sent_again_adds_no_time_but_its_trigger(course: Instance) -> None:
+    session, call = course.session("ada"), in_batch("a")
+    await start_view(session, call)
+    for call_id in ("phone-1", "laptop-1", "phone-1", "laptop-1"):
+        change = ViewChange(NOW, progress=30, time_spent=10, call_id=call_id)
+        view = (await update_view(session, call, change)).view
+    assert (view.progress, view.time_spent) == (30, 20)
+    for _ in range(2):
+        await end_view(session, call, ViewChange(NOW, time_spent=5, call_id="phone-2"))
+    await start_view(session, call)
+    stored = await session.loaders.views.load(view_key("ada", "a", "course", "batch"))
+    assert stored is not None
+    assert (stored.status, stored.time_spent) == (Status.COMPLETED, 25)
+    assert len(await triggers(course)) == 1 + 4 + 2 + 1
+
+
+async def test_an_end_keeps_what_updates_noted(course: Instance) -> None:
+    session, call = course.session("ada"), in_batch("a")
+    await start_view(session, call)
+    await update_view(session, call, ViewChange(NOW, time_spent=30, progress_details={"page": 3}))
+    ended = await end_view(session, call, ViewChange(NOW))
+    assert not ended.whole
+    stored = await session.loaders.views.load(ended.view.key)
+    assert stored is not None
+    assert (stored.status, stored.progress, stored.time_spent) == (Status.COMPLETED, 100, 30)
+    assert (stored.progress_details, stored.started_on, stored.completed_on) == ({"page": 3}, NOW, NOW)
+    assert (await end_view(session, call, ViewChange(NOW))).whole
+
+
+async def test_the_scope_is_listed_before_the_first_view(embedded_course: Instance) -> None:
+    session = embedded_course.session("ada")
+    await start_view(session, in_batch("a"))
+    await start_view(session, ViewCall("a"))
+    rows = await embedded_course.stores.rows.partition(LEARNER_SCOPES, ("ada",))
+    assert [(row["collectionid"], row["contextid"], row["scope"]) for row in rows] == [
+        ("a", "a", view_key("ada", "a").scope),
+        ("course", "batch", "course"),
+    ]

@@ -109,9 +109,9 @@ async def test_raise_fields_leaves_other_fields_and_renews_the_time_to_live(cach
 
 async def test_dropped_fields_are_gone_and_the_others_stay(cache: Cache) -> None:
     await cache.raise_fields("h", {"a": b"1", "b": b"2", "c": b"3"}, 60)
-    await cache.drop_fields("h", "a", "c", "never there")
-    await cache.drop_fields("h")
-    await cache.drop_fields("none", "a")
+    await cache.raise_fields("h", {}, 60, drop=["a", "c", "never there"])
+    await cache.raise_fields("h", {}, 60)
+    await cache.raise_fields("none", {}, 60, drop=["a"])
     assert await cache.hashes(["h", "none"]) == [{"b": b"2"}, {}]
 
 

@@ -1,0 +1,274 @@
+"""Runs the benchmarks: ``python -m bench [embedded|real]``; see docs/benchmarks.md for figures and how to read them."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.floor import EmbeddedFloor, Floor, real_floor
+from gateway.app import create_app
+from gateway.identity import make_token
+from gateway.settings import Settings
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.workers import Worker
+from loaders.views import row_key, view_values
+from rules.identifiers import ViewKey
+from rules.progress import Status
+from rules.triggers import Trigger, TriggerKind
+from rules.viewers import Role
+from rules.views import View
+from stores.events import Message
+from stores.rows import Write
+from stores.tables import LEARNER_SCOPES, VIEWS
+from stores.topics import TRIGGERS
+from tests.conftest import LEAF, Instance, embedded_urls, instance_of, real_urls
+from tests.graph.conftest import document
+
+LEAVES = 200
+COURSES = 100
+AT_ONCE = 16
+"""Requests in flight: what one process of a gateway has when it is busy."""
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEY = "k" * 48
+
+
+@dataclass
+class Figure:
+    what: str
+    floor: float
+    cohort: float
+    cpu: float
+    unit: str = "ms"
+
+
+async def timed(
+    calls: Iterable[Callable[[], Awaitable[object]]], at_once: int = AT_ONCE
+) -> tuple[float, float]:
+    """Milliseconds and CPU milliseconds of this process a call, with so many in flight."""
+    waiting = iter(list(calls))
+    count = 0
+
+    async def lane() -> None:
+        nonlocal count
+        for call in waiting:
+            await call()
+            count += 1
+
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(lane() for _ in range(at_once)))
+    return (time.perf_counter() - began) * 1000 / count, (time.process_time() - cpu) * 1000 / count
+
+
+class Client:
+    """GraphQL over the application as a server calls it, without a socket between."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._tokens: dict[str, str] = {}
+
+    async def ask(
+        self, user: str, query: str, operation: str | None = None, **variables: object
+    ) -> dict[str, Any]:
+        token = self._tokens.setdefault(user, make_token(self._settings, user, [Role.LEARNER], timedelta(hours=1)))
+        body = orjson.dumps({"query": query, "variables": variables, "operationName": operation})
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/graphql",
+            "query_string": b"",
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"authorization", f"Bearer {token}".encode()),
+            ],
+            "app": self._app,
+        }
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop() if messages else await asyncio.Event().wait()  # type: ignore[return-value]
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await self._app(scope, receive, send)
+        answer: dict[str, Any] = orjson.loads(b"".join(m.get("body", b"") for m in sent))
+        refused = [p["errors"] for p in (answer.get("data") or {}).values() if p and p.get("errors")]
+        if answer.get("errors") or refused:
+            raise RuntimeError(f"{answer.get('errors')} {refused}")
+        return answer
+
+
+def course(identifier: str, leaves: int) -> dict[str, Any]:
+    units = [
+        {
+            "identifier": f"{identifier}-unit-{unit}",
+            "name": f"Unit {unit}",
+            "children": [
+                {"identifier": f"{identifier}-leaf-{leaf}", "name": f"Leaf {leaf}", "mimeType": LEAF}
+                for leaf in range(unit * 20, min(leaves, unit * 20 + 20))
+            ],
+        }
+        for unit in range((leaves + 19) // 20)
+    ]
+    return {"identifier": identifier, "name": identifier, "children": units}
+
+
+def view(user: str, leaf: int) -> View:
+    key = ViewKey(user, "big", "batch", f"big-leaf-{leaf}")
+    return View(key, Status.IN_PROGRESS, started_on=AT, last_accessed_on=AT, last_updated_on=AT)
+
+
+def start_row(started: View) -> dict[str, Any]:
+    named = dict(zip(VIEWS.key, row_key(started.key), strict=True))
+    return {**named, **view_values(started), "changed_at": time.time_ns() // 1000}
+
+
+ENDING = {
+    "status": 2,
+    "progress": 100,
+    "last_access_time": AT,
+    "last_updated_time": AT,
+    "last_completed_time": AT,
+    "changed_at": 1,
+}
+
+
+async def views(client: Client, floor: Floor) -> list[Figure]:
+    """Start, update and end of views, each against the statements and the send it needs."""
+    record = document("record_view")
+    calls = [(f"caller-{number % 20}", number // 20) for number in range(2_000)]
+    bare = [view(user.replace("caller", "bare"), leaf) for user, leaf in calls]
+
+    async def bare_start(started: View) -> None:
+        await floor.start(start_row(started))
+        await floor.send(started.key.user_id)
+
+    async def bare_update(started: View) -> None:
+        await floor.view(row_key(started.key))
+        await floor.end(row_key(started.key), {**ENDING, "status": 1, "progress": 40})
+        await floor.send(started.key.user_id)
+
+    async def bare_end(started: View) -> None:
+        await floor.end(row_key(started.key), ENDING)
+        await floor.send(started.key.user_id)
+
+    figures = []
+    for operation, bare_call in (("Start", bare_start), ("Update", bare_update), ("End", bare_end)):
+        base, _ = await timed([lambda v=v, c=bare_call: c(v) for v in bare])  # type: ignore[misc]
+        mine, cpu = await timed(
+            [
+                lambda u=user, n=leaf, o=operation: client.ask(  # type: ignore[misc]
+                    u, record, o, contentId=f"big-leaf-{n}", collectionId="big", contextId="batch"
+                )
+                for user, leaf in calls
+            ]
+        )
+        figures.append(Figure(f"view {operation.lower()}", base, mine, cpu))
+    return figures
+
+
+async def reads(cohort: Instance, client: Client, floor: Floor) -> list[Figure]:
+    """An enrolment list of 100 and a course page with 200 statuses, against the rows by the driver alone."""
+    courses = [f"small-{number:03d}" for number in range(COURSES)]
+    for identifier in courses:
+        await cohort.publish(course(identifier, 2))
+    await cohort.batch("batch-of-all", courses[0])
+    for identifier in courses:
+        await cohort.batch(f"batch-{identifier}", identifier)
+        await enrol(cohort.session(), EnrolmentCall(identifier, f"batch-{identifier}", "reader"))
+    await client_finish(cohort, "reader", range(LEAVES))
+    await cohort.drain()
+    listing, page = document("my_courses"), document("course_page")
+    times = 200
+    base_list, _ = await timed([lambda: floor.enrolments("reader", courses)] * times)
+    my_list, cpu_list = await timed([lambda: client.ask("reader", listing, first=100)] * times)
+    base_page, _ = await timed([lambda: floor.statuses(("reader", "big"))] * times)
+    my_page, cpu_page = await timed(
+        [lambda: client.ask("reader", page, collection="big", context="batch")] * times
+    )
+    return [
+        Figure("enrolment list of 100", base_list, my_list, cpu_list),
+        Figure("course page, 200 statuses", base_page, my_page, cpu_page),
+    ]
+
+
+async def client_finish(cohort: Instance, user: str, leaves: Iterable[int]) -> None:
+    """Completed views put in place as rows: what is measured is reading them."""
+    ended = [
+        Write(VIEWS, row_key(v.key), {**view_values(v), **ENDING, "changed_at": 1})
+        for v in (view(user, leaf) for leaf in leaves)
+    ]
+    scope = Write(LEARNER_SCOPES, (user, "big", "batch"), {"scope": "big"})
+    await cohort.stores.rows.write(scope, *ended)
+
+
+async def worker(cohort: Instance) -> list[tuple[str, float]]:
+    """Views a second of one worker process, for short and long histories: the cost must be flat."""
+    figures = []
+    for history in (10, 100, LEAVES):
+        learners = [f"worker-{history}-{number:04d}" for number in range(400)]
+        for user in learners:
+            await client_finish(cohort, user, range(history))
+        trigger = [
+            Message(user, Trigger(TriggerKind.VIEW, user, "big", "batch").encode()) for user in learners
+        ]
+        await cohort.stores.events.send(TRIGGERS.name, *(trigger * 10))
+        at_work = Worker(cohort.shared)
+        began = time.perf_counter()
+        await cohort.drain(at_work, within=300)
+        figures.append((f"{history} views of a learner", at_work.processed / (time.perf_counter() - began)))
+    return figures
+
+
+async def main(engines: str) -> None:
+    console = Console()
+    urls = real_urls() if engines == "real" else embedded_urls()
+    async with AsyncExitStack() as stack:
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        cohort = await stack.enter_async_context(instance_of(urls, data))
+        await cohort.publish(course("big", LEAVES))
+        await cohort.batch("batch", "big")
+        settings = Settings(**urls, data=data, jwt_key=KEY)  # type: ignore[arg-type]
+        app = create_app(settings)
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        client = Client(app, settings)
+        floor: Floor
+        if engines == "real":
+            kafka = urls["events"].removeprefix("kafka://")
+            floor = await stack.enter_async_context(
+                real_floor(urls["rows"], kafka, urls["prefix"], start_row(view("x", 0)), ENDING)
+            )
+        else:
+            floor = EmbeddedFloor(cohort.stores)
+        figures = [*await views(client, floor), *await reads(cohort, client, floor)]
+        await cohort.drain(within=300)
+        throughput = await worker(cohort)
+    table = Table(
+        "what", "floor, ms", "Cohort, ms", "ratio", "CPU, ms", title=f"{engines} engines, {AT_ONCE} at once"
+    )
+    for f in figures:
+        table.add_row(
+            f.what, f"{f.floor:.2f}", f"{f.cohort:.2f}", f"{f.cohort / f.floor:.2f}", f"{f.cpu:.2f}"
+        )
+    console.print(table)
+    console.print(Table("worker, 10 triggers a learner", "views a second", title="one process"))
+    for what, rate in throughput:
+        console.print(f"  {what}: {rate:,.0f} a second")
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1] if len(sys.argv) > 1 else "embedded"))

@@ -1,0 +1,59 @@
+"""The HTTP application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Route
+
+from gateway import health
+from gateway.development import with_development_key
+from gateway.errors import HANDLERS
+from gateway.graphql_http import GraphQLEndpoint
+from gateway.limits import Deadline, LargestBody
+from gateway.logs import log_to_stderr
+from gateway.settings import Settings, load_settings
+from gateway.wiring import running
+from loaders.session import Session
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Opens its stores when it starts and closes them when it stops. SettingsError where it could check no token."""
+    if settings.dev:
+        settings = with_development_key(settings)
+    _ = settings.signing_key
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with running(settings, worker=settings.dev) as cohort:
+            app.state.cohort = cohort
+            yield
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", GraphQLEndpoint(session_of)),
+        Route("/health/live", health.live),
+        Route("/health/ready", health.ready),
+    ]
+    if settings.dev:
+        from gateway.start_page import start_page
+
+        routes += start_page(settings)
+    middleware = [
+        Middleware(LargestBody, most=settings.largest_body),
+        Middleware(Deadline, seconds=settings.request_timeout),
+    ]
+    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
+
+
+def app_of_process() -> Starlette:
+    """For servers that make the application in each of their processes: `uvicorn --factory gateway.app:app_of_process`."""
+    settings = load_settings()
+    log_to_stderr(settings.log_level)
+    return create_app(settings)
+
+
+def session_of(request: HTTPConnection) -> Session:
+    session: Session = request.app.state.cohort.session_of(request)
+    return session

@@ -1,0 +1,37 @@
+"""The command groups of `cohort`, a module each; gateway/cli.py puts them together.
+
+Modules import what they need inside the commands, so that a short command stays fast.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from gateway.wiring import Cohort
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """To its end, on uvloop where there is one."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop
+
+    return uvloop.run(main)
+
+
+@asynccontextmanager
+async def instance() -> AsyncIterator["Cohort"]:
+    """The instance of this shell's settings, for one command."""
+    from gateway.logs import log_to_stderr
+    from gateway.settings import load_settings
+    from gateway.wiring import running
+
+    settings = load_settings()
+    log_to_stderr("debug" if settings.log_level == "debug" else "error")
+    async with running(settings) as cohort:
+        yield cohort

@@ -1,0 +1,71 @@
+"""`cohort jobs` and the jobs that have a command of their own."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.commands import instance, run
+
+app = typer.Typer(help="List or resume long jobs.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """The newest first."""
+
+    async def main() -> None:
+        from ingest.jobs import Jobs
+
+        async with instance() as cohort:
+            for job in await Jobs(cohort.shared).list():
+                line = (
+                    f"{job.kind:14} {job.id:24} {job.state.value:12} step {job.steps_done} of {job.total}, "
+                    f"{job.done} done  {job.updated_on:%Y-%m-%dT%H:%M:%SZ}  {job.error or ''}"
+                )
+                typer.echo(line.rstrip())
+
+    run(main())
+
+
+@app.command()
+def resume(
+    kind: Annotated[str, typer.Argument(help="As `cohort jobs list` shows it.")],
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `cohort jobs list` shows it.")],
+) -> None:
+    """Go on with a job where it stopped."""
+
+    async def main() -> None:
+        import ingest.oulad
+        import ingest.reconcile  # noqa: F401 - each makes its kind of job known
+        from gateway.commands.progress import job_progress
+        from ingest.jobs import Jobs
+
+        async with instance() as cohort:
+            with job_progress() as tell:
+                job = await Jobs(cohort.shared).resume(kind, id_, tell)
+        typer.echo(f"{job.kind} {job.id}: {job.state.value}, {job.done} done")
+
+    run(main())
+
+
+def reconcile(
+    user: Annotated[str | None, typer.Option(help="This learner alone. [default: all]")] = None,
+    collection: Annotated[str | None, typer.Option(help="This collection alone. [default: all]")] = None,
+    rate: Annotated[float, typer.Option(help="Enrolments a second, at most.")] = 500,
+) -> None:
+    """Compare what is stored with what the rows say; the workers mend what differs."""
+
+    async def main() -> None:
+        from gateway.commands.progress import job_progress
+        from ingest.reconcile import reconcile
+
+        async with instance() as cohort:
+            with job_progress() as tell:
+                report = await reconcile(
+                    cohort.shared, user_id=user, collection_id=collection, rate=rate, on_progress=tell
+                )
+        typer.echo(f"{report.checked} checked, {report.drifted} drifted, {report.failed} failed")
+        for example in report.examples:
+            typer.echo(f"  {example}")
+
+    run(main())

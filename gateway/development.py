@@ -1,0 +1,88 @@
+"""What only `cohort dev` does: a key of its own, so that nobody has to make one to try Cohort, and the sample."""
+
+import os
+import secrets
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import typer
+from pydantic import SecretStr
+
+from gateway.identity import make_token
+from gateway.settings import Settings, shown
+from rules.viewers import Role
+
+KEY_FILE = "jwt.key"
+TOKEN_LIFE = timedelta(hours=24)
+
+
+def with_development_key(settings: Settings) -> Settings:
+    """The settings with the key kept in the data directory, where none is set; makes the key once."""
+    if settings.jwt_key is not None:
+        return settings
+    return settings.model_copy(update={"jwt_key": SecretStr(_kept_key(settings.data))})
+
+
+def first_learner() -> str:
+    from ingest.sample import FIRST_LEARNER  # with all that a command needs: too much for who names a user
+
+    return FIRST_LEARNER
+
+
+def learner_token(settings: Settings) -> str:
+    """Of the sample's first learner."""
+    return make_token(settings, first_learner(), [Role.LEARNER], TOKEN_LIFE)
+
+
+async def develop(settings: Settings) -> None:
+    """Serves the sample, with a worker, until stopped."""
+    from gateway.logs import log_to_stderr
+    from gateway.serving import listen, serve
+
+    log_to_stderr("warning" if settings.log_level == "info" else settings.log_level)
+    listening = listen(settings.host, settings.port)
+    await _prepare(settings)
+    await serve(settings, listening, lambda: _announce(settings, listening.url))
+
+
+async def _prepare(settings: Settings) -> None:
+    """Tables, topics and the sample; what is there already stays as it is."""
+    from gateway.commands.progress import progress
+    from gateway.wiring import initialise, opened
+    from ingest.sample import load_sample
+    from loaders.session import Shared
+
+    async with opened(settings) as stores:
+        for line in await initialise(stores):
+            typer.echo(line, err=True)
+        with progress() as tell:
+            await load_sample(Shared.of(stores), tell)
+
+
+def _announce(settings: Settings, url: str) -> None:
+    token = learner_token(settings)
+    query = "{ me { name enrolments { edges { node { collection { name } completionPercentage } } } } }"
+    engines = ", ".join(shown(url) for url in (settings.rows, settings.events, settings.cache))
+    typer.echo(f"""
+Cohort is ready: {url}/
+Engines: {engines}; data in {settings.data}/
+
+TOKEN={token}
+curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
+
+Ctrl-C stops it.""")
+
+
+def _kept_key(data: Path) -> str:
+    """Of several processes that come here at once, the first one's key is everybody's: a link is made or is there."""
+    path = data / KEY_FILE
+    if not path.exists():
+        data.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=data) as file:  # only its owner may read it: mode 0600
+            file.write(secrets.token_hex(32))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
+    return path.read_text().strip()

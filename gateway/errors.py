@@ -1,0 +1,61 @@
+"""Errors outside GraphQL: {"error": {"code", "message"}} with the status that fits, never a stack trace."""
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ExceptionHandler
+
+from rules.errors import (
+    CohortError,
+    DeadlineExceeded,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    StoreUnavailable,
+    Unauthenticated,
+)
+
+STATUSES: dict[type[CohortError], HTTPStatus] = {
+    InvalidInput: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""Any other error of ours says that the request does not fit the state of things: a conflict."""
+
+
+def error_response(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
+    status = STATUSES.get(type(error), HTTPStatus.CONFLICT)
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    return error_response(status, error.code, error.message, headers)
+
+
+async def _of_http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    code = HTTPStatus(error.status_code).name
+    return error_response(error.status_code, code, error.detail, dict(error.headers or {}))
+
+
+async def _of_anything(_request: Request, _error: Exception) -> JSONResponse:
+    """Starlette raises the error again after this answer, so that the server logs it."""
+    return error_response(
+        HTTPStatus.INTERNAL_SERVER_ERROR, CohortError.code, "something went wrong here; it is logged"
+    )
+
+
+HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
+    CohortError: _of_cohort,
+    HTTPException: _of_http,
+    Exception: _of_anything,
+}

@@ -1,0 +1,179 @@
+"""GraphQL over HTTP: Strawberry's view for Starlette, with typed errors for whatever it refuses.
+
+The size of a body and the time of a request are limited for all routes at once (gateway/limits.py).
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.types import ExecutionResult
+
+from gateway.errors import STATUSES
+from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
+from graph.schema import CohortSchema, schema
+from loaders.session import Session
+from rules.errors import CohortError, Unauthenticated
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+
+
+class ClientGone(Exception):
+    """The client left before it was answered."""
+
+
+class GraphQLEndpoint(GraphQL[Session, None]):
+    """An ASGI application for one path.
+
+    ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold.
+    """
+
+    def __init__(self, session_of: Callable[[Request], Session], *, schema: CohortSchema = schema) -> None:
+        super().__init__(schema, graphql_ide=None, subscription_protocols=())
+        self._session_of = session_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).close()
+            return
+        request = Request(scope, receive)
+        try:
+            response: Response = await self.run(request)
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
+            response = await self._refusal(request, error)
+        await response(scope, receive, send)
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
+        assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
+        return self._session_of(request)
+
+    async def get_sub_response(self, request: Request | WebSocket) -> Response:
+        """Strawberry's way to tell the response what only the request knows: here, what the client accepts."""
+        response = await super().get_sub_response(request)
+        response.media_type = GRAPHQL_JSON if GRAPHQL_JSON in request.headers.get("accept", "") else JSON
+        return response
+
+    def create_response(
+        self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response
+    ) -> Response:
+        """A request that could not be executed is an error of HTTP too, for clients that asked for the media type
+        which says so; older ones look for 200 (GraphQL over HTTP, section 6.4)."""
+        assert isinstance(response_data, dict)  # noqa: S101 - there is no batching
+        status = sub_response.status_code or HTTPStatus.OK
+        if "data" not in response_data and status == HTTPStatus.OK:
+            if _has_internal_error(response_data):
+                status = HTTPStatus.INTERNAL_SERVER_ERROR
+            elif sub_response.media_type == GRAPHQL_JSON:
+                status = HTTPStatus.BAD_REQUEST
+        return Response(
+            self.encode_json(response_data),
+            status,
+            dict(sub_response.headers),
+            f"{sub_response.media_type}; charset=utf-8",
+        )
+
+    def should_render_graphql_ide(self, request: object) -> bool:
+        """GraphiQL has a page of its own."""
+        return False
+
+    def encode_json(self, data: object) -> bytes:
+        return orjson.dumps(data)
+
+    def decode_json(self, data: str | bytes) -> object:
+        return orjson.loads(data)
+
+    def parse_json(self, data: str | bytes) -> Any:
+        parsed = super().parse_json(data)
+        if not isinstance(parsed, dict | list | None):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "a JSON object is needed")
+        return parsed or {}
+
+    async def parse_http_body(
+        self, request: AsyncHTTPRequestAdapter
+    ) -> GraphQLRequestData | list[GraphQLRequestData]:
+        if request.method == "POST" and JSON not in (request.content_type or ""):
+            raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}")
+        data = await super().parse_http_body(request)
+        if isinstance(data, GraphQLRequestData) and not isinstance(data.operation_name, str | None):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "operationName must be a text or null")
+        return data
+
+    async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """Ends with the client: what nobody waits for is not worth a store's time. Commands that have begun are
+        finished all the same (graph/errors.py)."""
+        work = asyncio.ensure_future(super().execute_operation(request, *args, **kwargs))
+        gone = asyncio.ensure_future(_disconnected(request.receive))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise ClientGone
+            return work.result()
+        finally:
+            work.cancel()
+            gone.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        """A request that was never executed has no ``data`` entry."""
+        response = await super().process_result(request, result)
+        if result.data is None and result.errors and all(error.path is None for error in result.errors):
+            del response["data"]
+        return response
+
+    async def _refusal(self, request: Request, error: Exception) -> Response:
+        """In the shape of a GraphQL response, with the status that fits."""
+        refusal = await self.get_sub_response(request)
+        refused: Any
+        match error:
+            case HTTPException():
+                by_method = isinstance(error.__cause__, InvalidOperationTypeError)
+                refusal.status_code = HTTPStatus.METHOD_NOT_ALLOWED if by_method else error.status_code
+                if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                    refusal.headers["Allow"] = "POST" if by_method else "GET, POST"
+                refused = _bad_request(error.reason)
+            case StarletteHTTPException():
+                refusal.status_code = error.status_code
+                refusal.headers.update(error.headers or {})
+                refused = _bad_request(error.detail)
+            case CohortError():
+                refusal.status_code = STATUSES.get(type(error), HTTPStatus.CONFLICT)
+                if isinstance(error, Unauthenticated):
+                    refusal.headers["WWW-Authenticate"] = "Bearer"
+                refused = _presented(error)
+            case _:
+                refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR
+                refused = _presented(error)
+        return self.create_response({"errors": [refused]}, refusal)
+
+
+def _presented(error: Exception) -> object:
+    return presented(GraphQLError("", original_error=error)).formatted
+
+
+def _bad_request(message: str) -> dict[str, object]:
+    return {"message": message, "extensions": {"code": BAD_REQUEST}}
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _has_internal_error(response: GraphQLHTTPResponse) -> bool:
+    errors: list[Any] = response.get("errors") or []
+    return any(error.get("extensions", {}).get("code") == INTERNAL_ERROR for error in errors)

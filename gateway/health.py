@@ -1,0 +1,59 @@
+"""Is the process alive, and may it be sent requests?"""
+
+import asyncio
+import logging
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from gateway.wiring import Cohort
+from stores.deadline import deadline
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 2.0
+"""Seconds that a store may take to show that it is there."""
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+async def live(_request: Request) -> JSONResponse:
+    """The process answers, whatever its stores do: a restart would not bring those back."""
+    return JSONResponse({"status": "live"}, headers=NO_STORE)
+
+
+async def ready(request: Request) -> JSONResponse:
+    """By kind of store whether it is there; 503 where one is away. Why it is away stands in the log, and in dev here.
+
+    A worker of this process is shown, and does not decide: without it every answer is still right.
+    """
+    cohort: Cohort = request.app.state.cohort
+    stores = await _stores(cohort)
+    for kind, why in stores.items():
+        if why is not None:
+            log.warning("not ready, %s is away: %s", kind, why)
+    everything = not any(stores.values())
+    told = {kind: _told(why, detailed=cohort.settings.dev) for kind, why in stores.items()}
+    answer: dict[str, object] = {"status": "ready" if everything else "unavailable", "stores": told}
+    if cohort.worker is not None:
+        answer["worker"] = {"status": cohort.worker.failure or "running", "restarts": cohort.worker.restarts}
+    return JSONResponse(
+        answer, HTTPStatus.OK if everything else HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE
+    )
+
+
+async def _stores(cohort: Cohort) -> dict[str, str | None]:
+    with deadline(PATIENCE):
+        try:
+            async with asyncio.timeout(
+                PATIENCE * 2
+            ):  # the stores keep to the deadline, unless one has a fault
+                return await cohort.stores.ping()
+        except TimeoutError:
+            return {"stores": f"no answer within {PATIENCE * 2:.0f} s"}
+
+
+def _told(why: str | None, *, detailed: bool) -> str:
+    if why is None:
+        return "ready"
+    return f"away: {why}" if detailed else "away"

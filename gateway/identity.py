@@ -1,0 +1,100 @@
+"""Who is asking: a bearer JWT becomes a viewer. The key is static; `KeyOf` is where a JWKS comes in."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import jwt
+
+from gateway.settings import Settings
+from rules.errors import InvalidInput, Unauthenticated
+from rules.viewers import Role, Viewer
+
+KeyOf = Callable[[str], str]
+"""The key that a token must be signed with."""
+LEEWAY = timedelta(seconds=10)
+"""How far the clock of whoever signs may be from ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Checks tokens. Algorithms are ours to choose, never the token's."""
+
+    key_of: KeyOf
+    algorithms: tuple[str, ...]
+    issuer: str | None = None
+    audience: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Tokens":
+        """SettingsError where there is no key."""
+        key = settings.signing_key
+        return cls(lambda _token: key, settings.jwt_algorithms, settings.jwt_issuer, settings.jwt_audience)
+
+    def viewer(self, authorization: str | None) -> Viewer:
+        """The caller, by the value of the Authorization header; anonymous without one.
+
+        Unauthenticated where there is one and it does not hold: a caller who means to be somebody is never nobody.
+        """
+        if authorization is None:
+            return Viewer()
+        scheme, _, token = authorization.strip().partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated("the Authorization header must be: Bearer TOKEN")
+        claims = self._claims(token.strip())
+        return Viewer(_user(claims), _roles(claims))
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        required = ["exp", "sub"]
+        required += ["iss"] if self.issuer else []
+        required += ["aud"] if self.audience else []
+        try:
+            return jwt.decode(
+                token,
+                self.key_of(token),
+                algorithms=list(self.algorithms),
+                issuer=self.issuer,
+                audience=self.audience,
+                leeway=LEEWAY,
+                options={"require": required, "verify_aud": self.audience is not None},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated("the token has expired") from None
+        except jwt.InvalidTokenError as error:
+            raise Unauthenticated(f"the token does not hold: {error}") from None
+
+
+def make_token(settings: Settings, user: str, roles: Iterable[Role], ttl: timedelta) -> str:
+    """A token as ``Tokens`` of the same settings accepts it. InvalidInput for a blank user or a life of no length."""
+    if not user.strip():
+        raise InvalidInput("the user must not be blank", field="user")
+    if ttl <= timedelta(0):
+        raise InvalidInput("the time to live must be longer than nothing", field="ttl")
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "sub": user,
+        "roles": sorted(role.value for role in roles),
+        "iat": now,
+        "exp": now + int(ttl.total_seconds()),
+    }
+    claims |= {"iss": settings.jwt_issuer} if settings.jwt_issuer else {}
+    claims |= {"aud": settings.jwt_audience} if settings.jwt_audience else {}
+    return jwt.encode(claims, settings.signing_key, settings.jwt_algorithms[0])
+
+
+def _user(claims: dict[str, Any]) -> str:
+    user: str = claims["sub"]
+    if not user.strip():
+        raise Unauthenticated("the token does not hold: sub is blank")
+    return user
+
+
+def _roles(claims: dict[str, Any]) -> frozenset[Role]:
+    """Roles that Cohort does not know are another system's."""
+    named = claims.get("roles", [])
+    if not isinstance(named, list):
+        raise Unauthenticated("the token does not hold: roles must be a list")
+    known = {role.value: role for role in Role}
+    return frozenset(known[name] for name in named if isinstance(name, str) and name in known)

@@ -1,0 +1,15 @@
+"""Logging of a whole process: one line an event, to standard error."""
+
+import logging
+
+QUIET = ("aiokafka", "cassandra", "httpx", "kafka")
+"""Clients that tell more than an operator wants: theirs are shown from warnings on, unless all is."""
+
+
+def log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    if level != "debug":
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,82 @@
+"""Uvicorn, as Cohort runs it: uvloop, httptools, no access log, a socket that is bound before anything else starts."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from gateway.settings import Settings, SettingsError
+
+FACTORY = "gateway.app:app_of_process"
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A bound socket. Nobody can connect before the server accepts."""
+
+    socket: socket.socket
+    url: str
+
+
+def listen(host: str, port: int) -> Listening:
+    """SettingsError where the port is taken or the address is not this machine's."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise SettingsError(
+            f"can't listen on {host}, port {port}: {error.strerror or error}; --port chooses another",
+            field="port",
+        ) from None
+    bound.set_inheritable(True)
+    name = f"[{host}]" if ":" in host else host
+    return Listening(bound, f"http://{name}:{bound.getsockname()[1]}")
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+async def serve(settings: Settings, listening: Listening, on_started: Callable[[], None]) -> None:
+    """In this process, until SIGINT or SIGTERM; requests at hand are finished first."""
+    from gateway.app import create_app
+
+    config = _config(settings, create_app(settings))
+    await _Server(config, on_started).serve([listening.socket])
+
+
+def serve_in_processes(
+    settings: Settings, listening: Listening, workers: int, on_started: Callable[[], None]
+) -> None:
+    """In ``workers`` processes that share the socket; one that dies is replaced. They read the settings themselves."""
+    config = _config(settings, FACTORY, workers)
+    on_started()
+    Multiprocess(config, sockets=[listening.socket]).run()
+
+
+def _config(settings: Settings, app: object, workers: int | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        factory=isinstance(app, str),
+        workers=workers,
+        loop="auto",  # uvloop, where there is one
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.request_timeout) + 1,
+    )

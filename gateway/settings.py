@@ -1,0 +1,209 @@
+"""What an operator may set, and where each value came from. `docs/settings.md` has the same list; a test compares."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rules.errors import CohortError
+
+PREFIX = "COHORT_"
+CONFIG = "COHORT_CONFIG"
+OTHERS = re.compile("COHORT_(CONFIG|OULAD|EXAMPLES|STACK_.*)")
+"""Variables of ours that are no settings: which file to read, what tests and the stack look at."""
+DEFAULT_FILE = Path("cohort.toml")
+SHORTEST_KEY = 32
+"""Bytes; what HMAC-SHA256 needs to be as strong as its digest."""
+
+_PASSWORD = re.compile(r"(://[^:/@]*):.*@")
+_QUERY_SECRET = re.compile(r"((?:password|secret|token|key)=)[^&]*", re.IGNORECASE)
+
+
+class SettingsError(CohortError):
+    """A setting is missing, unknown or wrong; the message names it and says what would be right."""
+
+    code = "INVALID_SETTINGS"
+
+
+def _split(value: object) -> object:
+    """Lists are written a,b in the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _strong(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value().encode()) < SHORTEST_KEY:
+        raise ValueError(f"must have at least {SHORTEST_KEY} bytes; `openssl rand -hex 32` prints such a key")
+    return key
+
+
+class Settings(BaseSettings):
+    """Every setting. Read one with ``load_settings``: that also names what is unknown."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    rows: str = Field(
+        default="sqlite:///rows.db",
+        description="Where rows are: `sqlite:///FILE` under `data`, or `cassandra://USER:PASSWORD@HOST,HOST/KEYSPACE`",
+    )
+    events: str = Field(
+        default="embedded:", description="Where events are: `embedded:` or `kafka://HOST:PORT,HOST:PORT`"
+    )
+    cache: str = Field(
+        default="embedded:",
+        description="Where the cache is: `embedded:`, shared by the processes of one `data`, or `redis://HOST:PORT/DB`",
+    )
+    prefix: str = Field(
+        default="cohort",
+        pattern=r"^[a-z][a-z0-9_-]{0,39}$",
+        description="Begins the names of topics and cache keys, so that instances on the same servers don't meet",
+    )
+    data: Path = Field(
+        default=Path(".cohort"), description="Directory of the embedded engines and of the development key"
+    )
+    jwt_key: Annotated[SecretStr, AfterValidator(_strong)] | None = Field(
+        default=None,
+        description="Signs and verifies bearer tokens; at least 32 bytes. `cohort dev` makes one of its own in `data`",
+    )
+    jwt_algorithms: Annotated[
+        tuple[Literal["HS256", "HS384", "HS512"], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
+        default=("HS256",),
+        min_length=1,
+        description="Accepted algorithms; new tokens are signed with the first",
+    )
+    jwt_issuer: str | None = Field(default=None, description="If set, the `iss` that a token must have")
+    jwt_audience: str | None = Field(default=None, description="If set, the `aud` that a token must have")
+    host: str = Field(default="127.0.0.1", description="Address that the server listens on")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port that the server listens on; 0 for any free one"
+    )
+    request_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds after which a request stops waiting for its stores"
+    )
+    largest_body: int = Field(
+        default=1_048_576, gt=0, description="Bytes a request may have; larger ones are refused unread"
+    )
+    worker_batch: int = Field(default=2000, gt=0, description="Events that a worker takes at a time, at most")
+    worker_wait: float = Field(
+        default=0.1, gt=0, description="Seconds that a worker waits for a batch to fill"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged; `debug` shows stack traces of commands, too"
+    )
+    dev: bool = Field(
+        default=False,
+        description="Start page with GraphiQL and a token for everybody, and a worker in the server's process",
+    )
+
+    @property
+    def signing_key(self) -> str:
+        """SettingsError where there is none."""
+        if self.jwt_key is None:
+            raise SettingsError(
+                "COHORT_JWT_KEY is not set: without it no token can be checked; `openssl rand -hex 32` prints a key",
+                field="jwt_key",
+            )
+        return self.jwt_key.get_secret_value()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """``origins``: by setting, where its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings of this process; ``given`` ones (of the command line) win where they are not None."""
+    return load(given).settings
+
+
+def load(given: Mapping[str, Any] | None = None) -> Loaded:
+    """What is given, else the environment, else the file COHORT_CONFIG or ./cohort.toml, else the default.
+
+    SettingsError names what is unknown (with the nearest name) or wrong, and where it was set.
+    """
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    path, of_file = _read_file()
+    of_environment = _environment_names()
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    origins |= dict.fromkeys(of_file, str(path))
+    origins |= {name: f"environment, {PREFIX}{name.upper()}" for name in of_environment}
+    origins |= dict.fromkeys(given, "command line")
+    left = {name: value for name, value in of_file.items() if name not in of_environment}
+    try:
+        return Loaded(Settings(**{**left, **given}), origins)
+    except ValidationError as error:
+        raise SettingsError(_told(error, origins)) from None
+
+
+def shown(value: object) -> str:
+    """A value as TOML, secrets and passwords in URLs masked."""
+    match value:
+        case None:
+            return '""'
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case SecretStr():
+            return '"***"'
+        case tuple():
+            return f"[{', '.join(map(shown, value))}]"
+        case _:
+            text = _QUERY_SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", str(value)))
+            return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _read_file() -> tuple[Path, dict[str, Any]]:
+    path = Path(os.environ.get(CONFIG) or DEFAULT_FILE)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if os.environ.get(CONFIG):
+            raise SettingsError(f"{CONFIG} names {path}, which does not exist") from None
+        return path, {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} can't be read: {error}") from None
+    for name in values:
+        if name not in Settings.model_fields:
+            raise SettingsError(f"{path}: {name} is no setting{_nearest(name, Settings.model_fields)}")
+    return path, {name: value for name, value in values.items() if value != ""}
+
+
+def _environment_names() -> set[str]:
+    """The settings that the environment has a value for. Names are not case-sensitive there."""
+    known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    names = set()
+    for variable, value in os.environ.items():
+        upper = variable.upper()
+        if not upper.startswith(PREFIX) or OTHERS.fullmatch(upper):
+            continue
+        if upper not in known:
+            raise SettingsError(f"the environment's {variable} is no setting{_nearest(upper, known)}")
+        if value:
+            names.add(known[upper])
+    return names
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; do you mean {near[0]}?" if near else "; `cohort settings` lists them all"
+
+
+def _told(error: ValidationError, origins: Mapping[str, str]) -> str:
+    """Each problem with its setting and where that was set; never the value, which may be a secret."""
+    problems = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        name = str(problem["loc"][0])
+        message = problem["msg"].removeprefix("Value error, ")
+        problems.append(f"{name} ({origins[name]}): {message[0].lower()}{message[1:]}")
+    return "; ".join(problems)

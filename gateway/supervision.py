@@ -1,0 +1,81 @@
+"""Keeps the worker of this process at work: one that dies is logged, shown by /health/ready, and started anew."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before a dead worker is started anew; doubled each time."""
+STEADY_AFTER = 60.0
+"""A worker that lived so long was well: the next pause is a short one."""
+GRACE = 15.0
+"""Seconds to finish the batch at hand when the process stops; what is not committed is delivered again."""
+
+
+class Runs(Protocol):
+    """Something with the life of ``ingest.workers.Worker``."""
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Supervised:
+    """Runs what ``make`` makes until it is stopped. ``failure`` says why it is not running just now."""
+
+    def __init__(self, make: Callable[[], Runs], first_pause: float = FIRST_PAUSE) -> None:
+        self._make = make
+        self._first_pause = first_pause
+        self._stopping = asyncio.Event()
+        self._running: Runs | None = None
+        self.restarts = 0
+        self.failure: str | None = None
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._running is not None:
+            self._running.stop()
+
+    async def run(self) -> None:
+        pause = self._first_pause
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            self._running, self.failure = self._make(), None
+            try:
+                await self._running.run()
+            except Exception as error:
+                self.failure = str(error) or type(error).__name__
+                log.exception("the worker died and is started anew in %.1f s", pause)
+            else:
+                if self._stopping.is_set():
+                    return
+                self.failure = "it ended by itself"
+                log.error("the worker ended by itself and is started anew in %.1f s", pause)
+            if time.monotonic() - began > STEADY_AFTER:
+                pause = self._first_pause
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            self.restarts += 1
+
+
+@asynccontextmanager
+async def supervised(make: Callable[[], Runs]) -> AsyncIterator[Supervised]:
+    """Runs beside the body; at its end what is at hand is finished, within GRACE seconds."""
+    supervisor = Supervised(make)
+    task = asyncio.create_task(supervisor.run(), name="worker")
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+        done, _ = await asyncio.wait([task], timeout=GRACE)
+        if not done:
+            log.warning("the worker did not finish within %.0f s and is cancelled", GRACE)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,103 @@
+"""The one place that wires an instance together: settings, stores, what requests share, the worker."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from starlette.requests import HTTPConnection
+
+from gateway.identity import Tokens
+from gateway.settings import Settings, SettingsError
+from gateway.supervision import Supervised, supervised
+from ingest.workers import Worker
+from loaders.session import Session, Shared
+from rules.viewers import Role, Viewer
+from stores.engines import Stores, open_stores
+from stores.schema import version_of
+from stores.tables import TABLES
+from stores.topics import TOPICS
+
+OPERATOR = Viewer("cohort", frozenset({Role.SERVICE}))
+"""Who acts when somebody at a shell of the server runs a command."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A running instance. ``worker`` is that of this process, where there is one."""
+
+    settings: Settings
+    shared: Shared
+    worker: Supervised | None = None
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens.of(self.settings)
+
+    @property
+    def stores(self) -> Stores:
+        return self.shared.stores
+
+    def session_of(self, request: HTTPConnection) -> Session:
+        """For one request, by its bearer token; Unauthenticated where that does not hold."""
+        return Session(self.tokens.viewer(request.headers.get("authorization")), self.shared)
+
+    def operator(self) -> Session:
+        return Session(OPERATOR, self.shared)
+
+
+def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
+    """The stores alone, whatever their schema."""
+    return open_stores(
+        rows=settings.rows,
+        events=settings.events,
+        cache=settings.cache,
+        prefix=settings.prefix,
+        data=settings.data,
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[Cohort]:
+    """Everything open; closed in reverse at the end, the worker first.
+
+    StoreUnavailable where a store can't be opened, SettingsError where its schema is not this program's.
+    """
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(opened(settings))
+        await _check_schema(stores)
+        shared = Shared.of(stores)
+        stack.push_async_callback(shared.settled)
+        at_work = (
+            await stack.enter_async_context(supervised(lambda: new_worker(settings, shared)))
+            if worker
+            else None
+        )
+        yield Cohort(settings, shared, at_work)
+
+
+def new_worker(settings: Settings, shared: Shared) -> Worker:
+    return Worker(shared, most=settings.worker_batch, wait=settings.worker_wait)
+
+
+async def _check_schema(stores: Stores) -> None:
+    stored, known = await stores.rows.schema_version(), version_of(TABLES)
+    if stored < known:
+        was = f"at version {stored}" if stored else "not there yet"
+        raise SettingsError(f"the schema is {was}, this program needs version {known}: run `cohort init`")
+    if stored > known:
+        raise SettingsError(
+            f"the schema is at version {stored}, this program knows {known}: run a newer Cohort"
+        )
+
+
+async def initialise(stores: Stores) -> list[str]:
+    """Creates or upgrades what is missing and says so, a line each."""
+    return [*await stores.rows.init(TABLES), *await stores.events.init(TOPICS)]
+
+
+async def check(settings: Settings) -> None:
+    """Opens everything and closes it again; the errors of ``running``."""
+    _ = settings.signing_key
+    async with running(settings):
+        pass

@@ -1,0 +1,182 @@
+"""Collections and the nodes of their trees."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+import strawberry
+from strawberry.scalars import JSON
+
+from graph import enums
+from graph.arguments import OwnContextId
+from graph.fields import field
+from graph.info import Info
+from graph.lookahead import contexts_asked
+from graph.node import Node
+from graph.progress import Progress
+from graph.scalars import serialised_json
+from graph.views import View
+from resolvers import collections, nouns
+from resolvers.collections import Tree, is_optional
+from resolvers.paging import MOST
+from resolvers.progress import OwnProgress, own_progress
+
+
+class Ground:
+    """A tree, and the viewer's own progress on it under each context that the page asks for."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._own: dict[str | None, OwnProgress | nouns.CohortError] = {}
+
+    @classmethod
+    async def of(cls, info: Info, tree: Tree) -> Self:
+        """Reads what the fields below this one will show, once for all of them. Where that fails, they fail and
+        what else there is of the tree is answered."""
+        ground = cls(tree)
+        for context_id in contexts_asked(info):
+            try:
+                ground._own[context_id] = await own_progress(info.context, tree.content, context_id)
+            except nouns.CohortError as error:
+                ground._own[context_id] = error
+        return ground
+
+    def own(self, context_id: str | None) -> OwnProgress:
+        found = self._own[context_id]
+        if isinstance(found, nouns.CohortError):
+            raise found
+        return found
+
+
+@strawberry.type(description="A node of a collection's tree: the collection itself, a unit or a leaf.")
+class HierarchyNode:
+    identifier: str = strawberry.field(description="The node's identifier.")
+    name: str = strawberry.field(description="For people.")
+    kind: enums.ContentKind = strawberry.field(description="What the node is.")
+    mime_type: str | None = strawberry.field(description="What it is made of.")
+    primary_category: str | None = strawberry.field(description="What it is for, such as `Course Unit`.")
+    leaf_nodes_count: int = strawberry.field(description="Distinct leaves below it; 0 for a leaf.")
+    optional: bool = strawberry.field(description="Whether progress does without it.")
+    ground: strawberry.Private[Ground]
+    source: strawberry.Private[dict[str, Any]]
+
+    @classmethod
+    def of(cls, ground: Ground, node: dict[str, Any]) -> Self:
+        return cls(
+            identifier=node["identifier"],
+            name=node["name"],
+            kind=ground.tree.kind(node),
+            mime_type=_text(node, "mimeType"),
+            primary_category=_text(node, "primaryCategory"),
+            leaf_nodes_count=ground.tree.leaves_count(node),
+            optional=is_optional(node),
+            ground=ground,
+            source=node,
+        )
+
+    @field(description="The nodes right below, in order.")
+    def children(self) -> list["HierarchyNode"]:
+        return [HierarchyNode.of(self.ground, child) for child in self.source.get("children") or ()]
+
+    @field(description="The viewer's own progress in it.")
+    def progress(self, context_id: OwnContextId = None) -> Progress | None:
+        return Progress.of(self.ground.own(context_id).of(self.identifier))
+
+    @field(
+        description="The viewer's own view of this leaf, NOT_STARTED where there is none yet; null for a unit."
+    )
+    def view(self, context_id: OwnContextId = None) -> View | None:
+        own = self.ground.own(context_id)
+        if self.kind is not enums.ContentKind.CONTENT:
+            return None
+        return View.of_touch(own.key, self.identifier, own.view(self.identifier))
+
+    @field(description="Everything that was published of the node itself, without its children.")
+    def metadata(self) -> JSON:
+        return JSON({name: value for name, value in self.source.items() if name != "children"})
+
+
+@strawberry.type(description="A published tree of contents, such as a course, as it is live now.")
+class Collection(Node):
+    identifier: str = strawberry.field(description="The collection's identifier.")
+    name: str = strawberry.field(description="For people.")
+    status: str = strawberry.field(description="As stored, such as `Live`.")
+    mime_type: str | None = strawberry.field(description="What it is made of.")
+    leaf_nodes_count: int = strawberry.field(description="Distinct leaves in its tree.")
+    version: int = strawberry.field(description="Goes up with each publish.")
+    published_on: datetime | None = strawberry.field(description="When this version was published.")
+    content: strawberry.Private[nouns.Content]
+
+    @classmethod
+    def of(cls, content: nouns.Content) -> Self:
+        return cls(
+            identifier=content.identifier,
+            name=content.name,
+            status=content.status,
+            mime_type=content.mime_type,
+            leaf_nodes_count=content.leaf_nodes_count,
+            version=content.live_version,
+            published_on=content.published_on,
+            content=content,
+        )
+
+    def key(self) -> tuple[str, ...]:
+        return (self.identifier,)
+
+    async def _ground(self, info: Info) -> Ground:
+        return await Ground.of(info, await collections.tree(info.context, self.content))
+
+    @field(description="The nodes right below the root, in order.")
+    async def children(self, info: Info) -> list[HierarchyNode] | None:
+        ground = await self._ground(info)
+        root = ground.tree.hierarchy.root
+        return [HierarchyNode.of(ground, child) for child in root.get("children") or ()]
+
+    @field(description="A node anywhere in the tree, the root included.")
+    async def node(
+        self,
+        info: Info,
+        identifier: Annotated[str, strawberry.argument(description="The node's identifier.")],
+    ) -> HierarchyNode | None:
+        ground = await self._ground(info)
+        return HierarchyNode.of(ground, ground.tree.node(identifier))
+
+    @field(description="Every leaf of the tree, each once, in the tree's order.")
+    async def leaf_nodes(self, info: Info) -> list[HierarchyNode] | None:
+        ground = await self._ground(info)
+        return [HierarchyNode.of(ground, leaf) for leaf in ground.tree.leaves()]
+
+    @field(description="The whole tree as nested JSON, as it was published.")
+    async def hierarchy(self, info: Info) -> JSON | None:
+        return serialised_json(await collections.serialised(info.context, self.content))
+
+    @field(description="The viewer's own progress in it.")
+    async def progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        own = await own_progress(info.context, self.content, context_id)
+        return Progress.of(own.of(self.identifier))
+
+
+@strawberry.type
+class CollectionQueries:
+    @field(description="A published collection. NOT_FOUND where it is none, or a unit of another one.")
+    async def collection(
+        self,
+        info: Info,
+        identifier: Annotated[str, strawberry.argument(description="The collection's identifier.")],
+    ) -> Collection | None:
+        return Collection.of(await collections.collection(info.context, identifier))
+
+    @field(description="Published collections in the order asked for; null for what is none.")
+    async def collections(
+        self,
+        info: Info,
+        identifiers: Annotated[
+            list[str], strawberry.argument(description=f"The collections' identifiers, at most {MOST}.")
+        ],
+    ) -> list[Collection | None] | None:
+        found = await collections.collections(info.context, identifiers)
+        return [None if content is None else Collection.of(content) for content in found]
+
+
+def _text(node: dict[str, Any], name: str) -> str | None:
+    value = node.get(name)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,130 @@
+"""Enrolments."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+import strawberry
+
+from graph import enums
+from graph.collections import Collection
+from graph.contexts import Context
+from graph.errors import UserError, settled
+from graph.fields import field, mutation
+from graph.info import Info
+from graph.node import Node
+from resolvers import enrolments, nouns
+
+
+@strawberry.type(
+    description="A learner's enrolment in a collection under a context, and how the learner stands."
+)
+class Enrolment(Node):
+    user_id: str = strawberry.field(description="Whose it is.")
+    collection_id: str = strawberry.field(description="The collection's identifier.")
+    context_id: str = strawberry.field(description="The context's id.")
+    active: bool = strawberry.field(description="False once the learner has left.")
+    enrolled_on: datetime = strawberry.field(description="When the learner enrolled, last.")
+    unenrolled_on: datetime | None = strawberry.field(description="When the learner left, null while active.")
+    status: enums.Status = strawberry.field(description="Completed once nothing required is missing.")
+    completed_count: int = strawberry.field(description="Distinct required leaves that are completed.")
+    required_count: int = strawberry.field(description="Distinct leaves that are not optional.")
+    completion_percentage: int = strawberry.field(
+        description="completedCount of requiredCount, rounded down: 100 only when nothing is missing."
+    )
+    completed_on: datetime | None = strawberry.field(
+        description="When the collection was first completed; it stays although a later version asks for more."
+    )
+    last_accessed_on: datetime | None = strawberry.field(description="The learner's last view in it.")
+    collection: Collection | None = strawberry.field(description="The collection; null where it is gone.")
+    context: Context | None = strawberry.field(description="The context; null where it is gone.")
+
+    @classmethod
+    def of(cls, found: enrolments.Enrolled, now: datetime) -> Self:
+        enrolment, progress = found.enrolment, found.progress
+        return cls(
+            user_id=enrolment.key.user_id,
+            collection_id=enrolment.key.collection_id,
+            context_id=enrolment.key.context_id,
+            active=enrolment.active,
+            enrolled_on=enrolment.enrolled_on,
+            unenrolled_on=enrolment.unenrolled_on,
+            status=progress.status,
+            completed_count=progress.completed_count,
+            required_count=progress.required_count,
+            completion_percentage=progress.completion_percentage,
+            completed_on=found.completed_on,
+            last_accessed_on=found.last_accessed_on,
+            collection=Collection.of(found.collection) if found.collection else None,
+            context=Context.of(found.context, now) if found.context else None,
+        )
+
+    def key(self) -> tuple[str, ...]:
+        return self.user_id, self.collection_id, self.context_id
+
+
+@strawberry.input(description="Which enrolments a list is of.")
+class EnrolmentFilter:
+    active: bool | None = strawberry.field(
+        default=None, description="Only active ones, or only those that ended; both without it."
+    )
+
+
+@strawberry.input(description="Who enrols where.")
+class EnrolInput:
+    collection_id: str = strawberry.field(description="The collection's identifier.")
+    context_id: str = strawberry.field(description="The context's id.")
+    user_id: str | None = strawberry.field(
+        default=None,
+        description="Whom to enrol, for a mentor of the context, an admin or a service; otherwise the caller.",
+    )
+    at: datetime | None = strawberry.field(
+        default=None, description="When it happened, for a service; otherwise now."
+    )
+
+    def call(self) -> nouns.EnrolmentCall:
+        return nouns.EnrolmentCall(self.collection_id, self.context_id, self.user_id, self.at)
+
+
+@strawberry.input(description="Who leaves where.")
+class UnenrolInput(EnrolInput):
+    pass
+
+
+@strawberry.type(description="What became of a call about an enrolment.")
+class EnrolmentPayload:
+    errors: list[UserError] = strawberry.field(
+        description="Why the call was refused; empty where it was not."
+    )
+    stored: strawberry.Private[nouns.Enrolment | None] = None
+
+    @field(description="The enrolment after the call; null where it was refused.")
+    async def enrolment(self, info: Info) -> Enrolment | None:
+        """Apart from the call, so that figures that can't be read don't look like a call that was refused."""
+        if self.stored is None:
+            return None
+        (found,) = await enrolments.enrolled(info.context, [self.stored])
+        return Enrolment.of(found, info.context.now())
+
+    @classmethod
+    def of(cls, outcome: tuple[nouns.Enrolment | None, list[UserError]]) -> Self:
+        stored, errors = outcome
+        return cls(stored=stored, errors=errors)
+
+
+@strawberry.type
+class EnrolmentMutations:
+    @mutation(description="Enrols a learner; one who had left is back.")
+    async def enrol(
+        self,
+        info: Info,
+        call: Annotated[EnrolInput, strawberry.argument(name="input", description="Who enrols where.")],
+    ) -> EnrolmentPayload:
+        return EnrolmentPayload.of(await settled(enrolments.enrol(info.context, call.call())))
+
+    @mutation(description="Ends an enrolment. The learner's progress is kept.")
+    async def unenrol(
+        self,
+        info: Info,
+        call: Annotated[UnenrolInput, strawberry.argument(name="input", description="Who leaves where.")],
+    ) -> EnrolmentPayload:
+        return EnrolmentPayload.of(await settled(enrolments.unenrol(info.context, call.call())))

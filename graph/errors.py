@@ -1,0 +1,94 @@
+"""Errors as clients see them: in a mutation's payload, or as a GraphQL error with ``extensions.code``."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterator
+from enum import Enum, EnumMeta
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import strawberry
+from graphql import GraphQLError
+
+from resolvers.nouns import CohortError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BAD_REQUEST = "BAD_REQUEST"
+"""The code of a request that is no valid GraphQL for this schema, or is too large or too deep."""
+INTERNAL_ERROR = CohortError.code
+
+
+def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[CohortError]]:
+    """Those of rules/errors.py, each with a code of its own."""
+    for error in base.__subclasses__():
+        if error.__module__ == CohortError.__module__:
+            yield error
+            yield from error_classes(error)
+
+
+ERROR_CODES: dict[str, str] = {error.code: (error.__doc__ or "").strip() for error in error_classes()}
+"""Every code with its meaning."""
+
+_CODES: Any = {
+    code: strawberry.enum_value(code, description=meaning) for code, meaning in sorted(ERROR_CODES.items())
+}
+ErrorCode: Any = strawberry.enum(
+    EnumMeta.__call__(Enum, "ErrorCode", _CODES),
+    description="What went wrong, for programs. docs/api.md says what to do about each.",
+)
+
+
+@strawberry.type(description="Why a mutation was refused.")
+class UserError:
+    code: str = strawberry.field(graphql_type=ErrorCode, description="What went wrong, for programs.")
+    message: str = strawberry.field(description="What went wrong, for people.")
+    field: str | None = strawberry.field(description="The input field at fault, where it is one.")
+
+    @classmethod
+    def of(cls, error: CohortError) -> Self:
+        return cls(code=error.code, message=error.message, field=error.field)
+
+
+_running: set[asyncio.Future[Any]] = set()
+
+
+async def settled(command: Coroutine[Any, Any, T]) -> tuple[T | None, list[UserError]]:
+    """What the command answers, or why it was refused.
+
+    A command that has begun is finished although its caller leaves: half a command costs readers more than the rest
+    of it costs us.
+    """
+    task = asyncio.ensure_future(command)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    try:
+        return await asyncio.shield(task), []
+    except CohortError as error:
+        return None, [UserError.of(error)]
+
+
+def presented(error: GraphQLError) -> GraphQLError:
+    """The error as a client may see it. Of an unexpected one only an id, which is logged with the trace."""
+    cause: BaseException | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    if cause is None:
+        message, extensions = error.message, {"code": BAD_REQUEST, **(error.extensions or {})}
+    elif isinstance(cause, CohortError):
+        named = {} if cause.field is None else {"field": cause.field}
+        message, extensions = cause.message, {"code": cause.code, **named}
+    else:
+        error_id = uuid4().hex
+        log.error("internal error %s at %s", error_id, error.path, exc_info=cause)
+        message, extensions = "internal error", {"code": INTERNAL_ERROR, "errorId": error_id}
+    return GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions=extensions,
+    )

@@ -1,0 +1,219 @@
+"""Learners."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self, TypeVar
+
+import strawberry
+from strawberry import UNSET
+
+from graph.arguments import CollectionId, ContextId, OptionalContextId
+from graph.enrolments import Enrolment, EnrolmentFilter
+from graph.errors import UserError, settled
+from graph.fields import field, mutation
+from graph.ids import decode_cursor
+from graph.info import Info
+from graph.node import Node
+from graph.paging import After, Connection, First, connection, page_size
+from graph.summary import Summary
+from graph.views import View
+from resolvers import enrolments, learners, nouns, summary, views
+from resolvers.paging import MOST
+
+T = TypeVar("T")
+
+
+def _words(attribute: str) -> str:
+    return attribute.replace("_", " ")
+
+
+def with_attribute_fields(learner: type[T]) -> type[T]:
+    """Adds a field for each attribute that rules/learners.py declares."""
+
+    def field(name: str) -> Any:
+        async def resolve(self: "Learner", info: Info) -> str | None:
+            return (await self.load(info)).attributes.get(name)
+
+        resolve.__name__ = name
+        return strawberry.field(
+            resolver=resolve, description=f"The learner's {_words(name)}, where it is known."
+        )
+
+    for name in nouns.ATTRIBUTES:
+        setattr(learner, name, field(name))
+    return learner
+
+
+def with_attribute_inputs(learner: type[T]) -> type[T]:
+    """Adds an input field for each attribute that rules/learners.py declares."""
+    for name in nouns.ATTRIBUTES:
+        learner.__annotations__[name] = str | None
+        setattr(learner, name, strawberry.field(default=UNSET, description=f"The learner's {_words(name)}."))
+    return learner
+
+
+@strawberry.type(
+    description="Someone who learns. A learner sees only their own; who answers for learners sees all."
+)
+@with_attribute_fields
+class Learner(Node):
+    user_id: str = strawberry.field(description="The learner's user id.")
+    profile: strawberry.Private[nouns.Learner | None] = None
+
+    @classmethod
+    def of(cls, profile: nouns.Learner) -> Self:
+        return cls(user_id=profile.user_id, profile=profile)
+
+    def key(self) -> tuple[str, ...]:
+        return (self.user_id,)
+
+    async def load(self, info: Info) -> nouns.Learner:
+        """The profile, read once it is asked for."""
+        if self.profile is None:
+            self.profile = await learners.profile(info.context, self.user_id)
+        return self.profile
+
+    @field(description="For people; null where it is not known.")
+    async def name(self, info: Info) -> str | None:
+        return (await self.load(info)).name
+
+    @field(description="The learner's enrolments, in the order of collection and context.")
+    async def enrolments(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        filter: Annotated[  # noqa: A002 - the schema's name for it
+            EnrolmentFilter | None, strawberry.argument(description="Which of them; all without it.")
+        ] = None,
+    ) -> Connection[Enrolment] | None:
+        place = decode_cursor(after, 2)
+        page = await enrolments.enrolments_page(
+            info.context,
+            self.user_id,
+            first=page_size(first),
+            after=None if place is None else (place[0], place[1]),
+            active=filter.active if filter else None,
+        )
+        now = info.context.now()
+        return connection(
+            page,
+            lambda found: Enrolment.of(found, now),
+            lambda found: (found.enrolment.key.collection_id, found.enrolment.key.context_id),
+            begun=place is not None,
+        )
+
+    @field(description="One enrolment. NOT_FOUND where the learner never enrolled there.")
+    async def enrolment(
+        self, info: Info, collection_id: CollectionId, context_id: ContextId
+    ) -> Enrolment | None:
+        found = await enrolments.enrolment(info.context, self.user_id, collection_id, context_id)
+        return Enrolment.of(found, info.context.now())
+
+    @field(description="The learner's started views in one collection, in the order of content ids.")
+    async def views(
+        self,
+        info: Info,
+        collection_id: CollectionId,
+        context_id: OptionalContextId = None,
+        content_ids: Annotated[
+            list[str] | None,
+            strawberry.argument(description=f"Only of these contents, at most {MOST}; of all without it."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[View] | None:
+        place = decode_cursor(after, 1)
+        page = await views.views_page(
+            info.context,
+            self.user_id,
+            collection_id,
+            context_id,
+            content_ids=content_ids,
+            first=page_size(first),
+            after=None if place is None else place[0],
+        )
+        return connection(page, View.of, lambda view: (view.key.content_id,), begun=place is not None)
+
+    @field(
+        description="One view, NOT_STARTED where there is none yet. NOT_FOUND where there is no such content."
+    )
+    async def view(
+        self,
+        info: Info,
+        content_id: Annotated[str, strawberry.argument(description="The content's identifier.")],
+        collection_id: Annotated[
+            str | None,
+            strawberry.argument(description="The collection's identifier; without it the content by itself."),
+        ] = None,
+        context_id: OptionalContextId = None,
+    ) -> View | None:
+        return View.of(await views.view(info.context, self.user_id, content_id, collection_id, context_id))
+
+    @field(description="How the learner stands in one collection, in detail; also without an enrolment.")
+    async def summary(
+        self, info: Info, collection_id: CollectionId, context_id: OptionalContextId = None
+    ) -> Summary | None:
+        found = await summary.summary(info.context, self.user_id, collection_id, context_id)
+        return Summary.of_summary(found)
+
+
+@strawberry.input(description="What to change of a profile: what is left out stays, null clears.")
+@with_attribute_inputs
+class UpdateLearnerInput:
+    user_id: str | None = strawberry.field(
+        default=None, description="Whose profile, for an admin or a service; otherwise the caller's."
+    )
+    at: datetime | None = strawberry.field(
+        default=None, description="When it happened, for a service; otherwise now. The newest profile wins."
+    )
+    name: str | None = strawberry.field(default=UNSET, description="For people.")
+
+    def call(self) -> nouns.ProfileCall:
+        return nouns.ProfileCall(
+            name=None if self.name is UNSET else self.name or "",
+            attributes={
+                name: value for name in nouns.ATTRIBUTES if (value := getattr(self, name)) is not UNSET
+            },
+            user_id=self.user_id,
+            at=self.at,
+        )
+
+
+@strawberry.type(description="What became of a call about a profile.")
+class LearnerPayload:
+    learner: Learner | None = strawberry.field(
+        description="The learner after the call; null where it was refused."
+    )
+    errors: list[UserError] = strawberry.field(
+        description="Why the call was refused; empty where it was not."
+    )
+
+
+@strawberry.type
+class LearnerQueries:
+    @field(description="The viewer. UNAUTHENTICATED without a token.")
+    def me(self, info: Info) -> Learner | None:
+        return Learner(user_id=learners.me(info.context))
+
+    @field(description="A learner. FORBIDDEN to other learners; NOT_FOUND where nothing is known of them.")
+    async def learner(
+        self,
+        info: Info,
+        user_id: Annotated[str, strawberry.argument(description="The learner's user id.")],
+    ) -> Learner | None:
+        return Learner(user_id=await learners.learner(info.context, user_id))
+
+
+@strawberry.type
+class LearnerMutations:
+    @mutation(description="Changes a learner's profile: what is left out stays, null clears.")
+    async def update_learner(
+        self,
+        info: Info,
+        call: Annotated[
+            UpdateLearnerInput,
+            strawberry.argument(name="input", description="Whose profile, and what of it."),
+        ],
+    ) -> LearnerPayload:
+        profile, errors = await settled(learners.save_profile(info.context, call.call()))
+        return LearnerPayload(learner=Learner.of(profile) if profile else None, errors=errors)

@@ -1,0 +1,98 @@
+"""How deep and how wide a document may be. Rule classes are made once, so that the validation cache hits beside them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValidationContext,
+    ValidationRule,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one document. Trees may have 32 levels, but nobody shows that many."""
+
+    depth: int = 20
+    aliases: int = 50
+    tokens: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of a document as it will be executed, fragments in place."""
+
+    depth: int
+    aliases: int
+
+
+class _Measure:
+    """Measures each fragment once, so that fragments within fragments cost no more than they are long."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._sizes: dict[str, Size] = {}
+        self._nothing = Size(0, 0)
+
+    def of(self, selected: SelectionSetNode | None) -> Size:
+        if selected is None:
+            return self._nothing
+        sizes = list(self._sizes_in(selected))
+        return Size(max((size.depth for size in sizes), default=0), sum(size.aliases for size in sizes))
+
+    def _sizes_in(self, selected: SelectionSetNode) -> Iterator[Size]:
+        for selection in selected.selections:
+            if isinstance(selection, FragmentSpreadNode):
+                yield self._fragment(selection.name.value)
+            elif isinstance(selection, FieldNode):
+                below = self.of(selection.selection_set)
+                yield Size(1 + below.depth, below.aliases + (selection.alias is not None))
+            else:
+                yield self.of(getattr(selection, "selection_set", None))
+
+    def _fragment(self, name: str) -> Size:
+        if name not in self._sizes:
+            # A fragment within itself, or one that is not there: other rules say so.
+            self._sizes[name] = self._nothing
+            if name in self._fragments:
+                self._sizes[name] = self.of(self._fragments[name].selection_set)
+        return self._sizes[name]
+
+
+def limit_rule(limits: Limits) -> type[ValidationRule]:
+    """A rule class; make it once."""
+
+    class DocumentLimits(ValidationRule):
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(context)
+            measure = _Measure(context.document)
+            for operation in context.document.definitions:
+                if isinstance(operation, OperationDefinitionNode):
+                    size = measure.of(operation.selection_set)
+                    if size.depth > limits.depth:
+                        self.report_error(
+                            GraphQLError(
+                                f"the operation is {size.depth} fields deep; at most {limits.depth} are allowed",
+                                operation,
+                            )
+                        )
+                    if size.aliases > limits.aliases:
+                        self.report_error(
+                            GraphQLError(
+                                f"the operation has {size.aliases} aliases; at most {limits.aliases} are allowed",
+                                operation,
+                            )
+                        )
+
+    return DocumentLimits

@@ -1,0 +1,23 @@
+"""What the fields below will ask for, so that it is read once for all of them."""
+
+from collections.abc import Iterator, Sequence
+
+from strawberry.types.nodes import SelectedField, Selection
+
+from graph.info import Info
+
+OWN_FIELDS = frozenset({"progress", "view"})
+"""Fields of a tree's nodes that show the viewer's own, under a ``contextId``."""
+
+
+def contexts_asked(info: Info) -> set[str | None]:
+    """The ``contextId`` of every such field below this one."""
+    return set(_contexts([below for field in info.selected_fields for below in field.selections]))
+
+
+def _contexts(selections: Sequence[Selection]) -> Iterator[str | None]:
+    for selection in selections:
+        if isinstance(selection, SelectedField) and selection.name in OWN_FIELDS:
+            yield selection.arguments.get("contextId")
+        else:
+            yield from _contexts(selection.selections)

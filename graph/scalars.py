@@ -1,0 +1,52 @@
+"""Scalars: moments in RFC 3339, and JSON that may have been serialised before."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import strawberry
+from graphql import GraphQLError
+from strawberry.scalars import JSON
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.scalar import ScalarDefinition
+
+
+def format_moment(value: datetime) -> str:
+    """In UTC, whole milliseconds: a fixed width, so that texts compare as moments do."""
+    return f"{value.astimezone(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+
+
+def parse_moment(value: Any) -> datetime:
+    """In UTC and whole milliseconds, as stores keep them."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError
+        moment = moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise GraphQLError(f"{value!r} is no moment with a time zone, as in 2026-01-31T12:00:00Z") from None
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def serialised_json(data: bytes) -> JSON:
+    """JSON that the response encoder copies as it stands."""
+    return JSON(orjson.Fragment(data))
+
+
+DATE_TIME: ScalarDefinition = strawberry.scalar(
+    name="DateTime",
+    description="A moment in RFC 3339 with its time zone, such as `2026-01-31T12:00:00.000Z`. "
+    "Answers are in UTC with milliseconds; inputs may have any offset.",
+    specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
+    serialize=format_moment,
+    parse_value=parse_moment,
+)
+ANY_JSON: ScalarDefinition = strawberry.scalar(
+    name="JSON",
+    description="Any JSON value. Inputs may be variables or literals.",
+    specified_by_url="https://datatracker.ietf.org/doc/html/rfc8259",
+    serialize=lambda value: value,
+    parse_value=lambda value: value,
+)
+
+CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, JSON: ANY_JSON})

@@ -1,0 +1,127 @@
+"""The schema: the nouns put together, limits and caches, and the printed form that is committed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import strawberry
+from graphql import ASTValidationRule, GraphQLError
+from strawberry.extensions import (
+    AddValidationRules,
+    MaxTokensLimiter,
+    ParserCache,
+    SchemaExtension,
+    ValidationCache,
+)
+from strawberry.types import ExecutionContext, ExecutionResult
+
+from graph.collections import Collection, CollectionQueries
+from graph.contexts import Context, ContextMutations, ContextQueries
+from graph.enrolments import Enrolment, EnrolmentMutations
+from graph.errors import presented
+from graph.fields import field
+from graph.ids import decode
+from graph.info import Info
+from graph.learners import Learner, LearnerMutations, LearnerQueries
+from graph.limits import Limits, limit_rule
+from graph.node import Node
+from graph.scalars import CONFIG
+from graph.views import View, ViewMutations
+from resolvers import collections, contexts, enrolments, learners, nouns, views
+
+PRINTED = Path(__file__).with_name("schema.graphql")
+KEPT_DOCUMENTS = 128
+"""Parsed and validated documents that are kept."""
+
+
+@strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
+class Query(CollectionQueries, LearnerQueries, ContextQueries):
+    @field(description="Whatever has this global id, as far as the viewer may see it.")
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002
+    ) -> Node | None:
+        return await find_node(info.context, id)
+
+
+@strawberry.type(
+    description="What can be changed. A call that is refused says why in `errors` of its payload; "
+    "one that got no answer may be sent again."
+)
+class Mutation(EnrolmentMutations, ViewMutations, ContextMutations, LearnerMutations):
+    pass
+
+
+async def find_node(session: nouns.Session, global_id: str) -> Node:
+    """The same functions as the fields call, so the same access."""
+    type_name, *parts = decode(global_id, "id")
+    match type_name, parts:
+        case Collection.__name__, [identifier]:
+            return Collection.of(await collections.collection(session, identifier, "id"))
+        case Context.__name__, [context_id]:
+            return Context.of(await contexts.context(session, context_id), session.now())
+        case Learner.__name__, [user_id]:
+            return Learner(user_id=await learners.learner(session, user_id))
+        case Enrolment.__name__, [user_id, collection_id, context_id]:
+            enrolled = await enrolments.enrolment(session, user_id, collection_id, context_id)
+            return Enrolment.of(enrolled, session.now())
+        case View.__name__, [user_id, collection_id, context_id, content_id]:
+            within = None if collection_id == content_id else collection_id
+            under = None if context_id == collection_id else context_id
+            return View.of(await views.view(session, user_id, content_id, within, under))
+    raise nouns.InvalidInput("id must be one that this API gave out", field="id")
+
+
+class CohortSchema(strawberry.Schema):
+    """No error leaves it but as a client may see it."""
+
+    async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
+        result = await super().execute(*args, **kwargs)
+        if result.errors:
+            # A new list: the validation cache keeps the old one.
+            result.errors = [presented(error) for error in result.errors]
+        return result
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """``presented`` logs what nobody expected; what a caller did wrong is no news."""
+
+
+def build_schema(limits: Limits | None = None) -> CohortSchema:
+    """A schema with these limits. Rules come ahead of the cache, and are the same classes for every request."""
+    limits = limits or Limits()
+    rules: list[type[ASTValidationRule]] = [limit_rule(limits)]
+    extensions: Sequence[Callable[[], SchemaExtension]] = (
+        lambda: MaxTokensLimiter(limits.tokens),
+        lambda: AddValidationRules(rules),
+        lambda: ParserCache(KEPT_DOCUMENTS),
+        lambda: ValidationCache(KEPT_DOCUMENTS),
+    )
+    return CohortSchema(query=Query, mutation=Mutation, config=CONFIG, extensions=extensions)
+
+
+schema = build_schema()
+
+
+def printed_schema() -> str:
+    """As ``cohort schema`` prints it and graph/schema.graphql has it."""
+    return f"{schema.as_str().strip()}\n"
+
+
+def write_schema(path: Path = PRINTED) -> None:
+    path.write_text(printed_schema())
+
+
+__all__ = [
+    "PRINTED",
+    "CohortSchema",
+    "Limits",
+    "Mutation",
+    "Query",
+    "build_schema",
+    "printed_schema",
+    "schema",
+    "write_schema",
+]

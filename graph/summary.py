@@ -1,0 +1,71 @@
+"""One learner in one collection, in detail."""
+
+from datetime import datetime
+from typing import Self
+
+import strawberry
+
+from graph import enums
+from graph.collections import Ground, HierarchyNode
+from graph.fields import field
+from graph.info import Info
+from graph.progress import Progress
+from resolvers import summary as details
+
+
+@strawberry.type(description="Whether a learner has done a leaf.")
+class ContentStatus:
+    content_id: str = strawberry.field(description="The leaf's identifier.")
+    status: enums.Status = strawberry.field(description="How far the leaf is.")
+
+
+@strawberry.type(description="A unit and how far a learner is in it.")
+class UnitProgress(Progress):
+    unit: HierarchyNode = strawberry.field(description="The unit.")
+
+
+@strawberry.type(description="How a learner stands in a collection under a context, in detail.")
+class Summary(Progress):
+    user_id: str = strawberry.field(description="Whose it is.")
+    collection_id: str = strawberry.field(description="The collection's identifier.")
+    context_id: str = strawberry.field(
+        description="The context's id; the collection's identifier without one."
+    )
+    completed_on: datetime | None = strawberry.field(description="When the collection was first completed.")
+    last_accessed_on: datetime | None = strawberry.field(description="The learner's last view in it.")
+    content_status: list[ContentStatus] = strawberry.field(
+        description="Every leaf, each once, in the tree's order."
+    )
+    found: strawberry.Private[details.Summary]
+
+    @classmethod
+    def of_summary(cls, found: details.Summary) -> Self:
+        return cls(
+            status=found.progress.status,
+            completed_count=found.progress.completed_count,
+            required_count=found.progress.required_count,
+            completion_percentage=found.progress.completion_percentage,
+            user_id=found.key.user_id,
+            collection_id=found.key.collection_id,
+            context_id=found.key.context_id,
+            completed_on=found.completed_on,
+            last_accessed_on=found.last_accessed_on,
+            content_status=[
+                ContentStatus(content_id=content_id, status=status) for content_id, status in found.contents
+            ],
+            found=found,
+        )
+
+    @field(description="Every inner collection below the root, each once, in the tree's order.")
+    async def units(self, info: Info) -> list[UnitProgress]:
+        ground = await Ground.of(info, self.found.tree)
+        return [
+            UnitProgress(
+                unit=HierarchyNode.of(ground, unit),
+                status=progress.status,
+                completed_count=progress.completed_count,
+                required_count=progress.required_count,
+                completion_percentage=progress.completion_percentage,
+            )
+            for unit, progress in self.found.units
+        ]

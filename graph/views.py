@@ -1,0 +1,201 @@
+"""Views: what a learner did with a content."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+import strawberry
+from strawberry.scalars import JSON
+
+from graph import enums
+from graph.errors import UserError, settled
+from graph.fields import field, mutation
+from graph.info import Info
+from graph.node import Node
+from resolvers import nouns, views
+
+
+@strawberry.type(description="A learner's view of a content, under a context, in a collection or by itself.")
+class View(Node):
+    content_id: str = strawberry.field(description="The content's identifier.")
+    status: enums.Status = strawberry.field(description="How far it is.")
+    progress: int = strawberry.field(description="From 0 to 100, as the player said; 100 once completed.")
+    last_accessed_on: datetime | None = strawberry.field(description="The last call that changed it.")
+    completed_on: datetime | None = strawberry.field(description="When it was completed, null before.")
+    place: strawberry.Private[nouns.ProgressKey]
+    whole: strawberry.Private[nouns.View | None] = None
+
+    @classmethod
+    def of(cls, view: nouns.View) -> Self:
+        return cls(
+            content_id=view.key.content_id,
+            status=view.status,
+            progress=view.progress,
+            last_accessed_on=view.last_accessed_on,
+            completed_on=view.completed_on,
+            place=view.key.progress_key,
+            whole=view,
+        )
+
+    @classmethod
+    def of_touch(cls, place: nouns.ProgressKey, content_id: str, touch: nouns.Touch) -> Self:
+        """From the short form, as pages with many leaves have it."""
+        return cls(
+            content_id=content_id,
+            status=touch.status,
+            progress=touch.progress,
+            last_accessed_on=touch.last_accessed_on,
+            completed_on=touch.completed_on,
+            place=place,
+        )
+
+    def key(self) -> tuple[str, ...]:
+        return self.place.user_id, self.place.collection_id, self.place.context_id, self.content_id
+
+    async def load(self, info: Info) -> nouns.View:
+        """What the short form leaves out, in one batch for the whole page."""
+        if self.whole is None:
+            self.whole = await views.whole_view(info.context, nouns.ViewKey(*self.key()))
+        return self.whole
+
+    @field(description="The collection's identifier; the content's own where it was taken by itself.")
+    def collection_id(self) -> str:
+        return self.place.collection_id
+
+    @field(description="The context's id; the collection's identifier where there was none.")
+    def context_id(self) -> str:
+        return self.place.context_id
+
+    @field(description="Seconds, over all calls.")
+    async def time_spent(self, info: Info) -> int | None:
+        return (await self.load(info)).time_spent
+
+    @field(description="What the player last noted, as it sent it.")
+    async def progress_details(self, info: Info) -> JSON | None:
+        details = (await self.load(info)).progress_details
+        return None if details is None else JSON(details)
+
+    @field(description="The first call.")
+    async def started_on(self, info: Info) -> datetime | None:
+        return (await self.load(info)).started_on
+
+    @field(description="The last call that changed it.")
+    async def last_updated_on(self, info: Info) -> datetime | None:
+        return (await self.load(info)).last_updated_on
+
+
+_CONTENT = "The content's identifier: a leaf of the collection, or a content by itself."
+_COLLECTION = "The collection it is viewed in; without it the content by itself."
+_CONTEXT = "The context it is viewed under; without it the collection by itself."
+_USER = "Whose view it is, for a service; otherwise the caller's."
+_AT = "When it happened, for a service; otherwise now."
+_CALL = "The caller's name for this call: sent again under the same name, it counts once."
+
+
+@strawberry.input(description="Which view to start.")
+class StartViewInput:
+    content_id: str = strawberry.field(description=_CONTENT)
+    collection_id: str | None = strawberry.field(default=None, description=_COLLECTION)
+    context_id: str | None = strawberry.field(default=None, description=_CONTEXT)
+    user_id: str | None = strawberry.field(default=None, description=_USER)
+    at: datetime | None = strawberry.field(default=None, description=_AT)
+
+    def call(self) -> nouns.ViewCall:
+        return nouns.ViewCall(self.content_id, self.collection_id, self.context_id, self.user_id, self.at)
+
+
+@strawberry.input(description="Which view to change, and how. What is left out stays as it is.")
+class UpdateViewInput(StartViewInput):
+    progress: int | None = strawberry.field(
+        default=None, description="From 0 to 100. A smaller one than the stored is ignored."
+    )
+    progress_details: JSON | None = strawberry.field(
+        default=None,
+        description="An object of at most 16 KB that the player gets back; replaces the last one.",
+    )
+    time_spent: int | None = strawberry.field(
+        default=None, description="Seconds since the last call; added to the stored ones."
+    )
+    status: enums.Status | None = strawberry.field(
+        default=None,
+        description="The status the caller believes in; refused where it is below the stored one.",
+    )
+    call_id: str | None = strawberry.field(default=None, description=_CALL)
+
+
+@strawberry.input(description="Which view to complete.")
+class EndViewInput(StartViewInput):
+    progress_details: JSON | None = strawberry.field(
+        default=None,
+        description="An object of at most 16 KB that the player gets back; replaces the last one.",
+    )
+    time_spent: int | None = strawberry.field(
+        default=None, description="Seconds since the last call; added to the stored ones."
+    )
+    call_id: str | None = strawberry.field(default=None, description=_CALL)
+
+
+@strawberry.type(description="What became of a call about a view.")
+class ViewPayload:
+    view: View | None = strawberry.field(description="The view after the call; null where it was refused.")
+    token: str | None = strawberry.field(
+        description="Stands for this change, for group queries that must see it. Everything else sees it anyway."
+    )
+    errors: list[UserError] = strawberry.field(
+        description="Why the call was refused; empty where it was not."
+    )
+
+    @classmethod
+    def of(cls, outcome: tuple[nouns.Acknowledged | None, list[UserError]]) -> Self:
+        done, errors = outcome
+        return cls(
+            view=View.of(done.view) if done else None, token=done.token if done else None, errors=errors
+        )
+
+
+@strawberry.type
+class ViewMutations:
+    @mutation(description="Starts a view. One that was started before stays as it is.")
+    async def start_view(
+        self,
+        info: Info,
+        call: Annotated[
+            StartViewInput, strawberry.argument(name="input", description="Which view to start.")
+        ],
+    ) -> ViewPayload:
+        return ViewPayload.of(await settled(views.start_view(info.context, call.call())))
+
+    @mutation(
+        description="Notes progress, details and time of a started view. A completed one stays as it is."
+    )
+    async def update_view(
+        self,
+        info: Info,
+        call: Annotated[
+            UpdateViewInput, strawberry.argument(name="input", description="Which view to change, and how.")
+        ],
+    ) -> ViewPayload:
+        change = nouns.ViewChange(
+            at=info.context.now(),
+            progress=call.progress,
+            progress_details=call.progress_details,
+            time_spent=call.time_spent or 0,
+            status=call.status,
+            call_id=call.call_id,
+        )
+        return ViewPayload.of(await settled(views.update_view(info.context, call.call(), change)))
+
+    @mutation(description="Completes a started view.")
+    async def end_view(
+        self,
+        info: Info,
+        call: Annotated[
+            EndViewInput, strawberry.argument(name="input", description="Which view to complete.")
+        ],
+    ) -> ViewPayload:
+        change = nouns.ViewChange(
+            at=info.context.now(),
+            progress_details=call.progress_details,
+            time_spent=call.time_spent or 0,
+            call_id=call.call_id,
+        )
+        return ViewPayload.of(await settled(views.end_view(info.context, call.call(), change)))

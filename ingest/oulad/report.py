@@ -1,0 +1,60 @@
+"""What became of a dataset."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(slots=True)
+class Counts:
+    """``different``: there is one that somebody changed since; it was left as it is."""
+
+    loaded: int = 0
+    there_already: int = 0
+    different: int = 0
+
+    def add(self, *, there: bool) -> None:
+        if there:
+            self.there_already += 1
+        else:
+            self.loaded += 1
+
+    def plus(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.loaded + other.loaded,
+            self.there_already + other.there_already,
+            self.different + other.different,
+        )
+
+
+@dataclass(slots=True)
+class Report:
+    """``views`` counts pairs of a learner and a site."""
+
+    courses: Counts = field(default_factory=Counts)
+    learners: Counts = field(default_factory=Counts)
+    enrolments: Counts = field(default_factory=Counts)
+    unenrolments: Counts = field(default_factory=Counts)
+    views: Counts = field(default_factory=Counts)
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> "Report":
+        """As ``document`` wrote it; what it does not name is none."""
+        return cls(**{name: Counts(*counts) for name, counts in document.items()})
+
+    def document(self) -> dict[str, list[int]]:
+        """For a job's checkpoint."""
+        return {name: [c.loaded, c.there_already, c.different] for name, c in self._counts().items()}
+
+    def plus(self, other: "Report") -> "Report":
+        ours, theirs = self._counts(), other._counts()
+        return Report(**{name: counts.plus(theirs[name]) for name, counts in ours.items()})
+
+    def again(self) -> "Report":
+        """Of a run that finds all of this there."""
+        return Report(
+            **{name: Counts(0, c.loaded + c.there_already, c.different) for name, c in self._counts().items()}
+        )
+
+    def _counts(self) -> dict[str, Counts]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,0 +1,176 @@
+"""Sends what was read through the ordinary commands, each at its real time, with a service's rights.
+
+Every command may be sent again, so a portion that was interrupted is simply sent whole. What somebody changed since
+an earlier load (a profile, an enrolment at another time) is left as it is, and counted.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from ingest.collections import publish_collection
+from ingest.contexts import create_context
+from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.learners import ProfileCall, save_profile
+from ingest.oulad.dataset import Presentation, Registration, Student, content_id
+from ingest.oulad.report import Report
+from ingest.views import ViewCall, end_view, start_view
+from loaders.enrolments import enrolments_by_key
+from loaders.learners import learners_by_id
+from loaders.session import Session, Shared
+from loaders.views import views_by_key
+from rules.enrolments import Enrolment
+from rules.identifiers import ProgressKey, ViewKey
+from rules.learners import Learner
+from rules.progress import Status
+from rules.viewers import Role, Viewer
+from rules.views import View, ViewChange
+
+LEARNERS_AT_ONCE = 64
+"""The calls of each go one after another."""
+LOADER = Viewer("oulad", frozenset({Role.SERVICE}))
+
+
+async def send_course(shared: Shared, presentation: Presentation, report: Report) -> None:
+    """The course and its batch. A batch with other dates is an InvalidInput: the views would not fit it."""
+    session = Session(LOADER, shared)
+    publication = await publish_collection(session, presentation.document)
+    stored, wanted = await shared.library.contexts.load(presentation.context_id), presentation.batch
+    dates = (wanted.opens_on, wanted.start_date, wanted.end_date)
+    if stored is None or (stored.opens_on, stored.start_date, stored.end_date) != dates:
+        await create_context(session, wanted)
+    report.courses.add(there=stored is not None and not publication.changed)
+
+
+async def send_students(shared: Shared, students: Sequence[Student], report: Report) -> None:
+    """Returns when all are sent. Those with the most views begin first, so that none is left over at the end."""
+    stored = await _Stored.read(shared, students)
+    gate = asyncio.Semaphore(LEARNERS_AT_ONCE)
+
+    async def send(student: Student) -> None:
+        async with gate:
+            await _Sending(Session(LOADER, shared), student, stored, report).run()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for student in sorted(students, key=calls_of, reverse=True):
+                group.create_task(send(student))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def calls_of(student: Student) -> int:
+    """How much work a student is, roughly."""
+    return 1 + sum(1 + 2 * len(registration.first_days) for registration in student.registrations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What there is already of some students, read in batches."""
+
+    learners: Mapping[str, Learner | None]
+    enrolments: Mapping[ProgressKey, Enrolment | None]
+    views: Mapping[ViewKey, View | None]
+
+    @classmethod
+    async def read(cls, shared: Shared, students: Iterable[Student]) -> Self:
+        rows = shared.stores.rows
+        users = [student.user_id for student in students]
+        registrations = [
+            (student, registration) for student in students for registration in student.registrations
+        ]
+        places = [_progress_key(*each) for each in registrations]
+        views = [key for each in registrations for key in _view_keys(*each)]
+        return cls(
+            dict(zip(users, await learners_by_id(rows, users), strict=True)),
+            dict(zip(places, await enrolments_by_key(rows, places), strict=True)),
+            dict(zip(views, await views_by_key(rows, views), strict=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One student, in order: the profile; then for each presentation the enrolment, the views, the end of it."""
+
+    session: Session
+    student: Student
+    stored: _Stored
+    report: Report
+
+    async def run(self) -> None:
+        await self._profile()
+        for registration in self.student.registrations:
+            is_ours = registration.is_registered and await self._enrolment(registration)
+            await self._views(registration)
+            if is_ours:
+                await self._end_of_enrolment(registration)
+
+    async def _profile(self) -> None:
+        user_id, latest = self.student.user_id, self.student.latest
+        stored, at = self.stored.learners[user_id], latest.presentation.starts
+        if stored is not None and stored.updated_on is not None and stored.updated_on > at:
+            self.report.learners.different += 1
+            return
+        self.session.loaders.learners.prime(user_id, stored)
+        saved = await save_profile(
+            self.session, ProfileCall(self.student.name, latest.attributes, user_id, at)
+        )
+        self.report.learners.add(there=saved == stored)
+
+    async def _enrolment(self, registration: Registration) -> bool:
+        """Whether it is as the dataset has it, now or so far."""
+        key = _progress_key(self.student, registration)
+        stored = self.stored.enrolments[key]
+        if stored is not None and not _is_from(registration, stored):
+            self.report.enrolments.different += 1
+            return False
+        await enrol(self.session, _enrolment_call(key, registration.enrolled_on))
+        self.report.enrolments.add(there=stored is not None)
+        return True
+
+    async def _end_of_enrolment(self, registration: Registration) -> None:
+        key = _progress_key(self.student, registration)
+        stored = self.stored.enrolments[key]
+        if registration.unenrolled_on is not None:
+            await unenrol(self.session, _enrolment_call(key, registration.unenrolled_on))
+            self.report.unenrolments.add(there=stored is not None and not stored.active)
+
+    async def _views(self, registration: Registration) -> None:
+        """A completed one is started once more, which does no more than send its trigger: the run that completed it
+        may not have come so far."""
+        for key, day in _view_keys(self.student, registration).items():
+            at = registration.presentation.noon(day)
+            call = ViewCall(key.content_id, key.collection_id, key.context_id, key.user_id, at)
+            stored = self.stored.views[key]
+            is_there = stored is not None and stored.status is Status.COMPLETED
+            await start_view(self.session, call)
+            if not is_there:
+                await end_view(self.session, call, ViewChange(at))
+            self.report.views.add(there=is_there)
+
+
+def _is_from(registration: Registration, stored: Enrolment) -> bool:
+    """Whether a load made the stored enrolment, even if it has not come to its end yet."""
+    if stored.enrolled_on != registration.enrolled_on:
+        return False
+    return stored.active or stored.unenrolled_on == registration.unenrolled_on
+
+
+def _enrolment_call(key: ProgressKey, at: datetime) -> EnrolmentCall:
+    return EnrolmentCall(key.collection_id, key.context_id, key.user_id, at)
+
+
+def _progress_key(student: Student, registration: Registration) -> ProgressKey:
+    presentation = registration.presentation
+    return ProgressKey(student.user_id, presentation.collection_id, presentation.context_id)
+
+
+def _view_keys(student: Student, registration: Registration) -> dict[ViewKey, int]:
+    """The views of a registration with the day of each, in the order of time."""
+    key = _progress_key(student, registration)
+    return {
+        ViewKey(key.user_id, key.collection_id, key.context_id, content_id(site)): day
+        for site, day in sorted(registration.first_days.items(), key=lambda item: (item[1], item[0]))
+    }

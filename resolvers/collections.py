@@ -1,0 +1,81 @@
+"""Published collections and their trees. Any authenticated viewer may read them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loaders.session import Session
+from resolvers.paging import checked_many
+from rules.contents import Content, ContentKind
+from rules.errors import NotFound
+from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection, is_optional
+from rules.identifiers import checked_id
+
+__all__ = ["Tree", "collection", "collections", "is_optional", "serialised", "tree"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The live version of a collection."""
+
+    content: Content
+    hierarchy: Hierarchy
+    relations: RelationTree
+
+    def leaves_count(self, node: Json) -> int:
+        found = self.relations.nodes.get(node["identifier"])
+        return len(found.leaf_nodes) if found else 0
+
+    def node(self, identifier: str) -> Json:
+        """NotFound where the tree has no such node."""
+        found = self.hierarchy.node(checked_id(identifier, "identifier"))
+        if found is None:
+            raise NotFound(
+                f"collection {self.content.identifier} has no node {identifier}", field="identifier"
+            )
+        return found
+
+    def leaves(self) -> list[Json]:
+        """Each once, in the tree's order."""
+        return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
+
+    def units(self) -> list[Json]:
+        """Every inner collection below the root, each once, in the tree's order."""
+        return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.UNIT]
+
+    def kind(self, node: Json) -> ContentKind:
+        if node["identifier"] == self.hierarchy.identifier:
+            return ContentKind.COLLECTION
+        return ContentKind.UNIT if is_collection(node) else ContentKind.CONTENT
+
+
+async def collection(session: Session, identifier: str, field: str = "identifier") -> Content:
+    """NotFound, InvalidInput, Unauthenticated."""
+    session.viewer.known()
+    return await session.library.collection(checked_id(identifier, field), field)
+
+
+async def collections(session: Session, identifiers: Sequence[str]) -> list[Content | None]:
+    """In the order asked for; None for what is no collection."""
+    session.viewer.known()
+    wanted = [
+        checked_id(identifier, "identifiers") for identifier in checked_many(identifiers, "identifiers")
+    ]
+    found = await session.library.contents.load_many(wanted)
+    return [
+        content if content is not None and content.kind is ContentKind.COLLECTION else None
+        for content in found
+    ]
+
+
+async def tree(session: Session, content: Content) -> Tree:
+    """NotFound where its live version is gone."""
+    hierarchy, relations = await asyncio.gather(
+        session.library.hierarchy(content), session.library.relation_tree(content)
+    )
+    return Tree(content, hierarchy, relations)
+
+
+async def serialised(session: Session, content: Content) -> bytes:
+    """The whole tree as JSON."""
+    return (await session.library.hierarchy(content)).serialised

@@ -1,0 +1,128 @@
+"""Enrolments with how the learner stands in each, and the commands that make and end them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ingest.enrolments import enrol, unenrol
+from loaders import enrolments as rows
+from loaders.aggregates import aggregates_by_key
+from loaders.enrolments import Place
+from loaders.session import Session
+from loaders.standings import aggregate_context_of
+from resolvers.paging import Page, checked_first
+from rules.contents import Content
+from rules.contexts import Context
+from rules.enrolments import Enrolment
+from rules.errors import NotFound
+from rules.hierarchy import RelationTree
+from rules.identifiers import ProgressKey, checked_id
+from rules.progress import Progress
+from rules.standings import Standing
+from rules.triggers import TriggerKind
+
+__all__ = ["Enrolled", "enrol", "enrolled", "enrolment", "enrolments_page", "unenrol"]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """An enrolment, how the learner stands, and what it is in; None for a collection or context that is gone."""
+
+    enrolment: Enrolment
+    progress: Progress
+    completed_on: datetime | None
+    last_accessed_on: datetime | None
+    collection: Content | None
+    context: Context | None
+
+
+async def enrolments_page(
+    session: Session, user_id: str, *, first: int, after: Place | None, active: bool | None
+) -> Page[Enrolled]:
+    """In the order of collection and context. ``active`` None: those that ended as well."""
+    session.viewer.check_may_see(user_id)
+    found, more = await rows.enrolments_page(
+        session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
+    )
+    answer, _ = await asyncio.gather(enrolled(session, found), heal(session, found))
+    return Page(answer, more)
+
+
+async def enrolment(session: Session, user_id: str, collection_id: str, context_id: str) -> Enrolled:
+    """NotFound where the learner never enrolled there."""
+    session.viewer.check_may_see(user_id)
+    key = ProgressKey(user_id, checked_id(collection_id, "collectionId"), checked_id(context_id, "contextId"))
+    found = await session.loaders.enrolments.load(key)
+    if found is None:
+        raise NotFound(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
+    answer, _ = await asyncio.gather(enrolled(session, [found]), heal(session, [found]))
+    return answer[0]
+
+
+async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[Enrolled]:
+    """What a page of enrolments shows, read in one batch of each kind."""
+    keys = [enrolment.key for enrolment in enrolments]
+    standings, contents, contexts = await asyncio.gather(
+        session.loaders.standings.load_many(keys),
+        session.library.contents.load_many([key.collection_id for key in keys]),
+        session.library.contexts.load_many([key.context_id for key in keys]),
+    )
+    there = [content for content in contents if content is not None]
+    published = await session.library.relations.load_many([(c.root, c.live_version) for c in there])
+    trees = {c.identifier: found for c, found in zip(there, published, strict=True) if found is not None}
+    gone = await _stored_figures(
+        session,
+        [
+            (e, context)
+            for e, context in zip(enrolments, contexts, strict=True)
+            if e.key.collection_id not in trees
+        ],
+    )
+    return [
+        Enrolled(
+            enrolment,
+            gone.get(enrolment.key) or _progress(enrolment, standing, trees.get(enrolment.key.collection_id)),
+            enrolment.completed_on or (standing.completed_on if standing else None),
+            (standing.last_accessed_on if standing else None) or enrolment.last_accessed_on,
+            content,
+            context,
+        )
+        for enrolment, standing, content, context in zip(
+            enrolments, standings, contents, contexts, strict=True
+        )
+    ]
+
+
+async def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
+    """Where no worker has seen the last change, its trigger may have been lost with the call that made it."""
+    await asyncio.gather(
+        *(
+            session.shared.healing.heal(TriggerKind.ENROLMENT, enrolment.key, enrolment.changed_at)
+            for enrolment in enrolments
+            if enrolment.changed_at != enrolment.seen_changed_at
+        )
+    )
+
+
+def _progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:
+    if standing is not None and tree is not None:
+        return standing.progress(tree)
+    return Progress(enrolment.status, enrolment.completed_count, enrolment.completed_count)
+
+
+async def _stored_figures(
+    session: Session, gone: Sequence[tuple[Enrolment, Context | None]]
+) -> dict[ProgressKey, Progress]:
+    """What the workers last computed in collections that are gone."""
+    if not gone:
+        return {}
+    found = await aggregates_by_key(
+        session.stores.rows,
+        [(e.key.collection_id, e.key.user_id, aggregate_context_of(e.key, context)) for e, context in gone],
+    )
+    return {
+        enrolment.key: Progress(enrolment.status, enrolment.completed_count, aggregate.required_count)
+        for (enrolment, _), aggregate in zip(gone, found, strict=True)
+        if aggregate is not None
+    }

@@ -1,0 +1,57 @@
+"""One learner in one collection, in detail."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from loaders.session import Session
+from resolvers import collections
+from resolvers.collections import Tree
+from resolvers.enrolments import heal
+from resolvers.progress import placed_key
+from rules.errors import NotFound
+from rules.hierarchy import Json
+from rules.identifiers import ProgressKey
+from rules.progress import Progress, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """``contents`` are the leaves, ``units`` every inner collection below the root, both in the tree's order."""
+
+    key: ProgressKey
+    tree: Tree
+    progress: Progress
+    completed_on: datetime | None
+    last_accessed_on: datetime | None
+    contents: Sequence[tuple[str, Status]]
+    units: Sequence[tuple[Json, Progress]]
+
+
+async def summary(session: Session, user_id: str, collection_id: str, context_id: str | None) -> Summary:
+    """Also where the learner is not enrolled. NotFound, InvalidInput, Forbidden, StoreUnavailable."""
+    session.viewer.check_may_see(user_id)
+    content = await collections.collection(session, collection_id, "collectionId")
+    key = await placed_key(session, user_id, content, context_id)
+    tree, standing, enrolment = await asyncio.gather(
+        collections.tree(session, content),
+        session.loaders.standings.load(key),
+        session.loaders.enrolments.load(key),
+    )
+    if standing is None:
+        raise NotFound(f"there is no collection {collection_id}", field="collectionId")
+    if enrolment is not None:
+        await heal(session, [enrolment])
+    return Summary(
+        key,
+        tree,
+        standing.progress(tree.relations),
+        (enrolment.completed_on if enrolment else None) or standing.completed_on,
+        standing.last_accessed_on,
+        [
+            (leaf["identifier"], Status(standing.statuses.get(leaf["identifier"], Status.NOT_STARTED)))
+            for leaf in tree.leaves()
+        ],
+        [(unit, standing.progress(tree.relations, unit["identifier"])) for unit in tree.units()],
+    )

@@ -1,0 +1,51 @@
+"""Settings of a test's own: no file, no variable and no directory of whoever runs it."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.app import create_app
+from gateway.settings import Settings, load_settings
+from gateway.wiring import initialise, opened
+
+KEY = "k" * 32
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("COHORT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load_settings(jwt_key=KEY)
+
+
+Serving = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def serving() -> Serving:
+    """An application on embedded engines under its own lifespan, and a client of it."""
+
+    @asynccontextmanager
+    async def serve(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+        async with opened(settings) as stores:
+            await initialise(stores)
+        app = create_app(settings)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://cohort") as client,
+        ):
+            client.app = app  # type: ignore[attr-defined]
+            yield client
+
+    return serve

@@ -1,0 +1,204 @@
+"""The command line: what is printed where, exit codes, and that errors are a line."""
+
+import json
+import re
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from gateway import logs
+from gateway.cli import app
+from gateway.development import with_development_key
+from gateway.identity import Tokens
+from gateway.serving import listen
+from gateway.settings import SettingsError, load_settings
+from ingest.sample import FIRST_LEARNER
+from rules.viewers import Role, Viewer
+from tests.gateway.conftest import KEY
+
+COHORT = [sys.executable, "-m", "gateway.cli"]
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def cohort(*arguments: str, **environment: str) -> Done:
+    """In this process, which is faster than another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "log_to_stderr", lambda _level: None)  # the log is pytest's
+        result = CliRunner().invoke(app, arguments, "cohort", env=environment, catch_exceptions=False)
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def cohort_process(*arguments: str) -> Done:
+    done = subprocess.run(
+        [*COHORT, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_token_prints_the_token_and_nothing_else() -> None:
+    done = cohort_process("token")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", done.stdout)
+    settings = with_development_key(load_settings())
+    assert Tokens.of(settings).viewer(f"Bearer {done.stdout}") == Viewer(
+        FIRST_LEARNER, frozenset({Role.LEARNER})
+    )
+    assert stat.S_IMODE(Path(".cohort/jwt.key").stat().st_mode) == 0o600
+
+
+def test_token_is_of_whom_and_for_what_was_asked() -> None:
+    done = cohort("token", "--user", "mira", "--role", "mentor", "--role", "admin", COHORT_JWT_KEY=KEY)
+    viewer = Tokens.of(load_settings(jwt_key=KEY)).viewer(f"Bearer {done.stdout}")
+    assert viewer == Viewer("mira", frozenset({Role.MENTOR, Role.ADMIN}))
+    assert not Path(".cohort").exists(), "a key that is set is the one that is used"
+
+
+@pytest.mark.parametrize("arguments", [("--role", "king"), ("--ttl", "soon"), ("--ttl", "5y")])
+def test_token_refuses_what_makes_no_sense(arguments: tuple[str, str]) -> None:
+    done = cohort("token", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert arguments[1] in done.stderr
+
+
+def test_settings_shows_values_and_origins_and_no_secret() -> None:
+    Path("cohort.toml").write_text("port = 81")
+    done = cohort("settings", COHORT_JWT_KEY=KEY, COHORT_CACHE="redis://:hush@cache/0")
+    assert done.returncode == 0
+    lines = dict(re.findall(r"^(\w+) = (.+?) +# .+$", done.stdout, re.MULTILINE))
+    assert (lines["port"], lines["jwt_key"], lines["cache"]) == ("81", '"***"', '"redis://:***@cache/0"')
+    assert re.search(r"^port .*# cohort.toml$", done.stdout, re.MULTILINE)
+    assert re.search(r"^cache .*# environment, COHORT_CACHE$", done.stdout, re.MULTILINE)
+    assert KEY not in done.stdout
+    assert "hush" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "told"),
+    [
+        (("serve",), {}, "COHORT_JWT_KEY is not set"),
+        (("serve",), {"COHORT_JWT_KEY": KEY}, "run `cohort init`"),
+        (("serve", "--workers", "2"), {"COHORT_JWT_KEY": KEY}, "set COHORT_CACHE"),
+        (("worker",), {}, "run `cohort init`"),
+        (("jobs", "list"), {}, "run `cohort init`"),
+        (("init",), {"COHORT_ROWS": "mysql://db"}, "rows must be sqlite:///FILE or cassandra://"),
+        (("settings",), {"COHORT_PROT": "1"}, "do you mean COHORT_PORT?"),
+        (("init",), {"COHORT_DATA": "/dev/null/x"}, "/dev/null"),
+    ],
+)
+def test_an_error_is_a_line_and_the_exit_code_1(
+    arguments: tuple[str, ...], environment: dict[str, str], told: str
+) -> None:
+    done = cohort(*arguments, **environment)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert done.stderr.startswith("cohort: ")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    assert "Traceback" in cohort_process("--debug", "serve").stderr
+    with pytest.raises(SettingsError):
+        cohort("serve", COHORT_LOG_LEVEL="debug")
+
+
+def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("gateway.settings.load", broken)
+    done = cohort("settings")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "cohort: RuntimeError: broken (a fault; --debug shows where)\n"
+
+
+def test_a_taken_port_is_named() -> None:
+    taken = listen("127.0.0.1", 0)
+    taken.socket.listen()
+    port = taken.url.rpartition(":")[2]
+    done = cohort("dev", "--port", port)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"can't listen on 127.0.0.1, port {port}: " in done.stderr
+    assert "--port" in done.stderr
+    taken.socket.close()
+
+
+def test_init_says_what_it_did_and_does_nothing_twice() -> None:
+    assert "created table user_enrolments" in cohort("init").stdout
+    assert cohort("init").stdout == "nothing to do: everything is there\n"
+
+
+def test_help_names_every_command() -> None:
+    done = cohort("--help", COLUMNS="200")
+    commands = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE)
+    assert commands == [
+        *("dev", "serve", "worker", "init", "token", "settings", "schema", "reconcile"),
+        *("jobs", "dead-letters", "load", "stack"),
+    ]
+    assert "up" in cohort("stack", "--help").stdout
+
+
+def test_the_commands_on_an_instance_that_is_empty() -> None:
+    cohort("init")
+    Path("course.json").write_text(json.dumps({"identifier": "c", "name": "C", "children": []}))
+    Path("broken.json").write_text("{")
+    assert cohort("jobs", "list").stdout == ""
+    assert cohort("dead-letters", "replay").stdout == "0 replayed\n"
+    assert cohort("dead-letters", "replay", "triggers:0:9").stderr.startswith(
+        "cohort: no dead letter waits at"
+    )
+    assert cohort("reconcile").stdout == "0 checked, 0 drifted, 0 failed\n"
+    assert cohort("jobs", "list").stdout.startswith("reconcile ")
+    assert cohort("jobs", "resume", "reconcile", "x").stderr == "cohort: there is no job reconcile x\n"
+    assert cohort("load", "collection", "broken.json").stderr.startswith("cohort: broken.json is not JSON")
+
+
+def test_dev_serves_the_sample_until_it_is_stopped() -> None:
+    process = subprocess.Popen(
+        [*COHORT, "dev", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout is not None
+        output = ""
+        while "Ctrl-C" not in output:
+            line = process.stdout.readline()
+            assert line, output
+            output += line
+        url = re.findall(r"Cohort is ready: (\S+)/", output)[0]
+        token = re.findall(r"^TOKEN=(\S+)$", output, re.MULTILINE)[0]
+        query = json.loads(re.findall(r"-d '(.+)'$", output, re.MULTILINE)[0])
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, headers=headers) as client:
+            answer = client.post("/graphql", json=query).json()
+            assert len(answer["data"]["me"]["enrolments"]["edges"]) == 4
+            assert client.get("/health/ready").json()["worker"]["status"] == "running"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_worker_stops_when_it_is_told_to() -> None:
+    cohort("init")
+    process = subprocess.Popen([*COHORT, "worker"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    log = process.stderr.readline()
+    assert "at work" in log
+    process.send_signal(signal.SIGTERM)
+    rest = process.stderr.read()
+    assert (process.wait(PATIENCE), "stopped" in rest) == (0, True), rest
+    process.stderr.close()

@@ -1,0 +1,95 @@
+"""Tokens: what is made is accepted, and nothing else."""
+
+import base64
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.identity import LEEWAY, Tokens, make_token
+from gateway.settings import Settings, SettingsError, load_settings
+from rules.errors import InvalidInput, Unauthenticated
+from rules.viewers import Role, Viewer
+from tests.gateway.conftest import KEY
+
+HOUR = timedelta(hours=1)
+
+
+def signed(key: str = KEY, algorithm: str = "HS256", **claims: Any) -> str:
+    return jwt.encode({"sub": "u", "exp": int(time.time()) + 86_400, **claims}, key, algorithm)
+
+
+def test_a_token_gives_back_its_user_and_roles(settings: Settings) -> None:
+    token = make_token(settings, "ada", [Role.MENTOR, Role.LEARNER], HOUR)
+    viewer = Tokens.of(settings).viewer(f"Bearer {token}")
+    assert viewer == Viewer("ada", frozenset({Role.MENTOR, Role.LEARNER}))
+
+
+def test_without_a_header_the_viewer_is_nobody(settings: Settings) -> None:
+    assert Tokens.of(settings).viewer(None) == Viewer()
+
+
+def test_roles_of_other_systems_are_ignored_and_none_are_needed(settings: Settings) -> None:
+    tokens = Tokens.of(settings)
+    token = signed(roles=["admin", "janitor", 7])
+    assert tokens.viewer(f"bearer {token}") == Viewer("u", frozenset({Role.ADMIN}))
+    assert tokens.viewer(f"Bearer {signed()}") == Viewer("u")
+
+
+def without_signature(**claims: Any) -> str:
+    def part(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part({'sub': 'u', 'exp': time.time() + 60, **claims})}."
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        (signed(exp=int(time.time() - LEEWAY.total_seconds()) - 1), "expired"),
+        (signed("another key, just as long as ours"), "Signature verification failed"),
+        (signed("k" * 64, "HS512"), "alg"),
+        (without_signature(), "alg"),
+        (without_signature(roles=["admin"]), "alg"),
+        (signed(sub=" "), "sub is blank"),
+        (signed(sub=7), "[Ss]ubject must be a string"),
+        (signed(roles="admin"), "roles must be a list"),
+        (signed(nbf=int(time.time()) + 600), "not yet valid"),
+        (jwt.encode({"sub": "u"}, KEY), 'missing the "exp" claim'),
+        (jwt.encode({"exp": time.time() + 86_400}, KEY), 'missing the "sub" claim'),
+        ("not.a.token", "does not hold"),
+        ("", "must be: Bearer TOKEN"),
+    ],
+)
+def test_a_token_that_does_not_hold_is_refused_and_says_why(settings: Settings, token: str, why: str) -> None:
+    with pytest.raises(Unauthenticated, match=why):
+        Tokens.of(settings).viewer(f"Bearer {token}")
+
+
+def test_another_scheme_is_not_taken_for_nobody(settings: Settings) -> None:
+    with pytest.raises(Unauthenticated, match="must be: Bearer TOKEN"):
+        Tokens.of(settings).viewer("Basic dTpw")
+
+
+def test_issuer_and_audience_count_where_they_are_set() -> None:
+    strict = load_settings(jwt_key=KEY, jwt_issuer="school", jwt_audience="cohort")
+    tokens = Tokens.of(strict)
+    assert tokens.viewer(f"Bearer {make_token(strict, 'u', [], HOUR)}") == Viewer("u")
+    for claims in ({}, {"iss": "school"}, {"aud": "cohort"}, {"iss": "other", "aud": "cohort"}):
+        with pytest.raises(Unauthenticated):
+            tokens.viewer(f"Bearer {signed(**claims)}")
+    assert Tokens.of(load_settings(jwt_key=KEY)).viewer(f"Bearer {signed(aud='any', iss='any')}") == Viewer(
+        "u"
+    )
+
+
+def test_a_token_needs_a_user_a_life_and_a_key(settings: Settings) -> None:
+    with pytest.raises(InvalidInput, match="blank"):
+        make_token(settings, " ", [], HOUR)
+    with pytest.raises(InvalidInput, match="longer"):
+        make_token(settings, "u", [], timedelta(0))
+    with pytest.raises(SettingsError, match="COHORT_JWT_KEY"):
+        make_token(load_settings(), "u", [], HOUR)

@@ -1,0 +1,61 @@
+"""The start page: it works offline, and its queries answer on the sample."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+
+from gateway.settings import load_settings
+from gateway.start_page import STATIC, VARIABLES, document
+from ingest.sample import load_sample
+from tests.gateway.conftest import KEY, Serving
+
+EXTERNAL = re.compile(
+    r"""(?:src|href|action)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import"""
+)
+
+
+async def test_it_loads_nothing_from_another_host(serving: Serving) -> None:
+    async with serving(load_settings(jwt_key=KEY, dev=True)) as client:
+        page = await client.get("/")
+        assert page.status_code == 200
+        assert not EXTERNAL.search(page.text)
+        assert page.headers["content-security-policy"].startswith("default-src 'self' data:;")
+        for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            if path != "data:,":
+                loaded = await client.get(f"/{unescape(path)}")
+                assert loaded.status_code == 200, path
+                assert not path.endswith((".css", ".svg")) or not EXTERNAL.search(loaded.text)
+
+
+def test_our_own_script_calls_no_other_host() -> None:
+    assert "//" not in re.sub(r"^\s*//.*$", "", (STATIC / "start.js").read_text(), flags=re.MULTILINE)
+
+
+async def test_every_ready_query_answers_on_the_sample(serving: Serving) -> None:
+    async with serving(load_settings(jwt_key=KEY, dev=True)) as client:
+        await load_sample(client.app.state.cohort.shared)  # type: ignore[attr-defined]
+        page = (await client.get("/")).text
+        start = json.loads(re.findall(r'id="start">(.*)</script>', page)[0])
+        headers = {"Authorization": f"Bearer {start['token']}"}
+        assert len(start["queries"]) == len(VARIABLES)
+        for ready in start["queries"]:
+            for operation in re.findall(r"^(?:query|mutation) (\w+)", ready["query"], re.MULTILINE):
+                body = {**ready, "operationName": operation}
+                answer = (await client.post("/graphql", json=body, headers=headers)).json()
+                assert "errors" not in answer, (operation, answer)
+                for field in answer["data"].values():
+                    assert field, operation
+                    assert not field.get("errors"), (operation, answer)
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_ready_query_has_a_value_for_each_of_its_variables(name: str) -> None:
+    assert set(re.findall(r"\$(\w+):", document(name))) == set(VARIABLES[name])
+
+
+async def test_outside_of_dev_there_is_none(serving: Serving) -> None:
+    async with serving(load_settings(jwt_key=KEY)) as client:
+        for path in ("/", "/static/start.js", "/schema.graphql"):
+            assert (await client.get(path)).status_code == 404

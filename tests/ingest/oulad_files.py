@@ -1,0 +1,92 @@
+"""Small datasets of the project's own, in the shape of OULAD."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from zlib import crc32
+
+HEADERS = {
+    "courses.csv": "code_module,code_presentation,module_presentation_length",
+    "vle.csv": "id_site,code_module,code_presentation,activity_type,week_from,week_to",
+    "studentInfo.csv": "code_module,code_presentation,id_student,gender,region,highest_education,imd_band,age_band,"
+    "num_of_prev_attempts,studied_credits,disability,final_result",
+    "studentRegistration.csv": "code_module,code_presentation,id_student,date_registration,date_unregistration",
+    "studentVle.csv": "code_module,code_presentation,id_student,id_site,date,sum_click",
+}
+SMALL = {
+    "courses.csv": ["AAA,2013J,268", "BBB,2014B,234"],
+    "vle.csv": [
+        "4,AAA,2013J,resource,,",
+        "2,AAA,2013J,oucontent,3,3",
+        "3,AAA,2013J,oucontent,3,5",
+        "1,AAA,2013J,resource,,",
+        "5,AAA,2013J,quiz,1,",
+        "10,BBB,2014B,homepage,?,?",
+        "11,BBB,2014B,url,,",
+    ],
+    "studentInfo.csv": [
+        "AAA,2013J,100,F,Scotland,A Level,20-30%,0-35,0,60,N,Pass",
+        "BBB,2014B,100,F,Wales,HE Qualification,30-40%,35-55,0,60,N,Pass",
+        "AAA,2013J,101,M,Wales,A Level,,0-35,0,60,N,Withdrawn",
+        "BBB,2014B,102,M,Ireland,A Level,?,55<=,0,60,Y,Fail",
+    ],
+    "studentRegistration.csv": [
+        "AAA,2013J,100,-30,",
+        "BBB,2014B,100,,",
+        "AAA,2013J,101,5,3",
+        "BBB,2014B,102,-5,12",
+    ],
+    "studentVle.csv": [
+        "AAA,2013J,100,1,3,4",
+        "AAA,2013J,100,1,-10,1",
+        "AAA,2013J,100,1,-10,2",
+        "AAA,2013J,100,5,0,1",
+        "BBB,2014B,100,10,1,7",
+        "BBB,2014B,102,11,20,1",
+    ],
+}
+"""100 is in both courses; 101 left before the day of the registration; 102 viewed after leaving."""
+
+
+def write(directory: Path, files: Mapping[str, list[str]] = SMALL, *, quoted: bool = False) -> Path:
+    for name, rows in files.items():
+        lines = [HEADERS[name], *rows]
+        if quoted:
+            lines = [",".join(f'"{field}"' for field in line.split(",")) for line in lines]
+        (directory / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return directory
+
+
+def generated(students: int = 60) -> dict[str, list[str]]:
+    """As the published part: AAA 2013J has 211 sites and all the views, another course has none."""
+
+    def number(*parts: object) -> int:
+        return crc32("/".join(map(str, parts)).encode())
+
+    types = ["resource", "oucontent", "forumng", "url", "quiz"]
+    regions = ["Scotland", "Wales", "London Region", "South Region"]
+    sites = range(546_000, 546_211)
+    files: dict[str, list[str]] = {"courses.csv": ["AAA,2013J,268", "BBB,2014J,262"]}
+    files["vle.csv"] = [
+        f"{site},AAA,2013J,{types[number(site) % 5]},{week},{week}"
+        for site in sites
+        for week in ["" if number(site, "week") % 4 else number(site) % 9]
+    ]
+    files["vle.csv"] += [f"{site},BBB,2014J,resource,," for site in range(10)]
+    people, registrations, views = [], [], []
+    for student in range(1, students + 1):
+        info = f"F,{regions[number(student) % 4]},A Level,{number(student) % 9}0-90%,0-35,0,60,N,Pass"
+        left = number(student, "left") % 40 if number(student) % 5 == 0 else ""
+        people.append(f"AAA,2013J,{student},{info}")
+        registrations.append(f"AAA,2013J,{student},{-(number(student) % 200)},{left}")
+        if number(student) % 3 == 0:
+            people.append(f"BBB,2014J,{student},{info}")
+            registrations.append(f"BBB,2014J,{student},,")
+        seen = number(student, "seen") % 40
+        for turn in range(seen * 2):
+            site = sites[number(student, turn) % (10 if turn % 2 else 211)]
+            views.append(f"AAA,2013J,{student},{site},{number(turn, student) % 60 - 25},{1 + turn % 4}")
+    return files | {
+        "studentInfo.csv": people,
+        "studentRegistration.csv": registrations,
+        "studentVle.csv": views,
+    }

@@ -1,0 +1,143 @@
+"""What a creator may rely on when they create and change a batch."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingest.contexts import NewContext, create_context, update_context
+from rules.contexts import Context, EnrolmentType
+from rules.errors import Conflict, Forbidden, InvalidInput, NotFound
+from rules.identifiers import ContextType
+from rules.viewers import Role
+from tests.conftest import COURSE, NOW, Instance
+
+NEW = NewContext(
+    ContextType.BATCH,
+    "Batch",
+    ("course",),
+    "b",
+    description="For all",
+    start_date=NOW + timedelta(microseconds=1500),
+    end_date=NOW + timedelta(days=30),
+    opens_on=NOW - timedelta(days=3),
+    enrolment_end_date=NOW + timedelta(days=10),
+    enrolment_type=EnrolmentType.INVITE_ONLY,
+    mentors=frozenset({"mia", "max"}),
+)
+
+
+@pytest.fixture
+async def published(embedded: Instance) -> Instance:
+    await embedded.publish()
+    return embedded
+
+
+async def test_a_context_is_read_back_as_created_and_a_retry_answers_the_same(cohort: Instance) -> None:
+    await cohort.publish()
+    cleo = cohort.session("cleo", Role.CREATOR)
+    created = await create_context(cleo, NEW)
+    assert (created.created_by, created.created_on, created.updated_on) == ("cleo", NOW, NOW)
+    assert created.start_date == NOW + timedelta(milliseconds=1)
+    assert created.mentors == {"mia", "max"}
+    assert await cohort.shared.library.context("b") == created
+    assert await create_context(cleo, NEW) == created
+    for other in (
+        replace(NEW, name="Another"),
+        replace(NEW, mentors=frozenset()),
+        replace(NEW, end_date=None),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            await create_context(cleo, other)
+        assert refused.value.field == "contextId"
+    assert await cohort.shared.library.context("b") == created
+
+    changes: dict[str, Any] = {"name": "Renamed", "end_date": None, "mentors": frozenset({"mia"})}
+    changed = await update_context(cleo, " b ", changes)
+    wanted = replace(created, **changes, updated_on=changed.updated_on)
+    assert changed == wanted
+    assert await cohort.shared.library.context("b") == wanted
+    async with cohort.opened() as another_process:
+        assert await another_process.library.context("b") == wanted
+
+
+async def test_a_context_without_an_id_gets_one(published: Instance) -> None:
+    creator = published.session("cleo", Role.CREATOR)
+    first, second = [await create_context(creator, replace(NEW, context_id=None)) for _ in range(2)]
+    assert first.context_id != second.context_id
+    assert await published.shared.library.context(first.context_id) == first
+
+
+async def test_of_two_changes_at_once_one_is_a_conflict(published: Instance) -> None:
+    """Each read the same context; the one that came second would undo what it never saw."""
+    moments = iter(NOW + timedelta(seconds=number) for number in range(9))
+    shared = replace(published.shared, now=lambda: next(moments))
+    published.shared = shared
+    creator = published.session("cleo", Role.CREATOR)
+    await create_context(creator, replace(NEW, start_date=None, opens_on=None))
+    outcomes = await asyncio.gather(
+        *(update_context(published.session(), "b", {"name": name}) for name in ("One", "Two")),
+        return_exceptions=True,
+    )
+    (kept,) = [outcome for outcome in outcomes if isinstance(outcome, Context)]
+    (lost,) = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
+    assert lost.code == "CONFLICT"
+    assert (await published.shared.library.context("b")).name == kept.name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "field"),
+    [
+        ({"context_id": " "}, InvalidInput, "contextId"),
+        ({"context_id": "course"}, InvalidInput, "contextId"),
+        ({"name": " "}, InvalidInput, "name"),
+        ({"collection_ids": ()}, InvalidInput, "collectionIds"),
+        ({"collection_ids": ("",)}, InvalidInput, "collectionIds"),
+        ({"collection_ids": ("course", "nowhere")}, NotFound, "collectionIds"),
+        ({"collection_ids": ("unit-1",)}, NotFound, "collectionIds"),
+        ({"mentors": frozenset({""})}, InvalidInput, "mentors"),
+        ({"type": ContextType.COLLECTION}, InvalidInput, "type"),
+        ({"end_date": NOW - timedelta(days=1)}, InvalidInput, "endDate"),
+        ({"end_date": datetime(2027, 1, 1)}, InvalidInput, "endDate"),  # noqa: DTZ001
+    ],
+)
+async def test_a_context_that_can_not_be_is_refused_by_field(
+    published: Instance, wrong: dict[str, Any], error: type[Exception], field: str
+) -> None:
+    with pytest.raises(error) as refused:
+        await create_context(published.session(), replace(NEW, **wrong))
+    assert getattr(refused.value, "field") == field  # noqa: B009
+    with pytest.raises(NotFound):
+        await published.shared.library.context("b")
+
+
+@pytest.mark.parametrize("role", [Role.LEARNER, Role.MENTOR, Role.REPORTER])
+async def test_only_those_who_create_may(published: Instance, role: Role) -> None:
+    await create_context(published.session(), NEW)
+    with pytest.raises(Forbidden):
+        await create_context(published.session("ada", role), replace(NEW, context_id="mine"))
+    with pytest.raises(Forbidden):
+        await update_context(published.session("ada", role), "b", {"name": "Mine"})
+
+
+async def test_a_change_that_makes_no_sense_changes_nothing(published: Instance) -> None:
+    created = await create_context(published.session(), NEW)
+    for changes, field in (
+        ({"end_date": NOW - timedelta(days=9)}, "endDate"),
+        ({"name": ""}, "name"),
+        ({"collection_ids": ("nowhere",)}, "collectionIds"),
+    ):
+        with pytest.raises((InvalidInput, NotFound)) as refused:
+            await update_context(published.session(), "b", changes)
+        assert getattr(refused.value, "field") == field  # noqa: B009
+    assert await published.shared.library.context("b") == created
+    with pytest.raises(NotFound):
+        await update_context(published.session(), "nowhere", {"name": "x"})
+
+
+async def test_a_context_may_have_several_collections(published: Instance) -> None:
+    await published.publish({**COURSE, "identifier": "course-2"})
+    new = replace(NEW, type=ContextType.PROGRAM, collection_ids=("course-2", "course", "course"))
+    assert (await create_context(published.session(), new)).collection_ids == ("course", "course-2")

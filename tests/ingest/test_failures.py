@@ -1,0 +1,149 @@
+"""What is promised when processes are killed and servers go away: nothing is lost, and the rows come out the same."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ingest.workers import Worker
+from stack.servers import valkey
+from stack.stack import Stack
+from tests.conftest import Instance, embedded_urls, instance_of, real_urls
+from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
+
+Figures = dict[str, list[dict[str, object]]]
+
+
+@pytest.fixture
+async def clean(tmp_path: Path) -> Figures:
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    async with instance_of(embedded_urls(), folder) as instance:
+        await instance.publish()
+        await instance.batch()
+        await live_through(instance)
+        await instance.drain()
+        return await stored_figures(instance)
+
+
+@asynccontextmanager
+async def worker_process(cohort: Instance) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.ingest.worker_process", json.dumps(cohort.urls), str(cohort.data)
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def lag_below(cohort: Instance, most: int, within: float = 60) -> None:
+    async with asyncio.timeout(within):
+        while await cohort.lag() > most:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_worker_killed_in_the_middle_loses_nothing(course: Instance, clean: Figures) -> None:
+    """Two processes share the partitions; one is killed with SIGKILL with work left, and a new one takes over."""
+    await live_through(course)
+    sent = await send_again_shuffled(course, 3)
+    async with worker_process(course) as first, worker_process(course):
+        await lag_below(course, sent * 3 // 4)
+        os.kill(first.pid, signal.SIGKILL)
+        await first.wait()
+        assert await course.lag() > 0, "it was to be killed with work left"
+        async with worker_process(course):
+            await lag_below(course, 0)
+    assert await stored_figures(course) == clean
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(180)
+async def test_a_broker_restarted_in_the_middle_loses_nothing(tmp_path: Path, clean: Figures) -> None:
+    """The one Kafka of the stack is killed and comes back while learners work and workers read."""
+    directory = Path(os.environ.get("COHORT_STACK_DIR", ".stack"))
+    async with instance_of(real_urls(), tmp_path) as cohort:
+        await cohort.publish()
+        await cohort.batch()
+        worker = Worker(cohort.shared, most=9, wait=0.02)
+        running = asyncio.create_task(worker.run())
+        await live_through(cohort, 20)
+        restart = asyncio.create_task(asyncio.to_thread(Stack(directory).restart, "kafka", kill=True))
+        await asyncio.sleep(0.5)
+        await live_through_again(cohort)
+        await restart
+        await lag_below(cohort, 0, within=90)
+        worker.stop()
+        await running
+        await cohort.drain()
+        assert await stored_figures(cohort) == clean
+
+
+async def live_through_again(cohort: Instance) -> None:
+    """As a client does: calls that failed for want of a store are sent again."""
+    from rules.errors import StoreUnavailable
+
+    while True:
+        try:
+            await live_through(cohort)
+        except StoreUnavailable:
+            await asyncio.sleep(0.5)
+        else:
+            return
+
+
+@pytest.mark.parametrize("engines", ["embedded", pytest.param("real", marks=pytest.mark.stack)])
+async def test_reads_stay_right_while_the_cache_is_stopped_and_after_it_is_back(
+    engines: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """A Valkey of the test's own is stopped and started between the calls of one learner."""
+    from ingest.views import ViewCall, end_view, start_view
+    from rules.identifiers import ProgressKey
+    from rules.views import ViewChange
+    from tests.conftest import NOW
+
+    key = ProgressKey("ada", "course", "batch")
+    cache = Stack(tmp_path / "cache", servers=[valkey(unused_tcp_port)])
+    urls = (embedded_urls() if engines == "embedded" else real_urls()) | {
+        "cache": f"redis://127.0.0.1:{unused_tcp_port}/0"
+    }
+
+    async def completed() -> int:
+        standing = await cohort.session("ada").loaders.standings.load(key)
+        touches = await cohort.session("ada").loaders.touches.load(key)
+        assert standing is not None
+        assert standing.statuses == {content: int(touch.status) for content, touch in touches.items()}
+        return sum(status == 2 for status in standing.statuses.values())
+
+    async def finish(content: str) -> None:
+        session, call = cohort.session("ada"), ViewCall(content, "course", "batch")
+        await start_view(session, call)
+        await end_view(session, call, ViewChange(NOW))
+
+    await asyncio.to_thread(cache.up)
+    try:
+        async with instance_of(urls, tmp_path) as cohort:
+            await cohort.publish()
+            await cohort.batch()
+            await finish("a")
+            assert await completed() == 1
+            await asyncio.to_thread(cache.stop, "valkey", kill=True)
+            assert await completed() == 1
+            await finish("b")
+            assert await completed() == 2
+            await asyncio.to_thread(cache.up)
+            assert await completed() == 2
+            await finish("c")
+            assert await completed() == 3
+            await cohort.drain()
+            assert await completed() == 3
+    finally:
+        await asyncio.to_thread(cache.down)

@@ -1,0 +1,393 @@
+"""What loading the OULAD files promises, on small inputs; tests/ingest/test_oulad_stack.py loads all of it."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.learners import ProfileCall, save_profile
+from ingest.oulad import Counts, Report, load_oulad, loading
+from loaders.enrolments import enrolments_page
+from loaders.learners import learners_by_id
+from rules.enrolments import Enrolment
+from rules.errors import InvalidInput
+from rules.learners import Learner
+from stores.tables import JOBS, TABLES, VIEWS
+from tests.conftest import NOW, Instance
+from tests.ingest.oulad_files import HEADERS, SMALL, generated, write
+from tests.ingest.test_sample import rows_of
+
+AAA, AAA_BATCH = "oulad:AAA-2013J", "oulad:AAA-2013J:batch"
+BBB, BBB_BATCH = "oulad:BBB-2014B", "oulad:BBB-2014B:batch"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    directory = tmp_path / "oulad"
+    directory.mkdir()
+    return write(directory)
+
+
+@pytest.fixture
+async def loaded(cohort: Instance, files: Path) -> Instance:
+    await load_oulad(cohort.shared, files)
+    return cohort
+
+
+def day(month: int, number: int, year: int = 2013, hour: int = 0) -> datetime:
+    return datetime(year, month, number, hour, tzinfo=UTC)
+
+
+async def everything(instance: Instance) -> dict[str, list[dict[str, Any]]]:
+    return {table.name: await rows_of(instance.shared, table) for table in TABLES}
+
+
+async def enrolments_of(instance: Instance, user_id: str) -> dict[str, Enrolment]:
+    found, _ = await enrolments_page(instance.stores.rows, user_id, after=None, limit=9, active=None)
+    return {enrolment.key.context_id: enrolment for enrolment in found}
+
+
+async def learner(instance: Instance, user_id: str) -> Learner:
+    [found] = await learners_by_id(instance.stores.rows, [user_id])
+    assert found is not None
+    return found
+
+
+class TestWhatBecomesWhat:
+    async def test_a_presentation_is_a_course_with_units_by_planned_weeks_then_by_type(
+        self, loaded: Instance
+    ) -> None:
+        library = loaded.shared.library
+        tree = (await library.hierarchy(await library.collection(AAA))).root
+        assert tree["name"] == "AAA 2013J"
+        assert [
+            (unit["identifier"], unit["name"], [leaf["identifier"] for leaf in unit["children"]])
+            for unit in tree["children"]
+        ] == [
+            (f"{AAA}:week-1", "Week 1", ["oulad:site:5"]),
+            (f"{AAA}:week-3", "Week 3", ["oulad:site:2"]),
+            (f"{AAA}:weeks-3-5", "Weeks 3-5", ["oulad:site:3"]),
+            (f"{AAA}:type-resource", "resource", ["oulad:site:1", "oulad:site:4"]),
+        ]
+        other = (await library.hierarchy(await library.collection(BBB))).root
+        assert [unit["name"] for unit in other["children"]] == ["homepage", "url"]
+
+    async def test_its_batch_has_the_real_dates_and_opens_early(self, loaded: Instance) -> None:
+        autumn, spring = [await loaded.shared.library.context(c) for c in (AAA_BATCH, BBB_BATCH)]
+        assert autumn.collection_ids == (AAA,)
+        assert (autumn.opens_on, autumn.start_date) == (day(8, 2), day(10, 1))
+        assert autumn.end_date == datetime(2014, 6, 26, 23, 59, 59, 999000, UTC)
+        assert spring.start_date == day(2, 1, 2014)
+        assert spring.end_date == datetime(2014, 9, 23, 23, 59, 59, 999000, UTC)
+
+    async def test_a_student_is_a_learner_with_the_attributes_of_the_latest_presentation(
+        self, loaded: Instance
+    ) -> None:
+        assert await learner(loaded, "oulad:100") == Learner(
+            "oulad:100",
+            "Student 100",
+            {
+                "gender": "F",
+                "region": "Wales",
+                "education": "HE Qualification",
+                "deprivation_band": "30-40%",
+                "age_band": "35-55",
+            },
+            day(2, 1, 2014),
+        )
+
+    async def test_a_blank_or_question_mark_is_no_value(self, loaded: Instance) -> None:
+        for user_id in ("oulad:101", "oulad:102"):
+            assert "deprivation_band" not in (await learner(loaded, user_id)).attributes
+
+    async def test_a_registration_is_an_enrolment_on_its_day_or_at_the_start(self, loaded: Instance) -> None:
+        enrolments = await enrolments_of(loaded, "oulad:100")
+        assert {context: (e.active, e.enrolled_on) for context, e in enrolments.items()} == {
+            AAA_BATCH: (True, day(9, 1)),
+            BBB_BATCH: (True, day(2, 1, 2014)),
+        }
+
+    async def test_an_unregistration_ends_it_never_before_it_began(self, loaded: Instance) -> None:
+        early = (await enrolments_of(loaded, "oulad:101"))[AAA_BATCH]
+        assert (early.active, early.enrolled_on, early.unenrolled_on) == (False, day(10, 6), day(10, 6))
+        late = (await enrolments_of(loaded, "oulad:102"))[BBB_BATCH]
+        assert (late.active, late.enrolled_on, late.unenrolled_on) == (
+            False,
+            day(1, 27, 2014),
+            day(2, 13, 2014),
+        )
+
+    async def test_a_student_and_a_site_are_one_completed_view_on_the_first_day(
+        self, loaded: Instance
+    ) -> None:
+        views = {
+            (row["userid"], row["contextid"], row["contentid"]): (row["status"], row["last_completed_time"])
+            for row in await rows_of(loaded.shared, VIEWS)
+        }
+        assert views == {
+            ("oulad:100", AAA_BATCH, "oulad:site:1"): (2, day(9, 21, hour=12)),
+            ("oulad:100", AAA_BATCH, "oulad:site:5"): (2, day(10, 1, hour=12)),
+            ("oulad:100", BBB_BATCH, "oulad:site:10"): (2, day(2, 2, 2014, hour=12)),
+            ("oulad:102", BBB_BATCH, "oulad:site:11"): (2, day(2, 21, 2014, hour=12)),
+        }
+
+    async def test_the_workers_make_progress_of_it(self, loaded: Instance) -> None:
+        await loaded.drain()
+        enrolments = await enrolments_of(loaded, "oulad:100")
+        assert (enrolments[AAA_BATCH].completed_count, enrolments[BBB_BATCH].completed_count) == (2, 1)
+
+    async def test_the_report_counts_it_and_progress_comes_to_the_end(
+        self, embedded: Instance, files: Path
+    ) -> None:
+        steps: list[tuple[str, int, int]] = []
+        report = await load_oulad(embedded.shared, files, lambda *step: steps.append(step))
+        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4))
+        size = sum(file.stat().st_size for file in map(files.joinpath, HEADERS))
+        last = {phase: (done, total) for phase, done, total in steps}
+        assert last == {"reading": (size, size), "courses": (2, 2), "learners": (3, 3)}
+
+
+class TestForms:
+    """What copies of the dataset look like."""
+
+    async def same(self, instance: Instance, files: Path) -> None:
+        report = await load_oulad(instance.shared, files)
+        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4))
+
+    async def test_quoted(self, embedded: Instance, files: Path) -> None:
+        await self.same(embedded, write(files, quoted=True))
+
+    async def test_with_a_byte_order_mark_and_windows_lines(self, embedded: Instance, files: Path) -> None:
+        for file in map(files.joinpath, HEADERS):
+            file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+        await self.same(embedded, files)
+
+    async def test_with_columns_in_another_order_and_more_of_them(
+        self, embedded: Instance, files: Path
+    ) -> None:
+        rows = ["date,note,sum_click,id_site,id_student,code_presentation,code_module"]
+        for row in SMALL["studentVle.csv"]:
+            module, code, student, site, date, clicks = row.split(",")
+            rows.append(f"{date},x,{clicks},{site},{student},{code},{module}")
+        (files / "studentVle.csv").write_text("\n".join(rows))
+        await self.same(embedded, files)
+
+    async def test_with_the_assessments(self, embedded: Instance, files: Path) -> None:
+        (files / "assessments.csv").write_text(
+            "code_module,code_presentation,id_assessment,assessment_type,date,weight\n"
+        )
+        (files / "studentAssessment.csv").write_text(
+            "id_assessment,id_student,date_submitted,is_banked,score\n"
+        )
+        await self.same(embedded, files)
+
+
+def with_row(name: str, row: str) -> dict[str, list[str]]:
+    return {name: [*SMALL[name], row]}
+
+
+BROKEN_ROWS = {
+    "courses.csv": [
+        ("A-A,2013J,9", 4, "code_module must be letters and digits, not 'A-A'"),
+        ("CCC,2013X,9", 4, "code_presentation must be a year with B or J, not '2013X'"),
+        ("CCC,2013J,0", 4, "module_presentation_length must be from 1 to 3650, not 0"),
+        ("AAA,2013J,9", 4, "AAA 2013J is there twice"),
+        ("AAA,2030J,9", 4, "AAA 2030J begins in the future"),
+        ("AAA,2014J", 4, "has 2 fields; the header has 3"),
+        ('"AAA"x,2014J,9', 4, "is no CSV: ',' expected after '\"'"),
+    ],
+    "vle.csv": [
+        ("x,AAA,2013J,quiz,,", 9, "id_site must be a whole number, not 'x'"),
+        ("12,AAA,2014J,quiz,,", 9, "courses.csv has no presentation 'AAA' '2014J'"),
+        ("12,AAA,2013J,,,", 9, "activity_type must be letters and digits, not ''"),
+        ("12,AAA,2013J,quiz,4,3", 9, "week_to must not be before week_from"),
+        ("12,AAA,2013J,quiz,1.5,3", 9, "week_from must be a whole number, not '1.5'"),
+        ("4,AAA,2013J,quiz,,", 9, "site 4 of AAA 2013J is there twice"),
+    ],
+    "studentInfo.csv": [
+        ("AAA,2013J,100,F,,,,,0,60,N,Pass", 6, "student 100 of AAA 2013J is there twice"),
+        ("CCC,2013J,103,F,,,,,0,60,N,Pass", 6, "courses.csv has no presentation 'CCC' '2013J'"),
+        ("AAA,2013J,103,F,a\tb,,,,0,60,N,Pass", 6, "region must be printable text, not 'a\\tb'"),
+        (f"AAA,2013J,103,F,{'x' * 257},,,,0,60,N,Pass", 6, "region must have at most 256 characters"),
+    ],
+    "studentRegistration.csv": [
+        ("AAA,2013J,999,1,", 6, "studentInfo.csv has no student 999 of AAA 2013J"),
+        ("AAA,2013J,100,1,", 6, "student 100 of AAA 2013J is there twice"),
+        ("AAA,2013J,101,269,", 6, "date_registration must be from -3650 to 268, not 269"),
+        ("AAA,2013J,101,x,", 6, "date_registration must be a whole number, not 'x'"),
+    ],
+    "studentVle.csv": [
+        ("AAA,2013J,100,1,x,1", 8, "date must be a whole number, not 'x'"),
+        ("AAA,2013J,100,1,,1", 8, "date must be a whole number, not ''"),
+        ("AAA,2013J,100,1,1,-1", 8, "sum_click must be from 0 to 999999999999, not -1"),
+        ("AAA,2013J,100,10,1,1", 8, "vle.csv has no site 10 of AAA 2013J"),
+        ("AAA,2013J,102,1,1,1", 8, "studentInfo.csv has no student 102 of AAA 2013J"),
+        ("AAA,2013B,100,1,1,1", 8, "courses.csv has no presentation 'AAA' '2013B'"),
+        ("AAA,2013J,100,1,-61,1", 8, "date must be from -60 to 268, when AAA 2013J is open, not -61"),
+        ("AAA,2013J,100,1,269,1", 8, "date must be from -60 to 268, when AAA 2013J is open, not 269"),
+    ],
+}
+
+
+class TestWhatIsBroken:
+    """Named with file and line; nothing is loaded."""
+
+    async def refused(self, instance: Instance, files: Path, message: str, field: str | None = None) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            await load_oulad(instance.shared, files)
+        assert caught.value.message == message
+        assert caught.value.field == (field or message.split(" ")[0])
+        assert not any((await everything(instance)).values())
+        assert await instance.lag() == 0
+
+    @pytest.mark.parametrize(
+        ("name", "row", "line", "reason"),
+        [(name, *broken) for name, several in BROKEN_ROWS.items() for broken in several],
+    )
+    async def test_a_row(
+        self, embedded: Instance, files: Path, name: str, row: str, line: int, reason: str
+    ) -> None:
+        if name == "studentRegistration.csv" and row.startswith("AAA,2013J,101"):
+            rows, line = [SMALL[name][0], SMALL[name][1], row], 4
+            write(files, {name: rows})
+        else:
+            write(files, with_row(name, row))
+        await self.refused(embedded, files, f"{name} line {line}: {reason}")
+
+    @pytest.mark.parametrize("name", HEADERS)
+    async def test_a_missing_file(self, embedded: Instance, files: Path, name: str) -> None:
+        (files / name).unlink()
+        await self.refused(embedded, files, f"{name} is missing from {files}")
+
+    @pytest.mark.parametrize("name", HEADERS)
+    async def test_an_empty_file(self, embedded: Instance, files: Path, name: str) -> None:
+        (files / name).write_text("")
+        await self.refused(embedded, files, f"{name} line 1: the header is missing")
+
+    @pytest.mark.parametrize(
+        ("name", "column"),
+        [(name, column) for name, header in HEADERS.items() for column in header.split(",")],
+    )
+    async def test_a_missing_column(self, embedded: Instance, files: Path, name: str, column: str) -> None:
+        header = HEADERS[name].split(",")
+        header[header.index(column)] = "other"
+        (files / name).write_text(",".join(header) + "\n")
+        await self.refused(
+            embedded, files, f"{name} line 1: the column is missing: {column}; there are {', '.join(header)}"
+        )
+
+    async def test_a_column_that_is_there_twice(self, embedded: Instance, files: Path) -> None:
+        (files / "courses.csv").write_text(HEADERS["courses.csv"] + ",code_module\n")
+        await self.refused(embedded, files, "courses.csv line 1: column code_module is there twice")
+
+    async def test_a_header_of_a_file_that_is_not_loaded_yet(self, embedded: Instance, files: Path) -> None:
+        (files / "studentAssessment.csv").write_text("id_assessment,id_student,date_submitted,is_banked\n")
+        await self.refused(
+            embedded,
+            files,
+            "studentAssessment.csv line 1: the column is missing: score; "
+            "there are id_assessment, id_student, date_submitted, is_banked",
+        )
+
+    async def test_another_encoding_in_a_row(self, embedded: Instance, files: Path) -> None:
+        write(files, with_row("studentInfo.csv", "AAA,2013J,103,F,Zürich,A Level,,0-35,0,60,N,Pass"))
+        file = files / "studentInfo.csv"
+        file.write_bytes(file.read_text("utf-8").encode("latin-1"))
+        await self.refused(
+            embedded,
+            files,
+            "studentInfo.csv line 6: region must be printable text in UTF-8, not 'Z\\udcfcrich'",
+        )
+
+    async def test_another_encoding_of_the_whole(self, embedded: Instance, files: Path) -> None:
+        file = files / "courses.csv"
+        file.write_bytes(file.read_text("utf-8").encode("utf-16"))
+        await self.refused(embedded, files, "courses.csv line 1: the header is no UTF-8 text")
+
+    async def test_a_day_in_the_future(self, embedded: Instance, files: Path) -> None:
+        write(files, with_row("courses.csv", "CCC,2026B,200"))
+        write(files, with_row("vle.csv", "20,CCC,2026B,quiz,,"))
+        write(files, with_row("studentInfo.csv", "CCC,2026B,100,F,,,,,0,60,N,Pass"))
+        write(files, with_row("studentVle.csv", f"CCC,2026B,100,20,{(NOW - day(2, 1, 2026)).days + 1},1"))
+        await self.refused(embedded, files, "studentVle.csv line 8: day 29 of CCC 2026B lies in the future")
+        write(files, with_row("studentRegistration.csv", "CCC,2026B,100,1,29"))
+        await self.refused(
+            embedded, files, "studentRegistration.csv line 6: the registration or its end lies in the future"
+        )
+
+    async def test_a_folder_in_place_of_a_file(self, embedded: Instance, files: Path) -> None:
+        (files / "vle.csv").unlink()
+        (files / "vle.csv").mkdir()
+        await self.refused(embedded, files, f"vle.csv is missing from {files}")
+
+
+class TestAgain:
+    async def test_the_same_files_change_nothing_and_send_nothing(
+        self, loaded: Instance, files: Path
+    ) -> None:
+        await loaded.drain()
+        before = await everything(loaded)
+        report = await load_oulad(loaded.shared, files)
+        assert report == Report(Counts(0, 2), Counts(0, 3), Counts(0, 4), Counts(0, 2), Counts(0, 4))
+        assert await everything(loaded) == before
+        assert await loaded.lag() == 0
+
+    async def test_every_command_sent_again_changes_nothing_but_the_job(
+        self, loaded: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await loaded.drain()
+        before = await everything(loaded)
+        monkeypatch.setattr(loading, "MAPPING", 2)
+        report = await load_oulad(loaded.shared, files)
+        assert report == Report(Counts(0, 2), Counts(0, 3), Counts(0, 4), Counts(0, 2), Counts(0, 4))
+        after = await everything(loaded)
+        assert {**after, JOBS.name: None} == {**before, JOBS.name: None}
+
+    async def test_more_rows_are_added_to_what_is_there(self, loaded: Instance, files: Path) -> None:
+        write(files, with_row("studentVle.csv", "AAA,2013J,101,4,7,1"))
+        report = await load_oulad(loaded.shared, files)
+        assert report.views == Counts(1, 4)
+        assert report.enrolments == Counts(0, 4)
+
+    async def test_what_somebody_changed_since_stays(
+        self, loaded: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await unenrol(loaded.session(), EnrolmentCall(AAA, AAA_BATCH, "oulad:100", day(3, 1, 2014)))
+        await enrol(loaded.session(), EnrolmentCall(AAA, AAA_BATCH, "oulad:101", day(4, 1, 2014)))
+        await save_profile(loaded.session(), ProfileCall("Grace", user_id="oulad:102"))
+        await loaded.drain()
+        before = await everything(loaded)
+        monkeypatch.setattr(loading, "MAPPING", 2)
+        report = await load_oulad(loaded.shared, files)
+        assert (report.learners, report.enrolments) == (Counts(0, 2, 1), Counts(0, 2, 2))
+        after = await everything(loaded)
+        assert {**after, JOBS.name: None} == {**before, JOBS.name: None}
+
+    async def test_an_interrupted_load_goes_on(
+        self, cohort: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(files, generated(40))
+        monkeypatch.setattr(loading, "CALLS_A_CHECKPOINT", 100)
+        task: asyncio.Task[Report]
+
+        def stop_in_the_middle(phase: str, done: int, total: int) -> None:
+            if phase == "learners" and done > total // 2:
+                task.cancel()
+
+        task = asyncio.create_task(load_oulad(cohort.shared, files, stop_in_the_middle))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        pairs = duckdb.execute(
+            f"select count(distinct (id_student, id_site)) from '{files / 'studentVle.csv'}'"
+        ).fetchall()[0][0]
+        assert 0 < len(await rows_of(cohort.shared, VIEWS)) < pairs
+        steps: list[tuple[str, int, int]] = []
+        report = await load_oulad(cohort.shared, files, lambda *step: steps.append(step))
+        assert next(done for phase, done, _ in steps if phase == "learners") > 20
+        assert report.learners == Counts(40)
+        assert report.views.loaded + report.views.there_already == pairs
+        assert len(await rows_of(cohort.shared, VIEWS)) == pairs

@@ -1,0 +1,129 @@
+"""The sample for development: what the start page's queries rely on."""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from ingest import sample
+from ingest.sample import load_sample
+from loaders.enrolments import enrolments_page
+from loaders.learners import learners_by_id
+from loaders.session import Shared
+from rules.contexts import ContextStatus, check_open
+from rules.learners import ATTRIBUTES
+from rules.progress import Status
+from stores.columns import Table
+from stores.tables import ENROLMENTS, LEARNERS, TABLES, VIEWS
+from tests.conftest import NOW, Instance
+
+
+async def rows_of(shared: Shared, table: Table) -> list[dict[str, Any]]:
+    [everything] = shared.stores.rows.ranges(1)
+    return [row async for page in shared.stores.rows.walk(table, everything) for row in page.rows]
+
+
+@pytest.fixture
+async def loaded(embedded: Instance) -> Instance:
+    await load_sample(embedded.shared)
+    return embedded
+
+
+async def test_the_first_learner_has_an_enrolment_in_every_state(loaded: Instance) -> None:
+    await loaded.drain()
+    enrolments, _ = await enrolments_page(
+        loaded.stores.rows, sample.FIRST_LEARNER, after=None, limit=20, active=None
+    )
+    states = {e.key.collection_id: (e.active, e.status, e.completed_count) for e in enrolments}
+    assert states == {
+        "sky": (True, Status.IN_PROGRESS, 4),
+        "bread": (True, Status.COMPLETED, 5),
+        "chance": (True, Status.NOT_STARTED, 0),
+        "garden": (False, Status.IN_PROGRESS, 1),
+    }
+    [ada] = await learners_by_id(loaded.stores.rows, [sample.FIRST_LEARNER])
+    assert ada is not None
+    assert ada.name == "Ada Okafor"
+
+
+async def test_sixty_learners_have_every_attribute(loaded: Instance) -> None:
+    learners = await rows_of(loaded.shared, LEARNERS)
+    assert len(learners) == 60
+    assert len({row["name"] for row in learners}) == 60
+    assert all(set(row["attributes"]) == set(ATTRIBUTES) for row in learners)
+
+
+async def test_there_is_progress_in_every_state_with_time_and_details(loaded: Instance) -> None:
+    await loaded.drain()
+    enrolments = await rows_of(loaded.shared, ENROLMENTS)
+    states = Counter((row["active"], row["status"]) for row in enrolments)
+    assert {state for state in states if state[0]} == {(True, 0), (True, 1), (True, 2)}
+    assert any(not active for active, _ in states)
+    assert len({row["contextid"] for row in enrolments}) == 6
+    views = await rows_of(loaded.shared, VIEWS)
+    assert {row["status"] for row in views} == {1, 2}
+    assert all(row["timespent"] > 0 for row in views)
+    assert all((row["progressdetails"] is not None) == (row["status"] == 1) for row in views)
+    assert all(row["last_access_time"] < NOW for row in views)
+
+
+async def test_the_tree_has_three_levels_an_optional_leaf_and_one_in_two_units(loaded: Instance) -> None:
+    library = loaded.shared.library
+    tree = await library.relation_tree(await library.collection(sample.SAMPLE_COLLECTION))
+    assert tree.leaf_nodes - tree.required("sky") == {"sky-photos"}
+    assert tree.nodes["sky-words"].ancestors == {"sky", "sky-start", "sky-near", "sky-planets"}
+
+
+async def test_the_ready_queries_name_what_is_there(loaded: Instance) -> None:
+    shared = loaded.shared
+    views = await rows_of(shared, VIEWS)
+    of_ada = {row["contentid"] for row in views if row["userid"] == sample.FIRST_LEARNER}
+    assert sample.SAMPLE_CONTENT not in of_ada
+    library = shared.library
+    assert sample.SAMPLE_CONTENT in (await library.hierarchy(await library.collection("sky"))).nodes
+    for context_id in (sample.SAMPLE_CONTEXT, sample.ENROLABLE_CONTEXT):
+        check_open(await library.context(context_id), NOW)
+    assert (await library.context(sample.ENROLABLE_CONTEXT)).collection_ids == (sample.ENROLABLE_COLLECTION,)
+
+
+async def test_the_first_course_has_a_batch_of_each_kind(loaded: Instance) -> None:
+    contexts = [
+        await loaded.shared.library.context(f"{sample.SAMPLE_COLLECTION}-{key}")
+        for key in ("ended", "open", "upcoming")
+    ]
+    assert [context.status_at(NOW) for context in contexts] == [
+        ContextStatus.COMPLETED,
+        ContextStatus.ONGOING,
+        ContextStatus.UPCOMING,
+    ]
+
+
+async def test_a_second_load_sends_nothing(loaded: Instance) -> None:
+    before, lag = [await rows_of(loaded.shared, table) for table in TABLES], await loaded.lag()
+    started = time.perf_counter()
+    await load_sample(loaded.shared)
+    assert time.perf_counter() - started < 0.5
+    assert [await rows_of(loaded.shared, table) for table in TABLES] == before
+    assert await loaded.lag() == lag
+
+
+async def test_an_interrupted_load_goes_on(
+    embedded: Instance, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    task: asyncio.Task[None]
+
+    def stop_in_the_middle(phase: str, done: int, total: int) -> None:
+        if (phase, done) == ("learners", total // 2):
+            task.cancel()
+
+    task = asyncio.create_task(load_sample(embedded.shared, stop_in_the_middle))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(await rows_of(embedded.shared, LEARNERS)) < 60
+    steps: list[tuple[str, int, int]] = []
+    await load_sample(embedded.shared, lambda *step: steps.append(step))
+    assert steps[-1] == ("learners", 60, 60)
+    assert len(await rows_of(embedded.shared, LEARNERS)) == 60
+    assert not [row for row in await rows_of(embedded.shared, VIEWS) if row["timespent"] == 0]

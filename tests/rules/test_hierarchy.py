@@ -1,0 +1,171 @@
+"""What follows from a tree, and which trees are refused."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from rules.errors import InvalidInput
+from rules.hierarchy import (
+    COLLECTION_MIME_TYPE,
+    DEEPEST,
+    RelationTree,
+    checked_hierarchy,
+    is_optional,
+    relations_of,
+)
+from tests.rules.strategies import Json, trees
+
+OPTIONAL: Json = {"relationalMetadata": {"optional": "true"}}
+
+
+def leaf(identifier: str, **more: Any) -> Json:
+    return {"identifier": identifier, "name": identifier, "mimeType": "application/pdf", **more}
+
+
+def unit(identifier: str, *children: Json, **more: Any) -> Json:
+    return {"identifier": identifier, "name": identifier, "children": list(children), **more}
+
+
+def relations(document: Json) -> RelationTree:
+    return relations_of(checked_hierarchy(document))
+
+
+def test_a_leaf_in_two_units_has_both_above_it_and_counts_once() -> None:
+    tree = relations(unit("root", unit("one", leaf("a"), leaf("b")), unit("two", unit("three", leaf("b")))))
+    assert tree.nodes["b"].ancestors == {"root", "one", "two", "three"}
+    assert tree.nodes["a"].ancestors == {"root", "one"}
+    assert tree.leaf_nodes == {"a", "b"}
+    assert tree.collections == ("root", "one", "three", "two")
+    assert tree.touched_by(frozenset({"a"})) == {"root", "one"}
+    assert tree.touched_by(frozenset({"unknown"})) == {"root"}
+
+
+def test_an_optional_leaf_is_optional_up_to_the_root() -> None:
+    tree = relations(unit("root", unit("one", unit("two", leaf("a"), leaf("b", **OPTIONAL)))))
+    for node in ("root", "one", "two"):
+        assert tree.nodes[node].optional_nodes == {"b"}
+        assert tree.required(node) == {"a"}
+
+
+def test_the_leaves_of_an_optional_unit_stay_required() -> None:
+    """Reference 4.1: only the unit's id is in the set; it is not descended into."""
+    extra = unit("extra", leaf("a"), leaf("b", **OPTIONAL), **OPTIONAL)
+    tree = relations(unit("root", unit("one", extra), leaf("c")))
+    assert tree.nodes["one"].optional_nodes == {"extra"}
+    assert tree.required("one") == {"a", "b"}
+    assert tree.required("root") == {"a", "b", "c"}
+    assert tree.required("extra") == {"a"}
+
+
+def test_a_leaf_that_is_optional_in_one_unit_is_not_required_of_the_root() -> None:
+    """Reference 4.1: the sets are subtracted by id; the other unit goes on requiring it."""
+    tree = relations(unit("root", unit("one", leaf("a", **OPTIONAL), leaf("b")), unit("two", leaf("a"))))
+    assert tree.required("root") == {"b"}
+    assert tree.required("one") == {"b"}
+    assert tree.required("two") == {"a"}
+
+
+def test_stored_leaf_nodes_are_never_trusted() -> None:
+    tree = relations(unit("root", unit("one", leaf("a"), leafNodes=["x", "y"]), leafNodes=["z"]))
+    assert tree.leaf_nodes == {"a"}
+
+
+def test_a_unit_without_children_is_no_leaf() -> None:
+    empty = {"identifier": "empty", "name": "Empty", "mimeType": COLLECTION_MIME_TYPE}
+    assert relations(unit("root", leaf("a"), empty)).leaf_nodes == {"a"}
+
+
+def paths(node: Json, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Json]]:
+    yield above, node
+    for child in node.get("children", ()):
+        yield from paths(child, (*above, node["identifier"]))
+
+
+def optional_below(node: Json) -> set[str]:
+    """Reference 4.1, word for word: optional children, and recursively those of the non-optional children."""
+    found: set[str] = set()
+    for child in node.get("children", ()):
+        found |= {child["identifier"]} if is_optional(child) else optional_below(child)
+    return found
+
+
+@given(trees())
+def test_relations_are_what_a_naive_recount_finds(document: Json) -> None:
+    tree = relations(document)
+    everything = list(paths(document))
+    leaves = {node["identifier"] for _, node in everything if "children" not in node}
+    assert tree.leaf_nodes == leaves
+    for identifier in {node["identifier"] for _, node in everything}:
+        above = {step for path, node in everything if node["identifier"] == identifier for step in path}
+        assert tree.nodes[identifier].ancestors == above
+    for _, node in everything:
+        if "children" in node:
+            inside = {child["identifier"] for _, child in paths(node) if "children" not in child}
+            assert tree.nodes[node["identifier"]].leaf_nodes == inside
+            assert tree.nodes[node["identifier"]].optional_nodes == optional_below(node)
+            assert tree.required(node["identifier"]) == inside - optional_below(node)
+
+
+@given(trees())
+def test_an_id_leads_to_its_node(document: Json) -> None:
+    hierarchy = checked_hierarchy(document, 7)
+    for _, node in paths(document):
+        found = hierarchy.node(node["identifier"])
+        assert found is not None
+        assert found["identifier"] == node["identifier"]
+    assert hierarchy.node("unknown") is None
+    assert relations_of(hierarchy).version == 7
+
+
+def tower(levels: int) -> Json:
+    node = leaf("bottom")
+    for level in range(levels - 1):
+        node = unit(f"level-{level}", node)
+    return node
+
+
+def test_the_deepest_tree_is_taken() -> None:
+    assert relations(tower(DEEPEST)).leaf_nodes == {"bottom"}
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (None, "collection"),
+        ([], "collection"),
+        ("course", "collection"),
+        ({"name": "Course"}, "collection.identifier"),
+        ({"identifier": 7, "name": "Course"}, "collection.identifier"),
+        ({"identifier": " ", "name": "Course"}, "collection.identifier"),
+        ({"identifier": " course", "name": "Course"}, "collection.identifier"),
+        ({"identifier": "c" * 257, "name": "Course"}, "collection.identifier"),
+        ({"identifier": "a\nb", "name": "Course"}, "collection.identifier"),
+        ({"identifier": "course"}, "collection.name"),
+        ({"identifier": "course", "name": 1}, "collection.name"),
+        (unit("course", children={"identifier": "a"}), "collection.children"),
+        (unit("course", children="a"), "collection.children"),
+        (unit("course", leaf("a"), "b"), "collection.children[1]"),  # type: ignore[arg-type]
+        (unit("course", unit("one", {"name": "A"})), "collection.children[0].children[0].identifier"),
+        (unit("course", unit("one", unit("course", leaf("a")))), "collection.children[0].children[0]"),
+        (unit("course", unit("one", leaf("a")), unit("one", leaf("b"))), "collection.children[1]"),
+        (unit("course", leaf("a"), {"identifier": "a", "name": "Another"}), "collection.children[1]"),
+        (unit("course", leaf("a"), leaf("a", mimeType=COLLECTION_MIME_TYPE)), "collection.children[1]"),
+        (
+            unit("course", unit("one", leaf("a")), unit("one", leaf("a", **OPTIONAL))),
+            "collection.children[1]",
+        ),
+        (unit("course", leaf("a", mimeType=7)), "collection.children[0].mimeType"),
+        (
+            unit("course", leaf("a", relationalMetadata="optional")),
+            "collection.children[0].relationalMetadata",
+        ),
+        (tower(DEEPEST + 1), "collection" + ".children[0]" * DEEPEST),
+    ],
+)
+def test_a_malformed_tree_is_refused_with_the_path_of_what_is_wrong(document: object, path: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        checked_hierarchy(document)
+    assert refused.value.field == path
+    assert path in refused.value.message

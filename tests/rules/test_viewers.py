@@ -1,0 +1,82 @@
+"""Who may see what, act for whom, and at what time."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from rules.errors import Forbidden, InvalidInput, Unauthenticated
+from rules.viewers import CLOCK_SKEW, Role, Viewer
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PAST = datetime(2013, 10, 1, tzinfo=UTC)
+
+
+def viewer(*roles: Role) -> Viewer:
+    return Viewer("ada", frozenset(roles))
+
+
+@pytest.mark.parametrize("role", Role)
+def test_everyone_sees_their_own_and_those_who_answer_for_learners_see_all(role: Role) -> None:
+    viewer(role).check_may_see("ada")
+    if role in (Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
+        viewer(role).check_may_see("bob")
+    else:
+        with pytest.raises(Forbidden) as refused:
+            viewer(role).check_may_see("bob")
+        assert refused.value.field == "userId"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_only_a_service_acts_for_others_unless_the_command_says_more(role: Role) -> None:
+    assert viewer(role).acting_for(None) == "ada"
+    assert viewer(role).acting_for("ada") == "ada"
+    if role is Role.SERVICE:
+        assert viewer(role).acting_for("bob") == "bob"
+    else:
+        with pytest.raises(Forbidden):
+            viewer(role).acting_for("bob")
+        assert viewer(role).acting_for("bob", role) == "bob"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_only_a_service_acts_at_another_time(role: Role) -> None:
+    assert viewer(role).time_of_call(None, NOW) == NOW
+    if role is Role.SERVICE:
+        assert viewer(role).time_of_call(PAST, NOW) == PAST
+    else:
+        with pytest.raises(Forbidden) as refused:
+            viewer(role).time_of_call(PAST, NOW)
+        assert refused.value.field == "at"
+
+
+def test_no_call_is_of_the_future_beyond_the_skew_of_clocks() -> None:
+    service = viewer(Role.SERVICE)
+    assert service.time_of_call(NOW + CLOCK_SKEW, NOW) == NOW + CLOCK_SKEW
+    for at in (NOW + CLOCK_SKEW + timedelta(milliseconds=1), datetime(2026, 3, 1)):  # noqa: DTZ001
+        with pytest.raises(InvalidInput) as refused:
+            service.time_of_call(at, NOW)
+        assert refused.value.field == "at"
+
+
+def test_times_are_whole_milliseconds_whatever_their_zone() -> None:
+    precise = NOW.astimezone(timezone(timedelta(hours=5, minutes=30))) + timedelta(microseconds=-1)
+    assert viewer(Role.SERVICE).time_of_call(precise, NOW) == NOW - timedelta(milliseconds=1)
+
+
+def test_without_a_token_nothing_is_seen_or_changed() -> None:
+    nobody = Viewer()
+    for attempt in (
+        nobody.known,
+        lambda: nobody.check_may_see("ada"),
+        lambda: nobody.acting_for(None),
+        lambda: nobody.acting_for("ada", Role.ADMIN),
+        lambda: nobody.check_role(Role.LEARNER),
+    ):
+        with pytest.raises(Unauthenticated):
+            attempt()
+
+
+def test_a_role_that_is_needed_is_named() -> None:
+    viewer(Role.LEARNER, Role.CREATOR).check_role(Role.CREATOR, Role.ADMIN)
+    with pytest.raises(Forbidden, match="creator or admin"):
+        viewer(Role.LEARNER).check_role(Role.CREATOR, Role.ADMIN)
