@@ -146,7 +146,18 @@ async def instance_of(urls: dict[str, str], data: Path) -> AsyncIterator[Instanc
         await instance.stores.events.init(TOPICS)
         yield instance
         if urls["rows"].startswith("cassandra:"):
-            await drop_keyspace(urls["rows"])
+            await asyncio.gather(drop_keyspace(urls["rows"]), drop_topics(urls["prefix"]))
+
+
+async def drop_topics(prefix: str) -> None:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=KAFKA)
+    await admin.start()
+    try:
+        await admin.delete_topics([f"{prefix}.{topic.name}" for topic in TOPICS])
+    finally:
+        await admin.close()
 
 
 async def drop_keyspace(url: str) -> None:
