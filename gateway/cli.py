@@ -98,16 +98,16 @@ def serve(
             "several processes need a cache that outlives each of them: set COHORT_CACHE to redis://…"
         )
     log_to_stderr(settings.log_level)
-    listening = listen(settings.host, settings.port)
-
-    def announce() -> None:
-        typer.echo(f"Cohort listens on {listening.url}", err=True)
-
     run(check(settings))  # an error is told here, once, and not over and over by processes that are replaced
-    if workers == 1:
-        run(serve(settings, listening, announce))
-    else:
-        serve_in_processes(settings, listening, workers, announce)
+    with listen(settings.host, settings.port) as listening:
+
+        def announce() -> None:
+            typer.echo(f"Cohort listens on {listening.url}", err=True)
+
+        if workers == 1:
+            run(serve(settings, listening, announce))
+        else:
+            serve_in_processes(settings, listening, workers, announce)
 
 
 @app.command()

@@ -42,9 +42,9 @@ async def develop(settings: Settings) -> None:
     from gateway.serving import listen, serve
 
     log_to_stderr("warning" if settings.log_level == "info" else settings.log_level)
-    listening = listen(settings.host, settings.port)
-    await _prepare(settings)
-    await serve(settings, listening, lambda: _announce(settings, listening.url))
+    with listen(settings.host, settings.port) as listening:
+        await _prepare(settings)
+        await serve(settings, listening, lambda: _announce(settings, listening.url))
 
 
 async def _prepare(settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """Uvicorn, as Cohort runs it: uvloop, httptools, no access log, a socket that is bound before anything else starts."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
@@ -20,8 +21,9 @@ class Listening:
     url: str
 
 
-def listen(host: str, port: int) -> Listening:
-    """SettingsError where the port is taken or the address is not this machine's."""
+@contextmanager
+def listen(host: str, port: int) -> Iterator[Listening]:
+    """Holds the port. SettingsError where the port is taken or the address is not this machine's."""
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -32,9 +34,9 @@ def listen(host: str, port: int) -> Listening:
             f"can't listen on {host}, port {port}: {error.strerror or error}; --port chooses another",
             field="port",
         ) from None
-    bound.set_inheritable(True)
     name = f"[{host}]" if ":" in host else host
-    return Listening(bound, f"http://{name}:{bound.getsockname()[1]}")
+    with bound:
+        yield Listening(bound, f"http://{name}:{bound.getsockname()[1]}")
 
 
 class _Server(uvicorn.Server):

@@ -15,8 +15,8 @@ from rules.viewers import Role
 from stores.rows import Equal, Write
 from stores.tables import CONTENTS, HIERARCHIES, NODE_ROOTS, RELATIONS
 
-KEPT_VERSIONS = 2
-"""The live version and the one before it, which a request that began earlier may still be reading."""
+_CLAIM = ""
+"""The node under which ``hierarchy_relations`` says that a version is taken; no node has this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ async def publish_collection(session: Session, document: object) -> Publication:
     if stored is not None and before is not None and stored["digest"] == digest:
         return Publication(identifier, before, False, count)
 
-    version = (before or 0) + 1
+    version = await _claimed_version(session, identifier, (before or 0) + 1)
     published = Hierarchy(hierarchy.root, version)
     own = await _collections_of_their_own(session, published)
     now = session.viewer.time_of_call(None, session.now())
@@ -86,10 +86,28 @@ async def publish_collection(session: Session, document: object) -> Publication:
         raise Conflict(f"{identifier} was published by another process; try again", field="identifier")
     for content in contents:
         session.library.contents.forget(content.identifier)
-    if version > KEPT_VERSIONS:
-        await _drop(session, published, version - KEPT_VERSIONS)
+    if before is not None:
+        for old in await _versions_before(session, identifier, before):
+            await _drop(session, published, old)
     session.refresh()
     return Publication(identifier, version, True, count)
+
+
+async def _claimed_version(session: Session, identifier: str, first: int) -> int:
+    """A version that no other attempt writes, whether it goes on beside this one or died before its pointer: what
+    (root, version) leads to must never change, since readers keep it for good."""
+    version = first
+    while True:
+        row = {"root": identifier, "version": version, "node": _CLAIM}
+        if (await session.stores.rows.insert_if_absent(RELATIONS, row)).applied:
+            return version
+        version += 1
+
+
+async def _versions_before(session: Session, identifier: str, before: int) -> list[int]:
+    """Older than the one that was live until now, which a request that began earlier may still be reading."""
+    rows = await session.stores.rows.partition(HIERARCHIES, (identifier, LIVE), columns=("version",))
+    return sorted({row["version"] for row in rows if row["version"] < before})
 
 
 def _kind(node: dict[str, object], root: str) -> ContentKind:
@@ -136,12 +154,15 @@ async def _drop(session: Session, hierarchy: Hierarchy, version: int) -> None:
     """An old version nobody reads any more. What became a collection of its own, or went to another one, is theirs."""
     rows = session.stores.rows
     relations = await rows.partition(RELATIONS, (hierarchy.identifier, version), columns=("node",))
-    nodes = [row["node"] for row in relations]
+    nodes = [row["node"] for row in relations if row["node"] != _CLAIM]
     stored = await rows.get_many(CONTENTS, [(node,) for node in nodes], ("identifier", "root"))
     ours = [row["identifier"] for row in stored.values() if row["root"] == hierarchy.identifier]
     chunks = await rows.partitions(HIERARCHIES, [(node, LIVE) for node in ours], ("version", "chunk"))
     await rows.write(
-        *(Write(RELATIONS, (hierarchy.identifier, version, node), {}, delete=True) for node in nodes),
+        *(
+            Write(RELATIONS, (hierarchy.identifier, version, row["node"]), {}, delete=True)
+            for row in relations
+        ),
         *(
             Write(HIERARCHIES, (*key, row["version"], row["chunk"]), {}, delete=True)
             for key, found in chunks.items()

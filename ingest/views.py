@@ -142,6 +142,8 @@ async def _merged_alone(
             return view
         before, wanted = view_values(view), view_values(after)
         changed = {name: value for name, value in wanted.items() if value != before[name]}
+        if not changed:
+            return view
         applied = await session.stores.rows.update_if(
             VIEWS,
             row_key(key),

@@ -133,6 +133,7 @@ def _context(row: Row | None) -> Context | None:
 
 
 def _relation_tree(published: Published, rows: Sequence[Row]) -> RelationTree | None:
+    rows = [row for row in rows if row["node"]]  # the one without a node only says that the version is taken
     if not rows:
         return None
     none: frozenset[str] = frozenset()

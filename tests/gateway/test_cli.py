@@ -126,14 +126,13 @@ def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_taken_port_is_named() -> None:
-    taken = listen("127.0.0.1", 0)
-    taken.socket.listen()
-    port = taken.url.rpartition(":")[2]
-    done = cohort("dev", "--port", port)
+    with listen("127.0.0.1", 0) as taken:
+        taken.socket.listen()
+        port = taken.url.rpartition(":")[2]
+        done = cohort("dev", "--port", port)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"can't listen on 127.0.0.1, port {port}: " in done.stderr
     assert "--port" in done.stderr
-    taken.socket.close()
 
 
 def test_init_says_what_it_did_and_does_nothing_twice() -> None:

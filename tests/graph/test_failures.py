@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rules.errors import StoreUnavailable
+from stores.deadline import deadline
 from stores.tables import VIEWS
 from tests.conftest import Instance
 from tests.graph.conftest import BATCH, ask, document, record
@@ -84,6 +85,13 @@ async def test_an_enrolment_that_can_not_be_shown_was_made_all_the_same(
     )
     assert answer["data"]["enrol"] == {"enrolment": None, "errors": []}
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["STORE_UNAVAILABLE"]
+
+
+async def test_a_question_that_takes_too_long_says_so(embedded: Instance) -> None:
+    with deadline(0):
+        answer = await ask(embedded.session("ann"), document("my_courses"))
+    assert answer["data"]["me"]["userId"] == "ann"
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {"DEADLINE_EXCEEDED"}
 
 
 async def test_an_unexpected_error_leaves_only_an_id(

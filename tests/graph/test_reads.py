@@ -280,3 +280,13 @@ async def test_summaries_without_an_enrolment_or_a_context(course: Instance) -> 
             {"status": "NOT_STARTED", "unit": {"progress": {"completedCount": 0}}},
         ],
     }
+
+
+async def test_one_enrolment(course: Instance) -> None:
+    await record(course.session("ann"), "Enrol", **BATCH)
+    query = '{ me { enrolment(collectionId: "course", contextId: "batch") { active requiredCount context { name } } } }'
+    assert (await data(course.session("ann"), query))["me"]["enrolment"] == {
+        "active": True,
+        "requiredCount": 3,
+        "context": {"name": "Batch batch"},
+    }

@@ -1,0 +1,152 @@
+"""Drift between what is stored and what the rows say is found, named, and mended by the workers."""
+
+from typing import Any
+
+import pytest
+
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.jobs import Jobs, JobState
+from ingest.reconcile import RANGES, reconcile, report_of
+from ingest.views import ViewCall, end_view, start_view
+from loaders.aggregates import StoredAggregate, aggregates_by_key
+from rules.aggregates import ACTIVITY_TYPE
+from rules.errors import InvalidInput
+from rules.identifiers import ProgressKey
+from rules.views import ViewChange
+from stores.rows import Write
+from stores.tables import AGGREGATES, ENROLMENTS
+from tests.conftest import COURSE, NOW, Instance
+
+FAST = 100_000.0
+
+
+async def aggregate(cohort: Instance, user: str, activity: str = "course") -> StoredAggregate:
+    (found,) = await aggregates_by_key(cohort.stores.rows, [(activity, user, "cb:batch")])
+    assert found is not None
+    return found
+
+
+async def drift(cohort: Instance, user: str, activity: str = "course", **figures: float) -> None:
+    """By hand, over what a worker wrote."""
+    stored = await aggregate(cohort, user, activity)
+    wrong: dict[str, Any] = {
+        "aggregates": {"completedCount": 9.0, "requiredCount": 9.0, "timeSpent": 0.0, **figures},
+        "version": stored.version + 1,
+    }
+    key = (ACTIVITY_TYPE, activity, user, "cb:batch")
+    await cohort.stores.rows.write(Write(AGGREGATES, key, wrong, timestamp=stored.version + 1))
+
+
+async def learn(cohort: Instance, *users: str) -> None:
+    """Each completes a, one of the required a, b, c; the first one is enrolled."""
+    await enrol(cohort.session(users[0]), EnrolmentCall("course", "batch"))
+    for user in users:
+        call = ViewCall("a", "course", "batch")
+        await start_view(cohort.session(user), call)
+        await end_view(cohort.session(user), call, ViewChange(NOW))
+    await cohort.drain()
+
+
+async def test_drift_is_found_reported_and_mended(course: Instance) -> None:
+    await learn(course, "ada", "bob", "cleo")
+    clean = await reconcile(course.shared, rate=FAST)
+    assert (clean.checked, clean.drifted, clean.failed, list(clean.examples)) == (3, 0, 0, [])
+
+    await drift(course, "ada")
+    await drift(course, "bob", "unit-1", completedCount=0)
+    found = await reconcile(course.shared, rate=FAST)
+    assert (found.checked, found.drifted, found.failed) == (3, 2, 0)
+    assert sorted(found.examples) == ["ada course batch: course", "bob course batch: unit-1"]
+    assert (await aggregate(course, "ada")).completed_count == 9  # the workers are the one writer
+    await course.drain()
+    mended = await aggregate(course, "ada")
+    assert (mended.completed_count, mended.required_count) == (1, 3)
+    assert (await aggregate(course, "bob", "unit-1")).completed_count == 1
+    assert (await reconcile(course.shared, rate=FAST)).drifted == 0
+
+
+async def test_a_lost_enrolment_figure_is_drift_too(embedded: Instance) -> None:
+    await embedded.publish()
+    await embedded.batch()
+    await learn(embedded, "ada")
+    version = (await aggregate(embedded, "ada")).version + 1
+    wrong = {"progress": 3, "status": 2}
+    await embedded.stores.rows.write(Write(ENROLMENTS, ("ada", "course", "batch"), wrong, timestamp=version))
+    found = await reconcile(embedded.shared, rate=FAST)
+    assert list(found.examples) == ["ada course batch: enrolment"]
+    await embedded.drain()
+    stored = await embedded.session().loaders.enrolments.load(ProgressKey("ada", "course", "batch"))
+    assert stored is not None
+    assert (stored.completed_count, stored.status) == (1, 1)
+
+
+async def test_of_one_learner_or_of_one_collection_alone(embedded: Instance) -> None:
+    await embedded.publish()
+    await embedded.batch()
+    await learn(embedded, "ada", "bob")
+    await drift(embedded, "ada")
+    await drift(embedded, "bob")
+    one = await reconcile(embedded.shared, user_id="bob", rate=FAST)
+    assert (one.checked, list(one.examples)) == (1, ["bob course batch: course"])
+    await embedded.drain()
+    assert (await aggregate(embedded, "bob")).completed_count == 1
+    assert (await aggregate(embedded, "ada")).completed_count == 9
+
+    await embedded.publish({**COURSE, "identifier": "other"})
+    assert (await reconcile(embedded.shared, collection_id="other", rate=FAST)).checked == 0
+    assert (await reconcile(embedded.shared, user_id="nobody", rate=FAST)).checked == 0
+    assert (await reconcile(embedded.shared, collection_id="course", rate=FAST)).drifted == 1
+
+
+async def test_it_is_a_job_with_a_step_for_each_part_of_the_ring(embedded: Instance) -> None:
+    await embedded.publish()
+    await embedded.batch()
+    await learn(embedded, "ada")
+    seen: list[int] = []
+    report = await reconcile(embedded.shared, rate=FAST, on_progress=lambda job: seen.append(job.steps_done))
+    (job,) = await Jobs(embedded.shared).list()
+    assert (job.kind, job.state, job.total, job.steps_done) == (
+        "reconcile",
+        JobState.DONE,
+        2 * RANGES,
+        2 * RANGES,
+    )
+    assert report_of(job) == report
+    assert seen == sorted(seen)
+    assert seen[-1] == 2 * RANGES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"rate": 0}, "rate"),
+        ({"rate": -1}, "rate"),
+        ({"user_id": " "}, "userId"),
+        ({"collection_id": ""}, "collectionId"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(
+    embedded: Instance, arguments: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await reconcile(embedded.shared, **arguments)
+    assert refused.value.field == field
+    assert await Jobs(embedded.shared).list() == []
+
+
+async def test_a_low_rate_leaves_signs_of_life(embedded: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At half a key a second a page must have no more keys than twenty seconds take, or others take the job over."""
+    await embedded.publish()
+    await embedded.batch()
+    users = [f"user-{number}" for number in range(30)]
+    for user in users:
+        await enrol(embedded.session(user), EnrolmentCall("course", "batch"))
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("ingest.reconcile.asyncio.sleep", sleep)
+    assert (await reconcile(embedded.shared, rate=0.1)).checked == 30
+    assert max(pauses) <= 20
+    assert sum(pauses) > 290
