@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import jwt
+from cachetools import TTLCache
 
 from gateway.settings import Settings
 from rules.errors import InvalidInput, Unauthenticated
@@ -16,6 +17,9 @@ KeyOf = Callable[[str], str]
 """The key that a token must be signed with."""
 LEEWAY = timedelta(seconds=10)
 """How far the clock of whoever signs may be from ours."""
+CHECKED_FOR = 60.0
+"""Seconds for which a token that held is not verified again; never beyond its expiry."""
+_NOBODY = (Viewer(), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class Tokens:
     algorithms: tuple[str, ...]
     issuer: str | None = None
     audience: str | None = None
+    checked: TTLCache[str, tuple[Viewer, float]] = field(default_factory=lambda: TTLCache(10_000, CHECKED_FOR))
+    """Viewers and expiry by token: a learner's calls come in bursts, and a signature costs more than a look-up."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Tokens":
@@ -43,8 +49,13 @@ class Tokens:
         scheme, _, token = authorization.strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated("the Authorization header must be: Bearer TOKEN")
-        claims = self._claims(token.strip())
-        return Viewer(_user(claims), _roles(claims))
+        token = token.strip()
+        viewer, expires = self.checked.get(token, _NOBODY)
+        if time.time() > expires:
+            claims = self._claims(token)
+            viewer = Viewer(_user(claims), _roles(claims))
+            self.checked[token] = viewer, claims["exp"]
+        return viewer
 
     def _claims(self, token: str) -> dict[str, Any]:
         required = ["exp", "sub"]

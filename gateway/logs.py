@@ -2,7 +2,7 @@
 
 import logging
 
-QUIET = ("aiokafka", "cassandra", "httpx", "kafka")
+QUIET = ("cassandra", "httpx")
 """Clients that tell more than an operator wants: theirs are shown from warnings on, unless all is."""
 
 
@@ -13,3 +13,5 @@ def log_to_stderr(level: str) -> None:
     if level != "debug":
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
+        # Whatever it can't do reaches us as an exception and is logged once, by whoever handles it.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
