@@ -51,8 +51,6 @@ class Failing:
     async def update_if(self, *_: Any) -> Applied:
         raise asyncio.CancelledError
 
-    insert_if_absent = update_if
-
 
 async def publish_and_die(cohort: Instance, document: Json) -> None:
     stores = cohort.stores
