@@ -81,7 +81,9 @@ class Client:
     async def ask(
         self, user: str, query: str, operation: str | None = None, **variables: object
     ) -> dict[str, Any]:
-        token = self._tokens.setdefault(user, make_token(self._settings, user, [Role.LEARNER], timedelta(hours=1)))
+        token = self._tokens.setdefault(
+            user, make_token(self._settings, user, [Role.LEARNER], timedelta(hours=1))
+        )
         body = orjson.dumps({"query": query, "variables": variables, "operationName": operation})
         scope = {
             "type": "http",

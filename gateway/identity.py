@@ -30,7 +30,9 @@ class Tokens:
     algorithms: tuple[str, ...]
     issuer: str | None = None
     audience: str | None = None
-    checked: TTLCache[str, tuple[Viewer, float]] = field(default_factory=lambda: TTLCache(10_000, CHECKED_FOR))
+    checked: TTLCache[str, tuple[Viewer, float]] = field(
+        default_factory=lambda: TTLCache(10_000, CHECKED_FOR)
+    )
     """Viewers and expiry by token: a learner's calls come in bursts, and a signature costs more than a look-up."""
 
     @classmethod

@@ -4,7 +4,6 @@ From the rows alone, never from what a trigger says, so that duplicates, reorder
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +14,7 @@ from loaders.aggregates import AggregateKey, StoredAggregate, aggregates_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
-from loaders.views import TOUCH_COLUMNS, view_of
+from loaders.views import touch_of
 from rules.aggregates import ACTIVITY_TYPE, Aggregate, aggregates_of, next_version
 from rules.contents import Content, ContentKind
 from rules.contexts import Context
@@ -24,13 +23,16 @@ from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, scope_of
 from rules.learners import Learner
+from rules.standings import Touch
 from rules.states import encode_state, state_of
-from rules.views import View
 from stores.events import Message
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT, VIEWS
 
-VIEW_COLUMNS = (*TOUCH_COLUMNS, "timespent", "started_on", "last_updated_time", "last_call")
+FIGURE_COLUMNS = (
+    *("contextid", "contentid", "changed_at", "status", "progress", "timespent"),
+    *("last_access_time", "last_completed_time"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +119,31 @@ class Recomputation:
     failed: dict[ProgressKey, NotFound] = field(default_factory=dict)
 
 
-async def recompute(shared: Shared, keys: Collection[ProgressKey]) -> Recomputation:
+async def recompute(
+    shared: Shared, keys: Collection[ProgressKey], *, thorough: Collection[ProgressKey] = ()
+) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
 
     A key without views, enrolment and aggregate has no figures; a content alone has none either. A key whose
-    collection or context does not exist has failed.
+    collection or context does not exist has failed. Of the ``thorough`` keys, units that lost their last viewed leaf
+    to a new version are looked at too; it costs a look-up of every unit.
     """
     result = Recomputation()
     placed = await _placed(shared, keys, result)
-    (views, changed), enrolled = await asyncio.gather(
-        _views(shared, list(placed)), enrolments_by_key(shared.stores.rows, list(placed))
+    (touches, changed), enrolled = await asyncio.gather(
+        _touches(shared, list(placed)), enrolments_by_key(shared.stores.rows, list(placed))
     )
     enrolments = dict(zip(placed, enrolled, strict=True))
     activities: dict[ProgressKey, list[AggregateKey]] = {}
     for key, (_, context, tree) in placed.items():
         context_id = aggregate_context_of(key, context)
-        touched = tree.touched_by(frozenset(view.key.content_id for view in views.get(key, ())))
-        activities[key] = [(activity, key.user_id, context_id) for activity in sorted(touched)]
+        looked_at = tree.collections if key in thorough else tree.touched_by(frozenset(touches[key]))
+        activities[key] = [(activity, key.user_id, context_id) for activity in sorted(looked_at)]
     wanted = list(chain.from_iterable(activities.values()))
     found = dict(zip(wanted, await aggregates_by_key(shared.stores.rows, wanted), strict=True))
     for key, (content, context, tree) in placed.items():
         stored = {activity[0]: found[activity] for activity in activities[key]}
-        if not views.get(key) and enrolments[key] is None and not any(stored.values()):
+        if not touches[key] and enrolments[key] is None and not any(stored.values()):
             continue
         completed_before = {
             activity: aggregate.completed_on for activity, aggregate in stored.items() if aggregate
@@ -151,7 +156,7 @@ async def recompute(shared: Shared, keys: Collection[ProgressKey]) -> Recomputat
                 context,
                 enrolments[key],
                 changed.get(key),
-                aggregates_of(tree, views.get(key, ()), completed_before),
+                aggregates_of(tree, touches[key], completed_before),
                 stored,
             )
         )
@@ -276,20 +281,22 @@ async def _placed(shared: Shared, keys: Collection[ProgressKey], result: Recompu
     return placed
 
 
-async def _views(
+async def _touches(
     shared: Shared, keys: Sequence[ProgressKey]
-) -> tuple[Mapping[ProgressKey, list[View]], Mapping[ProgressKey, int | None]]:
-    """Views by key, and the last change of the partition that each key is in."""
+) -> tuple[Mapping[ProgressKey, dict[str, Touch]], Mapping[ProgressKey, int | None]]:
+    """The views of each key in short, by content, and the last change of the partition that the key is in."""
     partitions = {key: (key.user_id, scope_of(key.collection_id)) for key in keys}
-    found = await shared.stores.rows.partitions(VIEWS, list(set(partitions.values())), VIEW_COLUMNS)
-    views: dict[ProgressKey, list[View]] = defaultdict(list)
-    for rows in found.values():
-        for row in rows:
-            view = view_of({**row, "progressdetails": None})
-            if view is not None:
-                views[view.key.progress_key].append(view)
-    changed = {key: rows[0]["changed_at"] for key in keys if (rows := found[partitions[key]])}
-    return views, changed
+    found = await shared.stores.rows.partitions(VIEWS, list(set(partitions.values())), FIGURE_COLUMNS)
+    touches = {
+        key: {
+            row["contentid"]: touch_of(row)
+            for row in found[partition]
+            if row["contextid"] == key.context_id and row["status"] is not None
+        }
+        for key, partition in partitions.items()
+    }
+    changed = {key: rows[0]["changed_at"] for key, at in partitions.items() if (rows := found[at])}
+    return touches, changed
 
 
 def _last_updated(figure: Aggregate, enrolment: Enrolment | None) -> dict[str, datetime]:

@@ -100,7 +100,8 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
 
     async def write(changed_at: int) -> View:
         nonlocal whole
-        if change.time_spent or change.progress_details is not None or change.call_id:
+        # A call of now, of nothing but the end, needs no look at the row; one of another time must not set it back.
+        if change.time_spent or change.progress_details is not None or change.call_id or call.at is not None:
             return await _merged(session, key, replace(change, at=at, progress=None), changed_at, end=True)
         view = View(key, Status.COMPLETED, 100, last_accessed_on=at, last_updated_on=at, completed_on=at)
         values = {

@@ -40,10 +40,16 @@ class _Stopped(Exception):
 
 @dataclass(slots=True)
 class _Work:
-    """What a batch asks for: keys with the last record that named each, those to send anew, profiles, dead letters."""
+    """What a batch asks for.
+
+    ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; those to
+    look at ``thorough``ly; ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
+    """
 
     keys: dict[ProgressKey, Record] = field(default_factory=dict)
+    named: set[ProgressKey] = field(default_factory=set)
     renewed: set[ProgressKey] = field(default_factory=set)
+    thorough: set[ProgressKey] = field(default_factory=set)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
@@ -153,8 +159,11 @@ class Worker:
         key = trigger.progress_key
         if trigger.kind is TriggerKind.PROFILE or key is None:
             work.users[trigger.user_id] = record
-        else:
-            work.keys[key] = record
+            return
+        work.keys[key] = record
+        work.named.add(key)
+        if trigger.kind is TriggerKind.RECONCILE:
+            work.thorough.add(key)
 
     async def _expand(self, work: _Work) -> None:
         """A changed profile is in the state of everything that the learner has."""
@@ -174,9 +183,9 @@ class Worker:
     async def _recompute(self, keys: Sequence[ProgressKey], work: _Work) -> None:
         """Aggregates first, then the enrolments, which mark the change as seen, then the states."""
         stores = self._shared.stores
-        result = await recompute(self._shared, keys)
+        result = await recompute(self._shared, keys, thorough=work.thorough)
         for key, error in result.failed.items():
-            if key not in work.renewed:
+            if key in work.named:
                 work.dead.append(dead_letter(work.keys[key], f"{error.code}: {error.message}"))
         if not result.done:
             return

@@ -56,9 +56,17 @@ def view_of(row: Row | None) -> View | None:
 
 
 def touch_of(row: Row) -> Touch:
+    """Of a row with a status."""
     return Touch(
-        Status(row["status"]), row["progress"] or 0, row["last_access_time"], row["last_completed_time"]
+        _STATUSES[row["status"]],
+        row["progress"] or 0,
+        row["last_access_time"],
+        row["last_completed_time"],
+        row.get("timespent") or 0,
     )
+
+
+_STATUSES = tuple(Status)
 
 
 def view_values(view: View) -> dict[str, object]:

@@ -1,12 +1,12 @@
 """What the workers compute from a learner's views: one aggregate for the collection and for each unit touched."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from rules.hierarchy import RelationTree
 from rules.progress import Progress, Status, progress_of
-from rules.views import View
+from rules.standings import Touch
 
 ACTIVITY_TYPE = "Course"
 """The platform's type of every collection and unit (reference 1.1)."""
@@ -31,15 +31,15 @@ class Aggregate:
 
 
 def aggregates_of(
-    relations: RelationTree, views: Iterable[View], completed_before: Mapping[str, datetime | None]
+    relations: RelationTree, touches: Mapping[str, Touch], completed_before: Mapping[str, datetime | None]
 ) -> list[Aggregate]:
-    """An aggregate for the root and for every unit above a viewed leaf, by the one rule.
+    """An aggregate for the root and for every unit above a viewed leaf, by the one rule. ``touches`` by content.
 
     ``completed_before`` has the stored completion dates by activity: a date once given stays, also when a
     republished collection asks for more (design, section 4). A new one is the time of the last completion that
-    the activity needed.
+    the activity needed. Activities in it get an aggregate even where no leaf of theirs is viewed any more.
     """
-    by_leaf = {view.key.content_id: view for view in views if view.key.content_id in relations.leaf_nodes}
+    by_leaf = {leaf: touch for leaf, touch in touches.items() if leaf in relations.leaf_nodes}
     touched = relations.touched_by(frozenset(by_leaf)) | (completed_before.keys() & relations.nodes.keys())
     return [
         _aggregate(relations, activity, by_leaf, completed_before.get(activity))
@@ -49,30 +49,25 @@ def aggregates_of(
 
 
 def _aggregate(
-    relations: RelationTree, activity: str, by_leaf: Mapping[str, View], completed_before: datetime | None
+    relations: RelationTree, activity: str, by_leaf: Mapping[str, Touch], completed_before: datetime | None
 ) -> Aggregate:
-    views = [by_leaf[leaf] for leaf in relations.nodes[activity].leaf_nodes if leaf in by_leaf]
-    statuses = {view.key.content_id: int(view.status) for view in views}
+    below = relations.nodes[activity].leaf_nodes
+    touches = {leaf: touch for leaf, touch in by_leaf.items() if leaf in below}
+    statuses = {leaf: int(touch.status) for leaf, touch in touches.items()}
     required = relations.required(activity)
     progress = progress_of(required, statuses)
     completed_on = completed_before
     if completed_on is None and progress.status == Status.COMPLETED:
-        completed_on = max(
-            (view.completed_on for view in views if view.key.content_id in required and view.completed_on),
-            default=None,
-        )
-    last = max(
-        (view for view in views if view.last_accessed_on is not None),
-        key=lambda view: (view.last_accessed_on, view.key.content_id),
-        default=None,
-    )
+        completed_on = max((at for leaf in required if (at := touches[leaf].completed_on)), default=None)
+    accessed = ((at, leaf) for leaf, touch in touches.items() if (at := touch.last_accessed_on))
+    last_accessed_on, last_content_id = max(accessed, default=(None, None))
     return Aggregate(
         activity,
         progress,
         statuses,
-        sum(view.time_spent for view in views),
-        last.last_accessed_on if last else None,
-        last.key.content_id if last else None,
+        sum(touch.time_spent for touch in touches.values()),
+        last_accessed_on,
+        last_content_id,
         completed_on,
     )
 

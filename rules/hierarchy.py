@@ -17,7 +17,7 @@ DEEPEST = 32
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relations:
     """What progress needs to know of one node: the leaves below it, which nodes are optional, and who is above it.
 
@@ -29,7 +29,7 @@ class Relations:
     optional_nodes: frozenset[str] = frozenset()
     ancestors: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def required(self) -> frozenset[str]:
         return self.leaf_nodes - self.optional_nodes
 

@@ -33,10 +33,11 @@ class Progress:
 
 def progress_of(required: Set[str], statuses: Mapping[str, int]) -> Progress:
     """completed = required leaves with status 2. In progress from the first required leaf that was started."""
-    completed = sum(1 for leaf in required if statuses.get(leaf) == Status.COMPLETED)
+    touched = [statuses[leaf] for leaf in required if leaf in statuses]
+    completed = touched.count(Status.COMPLETED)
     if required and completed == len(required):
         status = Status.COMPLETED
-    elif completed or any(statuses.get(leaf) == Status.IN_PROGRESS for leaf in required):
+    elif any(touched):
         status = Status.IN_PROGRESS
     else:
         status = Status.NOT_STARTED

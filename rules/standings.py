@@ -10,12 +10,14 @@ from rules.progress import Progress, Status, progress_of
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """The short form of a view: all that pages with many leaves show."""
+    """The short form of a view: all that figures and pages with many leaves need. ``time_spent`` in seconds; readers
+    of pages leave it out."""
 
     status: Status
     progress: int
     last_accessed_on: datetime | None = None
     completed_on: datetime | None = None
+    time_spent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

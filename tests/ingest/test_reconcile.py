@@ -1,5 +1,6 @@
 """Drift between what is stored and what the rows say is found, named, and mended by the workers."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -150,3 +151,23 @@ async def test_a_low_rate_leaves_signs_of_life(embedded: Instance, monkeypatch: 
     assert (await reconcile(embedded.shared, rate=0.1)).checked == 30
     assert max(pauses) <= 20
     assert sum(pauses) > 290
+
+
+async def test_a_unit_that_lost_its_leaf_to_a_new_version_is_mended(course: Instance) -> None:
+    """a moves from unit-1 (a, b) to unit-2: unit-1 goes from 1 of 2 to 0 of 1, unit-2 from 0 to 1 of 3 (a, b, c)."""
+    session = course.session("ada")
+    call = ViewCall("a", "course", "batch")
+    await start_view(session, call)
+    await end_view(session, call, ViewChange(NOW))
+    await course.drain()
+    moved = deepcopy(COURSE)
+    unit_1, unit_2 = moved["children"]  # type: ignore[misc]
+    unit_2["children"].append(unit_1["children"].pop(0))
+    await course.publish(moved)
+    report = await reconcile(course.shared)
+    assert report.drifted == 1
+    await course.drain()
+    keys = [(unit, "ada", "cb:batch") for unit in ("unit-1", "unit-2", "course")]
+    found = await aggregates_by_key(course.stores.rows, keys)
+    assert [(f.completed_count, f.required_count) for f in found if f] == [(0, 1), (1, 3), (1, 3)]
+    assert (await reconcile(course.shared)).drifted == 0

@@ -355,3 +355,16 @@ async def test_the_scope_is_listed_before_the_first_view(embedded_course: Instan
         ("a", "a", view_key("ada", "a").scope),
         ("course", "batch", "course"),
     ]
+
+
+async def test_an_end_at_a_past_time_sets_no_time_back(embedded: Instance) -> None:
+    """A service loads old data: the view was accessed today and ended, as it now turns out, two days before."""
+    await embedded.publish()
+    await embedded.batch()
+    past = NOW - timedelta(days=2)
+    service = embedded.session()
+    await start_view(service, ViewCall("a", "course", "batch", "ada", NOW))
+    await end_view(service, ViewCall("a", "course", "batch", "ada", past), ViewChange(past))
+    (view,) = await views_by_key(embedded.stores.rows, [view_key("ada", "a", "course", "batch")])
+    assert view is not None
+    assert (view.status, view.completed_on, view.last_accessed_on) == (Status.COMPLETED, past, NOW)

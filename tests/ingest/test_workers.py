@@ -181,3 +181,18 @@ async def test_a_stopped_worker_ends_within_its_batch(course: Instance) -> None:
     worker.stop()
     async with asyncio.timeout(10):
         await task
+
+
+async def test_a_trigger_of_what_does_not_exist_is_put_away_beside_a_profile_of_the_same_learner(
+    embedded: Instance,
+) -> None:
+    """The learner once enrolled in a collection that is gone: what expands the profile to it must not hide that."""
+    from stores.rows import Write
+    from stores.tables import LEARNER_SCOPES
+
+    await embedded.stores.rows.write(Write(LEARNER_SCOPES, ("ada", "gone", "gone"), {"scope": "gone"}))
+    triggers = [Trigger(TriggerKind.VIEW, "ada", "gone", "gone"), Trigger(TriggerKind.PROFILE, "ada")]
+    await embedded.stores.events.send(TRIGGERS.name, *(Message("ada", t.encode()) for t in triggers))
+    await embedded.drain()
+    (letter,) = [letter async for letter in pending(embedded.stores)]
+    assert "there is no collection gone" in letter.reason

@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from rules.aggregates import Aggregate, aggregates_of, next_version
 from rules.hierarchy import RelationTree, checked_hierarchy, relations_of
-from rules.identifiers import ViewKey
 from rules.progress import Status
 from rules.standings import Touch, standing_of
-from rules.views import View
 from tests.rules.strategies import LEAVES, Json, trees
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,16 +38,20 @@ def course(units: Mapping[str, list[Any]]) -> RelationTree:
 
 def view(
     content: str, status: int = 2, *, on: datetime = START, at: datetime | None = None, seconds: int = 0
-) -> View:
+) -> tuple[str, Touch]:
     """``on``: when it was completed, ``at``: last accessed."""
-    return View(
-        ViewKey("u", "course", "batch", content),
-        Status(status),
-        100 if status == 2 else 10,
-        seconds,
-        last_accessed_on=at or on,
-        completed_on=on if status == 2 else None,
+    completed = status == 2
+    return content, Touch(
+        Status(status), 100 if completed else 10, at or on, on if completed else None, seconds
     )
+
+
+def aggregates(
+    tree: RelationTree,
+    views: list[tuple[str, Touch]],
+    completed_before: Mapping[str, datetime | None] | None = None,
+) -> list[Aggregate]:
+    return aggregates_of(tree, dict(views), completed_before or {})
 
 
 def figures(found: list[Aggregate]) -> dict[str, tuple[int, int]]:
@@ -60,7 +62,7 @@ def figures(found: list[Aggregate]) -> dict[str, tuple[int, int]]:
 def test_the_first_worked_fixture() -> None:
     """Reference 4.2, CASE_1: ..299(2), ..300(2 in the row, 1 in the event), ..301(1)."""
     tree = course({"unit1": ["299"], "unit2": ["300"], "unit3": ["301", "300"]})
-    found = aggregates_of(tree, [view("299"), view("300"), view("301", 1)], {})
+    found = aggregates(tree, [view("299"), view("300"), view("301", 1)])
     assert figures(found) == {"unit1": (1, 1), "unit2": (1, 1), "unit3": (1, 2), "course": (2, 3)}
     status = {f.activity_id: f.progress.status for f in found}
     assert status == {"unit1": 2, "unit2": 2, "unit3": 1, "course": 1}
@@ -70,7 +72,7 @@ def test_the_second_worked_fixture() -> None:
     """CASE_2: R1..R4 all 2; R4 optional at unit2. The fixture leaves the root's optional set out (course 4/4); the
     real updater puts R4 there too, as the rule has it: course 3/3. It is complete either way."""
     tree = course({"unit1": ["R1", "R3"], "unit2": ["R2", "R3", ["R4"]]})
-    found = aggregates_of(tree, [view(name) for name in ("R1", "R2", "R3", "R4")], {})
+    found = aggregates(tree, [view(name) for name in ("R1", "R2", "R3", "R4")])
     assert figures(found) == {"unit1": (2, 2), "unit2": (2, 2), "course": (3, 3)}
     assert {f.progress.status for f in found} == {Status.COMPLETED}
 
@@ -78,39 +80,39 @@ def test_the_second_worked_fixture() -> None:
 def test_the_third_worked_fixture() -> None:
     """CASE_3: no rows before; R11 and R22 completed; unit11={R11,R22}, unit22={R11}."""
     tree = course({"unit11": ["R11", "R22"], "unit22": ["R11"]})
-    found = aggregates_of(tree, [view("R11"), view("R22")], {})
+    found = aggregates(tree, [view("R11"), view("R22")])
     assert figures(found) == {"unit11": (2, 2), "unit22": (1, 1), "course": (2, 2)}
     assert found[0].activity_id == "course"
 
 
 def test_only_units_above_a_viewed_leaf_have_figures() -> None:
     tree = course({"one": ["a"], "two": ["b"]})
-    assert figures(aggregates_of(tree, [view("a", 1)], {})) == {"course": (0, 2), "one": (0, 1)}
-    assert figures(aggregates_of(tree, [], {})) == {"course": (0, 2)}
+    assert figures(aggregates(tree, [view("a", 1)])) == {"course": (0, 2), "one": (0, 1)}
+    assert figures(aggregates(tree, [])) == {"course": (0, 2)}
 
 
 def test_the_completion_is_the_last_one_that_was_needed() -> None:
     """d is optional and was done later: the course was complete with b, on day 5."""
     tree = course({"one": ["a"], "two": ["b", ["d"]]})
     views = [view("a", on=day(2)), view("b", on=day(5)), view("d", on=day(9))]
-    completed = {f.activity_id: f.completed_on for f in aggregates_of(tree, views, {})}
+    completed = {f.activity_id: f.completed_on for f in aggregates(tree, views)}
     assert completed == {"course": day(5), "one": day(2), "two": day(5)}
 
 
 def test_a_completion_date_stays_when_a_republished_course_asks_for_more() -> None:
     grown = course({"one": ["a", "new"]})
-    (root, unit) = aggregates_of(grown, [view("a", on=day(1))], {"course": day(1), "one": day(1)})
+    (root, unit) = aggregates(grown, [view("a", on=day(1))], {"course": day(1), "one": day(1)})
     for figure in (root, unit):
         assert (figure.progress.status, figure.progress.completion_percentage) == (Status.IN_PROGRESS, 50)
         assert figure.completed_on == day(1)
     views = [view("a", on=day(1)), view("new", on=day(8))]
-    again = aggregates_of(grown, views, {"course": day(1), "one": None})
+    again = aggregates(grown, views, {"course": day(1), "one": None})
     assert [figure.completed_on for figure in again] == [day(1), day(8)]
 
 
 def test_views_of_leaves_that_left_the_course_do_not_count() -> None:
     shrunk = course({"one": ["a"]})
-    (root, _) = aggregates_of(shrunk, [view("a", seconds=5), view("gone", at=day(9), seconds=50)], {})
+    (root, _) = aggregates(shrunk, [view("a", seconds=5), view("gone", at=day(9), seconds=50)])
     assert root.content_status == {"a": 2}
     assert (root.time_spent, root.last_accessed_on, root.last_content_id) == (5, START, "a")
 
@@ -118,7 +120,7 @@ def test_views_of_leaves_that_left_the_course_do_not_count() -> None:
 def test_time_adds_up_and_the_last_content_is_the_one_accessed_last() -> None:
     tree = course({"one": ["a", "b"], "two": ["b"]})
     views = [view("a", at=day(3), seconds=10), view("b", 1, at=day(4), seconds=7)]
-    by_id = {f.activity_id: f for f in aggregates_of(tree, views, {})}
+    by_id = {f.activity_id: f for f in aggregates(tree, views)}
     assert {name: figure.time_spent for name, figure in by_id.items()} == {"course": 17, "one": 17, "two": 7}
     assert by_id["course"].last_accessed_on == day(4)
     assert by_id["course"].last_content_id == "b"
@@ -131,12 +133,9 @@ def test_figures_do_not_depend_on_the_order_and_readers_see_the_same(
 ) -> None:
     tree = relations_of(checked_hierarchy(document))
     views = [view(leaf, status, on=day(on)) for leaf, (status, on) in done.items()]
-    found = aggregates_of(tree, views, {})
-    assert found == aggregates_of(tree, views[::-1], {})
-    touches = {
-        v.key.content_id: Touch(v.status, v.progress, v.last_accessed_on, v.completed_on) for v in views
-    }
-    standing = standing_of(touches, tree)
+    found = aggregates(tree, views)
+    assert found == aggregates(tree, views[::-1])
+    standing = standing_of(dict(views), tree)
     for figure in found:
         assert standing.progress(tree, figure.activity_id) == figure.progress
     assert standing.statuses == found[0].content_status
