@@ -28,8 +28,10 @@ from stores.topics import DEAD_LETTERS, PROFILES, STATES, TRIGGERS, WORKER_GROUP
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MOST_KEYS = 500
-"""Keys recomputed at once: bounds the memory and the statements in flight."""
+MOST_KEYS = 200
+"""Keys of a chunk, which is read, recomputed and written together."""
+AT_ONCE = 4
+"""Chunks under way; with MOST_KEYS it bounds the memory and the statements in flight."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds between attempts while a store is away."""
 
@@ -141,8 +143,10 @@ class Worker:
             await stores.rows.write(*work.profiles)
         await self._expand(work)
         keys = list(work.keys)
-        for start in range(0, len(keys), MOST_KEYS):
-            await self._recompute(keys[start : start + MOST_KEYS], work)
+        chunks = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
+        # One chunk computes while others wait for their stores.
+        for start in range(0, len(chunks), AT_ONCE):
+            await asyncio.gather(*(self._recompute(c, work) for c in chunks[start : start + AT_ONCE]))
         await self._put_away(work.dead)
 
     def _sort(self, record: Record, work: _Work) -> None:
