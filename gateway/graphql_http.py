@@ -103,20 +103,28 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a JSON object is needed")
         return parsed or {}
 
-    async def parse_http_body(
-        self, request: AsyncHTTPRequestAdapter
-    ) -> GraphQLRequestData | list[GraphQLRequestData]:
-        if request.method == "POST" and JSON not in (request.content_type or ""):
+    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
+        """One operation: no batches, uploads or streams."""
+        if request.method == "GET":
+            data: Any = self.parse_query_params(request.query_params)
+        elif JSON in (request.content_type or ""):
+            data = self.parse_json(await request.get_body())
+        else:
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}")
-        data = await super().parse_http_body(request)
-        if isinstance(data, GraphQLRequestData) and not isinstance(data.operation_name, str | None):
-            raise HTTPException(HTTPStatus.BAD_REQUEST, "operationName must be a text or null")
-        return data
+        if isinstance(data, list):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "a request has one operation")
+        for name, kind in (("query", str), ("variables", dict), ("operationName", str), ("extensions", dict)):
+            if not isinstance(data.get(name), kind | None):
+                what = "a text" if kind is str else "an object"
+                raise HTTPException(HTTPStatus.BAD_REQUEST, f"{name} must be {what} or null")
+        return GraphQLRequestData(
+            data.get("query"), data.get("variables"), data.get("operationName"), data.get("extensions")
+        )
 
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """Ends with the client: what nobody waits for is not worth a store's time. Commands that have begun are
         finished all the same (graph/errors.py)."""
-        work = asyncio.ensure_future(super().execute_operation(request, *args, **kwargs))
+        work = asyncio.ensure_future(self.execute_single(request, *args, **kwargs))
         gone = asyncio.ensure_future(_disconnected(request.receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,10 @@
 """The start page of `cohort dev`: GraphiQL with ready queries, the sample's variables and a token. Nothing of it comes
 from another host, and a Content-Security-Policy holds the browser to that."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -16,28 +18,46 @@ from graph.schema import printed_schema
 from ingest import sample
 
 STATIC = Path(__file__).with_name("static")
+QUERIES = STATIC / "queries"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
 
-_COURSE = {"collection": sample.SAMPLE_COLLECTION}
-_ENROLMENT = {**_COURSE, "context": sample.SAMPLE_CONTEXT}
-VARIABLES: dict[str, dict[str, str]] = {
-    "my_courses": {},
-    "course_page": _ENROLMENT,
-    "course_tree": _COURSE,
-    "my_summary": _ENROLMENT,
-    "record_a_view": {"content": sample.SAMPLE_CONTENT, **_ENROLMENT},
-    "enrol": {"collection": sample.ENROLABLE_COLLECTION, "context": sample.ENROLABLE_CONTEXT},
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A tab: a document of static/queries, what it is run with, and a hint above it."""
+
+    name: str
+    variables: dict[str, Any]
+    hint: str = ""
+
+
+_ENROLMENT = {"collection": sample.SAMPLE_COLLECTION, "context": sample.SAMPLE_CONTEXT}
+_NEW = {
+    "contentId": "chess-square",
+    "collectionId": sample.ENROLABLE_COLLECTION,
+    "contextId": sample.ENROLABLE_CONTEXT,
 }
-"""The ready queries, in the order of their tabs: files in static/queries, and what they are run with."""
+TABS = (
+    Ready("my_courses", {"first": 20}, "Ctrl-Enter runs it; the other tabs are ready, too."),
+    Ready("course_page", _ENROLMENT),
+    Ready("course_tree", {"collection": sample.SAMPLE_COLLECTION}),
+    Ready("my_summary", _ENROLMENT),
+    Ready(
+        "record_view",
+        {**_NEW, "details": {"page": 3}},
+        "Choose Enrol, Start, Update, End with the run button; then look at MyCourses again.",
+    ),
+)
+"""The documents are those that clients hold, word by word."""
 
 
 def start_page(settings: Settings) -> list[BaseRoute]:
     """Its routes."""
     page = Template((STATIC / "start.html").read_text(encoding="utf-8"))
-    queries = [{"query": document(name), "variables": variables} for name, variables in VARIABLES.items()]
+    queries = [{"query": text(ready), "variables": ready.variables} for ready in TABS]
 
     async def start(_request: Request) -> Response:
         content = {"user": sample.FIRST_LEARNER, "token": learner_token(settings), "queries": queries}
@@ -54,5 +74,7 @@ def start_page(settings: Settings) -> list[BaseRoute]:
     ]
 
 
-def document(name: str) -> str:
-    return (STATIC / "queries" / f"{name}.graphql").read_text(encoding="utf-8")
+def text(ready: Ready) -> str:
+    """What its tab holds."""
+    hint = f"# {ready.hint}\n" if ready.hint else ""
+    return hint + (QUERIES / f"{ready.name}.graphql").read_text(encoding="utf-8")

@@ -67,7 +67,7 @@ async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[
         stores = await stack.enter_async_context(opened(settings))
         await _check_schema(stores)
         shared = Shared.of(stores)
-        stack.push_async_callback(shared.settled)
+        stack.push_async_callback(shared.background.settled)
         at_work = (
             await stack.enter_async_context(supervised(lambda: new_worker(settings, shared)))
             if worker

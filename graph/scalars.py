@@ -13,7 +13,8 @@ from strawberry.types.scalar import ScalarDefinition
 
 def format_moment(value: datetime) -> str:
     """In UTC, whole milliseconds: a fixed width, so that texts compare as moments do."""
-    return f"{value.astimezone(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"  # without +00:00
 
 
 def parse_moment(value: Any) -> datetime:

@@ -5,33 +5,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import strawberry
-from graphql import ASTValidationRule, GraphQLError
-from strawberry.extensions import (
-    AddValidationRules,
-    MaxTokensLimiter,
-    ParserCache,
-    SchemaExtension,
-    ValidationCache,
-)
+from graphql import GraphQLError
+from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from graph.collections import Collection, CollectionQueries
 from graph.contexts import Context, ContextMutations, ContextQueries
+from graph.documents import Documents, KnownDocuments
 from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.errors import presented
 from graph.fields import field
 from graph.ids import decode
 from graph.info import Info
 from graph.learners import Learner, LearnerMutations, LearnerQueries
-from graph.limits import Limits, limit_rule
+from graph.limits import Limits
 from graph.node import Node
+from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
 from graph.views import View, ViewMutations
 from resolvers import collections, contexts, enrolments, learners, nouns, views
 
 PRINTED = Path(__file__).with_name("schema.graphql")
-KEPT_DOCUMENTS = 128
-"""Parsed and validated documents that are kept."""
 
 
 @strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
@@ -79,7 +73,7 @@ class CohortSchema(strawberry.Schema):
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
         result = await super().execute(*args, **kwargs)
         if result.errors:
-            # A new list: the validation cache keeps the old one.
+            # A new list: the document's own is kept.
             result.errors = [presented(error) for error in result.errors]
         return result
 
@@ -90,16 +84,16 @@ class CohortSchema(strawberry.Schema):
 
 
 def build_schema(limits: Limits | None = None) -> CohortSchema:
-    """A schema with these limits. Rules come ahead of the cache, and are the same classes for every request."""
-    limits = limits or Limits()
-    rules: list[type[ASTValidationRule]] = [limit_rule(limits)]
-    extensions: Sequence[Callable[[], SchemaExtension]] = (
-        lambda: MaxTokensLimiter(limits.tokens),
-        lambda: AddValidationRules(rules),
-        lambda: ParserCache(KEPT_DOCUMENTS),
-        lambda: ValidationCache(KEPT_DOCUMENTS),
+    """A schema with these limits, which knows its documents again."""
+    documents = Documents(limits or Limits())
+    extensions: Sequence[Callable[[], SchemaExtension]] = (lambda: KnownDocuments(documents),)
+    return CohortSchema(
+        query=Query,
+        mutation=Mutation,
+        config=CONFIG,
+        extensions=extensions,
+        execution_context_class=ProjectingExecutor,
     )
-    return CohortSchema(query=Query, mutation=Mutation, config=CONFIG, extensions=extensions)
 
 
 schema = build_schema()

@@ -25,7 +25,8 @@ class View(Node):
     whole: strawberry.Private[nouns.View | None] = None
 
     @classmethod
-    def of(cls, view: nouns.View) -> Self:
+    def of(cls, view: nouns.View, *, whole: bool = True) -> Self:
+        """``whole`` False: beyond the short form, ``view`` is not to be relied on."""
         return cls(
             content_id=view.key.content_id,
             status=view.status,
@@ -33,7 +34,7 @@ class View(Node):
             last_accessed_on=view.last_accessed_on,
             completed_on=view.completed_on,
             place=view.key.progress_key,
-            whole=view,
+            whole=view if whole else None,
         )
 
     @classmethod
@@ -148,7 +149,9 @@ class ViewPayload:
     def of(cls, outcome: tuple[nouns.Acknowledged | None, list[UserError]]) -> Self:
         done, errors = outcome
         return cls(
-            view=View.of(done.view) if done else None, token=done.token if done else None, errors=errors
+            view=View.of(done.view, whole=done.whole) if done else None,
+            token=done.token if done else None,
+            errors=errors,
         )
 
 

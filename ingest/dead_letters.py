@@ -9,6 +9,8 @@ from stores.events import Message, Record
 from stores.topics import DEAD_LETTERS
 
 LONGEST_REASON = 500
+LARGEST_VALUE = 900_000
+"""Bytes; Kafka takes a record of 1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,11 @@ class DeadLetter:
 
 
 def dead_letter(record: Record, reason: str) -> Message:
-    headers = {"place": _place(record), "topic": record.topic, "reason": reason[:LONGEST_REASON]}
-    return Message(record.key, record.value, headers)
+    """Cut where it is larger than a log takes beside its headers; the reason then says so."""
+    if len(record.value) > LARGEST_VALUE:
+        reason = f"{reason[:LONGEST_REASON]} (cut from {len(record.value)} bytes)"
+    headers = {"place": _place(record), "topic": record.topic, "reason": reason[: LONGEST_REASON + 50]}
+    return Message(record.key[:LONGEST_REASON], record.value[:LARGEST_VALUE], headers)
 
 
 async def pending(stores: Stores) -> AsyncIterator[DeadLetter]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from loaders.learners import learner_values
 from loaders.session import Session
@@ -10,7 +10,7 @@ from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 from rules.learners import Learner, checked_learner
 from rules.triggers import Trigger, TriggerKind, parse_object, text_of
-from rules.viewers import Role
+from rules.viewers import CLOCK_SKEW, Role
 from stores.events import Message
 from stores.rows import Write
 from stores.tables import LEARNERS
@@ -64,10 +64,11 @@ def profile_write(learner: Learner) -> Write:
     return Write(LEARNERS, (learner.user_id,), learner_values(learner), timestamp=timestamp)
 
 
-def parse_profile(value: bytes) -> Learner:
+def parse_profile(value: bytes, appended_at: int) -> Learner:
     """A profile event: ``{userId, updatedOn, name?, attributes?: {…}}``, whole, ``updatedOn`` in RFC 3339.
 
-    InvalidInput with the reason otherwise.
+    InvalidInput with the reason otherwise; also for one from later than it was sent (``appended_at``, ms): it would
+    win over every other for good.
     """
     document = parse_object(value)
     user_id = text_of(document, "userId")
@@ -78,6 +79,8 @@ def parse_profile(value: bytes) -> Learner:
         at = None
     if at is None or at.tzinfo is None:
         raise InvalidInput("updatedOn must be a moment such as 2026-01-31T12:00:00Z", field="updatedOn")
+    if at.timestamp() * 1000 > appended_at + CLOCK_SKEW / timedelta(milliseconds=1):
+        raise InvalidInput("updatedOn must not be in the future", field="updatedOn")
     name, attributes = document.get("name"), document.get("attributes")
     if name is not None and not isinstance(name, str):
         raise InvalidInput("name must be a text", field="name")

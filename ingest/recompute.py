@@ -4,13 +4,13 @@ From the rows alone, never from what a trigger says, so that duplicates, reorder
 """
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from zlib import crc32
 
-from loaders.aggregates import AggregateKey, StoredAggregate, aggregates_by_key
+from loaders.aggregates import Seen, StoredAggregate, aggregates_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
@@ -18,7 +18,7 @@ from loaders.views import touch_of
 from rules.aggregates import ACTIVITY_TYPE, Aggregate, aggregates_of, next_version
 from rules.contents import Content, ContentKind
 from rules.contexts import Context
-from rules.enrolments import Enrolment
+from rules.enrolments import Copies, Enrolment
 from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, scope_of
@@ -48,6 +48,7 @@ class Recomputed:
     context: Context | None
     enrolment: Enrolment | None
     changed_at: int | None
+    tree_version: int
     figures: Sequence[Aggregate]
     stored: Mapping[str, StoredAggregate | None]
 
@@ -55,9 +56,10 @@ class Recomputed:
     def root(self) -> Aggregate:
         return self.figures[0]
 
-    def seen(self, figure: Aggregate) -> int | None:
-        """The change that a row has seen; kept by the root's alone, so that a view does not rewrite every unit."""
-        return self.changed_at if figure is self.root else None
+    @property
+    def seen(self) -> Seen:
+        """What the root's row is computed from."""
+        return Seen(self.changed_at, self.enrolment.changed_at if self.enrolment else None, self.tree_version)
 
     @property
     def drifted(self) -> list[str]:
@@ -69,7 +71,7 @@ class Recomputed:
         stored = self.stored[figure.activity_id]
         return (
             stored is None
-            or stored.seen_changed_at != self.seen(figure)
+            or (figure is self.root and stored.seen != self.seen)
             or stored.completed_count != figure.progress.completed_count
             or stored.required_count != figure.progress.required_count
             or stored.status != figure.progress.status
@@ -89,25 +91,39 @@ class Recomputed:
             or enrolment.completed_on != root.completed_on
             or enrolment.last_accessed_on != root.last_accessed_on
             or enrolment.last_read_content_id != root.last_content_id
+            or enrolment.copies != self.copies
         )
 
+    @property
+    def copies(self) -> Copies:
+        """What the enrolment repeats of its collection and context."""
+        context = self.context
+        if context is None:
+            return Copies(self.content.name)
+        return Copies(self.content.name, context.name, context.start_date, context.end_date)
+
     def next_version(self, appended_at: int, offset: int) -> int:
-        """For the rows that a trigger at this place in the log changes."""
-        highest = max((stored.version for stored in self.stored.values() if stored), default=None)
-        return next_version(highest, appended_at, offset)
+        """For the rows that a trigger at this place in the log changes. Above the root's, which was read before
+        the views: whoever reads views later also gets the higher version."""
+        stored = self.stored[self.root.activity_id]
+        return next_version(stored.version if stored else None, appended_at, offset)
 
     def versions(self, version: int, *, renew: bool) -> dict[str, int]:
         """By activity: ``version`` where the state of it differs from the one sent before, else the stored one.
 
         The state also holds the enrolment and the learner's profile, so a change of the first, or ``renew`` for the
-        second, gives every activity the new version: two different states must never share one.
+        second, gives every activity the new version: two different states must never share one. The root has the
+        highest.
         """
-        renew = renew or self.enrolment_has_changed
+        root = self.stored[self.root.activity_id]
+        renew = renew or root is None or root.seen.enrolment != self.seen.enrolment
         versions = {}
         for figure in self.figures:
             stored = self.stored[figure.activity_id]
             keeps = stored is not None and not renew and not self.has_changed(figure)
             versions[figure.activity_id] = stored.version if stored is not None and keeps else version
+        if version in versions.values() or self.enrolment_has_changed:
+            versions[self.root.activity_id] = version
         return versions
 
 
@@ -119,76 +135,63 @@ class Recomputation:
     failed: dict[ProgressKey, NotFound] = field(default_factory=dict)
 
 
-async def recompute(
-    shared: Shared, keys: Collection[ProgressKey], *, thorough: Collection[ProgressKey] = ()
-) -> Recomputation:
+async def recompute(shared: Shared, keys: Collection[ProgressKey]) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
 
     A key without views, enrolment and aggregate has no figures; a content alone has none either. A key whose
-    collection or context does not exist has failed. Of the ``thorough`` keys, units that lost their last viewed leaf
-    to a new version are looked at too; it costs a look-up of every unit.
+    collection or context does not exist has failed.
     """
     result = Recomputation()
     placed = await _placed(shared, keys, result)
+    contexts = {key: aggregate_context_of(key, context) for key, (_, context, _) in placed.items()}
+    rows = shared.stores.rows
+    # The roots before the views: see Recomputed.next_version.
+    roots = await _stored(shared, {key: {key.collection_id} for key in placed}, contexts)
     (touches, changed), enrolled = await asyncio.gather(
-        _touches(shared, list(placed)), enrolments_by_key(shared.stores.rows, list(placed))
+        _touches(shared, list(placed)), enrolments_by_key(rows, list(placed))
     )
-    enrolments = dict(zip(placed, enrolled, strict=True))
-    activities: dict[ProgressKey, list[AggregateKey]] = {}
-    for key, (_, context, tree) in placed.items():
-        context_id = aggregate_context_of(key, context)
-        looked_at = tree.collections if key in thorough else tree.touched_by(frozenset(touches[key]))
-        activities[key] = [(activity, key.user_id, context_id) for activity in sorted(looked_at)]
-    wanted = list(chain.from_iterable(activities.values()))
-    found = dict(zip(wanted, await aggregates_by_key(shared.stores.rows, wanted), strict=True))
-    for key, (content, context, tree) in placed.items():
-        stored = {activity[0]: found[activity] for activity in activities[key]}
-        if not touches[key] and enrolments[key] is None and not any(stored.values()):
+    units: dict[ProgressKey, Set[str]] = {}
+    for key, (_, _, tree) in placed.items():
+        root = roots[key][key.collection_id]
+        republished = root is not None and root.seen.tree_version != tree.version
+        # A unit may have lost its last viewed leaf to the new version.
+        looked_at = tree.collections if republished else tree.touched_by(frozenset(touches[key]))
+        units[key] = frozenset(looked_at) - {key.collection_id}
+    stored_units = await _stored(shared, units, contexts)
+    for (key, (content, context, tree)), enrolment in zip(placed.items(), enrolled, strict=True):
+        stored = roots[key] | stored_units[key]
+        if not touches[key] and enrolment is None and not any(stored.values()):
             continue
         completed_before = {
             activity: aggregate.completed_on for activity, aggregate in stored.items() if aggregate
         }
+        figures = aggregates_of(tree, touches[key], completed_before)
         result.done.append(
             Recomputed(
-                key,
-                aggregate_context_of(key, context),
-                content,
-                context,
-                enrolments[key],
-                changed.get(key),
-                aggregates_of(tree, touches[key], completed_before),
-                stored,
+                *(key, contexts[key], content, context, enrolment),
+                *(changed.get(key), tree.version, figures, stored),
             )
         )
     return result
 
 
-def aggregate_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
-    """The rows that get a new version, each whole, USING TIMESTAMP version: a slow process that lost its partition
-    can't overwrite what is newer. To be written before the enrolment's, which marks its change as seen."""
+async def _stored(
+    shared: Shared, activities: Mapping[ProgressKey, Set[str]], contexts: Mapping[ProgressKey, str]
+) -> dict[ProgressKey, dict[str, StoredAggregate | None]]:
+    """By key and activity."""
+    wanted = {
+        key: [(activity, key.user_id, contexts[key]) for activity in ids] for key, ids in activities.items()
+    }
+    flat = list(chain.from_iterable(wanted.values()))
+    found = dict(zip(flat, await aggregates_by_key(shared.stores.rows, flat), strict=True))
+    return {key: {aggregate[0]: found[aggregate] for aggregate in keys} for key, keys in wanted.items()}
+
+
+def unit_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
+    """The rows that follow from a change but do not tell that it was seen: to be written first."""
     key, enrolment = recomputed.key, recomputed.enrolment
-    for figure in recomputed.figures:
-        stored, version = recomputed.stored[figure.activity_id], versions[figure.activity_id]
-        if stored is None or stored.version != version:
-            yield Write(
-                AGGREGATES,
-                (ACTIVITY_TYPE, figure.activity_id, key.user_id, recomputed.aggregate_context_id),
-                {
-                    "aggregates": {
-                        "completedCount": float(figure.progress.completed_count),
-                        "requiredCount": float(figure.progress.required_count),
-                        "timeSpent": float(figure.time_spent),
-                    },
-                    "content_status": dict(figure.content_status),
-                    "agg_last_updated": _last_updated(figure, enrolment),
-                    "status": int(figure.progress.status),
-                    "completed_on": figure.completed_on,
-                    "last_access_time": figure.last_accessed_on,
-                    "version": version,
-                    "seen_changed_at": recomputed.seen(figure),
-                },
-                timestamp=version,
-            )
+    for figure in recomputed.figures[1:]:
+        yield from _aggregate_write(recomputed, figure, versions)
     if enrolment is not None and recomputed.enrolment_has_changed:
         buckets = recomputed.context.buckets if recomputed.context else 1
         yield Write(
@@ -199,12 +202,14 @@ def aggregate_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Ite
         )
 
 
-def enrolment_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
-    """The workers' columns of the enrolment. Never of one that does not exist: that would be a phantom."""
+def sealing_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
+    """The root's aggregate and the enrolment, which mark the change as seen. The enrolment only where there is one:
+    an update of none would leave a phantom."""
+    yield from _aggregate_write(recomputed, recomputed.root, versions)
     enrolment, key = recomputed.enrolment, recomputed.key
     if enrolment is None or not recomputed.enrolment_has_changed:
         return
-    root, context, version = recomputed.root, recomputed.context, versions[recomputed.root.activity_id]
+    root, copies, version = recomputed.root, recomputed.copies, versions[recomputed.root.activity_id]
     yield Write(
         ENROLMENTS,
         (key.user_id, key.collection_id, key.context_id),
@@ -214,15 +219,47 @@ def enrolment_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Ite
             "completedon": root.completed_on,
             "lastreadcontentid": root.last_content_id,
             "lastcontentaccesstime": root.last_accessed_on,
-            "collection_name": recomputed.content.name,
-            "context_name": context.name if context else None,
-            "context_start_date": context.start_date if context else None,
-            "context_end_date": context.end_date if context else None,
+            "collection_name": copies.collection_name,
+            "context_name": copies.context_name,
+            "context_start_date": copies.context_start_date,
+            "context_end_date": copies.context_end_date,
             "seen_changed_at": enrolment.changed_at,
             "version": version,
         },
         timestamp=version,
         insert=False,
+    )
+
+
+def _aggregate_write(
+    recomputed: Recomputed, figure: Aggregate, versions: Mapping[str, int]
+) -> Iterator[Write]:
+    """The row if it gets a new version, whole, USING TIMESTAMP version: a slow process that lost its partition can't
+    overwrite what is newer."""
+    stored, version = recomputed.stored[figure.activity_id], versions[figure.activity_id]
+    if stored is not None and stored.version == version:
+        return
+    seen = recomputed.seen if figure is recomputed.root else Seen()
+    yield Write(
+        AGGREGATES,
+        (ACTIVITY_TYPE, figure.activity_id, recomputed.key.user_id, recomputed.aggregate_context_id),
+        {
+            "aggregates": {
+                "completedCount": float(figure.progress.completed_count),
+                "requiredCount": float(figure.progress.required_count),
+                "timeSpent": float(figure.time_spent),
+            },
+            "content_status": dict(figure.content_status),
+            "agg_last_updated": _last_updated(figure, recomputed.enrolment),
+            "status": int(figure.progress.status),
+            "completed_on": figure.completed_on,
+            "last_access_time": figure.last_accessed_on,
+            "version": version,
+            "seen_changed_at": seen.changed_at,
+            "seen_enrolment": seen.enrolment,
+            "seen_version": seen.tree_version,
+        },
+        timestamp=version,
     )
 
 
@@ -255,23 +292,18 @@ Placed = dict[ProgressKey, tuple[Content, Context | None, RelationTree]]
 
 async def _placed(shared: Shared, keys: Collection[ProgressKey], result: Recomputation) -> Placed:
     """Collection, context and relations of each key that has something to compute."""
-    library = shared.library
-    collections = list({key.collection_id for key in keys})
     context_ids = list({key.context_id for key in keys if key.has_context})
-    contents, contexts = await asyncio.gather(
-        library.contents.load_many(collections), library.contexts.load_many(context_ids)
+    published, contexts = await asyncio.gather(
+        shared.library.published(list({key.collection_id for key in keys})),
+        shared.library.contexts.load_many(context_ids),
     )
-    content_by_id = dict(zip(collections, contents, strict=True))
     context_by_id = dict(zip(context_ids, contexts, strict=True))
-    known = [content for content in contents if content is not None]
-    trees = await library.relations.load_many([(c.root, c.live_version) for c in known])
-    tree_by_id = {content.identifier: tree for content, tree in zip(known, trees, strict=True)}
     placed: Placed = {}
     for key in keys:
-        content, context = content_by_id[key.collection_id], context_by_id.get(key.context_id)
+        content, tree = published.get(key.collection_id, (None, None))
+        context = context_by_id.get(key.context_id)
         if content is not None and content.kind is ContentKind.CONTENT and not key.has_context:
             continue
-        tree = tree_by_id.get(key.collection_id)
         if content is None or content.kind is not ContentKind.COLLECTION or tree is None:
             result.failed[key] = NotFound(f"there is no collection {key.collection_id}", field="collectionId")
         elif key.has_context and context is None:

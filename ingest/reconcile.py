@@ -115,7 +115,7 @@ class _Reconciliation:
             for row in rows
             if self._collection_id in (None, row["collectionid"])
         ]
-        result = await recompute(self._shared, keys, thorough=keys)
+        result = await recompute(self._shared, keys)
         # A learner's scopes repeat the enrolments, which have a step of their own.
         done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
         drifts = [item for item in done if item.drifted]

@@ -1,7 +1,7 @@
 """Start, update and end of a content view (design, section 4; seed 001, content view lifecycle).
 
-Each call is: one conditional write of the row, with the partition's ``changed_at``; the learner's hash; the trigger.
-Only then is the caller answered, so an acknowledged call is never lost. A call sent again changes nothing and sends
+Each call is: a mark on the learner's hash; one conditional write of the row, with the partition's ``changed_at``; the
+trigger. Only then is the caller answered, so an acknowledged call is never lost; the hash gets the view right after. A call sent again changes nothing and sends
 its trigger again.
 """
 
@@ -82,6 +82,8 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
     stays as it is. ViewNotStarted, StatusGoesDown, Conflict, and what start_view raises."""
     change = checked_change(change)
     _check_details(change)
+    if change.status is Status.COMPLETED:
+        raise InvalidInput("an update completes nothing; end the view", field="status")
     key, at = await _placed(session, call)
 
     async def write(changed_at: int) -> View:
@@ -198,24 +200,22 @@ async def _placed(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
 async def _acknowledged(
     session: Session, key: ViewKey, at: datetime, write: Callable[[int], Awaitable[View]]
 ) -> Acknowledged:
-    """Runs the write beside its announcement, then sends the trigger. A refusal takes the announcement back.
+    """Runs the write between its announcement and its trigger. A refusal takes the announcement back.
 
     The hash is settled behind the caller's back: until then its mark sends readers to the rows.
     """
     changed_at = change_moment()
     cache, progress_key, call = session.stores.cache, key.progress_key, uuid4().hex
-    announced = asyncio.create_task(touches.announce(cache, progress_key, call, session.now()))
-    await asyncio.sleep(0)
+    await touches.announce(cache, progress_key, call, session.now())
     try:
         view = await write(changed_at)
     except StoreUnavailable:
         raise  # the row may have been written: the mark stays until a reader has looked
     except CohortError:
-        await announced
         await touches.withdraw(cache, progress_key, call)
         raise
-    await asyncio.gather(announced, send_trigger(session.stores, TriggerKind.VIEW, progress_key))
-    session.shared.background(touches.settle(cache, view, call))
+    await send_trigger(session.stores, TriggerKind.VIEW, progress_key)
+    session.shared.background.start(touches.settle(cache, view, call))
     session.refresh()
     return Acknowledged(view, f"{changed_at:x}")
 

@@ -14,10 +14,11 @@ from typing import TypeVar
 
 from ingest.dead_letters import dead_letter
 from ingest.learners import parse_profile, profile_write
-from ingest.recompute import aggregate_writes, enrolment_writes, recompute, state_messages
+from ingest.recompute import recompute, sealing_writes, state_messages, unit_writes
+from loaders import touches
 from loaders.learners import learners_by_id
 from loaders.session import Shared
-from rules.errors import CohortError, InvalidInput, StoreUnavailable
+from rules.errors import InvalidInput, StoreUnavailable
 from rules.identifiers import ProgressKey
 from rules.triggers import TriggerKind, parse_trigger
 from stores.events import Consumer, Message, Record
@@ -44,14 +45,13 @@ class _Stopped(Exception):
 class _Work:
     """What a batch asks for.
 
-    ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; those to
-    look at ``thorough``ly; ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
+    ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; ``users``
+    whose profile changed; what to write of ``profiles``; what is ``dead``.
     """
 
     keys: dict[ProgressKey, Record] = field(default_factory=dict)
     named: set[ProgressKey] = field(default_factory=set)
     renewed: set[ProgressKey] = field(default_factory=set)
-    thorough: set[ProgressKey] = field(default_factory=set)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Worker:
         """A record that breaks a batch is found by processing each alone, and put away."""
         try:
             await self._handle(records)
-        except CohortError:
+        except StoreUnavailable:
             raise
         except Exception as error:
             if len(records) == 1:
@@ -152,7 +152,7 @@ class Worker:
     def _sort(self, record: Record, work: _Work) -> None:
         try:
             if record.topic == PROFILES.name:
-                learner = parse_profile(record.value)
+                learner = parse_profile(record.value, record.appended_at)
                 work.profiles.append(profile_write(learner))
                 work.users[learner.user_id] = record
                 return
@@ -166,8 +166,6 @@ class Worker:
             return
         work.keys[key] = record
         work.named.add(key)
-        if trigger.kind is TriggerKind.RECONCILE:
-            work.thorough.add(key)
 
     async def _expand(self, work: _Work) -> None:
         """A changed profile is in the state of everything that the learner has."""
@@ -185,9 +183,9 @@ class Worker:
                     work.renewed.add(key)
 
     async def _recompute(self, keys: Sequence[ProgressKey], work: _Work) -> None:
-        """Aggregates first, then the enrolments, which mark the change as seen, then the states."""
+        """Units first, then what marks the change as seen, beside the states; hashes are to be filled anew."""
         stores = self._shared.stores
-        result = await recompute(self._shared, keys, thorough=work.thorough)
+        result = await recompute(self._shared, keys)
         for key, error in result.failed.items():
             if key in work.named:
                 work.dead.append(dead_letter(work.keys[key], f"{error.code}: {error.message}"))
@@ -201,9 +199,7 @@ class Worker:
         user_ids = list({item.key.user_id for item in result.done})
         found, _ = await asyncio.gather(
             learners_by_id(stores.rows, user_ids),
-            stores.rows.write(
-                *(w for item in result.done for w in aggregate_writes(item, versions[item.key]))
-            ),
+            stores.rows.write(*(w for item in result.done for w in unit_writes(item, versions[item.key]))),
         )
         learners = dict(zip(user_ids, found, strict=True))
         messages = [
@@ -212,10 +208,9 @@ class Worker:
             for message in state_messages(item, versions[item.key], learners[item.key.user_id])
         ]
         await asyncio.gather(
-            stores.rows.write(
-                *(w for item in result.done for w in enrolment_writes(item, versions[item.key]))
-            ),
+            stores.rows.write(*(w for item in result.done for w in sealing_writes(item, versions[item.key]))),
             stores.events.send(STATES.name, *messages),
+            touches.distrust(stores.cache, [item.key for item in result.done]),
         )
 
     async def _put_away(self, letters: Sequence[Message]) -> None:

@@ -14,6 +14,16 @@ AggregateKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a root's aggregate was computed from: the last change of the learner's views in the collection, of the
+    enrolment, and the published version. A unit's has none of its own, so that a view does not rewrite all units."""
+
+    changed_at: int | None = None
+    enrolment: int | None = None
+    tree_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAggregate:
     """A row of ``user_activity_agg``."""
 
@@ -26,7 +36,7 @@ class StoredAggregate:
     last_accessed_on: datetime | None
     last_updated_on: datetime | None
     version: int
-    seen_changed_at: int | None
+    seen: Seen
 
 
 async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
@@ -56,5 +66,5 @@ def _stored(row: Row | None) -> StoredAggregate | None:
         last_accessed_on=row["last_access_time"],
         last_updated_on=updated.get("completedCount"),
         version=row["version"],
-        seen_changed_at=row["seen_changed_at"],
+        seen=Seen(row["seen_changed_at"], row["seen_enrolment"], row["seen_version"]),
     )

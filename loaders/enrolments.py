@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rules.enrolments import Enrolment
+from rules.enrolments import Copies, Enrolment
 from rules.identifiers import ProgressKey
 from rules.progress import Status
 from stores.rows import Row, Rows
@@ -54,6 +54,12 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
         last_read_content_id=row["lastreadcontentid"],
         last_accessed_on=row["lastcontentaccesstime"],
         seen_changed_at=row["seen_changed_at"],
+        copies=Copies(
+            row["collection_name"],
+            row["context_name"],
+            row["context_start_date"],
+            row["context_end_date"],
+        ),
     )
 
 

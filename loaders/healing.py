@@ -4,7 +4,8 @@ import logging
 
 from cachetools import TTLCache
 
-from rules.errors import StoreUnavailable
+from loaders.background import Background
+from rules.errors import CohortError
 from rules.identifiers import ProgressKey
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Events, Message
@@ -19,18 +20,21 @@ AGAIN_AFTER = 10.0
 class Healing:
     """Of one process. Harmless where the trigger is merely still on its way; it costs the workers one look more."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, background: Background) -> None:
         self._events = events
+        self._background = background
         self._sent: TTLCache[tuple[ProgressKey, int | None], None] = TTLCache(10_000, AGAIN_AFTER)
 
-    async def heal(self, kind: TriggerKind, key: ProgressKey, changed_at: int | None) -> None:
-        """Never fails the read it serves: with the log away, the next read tries again."""
-        if (key, changed_at) in self._sent:
-            return
-        self._sent[key, changed_at] = None
-        trigger = Trigger(kind, key.user_id, key.collection_id, key.context_id)
+    def heal(self, kind: TriggerKind, key: ProgressKey, changed_at: int | None) -> None:
+        """Neither delays nor fails the read it serves: with the log away, a later read tries again."""
+        if (key, changed_at) not in self._sent:
+            self._sent[key, changed_at] = None
+            self._background.start(
+                self._send(Trigger(kind, key.user_id, key.collection_id, key.context_id), key)
+            )
+
+    async def _send(self, trigger: Trigger, key: ProgressKey) -> None:
         try:
             await self._events.send(TRIGGERS.name, Message(key.user_id, trigger.encode()))
-        except StoreUnavailable as error:
-            self._sent.pop((key, changed_at), None)
+        except CohortError as error:
             log.warning("could not send a trigger for %s: %s", key, error.message)

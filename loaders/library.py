@@ -62,20 +62,37 @@ class Library:
 
     async def relation_tree(self, content: Content) -> RelationTree:
         """Of the live version of the tree that the content is in."""
-        found = await self.relations.load((content.root, content.live_version))
-        if found is None:
-            raise NotFound(f"collection {content.root} has no published version {content.live_version}")
-        return found
+        _, tree = (await self.published([content.identifier])).get(content.identifier, (content, None))
+        if tree is None:
+            raise NotFound(f"collection {content.root} has no published version")
+        return tree
+
+    async def published(self, identifiers: Sequence[str]) -> dict[str, tuple[Content, RelationTree | None]]:
+        """Contents that exist, each with the relations of the live version of the tree that it is in.
+
+        A pointer kept from before two publications leads to a version that is dropped: it is read anew once.
+        """
+        found = await self._published(identifiers)
+        outdated = [identifier for identifier, (_, tree) in found.items() if tree is None]
+        for identifier in outdated:
+            self.contents.forget(identifier)
+        return found | await self._published(outdated) if outdated else found
+
+    async def _published(self, identifiers: Sequence[str]) -> dict[str, tuple[Content, RelationTree | None]]:
+        contents = [c for c in await self.contents.load_many(identifiers) if c is not None]
+        trees = await self.relations.load_many([(c.root, c.live_version) for c in contents])
+        return {c.identifier: (c, tree) for c, tree in zip(contents, trees, strict=True)}
 
     async def hierarchy(self, content: Content) -> Hierarchy:
         """The live tree from this collection or unit down. A unit's version is its collection's, whose pointer flips
         last: until then a reader sees the unit as it was."""
-        root = content if content.root == content.identifier else await self.contents.load(content.root)
-        version = root.live_version if root is not None else content.live_version
-        found = await self.hierarchies.load((content.identifier, version))
-        if found is None:
-            raise NotFound(f"{content.identifier} has no published version {version}")
-        return found
+        for _ in range(2):
+            root = await self.contents.load(content.root) or content
+            found = await self.hierarchies.load((content.identifier, root.live_version))
+            if found is not None:
+                return found
+            self.contents.forget(content.root)  # as in ``published``
+        raise NotFound(f"{content.identifier} has no published version")
 
     async def _contents(self, identifiers: list[str]) -> list[Content | None]:
         found = await self._rows.get_many(CONTENTS, [(identifier,) for identifier in identifiers])

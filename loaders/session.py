@@ -1,15 +1,15 @@
 """One caller's request: who asks, what the process shares, and the loaders that batch its reads."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 from strawberry.dataloader import DataLoader
 
+from loaders.background import Background
 from loaders.enrolments import enrolments_by_key
 from loaders.healing import Healing
 from loaders.learners import learners_by_id
@@ -36,27 +36,17 @@ class Shared:
     stores: Stores
     library: Library
     healing: Healing
+    background: Background
     now: Callable[[], datetime] = utc_now
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
     changing: "WeakValueDictionary[ViewKey, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
     """Views that calls of this process are changing: they wait for each other instead of failing each other."""
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """For what nobody waits for and what is healed if it never happens."""
-        task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def settled(self) -> None:
-        """When nothing is left in the background: before the stores are closed."""
-        while self.tasks:
-            await asyncio.gather(*self.tasks, return_exceptions=True)
 
     @classmethod
     def of(cls, stores: Stores, now: Callable[[], datetime] = utc_now) -> "Shared":
-        return cls(stores, Library(stores.rows), Healing(stores.events), now)
+        background = Background()
+        return cls(stores, Library(stores.rows), Healing(stores.events, background), background, now)
 
 
 class Loaders:

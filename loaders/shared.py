@@ -61,7 +61,18 @@ class SharedLoader(Generic[K, V]):
         return await asyncio.shield(asyncio.ensure_future(Context().run(self._loader.load, key)))
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
-        return list(await asyncio.gather(*map(self.load, keys)))
+        """What is kept costs no task."""
+        known: dict[K, V | None] = {}
+        missing: list[K] = []
+        for key in dict.fromkeys(keys):
+            kept = self._kept.get(key)
+            if kept is not None and kept.done():
+                known[key] = kept.result()
+            else:
+                missing.append(key)
+        if missing:
+            known.update(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
+        return [known[key] for key in keys]
 
     def forget(self, key: K) -> None:
         """The next load reads the store: called by whoever changed it in this process."""

@@ -44,11 +44,15 @@ class Standings:
                 self._aggregates(others), self._stores.rows.statics(VIEWS, partitions)
             )
             changed = {key: statics.get(_partition(key), {}).get("changed_at") for key in others}
-            fresh = {key for key in others if _is_fresh(aggregates[key], changed[key])}
+            fresh = {
+                key
+                for key in others
+                if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
+            }
             stale = [
                 key for key in others if (key not in fresh and changed[key] is not None) or dead.get(key)
             ]
-            trusted |= await self._from_rows(stale, aggregates, dead)
+            trusted |= await self._from_rows(stale, aggregates, dead, trees)
         else:
             aggregates, fresh = {}, set()
 
@@ -68,7 +72,8 @@ class Standings:
         trusted, dead = await self._hashes(keys)
         others = [key for key in keys if key not in trusted]
         if others:
-            trusted |= await self._from_rows(others, await self._aggregates(others), dead)
+            trees, aggregates = await asyncio.gather(self._trees(others), self._aggregates(others))
+            trusted |= await self._from_rows(others, aggregates, dead, trees)
         return [trusted.get(key, {}) for key in keys]
 
     async def _hashes(
@@ -91,8 +96,10 @@ class Standings:
         keys: Sequence[ProgressKey],
         aggregates: Mapping[ProgressKey, StoredAggregate | None],
         dead: Mapping[ProgressKey, list[str]],
+        trees: Mapping[str, RelationTree],
     ) -> dict[ProgressKey, Touches]:
-        """Reads the rows, fills the hashes, and sends the trigger where the aggregate has not seen the last change."""
+        """Reads the rows, fills the hashes, and sends the trigger where the aggregate has not seen the last change
+        or the last version."""
         if not keys:
             return {}
         partitions = await self._stores.rows.partitions(
@@ -109,8 +116,9 @@ class Standings:
         async def settle(key: ProgressKey) -> None:
             rows = partitions[_partition(key)]
             changed_at = rows[0]["changed_at"] if rows else None
-            if not _is_fresh(aggregates[key], changed_at) and (result[key] or aggregates[key]):
-                await self._healing.heal(TriggerKind.VIEW, key, changed_at)
+            fresh = _is_fresh(aggregates[key], changed_at, trees.get(key.collection_id))
+            if not fresh and (result[key] or aggregates[key]):
+                self._healing.heal(TriggerKind.VIEW, key, changed_at)
             # In this order: a hash without the mark is trusted at once.
             await hashes.fill(self._stores.cache, key, result[key])
             if calls := dead.get(key):
@@ -120,10 +128,8 @@ class Standings:
         return result
 
     async def _trees(self, keys: Sequence[ProgressKey]) -> dict[str, RelationTree]:
-        collections = list({key.collection_id for key in keys})
-        contents = [c for c in await self._library.contents.load_many(collections) if c is not None]
-        trees = await self._library.relations.load_many([(c.root, c.live_version) for c in contents])
-        return {c.identifier: tree for c, tree in zip(contents, trees, strict=True) if tree is not None}
+        published = await self._library.published(list({key.collection_id for key in keys}))
+        return {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
 
     async def _aggregates(self, keys: Sequence[ProgressKey]) -> dict[ProgressKey, StoredAggregate | None]:
         """The root's aggregate of each key."""
@@ -143,8 +149,13 @@ def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:
     return aggregate_context(context.type if context else ContextType.BATCH, key.context_id)
 
 
-def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None) -> bool:
-    return aggregate is not None and aggregate.seen_changed_at == changed_at
+def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None, tree: RelationTree | None) -> bool:
+    """It has seen the last change of the rows, and was computed for the live version."""
+    return (
+        aggregate is not None
+        and aggregate.seen.changed_at == changed_at
+        and (tree is None or aggregate.seen.tree_version == tree.version)
+    )
 
 
 def _partition(key: ProgressKey) -> Partition:

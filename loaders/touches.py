@@ -4,11 +4,11 @@ A hash is trusted only while it is whole and no call is under way:
 
 - a reader that went to the rows fills it and sets the field ``whole``; commands add their view to it in any case.
   Every value grows with the view (status, progress, times), and the larger one stays, so neither order does harm.
-- a command announces itself by a field ``!<call>`` when it touches the row, and takes it back with the view once its
+- a command announces itself by a field ``!<call>`` before it touches the row, and takes it back with the view once its
   trigger is sent. Until then readers go to the rows; for a call that died in between they also send the trigger.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rules.identifiers import ProgressKey
@@ -33,7 +33,7 @@ def hash_key(key: ProgressKey) -> str:
 
 
 async def announce(cache: Cache, key: ProgressKey, call: str, now: datetime) -> None:
-    """Sent before the row is touched, and there before the caller is answered."""
+    """Before the row is touched."""
     await cache.raise_fields(hash_key(key), {_MARK + call: _encode_time(now)}, TTL)
 
 
@@ -47,6 +47,11 @@ async def settle(cache: Cache, view: View, call: str) -> None:
 async def withdraw(cache: Cache, key: ProgressKey, *calls: str) -> None:
     """After a refusal, which changed nothing, or when a dead call was healed."""
     await cache.raise_fields(hash_key(key), {}, TTL, drop=[_MARK + call for call in calls])
+
+
+async def distrust(cache: Cache, keys: Sequence[ProgressKey]) -> None:
+    """The next readers fill these anew: a process that could not reach the cache may have left them without a view."""
+    await cache.drop_field(_WHOLE, [hash_key(key) for key in keys])
 
 
 async def fill(cache: Cache, key: ProgressKey, touches: Mapping[str, Touch]) -> None:

@@ -45,7 +45,8 @@ async def enrolments_page(
     found, more = await rows.enrolments_page(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
     )
-    answer, _ = await asyncio.gather(enrolled(session, found), heal(session, found))
+    heal(session, found)
+    answer = await enrolled(session, found)
     return Page(answer, more)
 
 
@@ -56,7 +57,8 @@ async def enrolment(session: Session, user_id: str, collection_id: str, context_
     found = await session.loaders.enrolments.load(key)
     if found is None:
         raise NotFound(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
-    answer, _ = await asyncio.gather(enrolled(session, [found]), heal(session, [found]))
+    heal(session, [found])
+    answer = await enrolled(session, [found])
     return answer[0]
 
 
@@ -94,15 +96,11 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
     ]
 
 
-async def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
+def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
     """Where no worker has seen the last change, its trigger may have been lost with the call that made it."""
-    await asyncio.gather(
-        *(
+    for enrolment in enrolments:
+        if enrolment.changed_at != enrolment.seen_changed_at:
             session.shared.healing.heal(TriggerKind.ENROLMENT, enrolment.key, enrolment.changed_at)
-            for enrolment in enrolments
-            if enrolment.changed_at != enrolment.seen_changed_at
-        )
-    )
 
 
 def _progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:

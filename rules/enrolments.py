@@ -8,6 +8,16 @@ from rules.progress import Status
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """What an enrolment repeats of its collection and context, for those who read rows alone (design, section 3)."""
+
+    collection_name: str | None = None
+    context_name: str | None = None
+    context_start_date: datetime | None = None
+    context_end_date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """As stored. What the commands decide (active, times) and what the workers computed stand side by side."""
 
@@ -22,3 +32,4 @@ class Enrolment:
     last_read_content_id: str | None = None
     last_accessed_on: datetime | None = None
     seen_changed_at: int | None = None
+    copies: Copies = Copies()

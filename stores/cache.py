@@ -37,6 +37,10 @@ class Cache(Protocol):
         """
         ...
 
+    async def drop_field(self, field: str, keys: Sequence[str]) -> None:
+        """Removes this field of each hash, in one round trip; their TTL stays."""
+        ...
+
     async def delete(self, *keys: str) -> None: ...
 
     async def ping(self) -> None:

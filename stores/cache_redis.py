@@ -106,6 +106,18 @@ class ServerCache:
             "cache raise", lambda: self._raise_fields(keys=[self._key(key)], args=arguments), key
         )
 
+    async def drop_field(self, field: str, keys: Sequence[str]) -> None:
+        if not keys:
+            return
+
+        async def ask() -> None:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hdel(self._key(key), field)
+                await pipeline.execute()
+
+        await self._change("cache drop", ask, *keys)
+
     async def delete(self, *keys: str) -> None:
         if keys:
             await self._change("cache delete", lambda: self._client.unlink(*map(self._key, keys)), *keys)
@@ -121,6 +133,7 @@ class ServerCache:
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
+            await self._cleaned()
         await self._client.aclose(close_connection_pool=True)
 
     def _key(self, key: str) -> str:
@@ -158,19 +171,23 @@ class ServerCache:
         """Until the server answers and holds none of the doubtful keys."""
         while True:
             await asyncio.sleep(REST)
-            doubtful = list(self._doubtful)
-            try:
-                async with asyncio.timeout(REST):
-                    await self._client.ping()
-                    for key in doubtful:
-                        await self._remove(key)
-            except (RedisError, OSError):
-                continue
-            self._doubtful.difference_update(doubtful)
-            if not self._doubtful:
+            if await self._cleaned() and not self._doubtful:
                 self._recovery = None
                 log.info("the cache answers again")
                 return
+
+    async def _cleaned(self) -> bool:
+        """Whether the server answers and holds none of the keys that were doubtful by now."""
+        doubtful = list(self._doubtful)
+        try:
+            async with asyncio.timeout(REST):
+                await self._client.ping()
+                for key in doubtful:
+                    await self._remove(key)
+        except (RedisError, OSError):
+            return False
+        self._doubtful.difference_update(doubtful)
+        return True
 
     async def _remove(self, key: str) -> None:
         if key != "*":

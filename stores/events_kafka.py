@@ -185,9 +185,10 @@ class KafkaEvents:
             partition=record.partition,
             offset=record.offset,
             appended_at=record.timestamp,
-            key=(record.key or b"").decode(),
+            # Other systems write what they like: what is no text must reach the dead letters, not break the reading.
+            key=(record.key or b"").decode(errors="replace"),
             value=record.value or b"",
-            headers={header: value.decode() for header, value in record.headers},
+            headers={header: (value or b"").decode(errors="replace") for header, value in record.headers},
         )
 
     @asynccontextmanager

@@ -92,6 +92,8 @@ AGGREGATES = Table(
         "last_access_time": TIMESTAMP,
         "version": BIGINT,
         "seen_changed_at": BIGINT,
+        "seen_enrolment": BIGINT,
+        "seen_version": INT,
     },
 )
 

@@ -67,7 +67,7 @@ class Instance:
         async with open_stores(data=self.data, **self.urls) as stores:
             shared = Shared.of(stores, lambda: NOW)
             yield shared
-            await shared.settled()
+            await shared.background.settled()
 
     @property
     def stores(self) -> Stores:

@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from gateway.settings import load_settings
-from gateway.start_page import STATIC, VARIABLES, document
+from gateway.start_page import QUERIES, STATIC, TABS, Ready, text
 from ingest.sample import load_sample
 from tests.gateway.conftest import KEY, Serving
 
@@ -39,7 +39,7 @@ async def test_every_ready_query_answers_on_the_sample(serving: Serving) -> None
         page = (await client.get("/")).text
         start = json.loads(re.findall(r'id="start">(.*)</script>', page)[0])
         headers = {"Authorization": f"Bearer {start['token']}"}
-        assert len(start["queries"]) == len(VARIABLES)
+        assert len(start["queries"]) == len(TABS)
         for ready in start["queries"]:
             for operation in re.findall(r"^(?:query|mutation) (\w+)", ready["query"], re.MULTILINE):
                 body = {**ready, "operationName": operation}
@@ -50,9 +50,20 @@ async def test_every_ready_query_answers_on_the_sample(serving: Serving) -> None
                     assert not field.get("errors"), (operation, answer)
 
 
-@pytest.mark.parametrize("name", VARIABLES)
-def test_a_ready_query_has_a_value_for_each_of_its_variables(name: str) -> None:
-    assert set(re.findall(r"\$(\w+):", document(name))) == set(VARIABLES[name])
+@pytest.mark.parametrize("ready", TABS, ids=lambda ready: str(ready.name))
+def test_a_ready_query_has_a_value_for_each_variable_that_it_needs(ready: Ready) -> None:
+    declared = dict(re.findall(r"\$(\w+): (\w+!?)", text(ready)))
+    needed = {name for name, kind in declared.items() if kind.endswith("!")}
+    assert needed <= set(ready.variables) <= set(declared)
+
+
+def test_each_document_has_a_tab_that_shows_it_as_it_is() -> None:
+    """They are the documents that clients hold (tests/graph/test_examples.py), so a hint only goes above."""
+    assert {ready.name for ready in TABS} == {path.stem for path in QUERIES.glob("*.graphql")}
+    for ready in TABS:
+        hint, _, document = text(ready).rpartition("# foundation")
+        assert f"# foundation{document}" == (QUERIES / f"{ready.name}.graphql").read_text()
+        assert all(line.startswith("# ") for line in hint.splitlines())
 
 
 async def test_outside_of_dev_there_is_none(serving: Serving) -> None:

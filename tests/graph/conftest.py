@@ -21,7 +21,7 @@ from rules.errors import Unauthenticated
 from rules.viewers import Role, Viewer
 from tests.conftest import Instance
 
-DOCUMENTS = Path(__file__).with_name("documents")
+DOCUMENTS = Path(__file__).parents[2] / "gateway" / "static" / "queries"
 Answer = dict[str, Any]
 
 
@@ -94,9 +94,15 @@ def client_of(app: Starlette, user: str | None = "ann") -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def client(embedded: Instance) -> AsyncIterator[httpx.AsyncClient]:
-    """Ann's, of an instance with COURSE and its batch."""
+async def published(embedded: Instance) -> Instance:
+    """With COURSE and its batch; as ``course``, for what does not depend on the engines."""
     await embedded.publish()
     await embedded.batch()
-    async with client_of(application(embedded.shared)) as client:
+    return embedded
+
+
+@pytest.fixture
+async def client(published: Instance) -> AsyncIterator[httpx.AsyncClient]:
+    """Ann's, of an instance with COURSE and its batch."""
+    async with client_of(application(published.shared)) as client:
         yield client

@@ -11,10 +11,10 @@ FORBIDDEN = ("FORBIDDEN", "userId")
 
 
 @pytest.fixture
-async def anns(course: Instance) -> Instance:
-    await record(course.session("ann"), "Enrol", **BATCH)
-    await view_to_end(course, "ann", "a", **BATCH)
-    return course
+async def anns(published: Instance) -> Instance:
+    await record(published.session("ann"), "Enrol", **BATCH)
+    await view_to_end(published, "ann", "a", **BATCH)
+    return published
 
 
 async def global_ids(anns: Instance) -> dict[str, str]:

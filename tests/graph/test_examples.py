@@ -33,9 +33,9 @@ async def test_a_player_records_a_view_from_start_to_end(course: Instance) -> No
     assert ended["token"] != started["token"]
 
 
-async def test_my_courses(course: Instance) -> None:
-    await ann_at_work(course)
-    me = (await data(course.session("ann"), document("my_courses")))["me"]
+async def test_my_courses(published: Instance) -> None:
+    await ann_at_work(published)
+    me = (await data(published.session("ann"), document("my_courses")))["me"]
     assert me == {
         "userId": "ann",
         "name": None,
@@ -65,14 +65,14 @@ async def test_my_courses(course: Instance) -> None:
     }
 
 
-async def test_course_tree(course: Instance) -> None:
-    found = await data(course.session("ann"), document("course_tree"), collection="course")
+async def test_course_tree(published: Instance) -> None:
+    found = await data(published.session("ann"), document("course_tree"), collection="course")
     assert found == {"collection": {"identifier": "course", "hierarchy": COURSE}}
 
 
-async def test_course_page(course: Instance) -> None:
-    await ann_at_work(course)
-    page = await data(course.session("ann"), document("course_page"), collection="course", context="batch")
+async def test_course_page(published: Instance) -> None:
+    await ann_at_work(published)
+    page = await data(published.session("ann"), document("course_page"), collection="course", context="batch")
     found = page["collection"]
     assert (found["identifier"], found["status"], found["leafNodesCount"]) == ("course", "Live", 4)
     assert [(unit["identifier"], unit["leafNodesCount"], unit["progress"]) for unit in found["children"]] == [
@@ -107,13 +107,13 @@ async def test_course_page(course: Instance) -> None:
             "view": {"status": "IN_PROGRESS", "progress": 0, "lastAccessedOn": NOW_TEXT},
         },
     ]
-    alone = await data(course.session("ann"), document("course_page"), collection="course")
+    alone = await data(published.session("ann"), document("course_page"), collection="course")
     assert {unit["progress"]["status"] for unit in alone["collection"]["children"]} == {"NOT_STARTED"}
 
 
-async def test_my_summary(course: Instance) -> None:
-    await ann_at_work(course)
-    found = await data(course.session("ann"), document("my_summary"), collection="course", context="batch")
+async def test_my_summary(published: Instance) -> None:
+    await ann_at_work(published)
+    found = await data(published.session("ann"), document("my_summary"), collection="course", context="batch")
     assert found["me"]["summary"] == {
         "status": "IN_PROGRESS",
         "completedCount": 1,
@@ -156,11 +156,11 @@ async def test_figures_stay_the_same_once_a_worker_has_run(course: Instance) -> 
     assert [await data(ann, query, **variables) for query, variables in asked] == before
 
 
-async def test_a_completed_course_says_when(course: Instance) -> None:
-    await ann_at_work(course)
-    await view_to_end(course, "ann", "c", **BATCH)
-    await record(course.session("ann"), "End", contentId="b", **BATCH)
-    me = (await data(course.session("ann"), document("my_courses")))["me"]
+async def test_a_completed_course_says_when(published: Instance) -> None:
+    await ann_at_work(published)
+    await view_to_end(published, "ann", "c", **BATCH)
+    await record(published.session("ann"), "End", contentId="b", **BATCH)
+    me = (await data(published.session("ann"), document("my_courses")))["me"]
     (edge,) = me["enrolments"]["edges"]
     assert (edge["node"]["status"], edge["node"]["completedOn"]) == ("COMPLETED", NOW_TEXT)
 

@@ -57,8 +57,8 @@ async def test_a_context_is_created_once(course: Instance) -> None:
     assert (other["context"], other["errors"][0]["code"]) == (None, "INVALID_INPUT")
 
 
-async def test_what_an_update_leaves_out_stays_and_null_clears(course: Instance) -> None:
-    creator = course.session("cleo", Role.CREATOR)
+async def test_what_an_update_leaves_out_stays_and_null_clears(published: Instance) -> None:
+    creator = published.session("cleo", Role.CREATOR)
     made = {"contextId": "x", "type": "EVENT", "name": "X", "collectionIds": ["course"], "mentors": ["mo"]}
     await change(creator, CREATE, **made, description="long", endDate="2026-02-01T00:00:00Z")
     context = (await change(creator, UPDATE, contextId="x", name=" Y ", endDate=None))["context"]
@@ -83,15 +83,15 @@ async def test_what_an_update_leaves_out_stays_and_null_clears(course: Instance)
     ],
 )
 async def test_updates_that_make_no_sense(
-    course: Instance, values: dict[str, Any], expected: tuple[str, str]
+    published: Instance, values: dict[str, Any], expected: tuple[str, str]
 ) -> None:
-    payload = await change(course.session("cleo", Role.CREATOR), UPDATE, **values)
+    payload = await change(published.session("cleo", Role.CREATOR), UPDATE, **values)
     assert payload["context"] is None
     assert [(error["code"], error["field"]) for error in payload["errors"]] == [expected]
 
 
-async def test_learners_make_no_contexts(course: Instance) -> None:
-    payload = await change(course.session("ann"), CREATE, type="BATCH", name="X", collectionIds=["course"])
+async def test_learners_make_no_contexts(published: Instance) -> None:
+    payload = await change(published.session("ann"), CREATE, type="BATCH", name="X", collectionIds=["course"])
     assert payload["errors"][0]["code"] == "FORBIDDEN"
 
 
@@ -133,15 +133,15 @@ async def test_enrolling_twice_and_leaving_twice(course: Instance) -> None:
     assert [(error["code"], error["field"]) for error in again] == [("ALREADY_ENROLLED", "contextId")]
 
 
-async def test_closed_contexts(course: Instance) -> None:
-    await course.batch("over", end_date=datetime(2026, 2, 1, tzinfo=UTC))
-    ann, over = course.session("ann"), {"collectionId": "course", "contextId": "over"}
+async def test_closed_contexts(published: Instance) -> None:
+    await published.batch("over", end_date=datetime(2026, 2, 1, tzinfo=UTC))
+    ann, over = published.session("ann"), {"collectionId": "course", "contextId": "over"}
     assert (await record(ann, "Enrol", **over))["errors"][0]["code"] == "ENROLMENT_CLOSED"
     assert (await record(ann, "Start", contentId="a", **over))["errors"][0]["code"] == "CONTEXT_CLOSED"
 
 
-async def test_status_never_goes_down(course: Instance) -> None:
-    ann = course.session("ann")
+async def test_status_never_goes_down(published: Instance) -> None:
+    ann = published.session("ann")
     update = """mutation ($status: ProgressStatus, $progress: Int, $spent: Int, $details: JSON, $call: String) {
         updateView(input: {contentId: "a", collectionId: "course", contextId: "batch", status: $status,
             progress: $progress, timeSpent: $spent, progressDetails: $details, callId: $call}) {
@@ -166,20 +166,43 @@ async def test_status_never_goes_down(course: Instance) -> None:
         }
 
 
-async def test_json_may_be_a_literal(course: Instance) -> None:
-    await record(course.session("ann"), "Start", contentId="a")
+async def test_an_ended_view_has_what_its_end_did_not_read(course: Instance) -> None:
+    ann = course.session("ann")
+    await record(ann, "Start", contentId="a", **BATCH)
+    await record(ann, "Update", contentId="a", details={"page": 3}, **BATCH)
+    end = """mutation { endView(input: {contentId: "a", collectionId: "course", contextId: "batch"}) {
+        view { status progress timeSpent progressDetails startedOn lastUpdatedOn completedOn } errors { code } } }"""
+    moment = "2026-03-01T12:00:00.000Z"
+    expected = {
+        "view": {
+            "status": "COMPLETED",
+            "progress": 100,
+            "timeSpent": 30,
+            "progressDetails": {"page": 3},
+            "startedOn": moment,
+            "lastUpdatedOn": moment,
+            "completedOn": moment,
+        },
+        "errors": [],
+    }
+    assert (await data(ann, end))["endView"] == expected
+    assert (await data(ann, end))["endView"] == expected, "sent again"
+
+
+async def test_json_may_be_a_literal(published: Instance) -> None:
+    await record(published.session("ann"), "Start", contentId="a")
     update = """mutation ($n: Int) { updateView(input: {contentId: "a", progressDetails: {page: $n, seen: [1, null]}}) {
         view { progressDetails } errors { code } } }"""
-    payload = (await data(course.session("ann"), update, n=4))["updateView"]
+    payload = (await data(published.session("ann"), update, n=4))["updateView"]
     assert payload == {"view": {"progressDetails": {"page": 4, "seen": [1, None]}}, "errors": []}
 
 
 @pytest.mark.parametrize(
     "at", ["2026-01-31", "2026-01-31T12:00:00", "yesterday", 5, "0001-01-01T00:00:00+14:00"]
 )
-async def test_a_moment_needs_a_time_zone(course: Instance, at: object) -> None:
+async def test_a_moment_needs_a_time_zone(published: Instance, at: object) -> None:
     query = 'mutation ($at: DateTime) { startView(input: {contentId: "a", at: $at}) { errors { code } } }'
-    answer = await ask(course.session(), query, at=at)
+    answer = await ask(published.session(), query, at=at)
     assert answer["data"] is None
     assert answer["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
     assert "as in 2026-01-31T12:00:00Z" in answer["errors"][0]["message"]

@@ -16,9 +16,9 @@ TREE = """query ($node: String!) { collection(identifier: "course") {
         progress { completedCount requiredCount } view { status } children { identifier } } } }"""
 
 
-async def test_nodes_of_a_tree(course: Instance) -> None:
-    await view_to_end(course, "ann", "d", collectionId="course")
-    found = (await data(course.session("ann"), TREE, node="d"))["collection"]
+async def test_nodes_of_a_tree(published: Instance) -> None:
+    await view_to_end(published, "ann", "d", collectionId="course")
+    found = (await data(published.session("ann"), TREE, node="d"))["collection"]
     assert found["version"] == 1
     assert [(leaf["identifier"], leaf["optional"]) for leaf in found["leafNodes"]] == [
         ("a", False),
@@ -37,25 +37,25 @@ async def test_nodes_of_a_tree(course: Instance) -> None:
         "view": {"status": "COMPLETED"},
         "children": [],
     }
-    root = (await data(course.session("ann"), TREE, node="course"))["collection"]["node"]
+    root = (await data(published.session("ann"), TREE, node="course"))["collection"]["node"]
     assert (root["kind"], root["leafNodesCount"], root["view"]) == ("COLLECTION", 4, None)
     assert root["progress"] == {"completedCount": 0, "requiredCount": 3}
     assert [child["identifier"] for child in root["children"]] == ["unit-1", "unit-2"]
 
 
-async def test_collections_keep_the_order_asked_for(course: Instance) -> None:
+async def test_collections_keep_the_order_asked_for(published: Instance) -> None:
     query = "query ($ids: [String!]!) { collections(identifiers: $ids) { identifier } }"
-    found = await data(course.session("ann"), query, ids=["nowhere", "course", "unit-1"])
+    found = await data(published.session("ann"), query, ids=["nowhere", "course", "unit-1"])
     assert found["collections"] == [None, {"identifier": "course"}, None]
 
 
-async def test_fragments_and_aliases_show_progress_under_several_contexts(course: Instance) -> None:
-    await view_to_end(course, "ann", "a", **BATCH)
+async def test_fragments_and_aliases_show_progress_under_several_contexts(published: Instance) -> None:
+    await view_to_end(published, "ann", "a", **BATCH)
     query = """query ($with: String = "batch", $without: String) { collection(identifier: "course") {
         children { ...unit ... on HierarchyNode { own: progress(contextId: $with) { completedCount } } } } }
       fragment unit on HierarchyNode { progress(contextId: $without) { completedCount }
         children { literal: view(contextId: "batch") { contextId status } } }"""
-    unit = (await data(course.session("ann"), query))["collection"]["children"][0]
+    unit = (await data(published.session("ann"), query))["collection"]["children"][0]
     assert unit == {
         "progress": {"completedCount": 0},
         "children": [
@@ -71,8 +71,8 @@ VIEW = """query ($content: String!, $collection: String, $context: String) { me 
         collectionId contextId contentId status progress timeSpent progressDetails startedOn lastUpdatedOn } } }"""
 
 
-async def test_a_view_in_each_scenario(course: Instance) -> None:
-    ann = course.session("ann")
+async def test_a_view_in_each_scenario(published: Instance) -> None:
+    ann = published.session("ann")
     places = [("a", "a", {}), ("course", "course", {"collectionId": "course"}), ("course", "batch", BATCH)]
     for collection, context, place in places:
         await record(ann, "Start", contentId="a", **place)
@@ -93,22 +93,22 @@ async def test_a_view_in_each_scenario(course: Instance) -> None:
         }
 
 
-async def test_a_view_on_a_tree_has_the_rest_of_itself_too(course: Instance) -> None:
-    await record(course.session("ann"), "Start", contentId="a", **BATCH)
-    await record(course.session("ann"), "Update", contentId="a", details={"page": 1}, **BATCH)
+async def test_a_view_on_a_tree_has_the_rest_of_itself_too(published: Instance) -> None:
+    await record(published.session("ann"), "Start", contentId="a", **BATCH)
+    await record(published.session("ann"), "Update", contentId="a", details={"page": 1}, **BATCH)
     query = """{ collection(identifier: "course") { node(identifier: "unit-1") { children {
         view(contextId: "batch") { timeSpent progressDetails } } } } }"""
-    found = await data(course.session("ann"), query)
+    found = await data(published.session("ann"), query)
     assert [leaf["view"] for leaf in found["collection"]["node"]["children"]] == [
         {"timeSpent": 30, "progressDetails": {"page": 1}},
         {"timeSpent": 0, "progressDetails": None},
     ]
 
 
-async def test_a_view_that_was_not_started_says_so(course: Instance) -> None:
-    found = await data(course.session("ann"), VIEW, content="a")
+async def test_a_view_that_was_not_started_says_so(published: Instance) -> None:
+    found = await data(published.session("ann"), VIEW, content="a")
     assert (found["me"]["view"]["status"], found["me"]["view"]["timeSpent"]) == ("NOT_STARTED", 0)
-    under = await data(course.session("ann"), VIEW, content="a", collection="course", context="batch")
+    under = await data(published.session("ann"), VIEW, content="a", collection="course", context="batch")
     assert under["me"]["view"]["status"] == "NOT_STARTED"
 
 
@@ -127,9 +127,9 @@ async def test_a_view_that_was_not_started_says_so(course: Instance) -> None:
     ],
 )
 async def test_ids_that_lead_nowhere_are_named(
-    course: Instance, place: dict[str, str], expected: tuple[str, str]
+    published: Instance, place: dict[str, str], expected: tuple[str, str]
 ) -> None:
-    assert await code(course.session("ann"), VIEW, **place) == expected
+    assert await code(published.session("ann"), VIEW, **place) == expected
 
 
 @pytest.mark.parametrize(
@@ -166,27 +166,27 @@ async def test_ids_that_lead_nowhere_are_named(
     ],
 )
 async def test_what_was_wrong_with_a_question_is_named(
-    course: Instance, query: str, expected: tuple[str, str]
+    published: Instance, query: str, expected: tuple[str, str]
 ) -> None:
-    assert await code(course.session("ann"), query) == expected
+    assert await code(published.session("ann"), query) == expected
 
 
-async def test_a_page_limit_is_named(course: Instance) -> None:
-    answer = await ask(course.session("ann"), "{ me { enrolments(first: 1000) { edges { cursor } } } }")
+async def test_a_page_limit_is_named(published: Instance) -> None:
+    answer = await ask(published.session("ann"), "{ me { enrolments(first: 1000) { edges { cursor } } } }")
     assert answer["errors"][0]["message"] == "first must be from 1 to 200"
     many = await ask(
-        course.session("ann"),
+        published.session("ann"),
         "query ($ids: [String!]!) { collections(identifiers: $ids) { name } }",
         ids=["x"] * 201,
     )
     assert many["errors"][0]["message"] == "identifiers must name at most 200, not 201"
 
 
-async def test_nobody_knows_this_learner(course: Instance) -> None:
-    mentor = course.session("someone", Role.MENTOR)
+async def test_nobody_knows_this_learner(published: Instance) -> None:
+    mentor = published.session("someone", Role.MENTOR)
     query = "query ($user: String!) { learner(userId: $user) { userId name } }"
     assert await code(mentor, query, user="ann") == ("NOT_FOUND", "userId")
-    await record(course.session("ann"), "Start", contentId="a")
+    await record(published.session("ann"), "Start", contentId="a")
     assert (await data(mentor, query, user="ann"))["learner"] == {"userId": "ann", "name": None}
 
 
@@ -237,12 +237,12 @@ async def test_views_page_by_page_and_by_content(course: Instance) -> None:
     assert await code(ann, query, only=["x"] * 201) == ("INVALID_INPUT", "contentIds")
 
 
-async def test_an_enrolment_stays_in_the_list_when_its_collection_is_gone(course: Instance) -> None:
-    await record(course.session("ann"), "Enrol", **BATCH)
-    await view_to_end(course, "ann", "a", **BATCH)
-    await course.drain()
-    await course.stores.rows.write(Write(CONTENTS, ("course",), {}, delete=True))
-    session = Session(Viewer("ann", frozenset({Role.LEARNER})), type(course.shared).of(course.stores))
+async def test_an_enrolment_stays_in_the_list_when_its_collection_is_gone(published: Instance) -> None:
+    await record(published.session("ann"), "Enrol", **BATCH)
+    await view_to_end(published, "ann", "a", **BATCH)
+    await published.drain()
+    await published.stores.rows.write(Write(CONTENTS, ("course",), {}, delete=True))
+    session = Session(Viewer("ann", frozenset({Role.LEARNER})), type(published.shared).of(published.stores))
     (edge,) = (await data(session, document("my_courses")))["me"]["enrolments"]["edges"]
     assert edge["node"]["collection"] is None
     assert edge["node"]["context"]["contextId"] == "batch"
@@ -264,11 +264,11 @@ async def test_a_lost_trigger_of_an_enrolment_is_sent_again_by_the_next_read(cou
     assert await course.lag() == 0
 
 
-async def test_summaries_without_an_enrolment_or_a_context(course: Instance) -> None:
-    await view_to_end(course, "ann", "a", collectionId="course")
+async def test_summaries_without_an_enrolment_or_a_context(published: Instance) -> None:
+    await view_to_end(published, "ann", "a", collectionId="course")
     query = """{ me { summary(collectionId: "course") { userId collectionId contextId completedCount
         completedOn lastAccessedOn units { status unit { progress { completedCount } } } } } }"""
-    assert (await data(course.session("ann"), query))["me"]["summary"] == {
+    assert (await data(published.session("ann"), query))["me"]["summary"] == {
         "userId": "ann",
         "collectionId": "course",
         "contextId": "course",
@@ -282,10 +282,10 @@ async def test_summaries_without_an_enrolment_or_a_context(course: Instance) -> 
     }
 
 
-async def test_one_enrolment(course: Instance) -> None:
-    await record(course.session("ann"), "Enrol", **BATCH)
+async def test_one_enrolment(published: Instance) -> None:
+    await record(published.session("ann"), "Enrol", **BATCH)
     query = '{ me { enrolment(collectionId: "course", contextId: "batch") { active requiredCount context { name } } } }'
-    assert (await data(course.session("ann"), query))["me"]["enrolment"] == {
+    assert (await data(published.session("ann"), query))["me"]["enrolment"] == {
         "active": True,
         "requiredCount": 3,
         "context": {"name": "Batch batch"},

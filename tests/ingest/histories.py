@@ -16,7 +16,7 @@ from tests.conftest import NOW, Instance
 
 LEARNERS = 40
 CONTENTS = ("a", "b", "c", "d")
-_PROCESS_OWN = {"version", "seen_changed_at", "changed_at"}
+_PROCESS_OWN = {"version", "changed_at", "seen_changed_at", "seen_enrolment"}
 """Columns that tell when and by whom a row was written, not what it says."""
 
 

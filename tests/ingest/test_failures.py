@@ -5,14 +5,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from ingest.workers import Worker
-from stack.servers import valkey
+from stack import jars
+from stack.servers import kafka, valkey
 from stack.stack import Stack
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
@@ -67,24 +68,50 @@ async def test_a_worker_killed_in_the_middle_loses_nothing(course: Instance, cle
 
 @pytest.mark.stack
 @pytest.mark.timeout(180)
-async def test_a_broker_restarted_in_the_middle_loses_nothing(tmp_path: Path, clean: Figures) -> None:
-    """The one Kafka of the stack is killed and comes back while learners work and workers read."""
-    directory = Path(os.environ.get("COHORT_STACK_DIR", ".stack"))
-    async with instance_of(real_urls(), tmp_path) as cohort:
-        await cohort.publish()
-        await cohort.batch()
-        worker = Worker(cohort.shared, most=9, wait=0.02)
-        running = asyncio.create_task(worker.run())
-        await live_through(cohort, 20)
-        restart = asyncio.create_task(asyncio.to_thread(Stack(directory).restart, "kafka", kill=True))
-        await asyncio.sleep(0.5)
-        await live_through_again(cohort)
-        await restart
-        await lag_below(cohort, 0, within=90)
-        worker.stop()
-        await running
-        await cohort.drain()
-        assert await stored_figures(cohort) == clean
+async def test_a_broker_restarted_in_the_middle_loses_nothing(
+    tmp_path: Path, clean: Figures, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    """A Kafka of the test's own is killed with SIGKILL while learners work and a worker reads, and comes back."""
+    port = unused_tcp_port_factory()
+    broker = Stack(tmp_path / "broker", servers=[kafka(port, unused_tcp_port_factory())])
+    take_jars(broker, Path(os.environ.get("COHORT_STACK_DIR", ".stack")))
+    await asyncio.to_thread(broker.up)
+    try:
+        async with instance_of(real_urls() | {"events": f"kafka://127.0.0.1:{port}"}, tmp_path) as cohort:
+            await cohort.publish()
+            await cohort.batch()
+            await live_through(cohort, 20)
+            worker = Worker(cohort.shared, most=9, wait=0.02)
+            running = asyncio.create_task(worker.run())
+            async with asyncio.timeout(30):
+                while not worker.processed:
+                    await asyncio.sleep(0.01)
+            learning = asyncio.create_task(live_through_again(cohort))
+            await asyncio.sleep(0.05)
+            done = worker.processed
+            assert await asyncio.to_thread(broker.stop, "kafka", kill=True) == ["kafka"]
+            assert not (tmp_path / "broker/kafka/data/.kafka_cleanshutdown").exists(), "it was to be killed"
+            assert not learning.done(), "it was to be killed while learners work"
+            await asyncio.sleep(1)
+            assert not running.done()
+            await asyncio.to_thread(broker.up)
+            await learning
+            await lag_below(cohort, 0, within=90)
+            assert worker.processed > done, "it was to be killed with work left"
+            worker.stop()
+            await running
+            assert await stored_figures(cohort) == clean
+    finally:
+        await asyncio.to_thread(broker.down)
+
+
+def take_jars(stack: Stack, directory: Path) -> None:
+    """Those that the stack in this directory has fetched; the others are fetched as usual."""
+    other = Stack(directory, servers=stack.servers)
+    for server in stack.servers:
+        if jars.present(other._home(server), other._pom(server)):
+            stack._home(server).mkdir(parents=True, exist_ok=True)
+            (stack._home(server) / "lib").symlink_to(other._home(server) / "lib")
 
 
 async def live_through_again(cohort: Instance) -> None:

@@ -83,7 +83,7 @@ def service_call(content: str, user: str | None = "ada", at: datetime | None = N
 
 async def marks(cohort: Instance, user: str = "ada") -> list[str]:
     """Of calls that announced themselves in the learner's hash and did not take that back."""
-    await cohort.shared.settled()
+    await cohort.shared.background.settled()
     key = ProgressKey(user, "course", "batch")
     (fields,) = await cohort.stores.cache.hashes([hash_key(key)])
     return [name for name in fields if name.startswith("!")]

@@ -1,19 +1,31 @@
 """What the workers promise: the rows decide, so that duplicates, order, rivals and restarts change nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from ingest.dead_letters import pending
+from ingest.views import ViewCall, end_view, start_view
 from ingest.workers import Worker
+from loaders.aggregates import aggregates_by_key
+from loaders.session import Shared
 from rules.identifiers import ProgressKey
 from rules.triggers import Trigger, TriggerKind, parse_trigger
+from rules.views import ViewChange
 from stores.events import Message
 from stores.topics import PROFILES, STATES, TRIGGERS
-from tests.conftest import Instance, embedded_urls, instance_of
+from tests.conftest import NOW, Instance, embedded_urls, instance_of
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
+
+
+async def finish(cohort: Instance, user: str, content: str) -> None:
+    session, call = cohort.session(user), ViewCall(content, "course", "batch")
+    await start_view(session, call)
+    await end_view(session, call, ViewChange(NOW))
 
 
 @pytest.fixture
@@ -74,19 +86,32 @@ async def test_workers_that_come_and_go_in_the_middle_change_nothing(
 
 
 async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> None:
-    """Two workers recompute the same key; the one whose trigger came first writes last, and loses."""
-    from ingest.recompute import aggregate_writes, recompute
-    from loaders.aggregates import aggregates_by_key
+    """It read the views, paused, and lost its partition; meanwhile the learner went on and another worker wrote."""
+    import ingest.recompute as module
 
-    key = ProgressKey("learner-1", "course", "batch")
-    await live_through(course, 2)
-    (slow,) = (await recompute(course.shared, [key])).done
-    await course.drain()
-    before = await aggregates_by_key(course.stores.rows, [("course", "learner-1", "cb:batch")])
-    assert before[0] is not None
-    stale = slow.versions(before[0].version - 1, renew=True)
-    await course.stores.rows.write(*aggregate_writes(slow, stale))
-    assert await aggregates_by_key(course.stores.rows, [("course", "learner-1", "cb:batch")]) == before
+    key, roots = ProgressKey("ada", "course", "batch"), [("course", "ada", "cb:batch")]
+    await finish(course, "ada", "a")
+    (first,) = [record async for record in course.stores.events.read(TRIGGERS.name)][:1]
+    sound = module._touches
+
+    async def slow(shared: Shared, keys: Sequence[ProgressKey]) -> Any:
+        read = await sound(shared, keys)
+        with pytest.MonkeyPatch.context() as quick:
+            quick.setattr(module, "_touches", sound)
+            await finish(course, "ada", "b")
+            await course.drain()
+        return read
+
+    with pytest.MonkeyPatch.context() as paused:
+        paused.setattr(module, "_touches", slow)
+        (stale,) = (await module.recompute(course.shared, [key])).done
+    newer = await aggregates_by_key(course.stores.rows, roots)
+    assert newer[0] is not None
+    assert newer[0].completed_count == 2
+    versions = stale.versions(stale.next_version(first.appended_at, first.offset), renew=True)
+    await course.stores.rows.write(*module.unit_writes(stale, versions))
+    await course.stores.rows.write(*module.sealing_writes(stale, versions))
+    assert await aggregates_by_key(course.stores.rows, roots) == newer
 
 
 async def test_every_state_is_whole_and_the_last_version_tells_what_rows_tell(course: Instance) -> None:
@@ -196,3 +221,29 @@ async def test_a_trigger_of_what_does_not_exist_is_put_away_beside_a_profile_of_
     await embedded.drain()
     (letter,) = [letter async for letter in pending(embedded.stores)]
     assert "there is no collection gone" in letter.reason
+
+
+async def test_a_record_too_large_to_put_away_whole_is_put_away_cut(embedded: Instance) -> None:
+    await embedded.stores.events.send(TRIGGERS.name, Message("ada", b"x" * 950_000))
+    worker = await embedded.drain()
+    (letter,) = [letter async for letter in pending(embedded.stores)]
+    assert worker.dead == 1
+    assert len(letter.value) == 900_000
+    assert letter.reason.endswith("(cut from 950000 bytes)")
+
+
+async def test_readers_see_a_change_that_a_gateway_without_a_cache_made(tmp_path: Path) -> None:
+    """One gateway has the learner's hash in the cache; another one can't reach it and takes the call all the same.
+    When the worker has seen the change, the first one shows it."""
+    async with instance_of(embedded_urls(), tmp_path) as cohort:
+        await cohort.publish()
+        await cohort.batch()
+        await finish(cohort, "ada", "a")
+        await cohort.shared.background.settled()
+        key = ProgressKey("ada", "course", "batch")
+        assert (await cohort.session("ada").loaders.touches.load(key)).keys() == {"a"}
+        other = Instance(embedded_urls() | {"cache": "redis://127.0.0.1:1/0"}, tmp_path)
+        async with other.opened() as other.shared:
+            await finish(other, "ada", "b")
+        await cohort.drain()
+        assert (await cohort.session("ada").loaders.touches.load(key)).keys() == {"a", "b"}

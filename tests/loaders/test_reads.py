@@ -32,7 +32,7 @@ async def finish(cohort: Instance, user: str, *contents: str) -> None:
         call = ViewCall(content, "course", "batch")
         await start_view(session, call)
         await end_view(session, call, ViewChange(NOW))
-    await cohort.shared.settled()
+    await cohort.shared.background.settled()
 
 
 async def standing(cohort: Instance, key: ProgressKey = KEY, shared: Shared | None = None) -> Standing:
@@ -92,7 +92,7 @@ async def test_a_page_of_a_hundred_costs_as_much_as_one_of_ten(course: Instance)
             await start_view(course.session(user), ViewCall("a", "course", "batch"))
 
     await asyncio.gather(*map(learn, users))
-    await course.shared.settled()
+    await course.shared.background.settled()
     await course.drain()
     await course.stores.cache.delete(*(hash_key(ProgressKey(user, "course", "batch")) for user in users))
     counts = {}
@@ -124,7 +124,7 @@ async def test_two_hundred_leaves_cost_one_partition(embedded: Instance) -> None
     await embedded.publish({"identifier": "large", "name": "Large", "children": leaves})
     for leaf in leaves[:20]:
         await start_view(embedded.session("ada"), ViewCall(leaf["identifier"], "large"))
-    await embedded.shared.settled()
+    await embedded.shared.background.settled()
     key = ProgressKey("ada", "large", "large")
     # As one who comes after an hour: the hash has expired.
     await embedded.stores.cache.delete(hash_key(key))
@@ -150,7 +150,7 @@ async def test_a_call_that_died_before_its_trigger_heals_on_the_next_read(
     """The row says 2, the hash says 1 and has the mark of a call under way, the log knows only the start."""
     await finish(course, "ada", "b", "c")
     await start_view(course.session("ada"), ViewCall("a", "course", "batch"))
-    await course.shared.settled()
+    await course.shared.background.settled()
     await course.drain()
     await touches(course)  # fills the hash: without the mark it would now be trusted
     before = len(await sent(course))

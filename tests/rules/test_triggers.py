@@ -11,6 +11,9 @@ from rules.triggers import Trigger, TriggerKind, parse_trigger
 
 IDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x24F, categories=["L", "N"]), min_size=1)
 
+SENT = 1_800_000_000_000
+"""Epoch ms of the log, later than any profile here."""
+
 
 @given(st.sampled_from(TriggerKind), IDS, IDS, IDS)
 def test_what_is_sent_is_what_is_read(kind: TriggerKind, user: str, collection: str, context: str) -> None:
@@ -54,11 +57,11 @@ def test_a_profile_event_is_a_whole_profile() -> None:
         b'{"userId": "u", "updatedOn": "2026-01-31T13:00:00+01:00", "name": "Ada",'
         b' "attributes": {"state": "Kerala"}, "unknown": 1}'
     )
-    learner = parse_profile(value)
+    learner = parse_profile(value, SENT)
     assert (learner.user_id, learner.name, learner.attributes) == ("u", "Ada", {"state": "Kerala"})
     assert learner.updated_on is not None
     assert learner.updated_on.isoformat() == "2026-01-31T12:00:00+00:00"
-    assert parse_profile(b'{"userId": "u", "updatedOn": "2026-01-31T12:00:00Z"}') == Learner(
+    assert parse_profile(b'{"userId": "u", "updatedOn": "2026-01-31T12:00:00Z"}', SENT) == Learner(
         "u", updated_on=learner.updated_on
     )
 
@@ -90,6 +93,6 @@ MOMENT = b'"userId": "u", "updatedOn": "2026-01-31T12:00:00Z"'
 )
 def test_a_malformed_profile_has_a_reason(value: bytes, field: str | None) -> None:
     with pytest.raises(InvalidInput) as refused:
-        parse_profile(value)
+        parse_profile(value, SENT)
     assert refused.value.field == field
     assert refused.value.message

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
@@ -576,6 +576,37 @@ async def test_a_message_that_is_too_large_is_refused_and_does_no_harm() -> None
         await events.send("one", Message("a", bytes(2_000_000)))
     await events.send("one", Message("a", b"1"))
     assert numbers([record async for record in events.read("one")]) == [1]
+    await events.close()
+
+
+@pytest.mark.stack
+async def test_what_another_system_wrote_is_delivered_although_it_is_no_text() -> None:
+    """What it means is for workers to judge; a record that could not be read would keep all behind it waiting."""
+    events = await KafkaEvents.open(SERVERS, prefix_())
+    await events.init([ONE])
+    other = AIOKafkaProducer(bootstrap_servers=SERVERS)
+    await other.start()
+    try:
+        await other.send_and_wait(events.name("one"), b"1", key=b"\xff")
+        await other.send_and_wait(events.name("one"), b"2", key=None)
+        await other.send_and_wait(
+            events.name("one"), b"3", key=b"a", headers=[("none", None), ("binary", b"\xff"), ("text", b"b")]
+        )
+    finally:
+        await other.stop()
+    await events.send("one", Message("a", b"4"))
+    consumer = await events.consumer("workers", ["one"])
+    received = await receive(consumer, 4)
+    assert [(record.key, record.value) for record in received] == [
+        ("\ufffd", b"1"),
+        ("", b"2"),
+        ("a", b"3"),
+        ("a", b"4"),
+    ]
+    assert received[2].headers == {"none": "", "binary": "\ufffd", "text": "b"}
+    assert [record async for record in events.read("one")] == received
+    await consumer.commit(received)
+    assert await events.lag("workers", ["one"]) == {"one": 0}
     await events.close()
 
 
