@@ -16,6 +16,9 @@ PATIENCE = 2.0
 """Seconds that a store may take to show that it is there."""
 NO_STORE = {"Cache-Control": "no-store"}
 
+DECIDING = "rows"
+"""The kind of store without which nothing can be answered."""
+
 
 async def live(_request: Request) -> JSONResponse:
     """The process answers, whatever its stores do: a restart would not bring those back."""
@@ -23,22 +26,23 @@ async def live(_request: Request) -> JSONResponse:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """By kind of store whether it is there; 503 where one is away. Why it is away stands in the log, and in dev here.
+    """By kind of store whether it is there; 503 where the rows are away. Why stands in the log, and in dev here.
 
-    A worker of this process is shown, and does not decide: without it every answer is still right.
+    The others are shown and do not decide: without the cache every answer is still right, without the log every read
+    is, and so is every answer without a worker.
     """
     cohort: Cohort = request.app.state.cohort
     stores = await _stores(cohort)
     for kind, why in stores.items():
         if why is not None:
-            log.warning("not ready, %s is away: %s", kind, why)
-    everything = not any(stores.values())
+            log.warning("%s is away: %s", kind, why)
+    is_ready = stores.get(DECIDING) is None and DECIDING in stores
     told = {kind: _told(why, detailed=cohort.settings.dev) for kind, why in stores.items()}
-    answer: dict[str, object] = {"status": "ready" if everything else "unavailable", "stores": told}
+    answer: dict[str, object] = {"status": "ready" if is_ready else "unavailable", "stores": told}
     if cohort.worker is not None:
         answer["worker"] = {"status": cohort.worker.failure or "running", "restarts": cohort.worker.restarts}
     return JSONResponse(
-        answer, HTTPStatus.OK if everything else HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE
+        answer, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE
     )
 
 

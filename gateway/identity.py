@@ -11,6 +11,7 @@ from cachetools import TTLCache
 
 from gateway.settings import Settings
 from rules.errors import InvalidInput, Unauthenticated
+from rules.identifiers import checked_id
 from rules.viewers import Role, Viewer
 
 KeyOf = Callable[[str], str]
@@ -81,8 +82,8 @@ class Tokens:
 
 def make_token(settings: Settings, user: str, roles: Iterable[Role], ttl: timedelta) -> str:
     """A token as ``Tokens`` of the same settings accepts it. InvalidInput for a blank user or a life of no length."""
-    if not user.strip():
-        raise InvalidInput("the user must not be blank", field="user")
+    if checked_id(user, "user") != user:
+        raise InvalidInput("the user must not begin or end with space", field="user")
     if ttl <= timedelta(0):
         raise InvalidInput("the time to live must be longer than nothing", field="ttl")
     now = int(time.time())
@@ -98,10 +99,14 @@ def make_token(settings: Settings, user: str, roles: Iterable[Role], ttl: timede
 
 
 def _user(claims: dict[str, Any]) -> str:
+    """As it stands, or not at all: an id that commands would trim must not name two learners."""
     user: str = claims["sub"]
-    if not user.strip():
-        raise Unauthenticated("the token does not hold: sub is blank")
-    return user
+    try:
+        if checked_id(user, "sub") == user:
+            return user
+    except InvalidInput as error:
+        raise Unauthenticated(f"the token does not hold: {error.message}") from None
+    raise Unauthenticated("the token does not hold: sub must not begin or end with space")
 
 
 def _roles(claims: dict[str, Any]) -> frozenset[Role]:

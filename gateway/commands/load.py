@@ -42,10 +42,11 @@ def collection(
         ),
     ],
 ) -> None:
-    """Publish collections: they are live at once."""
+    """Publish collections: they are live at once. Of a new version, the workers recompute all its learners."""
     import orjson
 
     from ingest.collections import publish_collection
+    from ingest.reconcile import reconcile
 
     documents = {}
     for file in files:
@@ -63,5 +64,8 @@ def collection(
                     raise InvalidInput(f"{file}: {error.message}", field=error.field) from None
                 became = f"live, version {done.version}" if done.changed else "live already"
                 typer.echo(f"{done.identifier}: {became}, {done.leaf_nodes_count} leaf nodes")
+                if done.changed and done.version > 1:
+                    report = await reconcile(cohort.shared, collection_id=done.identifier)
+                    typer.echo(f"{done.identifier}: {report.drifted} learners are being recomputed")
 
     run(main())

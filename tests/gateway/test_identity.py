@@ -54,7 +54,7 @@ def without_signature(**claims: Any) -> str:
         (signed("k" * 64, "HS512"), "alg"),
         (without_signature(), "alg"),
         (without_signature(roles=["admin"]), "alg"),
-        (signed(sub=" "), "sub is blank"),
+        (signed(sub=" "), "sub must not be blank"),
         (signed(sub=7), "[Ss]ubject must be a string"),
         (signed(roles="admin"), "roles must be a list"),
         (signed(nbf=int(time.time()) + 600), "not yet valid"),
