@@ -163,6 +163,13 @@ def test_the_commands_on_an_instance_that_is_empty() -> None:
     assert cohort("jobs", "list").stdout.startswith("reconcile ")
     assert cohort("jobs", "resume", "reconcile", "x").stderr == "cohort: there is no job reconcile x\n"
     assert cohort("load", "collection", "broken.json").stderr.startswith("cohort: broken.json is not JSON")
+    assert cohort("load", "collection", "course.json").stdout == "c: live, version 1, 0 leaf nodes\n"
+    assert cohort("load", "collection", "course.json").stdout == "c: live already, 0 leaf nodes\n"
+    Path("course.json").write_text(json.dumps({"identifier": "c", "name": "Other", "children": []}))
+    assert cohort("load", "collection", "course.json").stdout.splitlines() == [
+        "c: live, version 2, 0 leaf nodes",
+        "c: 0 learners are being recomputed",
+    ]
 
 
 def test_dev_serves_the_sample_until_it_is_stopped() -> None:

@@ -55,6 +55,8 @@ def without_signature(**claims: Any) -> str:
         (without_signature(), "alg"),
         (without_signature(roles=["admin"]), "alg"),
         (signed(sub=" "), "sub must not be blank"),
+        (signed(sub=" ada"), "sub must not begin or end with space"),
+        (signed(sub="a\nb"), "sub must not hold control characters"),
         (signed(sub=7), "[Ss]ubject must be a string"),
         (signed(roles="admin"), "roles must be a list"),
         (signed(nbf=int(time.time()) + 600), "not yet valid"),

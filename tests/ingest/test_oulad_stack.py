@@ -8,6 +8,8 @@ generated dataset is. The test's id says which.
 import asyncio
 import os
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,7 @@ class Files:
                 f"'{directory / name}.csv', header = true, nullstr = ['', '?'], all_varchar = true)"
             )
 
-    def query(self, sql: str) -> dict[str, Any]:
+    def query(self, sql: str) -> dict[Any, Any]:
         return dict(self._connection.sql(sql).fetchall())
 
 
@@ -107,8 +109,8 @@ STANDING = """
 
 async def check(cohort: Instance, directory: Path) -> None:
     files = Files(directory)
-    await load_oulad(cohort.shared, directory)
-    await work_until_done(cohort)
+    async with worked_off(cohort):
+        await load_oulad(cohort.shared, directory)
 
     percentages: dict[str, int] = files.query(PERCENTAGES)
     units: dict[tuple[str, str], tuple[int, int]] = files.query(UNITS)
@@ -119,16 +121,20 @@ async def check(cohort: Instance, directory: Path) -> None:
     await check_answers(cohort, percentages, units, averages)
 
 
-async def work_until_done(cohort: Instance, within: float = 400) -> None:
-    """As ``cohort.drain``, but seldom asks how much is left: with thousands of triggers asking takes longer than
-    working."""
+@asynccontextmanager
+async def worked_off(cohort: Instance, within: float = 400) -> AsyncIterator[None]:
+    """A worker runs meanwhile, and in the end until nothing is left to do. What is left is asked seldom: it costs
+    about as much as a batch."""
     worker = Worker(cohort.shared)
-    task = asyncio.create_task(worker.run())
-    async with asyncio.timeout(within):
-        while not task.done() and await cohort.lag():
-            await asyncio.sleep(1)
-    worker.stop()
-    await task
+    running = asyncio.create_task(worker.run())
+    try:
+        yield
+        async with asyncio.timeout(within):
+            while not running.done() and await cohort.lag():
+                await asyncio.sleep(1)
+    finally:
+        worker.stop()
+        await running
 
 
 async def check_rows(

@@ -368,3 +368,13 @@ async def test_an_end_at_a_past_time_sets_no_time_back(embedded: Instance) -> No
     (view,) = await views_by_key(embedded.stores.rows, [view_key("ada", "a", "course", "batch")])
     assert view is not None
     assert (view.status, view.completed_on, view.last_accessed_on) == (Status.COMPLETED, past, NOW)
+
+
+async def test_an_update_that_asks_for_completion_is_told_to_end_the_view(embedded: Instance) -> None:
+    await embedded.publish()
+    await embedded.batch()
+    session, call = embedded.session("ada"), ViewCall("a", "course", "batch")
+    await start_view(session, call)
+    with pytest.raises(InvalidInput) as refused:
+        await update_view(session, call, ViewChange(NOW, status=Status.COMPLETED))
+    assert refused.value.field == "status"

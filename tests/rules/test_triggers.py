@@ -1,5 +1,8 @@
 """Triggers and profiles as they come out of the log."""
 
+from datetime import UTC, datetime, timedelta
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,3 +99,16 @@ def test_a_malformed_profile_has_a_reason(value: bytes, field: str | None) -> No
         parse_profile(value, SENT)
     assert refused.value.field == field
     assert refused.value.message
+
+
+def test_a_profile_from_the_future_is_refused() -> None:
+    """It would win over every later one for good. Five minutes are left to clocks that differ."""
+    moment = datetime.fromtimestamp(SENT / 1000, UTC)
+    for minutes, accepted in ((4, True), (6, False)):
+        value = orjson.dumps({"userId": "u", "updatedOn": moment + timedelta(minutes=minutes)})
+        if accepted:
+            assert parse_profile(value, SENT).user_id == "u"
+        else:
+            with pytest.raises(InvalidInput) as refused:
+                parse_profile(value, SENT)
+            assert refused.value.field == "updatedOn"

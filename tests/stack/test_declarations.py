@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack import jars
-from stack.servers import SERVERS, Server
+from stack.servers import SERVERS, Server, kafka
 from stack.stack import CONF, Stack
 
 COMPOSE = (Path(__file__).parents[2] / "compose.yaml").read_text()
@@ -32,6 +32,22 @@ def test_every_port_is_set_in_the_configuration_or_on_the_command_line(
         default = port == 7000  # Cassandra's port for its peers, of which it has none
         indirect = port == 9200 and "9199" in written  # the runner adds one
         assert default or indirect or str(port) in written
+
+
+def test_a_kafka_on_other_ports_never_hears_of_the_usual_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.servers.java", lambda: "java")
+    server = kafka(19092, 19093)
+    assert server.ports == (19092, 19093)
+    assert server.environment == {"COHORT_EVENTS": "kafka://127.0.0.1:19092"}
+    assert server.format
+    told = [*server.command(tmp_path), *server.format(tmp_path)]
+    usual = re.findall(
+        r"^([\w.]+)=.*\b909[23]\b", (CONF / "kafka/server.properties").read_text(), re.MULTILINE
+    )
+    assert {word.partition("=")[0] for word in server.command(tmp_path)} >= set(usual)
+    assert not re.search(r"\b909[23]\b", " ".join(told))
 
 
 def test_no_two_servers_share_a_port() -> None:
