@@ -36,7 +36,7 @@ class Ready:
 
 _ENROLMENT = {"collection": sample.SAMPLE_COLLECTION, "context": sample.SAMPLE_CONTEXT}
 _NEW = {
-    "contentId": "chess-square",
+    "contentId": sample.ENROLABLE_CONTENT,
     "collectionId": sample.ENROLABLE_COLLECTION,
     "contextId": sample.ENROLABLE_CONTEXT,
 }

@@ -33,6 +33,7 @@ SAMPLE_CONTENT = "sky-mars"
 ENROLABLE_COLLECTION = "chess"
 """FIRST_LEARNER is not in it yet, and may enrol in its ENROLABLE_CONTEXT."""
 ENROLABLE_CONTEXT = "chess-open"
+ENROLABLE_CONTENT = "chess-square"
 MENTOR = "mira"
 """Of every batch."""
 
@@ -177,7 +178,7 @@ COURSES = (
         _unit(
             "chess-pawns",
             "Pawns",
-            _leaf("chess-square", "The square of the pawn"),
+            _leaf(ENROLABLE_CONTENT, "The square of the pawn"),
             _leaf("chess-king", "King first"),
         ),
         _unit("chess-rooks", "Rooks", _leaf("chess-lucena", "Building a bridge", _VIDEO)),

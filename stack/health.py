@@ -36,21 +36,21 @@ def says(port: int, question: bytes, answer: bytes) -> None:
         raise Unhealthy(f"answers {heard[:80]!r}")
 
 
-def kafka() -> None:
+def kafka(port: int) -> None:
     """The broker lists itself as a member of the cluster."""
 
     from aiokafka.admin import AIOKafkaAdminClient
 
     async def brokers() -> int:
-        admin = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:9092", request_timeout_ms=SECONDS * 1000)
+        admin = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=SECONDS * 1000)
         try:
             await admin.start()
             return len((await admin.describe_cluster())["brokers"])
         finally:
             await admin.close()
 
-    if not port_open(9092):
-        raise Unhealthy("port 9092 is closed")
+    if not port_open(port):
+        raise Unhealthy(f"port {port} is closed")
     if asyncio.run(brokers()) == 0:
         raise Unhealthy("no broker in the cluster yet")
 

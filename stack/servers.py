@@ -4,7 +4,6 @@ A server's configuration is in conf/FAMILY; `${home}` in it becomes the family's
 holds its jars (lib) and its data (data). The five processes of Druid are one family.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -167,30 +166,9 @@ def kafka(port: int = 9092, controller_port: int = 9093) -> Server:
         ports=(port, controller_port),
         command=command,
         format=format_,
-        health=partial(_kafka_is_well, port),
+        health=partial(health.kafka, port),
         environment={"COHORT_EVENTS": f"kafka://{clients}"},
     )
-
-
-def _kafka_is_well(port: int) -> None:
-    """The broker lists itself as a member of the cluster."""
-
-    # Imported here, as it is slow and seldom needed.
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    async def brokers() -> int:
-        address = f"{health.HOST}:{port}"
-        admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=health.SECONDS * 1000)
-        try:
-            await admin.start()
-            return len((await admin.describe_cluster())["brokers"])
-        finally:
-            await admin.close()
-
-    if not health.port_open(port):
-        raise health.Unhealthy(f"port {port} is closed")
-    if asyncio.run(brokers()) == 0:
-        raise health.Unhealthy("no broker in the cluster yet")
 
 
 def valkey(port: int = 6379) -> Server:

@@ -141,12 +141,14 @@ async def instance_of(urls: dict[str, str], data: Path) -> AsyncIterator[Instanc
     """With its tables and topics; on the real servers they are dropped again."""
     instance = Instance(urls, data)
     async with AsyncExitStack() as stack:
+        if urls["rows"].startswith("cassandra:"):
+            stack.push_async_callback(drop_keyspace, urls["rows"])
+        if urls["events"] == f"kafka://{KAFKA}":
+            stack.push_async_callback(drop_topics, urls["prefix"])
         instance.shared = await stack.enter_async_context(instance.opened())
         await instance.stores.rows.init(TABLES)
         await instance.stores.events.init(TOPICS)
         yield instance
-        if urls["rows"].startswith("cassandra:"):
-            await asyncio.gather(drop_keyspace(urls["rows"]), drop_topics(urls["prefix"]))
 
 
 async def drop_topics(prefix: str) -> None:

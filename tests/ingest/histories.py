@@ -38,7 +38,8 @@ async def _learn(cohort: Instance, user: str, dice: random.Random) -> None:
         call_of = ViewCall(content, "course", "batch")
         await start_view(session, call_of)
         if dice.random() < 0.5:
-            await update_view(session, call_of, ViewChange(NOW, progress=40, time_spent=dice.randint(1, 90)))
+            change = ViewChange(NOW, progress=40, time_spent=dice.randint(1, 90), call_id="update")
+            await update_view(session, call_of, change)
         if dice.random() < 0.8:
             await end_view(session, call_of, ViewChange(NOW))
     if dice.random() < 0.1:

@@ -7,21 +7,17 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ingest import views
 from ingest.views import ViewCall
 from ingest.workers import Worker
-from loaders.session import Session
 from rules.views import ViewChange
 from stack import jars
 from stack.servers import kafka, valkey
 from stack.stack import Stack
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
-from tests.ingest import histories
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
 
 Figures = dict[str, list[dict[str, object]]]
@@ -72,19 +68,8 @@ async def test_a_worker_killed_in_the_middle_loses_nothing(course: Instance, cle
     assert await stored_figures(course) == clean
 
 
-@pytest.fixture
-def _named_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learners name their updates, so that the time of one that is sent again counts once."""
-
-    async def update_view(session: Session, call: ViewCall, change: ViewChange) -> object:
-        return await views.update_view(session, call, replace(change, call_id="update"))
-
-    monkeypatch.setattr(histories, "update_view", update_view)
-
-
 @pytest.mark.stack
 @pytest.mark.timeout(180)
-@pytest.mark.usefixtures("_named_calls")
 async def test_a_broker_restarted_in_the_middle_loses_nothing(
     tmp_path: Path, clean: Figures, unused_tcp_port_factory: Callable[[], int]
 ) -> None:
