@@ -52,7 +52,7 @@ def _aggregate(
     relations: RelationTree, activity: str, by_leaf: Mapping[str, Touch], completed_before: datetime | None
 ) -> Aggregate:
     below = relations.nodes[activity].leaf_nodes
-    touches = {leaf: touch for leaf, touch in by_leaf.items() if leaf in below}
+    touches = {leaf: by_leaf[leaf] for leaf in below if leaf in by_leaf}
     statuses = {leaf: int(touch.status) for leaf, touch in touches.items()}
     required = relations.required(activity)
     progress = progress_of(required, statuses)

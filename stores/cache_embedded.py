@@ -44,7 +44,7 @@ class EmbeddedCache(ServerCache):
         prefix: str = "cohort",
         *,
         data: Path | None = None,
-        timeout: float = 0.25,  # noqa: ASYNC109 - of each later call
+        timeout: float = 1.0,  # noqa: ASYNC109 - of each later call
         memory: str = "64mb",
     ) -> Self:
         """Answers when the server does. ``data``: the directory whose processes share it; None for this one alone.

@@ -206,7 +206,7 @@ class RedisCache(ServerCache):
         url: str,
         prefix: str = "cohort",
         *,
-        timeout: float = 0.25,  # noqa: ASYNC109 - of each later call
+        timeout: float = 1.0,  # noqa: ASYNC109 - of each later call
         connections: int = 32,
     ) -> Self:
         """``url`` is redis://, rediss:// or unix://; ``timeout`` is seconds a call. Does not need the server yet."""

@@ -127,6 +127,8 @@ class Cql:
         # Texts are made once a shape.
         self.select, self.insert, self.update = cache(self._select), cache(self._insert), cache(self._update)
         self.slice, self.together = cache(self._slice), cache(self._together)
+        self._coded = cache(self._columns_with_decoders)
+        self._plain_key = not self._coded(table.key)
 
     # --- values
 
@@ -141,11 +143,21 @@ class Cql:
         return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
 
     def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
+        """``raw`` may go on behind the columns."""
         row = dict(zip(columns, raw, strict=False))
-        for name, code in self._decoders.items():
-            if row.get(name) is not None:
-                row[name] = code(row[name])
+        for name, code in self._coded(tuple(columns)):
+            value = row[name]
+            if value is not None:
+                row[name] = code(value)
         return row
+
+    def decode_key(self, raw: Sequence[Any], width: int) -> Key:
+        """The first ``width`` key columns, which ``raw`` begins with."""
+        key = tuple(raw[:width])
+        return key if self._plain_key else tuple(self.decode(self.table.key[:width], key).values())
+
+    def _columns_with_decoders(self, columns: tuple[str, ...]) -> list[tuple[str, _Code]]:
+        return [(name, self._decoders[name]) for name in columns if name in self._decoders]
 
     def routing_key(self, key: Key) -> bytes:
         """What the partitioner hashes of a partition key."""

@@ -68,7 +68,7 @@ class CassandraRows:
         distinct = list(dict.fromkeys(check_key(table, table.key, key) for key in keys))
         raws = await self._together(table, distinct, partial(cql.select, (*table.key, *names)))
         width = len(table.key)
-        return {self._key(cql, raw, width): cql.decode(names, raw[width:]) for raw in raws}
+        return {cql.decode_key(raw, width): cql.decode(names, raw[width:]) for raw in raws}
 
     async def partition(
         self,
@@ -103,7 +103,7 @@ class CassandraRows:
         asked = (*table.partition, table.key[-1], *names)
         for raw in await self._together(table, list(found), partial(cql.select, asked)):
             if raw[width] is not None:
-                found[self._key(cql, raw, width)].append(cql.decode(names, raw[width + 1 :]))
+                found[cql.decode_key(raw, width)].append(cql.decode(names, raw[width + 1 :]))
         return found
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
@@ -112,13 +112,9 @@ class CassandraRows:
         text = partial(cql.select, (*table.partition, *table.statics), distinct=True)
         width = len(table.partition)
         return {
-            self._key(cql, raw, width): cql.decode(table.statics, raw[width:])
+            cql.decode_key(raw, width): cql.decode(table.statics, raw[width:])
             for raw in await self._together(table, distinct, text)
         }
-
-    @staticmethod
-    def _key(cql: Cql, raw: _Raw, width: int) -> Key:
-        return tuple(cql.decode(cql.table.key[:width], raw[:width]).values())
 
     async def _together(self, table: Table, keys: Sequence[Key], text: Callable[[str], str]) -> list[_Raw]:
         """The rows of these partitions, or those with these whole keys, by as few statements as there can be.
