@@ -65,6 +65,8 @@ class Loaders:
         async def learners(user_ids: list[str]) -> Sequence[Learner | None]:
             return await learners_by_id(rows, user_ids)
 
+        self.standings_of_page = reader.standings
+        """Of many keys at once: a DataLoader has a cost of its own for each."""
         self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
         self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
         self.views: DataLoader[ViewKey, View | None] = DataLoader(load_fn=views)

@@ -1,4 +1,5 @@
-"""How learners stand, from the cheapest place that is right: the hash, a fresh aggregate, or the rows."""
+"""How learners stand, from the cheapest place that is right: a page of enrolments from the aggregates, a page of leaves
+from the hash, and whatever is not fresh there from the rows."""
 
 import asyncio
 from collections import defaultdict
@@ -34,27 +35,19 @@ class Standings:
         self._now = now
 
     async def standings(self, keys: Sequence[ProgressKey]) -> list[Standing | None]:
-        """None where the collection is gone. An aggregate that has seen the last change serves without the rows."""
-        trees = await self._trees(keys)
-        trusted, dead = await self._hashes(keys)
-        others = [key for key in keys if key not in trusted]
-        if others:
-            partitions = [_partition(key) for key in others]
-            aggregates, statics = await asyncio.gather(
-                self._aggregates(others), self._stores.rows.statics(VIEWS, partitions)
-            )
-            changed = {key: statics.get(_partition(key), {}).get("changed_at") for key in others}
-            fresh = {
-                key
-                for key in others
-                if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
-            }
-            stale = [
-                key for key in others if (key not in fresh and changed[key] is not None) or dead.get(key)
-            ]
-            trusted |= await self._from_rows(stale, aggregates, dead, trees)
-        else:
-            aggregates, fresh = {}, set()
+        """None where the collection is gone. An aggregate that has seen the last change serves without the rows; so a
+        whole page of enrolments costs two statements, which a hash for each of them would not save."""
+        trees, aggregates, statics = await asyncio.gather(
+            self._trees(keys),
+            self._aggregates(keys),
+            self._stores.rows.statics(VIEWS, [_partition(key) for key in keys]),
+        )
+        changed = {key: statics.get(_partition(key), {}).get("changed_at") for key in keys}
+        fresh = {
+            key for key in keys if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
+        }
+        stale = [key for key in keys if key not in fresh and changed[key] is not None]
+        touches = await self._from_rows(stale, aggregates, {}, trees)
 
         def standing(key: ProgressKey) -> Standing | None:
             tree = trees.get(key.collection_id)
@@ -63,12 +56,12 @@ class Standings:
             aggregate = aggregates.get(key)
             if key in fresh and aggregate is not None:
                 return Standing(aggregate.content_status, aggregate.completed_on, aggregate.last_accessed_on)
-            return standing_of(trusted.get(key, {}), tree)
+            return standing_of(touches.get(key, {}), tree)
 
         return [standing(key) for key in keys]
 
     async def touches(self, keys: Sequence[ProgressKey]) -> list[Touches]:
-        """The short form of every view under each key, by content."""
+        """The short form of every view under each key, by content: from the hash, or else from the rows."""
         trusted, dead = await self._hashes(keys)
         others = [key for key in keys if key not in trusted]
         if others:

@@ -66,7 +66,7 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
     """What a page of enrolments shows, read in one batch of each kind."""
     keys = [enrolment.key for enrolment in enrolments]
     standings, contents, contexts = await asyncio.gather(
-        session.loaders.standings.load_many(keys),
+        session.loaders.standings_of_page(keys),
         session.library.contents.load_many([key.collection_id for key in keys]),
         session.library.contexts.load_many([key.context_id for key in keys]),
     )
