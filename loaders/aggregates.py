@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rules.aggregates import ACTIVITY_TYPE
-from rules.progress import Status
+from rules.progress import Status, status_of
 from stores.rows import Row, Rows
 from stores.tables import AGGREGATES
 
@@ -61,7 +61,7 @@ def _stored(row: Row | None) -> StoredAggregate | None:
         required_count=int(figures.get("requiredCount", 0)),
         time_spent=int(figures.get("timeSpent", 0)),
         content_status=row["content_status"] or {},
-        status=Status(row["status"] or 0),
+        status=status_of(row["status"]),
         completed_on=row["completed_on"],
         last_accessed_on=row["last_access_time"],
         last_updated_on=updated.get("completedCount"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rules.enrolments import Copies, Enrolment
 from rules.identifiers import ProgressKey
-from rules.progress import Status
+from rules.progress import status_of
 from stores.rows import Row, Rows
 from stores.tables import ENROLMENTS
 
@@ -48,7 +48,7 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
         enrolled_on=row["enrolled_on"],
         unenrolled_on=row["unenrolled_on"],
         changed_at=row["changed_at"] or 0,
-        status=Status(row["status"] or 0),
+        status=status_of(row["status"]),
         completed_count=row["progress"] or 0,
         completed_on=row["completedon"],
         last_read_content_id=row["lastreadcontentid"],

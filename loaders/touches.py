@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rules.identifiers import ProgressKey
-from rules.progress import Status
+from rules.progress import status_of
 from rules.standings import Touch
 from rules.views import View
 from stores.cache import Cache
@@ -88,7 +88,7 @@ def _encode(touch: Touch) -> bytes:
 
 def _decode(value: bytes) -> Touch:
     return Touch(
-        status=Status(int(value[:1])),
+        status=status_of(int(value[:1])),
         progress=int(value[1:4]),
         completed_on=_decode_time(value[4:19]),
         last_accessed_on=_decode_time(value[19:34]),

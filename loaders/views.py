@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from rules.identifiers import ViewKey
-from rules.progress import Status
+from rules.progress import status_of
 from rules.standings import Touch
 from rules.views import View
 from stores.rows import Row, Rows
@@ -42,7 +42,7 @@ def view_of(row: Row | None) -> View | None:
     details = row["progressdetails"]
     return View(
         key=ViewKey(row["userid"], row["collectionid"], row["contextid"], row["contentid"]),
-        status=Status(row["status"]),
+        status=status_of(row["status"]),
         progress=row["progress"] or 0,
         time_spent=row["timespent"] or 0,
         started_on=row["started_on"],
@@ -58,15 +58,12 @@ def view_of(row: Row | None) -> View | None:
 def touch_of(row: Row) -> Touch:
     """Of a row with a status."""
     return Touch(
-        _STATUSES[row["status"]],
+        status_of(row["status"]),
         row["progress"] or 0,
         row["last_access_time"],
         row["last_completed_time"],
         row.get("timespent") or 0,
     )
-
-
-_STATUSES = tuple(Status)
 
 
 def view_values(view: View) -> dict[str, object]:

