@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from stack.servers import kafka, valkey
 from stack.stack import Stack
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
+from tests.stack.small import free_port
 
 Figures = dict[str, list[dict[str, object]]]
 
@@ -70,12 +71,10 @@ async def test_a_worker_killed_in_the_middle_loses_nothing(course: Instance, cle
 
 @pytest.mark.stack
 @pytest.mark.timeout(180)
-async def test_a_broker_restarted_in_the_middle_loses_nothing(
-    tmp_path: Path, clean: Figures, unused_tcp_port_factory: Callable[[], int]
-) -> None:
+async def test_a_broker_restarted_in_the_middle_loses_nothing(tmp_path: Path, clean: Figures) -> None:
     """A Kafka of the test's own is killed with SIGKILL while learners work and a worker reads, and comes back."""
-    port = unused_tcp_port_factory()
-    broker = Stack(tmp_path / "broker", servers=[kafka(port, unused_tcp_port_factory())])
+    port = free_port()
+    broker = Stack(tmp_path / "broker", servers=[kafka(port, free_port())])
     take_jars(broker, Path(os.environ.get("COHORT_STACK_DIR", ".stack")))
     await asyncio.to_thread(broker.up)
     try:
@@ -131,7 +130,7 @@ async def live_through_again(cohort: Instance) -> None:
 
 @pytest.mark.parametrize("engines", ["embedded", pytest.param("real", marks=pytest.mark.stack)])
 async def test_reads_stay_right_while_the_cache_is_stopped_and_after_it_is_back(
-    engines: str, tmp_path: Path, unused_tcp_port: int
+    engines: str, tmp_path: Path
 ) -> None:
     """A Valkey of the test's own is stopped and started between the calls of one learner."""
     from ingest.views import end_view, start_view
@@ -139,9 +138,10 @@ async def test_reads_stay_right_while_the_cache_is_stopped_and_after_it_is_back(
     from tests.conftest import NOW
 
     key = ProgressKey("ada", "course", "batch")
-    cache = Stack(tmp_path / "cache", servers=[valkey(unused_tcp_port)])
+    port = free_port()
+    cache = Stack(tmp_path / "cache", servers=[valkey(port)])
     urls = (embedded_urls() if engines == "embedded" else real_urls()) | {
-        "cache": f"redis://127.0.0.1:{unused_tcp_port}/0"
+        "cache": f"redis://127.0.0.1:{port}/0"
     }
 
     async def completed() -> int:

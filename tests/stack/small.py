@@ -1,5 +1,6 @@
 """Small servers of our own, so that these tests need no Java and wait for nothing."""
 
+import random
 import socket
 import sys
 from functools import partial
@@ -30,10 +31,16 @@ class MakeStack(Protocol):
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the system gives to outgoing connections: a server that is
+    stopped and started again must find it free."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def small_server(name: str, *, port: int | None = None, program: str = SPEAKS) -> Server:
