@@ -135,8 +135,7 @@ def view(user: str, leaf: int) -> View:
 
 
 def start_row(started: View) -> dict[str, Any]:
-    named = dict(zip(VIEWS.key, row_key(started.key), strict=True))
-    return {**named, **view_values(started), "changed_at": time.time_ns() // 1000}
+    return {**VIEWS.named(row_key(started.key)), **view_values(started), "changed_at": time.time_ns() // 1000}
 
 
 ENDING = {

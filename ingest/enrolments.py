@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.triggers import change_moment, send_trigger
-from loaders.enrolments import enrolment_of
+from loaders.enrolments import enrolment_of, row_key
 from loaders.session import Session
 from rules.contexts import Context, check_contains, check_takes_enrolment
 from rules.enrolments import Enrolment
@@ -37,11 +37,15 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
     rows, changed_at = session.stores.rows, change_moment()
     wanted = Enrolment(key, active=True, enrolled_on=at, changed_at=changed_at)
     values = {"active": True, "enrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
-    applied = await rows.insert_if_absent(ENROLMENTS, {**_named(key), **values})
-    stored = None if applied.applied else enrolment_of({**_named(key), **(applied.stored or {})})
+    applied = await rows.insert_if_absent(ENROLMENTS, {**ENROLMENTS.named(row_key(key)), **values})
+    stored = (
+        None
+        if applied.applied
+        else enrolment_of({**ENROLMENTS.named(row_key(key)), **(applied.stored or {})})
+    )
     if stored is None:
         if not applied.applied:  # figures without an enrolment: a worker wrote beside a deletion
-            applied = await rows.update_if(ENROLMENTS, _row_key(key), values, [Equal("enrolled_on", None)])
+            applied = await rows.update_if(ENROLMENTS, row_key(key), values, [Equal("enrolled_on", None)])
             _check_applied(applied.applied)
     elif stored.enrolled_on == at:
         wanted = stored
@@ -54,7 +58,7 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
                 f"at must not be before the last unenrolment, {stored.unenrolled_on.isoformat()}", field="at"
             )
         conditions = [Equal("active", False), Equal("enrolled_on", stored.enrolled_on)]
-        applied = await rows.update_if(ENROLMENTS, _row_key(key), values, conditions)
+        applied = await rows.update_if(ENROLMENTS, row_key(key), values, conditions)
         _check_applied(applied.applied)
     await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
     session.refresh()
@@ -68,7 +72,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
     """
     key, at, _ = await _placed(session, call)
     rows, changed_at = session.stores.rows, change_moment()
-    stored = enrolment_of(await rows.get(ENROLMENTS, _row_key(key)))
+    stored = enrolment_of(await rows.get(ENROLMENTS, row_key(key)))
     if stored is None:
         raise NotEnrolled(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
     if stored.active:
@@ -78,7 +82,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
             )
         conditions = [Equal("active", True), Equal("enrolled_on", stored.enrolled_on)]
         values = {"active": False, "unenrolled_on": at, "changed_at": changed_at}
-        applied = await rows.update_if(ENROLMENTS, _row_key(key), values, conditions)
+        applied = await rows.update_if(ENROLMENTS, row_key(key), values, conditions)
         _check_applied(applied.applied)
     await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
     if not stored.active and stored.unenrolled_on != at:
@@ -114,11 +118,3 @@ def _answers_for(viewer: Viewer, context: Context) -> bool:
 def _check_applied(applied: bool) -> None:
     if not applied:
         raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")
-
-
-def _row_key(key: ProgressKey) -> tuple[str, str, str]:
-    return key.user_id, key.collection_id, key.context_id
-
-
-def _named(key: ProgressKey) -> dict[str, str]:
-    return dict(zip(ENROLMENTS.key, _row_key(key), strict=True))

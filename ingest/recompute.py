@@ -11,28 +11,22 @@ from itertools import chain
 from zlib import crc32
 
 from loaders.aggregates import Seen, StoredAggregate, aggregates_by_key
-from loaders.enrolments import enrolments_by_key
+from loaders.enrolments import enrolments_by_key, row_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
-from loaders.views import touch_of
+from loaders.views import FIGURE_COLUMNS, touches_by_key
 from rules.aggregates import ACTIVITY_TYPE, Aggregate, aggregates_of, next_version
 from rules.contents import Content, ContentKind
 from rules.contexts import Context
 from rules.enrolments import Copies, Enrolment
 from rules.errors import NotFound
 from rules.hierarchy import RelationTree
-from rules.identifiers import ProgressKey, scope_of
+from rules.identifiers import ProgressKey
 from rules.learners import Learner
-from rules.standings import Touch
 from rules.states import encode_state, state_of
 from stores.events import Message
 from stores.rows import Write
-from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT, VIEWS
-
-FIGURE_COLUMNS = (
-    *("contextid", "contentid", "changed_at", "status", "progress", "timespent"),
-    *("last_access_time", "last_completed_time"),
-)
+from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +142,7 @@ async def recompute(shared: Shared, keys: Collection[ProgressKey]) -> Recomputat
     # The roots before the views: see Recomputed.next_version.
     roots = await _stored(shared, {key: {key.collection_id} for key in placed}, contexts)
     (touches, changed), enrolled = await asyncio.gather(
-        _touches(shared, list(placed)), enrolments_by_key(rows, list(placed))
+        touches_by_key(rows, list(placed), FIGURE_COLUMNS), enrolments_by_key(rows, list(placed))
     )
     units: dict[ProgressKey, Set[str]] = {}
     for key, (_, _, tree) in placed.items():
@@ -212,7 +206,7 @@ def sealing_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Itera
     root, copies, version = recomputed.root, recomputed.copies, versions[recomputed.root.activity_id]
     yield Write(
         ENROLMENTS,
-        (key.user_id, key.collection_id, key.context_id),
+        row_key(key),
         {
             "status": int(root.progress.status),
             "progress": root.progress.completed_count,
@@ -311,24 +305,6 @@ async def _placed(shared: Shared, keys: Collection[ProgressKey], result: Recompu
         else:
             placed[key] = (content, context, tree)
     return placed
-
-
-async def _touches(
-    shared: Shared, keys: Sequence[ProgressKey]
-) -> tuple[Mapping[ProgressKey, dict[str, Touch]], Mapping[ProgressKey, int | None]]:
-    """The views of each key in short, by content, and the last change of the partition that the key is in."""
-    partitions = {key: (key.user_id, scope_of(key.collection_id)) for key in keys}
-    found = await shared.stores.rows.partitions(VIEWS, list(set(partitions.values())), FIGURE_COLUMNS)
-    touches = {
-        key: {
-            row["contentid"]: touch_of(row)
-            for row in found[partition]
-            if row["contextid"] == key.context_id and row["status"] is not None
-        }
-        for key, partition in partitions.items()
-    }
-    changed = {key: rows[0]["changed_at"] for key, at in partitions.items() if (rows := found[at])}
-    return touches, changed
 
 
 def _last_updated(figure: Aggregate, enrolment: Enrolment | None) -> dict[str, datetime]:

@@ -7,7 +7,7 @@ its trigger again.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
@@ -68,10 +68,14 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
     started = View(key, Status.IN_PROGRESS, started_on=at, last_accessed_on=at, last_updated_on=at)
 
     async def insert(changed_at: int) -> View:
-        row = {**_named(key), **view_values(started), "changed_at": changed_at}
+        row = {**VIEWS.named(row_key(key)), **view_values(started), "changed_at": changed_at}
         await _enter_scope(session, key)
         applied = await session.stores.rows.insert_if_absent(VIEWS, row)
-        stored = None if applied.applied else view_of({**row, **(applied.stored or {}), **_named(key)})
+        stored = (
+            None
+            if applied.applied
+            else view_of({**row, **(applied.stored or {}), **VIEWS.named(row_key(key))})
+        )
         return stored or started
 
     return await _acknowledged(session, key, at, insert)
@@ -227,10 +231,6 @@ async def _enter_scope(session: Session, key: ViewKey) -> None:
     if place not in known:
         await session.stores.rows.write(Write(LEARNER_SCOPES, place, {"scope": key.scope}))
         known[place] = None
-
-
-def _named(key: ViewKey) -> Mapping[str, str]:
-    return dict(zip(VIEWS.key, row_key(key), strict=True))
 
 
 def _check_details(change: ViewChange) -> None:

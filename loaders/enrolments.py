@@ -13,8 +13,8 @@ Place = tuple[str, str]
 
 
 async def enrolments_by_key(rows: Rows, keys: Sequence[ProgressKey]) -> list[Enrolment | None]:
-    found = await rows.get_many(ENROLMENTS, [_row_key(key) for key in keys])
-    return [enrolment_of(found.get(_row_key(key))) for key in keys]
+    found = await rows.get_many(ENROLMENTS, [row_key(key) for key in keys])
+    return [enrolment_of(found.get(row_key(key))) for key in keys]
 
 
 async def enrolments_page(
@@ -63,5 +63,6 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
     )
 
 
-def _row_key(key: ProgressKey) -> tuple[str, str, str]:
+def row_key(key: ProgressKey) -> tuple[str, str, str]:
+    """The primary key of the enrolment's row."""
     return key.user_id, key.collection_id, key.context_id

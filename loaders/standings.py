@@ -2,7 +2,6 @@
 from the hash, and whatever is not fresh there from the rows."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -10,17 +9,16 @@ from loaders import touches as hashes
 from loaders.aggregates import StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
-from loaders.views import TOUCH_COLUMNS, touch_of
+from loaders.views import partition_of, touches_by_key
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
-from rules.identifiers import ContextType, ProgressKey, aggregate_context, scope_of
+from rules.identifiers import ContextType, ProgressKey, aggregate_context
 from rules.standings import Standing, Touch, standing_of
 from rules.triggers import TriggerKind
 from stores.engines import Stores
 from stores.tables import VIEWS
 
 Touches = Mapping[str, Touch]
-Partition = tuple[str, str]
 
 
 class Standings:
@@ -40,9 +38,9 @@ class Standings:
         trees, aggregates, statics = await asyncio.gather(
             self._trees(keys),
             self._aggregates(keys),
-            self._stores.rows.statics(VIEWS, [_partition(key) for key in keys]),
+            self._stores.rows.statics(VIEWS, [partition_of(key) for key in keys]),
         )
-        changed = {key: statics.get(_partition(key), {}).get("changed_at") for key in keys}
+        changed = {key: statics.get(partition_of(key), {}).get("changed_at") for key in keys}
         fresh = {
             key for key in keys if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
         }
@@ -95,20 +93,10 @@ class Standings:
         or the last version."""
         if not keys:
             return {}
-        partitions = await self._stores.rows.partitions(
-            VIEWS, [_partition(key) for key in keys], TOUCH_COLUMNS
-        )
-        by_key: dict[ProgressKey, dict[str, Touch]] = defaultdict(dict)
-        for rows in partitions.values():
-            for row in rows:
-                if row["status"] is not None:
-                    key = ProgressKey(row["userid"], row["collectionid"], row["contextid"])
-                    by_key[key][row["contentid"]] = touch_of(row)
-        result: dict[ProgressKey, Touches] = {key: by_key.get(key, {}) for key in keys}
+        result, changed = await touches_by_key(self._stores.rows, keys)
 
         async def settle(key: ProgressKey) -> None:
-            rows = partitions[_partition(key)]
-            changed_at = rows[0]["changed_at"] if rows else None
+            changed_at = changed[key]
             fresh = _is_fresh(aggregates[key], changed_at, trees.get(key.collection_id))
             if not fresh and (result[key] or aggregates[key]):
                 self._healing.heal(TriggerKind.VIEW, key, changed_at)
@@ -118,7 +106,7 @@ class Standings:
                 await hashes.withdraw(self._stores.cache, key, *calls)
 
         await asyncio.gather(*map(settle, keys))
-        return result
+        return dict(result)
 
     async def _trees(self, keys: Sequence[ProgressKey]) -> dict[str, RelationTree]:
         published = await self._library.published(list({key.collection_id for key in keys}))
@@ -149,7 +137,3 @@ def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None, tree: R
         and aggregate.seen.changed_at == changed_at
         and (tree is None or aggregate.seen.tree_version == tree.version)
     )
-
-
-def _partition(key: ProgressKey) -> Partition:
-    return key.user_id, scope_of(key.collection_id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from rules.identifiers import ViewKey
+from rules.identifiers import ProgressKey, ViewKey, scope_of
 from rules.progress import status_of
 from rules.standings import Touch
 from rules.views import View
@@ -12,9 +12,6 @@ from stores.rows import Row, Rows
 from stores.tables import VIEWS
 
 TOUCH_COLUMNS = (
-    "userid",
-    "scope",
-    "collectionid",
     "contextid",
     "contentid",
     "changed_at",
@@ -23,6 +20,8 @@ TOUCH_COLUMNS = (
     "last_access_time",
     "last_completed_time",
 )
+FIGURE_COLUMNS = (*TOUCH_COLUMNS, "timespent")
+"""What the workers' figures need beyond what pages show."""
 
 
 def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
@@ -64,6 +63,29 @@ def touch_of(row: Row) -> Touch:
         row["last_completed_time"],
         row.get("timespent") or 0,
     )
+
+
+def partition_of(key: ProgressKey) -> tuple[str, str]:
+    """Where the views of a key are, beside those of the learner's other contexts of the collection."""
+    return key.user_id, scope_of(key.collection_id)
+
+
+async def touches_by_key(
+    rows: Rows, keys: Sequence[ProgressKey], columns: Sequence[str] = TOUCH_COLUMNS
+) -> tuple[dict[ProgressKey, dict[str, Touch]], dict[ProgressKey, int | None]]:
+    """The views of each key in short, by content, and the last change of the partition that the key is in."""
+    partitions = {key: partition_of(key) for key in keys}
+    found = await rows.partitions(VIEWS, list(set(partitions.values())), columns)
+    touches = {
+        key: {
+            row["contentid"]: touch_of(row)
+            for row in found[partition]
+            if row["contextid"] == key.context_id and row["status"] is not None
+        }
+        for key, partition in partitions.items()
+    }
+    changed = {key: found[at][0]["changed_at"] if found[at] else None for key, at in partitions.items()}
+    return touches, changed
 
 
 def view_values(view: View) -> dict[str, object]:

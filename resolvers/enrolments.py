@@ -46,8 +46,7 @@ async def enrolments_page(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
     )
     heal(session, found)
-    answer = await enrolled(session, found)
-    return Page(answer, more)
+    return Page(await enrolled(session, found), more)
 
 
 async def enrolment(session: Session, user_id: str, collection_id: str, context_id: str) -> Enrolled:
@@ -58,21 +57,20 @@ async def enrolment(session: Session, user_id: str, collection_id: str, context_
     if found is None:
         raise NotFound(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
     heal(session, [found])
-    answer = await enrolled(session, [found])
-    return answer[0]
+    (answer,) = await enrolled(session, [found])
+    return answer
 
 
 async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[Enrolled]:
     """What a page of enrolments shows, read in one batch of each kind."""
     keys = [enrolment.key for enrolment in enrolments]
-    standings, contents, contexts = await asyncio.gather(
+    standings, published, contexts = await asyncio.gather(
         session.loaders.standings_of_page(keys),
-        session.library.contents.load_many([key.collection_id for key in keys]),
+        session.library.published(list({key.collection_id for key in keys})),
         session.library.contexts.load_many([key.context_id for key in keys]),
     )
-    there = [content for content in contents if content is not None]
-    published = await session.library.relations.load_many([(c.root, c.live_version) for c in there])
-    trees = {c.identifier: found for c, found in zip(there, published, strict=True) if found is not None}
+    contents = [published.get(key.collection_id, (None, None))[0] for key in keys]
+    trees = {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
     gone = await _stored_figures(
         session,
         [

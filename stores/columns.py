@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,10 @@ class Table:
     @cached_property
     def statics(self) -> tuple[str, ...]:
         return tuple(name for name, c in self.values.items() if c.static)
+
+    def named(self, key: tuple[Any, ...]) -> dict[str, Any]:
+        """The values of a whole primary key by column."""
+        return dict(zip(self.key, key, strict=True))
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -12,11 +12,12 @@ from ingest.dead_letters import pending
 from ingest.views import ViewCall, end_view, start_view
 from ingest.workers import Worker
 from loaders.aggregates import aggregates_by_key
-from loaders.session import Shared
+from loaders.views import touches_by_key
 from rules.identifiers import ProgressKey
 from rules.triggers import Trigger, TriggerKind, parse_trigger
 from rules.views import ViewChange
 from stores.events import Message
+from stores.rows import Rows
 from stores.topics import PROFILES, STATES, TRIGGERS
 from tests.conftest import NOW, Instance, embedded_urls, instance_of
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
@@ -92,18 +93,18 @@ async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> N
     key, roots = ProgressKey("ada", "course", "batch"), [("course", "ada", "cb:batch")]
     await finish(course, "ada", "a")
     (first,) = [record async for record in course.stores.events.read(TRIGGERS.name)][:1]
-    sound = module._touches
+    sound = touches_by_key
 
-    async def slow(shared: Shared, keys: Sequence[ProgressKey]) -> Any:
-        read = await sound(shared, keys)
+    async def slow(rows: Rows, keys: Sequence[ProgressKey], columns: Sequence[str]) -> Any:
+        read = await sound(rows, keys, columns)
         with pytest.MonkeyPatch.context() as quick:
-            quick.setattr(module, "_touches", sound)
+            quick.setattr(module, "touches_by_key", sound)
             await finish(course, "ada", "b")
             await course.drain()
         return read
 
     with pytest.MonkeyPatch.context() as paused:
-        paused.setattr(module, "_touches", slow)
+        paused.setattr(module, "touches_by_key", slow)
         (stale,) = (await module.recompute(course.shared, [key])).done
     newer = await aggregates_by_key(course.stores.rows, roots)
     assert newer[0] is not None
