@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     CommitFailedError,
+    GroupCoordinatorNotAvailableError,
     IllegalStateError,
     KafkaError,
     LeaderNotAvailableError,
@@ -19,6 +20,7 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from aiokafka.structs import OffsetAndMetadata
 
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.deadline import remaining
@@ -125,9 +127,7 @@ class KafkaEvents:
         async with self.answers(), self._reader() as reader, self._admin() as admin:
             for topic in topics:
                 places = await self._places(self.name(topic))
-                committed = await self._retried(
-                    partial(admin.list_consumer_group_offsets, name, partitions=places)
-                )
+                committed = await self._retried(partial(self._committed, admin, name, places))
                 ends, firsts = await reader.end_offsets(places), await reader.beginning_offsets(places)
                 lags[topic] = sum(
                     ends[place] - min(ends[place], max(firsts[place], committed[place].offset))
@@ -313,6 +313,18 @@ class KafkaEvents:
         for name in names:
             if name not in topics or any(place["error_code"] for place in topics[name]["partitions"]):
                 raise LeaderNotAvailableError(name)
+
+    async def _committed(
+        self, admin: AIOKafkaAdminClient, group: str, places: list[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """An error that may be retried where partitions are missing: aiokafka passes over an error of the whole
+        group, such as a coordinator that is still loading."""
+        committed: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
+            group, partitions=places
+        )
+        if committed.keys() < set(places):
+            raise GroupCoordinatorNotAvailableError(group)
+        return committed
 
     async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
         """While Kafka says that a moment later it may do; within a timeout of the caller's."""

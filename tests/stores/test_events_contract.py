@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
@@ -547,6 +548,26 @@ async def test_closing_has_an_end_while_the_broker_is_away(away: Callable[[bool]
         await events.send("one", Message("a", b"1"))
     async with asyncio.timeout(15):
         await events.close()
+
+
+@pytest.mark.stack
+async def test_a_coordinator_that_is_still_loading_is_asked_for_the_lag_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = await KafkaEvents.open(SERVERS, prefix_())
+    await events.init([ONE])
+    await events.send("one", *numbered(3))
+    asked = AIOKafkaAdminClient.list_consumer_group_offsets
+    answers: Iterator[dict[TopicPartition, object]] = iter([{}])  # what aiokafka makes of an error of the whole group
+
+    async def loading(*args: object, **kwargs: object) -> object:
+        for answer in answers:
+            return answer
+        return await asked(*args, **kwargs)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "list_consumer_group_offsets", loading)
+    assert await events.lag("workers", ["one"]) == {"one": 3}
+    await events.close()
 
 
 @pytest.mark.stack
