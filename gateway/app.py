@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 
-from gateway import health
+from gateway import health, rest
 from gateway.development import with_development_key
 from gateway.errors import HANDLERS
 from gateway.graphql_http import GraphQLEndpoint
@@ -35,6 +35,7 @@ def create_app(settings: Settings) -> Starlette:
         Route("/graphql", GraphQLEndpoint(session_of)),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        *rest.ROUTES,
     ]
     if settings.dev:
         from gateway.start_page import start_page

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.commands import dead_letters, jobs, load, run
+from gateway.commands import aggregate, dead_letters, druid, jobs, load, run
 from rules.errors import CohortError
 
 if TYPE_CHECKING:
@@ -186,7 +186,9 @@ def schema(
 
 app.command()(jobs.reconcile)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(aggregate.app, name="aggregate")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(druid.app, name="druid")
 app.add_typer(load.app, name="load")
 
 

@@ -16,6 +16,9 @@ from rules.viewers import Role
 
 KEY_FILE = "jwt.key"
 TOKEN_LIFE = timedelta(hours=24)
+MENTOR_ROLES = (Role.MENTOR, Role.REPORTER)
+AGGREGATE_EVERY = 10.0
+"""Seconds, where nothing is set: who tries Cohort sees totals soon."""
 
 
 def with_development_key(settings: Settings) -> Settings:
@@ -36,12 +39,21 @@ def learner_token(settings: Settings) -> str:
     return make_token(settings, first_learner(), [Role.LEARNER], TOKEN_LIFE)
 
 
+def mentor_token(settings: Settings) -> str:
+    """Of the sample's mentor, who may see every learner and the figures of all of them."""
+    from ingest.sample import MENTOR
+
+    return make_token(settings, MENTOR, MENTOR_ROLES, TOKEN_LIFE)
+
+
 async def develop(settings: Settings) -> None:
     """Serves the sample, with a worker, until stopped."""
     from gateway.logs import log_to_stderr
     from gateway.serving import listen, serve
 
     log_to_stderr("warning" if settings.log_level == "info" else settings.log_level)
+    if "aggregate_every" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"aggregate_every": AGGREGATE_EVERY})
     with listen(settings.host, settings.port) as listening:
         await _prepare(settings)
         await serve(settings, listening, lambda: _announce(settings, listening.url))
@@ -62,15 +74,21 @@ async def _prepare(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, url: str) -> None:
+    from ingest.sample import MENTOR
+
     token = learner_token(settings)
+    mentor = " ".join([f"--user {MENTOR}", *(f"--role {role.value}" for role in MENTOR_ROLES)])
     query = "{ me { name enrolments { edges { node { collection { name } completionPercentage } } } } }"
-    engines = ", ".join(shown(url) for url in (settings.rows, settings.events, settings.cache))
+    urls = (settings.rows, settings.events, settings.cache, settings.groups)
+    engines = ", ".join(map(shown, urls))
     typer.echo(f"""
 Cohort is ready: {url}/
 Engines: {engines}; data in {settings.data}/
 
 TOKEN={token}
 curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
+
+Dashboards need a mentor's token: cohort token {mentor}
 
 Ctrl-C stops it.""")
 

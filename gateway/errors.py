@@ -28,6 +28,11 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
 """Any other error of ours says that the request does not fit the state of things: a conflict."""
 
 
+def status_of(error: CohortError, otherwise: HTTPStatus = HTTPStatus.CONFLICT) -> HTTPStatus:
+    """Of its class, or else of the nearest one above that has any."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), otherwise)
+
+
 def error_response(
     status: int, code: str, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -36,7 +41,7 @@ def error_response(
 
 async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
-    status = STATUSES.get(type(error), HTTPStatus.CONFLICT)
+    status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
     return error_response(status, error.code, error.message, headers)
 

@@ -21,7 +21,8 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
-from gateway.errors import STATUSES
+from gateway.conditional import conditional
+from gateway.errors import status_of
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
@@ -56,6 +57,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
             response = await self._refusal(request, error)
+        if request.method == "GET" and "cache-control" not in response.headers:
+            response = conditional(request, response, tag_of=bytes(response.body), max_age=0)
         await response(scope, receive, send)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
@@ -66,13 +69,14 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         """Strawberry's way to tell the response what only the request knows: here, what the client accepts."""
         response = await super().get_sub_response(request)
         response.media_type = GRAPHQL_JSON if GRAPHQL_JSON in request.headers.get("accept", "") else JSON
+        response.headers["Vary"] = "Accept"
         return response
 
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response
     ) -> Response:
         """A request that could not be executed is an error of HTTP too, for clients that asked for the media type
-        which says so; older ones look for 200 (GraphQL over HTTP, section 6.4)."""
+        which says so; older ones look for 200 (GraphQL over HTTP, section 6.4). What has errors is not to be kept."""
         assert isinstance(response_data, dict)  # noqa: S101 - there is no batching
         status = sub_response.status_code or HTTPStatus.OK
         if "data" not in response_data and status == HTTPStatus.OK:
@@ -80,10 +84,13 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 status = HTTPStatus.INTERNAL_SERVER_ERROR
             elif sub_response.media_type == GRAPHQL_JSON:
                 status = HTTPStatus.BAD_REQUEST
+        headers = dict(sub_response.headers)
+        if "errors" in response_data:
+            headers["Cache-Control"] = "no-store"
         return Response(
             self.encode_json(response_data),
             status,
-            dict(sub_response.headers),
+            headers,
             f"{sub_response.media_type}; charset=utf-8",
         )
 
@@ -159,7 +166,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 refusal.headers.update(error.headers or {})
                 refused = _bad_request(error.detail)
             case CohortError():
-                refusal.status_code = STATUSES.get(type(error), HTTPStatus.CONFLICT)
+                refusal.status_code = status_of(error)
                 if isinstance(error, Unauthenticated):
                     refusal.headers["WWW-Authenticate"] = "Bearer"
                 refused = _presented(error)

@@ -29,7 +29,7 @@ async def ready(request: Request) -> JSONResponse:
     """By kind of store whether it is there; 503 where the rows are away. Why stands in the log, and in dev here.
 
     The others are shown and do not decide: without the cache every answer is still right, without the log every read
-    is, and so is every answer without a worker.
+    is, and so is every answer without a worker. ``answers`` counts since the start (loaders/answers.py).
     """
     cohort: Cohort = request.app.state.cohort
     stores = await _stores(cohort)
@@ -38,7 +38,11 @@ async def ready(request: Request) -> JSONResponse:
             log.warning("%s is away: %s", kind, why)
     is_ready = stores.get(DECIDING) is None and DECIDING in stores
     told = {kind: _told(why, detailed=cohort.settings.dev) for kind, why in stores.items()}
-    answer: dict[str, object] = {"status": "ready" if is_ready else "unavailable", "stores": told}
+    answer: dict[str, object] = {
+        "status": "ready" if is_ready else "unavailable",
+        "stores": told,
+        "answers": cohort.shared.answers.counts(),
+    }
     if cohort.worker is not None:
         answer["worker"] = {"status": cohort.worker.failure or "running", "restarts": cohort.worker.restarts}
     return JSONResponse(

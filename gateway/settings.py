@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         default="embedded:",
         description="Where the cache is: `embedded:`, shared by the processes of one `data`, or `redis://HOST:PORT/DB`",
     )
+    groups: str = Field(
+        default="duckdb:///groups.duckdb",
+        description="Where group queries go: `duckdb:///FILE` under `data`, or `druid://BROKER:PORT?coordinator=HOST:PORT`",
+    )
     prefix: str = Field(
         default="cohort",
         pattern=r"^[a-z][a-z0-9_-]{0,39}$",
@@ -90,9 +94,38 @@ class Settings(BaseSettings):
     largest_body: int = Field(
         default=1_048_576, gt=0, description="Bytes a request may have; larger ones are refused unread"
     )
+    answers_ttl: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds that the answer to a group query is given again without a new query",
+    )
+    answers_kept: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="Seconds that such an answer may still be given, with its age, while the groups store is away or slow",
+    )
+    mode: Literal["query", "batch"] = Field(
+        default="query",
+        description="Whether group figures are computed when asked for or taken from the last aggregation; "
+        "a request may ask for the other",
+    )
+    group_members: int = Field(default=150, gt=0, description="Members that a group of learners may have")
+    group_activities: int = Field(
+        default=20, gt=0, description="Activities that a group of learners may have"
+    )
+    groups_per_learner: int = Field(default=50, gt=0, description="Groups that a learner may be in")
     worker_batch: int = Field(default=2000, gt=0, description="Events that a worker takes at a time, at most")
     worker_wait: float = Field(
         default=0.1, gt=0, description="Seconds that a worker waits for a batch to fill"
+    )
+    aggregate_every: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds between two runs of the aggregation in a worker; 0 for none. `cohort dev` takes 10",
+    )
+    static: Path | None = Field(
+        default=None,
+        description="Directory into which the aggregation writes static files for an edge; none are written without it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged; `debug` shows stack traces of commands, too"

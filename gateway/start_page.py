@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gateway.development import learner_token
+from gateway.development import learner_token, mentor_token
 from gateway.settings import Settings
 from graph.schema import printed_schema
 from ingest import sample
@@ -27,11 +27,12 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A tab: a document of static/queries, what it is run with, and a hint above it."""
+    """A tab: a document of static/queries, what it is run with, a hint above it, and who sends it."""
 
     name: str
     variables: dict[str, Any]
     hint: str = ""
+    by: str = sample.FIRST_LEARNER
 
 
 _ENROLMENT = {"collection": sample.SAMPLE_COLLECTION, "context": sample.SAMPLE_CONTEXT}
@@ -50,6 +51,13 @@ TABS = (
         {**_NEW, "details": {"page": 3}},
         "Choose Enrol, Start, Update, End with the run button; then look at MyCourses again.",
     ),
+    Ready("group_page", {"group": sample.SAMPLE_GROUP, "first": 150}),
+    Ready(
+        "dashboard",
+        {"activity": sample.SAMPLE_COLLECTION},
+        f"Not for learners: the headers below hold a token of {sample.MENTOR}, who is a mentor and a reporter.",
+        by=sample.MENTOR,
+    ),
 )
 """The documents are those that clients hold, word by word."""
 
@@ -57,10 +65,11 @@ TABS = (
 def start_page(settings: Settings) -> list[BaseRoute]:
     """Its routes."""
     page = Template((STATIC / "start.html").read_text(encoding="utf-8"))
-    queries = [{"query": text(ready), "variables": ready.variables} for ready in TABS]
+    queries = [{"query": text(ready), "variables": ready.variables, "user": ready.by} for ready in TABS]
 
     async def start(_request: Request) -> Response:
-        content = {"user": sample.FIRST_LEARNER, "token": learner_token(settings), "queries": queries}
+        tokens = {sample.FIRST_LEARNER: learner_token(settings), sample.MENTOR: mentor_token(settings)}
+        content = {"user": sample.FIRST_LEARNER, "tokens": tokens, "queries": queries}
         safe = orjson.dumps(content).decode().replace("<", "\\u003c")
         return HTMLResponse(page.substitute(start=safe), headers=HEADERS)
 

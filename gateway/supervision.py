@@ -1,4 +1,5 @@
-"""Keeps the worker of this process at work: one that dies is logged, shown by /health/ready, and started anew."""
+"""Keeps what runs in this process beside requests at work: a worker that dies is logged, shown by /health/ready, and
+started anew; so is the schedule of the aggregation."""
 
 import asyncio
 import logging
@@ -18,7 +19,7 @@ GRACE = 15.0
 
 
 class Runs(Protocol):
-    """Something with the life of ``ingest.workers.Worker``."""
+    """Something with the life of ``ingest.workers.Worker`` and ``ingest.aggregation.Schedule``."""
 
     async def run(self) -> None: ...
 
@@ -26,10 +27,14 @@ class Runs(Protocol):
 
 
 class Supervised:
-    """Runs what ``make`` makes until it is stopped. ``failure`` says why it is not running just now."""
+    """Runs what ``make`` makes until it is stopped. ``failure`` says why it is not running just now; ``name`` is for
+    the log."""
 
-    def __init__(self, make: Callable[[], Runs], first_pause: float = FIRST_PAUSE) -> None:
+    def __init__(
+        self, make: Callable[[], Runs], first_pause: float = FIRST_PAUSE, name: str = "worker"
+    ) -> None:
         self._make = make
+        self._name = name
         self._first_pause = first_pause
         self._stopping = asyncio.Event()
         self._running: Runs | None = None
@@ -50,12 +55,12 @@ class Supervised:
                 await self._running.run()
             except Exception as error:
                 self.failure = str(error) or type(error).__name__
-                log.exception("the worker died and is started anew in %.1f s", pause)
+                log.exception("the %s died and is started anew in %.1f s", self._name, pause)
             else:
                 if self._stopping.is_set():
                     return
                 self.failure = "it ended by itself"
-                log.error("the worker ended by itself and is started anew in %.1f s", pause)
+                log.error("the %s ended by itself and is started anew in %.1f s", self._name, pause)
             if time.monotonic() - began > STEADY_AFTER:
                 pause = self._first_pause
             with suppress(TimeoutError):
@@ -65,17 +70,17 @@ class Supervised:
 
 
 @asynccontextmanager
-async def supervised(make: Callable[[], Runs]) -> AsyncIterator[Supervised]:
+async def supervised(make: Callable[[], Runs], name: str = "worker") -> AsyncIterator[Supervised]:
     """Runs beside the body; at its end what is at hand is finished, within GRACE seconds."""
-    supervisor = Supervised(make)
-    task = asyncio.create_task(supervisor.run(), name="worker")
+    supervisor = Supervised(make, name=name)
+    task = asyncio.create_task(supervisor.run(), name=name)
     try:
         yield supervisor
     finally:
         supervisor.stop()
         done, _ = await asyncio.wait([task], timeout=GRACE)
         if not done:
-            log.warning("the worker did not finish within %.0f s and is cancelled", GRACE)
+            log.warning("the %s did not finish within %.0f s and is cancelled", name, GRACE)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

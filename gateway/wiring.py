@@ -1,4 +1,4 @@
-"""The one place that wires an instance together: settings, stores, what requests share, the worker."""
+"""The one place that wires an instance together: settings, stores, what requests share, the worker, the schedule."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -7,11 +7,15 @@ from functools import cached_property
 
 from starlette.requests import HTTPConnection
 
+from druid_specs import DATA_SOURCES
 from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
+from ingest.aggregation import Schedule
 from ingest.workers import Worker
 from loaders.session import Session, Shared
+from rules.learner_groups import GroupLimits
+from rules.plans import Mode
 from rules.viewers import Role, Viewer
 from stores.engines import Stores, open_stores
 from stores.schema import version_of
@@ -52,6 +56,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
         rows=settings.rows,
         events=settings.events,
         cache=settings.cache,
+        groups=settings.groups,
         prefix=settings.prefix,
         data=settings.data,
     )
@@ -59,25 +64,39 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 
 @asynccontextmanager
 async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[Cohort]:
-    """Everything open; closed in reverse at the end, the worker first.
+    """Everything open; closed in reverse at the end, the worker first. With it the aggregation runs on its schedule.
 
     StoreUnavailable where a store can't be opened, SettingsError where its schema is not this program's.
     """
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(opened(settings))
         await _check_schema(stores)
-        shared = Shared.of(stores)
+        shared = Shared.of(
+            stores,
+            answers_ttl=settings.answers_ttl,
+            answers_kept=settings.answers_kept,
+            group_limits=GroupLimits(
+                settings.group_members, settings.group_activities, settings.groups_per_learner
+            ),
+            mode=Mode(settings.mode),
+        )
         stack.push_async_callback(shared.background.settled)
         at_work = (
             await stack.enter_async_context(supervised(lambda: new_worker(settings, shared)))
             if worker
             else None
         )
+        if worker and settings.aggregate_every:
+            await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
         yield Cohort(settings, shared, at_work)
 
 
 def new_worker(settings: Settings, shared: Shared) -> Worker:
     return Worker(shared, most=settings.worker_batch, wait=settings.worker_wait)
+
+
+def new_schedule(settings: Settings, shared: Shared) -> Schedule:
+    return Schedule(shared, settings.aggregate_every, settings.static)
 
 
 async def _check_schema(stores: Stores) -> None:
@@ -93,7 +112,11 @@ async def _check_schema(stores: Stores) -> None:
 
 async def initialise(stores: Stores) -> list[str]:
     """Creates or upgrades what is missing and says so, a line each."""
-    return [*await stores.rows.init(TABLES), *await stores.events.init(TOPICS)]
+    return [
+        *await stores.rows.init(TABLES),
+        *await stores.events.init(TOPICS),
+        *await stores.groups.init(DATA_SOURCES),
+    ]
 
 
 async def check(settings: Settings) -> None:

@@ -95,6 +95,10 @@ class EnrolmentPayload:
     errors: list[UserError] = strawberry.field(
         description="Why the call was refused; empty where it was not."
     )
+    token: str | None = strawberry.field(
+        default=None,
+        description="Send it as `fresh` to read figures that have this change in them; null where it was refused.",
+    )
     stored: strawberry.Private[nouns.Enrolment | None] = None
 
     @field(description="The enrolment after the call; null where it was refused.")
@@ -106,9 +110,9 @@ class EnrolmentPayload:
         return Enrolment.of(found, info.context.now())
 
     @classmethod
-    def of(cls, outcome: tuple[nouns.Enrolment | None, list[UserError]]) -> Self:
+    def of(cls, outcome: tuple[nouns.Enrolment | None, list[UserError]], now: datetime) -> Self:
         stored, errors = outcome
-        return cls(stored=stored, errors=errors)
+        return cls(stored=stored, errors=errors, token=nouns.write_token(now) if stored else None)
 
 
 @strawberry.type
@@ -119,7 +123,9 @@ class EnrolmentMutations:
         info: Info,
         call: Annotated[EnrolInput, strawberry.argument(name="input", description="Who enrols where.")],
     ) -> EnrolmentPayload:
-        return EnrolmentPayload.of(await settled(enrolments.enrol(info.context, call.call())))
+        return EnrolmentPayload.of(
+            await settled(enrolments.enrol(info.context, call.call())), info.context.now()
+        )
 
     @mutation(description="Ends an enrolment. The learner's progress is kept.")
     async def unenrol(
@@ -127,4 +133,6 @@ class EnrolmentMutations:
         info: Info,
         call: Annotated[UnenrolInput, strawberry.argument(name="input", description="Who leaves where.")],
     ) -> EnrolmentPayload:
-        return EnrolmentPayload.of(await settled(enrolments.unenrol(info.context, call.call())))
+        return EnrolmentPayload.of(
+            await settled(enrolments.unenrol(info.context, call.call())), info.context.now()
+        )

@@ -6,9 +6,39 @@ from typing import TypeVar
 
 import strawberry
 
-from resolvers.nouns import ContentKind, ContextStatus, ContextType, EnrolmentType, Status
+from resolvers.nouns import (
+    ColumnKind,
+    ContentKind,
+    ContextStatus,
+    ContextType,
+    EnrolmentType,
+    GroupRole,
+    GroupStatus,
+    MembershipType,
+    MemberStatus,
+    Metric,
+    Mode,
+    Source,
+    Status,
+)
+from resolvers.nouns import Kind as GroupItemKind
 
-__all__ = ["ContentKind", "ContextStatus", "ContextType", "EnrolmentType", "Status"]
+__all__ = [
+    "ColumnKind",
+    "ContentKind",
+    "ContextStatus",
+    "ContextType",
+    "EnrolmentType",
+    "GroupItemKind",
+    "GroupRole",
+    "GroupStatus",
+    "MemberStatus",
+    "MembershipType",
+    "Metric",
+    "Mode",
+    "Source",
+    "Status",
+]
 
 E = TypeVar("E", bound=Enum)
 
@@ -71,5 +101,96 @@ described(
     {
         EnrolmentType.OPEN: "Any learner.",
         EnrolmentType.INVITE_ONLY: "Only those whom a mentor, an admin or a service enrols.",
+    },
+)
+described(
+    GroupRole,
+    "GroupRole",
+    "What a member may do in a group.",
+    {
+        GroupRole.ADMIN: "Change it, and who is in it.",
+        GroupRole.MEMBER: "See it, and leave it.",
+    },
+)
+described(
+    GroupStatus,
+    "GroupStatus",
+    "What may be done with a group.",
+    {
+        GroupStatus.ACTIVE: "It can be read and changed.",
+        GroupStatus.SUSPENDED: "It can be read, left, reactivated and deleted.",
+        GroupStatus.INACTIVE: "It was deleted; no query answers with it.",
+    },
+)
+described(
+    MemberStatus,
+    "GroupMemberStatus",
+    "Whether somebody is in a group.",
+    {
+        MemberStatus.ACTIVE: "A member.",
+        MemberStatus.INACTIVE: "A former member; no list has them.",
+    },
+)
+described(
+    MembershipType,
+    "GroupMembershipType",
+    "How one becomes a member of a group.",
+    {MembershipType.INVITE_ONLY: "An admin of the group adds its members."},
+)
+described(
+    GroupItemKind,
+    "GroupItemKind",
+    "What an item of a call about a group is.",
+    {
+        GroupItemKind.MEMBER: "A member, by user id.",
+        GroupItemKind.ACTIVITY: "An activity, by identifier.",
+    },
+)
+described(
+    Mode,
+    "AggregationMode",
+    "How figures over many learners come about.",
+    {
+        Mode.QUERY: "Computed when they are asked for, perhaps out of a cache.",
+        Mode.BATCH: "Taken from the last aggregation.",
+    },
+)
+described(
+    Source,
+    "AggregateSource",
+    "Where figures over many learners are from.",
+    {
+        Source.ROWS: "The rows of each learner, where they are few or must have the last write in them.",
+        Source.STATES: "The groups store, which has the state of each learner.",
+        Source.TOTALS: "The groups store, which has the totals of the last aggregation.",
+        Source.BATCH: "What the last aggregation stored of the activity.",
+    },
+)
+described(
+    Metric,
+    "ActivityMetric",
+    "What is counted of the enrolments in activities that are active.",
+    {
+        Metric.ENROLLED_COUNT: "Enrolments.",
+        Metric.COMPLETED_COUNT: "Those in which nothing required is missing.",
+        Metric.COMPLETION_PERCENTAGE: "Completed of 100 enrolled, whole, rounded down; 0 where nobody is enrolled.",
+        Metric.AVERAGE_PROGRESS: "Their percentages on average, with two decimals; null where nobody is enrolled.",
+        Metric.PROGRESS_DISTRIBUTION: "How many have which percentage, in six bands, "
+        'such as `{"0": 3, "1-24": 0, "25-49": 1, "50-74": 0, "75-99": 0, "100": 2}`.',
+        Metric.TIME_SPENT: "Time spent by all of them, in seconds.",
+        Metric.LAST_ACTIVITY: "The last view of any of them; null where there was none.",
+    },
+)
+described(
+    ColumnKind,
+    "MetricColumnKind",
+    "What the values of a column are.",
+    {
+        ColumnKind.DIMENSION: "Texts to group by; null for what is not known.",
+        ColumnKind.NUMBER: "Whole numbers.",
+        ColumnKind.PERCENTAGE: "From 0 to 100; null where there is nothing to take it of.",
+        ColumnKind.SECONDS: "Whole seconds.",
+        ColumnKind.DATETIME: "Moments as `DateTime` has them, or null.",
+        ColumnKind.DISTRIBUTION: "Objects with a count for each band.",
     },
 )

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Coroutine, Iterator
 from enum import Enum, EnumMeta
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
 
 from resolvers.nouns import CohortError
 
@@ -70,13 +71,17 @@ async def settled(command: Coroutine[Any, Any, T]) -> tuple[T | None, list[UserE
         return None, [UserError.of(error)]
 
 
-def presented(error: GraphQLError) -> GraphQLError:
-    """The error as a client may see it. Of an unexpected one only an id, which is logged with the trace."""
+def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> GraphQLError:
+    """The error as a client may see it. Of an unexpected one only an id, which is logged with the trace.
+
+    With ``schema``, one about a value that an enum does not have lists those that it has.
+    """
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     if cause is None:
-        message, extensions = error.message, {"code": BAD_REQUEST, **(error.extensions or {})}
+        message = _listing(error.message, schema) if schema else error.message
+        extensions = {"code": BAD_REQUEST, **(error.extensions or {})}
     elif isinstance(cause, CohortError):
         named = {} if cause.field is None else {"field": cause.field}
         message, extensions = cause.message, {"code": cause.code, **named}
@@ -92,3 +97,17 @@ def presented(error: GraphQLError) -> GraphQLError:
         path=error.path,
         extensions=extensions,
     )
+
+
+def _listing(message: str, schema: GraphQLSchema) -> str:
+    """graphql-core names at most a few values that look like the one that was given."""
+
+    def listed(found: re.Match[str]) -> str:
+        enum = schema.type_map[found["enum"]]
+        assert isinstance(enum, GraphQLEnumType)  # noqa: S101 - the message says so
+        return f"{found['what']} It has {', '.join(enum.values)}."
+
+    return _UNKNOWN_VALUE.sub(listed, message)
+
+
+_UNKNOWN_VALUE = re.compile(r"(?P<what>does not exist in '(?P<enum>\w+)' enum\.)( Did you mean .*\?)?$")

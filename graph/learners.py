@@ -1,6 +1,7 @@
 """Learners."""
 
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Any, Self, TypeVar
 
 import strawberry
@@ -12,11 +13,12 @@ from graph.errors import UserError, settled
 from graph.fields import field, mutation
 from graph.ids import decode_cursor
 from graph.info import Info
+from graph.learner_groups import Group, group_connection
 from graph.node import Node
 from graph.paging import After, Connection, First, connection, page_size
 from graph.summary import Summary
 from graph.views import View
-from resolvers import enrolments, learners, nouns, summary, views
+from resolvers import enrolments, learner_groups, learners, nouns, summary, views
 from resolvers.paging import MOST
 
 T = TypeVar("T")
@@ -72,7 +74,7 @@ class Learner(Node):
             self.profile = await learners.profile(info.context, self.user_id)
         return self.profile
 
-    @field(description="For people; null where it is not known.")
+    @field(description="For people; null where it is not known.", at_hand=attrgetter("profile.name"))
     async def name(self, info: Info) -> str | None:
         return (await self.load(info)).name
 
@@ -148,6 +150,14 @@ class Learner(Node):
         context_id: OptionalContextId = None,
     ) -> View | None:
         return View.of(await views.view(info.context, self.user_id, content_id, collection_id, context_id))
+
+    @field(description="The groups that the learner is in, in the order of group ids.")
+    async def groups(self, info: Info, first: First = None, after: After = None) -> Connection[Group] | None:
+        place = decode_cursor(after, 1)
+        page = await learner_groups.groups_of(
+            info.context, self.user_id, first=page_size(first), after=None if place is None else place[0]
+        )
+        return group_connection(page, begun=place is not None)
 
     @field(description="How the learner stands in one collection, in detail; also without an enrolment.")
     async def summary(

@@ -17,19 +17,21 @@ from graph.errors import presented
 from graph.fields import field
 from graph.ids import decode
 from graph.info import Info
+from graph.learner_groups import Group, GroupMutations, GroupQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
 from graph.limits import Limits
+from graph.metrics import MetricQueries
 from graph.node import Node
 from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
 from graph.views import View, ViewMutations
-from resolvers import collections, contexts, enrolments, learners, nouns, views
+from resolvers import collections, contexts, enrolments, learner_groups, learners, nouns, views
 
 PRINTED = Path(__file__).with_name("schema.graphql")
 
 
 @strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
-class Query(CollectionQueries, LearnerQueries, ContextQueries):
+class Query(CollectionQueries, LearnerQueries, ContextQueries, GroupQueries, MetricQueries):
     @field(description="Whatever has this global id, as far as the viewer may see it.")
     async def node(
         self,
@@ -43,7 +45,7 @@ class Query(CollectionQueries, LearnerQueries, ContextQueries):
     description="What can be changed. A call that is refused says why in `errors` of its payload; "
     "one that got no answer may be sent again."
 )
-class Mutation(EnrolmentMutations, ViewMutations, ContextMutations, LearnerMutations):
+class Mutation(EnrolmentMutations, ViewMutations, ContextMutations, LearnerMutations, GroupMutations):
     pass
 
 
@@ -55,6 +57,8 @@ async def find_node(session: nouns.Session, global_id: str) -> Node:
             return Collection.of(await collections.collection(session, identifier, "id"))
         case Context.__name__, [context_id]:
             return Context.of(await contexts.context(session, context_id), session.now())
+        case Group.__name__, [group_id]:
+            return Group.of(await learner_groups.group(session, group_id))
         case Learner.__name__, [user_id]:
             return Learner(user_id=await learners.learner(session, user_id))
         case Enrolment.__name__, [user_id, collection_id, context_id]:
@@ -72,9 +76,14 @@ class CohortSchema(strawberry.Schema):
 
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
         result = await super().execute(*args, **kwargs)
+        session = kwargs.get("context_value")
+        if session is not None and session.plans:
+            # Taken out, since a session may be used for several documents.
+            plans, session.plans = session.plans, []
+            result.extensions = {**(result.extensions or {}), "plans": [plan.told() for plan in plans]}
         if result.errors:
             # A new list: the document's own is kept.
-            result.errors = [presented(error) for error in result.errors]
+            result.errors = [presented(error, self._schema) for error in result.errors]
         return result
 
     def process_errors(

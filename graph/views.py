@@ -139,7 +139,8 @@ class EndViewInput(StartViewInput):
 class ViewPayload:
     view: View | None = strawberry.field(description="The view after the call; null where it was refused.")
     token: str | None = strawberry.field(
-        description="Stands for this change, for group queries that must see it. Everything else sees it anyway."
+        description="Send it as `fresh` to read figures that have this change in them; null where it was refused. "
+        "Everything else sees the change anyway."
     )
     errors: list[UserError] = strawberry.field(
         description="Why the call was refused; empty where it was not."

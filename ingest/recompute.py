@@ -23,7 +23,7 @@ from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
 from rules.learners import Learner
-from rules.states import encode_state, state_of
+from rules.states import State, encode_state, state_of, vanished_state
 from stores.events import Message
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
@@ -33,7 +33,8 @@ from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
 class Recomputed:
     """What rows should say for one key, and what they say.
 
-    ``figures`` has an aggregate for the root and each touched unit, ``stored`` what is there for each.
+    ``figures`` has an aggregate for the root and each touched unit, ``stored`` what is there for each; ``dropped``
+    what is there of units that the published version has no longer.
     """
 
     key: ProgressKey
@@ -45,6 +46,7 @@ class Recomputed:
     tree_version: int
     figures: Sequence[Aggregate]
     stored: Mapping[str, StoredAggregate | None]
+    dropped: Mapping[str, StoredAggregate]
 
     @property
     def root(self) -> Aggregate:
@@ -57,15 +59,19 @@ class Recomputed:
 
     @property
     def drifted(self) -> list[str]:
-        """Activities whose row differs from the figures, and ``enrolment`` where that does."""
+        """Activities whose row differs from the figures or should be gone, and ``enrolment`` where that differs."""
         changed = [figure.activity_id for figure in self.figures if self.has_changed(figure)]
-        return [*changed, "enrolment"] if self.enrolment_has_changed else changed
+        return [*changed, *self.dropped, *(["enrolment"] if self.enrolment_has_changed else [])]
 
     def has_changed(self, figure: Aggregate) -> bool:
         stored = self.stored[figure.activity_id]
         return (
             stored is None
             or (figure is self.root and stored.seen != self.seen)
+            # Also tells a row of the schema before, which has no enrolment either.
+            or stored.collection_id != self.key.collection_id
+            or stored.active != self.active
+            or stored.enrolled_on != self.enrolled_on
             or stored.completed_count != figure.progress.completed_count
             or stored.required_count != figure.progress.required_count
             or stored.status != figure.progress.status
@@ -89,6 +95,14 @@ class Recomputed:
         )
 
     @property
+    def active(self) -> bool:
+        return self.enrolment is not None and self.enrolment.active
+
+    @property
+    def enrolled_on(self) -> datetime | None:
+        return self.enrolment.enrolled_on if self.enrolment else None
+
+    @property
     def copies(self) -> Copies:
         """What the enrolment repeats of its collection and context."""
         context = self.context
@@ -97,10 +111,11 @@ class Recomputed:
         return Copies(self.content.name, context.name, context.start_date, context.end_date)
 
     def next_version(self, appended_at: int, offset: int) -> int:
-        """For the rows that a trigger at this place in the log changes. Above the root's, which was read before
-        the views: whoever reads views later also gets the higher version."""
-        stored = self.stored[self.root.activity_id]
-        return next_version(stored.version if stored else None, appended_at, offset)
+        """For the rows that a trigger at this place in the log changes. Above the root's and the dropped ones', which
+        were read before the views: whoever reads views later also gets the higher version."""
+        read_first = (self.stored[self.root.activity_id], *self.dropped.values())
+        highest = max((stored.version for stored in read_first if stored), default=None)
+        return next_version(highest, appended_at, offset)
 
     def versions(self, version: int, *, renew: bool) -> dict[str, int]:
         """By activity: ``version`` where the state of it differs from the one sent before, else the stored one.
@@ -129,8 +144,16 @@ class Recomputation:
     failed: dict[ProgressKey, NotFound] = field(default_factory=dict)
 
 
-async def recompute(shared: Shared, keys: Collection[ProgressKey]) -> Recomputation:
+Placed = dict[ProgressKey, tuple[Content, Context | None, RelationTree]]
+
+
+async def recompute(
+    shared: Shared, keys: Collection[ProgressKey], *, whole: Set[ProgressKey] = frozenset()
+) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
+
+    Units without a viewed leaf are looked at for the keys in ``whole``, and where the enrolment or the published
+    version is not the one seen before: one that lost its last viewed leaf to a new version has a row all the same.
 
     A key without views, enrolment and aggregate has no figures; a content alone has none either. A key whose
     collection or context does not exist has failed.
@@ -139,17 +162,20 @@ async def recompute(shared: Shared, keys: Collection[ProgressKey]) -> Recomputat
     placed = await _placed(shared, keys, result)
     contexts = {key: aggregate_context_of(key, context) for key, (_, context, _) in placed.items()}
     rows = shared.stores.rows
-    # The roots before the views: see Recomputed.next_version.
+    # The roots and the dropped units before the views: see Recomputed.next_version.
     roots = await _stored(shared, {key: {key.collection_id} for key in placed}, contexts)
+    dropped = await _dropped(shared, placed, contexts, roots)
     (touches, changed), enrolled = await asyncio.gather(
         touches_by_key(rows, list(placed), FIGURE_COLUMNS), enrolments_by_key(rows, list(placed))
     )
     units: dict[ProgressKey, Set[str]] = {}
-    for key, (_, _, tree) in placed.items():
+    for (key, (_, _, tree)), enrolment in zip(placed.items(), enrolled, strict=True):
         root = roots[key][key.collection_id]
-        republished = root is not None and root.seen.tree_version != tree.version
-        # A unit may have lost its last viewed leaf to the new version.
-        looked_at = tree.collections if republished else tree.touched_by(frozenset(touches[key]))
+        renewed = root is not None and (
+            root.seen.tree_version != tree.version
+            or root.seen.enrolment != (enrolment.changed_at if enrolment else None)
+        )
+        looked_at = tree.collections if renewed or key in whole else tree.touched_by(frozenset(touches[key]))
         units[key] = frozenset(looked_at) - {key.collection_id}
     stored_units = await _stored(shared, units, contexts)
     for (key, (content, context, tree)), enrolment in zip(placed.items(), enrolled, strict=True):
@@ -163,10 +189,48 @@ async def recompute(shared: Shared, keys: Collection[ProgressKey]) -> Recomputat
         result.done.append(
             Recomputed(
                 *(key, contexts[key], content, context, enrolment),
-                *(changed.get(key), tree.version, figures, stored),
+                *(changed.get(key), tree.version, figures, stored, dropped.get(key, {})),
             )
         )
     return result
+
+
+async def _dropped(
+    shared: Shared,
+    placed: Placed,
+    contexts: Mapping[ProgressKey, str],
+    roots: Mapping[ProgressKey, Mapping[str, StoredAggregate | None]],
+) -> dict[ProgressKey, dict[str, StoredAggregate]]:
+    """What is stored of units that were in the version a root has seen and are not in the live one. Nothing where
+    that version's relations are gone, or where it is newer than the one this process knows yet."""
+    before = {
+        key: (key.collection_id, root.seen.tree_version)
+        for key, (_, _, tree) in placed.items()
+        if (root := roots[key][key.collection_id]) is not None
+        and root.seen.tree_version is not None
+        and root.seen.tree_version < tree.version
+    }
+    if not before:
+        return {}
+    versions = list(set(before.values()))
+    trees = dict(zip(versions, await shared.library.relations.load_many(versions), strict=True))
+    wanted = {
+        key: frozenset(old.collections).difference(placed[key][2].collections)
+        for key, version in before.items()
+        if (old := trees[version]) is not None
+    }
+    found = await _stored(shared, wanted, contexts)
+    return {
+        key: {
+            activity: stored
+            for activity, stored in by_activity.items()
+            # Under the same context the unit may be a collection of its own: then the row is that one's.
+            if stored is not None
+            and stored.seen == Seen()
+            and stored.collection_id in (None, key.collection_id)
+        }
+        for key, by_activity in found.items()
+    }
 
 
 async def _stored(
@@ -252,6 +316,9 @@ def _aggregate_write(
             "seen_changed_at": seen.changed_at,
             "seen_enrolment": seen.enrolment,
             "seen_version": seen.tree_version,
+            "active": recomputed.active,
+            "enrolled_on": recomputed.enrolled_on,
+            "collection_id": recomputed.key.collection_id,
         },
         timestamp=version,
     )
@@ -263,25 +330,54 @@ def state_messages(
     """A whole state for every figure, changed or not: a crash between the rows and the topic leaves nothing out."""
     key = recomputed.key
     for figure in recomputed.figures:
-        state = state_of(
-            figure,
-            user_id=key.user_id,
-            collection_id=key.collection_id,
-            aggregate_context_id=recomputed.aggregate_context_id,
-            enrolment=recomputed.enrolment,
-            learner=learner,
-            version=versions[figure.activity_id],
+        yield _message(
+            state_of(
+                figure,
+                user_id=key.user_id,
+                collection_id=key.collection_id,
+                aggregate_context_id=recomputed.aggregate_context_id,
+                enrolment=recomputed.enrolment,
+                learner=learner,
+                version=versions[figure.activity_id],
+            )
         )
-        name = f"{figure.activity_id}|{recomputed.aggregate_context_id}|{key.user_id}"
-        yield Message(name, encode_state(state))
+
+
+def vanished_messages(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Message]:
+    """Of the dropped units: to be sent before ``vanished_writes``, as nothing tells of them afterwards."""
+    key = recomputed.key
+    for activity_id in recomputed.dropped:
+        yield _message(
+            vanished_state(
+                activity_id,
+                user_id=key.user_id,
+                collection_id=key.collection_id,
+                aggregate_context_id=recomputed.aggregate_context_id,
+                version=versions[recomputed.root.activity_id],
+            )
+        )
+
+
+def vanished_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
+    """Deletes the rows of the dropped units: before ``sealing_writes``, which mark the new version as seen. USING
+    TIMESTAMP version like every write of these rows, so that a unit which came back meanwhile stays."""
+    for activity_id in recomputed.dropped:
+        yield Write(
+            AGGREGATES,
+            (ACTIVITY_TYPE, activity_id, recomputed.key.user_id, recomputed.aggregate_context_id),
+            {},
+            timestamp=versions[recomputed.root.activity_id],
+            delete=True,
+        )
+
+
+def _message(state: State) -> Message:
+    return Message(state.key, encode_state(state))
 
 
 def bucket_of(user_id: str, buckets: int) -> int:
     """Of ``enrolment_by_context``; the context says how many it has."""
     return crc32(user_id.encode()) % buckets
-
-
-Placed = dict[ProgressKey, tuple[Content, Context | None, RelationTree]]
 
 
 async def _placed(shared: Shared, keys: Collection[ProgressKey], result: Recomputation) -> Placed:

@@ -49,16 +49,18 @@ async def reconcile(
     user_id: str | None = None,
     collection_id: str | None = None,
     rate: float = 500,
+    states: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Runs the job to its end. ``rate``: keys a second at most. What drifted is sent to the workers as a trigger:
-    they are the one writer."""
+    they are the one writer. ``states``: what did not drift as well, so that they send every state again."""
     if rate <= 0:
         raise InvalidInput("rate must be above 0", field="rate")
     arguments = {
         "user_id": None if user_id is None else checked_id(user_id, "userId"),
         "collection_id": None if collection_id is None else checked_id(collection_id, "collectionId"),
         "rate": rate,
+        "states": states,
     }
     return report_of(await Jobs(shared).start(KIND, arguments, on_progress))
 
@@ -76,15 +78,25 @@ def report_of(job: JobRecord) -> Report:
 
 @job_kind(KIND)
 def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
-    return _Reconciliation(shared, arguments["user_id"], arguments["collection_id"], arguments["rate"])
+    return _Reconciliation(
+        shared,
+        arguments["user_id"],
+        arguments["collection_id"],
+        arguments["rate"],
+        # A job that began before there was such an argument may be resumed.
+        arguments.get("states", False),
+    )
 
 
 class _Reconciliation:
-    def __init__(self, shared: Shared, user_id: str | None, collection_id: str | None, rate: float) -> None:
+    def __init__(
+        self, shared: Shared, user_id: str | None, collection_id: str | None, rate: float, states: bool
+    ) -> None:
         self._shared = shared
         self._user_id = user_id
         self._collection_id = collection_id
         self._rate = rate
+        self._states = states
         self._page = max(1, min(PAGE, int(rate * SIGN_OF_LIFE)))
 
     def steps(self) -> Sequence[str]:
@@ -115,12 +127,13 @@ class _Reconciliation:
             for row in rows
             if self._collection_id in (None, row["collectionid"])
         ]
-        result = await recompute(self._shared, keys)
+        result = await recompute(self._shared, keys, whole=frozenset(keys))
         # A learner's scopes repeat the enrolments, which have a step of their own.
         done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
         drifts = [item for item in done if item.drifted]
-        if drifts:
-            messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in drifts]
+        told = done if self._states else drifts
+        if told:
+            messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in told]
             await self._shared.stores.events.send(TRIGGERS.name, *messages)
         report["checked"] += len(done)
         report["drifted"] += len(drifts)

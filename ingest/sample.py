@@ -1,4 +1,4 @@
-"""A small, deterministic sample for development: five courses, sixty learners, progress in every state.
+"""A small, deterministic sample for development: five courses, sixty learners, progress in every state, and a group.
 
 Who has done what depends on ids alone. Dates count back from the first day of the month in which it was loaded, so
 that nothing lies in the future; batches that are open have no end, so that they stay open.
@@ -14,12 +14,15 @@ from zlib import crc32
 from ingest.collections import publish_collection
 from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.learner_groups import NewGroup, create_group
 from ingest.learners import ProfileCall, save_profile
 from ingest.views import ViewCall, end_view, start_view, update_view
+from loaders.learner_groups import groups_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Session, Shared
 from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, relations_of
 from rules.identifiers import ContextType
+from rules.learner_groups import Activity, AddMember
 from rules.learners import Learner
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
@@ -36,6 +39,8 @@ ENROLABLE_CONTEXT = "chess-open"
 ENROLABLE_CONTENT = "chess-square"
 MENTOR = "mira"
 """Of every batch."""
+SAMPLE_GROUP = "evening-class"
+"""FIRST_LEARNER is its admin, SAMPLE_COLLECTION one of its activities; its members are in every state there is."""
 
 OnProgress = Callable[[str, int, int], None]
 """Phase (``courses``, ``learners``), done, total."""
@@ -52,9 +57,13 @@ def _quiet(phase: str, done: int, total: int) -> None:
 
 
 async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
-    """Loads what is missing; the first learner's profile comes last and tells that all of it is there."""
+    """Loads what is missing; the first learner's profile comes last and tells that all of it is there.
+
+    Only the group is looked for in any case: samples had none once.
+    """
     rows = shared.stores.rows
     if (await learners_by_id(rows, [FIRST_LEARNER]))[0] is not None:
+        await _load_group(shared)
         return
     month = await _month(shared)
     for done, course in enumerate(COURSES, 1):
@@ -84,7 +93,14 @@ async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
                 group.create_task(load(learner))
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
+    await _load_group(shared)
     await load(first)
+
+
+async def _load_group(shared: Shared) -> None:
+    """One that was deleted stays so."""
+    if (await groups_by_id(shared.stores.rows, [SAMPLE_GROUP]))[0] is None:
+        await create_group(Session(_LOADER, shared), GROUP)
 
 
 def _unit(identifier: str, name: str, *children: dict[str, Any]) -> dict[str, Any]:
@@ -186,6 +202,37 @@ COURSES = (
 )
 """A leaf in two units and an optional one, three levels deep: all in the first."""
 
+RETURNING = "ada-tanaka"
+"""Did not complete the first course last year, and is in the batch that is open as well."""
+GROUP = NewGroup(
+    "The evening class",
+    "Who meets on Thursdays, in the old library",
+    members=tuple(
+        AddMember(user_id)
+        for user_id in (
+            RETURNING,
+            "bola-okafor",
+            "bola-tanaka",
+            "dora-lindqvist",
+            "dora-okafor",
+            "dora-rao",
+            "farah-rao",
+            "goran-okafor",
+            "jaya-rao",
+            "kofi-okafor",
+            "kofi-tanaka",
+            "lena-tanaka",
+        )
+    ),
+    activities=(
+        Activity(SAMPLE_COLLECTION, "Course"),
+        Activity("sky-near", "CourseUnit"),
+        Activity("bread", "Course"),
+    ),
+    group_id=SAMPLE_GROUP,
+    user_id=FIRST_LEARNER,
+)
+
 _LEAVES = {course["identifier"]: sorted(relations_of(Hierarchy(course)).leaf_nodes) for course in COURSES}
 
 
@@ -253,6 +300,9 @@ def _plans(user_id: str, month: datetime) -> Iterator[_Plan]:
         yield _Plan(
             collection_id, context_id, enrolled_on, leaves[:done], begun, leaves=number // 75 % 9 == 0
         )
+    if user_id == RETURNING:
+        again = _LEAVES[SAMPLE_COLLECTION]
+        yield _Plan(SAMPLE_COLLECTION, SAMPLE_CONTEXT, opened, again[:5], again[5])
 
 
 async def _follow(session: Session, user_id: str, plan: _Plan) -> None:

@@ -22,6 +22,7 @@ from rules.contents import ContentKind
 from rules.contexts import check_contains, check_open
 from rules.errors import CohortError, Conflict, InvalidInput, NotFound, StoreUnavailable, ViewNotStarted
 from rules.identifiers import ViewKey, checked_id, view_key
+from rules.plans import write_token
 from rules.progress import Status
 from rules.triggers import TriggerKind
 from rules.views import LARGEST_DETAILS, View, ViewChange, checked_change, ended, updated
@@ -221,7 +222,7 @@ async def _acknowledged(
     await send_trigger(session.stores, TriggerKind.VIEW, progress_key)
     session.shared.background.start(touches.settle(cache, view, call))
     session.refresh()
-    return Acknowledged(view, f"{changed_at:x}")
+    return Acknowledged(view, write_token(session.now()))
 
 
 async def _enter_scope(session: Session, key: ViewKey) -> None:

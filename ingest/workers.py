@@ -8,13 +8,21 @@ nothing behind but work that is done again to the same end.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ingest.dead_letters import dead_letter
 from ingest.learners import parse_profile, profile_write
-from ingest.recompute import recompute, sealing_writes, state_messages, unit_writes
+from ingest.recompute import (
+    Recomputed,
+    recompute,
+    sealing_writes,
+    state_messages,
+    unit_writes,
+    vanished_messages,
+    vanished_writes,
+)
 from loaders import touches
 from loaders.learners import learners_by_id
 from loaders.session import Shared
@@ -45,13 +53,14 @@ class _Stopped(Exception):
 class _Work:
     """What a batch asks for.
 
-    ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; ``users``
-    whose profile changed; what to write of ``profiles``; what is ``dead``.
+    ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; those to be
+    looked at ``whole``; ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
     """
 
     keys: dict[ProgressKey, Record] = field(default_factory=dict)
     named: set[ProgressKey] = field(default_factory=set)
     renewed: set[ProgressKey] = field(default_factory=set)
+    whole: set[ProgressKey] = field(default_factory=set)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
@@ -166,9 +175,11 @@ class Worker:
             return
         work.keys[key] = record
         work.named.add(key)
+        if trigger.kind is TriggerKind.RECONCILE:
+            work.whole.add(key)
 
     async def _expand(self, work: _Work) -> None:
-        """A changed profile is in the state of everything that the learner has."""
+        """A changed profile is in the state of everything that the learner has, each unit included."""
         users = [(user,) for user in work.users]
         if not users:
             return
@@ -181,11 +192,16 @@ class Worker:
                     key = ProgressKey(user, place["collectionid"], place["contextid"])
                     work.keys.setdefault(key, work.users[user])
                     work.renewed.add(key)
+                    work.whole.add(key)
 
     async def _recompute(self, keys: Sequence[ProgressKey], work: _Work) -> None:
-        """Units first, then what marks the change as seen, beside the states; hashes are to be filled anew."""
+        """Units first, then what marks the change as seen, then the states; hashes are to be filled anew.
+
+        A state goes out when its version is in the rows: were it sent before, and the writing failed, the same trigger
+        would give what changed meanwhile the same version.
+        """
         stores = self._shared.stores
-        result = await recompute(self._shared, keys)
+        result = await recompute(self._shared, keys, whole=work.whole)
         for key, error in result.failed.items():
             if key in work.named:
                 work.dead.append(dead_letter(work.keys[key], f"{error.code}: {error.message}"))
@@ -202,15 +218,29 @@ class Worker:
             stores.rows.write(*(w for item in result.done for w in unit_writes(item, versions[item.key]))),
         )
         learners = dict(zip(user_ids, found, strict=True))
+        await self._let_vanish([item for item in result.done if item.dropped], versions)
+        await asyncio.gather(
+            stores.rows.write(*(w for item in result.done for w in sealing_writes(item, versions[item.key]))),
+            touches.distrust(stores.cache, [item.key for item in result.done]),
+        )
         messages = [
             message
             for item in result.done
             for message in state_messages(item, versions[item.key], learners[item.key.user_id])
         ]
-        await asyncio.gather(
-            stores.rows.write(*(w for item in result.done for w in sealing_writes(item, versions[item.key]))),
-            stores.events.send(STATES.name, *messages),
-            touches.distrust(stores.cache, [item.key for item in result.done]),
+        await stores.events.send(STATES.name, *messages)
+
+    async def _let_vanish(
+        self, items: Sequence[Recomputed], versions: Mapping[ProgressKey, Mapping[str, int]]
+    ) -> None:
+        """The states of dropped units, then their rows: as long as a row is there, it is found again. A state that
+        goes out twice says the same."""
+        if not items:
+            return
+        messages = [m for item in items for m in vanished_messages(item, versions[item.key])]
+        await self._shared.stores.events.send(STATES.name, *messages)
+        await self._shared.stores.rows.write(
+            *(w for item in items for w in vanished_writes(item, versions[item.key]))
         )
 
     async def _put_away(self, letters: Sequence[Message]) -> None:

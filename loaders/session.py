@@ -9,16 +9,22 @@ from weakref import WeakValueDictionary
 from cachetools import LRUCache
 from strawberry.dataloader import DataLoader
 
+from loaders.answers import KEEP, TTL, Answers
 from loaders.background import Background
 from loaders.enrolments import enrolments_by_key
 from loaders.healing import Healing
+from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id
 from loaders.library import Library
+from loaders.metrics import Answered, Tables, Tile
 from loaders.standings import Standings, Touches
 from loaders.views import views_by_key
 from rules.enrolments import Enrolment
+from rules.errors import CohortError
 from rules.identifiers import ProgressKey, ViewKey
+from rules.learner_groups import Group, GroupLimits, Roster
 from rules.learners import Learner
+from rules.plans import Mode, Taken
 from rules.standings import Standing
 from rules.viewers import Viewer
 from rules.views import View
@@ -37,16 +43,33 @@ class Shared:
     library: Library
     healing: Healing
     background: Background
+    answers: Answers
     now: Callable[[], datetime] = utc_now
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
     changing: "WeakValueDictionary[ViewKey, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
     """Views that calls of this process are changing: they wait for each other instead of failing each other."""
+    group_limits: GroupLimits = field(default_factory=GroupLimits)
+    mode: Mode = Mode.QUERY
+    """Of requests that ask for none."""
 
     @classmethod
-    def of(cls, stores: Stores, now: Callable[[], datetime] = utc_now) -> "Shared":
+    def of(
+        cls,
+        stores: Stores,
+        now: Callable[[], datetime] = utc_now,
+        *,
+        answers_ttl: float = TTL,
+        answers_kept: float = KEEP,
+        group_limits: GroupLimits | None = None,
+        mode: Mode = Mode.QUERY,
+    ) -> "Shared":
         background = Background()
-        return cls(stores, Library(stores.rows), Healing(stores.events, background), background, now)
+        healing = Healing(stores.events, background)
+        answers = Answers(stores.cache, background, now, ttl=answers_ttl, keep=answers_kept)
+        limits = group_limits or GroupLimits()
+        library = Library(stores.rows)
+        return cls(stores, library, healing, background, answers, now, group_limits=limits, mode=mode)
 
 
 class Loaders:
@@ -55,6 +78,7 @@ class Loaders:
     def __init__(self, shared: Shared) -> None:
         rows = shared.stores.rows
         reader = Standings(shared.stores, shared.library, shared.healing, shared.now)
+        tables = Tables(shared.stores, shared.library, shared.answers)
 
         async def views(keys: list[ViewKey]) -> Sequence[View | None]:
             return await views_by_key(rows, keys)
@@ -65,6 +89,15 @@ class Loaders:
         async def learners(user_ids: list[str]) -> Sequence[Learner | None]:
             return await learners_by_id(rows, user_ids)
 
+        async def groups(group_ids: list[str]) -> Sequence[Group | None]:
+            return await groups_by_id(rows, group_ids)
+
+        async def rosters(group_ids: list[str]) -> Sequence[Roster]:
+            return await rosters_by_id(rows, group_ids)
+
+        async def metric_tables(tiles: list[Tile]) -> Sequence[Answered | CohortError]:
+            return await tables.tables(tiles)
+
         self.standings_of_page = reader.standings
         """Of many keys at once: a DataLoader has a cost of its own for each."""
         self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
@@ -72,6 +105,9 @@ class Loaders:
         self.views: DataLoader[ViewKey, View | None] = DataLoader(load_fn=views)
         self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(load_fn=enrolments)
         self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
+        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
+        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=rosters)
+        self.metric_tables: DataLoader[Tile, Answered] = DataLoader(load_fn=metric_tables)
 
 
 @dataclass(slots=True)
@@ -80,6 +116,8 @@ class Session:
 
     viewer: Viewer
     shared: Shared
+    plans: list[Taken] = field(default_factory=list)
+    """What the group queries of this request were answered from, for its ``extensions``."""
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

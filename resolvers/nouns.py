@@ -2,15 +2,37 @@
 
 from ingest.contexts import NewContext
 from ingest.enrolments import EnrolmentCall
+from ingest.learner_groups import Changed as GroupChanged
+from ingest.learner_groups import GroupCall, NewGroup
 from ingest.learners import ProfileCall
 from ingest.views import Acknowledged, ViewCall
 from loaders.session import Session
 from rules.contents import Content, ContentKind
 from rules.contexts import Context, ContextStatus, EnrolmentType
 from rules.enrolments import Enrolment
+from rules.entries import Entry
 from rules.errors import CohortError, Forbidden, InvalidInput, NotFound, Unauthenticated
+from rules.group_figures import Figure
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id
+from rules.learner_groups import (
+    Activity,
+    AddMember,
+    EditMember,
+    Group,
+    GroupRole,
+    GroupStatus,
+    ItemError,
+    Kind,
+    Member,
+    MemberChange,
+    MembershipType,
+    MemberStatus,
+    RemoveMember,
+)
 from rules.learners import ATTRIBUTES, Learner
+from rules.metric_queries import ColumnKind, OrderBy
+from rules.metrics import Metric
+from rules.plans import Mode, Plan, Source, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
 from rules.views import View, ViewChange
@@ -18,24 +40,48 @@ from rules.views import View, ViewChange
 __all__ = [
     "ATTRIBUTES",
     "Acknowledged",
+    "Activity",
+    "AddMember",
     "CohortError",
+    "ColumnKind",
     "Content",
     "ContentKind",
     "Context",
     "ContextStatus",
     "ContextType",
+    "EditMember",
     "Enrolment",
     "EnrolmentCall",
     "EnrolmentType",
+    "Entry",
+    "Figure",
     "Forbidden",
+    "Group",
+    "GroupCall",
+    "GroupChanged",
+    "GroupRole",
+    "GroupStatus",
     "InvalidInput",
+    "ItemError",
+    "Kind",
     "Learner",
+    "Member",
+    "MemberChange",
+    "MemberStatus",
+    "MembershipType",
+    "Metric",
+    "Mode",
     "NewContext",
+    "NewGroup",
     "NotFound",
+    "OrderBy",
+    "Plan",
     "ProfileCall",
     "Progress",
     "ProgressKey",
+    "RemoveMember",
     "Session",
+    "Source",
     "Status",
     "Touch",
     "Unauthenticated",
@@ -44,4 +90,5 @@ __all__ = [
     "ViewChange",
     "ViewKey",
     "checked_id",
+    "write_token",
 ]

@@ -77,6 +77,24 @@ class StatusGoesDown(CohortError):
     code = "STATUS_GOES_DOWN"
 
 
+class LimitReached(CohortError):
+    """A group has all the members or activities it may have, or a learner is in all the groups they may be in."""
+
+    code = "LIMIT_REACHED"
+
+
+class LastAdmin(CohortError):
+    """The last admin of a group can't leave it or become a member like the others while there are others."""
+
+    code = "LAST_ADMIN"
+
+
+class GroupSuspended(CohortError):
+    """A suspended group can be read, but only reactivated, left or deleted (reference 2.6, GS_UDT08)."""
+
+    code = "GROUP_SUSPENDED"
+
+
 class Conflict(CohortError):
     """Others kept changing the same row; the same call may be sent again."""
 

@@ -1,5 +1,7 @@
 """The whole state of one key, as group queries read it: sent on every change, never a delta (design, section 5)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
@@ -8,14 +10,58 @@ import orjson
 from rules.aggregates import ACTIVITY_TYPE, Aggregate
 from rules.enrolments import Enrolment
 from rules.learners import ATTRIBUTES, Learner
+from rules.progress import Status
 
-_FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
-_DAYS = 16
+FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
+DAYS = 16
+"""Days that the synthetic times of all activities are spread over."""
 
 
 def synthetic_time(activity_id: str) -> datetime:
     """A fixed date + hash(activity) mod 16 days: never changes for a key and bounds the number of intervals."""
-    return _FIRST_DAY + timedelta(days=crc32(activity_id.encode()) % _DAYS)
+    return FIRST_DAY + timedelta(days=crc32(activity_id.encode()) % DAYS)
+
+
+def interval_of(activity_id: str) -> tuple[datetime, datetime]:
+    """The one day that holds every state of the activity; its end is not in it."""
+    start = synthetic_time(activity_id)
+    return start, start + timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of an activity, context and learner under a version. Of two of the same key the higher version counts.
+
+    ``context_id`` is as aggregate rows write it (``cb:<batchId>``), ``time_spent`` in seconds. ``active``: an enrolled
+    learner, not one who left or who views without an enrolment. ``attributes`` are the learner's.
+    """
+
+    activity_id: str
+    context_id: str
+    user_id: str
+    version: int
+    collection_id: str
+    activity_type: str = ACTIVITY_TYPE
+    status: Status = Status.NOT_STARTED
+    completed_count: int = 0
+    required_count: int = 0
+    completion_percentage: int = 0
+    time_spent: int = 0
+    active: bool = False
+    enrolled_on: datetime | None = None
+    completed_on: datetime | None = None
+    last_accessed_on: datetime | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> bool:
+        """Of a unit of the collection, not of the collection itself."""
+        return self.activity_id != self.collection_id
+
+    @property
+    def key(self) -> str:
+        """On the topic: all states of a key go to one partition, in order."""
+        return f"{self.activity_id}|{self.context_id}|{self.user_id}"
 
 
 def state_of(
@@ -27,35 +73,58 @@ def state_of(
     enrolment: Enrolment | None,
     learner: Learner | None,
     version: int,
-) -> dict[str, object]:
-    """The state as it goes onto the topic. Times in epoch milliseconds, time spent in seconds, unknown is null.
-
-    ``active`` is 1 for an enrolled learner, 0 for one who left or who views without an enrolment.
-    """
-    attributes = learner.attributes if learner else {}
-    return {
-        "time": synthetic_time(aggregate.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "activity_type": ACTIVITY_TYPE,
-        "activity_id": aggregate.activity_id,
-        "context_id": aggregate_context_id,
-        "user_id": user_id,
-        "version": version,
-        "collection_id": collection_id,
-        "status": int(aggregate.progress.status),
-        "completed_count": aggregate.progress.completed_count,
-        "required_count": aggregate.progress.required_count,
-        "completion_percentage": aggregate.progress.completion_percentage,
-        "time_spent": aggregate.time_spent,
-        "active": int(enrolment is not None and enrolment.active),
-        "enrolled_on": _ms(enrolment.enrolled_on if enrolment else None),
-        "completed_on": _ms(aggregate.completed_on),
-        "last_accessed_on": _ms(aggregate.last_accessed_on),
-        **{name: attributes.get(name) for name in ATTRIBUTES},
-    }
+) -> State:
+    return State(
+        activity_id=aggregate.activity_id,
+        context_id=aggregate_context_id,
+        user_id=user_id,
+        version=version,
+        collection_id=collection_id,
+        status=aggregate.progress.status,
+        completed_count=aggregate.progress.completed_count,
+        required_count=aggregate.progress.required_count,
+        completion_percentage=aggregate.progress.completion_percentage,
+        time_spent=aggregate.time_spent,
+        active=enrolment is not None and enrolment.active,
+        enrolled_on=enrolment.enrolled_on if enrolment else None,
+        completed_on=aggregate.completed_on,
+        last_accessed_on=aggregate.last_accessed_on,
+        attributes=learner.attributes if learner else {},
+    )
 
 
-def encode_state(state: dict[str, object]) -> bytes:
-    return orjson.dumps(state)
+def vanished_state(
+    activity_id: str, *, user_id: str, collection_id: str, aggregate_context_id: str, version: int
+) -> State:
+    """Of a key whose row is deleted: it counts for nothing and tells nothing of the learner. What is append-only
+    can't forget a key, so a deletion is a state like any other (design, section 5)."""
+    return State(activity_id, aggregate_context_id, user_id, version, collection_id)
+
+
+def encode_state(state: State) -> bytes:
+    """As it goes onto the topic, whole each time. Times in epoch milliseconds, unknown is null, flags are 0 or 1."""
+    return orjson.dumps(
+        {
+            "time": synthetic_time(state.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "activity_type": state.activity_type,
+            "activity_id": state.activity_id,
+            "context_id": state.context_id,
+            "user_id": state.user_id,
+            "version": state.version,
+            "collection_id": state.collection_id,
+            "unit": int(state.unit),
+            "status": int(state.status),
+            "completed_count": state.completed_count,
+            "required_count": state.required_count,
+            "completion_percentage": state.completion_percentage,
+            "time_spent": state.time_spent,
+            "active": int(state.active),
+            "enrolled_on": _ms(state.enrolled_on),
+            "completed_on": _ms(state.completed_on),
+            "last_accessed_on": _ms(state.last_accessed_on),
+            **{name: state.attributes.get(name) for name in ATTRIBUTES},
+        }
+    )
 
 
 def _ms(at: datetime | None) -> int | None:

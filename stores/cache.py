@@ -43,6 +43,18 @@ class Cache(Protocol):
 
     async def delete(self, *keys: str) -> None: ...
 
+    async def claim(self, key: str, token: str, ttl: float) -> bool:
+        """Whether the key is now this token's, for exactly ``ttl`` seconds: nobody else had it. Who has it and claims
+        again renews it.
+
+        A claim saves others the same work and promises nothing: with the server away everybody gets it.
+        """
+        ...
+
+    async def release(self, key: str, token: str) -> None:
+        """Ends this token's claim; one that expired and is another's by now stays."""
+        ...
+
     async def ping(self) -> None:
         """StoreUnavailable unless the server answers now: the one call that does not fail open."""
         ...

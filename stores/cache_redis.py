@@ -44,6 +44,16 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """
 
+CLAIM = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
 
 class ServerCache:
     """The Cache port over one server; fails open as stores/cache.py says.
@@ -75,6 +85,8 @@ class ServerCache:
         self._doubtful: set[str] = set()
         self._recovery: asyncio.Task[None] | None = None
         self._raise_fields = self._client.register_script(RAISE_FIELDS)
+        self._claim = self._client.register_script(CLAIM)
+        self._release = self._client.register_script(RELEASE)
 
     async def get(self, key: str) -> bytes | None:
         answer = await self._ask("cache get", lambda: self._client.get(self._key(key)), None)
@@ -121,6 +133,16 @@ class ServerCache:
     async def delete(self, *keys: str) -> None:
         if keys:
             await self._change("cache delete", lambda: self._client.unlink(*map(self._key, keys)), *keys)
+
+    async def claim(self, key: str, token: str, ttl: float) -> bool:
+        arguments: list[str | int] = [token, max(1, int(ttl * 1000))]
+        return bool(
+            await self._ask("cache claim", lambda: self._claim(keys=[self._key(key)], args=arguments), True)
+        )
+
+    async def release(self, key: str, token: str) -> None:
+        """Not a change that a server could come back without: a claim ends by itself."""
+        await self._ask("cache release", lambda: self._release(keys=[self._key(key)], args=[token]), None)
 
     async def ping(self) -> None:
         try:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from rules.errors import InvalidInput
 from stores.cache import Cache
 from stores.events import Events
+from stores.groups import Groups
 from stores.rows import Rows
 
 
@@ -20,30 +21,37 @@ class Stores:
     rows: Rows
     events: Events
     cache: Cache
+    groups: Groups
 
     async def ping(self) -> dict[str, str | None]:
         """By kind: None where it answers, else why not."""
 
-        async def answer(store: Rows | Events | Cache) -> str | None:
+        async def answer(store: Rows | Events | Cache | Groups) -> str | None:
             try:
                 await store.ping()
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the answer
                 return str(error)
             return None
 
-        answers = await asyncio.gather(answer(self.rows), answer(self.events), answer(self.cache))
-        return dict(zip(("rows", "events", "cache"), answers, strict=True))
+        kinds: dict[str, Rows | Events | Cache | Groups] = {
+            "rows": self.rows,
+            "events": self.events,
+            "cache": self.cache,
+            "groups": self.groups,
+        }
+        return dict(zip(kinds, await asyncio.gather(*map(answer, kinds.values())), strict=True))
 
 
 @asynccontextmanager
 async def open_stores(
-    *, rows: str, events: str, cache: str, prefix: str, data: Path
+    *, rows: str, events: str, cache: str, groups: str, prefix: str, data: Path
 ) -> AsyncIterator[Stores]:
     """Opens each engine and closes it at the end.
 
     ``rows``: ``sqlite:///FILE`` or ``cassandra://user:password@host,host/keyspace``; ``events``: ``embedded:`` or
-    ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``. ``prefix`` keeps instances on the
-    same servers apart; embedded engines keep their files under ``data``. InvalidInput names a URL of another kind.
+    ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``; ``groups``: ``duckdb:///FILE`` or
+    ``druid://broker:8082?coordinator=host:8081``. ``prefix`` keeps instances on the same servers apart; embedded
+    engines keep their files under ``data``. InvalidInput names a URL of another kind.
     """
     await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
@@ -53,7 +61,9 @@ async def open_stores(
         stack.push_async_callback(opened_events.close)
         opened_cache = await _open_cache(cache, prefix, data)
         stack.push_async_callback(opened_cache.close)
-        yield Stores(opened_rows, opened_events, opened_cache)
+        opened_groups = await _open_groups(groups, opened_events, events, prefix, data)
+        stack.push_async_callback(opened_groups.close)
+        yield Stores(opened_rows, opened_events, opened_cache, opened_groups)
 
 
 async def _open_rows(url: str, data: Path) -> Rows:
@@ -92,3 +102,18 @@ async def _open_cache(url: str, prefix: str, data: Path) -> Cache:
 
         return await RedisCache.open(url, prefix)
     raise InvalidInput("cache must be embedded: or redis://HOST:PORT/DB", field="cache")
+
+
+async def _open_groups(url: str, events: Events, events_url: str, prefix: str, data: Path) -> Groups:
+    if url.startswith("duckdb:"):
+        from stores.groups_duckdb import DuckGroups
+
+        path = url.removeprefix("duckdb:").removeprefix("//").removeprefix("/") or "groups.duckdb"
+        return await DuckGroups.open(data / path, events)
+    if url.startswith(("druid:", "druids:")):
+        from stores.groups_druid import DruidGroups
+
+        return await DruidGroups.open(url, prefix=prefix, events=events_url)
+    raise InvalidInput(
+        "groups must be duckdb:///FILE or druid://BROKER:PORT?coordinator=HOST:PORT", field="groups"
+    )

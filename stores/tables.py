@@ -11,6 +11,7 @@ from stores.columns import (
     INT,
     TEXT,
     TIMESTAMP,
+    Column,
     ListOf,
     Map,
     SetOf,
@@ -94,6 +95,9 @@ AGGREGATES = Table(
         "seen_changed_at": BIGINT,
         "seen_enrolment": BIGINT,
         "seen_version": INT,
+        "active": Column(BOOLEAN, since=2),
+        "enrolled_on": Column(TIMESTAMP, since=2),
+        "collection_id": Column(TEXT, since=2),
     },
 )
 
@@ -190,6 +194,96 @@ JOBS = Table(
     },
 )
 
+LEARNER_GROUPS = Table(
+    "learner_group",
+    comment="A group and its activities, by conditions on version; a deleted one stays, so that its id does",
+    since=2,
+    partition={"groupid": TEXT},
+    columns={
+        "name": TEXT,
+        "description": TEXT,
+        "status": TEXT,
+        "membershiptype": TEXT,
+        "activities": ListOf(Map(TEXT, TEXT)),
+        "version": BIGINT,
+        "created_by": TEXT,
+        "created_on": TIMESTAMP,
+        "updated_by": TEXT,
+        "updated_on": TIMESTAMP,
+    },
+)
+
+GROUP_MEMBERS = Table(
+    "group_member",
+    comment="Members and former ones, one conditional write each, on the group's members_version",
+    since=2,
+    partition={"groupid": TEXT},
+    clustering={"userid": TEXT},
+    columns={
+        "members_version": static(BIGINT),
+        "members_count": static(INT),
+        "role": TEXT,
+        "status": TEXT,
+        "created_by": TEXT,
+        "created_on": TIMESTAMP,
+        "updated_by": TEXT,
+        "updated_on": TIMESTAMP,
+        "removed_by": TEXT,
+        "removed_on": TIMESTAMP,
+        "visited": BOOLEAN,
+    },
+)
+
+USER_GROUPS = Table(
+    "user_group",
+    comment="Where to look for a learner's groups; the member row decides. USING TIMESTAMP of the members_version",
+    since=2,
+    partition={"userid": TEXT},
+    clustering={"groupid": TEXT},
+    columns={"members_version": BIGINT},
+)
+
+ACTIVITY_AGGREGATES = Table(
+    "activity_agg",
+    comment="What the batch aggregation computed last of an activity under a context or for a group; USING TIMESTAMP",
+    since=2,
+    partition={"activity_type": TEXT, "activity_id": TEXT},
+    clustering={"context_id": TEXT},
+    columns={
+        "aggregates": Map(TEXT, DOUBLE),
+        "agg_last_updated": Map(TEXT, TIMESTAMP),
+        "cells": BLOB,
+        "pending": BLOB,
+        "members": BLOB,
+        "collection_id": TEXT,
+        "unit": BOOLEAN,
+        "version": BIGINT,
+        "as_of": TIMESTAMP,
+    },
+)
+
+GROUP_AGGREGATES = Table(
+    "group_agg",
+    comment="Which activities of a group have rows in activity_agg, so that those of removed ones are found",
+    since=2,
+    partition={"groupid": TEXT},
+    columns={"activities": ListOf(Map(TEXT, TEXT)), "version": BIGINT},
+)
+
+AGGREGATIONS = Table(
+    "aggregation",
+    comment="The last run of the batch aggregation, and who is at it: by conditions alone",
+    since=2,
+    partition={"name": TEXT},
+    columns={
+        "owner": TEXT,
+        "expires_on": TIMESTAMP,
+        "version": BIGINT,
+        "complete": BOOLEAN,
+        "as_of": TIMESTAMP,
+    },
+)
+
 TABLES = (
     VIEWS,
     LEARNER_SCOPES,
@@ -203,4 +297,10 @@ TABLES = (
     CONTEXTS,
     LEARNERS,
     JOBS,
+    LEARNER_GROUPS,
+    GROUP_MEMBERS,
+    USER_GROUPS,
+    ACTIVITY_AGGREGATES,
+    GROUP_AGGREGATES,
+    AGGREGATIONS,
 )

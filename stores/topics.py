@@ -8,8 +8,13 @@ PROFILES = Topic("profiles")
 """Learner profiles from other systems, keyed by user."""
 STATES = Topic("activity-states", retention_days=30)
 """Workers to group queries, keyed by activity, context and user (rules/states.py)."""
+TOTALS = Topic("activity-totals", retention_days=30)
+"""The batch aggregation to group queries, keyed by cell (rules/totals.py)."""
+GROUP_CHANGES = Topic("group-changes")
+"""Commands to the batch aggregation, keyed by group: its members or activities changed (ingest/learner_groups.py)."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
 """What could not be processed, with the reason; ``cohort dead-letters`` lists and replays it."""
 
-TOPICS = (TRIGGERS, PROFILES, STATES, DEAD_LETTERS)
+TOPICS = (TRIGGERS, PROFILES, STATES, TOTALS, GROUP_CHANGES, DEAD_LETTERS)
 WORKER_GROUP = "workers"
+AGGREGATION_GROUP = "aggregation"

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
 
+from druid_specs import DATA_SOURCES
 from ingest.collections import publish_collection
 from ingest.contexts import NewContext, create_context
 from ingest.workers import Worker
@@ -23,6 +25,7 @@ from stores.topics import PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
 CASSANDRA = os.environ.get("COHORT_STACK_CASSANDRA", "cassandra://cohort:cohort@127.0.0.1:9042")
 KAFKA = os.environ.get("COHORT_STACK_KAFKA", "127.0.0.1:9092")
 REDIS = os.environ.get("COHORT_STACK_REDIS", "redis://127.0.0.1:6379/0")
+DRUID = os.environ.get("COHORT_STACK_DRUID", "druid://127.0.0.1:8082?coordinator=127.0.0.1:8081")
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The clock of every test; no rule reads another one."""
@@ -123,7 +126,13 @@ _SERVICE = Viewer("service", frozenset({Role.SERVICE}))
 
 
 def embedded_urls() -> dict[str, str]:
-    return {"rows": "sqlite:///rows.db", "events": "embedded:", "cache": "embedded:", "prefix": "test"}
+    return {
+        "rows": "sqlite:///rows.db",
+        "events": "embedded:",
+        "cache": "embedded:",
+        "groups": "duckdb:///groups.duckdb",
+        "prefix": "test",
+    }
 
 
 def real_urls() -> dict[str, str]:
@@ -132,22 +141,30 @@ def real_urls() -> dict[str, str]:
         "rows": f"{CASSANDRA}/test_{run}",
         "events": f"kafka://{KAFKA}",
         "cache": REDIS,
+        "groups": DRUID,
         "prefix": f"test-{run}",
     }
 
 
 @asynccontextmanager
-async def instance_of(urls: dict[str, str], data: Path) -> AsyncIterator[Instance]:
-    """With its tables and topics; on the real servers they are dropped again."""
+async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False) -> AsyncIterator[Instance]:
+    """With its tables and topics; on the real servers they are dropped again.
+
+    Without data sources where ``groups`` is not set: each takes a task of Druid's, and those are few.
+    """
     instance = Instance(urls, data)
     async with AsyncExitStack() as stack:
         if urls["rows"].startswith("cassandra:"):
             stack.push_async_callback(drop_keyspace, urls["rows"])
         if urls["events"] == f"kafka://{KAFKA}":
             stack.push_async_callback(drop_topics, urls["prefix"])
+        if groups and urls["groups"] == DRUID:
+            stack.push_async_callback(drop_data_sources, urls["prefix"])
         instance.shared = await stack.enter_async_context(instance.opened())
         await instance.stores.rows.init(TABLES)
         await instance.stores.events.init(TOPICS)
+        if groups:
+            await instance.stores.groups.init(DATA_SOURCES)
         yield instance
 
 
@@ -162,9 +179,27 @@ async def drop_topics(prefix: str) -> None:
         await admin.close()
 
 
-async def drop_keyspace(url: str) -> None:
-    from urllib.parse import urlsplit
+async def drop_data_sources(prefix: str) -> None:
+    """Their supervisors, which end their tasks, what is stored, and how it is compacted."""
+    import httpx
 
+    (coordinator,) = parse_qs(urlsplit(DRUID).query)["coordinator"]
+    async with httpx.AsyncClient(base_url=f"http://{coordinator}/druid", timeout=30) as druid:
+        for name in (await druid.get("/indexer/v1/supervisor")).json():
+            if name.startswith(prefix):
+                await druid.post(f"/indexer/v1/supervisor/{name}/terminate")
+                await druid.delete(f"/coordinator/v1/config/compaction/{name}")
+                await druid.delete(f"/coordinator/v1/datasources/{name}")
+        # A task never ends whose topic went before it.
+        async with asyncio.timeout(60):
+            while any(
+                task["dataSource"].startswith(prefix)
+                for task in (await druid.get("/indexer/v1/tasks", params={"state": "running"})).json()
+            ):
+                await asyncio.sleep(0.5)
+
+
+async def drop_keyspace(url: str) -> None:
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import Cluster
 

@@ -9,10 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT: dict[str, set[str]] = {
     "rules": set(),
-    "stores": {"rules"},
-    "loaders": {"stores", "rules"},
-    "ingest": {"loaders", "stores", "rules"},
-    "resolvers": {"ingest", "loaders", "stores", "rules"},
+    "stores": {"rules", "druid_specs"},
+    "loaders": {"stores", "rules", "druid_specs"},
+    "ingest": {"loaders", "stores", "rules", "druid_specs"},
+    "resolvers": {"ingest", "loaders", "stores", "rules", "druid_specs"},
     "graph": {"resolvers", "druid_specs"},
     "druid_specs": set(),
     "stack": set(),
@@ -25,6 +25,9 @@ LIBRARIES_OF_ONE_ROOM = {
     "aiokafka": {"stores", "stack"},
     "redis": {"stores"},
     "sqlite3": {"stores"},
+    "duckdb": {"stores"},
+    "pydruid": {"stores"},
+    "httpx": {"stores"},
     "typer": {"gateway"},
 }
 """A driver or a framework is known where it belongs, so that it can be changed there."""

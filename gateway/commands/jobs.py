@@ -52,6 +52,10 @@ def reconcile(
     user: Annotated[str | None, typer.Option(help="This learner alone. [default: all]")] = None,
     collection: Annotated[str | None, typer.Option(help="This collection alone. [default: all]")] = None,
     rate: Annotated[float, typer.Option(help="Enrolments a second, at most.")] = 500,
+    states: Annotated[
+        bool,
+        typer.Option("--states", help="Send every state again, to refill a lost data source."),
+    ] = False,
 ) -> None:
     """Compare what is stored with what the rows say; the workers mend what differs."""
 
@@ -62,7 +66,12 @@ def reconcile(
         async with instance() as cohort:
             with job_progress() as tell:
                 report = await reconcile(
-                    cohort.shared, user_id=user, collection_id=collection, rate=rate, on_progress=tell
+                    cohort.shared,
+                    user_id=user,
+                    collection_id=collection,
+                    rate=rate,
+                    states=states,
+                    on_progress=tell,
                 )
         typer.echo(f"{report.checked} checked, {report.drifted} drifted, {report.failed} failed")
         for example in report.examples:

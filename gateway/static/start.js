@@ -1,5 +1,5 @@
 // GraphiQL with a tab for each ready query. Tabs live in memory only: a reload brings them back as they were,
-// with a new token.
+// with new tokens.
 "use strict";
 
 const start = JSON.parse(document.getElementById("start").textContent);
@@ -16,18 +16,18 @@ const storage = {
   clear: () => kept.clear(),
 };
 
-const headers = JSON.stringify({ Authorization: `Bearer ${start.token}` }, null, 2);
-const tabs = start.queries.map(({ query, variables }) => ({
+const headersOf = (user) => JSON.stringify({ Authorization: `Bearer ${start.tokens[user]}` }, null, 2);
+const tabs = start.queries.map(({ query, variables, user }) => ({
   query,
   variables: JSON.stringify(variables, null, 2),
-  headers,
+  headers: headersOf(user),
 }));
 
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
   React.createElement(GraphiQL, {
     fetcher: GraphiQL.createFetcher({ url: "graphql" }),
     defaultTabs: tabs,
-    defaultHeaders: headers,
+    defaultHeaders: headersOf(start.user),
     defaultEditorToolsVisibility: "variables",
     shouldPersistHeaders: false,
     storage,

@@ -1,19 +1,24 @@
 """What the dataset says, in its own terms, and what each thing is called in Cohort."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ingest.contexts import NewContext
 from rules.hierarchy import COLLECTION_MIME_TYPE
 from rules.identifiers import ContextType
+from rules.learner_groups import Activity
+
+T = TypeVar("T")
 
 OPENS_BEFORE = 60
 """Days before a presentation's start from which its sites may be viewed: real students begin about 25 days early."""
 FIRST_MONTHS = {"B": 2, "J": 10}
 """The letter of a presentation says the month it starts in."""
 _AFTER_ALL_WEEKS = 1_000_000
+_NOT_OF_AN_ID = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,34 @@ class Student:
         """Of the presentation that started last; of two that started together, the later module."""
         return max(self.registrations, key=lambda r: (r.presentation.starts, r.presentation.module))
 
+    @property
+    def region(self) -> str:
+        """As the profile has it: that of the latest presentation. Empty where it has none."""
+        return self.latest.attributes["region"] or ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionGroup:
+    """Learners of one presentation who live in one region: the first ``part`` of them, or the second …"""
+
+    presentation: Presentation
+    region: str
+    part: int
+    user_ids: tuple[str, ...]
+
+    @property
+    def group_id(self) -> str:
+        return f"{self.presentation.collection_id}:{_region_id(self.region)}:{self.part}"
+
+    @property
+    def name(self) -> str:
+        part = f" ({self.part})" if self.part > 1 else ""
+        return f"{self.presentation.name}, {self.region}{part}"
+
+    @property
+    def activity(self) -> Activity:
+        return Activity(self.presentation.collection_id, "Course")
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -168,9 +201,37 @@ class Dataset:
     digest: str
     """Of the files it was read from."""
 
+    def groups(self, most: int) -> list[RegionGroup]:
+        """One for each presentation and region, of those registered; where they are more than ``most``, split in the
+        order of their ids. In the order of presentations, and of regions within each."""
+        living: dict[str, dict[str, list[Student]]] = {p.collection_id: {} for p in self.presentations}
+        for student in self.students:
+            if student.region:
+                for registration in student.registrations:
+                    if registration.is_registered:
+                        regions = living[registration.presentation.collection_id]
+                        regions.setdefault(_region_id(student.region), []).append(student)
+        return [
+            RegionGroup(presentation, students[0].region, part, tuple(s.user_id for s in some))
+            for presentation in self.presentations
+            for _, students in sorted(living[presentation.collection_id].items())
+            for part, some in enumerate(parts(students, most), 1)
+        ]
+
 
 def content_id(site_id: int) -> str:
     return f"oulad:site:{site_id}"
+
+
+def _region_id(region: str) -> str:
+    """As group ids have it: London Region is london-region."""
+    return _NOT_OF_AN_ID.sub("-", region.lower()).strip("-")
+
+
+def parts(things: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """In their order, all as large as may be but the last one."""
+    for first in range(0, len(things), most):
+        yield things[first : first + most]
 
 
 def _plan(site: Site) -> tuple[int, int, str]:

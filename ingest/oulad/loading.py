@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from ingest.jobs import Checkpoint, JobRecord, Jobs, JobState, Plan, job_kind
-from ingest.oulad.dataset import Dataset, Student
+from ingest.oulad.dataset import Dataset, Presentation, RegionGroup, Student, parts
 from ingest.oulad.reading import Reader
 from ingest.oulad.report import Report
-from ingest.oulad.sending import calls_of, send_course, send_students
+from ingest.oulad.sending import calls_of, send_course, send_groups, send_students
 from loaders.session import Shared
 from rules.errors import InvalidInput
 
 KIND = "load-oulad"
-MAPPING = 1
+MAPPING = 2
 """Raised when the same files become something else, so that they are loaded anew."""
 CALLS_A_CHECKPOINT = 1500
 """About a second of work, after which the job says how far it is."""
+GROUPS_A_CHECKPOINT = 8
 
 OnProgress = Callable[[str, int, int], None]
-"""Phase, done, total. The phases: ``reading`` in bytes, ``courses``, ``learners``."""
+"""Phase, done, total. The phases: ``reading`` in bytes, ``courses``, ``learners``, ``groups``."""
 
 
 def _quiet(phase: str, done: int, total: int) -> None:
@@ -34,14 +35,15 @@ async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = 
     loading the same files. After StoreUnavailable or an interruption the next call goes on where this one stopped.
     """
     dataset = await _read(shared, directory, on_progress)
-    totals = {"courses": len(dataset.presentations), "learners": len(dataset.students)}
+    arguments = _arguments(shared, directory, dataset)
+    totals = {step: len(things) for step, things in _things(dataset, arguments["group_members"]).items()}
 
     def told(job: JobRecord) -> None:
-        for step in job.steps[-1:]:
-            on_progress(step.name, step.checkpoint.done, totals[step.name])
+        begun = {step.name: step.checkpoint.done for step in job.steps}
+        for step in [step for step in totals if step in begun][-1:]:
+            on_progress(step, begun[step], totals[step])
 
     jobs = Jobs(shared)
-    arguments = _arguments(directory, dataset)
     earlier = await _earlier(jobs, arguments)
     if earlier is not None and earlier.state is JobState.DONE:
         told(earlier)
@@ -67,17 +69,22 @@ async def _read(shared: Shared, directory: Path, on_progress: OnProgress = _quie
     return reader.dataset
 
 
-def _arguments(directory: Path, dataset: Dataset) -> Mapping[str, Any]:
-    return {"directory": str(directory.resolve()), "digest": dataset.digest, "mapping": MAPPING}
+def _arguments(shared: Shared, directory: Path, dataset: Dataset) -> Mapping[str, Any]:
+    return {
+        "directory": str(directory.resolve()),
+        "digest": dataset.digest,
+        "mapping": MAPPING,
+        "group_members": shared.group_limits.members,
+    }
 
 
 async def _earlier(jobs: Jobs, arguments: Mapping[str, Any]) -> JobRecord | None:
-    """The job of the same files, wherever they were then; one that is done before others."""
+    """The job of the same files, wherever they were then, and of groups as large; one that is done before others."""
     same = [
         job
         for job in await jobs.list()
         if job.kind == KIND
-        and all(job.arguments.get(name) == arguments[name] for name in ("digest", "mapping"))
+        and all(job.arguments.get(name) == arguments[name] for name in arguments if name != "directory")
     ]
     return min(same, key=lambda job: job.state is not JobState.DONE, default=None)
 
@@ -89,42 +96,63 @@ def _report_of(job: JobRecord) -> Report:
     return report
 
 
+def _things(dataset: Dataset, group_members: int) -> dict[str, Sequence[Any]]:
+    """What each step goes through."""
+    return {
+        "courses": dataset.presentations,
+        "learners": dataset.students,
+        "groups": dataset.groups(group_members),
+    }
+
+
 @job_kind(KIND)
 def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
-    return _Loading(shared, Path(arguments["directory"]), arguments["digest"])
+    # A job that began when there were no groups may be resumed.
+    most = arguments.get("group_members", shared.group_limits.members)
+    return _Loading(shared, Path(arguments["directory"]), arguments["digest"], most)
 
 
 class _Loading:
-    def __init__(self, shared: Shared, directory: Path, digest: str) -> None:
+    def __init__(self, shared: Shared, directory: Path, digest: str, group_members: int) -> None:
         self._shared = shared
         self._directory = directory
         self._digest = digest
+        self._group_members = group_members
 
     def steps(self) -> Sequence[str]:
-        return ["courses", "learners"]
+        return ["courses", "learners", "groups"]
 
     async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
         dataset = _checked.get(self._digest) or await _read(self._shared, self._directory)
         if dataset.digest != self._digest:
             raise InvalidInput(f"the files in {self._directory} are not those of this job", field="directory")
         report, done = Report.parse(start.report), int(start.resume or 0)
-        total = len(dataset.presentations if step == "courses" else dataset.students)
-        sendings = self._courses if step == "courses" else self._learners
-        async for sent in sendings(dataset, done, report):
+        things = _things(dataset, self._group_members)[step]
+        sendings: dict[str, Callable[[Sequence[Any], Report], AsyncIterator[int]]] = {
+            "courses": self._courses,
+            "learners": self._learners,
+            "groups": self._groups,
+        }
+        async for sent in sendings[step](things[done:], report):
             done += sent
-            yield Checkpoint(str(done) if done < total else None, done, report.document())
-        if not total:
+            yield Checkpoint(str(done) if done < len(things) else None, done, report.document())
+        if not things:
             yield Checkpoint(None, 0)
 
-    async def _courses(self, dataset: Dataset, done: int, report: Report) -> AsyncIterator[int]:
-        for presentation in dataset.presentations[done:]:
+    async def _courses(self, presentations: Sequence[Presentation], report: Report) -> AsyncIterator[int]:
+        for presentation in presentations:
             await send_course(self._shared, presentation, report)
             yield 1
 
-    async def _learners(self, dataset: Dataset, done: int, report: Report) -> AsyncIterator[int]:
-        for students in _portions(dataset.students[done:]):
-            await send_students(self._shared, students, report)
-            yield len(students)
+    async def _learners(self, students: Sequence[Student], report: Report) -> AsyncIterator[int]:
+        for some in _portions(students):
+            await send_students(self._shared, some, report)
+            yield len(some)
+
+    async def _groups(self, groups: Sequence[RegionGroup], report: Report) -> AsyncIterator[int]:
+        for some in parts(groups, GROUPS_A_CHECKPOINT):
+            await send_groups(self._shared, some, report)
+            yield len(some)
 
 
 def _portions(students: Sequence[Student]) -> Iterator[list[Student]]:

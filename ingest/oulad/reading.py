@@ -53,6 +53,8 @@ ATTRIBUTES = {
 
 FARTHEST_DAY = 3650
 LARGEST_ID = 10**12 - 1
+LONGEST = {"region": 80}
+"""Characters that a text may have: a region becomes a part of the ids and names of groups."""
 LAST_WEEK = 520
 ROWS_A_STEP = 20_000
 
@@ -146,7 +148,10 @@ class Reader:
         if key in self._registrations:
             table.refuse(f"student {number} of {presentation.name} is there twice")
         attributes = {
-            attribute: table.text(row[STUDENTS.index(column)], column, longest=LONGEST_VALUE) or None
+            attribute: table.text(
+                row[STUDENTS.index(column)], column, longest=LONGEST.get(column, LONGEST_VALUE)
+            )
+            or None
             for column, attribute in ATTRIBUTES.items()
         }
         registration = self._registrations[key] = Registration(presentation, attributes)

@@ -36,6 +36,8 @@ class Report:
     enrolments: Counts = field(default_factory=Counts)
     unenrolments: Counts = field(default_factory=Counts)
     views: Counts = field(default_factory=Counts)
+    groups: Counts = field(default_factory=Counts)
+    memberships: Counts = field(default_factory=Counts)
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> "Report":

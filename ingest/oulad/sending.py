@@ -1,28 +1,31 @@
 """Sends what was read through the ordinary commands, each at its real time, with a service's rights.
 
 Every command may be sent again, so a portion that was interrupted is simply sent whole. What somebody changed since
-an earlier load (a profile, an enrolment at another time) is left as it is, and counted.
+an earlier load (a profile, an enrolment at another time, a group) is left as it is, and counted.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from ingest.collections import publish_collection
 from ingest.contexts import create_context
 from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.learners import ProfileCall, save_profile
-from ingest.oulad.dataset import Presentation, Registration, Student, content_id
+from ingest.oulad.dataset import Presentation, RegionGroup, Registration, Student, content_id
 from ingest.oulad.report import Report
 from ingest.views import ViewCall, end_view, start_view
 from loaders.enrolments import enrolments_by_key
+from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Session, Shared
 from loaders.views import views_by_key
 from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey, ViewKey
+from rules.learner_groups import AddMember, Group, GroupStatus, Member, RemoveMember, Roster
 from rules.learners import Learner
 from rules.progress import Status
 from rules.viewers import Role, Viewer
@@ -53,10 +56,69 @@ async def send_students(shared: Shared, students: Sequence[Student], report: Rep
         async with gate:
             await _Sending(Session(LOADER, shared), student, stored, report).run()
 
+    await _together(send(student) for student in sorted(students, key=calls_of, reverse=True))
+
+
+async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: Report) -> None:
+    """All of them at once; the members of each come one after another. Nobody is their admin: the data names no tutor,
+    and a service may change every group.
+
+    A member whom somebody removed since stays away, and one whom somebody added stays. Those whom an earlier load
+    added are members for as long as the files have them there.
+    """
+    rows, ids = shared.stores.rows, [group.group_id for group in groups]
+    stored, rosters = await asyncio.gather(groups_by_id(rows, ids), rosters_by_id(rows, ids))
+    await _together(
+        _send_group(Session(LOADER, shared), *each, report)
+        for each in zip(groups, stored, rosters, strict=True)
+    )
+
+
+async def _send_group(
+    session: Session, wanted: RegionGroup, stored: Group | None, roster: Roster, report: Report
+) -> None:
+    if stored is not None and not _is_as_wanted(wanted, stored):
+        report.groups.different += 1
+        return
+    added = [AddMember(user_id) for user_id in wanted.user_ids if _may_be_added(roster.members.get(user_id))]
+    gone = [
+        RemoveMember(member.user_id)
+        for member in roster.active()
+        if member.created_by == LOADER.user_id and member.user_id not in wanted.user_ids
+    ]
+    if stored is None:
+        new = NewGroup(
+            wanted.name, members=tuple(added), activities=(wanted.activity,), group_id=wanted.group_id
+        )
+        changed = await create_group(session, new)
+    else:
+        changed = await update_group(session, GroupCall(wanted.group_id, members=(*gone, *added)))
+    report.groups.add(there=stored is not None)
+    refused = {error.id for error in changed.item_errors}
+    newcomers = {member.user_id for member in added}
+    for user_id in wanted.user_ids:
+        if user_id in refused or (user_id not in newcomers and roster.member(user_id) is None):
+            report.memberships.different += 1
+        else:
+            report.memberships.add(there=user_id not in newcomers)
+
+
+def _is_as_wanted(wanted: RegionGroup, stored: Group) -> bool:
+    ours = (GroupStatus.ACTIVE, wanted.name, (wanted.activity,))
+    return (stored.status, stored.name, stored.activities) == ours
+
+
+def _may_be_added(member: Member | None) -> bool:
+    """Not one who is there, nor one whom somebody else removed."""
+    return member is None or (not member.is_active and member.removed_by == LOADER.user_id)
+
+
+async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """The first failure ends the others."""
     try:
         async with asyncio.TaskGroup() as group:
-            for student in sorted(students, key=calls_of, reverse=True):
-                group.create_task(send(student))
+            for call in calls:
+                group.create_task(call)
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
 

@@ -1,5 +1,6 @@
 """The application: health, limits, errors, identity at its edge."""
 
+import asyncio
 from datetime import timedelta
 
 import httpx
@@ -11,6 +12,7 @@ from starlette.routing import Route
 from gateway.app import create_app
 from gateway.identity import make_token
 from gateway.settings import Settings, SettingsError, load_settings
+from loaders.answers import Origin
 from rules.errors import Conflict, DeadlineExceeded, Forbidden, StoreUnavailable
 from rules.viewers import Role
 from stores.deadline import remaining
@@ -24,11 +26,12 @@ async def test_it_is_alive_and_ready(settings: Settings, serving: Serving) -> No
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
-        "stores": {"rows": "ready", "events": "ready", "cache": "ready"},
+        "stores": {"rows": "ready", "events": "ready", "cache": "ready", "groups": "ready"},
+        "answers": {"hits": 0, "misses": 0, "flights": 0, "shared": 0, "stale": 0},
     }
 
 
-@pytest.mark.parametrize("kind", ["rows", "events", "cache"])
+@pytest.mark.parametrize("kind", ["rows", "events", "cache", "groups"])
 @pytest.mark.parametrize("dev", [False, True])
 async def test_readiness_names_the_store_that_is_away_and_fails_for_the_rows_alone(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, kind: str, dev: bool
@@ -48,6 +51,28 @@ async def test_readiness_names_the_store_that_is_away_and_fails_for_the_rows_alo
     assert [name for name, how in told["stores"].items() if how != "ready"] == [kind]
     assert ("server-7" in answer.text) == dev, "why is for whoever runs it, not for everybody"
     assert ("worker" in told) == dev
+
+
+async def test_settings_say_how_long_an_answer_is_given_again_and_how_long_it_is_kept(
+    serving: Serving,
+) -> None:
+    async def compute() -> bytes:
+        return b"1"
+
+    async def away() -> bytes:
+        raise StoreUnavailable("away")
+
+    async with serving(load_settings(jwt_key=KEY, answers_ttl=0, answers_kept=0.2)) as client:
+        answers = client.app.state.cohort.shared.answers  # type: ignore[attr-defined]
+        assert (await answers.answer("a", compute)).origin is Origin.COMPUTED
+        assert (await answers.answer("a", compute)).origin is Origin.COMPUTED
+        await asyncio.sleep(0.3)
+        with pytest.raises(StoreUnavailable):
+            await answers.answer("a", away)
+    async with serving(load_settings(jwt_key=KEY)) as client:
+        answers = client.app.state.cohort.shared.answers  # type: ignore[attr-defined]
+        assert (await answers.answer("a", compute)).origin is Origin.COMPUTED
+        assert (await answers.answer("a", away)).origin is Origin.CACHED
 
 
 async def test_a_token_decides_who_asks(settings: Settings, serving: Serving) -> None:

@@ -4,11 +4,15 @@ import json
 import re
 from html import unescape
 
+import jwt
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli import app
+from gateway.development import _announce
 from gateway.settings import load_settings
 from gateway.start_page import QUERIES, STATIC, TABS, Ready, text
-from ingest.sample import load_sample
+from ingest.sample import FIRST_LEARNER, MENTOR, load_sample
 from tests.gateway.conftest import KEY, Serving
 
 EXTERNAL = re.compile(
@@ -38,11 +42,11 @@ async def test_every_ready_query_answers_on_the_sample(serving: Serving) -> None
         await load_sample(client.app.state.cohort.shared)  # type: ignore[attr-defined]
         page = (await client.get("/")).text
         start = json.loads(re.findall(r'id="start">(.*)</script>', page)[0])
-        headers = {"Authorization": f"Bearer {start['token']}"}
         assert len(start["queries"]) == len(TABS)
         for ready in start["queries"]:
+            headers = {"Authorization": f"Bearer {start['tokens'][ready['user']]}"}
             for operation in re.findall(r"^(?:query|mutation) (\w+)", ready["query"], re.MULTILINE):
-                body = {**ready, "operationName": operation}
+                body = {"query": ready["query"], "variables": ready["variables"], "operationName": operation}
                 answer = (await client.post("/graphql", json=body, headers=headers)).json()
                 assert "errors" not in answer, (operation, answer)
                 for field in answer["data"].values():
@@ -61,9 +65,39 @@ def test_each_document_has_a_tab_that_shows_it_as_it_is() -> None:
     """They are the documents that clients hold (tests/graph/test_examples.py), so a hint only goes above."""
     assert {ready.name for ready in TABS} == {path.stem for path in QUERIES.glob("*.graphql")}
     for ready in TABS:
-        hint, _, document = text(ready).rpartition("# foundation")
-        assert f"# foundation{document}" == (QUERIES / f"{ready.name}.graphql").read_text()
+        document = (QUERIES / f"{ready.name}.graphql").read_text()
+        assert text(ready).endswith(document)
+        hint = text(ready).removesuffix(document)
         assert all(line.startswith("# ") for line in hint.splitlines())
+
+
+async def test_a_tab_that_a_learner_may_not_send_has_the_token_of_one_who_may(serving: Serving) -> None:
+    async with serving(load_settings(jwt_key=KEY, dev=True)) as client:
+        page = (await client.get("/")).text
+        start = json.loads(re.findall(r'id="start">(.*)</script>', page)[0])
+        claims = {
+            user: jwt.decode(token, KEY, algorithms=["HS256"]) for user, token in start["tokens"].items()
+        }
+        assert {user: (of["sub"], of["roles"]) for user, of in claims.items()} == {
+            FIRST_LEARNER: (FIRST_LEARNER, ["learner"]),
+            MENTOR: (MENTOR, ["mentor", "reporter"]),
+        }
+        senders = dict(
+            zip([ready.name for ready in TABS], [tab["user"] for tab in start["queries"]], strict=True)
+        )
+        assert start["user"] == FIRST_LEARNER
+        assert {name for name, user in senders.items() if user == MENTOR} == {"dashboard"}
+
+
+def test_what_dev_prints_makes_the_mentors_token(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COHORT_JWT_KEY", KEY)
+    _announce(load_settings(dev=True), "http://cohort")
+    arguments = re.findall(r"cohort token (.+)$", capsys.readouterr().out, re.MULTILINE)[0].split()
+    token = CliRunner().invoke(app, ["token", *arguments]).stdout.strip()
+    claims = jwt.decode(token, KEY, algorithms=["HS256"])
+    assert (claims["sub"], claims["roles"]) == (MENTOR, ["mentor", "reporter"])
 
 
 async def test_outside_of_dev_there_is_none(serving: Serving) -> None:

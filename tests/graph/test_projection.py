@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from strawberry.extensions import SchemaExtension
 from strawberry.scalars import JSON
 
+from graph.fields import field
 from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
 
@@ -38,6 +39,11 @@ class Leaf(Named):
     data: JSON | None
     words: list[str | None] | None
     strict: list[int] | None
+    kept: strawberry.Private[dict[str, str] | None]
+
+    @field(description="Of what is kept, or else loaded.", at_hand=lambda leaf: leaf.kept["word"])
+    async def word(self) -> str | None:
+        return "loaded" if self.kept is None else self.kept["word"]
 
     @strawberry.field
     def times(self, by: int = 2, words: list[str] | None = None) -> str:
@@ -102,6 +108,7 @@ leaf_values = st.builds(
     data=odd(st.sampled_from([{"a": [1, None]}, [], 0, "text"])),
     words=odd(st.lists(odd(texts), max_size=3)),
     strict=odd(st.lists(odd(st.integers(0, 9)), max_size=3)),
+    kept=st.sampled_from([None, {"word": "kept"}]),
 )
 branches: st.SearchStrategy[list[Branch]] = st.recursive(
     st.just([]),
@@ -130,7 +137,7 @@ leaf_fields = st.sampled_from(
             "other: times(by: $by, words: $words)",
             "bad: times(by: 13)",
         ),
-        *("later", "about", "name @include(if: $yes)", "number @skip(if: $yes)"),
+        *("later", "about", "word", "name @include(if: $yes)", "number @skip(if: $yes)"),
         *("... @include(if: $yes) { flag }", "...leaf", "... on Named { first: name }"),
     ]
 )
@@ -201,10 +208,11 @@ LEAF = Leaf(
     data=JSON({"a": 1}),
     words=["x", None],
     strict=None,
+    kept={"word": "kept"},
 )
 BRANCH = Branch(name="b", leaf=LEAF, leaves=[LEAF, None], strict_leaves=None, anything=LEAF, branches=[])
 EVERYTHING = """{ branch { leaves {
-    __typename n: name number flag share key colour at data words strict times(by: 3) } strictLeaves { name } } }"""
+    __typename n: name number flag share key colour at data words strict word times(by: 3) } strictLeaves { name } } }"""
 EXPECTED = {
     "leaves": [
         {
@@ -219,6 +227,7 @@ EXPECTED = {
             "data": {"a": 1},
             "words": ["x", None],
             "strict": None,
+            "word": "kept",
             "times": "a a a",
         },
         None,

@@ -61,16 +61,8 @@ def test_error_codes_are_those_of_the_rules() -> None:
     assert set(codes.values) == set(ERROR_CODES)
 
 
-@pytest.mark.parametrize("name", ["Collection", "Context", "Learner", "Enrolment", "View"])
+@pytest.mark.parametrize("name", ["Collection", "Context", "Learner", "Enrolment", "View", "Group"])
 def test_nouns_have_global_ids(name: str) -> None:
     kind = CORE.type_map[name]
     assert isinstance(kind, GraphQLObjectType)
     assert "Node" in {interface.name for interface in kind.interfaces}
-
-
-@pytest.mark.parametrize("name", ["Group", "MetricTable", "activityMetrics", "group"])
-def test_names_of_later_documents_are_free(name: str) -> None:
-    """group_page and dashboard add them with their issues."""
-    assert name not in CORE.type_map
-    assert CORE.query_type is not None
-    assert name not in CORE.query_type.fields

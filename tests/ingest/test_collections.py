@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -54,7 +55,7 @@ class Failing:
 
 async def publish_and_die(cohort: Instance, document: Json) -> None:
     stores = cohort.stores
-    dying = Shared.of(type(stores)(Failing(stores.rows), stores.events, stores.cache), lambda: NOW)
+    dying = Shared.of(replace(stores, rows=Failing(stores.rows)), lambda: NOW)
     session = cohort.session()
     session.shared = dying
     with pytest.raises(asyncio.CancelledError):
@@ -205,7 +206,7 @@ async def test_of_two_publishers_at_once_one_is_told(embedded: Instance) -> None
 
     stores = embedded.stores
     session = embedded.session()
-    session.shared = Shared.of(type(stores)(Slow(stores.rows), stores.events, stores.cache), lambda: NOW)
+    session.shared = Shared.of(replace(stores, rows=Slow(stores.rows)), lambda: NOW)
     other = {**COURSE, "name": "Other"}
     with pytest.raises(Conflict):
         await publish_collection(session, other)
@@ -224,7 +225,7 @@ async def test_what_the_loser_of_two_wrote_is_never_read(embedded: Instance) -> 
 
     stores = embedded.stores
     session = embedded.session()
-    session.shared = Shared.of(type(stores)(Slow(stores.rows), stores.events, stores.cache), lambda: NOW)
+    session.shared = Shared.of(replace(stores, rows=Slow(stores.rows)), lambda: NOW)
     assert (await publish_collection(session, GROWN)).version == 2
     name, version, *rest = await seen(embedded)
     assert (name, version) == ("Grown", 2)

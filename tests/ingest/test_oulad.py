@@ -1,6 +1,7 @@
 """What loading the OULAD files promises, on small inputs; tests/ingest/test_oulad_stack.py loads all of it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,34 @@ import duckdb
 import pytest
 
 from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.learner_groups import GroupCall, delete_group, suspend_group, update_group
 from ingest.learners import ProfileCall, save_profile
 from ingest.oulad import Counts, Report, load_oulad, loading
+from ingest.oulad.loading import MAPPING
 from loaders.enrolments import enrolments_page
+from loaders.learner_groups import groups_by_id, groups_page, rosters_by_id
 from loaders.learners import learners_by_id
+from loaders.session import Shared
 from rules.enrolments import Enrolment
 from rules.errors import InvalidInput
+from rules.learner_groups import (
+    Activity,
+    AddMember,
+    Group,
+    GroupLimits,
+    GroupRole,
+    GroupStatus,
+    RemoveMember,
+)
 from rules.learners import Learner
-from stores.tables import JOBS, TABLES, VIEWS
+from stores.tables import JOBS, LEARNER_GROUPS, TABLES, VIEWS
 from tests.conftest import NOW, Instance
 from tests.ingest.oulad_files import HEADERS, SMALL, generated, write
 from tests.ingest.test_sample import rows_of
 
+ALL_THERE = Report(
+    Counts(0, 2), Counts(0, 3), Counts(0, 4), Counts(0, 2), Counts(0, 4), Counts(0, 3), Counts(0, 4)
+)
 AAA, AAA_BATCH = "oulad:AAA-2013J", "oulad:AAA-2013J:batch"
 BBB, BBB_BATCH = "oulad:BBB-2014B", "oulad:BBB-2014B:batch"
 
@@ -145,10 +162,171 @@ class TestWhatBecomesWhat:
     ) -> None:
         steps: list[tuple[str, int, int]] = []
         report = await load_oulad(embedded.shared, files, lambda *step: steps.append(step))
-        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4))
+        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4), Counts(3), Counts(4))
         size = sum(file.stat().st_size for file in map(files.joinpath, HEADERS))
         last = {phase: (done, total) for phase, done, total in steps}
-        assert last == {"reading": (size, size), "courses": (2, 2), "learners": (3, 3)}
+        assert last == {"reading": (size, size), "courses": (2, 2), "learners": (3, 3), "groups": (3, 3)}
+
+
+WALES, IRELAND, AAA_WALES = f"{BBB}:wales:1", f"{BBB}:ireland:1", f"{AAA}:wales:1"
+
+
+async def group(instance: Instance, group_id: str) -> Group:
+    [found] = await groups_by_id(instance.stores.rows, [group_id])
+    assert found is not None
+    return found
+
+
+async def members(instance: Instance) -> dict[str, list[str]]:
+    """Of every group."""
+    ids = sorted({row["groupid"] for row in await rows_of(instance.shared, LEARNER_GROUPS)})
+    rosters = await rosters_by_id(instance.stores.rows, ids)
+    return {roster.group_id: [member.user_id for member in roster.active()] for roster in rosters}
+
+
+def small_groups(instance: Instance, most: int) -> Shared:
+    """The same instance, where groups have at most so many members."""
+    return replace(instance.shared, group_limits=GroupLimits(members=most))
+
+
+class TestGroups:
+    async def test_there_is_one_for_each_presentation_and_region_of_those_registered(
+        self, loaded: Instance
+    ) -> None:
+        """100 was in Scotland for AAA, but lives in Wales by now: that is what the profile says."""
+        assert await members(loaded) == {
+            AAA_WALES: ["oulad:100", "oulad:101"],
+            IRELAND: ["oulad:102"],
+            WALES: ["oulad:100"],
+        }
+        found = await group(loaded, AAA_WALES)
+        assert (found.name, found.activities) == ("AAA 2013J, Wales", (Activity(AAA, "Course"),))
+        assert found.members_count == 2
+
+    async def test_a_learner_is_in_the_groups_of_all_presentations_and_nobody_is_an_admin(
+        self, loaded: Instance
+    ) -> None:
+        found, more = await groups_page(loaded.stores.rows, "oulad:100", after=None, limit=9)
+        assert [(group.group_id, member.role) for group, member in found] == [
+            (AAA_WALES, GroupRole.MEMBER),
+            (WALES, GroupRole.MEMBER),
+        ]
+        assert not more
+
+    async def test_who_is_not_registered_or_has_no_region_is_in_none(
+        self, embedded: Instance, files: Path
+    ) -> None:
+        people = [
+            *SMALL["studentInfo.csv"],
+            "AAA,2013J,103,F,Wales,A Level,,0-35,0,60,N,Pass",
+            "AAA,2013J,104,F,?,A Level,,0-35,0,60,N,Pass",
+        ]
+        registered = [*SMALL["studentRegistration.csv"], "AAA,2013J,104,-5,"]
+        write(files, {"studentInfo.csv": people, "studentRegistration.csv": registered})
+        await load_oulad(embedded.shared, files)
+        found = await members(embedded)
+        assert found[AAA_WALES] == ["oulad:100", "oulad:101"]
+        assert len(found) == 3
+
+    async def test_one_that_would_be_too_large_is_split_by_student_id(
+        self, embedded: Instance, files: Path
+    ) -> None:
+        """Ids are numbers: 9 comes before 100."""
+        people = [f"AAA,2013J,{n},F,London Region,A Level,,0-35,0,60,N,Pass" for n in (100, 9, 11, 10, 12)]
+        registered = [f"AAA,2013J,{n},-5," for n in (12, 11, 10, 9, 100)]
+        files_of = {"studentInfo.csv": people, "studentRegistration.csv": registered, "studentVle.csv": []}
+        write(files, files_of)
+        report = await load_oulad(small_groups(embedded, 2), files)
+        assert (report.groups, report.memberships) == (Counts(3), Counts(5))
+        london = f"{AAA}:london-region"
+        assert await members(embedded) == {
+            f"{london}:1": ["oulad:10", "oulad:9"],
+            f"{london}:2": ["oulad:11", "oulad:12"],
+            f"{london}:3": ["oulad:100"],
+        }
+        names = [(await group(embedded, f"{london}:{part}")).name for part in (1, 2, 3)]
+        assert names == [
+            "AAA 2013J, London Region",
+            "AAA 2013J, London Region (2)",
+            "AAA 2013J, London Region (3)",
+        ]
+
+    async def test_groups_of_another_size_are_loaded_anew(self, embedded: Instance, files: Path) -> None:
+        await load_oulad(embedded.shared, files)
+        report = await load_oulad(small_groups(embedded, 1), files)
+        assert (report.groups, report.memberships) == (Counts(1, 3), Counts(1, 3))
+        assert await members(embedded) == {
+            AAA_WALES: ["oulad:100"],
+            f"{AAA}:wales:2": ["oulad:101"],
+            IRELAND: ["oulad:102"],
+            WALES: ["oulad:100"],
+        }
+
+    async def test_who_has_moved_changes_groups_when_the_files_say_so(
+        self, loaded: Instance, files: Path
+    ) -> None:
+        people = [row.replace("F,Wales", "F,Ireland") for row in SMALL["studentInfo.csv"]]
+        write(files, {"studentInfo.csv": people})
+        report = await load_oulad(loaded.shared, files)
+        assert await members(loaded) == {
+            f"{AAA}:ireland:1": ["oulad:100"],
+            AAA_WALES: ["oulad:101"],
+            IRELAND: ["oulad:100", "oulad:102"],
+            WALES: ["oulad:100"],
+        }
+        assert (report.groups, report.memberships) == (Counts(1, 2), Counts(2, 2))
+
+    async def test_members_whom_somebody_added_or_removed_stay_so(
+        self, loaded: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        changes = (RemoveMember("oulad:100"), AddMember("tutor", GroupRole.ADMIN))
+        await update_group(loaded.session(), GroupCall(AAA_WALES, members=changes))
+        before = await everything(loaded)
+        monkeypatch.setattr(loading, "MAPPING", MAPPING + 1)
+        report = await load_oulad(loaded.shared, files)
+        assert report.memberships == Counts(0, 3, 1)
+        assert (await members(loaded))[AAA_WALES] == ["oulad:101", "tutor"]
+        after = await everything(loaded)
+        assert {**after, JOBS.name: None} == {**before, JOBS.name: None}
+
+    async def test_a_group_that_somebody_changed_is_left_as_it_is(
+        self, loaded: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await update_group(loaded.session(), GroupCall(WALES, {"name": "Tuesdays"}))
+        await suspend_group(loaded.session(), AAA_WALES)
+        await delete_group(loaded.session(), IRELAND)
+        monkeypatch.setattr(loading, "MAPPING", MAPPING + 1)
+        report = await load_oulad(loaded.shared, files)
+        assert (report.groups, report.memberships) == (Counts(0, 0, 3), Counts())
+        assert (await group(loaded, WALES)).name == "Tuesdays"
+        assert (await group(loaded, AAA_WALES)).status is GroupStatus.SUSPENDED
+        assert (await group(loaded, IRELAND)).status is GroupStatus.INACTIVE
+
+    async def test_an_interrupted_load_goes_on_with_the_next_groups(
+        self, cohort: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """40 students in AAA 2013J, those whose number allows it in BBB 2014J as well; four regions."""
+        content = generated(40)
+        write(files, {**content, "studentVle.csv": []})
+        registered = len(content["studentRegistration.csv"])
+        monkeypatch.setattr(loading, "GROUPS_A_CHECKPOINT", 1)
+        task: asyncio.Task[Report]
+
+        def stop_in_the_middle(phase: str, done: int, _total: int) -> None:
+            if (phase, done) == ("groups", 3):
+                task.cancel()
+
+        task = asyncio.create_task(load_oulad(cohort.shared, files, stop_in_the_middle))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(await members(cohort)) == 3
+        steps: list[tuple[str, int, int]] = []
+        report = await load_oulad(cohort.shared, files, lambda *step: steps.append(step))
+        assert min(done for phase, done, _ in steps if phase == "groups") == 3
+        assert report.memberships == Counts(registered)
+        found = await members(cohort)
+        assert report.groups == Counts(len(found))
+        assert sum(map(len, found.values())) == registered
 
 
 class TestForms:
@@ -156,7 +334,7 @@ class TestForms:
 
     async def same(self, instance: Instance, files: Path) -> None:
         report = await load_oulad(instance.shared, files)
-        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4))
+        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4), Counts(3), Counts(4))
 
     async def test_quoted(self, embedded: Instance, files: Path) -> None:
         await self.same(embedded, write(files, quoted=True))
@@ -212,7 +390,12 @@ BROKEN_ROWS = {
         ("AAA,2013J,100,F,,,,,0,60,N,Pass", 6, "student 100 of AAA 2013J is there twice"),
         ("CCC,2013J,103,F,,,,,0,60,N,Pass", 6, "courses.csv has no presentation 'CCC' '2013J'"),
         ("AAA,2013J,103,F,a\tb,,,,0,60,N,Pass", 6, "region must be printable text, not 'a\\tb'"),
-        (f"AAA,2013J,103,F,{'x' * 257},,,,0,60,N,Pass", 6, "region must have at most 256 characters"),
+        (f"AAA,2013J,103,F,{'x' * 81},,,,0,60,N,Pass", 6, "region must have at most 80 characters"),
+        (
+            f"AAA,2013J,103,F,,{'x' * 257},,,0,60,N,Pass",
+            6,
+            "highest_education must have at most 256 characters",
+        ),
     ],
     "studentRegistration.csv": [
         ("AAA,2013J,999,1,", 6, "studentInfo.csv has no student 999 of AAA 2013J"),
@@ -332,7 +515,7 @@ class TestAgain:
         await loaded.drain()
         before = await everything(loaded)
         report = await load_oulad(loaded.shared, files)
-        assert report == Report(Counts(0, 2), Counts(0, 3), Counts(0, 4), Counts(0, 2), Counts(0, 4))
+        assert report == ALL_THERE
         assert await everything(loaded) == before
         assert await loaded.lag() == 0
 
@@ -341,9 +524,9 @@ class TestAgain:
     ) -> None:
         await loaded.drain()
         before = await everything(loaded)
-        monkeypatch.setattr(loading, "MAPPING", 2)
+        monkeypatch.setattr(loading, "MAPPING", MAPPING + 1)
         report = await load_oulad(loaded.shared, files)
-        assert report == Report(Counts(0, 2), Counts(0, 3), Counts(0, 4), Counts(0, 2), Counts(0, 4))
+        assert report == ALL_THERE
         after = await everything(loaded)
         assert {**after, JOBS.name: None} == {**before, JOBS.name: None}
 
@@ -361,7 +544,7 @@ class TestAgain:
         await save_profile(loaded.session(), ProfileCall("Grace", user_id="oulad:102"))
         await loaded.drain()
         before = await everything(loaded)
-        monkeypatch.setattr(loading, "MAPPING", 2)
+        monkeypatch.setattr(loading, "MAPPING", MAPPING + 1)
         report = await load_oulad(loaded.shared, files)
         assert (report.learners, report.enrolments) == (Counts(0, 2, 1), Counts(0, 2, 2))
         after = await everything(loaded)

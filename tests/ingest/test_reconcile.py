@@ -1,8 +1,10 @@
 """Drift between what is stored and what the rows say is found, named, and mended by the workers."""
 
+from collections import Counter
 from copy import deepcopy
 from typing import Any
 
+import orjson
 import pytest
 
 from ingest.enrolments import EnrolmentCall, enrol
@@ -16,6 +18,7 @@ from rules.identifiers import ProgressKey
 from rules.views import ViewChange
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS
+from stores.topics import STATES
 from tests.conftest import COURSE, NOW, Instance
 
 FAST = 100_000.0
@@ -64,6 +67,60 @@ async def test_drift_is_found_reported_and_mended(course: Instance) -> None:
     assert (mended.completed_count, mended.required_count) == (1, 3)
     assert (await aggregate(course, "bob", "unit-1")).completed_count == 1
     assert (await reconcile(course.shared, rate=FAST)).drifted == 0
+
+
+async def test_rows_of_the_schema_before_are_drift_and_mended(course: Instance) -> None:
+    """They have no active, enrolled_on and collection_id, in the row of a unit that lost its viewed leaf either. Ada
+    is enrolled, Bob only views."""
+    await learn(course, "ada", "bob")
+    units: Any = deepcopy(COURSE)
+    units["children"][0]["children"].pop(0)
+    await course.publish(units)
+    await reconcile(course.shared, rate=FAST)
+    await course.drain()
+    rows = [(activity, user) for activity in ("course", "unit-1") for user in ("ada", "bob")]
+    for activity, user in rows:
+        stored = await aggregate(course, user, activity)
+        unknown = dict.fromkeys(("active", "enrolled_on", "collection_id"))
+        key = (ACTIVITY_TYPE, activity, user, "cb:batch")
+        await course.stores.rows.write(Write(AGGREGATES, key, unknown, timestamp=stored.version + 1))
+    found = await reconcile(course.shared, rate=FAST)
+    assert sorted(found.examples) == ["ada course batch: course, unit-1", "bob course batch: course, unit-1"]
+    await course.drain()
+    for activity, user in rows:
+        mended = await aggregate(course, user, activity)
+        enrolled = (True, NOW) if user == "ada" else (False, None)
+        assert (mended.active, mended.enrolled_on, mended.collection_id) == (*enrolled, "course")
+    assert (await reconcile(course.shared, rate=FAST)).drifted == 0
+
+
+async def states(cohort: Instance) -> Counter[tuple[str, str, str, int]]:
+    """How often each version of each key was sent."""
+    found = [orjson.loads(record.value) async for record in cohort.stores.events.read(STATES.name)]
+    return Counter((s["activity_id"], s["user_id"], s["context_id"], s["version"]) for s in found)
+
+
+async def test_every_state_is_sent_again_where_it_is_asked_for(course: Instance) -> None:
+    """As when a data source is lost: from then on there is a state for every row, with the version that it has.
+    Ada is enrolled, Bob only views; a left unit-1 with the new version, and its row stays."""
+    await learn(course, "ada", "bob")
+    moved: Any = deepcopy(COURSE)
+    moved["children"][0]["children"].pop(0)
+    await course.publish(moved)
+    await reconcile(course.shared, rate=FAST)
+    await course.drain()
+    before = await states(course)
+    assert (await reconcile(course.shared, rate=FAST)).drifted == 0
+    await course.drain()
+    assert await states(course) == before
+
+    report = await reconcile(course.shared, rate=FAST, states=True)
+    assert (report.checked, report.drifted, list(report.examples)) == (2, 0, [])
+    await course.drain()
+    sent = await states(course) - before
+    keys = [(activity, user, "cb:batch") for activity in ("course", "unit-1") for user in ("ada", "bob")]
+    rows = [await aggregate(course, user, activity) for activity, user, _ in keys]
+    assert sent == {(*key, row.version): 1 for key, row in zip(keys, rows, strict=True)}
 
 
 async def test_a_lost_enrolment_figure_is_drift_too(embedded: Instance) -> None:

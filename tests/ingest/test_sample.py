@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 
 from ingest import sample
+from ingest.learner_groups import delete_group
 from ingest.sample import load_sample
 from loaders.enrolments import enrolments_page
+from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Shared
 from rules.contexts import ContextStatus, check_open
+from rules.learner_groups import GroupRole, GroupStatus
 from rules.learners import ATTRIBUTES
 from rules.progress import Status
 from stores.columns import Table
-from stores.tables import ENROLMENTS, LEARNERS, TABLES, VIEWS
+from stores.rows import Write
+from stores.tables import ENROLMENTS, GROUP_MEMBERS, LEARNER_GROUPS, LEARNERS, TABLES, USER_GROUPS, VIEWS
 from tests.conftest import NOW, Instance
 
 
@@ -98,6 +102,53 @@ async def test_the_first_course_has_a_batch_of_each_kind(loaded: Instance) -> No
         ContextStatus.ONGOING,
         ContextStatus.UPCOMING,
     ]
+
+
+async def test_the_first_learner_leads_a_group_with_members_in_every_state(loaded: Instance) -> None:
+    await loaded.drain()
+    [group] = await groups_by_id(loaded.stores.rows, [sample.SAMPLE_GROUP])
+    [roster] = await rosters_by_id(loaded.stores.rows, [sample.SAMPLE_GROUP])
+    assert group is not None
+    assert [activity.id for activity in group.activities] == [sample.SAMPLE_COLLECTION, "sky-near", "bread"]
+    admins = [member.user_id for member in roster.active() if member.role is GroupRole.ADMIN]
+    assert (admins, len(roster.active())) == ([sample.FIRST_LEARNER], 13)
+    states: dict[str, set[tuple[bool, int]]] = {member.user_id: set() for member in roster.active()}
+    for row in await rows_of(loaded.shared, ENROLMENTS):
+        if row["collectionid"] == sample.SAMPLE_COLLECTION and row["userid"] in states:
+            states[row["userid"]].add((row["active"], row["status"]))
+    assert {state for of in states.values() for state in of} == {
+        (True, Status.NOT_STARTED),
+        (True, Status.IN_PROGRESS),
+        (True, Status.COMPLETED),
+        (False, Status.IN_PROGRESS),
+    }
+    assert set() in states.values()
+    batches = await loaded.stores.rows.partition(ENROLMENTS, (sample.RETURNING,))
+    assert {row["contextid"] for row in batches if row["collectionid"] == sample.SAMPLE_COLLECTION} == {
+        "sky-ended",
+        "sky-open",
+    }
+
+
+async def test_a_sample_of_before_there_were_groups_gets_its_group(loaded: Instance) -> None:
+    rows, members = loaded.stores.rows, [m["userid"] for m in await rows_of(loaded.shared, GROUP_MEMBERS)]
+    await rows.write(
+        Write(LEARNER_GROUPS, (sample.SAMPLE_GROUP,), {}, delete=True),
+        *(Write(GROUP_MEMBERS, (sample.SAMPLE_GROUP, user), {}, delete=True) for user in members),
+        *(Write(USER_GROUPS, (user, sample.SAMPLE_GROUP), {}, delete=True) for user in members),
+    )
+    assert await groups_by_id(rows, [sample.SAMPLE_GROUP]) == [None]
+    await load_sample(loaded.shared)
+    [roster] = await rosters_by_id(rows, [sample.SAMPLE_GROUP])
+    assert [member.user_id for member in roster.active()] == sorted(members)
+
+
+async def test_a_group_that_was_deleted_stays_so(loaded: Instance) -> None:
+    await delete_group(loaded.session(sample.FIRST_LEARNER), sample.SAMPLE_GROUP)
+    await load_sample(loaded.shared)
+    [group] = await groups_by_id(loaded.stores.rows, [sample.SAMPLE_GROUP])
+    assert group is not None
+    assert group.status is GroupStatus.INACTIVE
 
 
 async def test_a_second_load_sends_nothing(loaded: Instance) -> None:

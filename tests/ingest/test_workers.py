@@ -1,25 +1,34 @@
 """What the workers promise: the rows decide, so that duplicates, order, rivals and restarts change nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from copy import deepcopy
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
 
+from ingest.contexts import NewContext, create_context
 from ingest.dead_letters import pending
+from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.learners import ProfileCall, save_profile
+from ingest.reconcile import reconcile
 from ingest.views import ViewCall, end_view, start_view
 from ingest.workers import Worker
 from loaders.aggregates import aggregates_by_key
 from loaders.views import touches_by_key
-from rules.identifiers import ProgressKey
+from rules.errors import StoreUnavailable
+from rules.identifiers import ContextType, ProgressKey
+from rules.learners import ATTRIBUTES
 from rules.triggers import Trigger, TriggerKind, parse_trigger
 from rules.views import ViewChange
 from stores.events import Message
-from stores.rows import Rows
+from stores.rows import Rows, Write
+from stores.tables import AGGREGATES
 from stores.topics import PROFILES, STATES, TRIGGERS
-from tests.conftest import NOW, Instance, embedded_urls, instance_of
+from tests.conftest import COURSE, NOW, Instance, embedded_urls, instance_of
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
 
 
@@ -115,27 +124,254 @@ async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> N
     assert await aggregates_by_key(course.stores.rows, roots) == newer
 
 
-async def test_every_state_is_whole_and_the_last_version_tells_what_rows_tell(course: Instance) -> None:
-    await live_through(course, 12)
-    await send_again_shuffled(course)
-    await course.drain()
-    newest: dict[tuple[str, str], dict[str, object]] = {}
-    seen: dict[tuple[str, str, object], dict[str, object]] = {}
-    async for record in course.stores.events.read(STATES.name):
+async def newest_states(cohort: Instance) -> dict[tuple[str, str], dict[str, Any]]:
+    """By activity and learner, as rollup has them: of each key the one with the highest version."""
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    seen: dict[tuple[str, str, int], dict[str, Any]] = {}
+    async for record in cohort.stores.events.read(STATES.name):
         state = orjson.loads(record.value)
         key = (state["activity_id"], state["user_id"])
         # Two different states must never share a version: Druid could not tell which is the newer.
         assert seen.setdefault((*key, state["version"]), state) == state
         if key not in newest or state["version"] > newest[key]["version"]:
             newest[key] = state
+    return newest
+
+
+def ms(at: datetime | None) -> int | None:
+    return None if at is None else round(at.timestamp() * 1000)
+
+
+async def check_that_rows_and_states_say_the_same(cohort: Instance) -> None:
+    """Every column of a row that a state has as well; a state without a row is one of what vanished."""
+    rows = (await stored_figures(cohort))["user_activity_agg"]
+    newest = await newest_states(cohort)
+    assert rows
+    for row in rows:
+        state = newest.pop((row["activity_id"], row["user_id"]))
+        assert {
+            "activity_type": state["activity_type"],
+            "context_id": state["context_id"],
+            "collection_id": state["collection_id"],
+            "aggregates": {
+                "completedCount": state["completed_count"],
+                "requiredCount": state["required_count"],
+                "timeSpent": state["time_spent"],
+            },
+            "status": state["status"],
+            "active": bool(state["active"]),
+            "enrolled_on": state["enrolled_on"],
+            "completed_on": state["completed_on"],
+            "last_access_time": state["last_accessed_on"],
+        } == {
+            **{n: row[n] for n in ("activity_type", "context_id", "collection_id", "aggregates", "status")},
+            "active": row["active"],
+            **{name: ms(row[name]) for name in ("enrolled_on", "completed_on", "last_access_time")},
+        }
+        assert state["unit"] == (row["activity_id"] != "course")
+    assert all(state["active"] == state["required_count"] == 0 for state in newest.values())
+
+
+async def test_every_state_is_whole_and_the_last_version_tells_what_rows_tell(course: Instance) -> None:
+    await live_through(course, 12)
+    await send_again_shuffled(course)
+    await course.drain()
+    await check_that_rows_and_states_say_the_same(course)
     figures = await stored_figures(course)
+    newest = await newest_states(course)
     assert {(r["activity_id"], r["user_id"]) for r in figures["user_activity_agg"]} == set(newest)
-    for row in figures["user_activity_agg"]:
-        state = newest[row["activity_id"], row["user_id"]]
-        assert state["completed_count"] == row["aggregates"]["completedCount"]
-        assert state["status"] == row["status"]
     active = {r["userid"]: int(r["active"]) for r in figures["user_enrolments"]}
     assert all(state["active"] == active.get(user, 0) for (_, user), state in newest.items())
+
+
+async def actives(cohort: Instance) -> dict[str, bool]:
+    """Ada's rows by activity."""
+    rows = (await stored_figures(cohort))["user_activity_agg"]
+    return {row["activity_id"]: row["active"] for row in rows if row["user_id"] == "ada"}
+
+
+def without(*nodes: str) -> dict[str, Any]:
+    """COURSE without these units or leaves."""
+    document: Any = deepcopy(COURSE)
+    document["children"] = [unit for unit in document["children"] if unit["identifier"] not in nodes]
+    for unit in document["children"]:
+        unit["children"] = [leaf for leaf in unit["children"] if leaf["identifier"] not in nodes]
+    return cast("dict[str, Any]", document)
+
+
+async def lose_a_viewed_leaf(cohort: Instance) -> None:
+    """c is the only leaf of unit-2 that Ada viewed, and a new version, which the workers have seen, is without it."""
+    await finish(cohort, "ada", "a")
+    await finish(cohort, "ada", "c")
+    await cohort.drain()
+    await cohort.publish(without("c"))
+    await reconcile(cohort.shared, rate=10_000)
+    await cohort.drain()
+
+
+async def test_one_who_leaves_leaves_every_unit_too_also_one_that_lost_its_viewed_leaf(
+    course: Instance,
+) -> None:
+    """Of unit-2 the required b is left, and Ada has 0 of 1. She enrols four days ago, and again two days ago."""
+    days = [NOW - timedelta(days=number) for number in (4, 3, 2, 1)]
+    await enrol(course.session(), EnrolmentCall("course", "batch", "ada", days[0]))
+    await lose_a_viewed_leaf(course)
+    for command, at, active in ((unenrol, days[1], False), (enrol, days[2], True), (unenrol, days[3], False)):
+        await command(course.session(), EnrolmentCall("course", "batch", "ada", at))
+        await course.drain()
+        assert await actives(course) == dict.fromkeys(("course", "unit-1", "unit-2"), active)
+        await check_that_rows_and_states_say_the_same(course)
+    unit = (await newest_states(course))["unit-2", "ada"]
+    assert (unit["active"], unit["completed_count"], unit["required_count"]) == (0, 0, 1)
+    assert unit["enrolled_on"] == ms(days[2])
+
+
+async def test_a_learner_who_moves_is_moved_in_every_unit_too(course: Instance) -> None:
+    """Also in one that lost its viewed leaf before."""
+    await lose_a_viewed_leaf(course)
+    for district in "NS":
+        await save_profile(course.session(), ProfileCall(None, {"district": district}, "ada", NOW))
+        await course.drain()
+        newest = await newest_states(course)
+        assert {activity: state["district"] for (activity, _), state in newest.items()} == dict.fromkeys(
+            ("course", "unit-1", "unit-2"), district
+        )
+
+
+async def test_what_changes_while_rows_cannot_be_written_gets_a_version_of_its_own(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are away for the root of a trigger, the learner goes on, and the same trigger is handled again."""
+    await embedded.publish()
+    await embedded.batch()
+    await finish(embedded, "ada", "a")
+    write, failed = embedded.stores.rows.write, False
+
+    async def write_when_back(*writes: Write) -> None:
+        nonlocal failed
+        if not failed and any(w.table is AGGREGATES and w.key[1] == "course" for w in writes):
+            failed = True
+            await finish(embedded, "ada", "b")
+            raise StoreUnavailable("the rows are away")
+        await write(*writes)
+
+    monkeypatch.setattr(embedded.stores.rows, "write", write_when_back)
+    await embedded.drain(Worker(embedded.shared, most=1, wait=0.05))
+    assert failed
+    assert (await newest_states(embedded))["course", "ada"]["completed_count"] == 2
+    await check_that_rows_and_states_say_the_same(embedded)
+
+
+VANISHED = {
+    "activity_type": "Course",
+    "activity_id": "unit-2",
+    "context_id": "cb:batch",
+    "user_id": "ada",
+    "collection_id": "course",
+    "unit": 1,
+    **dict.fromkeys(("status", "completed_count", "required_count", "completion_percentage"), 0),
+    **dict.fromkeys(("time_spent", "active"), 0),
+    **dict.fromkeys(("enrolled_on", "completed_on", "last_accessed_on", *ATTRIBUTES)),
+}
+"""The state of Ada's unit-2 once a new version of the course is without it, but for time and version."""
+
+
+async def test_a_unit_that_a_new_version_drops_vanishes_from_rows_and_states(course: Instance) -> None:
+    """Ada completed b and c: unit-2 (b, c) 2 of 2, of the course 2 of a, b, c; without unit-2, 1 of a, b."""
+    await enrol(course.session("ada"), EnrolmentCall("course", "batch"))
+    await finish(course, "ada", "b")
+    await finish(course, "ada", "c")
+    await finish(course, "bob", "a")
+    await course.drain()
+    before = (await newest_states(course))["unit-2", "ada"]
+    assert (before["completed_count"], before["active"]) == (2, 1)
+
+    await course.publish(without("unit-2"))
+    report = await reconcile(course.shared, rate=10_000)
+    assert "ada course batch: course, unit-2, enrolment" in report.examples
+    await course.drain()
+    assert set(await actives(course)) == {"course", "unit-1"}
+    newest = await newest_states(course)
+    gone = newest["unit-2", "ada"]
+    assert gone["version"] > before["version"]
+    assert gone == {**VANISHED, "time": before["time"], "version": gone["version"]}
+    assert (newest["course", "ada"]["completed_count"], newest["course", "ada"]["required_count"]) == (1, 2)
+    assert ("unit-2", "bob") not in newest, "he has no row there"
+    await check_that_rows_and_states_say_the_same(course)
+    assert (await reconcile(course.shared, rate=10_000)).drifted == 0
+
+    await course.publish()
+    await reconcile(course.shared, rate=10_000)
+    await course.drain()
+    assert set(await actives(course)) == {"course", "unit-1", "unit-2"}
+    back = (await newest_states(course))["unit-2", "ada"]
+    assert back == {**before, "version": back["version"]}
+    assert back["version"] > gone["version"]
+    await check_that_rows_and_states_say_the_same(course)
+
+
+@pytest.mark.parametrize("last_step", range(5))
+async def test_a_worker_that_dies_while_a_unit_vanishes_leaves_neither_row_nor_figures(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch, last_step: int
+) -> None:
+    """At each of its steps: units, the states of what vanished, their rows, the root, the states."""
+    await embedded.publish()
+    await embedded.batch()
+    await finish(embedded, "ada", "b")
+    await embedded.drain()
+    await embedded.publish(without("unit-2"))
+    await reconcile(embedded.shared, rate=10_000)
+    steps = 0
+
+    def mortal(call: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def step(*arguments: Any) -> None:
+            nonlocal steps
+            if steps == last_step:
+                raise asyncio.CancelledError
+            steps += 1
+            await call(*arguments)
+
+        return step
+
+    with monkeypatch.context() as dying:
+        dying.setattr(embedded.stores.rows, "write", mortal(embedded.stores.rows.write))
+        dying.setattr(embedded.stores.events, "send", mortal(embedded.stores.events.send))
+        (died,) = await asyncio.gather(Worker(embedded.shared, wait=0.05).run(), return_exceptions=True)
+    assert isinstance(died, asyncio.CancelledError)
+    assert steps == last_step
+    await embedded.drain()
+    newest = await newest_states(embedded)
+    assert set(await actives(embedded)) == {"course", "unit-1"}
+    unit = newest["unit-2", "ada"]
+    assert unit == {**VANISHED, "time": unit["time"], "version": unit["version"]}
+    await check_that_rows_and_states_say_the_same(embedded)
+    assert (await reconcile(embedded.shared, rate=10_000)).drifted == 0
+
+
+async def test_a_course_that_leaves_a_program_keeps_the_rows_of_its_own(embedded: Instance) -> None:
+    """It is taken by itself as well, under the same context: the rows are those of the course, not of a unit."""
+    await embedded.publish()
+    extra = {"identifier": "extra", "name": "Extra", "children": [{"identifier": "e", "name": "E"}]}
+    program = {"identifier": "program", "name": "Program", "children": [COURSE, extra]}
+    await embedded.publish(program)
+    await create_context(
+        embedded.session(), NewContext(ContextType.BATCH, "Batch", ("program", "course"), "batch")
+    )
+    session, call = embedded.session("ada"), ViewCall("a", "program", "batch")
+    await start_view(session, call)
+    await end_view(session, call, ViewChange(NOW))
+    await embedded.drain()
+    await finish(embedded, "ada", "a")
+    await embedded.drain()
+    await embedded.publish({**program, "children": [extra]})
+    await reconcile(embedded.shared, collection_id="program", rate=10_000)
+    await embedded.drain()
+    rows = (await stored_figures(embedded))["user_activity_agg"]
+    assert {row["activity_id"]: row["collection_id"] for row in rows} == {
+        "course": "course",
+        "unit-1": "course",
+        "program": "program",
+    }
 
 
 async def test_what_cannot_be_processed_is_put_away_with_its_reason_and_the_rest_is_done(
@@ -185,8 +421,6 @@ async def test_a_record_that_breaks_the_worker_is_put_away_alone(
 async def test_a_store_that_is_away_is_waited_for_and_nothing_is_lost(
     course: Instance, clean: dict[str, list[dict[str, object]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rules.errors import StoreUnavailable
-
     await live_through(course)
     write, failures = course.stores.rows.write, iter(range(4))
 
@@ -213,7 +447,6 @@ async def test_a_trigger_of_what_does_not_exist_is_put_away_beside_a_profile_of_
     embedded: Instance,
 ) -> None:
     """The learner once enrolled in a collection that is gone: what expands the profile to it must not hide that."""
-    from stores.rows import Write
     from stores.tables import LEARNER_SCOPES
 
     await embedded.stores.rows.write(Write(LEARNER_SCOPES, ("ada", "gone", "gone"), {"scope": "gone"}))

@@ -1,6 +1,8 @@
 """The whole state of a key, as group queries read it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import orjson
 from hypothesis import given
@@ -11,7 +13,15 @@ from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey
 from rules.learners import ATTRIBUTES, Learner
 from rules.progress import Progress, Status
-from rules.states import encode_state, state_of, synthetic_time
+from rules.states import (
+    DAYS,
+    FIRST_DAY,
+    encode_state,
+    interval_of,
+    state_of,
+    synthetic_time,
+    vanished_state,
+)
 
 ON = datetime(2026, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
 MS = 1_770_091_506_789
@@ -25,7 +35,8 @@ def state(
     enrolment: Enrolment | None = ENROLMENT,
     learner: Learner | None = None,
 ) -> dict[str, object]:
-    return state_of(
+    """As it goes onto the topic."""
+    state = state_of(
         aggregate,
         user_id="ada",
         collection_id="course",
@@ -34,6 +45,7 @@ def state(
         learner=learner,
         version=42,
     )
+    return cast("dict[str, object]", orjson.loads(encode_state(state)))
 
 
 def test_a_state_is_whole() -> None:
@@ -41,13 +53,15 @@ def test_a_state_is_whole() -> None:
     assert MS == (20487 * 86400 + 4 * 3600 + 5 * 60 + 6) * 1000 + 789
     known = state(learner=Learner("ada", "Ada", {"state": "Kerala", "gender": "F"}))
     assert known == {
-        "time": known["time"],
+        # gzip's trailer says that crc32("unit-1") is 0xA80DD62D; its last hex digit is 13.
+        "time": "2020-01-14T00:00:00Z",
         "activity_type": "Course",
         "activity_id": "unit-1",
         "context_id": "cb:batch",
         "user_id": "ada",
         "version": 42,
         "collection_id": "course",
+        "unit": 1,
         "status": 1,
         "completed_count": 2,
         "required_count": 3,
@@ -62,7 +76,31 @@ def test_a_state_is_whole() -> None:
         "gender": "F",
     }
     assert state(learner=None).keys() == state(enrolment=None).keys() == known.keys()
-    assert orjson.loads(encode_state(known)) == known
+
+
+def test_a_state_tells_a_unit_from_the_collection() -> None:
+    """The same activity may be a unit in one collection and a collection of its own."""
+    assert state(replace(AGGREGATE, activity_id="course"))["unit"] == 0
+    assert state()["unit"] == 1
+
+
+def test_a_vanished_state_is_whole_counts_for_nothing_and_tells_nothing() -> None:
+    """Rollup keeps the newest of each field, so each is there: what counts 0, what tells null."""
+    vanished = vanished_state(
+        "unit-1", user_id="ada", collection_id="course", aggregate_context_id="cb:batch", version=43
+    )
+    known = state(learner=Learner("ada", "Ada", {"state": "Kerala"}))
+    found = orjson.loads(encode_state(vanished))
+    key = ("time", "activity_type", "activity_id", "context_id", "user_id", "collection_id", "unit")
+    assert found == {
+        **{name: known[name] for name in key},
+        "version": 43,
+        **dict.fromkeys(("status", "completed_count", "required_count", "completion_percentage"), 0),
+        **dict.fromkeys(("time_spent", "active"), 0),
+        **dict.fromkeys(("enrolled_on", "completed_on", "last_accessed_on", *ATTRIBUTES)),
+    }
+    assert found.keys() == known.keys()
+    assert vanished.key == "unit-1|cb:batch|ada"
 
 
 def test_one_who_left_or_never_enrolled_is_not_active() -> None:
@@ -89,4 +127,11 @@ def test_all_sixteen_days_are_used() -> None:
 def test_the_synthetic_time_never_changes_between_releases() -> None:
     """crc32("123456789") is 0xCBF43926, the check value of the algorithm; its last hex digit is 6."""
     assert synthetic_time("123456789") == datetime(2020, 1, 7, tzinfo=UTC)
-    assert state()["time"] == synthetic_time("unit-1").strftime("%Y-%m-%dT00:00:00Z")
+
+
+@given(st.text(min_size=1))
+def test_the_interval_of_an_activity_is_the_day_that_holds_its_states(activity: str) -> None:
+    start, end = interval_of(activity)
+    assert (start, end - start) == (synthetic_time(activity), timedelta(days=1))
+    assert start >= FIRST_DAY
+    assert end <= FIRST_DAY + timedelta(days=DAYS)

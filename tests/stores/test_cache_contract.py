@@ -115,6 +115,44 @@ async def test_dropped_fields_are_gone_and_the_others_stay(cache: Cache) -> None
     assert await cache.hashes(["h", "none"]) == [{"b": b"2"}, {}]
 
 
+async def test_one_of_many_gets_the_claim_and_the_next_one_after_its_release(cache: Cache) -> None:
+    tokens = [f"{n}" for n in range(20)]
+    got = await asyncio.gather(*(cache.claim("a", token, 60) for token in tokens))
+    assert got.count(True) == 1
+    holder = tokens[got.index(True)]
+    assert await cache.claim("b", "another", 60)
+    assert not await cache.claim("a", "another", 60)
+    await cache.release("a", holder)
+    assert await cache.claim("a", "another", 60)
+    assert not await cache.claim("a", holder, 60)
+
+
+async def test_only_the_holder_releases_a_claim(cache: Cache) -> None:
+    assert await cache.claim("a", "one", 60)
+    await cache.release("a", "two")
+    assert not await cache.claim("a", "two", 60)
+    await cache.release("a", "one")
+    await cache.release("a", "one")
+    assert await cache.claim("a", "two", 60)
+
+
+async def test_a_claim_ends_by_itself_unless_its_holder_renews_it(cache: Cache) -> None:
+    assert await cache.claim("left behind", "one", 0.2)
+    assert await cache.claim("renewed", "one", 0.2)
+    assert await cache.claim("renewed", "one", 60)
+    await asyncio.sleep(0.25)
+    assert await cache.claim("left behind", "two", 60)
+    assert not await cache.claim("renewed", "two", 60)
+
+
+async def test_a_claim_lives_as_long_as_was_said_and_no_shorter(cache: ServerCache) -> None:
+    """Unlike a value's, its time is not jittered: its holder counts on it."""
+    for n in range(20):
+        await cache.claim(f"{n}", "one", 100)
+    left = [await cache._client.pttl(cache._key(f"{n}")) for n in range(20)]
+    assert all(95_000 < ms <= 100_000 for ms in left)
+
+
 async def test_a_cancelled_read_does_not_mix_up_answers(cache: Cache) -> None:
     for n in range(10):
         await cache.set(f"{n}", b"%d" % n, 60)
@@ -146,6 +184,9 @@ async def test_a_dead_cache_costs_nothing_and_raises_nothing(dead: ServerCache) 
         assert await dead.hashes(["a", "b"]) == [{}, {}]
         await dead.raise_fields("a", {"f": b"1"}, 60)
         await dead.delete("a")
+        assert await dead.claim("a", "one", 60)
+        assert await dead.claim("a", "two", 60)
+        await dead.release("a", "one")
     assert time.monotonic() - started < REST
     assert dead.failures == 1
     assert sum(dead.meter.counts.values()) == 1
@@ -212,6 +253,20 @@ async def dead_call(key: str) -> bytes:
     raise ConnectionResetError(key)
 
 
+async def test_a_claim_that_the_cache_could_not_hear_of_is_granted_and_leaves_others_theirs(
+    cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await cache.claim("a", "one", 60)
+    with monkeypatch.context() as away:
+        away.setattr(cache, "_claim", dead_script)
+        assert await cache.claim("a", "two", 60)
+    assert cache.failures == 1
+    await cache.release("a", "two")
+    await asyncio.sleep(REST * 1.5)
+    assert not await cache.claim("a", "two", 60)
+    cache.failures = 0
+
+
 async def test_callers_never_try_a_dead_cache_again(dead: ServerCache) -> None:
     await dead.get("a")
     await asyncio.sleep(REST * 1.5)
@@ -223,6 +278,7 @@ async def test_a_request_out_of_time_finds_nothing_and_blames_nobody(cache: Serv
     await cache.set("a", b"1", 60)
     with deadline(0):
         assert await cache.get("a") is None
+        assert await cache.claim("a", "one", 60)
         with pytest.raises(DeadlineExceeded):
             await cache.ping()
     assert await cache.get("a") == b"1"

@@ -1,0 +1,160 @@
+"""What a group does together, and how its members stand in it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
+
+import strawberry
+
+from graph import enums
+from graph.collections import Collection
+from graph.fields import field
+from graph.ids import decode_cursor
+from graph.info import Info
+from graph.paging import After, Connection, First, connection, page_size
+from resolvers import group_activities, nouns
+from resolvers.paging import Page, checked_first, checked_many
+
+if TYPE_CHECKING:
+    from graph.learners import Learner
+
+
+def _metrics(known: Sequence[str]) -> Any:
+    return strawberry.argument(description=f"Only these of {', '.join(known)}; all without it.")
+
+
+@strawberry.type(description="A figure and when it last changed.")
+class AggregateMetric:
+    metric: str = strawberry.field(description="Which figure: docs/api.md lists them.")
+    value: int = strawberry.field(description="A count, a percentage rounded down, or seconds.")
+    last_updated_on: datetime | None = strawberry.field(
+        description="When it last changed, by the events' own times; null where nothing happened yet."
+    )
+
+    @classmethod
+    def of(cls, figure: nouns.Figure) -> Self:
+        return cls(metric=figure.metric, value=figure.value, last_updated_on=figure.last_updated_on)
+
+
+@strawberry.type(description="How a member stands in an activity: in the best of their batches.")
+class ActivityMember:
+    learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
+        description="Who it is."
+    )
+    role: enums.GroupRole = strawberry.field(description="What the member may do in the group.")
+    status: enums.Status = strawberry.field(description="Completed once nothing required is missing.")
+    completion_percentage: int = strawberry.field(
+        description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
+    )
+    entry: strawberry.Private[nouns.Entry]
+
+    @classmethod
+    def of(cls, found: group_activities.MemberEntry, learner: "Learner") -> Self:
+        progress = found.entry.progress
+        return cls(
+            learner=learner,
+            role=found.member.role,
+            status=progress.status,
+            completion_percentage=progress.completion_percentage,
+            entry=found.entry,
+        )
+
+    @field(description="The member's figures; zeros where the member has not been in the activity.")
+    def agg(
+        self, metrics: Annotated[list[str] | None, _metrics(group_activities.MEMBER_METRICS)] = None
+    ) -> list[AggregateMetric]:
+        figures = group_activities.member_figures(self.entry)
+        return [AggregateMetric.of(figure) for figure in group_activities.chosen(figures, metrics)]
+
+
+@strawberry.type(description="What a group does together, with figures over its current members.")
+class GroupActivity:
+    id: str = strawberry.field(description="The identifier.")
+    type: str = strawberry.field(description="Course, CourseUnit, Quiz …")
+    collection: Collection | None = strawberry.field(
+        description="The published collection; null where it is a unit of one, or none of Cohort's."
+    )
+    source: enums.Source = strawberry.field(description="Where the figures are from.")
+    as_of: datetime | None = strawberry.field(
+        description="When they were computed; null where no aggregation has reached the activity yet."
+    )
+    complete: bool = strawberry.field(
+        description="False where something may be missing: an older answer for lack of a new one, an activity that "
+        "no aggregation has reached, a part of the data that was away."
+    )
+    mode: enums.Mode = strawberry.field(description="Whether they were computed for the request.")
+    found: strawberry.Private[group_activities.ActivityFigures]
+    learners: strawberry.Private[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, found: group_activities.ActivityFigures, learners: Mapping[str, "Learner"]) -> Self:
+        """``learners``: of its members, by user id; made once for a page of many activities."""
+        content = found.content
+        is_collection = content is not None and content.kind is enums.ContentKind.COLLECTION
+        return cls(
+            id=found.activity.id,
+            type=found.activity.type,
+            collection=Collection.of(content) if content and is_collection else None,
+            source=found.source,
+            as_of=found.as_of,
+            complete=found.complete,
+            mode=found.mode,
+            found=found,
+            learners=learners,
+        )
+
+    @field(description="Figures over all current members, whoever asks.")
+    def agg(
+        self, metrics: Annotated[list[str] | None, _metrics(group_activities.ACTIVITY_METRICS)] = None
+    ) -> list[AggregateMetric]:
+        return [AggregateMetric.of(figure) for figure in group_activities.chosen(self.found.figures, metrics)]
+
+    @field(
+        description="The current members in the order of user ids: all of them for the group's admins and for those "
+        "who answer for learners, otherwise the viewer alone."
+    )
+    def members(self, first: First = None, after: After = None) -> Connection[ActivityMember]:
+        place, limit = decode_cursor(after, 1), checked_first(page_size(first))
+        found = [m for m in self.found.members if place is None or m.member.user_id > place[0]]
+        return connection(
+            Page(found[:limit], len(found) > limit),
+            lambda member: ActivityMember.of(member, self.learners[member.member.user_id]),
+            lambda member: (member.member.user_id,),
+            begun=place is not None,
+        )
+
+
+class OfGroup(Protocol):
+    group: nouns.Group
+
+
+@field(
+    description="What the group does together, in the order in which it was added, with figures. One plan for all of "
+    "them: `extensions.plans` of the answer says which."
+)
+async def activities(
+    self: OfGroup,
+    info: Info,
+    activity_ids: Annotated[
+        list[str] | None, strawberry.argument(description="Only these; all of the group's without it.")
+    ] = None,
+    mode: Annotated[
+        enums.Mode | None,
+        strawberry.argument(description="How to answer; as the instance is set without it."),
+    ] = None,
+    fresh: Annotated[
+        str | None,
+        strawberry.argument(
+            description="A token that a mutation gave out: its change is in the figures then."
+        ),
+    ] = None,
+) -> list[GroupActivity] | None:
+    named = None if activity_ids is None else dict.fromkeys(checked_many(activity_ids, "activityIds"))
+    found = await group_activities.group_activities(
+        info.context, self.group, activities=named, mode=mode, fresh=fresh, path=info.path.as_list()
+    )
+    from graph.learners import Learner
+
+    profiles = {one.member.user_id: one.learner for activity in found[:1] for one in activity.members}
+    learners = {user_id: Learner.of(profile) for user_id, profile in profiles.items()}
+    return [GroupActivity.of(activity, learners) for activity in found]

@@ -1,0 +1,263 @@
+"""The figures of a collection and its units under one context, counted from rows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from druid_specs import ACTIVITY_STATE
+from ingest.aggregation import static_files
+from ingest.aggregation.turn import Turn
+from loaders.aggregates import AggregateKey, StoredAggregate, aggregates_by_key
+from loaders.learners import learners_by_id
+from loaders.standings import aggregate_context_of
+from loaders.totals import StoredActivityResult, activity_results, cells_blob, pending_blob
+from rules.aggregates import ACTIVITY_TYPE
+from rules.contents import ContentKind
+from rules.identifiers import ProgressKey
+from rules.learners import ATTRIBUTES, Learner
+from rules.metrics import Counts
+from rules.progress import percentage
+from rules.states import State
+from rules.totals import Cell, Dimensions, Tally, Total, cell_key, cell_state, figures_of, vanished
+from stores.events import Message
+from stores.rows import Row, Write
+from stores.tables import ACTIVITY_AGGREGATES, ENROLMENTS_BY_CONTEXT
+from stores.topics import TOTALS
+
+Place = tuple[str, str]
+"""Collection and context, as enrolments have them."""
+
+DIMENSIONS = Dimensions(
+    tuple(column for column in ACTIVITY_STATE.latest if column in ATTRIBUTES), ACTIVITY_STATE.months
+)
+"""What cells are made by: what states can be grouped by."""
+
+PAGE = 200
+"""Enrolments that are read at a time of each bucket of a context."""
+MOST_ROWS = 1000
+"""Aggregates that are read and counted at a time; bounds the memory, and how long the event loop is held up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Of an activity under a context: what is stored, and the cells that should be; None where it should be gone."""
+
+    total: Total
+    before: StoredActivityResult | None
+    cells: Mapping[Cell, Counts] | None
+
+    @property
+    def is_needed(self) -> bool:
+        """Also where a run died halfway."""
+        before = self.before
+        return (
+            self.cells is None or before is None or before.pending is not None or before.cells != self.cells
+        )
+
+    @property
+    def known(self) -> frozenset[Cell]:
+        """Cells that were sent, or perhaps were."""
+        return frozenset({*self.before.cells, *(self.before.pending or ())} if self.before else ())
+
+    @property
+    def gone(self) -> dict[Cell, Counts]:
+        return vanished(self.known, self.cells or ())
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Of the row."""
+        return ACTIVITY_TYPE, self.total.activity_id, self.total.context_id
+
+    def figures(self, cells: Mapping[Cell, Counts]) -> tuple[dict[str, float], dict[str, datetime]]:
+        """And when a run first saw each as it is: not every change has a time of its own in the rows."""
+        figures = figures_of(cells)
+        stored, updated = (self.before.figures, self.before.last_updated) if self.before else ({}, {})
+        return figures, {
+            metric: updated[metric] if stored.get(metric) == value and metric in updated else self.total.as_of
+            for metric, value in figures.items()
+        }
+
+
+async def aggregate_place(turn: Turn, place: Place, named: Set[str] = frozenset()) -> None:
+    """Sends and writes what has changed of the collection and each unit: ``named`` are those that states were sent of,
+    so that a unit which the published version has no longer is found."""
+    shared, (collection_id, context_id) = turn.shared, place
+    key = ProgressKey("", collection_id, context_id)
+    # What is in memory may be from before the change that is counted here, and nothing would have it counted again.
+    shared.library.contents.forget(collection_id)
+    shared.library.contexts.forget(context_id)
+    context = await shared.library.contexts.load(context_id) if key.has_context else None
+    aggregate_context = aggregate_context_of(key, context)
+    content, tree = (await shared.library.published([collection_id])).get(collection_id, (None, None))
+    cells: dict[str, dict[Cell, Counts]] = {}
+    if content is not None and content.kind is ContentKind.COLLECTION and tree is not None:
+        # A unit may be a collection of its own under the same context: then the row is that one's.
+        others = set(context.collection_ids if context else ()) - {collection_id}
+        activities = [activity for activity in tree.collections if activity not in others]
+        buckets = context.buckets if context else 1
+        cells = await _counted(turn, place, aggregate_context, activities, buckets)
+    found = await activity_results(
+        shared.stores.rows, [(activity, aggregate_context) for activity in {*cells, *named}]
+    )
+    changes = []
+    for (activity_id, _), before in found.items():
+        if activity_id in cells or (before is not None and before.collection_id == collection_id):
+            total = Total(activity_id, aggregate_context, collection_id, turn.version, turn.as_of)
+            changes.append(_Change(total, before, cells.get(activity_id)))
+    await _settle(turn, changes)
+
+
+async def let_vanish(turn: Turn, stored: StoredActivityResult) -> None:
+    """Of an activity and context that is gone, or that nobody was ever enrolled in."""
+    total = Total(stored.activity_id, stored.context_id, stored.collection_id, turn.version, turn.as_of)
+    await _settle(turn, [_Change(total, stored, None)])
+
+
+async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
+    """The events, then the rows, then the files.
+
+    Before all of them the rows get what is ``pending``: a run that dies after its events leaves a row that tells which
+    cells it may have sent. The next one then sends all of them again, as zeros where they are gone by then, whatever
+    the row's figures say.
+    """
+    rows, report = turn.shared.stores.rows, turn.report
+    needed = [change for change in changes if turn.everything or change.is_needed]
+    messages = [message for change in needed for message in _messages(change)]
+    await rows.write(*(_announcement(turn, change) for change in needed))
+    await turn.shared.stores.events.send(TOTALS.name, *messages)
+    await rows.write(*(_write(turn, change) for change in needed))
+    for change in changes:
+        name = static_files.activity_name(change.total.activity_id, change.total.context_id)
+        if change.cells is None:
+            await turn.remove_file(name)
+        else:
+            content = static_files.activity_file(change.total, *change.figures(change.cells), change.cells)
+            await turn.write_file(name, content)
+    report.cells += len(messages)
+    report.vanished += sum(len(change.gone) for change in needed)
+    report.activities += sum(change.cells is not None for change in needed)
+    report.removed += sum(change.cells is None for change in needed)
+
+
+def _announcement(turn: Turn, change: _Change) -> Write:
+    values = {
+        "pending": pending_blob(change.known.union(change.cells or ())),
+        "collection_id": change.total.collection_id,
+        "unit": change.total.unit,
+    }
+    return Write(ACTIVITY_AGGREGATES, change.key, values, timestamp=turn.announcing)
+
+
+def _messages(change: _Change) -> Iterator[Message]:
+    for cell, counts in {**(change.cells or {}), **change.gone}.items():
+        yield Message(cell_key(change.total, cell), orjson.dumps(cell_state(change.total, cell, counts)))
+
+
+def _write(turn: Turn, change: _Change) -> Write:
+    """USING TIMESTAMP version: a process that lost its lease can't overwrite what is newer."""
+    if change.cells is None:
+        return Write(ACTIVITY_AGGREGATES, change.key, {}, timestamp=turn.version, delete=True)
+    figures, updated = change.figures(change.cells)
+    values = {
+        "aggregates": figures,
+        "agg_last_updated": updated,
+        "cells": cells_blob(change.cells),
+        "pending": None,
+        "collection_id": change.total.collection_id,
+        "unit": change.total.unit,
+        "version": turn.version,
+        "as_of": turn.as_of,
+    }
+    return Write(ACTIVITY_AGGREGATES, change.key, values, timestamp=turn.version)
+
+
+async def _counted(
+    turn: Turn, place: Place, aggregate_context: str, activities: Sequence[str], buckets: int
+) -> dict[str, dict[Cell, Counts]]:
+    """The cells of each activity; nothing where nobody was ever enrolled. A unit counts those who have begun it: they
+    have a state of it, so that every source gives the same figures."""
+    rows, (collection_id, _) = turn.shared.stores.rows, place
+    tallies = {activity: Tally(DIMENSIONS) for activity in activities}
+    most, counted = max(1, MOST_ROWS // len(activities)), set[str]()
+    async for page in _enrolled(turn, place, buckets):
+        counted.add(collection_id)
+        active = [row for row in page if row["active"]]
+        for first in range(0, len(active), most):
+            enrolments = active[first : first + most]
+            users = [row["userid"] for row in enrolments]
+            keys = [(activity, user_id, aggregate_context) for activity in activities for user_id in users]
+            learners, found = await asyncio.gather(learners_by_id(rows, users), aggregates_by_key(rows, keys))
+            stored = dict(zip(keys, found, strict=True))
+            for activity, tally in tallies.items():
+                for row, learner in zip(enrolments, learners, strict=True):
+                    key = (activity, row["userid"], aggregate_context)
+                    if stored[key] is not None or activity == collection_id:
+                        counted.add(activity)
+                        tally.count([_state(key, collection_id, row["enrolled_on"], stored[key], learner)])
+    return {activity: tally.cells() for activity, tally in tallies.items() if activity in counted}
+
+
+def _state(
+    key: AggregateKey,
+    collection_id: str,
+    enrolled_on: datetime | None,
+    stored: StoredAggregate | None,
+    learner: Learner | None,
+) -> State:
+    """Of a learner whose enrolment is active; one without an aggregate has not begun."""
+    activity_id, user_id, context_id = key
+    attributes = learner.attributes if learner else {}
+    if stored is None:
+        return State(
+            *(activity_id, context_id, user_id),
+            version=0,
+            collection_id=collection_id,
+            active=True,
+            enrolled_on=enrolled_on,
+            attributes=attributes,
+        )
+    return State(
+        *(activity_id, context_id, user_id, stored.version),
+        collection_id=collection_id,
+        status=stored.status,
+        completed_count=stored.completed_count,
+        required_count=stored.required_count,
+        completion_percentage=percentage(stored.completed_count, stored.required_count),
+        time_spent=stored.time_spent,
+        active=True,
+        enrolled_on=enrolled_on,
+        completed_on=stored.completed_on,
+        last_accessed_on=stored.last_accessed_on,
+        attributes=attributes,
+    )
+
+
+async def _enrolled(turn: Turn, place: Place, buckets: int) -> AsyncIterator[list[Row]]:
+    """Those who are or were enrolled, from a page of each bucket at a time."""
+    rows, (collection_id, context_id) = turn.shared.stores.rows, place
+    columns = ("userid", "active", "enrolled_on")
+    after: dict[int, tuple[str] | None] = dict.fromkeys(range(buckets))
+    while after:
+        pages = await asyncio.gather(
+            *(
+                rows.partition(
+                    ENROLMENTS_BY_CONTEXT,
+                    (context_id, collection_id, bucket),
+                    after=last,
+                    limit=PAGE,
+                    columns=columns,
+                )
+                for bucket, last in after.items()
+            )
+        )
+        found = [row for page in pages for row in page]
+        if found:
+            yield found
+        after = {
+            bucket: (page[-1]["userid"],)
+            for bucket, page in zip(after, pages, strict=True)
+            if len(page) == PAGE
+        }

@@ -1,0 +1,149 @@
+"""How the members of groups stand in the groups' activities: rows of ``activity_agg`` under ``gr:<groupId>``.
+
+They are no cells of ``activity-totals``: who is in a group is enrolled elsewhere and counted there.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from ingest.aggregation import static_files
+from ingest.aggregation.turn import Turn
+from loaders.entries import entries_from_rows
+from loaders.learner_groups import groups_by_id, rosters_by_id
+from loaders.totals import StoredGroupResult, group_context, group_results, members_blob
+from rules.entries import NO_ENTRY, Entry
+from rules.group_figures import LEAF_NODES_COUNT, activity_figures
+from rules.learner_groups import CONTENT_TYPES, Activity, Group, GroupStatus
+from stores.rows import Row, Write
+from stores.tables import ACTIVITY_AGGREGATES, GROUP_AGGREGATES
+
+TOGETHER = 8
+"""Groups that are read together; with the limits of a group it bounds the memory."""
+
+Touched = Mapping[str, Set[str] | None]
+"""By group the ids of the activities to be looked at; None for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """``found``: by activity that was looked at, the members' entries; ``listed``: those that may have a row."""
+
+    group: Group
+    user_ids: Sequence[str]
+    found: Mapping[Activity, Mapping[str, Entry]]
+    listed: Set[Activity]
+
+
+async def aggregate_groups(turn: Turn, touched: Touched) -> None:
+    """Writes what has changed, and removes what is of removed activities and deleted groups."""
+    ids = list(touched)
+    for first in range(0, len(ids), TOGETHER):
+        await _together(turn, {group_id: touched[group_id] for group_id in ids[first : first + TOGETHER]})
+
+
+async def _together(turn: Turn, touched: Touched) -> None:
+    rows, ids = turn.shared.stores.rows, list(touched)
+    groups, rosters, listed = await asyncio.gather(
+        groups_by_id(rows, ids),
+        rosters_by_id(rows, ids),
+        rows.get_many(GROUP_AGGREGATES, [(group_id,) for group_id in ids]),
+    )
+    for group_id, group, roster in zip(ids, groups, rosters, strict=True):
+        before = _activities(listed.get((group_id,)))
+        if group is None or group.status is GroupStatus.INACTIVE:
+            await _forget(turn, group_id, before)
+            continue
+        named = touched[group_id]
+        wanted = [activity for activity in group.activities if named is None or activity.id in named]
+        user_ids = [member.user_id for member in roster.active()]
+        entries = await entries_from_rows(rows, wanted, user_ids)
+        found = {
+            activity: {
+                user: entries[activity.id, user] for user in user_ids if (activity.id, user) in entries
+            }
+            for activity in wanted
+        }
+        await _settle(turn, _Computed(group, user_ids, found, before))
+
+
+async def _settle(turn: Turn, computed: _Computed) -> None:
+    rows, group = turn.shared.stores.rows, computed.group
+    stored = await group_results(rows, group.group_id, group.activities)
+    changed = {
+        activity: entries
+        for activity, entries in computed.found.items()
+        if turn.everything or _differs(stored[activity], entries)
+    }
+    listed, removed = computed.listed | changed.keys(), computed.listed - set(group.activities)
+    if listed - computed.listed:  # before their rows, so that none is left behind
+        await rows.write(_listing(turn, group.group_id, listed, turn.announcing))
+    await rows.write(
+        *(_write(turn, computed, activity, entries) for activity, entries in changed.items()),
+        *_deletes(turn, group.group_id, removed),
+    )
+    if removed:
+        await rows.write(_listing(turn, group.group_id, listed - removed, turn.version))
+    turn.report.groups += len(changed)
+    turn.report.removed += len(removed)
+    if turn.files is not None:
+        known = {activity: result.entries for activity, result in stored.items() if result is not None}
+        ids = [activity.id for activity in group.activities if activity.type in CONTENT_TYPES]
+        contents = {
+            c.identifier: c for c in await turn.shared.library.contents.load_many(ids) if c is not None
+        }
+        content = static_files.group_file(group, computed.user_ids, {**known, **computed.found}, contents)
+        await turn.write_file(static_files.group_name(group.group_id), content)
+
+
+async def _forget(turn: Turn, group_id: str, listed: Set[Activity]) -> None:
+    """Of a group that is deleted."""
+    rows = turn.shared.stores.rows
+    await rows.write(*_deletes(turn, group_id, listed))
+    if listed:
+        await rows.write(Write(GROUP_AGGREGATES, (group_id,), {}, timestamp=turn.version, delete=True))
+    turn.report.removed += len(listed)
+    await turn.remove_file(static_files.group_name(group_id))
+
+
+def _differs(stored: StoredGroupResult | None, entries: Mapping[str, Entry]) -> bool:
+    return stored is None or stored.entries != entries
+
+
+def _write(turn: Turn, computed: _Computed, activity: Activity, entries: Mapping[str, Entry]) -> Write:
+    """USING TIMESTAMP version, as all of these rows."""
+    figures = [
+        figure
+        for figure in activity_figures(entries.get(user, NO_ENTRY) for user in computed.user_ids)
+        if figure.metric != LEAF_NODES_COUNT  # of the content, not of the members
+    ]
+    values = {
+        "aggregates": {figure.metric: float(figure.value) for figure in figures},
+        "agg_last_updated": {f.metric: f.last_updated_on for f in figures if f.last_updated_on is not None},
+        "members": members_blob(entries),
+        "version": turn.version,
+        "as_of": turn.as_of,
+    }
+    return Write(ACTIVITY_AGGREGATES, _key(computed.group.group_id, activity), values, timestamp=turn.version)
+
+
+def _deletes(turn: Turn, group_id: str, activities: Set[Activity]) -> Iterator[Write]:
+    for activity in activities:
+        yield Write(ACTIVITY_AGGREGATES, _key(group_id, activity), {}, timestamp=turn.version, delete=True)
+
+
+def _key(group_id: str, activity: Activity) -> tuple[str, str, str]:
+    return activity.type, activity.id, group_context(group_id)
+
+
+def _listing(turn: Turn, group_id: str, activities: Set[Activity], timestamp: int) -> Write:
+    ordered = sorted(activities, key=lambda activity: (activity.id, activity.type))
+    values = {
+        "activities": [{"id": activity.id, "type": activity.type} for activity in ordered],
+        "version": turn.version,
+    }
+    return Write(GROUP_AGGREGATES, (group_id,), values, timestamp=timestamp)
+
+
+def _activities(row: Row | None) -> frozenset[Activity]:
+    return frozenset(Activity(pair["id"], pair["type"]) for pair in (row and row["activities"]) or ())

@@ -1,0 +1,121 @@
+"""Who may aggregate: one process at a time, by a lease in the table ``aggregation`` that the living renew."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from loaders.session import Shared
+from loaders.totals import ACTIVITIES
+from rules.errors import Conflict, StoreUnavailable
+from stores.rows import Equal, Row
+from stores.tables import AGGREGATIONS
+
+LEASE = timedelta(seconds=60)
+"""Without a sign of life for so long, another process may take over."""
+
+_KEY = (ACTIVITIES,)
+
+
+class Lease:
+    """While it is held. ``as_of``: when the last run began that came to its end; ``complete``: no run is under way, or
+    was broken off, that was to go through everything."""
+
+    def __init__(self, shared: Shared, owner: str, before: Row | None) -> None:
+        self._shared = shared
+        self._owner = owner
+        before = before or {}
+        self._version: int = before.get("version") or 0
+        self.as_of: datetime | None = before.get("as_of")
+        self.complete = bool(before.get("complete"))
+        self._over = False
+
+    def check(self) -> None:
+        """Conflict once another process has taken over."""
+        if self._over:
+            raise Conflict("the aggregation was taken over by another process", field="owner")
+
+    async def next_version(self) -> int:
+        """For what is computed from now on: above every version that any run was given before.
+
+        Even, so that what is written under a version can be preceded by what announces it, under the odd one before.
+        Not below twice the milliseconds of the clock, so that versions grow also where the table was lost. A process
+        that lost its lease without knowing has a lower one than its successor, and what it writes and sends loses.
+        """
+        version = 2 * max(self._version // 2 + 1, int(self._shared.now().timestamp() * 1000))
+        await self._change(version=version)
+        self._version = version
+        return version
+
+    async def owe(self) -> None:
+        """From now on everything is to be gone through, by this run or, where it ends early, by the next."""
+        await self._change(complete=False)
+
+    async def finish(self, as_of: datetime) -> None:
+        """Nothing from before ``as_of`` is missing any more. Gives the lease back."""
+        await self._change(as_of=as_of, complete=True, owner=None, expires_on=None)
+        self._over = True
+
+    async def renew(self) -> None:
+        """Again and again, until it is lost or the task is cancelled."""
+        while not self._over:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            with suppress(StoreUnavailable, Conflict):
+                await self._change()
+
+    async def give_back(self) -> None:
+        """If it is still held; an expired lease does as well."""
+        with suppress(StoreUnavailable, Conflict):
+            await self._change(owner=None, expires_on=None)
+
+    async def _change(self, **values: Any) -> None:
+        self.check()
+        values = {"expires_on": self._shared.now() + LEASE, **values}
+        rows = self._shared.stores.rows
+        applied = await rows.update_if(AGGREGATIONS, _KEY, values, [Equal("owner", self._owner)])
+        if not applied.applied:
+            self._over = True
+            self.check()
+
+
+@asynccontextmanager
+async def leased(shared: Shared) -> AsyncIterator[Lease]:
+    """Conflict that says who has it, where another process is at it."""
+    owner = f"{socket.gethostname()} process {os.getpid()} {uuid4().hex[:6]}"
+    lease = Lease(shared, owner, await _taken(shared, owner))
+    # In a context of its own: the deadline of the call that begins is not the lease's.
+    renewing = asyncio.create_task(lease.renew(), context=Context())
+    try:
+        yield lease
+    finally:
+        renewing.cancel()
+        await asyncio.shield(lease.give_back())
+
+
+async def _taken(shared: Shared, owner: str) -> Row | None:
+    """What was there before."""
+    rows, now = shared.stores.rows, shared.now()
+    values = {"owner": owner, "expires_on": now + LEASE}
+    before = await rows.get(AGGREGATIONS, _KEY)
+    if before is None:
+        applied = await rows.insert_if_absent(AGGREGATIONS, {"name": ACTIVITIES, **values})
+    elif before["owner"] is not None and before["expires_on"] > now:
+        raise _conflict(before["owner"])
+    else:
+        conditions = [Equal("owner", before["owner"]), Equal("expires_on", before["expires_on"])]
+        applied = await rows.update_if(AGGREGATIONS, _KEY, values, conditions)
+    if not applied.applied:
+        raise _conflict((applied.stored or {}).get("owner"))
+    return before
+
+
+def _conflict(owner: str | None) -> Conflict:
+    return Conflict(
+        f"{owner or 'another process'} is aggregating; it is left alone while it gives signs of life",
+        field="owner",
+    )

@@ -1,0 +1,162 @@
+"""A run of the batch aggregation: what was touched since the last one, or everything."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ingest.aggregation import static_files
+from ingest.aggregation.activities import Place, aggregate_place, let_vanish
+from ingest.aggregation.groups import aggregate_groups
+from ingest.aggregation.lease import Lease, leased
+from ingest.aggregation.touched import READ, Touched, outstanding, pass_over, portions
+from ingest.aggregation.turn import Report, Turn
+from loaders.session import Shared
+from loaders.totals import ACTIVITIES, activity_results
+from stores.events import Consumer
+from stores.files import Files
+from stores.tables import ACTIVITY_AGGREGATES, AGGREGATIONS, ENROLMENTS_BY_CONTEXT, LEARNER_GROUPS
+from stores.topics import AGGREGATION_GROUP, TOPICS
+
+PAGE = 500
+REMEMBERED = timedelta(days=min(t.retention_days or 36_500 for t in TOPICS if t.name in READ)) * 0.9
+"""The log may have forgotten what was touched since a run that is longer ago than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """``as_of``: when the last run began that came to its end; ``owner``: who is at it now; ``lag``: records by topic
+    that no run has dealt with."""
+
+    as_of: datetime | None
+    owner: str | None
+    lag: dict[str, int]
+
+
+async def aggregation_status(shared: Shared) -> Status:
+    row = await shared.stores.rows.get(AGGREGATIONS, (ACTIVITIES,)) or {}
+    expires_on = row.get("expires_on")
+    is_held = expires_on is not None and expires_on > shared.now()
+    return Status(row.get("as_of"), row.get("owner") if is_held else None, await outstanding(shared))
+
+
+async def aggregate(shared: Shared, *, static: Path | None = None, everything: bool = False) -> Report:
+    """One run, the only one at a time. Without ``everything`` what was touched since the last one, unless there was
+    none, it was broken off while it went through everything, or it is longer ago than the log remembers.
+
+    ``static``: the directory for static files. Conflict where another process is at it, StoreUnavailable where a store
+    is away: then the next run does what this one left.
+    """
+    began, as_of = time.monotonic(), shared.now()
+    files = Files(static) if static is not None else None
+    async with leased(shared) as lease:
+        is_known = lease.complete and lease.as_of is not None and as_of - lease.as_of < REMEMBERED
+        report = Report(everything or not is_known)
+        run = _Run(shared, lease, files, report)
+        if report.everything:
+            await run.everything()
+        else:
+            await run.touched()
+        if files is not None:
+            await _write_index(files, as_of)
+        await lease.finish(as_of)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+class _Run:
+    def __init__(self, shared: Shared, lease: Lease, files: Files | None, report: Report) -> None:
+        self._shared = shared
+        self._lease = lease
+        self._files = files
+        self._report = report
+
+    async def touched(self) -> None:
+        """What is committed is sent and written: killed anywhere, the rest is touched still."""
+        records = sum((await outstanding(self._shared)).values())
+        if not records:
+            return
+        async with self._consumer() as consumer:
+            async for portion in portions(self._shared, consumer, records):
+                await self._settle(portion)
+                await consumer.commit(list(portion.done))
+                self._report.records += portion.records
+
+    async def everything(self) -> None:
+        """What the log has is passed over first, so that what happens meanwhile is touched for the next run. From then
+        on to the end everything is owed, whatever becomes of this process."""
+        await self._lease.owe()
+        records = sum((await outstanding(self._shared)).values())
+        if records:
+            async with self._consumer() as consumer:
+                self._report.records = await pass_over(consumer, records)
+        turn = await self._turn()
+        await self._enrolments(turn)
+        await self._groups(turn)
+        await self._leftovers(turn)
+
+    async def _settle(self, portion: Touched) -> None:
+        turn = await self._turn()
+        for place, named in portion.activities.items():
+            self._lease.check()
+            await aggregate_place(turn, place, named)
+        await aggregate_groups(turn, portion.groups)
+
+    async def _turn(self) -> Turn:
+        as_of = self._shared.now()
+        version = await self._lease.next_version()
+        return Turn(self._shared, version, as_of, self._report.everything, self._files, self._report)
+
+    async def _enrolments(self, turn: Turn) -> None:
+        """Every collection and context that somebody is or was enrolled in."""
+        seen: set[Place] = set()
+        async for place in self._places():
+            if place not in seen:
+                seen.add(place)
+                self._lease.check()
+                await aggregate_place(turn, place)
+
+    async def _places(self) -> AsyncIterator[Place]:
+        """Some of them more than once."""
+        rows, columns = self._shared.stores.rows, ("contextid", "collectionid")
+        for token_range in rows.ranges(1):
+            async for page in rows.walk(ENROLMENTS_BY_CONTEXT, token_range, columns=columns, page_size=PAGE):
+                for place in {(row["collectionid"], row["contextid"]): None for row in page.rows}:
+                    yield place
+
+    async def _groups(self, turn: Turn) -> None:
+        rows = self._shared.stores.rows
+        for token_range in rows.ranges(1):
+            async for page in rows.walk(LEARNER_GROUPS, token_range, columns=("groupid",), page_size=PAGE):
+                self._lease.check()
+                await aggregate_groups(turn, {row["groupid"]: None for row in page.rows})
+
+    async def _leftovers(self, turn: Turn) -> None:
+        """Rows of what is gone: all others have this version. Those of groups are the groups' business."""
+        rows, columns = self._shared.stores.rows, (*ACTIVITY_AGGREGATES.key, "collection_id", "version")
+        for token_range in rows.ranges(1):
+            async for page in rows.walk(ACTIVITY_AGGREGATES, token_range, columns=columns, page_size=PAGE):
+                old = [
+                    (row["activity_id"], row["context_id"])
+                    for row in page.rows
+                    if row["collection_id"] is not None and (row["version"] or 0) < turn.version
+                ]
+                for stored in (await activity_results(rows, old)).values():
+                    if stored is not None:
+                        self._lease.check()
+                        await let_vanish(turn, stored)
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[Consumer]:
+        consumer = await self._shared.stores.events.consumer(AGGREGATION_GROUP, READ)
+        try:
+            yield consumer
+        finally:
+            await consumer.close()
+
+
+async def _write_index(files: Files, as_of: datetime) -> None:
+    counts = {kind: await files.count(kind) for kind in static_files.KINDS}
+    await files.write(static_files.INDEX, static_files.index_file(as_of, counts))

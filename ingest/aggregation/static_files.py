@@ -1,0 +1,116 @@
+"""What an edge may serve without asking Cohort: figures of groups and activities, learners by their ids alone.
+
+An edge knows no viewer, so there are neither names nor attributes of learners in a group's file. Nothing in a file but
+the index changes with the clock: one whose figures are the same stays as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from rules.contents import Content
+from rules.entries import NO_ENTRY, Entry
+from rules.group_figures import Figure, activity_figures, member_figures
+from rules.learner_groups import Activity, Group
+from rules.metrics import Counts
+from rules.totals import Cell, Total
+from stores.files import safe_name
+
+INDEX = "index.json"
+GROUPS, ACTIVITIES = KINDS = ("groups", "activities")
+"""The folders."""
+
+
+def group_name(group_id: str) -> str:
+    return f"{GROUPS}/{safe_name(group_id)}.json"
+
+
+def activity_name(activity_id: str, context_id: str) -> str:
+    return f"{ACTIVITIES}/{safe_name(activity_id)}/{safe_name(context_id)}.json"
+
+
+def group_file(
+    group: Group,
+    user_ids: Sequence[str],
+    entries: Mapping[Activity, Mapping[str, Entry]],
+    contents: Mapping[str, Content],
+) -> bytes:
+    """As ``POST /data/group/agg`` has it, with the members in each activity that was aggregated (seed 000).
+    ``contents``: by id, of activities that Cohort publishes."""
+    return _json(
+        {
+            "groupId": group.group_id,
+            "activity": [
+                _activity(activity, contents.get(activity.id), user_ids, entries[activity])
+                for activity in group.activities
+                if activity in entries
+            ],
+        }
+    )
+
+
+def _activity(
+    activity: Activity, content: Content | None, user_ids: Sequence[str], entries: Mapping[str, Entry]
+) -> dict[str, Any]:
+    of_members = {user_id: entries.get(user_id, NO_ENTRY) for user_id in user_ids}
+    figures = activity_figures(
+        of_members.values(),
+        leaf_nodes_count=content.leaf_nodes_count if content else 0,
+        published_on=content.published_on if content else None,
+    )
+    return {
+        "id": activity.id,
+        "type": activity.type,
+        **({"name": content.name} if content else {}),
+        "agg": _agg(figures),
+        "members": [{"id": user_id, "agg": _agg(member_figures(e))} for user_id, e in of_members.items()],
+    }
+
+
+def activity_file(
+    total: Total,
+    figures: Mapping[str, float],
+    updated: Mapping[str, datetime],
+    cells: Mapping[Cell, Counts],
+) -> bytes:
+    """The figures of everybody, and the counts of each cell."""
+    ordered = sorted(cells, key=lambda cell: (cell[0], cell[1] is not None, cell[1] or ""))
+    return _json(
+        {
+            "activityId": total.activity_id,
+            "activityType": total.activity_type,
+            "contextId": total.context_id,
+            "collectionId": total.collection_id,
+            "agg": [
+                {"metric": metric, "value": value, "lastUpdatedOn": _ms(updated[metric])}
+                for metric, value in figures.items()
+            ],
+            "cells": [{"dimension": cell[0], "value": cell[1], **cells[cell]} for cell in ordered],
+        }
+    )
+
+
+def index_file(as_of: datetime, counts: Mapping[str, int]) -> bytes:
+    """When the last run began, and how many files there are of each kind."""
+    return _json({"asOf": _ms(as_of), **counts})
+
+
+def _agg(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": figure.metric,
+            "value": figure.value,
+            "lastUpdatedOn": None if figure.last_updated_on is None else _ms(figure.last_updated_on),
+        }
+        for figure in figures
+    ]
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _json(document: object) -> bytes:
+    return orjson.dumps(document)

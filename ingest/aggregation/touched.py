@@ -1,0 +1,152 @@
+"""What was touched since the last run: read off the log as a consumer group of its own."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+
+from ingest.aggregation.activities import Place
+from loaders.learner_groups import memberships_of
+from loaders.session import Shared
+from rules.errors import InvalidInput, StoreUnavailable
+from rules.identifiers import parse_aggregate_context
+from rules.learner_groups import Activity
+from rules.triggers import parse_object, text_of
+from stores.events import Consumer, Record
+from stores.topics import AGGREGATION_GROUP, GROUP_CHANGES, STATES
+
+log = logging.getLogger(__name__)
+
+READ = (STATES.name, GROUP_CHANGES.name)
+BATCH = 5000
+"""Records that are taken at a time."""
+MOST = 2_000
+"""Collections with a context, and groups, of a portion: it is held in memory, and Kafka takes a member that reads
+nothing for five minutes to have left, so that a portion must be done by then."""
+MOST_LEARNERS = 50_000
+"""Learners whose groups are remembered while a portion is read."""
+WAIT = 0.5
+SILENCE = 30.0
+"""Seconds to wait for records that the log is known to have: longer than a member that died keeps its partitions."""
+
+
+@dataclass(slots=True)
+class Touched:
+    """``activities``: by collection and context those that states name; ``groups``: by group the activities in which
+    a member did something, None where the group itself changed. ``last``: of each partition the last record."""
+
+    activities: dict[Place, set[str]] = field(default_factory=dict)
+    groups: dict[str, set[str] | None] = field(default_factory=dict)
+    last: dict[tuple[str, int], Record] = field(default_factory=dict)
+    records: int = 0
+
+    @property
+    def done(self) -> Collection[Record]:
+        """To be committed: these and all before them."""
+        return self.last.values()
+
+    def __len__(self) -> int:
+        return len(self.activities) + len(self.groups)
+
+
+async def outstanding(shared: Shared) -> dict[str, int]:
+    """Records by topic that no run has dealt with."""
+    return await shared.stores.events.lag(AGGREGATION_GROUP, READ)
+
+
+async def portions(shared: Shared, consumer: Consumer, records: int) -> AsyncIterator[Touched]:
+    """What was touched up to now, in portions; ``records``: how many are outstanding now. What comes meanwhile may be
+    in it or be left to the next run.
+
+    StoreUnavailable where the log does not hand out what it has.
+    """
+    now = time.time_ns() // 1_000_000
+    reader = _Reader(shared)
+    async for batch in _batches(consumer, records, now):
+        await reader.take(batch)
+        if len(reader.touched) >= MOST:
+            yield reader.touched
+            reader = _Reader(shared)
+    if reader.touched.records:
+        yield reader.touched
+
+
+async def pass_over(consumer: Consumer, records: int) -> int:
+    """Commits what is outstanding without looking at it; says how many those were."""
+    passed = 0
+    async for batch in _batches(consumer, records, time.time_ns() // 1_000_000):
+        await consumer.commit(batch)
+        passed += len(batch)
+    return passed
+
+
+async def _batches(consumer: Consumer, records: int, now: int) -> AsyncIterator[Sequence[Record]]:
+    """Until as many were read as there were, and only later ones come."""
+    read, heard = 0, time.monotonic()
+    while True:
+        batch = await consumer.batch(BATCH, WAIT if read < records else 0.0)
+        if not batch:
+            if read >= records:
+                return
+            if time.monotonic() - heard > SILENCE:
+                raise StoreUnavailable(
+                    f"{records - read} records of {', '.join(READ)} were not handed out within {SILENCE:.0f} s"
+                )
+            continue
+        yield batch
+        read, heard = read + len(batch), time.monotonic()
+        if read >= records and all(record.appended_at >= now for record in batch):
+            return
+
+
+class _Reader:
+    """Turns records into what they touch."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.touched = Touched()
+        self._shared = shared
+        self._memberships: dict[str, list[tuple[str, frozenset[str]]]] = {}
+
+    async def take(self, batch: Sequence[Record]) -> None:
+        by_learner: dict[str, set[str]] = {}
+        for record in batch:
+            try:
+                self._sort(record, by_learner)
+            except (InvalidInput, ValueError) as error:
+                # The group queries can't read it either; a later state of the key will be read.
+                log.warning(
+                    "%s %d/%d is passed over: %s", record.topic, record.partition, record.offset, error
+                )
+            self.touched.last[record.topic, record.partition] = record
+        self.touched.records += len(batch)
+        await self._remember(by_learner)
+        for user_id, activities in by_learner.items():
+            for group_id, ids in self._memberships[user_id]:
+                if (
+                    activities & ids
+                    and (touched := self.touched.groups.setdefault(group_id, set())) is not None
+                ):
+                    touched |= activities & ids
+
+    def _sort(self, record: Record, by_learner: dict[str, set[str]]) -> None:
+        document = parse_object(record.value)
+        if record.topic == GROUP_CHANGES.name:
+            self.touched.groups[text_of(document, "groupId")] = None
+            return
+        activity_id = text_of(document, "activity_id")
+        _, context_id = parse_aggregate_context(text_of(document, "context_id"))
+        place = (text_of(document, "collection_id"), context_id)
+        by_learner.setdefault(text_of(document, "user_id"), set()).add(activity_id)
+        self.touched.activities.setdefault(place, set()).add(activity_id)
+
+    async def _remember(self, learners: Collection[str]) -> None:
+        """The groups of these learners. A group that changes meanwhile says so itself."""
+        if len(self._memberships) > MOST_LEARNERS:
+            self._memberships.clear()
+        unknown = [user_id for user_id in learners if user_id not in self._memberships]
+        for user_id, found in (await memberships_of(self._shared.stores.rows, unknown)).items():
+            self._memberships[user_id] = [(group.group_id, _ids(group.activities)) for group, _ in found]
+
+
+def _ids(activities: Sequence[Activity]) -> frozenset[str]:
+    return frozenset(activity.id for activity in activities)

@@ -1,0 +1,50 @@
+"""What one portion of an aggregation has in common, and what became of all of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from loaders.session import Shared
+from stores.files import Files
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did. ``activities``: activities under a context whose figures were sent and written, ``groups``:
+    activities of groups likewise; ``cells`` sent, those ``vanished`` among them; ``removed`` rows; ``files`` written
+    or removed; ``records`` read of the log. ``everything``: all was gone through, touched or not."""
+
+    everything: bool
+    records: int = 0
+    activities: int = 0
+    groups: int = 0
+    cells: int = 0
+    vanished: int = 0
+    removed: int = 0
+    files: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """``version`` of all that is computed in it, ``as_of``: when it began. With ``everything`` also what has not
+    changed is sent and written."""
+
+    shared: Shared
+    version: int
+    as_of: datetime
+    everything: bool
+    files: Files | None
+    report: Report
+
+    @property
+    def announcing(self) -> int:
+        """The write time of what announces the others."""
+        return self.version - 1
+
+    async def write_file(self, name: str, content: bytes) -> None:
+        if self.files is not None:
+            self.report.files += await self.files.write(name, content)
+
+    async def remove_file(self, name: str) -> None:
+        if self.files is not None:
+            self.report.files += await self.files.remove(name)

@@ -1,0 +1,432 @@
+"""Groups of learners: create, change, suspend, delete; members by one conditional write each (docs/decisions.md)."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from loaders.learner_groups import (
+    group_values,
+    groups_by_id,
+    member_values,
+    memberships,
+    memberships_of,
+    roster_of,
+)
+from loaders.session import Session
+from rules.contents import ContentKind
+from rules.errors import Conflict, Forbidden, InvalidInput, LastAdmin, LimitReached, NotFound
+from rules.identifiers import checked_id
+from rules.learner_groups import (
+    CONTENT_TYPES,
+    Activity,
+    AddMember,
+    Group,
+    GroupRole,
+    GroupStatus,
+    ItemError,
+    Kind,
+    Member,
+    MemberChange,
+    MembershipType,
+    RemoveMember,
+    Roster,
+    activities_after,
+    check_active,
+    check_many,
+    check_may_change,
+    checked_activity,
+    checked_description,
+    checked_name,
+    member_after,
+)
+from rules.viewers import Role
+from stores.events import Message
+from stores.rows import Equal, Write
+from stores.tables import GROUP_MEMBERS, LEARNER_GROUPS, USER_GROUPS
+from stores.topics import GROUP_CHANGES
+
+_ATTEMPTS = 100
+"""Lost conditional writes in a row, each to another call that went through."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewGroup:
+    """``user_id``: who creates it and becomes its admin, for a service; a service that names nobody makes a group
+    without an admin. ``group_id``: for a service, so that it may send the call again."""
+
+    name: str
+    description: str | None = None
+    membership_type: MembershipType = MembershipType.INVITE_ONLY
+    members: tuple[AddMember, ...] = ()
+    activities: tuple[Activity, ...] = ()
+    group_id: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCall:
+    """``values``: of name, description and membership_type those that change, by these names. Activities are
+    removed by their ids."""
+
+    group_id: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[MemberChange, ...] = ()
+    add_activities: tuple[Activity, ...] = ()
+    remove_activities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The group after a call, and the items of it that were refused while the others were not."""
+
+    group: Group
+    item_errors: tuple[ItemError, ...] = ()
+
+
+async def create_group(session: Session, new: NewGroup) -> Changed:
+    """The group with its creator as admin. Members come first and the group itself last, so that it is there whole
+    or not at all; activities or members that can't be are named in ``item_errors``.
+
+    LimitReached where the creator is in all the groups they may be in, or where there are too many members or
+    activities; InvalidInput where the id is taken by another group, Forbidden.
+    """
+    viewer, limits = session.viewer, session.shared.group_limits
+    by = viewer.acting_for(None if new.user_id is None else checked_id(new.user_id, "userId"))
+    if new.group_id is not None and not viewer.has(Role.SERVICE):
+        raise Forbidden("only a service may choose the id of a group", field="groupId")
+    has_creator = new.user_id is not None or not viewer.has(Role.SERVICE)
+    now = viewer.time_of_call(None, session.now())
+    members = [AddMember(by, GroupRole.ADMIN)] if has_creator else []
+    members += [m for m in map(_checked_member, new.members) if isinstance(m, AddMember) and m.user_id != by]
+    if len({member.user_id for member in members}) > limits.members:
+        raise LimitReached(f"a group has at most {limits.members} members", field="members")
+    wanted = [checked_activity(activity) for activity in new.activities]
+    if len({activity.id for activity in wanted}) > limits.activities:
+        raise LimitReached(f"a group has at most {limits.activities} activities", field="activities")
+    known, unknown = await _known_activities(session, wanted)
+    activities, errors = activities_after((), known, (), limits)
+    group = Group(
+        group_id=uuid4().hex if new.group_id is None else checked_id(new.group_id, "groupId"),
+        name=checked_name(new.name),
+        description=checked_description(new.description),
+        membership_type=new.membership_type,
+        activities=activities,
+        created_by=by,
+        created_on=now,
+    )
+    (stored,) = await groups_by_id(session.stores.rows, [group.group_id]) if new.group_id else [None]
+    _check_same(group, stored)
+    if has_creator and by in await _full_learners(session, [by], group.group_id):
+        raise LimitReached(
+            f"{by} is in {limits.groups} groups, as many as a learner may be in", field="userId"
+        )
+    refused = await _change_members(session, group.group_id, members, by, now)
+    if stored is None:
+        row = {"groupid": group.group_id, "version": 1, **group_values(group)}
+        applied = await session.stores.rows.insert_if_absent(LEARNER_GROUPS, row)
+        if not applied.applied:
+            _check_same(group, *await groups_by_id(session.stores.rows, [group.group_id]))
+    return await _announced(session, group.group_id, [*unknown, *errors, *refused])
+
+
+async def update_group(session: Session, call: GroupCall) -> Changed:
+    """The group after the call, and what of it was refused. A call that got no answer may be sent again.
+
+    NotFound, Forbidden, GroupSuspended, InvalidInput, Conflict. A member may remove themselves (and nothing else).
+    """
+    viewer = session.viewer
+    by, now = viewer.known(), viewer.time_of_call(None, session.now())
+    members = [_checked_member(change) for change in check_many(call.members, "members")]
+    adds = [checked_activity(activity) for activity in check_many(call.add_activities, "activities")]
+    removed = [checked_id(identifier, "activities.remove") for identifier in call.remove_activities]
+    values = _checked_values(call.values)
+    stored, roster = await _stored(session, call.group_id)
+    leaves = members == [RemoveMember(by)] and not (values or adds or removed)
+    if not (leaves and by in roster.members):
+        check_may_change(viewer, roster)
+        check_active(stored)
+    known, errors = await _known_activities(session, adds)
+    if values or known or removed:
+        refused: list[ItemError] = []
+
+        def changed(group: Group) -> Group:
+            check_active(group)
+            activities, refused[:] = activities_after(
+                group.activities, known, removed, session.shared.group_limits
+            )
+            return replace(group, **values, activities=activities)
+
+        await _change_group(session, stored, changed, by, now)
+        errors += refused
+    if members:
+        errors += await _change_members(session, stored.group_id, members, by, now)
+    return await _announced(session, stored.group_id, errors)
+
+
+async def leave_group(session: Session, group_id: str) -> Changed:
+    """The viewer is no member any more, of a suspended group either. LastAdmin where nobody could change the group
+    then; NotFound where there is no such group or they never were in it; Conflict."""
+    by, now = session.viewer.known(), session.viewer.time_of_call(None, session.now())
+    stored, roster = await _stored(session, group_id)
+    await _change_member(session, roster, RemoveMember(by), set(), by, now)
+    return await _announced(session, stored.group_id, [])
+
+
+async def suspend_group(session: Session, group_id: str) -> Changed:
+    """It can be read, but not changed until it is reactivated. NotFound, Forbidden, Conflict."""
+    return await _change_status(session, group_id, GroupStatus.SUSPENDED)
+
+
+async def reactivate_group(session: Session, group_id: str) -> Changed:
+    """NotFound, Forbidden, Conflict."""
+    return await _change_status(session, group_id, GroupStatus.ACTIVE)
+
+
+async def delete_group(session: Session, group_id: str) -> Changed:
+    """The group as it was, inactive. From the first write on nobody finds it; the rest only tidies up, so a call
+    that died may be sent again by whoever sent it. Needs what changing it needs; NotFound, Forbidden, Conflict."""
+    viewer, rows = session.viewer, session.stores.rows
+    by, now = viewer.known(), viewer.time_of_call(None, session.now())
+    group_id = checked_id(group_id, "groupId")
+    (stored,), roster = await asyncio.gather(groups_by_id(rows, [group_id]), roster_of(rows, group_id))
+    again = stored is not None and stored.status is GroupStatus.INACTIVE
+    if stored is None or (again and stored.updated_by != by and not viewer.has(Role.ADMIN, Role.SERVICE)):
+        raise NotFound(f"there is no group {group_id}", field="groupId")
+    if not again:
+        check_may_change(viewer, roster)
+        # What is left says only that the id is taken and who may send the call again.
+        await _change_group(
+            session,
+            stored,
+            lambda group: Group(group.group_id, "", status=GroupStatus.INACTIVE, created_on=group.created_on),
+            by,
+            now,
+        )
+        roster = await roster_of(rows, stored.group_id)
+    while roster.members:
+        user_id = min(roster.members)
+        if await _written(session, roster, user_id, None):
+            roster = roster.without(user_id)
+        else:
+            roster = await roster_of(rows, stored.group_id)
+    (left,) = await groups_by_id(rows, [stored.group_id])
+    assert left is not None  # noqa: S101 - a deleted group keeps its row
+    await _send(session, left.group_id, left.version)
+    session.refresh()
+    return Changed(replace(stored, status=GroupStatus.INACTIVE, version=left.version, members_count=0))
+
+
+async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
+    """The viewer has seen these groups' pages. NotFound where they are no member, and then nothing is written."""
+    user_id, rows = session.viewer.known(), session.stores.rows
+    keys = [(checked_id(group_id, "groupId"), user_id) for group_id in group_ids]
+    places = {user_id: [group_id for group_id, _ in keys]}
+    found = {group.group_id for group, _ in (await memberships(rows, places))[user_id]}
+    for group_id, _ in keys:
+        if group_id not in found:
+            raise NotFound(f"{user_id} is no member of group {group_id}", field="groupId")
+    for key in keys:
+        await rows.update_if(GROUP_MEMBERS, key, {"visited": True}, [Equal("status", "active")])
+    session.refresh()
+
+
+# --- the parts of a call
+
+
+async def _stored(session: Session, group_id: str) -> tuple[Group, Roster]:
+    """Read anew: what a command decides by must not be from before another one."""
+    group_id = checked_id(group_id, "groupId")
+    (group,), roster = await asyncio.gather(
+        groups_by_id(session.stores.rows, [group_id]), roster_of(session.stores.rows, group_id)
+    )
+    if group is None or group.status is GroupStatus.INACTIVE:
+        raise NotFound(f"there is no group {group_id}", field="groupId")
+    return group, roster
+
+
+async def _change_status(session: Session, group_id: str, status: GroupStatus) -> Changed:
+    stored, roster = await _stored(session, group_id)
+    check_may_change(session.viewer, roster)
+    by, now = session.viewer.known(), session.viewer.time_of_call(None, session.now())
+    await _change_group(session, stored, lambda group: replace(group, status=status), by, now)
+    return await _announced(session, stored.group_id, [])
+
+
+async def _change_group(
+    session: Session, stored: Group, change: Callable[[Group], Group], by: str, at: datetime
+) -> None:
+    """All of the group's own columns in one conditional write; ``change`` is asked again where another call was
+    faster. Nothing is written where it changes nothing."""
+    rows = session.stores.rows
+    for _ in range(_ATTEMPTS):
+        wanted = change(stored)
+        if wanted == stored:
+            return
+        values = group_values(replace(wanted, updated_by=by, updated_on=at))
+        applied = await rows.update_if(
+            LEARNER_GROUPS,
+            (stored.group_id,),
+            {**values, "version": stored.changes + 1},
+            [Equal("version", stored.changes)],
+        )
+        if applied.applied:
+            return
+        stored, _ = await _stored(session, stored.group_id)
+    raise Conflict(f"group {stored.group_id} keeps changing; send the call again", field="groupId")
+
+
+async def _change_members(
+    session: Session,
+    group_id: str,
+    changes: Sequence[MemberChange],
+    by: str,
+    at: datetime,
+) -> list[ItemError]:
+    """One conditional write for each member, so that what one item is refused for does not touch the others.
+
+    An item that was in the way only until another one is done (a place that becomes free, an admin who follows) is
+    tried once more after them.
+    """
+    added = [change.user_id for change in changes if isinstance(change, AddMember)]
+    full = await _full_learners(session, added, group_id)
+    errors: list[ItemError] = []
+    waiting, roster = list(changes), await roster_of(session.stores.rows, group_id)
+    for last in (False, True):
+        turn, waiting = waiting, []
+        for change in turn:
+            try:
+                roster = await _change_member(session, roster, change, full, by, at)
+            except (LimitReached, LastAdmin) as error:
+                if last:
+                    errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
+                else:
+                    waiting.append(change)
+            except (NotFound, InvalidInput, Conflict) as error:
+                errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
+    return errors
+
+
+async def _change_member(
+    session: Session, roster: Roster, change: MemberChange, full: set[str], by: str, at: datetime
+) -> Roster:
+    """The roster after the change, which is decided anew where another call was faster."""
+    rows, limits, group_id = session.stores.rows, session.shared.group_limits, roster.group_id
+    for _ in range(_ATTEMPTS):
+        member = member_after(roster, change, by, at, limits)
+        if member is None:
+            return roster
+        if isinstance(change, AddMember) and change.user_id in full:
+            raise LimitReached(
+                f"{change.user_id} is in {limits.groups} groups, as many as a learner may be in",
+                field="members",
+            )
+        if await _written(session, roster, change.user_id, member):
+            return roster.with_member(member)
+        (group,), roster = await asyncio.gather(groups_by_id(rows, [group_id]), roster_of(rows, group_id))
+        if group is not None and group.status is GroupStatus.INACTIVE:
+            raise NotFound(f"there is no group {group_id}", field="groupId")
+    raise Conflict(f"the members of group {group_id} keep changing; send the call again", field="groupId")
+
+
+async def _written(session: Session, roster: Roster, user_id: str, member: Member | None) -> bool:
+    """Whether the member's row was written (None: erased), with version and count of all members, on condition that
+    none of them changed since the roster was read.
+
+    The learner's index is written before the row counts and cleared after it no longer does, each at the time that
+    is the version: so an addition and a removal by two processes end as the versions have it, whatever their clocks.
+    """
+    rows, version, place = session.stores.rows, roster.version + 1, (user_id, roster.group_id)
+    before = roster.member(user_id)
+    stays = member is not None and member.is_active
+    if stays and before is None:
+        await rows.write(Write(USER_GROUPS, place, {"members_version": version}, timestamp=version))
+    count = len(roster.active()) - (before is not None) + stays
+    values = member_values(member)
+    if before is not None and member is not None:
+        del values["visited"]  # the member's own to change, without a version
+    applied = await rows.update_if(
+        GROUP_MEMBERS,
+        (roster.group_id, user_id),
+        {**values, "members_version": version, "members_count": count},
+        [Equal("members_version", roster.version or None)],
+    )
+    if applied.applied and not stays:
+        await rows.write(Write(USER_GROUPS, place, {}, timestamp=version, delete=True))
+    return applied.applied
+
+
+async def _full_learners(session: Session, user_ids: Sequence[str], group_id: str) -> set[str]:
+    """Those of them who are in as many groups as they may be, this one left aside.
+
+    As exact as reading before writing is: calls that put the same learner into different groups at the same moment
+    may each find the last place free, and then all of them get it. Nothing else depends on this limit, so nobody
+    waits for a lock on the learner.
+    """
+    if not user_ids:
+        return set()
+    found = await memberships_of(session.stores.rows, list(dict.fromkeys(user_ids)))
+    most = session.shared.group_limits.groups
+    return {
+        user_id
+        for user_id, groups in found.items()
+        if len([group for group, _ in groups if group.group_id != group_id]) >= most
+    }
+
+
+async def _known_activities(
+    session: Session, activities: Sequence[Activity]
+) -> tuple[list[Activity], list[ItemError]]:
+    """Those that may be added: a course or a unit must be published. Other types are other systems' to know."""
+    ids = list(dict.fromkeys(a.id for a in activities if a.type in CONTENT_TYPES))
+    contents = dict(zip(ids, await session.library.contents.load_many(ids), strict=True))
+    known, errors = [], []
+    for activity in activities:
+        content = contents.get(activity.id)
+        if activity.type in CONTENT_TYPES and (content is None or content.kind is ContentKind.CONTENT):
+            missing = NotFound(f"there is no published {activity.type} {activity.id}", field="activities")
+            errors.append(ItemError.of(Kind.ACTIVITY, activity.id, missing))
+        else:
+            known.append(activity)
+    return known, errors
+
+
+async def _announced(session: Session, group_id: str, errors: Sequence[ItemError]) -> Changed:
+    """The end of a call: those who follow the group are told, changed or not, since a call that is sent again may
+    have lost its message the first time."""
+    session.refresh()
+    group = await session.loaders.groups.load(group_id)
+    if group is None or group.status is GroupStatus.INACTIVE:
+        raise NotFound(f"group {group_id} was deleted meanwhile", field="groupId")
+    await _send(session, group_id, group.version)
+    return Changed(group, tuple(errors))
+
+
+async def _send(session: Session, group_id: str, version: int) -> None:
+    value = orjson.dumps({"groupId": group_id, "version": version})
+    await session.stores.events.send(GROUP_CHANGES.name, Message(group_id, value))
+
+
+def _check_same(group: Group, stored: Group | None) -> None:
+    """A call that is sent again asks for the same group."""
+    if stored is not None and group_values(stored) != group_values(
+        replace(group, created_on=stored.created_on)
+    ):
+        raise InvalidInput(f"group {group.group_id} exists and is different", field="groupId")
+
+
+def _checked_member(change: MemberChange) -> MemberChange:
+    return replace(change, user_id=checked_id(change.user_id, "members.userId"))
+
+
+def _checked_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    checked = dict(values)
+    if "name" in checked:
+        checked["name"] = checked_name(checked["name"] or "")
+    if "description" in checked:
+        checked["description"] = checked_description(checked["description"])
+    return checked

@@ -1,0 +1,324 @@
+"""Answers that cost much and may be a moment old: kept in the cache, computed once however many ask.
+
+In front of the group queries (design, section 5). One flight a key: callers of this process share it, and of all
+processes one computes while the others wait for what it stores. Where it can't be computed, what was computed last
+is given, with its age. Without the cache everything is computed, still once for all callers of a process.
+"""
+
+import asyncio
+import logging
+import struct
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from hashlib import blake2b
+from uuid import uuid4
+from zlib import crc32
+
+import orjson
+
+from loaders.background import Background
+from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores.cache import Cache
+from stores.deadline import deadline, remaining
+
+log = logging.getLogger(__name__)
+
+TTL = 60.0
+"""Seconds that an answer is given again; as the platform's cache of group aggregates has it (reference 4.12)."""
+KEEP = 86_400.0
+"""Seconds that it may be given while it can't be computed anew."""
+FLIGHT = 30.0
+"""Seconds that a computation may take, whoever waits for it."""
+CLAIM = 5.0
+"""Seconds after which another process takes over from one that died; one that lives renews its claim."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
+"""Seconds between two looks for what another process is computing; they double."""
+SPREAD = 0.1
+"""Part of its time by which an answer may go earlier, so that those of one moment do not all go in one moment."""
+PATIENCE = 0.9
+"""Part of a caller's time to wait for a new answer while there is an old one: the rest of the request needs time too."""
+
+_STAMP = struct.Struct(">Q")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Compute = Callable[[], Awaitable[bytes]]
+
+
+class Origin(Enum):
+    """Where an answer is from. STALE: an older one, for lack of a new one."""
+
+    COMPUTED = "COMPUTED"
+    CACHED = "CACHED"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``as_of``: when its computation began, so that nothing from before is missing; ``age``: seconds since then."""
+
+    value: bytes
+    as_of: datetime
+    age: float
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """In the cache: eight bytes of milliseconds since 1970, then the value."""
+
+    value: bytes
+    stamp: int
+
+    @classmethod
+    def of(cls, value: bytes, as_of: datetime) -> "_Kept":
+        return cls(value, (as_of - _EPOCH) // timedelta(milliseconds=1))
+
+    @classmethod
+    def decode(cls, frame: bytes) -> "_Kept":
+        return cls(frame[_STAMP.size :], _STAMP.unpack_from(frame)[0])
+
+    def encode(self) -> bytes:
+        return _STAMP.pack(self.stamp) + self.value
+
+    def age(self, now: datetime) -> float:
+        return (now - _EPOCH) / timedelta(seconds=1) - self.stamp / 1000
+
+    def answer(self, now: datetime, origin: Origin) -> Answer:
+        as_of = _EPOCH + timedelta(milliseconds=self.stamp)
+        return Answer(self.value, as_of, max(0.0, self.age(now)), origin)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """``kept``: what the cache had at the last look, fresh or not."""
+
+    key: str
+    ttl: float
+    keep: float
+    waiters: int = 0
+    kept: _Kept | None = None
+    task: "asyncio.Task[Answer]" = field(init=False)
+
+
+class Answers:
+    """Of one process. The counters grow from its start; a call that was not cancelled is a hit or a miss."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        background: Background,
+        now: Callable[[], datetime],
+        *,
+        ttl: float = TTL,
+        keep: float = KEEP,
+        flight_timeout: float = FLIGHT,
+        claim_ttl: float = CLAIM,
+    ) -> None:
+        """``ttl`` and ``keep``: of calls that give none."""
+        self.hits = 0
+        """Calls answered with what was kept and fresh."""
+        self.misses = 0
+        """Calls that were not."""
+        self.flights = 0
+        """Computations of this process."""
+        self.shared = 0
+        """Misses that joined the flight of another call."""
+        self.stale = 0
+        """Misses answered with what was kept and no longer fresh."""
+        self._cache = cache
+        self._background = background
+        self._now = now
+        self.ttl = ttl
+        self._keep = keep
+        self._flight_timeout = flight_timeout
+        self._claim_ttl = claim_ttl
+        self._flights: dict[str, _Flight] = {}
+
+    async def answer(
+        self, key: str, compute: Compute, *, ttl: float | None = None, keep: float | None = None
+    ) -> Answer:
+        """What was kept for ``key`` if it is younger than ``ttl`` seconds, or than up to a tenth less; else what
+        ``compute`` gives, in a flight that calls with this key share.
+
+        Where ``compute`` fails with StoreUnavailable or takes longer than the caller has, what is younger than
+        ``keep`` seconds is given, as STALE. Else the error, which is not kept; DeadlineExceeded where the caller's
+        time is over. A call that is cancelled takes nothing from the others; the last one to leave ends the flight.
+        """
+        while True:
+            # Whoever has no deadline waits until the flight ends by itself.
+            left = remaining(2 * self._flight_timeout)
+            flight = self._flights.get(key)
+            joins = flight is not None
+            if flight is None:
+                flight = self._take_off(
+                    key, compute, self.ttl if ttl is None else ttl, self._keep if keep is None else keep
+                )
+            try:
+                answer = await self._landed(flight, left)
+            except asyncio.CancelledError:
+                # This call was cancelled; or the computation was, from within, as by a loader's future that its owner
+                # took along when leaving: then those who joined have their own.
+                if joins and flight.task.cancelled() and not _is_cancelled():
+                    continue
+                raise
+            except Exception:
+                self._count(joins, None)
+                raise
+            self._count(joins, answer.origin)
+            return answer
+
+    def counts(self) -> dict[str, int]:
+        names = ("hits", "misses", "flights", "shared", "stale")
+        return {name: getattr(self, name) for name in names}
+
+    def _count(self, joined: bool, origin: Origin | None) -> None:
+        if origin is Origin.CACHED:
+            self.hits += 1
+            return
+        self.misses += 1
+        self.shared += joined
+        self.stale += origin is Origin.STALE
+
+    def _take_off(self, key: str, compute: Compute, ttl: float, keep: float) -> _Flight:
+        flight = self._flights[key] = _Flight(key, ttl, keep)
+        # In a context of its own: the deadline of the first caller is not that of those who join.
+        flight.task = asyncio.create_task(self._fly(flight, compute), context=Context())
+        return flight
+
+    async def _landed(self, flight: _Flight, left: float) -> Answer:
+        """Its answer, or an error of this caller's own; ``left``: seconds that it has.
+
+        ``asyncio.wait`` shields the flight as ``asyncio.shield`` does, and tells its cancellation from the caller's.
+        """
+        flight.waiters += 1
+        try:
+            for part in (PATIENCE, 1 - PATIENCE):
+                await asyncio.wait({flight.task}, timeout=left * part)
+                if flight.task.done():
+                    error = flight.task.exception()
+                    if error is not None:
+                        raise _twin(error) from error
+                    return flight.task.result()
+                stale = self._stale(flight)
+                if stale is not None:
+                    return stale
+            raise DeadlineExceeded("the answer was not computed before the request ran out of time")
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters and not flight.task.done():
+                self._forget(flight)
+                flight.task.cancel()
+                self._background.start(_ended(flight.task))
+
+    async def _fly(self, flight: _Flight, compute: Compute) -> Answer:
+        try:
+            with deadline(self._flight_timeout):
+                async with asyncio.timeout(self._flight_timeout):
+                    return await self._found(flight) or await self._claimed(flight, compute)
+        except (StoreUnavailable, TimeoutError) as error:
+            stale = self._stale(flight)
+            if stale is not None:
+                log.warning("answered with what was computed %.0f s ago: %r", stale.age, error)
+                return stale
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceeded("the answer was not computed in time") from error
+            raise
+        finally:
+            self._forget(flight)
+
+    async def _found(self, flight: _Flight) -> Answer | None:
+        """What is kept, if it is fresh."""
+        frame = await self._cache.get(flight.key)
+        if frame is None or len(frame) < _STAMP.size:
+            return None
+        kept = flight.kept = _Kept.decode(frame)
+        now = self._now()
+        # By absolute value: what a clock that is ahead has stamped must not stay fresh for that much longer.
+        if abs(kept.age(now)) < flight.ttl * (1 - SPREAD * _fraction(flight.key, kept.stamp)):
+            return kept.answer(now, Origin.CACHED)
+        return None
+
+    async def _claimed(self, flight: _Flight, compute: Compute) -> Answer:
+        """Computed here, unless another process does: then what it stores, or here once it has given up or died."""
+        claim, token = f"{flight.key}:claim", uuid4().hex
+        pause = FIRST_PAUSE
+        try:
+            while not await self._cache.claim(claim, token, self._claim_ttl):
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                found = await self._found(flight)
+                if found is not None:
+                    return found
+            # Who had the claim may have stored its answer after our look and before our claim.
+            found = await self._found(flight)
+            return found or await self._computed(flight, compute, claim, token)
+        finally:
+            # Not awaited here: it must happen when the flight is cancelled too.
+            self._background.start(self._cache.release(claim, token))
+
+    async def _computed(self, flight: _Flight, compute: Compute, claim: str, token: str) -> Answer:
+        self.flights += 1
+        as_of = self._now()
+        renewing = asyncio.create_task(self._renew(claim, token))
+        try:
+            kept = _Kept.of(await compute(), as_of)
+        finally:
+            renewing.cancel()
+        await self._cache.set(flight.key, kept.encode(), flight.keep)
+        return kept.answer(self._now(), Origin.COMPUTED)
+
+    async def _renew(self, claim: str, token: str) -> None:
+        while True:
+            await asyncio.sleep(self._claim_ttl / 3)
+            await self._cache.claim(claim, token, self._claim_ttl)
+
+    def _stale(self, flight: _Flight) -> Answer | None:
+        now = self._now()
+        if flight.kept is None or flight.kept.age(now) >= flight.keep:
+            return None
+        return flight.kept.answer(now, Origin.STALE)
+
+    def _forget(self, flight: _Flight) -> None:
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+
+
+def key_of(*parts: object) -> str:
+    """The same for equal parts, whatever the order of their mappings and sets: texts, numbers, dates, enums,
+    dataclasses, and lists, mappings and sets of these. Whatever the answer depends on must be among them."""
+    return f"answers:{blake2b(_canonical(parts), digest_size=20).hexdigest()}"
+
+
+def _canonical(value: object) -> bytes:
+    return orjson.dumps(value, default=_sorted, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+
+
+def _sorted(value: object) -> object:
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=_canonical)
+    raise TypeError(f"a key can't have {type(value).__name__}")
+
+
+def _fraction(key: str, stamp: int) -> float:
+    """From 0 to 1, by chance but the same in every process."""
+    return crc32(_STAMP.pack(stamp), crc32(key.encode())) / 2**32
+
+
+def _twin(error: BaseException) -> BaseException:
+    """An equal one: each call raises its own, since raising writes a traceback into it."""
+    twin = type(error).__new__(type(error), *error.args)
+    twin.__dict__.update(error.__dict__)
+    return twin
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _ended(task: "asyncio.Task[Answer]") -> None:
+    await asyncio.gather(task, return_exceptions=True)

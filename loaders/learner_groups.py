@@ -1,0 +1,154 @@
+"""Groups of learners, their members, and the groups that a learner is in."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from rules.learner_groups import (
+    Activity,
+    Group,
+    GroupRole,
+    GroupStatus,
+    Member,
+    MembershipType,
+    MemberStatus,
+    Roster,
+    version_of,
+)
+from stores.rows import Row, Rows
+from stores.tables import GROUP_MEMBERS, LEARNER_GROUPS, USER_GROUPS
+
+
+async def groups_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Group | None]:
+    """As stored: a deleted one is there, inactive."""
+    keys = [(group_id,) for group_id in group_ids]
+    found, statics = await asyncio.gather(
+        rows.get_many(LEARNER_GROUPS, keys), rows.statics(GROUP_MEMBERS, keys)
+    )
+    return [_group(found.get(key), statics.get(key, {})) for key in keys]
+
+
+async def rosters_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Roster]:
+    """Of whole groups, former members included; an empty one where there is none."""
+    found = await rows.partitions(GROUP_MEMBERS, [(group_id,) for group_id in group_ids])
+    return [_roster(group_id, found[group_id,]) for group_id in group_ids]
+
+
+async def roster_of(rows: Rows, group_id: str) -> Roster:
+    """What a conditional write may build on: the version is also known where every row is gone."""
+    found = await rows.partition(GROUP_MEMBERS, (group_id,))
+    if found:
+        return _roster(group_id, found)
+    statics = await rows.statics(GROUP_MEMBERS, [(group_id,)])
+    return Roster(group_id, statics.get((group_id,), {}).get("members_version") or 0)
+
+
+async def groups_page(
+    rows: Rows, user_id: str, *, after: str | None, limit: int
+) -> tuple[list[tuple[Group, Member]], bool]:
+    """At most ``limit`` of the groups that a learner is in with the learner's membership, in the order of group ids,
+    and whether there are more."""
+    found: list[tuple[Group, Member]] = []
+    place = None if after is None else (after,)
+    while len(found) <= limit:
+        page = await rows.partition(USER_GROUPS, (user_id,), after=place, limit=limit + 1)
+        found += (await memberships(rows, {user_id: [row["groupid"] for row in page]}))[user_id]
+        if len(page) <= limit:
+            break
+        place = (page[-1]["groupid"],)
+    return found[:limit], len(found) > limit
+
+
+async def memberships_of(rows: Rows, user_ids: Sequence[str]) -> dict[str, list[tuple[Group, Member]]]:
+    """Of each of these learners, all groups they are in."""
+    found = await rows.partitions(USER_GROUPS, [(user_id,) for user_id in user_ids])
+    return await memberships(rows, {u: [row["groupid"] for row in found[u,]] for u in user_ids})
+
+
+async def memberships(rows: Rows, places: dict[str, list[str]]) -> dict[str, list[tuple[Group, Member]]]:
+    """Of these groups, by learner, those that the learner is an active member of: the index may name others."""
+    keys = [(group_id, user_id) for user_id, group_ids in places.items() for group_id in group_ids]
+    distinct = list(dict.fromkeys(group_id for group_id, _ in keys))
+    members, groups = await asyncio.gather(rows.get_many(GROUP_MEMBERS, keys), groups_by_id(rows, distinct))
+    by_id = dict(zip(distinct, groups, strict=True))
+    found: dict[str, list[tuple[Group, Member]]] = {user_id: [] for user_id in places}
+    for group_id, user_id in keys:
+        group, member = by_id[group_id], _member(members.get((group_id, user_id)))
+        if group is None or group.status is GroupStatus.INACTIVE or member is None or not member.is_active:
+            continue
+        found[user_id].append((group, member))
+    return found
+
+
+def _group(row: Row | None, statics: Row) -> Group | None:
+    if row is None:
+        return None
+    return Group(
+        group_id=row["groupid"],
+        name=row["name"] or "",
+        description=row["description"],
+        status=GroupStatus(row["status"]),
+        membership_type=MembershipType(row["membershiptype"]),
+        activities=tuple(Activity(pair["id"], pair["type"]) for pair in row["activities"] or ()),
+        members_count=statics.get("members_count") or 0,
+        version=version_of(row["version"], statics.get("members_version") or 0),
+        created_by=row["created_by"],
+        created_on=row["created_on"],
+        updated_by=row["updated_by"],
+        updated_on=row["updated_on"],
+    )
+
+
+def group_values(group: Group) -> dict[str, Any]:
+    """The columns that ``learner_group`` stores of a group, apart from its key and version."""
+    return {
+        "name": group.name or None,
+        "description": group.description,
+        "status": group.status.value,
+        "membershiptype": group.membership_type.value,
+        "activities": [{"id": activity.id, "type": activity.type} for activity in group.activities],
+        "created_by": group.created_by,
+        "created_on": group.created_on,
+        "updated_by": group.updated_by,
+        "updated_on": group.updated_on,
+    }
+
+
+def _roster(group_id: str, rows: Sequence[Row]) -> Roster:
+    members = {row["userid"]: member for row in rows if (member := _member(row)) is not None}
+    return Roster(group_id, (rows[0]["members_version"] or 0) if rows else 0, members)
+
+
+def _member(row: Row | None) -> Member | None:
+    if row is None or row["role"] is None:
+        return None
+    return Member(
+        group_id=row["groupid"],
+        user_id=row["userid"],
+        role=GroupRole(row["role"]),
+        status=MemberStatus(row["status"]),
+        created_by=row["created_by"],
+        created_on=row["created_on"],
+        updated_by=row["updated_by"],
+        updated_on=row["updated_on"],
+        removed_by=row["removed_by"],
+        removed_on=row["removed_on"],
+        visited=bool(row["visited"]),
+    )
+
+
+def member_values(member: Member | None) -> dict[str, Any]:
+    """The columns that ``group_member`` stores of a member, apart from its key and statics; None erases the row."""
+    if member is None:
+        return {name: None for name in GROUP_MEMBERS.values if name not in GROUP_MEMBERS.statics}
+    return {
+        "role": member.role.value,
+        "status": member.status.value,
+        "created_by": member.created_by,
+        "created_on": member.created_on,
+        "updated_by": member.updated_by,
+        "updated_on": member.updated_on,
+        "removed_by": member.removed_by,
+        "removed_on": member.removed_on,
+        "visited": member.visited,
+    }

@@ -1,0 +1,158 @@
+"""What the batch aggregation computed last: figures of activities, of members of groups, and when it ran."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from loaders.entries import decoded, encoded
+from rules.aggregates import ACTIVITY_TYPE
+from rules.entries import Entry
+from rules.identifiers import ContextType, aggregate_context
+from rules.learner_groups import Activity
+from rules.metrics import COUNTS, Counts
+from rules.totals import Cell
+from stores.rows import Row, Rows
+from stores.tables import ACTIVITY_AGGREGATES, AGGREGATIONS
+
+ACTIVITIES = "activities"
+"""The name of the one aggregation in ``aggregation``."""
+
+ActivityContext = tuple[str, str]
+"""activity id, context as aggregate rows write it (``cb:<batchId>``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredActivityResult:
+    """A row of ``activity_agg`` under the context of an enrolment. ``figures`` and when each last changed by metric.
+    ``as_of``: when they were computed; ``last_aggregation`` says since when they are known to hold.
+
+    ``pending``: cells that a run was about to send which has not come to its end; None where the last one has.
+    """
+
+    activity_id: str
+    context_id: str
+    collection_id: str
+    unit: bool
+    figures: Mapping[str, float]
+    last_updated: Mapping[str, datetime]
+    cells: Mapping[Cell, Counts]
+    pending: frozenset[Cell] | None
+    as_of: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGroupResult:
+    """A row of ``activity_agg`` under a group. ``entries``: by member, the best of each; who has none is left out.
+
+    ``as_of``: when the last run began that came to its end, or the one that wrote the row where that is later: a run
+    writes only what has changed.
+    """
+
+    entries: Mapping[str, Entry]
+    as_of: datetime
+    version: int
+
+
+async def last_aggregation(rows: Rows) -> datetime | None:
+    """When the last run began that came to its end: nothing from before is missing. None before the first."""
+    row = await rows.get(AGGREGATIONS, (ACTIVITIES,), ("as_of",))
+    return row["as_of"] if row else None
+
+
+async def group_results(
+    rows: Rows, group_id: str, activities: Sequence[Activity]
+) -> dict[Activity, StoredGroupResult | None]:
+    """Of these activities of the group; None for one that was not aggregated yet."""
+    keys = {activity: (activity.type, activity.id, group_context(group_id)) for activity in activities}
+    columns = ("members", "as_of", "version")
+    # The time first: a run that ends in between makes the figures newer than it says, not older.
+    as_of = await last_aggregation(rows)
+    found = await rows.get_many(ACTIVITY_AGGREGATES, list(keys.values()), columns)
+    return {activity: _group_result(found.get(key), as_of) for activity, key in keys.items()}
+
+
+async def activity_results(
+    rows: Rows, keys: Sequence[ActivityContext]
+) -> dict[ActivityContext, StoredActivityResult | None]:
+    """Of collections and units under the contexts of enrolments; None for what was not aggregated yet, and with
+    version 0 for what a first run only began."""
+    found = await rows.get_many(ACTIVITY_AGGREGATES, [(ACTIVITY_TYPE, *key) for key in keys])
+    return {key: _activity_result(found.get((ACTIVITY_TYPE, *key))) for key in keys}
+
+
+def group_context(group_id: str) -> str:
+    """``gr:<groupId>``."""
+    return aggregate_context(ContextType.GROUP, group_id)
+
+
+def _activity_result(row: Row | None) -> StoredActivityResult | None:
+    """None also for a row of a group."""
+    if row is None or row["collection_id"] is None:
+        return None
+    return StoredActivityResult(
+        activity_id=row["activity_id"],
+        context_id=row["context_id"],
+        collection_id=row["collection_id"],
+        unit=bool(row["unit"]),
+        figures=row["aggregates"] or {},
+        last_updated=row["agg_last_updated"] or {},
+        cells=_cells(row["cells"]),
+        pending=None if row["pending"] is None else frozenset(map(_cell, _unpacked(row["pending"]))),
+        as_of=row["as_of"] or _EPOCH,
+        version=row["version"] or 0,
+    )
+
+
+def cells_blob(cells: Mapping[Cell, Counts]) -> bytes:
+    """As ``activity_agg`` stores cells, in the order of their names so that equal ones have equal bytes."""
+    ordered = sorted(cells, key=lambda cell: (cell[0], cell[1] is not None, cell[1] or ""))
+    return _packed(
+        {
+            "counts": COUNTS,
+            "cells": [[*cell, *(cells[cell].get(name) for name in COUNTS)] for cell in ordered],
+        }
+    )
+
+
+def pending_blob(cells: frozenset[Cell]) -> bytes:
+    return _packed(list(cells))
+
+
+def members_blob(entries: Mapping[str, Entry]) -> bytes:
+    """As ``activity_agg`` stores the members of a group in an activity, in the order of their ids."""
+    return _packed({user_id: encoded(entries[user_id]) for user_id in sorted(entries)})
+
+
+def _group_result(row: Row | None, as_of: datetime | None) -> StoredGroupResult | None:
+    if row is None or row["members"] is None:
+        return None
+    entries = {user_id: decoded(stored) for user_id, stored in _unpacked(row["members"]).items()}
+    return StoredGroupResult(entries, max(row["as_of"], as_of or row["as_of"]), row["version"])
+
+
+def _cells(blob: bytes | None) -> dict[Cell, Counts]:
+    if blob is None:
+        return {}
+    document = _unpacked(blob)
+    names = document["counts"]
+    return {_cell(cell): dict(zip(names, cell[2:], strict=True)) for cell in document["cells"]}
+
+
+def _cell(stored: Sequence[Any]) -> Cell:
+    return stored[0], stored[1]
+
+
+def _packed(document: object) -> bytes:
+    return zlib.compress(orjson.dumps(document))
+
+
+def _unpacked(blob: bytes) -> Any:
+    return orjson.loads(zlib.decompress(blob))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

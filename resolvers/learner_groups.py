@@ -1,0 +1,118 @@
+"""Groups of learners: members read them, admins of the group change them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingest.learner_groups import (
+    create_group,
+    delete_group,
+    leave_group,
+    reactivate_group,
+    suspend_group,
+    update_group,
+    visit_groups,
+)
+from loaders import learner_groups as rows
+from loaders.session import Session
+from resolvers.paging import Page, checked_first
+from rules.contents import Content
+from rules.errors import Forbidden, NotFound
+from rules.identifiers import checked_id
+from rules.learner_groups import CONTENT_TYPES, Group, GroupStatus, Member, check_may_read
+from rules.learners import Learner
+
+__all__ = [
+    "Profiled",
+    "contents_of",
+    "create_group",
+    "delete_group",
+    "group",
+    "groups_of",
+    "leave_group",
+    "members",
+    "members_page",
+    "profiled",
+    "reactivate_group",
+    "suspend_group",
+    "update_group",
+    "viewer_member",
+    "visit_groups",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """A member and who that is; an empty profile where none was sent yet."""
+
+    member: Member
+    learner: Learner
+
+
+async def group(session: Session, group_id: str) -> Group:
+    """A suspended one too. NotFound (also for a deleted one), Forbidden, InvalidInput, Unauthenticated."""
+    session.viewer.known()
+    group_id = checked_id(group_id, "groupId")
+    found, roster = await asyncio.gather(
+        session.loaders.groups.load(group_id), session.loaders.rosters.load(group_id)
+    )
+    if found is None or found.status is GroupStatus.INACTIVE:
+        raise NotFound(f"there is no group {group_id}", field="groupId")
+    check_may_read(session.viewer, roster)
+    return found
+
+
+async def viewer_member(session: Session, group: Group) -> Member | None:
+    """None where the viewer is no member, or was one."""
+    return (await session.loaders.rosters.load(group.group_id)).member(session.viewer.user_id)
+
+
+async def members(session: Session, group: Group) -> list[Member]:
+    """Without former ones, in the order of user ids: an order that no change of a role disturbs."""
+    roster = await session.loaders.rosters.load(group.group_id)
+    check_may_read(session.viewer, roster)
+    return roster.active()
+
+
+async def members_page(session: Session, group: Group, *, first: int, after: str | None) -> Page[Profiled]:
+    """In the order of user ids. ``after``: the user id of the last one seen."""
+    limit = checked_first(first)
+    found = [m for m in await members(session, group) if after is None or m.user_id > after]
+    return Page(await profiled(session, found[:limit]), len(found) > limit)
+
+
+async def contents_of(session: Session, group: Group) -> dict[str, Content]:
+    """The published courses and units among the group's activities, by identifier."""
+    ids = [activity.id for activity in group.activities if activity.type in CONTENT_TYPES]
+    found = await session.library.contents.load_many(ids)
+    return {content.identifier: content for content in found if content is not None}
+
+
+async def profiled(session: Session, members: Sequence[Member]) -> list[Profiled]:
+    """Read in one batch. Of a learner whom the viewer may not see on their own, as members see each other, only
+    the name."""
+    found = await session.loaders.learners.load_many([member.user_id for member in members])
+    return [
+        Profiled(member, _shown(session, learner or Learner(member.user_id)))
+        for member, learner in zip(members, found, strict=True)
+    ]
+
+
+def _shown(session: Session, learner: Learner) -> Learner:
+    try:
+        session.viewer.check_may_see(learner.user_id)
+    except Forbidden:
+        return Learner(learner.user_id, learner.name)
+    return learner
+
+
+async def groups_of(
+    session: Session, user_id: str, *, first: int, after: str | None
+) -> Page[tuple[Group, Member]]:
+    """The groups that a learner is in, each with the learner's membership, in the order of group ids."""
+    user_id = checked_id(user_id, "userId")
+    session.viewer.check_may_see(user_id)
+    found, more = await rows.groups_page(
+        session.stores.rows, user_id, after=after, limit=checked_first(first)
+    )
+    return Page(found, more)

@@ -1,0 +1,322 @@
+"""Groups of learners: who is in them, what they do together, and who may change that (reference 1.3, 2.6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import TypeVar
+
+from rules.errors import (
+    CohortError,
+    Forbidden,
+    GroupSuspended,
+    InvalidInput,
+    LastAdmin,
+    LimitReached,
+    NotFound,
+)
+from rules.identifiers import checked_id
+from rules.viewers import Role, Viewer
+
+T = TypeVar("T")
+
+MOST_ITEMS = 500
+"""Members, or activities, that one call may change."""
+LONGEST_NAME = 256
+LONGEST_DESCRIPTION = 4096
+
+
+class GroupRole(Enum):
+    """What a member may do in a group."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class GroupStatus(Enum):
+    """An inactive group is deleted: nobody can read it, and its id is never used again."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    INACTIVE = "inactive"
+
+
+class MemberStatus(Enum):
+    """An inactive member is a former one."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class MembershipType(Enum):
+    """How one becomes a member. The platform knows one way: an admin of the group adds its members."""
+
+    INVITE_ONLY = "invite_only"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """Settings: members a group may have, activities a group may have, groups a learner may be in."""
+
+    members: int = 150
+    activities: int = 20
+    groups: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a group does together. ``type`` as clients know it: Course, CourseUnit, Quiz …"""
+
+    id: str
+    type: str
+
+
+CONTENT_TYPES = frozenset({"Course", "CourseUnit"})
+"""Types of activities that are published collections or units, so that their ids can be checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Of one group. ``visited``: the member has seen the group's page (reference 1.3)."""
+
+    group_id: str
+    user_id: str
+    role: GroupRole
+    status: MemberStatus = MemberStatus.ACTIVE
+    created_by: str | None = None
+    created_on: datetime | None = None
+    updated_by: str | None = None
+    updated_on: datetime | None = None
+    removed_by: str | None = None
+    removed_on: datetime | None = None
+    visited: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is MemberStatus.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """``version`` is that of its members and activities (``version_of``): it grows with every change of either, and
+    two states of a group never share one."""
+
+    group_id: str
+    name: str
+    description: str | None = None
+    status: GroupStatus = GroupStatus.ACTIVE
+    membership_type: MembershipType = MembershipType.INVITE_ONLY
+    activities: tuple[Activity, ...] = ()
+    members_count: int = 0
+    version: int = 0
+    created_by: str | None = None
+    created_on: datetime | None = None
+    updated_by: str | None = None
+    updated_on: datetime | None = None
+
+    @property
+    def changes(self) -> int:
+        """How often the group itself changed, its activities included."""
+        return self.version >> _MEMBERS_BITS
+
+
+_MEMBERS_BITS = 32
+
+
+def version_of(changes: int, members_version: int) -> int:
+    """Of a group, out of the versions of its two parts, which are read and written apart.
+
+    Each part's only grows, so this does; and whoever reads one part a moment before the other gets a version that
+    no other pair of states has, which their sum would not promise.
+    """
+    return changes << _MEMBERS_BITS | members_version
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everybody who is or was in a group, by user id, at one version of its members."""
+
+    group_id: str
+    version: int = 0
+    members: Mapping[str, Member] = field(default_factory=dict)
+
+    def active(self) -> list[Member]:
+        """In the order of user ids."""
+        return sorted((m for m in self.members.values() if m.is_active), key=lambda m: m.user_id)
+
+    def member(self, user_id: str | None) -> Member | None:
+        """None for a former one."""
+        found = self.members.get(user_id or "")
+        return found if found is not None and found.is_active else None
+
+    def with_member(self, member: Member) -> "Roster":
+        """After one change."""
+        return replace(self, version=self.version + 1, members={**self.members, member.user_id: member})
+
+    def without(self, user_id: str) -> "Roster":
+        """After the row was erased."""
+        left = {other: member for other, member in self.members.items() if other != user_id}
+        return replace(self, version=self.version + 1, members=left)
+
+
+class Kind(Enum):
+    """What an item of a call is about."""
+
+    MEMBER = "member"
+    ACTIVITY = "activity"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError:
+    """An item of a call that was refused while the others were not."""
+
+    kind: Kind
+    id: str
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, kind: Kind, id_: str, error: CohortError) -> "ItemError":
+        return cls(kind, id_, error.code, error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    user_id: str
+    role: GroupRole = GroupRole.MEMBER
+
+
+@dataclass(frozen=True, slots=True)
+class EditMember:
+    user_id: str
+    role: GroupRole
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    user_id: str
+
+
+MemberChange = AddMember | EditMember | RemoveMember
+
+
+def member_after(
+    roster: Roster, change: MemberChange, by: str, at: datetime, limits: GroupLimits
+) -> Member | None:
+    """The member as the change leaves them; None where it is as the change wants it already.
+
+    LimitReached where the group is full, LastAdmin where nobody could change the group any more, NotFound where
+    there is no such member, InvalidInput where one who is to be added has another role already.
+    """
+    stored = roster.members.get(change.user_id)
+    match change:
+        case AddMember(user_id, role):
+            if stored is not None and stored.is_active:
+                if stored.role is not role:
+                    raise InvalidInput(
+                        f"{user_id} is a member already; edit the member to change the role", field="members"
+                    )
+                return None
+            if len(roster.active()) >= limits.members:
+                raise LimitReached(f"a group has at most {limits.members} members", field="members")
+            return Member(roster.group_id, user_id, role, created_by=by, created_on=at)
+        case EditMember(user_id, role):
+            if stored is None or not stored.is_active:
+                raise NotFound(f"{user_id} is no member of the group", field="members")
+            after = replace(stored, role=role, updated_by=by, updated_on=at)
+            unchanged = stored.role is role
+        case RemoveMember(user_id):
+            if stored is None:
+                raise NotFound(f"{user_id} is no member of the group", field="members")
+            after = replace(stored, status=MemberStatus.INACTIVE, removed_by=by, removed_on=at)
+            unchanged = not stored.is_active
+    if unchanged:
+        return None
+    _check_admin_remains(roster, stored, after)
+    return after
+
+
+def _check_admin_remains(roster: Roster, before: Member, after: Member) -> None:
+    others = [member for member in roster.active() if member.user_id != before.user_id]
+    leads = after.is_active and after.role is GroupRole.ADMIN
+    led_by_others = any(member.role is GroupRole.ADMIN for member in others)
+    if before.role is GroupRole.ADMIN and not (leads or led_by_others) and (others or after.is_active):
+        raise LastAdmin(
+            f"{before.user_id} is the group's last admin; make another member an admin first",
+            field="members",
+        )
+
+
+def activities_after(
+    activities: Sequence[Activity], add: Sequence[Activity], remove: Sequence[str], limits: GroupLimits
+) -> tuple[tuple[Activity, ...], list[ItemError]]:
+    """With those removed (by id) and then those added, in the order in which they were added; and what was refused:
+    one beyond the limit, or of another type than the group has it with. An id that is not there is removed already."""
+    gone = set(remove)
+    found = {activity.id: activity for activity in activities if activity.id not in gone}
+    errors = []
+    for activity in add:
+        try:
+            known = found.get(activity.id)
+            if known is not None and known.type != activity.type:
+                raise InvalidInput(f"{activity.id} is in the group as {known.type}", field="activities")
+            if known is None and len(found) >= limits.activities:
+                raise LimitReached(f"a group has at most {limits.activities} activities", field="activities")
+            found[activity.id] = activity
+        except CohortError as error:
+            errors.append(ItemError.of(Kind.ACTIVITY, activity.id, error))
+    return tuple(found.values()), errors
+
+
+def check_many(items: Sequence[T], field: str) -> Sequence[T]:
+    """The items of a call; InvalidInput where they are more than one call may have."""
+    if len(items) > MOST_ITEMS:
+        raise InvalidInput(f"{field} must have at most {MOST_ITEMS} items, not {len(items)}", field=field)
+    return items
+
+
+def checked_activity(activity: Activity) -> Activity:
+    return Activity(checked_id(activity.id, "activities.id"), checked_id(activity.type, "activities.type"))
+
+
+def checked_name(name: str) -> str:
+    """InvalidInput where it is blank or too long."""
+    text = name.strip()
+    if not text:
+        raise InvalidInput("name must not be blank", field="name")
+    if len(text) > LONGEST_NAME:
+        raise InvalidInput(f"name must have at most {LONGEST_NAME} characters", field="name")
+    return text
+
+
+def checked_description(description: str | None) -> str | None:
+    """None for a blank one."""
+    text = (description or "").strip()
+    if len(text) > LONGEST_DESCRIPTION:
+        raise InvalidInput(
+            f"description must have at most {LONGEST_DESCRIPTION} characters", field="description"
+        )
+    return text or None
+
+
+def check_may_read(viewer: Viewer, roster: Roster) -> None:
+    """Members do, and those who answer for learners."""
+    if roster.member(viewer.known()) is None and not viewer.has(
+        Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE
+    ):
+        raise Forbidden(
+            "only members of the group, a mentor, a reporter, an admin or a service may see it",
+            field="groupId",
+        )
+
+
+def check_may_change(viewer: Viewer, roster: Roster) -> None:
+    """Admins of the group do, and admins and services of the instance."""
+    member = roster.member(viewer.known())
+    if (member is None or member.role is not GroupRole.ADMIN) and not viewer.has(Role.ADMIN, Role.SERVICE):
+        raise Forbidden("only an admin of the group, an admin or a service may change it", field="groupId")
+
+
+def check_active(group: Group) -> None:
+    if group.status is GroupStatus.SUSPENDED:
+        raise GroupSuspended(f"group {group.group_id} is suspended; reactivate it first", field="groupId")

@@ -1,0 +1,144 @@
+"""The figures of one activity under one context, by one dimension at a time: what the batch aggregation computes.
+
+A cell is a dimension and one of its values, such as ``("district", "Pune")``; no value (None) is a value of its own.
+The cell ALL has everybody. A table over many activities adds cells up, so they hold counts, not metrics.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rules.aggregates import ACTIVITY_TYPE
+from rules.metrics import LATEST, SUMS, Counts, Metric, band_of, metric_value
+from rules.progress import Status
+from rules.states import State, synthetic_time
+
+Cell = tuple[str, str | None]
+ALL: Cell = ("all", None)
+
+FIGURES = (
+    Metric.ENROLLED_COUNT,
+    Metric.COMPLETED_COUNT,
+    Metric.COMPLETION_PERCENTAGE,
+    Metric.AVERAGE_PROGRESS,
+    Metric.TIME_SPENT,
+)
+"""The metrics that ``activity_agg`` keeps as numbers (seed 000, Course Metrics)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """What cells are made by beside ALL: learner ``attributes``, and ``months`` by the field of a state that they are
+    the month of, such as ``{"enrolled_month": "enrolled_on"}``."""
+
+    attributes: tuple[str, ...]
+    months: Mapping[str, str]
+
+    def cells_with(self, state: State) -> Iterator[Cell]:
+        """Every cell that counts the state: one of each dimension."""
+        yield ALL
+        for name in self.attributes:
+            yield name, state.attributes.get(name)
+        for name, moment in self.months.items():
+            yield name, _month(getattr(state, moment))
+
+
+class Tally:
+    """Counts states portion by portion; only the cells are kept."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        self._dimensions = dimensions
+        self._sums: dict[Cell, dict[str, int]] = {ALL: dict.fromkeys(SUMS, 0)}
+        self._latest: dict[Cell, int] = {}
+
+    def count(self, states: Iterable[State]) -> None:
+        """Those of active enrolments; each state once."""
+        for state in states:
+            if not state.active:
+                continue
+            percentage, band = state.completion_percentage, band_of(state.completion_percentage)
+            at = None if state.last_accessed_on is None else _ms(state.last_accessed_on)
+            for cell in self._dimensions.cells_with(state):
+                sums = self._sums.get(cell)
+                if sums is None:
+                    sums = self._sums[cell] = dict.fromkeys(SUMS, 0)
+                sums["enrolled"] += 1
+                sums["completed"] += state.status is Status.COMPLETED
+                sums["progress_sum"] += percentage
+                sums[band] += 1
+                sums["time_spent"] += state.time_spent
+                if at is not None:
+                    self._latest[cell] = max(at, self._latest.get(cell, at))
+
+    def cells(self) -> dict[Cell, Counts]:
+        """ALL is always there, whoever is enrolled."""
+        return {cell: {**sums, LATEST: self._latest.get(cell)} for cell, sums in self._sums.items()}
+
+
+def cells_of(states: Iterable[State], dimensions: Dimensions) -> dict[Cell, Counts]:
+    """Of the states of an activity under a context, one a learner."""
+    tally = Tally(dimensions)
+    tally.count(states)
+    return tally.cells()
+
+
+def vanished(before: Iterable[Cell], now: Iterable[Cell]) -> dict[Cell, Counts]:
+    """Cells that were there and are no more, as zeros: what is append-only can't forget a key."""
+    gone = set(before).difference(now)
+    return {cell: {**dict.fromkeys(SUMS, 0), LATEST: None} for cell in gone}
+
+
+def figures_of(cells: Mapping[Cell, Counts]) -> dict[str, float]:
+    """FIGURES of everybody, by name; one that is not known is left out."""
+    values = {metric.value: metric_value(metric, cells[ALL]) for metric in FIGURES}
+    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Whose cells these are. ``context_id`` as aggregate rows write it; ``version`` grows with each computation of the
+    cells, and no two share one; ``as_of``: when it began, so that nothing from before is missing."""
+
+    activity_id: str
+    context_id: str
+    collection_id: str
+    version: int
+    as_of: datetime
+    activity_type: str = ACTIVITY_TYPE
+
+    @property
+    def unit(self) -> bool:
+        """Of a unit of the collection, not of the collection itself."""
+        return self.activity_id != self.collection_id
+
+
+def cell_key(total: Total, cell: Cell) -> str:
+    """On the topic: all states of a cell go to one partition, in order."""
+    dimension, value = cell
+    return f"{total.activity_id}|{total.context_id}|{dimension}|{value or ''}"
+
+
+def cell_state(total: Total, cell: Cell, counts: Counts) -> dict[str, object]:
+    """The whole state of a cell, as druid_specs/activity-totals.json reads it. Times in epoch milliseconds."""
+    dimension, value = cell
+    return {
+        "time": synthetic_time(total.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "activity_type": total.activity_type,
+        "activity_id": total.activity_id,
+        "context_id": total.context_id,
+        "dimension": dimension,
+        "value": value,
+        "version": total.version,
+        "collection_id": total.collection_id,
+        "unit": int(total.unit),
+        **counts,
+        "as_of": _ms(total.as_of),
+    }
+
+
+def _month(at: datetime | None) -> str | None:
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m}"
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

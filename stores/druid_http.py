@@ -1,0 +1,159 @@
+"""Druid's HTTP interface, and its errors as ours."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import orjson
+
+from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from stores.deadline import remaining
+from stores.groups import Busy
+
+BROKER_PORT = 8082
+FORM = "groups must be druid://BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT, or duckdb:///FILE"
+LONGEST_REASON = 300
+MANY = 429
+TIMED_OUT = 504
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where one Druid is. ``kafka`` is what its tasks read from, as they reach it."""
+
+    broker: str
+    coordinator: str
+    kafka: str
+    user: str | None = None
+    password: str = ""
+
+    @classmethod
+    def parse(cls, url: str, events: str) -> Self:
+        """``druid://user:password@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT``, or druids:// for HTTPS.
+
+        Without ``coordinator`` all goes to the same address, a router; without ``kafka`` Druid reads from the servers
+        of ``events``. InvalidInput names what is wrong.
+        """
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query))
+        if parts.scheme not in ("druid", "druids") or not parts.hostname or parts.path.strip("/"):
+            raise InvalidInput(FORM, field="groups")
+        if unknown := options.keys() - {"coordinator", "kafka"}:
+            raise InvalidInput(f"{FORM}; it has no {min(unknown)}", field="groups")
+        if "kafka" not in options and not events.startswith("kafka:"):
+            raise InvalidInput(
+                f"Druid reads from Kafka: set events to kafka://…, or name the servers: {FORM}",
+                field="groups",
+            )
+        scheme = "https" if parts.scheme == "druids" else "http"
+        broker = f"{parts.hostname}:{parts.port or BROKER_PORT}"
+        return cls(
+            broker=f"{scheme}://{broker}",
+            coordinator=f"{scheme}://{options.get('coordinator', broker)}",
+            kafka=options.get("kafka") or urlsplit(events).netloc,
+            user=parts.username,
+            password=parts.password or "",
+        )
+
+
+class DruidHttp:
+    """One pool of connections to one Druid. Every call waits at most ``timeout`` seconds and the request's deadline."""
+
+    def __init__(self, address: Address, timeout: float, connections: int) -> None:
+        self.address = address
+        self.timeout = timeout
+        secure = address.broker.startswith("https:")
+        self._client = httpx.AsyncClient(
+            auth=None if address.user is None else (address.user, address.password),
+            # The certificates of authorities take long to read; plain HTTP needs none.
+            verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            # Of the whole call, below; a connection that is not there is told sooner.
+            timeout=httpx.Timeout(None, connect=timeout),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            trust_env=False,
+        )
+
+    async def ask(self, body: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        """A native query's rows and Druid's response context."""
+        response = await self._send("POST", f"{self.address.broker}/druid/v2/", body)
+        context = response.headers.get("x-druid-response-context", "{}")
+        return _read(response.content), _read(context.encode())
+
+    async def cancel(self, query_id: str) -> None:
+        await self._send("DELETE", f"{self.address.broker}/druid/v2/{query_id}")
+
+    async def sql(self, statement: str, *parameters: str) -> Any:
+        """Rows of Druid's own tables; group queries are native."""
+        body = {
+            "query": statement,
+            "parameters": [{"type": "VARCHAR", "value": parameter} for parameter in parameters],
+            "resultFormat": "array",
+        }
+        return _read((await self._send("POST", f"{self.address.broker}/druid/v2/sql", body)).content)
+
+    async def manage(self, method: str, path: str, body: object = None) -> Any:
+        """At the coordinator or overlord; None where there is no such thing, or the answer is empty."""
+        response = await self._send(method, f"{self.address.coordinator}/druid/{path}", body, absent=True)
+        return (
+            _read(response.content)
+            if response.content and response.status_code != httpx.codes.NOT_FOUND
+            else None
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _send(
+        self, method: str, url: str, body: object = None, *, absent: bool = False
+    ) -> httpx.Response:
+        content = None if body is None else orjson.dumps(body)
+        async with self._answers(url):
+            response = await self._client.request(
+                method, url, content=content, headers={"Content-Type": "application/json"}
+            )
+        if response.is_success or (absent and response.status_code == httpx.codes.NOT_FOUND):
+            return response
+        raise _refusal(response)
+
+    @asynccontextmanager
+    async def _answers(self, url: str) -> AsyncIterator[None]:
+        """Turns Druid's silence and broken connections into StoreUnavailable."""
+        try:
+            async with asyncio.timeout(remaining(self.timeout)):
+                yield
+        except TimeoutError as error:
+            remaining(self.timeout)  # DeadlineExceeded, where it was that
+            raise StoreUnavailable(f"Druid did not answer within {self.timeout:g} s") from error
+        except httpx.HTTPError as error:
+            where = httpx.URL(url).netloc.decode()
+            raise StoreUnavailable(f"Druid at {where}: {error or type(error).__name__}") from error
+
+
+def _read(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        # What has begun can't become an error any more: Druid breaks off.
+        raise StoreUnavailable(f"Druid's answer broke off after {len(content)} bytes") from error
+
+
+def _refusal(response: httpx.Response) -> StoreUnavailable:
+    """Of Druid's error documents, old and new: ``error``, ``errorCode``, ``errorMessage``, ``category``."""
+    try:
+        document = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        document = None
+    told = document if isinstance(document, dict) else {}
+    words = {str(told.get(name, "")) for name in ("error", "errorCode", "category")}
+    reason = " ".join(str(told.get("errorMessage") or told.get("error") or response.reason_phrase).split())
+    reason = f"Druid ({response.status_code}): {reason[:LONGEST_REASON]}"
+    if response.status_code == MANY or words & {"Query capacity exceeded", "CAPACITY_EXCEEDED"}:
+        return Busy(reason)
+    if response.status_code == TIMED_OUT or words & {"Query timeout", "TIMEOUT"}:
+        return DeadlineExceeded(reason)
+    return StoreUnavailable(reason)

@@ -1,0 +1,150 @@
+"""Brings what the topics of the data sources hold into a DuckDB file, and goes on doing so."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from contextvars import Context
+from uuid import uuid4
+
+import orjson
+from duckdb import DuckDBPyConnection as Connection
+
+from druid_specs import VERSION, DataSource
+from rules.errors import CohortError, StoreUnavailable
+from stores.deadline import remaining
+from stores.duckdb_file import PATIENCE, DuckFile
+from stores.duckdb_queries import KEY, upsert
+from stores.events import Consumer, Events, Record
+
+log = logging.getLogger(__name__)
+
+MOST, WAIT = 10_000, 0.5
+"""Events of a batch, and the seconds that an idle feed waits for the first one."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+"""Seconds before a feed that failed goes on; doubled each time."""
+_LARGEST = 1 << 63
+
+Event = dict[str, object]
+
+
+class Feed:
+    """A task of its own, from the start until ``close``. Its consumer group is named after an id in the file, so that
+    a new file reads the topics from their beginning, and one that was put away goes on where it was."""
+
+    def __init__(self, file: DuckFile, events: Events, sources: Sequence[DataSource]) -> None:
+        self._file = file
+        self._events = events
+        self._sources = {source.topic: source for source in sources}
+        self._caught_up = asyncio.Event()
+        self._failure: Exception | None = None
+        # In a context of its own: the deadline of the query that opened the file is not the feed's.
+        self._task = asyncio.create_task(self._run(), name="groups feed", context=Context())
+
+    async def caught_up(self) -> None:
+        """Returns once the file has what was in the topics at the start of the feed."""
+        try:
+            async with asyncio.timeout(remaining(PATIENCE)):
+                await self._caught_up.wait()
+        except TimeoutError:
+            remaining(PATIENCE)  # DeadlineExceeded, where it was that
+            why = self._failure or "there is much to read"
+            raise StoreUnavailable(f"the group figures are still being read from the log: {why}") from None
+
+    async def close(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            try:
+                await self._follow()
+            except Exception as error:
+                self._failure = error
+                unexpected = not isinstance(error, CohortError)
+                log.warning("group figures are read on in %.1f s: %r", pause, error, exc_info=unexpected)
+            if time.monotonic() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _follow(self) -> None:
+        group = f"groups-{await self._file.write(_id)}"
+        consumer = await self._events.consumer(group, [*self._sources])
+        try:
+            await self._catch_up(group, consumer)
+            while True:
+                await self._take(consumer)
+        finally:
+            await consumer.close()
+
+    async def _catch_up(self, group: str, consumer: Consumer) -> None:
+        """Returns when as much is in as there was at the start, or nothing is left: others may be writing meanwhile."""
+
+        async def left() -> int:
+            return sum((await self._events.lag(group, [*self._sources])).values())
+
+        behind, start = await left(), time.time() * 1000
+        while behind > 0:
+            records = await self._take(consumer)
+            behind -= sum(record.appended_at <= start for record in records)
+            if not records:
+                behind = await left()
+        self._caught_up.set()
+
+    async def _take(self, consumer: Consumer) -> list[Record]:
+        """Into the file first, then committed: killed in between, the same events come again and change nothing."""
+        records = await consumer.batch(MOST, WAIT)
+        if records:
+            await self._file.write(lambda connection: self._write(connection, records))
+            await consumer.commit(records)
+        return records
+
+    # On the file's thread.
+
+    def _write(self, connection: Connection, records: Sequence[Record]) -> None:
+        by_topic: dict[str, list[Record]] = {}
+        for record in records:
+            by_topic.setdefault(record.topic, []).append(record)
+        for topic, of_topic in by_topic.items():
+            source = self._sources[topic]
+            events = latest(source, of_topic)
+            if events:
+                connection.execute(upsert(source), [orjson.dumps(events).decode()])
+
+
+def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
+    """The event of the highest version of each key. What is no event of the source is logged and passed over, as Druid
+    does (``logParseExceptions``)."""
+    found: dict[tuple[object, ...], tuple[int, Event]] = {}
+    for record in records:
+        try:
+            event = orjson.loads(record.value)
+            key, version = tuple(event[name] for name in source.key), event[VERSION]
+            if not all(isinstance(part, str | None) for part in key) or not _is_version(version):
+                raise ValueError("a key is of texts and nulls, a version a number")
+        except (ValueError, KeyError, TypeError) as error:
+            place = f"{record.topic}/{record.partition}@{record.offset}"
+            log.warning("passed over an event that is none of %s, %s: %r", source.name, place, error)
+            continue
+        if key not in found or found[key][0] < version:
+            found[key] = version, event | {KEY: orjson.dumps(key).decode()}
+    return [event for _, event in found.values()]
+
+
+def _is_version(value: object) -> bool:
+    return type(value) is int and -_LARGEST <= value < _LARGEST
+
+
+def _id(connection: Connection) -> str:
+    """Of this file; made when it is first asked for."""
+    connection.execute("CREATE TABLE IF NOT EXISTS feed (id VARCHAR)")
+    found = connection.execute("SELECT id FROM feed").fetchone()
+    if found is None:
+        found = (uuid4().hex,)
+        connection.execute("INSERT INTO feed VALUES (?)", found)
+    return str(found[0])

@@ -1,0 +1,176 @@
+"""An open DuckDB file, used on threads of its own: one that writes, and a few readers for each lane."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+import duckdb
+from duckdb import DuckDBPyConnection as Connection
+
+from druid_specs import DataSource
+from rules.errors import StoreUnavailable
+from stores.deadline import remaining
+from stores.duckdb_queries import columns, create, table
+from stores.groups import Lane
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds that a call may take."""
+READERS = 2
+"""Queries of a lane that run at once; others wait for their turn."""
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 2,
+    "memory_limit": "1GB",
+    "autoinstall_known_extensions": False,  # nothing is fetched from the network
+    "autoload_known_extensions": False,
+}
+_AWAY = (duckdb.OperationalError, duckdb.InternalError, duckdb.InterruptException)
+_ANEW = 0.01
+"""Seconds between two interruptions: one that comes before the statement began has no effect."""
+
+
+class HeldElsewhere(StoreUnavailable):
+    """Another process has the file open."""
+
+
+@asynccontextmanager
+async def answering(path: Path) -> AsyncIterator[None]:
+    """Turns silence into StoreUnavailable, or DeadlineExceeded where the request's time is over."""
+    try:
+        async with asyncio.timeout(remaining(PATIENCE)):
+            yield
+    except TimeoutError:
+        remaining(PATIENCE)
+        raise StoreUnavailable(f"{path} did not answer within {PATIENCE:g} s") from None
+
+
+class DuckFile:
+    """Open with ``await DuckFile.open(path)``. Each call is one function on one thread with a cursor of its own, which
+    is interrupted at the deadline and when the caller is cancelled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = ThreadPoolExecutor(1, "groups-writer")
+        self._readers = {lane: ThreadPoolExecutor(READERS, f"groups-{lane.value}") for lane in Lane}
+        self._connection: Connection
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """The file is created where there is none, not its folder. HeldElsewhere, StoreUnavailable."""
+        file = cls(path)
+        try:
+            file._connection = await asyncio.get_running_loop().run_in_executor(file._writer, file._connect)
+        except BaseException:
+            file._writer.shutdown(wait=False)
+            raise
+        return file
+
+    async def read(self, lane: Lane, work: Callable[[Connection], T]) -> T:
+        return await self._run(self._readers[lane], work)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """``work`` is one transaction."""
+
+        def transaction(connection: Connection) -> T:
+            with _transaction(connection):
+                return work(connection)
+
+        return await self._run(self._writer, transaction)
+
+    async def close(self) -> None:
+        for threads in (*self._readers.values(), self._writer):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._connection.close)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
+        left = remaining(PATIENCE)
+        call = _Call(self._connection, work)
+        job = threads.submit(call)
+        result = asyncio.wrap_future(job)
+        result.add_done_callback(_seen)
+        try:
+            await asyncio.wait({result}, timeout=left)
+            in_time = result.done()
+        finally:
+            if not job.cancel():
+                while not result.done():
+                    call.interrupt()
+                    await asyncio.wait({result}, timeout=_ANEW)
+        if not in_time:
+            remaining(PATIENCE)
+            raise StoreUnavailable(f"{self._path} did not answer within {left:.1f} s")
+        try:
+            return result.result()
+        except _AWAY as error:
+            raise StoreUnavailable(f"{self._path}: {error}") from error
+
+    def _connect(self) -> Connection:
+        try:
+            return duckdb.connect(str(self._path), config=_CONFIG)
+        except duckdb.Error as error:
+            if "lock on file" in str(error):
+                raise HeldElsewhere(
+                    f"{self._path} is open in another process, and DuckDB lets one at a time: serve with one "
+                    "process, or set COHORT_GROUPS to druid://…"
+                ) from error
+            raise StoreUnavailable(f"{self._path}: {error}") from error
+
+
+class _Call(Generic[T]):
+    """Work on a thread that another one may interrupt."""
+
+    def __init__(self, connection: Connection, work: Callable[[Connection], T]) -> None:
+        self._connection = connection
+        self._work = work
+        self._cursor: Connection | None = None
+
+    def __call__(self) -> T:
+        with self._connection.cursor() as self._cursor:
+            return self._work(self._cursor)
+
+    def interrupt(self) -> None:
+        if self._cursor is not None:
+            with suppress(duckdb.ConnectionException):  # it has just been closed
+                self._cursor.interrupt()
+
+
+def _seen(result: "asyncio.Future[T]") -> None:
+    """How work ends that nobody waits for any more is no news."""
+    if not result.cancelled():
+        result.exception()
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def lay_out(connection: Connection, sources: Sequence[DataSource]) -> list[str]:
+    """Creates the tables of new sources and the columns that others gained; a line for each."""
+    done = []
+    for source in sources:
+        known = {
+            name
+            for (name,) in connection.execute(
+                "SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [source.name]
+            ).fetchall()
+        }
+        if not known:
+            connection.execute(create(source))
+            done.append(f"created table {source.name}")
+            continue
+        for name, type_ in columns(source).items():
+            if name not in known:
+                connection.execute(f'ALTER TABLE {table(source)} ADD COLUMN "{name}" {type_}')
+                done.append(f"added column {name} to {source.name}")
+    return done

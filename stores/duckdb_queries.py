@@ -1,0 +1,136 @@
+"""DuckDB's statements for data sources and group queries. Names come from the specs, values are always bound."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import orjson
+
+from druid_specs import VERSION, DataSource
+from stores.group_queries import check_query
+from stores.groups import All, Any, Between, Figures, Kind, Measure, Not, OneOf, Query, Rows, Value, Where
+
+KEY = "_key"
+"""The column that tells rows apart: the whole key as a JSON list, since a part of it may be nothing."""
+_TYPES = {"long": "BIGINT", "double": "DOUBLE", "string": "VARCHAR"}
+
+
+def compiled(query: Query) -> tuple[str, list[Value]]:
+    """A statement and its parameters; InvalidInput where the query says what the source does not have."""
+    check_query(query)
+    statement = _Statement(query.source)
+    return statement.of(query), statement.parameters
+
+
+def table(source: DataSource) -> str:
+    return f'"{source.name}"'
+
+
+def columns(source: DataSource) -> dict[str, str]:
+    """Of the source's table, with DuckDB's types: the key, the version, what it decides about."""
+    key = dict.fromkeys((KEY, *source.key), "VARCHAR")
+    return key | {VERSION: "BIGINT"} | {name: _TYPES[type_] for name, type_ in source.latest.items()}
+
+
+def create(source: DataSource) -> str:
+    declared = ", ".join(f'"{name}" {type_}' for name, type_ in columns(source).items())
+    return f"CREATE TABLE {table(source)} ({declared}, PRIMARY KEY ({KEY}))"
+
+
+@lru_cache
+def upsert(source: DataSource) -> str:
+    """One parameter: a JSON list of objects with their KEY, each once. A row gives way only to a higher version."""
+    names = columns(source)
+    shape = orjson.dumps([names]).decode()
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in (KEY, *source.key))
+    # What the JSON has that the column can't hold becomes null, as in Druid.
+    return (
+        f"INSERT INTO {table(source)} ({_list(names)}) "  # noqa: S608 - names of the spec
+        f"SELECT {_list(names)} FROM (SELECT unnest(from_json(?, '{shape}'), recursive := true)) "
+        f"ON CONFLICT DO UPDATE SET {changes} WHERE excluded.{VERSION} > {table(source)}.{VERSION}"
+    )
+
+
+@dataclass
+class _Statement:
+    """Writes from left to right, so that ``parameters`` are in the order of their places."""
+
+    source: DataSource
+    parameters: list[Value] = field(default_factory=list)
+
+    def of(self, query: Query) -> str:
+        match query:
+            case Rows():
+                text = f"SELECT {', '.join(map(self.column, query.columns))} {self.rows(query)}"
+            case Figures():
+                text = self.figures(query)
+        return text if query.limit is None else f"{text} LIMIT {self.bound(query.limit)}"
+
+    def figures(self, query: Figures) -> str:
+        dimensions = [self.column(name) for name in query.dimensions]
+        measures = [self.measure(measure) for measure in query.measures]
+        text = f"SELECT {', '.join(dimensions + measures)} {self.rows(query)}"
+        if dimensions:
+            text += f" GROUP BY {', '.join(str(place + 1) for place in range(len(dimensions)))}"
+        if query.order:
+            places = [*query.dimensions, *(measure.name for measure in query.measures)]
+            terms = (
+                f"{places.index(order.by) + 1} {'DESC NULLS LAST' if order.descending else 'ASC NULLS FIRST'}"
+                for order in query.order
+            )
+            text += f" ORDER BY {', '.join(terms)}"
+        return text
+
+    def rows(self, query: Query) -> str:
+        conditions = [self.where(OneOf(column, values)) for column, values in query.keys]
+        if query.where is not None:
+            conditions.append(self.where(query.where))
+        return f"FROM {table(self.source)}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+    def column(self, name: str) -> str:
+        if name in self.source.months:
+            # Without a time zone, so in UTC; null for what is no moment of DuckDB's.
+            return f"strftime(TRY(epoch_ms(\"{self.source.months[name]}\")), '%Y-%m')"
+        return f'"{name}"'
+
+    def measure(self, measure: Measure) -> str:
+        match measure.kind:
+            case Kind.COUNT:
+                figure = "count(*)"
+            case Kind.SUM | Kind.MAX:
+                figure = f'{measure.kind.value}("{measure.column}")'
+        return figure if measure.where is None else f"{figure} FILTER (WHERE {self.where(measure.where)})"
+
+    def where(self, where: Where) -> str:
+        match where:
+            case OneOf(column, values):
+                given = [self.bound(value) for value in values if value is not None]
+                ways = [f"{self.column(column)} IN ({', '.join(given)})"] if given else []
+                if None in values:
+                    ways.append(f"{self.column(column)} IS NULL")
+                return _joined("OR", ways)
+            case Between(column, least, most, above, below):
+                ends = [f"{self.column(column)} IS NOT NULL"]
+                if least is not None:
+                    ends.append(f"{self.column(column)} {'>' if above else '>='} {self.bound(least)}")
+                if most is not None:
+                    ends.append(f"{self.column(column)} {'<' if below else '<='} {self.bound(most)}")
+                return _joined("AND", ends)
+            case All(filters):
+                return _joined("AND", [self.where(each) for each in filters])
+            case Any(filters):
+                return _joined("OR", [self.where(each) for each in filters])
+            case Not(inner):
+                return f"({self.where(inner)} IS NOT TRUE)"
+
+    def bound(self, value: Value) -> str:
+        self.parameters.append(value)
+        return "?"
+
+
+def _joined(word: str, conditions: list[str]) -> str:
+    """Of no conditions: AND is true, OR is false."""
+    return f"({f' {word} '.join(conditions)})" if conditions else str(word == "AND")
+
+
+def _list(names: tuple[str, ...] | dict[str, str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

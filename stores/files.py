@@ -1,0 +1,73 @@
+"""Small files that others read while they are replaced: static answers for an edge to serve."""
+
+import asyncio
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.parse import quote
+
+LONGEST_NAME = 160
+"""Bytes of a name that is made from an id, well within what file systems take with a suffix."""
+_KEPT = 100
+
+
+class Files:
+    """Those under one directory, by names such as ``groups/<id>.json`` whose parts ``safe_name`` made."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def write(self, name: str, content: bytes) -> bool:
+        """Whole or not at all; whether it was written: what has this content already is left as it is."""
+        return await asyncio.to_thread(self._write, name, content)
+
+    async def remove(self, name: str) -> bool:
+        """Whether there was one."""
+        return await asyncio.to_thread(self._remove, name)
+
+    async def count(self, folder: str) -> int:
+        """Files below it, at any depth."""
+        return await asyncio.to_thread(
+            lambda: sum(path.is_file() for path in (self._root / folder).rglob("*.json"))
+        )
+
+    def _write(self, name: str, content: bytes) -> bool:
+        path = self._root / name
+        with suppress(FileNotFoundError):
+            if path.stat().st_size == len(content) and path.read_bytes() == content:
+                return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+            part = Path(file.name)
+            try:
+                file.write(content)
+                file.close()
+                part.chmod(0o644)  # for whoever serves it
+                part.replace(path)
+            except BaseException:
+                part.unlink()
+                raise
+        return True
+
+    def _remove(self, name: str) -> bool:
+        path = self._root / name
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        with suppress(OSError):  # others are in it
+            if path.parent != self._root:
+                path.parent.rmdir()
+        return True
+
+
+def safe_name(id_: str) -> str:
+    """One part of a path for any id, different ones for different ids: percent-encoded, but for what names and URLs
+    take as it is. One that would be too long is cut and ends with a hash of the whole."""
+    name = quote(id_, safe=":").replace("~", "%7E")
+    if name.startswith("."):
+        name = f"%2E{name[1:]}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:_KEPT]}~{blake2b(id_.encode(), digest_size=16).hexdigest()}"

@@ -1,0 +1,83 @@
+"""What a group query may say: one check for both engines of the groups port."""
+
+from collections.abc import Iterable
+
+from druid_specs import DataSource
+from rules.errors import InvalidInput
+from stores.groups import All, Any, Between, Figures, Kind, Measure, Not, OneOf, Query, Rows, Value, Where
+
+
+def check_query(query: Query) -> None:
+    """InvalidInput names the column or value at fault, and what the source has."""
+    source = query.source
+    for name, _ in query.keys:
+        _check_column(name, source.key, f"the key of {source.name}")
+    _check_where(source, query.where)
+    match query:
+        case Rows(columns=columns):
+            _check_columns(source, columns)
+        case Figures(dimensions=dimensions, measures=measures):
+            _check_columns(source, dimensions)
+            for measure in measures:
+                _check_measure(source, measure)
+            for order in query.order:
+                _check_column(order.by, answered(query), "the answer")
+    names = answered(query)
+    if not names or len(set(names)) < len(names):
+        raise InvalidInput(f"a query asks for columns of different names, not for ({', '.join(names)})")
+
+
+def answered(query: Query) -> tuple[str, ...]:
+    """The columns of the answer."""
+    match query:
+        case Rows(columns=columns):
+            return columns
+        case Figures(dimensions=dimensions, measures=measures):
+            return dimensions + tuple(measure.name for measure in measures)
+
+
+def _check_columns(source: DataSource, names: Iterable[str]) -> None:
+    for name in names:
+        _check_column(name, source.types, source.name)
+
+
+def _check_column(name: str, known: Iterable[str], where: str) -> None:
+    if name not in known:
+        raise InvalidInput(f"{where} has no column {name}; it has {', '.join(known)}", field=name)
+
+
+def _check_measure(source: DataSource, measure: Measure) -> None:
+    _check_where(source, measure.where)
+    if (measure.kind is Kind.COUNT) != (measure.column is None):
+        raise InvalidInput(
+            f"{measure.name}: a count is of rows, a {measure.kind.value} of a column", field=measure.name
+        )
+    if measure.column is not None:
+        _check_column(measure.column, source.types, source.name)
+        if source.types[measure.column] == "string":
+            raise InvalidInput(
+                f"{measure.name}: {measure.column} holds texts, which have no {measure.kind.value}",
+                field=measure.column,
+            )
+
+
+def _check_where(source: DataSource, where: Where | None) -> None:
+    match where:
+        case OneOf(column, values):
+            _check_values(source, column, values)
+        case Between(column, least, most):
+            _check_values(source, column, (least, most))
+        case All(filters) | Any(filters):
+            for each in filters:
+                _check_where(source, each)
+        case Not(inner):
+            _check_where(source, inner)
+
+
+def _check_values(source: DataSource, column: str, values: Iterable[Value]) -> None:
+    _check_column(column, source.types, source.name)
+    texts = source.types[column] == "string"
+    for value in values:
+        if value is not None and isinstance(value, str) != texts:
+            kind = "texts" if texts else "numbers"
+            raise InvalidInput(f"{column} holds {kind}, never {value!r}", field=column)

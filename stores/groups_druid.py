@@ -1,0 +1,123 @@
+"""The groups port in Druid: native queries over HTTP, data sources fed by Druid's own Kafka supervisors."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import Context
+from typing import Any, Self
+
+from druid_specs import ACTIVITY_STATE, DataSource
+from rules.errors import CohortError
+from rules.states import FIRST_DAY
+from stores.deadline import remaining
+from stores.druid_http import Address, DruidHttp
+from stores.druid_queries import compiled
+from stores.druid_supervision import Supervision, druid_name
+from stores.group_queries import answered
+from stores.groups import Answer, Busy, Lane, Query
+from stores.meter import Meter
+
+IN_FLIGHT = {Lane.PAGES: 8, Lane.TABLES: 4}
+"""Queries of a process that are at Druid at a time; the others wait. Fewer than the broker's own lanes take."""
+PRIORITY = {Lane.PAGES: 10, Lane.TABLES: 0}
+"""Where data nodes have to choose."""
+CANCELLING = 5.0
+"""Seconds that telling Druid to stop may take."""
+OTHERS = 4
+"""Connections beside those of queries."""
+
+
+class DruidGroups:
+    """The Groups port in Druid. Data sources, supervisors and topics carry ``prefix``.
+
+    ``supervision`` is what operators look at and change (`cohort druid`).
+    """
+
+    def __init__(self, http: DruidHttp, prefix: str) -> None:
+        self.meter = Meter()
+        self.supervision = Supervision(http, prefix)
+        self._http = http
+        self._prefix = prefix
+        self._slots = {lane: asyncio.Semaphore(count) for lane, count in IN_FLIGHT.items()}
+        self._cancelling: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        prefix: str,
+        events: str,
+        timeout: float = 10.0,  # noqa: ASYNC109 - of each later call
+    ) -> Self:
+        """``url`` as Address.parse has it, ``events`` the URL of the events port. Does not need Druid yet."""
+        http = DruidHttp(Address.parse(url, events), timeout, sum(IN_FLIGHT.values()) + OTHERS)
+        return cls(http, prefix)
+
+    async def query(self, query: Query, lane: Lane) -> Answer:
+        """``complete`` is False where a segment that Druid knows of could not be read."""
+        ready = compiled(query, druid_name(self._prefix, query.source))
+        if query.limit == 0:
+            return Answer(answered(query), [])
+        async with self._slot(lane):
+            self.meter.count(query.source.name)
+            found, context = await self._ask(ready.body, lane)
+        return Answer(answered(query), ready.rows(found), not context.get("missingSegments"))
+
+    async def init(self, sources: Sequence[DataSource]) -> list[str]:
+        return await self.supervision.apply(sources)
+
+    async def ping(self) -> None:
+        """By a query that costs next to nothing and still takes the way of all others."""
+        name = druid_name(self._prefix, ACTIVITY_STATE)
+        day = f"{FIRST_DAY:%Y-%m-%d}/P1D"
+        await self._ask({"queryType": "timeBoundary", "dataSource": name, "intervals": [day]}, Lane.PAGES)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._cancelling)
+        await self._http.close()
+
+    async def _ask(self, body: dict[str, Any], lane: Lane) -> tuple[Any, Any]:
+        query_id = f"{self._prefix}-{uuid.uuid4()}"
+        context = {
+            "queryId": query_id,
+            "timeout": max(1, int(remaining(self._http.timeout) * 1000)),
+            "lane": lane.value,
+            "priority": PRIORITY[lane],
+            "resultAsArray": True,
+            # Else what is missing is an error; so it is in the response context.
+            "returnPartialResults": True,
+        }
+        try:
+            return await self._http.ask(body | {"context": context})
+        except BaseException:
+            # Whatever it was that ended the waiting: Druid would go on until the timeout.
+            self._cancel(query_id)
+            raise
+
+    def _cancel(self, query_id: str) -> None:
+        async def cancel() -> None:
+            with contextlib.suppress(CohortError, TimeoutError):
+                async with asyncio.timeout(CANCELLING):
+                    await self._http.cancel(query_id)
+
+        # In a context of its own: the deadline of this call has passed, perhaps.
+        task = asyncio.get_running_loop().create_task(cancel(), context=Context())
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
+
+    @asynccontextmanager
+    async def _slot(self, lane: Lane) -> AsyncIterator[None]:
+        slots = self._slots[lane]
+        try:
+            async with asyncio.timeout(remaining(self._http.timeout)):
+                await slots.acquire()
+        except TimeoutError as error:
+            remaining(self._http.timeout)  # DeadlineExceeded, where it was that
+            raise Busy(f"{IN_FLIGHT[lane]} group queries are under way already") from error
+        try:
+            yield
+        finally:
+            slots.release()

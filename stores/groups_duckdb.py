@@ -1,0 +1,87 @@
+"""The embedded engine of the groups port: one DuckDB file, fed from the topics by the process that has it open.
+
+DuckDB lets one process at a time have a file. It is opened by the first query, not with the stores, so that `cohort
+worker`, `cohort token` and the others may run beside the one that serves.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from druid_specs import DATA_SOURCES, DataSource
+from stores.duckdb_feed import Feed
+from stores.duckdb_file import DuckFile, HeldElsewhere, answering, lay_out
+from stores.duckdb_queries import compiled
+from stores.events import Events
+from stores.group_queries import answered
+from stores.groups import Answer, Lane, Query
+from stores.meter import Meter
+
+log = logging.getLogger(__name__)
+
+
+class DuckGroups:
+    """The Groups port in DuckDB."""
+
+    def __init__(self, path: Path, events: Events, sources: Sequence[DataSource]) -> None:
+        self.meter = Meter()
+        self._path = path
+        self._events = events
+        self._sources = sources
+        self._changing = asyncio.Lock()
+        self._file: DuckFile | None = None
+        self._feed: Feed | None = None
+
+    @classmethod
+    async def open(
+        cls, path: str | Path, events: Events, sources: Sequence[DataSource] = DATA_SOURCES
+    ) -> Self:
+        """Touches nothing yet; ``events`` must stay open for as long."""
+        return cls(Path(path), events, sources)
+
+    async def query(self, query: Query, lane: Lane) -> Answer:
+        """The first one waits until the file has what was in the topics when it was opened."""
+        statement, parameters = compiled(query)
+        file = await self._fed()
+        self.meter.count(query.source.name)
+        rows = await file.read(lane, lambda connection: connection.execute(statement, parameters).fetchall())
+        return Answer(answered(query), rows)
+
+    async def init(self, sources: Sequence[DataSource]) -> list[str]:
+        """Nothing where another process has the file: whoever opens it to answer from it lays it out first."""
+        try:
+            async with answering(self._path), self._changing:
+                return await (await self._opened()).write(partial(lay_out, sources=sources))
+        except HeldElsewhere as held:
+            log.info("%s. It lays out the tables itself", held)
+            return []
+
+    async def ping(self) -> None:
+        await (await self._fed()).read(Lane.PAGES, lambda connection: connection.execute("SELECT 1"))
+
+    async def close(self) -> None:
+        async with self._changing:
+            if self._feed is not None:
+                await self._feed.close()
+                self._feed = None
+            if self._file is not None:
+                await self._file.close()
+                self._file = None
+
+    async def _fed(self) -> DuckFile:
+        async with answering(self._path), self._changing:
+            file = await self._opened()
+            if self._feed is None:
+                await file.write(partial(lay_out, sources=self._sources))
+                self._feed = Feed(file, self._events, self._sources)
+            feed = self._feed
+        await feed.caught_up()
+        return file
+
+    async def _opened(self) -> DuckFile:
+        if self._file is None:
+            self._file = await DuckFile.open(self._path)
+        return self._file

@@ -1,0 +1,397 @@
+"""The documents' two calls about a group's figures, field by field, and the platform's own (seed 000; reference 2.5)."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.identity import make_token
+from gateway.settings import Settings
+from ingest.collections import publish_collection
+from ingest.contexts import NewContext, create_context
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.learner_groups import NewGroup, create_group
+from ingest.learners import ProfileCall, save_profile
+from ingest.views import ViewCall, end_view, start_view
+from loaders.session import Session
+from rules.errors import StoreUnavailable
+from rules.identifiers import ContextType
+from rules.learner_groups import Activity, AddMember
+from rules.viewers import Role
+from rules.views import ViewChange
+from stores.groups import Busy
+from tests.conftest import COURSE, NOW, Instance
+from tests.gateway.conftest import Serving
+
+Call = Callable[..., Any]
+NOW_MS = 1_772_366_400_000
+"""2026-03-01T12:00:00Z: 20,513.5 days of 86,400,000 ms."""
+AGG, ACTIVITY_AGG = "/data/group/agg", "/data/group/activity/agg"
+COURSE_OF_G = {"groupId": "g", "activityId": "course", "activityType": "Course"}
+
+
+@pytest.fixture
+async def cohort(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncIterator[Any]:
+    """Mo leads Ada and Bob. Ada has done a, b and c of the course, Bob is enrolled; there is a quiz as well."""
+    async with serving(settings) as client:
+        instance: Any = Instance({}, tmp_path)
+        instance.client = client
+        instance.shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
+        service: Session = instance.session()
+        await publish_collection(service, COURSE)
+        await create_context(service, NewContext(ContextType.BATCH, "Batch", ("course",), "batch"))
+        for user, name in (("ada", "Ada"), ("bob", "Bob")):
+            await enrol(service, EnrolmentCall("course", "batch", user, NOW))
+            await save_profile(service, ProfileCall(name, {"age_band": "0-35"}, user, NOW))
+        for content in "abc":
+            view = ViewCall(content, "course", "batch", "ada", NOW)
+            await start_view(service, view)
+            await end_view(service, view, ViewChange(NOW))
+        activities = (Activity("course", "Course"), Activity("quiz", "Quiz"))
+        members = (AddMember("ada"), AddMember("bob"))
+        await create_group(
+            service,
+            NewGroup("Class 7", members=members, activities=activities, group_id="g", user_id="mo"),
+        )
+        await instance.drain()
+        yield instance
+
+
+@pytest.fixture
+def post(cohort: Any, settings: Settings) -> Call:
+    """``await post(AGG, user="ada", groupId=…)``: the answer, of whatever status."""
+
+    async def send(
+        path: str, user: str = "mo", *roles: Role, headers: dict[str, str] | None = None, **request: Any
+    ) -> httpx.Response:
+        token = make_token(settings, user, roles or [Role.LEARNER], timedelta(hours=1))
+        sent = {"Authorization": f"Bearer {token}", **(headers or {})}
+        answer: httpx.Response = await cohort.client.post(path, json={"request": request}, headers=sent)
+        return answer
+
+    return send
+
+
+@pytest.fixture
+def get(cohort: Any, settings: Settings) -> Call:
+    async def send(path: str, headers: dict[str, str] | None = None, **query: str) -> httpx.Response:
+        token = make_token(settings, "mo", [Role.LEARNER], timedelta(hours=1))
+        sent = {"Authorization": f"Bearer {token}", **(headers or {})}
+        answer: httpx.Response = await cohort.client.get(path, params=query, headers=sent)
+        return answer
+
+    return send
+
+
+async def result(answer: httpx.Response) -> Any:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["result"]
+
+
+def refused(answer: httpx.Response) -> tuple[int, str, str]:
+    params = answer.json()["params"]
+    return answer.status_code, params["err"], params["errmsg"]
+
+
+def agg(at: int | None, **values: int) -> list[dict[str, object]]:
+    return [{"metric": metric, "value": value, "lastUpdatedOn": at} for metric, value in values.items()]
+
+
+def told_of(found: dict[str, Any], published: str, as_of: int) -> list[dict[str, object]]:
+    """What the course says of itself: one of two enrolled has completed it."""
+    assert found["agg"][3].keys() == {"metric", "value", "lastUpdatedOn"}
+    leaves = {"metric": "leafNodesCount", "value": 4, "lastUpdatedOn": found["agg"][3]["lastUpdatedOn"]}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3}\+0000", published)
+    assert as_of > leaves["lastUpdatedOn"] > NOW_MS
+    return [*agg(NOW_MS, enrolledCount=2, completedCount=1, completionPercentage=50), leaves]
+
+
+async def test_group_aggregates_are_as_the_documents_have_them(post: Call) -> None:
+    """``{groupId, activity: [{id, type, …metadata, agg: [{metric, value, lastUpdatedOn}]}]}``."""
+    found = await result(await post(AGG, groupId="g"))
+    course = found["activity"][0]
+    assert found == {
+        "groupId": "g",
+        "activity": [
+            {
+                "id": "course",
+                "type": "Course",
+                "name": "Course",
+                "status": "Live",
+                "mimeType": None,
+                "leafNodesCount": 4,
+                "lastPublishedOn": course["lastPublishedOn"],
+                "source": "rows",
+                "mode": "query",
+                "asOf": course["asOf"],
+                "complete": True,
+                "agg": told_of(course, course["lastPublishedOn"], course["asOf"]),
+            },
+            {
+                "id": "quiz",
+                "type": "Quiz",
+                "source": "rows",
+                "mode": "query",
+                "asOf": course["asOf"],
+                "complete": True,
+                "agg": agg(None, enrolledCount=0, completedCount=0, completionPercentage=0, leafNodesCount=0),
+            },
+        ],
+        "extensions": {
+            "plans": [
+                {
+                    "source": "rows",
+                    "reason": "6 keys are cheaper read one by one, up to 500",
+                    "estimate": 6,
+                    "origin": "computed",
+                    "age": found["extensions"]["plans"][0]["age"],
+                }
+            ]
+        },
+    }
+
+
+async def test_activity_aggregates_are_as_the_documents_have_them(post: Call) -> None:
+    """``{groupId, activity: {id, type, metadata, agg, members: [{id, …profile, agg}]}}``."""
+    found = await result(await post(ACTIVITY_AGG, **COURSE_OF_G))
+    course = found["activity"]
+    metadata = course["metadata"]
+    del found["extensions"]
+
+    def member(
+        user: str, name: str | None, role: str, at: int | None, completed: int, percentage: int
+    ) -> object:
+        metrics = agg(at, completedCount=completed, completionPercentage=percentage, timeSpent=0)
+        return {"id": user, "name": name, "role": role, "agg": metrics}
+
+    assert found == {
+        "groupId": "g",
+        "activity": {
+            "id": "course",
+            "type": "Course",
+            "metadata": {
+                "name": "Course",
+                "status": "Live",
+                "mimeType": None,
+                "leafNodesCount": 4,
+                "lastPublishedOn": metadata["lastPublishedOn"],
+            },
+            "source": "rows",
+            "mode": "query",
+            "asOf": course["asOf"],
+            "complete": True,
+            "agg": told_of(course, metadata["lastPublishedOn"], course["asOf"]),
+            "members": [
+                member("ada", "Ada", "member", NOW_MS, 3, 100),
+                member("bob", "Bob", "member", NOW_MS, 0, 0),
+                member("mo", None, "admin", None, 0, 0),
+            ],
+        },
+    }
+
+
+async def test_the_platforms_own_call_has_its_shape_and_one_entry_a_member(post: Call) -> None:
+    """Members at result level, enrolmentCount and completedCount; zeros where the platform leaves members out."""
+    by = {"status": "active", "createdBy": "mo"}
+    assert await result(await post("/v1/group/activity/agg", **COURSE_OF_G)) == {
+        "groupId": "g",
+        "activity": {"id": "course", "type": "Course", "agg": agg(NOW_MS, enrolmentCount=2)},
+        "members": [
+            {"userId": "ada", "name": "Ada", "role": "member", **by, "agg": agg(NOW_MS, completedCount=3)},
+            {"userId": "bob", "name": "Bob", "role": "member", **by, "agg": agg(NOW_MS, completedCount=0)},
+            {"userId": "mo", "name": None, "role": "admin", **by, "agg": agg(None, completedCount=0)},
+        ],
+    }
+
+
+@pytest.mark.parametrize("path", [AGG, ACTIVITY_AGG])
+async def test_the_calls_are_also_under_v1(post: Call, path: str) -> None:
+    answers = [
+        await result(await post(at, **COURSE_OF_G)) for at in (path, path.replace("/data/", "/data/v1/"))
+    ]
+    for found in answers:
+        del found["extensions"]
+    assert answers[0] == answers[1]
+
+
+async def test_activities_are_chosen_by_id_and_type(post: Call) -> None:
+    quiz = {"id": "quiz", "type": "Quiz"}
+    found = await result(await post(AGG, groupId="g", activities=[quiz], fields=["complete"]))
+    assert found["activity"] == [{**quiz, "complete": True}]
+    for call, request, named in (
+        (AGG, {"groupId": "g", "activities": [{"id": "unit-1", "type": "Course"}]}, "Course unit-1"),
+        (AGG, {"groupId": "g", "activities": [{"id": "course", "type": "Quiz"}]}, "Quiz course"),
+        (ACTIVITY_AGG, {**COURSE_OF_G, "activityType": "Quiz"}, "Quiz course"),
+        ("/v1/group/activity/agg", {**COURSE_OF_G, "activityId": "unit-1"}, "Course unit-1"),
+    ):
+        expected = (404, "RESOURCE_NOT_FOUND", f"group g has no activity {named}")
+        assert refused(await post(call, **request)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (["name", "leafNodesCount"], {"name": "Course", "leafNodesCount": 4}),
+        (["status", "agg"], {"status": "Live", "agg": 4}),
+        (["agg", "enrolledCount"], {"agg": 1}),
+        (["completedCount", "enrolledCount"], {"agg": 2}),
+        (["source"], {"source": "rows"}),
+    ],
+)
+async def test_fields_name_what_an_activity_is_sent_with(
+    post: Call, fields: list[str], expected: dict[str, object]
+) -> None:
+    """Beside id and type; ``agg`` here by how many metrics it has. A leaf count is an attribute and a metric."""
+    found = (await result(await post(AGG, groupId="g", fields=fields)))["activity"][0]
+    metrics = found.pop("agg", None)
+    if "leafNodesCount" in fields:
+        assert [metric["metric"] for metric in metrics] == ["leafNodesCount"]
+    elif metrics is not None:
+        found["agg"] = len(metrics)
+    assert found == {"id": "course", "type": "Course", **expected}
+
+
+@pytest.mark.parametrize(
+    ("fields", "keys", "member_keys", "metrics"),
+    [
+        (["metadata"], {"metadata"}, None, []),
+        (["agg"], {"agg"}, None, []),
+        (
+            ["members"],
+            {"members"},
+            {"name", "role", "agg"},
+            ["completedCount", "completionPercentage", "timeSpent"],
+        ),
+        (["name"], {"members"}, {"name"}, []),
+        (["enrolledCount"], {"agg"}, None, []),
+        (["timeSpent", "role"], {"members"}, {"role", "agg"}, ["timeSpent"]),
+        (["completedCount"], {"agg", "members"}, {"agg"}, ["completedCount"]),
+    ],
+)
+async def test_fields_name_what_members_are_sent_with(
+    post: Call, fields: list[str], keys: set[str], member_keys: set[str] | None, metrics: list[str]
+) -> None:
+    found = (await result(await post(ACTIVITY_AGG, **COURSE_OF_G, fields=fields)))["activity"]
+    assert found.keys() == {"id", "type", *keys}
+    for member in found.get("members", []):
+        assert member_keys is not None
+        assert member.keys() == {"id", *member_keys}
+        assert [metric["metric"] for metric in member.get("agg", [])] == metrics
+
+
+async def test_an_unknown_field_or_mode_is_refused_with_what_there_is(post: Call) -> None:
+    status, code, message = refused(await post(AGG, groupId="g", fields=["score"]))
+    assert (status, code) == (400, "INVALID_INPUT")
+    assert message.startswith("fields: there is no score; there are name, status, ")
+    assert refused(await post(AGG, groupId="g", mode="live"))[2] == "mode must be one of query, batch"
+    assert refused(await post(AGG, groupId="g", fields="name"))[2] == "fields must be a list"
+
+
+async def test_what_is_missing_is_named_by_the_platforms_codes(post: Call) -> None:
+    for left_out, code in (
+        ("groupId", "GROUP_ID_MISSING"),
+        ("activityId", "ACTIVITY_ID_MISSING"),
+        ("activityType", "ACTIVITY_TYPE_MISSING"),
+    ):
+        request = {name: value for name, value in COURSE_OF_G.items() if name != left_out}
+        status, found, message = refused(await post("/v1/group/activity/agg", **request))
+        assert (status, found, message) == (400, code, f"{left_out} is missing")
+        assert refused(await post(ACTIVITY_AGG, **request))[::2] == (400, f"{left_out} is missing")
+    assert refused(await post(AGG))[::2] == (400, "groupId is missing")
+    missing_type = await post(AGG, groupId="g", activities=[{"id": "course"}])
+    assert refused(missing_type)[::2] == (400, "activities[0].type is missing")
+
+
+@pytest.mark.parametrize("path", [AGG, ACTIVITY_AGG, "/v1/group/activity/agg"])
+async def test_an_unknown_group_is_not_found_and_a_strangers_closed(post: Call, path: str) -> None:
+    assert refused(await post(path, **{**COURSE_OF_G, "groupId": "none"}))[:2] == (404, "RESOURCE_NOT_FOUND")
+    assert refused(await post(path, "zoe", **COURSE_OF_G))[:2] == (401, "UNAUTHORIZED_USER")
+
+
+async def test_a_plain_member_gets_the_own_entry_and_a_mentor_profiles(post: Call) -> None:
+    found = (await result(await post(ACTIVITY_AGG, "ada", **COURSE_OF_G)))["activity"]
+    assert [(member["id"], member["ageBand"]) for member in found["members"]] == [("ada", "0-35")]
+    assert found["agg"][0]["value"] == 2
+    mentor = await result(await post(ACTIVITY_AGG, "zoe", Role.MENTOR, **COURSE_OF_G, fields=["ageBand"]))
+    assert mentor["activity"]["members"] == [
+        {"id": "ada", "ageBand": "0-35"},
+        {"id": "bob", "ageBand": "0-35"},
+        {"id": "mo"},
+    ]
+
+
+async def test_a_call_is_in_the_figures_of_who_sends_its_token(cohort: Any, post: Call) -> None:
+    """Bob completes a, and no worker runs: 1 of 3."""
+    await post(ACTIVITY_AGG, **COURSE_OF_G)
+    bob, view = cohort.session("bob"), ViewCall("a", "course", "batch")
+    await start_view(bob, view)
+    token = (await end_view(bob, view, ViewChange(bob.now()))).token
+    request = {**COURSE_OF_G, "fields": ["completedCount"]}
+    for fresh, completed in (({}, 0), ({"fresh": token}, 1)):
+        found = await result(await post(ACTIVITY_AGG, **request, **fresh))
+        assert found["activity"]["members"][1]["agg"][0]["value"] == completed
+
+
+async def test_batch_mode_is_asked_for_and_named(post: Call) -> None:
+    """Nothing was aggregated yet."""
+    found = await result(await post(AGG, groupId="g", mode="batch"))
+    told = [(each["source"], each["mode"], each["asOf"], each["complete"]) for each in found["activity"]]
+    assert told == [("batch", "batch", None, False)] * 2
+
+
+async def test_an_answer_that_a_client_has_is_not_sent_again(post: Call, get: Call) -> None:
+    """By GET for the edge and by POST, as long as the result is the same; the envelope never is."""
+    query = {"groupId": "g", "activityId": "course", "activityType": "Course"}
+    for send, path, request in (
+        (post, AGG, {"groupId": "g"}),
+        (post, ACTIVITY_AGG, COURSE_OF_G),
+        (post, "/v1/group/activity/agg", COURSE_OF_G),
+        (get, AGG, {"groupId": "g"}),
+        (get, ACTIVITY_AGG, query),
+    ):
+        first = await send(path, **request)
+        assert first.status_code == 200, first.text
+        assert first.headers["cache-control"] == "private, max-age=60"
+        again = await send(path, headers={"If-None-Match": first.headers["etag"]}, **request)
+        assert (again.status_code, again.content) == (304, b"")
+        other = await send(path, headers={"If-None-Match": '"other"'}, **request)
+        assert other.status_code == 200
+        assert other.headers["etag"] == first.headers["etag"]
+
+
+async def test_a_get_answers_as_the_post_does(post: Call, get: Call) -> None:
+    query = {"activities": "Course:course,Quiz:quiz", "fields": "name,enrolledCount"}
+    body = {
+        "activities": [{"id": "course", "type": "Course"}, {"id": "quiz", "type": "Quiz"}],
+        "fields": ["name", "enrolledCount"],
+    }
+    for path, asked, sent in (
+        (AGG, query, body),
+        (ACTIVITY_AGG, {**COURSE_OF_G, "fields": "members"}, {**COURSE_OF_G, "fields": ["members"]}),
+    ):
+        by_get = await result(await get(path, **{"groupId": "g", **asked}))
+        by_post = await result(await post(path, **{"groupId": "g", **sent}))
+        assert by_get["activity"] == by_post["activity"]
+    assert refused(await get(AGG, fields="name"))[::2] == (400, "groupId is missing")
+    assert refused(await get(AGG))[::2] == (400, "groupId is missing")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StoreUnavailable("the broker does not answer"), "SERVER_ERROR"), (Busy("enough"), "GROUPS_BUSY")],
+)
+async def test_with_the_groups_store_away_the_envelope_says_so(
+    cohort: Any, post: Call, monkeypatch: pytest.MonkeyPatch, error: StoreUnavailable, code: str
+) -> None:
+    async def away(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rules.plans.CHEAP_KEYS", 0)
+    monkeypatch.setattr(cohort.stores.groups, "query", away)
+    answer = await post(AGG, groupId="g")
+    assert refused(answer) == (503, code, error.message)
+    assert answer.json()["responseCode"] == "SERVER_ERROR"

@@ -1,0 +1,244 @@
+"""Figures of activities as dashboards ask for them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from graphql import GraphQLEnumType
+
+from druid_specs import ACTIVITY_STATE
+from graph.schema import schema
+from loaders.session import Session
+from rules.learners import ATTRIBUTES
+from rules.progress import Status
+from rules.states import State
+from rules.viewers import Role, Viewer
+from tests.conftest import Instance
+from tests.graph.conftest import ask, code, data, document
+from tests.loaders.figures import fill
+
+AGGREGATED_ON = datetime(2026, 2, 28, 3, tzinfo=UTC)
+
+
+def state(user: str, percentage: int, gender: str | None, collection: str = "course") -> State:
+    return State(
+        collection,
+        "cb:batch",
+        user,
+        1,
+        collection,
+        status=Status(2 if percentage == 100 else percentage > 0),
+        completion_percentage=percentage,
+        time_spent=60,
+        active=True,
+        enrolled_on=datetime(2026, 1, 5, tzinfo=UTC),
+        last_accessed_on=datetime(2026, 2, 1, 10, 30, tzinfo=UTC),
+        attributes={"gender": gender} if gender else {},
+    )
+
+
+STATES = [
+    state("ann", 100, "F"),
+    state("bob", 50, "M"),
+    state("cleo", 33, "F"),
+    state("dan", 0, None),
+    state("ann", 0, "F", "other"),
+]
+
+
+def reporter(instance: Instance) -> Session:
+    return instance.session("rita", Role.REPORTER)
+
+
+def one(query: str) -> str:
+    return f"{{ activityMetrics(query: {query}) {{ rows totals columns {{ name kind }} }} }}"
+
+
+async def rows(instance: Instance, query: str) -> Any:
+    return (await data(reporter(instance), one(query)))["activityMetrics"]["rows"]
+
+
+async def test_the_dashboard_as_clients_hold_it(embedded: Instance) -> None:
+    """1 of 4 completed; progress (100 + 50 + 33 + 0) / 4 = 45.75, of F (100 + 33) / 2 = 66.5."""
+    await fill(embedded, STATES, AGGREGATED_ON)
+    with embedded.stores.groups.meter.measure() as queries:
+        answer = await ask(reporter(embedded), document("dashboard"), activity="course")
+    assert "errors" not in answer
+    by_name = {
+        name: {"name": name, "kind": kind}
+        for name, kind in [
+            ("enrolledCount", "NUMBER"),
+            ("completedCount", "NUMBER"),
+            ("completionPercentage", "PERCENTAGE"),
+            ("averageProgress", "PERCENTAGE"),
+            ("gender", "DIMENSION"),
+            ("collection", "DIMENSION"),
+        ]
+    }
+    states = {"source": "STATES", "asOf": "2026-03-01T12:00:00.000Z", "complete": True}
+    assert answer["data"] == {
+        "totals": {
+            "columns": [
+                by_name[name]
+                for name in ("enrolledCount", "completedCount", "completionPercentage", "averageProgress")
+            ],
+            "rows": [[4, 1, 25, 45.75]],
+            **states,
+        },
+        "byGender": {
+            "columns": [by_name["gender"], by_name["enrolledCount"], by_name["averageProgress"]],
+            "rows": [["F", 2, 66.5], [None, 1, 0.0], ["M", 1, 50.0]],
+            **states,
+        },
+        "courses": {
+            "columns": [by_name["collection"], by_name["enrolledCount"], by_name["completedCount"]],
+            "rows": [["course", 4, 1], ["other", 1, 0]],
+            "source": "TOTALS",
+            "asOf": "2026-02-28T03:00:00.000Z",
+            "complete": True,
+        },
+    }
+    assert queries == {"activity-state": 1, "activity-totals": 1}
+    plans = {plan["path"][0]: (plan["source"], plan["origin"]) for plan in answer["extensions"]["plans"]}
+    assert plans == {
+        "totals": ("states", "computed"),
+        "byGender": ("states", "computed"),
+        "courses": ("totals", "computed"),
+    }
+
+
+async def test_before_any_aggregation_a_table_over_all_is_empty_and_says_so(embedded: Instance) -> None:
+    await fill(embedded, STATES)
+    query = """{ activityMetrics(query: { metrics: [ENROLLED_COUNT], dimensions: [COLLECTION] }) {
+        rows source asOf complete mode } }"""
+    assert (await data(reporter(embedded), query))["activityMetrics"] == {
+        "rows": [],
+        "source": "TOTALS",
+        "asOf": None,
+        "complete": False,
+        "mode": "BATCH",
+    }
+
+
+async def test_every_metric_as_a_client_gets_it(embedded: Instance) -> None:
+    await fill(embedded, STATES)
+    query = """{ activityIds: ["course"], dimensions: [ENROLLED_MONTH, CONTEXT], totals: true,
+        metrics: [PROGRESS_DISTRIBUTION, TIME_SPENT, LAST_ACTIVITY] }"""
+    found = (await data(reporter(embedded), one(query)))["activityMetrics"]
+    figures = [
+        {"0": 1, "1-24": 0, "25-49": 1, "50-74": 1, "75-99": 0, "100": 1},
+        240,
+        "2026-02-01T10:30:00.000Z",
+    ]
+    assert (found["rows"], found["totals"]) == (
+        [["2026-01", "batch", *figures]],
+        [None, None, *figures],
+    )
+    assert [(column["name"], column["kind"]) for column in found["columns"]] == [
+        ("enrolledMonth", "DIMENSION"),
+        ("context", "DIMENSION"),
+        ("progressDistribution", "DISTRIBUTION"),
+        ("timeSpent", "SECONDS"),
+        ("lastActivity", "DATETIME"),
+    ]
+
+
+async def test_filters_orders_and_limits_as_clients_write_them(embedded: Instance) -> None:
+    await fill(embedded, STATES)
+    query = """{ activityIds: ["course"], metrics: [ENROLLED_COUNT], dimensions: [GENDER], limit: 2,
+        orderBy: [{ dimension: GENDER, direction: DESC }], filter: { and: [
+            { or: [{ dimension: GENDER, in: ["F"] }, { dimension: GENDER, isNull: true },
+                   { measure: COMPLETION_PERCENTAGE, range: { gt: 40, lte: 50 } }] },
+            { not: { measure: ENROLLED_ON, range: { lt: "2026-01-05T05:30:00+05:30" } } },
+            { measure: COMPLETED_ON, isNull: true }] } }"""
+    assert await rows(embedded, query) == [["M", 1], ["F", 2]]
+
+
+async def test_dimensions_and_measures_are_the_columns_of_the_specs() -> None:
+    def values(name: str) -> set[str]:
+        found = schema._schema.type_map[name]
+        assert isinstance(found, GraphQLEnumType)
+        return {value.lower() for value in found.values}
+
+    assert values("ActivityDimension") == {
+        "collection",
+        "unit",
+        "context",
+        *ATTRIBUTES,
+        *ACTIVITY_STATE.months,
+    }
+    assert values("ActivityMeasure") == {
+        *("status", "completed_count", "required_count", "completion_percentage", "time_spent"),
+        *("enrolled_on", "completed_on", "last_accessed_on"),
+    }
+
+
+@pytest.mark.parametrize("in_variables", [False, True])
+async def test_an_unknown_metric_or_dimension_is_told_which_there_are(
+    embedded: Instance, in_variables: bool
+) -> None:
+    async def message(metric: str, dimension: str) -> str:
+        if in_variables:
+            answer = await ask(
+                reporter(embedded),
+                "query ($asked: ActivityMetricsInput!) { activityMetrics(query: $asked) { rows } }",
+                asked={"metrics": [metric], "dimensions": [dimension]},
+            )
+        else:
+            answer = await ask(
+                reporter(embedded), one(f"{{ metrics: [{metric}], dimensions: [{dimension}] }}")
+            )
+        (error,) = answer["errors"]
+        assert error["extensions"]["code"] == "BAD_REQUEST"
+        return str(error["message"])
+
+    metrics = (
+        "ENROLLED_COUNT, COMPLETED_COUNT, COMPLETION_PERCENTAGE, AVERAGE_PROGRESS, PROGRESS_DISTRIBUTION, "
+        "TIME_SPENT, LAST_ACTIVITY"
+    )
+    unknown = await message("SCORE", "GENDER")
+    assert unknown.endswith(f"Value 'SCORE' does not exist in 'ActivityMetric' enum. It has {metrics}.")
+    unknown = await message("TIME_SPENT", "GENDR")
+    told = unknown.partition("Value 'GENDR' does not exist in 'ActivityDimension' enum. It has ")[2]
+    assert {"COLLECTION", "UNIT", "CONTEXT", "ENROLLED_MONTH", "GENDER"} <= set(told.rstrip(".").split(", "))
+
+
+@pytest.mark.parametrize("role", [Role.MENTOR, Role.REPORTER, Role.CREATOR, Role.ADMIN, Role.SERVICE])
+async def test_who_answers_for_learners_or_makes_collections_sees_figures(
+    embedded: Instance, role: Role
+) -> None:
+    found = await data(embedded.session("x", role), one('{ activityIds: ["x"], metrics: [TIME_SPENT] }'))
+    assert found["activityMetrics"]["rows"] == [[0]]
+
+
+async def test_learners_and_nobody_see_none(embedded: Instance) -> None:
+    query = one("{ metrics: [ENROLLED_COUNT] }")
+    assert (await code(embedded.session("ann"), query))[0] == "FORBIDDEN"
+    assert (await code(Session(Viewer(), embedded.shared), query))[0] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("metrics: []", "metrics"),
+        ("metrics: [TIME_SPENT], activityIds: []", "activityIds"),
+        ('metrics: [TIME_SPENT], contextIds: [" "]', "contextIds"),
+        ("metrics: [TIME_SPENT], limit: 1001", "limit"),
+        ("metrics: [TIME_SPENT], orderBy: [{ direction: DESC }]", "orderBy[0]"),
+        ("metrics: [TIME_SPENT], orderBy: [{ metric: TIME_SPENT, dimension: UNIT }]", "orderBy[0]"),
+        ("metrics: [TIME_SPENT], orderBy: [{ metric: TIME_SPENT }, { dimension: UNIT }]", "orderBy[1]"),
+        ("metrics: [TIME_SPENT], filter: {}", "filter"),
+        ("metrics: [TIME_SPENT], filter: { and: [{ dimension: UNIT }] }", "filter.and[0]"),
+        ("metrics: [TIME_SPENT], mode: BATCH, dimensions: [GENDER, DISTRICT]", "mode"),
+    ],
+)
+async def test_what_can_never_be_right_names_the_field(embedded: Instance, query: str, field: str) -> None:
+    assert await code(reporter(embedded), one(f"{{ {query} }}")) == ("INVALID_INPUT", field)
+
+
+async def test_a_table_that_is_refused_leaves_those_beside_it(embedded: Instance) -> None:
+    await fill(embedded, STATES)
+    query = """{ right: activityMetrics(query: { activityIds: ["course"], metrics: [ENROLLED_COUNT] }) { rows }
+        wrong: activityMetrics(query: { metrics: [] }) { rows } }"""
+    answer = await ask(reporter(embedded), query)
+    assert answer["data"] == {"right": {"rows": [[4]]}, "wrong": None}

@@ -1,0 +1,193 @@
+"""Enrolments, and the tables that follow from them by plain Python: what ``activityMetrics`` says, worked out without
+the groups port, its engines or any of the rules of metrics."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cmp_to_key
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
+from rules.learners import ATTRIBUTES
+from rules.states import State, encode_state
+from rules.totals import Dimensions, Total, cell_key, cell_state, cells_of
+from stores.events import Message
+from stores.groups import Figures, Kind, Lane, Measure
+from stores.tables import AGGREGATIONS
+from tests.conftest import Instance
+
+VISIBLE_WITHIN = 100.0
+"""Seconds; Druid's first task needs most of them."""
+MOMENTS = ("enrolled_on", "completed_on", "last_accessed_on")
+BANDS = ((0, 0), (1, 24), (25, 49), (50, 74), (75, 99), (100, 100))
+
+Ask = dict[str, Any]
+"""Of a table: the arguments of ``metric_query``, orders as pairs of a name and whether it is descending."""
+
+
+async def fill(instance: Instance, states: Sequence[State], aggregated_on: datetime | None = None) -> None:
+    """Both data sources of a new instance: the states, and, where an aggregation ran, what it adds up. Returns once
+    all of it is visible."""
+    events = instance.stores.events
+    await events.send(ACTIVITY_STATE.topic, *(Message(state.key, encode_state(state)) for state in states))
+    await visible(instance, ACTIVITY_STATE, len({state.key for state in states}))
+    if aggregated_on is None:
+        return
+    cells = list(aggregated(states, aggregated_on))
+    await events.send(ACTIVITY_TOTALS.topic, *cells)
+    await visible(instance, ACTIVITY_TOTALS, len(cells))
+    rows = instance.stores.rows
+    await rows.insert_if_absent(AGGREGATIONS, {"name": "activities", "as_of": aggregated_on})
+
+
+def aggregated(states: Iterable[State], on: datetime) -> Iterable[Message]:
+    """What the batch aggregation sends."""
+    dimensions = Dimensions(ATTRIBUTES, ACTIVITY_STATE.months)
+
+    def place(state: State) -> tuple[str, str, str]:
+        return state.activity_id, state.context_id, state.collection_id
+
+    for (activity_id, context_id, collection_id), those in groupby(sorted(states, key=place), place):
+        total = Total(activity_id, context_id, collection_id, 1, on)
+        for cell, counts in cells_of(those, dimensions).items():
+            yield Message(cell_key(total, cell), orjson.dumps(cell_state(total, cell, counts)))
+
+
+async def visible(instance: Instance, source: DataSource, keys: int) -> None:
+    count = Figures(source, (), (Measure("n", Kind.COUNT),))
+    async with asyncio.timeout(VISIBLE_WITHIN):
+        while (await instance.stores.groups.query(count, Lane.TABLES)).rows[0][0] != keys:
+            await asyncio.sleep(0.1)
+
+
+# --- the oracle
+
+
+def table(ask: Ask, states: Iterable[State], units: Mapping[str, Sequence[str]]) -> tuple[list[Any], Any]:
+    """Rows and totals. ``units``: of each collection."""
+    dimensions, metrics = ask.get("dimensions", ()), ask["metrics"]
+    enrolled = [row for row in map(row_of, states) if counts(ask, row, units)]
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {} if dimensions else {(): []}
+    for row in enrolled:
+        groups.setdefault(tuple(row[dimension] for dimension in dimensions), []).append(row)
+    rows = [[*key, *(value(metric, those) for metric in metrics)] for key, those in groups.items()]
+    names = [*dimensions, *metrics]
+    orders = [*ask.get("order", ()), *((dimension, False) for dimension in dimensions)]
+
+    def compared(one: list[Any], other: list[Any]) -> int:
+        for name, descending in orders:
+            a, b = one[names.index(name)], other[names.index(name)]
+            if a != b:
+                less = a is None or (b is not None and a < b)
+                return 1 if less == descending else -1
+        return 0
+
+    rows.sort(key=cmp_to_key(compared))
+    totals = [None] * len(dimensions) + [value(metric, enrolled) for metric in metrics]
+    return rows[: ask.get("limit", 100)], totals if ask.get("totals") else None
+
+
+def row_of(state: State) -> dict[str, Any]:
+    kind, _, context = state.context_id.partition(":")
+    months = {
+        f"{name.removesuffix('_on')}_month": None if at is None else f"{at.astimezone(UTC):%Y-%m}"
+        for name in MOMENTS[:2]
+        for at in (getattr(state, name),)
+    }
+    return {
+        **dict.fromkeys(ATTRIBUTES),
+        **state.attributes,
+        **months,
+        **{name: getattr(state, name) for name in MOMENTS},
+        "activity": state.activity_id,
+        "collection": state.collection_id,
+        "unit": state.activity_id,
+        "is_unit": state.activity_id != state.collection_id,
+        "context": None if kind == "co" else context,
+        "context_id": context,
+        "active": state.active,
+        "status": int(state.status),
+        "completion_percentage": state.completion_percentage,
+        "time_spent": state.time_spent,
+    }
+
+
+def counts(ask: Ask, row: dict[str, Any], units: Mapping[str, Sequence[str]]) -> bool:
+    named, contexts, filter_ = ask.get("activity_ids"), ask.get("context_ids"), ask.get("filter")
+    if "unit" in ask.get("dimensions", ()) or "'unit'" in repr(filter_):
+        of_unit = any(
+            row["activity"] == name or (name in units and row["collection"] == name) for name in named or ()
+        )
+        there = row["is_unit"] and (named is None or of_unit)
+    else:
+        there = row["activity"] in named if named else not row["is_unit"]
+    return (
+        row["active"]
+        and there
+        and (contexts is None or row["context_id"] in contexts)
+        and (filter_ is None or holds(filter_, row))
+    )
+
+
+def holds(said: dict[str, Any], row: dict[str, Any]) -> bool:
+    match said:
+        case {"and": parts}:
+            return all(holds(part, row) for part in parts)
+        case {"or": parts}:
+            return any(holds(part, row) for part in parts)
+        case {"not": part}:
+            return not holds(part, row)
+        case {"isNull": wanted}:
+            return (row[said.get("dimension") or said["measure"]] is None) is wanted
+        case {"dimension": dimension, "in": values}:
+            return row[dimension] in values
+        case {"measure": measure, "range": bounds}:
+            found = row[measure]
+            ends = {
+                name: datetime.fromisoformat(end) if measure in MOMENTS else end
+                for name, end in bounds.items()
+            }
+            return found is not None and not (
+                ("gte" in ends and found < ends["gte"])
+                or ("gt" in ends and found <= ends["gt"])
+                or ("lte" in ends and found > ends["lte"])
+                or ("lt" in ends and found >= ends["lt"])
+            )
+    raise AssertionError(said)
+
+
+def value(metric: str, rows: Sequence[dict[str, Any]]) -> Any:
+    percentages = [row["completion_percentage"] for row in rows]
+    completed = sum(row["status"] == 2 for row in rows)
+    match metric:
+        case "enrolledCount":
+            return len(rows)
+        case "completedCount":
+            return completed
+        case "completionPercentage":
+            return 100 * completed // len(rows) if rows else 0
+        case "averageProgress":
+            return round(sum(percentages) / len(rows), 2) if rows else None
+        case "progressDistribution":
+            return {
+                str(least) if least == most else f"{least}-{most}": sum(
+                    least <= percentage <= most for percentage in percentages
+                )
+                for least, most in BANDS
+            }
+        case "timeSpent":
+            return sum(row["time_spent"] for row in rows)
+        case "lastActivity":
+            moments = [row["last_accessed_on"] for row in rows if row["last_accessed_on"]]
+            last = max(moments).astimezone(UTC) if moments else None
+            return last and f"{last:%Y-%m-%dT%H:%M:%S}.{last.microsecond // 1000:03}Z"
+    raise AssertionError(metric)
+
+
+def left(state: State) -> State:
+    """After the learner unenrolled."""
+    return replace(state, active=False, version=state.version + 1)

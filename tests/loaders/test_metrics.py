@@ -1,0 +1,477 @@
+"""Tables of figures: what they have in them, and what they cost. Expected values are counted by figures.py or by hand.
+
+One instance serves the module, since Druid has few tasks; its data never changes.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loaders import metrics as loading
+from loaders.answers import Origin
+from loaders.metrics import Answered, Tile, TooManyGroups
+from loaders.session import Session, Shared
+from resolvers.metrics import activity_metrics
+from rules.errors import InvalidInput, StoreUnavailable
+from rules.metric_queries import MetricQuery, OrderBy, Table, metric_query, table_plan
+from rules.metrics import Metric
+from rules.plans import Mode, Source
+from rules.progress import Status
+from rules.states import State
+from rules.viewers import Role, Viewer
+from stores.groups import Answer, Lane, Query
+from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of, real_urls
+from tests.loaders.figures import MOMENTS, Ask, fill, left, table
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+AGGREGATED_ON = datetime(2026, 2, 28, 3, tzinfo=UTC)
+UNITS = {"algebra": ("lines", "shared"), "geometry": ("circles", "shared"), "poetry": ("poetry",)}
+"""The units of each collection; one is in two, and poetry has none."""
+CONTEXTS = {
+    "algebra": ("cb:spring", "pr:autumn", "co:algebra"),
+    "geometry": ("cb:summer", "co:geometry"),
+    "poetry": ("cb:spring", "pr:autumn"),
+}
+"""No unit is in two collections under one context: it has no key for each (rules/states.py)."""
+VALUES: dict[str, tuple[str | None, ...]] = {
+    "collection": tuple(UNITS),
+    "unit": ("lines", "shared", "circles"),
+    "context": (None, "spring", "summer", "autumn"),
+    "enrolled_month": (None, "2025-12", "2026-01", "2026-02"),
+    "completed_month": (None, "2026-01", "2026-02"),
+    "gender": (None, "", "F", "M"),
+    "district": (None, "Idukki", "Pune"),
+}
+DAYS = (None, "2025-12-31T23:59:59.999+00:00", "2026-01-01T00:00:00+00:00", "2026-02-01T05:29:59.999+05:30")
+"""The last of December, the first of January, and the last of January, which is February in Kolkata."""
+
+
+def population() -> list[State]:
+    """150 learners in up to three collections, their units, and a few contexts; some left again."""
+    chance = random.Random(4)
+    found = []
+    for number in range(150):
+        attributes = {name: chance.choice(VALUES[name]) for name in ("gender", "district")}
+        known = {name: value for name, value in attributes.items() if value is not None}
+        for collection in chance.sample(list(UNITS), chance.randint(1, 3)):
+            context = chance.choice(CONTEXTS[collection])
+            for activity in (collection, *UNITS[collection]):
+                if activity != collection and chance.random() < 0.3:
+                    continue
+                percentage = chance.choice((0, 0, 1, 24, 25, 50, 66, 99, 100))
+                moments = {
+                    name: datetime.fromisoformat(day) if (day := chance.choice(DAYS)) else None
+                    for name in MOMENTS
+                }
+                state = State(
+                    activity,
+                    context,
+                    f"u{number}",
+                    number + 1,
+                    collection,
+                    status=Status(2 if percentage == 100 else percentage > 0),
+                    completion_percentage=percentage,
+                    time_spent=chance.randrange(1000),
+                    active=True,
+                    attributes=known,
+                    **moments,  # type: ignore[arg-type]
+                )
+                found.append(left(state) if chance.random() < 0.1 else state)
+    return [*{state.key: state for state in found}.values(), *by_hand()]
+
+
+def by_hand() -> list[State]:
+    """Four who are enrolled and one who left. Enrolled in the last millisecond of 2025, in the first of 2026, later
+    in that month by the clock of Kolkata but not by UTC, and nobody knows when."""
+    on = [DAYS[1], DAYS[2], DAYS[3], None, None]
+    told = [("a", "one", 100, 10), ("b", "one", 50, 30), ("c", "one", 0, 40), ("d", "two", 100, 20)]
+    return [
+        State(
+            "hand",
+            f"cb:{context}",
+            user,
+            1,
+            "hand",
+            status=Status(2 if percentage == 100 else percentage > 0),
+            completion_percentage=percentage,
+            time_spent=spent,
+            active=user != "gone",
+            enrolled_on=datetime.fromisoformat(at) if at else None,
+        )
+        for (user, context, percentage, spent), at in zip([*told, ("gone", "one", 100, 500)], on, strict=True)
+    ]
+
+
+POPULATION = population()
+
+
+def document(collection: str) -> dict[str, Any]:
+    leaf = {"identifier": f"{collection}-leaf", "name": "Leaf", "mimeType": LEAF}
+    units = [unit for unit in UNITS[collection] if unit != collection]
+    return {
+        "identifier": collection,
+        "name": collection,
+        "children": [{"identifier": unit, "name": unit, "children": [leaf]} for unit in units] or [leaf],
+    }
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["embedded", pytest.param("real", marks=pytest.mark.stack)]
+)
+async def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Instance]:
+    """With POPULATION, its collections, and what an aggregation added up."""
+    real = (
+        {name: real_urls()[name] for name in ("events", "groups", "prefix")}
+        if request.param == "real"
+        else {}
+    )
+    async with AsyncExitStack() as stack:
+        opened = instance_of(embedded_urls() | real, tmp_path_factory.mktemp("metrics"), groups=True)
+        instance = await stack.enter_async_context(opened)
+        for collection in UNITS:
+            await instance.publish(document(collection))
+        await fill(instance, POPULATION, AGGREGATED_ON)
+        yield instance
+
+
+def session(instance: Instance, ttl: float = 0) -> Session:
+    """Of a reporter, with answers of its own that are kept for ``ttl`` seconds."""
+    shared = Shared.of(instance.stores, instance.shared.now, answers_ttl=ttl)
+    return Session(Viewer("rita", frozenset({Role.REPORTER})), shared)
+
+
+def query(ask: Ask) -> MetricQuery:
+    def named(name: str) -> Metric | str:
+        return Metric(name) if name in {metric.value for metric in Metric} else name
+
+    return metric_query(
+        **{
+            **ask,
+            "metrics": [Metric(metric) for metric in ask["metrics"]],
+            "order": [OrderBy(named(name), descending) for name, descending in ask.get("order", ())],
+        }
+    )
+
+
+async def ask_all(session: Session, asks: Sequence[Ask], mode: Mode | None = None) -> list[Answered]:
+    """In one document."""
+    found = await asyncio.gather(*(activity_metrics(session, query(ask), mode=mode) for ask in asks))
+    return [answered for _, answered in found]
+
+
+async def ask_one(session: Session, ask: Ask, mode: Mode | None = None) -> Table:
+    (answered,) = await ask_all(session, [ask], mode)
+    return answered.table
+
+
+def expected(ask: Ask) -> tuple[list[Any], Any]:
+    return table(ask, POPULATION, UNITS)
+
+
+# --- whatever is asked
+
+
+conditions = st.sampled_from(sorted(VALUES)).flatmap(
+    lambda name: st.one_of(
+        st.builds(lambda yes: {"dimension": name, "isNull": yes}, st.booleans()),
+        st.lists(st.sampled_from([value for value in VALUES[name] if value is not None]), min_size=1).map(
+            lambda values: {"dimension": name, "in": values}
+        ),
+    )
+)
+numbers = st.sampled_from(("status", "completion_percentage", "time_spent", *MOMENTS)).flatmap(
+    lambda name: st.one_of(
+        st.builds(lambda yes: {"measure": name, "isNull": yes}, st.booleans()),
+        st.builds(
+            lambda least, most: {"measure": name, "range": {**least, **most}},
+            *(
+                st.builds(
+                    lambda end, at: {end: at},
+                    st.sampled_from(ends),
+                    st.sampled_from(DAYS[1:] if name in MOMENTS else (0, 1, 2, 50, 99.5)),
+                )
+                for ends in (("gte", "gt"), ("lte", "lt"))
+            ),
+        ),
+    )
+)
+
+
+def filters(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"and": parts}),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"or": parts}),
+            inner.map(lambda part: {"not": part}),
+        ),
+        max_leaves=4,
+    )
+
+
+@st.composite
+def asks(draw: st.DrawFn) -> Ask:
+    dimensions = draw(st.lists(st.sampled_from(sorted(VALUES)), max_size=3, unique=True))
+    metrics = draw(st.lists(st.sampled_from([metric.value for metric in Metric]), min_size=1, unique=True))
+    orderable = [name for name in (*dimensions, *metrics) if name != Metric.PROGRESS_DISTRIBUTION.value]
+    order = st.lists(
+        st.tuples(st.sampled_from(orderable), st.booleans()), max_size=2, unique_by=lambda order: order[0]
+    )
+    named = st.none() | st.lists(
+        st.sampled_from((*UNITS, "lines", "shared", "nowhere")), min_size=1, unique=True
+    )
+    contexts = st.none() | st.lists(st.sampled_from(("spring", "autumn", "algebra")), min_size=1, unique=True)
+    return {
+        "metrics": metrics,
+        "dimensions": dimensions,
+        "activity_ids": draw(named),
+        "context_ids": draw(contexts),
+        "filter": draw(st.none() | filters(conditions) | filters(conditions | numbers)),
+        "order": draw(order) if orderable else [],
+        "limit": draw(st.sampled_from((1, 3, 100))),
+        "totals": draw(st.booleans()),
+    }
+
+
+some = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@some
+@given(asks())
+async def test_a_table_is_what_a_count_of_the_enrolments_gives(filled: Instance, ask: Ask) -> None:
+    """Of states or of totals: both have the same enrolments here."""
+    found = await ask_one(session(filled), ask)
+    assert (found.rows, found.totals) == expected(ask)
+
+
+@some
+@given(st.lists(asks(), min_size=2, max_size=4), st.booleans())
+async def test_tables_of_one_document_are_those_that_each_would_be_alone(
+    filled: Instance, several: list[Ask], alike: bool
+) -> None:
+    if alike:
+        shared = ("activity_ids", "context_ids", "filter")
+        several = [{**ask, **{name: several[0][name] for name in shared}} for ask in several]
+    found = await ask_all(session(filled), several)
+    assert [(one.table.rows, one.table.totals) for one in found] == [expected(ask) for ask in several]
+
+
+# --- by hand
+
+
+async def test_a_percentage_is_of_the_sums_not_of_other_percentages(filled: Instance) -> None:
+    """In one batch 1 of 3 completed, in the other 1 of 1; of all 2 of 4. Progress: 100, 50, 0 and 100."""
+    found = await ask_one(
+        session(filled),
+        {
+            "activity_ids": ["hand"],
+            "dimensions": ["context"],
+            "metrics": ["completionPercentage", "averageProgress"],
+            "totals": True,
+        },
+    )
+    assert found.rows == [["one", 33, 50.0], ["two", 100, 100.0]]
+    assert found.totals == [None, 50, 62.5]
+
+
+async def test_a_limit_cuts_rows_off_but_not_totals(filled: Instance) -> None:
+    ask = {
+        "activity_ids": ["hand"],
+        "dimensions": ["enrolled_month"],
+        "metrics": ["enrolledCount", "timeSpent"],
+        "order": [("timeSpent", True)],
+        "limit": 1,
+        "totals": True,
+    }
+    found = await ask_one(session(filled), ask)
+    assert (found.rows, found.totals) == ([["2026-01", 2, 70]], [None, 4, 100])
+
+
+async def test_a_month_begins_and_ends_in_utc_and_none_is_a_group_by_itself(filled: Instance) -> None:
+    ask = {"activity_ids": ["hand"], "dimensions": ["enrolled_month"], "metrics": ["enrolledCount"]}
+    found = await ask_one(session(filled), ask)
+    assert found.rows == [[None, 1], ["2025-12", 1], ["2026-01", 2]]
+    assert await ask_one(session(filled), ask, Mode.BATCH) == found
+
+
+async def test_a_learner_who_left_is_not_counted(filled: Instance) -> None:
+    """``gone`` left: were they counted, there would be five."""
+    assert any(state.activity_id == "hand" and state.user_id == "gone" for state in POPULATION)
+    ask = {"activity_ids": ["hand"], "metrics": ["enrolledCount"]}
+    assert (await ask_one(session(filled), ask)).rows == [[4]]
+    assert (await ask_one(session(filled), ask, Mode.BATCH)).rows == [[4]]
+
+
+async def test_figures_of_nobody_are_a_row_of_nothing(filled: Instance) -> None:
+    ask = {"activity_ids": ["nowhere"], "metrics": [metric.value for metric in Metric]}
+    bands = {"0": 0, "1-24": 0, "25-49": 0, "50-74": 0, "75-99": 0, "100": 0}
+    assert (await ask_one(session(filled), ask)).rows == [[0, 0, 0, None, bands, 0, None]]
+    assert (await ask_one(session(filled), {**ask, "dimensions": ["gender"]})).rows == []
+
+
+# --- what it costs
+
+ENROLLED: Ask = {"activity_ids": ["algebra"], "metrics": ["enrolledCount"]}
+BY_GENDER: Ask = {**ENROLLED, "metrics": ["averageProgress"], "dimensions": ["gender"], "limit": 2}
+BY_DISTRICT: Ask = {**ENROLLED, "dimensions": ["district"]}
+COURSES: Ask = {"metrics": ["enrolledCount"], "dimensions": ["collection"]}
+
+
+async def test_tables_that_share_source_and_filter_cost_one_query(filled: Instance) -> None:
+    asked = [ENROLLED, BY_GENDER, BY_DISTRICT, COURSES]
+    with filled.stores.groups.meter.measure() as queries:
+        await ask_all(session(filled), asked)
+    assert queries == {"activity-state": 1, "activity-totals": 1}
+
+
+async def test_another_filter_is_another_query(filled: Instance) -> None:
+    other = {**BY_GENDER, "filter": {"dimension": "district", "in": ["Pune"]}}
+    with filled.stores.groups.meter.measure() as queries:
+        found = await ask_all(session(filled), [BY_GENDER, other])
+    assert queries == {"activity-state": 2}
+    assert [one.table.rows for one in found] == [expected(BY_GENDER)[0], expected(other)[0]]
+
+
+async def test_tables_that_make_too_many_groups_together_are_asked_for_one_by_one(
+    filled: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four genders (none, an empty one, F, M) and three districts are 12 groups together."""
+    monkeypatch.setattr(loading, "MOST_GROUPS", 4)
+    with filled.stores.groups.meter.measure() as queries:
+        found = await ask_all(session(filled), [BY_GENDER, BY_DISTRICT])
+    assert [one.table.rows for one in found] == [expected(BY_GENDER)[0], expected(BY_DISTRICT)[0]]
+    assert queries == {"activity-state": 3}
+
+
+async def test_too_many_groups_are_refused_with_what_to_do(
+    filled: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "MOST_GROUPS", 3)
+    with pytest.raises(
+        TooManyGroups, match="more than 3 groups: filter, or leave a dimension out"
+    ) as refused:
+        await ask_one(session(filled), {**BY_GENDER, "totals": True})
+    assert (refused.value.code, refused.value.field) == (InvalidInput.code, "dimensions")
+    several = [query({**BY_GENDER, "totals": True}), query(BY_DISTRICT)]
+    tables = loading.Tables(filled.stores, filled.shared.library, session(filled).shared.answers)
+    gender, district = await tables.tables([Tile(one, table_plan(one, Mode.QUERY)) for one in several])
+    assert isinstance(gender, TooManyGroups)
+    assert isinstance(district, Answered), "the error of a table is its own"
+
+
+class Recorded:
+    """A groups store that keeps what it was asked, or is away."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.inner = instance.stores.groups
+        self.asked: list[Query] = []
+        self.away = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def query(self, query: Query, lane: Lane) -> Answer:
+        if self.away:
+            raise StoreUnavailable("the groups store is away")
+        assert lane is Lane.TABLES
+        self.asked.append(query)
+        return await self.inner.query(query, lane)
+
+
+def recorded(instance: Instance, ttl: float = 0) -> tuple[Session, Recorded]:
+    store = Recorded(instance)
+    shared = Shared.of(replace(instance.stores, groups=store), instance.shared.now, answers_ttl=ttl)
+    return Session(Viewer("rita", frozenset({Role.REPORTER})), shared), store
+
+
+async def test_a_table_alone_has_the_engine_send_no_more_rows_than_it_shows(filled: Instance) -> None:
+    asker, store = recorded(filled)
+    for order in ("gender", "enrolledCount", "lastActivity", "timeSpent"):
+        metrics = ["enrolledCount", "timeSpent", "lastActivity"]
+        ask = {**BY_GENDER, "metrics": metrics, "order": [(order, True)], "limit": 2}
+        assert (await ask_one(asker, ask)).rows == expected(ask)[0]
+    assert [asked.limit for asked in store.asked] == [2, 2, 2, 2]
+    for more in ({"totals": True}, {"dimensions": ["context"]}, {"order": [("averageProgress", True)]}):
+        ask = {**BY_GENDER, **more}
+        found = await ask_one(asker, ask)
+        assert (found.rows, found.totals) == expected(ask)
+        assert store.asked[-1].limit == loading.MOST_GROUPS + 1
+
+
+async def test_a_question_in_other_words_is_answered_from_what_is_kept(filled: Instance) -> None:
+    asker, store = recorded(filled, ttl=60)
+    parts = [
+        {"dimension": "district", "in": ["Pune", "Idukki"]},
+        {"not": {"measure": "time_spent", "range": {"lt": 10}}},
+    ]
+    asked: Ask = {**BY_GENDER, "filter": {"and": parts}}
+    other: Ask = {
+        **BY_GENDER,
+        "activity_ids": ["algebra", " algebra "],
+        "filter": {
+            "and": [
+                {"and": [parts[1], {"dimension": "district", "in": ["Idukki", "Pune", "Pune"]}]},
+                {"not": {"not": parts[1]}},
+            ]
+        },
+    }
+    (first,) = await ask_all(asker, [asked])
+    asker.refresh()
+    (second,) = await ask_all(asker, [other])
+    assert first.table == second.table
+    assert (first.origin, second.origin) == (Origin.COMPUTED, Origin.CACHED)
+    assert len(store.asked) == 1
+
+
+async def test_all_of_some_conditions_is_not_kept_as_any_of_them(filled: Instance) -> None:
+    asker, _ = recorded(filled, ttl=60)
+    parts = [{"dimension": "district", "in": ["Pune"]}, {"dimension": "gender", "in": ["F"]}]
+    for ask in ({**ENROLLED, "filter": {"and": parts}}, {**ENROLLED, "filter": {"or": parts}}):
+        assert (await ask_one(asker, ask)).rows == expected(ask)[0]
+
+
+async def test_while_the_store_is_away_an_older_answer_says_so(filled: Instance) -> None:
+    asker, store = recorded(filled)
+    asked = {**ENROLLED, "filter": {"dimension": "gender", "in": ["F"]}}
+    (fresh,) = await ask_all(asker, [asked])
+    store.away = True
+    asker.refresh()
+    (stale,) = await ask_all(asker, [asked])
+    assert (fresh.origin, fresh.complete) == (Origin.COMPUTED, True)
+    assert (stale.origin, stale.complete) == (Origin.STALE, False)
+    assert (stale.table, stale.as_of) == (fresh.table, fresh.as_of)
+    with pytest.raises(StoreUnavailable, match="the groups store is away"):
+        await ask_one(asker, {**ENROLLED, "filter": {"dimension": "gender", "in": ["M"]}})
+
+
+# --- where it is from
+
+
+async def test_the_answer_says_until_when_it_knows(filled: Instance) -> None:
+    states, totals = await ask_all(session(filled), [ENROLLED, COURSES])
+    assert (states.as_of, totals.as_of) == (NOW, AGGREGATED_ON)
+    assert (states.complete, totals.complete) == (True, True)
+
+
+async def test_what_a_request_was_answered_from_is_told(filled: Instance) -> None:
+    asker = session(filled)
+    await ask_all(asker, [ENROLLED, COURSES])
+    told = [(taken.plan.source, taken.origin) for taken in asker.plans]
+    assert told == [(Source.STATES, "computed"), (Source.TOTALS, "computed")]
+
+
+async def test_batch_mode_has_the_same_figures_as_of_the_last_aggregation(filled: Instance) -> None:
+    (batch,) = await ask_all(session(filled), [BY_GENDER], Mode.BATCH)
+    assert (batch.table.rows, batch.as_of) == (expected(BY_GENDER)[0], AGGREGATED_ON)

@@ -1,0 +1,236 @@
+"""What is Druid's own: that its data sources hold the latest state of each key whatever Druid does meanwhile, and that
+`cohort druid` sees and changes them. What both engines promise is in test_groups_contract.py.
+
+One data source serves the module, since Druid has few tasks; the tests need the order they are in.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from zlib import crc32
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from druid_specs import ACTIVITY_STATE, DataSource
+from stores.events_kafka import KafkaEvents
+from stores.groups import Figures, Kind, Lane, Measure, Rows
+from stores.groups_druid import DruidGroups
+from stores.topics import TOPICS
+from tests.conftest import DRUID, KAFKA, drop_data_sources, drop_topics
+from tests.stores.groups_data import Event, answer, message, state
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+OVERLORD = os.environ.get("COHORT_STACK_DRUID_OVERLORD", "http://127.0.0.1:8081/druid/indexer/v1")
+PATIENCE = 120.0
+ON_TWO_DAYS = (f"do_{n}" for n in count() if crc32(f"do_{n}".encode()) % 16 in (3, 8))
+"""Activities whose states are on two of the 16 days: each day more is a segment more for every step."""
+ACTIVITIES = tuple(islice(ON_TWO_DAYS, 5))
+KEYS, EVENTS = 20_000, 100_000
+FIRST_VERSION = 1_764_000_000_000 << 20
+"""Versions are as large as real ones: milliseconds beside 20 bits of an offset."""
+COLUMNS = ("user_id", "status", "completed_on", "time_spent", "district", "school")
+TEXTS = (None, "", "North", "ends in a backslash\\", 'quote"', "\0", "\0=", "é", "\U0001f600" * 256)
+
+
+@dataclass
+class Source:
+    """One data source, and what has been sent to it."""
+
+    groups: DruidGroups
+    events: KafkaEvents
+    prefix: str
+    sent: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def name(self) -> str:
+        return f"{self.prefix}.activity-state"
+
+    async def send(self, events: Iterable[Event]) -> None:
+        messages = []
+        for event in events:
+            self.sent[event["activity_id"]].append(event)
+            messages.append(message(event))
+        for start in range(0, len(messages), 5000):
+            await self.events.send(ACTIVITY_STATE.topic, *messages[start : start + 5000])
+
+    async def read_all(self) -> None:
+        """Returns when what was sent is visible: so are 64 keys that came after it, some in each partition."""
+        probe = next(ON_TWO_DAYS)
+        await self.events.send(ACTIVITY_STATE.topic, *(message(state(probe, str(n))) for n in range(64)))
+        seen = Figures(ACTIVITY_STATE, (), (Measure("n", Kind.COUNT),), (("activity_id", (probe,)),))
+        await until(lambda: self._is(seen, [[64]]))
+
+    async def _is(self, query: Figures, rows: list[list[int]]) -> bool:
+        return list((await self.groups.query(query, Lane.TABLES)).rows) == rows
+
+    async def wrong(self) -> dict[str, int]:
+        """By activity the keys that are not as the port says; all are read."""
+        wrong = {}
+        for activity, events in self.sent.items():
+            query = Rows(ACTIVITY_STATE, COLUMNS, (("activity_id", (activity,)),))
+            found = await self.groups.query(query, Lane.TABLES)
+            if different := {tuple(row) for row in found.rows} ^ set(answer(query, events)):
+                wrong[activity] = len(different)
+            assert len(found.rows) == len({event["user_id"] for event in events})
+        return wrong
+
+    async def hand_off(self) -> None:
+        """Has the task publish what it holds; another one goes on with the topic meanwhile."""
+        async with httpx.AsyncClient(timeout=30) as client:
+            groups = {"taskGroupIds": [0]}
+            url = f"{OVERLORD}/supervisor/{self.name}/taskGroups/handoff"
+            (await client.post(url, json=groups)).raise_for_status()
+
+    async def reset(self) -> None:
+        """Druid forgets how far it has read."""
+        async with httpx.AsyncClient(timeout=30) as client:
+            (await client.post(f"{OVERLORD}/supervisor/{self.name}/reset")).raise_for_status()
+
+    async def handed_off(self) -> bool:
+        """Whether all rows are in published segments, and none in a task's memory."""
+        statement = "SELECT DISTINCT is_realtime FROM sys.segments WHERE datasource = ? AND is_active = 1"
+        return list(await self.groups._http.sql(statement, self.name)) == [[0]]
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await holds():
+            await asyncio.sleep(0.5)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def source() -> AsyncIterator[Source]:
+    prefix = f"test-{secrets.token_hex(5)}"
+    events = await KafkaEvents.open(KAFKA, prefix)
+    groups = await DruidGroups.open(DRUID, prefix=prefix, events=f"kafka://{KAFKA}", timeout=30)
+    try:
+        await events.init(TOPICS)
+        yield Source(groups, events, prefix)
+    finally:
+        await drop_data_sources(prefix)
+        await groups.close()
+        await events.close()
+        await drop_topics(prefix)
+
+
+def history() -> list[Event]:
+    """20,000 learners in five activities, each with some versions; shuffled, a quarter of the events twice or more."""
+    chance = random.Random(20)
+    events = []
+    for n in range(EVENTS * 3 // 4):
+        key = n % KEYS
+        events.append(
+            state(
+                ACTIVITIES[key % len(ACTIVITIES)],
+                f"user-{key}",
+                FIRST_VERSION + n,
+                status=chance.choice((None, 0, 1, 2)),
+                completed_on=chance.choice((None, FIRST_VERSION >> 20)),
+                time_spent=chance.randrange(10**6),
+                district=chance.choice(TEXTS),
+                school=chance.choice((None, f"School {chance.randrange(300)}")),
+            )
+        )
+    events += chance.choices(events, k=EVENTS - len(events))
+    chance.shuffle(events)
+    return events
+
+
+async def test_init_creates_once_and_status_tells_what_is_there(source: Source) -> None:
+    supervision = source.groups.supervision
+    (absent,) = await supervision.status([ACTIVITY_STATE])
+    assert (absent.state, absent.healthy, absent.segments) == ("absent", False, 0)
+    assert absent.differences == ("supervisor: all of it is not there", "compaction: all of it is not there")
+
+    assert await source.groups.init([ACTIVITY_STATE]) == [
+        f"supervisor of {source.name}: created",
+        f"compaction of {source.name}: created",
+    ]
+    assert await source.groups.init([ACTIVITY_STATE]) == []
+    await until(lambda: _healthy(source))
+
+
+async def _healthy(source: Source) -> bool:
+    (status,) = await source.groups.supervision.status([ACTIVITY_STATE])
+    return status.healthy and status.differences == () and status.tasks == 1 and status.lag == 0
+
+
+async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_read_again(
+    source: Source,
+) -> None:
+    events = history()
+    third = len(events) // 3
+
+    await source.send(events[:third])
+    await source.read_all()
+    assert await source.wrong() == {}
+
+    await source.hand_off()
+    await source.send(events[third : 2 * third])
+    await source.read_all()
+    assert await source.wrong() == {}
+    await until(lambda: _has_uncompacted(source))
+
+    compacting = asyncio.create_task(compact(source))
+    await source.send(events[2 * third :])
+    await source.read_all()
+    assert await source.wrong() == {}
+    assert len(await compacting) == 2
+    assert await source.wrong() == {}
+    await source.hand_off()
+    await until(source.handed_off)
+    assert await source.wrong() == {}
+
+    await source.reset()
+    assert await source.wrong() == {}
+    await source.read_all()
+    assert await source.wrong() == {}
+    await source.hand_off()
+    await until(source.handed_off)
+    assert await source.wrong() == {}
+
+
+async def _has_uncompacted(source: Source) -> bool:
+    (status,) = await source.groups.supervision.status([ACTIVITY_STATE])
+    return status.uncompacted > 0
+
+
+async def test_compaction_leaves_one_row_a_key(source: Source) -> None:
+    await compact(source)
+    # 64 keys of each of the four probes beside the 20,000; old segments are read until the new ones are loaded.
+    await until(lambda: _rows(source, KEYS + 4 * 64))
+    assert await source.wrong() == {}
+    assert await compact(source) == []
+
+
+async def _rows(source: Source, count: int) -> bool:
+    return list(await source.groups._http.sql(f'SELECT COUNT(*) FROM "{source.name}"')) == [[count]]
+
+
+async def compact(source: Source) -> list[str]:
+    return [line async for line in source.groups.supervision.compact([ACTIVITY_STATE])]
+
+
+async def test_what_differs_from_the_file_is_named_and_mended(source: Source) -> None:
+    other = _with_task_duration("PT2H")
+    supervision = source.groups.supervision
+    (status,) = await supervision.status([other])
+    assert status.differences == ("supervisor: spec.ioConfig.taskDuration differs",)
+    assert await source.groups.init([other]) == [
+        f"supervisor of {source.name}: changed (spec.ioConfig.taskDuration differs)"
+    ]
+    assert await source.groups.init([other]) == []
+
+
+def _with_task_duration(duration: str) -> DataSource:
+    spec = ACTIVITY_STATE.supervisor["spec"]
+    changed = {**spec, "ioConfig": {**spec["ioConfig"], "taskDuration": duration}}
+    return replace(ACTIVITY_STATE, supervisor={**ACTIVITY_STATE.supervisor, "spec": changed})

@@ -1,0 +1,313 @@
+"""What is true of the embedded engine alone: who has the file, and how it is fed."""
+
+import asyncio
+import copy
+import logging
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import orjson
+import pytest
+
+from druid_specs import ACTIVITY_STATE, DATA_SOURCES
+from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from stores.deadline import deadline
+from stores.duckdb_file import READERS, DuckFile
+from stores.events import Message
+from stores.events_embedded import EmbeddedEvents
+from stores.groups import Between, Figures, Groups, Kind, Lane, Measure, OneOf, Query, Rows
+from stores.groups_duckdb import DuckGroups
+from stores.topics import STATES, TOPICS
+from tests.stores.groups_data import message, state
+
+ALL = Rows(ACTIVITY_STATE, ("user_id", "status"))
+HEAVY = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+"""Runs for an hour."""
+
+
+@pytest.fixture
+async def events(tmp_path: Path) -> AsyncIterator[EmbeddedEvents]:
+    events = await EmbeddedEvents.open(tmp_path / "events.db")
+    await events.init(TOPICS)
+    yield events
+    await events.close()
+
+
+@pytest.fixture
+async def groups(tmp_path: Path, events: EmbeddedEvents) -> AsyncIterator[DuckGroups]:
+    groups = await DuckGroups.open(tmp_path / "groups.duckdb", events)
+    yield groups
+    await groups.close()
+
+
+async def send(events: EmbeddedEvents, *users: str, version: int = 1, status: int = 0) -> None:
+    told = (message(state("a", user, version, status=status)) for user in users)
+    await events.send(STATES.name, *told)
+
+
+async def found(groups: Groups, query: Query = ALL) -> list[tuple[object, ...]]:
+    return sorted(tuple(row) for row in (await groups.query(query, Lane.PAGES)).rows)
+
+
+async def until(groups: Groups, *expected: tuple[object, ...]) -> None:
+    async with asyncio.timeout(20):
+        while await found(groups) != [*expected]:
+            await asyncio.sleep(0.02)
+
+
+async def test_opening_the_stores_does_not_touch_the_file(groups: DuckGroups, tmp_path: Path) -> None:
+    assert not (tmp_path / "groups.duckdb").exists()
+    await groups.ping()
+    assert (tmp_path / "groups.duckdb").exists()
+
+
+async def test_the_first_answer_has_all_that_was_sent_before(
+    groups: DuckGroups, events: EmbeddedEvents
+) -> None:
+    await send(events, *(f"u{n}" for n in range(12_000)))
+    count = Figures(ACTIVITY_STATE, (), (Measure("n", Kind.COUNT),))
+    assert await asyncio.gather(*(found(groups, count) for _ in range(5))) == [[(12_000,)]] * 5
+
+
+async def test_what_is_sent_later_is_visible_after_a_moment(
+    groups: DuckGroups, events: EmbeddedEvents
+) -> None:
+    assert await found(groups) == []
+    await send(events, "ada")
+    await until(groups, ("ada", 0))
+
+
+async def test_the_first_answer_does_not_wait_for_what_others_go_on_sending(
+    groups: DuckGroups, events: EmbeddedEvents
+) -> None:
+    await send(events, *(f"u{n}" for n in range(200)))
+
+    async def go_on() -> None:
+        for n in range(1_000_000):
+            await send(events, "late", version=n)
+
+    sending = asyncio.create_task(go_on())
+    assert len(await found(groups, Rows(ACTIVITY_STATE, ("user_id",), (("context_id", ("cb:1",)),)))) >= 200
+    sending.cancel()
+    with suppress(asyncio.CancelledError):
+        await sending
+
+
+async def test_a_file_that_is_opened_again_goes_on_where_it_was_and_a_new_one_begins_anew(
+    events: EmbeddedEvents, tmp_path: Path
+) -> None:
+    await send(events, "ada")
+    first = await DuckGroups.open(tmp_path / "one.duckdb", events)
+    assert await found(first) == [("ada", 0)]
+    await first.close()
+    await send(events, "bob")
+    for name in ("one.duckdb", "two.duckdb"):
+        groups = await DuckGroups.open(tmp_path / name, events)
+        assert await found(groups) == [("ada", 0), ("bob", 0)]
+        await groups.close()
+
+
+async def test_what_is_no_event_is_logged_and_passed_over(
+    groups: DuckGroups, events: EmbeddedEvents, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = state("a", "ada", 1, status=2)
+    broken: list[object] = [
+        [],
+        None,
+        "text",
+        7,
+        {**whole, "user_id": 7},
+        {**whole, "version": "1"},
+        {**whole, "version": None},
+        {**whole, "version": True},
+        {**whole, "version": 2**63},
+        {name: value for name, value in whole.items() if name != "version"},
+        {name: value for name, value in whole.items() if name != "context_id"},
+    ]
+    values = [b"", b"{", b"\xff", b'{"user_id": "\\ud800"}', *map(orjson.dumps, broken)]
+    await events.send(STATES.name, *(Message(str(n), value) for n, value in enumerate(values)))
+    await send(events, "bob")
+    with caplog.at_level(logging.WARNING):
+        assert await found(groups) == [("bob", 0)]
+    assert sum("passed over" in record.message for record in caplog.records) == len(values)
+
+
+async def test_nothing_may_be_a_part_of_a_key(groups: DuckGroups, events: EmbeddedEvents) -> None:
+    of_nobody = {**state("a", "ada", 1, status=1), "user_id": None}
+    for event in (of_nobody, {**of_nobody, "version": 3, "status": 2}, {**of_nobody, "version": 2}):
+        await events.send(STATES.name, message(event))
+    await send(events, "bob")
+    answer = await groups.query(Rows(ACTIVITY_STATE, ("user_id", "status")), Lane.PAGES)
+    assert set(map(tuple, answer.rows)) == {("bob", 0), (None, 2)}
+
+
+async def test_a_value_that_its_column_cannot_hold_is_nothing(
+    groups: DuckGroups, events: EmbeddedEvents
+) -> None:
+    odd = {**state("a", "ada", state="North"), "status": "many", "time_spent": {"a": 1}, "unknown": 1}
+    await events.send(STATES.name, message(odd))
+    query = Rows(ACTIVITY_STATE, ("user_id", "status", "time_spent", "state"))
+    assert await found(groups, query) == [("ada", None, None, "North")]
+
+
+async def test_a_moment_beyond_all_calendars_has_no_month(groups: DuckGroups, events: EmbeddedEvents) -> None:
+    await events.send(STATES.name, message(state("a", "ada", enrolled_on=2**62)))
+    assert await found(groups, Rows(ACTIVITY_STATE, ("user_id", "enrolled_month"))) == [("ada", None)]
+
+
+async def test_a_column_that_the_spec_gained_is_added(events: EmbeddedEvents, tmp_path: Path) -> None:
+    supervisor = copy.deepcopy(dict(ACTIVITY_STATE.supervisor))
+    schema = supervisor["spec"]["dataSchema"]
+    schema["metricsSpec"] = [metric for metric in schema["metricsSpec"] if metric["name"] != "status"]
+    older = replace(ACTIVITY_STATE, supervisor=supervisor)
+    path = tmp_path / "groups.duckdb"
+    groups = await DuckGroups.open(path, events, [older])
+    assert await groups.init([older]) == ["created table activity-state"]
+    await send(events, "ada", status=2)
+    assert await found(groups, Rows(older, ("user_id",))) == [("ada",)]
+    await groups.close()
+
+    groups = await DuckGroups.open(path, events)
+    lines = await groups.init(DATA_SOURCES)
+    assert sorted(lines) == ["added column status to activity-state", "created table activity-totals"]
+    assert await groups.init(DATA_SOURCES) == []
+    await send(events, "bob", status=1)
+    await until(groups, ("ada", None), ("bob", 1))
+    await groups.close()
+
+
+HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_a_file_that_another_process_has_is_told_and_taken_when_that_has_gone(
+    groups: DuckGroups, events: EmbeddedEvents, tmp_path: Path
+) -> None:
+    await send(events, "ada")
+    path = str(tmp_path / "groups.duckdb")
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLD, path, stdin=PIPE, stdout=PIPE)
+    assert other.stdout is not None
+    assert await other.stdout.readline() == b"open\n"
+    for call in (groups.query(ALL, Lane.PAGES), groups.ping()):
+        with pytest.raises(StoreUnavailable, match=r"open in another process.*COHORT_GROUPS"):
+            await call
+    assert await groups.init(DATA_SOURCES) == [], "the other one lays out its file"
+    await other.communicate(b"")
+    assert await found(groups) == [("ada", 0)]
+
+
+async def test_a_closed_file_is_free_for_others(
+    groups: DuckGroups, events: EmbeddedEvents, tmp_path: Path
+) -> None:
+    await send(events, "ada")
+    await found(groups)
+    await groups.close()
+    count = "import sys, duckdb; print(*duckdb.connect(sys.argv[1]).execute(sys.argv[2]).fetchone())"
+    statement = 'SELECT count(*), min(user_id) FROM "activity-state"'
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", count, str(tmp_path / "groups.duckdb"), statement, stdout=PIPE
+    )
+    assert (await other.communicate())[0] == b"1 ada\n"
+
+
+async def test_a_log_that_is_away_for_a_while_is_waited_for(
+    groups: DuckGroups, events: EmbeddedEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(events, "ada")
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("the log is away")
+
+    monkeypatch.setattr(EmbeddedEvents, "consumer", away)
+    with deadline(0.3), pytest.raises(DeadlineExceeded):
+        await found(groups)
+    monkeypatch.undo()
+    assert await found(groups) == [("ada", 0)]
+
+
+async def test_without_topics_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stores.duckdb_feed.PATIENCE", 0.3)
+    events = await EmbeddedEvents.open(tmp_path / "events.db")
+    groups = await DuckGroups.open(tmp_path / "groups.duckdb", events)
+    with pytest.raises(StoreUnavailable, match="run cohort init"):
+        await found(groups)
+    await groups.close()
+    await events.close()
+
+
+async def test_a_long_statement_ends_with_its_caller_and_at_the_deadline(tmp_path: Path) -> None:
+    file = await DuckFile.open(tmp_path / "groups.duckdb")
+
+    def heavy(connection: duckdb.DuckDBPyConnection) -> object:
+        return connection.execute(HEAVY).fetchall()
+
+    # More than run at once: some are cancelled before they began.
+    asked = [asyncio.create_task(file.read(Lane.TABLES, heavy)) for _ in range(2 * READERS + 1)]
+    await asyncio.sleep(0.3)
+    for task in asked:
+        task.cancel()
+    assert all(
+        isinstance(end, asyncio.CancelledError)
+        for end in await asyncio.gather(*asked, return_exceptions=True)
+    )
+    with deadline(0.2), pytest.raises(DeadlineExceeded):
+        await file.read(Lane.TABLES, heavy)
+    assert await file.read(Lane.TABLES, lambda connection: connection.execute("SELECT 7").fetchone()) == (7,)
+    await file.close()
+
+
+async def test_long_tables_do_not_hold_up_pages(tmp_path: Path) -> None:
+    file = await DuckFile.open(tmp_path / "groups.duckdb")
+    asked = [
+        asyncio.create_task(file.read(Lane.TABLES, lambda connection: connection.execute(HEAVY)))
+        for _ in range(2 * READERS)
+    ]
+    await asyncio.sleep(0.1)
+    assert await file.read(Lane.PAGES, lambda connection: connection.execute("SELECT 7").fetchone()) == (7,)
+    for task in asked:
+        assert not task.done()
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    await file.close()
+
+
+async def test_a_batch_that_fails_halfway_leaves_nothing(tmp_path: Path) -> None:
+    file = await DuckFile.open(tmp_path / "groups.duckdb")
+
+    def fail(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("CREATE TABLE half (n BIGINT)")
+        raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        await file.write(fail)
+    tables = await file.read(Lane.PAGES, lambda connection: connection.execute("SHOW TABLES").fetchall())
+    assert tables == []
+    await file.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (Rows(ACTIVITY_STATE, ("user_id",), where=OneOf("status", ("2",))), "status holds numbers"),
+        (Rows(ACTIVITY_STATE, ("user_id",), where=Between("state", 1, None)), "state holds texts"),
+        (Rows(ACTIVITY_STATE, ("user_id",), (("state", ("North",)),)), "the key of activity-state"),
+        (Rows(ACTIVITY_STATE, ()), "columns of different names"),
+        (Rows(ACTIVITY_STATE, ("user_id", "user_id")), "columns of different names"),
+        (Figures(ACTIVITY_STATE, ("state",), (Measure("state", Kind.COUNT),)), "columns of different names"),
+        (Figures(ACTIVITY_STATE, (), (Measure("m", Kind.MAX, "state"),)), "state holds texts"),
+        (Figures(ACTIVITY_STATE, (), (Measure("m", Kind.SUM),)), "a sum of a column"),
+        (Figures(ACTIVITY_STATE, (), (Measure("m", Kind.COUNT, "status"),)), "a count is of rows"),
+    ],
+)
+async def test_a_query_that_makes_no_sense_is_refused(groups: DuckGroups, query: Query, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        await found(groups, query)
