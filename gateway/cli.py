@@ -97,6 +97,10 @@ def serve(
         raise SettingsError(
             "several processes need a cache that outlives each of them: set COHORT_CACHE to redis://…"
         )
+    if workers > 1 and settings.groups.startswith("duckdb:"):
+        raise SettingsError(
+            "DuckDB's file is open to one process: set COHORT_GROUPS to druid://BROKER:PORT?coordinator=HOST:PORT"
+        )
     log_to_stderr(settings.log_level)
     run(check(settings))  # an error is told here, once, and not over and over by processes that are replaced
     with listen(settings.host, settings.port) as listening:

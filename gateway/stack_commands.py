@@ -55,7 +55,8 @@ def up(names: Names = None, directory: Directory = HERE) -> None:
         chosen = stack.select(names or [])
         with _progress(chosen, console) as progress:
             stack.up(names or [], progress)
-        unused = dict.fromkeys(server.family for server in chosen if not server.environment)
+        used = {server.family for server in chosen if server.environment}
+        unused = dict.fromkeys(server.family for server in chosen if server.family not in used)
         if unused:
             console.print(f"not used by Cohort yet: {', '.join(unused)}")
         _print_exports(stack, names or [])

@@ -192,7 +192,13 @@ def valkey(port: int = 6379) -> Server:
     )
 
 
-def _druid_process(process: str, heap: str, *ports: int, check: Callable[[], None] | None = None) -> Server:
+def _druid_process(
+    process: str,
+    heap: str,
+    *ports: int,
+    check: Callable[[], None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Server:
     return Server(
         name=f"druid-{process}",
         family="druid",
@@ -200,6 +206,7 @@ def _druid_process(process: str, heap: str, *ports: int, check: Callable[[], Non
         ports=ports,
         command=partial(_druid, process, heap),
         health=check or partial(health.druid, ports[0]),
+        environment=environment or {},
     )
 
 
@@ -228,6 +235,12 @@ SERVERS: tuple[Server, ...] = (
     ),
     _druid_process("coordinator", "256m", 8081, 1527),
     _druid_process("historical", "256m", 8083),
-    _druid_process("broker", "256m", 8082, check=health.druid_broker),
+    _druid_process(
+        "broker",
+        "256m",
+        8082,
+        check=health.druid_broker,
+        environment={"COHORT_GROUPS": "druid://127.0.0.1:8082?coordinator=127.0.0.1:8081"},
+    ),
     _druid_process("indexer", "512m", 8091),
 )

@@ -197,7 +197,6 @@ def _max_age(session: Session) -> int:
     return int(session.shared.answers.ttl)
 
 
-_CODES: Codes = {}
 _PLATFORM_CODES: Codes = {
     ("INVALID_INPUT", "groupId"): "GROUP_ID_MISSING",
     ("INVALID_INPUT", "activityId"): "ACTIVITY_ID_MISSING",
@@ -206,7 +205,7 @@ _PLATFORM_CODES: Codes = {
 
 ROUTES = (
     *(
-        rest_route(f"{prefix}/{path}", ["GET", "POST"], api_id, handler, _CODES, _max_age)
+        rest_route(f"{prefix}/{path}", ["GET", "POST"], api_id, handler, {}, _max_age)
         for prefix in ("/data/group", "/data/v1/group")
         for path, api_id, handler in (
             ("agg", "api.group.agg", group_agg),

@@ -92,6 +92,11 @@ def test_settings_shows_values_and_origins_and_no_secret() -> None:
         (("serve",), {}, "COHORT_JWT_KEY is not set"),
         (("serve",), {"COHORT_JWT_KEY": KEY}, "run `cohort init`"),
         (("serve", "--workers", "2"), {"COHORT_JWT_KEY": KEY}, "set COHORT_CACHE"),
+        (
+            ("serve", "--workers", "2"),
+            {"COHORT_JWT_KEY": KEY, "COHORT_CACHE": "redis://127.0.0.1:6379/0"},
+            "set COHORT_GROUPS",
+        ),
         (("worker",), {}, "run `cohort init`"),
         (("jobs", "list"), {}, "run `cohort init`"),
         (("init",), {"COHORT_ROWS": "mysql://db"}, "rows must be sqlite:///FILE or cassandra://"),
@@ -145,7 +150,7 @@ def test_help_names_every_command() -> None:
     commands = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE)
     assert commands == [
         *("dev", "serve", "worker", "init", "token", "settings", "schema", "reconcile"),
-        *("jobs", "dead-letters", "load", "stack"),
+        *("jobs", "aggregate", "dead-letters", "druid", "load", "stack"),
     ]
     assert "up" in cohort("stack", "--help").stdout
 

@@ -21,7 +21,7 @@ from stores.groups import Busy
 from stores.rows import Write
 from stores.tables import ACTIVITY_AGGREGATES
 from tests.conftest import NOW, Instance
-from tests.graph.conftest import BATCH, ask, code, data, record, view_to_end
+from tests.graph.conftest import BATCH, application, ask, client_of, code, data, record, view_to_end
 
 GROUP_PAGE = """\
 # group query: a mentor's page, one request
@@ -401,6 +401,20 @@ async def test_one_query_answers_all_who_look_at_the_page(class_: Instance) -> N
     with groups.meter.measure() as asked:
         await ask(class_.session("mo"), FIGURES, group="g", ids=["course"])
     assert asked == {"activity-state": 1}
+
+
+async def test_a_page_that_a_client_has_is_not_sent_again(class_: Instance) -> None:
+    """By GET; the age of what is kept is in each answer and no part of what the client has."""
+    shared = Shared.of(class_.stores, lambda: NOW)
+    later = Shared.of(class_.stores, lambda: NOW + timedelta(seconds=30))
+    query = {"query": FIGURES, "variables": '{"group": "g"}'}
+    async with client_of(application(shared), "mo") as client:
+        first = await client.get("/graphql", params=query)
+    async with client_of(application(later), "mo") as client:
+        whole = await client.get("/graphql", params=query)
+        again = await client.get("/graphql", params=query, headers={"If-None-Match": first.headers["etag"]})
+    assert [answer.json()["extensions"]["plans"][0]["age"] for answer in (first, whole)] == [0, 30]
+    assert (whole.json()["data"], again.status_code) == (first.json()["data"], 304)
 
 
 async def test_what_a_page_costs_does_not_depend_on_how_much_it_shows(class_: Instance) -> None:
