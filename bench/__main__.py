@@ -7,18 +7,19 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench import groups
+from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
+from bench.population import course
 from gateway.app import create_app
-from gateway.identity import make_token
 from gateway.settings import Settings
 from ingest.enrolments import EnrolmentCall, enrol
 from ingest.workers import Worker
@@ -26,13 +27,12 @@ from loaders.views import row_key, view_values
 from rules.identifiers import ViewKey
 from rules.progress import Status
 from rules.triggers import Trigger, TriggerKind
-from rules.viewers import Role
 from rules.views import View
 from stores.events import Message
 from stores.rows import Write
 from stores.tables import LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
-from tests.conftest import LEAF, Instance, embedded_urls, instance_of, real_urls
+from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.graph.conftest import document
 
 LEAVES = 200
@@ -40,7 +40,6 @@ COURSES = 100
 AT_ONCE = 16
 """Requests in flight: what one process of a gateway has when it is busy."""
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-KEY = "k" * 48
 
 
 @dataclass
@@ -68,65 +67,6 @@ async def timed(
     began, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(lane() for _ in range(at_once)))
     return (time.perf_counter() - began) * 1000 / count, (time.process_time() - cpu) * 1000 / count
-
-
-class Client:
-    """GraphQL over the application as a server calls it, without a socket between."""
-
-    def __init__(self, app: Any, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
-        self._tokens: dict[str, str] = {}
-
-    async def ask(
-        self, user: str, query: str, operation: str | None = None, **variables: object
-    ) -> dict[str, Any]:
-        if user not in self._tokens:
-            self._tokens[user] = make_token(self._settings, user, [Role.LEARNER], timedelta(hours=1))
-        token = self._tokens[user]
-        body = orjson.dumps({"query": query, "variables": variables, "operationName": operation})
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/graphql",
-            "query_string": b"",
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"authorization", f"Bearer {token}".encode()),
-            ],
-            "app": self._app,
-        }
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return messages.pop() if messages else await asyncio.Event().wait()  # type: ignore[return-value]
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        await self._app(scope, receive, send)
-        answer: dict[str, Any] = orjson.loads(b"".join(m.get("body", b"") for m in sent))
-        refused = [p["errors"] for p in (answer.get("data") or {}).values() if p and p.get("errors")]
-        if answer.get("errors") or refused:
-            raise RuntimeError(f"{answer.get('errors')} {refused}")
-        return answer
-
-
-def course(identifier: str, leaves: int) -> dict[str, Any]:
-    units = [
-        {
-            "identifier": f"{identifier}-unit-{unit}",
-            "name": f"Unit {unit}",
-            "children": [
-                {"identifier": f"{identifier}-leaf-{leaf}", "name": f"Leaf {leaf}", "mimeType": LEAF}
-                for leaf in range(unit * 20, min(leaves, unit * 20 + 20))
-            ],
-        }
-        for unit in range((leaves + 19) // 20)
-    ]
-    return {"identifier": identifier, "name": identifier, "children": units}
 
 
 def view(user: str, leaf: int) -> View:

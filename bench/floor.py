@@ -1,16 +1,28 @@
 """The floor: the statements and sends a request needs, by the bare drivers, with nothing of Cohort around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import httpx
+import orjson
+
 from stores.engines import Stores
 from stores.events import Message
+from stores.keys import MOST_KEYS
 from stores.rows import In, Key
-from stores.tables import AGGREGATES, ENROLMENTS, VIEWS
+from stores.tables import (
+    AGGREGATES,
+    ENROLMENTS,
+    GROUP_MEMBERS,
+    LEARNER_GROUPS,
+    LEARNER_SCOPES,
+    LEARNERS,
+    VIEWS,
+)
 from stores.topics import TRIGGERS
 
 TRIGGER = b'{"kind":"view","userId":"learner-000","collectionId":"course","contextId":"batch"}'
@@ -55,15 +67,13 @@ class EmbeddedFloor:
 
 
 @dataclass
-class RealFloor:
-    """cassandra-driver and aiokafka as their documentation shows them."""
+class Driver:
+    """cassandra-driver as its documentation shows it."""
 
     session: Any
-    producer: Any
-    topic: str
     statements: dict[str, Any]
 
-    async def _run(self, name: str, values: Sequence[Any]) -> list[Any]:
+    async def run(self, name: str, values: Sequence[Any]) -> list[Any]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[Any]] = loop.create_future()
         answer = self.session.execute_async(self.statements[name], values)
@@ -73,24 +83,113 @@ class RealFloor:
         )
         return await done
 
+
+@dataclass
+class RealFloor:
+    """cassandra-driver and aiokafka as their documentation shows them."""
+
+    driver: Driver
+    producer: Any
+    topic: str
+
     async def start(self, row: dict[str, Any]) -> None:
-        await self._run("start", list(row.values()))
+        await self.driver.run("start", list(row.values()))
 
     async def end(self, key: Key, values: dict[str, Any]) -> None:
-        await self._run("end", [*values.values(), *key])
+        await self.driver.run("end", [*values.values(), *key])
 
     async def send(self, user: str) -> None:
         await self.producer.send_and_wait(self.topic, TRIGGER, key=user.encode())
 
     async def view(self, key: Key) -> None:
-        await self._run("view", key)
+        await self.driver.run("view", key)
 
     async def enrolments(self, user: str, collections: Sequence[str]) -> None:
-        await self._run("enrolments", [user])
-        await self._run("aggregates", [list(collections), user])
+        await self.driver.run("enrolments", [user])
+        await self.driver.run("aggregates", [list(collections), user])
 
     async def statuses(self, partition: Partition) -> None:
-        await self._run("statuses", partition)
+        await self.driver.run("statuses", partition)
+
+
+@dataclass
+class PageFloor:
+    """The rows of a group page: all that it reads, or its aggregates alone; partitions by ``IN``, 100 at a time."""
+
+    driver: Driver
+    group_id: str
+    activities: Sequence[str]
+    learners: Sequence[str]
+
+    async def aggregates(self) -> None:
+        await asyncio.gather(
+            *(
+                self.driver.run("aggregates", [activity, some])
+                for activity in self.activities
+                for some in self._portions()
+            )
+        )
+
+    async def everything(self) -> None:
+        """The aggregates, what tells whether they have seen the last change, and who the members are."""
+        by_learner = ("enrolments", "scopes", "learners")
+        await asyncio.gather(
+            self.driver.run("group", [self.group_id]),
+            self.driver.run("members", [self.group_id]),
+            self.aggregates(),
+            *(self.driver.run(name, [some]) for name in by_learner for some in self._portions()),
+            *(self.driver.run("changes", [some, a]) for a in self.activities for some in self._portions()),
+        )
+
+    def _portions(self) -> list[list[str]]:
+        return [
+            list(self.learners[i : i + MOST_KEYS]) for i in range(0, len(self.learners), MOST_KEYS)
+        ]
+
+
+@asynccontextmanager
+async def page_floor(
+    cassandra: str, group_id: str, activities: Sequence[str], learners: Sequence[str]
+) -> AsyncIterator[PageFloor]:
+    texts = {
+        "group": f"SELECT * FROM {LEARNER_GROUPS.name} WHERE groupid = ?",
+        "members": f"SELECT * FROM {GROUP_MEMBERS.name} WHERE groupid = ?",
+        "learners": f"SELECT * FROM {LEARNERS.name} WHERE userid IN ?",
+        "aggregates": f"SELECT * FROM {AGGREGATES.name} "
+        "WHERE activity_type = 'Course' AND activity_id = ? AND user_id IN ?",
+        "enrolments": f"SELECT * FROM {ENROLMENTS.name} WHERE userid IN ?",
+        "scopes": f"SELECT * FROM {LEARNER_SCOPES.name} WHERE userid IN ?",
+        "changes": f"SELECT DISTINCT userid, scope, changed_at FROM {VIEWS.name} WHERE userid IN ? AND scope = ?",
+    }
+    async with _driver(cassandra, texts) as driver:
+        yield PageFloor(driver, group_id, activities, learners)
+
+
+@dataclass
+class DruidFloor:
+    """Native queries over a bare HTTP client, answers parsed."""
+
+    client: httpx.AsyncClient
+    broker: str
+
+    async def ask(self, *bodies: Mapping[str, Any]) -> list[Any]:
+        """All at once."""
+        return await asyncio.gather(*map(self._ask, bodies))
+
+    async def _ask(self, body: Mapping[str, Any]) -> Any:
+        context = {"timeout": 120_000, "lane": "tables", "resultAsArray": True}
+        sent = orjson.dumps({**body, "context": context})
+        response = await self.client.post(
+            self.broker, content=sent, headers={"Content-Type": "application/json"}
+        )
+        response.raise_for_status()
+        return orjson.loads(response.content)
+
+
+@asynccontextmanager
+async def druid_floor(druid: str) -> AsyncIterator[DruidFloor]:
+    async with httpx.AsyncClient(timeout=150, trust_env=False) as client:
+        yield DruidFloor(client, f"http://{urlsplit(druid).netloc}/druid/v2/")
 
 
 @asynccontextmanager
@@ -99,6 +198,28 @@ async def real_floor(
 ) -> AsyncIterator[RealFloor]:
     """``row`` and ``ending`` name the columns that a start and an end write."""
     from aiokafka import AIOKafkaProducer
+
+    where = " AND ".join(f"{name} = ?" for name in VIEWS.key)
+    texts = {
+        "start": f"INSERT INTO {VIEWS.name} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) IF NOT EXISTS",
+        "end": f"UPDATE {VIEWS.name} SET {', '.join(f'{n} = ?' for n in ending)} WHERE {where} IF status IN (0, 1)",
+        "view": f"SELECT * FROM {VIEWS.name} WHERE {where}",
+        "enrolments": f"SELECT * FROM {ENROLMENTS.name} WHERE userid = ? LIMIT 101",
+        "aggregates": f"SELECT * FROM {AGGREGATES.name} "
+        "WHERE activity_type = 'Course' AND activity_id IN ? AND user_id = ? AND context_id = 'cb:batch'",
+        "statuses": f"SELECT * FROM {VIEWS.name} WHERE userid = ? AND scope = ?",
+    }
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
+    async with _driver(cassandra, texts) as driver:
+        await producer.start()
+        try:
+            yield RealFloor(driver, producer, f"{prefix}.{TRIGGERS.name}")
+        finally:
+            await producer.stop()
+
+
+@asynccontextmanager
+async def _driver(cassandra: str, texts: Mapping[str, str]) -> AsyncIterator[Driver]:
     from cassandra import ConsistencyLevel
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
@@ -115,21 +236,8 @@ async def real_floor(
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
     )
     session = await asyncio.to_thread(cluster.connect, parts.path.strip("/"))
-    where = " AND ".join(f"{name} = ?" for name in VIEWS.key)
-    texts = {
-        "start": f"INSERT INTO {VIEWS.name} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) IF NOT EXISTS",
-        "end": f"UPDATE {VIEWS.name} SET {', '.join(f'{n} = ?' for n in ending)} WHERE {where} IF status IN (0, 1)",
-        "view": f"SELECT * FROM {VIEWS.name} WHERE {where}",
-        "enrolments": f"SELECT * FROM {ENROLMENTS.name} WHERE userid = ? LIMIT 101",
-        "aggregates": f"SELECT * FROM {AGGREGATES.name} "
-        "WHERE activity_type = 'Course' AND activity_id IN ? AND user_id = ? AND context_id = 'cb:batch'",
-        "statuses": f"SELECT * FROM {VIEWS.name} WHERE userid = ? AND scope = ?",
-    }
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
-    await producer.start()
     try:
         statements = {name: await asyncio.to_thread(session.prepare, text) for name, text in texts.items()}
-        yield RealFloor(session, producer, f"{prefix}.{TRIGGERS.name}", statements)
+        yield Driver(session, statements)
     finally:
-        await producer.stop()
         await asyncio.to_thread(cluster.shutdown)

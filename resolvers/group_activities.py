@@ -135,13 +135,11 @@ def _wanted(group: Group, named: Mapping[str, str | None] | None) -> list[Activi
 
 def _shown(session: Session, roster: Roster) -> list[Member]:
     """Members whose entries the viewer may see."""
-    viewer = session.viewer
-    own = roster.member(viewer.user_id)
-    if viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
+    own = roster.member(session.viewer.user_id)
+    leads = own is not None and own.role is GroupRole.ADMIN
+    if leads or session.viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
         return roster.active()
-    if own is None or own.role is GroupRole.ADMIN:
-        return roster.active()
-    return [own]
+    return [] if own is None else [own]
 
 
 def _figures(

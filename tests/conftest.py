@@ -3,22 +3,29 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+import httpx
+import orjson
 import pytest
 
-from druid_specs import DATA_SOURCES
+from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
 from ingest.collections import publish_collection
 from ingest.contexts import NewContext, create_context
 from ingest.workers import Worker
 from loaders.session import Session, Shared
+from rules.errors import StoreUnavailable
 from rules.identifiers import ContextType
+from rules.states import encode_state, vanished_state
+from rules.totals import Total, cell_key, cell_state
 from rules.viewers import Role, Viewer
 from stores.engines import Stores, open_stores
+from stores.events import Message
+from stores.groups import Figures, Kind, Lane, Measure
 from stores.tables import TABLES
 from stores.topics import PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
 
@@ -121,6 +128,34 @@ class Instance:
             await asyncio.gather(*tasks)
         return running[0]
 
+    async def arrived(self, source: DataSource = ACTIVITY_STATE, within: float = 150) -> None:
+        """Returns once the groups store has what was sent to it up to now: so it has keys that came after it, some in
+        each partition. Druid's first task takes most of a minute to begin."""
+        probe = f"probe-{uuid4().hex}"
+        await self.stores.events.send(source.topic, *(_probe(source, probe, place) for place in range(64)))
+        query = Figures(source, (), (Measure("n", Kind.COUNT),), (("activity_id", (probe,)),))
+        async with asyncio.timeout(within):
+            while True:
+                with suppress(StoreUnavailable):  # as from a broker that was restarted
+                    if (await self.stores.groups.query(query, Lane.TABLES)).rows[0][0] == 64:
+                        return
+                await asyncio.sleep(0.5 if self.urls["groups"] == DRUID else 0.05)
+
+
+def _probe(source: DataSource, activity_id: str, place: int) -> Message:
+    """Of nobody, in nothing that is looked at."""
+    if source is ACTIVITY_STATE:
+        state = vanished_state(
+            activity_id,
+            user_id=str(place),
+            collection_id=activity_id,
+            aggregate_context_id="cb:probe",
+            version=1,
+        )
+        return Message(state.key, encode_state(state))
+    total, cell = Total(activity_id, "cb:probe", activity_id, 1, NOW), ("probe", str(place))
+    return Message(cell_key(total, cell), orjson.dumps(cell_state(total, cell, {})))
+
 
 _SERVICE = Viewer("service", frozenset({Role.SERVICE}))
 
@@ -180,23 +215,38 @@ async def drop_topics(prefix: str) -> None:
 
 
 async def drop_data_sources(prefix: str) -> None:
-    """Their supervisors, which end their tasks, what is stored, and how it is compacted."""
-    import httpx
-
+    """Their supervisors and tasks, then what is stored, to which a task that ends may still add, and how it is
+    compacted."""
     (coordinator,) = parse_qs(urlsplit(DRUID).query)["coordinator"]
-    async with httpx.AsyncClient(base_url=f"http://{coordinator}/druid", timeout=30) as druid:
-        for name in (await druid.get("/indexer/v1/supervisor")).json():
-            if name.startswith(prefix):
-                await druid.post(f"/indexer/v1/supervisor/{name}/terminate")
-                await druid.delete(f"/coordinator/v1/config/compaction/{name}")
-                await druid.delete(f"/coordinator/v1/datasources/{name}")
+    async with httpx.AsyncClient(base_url=f"http://{coordinator}/druid", timeout=60) as druid:
+
+        async def ours(path: str, of: str = "") -> list[str]:
+            found = (await druid.get(path)).raise_for_status().json()
+            return [name for each in found if (name := each[of] if of else each).startswith(prefix)]
+
+        supervised = await ours("/indexer/v1/supervisor")
+        for name in supervised:
+            await druid.post(f"/indexer/v1/supervisor/{name}/terminate")
+            await druid.delete(f"/coordinator/v1/config/compaction/{name}")
         # A task never ends whose topic went before it.
-        async with asyncio.timeout(60):
-            while any(
-                task["dataSource"].startswith(prefix)
-                for task in (await druid.get("/indexer/v1/tasks", params={"state": "running"})).json()
-            ):
+        async with asyncio.timeout(120):
+            while running := await ours("/indexer/v1/tasks?state=running", "dataSource"):
+                for name in {*running}:
+                    await druid.post(f"/indexer/v1/datasources/{name}/shutdownAllTasks")
                 await asyncio.sleep(0.5)
+                await shut_down_at_workers(druid, prefix)
+        for name in supervised:
+            await druid.delete(f"/coordinator/v1/datasources/{name}")
+
+
+async def shut_down_at_workers(druid: httpx.AsyncClient, prefix: str) -> None:
+    """The overlord forgets to tell the worker about tasks whose supervisor it has just ended; they would run on, each in
+    one of few places."""
+    for task in (await druid.get("/indexer/v1/tasks?state=running")).raise_for_status().json():
+        place = task.get("location") or {}
+        if task["dataSource"].startswith(prefix) and place.get("host"):
+            worker = f"http://{place['host']}:{place['port']}/druid/worker/v1"
+            await druid.post(f"{worker}/task/{task['id']}/shutdown")
 
 
 async def drop_keyspace(url: str) -> None:
@@ -208,7 +258,9 @@ async def drop_keyspace(url: str) -> None:
     def drop() -> None:
         auth = PlainTextAuthProvider(parts.username, parts.password)
         with Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth) as cluster:
-            cluster.connect().execute(f"DROP KEYSPACE IF EXISTS {parts.path.strip('/')}")
+            # On a busy machine it takes longer than the ten seconds that a statement has.
+            statement = f"DROP KEYSPACE IF EXISTS {parts.path.strip('/')}"
+            cluster.connect().execute(statement, timeout=60)
 
     await asyncio.to_thread(drop)
 

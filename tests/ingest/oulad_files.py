@@ -59,7 +59,7 @@ def write(directory: Path, files: Mapping[str, list[str]] = SMALL, *, quoted: bo
 def generated(students: int = 60) -> dict[str, list[str]]:
     """As the published part: AAA 2013J has 211 sites and all the views, another course has none.
 
-    Week 9 has two sites that many look at, so that some units are completed.
+    Week 9 has two sites that many look at, so that some units are completed. Some moved between the presentations.
     """
 
     def number(*parts: object) -> int:
@@ -67,6 +67,7 @@ def generated(students: int = 60) -> dict[str, list[str]]:
 
     types = ["resource", "oucontent", "forumng", "url", "quiz"]
     regions = ["Scotland", "Wales", "London Region", "South Region"]
+    educations = ["A Level or Equivalent", "HE Qualification", "No Formal quals"]
     sites = range(546_000, 546_211)
     files: dict[str, list[str]] = {"courses.csv": ["AAA,2013J,268", "BBB,2014J,262"]}
     files["vle.csv"] = [
@@ -77,12 +78,13 @@ def generated(students: int = 60) -> dict[str, list[str]]:
     files["vle.csv"] += [f"{site},BBB,2014J,resource,," for site in range(10)]
     people, registrations, views = [], [], []
     for student in range(1, students + 1):
-        info = f"F,{regions[number(student) % 4]},A Level,{number(student) % 9}0-90%,0-35,0,60,N,Pass"
+        gender, education = "FM"[number(student, "gender") % 2], educations[number(student, "education") % 3]
+        info = f"{education},{number(student) % 9}0-90%,0-35,0,60,N,Pass"
         left = number(student, "left") % 40 if number(student) % 5 == 0 else ""
-        people.append(f"AAA,2013J,{student},{info}")
+        people.append(f"AAA,2013J,{student},{gender},{regions[number(student) % 4]},{info}")
         registrations.append(f"AAA,2013J,{student},{-(number(student) % 200)},{left}")
         if number(student) % 3 == 0:
-            people.append(f"BBB,2014J,{student},{info}")
+            people.append(f"BBB,2014J,{student},{gender},{regions[number(student, 'moved') % 4]},{info}")
             registrations.append(f"BBB,2014J,{student},,")
         seen = number(student, "seen") % 40
         for turn in range(seen * 2):

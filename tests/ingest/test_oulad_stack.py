@@ -1,22 +1,27 @@
 """OULAD through commands and workers gives what a DuckDB query over the same files says: in the stored rows, and in
-what a client gets from the schema.
+what a client gets from the schema, of learners, of groups and of everybody.
 
 With COHORT_OULAD the published files in the folder that it names are loaded on the real servers, whole; without, a
-generated dataset is. The test's id says which.
+generated dataset is. The test's id says which. ``--log-cli-level=info`` says how long each phase takes.
 """
 
 import asyncio
+import logging
 import os
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from druid_specs import ACTIVITY_TOTALS
+from ingest.aggregation import aggregate
 from ingest.oulad import load_oulad
+from ingest.oulad.dataset import parts
 from ingest.workers import Worker
 from rules.progress import Status, percentage
 from rules.viewers import Role
@@ -25,6 +30,8 @@ from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.graph.conftest import data
 from tests.ingest.oulad_files import generated, write
 from tests.ingest.test_sample import rows_of
+
+log = logging.getLogger(__name__)
 
 PUBLISHED = os.environ.get("COHORT_OULAD")
 COURSE = "oulad:AAA-2013J"
@@ -64,17 +71,84 @@ AVERAGE_BY_REGION = f"""
     select region, avg(percentage) from latest join course on user_id = 'oulad:' || id_student group by 1
 """
 
+# Of everybody whose enrolment is active, that is who registered and did not unregister, by the profile of the latest
+# presentation that they are in.
+FIGURES_BY = """
+    with sizes as (select code_module, code_presentation, count(*) as size from sites group by all),
+    done as (
+        select code_module, code_presentation, id_student, count(distinct id_site) as seen from views group by all
+    ),
+    standing as (
+        select {dimension}, 'oulad:' || code_module || '-' || code_presentation as course,
+            coalesce(size, 0) as size, coalesce(seen, 0) as seen, coalesce(seen * 100 // size, 0) as progress
+        from registrations join profiles using (id_student)
+        left join sizes using (code_module, code_presentation)
+        left join done using (code_module, code_presentation, id_student)
+        where date_unregistration is null
+    )
+    select (course, {dimension}), (
+        count(*), count(*) filter (where seen = size and size > 0), avg(progress),
+        count(*) filter (where seen = size and size > 0) * 100 // count(*)
+    )
+    from standing group by course, {dimension}
+"""
+UNITS_BY_REGION = """
+    with plans as (
+        select *, 'oulad:' || code_module || '-' || code_presentation || ':' || case
+            when week_from is null then 'type-' || activity_type
+            when coalesce(week_to, week_from) = week_from then 'week-' || week_from
+            else 'weeks-' || week_from || '-' || week_to
+        end as unit
+        from sites
+    ), sizes as (select unit, count(*) as size from plans group by 1),
+    done as (
+        select unit, region, id_student, count(distinct id_site) as seen
+        from views join plans using (id_site, code_module, code_presentation)
+        join registrations using (id_student, code_module, code_presentation)
+        join profiles using (id_student)
+        where date_unregistration is null group by all
+    )
+    select (unit, region), (count(*), count(*) filter (where seen = size))
+    from done join sizes using (unit) group by unit, region
+"""
+MEMBERS = """
+    with places as (
+        select *, 'oulad:' || code_module || '-' || code_presentation as course,
+            (row_number() over (
+                partition by code_module, code_presentation, region order by id_student::int
+            ) - 1) // 150 + 1 as part
+        from registrations join profiles using (id_student) where region is not null
+    ), sizes as (select code_module, code_presentation, count(*) as size from sites group by all),
+    done as (
+        select code_module, code_presentation, id_student, count(distinct id_site) as seen from views group by all
+    )
+    select (
+        course || ':' || trim(regexp_replace(lower(region), '[^a-z0-9]+', '-', 'g'), '-') || ':' || part,
+        'oulad:' || id_student
+    ), (coalesce(seen, 0), coalesce(size, 0), date_unregistration is null)
+    from places left join sizes using (code_module, code_presentation)
+    left join done using (code_module, code_presentation, id_student)
+"""
+
 
 class Files:
     """The files as tables, every field as it is written there."""
 
     def __init__(self, directory: Path) -> None:
         self._connection = duckdb.connect()
-        for table, name in {"students": "studentInfo", "sites": "vle", "views": "studentVle"}.items():
+        names = {"students": "studentInfo", "sites": "vle", "views": "studentVle"}
+        for table, name in {**names, "registrations": "studentRegistration"}.items():
             self._connection.sql(
                 f"create table {table} as select * from read_csv("
                 f"'{directory / name}.csv', header = true, nullstr = ['', '?'], all_varchar = true)"
             )
+        self._connection.sql("""
+            create table profiles as
+            select id_student, gender, region, highest_education as education from students
+            qualify row_number() over (
+                partition by id_student order by code_presentation desc, code_module desc
+            ) = 1
+        """)
 
     def query(self, sql: str) -> dict[Any, Any]:
         return dict(self._connection.sql(sql).fetchall())
@@ -107,18 +181,91 @@ STANDING = """
 """
 
 
+TABLES = """
+    query Tables($courses: [String!], $mode: AggregationMode) {
+      %s
+      units: activityMetrics(query: {
+        metrics: [ENROLLED_COUNT, COMPLETED_COUNT], dimensions: [UNIT, REGION],
+        activityIds: $courses, limit: 1000, mode: $mode
+      }) { rows source complete }
+    }
+""" % "\n".join(
+    """
+      %s: activityMetrics(query: {
+        metrics: [ENROLLED_COUNT, COMPLETED_COUNT, AVERAGE_PROGRESS, COMPLETION_PERCENTAGE],
+        dimensions: [COLLECTION, %s], activityIds: $courses, limit: 1000, mode: $mode
+      }) { rows source complete }
+    """
+    % (dimension, dimension.upper())
+    for dimension in ("region", "gender", "education")
+)
+PAGE = """
+    query Page($group: String!, $mode: AggregationMode) {
+      group(groupId: $group) {
+        activities(mode: $mode) {
+          source
+          complete
+          agg(metrics: ["enrolledCount", "completedCount", "completionPercentage"]) { metric value }
+          members(first: 200) {
+            edges { node {
+              learner { userId }
+              status
+              completionPercentage
+              agg(metrics: ["completedCount"]) { value }
+            } }
+          }
+        }
+      }
+    }
+"""
+
+
 async def check(cohort: Instance, directory: Path) -> None:
     files = Files(directory)
     async with worked_off(cohort):
-        await load_oulad(cohort.shared, directory)
-
+        phases = Phases()
+        await load_oulad(cohort.shared, directory, phases.told)
+    phases.told("workers", 0, 0)
     percentages: dict[str, int] = files.query(PERCENTAGES)
     units: dict[tuple[str, str], tuple[int, int]] = files.query(UNITS)
     averages: dict[str, float] = files.query(AVERAGE_BY_REGION)
     assert max(averages.values()) > 0
     assert any(done == size for done, size in units.values())
-    await check_rows(cohort, files, percentages, units)
-    await check_answers(cohort, percentages, units, averages)
+    with phase("rows"):
+        await check_rows(cohort, files, percentages, units)
+    with phase("learners"):
+        await check_answers(cohort, percentages, units, averages)
+    with phase("visible in the groups store"):
+        await cohort.arrived()
+    with phase("tables from states"):
+        await check_tables(cohort, files, "STATES")
+    with phase("aggregation"):
+        await aggregate(cohort.shared)
+        await cohort.arrived(ACTIVITY_TOTALS)
+    with phase("tables from totals"):
+        await check_tables(cohort, files, "TOTALS")
+    with phase("group pages"):
+        await check_pages(cohort, files)
+
+
+class Phases:
+    """How long each phase of the loading took."""
+
+    def __init__(self) -> None:
+        self._phase, self._since = "", time.monotonic()
+
+    def told(self, phase: str, done: int, total: int) -> None:
+        if phase != self._phase:
+            now = time.monotonic()
+            log.info("%s: %.1f s", self._phase or "start", now - self._since)
+            self._phase, self._since = phase, now
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    since = time.monotonic()
+    yield
+    log.info("%s: %.1f s", name, time.monotonic() - since)
 
 
 @asynccontextmanager
@@ -211,6 +358,84 @@ async def standing(cohort: Instance, user: str) -> Any:
     return (await data(reporter, STANDING, user=user, **place))["learner"]
 
 
+async def check_tables(cohort: Instance, files: Files, source: str) -> None:
+    """Figures of every presentation, as a dashboard asks for them. States answer for up to 20 activities at a time."""
+    mode = {"STATES": "QUERY", "TOTALS": "BATCH"}[source]
+    dimensions = ("region", "gender", "education")
+    figures = {dimension: files.query(FIGURES_BY.format(dimension=dimension)) for dimension in dimensions}
+    units = files.query(UNITS_BY_REGION)
+    assert sum(completed for _, completed in units.values()) > 0
+    courses = sorted({course for course, _ in figures["region"]})
+    told: dict[str, dict[tuple[str, str], tuple[Any, ...]]] = defaultdict(dict)
+    for some in parts(courses, 20):
+        reporter = cohort.session("reporter", Role.REPORTER)
+        answer = await data(reporter, TABLES, courses=some, mode=mode)
+        for name, table in answer.items():
+            assert (table["source"], table["complete"]) == (source, True)
+            told[name] |= {(row[0], row[1]): tuple(row[2:]) for row in table["rows"]}
+    assert told.pop("units") == units
+    # Averages come with two decimals.
+    assert told == {
+        dimension: {
+            key: (enrolled, completed, pytest.approx(average, abs=0.00501), percent)
+            for key, (enrolled, completed, average, percent) in expected.items()
+        }
+        for dimension, expected in figures.items()
+    }
+
+
+async def check_pages(cohort: Instance, files: Files) -> None:
+    """Each group of one presentation, and some of the others, from every source of group pages."""
+    groups: dict[str, dict[str, tuple[int, int, bool]]] = defaultdict(dict)
+    for (group, user), standing in files.query(MEMBERS).items():
+        groups[group][user] = standing
+    shown = [group for group in groups if group.startswith(f"{COURSE}:")]
+    shown += sorted(groups.keys() - set(shown))[::40]
+    sources = {"ROWS": ("QUERY", 500), "STATES": ("QUERY", 0), "BATCH": ("BATCH", 500)}
+    for source, (mode, cheap_keys) in sources.items():
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("rules.plans.CHEAP_KEYS", cheap_keys)
+            for group in shown:
+                assert await page(cohort, group, mode) == expected_page(groups[group], source), (
+                    group,
+                    source,
+                )
+
+
+async def page(cohort: Instance, group: str, mode: str) -> Any:
+    reporter = cohort.session("reporter", Role.REPORTER)
+    (activity,) = (await data(reporter, PAGE, group=group, mode=mode))["group"]["activities"]
+    nodes = [edge["node"] for edge in activity["members"]["edges"]]
+    return (
+        (activity["source"], activity["complete"]),
+        {figure["metric"]: figure["value"] for figure in activity["agg"]},
+        {
+            node["learner"]["userId"]: (
+                node["status"],
+                *(figure["value"] for figure in node["agg"]),
+                node["completionPercentage"],
+            )
+            for node in nodes
+        },
+    )
+
+
+def expected_page(members: dict[str, tuple[int, int, bool]], source: str) -> Any:
+    enrolled = [seen == size for seen, size, active in members.values() if active]
+    return (
+        (source, True),
+        {
+            "enrolledCount": len(enrolled),
+            "completedCount": sum(enrolled),
+            "completionPercentage": 100 * sum(enrolled) // len(enrolled) if enrolled else 0,
+        },
+        {
+            user: (status_of(seen, size), seen, 100 * seen // size)
+            for user, (seen, size, _) in members.items()
+        },
+    )
+
+
 def status_of(done: int, size: int) -> str:
     """Of something whose views are all completed."""
     return ("COMPLETED" if done == size else "IN_PROGRESS") if done else "NOT_STARTED"
@@ -223,10 +448,10 @@ def status_of(done: int, size: int) -> str:
 )
 async def test_the_whole_of_it_on_the_real_servers(published: str | None, tmp_path: Path) -> None:
     directory = Path(published) if published else write(tmp_path, generated())
-    async with instance_of(real_urls(), tmp_path) as cohort:
+    async with instance_of(real_urls(), tmp_path, groups=True) as cohort:
         await check(cohort, directory)
 
 
 async def test_a_generated_dataset_on_the_embedded_engines(tmp_path: Path) -> None:
-    async with instance_of(embedded_urls(), tmp_path) as cohort:
+    async with instance_of(embedded_urls(), tmp_path, groups=True) as cohort:
         await check(cohort, write(tmp_path, generated()))
