@@ -1,4 +1,5 @@
-"""Runs the benchmarks: ``python -m bench [embedded|real]``; see docs/benchmarks.md for figures and how to read them."""
+"""Runs the benchmarks: ``python -m bench [embedded|real|groups]``; see docs/benchmarks.md for figures and how to read
+them. ``embedded`` and ``real`` take the names of those to run: ``views``, ``reads``, ``worker``; all without."""
 
 import asyncio
 import sys
@@ -194,7 +195,7 @@ async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
     return figures
 
 
-async def main(engines: str) -> None:
+async def main(engines: str = "embedded", *wanted: str) -> None:
     console = Console()
     urls = real_urls() if engines == "real" else embedded_urls()
     async with AsyncExitStack() as stack:
@@ -214,9 +215,14 @@ async def main(engines: str) -> None:
             )
         else:
             floor = EmbeddedFloor(cohort.stores)
-        figures = [*await views(client, floor), *await reads(cohort, client, floor)]
+        figures, throughput = [], []
+        if "views" in wanted or not wanted:
+            figures += await views(client, floor)
+        if "reads" in wanted or not wanted:
+            figures += await reads(cohort, client, floor)
         await cohort.drain(within=300)
-        throughput = await worker(cohort)
+        if "worker" in wanted or not wanted:
+            throughput += await worker(cohort)
     table = Table("what", "floor, ms", "Cohort, ms", "ratio", "CPU, ms", title=f"{engines} engines")
     for f in figures:
         table.add_row(
@@ -230,4 +236,7 @@ async def main(engines: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1] if len(sys.argv) > 1 else "embedded"))
+    if sys.argv[1:2] == ["groups"]:
+        uvloop.run(groups.main(compacted="--uncompacted" not in sys.argv))
+    else:
+        uvloop.run(main(*sys.argv[1:]))

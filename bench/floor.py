@@ -142,9 +142,7 @@ class PageFloor:
         )
 
     def _portions(self) -> list[list[str]]:
-        return [
-            list(self.learners[i : i + MOST_KEYS]) for i in range(0, len(self.learners), MOST_KEYS)
-        ]
+        return [list(self.learners[i : i + MOST_KEYS]) for i in range(0, len(self.learners), MOST_KEYS)]
 
 
 @asynccontextmanager

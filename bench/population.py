@@ -19,7 +19,7 @@ from rules.aggregates import ACTIVITY_TYPE
 from rules.learners import Learner
 from rules.progress import Status, percentage
 from rules.states import State, encode_state
-from rules.totals import Total, cell_key, cell_state, cells_of
+from rules.totals import Tally, Total, cell_key, cell_state
 from stores.events import Message
 from stores.events_kafka import KafkaEvents
 from stores.rows import Write
@@ -66,7 +66,7 @@ class Population:
     block: int
 
     def learners(self) -> list[Learner]:
-        chance = random.Random(self.block)  # noqa: S311 - nothing secret
+        chance = random.Random(self.block)
         return [
             Learner(
                 str(UUID(int=chance.getrandbits(128))),
@@ -88,7 +88,7 @@ class Population:
 
 def states_of(activity: int, learners: list[Learner]) -> list[State]:
     """One for each learner, in the batch that follows from the place among them."""
-    chance = random.Random(activity)  # noqa: S311
+    chance = random.Random(activity)
     identifier = activity_id(activity)
     states = []
     for number, learner in enumerate(learners):
@@ -123,10 +123,11 @@ def messages_of(states: list[State]) -> tuple[list[Message], list[Message]]:
     cells = []
     for context_id in sorted({state.context_id for state in states}):
         total = Total(states[0].activity_id, context_id, states[0].activity_id, VERSION, NEW_YEAR)
-        under = [state for state in states if state.context_id == context_id]
+        tally = Tally(DIMENSIONS)
+        tally.count(state for state in states if state.context_id == context_id)
         cells += [
             Message(cell_key(total, cell), orjson.dumps(cell_state(total, cell, counts)))
-            for cell, counts in cells_of(under, DIMENSIONS).items()
+            for cell, counts in tally.cells().items()
         ]
     return [Message(state.key, encode_state(state)) for state in states], cells
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).parent
-_TYPES = {"long": "long", "double": "double", "string": "string"}
 _MONTHS = {"enrolled_month": "enrolled_on", "completed_month": "completed_on"}
 
 
@@ -53,7 +52,7 @@ class DataSource:
     def latest(self) -> dict[str, str]:
         """The columns that follow the version, with their types: ``long``, ``double`` or ``string``."""
         return {
-            metric["name"]: _TYPES[metric["type"].removesuffix("Last")]
+            metric["name"]: metric["type"].removesuffix("Last")
             for metric in self._schema["metricsSpec"]
             if metric["type"].endswith("Last")
         }

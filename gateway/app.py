@@ -14,6 +14,7 @@ from gateway.errors import HANDLERS
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.limits import Deadline, LargestBody
 from gateway.logs import log_to_stderr
+from gateway.memory import collect_rarely
 from gateway.settings import Settings, load_settings
 from gateway.wiring import running
 from loaders.session import Session
@@ -52,7 +53,9 @@ def app_of_process() -> Starlette:
     """For servers that make the application in each of their processes: `uvicorn --factory gateway.app:app_of_process`."""
     settings = load_settings()
     log_to_stderr(settings.log_level)
-    return create_app(settings)
+    app = create_app(settings)
+    collect_rarely()
+    return app
 
 
 def session_of(request: HTTPConnection) -> Session:

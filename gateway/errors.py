@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ExceptionHandler
 
+from graph.errors import shown
 from rules.errors import (
     CohortError,
     DeadlineExceeded,
@@ -43,7 +44,7 @@ async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
     status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
-    return error_response(status, error.code, error.message, headers)
+    return error_response(status, error.code, shown(error), headers)
 
 
 async def _of_http(_request: Request, error: Exception) -> JSONResponse:

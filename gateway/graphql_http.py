@@ -3,7 +3,6 @@
 The size of a body and the time of a request are limited for all routes at once (gateway/limits.py).
 """
 
-import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +21,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from gateway.conditional import conditional
+from gateway.departure import ClientGone, while_connected
 from gateway.errors import status_of
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
@@ -30,10 +30,6 @@ from rules.errors import CohortError, Unauthenticated
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
-
-
-class ClientGone(Exception):
-    """The client left before it was answered."""
 
 
 class GraphQLEndpoint(GraphQL[Session, None]):
@@ -129,19 +125,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         )
 
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        """Ends with the client: what nobody waits for is not worth a store's time. Commands that have begun are
-        finished all the same (graph/errors.py)."""
-        work = asyncio.ensure_future(self.execute_single(request, *args, **kwargs))
-        gone = asyncio.ensure_future(_disconnected(request.receive))
-        try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                raise ClientGone
-            return work.result()
-        finally:
-            work.cancel()
-            gone.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
+        """Ends with the client. Commands that have begun are finished all the same (graph/errors.py)."""
+        return await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """A request that was never executed has no ``data`` entry."""
@@ -189,11 +174,6 @@ def _asked(body: bytes) -> bytes:
     if b'"extensions":{"plans":' not in body:
         return body
     return orjson.dumps({name: part for name, part in orjson.loads(body).items() if name != "extensions"})
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _has_internal_error(response: GraphQLHTTPResponse) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from gateway.memory import collect_rarely
 from gateway.settings import Settings, SettingsError
 
 FACTORY = "gateway.app:app_of_process"
@@ -57,6 +58,7 @@ async def serve(settings: Settings, listening: Listening, on_started: Callable[[
     from gateway.app import create_app
 
     config = _config(settings, create_app(settings))
+    collect_rarely()
     await _Server(config, on_started).serve([listening.socket])
 
 

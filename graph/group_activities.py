@@ -42,29 +42,34 @@ class ActivityMember:
         description="Who it is."
     )
     role: enums.GroupRole = strawberry.field(description="What the member may do in the group.")
-    status: enums.Status = strawberry.field(description="Completed once nothing required is missing.")
-    completion_percentage: int = strawberry.field(
+    status: enums.Status | None = strawberry.field(
+        description="Completed once nothing required is missing; null, as every figure, to a fellow learner who leads "
+        "the group, until the member has opened it."
+    )
+    completion_percentage: int | None = strawberry.field(
         description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
     )
-    entry: strawberry.Private[nouns.Entry]
+    entry: strawberry.Private[nouns.Entry | None]
 
     @classmethod
     def of(cls, found: group_activities.MemberEntry, learner: "Learner") -> Self:
-        progress = found.entry.progress
+        progress = found.entry.progress if found.entry else None
         return cls(
             learner=learner,
             role=found.member.role,
-            status=progress.status,
-            completion_percentage=progress.completion_percentage,
+            status=progress.status if progress else None,
+            completion_percentage=progress.completion_percentage if progress else None,
             entry=found.entry,
         )
 
-    @field(description="The member's figures; zeros where the member has not been in the activity.")
+    @field(
+        description="The member's figures; zeros where the member has not been in the activity, none where they are "
+        "not for the viewer to see."
+    )
     def agg(
         self, metrics: Annotated[list[str] | None, _metrics(group_activities.MEMBER_METRICS)] = None
     ) -> list[AggregateMetric]:
-        figures = group_activities.member_figures(self.entry)
-        return [AggregateMetric.of(figure) for figure in group_activities.chosen(figures, metrics)]
+        return [AggregateMetric.of(figure) for figure in group_activities.member_figures(self.entry, metrics)]
 
 
 @strawberry.type(description="What a group does together, with figures over its current members.")

@@ -33,7 +33,8 @@ GroupId = Annotated[str, strawberry.argument(description="The group's id.")]
 class GroupMember:
     user_id: str = strawberry.field(description="The learner's user id.")
     learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
-        description="Who it is. Members see each other's names; the rest is for those who may see the learner."
+        description="Who it is. Members see the names of those who have opened the group; the rest is for those who "
+        "may see the learner."
     )
     role: enums.GroupRole = strawberry.field(description=_ROLE)
     status: enums.MemberStatus = strawberry.field(description="Always ACTIVE in a list of members.")
@@ -306,6 +307,13 @@ class GroupMutations:
     async def delete_group(self, info: Info, group_id: GroupId) -> DeleteGroupPayload:
         changed, errors = await settled(learner_groups.delete_group(info.context, group_id))
         return DeleteGroupPayload(group_id=changed.group.group_id if changed else None, errors=errors)
+
+    @mutation(
+        description="The caller has opened the group: from now on its other members see the caller's name, and its "
+        "admins how the caller stands in its activities. NOT_FOUND where the caller is no member."
+    )
+    async def visit_group(self, info: Info, group_id: GroupId) -> GroupPayload:
+        return GroupPayload.of(await settled(learner_groups.visit_group(info.context, group_id)))
 
     @mutation(
         description="Ends the caller's membership. LAST_ADMIN where the others would be left without an admin, "

@@ -102,7 +102,7 @@ class RangeInput:
 
 @strawberry.input(
     description="Which enrolments count. Exactly one of: `and`, `or`, `not`; a `dimension` with `in` or `isNull`; "
-    "a `measure` with `range` or `isNull`. At most 8 deep, with at most 100 conditions."
+    "a `measure` with `range` or `isNull`. At most 8 deep, with at most 100 conditions and 1000 values."
 )
 class MetricFilterInput:
     every: list["MetricFilterInput"] | None = strawberry.field(

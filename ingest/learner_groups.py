@@ -222,9 +222,11 @@ async def delete_group(session: Session, group_id: str) -> Changed:
 
 
 async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
-    """The viewer has seen these groups' pages. NotFound where they are no member, and then nothing is written."""
+    """The viewer has seen these groups' pages. NotFound where they are no member, and then nothing is written;
+    InvalidInput where they are more than one call may have."""
     user_id, rows = session.viewer.known(), session.stores.rows
-    keys = [(checked_id(group_id, "groupId"), user_id) for group_id in group_ids]
+    distinct = dict.fromkeys(checked_id(group_id, "groupId") for group_id in check_many(group_ids, "groups"))
+    keys = [(group_id, user_id) for group_id in distinct]
     places = {user_id: [group_id for group_id, _ in keys]}
     found = {group.group_id for group, _ in (await memberships(rows, places))[user_id]}
     for group_id, _ in keys:

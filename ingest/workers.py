@@ -121,7 +121,7 @@ class Worker:
             try:
                 return await attempt()
             except StoreUnavailable as error:
-                log.warning("a store is away, trying again in %.1f s: %s", pause, error.message)
+                log.warning("a store is away, trying again in %.1f s: %s", pause, error)
             try:
                 await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.8, 1.2))  # noqa: S311
             except TimeoutError:

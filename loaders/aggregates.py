@@ -11,6 +11,10 @@ from stores.tables import AGGREGATES
 
 AggregateKey = tuple[str, str, str]
 """activity id, user id, context as aggregate rows write it (``cb:<batchId>``)."""
+ENTRY_COLUMNS = tuple(
+    column for column in AGGREGATES.types if column not in ("content_status", "agg_last_updated")
+)
+"""What pages of groups show. The status of each leaf is most of a row, and most of what reading it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class StoredAggregate:
     """A row of ``user_activity_agg``: all of its state (rules/states.py) but the learner's attributes.
 
     ``collection_id`` is None in a row of an earlier schema, which knew neither ``active`` nor ``enrolled_on``.
+    ``content_status`` and ``last_updated_on`` are empty where only ENTRY_COLUMNS were read.
     """
 
     activity_id: str
@@ -61,12 +66,15 @@ async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[St
 
 
 async def aggregates_by_activity(
-    rows: Rows, keys: Sequence[tuple[str, str]], activity_type: str = ACTIVITY_TYPE
+    rows: Rows,
+    keys: Sequence[tuple[str, str]],
+    activity_type: str = ACTIVITY_TYPE,
+    columns: Sequence[str] | None = None,
 ) -> dict[tuple[str, str], list[StoredAggregate]]:
     """Of each activity and learner those of all contexts, in the order of the contexts; an empty list where there is
-    none. Batched as the rows port batches partitions."""
+    none. Batched as the rows port batches partitions. ``columns``: ENTRY_COLUMNS, or all of them for None."""
     distinct = dict.fromkeys((activity_type, *key) for key in keys)
-    found = await rows.partitions(AGGREGATES, list(distinct))
+    found = await rows.partitions(AGGREGATES, list(distinct), columns)
     return {
         (activity_id, user_id): [stored for row in partition if (stored := _stored(row)) is not None]
         for (_, activity_id, user_id), partition in found.items()
@@ -78,7 +86,7 @@ def _stored(row: Row) -> StoredAggregate | None:
     if row["version"] is None:
         return None
     figures = row["aggregates"] or {}
-    updated = row["agg_last_updated"] or {}
+    updated = row.get("agg_last_updated") or {}
     return StoredAggregate(
         activity_id=row["activity_id"],
         user_id=row["user_id"],
@@ -87,7 +95,7 @@ def _stored(row: Row) -> StoredAggregate | None:
         completed_count=int(figures.get("completedCount", 0)),
         required_count=int(figures.get("requiredCount", 0)),
         time_spent=int(figures.get("timeSpent", 0)),
-        content_status=row["content_status"] or {},
+        content_status=row.get("content_status") or {},
         status=status_of(row["status"]),
         active=bool(row["active"]),
         enrolled_on=row["enrolled_on"],

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from hashlib import blake2b
 from uuid import uuid4
@@ -21,6 +21,7 @@ import orjson
 
 from loaders.background import Background
 from rules.errors import DeadlineExceeded, StoreUnavailable
+from rules.moments import milliseconds, moment
 from stores.cache import Cache
 from stores.deadline import deadline, remaining
 
@@ -43,7 +44,6 @@ PATIENCE = 0.9
 """Part of a caller's time to wait for a new answer while there is an old one: the rest of the request needs time too."""
 
 _STAMP = struct.Struct(">Q")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Compute = Callable[[], Awaitable[bytes]]
 
@@ -75,7 +75,7 @@ class _Kept:
 
     @classmethod
     def of(cls, value: bytes, as_of: datetime) -> "_Kept":
-        return cls(value, (as_of - _EPOCH) // timedelta(milliseconds=1))
+        return cls(value, milliseconds(as_of))
 
     @classmethod
     def decode(cls, frame: bytes) -> "_Kept":
@@ -85,11 +85,10 @@ class _Kept:
         return _STAMP.pack(self.stamp) + self.value
 
     def age(self, now: datetime) -> float:
-        return (now - _EPOCH) / timedelta(seconds=1) - self.stamp / 1000
+        return (now - moment(self.stamp)) / timedelta(seconds=1)
 
     def answer(self, now: datetime, origin: Origin) -> Answer:
-        as_of = _EPOCH + timedelta(milliseconds=self.stamp)
-        return Answer(self.value, as_of, max(0.0, self.age(now)), origin)
+        return Answer(self.value, moment(self.stamp), max(0.0, self.age(now)), origin)
 
 
 @dataclass(slots=True, eq=False)
@@ -97,8 +96,6 @@ class _Flight:
     """``kept``: what the cache had at the last look, fresh or not."""
 
     key: str
-    ttl: float
-    keep: float
     waiters: int = 0
     kept: _Kept | None = None
     task: "asyncio.Task[Answer]" = field(init=False)
@@ -118,7 +115,6 @@ class Answers:
         flight_timeout: float = FLIGHT,
         claim_ttl: float = CLAIM,
     ) -> None:
-        """``ttl`` and ``keep``: of calls that give none."""
         self.hits = 0
         """Calls answered with what was kept and fresh."""
         self.misses = 0
@@ -138,9 +134,7 @@ class Answers:
         self._claim_ttl = claim_ttl
         self._flights: dict[str, _Flight] = {}
 
-    async def answer(
-        self, key: str, compute: Compute, *, ttl: float | None = None, keep: float | None = None
-    ) -> Answer:
+    async def answer(self, key: str, compute: Compute) -> Answer:
         """What was kept for ``key`` if it is younger than ``ttl`` seconds, or than up to a tenth less; else what
         ``compute`` gives, in a flight that calls with this key share.
 
@@ -154,9 +148,7 @@ class Answers:
             flight = self._flights.get(key)
             joins = flight is not None
             if flight is None:
-                flight = self._take_off(
-                    key, compute, self.ttl if ttl is None else ttl, self._keep if keep is None else keep
-                )
+                flight = self._take_off(key, compute)
             try:
                 answer = await self._landed(flight, left)
             except asyncio.CancelledError:
@@ -183,8 +175,8 @@ class Answers:
         self.shared += joined
         self.stale += origin is Origin.STALE
 
-    def _take_off(self, key: str, compute: Compute, ttl: float, keep: float) -> _Flight:
-        flight = self._flights[key] = _Flight(key, ttl, keep)
+    def _take_off(self, key: str, compute: Compute) -> _Flight:
+        flight = self._flights[key] = _Flight(key)
         # In a context of its own: the deadline of the first caller is not that of those who join.
         flight.task = asyncio.create_task(self._fly(flight, compute), context=Context())
         return flight
@@ -238,7 +230,7 @@ class Answers:
         kept = flight.kept = _Kept.decode(frame)
         now = self._now()
         # By absolute value: what a clock that is ahead has stamped must not stay fresh for that much longer.
-        if abs(kept.age(now)) < flight.ttl * (1 - SPREAD * _fraction(flight.key, kept.stamp)):
+        if abs(kept.age(now)) < self.ttl * (1 - SPREAD * _fraction(flight.key, kept.stamp)):
             return kept.answer(now, Origin.CACHED)
         return None
 
@@ -268,7 +260,7 @@ class Answers:
             kept = _Kept.of(await compute(), as_of)
         finally:
             renewing.cancel()
-        await self._cache.set(flight.key, kept.encode(), flight.keep)
+        await self._cache.set(flight.key, kept.encode(), self._keep)
         return kept.answer(self._now(), Origin.COMPUTED)
 
     async def _renew(self, claim: str, token: str) -> None:
@@ -278,7 +270,7 @@ class Answers:
 
     def _stale(self, flight: _Flight) -> Answer | None:
         now = self._now()
-        if flight.kept is None or flight.kept.age(now) >= flight.keep:
+        if flight.kept is None or flight.kept.age(now) >= self._keep:
             return None
         return flight.kept.answer(now, Origin.STALE)
 

@@ -7,14 +7,15 @@ an activity has none.
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Any, cast
 
 from druid_specs import ACTIVITY_STATE
-from loaders.aggregates import StoredAggregate, aggregates_by_activity
+from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_activity
 from rules.entries import Entry, best_entry, stored_type
 from rules.learner_groups import Activity
+from rules.moments import milliseconds, moment
 from rules.progress import Progress, status_of
 from stores import groups as queries
 from stores.groups import Groups, Lane
@@ -76,7 +77,9 @@ async def stored_aggregates(rows: Rows, activities: Iterable[Activity], user_ids
         by_type[stored_type(activity.type)].append(activity.id)
     found = await asyncio.gather(
         *(
-            aggregates_by_activity(rows, [(id_, user_id) for id_ in ids for user_id in user_ids], kind)
+            aggregates_by_activity(
+                rows, [(id_, user_id) for id_ in ids for user_id in user_ids], kind, ENTRY_COLUMNS
+            )
             for kind, ids in by_type.items()
         )
     )
@@ -121,13 +124,9 @@ def decoded(stored: Sequence[Any]) -> Entry:
     return Entry(context_id, bool(active), progress, time_spent or 0, _moment(accessed), _moment(enrolled))
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-
-
 def _milliseconds(at: datetime | None) -> int | None:
-    return None if at is None else (at - _EPOCH) // _MILLISECOND
+    return None if at is None else milliseconds(at)
 
 
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else _EPOCH + milliseconds * _MILLISECOND
+def _moment(stored: int | None) -> datetime | None:
+    return None if stored is None else moment(stored)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from loaders.aggregates import Seen, StoredAggregate, aggregates_by_activity
+from loaders.aggregates import ENTRY_COLUMNS, Seen, StoredAggregate, aggregates_by_activity
 from loaders.enrolments import enrolment_of
 from loaders.entries import Entries, Stored, best_entries, entry_of, stored_aggregates
 from loaders.library import Library
@@ -66,7 +66,9 @@ async def fresh_entries(
     # The collections before their units, and both before the changes that they are compared with: workers write in
     # the opposite order, so that what is written in between looks older than it is, never newer.
     roots = await aggregates_by_activity(
-        rows, [(root, user_id) for root in collections for user_id in user_ids]
+        rows,
+        [(root, user_id) for root in collections for user_id in user_ids],
+        columns=ENTRY_COLUMNS,
     )
     others = [a for a in activities if a.id not in ours or a.id not in collections]
     stored = {key: found for key, found in roots.items() if key[0] in ours}

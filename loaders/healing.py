@@ -37,4 +37,4 @@ class Healing:
         try:
             await self._events.send(TRIGGERS.name, Message(key.user_id, trigger.encode()))
         except CohortError as error:
-            log.warning("could not send a trigger for %s: %s", key, error.message)
+            log.warning("could not send a trigger for %s: %s", key, error)

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -31,11 +31,11 @@ from rules.metric_queries import (
     Table,
     Unknown,
     Within,
-    full_order,
     rolled_up,
     table_of,
 )
-from rules.metrics import BANDS, COUNTS, LATEST, Metric
+from rules.metrics import BANDS, COUNTS, LATEST
+from rules.moments import milliseconds, moment
 from rules.plans import Plan, Source
 from rules.progress import Status
 from stores.engines import Stores
@@ -49,7 +49,6 @@ from stores.groups import (
     Measure,
     Not,
     OneOf,
-    Order,
     Where,
 )
 from stores.groups import Any as AnyOf
@@ -59,7 +58,6 @@ MOST_GROUPS = 50_000
 
 _MANY_ROWS = 2_000
 """From here on tables are put together beside the event loop."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVERYTHING = "all"
 """The cells that are of no dimension of the learner."""
 _COLUMNS = {COLLECTION: "collection_id", UNIT: "activity_id", CONTEXT: "context_id"}
@@ -155,12 +153,12 @@ class Tables:
         complete, as_of, rows = orjson.loads(answer.value)
         made = partial(_tables, query, rows, tiles)
         tables = await asyncio.to_thread(made) if len(rows) > _MANY_ROWS else made()
-        moment = None if as_of is None else _EPOCH + timedelta(milliseconds=as_of)
+        known = None if as_of is None else moment(as_of)
         if ground.source is ACTIVITY_STATE:
-            moment = answer.as_of
+            known = answer.as_of
         whole = complete and answer.origin is not Origin.STALE
         return {
-            tile: Answered(table, moment, whole, answer.origin, answer.age)
+            tile: Answered(table, known, whole, answer.origin, answer.age)
             for tile, table in zip(tiles, tables, strict=True)
         }
 
@@ -177,8 +175,8 @@ class Tables:
                 field="dimensions",
             )
         complete = answer.complete and (query.source is ACTIVITY_STATE or as_of is not None)
-        milliseconds = None if as_of is None else (as_of - _EPOCH) // timedelta(milliseconds=1)
-        return orjson.dumps([complete, milliseconds, list(answer.rows)])
+        stamp = None if as_of is None else milliseconds(as_of)
+        return orjson.dumps([complete, stamp, list(answer.rows)])
 
 
 def _named_units(query: MetricQuery) -> tuple[str, ...]:
@@ -254,40 +252,23 @@ def _context(stored: str) -> str | None:
 
 
 def _query(ground: Ground, tiles: Sequence[Tile]) -> Figures:
-    """For all of these together; for one alone, only as many rows as it shows, where the engine can order them."""
+    """For all of these together. Every group is asked for, and one more than there may be: tables are ordered here, where
+    metrics are computed, and a limit without the engine's order would cut off the wrong ones."""
     queries = [tile.query for tile in tiles]
     dimensions = {_column(dimension, ground.source) for query in queries for dimension in query.dimensions}
     counts = {count for query in queries for count in query.counts}
-    order = _order(queries[0], ground.source) if len(queries) == 1 else ()
-    limit = queries[0].limit if order else MOST_GROUPS + 1
     return Figures(
         ground.source,
         tuple(sorted(dimensions)),
         tuple(_MEASURES[ground.source.name][count] for count in sorted(counts)),
         ground.keys,
         ground.where,
-        order,
-        limit if dimensions else None,
-    )
-
-
-def _order(query: MetricQuery, source: DataSource) -> tuple[Order, ...]:
-    """Empty where more rows are needed than are shown, or where only what is computed of them has the order."""
-    orders = full_order(query)
-    made_here = any(isinstance(order.by, Metric) and len(order.by.counts) > 1 for order in orders)
-    if made_here or query.totals or CONTEXT in query.dimensions or not query.dimensions:
-        return ()
-    return tuple(
-        Order(
-            order.by.counts[0] if isinstance(order.by, Metric) else _column(order.by, source),
-            order.descending,
-        )
-        for order in orders
+        limit=MOST_GROUPS + 1 if dimensions else None,
     )
 
 
 def _key(query: Figures) -> str:
-    parts = (query.dimensions, query.measures, query.keys, query.where, query.order, query.limit)
+    parts = (query.dimensions, query.measures, query.keys, query.where)
     # As repr has them: it tells the kinds of conditions apart.
     return answers.key_of("metrics", query.source.name, repr(parts), "all")
 

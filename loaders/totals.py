@@ -1,7 +1,7 @@
 """What the batch aggregation computed last: figures of activities, of members of groups, and when it ran."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,12 +48,14 @@ class StoredActivityResult:
 @dataclass(frozen=True, slots=True)
 class StoredGroupResult:
     """A row of ``activity_agg`` under a group. ``entries``: by member, the best of each; who has none is left out.
+    ``counted``: everybody who was a member then, with an entry or without.
 
     ``as_of``: when the last run began that came to its end, or the one that wrote the row where that is later: a run
     writes only what has changed.
     """
 
     entries: Mapping[str, Entry]
+    counted: Set[str]
     as_of: datetime
     version: int
 
@@ -123,16 +125,21 @@ def pending_blob(cells: frozenset[Cell]) -> bytes:
     return _packed(list(cells))
 
 
-def members_blob(entries: Mapping[str, Entry]) -> bytes:
-    """As ``activity_agg`` stores the members of a group in an activity, in the order of their ids."""
-    return _packed({user_id: encoded(entries[user_id]) for user_id in sorted(entries)})
+def members_blob(entries: Mapping[str, Entry | None]) -> bytes:
+    """As ``activity_agg`` stores the members of a group in an activity, in the order of their ids; None for one who has
+    not been in it."""
+    ordered = sorted(entries.items())
+    return _packed({user_id: encoded(entry) if entry else None for user_id, entry in ordered})
 
 
 def _group_result(row: Row | None, as_of: datetime | None) -> StoredGroupResult | None:
     if row is None or row["members"] is None:
         return None
-    entries = {user_id: decoded(stored) for user_id, stored in _unpacked(row["members"]).items()}
-    return StoredGroupResult(entries, max(row["as_of"], as_of or row["as_of"]), row["version"])
+    members = _unpacked(row["members"])
+    entries = {user_id: decoded(stored) for user_id, stored in members.items() if stored}
+    return StoredGroupResult(
+        entries, members.keys(), max(row["as_of"], as_of or row["as_of"]), row["version"]
+    )
 
 
 def _cells(blob: bytes | None) -> dict[Cell, Counts]:

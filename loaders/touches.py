@@ -9,9 +9,10 @@ A hash is trusted only while it is whole and no call is under way:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rules.identifiers import ProgressKey
+from rules.moments import milliseconds, moment
 from rules.progress import status_of
 from rules.standings import Touch
 from rules.views import View
@@ -96,13 +97,9 @@ def _decode(value: bytes) -> Touch:
 
 
 def _encode_time(at: datetime | None) -> bytes:
-    return f"{0 if at is None else (at - _EPOCH) // _MILLISECOND:015d}".encode()
+    return f"{0 if at is None else milliseconds(at):015d}".encode()
 
 
 def _decode_time(value: bytes) -> datetime | None:
-    milliseconds = int(value)
-    return _EPOCH + milliseconds * _MILLISECOND if milliseconds else None
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+    stored = int(value)
+    return moment(stored) if stored else None

@@ -29,9 +29,18 @@ from rules.group_figures import (
     chosen,
     member_figures,
 )
-from rules.learner_groups import CONTENT_TYPES, Activity, Group, GroupRole, Member, Roster, check_may_read
+from rules.learner_groups import (
+    CONTENT_TYPES,
+    Activity,
+    Group,
+    GroupRole,
+    Member,
+    Roster,
+    check_may_read,
+    may_be_shown,
+)
 from rules.learners import Learner
-from rules.plans import Mode, Plan, Source, Taken, may_be_kept, page_plan, written_at
+from rules.plans import Mode, Plan, Source, Taken, page_plan, still_missing, written_at
 from rules.viewers import Role
 
 __all__ = [
@@ -47,11 +56,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class MemberEntry:
-    """How a member stands; zeros for one who has not been in the activity."""
+    """How a member stands; zeros for one who has not been in the activity. No ``entry`` where the viewer may not see
+    it: to the group's admins, of those who have not opened the group."""
 
     member: Member
     learner: Learner
-    entry: Entry
+    entry: Entry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,8 @@ async def group_activities(
     """In the order of the group. ``activities``: only these, by id, with their type where the caller names one.
     ``mode``: that of the instance without it; ``fresh``: a token of a write that must be in the figures.
 
-    Whoever answers for learners and the group's admins see every member's entry, another member the own one only.
+    Whoever answers for learners sees every member's entry, the group's admins those of members who have opened the
+    group, another member the own one only.
     NotFound where the group has no such activity; InvalidInput for a token that is none; Forbidden; StoreUnavailable
     where nothing is kept that could be given instead.
     """
@@ -102,7 +113,8 @@ async def group_activities(
     check_may_read(session.viewer, roster)
     wanted = _wanted(group, activities)
     now = session.now()
-    since = None if fresh is None else written_at(fresh, now)
+    ttl = session.shared.answers.ttl
+    since = None if fresh is None else still_missing(written_at(fresh, now), ttl, now)
     plan = page_plan(
         members=len(roster.active()),
         activities=len(wanted),
@@ -116,7 +128,7 @@ async def group_activities(
         profiled(session, _shown(session, roster)),
     )
     return [
-        _figures(activity, content, plan, found[activity.id], roster, profiles)
+        _figures(session, activity, content, plan, found[activity.id], roster, profiles)
         for activity, content in zip(wanted, contents, strict=True)
     ]
 
@@ -134,7 +146,7 @@ def _wanted(group: Group, named: Mapping[str, str | None] | None) -> list[Activi
 
 
 def _shown(session: Session, roster: Roster) -> list[Member]:
-    """Members whose entries the viewer may see."""
+    """Members whom the viewer is told of."""
     own = roster.member(session.viewer.user_id)
     leads = own is not None and own.role is GroupRole.ADMIN
     if leads or session.viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
@@ -143,6 +155,7 @@ def _shown(session: Session, roster: Roster) -> list[Member]:
 
 
 def _figures(
+    session: Session,
     activity: Activity,
     content: Content | None,
     plan: Plan,
@@ -156,8 +169,10 @@ def _figures(
         leaf_nodes_count=ours.leaf_nodes_count if ours else 0,
         published_on=ours.published_on if ours else None,
     )
+    entries = ((one, found.entries.get(one.member.user_id, NO_ENTRY)) for one in shown)
     members = [
-        MemberEntry(one.member, one.learner, found.entries.get(one.member.user_id, NO_ENTRY)) for one in shown
+        MemberEntry(one.member, one.learner, entry if may_be_shown(session.viewer, one.member) else None)
+        for one, entry in entries
     ]
     return ActivityFigures(
         activity, ours, figures, members, plan.mode, plan.source, found.as_of, found.complete
@@ -178,28 +193,29 @@ async def _carried_out(
     users = [member.user_id for member in roster.active()]
 
     now, answers = session.now(), session.shared.answers
-    kept = may_be_kept(since, answers.ttl, now)
 
     async def compute() -> bytes:
-        entries, complete = await _entries(session, plan.source, activities, users, fresh=not kept)
+        entries, complete = await _entries(session, plan.source, activities, users, fresh=since is not None)
         by_activity: dict[str, dict[str, list[Any]]] = {activity.id: {} for activity in activities}
         for (activity_id, user_id), entry in entries.items():
             by_activity[activity_id][user_id] = encoded(entry)
         return orjson.dumps([complete, by_activity])
 
-    if kept:
+    if since is None:
         # What is kept is of all members, whoever asks; each viewer is given what they may see of it.
         key = key_of("group page", plan.source, roster.group_id, roster.version, activities)
         answer = await answers.answer(key, compute)
     else:
         answer = Answer(await compute(), now, 0.0, Origin.COMPUTED)
-    session.plans.append(Taken(plan, answer.origin.value.lower(), answer.age, tuple(path)))
     complete, by_activity = orjson.loads(answer.value)
+    complete = complete and answer.origin is not Origin.STALE
+    taken = (answer.origin.value.lower(), answer.age, tuple(path))
+    session.plans.append(Taken(plan, *taken, reusable=complete and since is None))
     return {
         activity_id: _Found(
             {user_id: decoded(entry) for user_id, entry in entries.items()},
             answer.as_of,
-            complete and answer.origin is not Origin.STALE,
+            complete,
         )
         for activity_id, entries in by_activity.items()
     }
@@ -220,12 +236,18 @@ async def _entries(
 async def _aggregated(
     session: Session, plan: Plan, roster: Roster, activities: Sequence[Activity], path: Sequence[str | int]
 ) -> dict[str, _Found]:
-    """What the last aggregation computed; its age is that of the oldest figures."""
+    """What the last aggregation computed; its age is that of the oldest figures. Who has become a member since then was
+    not counted in it: incomplete until the next run."""
     found = await group_results(session.stores.rows, roster.group_id, activities)
     oldest = min((result.as_of for result in found.values() if result), default=None)
     age = (session.now() - oldest).total_seconds() if oldest else 0.0
-    session.plans.append(Taken(plan, Origin.COMPUTED.value.lower(), age, tuple(path)))
-    return {
-        activity.id: _Found({}, None, False) if result is None else _Found(result.entries, result.as_of, True)
+    members = {member.user_id for member in roster.active()}
+    results = {
+        activity.id: _Found(result.entries, result.as_of, members <= result.counted)
+        if result
+        else _Found({}, None, False)
         for activity, result in found.items()
     }
+    whole = all(result.complete for result in results.values())
+    session.plans.append(Taken(plan, Origin.COMPUTED.value.lower(), age, tuple(path), reusable=whole))
+    return results

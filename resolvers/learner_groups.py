@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.learner_groups import (
+    Changed,
     create_group,
     delete_group,
     leave_group,
@@ -19,7 +20,7 @@ from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.errors import Forbidden, NotFound
 from rules.identifiers import checked_id
-from rules.learner_groups import CONTENT_TYPES, Group, GroupStatus, Member, check_may_read
+from rules.learner_groups import CONTENT_TYPES, Group, GroupStatus, Member, check_may_read, may_be_shown
 from rules.learners import Learner
 
 __all__ = [
@@ -36,7 +37,7 @@ __all__ = [
     "reactivate_group",
     "suspend_group",
     "update_group",
-    "viewer_member",
+    "visit_group",
     "visit_groups",
 ]
 
@@ -62,9 +63,10 @@ async def group(session: Session, group_id: str) -> Group:
     return found
 
 
-async def viewer_member(session: Session, group: Group) -> Member | None:
-    """None where the viewer is no member, or was one."""
-    return (await session.loaders.rosters.load(group.group_id)).member(session.viewer.user_id)
+async def visit_group(session: Session, group_id: str) -> Changed:
+    """The viewer has opened it. NotFound where they are no member; InvalidInput, Unauthenticated."""
+    await visit_groups(session, [group_id])
+    return Changed(await group(session, group_id))
 
 
 async def members(session: Session, group: Group) -> list[Member]:
@@ -90,19 +92,19 @@ async def contents_of(session: Session, group: Group) -> dict[str, Content]:
 
 async def profiled(session: Session, members: Sequence[Member]) -> list[Profiled]:
     """Read in one batch. Of a learner whom the viewer may not see on their own, as members see each other, only
-    the name."""
+    the name, and that only once the learner has opened the group (rules/learner_groups.py)."""
     found = await session.loaders.learners.load_many([member.user_id for member in members])
     return [
-        Profiled(member, _shown(session, learner or Learner(member.user_id)))
+        Profiled(member, _shown(session, member, learner or Learner(member.user_id)))
         for member, learner in zip(members, found, strict=True)
     ]
 
 
-def _shown(session: Session, learner: Learner) -> Learner:
+def _shown(session: Session, member: Member, learner: Learner) -> Learner:
     try:
         session.viewer.check_may_see(learner.user_id)
     except Forbidden:
-        return Learner(learner.user_id, learner.name)
+        return Learner(learner.user_id, learner.name if may_be_shown(session.viewer, member) else None)
     return learner
 
 

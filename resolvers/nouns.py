@@ -11,7 +11,7 @@ from rules.contents import Content, ContentKind
 from rules.contexts import Context, ContextStatus, EnrolmentType
 from rules.enrolments import Enrolment
 from rules.entries import Entry
-from rules.errors import CohortError, Forbidden, InvalidInput, NotFound, Unauthenticated
+from rules.errors import CohortError, Forbidden, InvalidInput, NotFound, StoreUnavailable, Unauthenticated
 from rules.group_figures import Figure
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id
 from rules.learner_groups import (
@@ -83,6 +83,7 @@ __all__ = [
     "Session",
     "Source",
     "Status",
+    "StoreUnavailable",
     "Touch",
     "Unauthenticated",
     "View",

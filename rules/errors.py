@@ -104,7 +104,17 @@ class Conflict(CohortError):
 class StoreUnavailable(CohortError):
     """A store could not be reached or did not answer in time; the same call may be sent again."""
 
+    # ``message`` may be read by anybody: no path, host or word of a driver is in it. Those are the ``detail``, which
+    # goes to the log and the command line, as does the error as a text.
+
     code = "STORE_UNAVAILABLE"
+
+    def __init__(self, message: str, *, field: str | None = None, detail: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.detail}" if self.detail else self.message
 
 
 class DeadlineExceeded(StoreUnavailable):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rules.entries import Entry
+from rules.entries import NO_ENTRY, Entry
 from rules.errors import InvalidInput
 from rules.metrics import Metric
 from rules.progress import Status, percentage
@@ -49,13 +49,17 @@ def activity_figures(
     ]
 
 
-def member_figures(entry: Entry) -> list[Figure]:
-    progress, updated = entry.progress, entry.last_updated_on
-    return [
-        Figure(_COMPLETED, progress.completed_count, updated),
-        Figure(_PERCENTAGE, progress.completion_percentage, updated),
-        Figure(_TIME_SPENT, entry.time_spent, updated),
+def member_figures(entry: Entry | None, metrics: Collection[str] | None = None) -> Sequence[Figure]:
+    """Those ``chosen``; none of an entry that is not the viewer's to see (None)."""
+    shown = entry or NO_ENTRY
+    updated = shown.last_updated_on
+    figures = [
+        Figure(_COMPLETED, shown.progress.completed_count, updated),
+        Figure(_PERCENTAGE, shown.progress.completion_percentage, updated),
+        Figure(_TIME_SPENT, shown.time_spent, updated),
     ]
+    wanted = chosen(figures, metrics)  # refuses an unknown one whoever is asked about
+    return wanted if entry else []
 
 
 def chosen(figures: Sequence[Figure], metrics: Collection[str] | None) -> Sequence[Figure]:

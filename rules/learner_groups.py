@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import TypeVar
+from unicodedata import bidirectional, category
 
 from rules.errors import (
     CohortError,
@@ -77,7 +78,7 @@ CONTENT_TYPES = frozenset({"Course", "CourseUnit"})
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Of one group. ``visited``: the member has seen the group's page (reference 1.3)."""
+    """Of one group. ``visited``: the member has seen the group's page (reference 1.3), and so knows who sees them."""
 
     group_id: str
     user_id: str
@@ -280,23 +281,39 @@ def checked_activity(activity: Activity) -> Activity:
 
 
 def checked_name(name: str) -> str:
-    """InvalidInput where it is blank or too long."""
+    """InvalidInput where it is blank, too long, or has what ``_check_text`` refuses."""
     text = name.strip()
     if not text:
         raise InvalidInput("name must not be blank", field="name")
     if len(text) > LONGEST_NAME:
         raise InvalidInput(f"name must have at most {LONGEST_NAME} characters", field="name")
+    _check_text(text, "name")
     return text
 
 
 def checked_description(description: str | None) -> str | None:
-    """None for a blank one."""
+    """None for a blank one. It may have lines and tabs."""
     text = (description or "").strip()
     if len(text) > LONGEST_DESCRIPTION:
         raise InvalidInput(
             f"description must have at most {LONGEST_DESCRIPTION} characters", field="description"
         )
+    _check_text(text.translate(_LINES), "description")
     return text or None
+
+
+_LINES = str.maketrans("\n\r\t", "   ")
+_DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Characters that turn the direction of what follows, beyond the text's own end."""
+
+
+def _check_text(text: str, field: str) -> None:
+    """InvalidInput for control characters, line separators and changes of direction. Joiners are no less invisible, and
+    several scripts are not written without them."""
+    for character in text:
+        hidden = category(character) in ("Cc", "Zl", "Zp") or bidirectional(character) in _DIRECTIONS
+        if hidden:
+            raise InvalidInput(f"{field} must not hold control characters", field=field)
 
 
 def check_may_read(viewer: Viewer, roster: Roster) -> None:
@@ -308,6 +325,13 @@ def check_may_read(viewer: Viewer, roster: Roster) -> None:
             "only members of the group, a mentor, a reporter, an admin or a service may see it",
             field="groupId",
         )
+
+
+def may_be_shown(viewer: Viewer, member: Member) -> bool:
+    """Name and figures of a member, to one who may read the group: anybody can make a group and add whom they like, so
+    that other learners, the group's admins too, see only those who have opened it since they were added."""
+    answers_for_learners = viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
+    return member.visited or member.user_id == viewer.user_id or answers_for_learners
 
 
 def check_may_change(viewer: Viewer, roster: Roster) -> None:

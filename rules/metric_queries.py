@@ -7,13 +7,14 @@ enrolment, every other one (an attribute, a month) is of the learner.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from rules.errors import InvalidInput
 from rules.identifiers import LONGEST_ID, checked_id
 from rules.metrics import Counts, Metric, MetricValue, joined, metric_value
+from rules.moments import milliseconds
 from rules.plans import Mode, Plan, Source
 
 COLLECTION, UNIT, CONTEXT = "collection", "unit", "context"
@@ -27,8 +28,8 @@ USUAL_ROWS, MOST_ROWS = 100, 1000
 DEEPEST_FILTER = 8
 LARGEST_FILTER = 100
 """Conditions in a filter."""
-MOST_VALUES = 500
-"""Of one condition."""
+MOST_VALUES, MOST_VALUES_TOGETHER = 500, 1000
+"""Of one condition, and of all in a filter."""
 
 Value = str | int | float | None
 
@@ -178,8 +179,14 @@ def checked_filter(given: Mapping[str, Any], field: str = "filter") -> Filter:
     """Of ``{and | or: […]}``, ``{not: …}``, ``{dimension, in | isNull}`` or ``{measure, range | isNull}``, as clients
     have it. InvalidInput names the path of what is wrong with it."""
     found = _read(given, field, 1)
-    if sum(1 for _ in conditions(found)) > LARGEST_FILTER:
+    compared = [*conditions(found)]
+    if len(compared) > LARGEST_FILTER:
         raise InvalidInput(f"{field} may have at most {LARGEST_FILTER} conditions", field=field)
+    if sum(len(each.values) for each in compared if isinstance(each, Among)) > MOST_VALUES_TOGETHER:
+        raise InvalidInput(
+            f"{field} may compare with at most {MOST_VALUES_TOGETHER:,} values, over all its conditions",
+            field=field,
+        )
     return found
 
 
@@ -257,19 +264,17 @@ def _bound(measure: str, given: object, field: str) -> float:
     """Of a moment, which are the measures called ``…_on``, in epoch milliseconds."""
     if measure.endswith("_on"):
         try:
-            moment = datetime.fromisoformat(given) if isinstance(given, str) else None
+            at = datetime.fromisoformat(given) if isinstance(given, str) else None
         except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
+            at = None
+        if at is None or at.tzinfo is None:
             raise InvalidInput("must be a moment with a time zone, as in 2026-01-31T12:00:00Z", field=field)
-        return (moment - _EPOCH) // _MILLISECOND
+        return milliseconds(at)
     if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) <= _LARGEST:
         raise InvalidInput("must be a number, as large as a double holds exactly", field=field)
     return given
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _LARGEST = 2**53
 
 
@@ -299,8 +304,9 @@ def _combined(kind: type[Every] | type[Some], parts: Iterable[Filter]) -> Filter
 
 
 def table_plan(query: MetricQuery, mode: Mode) -> Plan:
-    """One activity, or a few, from the states; many from the cells that the last aggregation added up. InvalidInput
-    where batch mode is asked for what the cells can't answer."""
+    """One activity, or a few, from the states; many from the cells that the last aggregation added up. How many
+    learners an activity has, or a dimension values, nobody knows before: there is no estimate. InvalidInput where batch
+    mode is asked for what the cells can't answer."""
     named = len(query.activity_ids)
     about = f"{named} activities" if named > 1 else "one activity" if named else "all activities"
     finer = finer_than_cells(query)
@@ -311,15 +317,15 @@ def table_plan(query: MetricQuery, mode: Mode) -> Plan:
                 "ask for less, or with mode QUERY",
                 field="mode",
             )
-        return Plan(Source.TOTALS, "batch mode: what the last aggregation computed", named)
+        return Plan(Source.TOTALS, "batch mode: what the last aggregation computed", None)
     if 0 < named <= FEW:
-        return Plan(Source.STATES, f"{about}: up to {FEW} are counted learner by learner", named)
+        return Plan(Source.STATES, f"{about}: up to {FEW} are counted learner by learner", None)
     if finer:
         return Plan(
-            Source.STATES, f"{about}, but this {finer}: counted learner by learner, which is slow", named
+            Source.STATES, f"{about}, but this {finer}: counted learner by learner, which is slow", None
         )
     return Plan(
-        Source.TOTALS, f"{about}: more than {FEW} are read as the last aggregation added them up", named
+        Source.TOTALS, f"{about}: more than {FEW} are read as the last aggregation added them up", None
     )
 
 
@@ -401,7 +407,7 @@ def table_of(query: MetricQuery, groups: Mapping[Key, Counts]) -> Table:
     columns = [Column(camel(dimension), ColumnKind.DIMENSION) for dimension in query.dimensions]
     columns += [Column(metric.value, _KINDS[metric]) for metric in query.metrics]
     ordered = list(groups.items())
-    for order in reversed(full_order(query)):
+    for order in reversed(_full_order(query)):
         ordered.sort(key=_rank(query, order.by), reverse=order.descending)
     rows = [[*key, *_metrics(query, counts)] for key, counts in ordered[: query.limit]]
     totals: TableRow | None = None
@@ -413,7 +419,7 @@ def table_of(query: MetricQuery, groups: Mapping[Key, Counts]) -> Table:
     return Table(tuple(columns), rows, totals)
 
 
-def full_order(query: MetricQuery) -> tuple[OrderBy, ...]:
+def _full_order(query: MetricQuery) -> tuple[OrderBy, ...]:
     """With the dimensions that it leaves open: no two rows are equal under it."""
     asked = {order.by for order in query.order}
     return (*query.order, *(OrderBy(dimension) for dimension in query.dimensions if dimension not in asked))

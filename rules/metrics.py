@@ -5,9 +5,10 @@ sums, never from other metrics, so that a total over rows is right for percentag
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 
+from rules.moments import moment
 from rules.progress import percentage
 
 BANDS = {
@@ -75,7 +76,7 @@ def metric_value(metric: Metric, counts: Counts) -> MetricValue:
             return {band_label(band): _count(counts, band) for band in BANDS}
         case Metric.LAST_ACTIVITY:
             at = counts.get(LATEST)
-            return None if at is None else _moment(at)
+            return None if at is None else _written(moment(at))
         case _:
             return _count(counts, _NEEDS[metric][0])
 
@@ -90,11 +91,6 @@ def band_of(percentage: int) -> str:
     return next(band for band, (least, most) in BANDS.items() if least <= percentage <= most)
 
 
-def added(one: Counts, other: Counts) -> dict[str, int | None]:
-    """The counts of both together."""
-    return {name: joined(name, (one.get(name), other.get(name))) for name in COUNTS}
-
-
 def joined(name: str, values: Iterable[int | None]) -> int | None:
     """The count of all groups together that have these: their sum, or the latest."""
     known = [value for value in values if value is not None]
@@ -105,6 +101,6 @@ def _count(counts: Counts, name: str) -> int:
     return counts.get(name) or 0
 
 
-def _moment(milliseconds: int) -> str:
+def _written(at: datetime) -> str:
     """As every moment of the API is written."""
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    return f"{at.isoformat(timespec='milliseconds')[:-6]}Z"

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from rules.errors import InvalidInput
+from rules.moments import milliseconds, moment
 
 CHEAP_KEYS = 500
 """Keys (activity and learner) up to which reading rows costs less than a query to the groups store."""
@@ -37,11 +38,11 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``estimate``: keys that may be read; ``reason`` is for people."""
+    """``reason`` is for people; ``estimate``: keys that may be read at most, None where only reading tells."""
 
     source: Source
     reason: str
-    estimate: int
+    estimate: int | None
 
     @property
     def mode(self) -> Mode:
@@ -52,12 +53,14 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A plan that was carried out, for clients. ``origin``: ``computed`` now, ``cached``, or ``stale``: older than it
-    should be, for lack of a new one. ``age`` in seconds; ``path``: the field of a document that it answered."""
+    should be, for lack of a new one. ``age`` in seconds; ``path``: the field of a document that it answered.
+    ``reusable``: whole, up to date and not for one request's token, so that a client may use it again without asking."""
 
     plan: Plan
     origin: str
     age: float
     path: tuple[str | int, ...] = ()
+    reusable: bool = True
 
     def told(self) -> dict[str, object]:
         place = {"path": list(self.path)} if self.path else {}
@@ -73,28 +76,29 @@ class Taken:
 
 def write_token(at: datetime) -> str:
     """Given out with an acknowledged write; who sends it back reads figures that have that write in them."""
-    return f"{_MARK}{int(at.timestamp() * 1000):x}"
+    return f"{_MARK}{milliseconds(at):x}"
 
 
 def written_at(token: str, now: datetime) -> datetime:
     """The moment in a token. InvalidInput where it is none."""
     try:
-        milliseconds = int(token.removeprefix(_MARK), 16) if token.startswith(_MARK) else -1
-        at = datetime.fromtimestamp(milliseconds / 1000, now.tzinfo)
-    except (ValueError, OverflowError, OSError):
-        milliseconds, at = -1, now
-    if milliseconds < 0 or at > now + NEWEST_TOKEN:
+        stored = int(token.removeprefix(_MARK), 16) if token.startswith(_MARK) else -1
+        at = moment(stored)
+    except (ValueError, OverflowError):
+        stored, at = -1, now
+    if stored < 0 or at > now + NEWEST_TOKEN:
         raise InvalidInput("fresh must be a token that a mutation gave out", field="fresh")
     return at
 
 
-def may_be_kept(fresh: datetime | None, ttl: float, now: datetime) -> bool:
-    """Whether an answer of at most ``ttl`` seconds ago has the write in it."""
-    return fresh is None or now - fresh > VISIBLE_WITHIN + timedelta(seconds=ttl)
+def still_missing(fresh: datetime, ttl: float, now: datetime) -> datetime | None:
+    """The write, while an answer that was kept for ``ttl`` seconds may lack it; None later, when a token changes
+    nothing."""
+    return fresh if now - fresh <= VISIBLE_WITHIN + timedelta(seconds=ttl) else None
 
 
 def page_plan(*, members: int, activities: int, mode: Mode, fresh: datetime | None, now: datetime) -> Plan:
-    """Of a group page. ``fresh``: the write that the answer must have in it."""
+    """Of a group page. ``fresh``: the write that the answer must have in it, while it may be missing."""
     keys = members * activities
     if mode is Mode.BATCH and fresh is None:
         return Plan(Source.BATCH, "batch mode: what the last aggregation computed", activities)

@@ -10,6 +10,7 @@ import orjson
 from rules.aggregates import ACTIVITY_TYPE, Aggregate
 from rules.enrolments import Enrolment
 from rules.learners import ATTRIBUTES, Learner
+from rules.moments import milliseconds
 from rules.progress import Status
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
@@ -128,4 +129,4 @@ def encode_state(state: State) -> bytes:
 
 
 def _ms(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp() * 1000)
+    return None if at is None else milliseconds(at)

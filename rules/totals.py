@@ -7,9 +7,11 @@ The cell ALL has everybody. A table over many activities adds cells up, so they 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from rules.aggregates import ACTIVITY_TYPE
 from rules.metrics import LATEST, SUMS, Counts, Metric, band_of, metric_value
+from rules.moments import milliseconds
 from rules.progress import Status
 from rules.states import State, synthetic_time
 
@@ -51,13 +53,13 @@ class Tally:
         self._sums: dict[Cell, dict[str, int]] = {ALL: dict.fromkeys(SUMS, 0)}
         self._latest: dict[Cell, int] = {}
 
-    def count(self, states: Iterable[State]) -> None:
+    def count(self, states: Iterable[State]) -> Self:
         """Those of active enrolments; each state once."""
         for state in states:
             if not state.active:
                 continue
             percentage, band = state.completion_percentage, band_of(state.completion_percentage)
-            at = None if state.last_accessed_on is None else _ms(state.last_accessed_on)
+            at = None if state.last_accessed_on is None else milliseconds(state.last_accessed_on)
             for cell in self._dimensions.cells_with(state):
                 sums = self._sums.get(cell)
                 if sums is None:
@@ -69,17 +71,11 @@ class Tally:
                 sums["time_spent"] += state.time_spent
                 if at is not None:
                     self._latest[cell] = max(at, self._latest.get(cell, at))
+        return self
 
     def cells(self) -> dict[Cell, Counts]:
         """ALL is always there, whoever is enrolled."""
         return {cell: {**sums, LATEST: self._latest.get(cell)} for cell, sums in self._sums.items()}
-
-
-def cells_of(states: Iterable[State], dimensions: Dimensions) -> dict[Cell, Counts]:
-    """Of the states of an activity under a context, one a learner."""
-    tally = Tally(dimensions)
-    tally.count(states)
-    return tally.cells()
 
 
 def vanished(before: Iterable[Cell], now: Iterable[Cell]) -> dict[Cell, Counts]:
@@ -132,13 +128,9 @@ def cell_state(total: Total, cell: Cell, counts: Counts) -> dict[str, object]:
         "collection_id": total.collection_id,
         "unit": int(total.unit),
         **counts,
-        "as_of": _ms(total.as_of),
+        "as_of": milliseconds(total.as_of),
     }
 
 
 def _month(at: datetime | None) -> str | None:
     return None if at is None else f"{at.astimezone(UTC):%Y-%m}"
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

@@ -149,7 +149,7 @@ class ServerCache:
             async with asyncio.timeout(remaining(self._timeout)):
                 await self._client.ping()
         except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"the cache does not answer: {error!r}") from error
+            raise StoreUnavailable("the cache does not answer", detail=repr(error)) from error
 
     async def close(self) -> None:
         if self._recovery is not None:

@@ -145,7 +145,7 @@ class CassandraSession:
             if isinstance(error, _AWAY):
                 remaining(TIMEOUT)
                 raise StoreUnavailable(
-                    f"Cassandra at {self.address.hosts} can't be reached: {error}"
+                    "the rows can't be reached", detail=f"Cassandra at {self.address.hosts}: {error}"
                 ) from error
             raise
 
@@ -284,9 +284,11 @@ def _errors() -> Iterator[None]:
     except _AWAY as error:
         remaining(TIMEOUT)
         raise StoreUnavailable(
-            f"Cassandra did not answer: {error or 'no connection was free in time'}"
+            "the rows did not answer", detail=f"Cassandra: {error or 'no connection was free in time'}"
         ) from error
     except InvalidRequest as error:
         if re.search(r"unconfigured table|(table|keyspace) \S+ does not exist", str(error), re.IGNORECASE):
-            raise StoreUnavailable(f"{error}; `cohort init` creates what is missing") from error
+            raise StoreUnavailable(
+                "the rows have no such table yet: `cohort init` creates what is missing", detail=str(error)
+            ) from error
         raise

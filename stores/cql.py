@@ -10,9 +10,9 @@ from typing import Any
 
 from cassandra.cqltypes import lookup_casstype
 
+from rules.moments import milliseconds, moment
 from stores.columns import TIMESTAMP, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
 from stores.rows import Condition, Equal, Exists, In, Key, Put, Row
-from stores.values import from_millis, to_millis
 
 _Code = Callable[[Any], Any]
 
@@ -59,7 +59,7 @@ def _encoder(type_: ColumnType) -> _Code | None:
     """To what the driver binds; None where it takes the value as it is."""
     match type_:
         case Scalar():
-            return to_millis if type_ == TIMESTAMP else None
+            return milliseconds if type_ == TIMESTAMP else None
         case Map(key, value):
             k, v = _encoder(key) or _same, _encoder(value) or _same
             return None if k is v is _same else lambda m: {k(key): v(value) for key, value in m.items()}
@@ -100,7 +100,7 @@ def _moment(value: datetime) -> datetime:
     """The driver's naive UTC, which far from the epoch is a few microseconds off."""
     aware = value.replace(tzinfo=UTC)
     return (
-        from_millis(to_millis(aware) + round(value.microsecond % 1000 / 1000))
+        moment(milliseconds(aware) + round(value.microsecond % 1000 / 1000))
         if value.microsecond % 1000
         else aware
     )

@@ -128,10 +128,16 @@ class DruidHttp:
                 yield
         except TimeoutError as error:
             remaining(self.timeout)  # DeadlineExceeded, where it was that
-            raise StoreUnavailable(f"Druid did not answer within {self.timeout:g} s") from error
+            raise StoreUnavailable(
+                f"the groups store did not answer within {self.timeout:g} s", detail=f"Druid at {_host(url)}"
+            ) from error
         except httpx.HTTPError as error:
-            where = httpx.URL(url).netloc.decode()
-            raise StoreUnavailable(f"Druid at {where}: {error or type(error).__name__}") from error
+            why = f"Druid at {_host(url)}: {error or type(error).__name__}"
+            raise StoreUnavailable("the groups store can't be reached", detail=why) from error
+
+
+def _host(url: str) -> str:
+    return httpx.URL(url).netloc.decode()
 
 
 def _read(content: bytes) -> Any:
@@ -139,7 +145,9 @@ def _read(content: bytes) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
         # What has begun can't become an error any more: Druid breaks off.
-        raise StoreUnavailable(f"Druid's answer broke off after {len(content)} bytes") from error
+        raise StoreUnavailable(
+            "the groups store's answer broke off", detail=f"after {len(content)} bytes from Druid"
+        ) from error
 
 
 def _refusal(response: httpx.Response) -> StoreUnavailable:
@@ -153,7 +161,7 @@ def _refusal(response: httpx.Response) -> StoreUnavailable:
     reason = " ".join(str(told.get("errorMessage") or told.get("error") or response.reason_phrase).split())
     reason = f"Druid ({response.status_code}): {reason[:LONGEST_REASON]}"
     if response.status_code == MANY or words & {"Query capacity exceeded", "CAPACITY_EXCEEDED"}:
-        return Busy(reason)
+        return Busy("the groups store takes no more queries now", detail=reason)
     if response.status_code == TIMED_OUT or words & {"Query timeout", "TIMEOUT"}:
-        return DeadlineExceeded(reason)
-    return StoreUnavailable(reason)
+        return DeadlineExceeded("the groups store ended the query: its time was over", detail=reason)
+    return StoreUnavailable("the groups store could not answer", detail=reason)

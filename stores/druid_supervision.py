@@ -89,13 +89,6 @@ class Supervision:
                 await self._ended((await self._http.manage("POST", TASK, task))["task"])
                 yield f"compacted {start[:10]} of {name}"
 
-    async def terminate(self, sources: Sequence[DataSource]) -> None:
-        """Supervisors and compaction go; segments stay until they are dropped in Druid."""
-        for source in sources:
-            name = druid_name(self._prefix, source)
-            await self._http.manage("POST", f"{SUPERVISOR}/{name}/terminate")
-            await self._http.manage("DELETE", f"{COMPACTION}/{name}")
-
     async def _wanted(self, source: DataSource) -> list[tuple[str, str, dict[str, Any], Any]]:
         """For the supervisor and the compaction: its name, where to post it, as the file has it, as Druid has it."""
         name = druid_name(self._prefix, source)
@@ -145,7 +138,9 @@ class Supervision:
             if status["statusCode"] == "SUCCESS":
                 return
             if status["statusCode"] != "RUNNING":
-                raise StoreUnavailable(f"task {task} failed: {status.get('errorMsg')}")
+                raise StoreUnavailable(
+                    "a task of the groups store failed", detail=f"{task}: {status.get('errorMsg')}"
+                )
             await asyncio.sleep(POLL)
 
 

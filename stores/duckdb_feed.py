@@ -49,8 +49,10 @@ class Feed:
                 await self._caught_up.wait()
         except TimeoutError:
             remaining(PATIENCE)  # DeadlineExceeded, where it was that
-            why = self._failure or "there is much to read"
-            raise StoreUnavailable(f"the group figures are still being read from the log: {why}") from None
+            why = "there is much to read" if self._failure is None else str(self._failure)
+            raise StoreUnavailable(
+                "the group figures are still being read from the log", detail=why
+            ) from None
 
     async def close(self) -> None:
         self._task.cancel()

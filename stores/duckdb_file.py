@@ -45,7 +45,7 @@ async def answering(path: Path) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         remaining(PATIENCE)
-        raise StoreUnavailable(f"{path} did not answer within {PATIENCE:g} s") from None
+        raise StoreUnavailable(_silent(PATIENCE), detail=str(path)) from None
 
 
 class DuckFile:
@@ -102,11 +102,11 @@ class DuckFile:
                     await asyncio.wait({result}, timeout=_ANEW)
         if not in_time:
             remaining(PATIENCE)
-            raise StoreUnavailable(f"{self._path} did not answer within {left:.1f} s")
+            raise StoreUnavailable(_silent(left), detail=str(self._path))
         try:
             return result.result()
         except _AWAY as error:
-            raise StoreUnavailable(f"{self._path}: {error}") from error
+            raise StoreUnavailable("the groups store is away", detail=f"{self._path}: {error}") from error
 
     def _connect(self) -> Connection:
         try:
@@ -114,10 +114,11 @@ class DuckFile:
         except duckdb.Error as error:
             if "lock on file" in str(error):
                 raise HeldElsewhere(
-                    f"{self._path} is open in another process, and DuckDB lets one at a time: serve with one "
-                    "process, or set COHORT_GROUPS to druid://…"
+                    "the groups store is held by another process",
+                    detail=f"{self._path} is open in another process, and DuckDB lets one at a time: serve with one "
+                    "process, or set COHORT_GROUPS to druid://…",
                 ) from error
-            raise StoreUnavailable(f"{self._path}: {error}") from error
+            raise StoreUnavailable("the groups store is away", detail=f"{self._path}: {error}") from error
 
 
 class _Call(Generic[T]):
@@ -136,6 +137,10 @@ class _Call(Generic[T]):
         if self._cursor is not None:
             with suppress(duckdb.ConnectionException):  # it has just been closed
                 self._cursor.interrupt()
+
+
+def _silent(seconds: float) -> str:
+    return f"the groups store did not answer within {seconds:.1f} s"
 
 
 def _seen(result: "asyncio.Future[T]") -> None:

@@ -16,6 +16,9 @@ from typing import Protocol
 
 from stores.meter import Meter
 
+PATIENCE = 300.0
+"""Seconds that a consumer may work on a batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -58,9 +61,9 @@ class Consumer(Protocol):
         """
         ...
 
-    async def commit(self, records: Sequence[Record]) -> None:
+    async def commit(self, records: Sequence[Record]) -> bool:
         """These and all before them in their partitions are done. Partitions that meanwhile belong to another
-        member are passed over in silence: it will see those records again."""
+        member are passed over: it will see those records again. False where there are any."""
         ...
 
     async def close(self) -> None:
@@ -77,8 +80,11 @@ class Events(Protocol):
         """All are in the log when it returns; where it raises, some may be."""
         ...
 
-    async def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
-        """A new member of the group; a group without a committed place starts at the first record."""
+    async def consumer(self, group: str, topics: Sequence[str], *, patience: float = PATIENCE) -> Consumer:
+        """A new member of the group; a group without a committed place starts at the first record.
+
+        ``patience``: seconds that it may take from one batch to the next; an engine may take one that is slower for
+        dead."""
         ...
 
     def read(self, topic: str) -> AsyncIterator[Record]:

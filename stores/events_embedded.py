@@ -21,6 +21,7 @@ from zlib import crc32
 
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.deadline import remaining
+from stores.events import PATIENCE as WORK
 from stores.events import Message, Record, Topic
 from stores.meter import Meter
 
@@ -104,7 +105,10 @@ class EmbeddedEvents:
         await self.run(lambda: self._append(self.name(topic), messages))
         self.wake()
 
-    async def consumer(self, group: str, topics: Sequence[str]) -> "EmbeddedConsumer":
+    async def consumer(
+        self, group: str, topics: Sequence[str], *, patience: float = WORK
+    ) -> "EmbeddedConsumer":
+        """A member that works is never taken for dead, however long it takes."""
         member = EmbeddedConsumer(self, self.name(group), [self.name(topic) for topic in topics])
         await member.join()
         self._members.add(member)
@@ -161,9 +165,11 @@ class EmbeddedEvents:
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except TimeoutError as error:
             remaining(PATIENCE)  # DeadlineExceeded, where it was that
-            raise StoreUnavailable(f"the event log {self._path} was not free for {PATIENCE:g} s") from error
+            raise StoreUnavailable(
+                f"the event log was not free for {PATIENCE:g} s", detail=str(self._path)
+            ) from error
         except sqlite3.DatabaseError as error:
-            raise StoreUnavailable(f"the event log {self._path}: {error}") from error
+            raise StoreUnavailable("the event log is away", detail=f"{self._path}: {error}") from error
 
     def wake(self) -> None:
         """Lets every consumer that waits look again."""
@@ -346,14 +352,15 @@ class EmbeddedConsumer:
                 return found
             await self._events.change(version, left)
 
-    async def commit(self, records: Sequence[Record]) -> None:
+    async def commit(self, records: Sequence[Record]) -> bool:
         done: dict[Place, int] = {}
         for record in records:
             place = (self._events.name(record.topic), record.partition)
             done[place] = max(record.offset + 1, done.get(place, 0))
-        if done:
-            self._events.meter.count("commit")
-            await self._events.run(lambda: self._commit(done))
+        if not done:
+            return True
+        self._events.meter.count("commit")
+        return await self._events.run(lambda: self._commit(done))
 
     async def close(self) -> None:
         if self._heart is None:
@@ -435,7 +442,7 @@ class EmbeddedConsumer:
                     break
         return found, position, version
 
-    def _commit(self, done: Mapping[Place, int]) -> None:
+    def _commit(self, done: Mapping[Place, int]) -> bool:
         db = self._events.db
         with _transaction(db):
             owned = set(self._owned())
@@ -443,3 +450,4 @@ class EmbeddedConsumer:
                 "UPDATE places SET next = max(next, ?) WHERE topic = ? AND partition = ? AND consumers = ?",
                 [(end, *place, self._group) for place, end in done.items() if place in owned],
             )
+        return done.keys() <= owned

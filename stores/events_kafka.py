@@ -24,7 +24,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.deadline import remaining
-from stores.events import Message, Record, Topic
+from stores.events import PATIENCE, Message, Record, Topic
 from stores.meter import Meter
 
 T = TypeVar("T")
@@ -91,13 +91,15 @@ class KafkaEvents:
                 await asyncio.gather(*sent)
             except MessageSizeTooLargeError as error:
                 self._retire(producer)
-                raise InvalidInput(f"a message to {topic} is too large: {error}") from error
+                raise InvalidInput(f"a message to {topic} is too large") from error
             except KafkaError:
                 self._retire(producer)
                 raise
 
-    async def consumer(self, group: str, topics: Sequence[str]) -> "KafkaConsumer":
-        member = KafkaConsumer(self, self.name(group), [self.name(topic) for topic in topics])
+    async def consumer(
+        self, group: str, topics: Sequence[str], *, patience: float = PATIENCE
+    ) -> "KafkaConsumer":
+        member = KafkaConsumer(self, self.name(group), [self.name(topic) for topic in topics], patience)
         await member.join()
         self._members.add(member)
         return member
@@ -199,11 +201,13 @@ class KafkaEvents:
                 yield
         except TimeoutError as error:
             remaining(self._timeout)  # DeadlineExceeded, where it was that
-            raise StoreUnavailable(f"Kafka did not answer within {self._timeout:g} s") from error
+            raise StoreUnavailable(
+                f"the event log did not answer within {self._timeout:g} s", detail="Kafka"
+            ) from error
         except (KafkaError, OSError) as error:
-            raise StoreUnavailable(f"Kafka: {error!r}") from error
+            raise StoreUnavailable("the event log is away", detail=f"Kafka: {error!r}") from error
 
-    async def start_member(self, group: str, topics: Sequence[str]) -> AIOKafkaConsumer:
+    async def start_member(self, group: str, topics: Sequence[str], patience: float) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._servers,
             group_id=group,
@@ -211,6 +215,7 @@ class KafkaEvents:
             auto_offset_reset="earliest",
             session_timeout_ms=int(SESSION * 1000),
             heartbeat_interval_ms=int(BEAT * 1000),
+            max_poll_interval_ms=int(patience * 1000),
             request_timeout_ms=self._milliseconds,
         )
         try:
@@ -346,15 +351,16 @@ class KafkaEvents:
 class KafkaConsumer:
     """A member of a group; aiokafka keeps it alive in the background."""
 
-    def __init__(self, events: KafkaEvents, group: str, topics: Sequence[str]) -> None:
+    def __init__(self, events: KafkaEvents, group: str, topics: Sequence[str], patience: float) -> None:
         self._events = events
         self._group = group
         self._topics = topics
+        self._patience = patience
         self._kafka: AIOKafkaConsumer | None = None
         self._heard = 0.0
 
     async def join(self) -> None:
-        self._kafka = await self._events.start_member(self._group, self._topics)
+        self._kafka = await self._events.start_member(self._group, self._topics, self._patience)
         self._heard = asyncio.get_running_loop().time()
 
     async def batch(self, most: int, wait: float) -> list[Record]:
@@ -372,7 +378,7 @@ class KafkaConsumer:
         except KafkaError as error:
             self._kafka = None
             self._events.later(_stop_consumer(kafka))
-            raise StoreUnavailable(f"Kafka: {error!r}") from error
+            raise StoreUnavailable("the event log is away", detail=f"Kafka: {error!r}") from error
         if found:
             self._heard = clock()
         elif clock() - self._heard > QUIET:
@@ -380,20 +386,22 @@ class KafkaConsumer:
             await self._events.ping()
         return [self._events.record(record) for records in found.values() for record in records]
 
-    async def commit(self, records: Sequence[Record]) -> None:
+    async def commit(self, records: Sequence[Record]) -> bool:
         done: dict[TopicPartition, int] = {}
         for record in records:
             place = TopicPartition(self._events.name(record.topic), record.partition)
             done[place] = max(record.offset + 1, done.get(place, 0))
-        if self._kafka is None:
-            return
-        owned = self._kafka.assignment()
-        if kept := {place: end for place, end in done.items() if place in owned}:
+        owned = self._kafka.assignment() if self._kafka else frozenset[TopicPartition]()
+        kept = {place: end for place, end in done.items() if place in owned}
+        if self._kafka and kept:
             self._events.meter.count("commit")
             async with self._events.answers():
-                # The group may share out anew at any moment; then these come again, here or elsewhere.
-                with contextlib.suppress(CommitFailedError, IllegalStateError):
+                try:
                     await self._kafka.commit(kept)
+                except (CommitFailedError, IllegalStateError):
+                    # The group may share out anew at any moment; then these come again, here or elsewhere.
+                    return False
+        return kept == done
 
     async def close(self) -> None:
         self._events.forget(self)

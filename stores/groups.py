@@ -158,9 +158,14 @@ class Groups(Protocol):
 
     meter: Meter
     """``counts["activity-state"]``: queries sent, by data source."""
+    lags: bool
+    """Whether seconds pass until it shows what was sent to it, in its own time."""
 
     async def query(self, query: Query, lane: Lane) -> Answer:
-        """InvalidInput where it names a column that the source does not have."""
+        """InvalidInput where it names a column that the source does not have, or orders by one that the answer does not;
+        where a condition compares texts with numbers or numbers with texts; where it sums texts or takes their highest,
+        or a count has a column and another measure none; and where the answer would have no column, or two of a name.
+        """
         ...
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:

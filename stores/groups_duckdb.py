@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 class DuckGroups:
     """The Groups port in DuckDB."""
 
+    lags = False
+
     def __init__(self, path: Path, events: Events, sources: Sequence[DataSource]) -> None:
         self.meter = Meter()
         self._path = path

@@ -69,13 +69,16 @@ class _Lane:
                 return await asyncio.get_running_loop().run_in_executor(self._pool, call)
         except TimeoutError:
             remaining(_TIMEOUT)
-            raise StoreUnavailable(f"{self._path} did not answer within {left:.1f} s") from None
+            raise StoreUnavailable(
+                f"the rows did not answer within {left:.1f} s", detail=str(self._path)
+            ) from None
         except sqlite3.Error as error:
             if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _AWAY:
-                raise StoreUnavailable(f"{self._path}: {error}") from error
+                raise StoreUnavailable("the rows are away", detail=f"{self._path}: {error}") from error
             if str(error).startswith("no such"):
                 raise StoreUnavailable(
-                    f"{self._path}: {error}; `cohort init` creates what is missing"
+                    "the rows have no such table yet: `cohort init` creates what is missing",
+                    detail=f"{self._path}: {error}",
                 ) from error
             raise
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 
+from rules.moments import milliseconds, moment
 from stores.columns import BLOB, TIMESTAMP, Column, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
 from stores.keys import MAX_TOKEN, MIN_TOKEN
 from stores.rows import Key, Put, Row
-from stores.values import from_millis, to_millis
 
 Statement = tuple[str, tuple[Any, ...]]
 _Code = Callable[[Any], Any]
@@ -39,7 +39,7 @@ def _plain(type_: ColumnType) -> tuple[_Code, _Code]:
     match type_:
         case Scalar():
             if type_ == TIMESTAMP:
-                return to_millis, from_millis
+                return milliseconds, moment
             return (bytes.hex, bytes.fromhex) if type_ == BLOB else (_same, _same)
         case Map(key, value):
             (k_to, k_from), (v_to, v_from) = _plain(key), _plain(value)
@@ -65,7 +65,7 @@ def _codec(type_: ColumnType) -> tuple[_Code, _Code]:
     """To and from what a SQLite column holds; never called with None."""
     match type_:
         case Scalar("timestamp"):
-            return to_millis, from_millis
+            return milliseconds, moment
         case Scalar("boolean"):
             return int, bool
         case Scalar():

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -13,18 +13,7 @@ from stores.rows import Condition, Equal, Exists, In, Key, Put
 _Form = Callable[[Any], Any]
 """From a caller's value to the canonical one; ValueError says what is expected instead."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _KEY_BYTES = 65_535
-
-
-def to_millis(value: datetime) -> int:
-    """Of an aware datetime, since the epoch; what is finer than a millisecond is cut off."""
-    return (value - _EPOCH) // _MILLISECOND
-
-
-def from_millis(value: int) -> datetime:
-    return _EPOCH + value * _MILLISECOND
 
 
 def _text(value: Any) -> str:

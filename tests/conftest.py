@@ -1,6 +1,7 @@
 """What tests of every room share: engines to run on, callers, a small course, and workers."""
 
 import asyncio
+import atexit
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -25,7 +26,7 @@ from rules.totals import Total, cell_key, cell_state
 from rules.viewers import Role, Viewer
 from stores.engines import Stores, open_stores
 from stores.events import Message
-from stores.groups import Figures, Kind, Lane, Measure
+from stores.groups import Figures, Groups, Kind, Lane, Measure
 from stores.tables import TABLES
 from stores.topics import PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
 
@@ -128,16 +129,19 @@ class Instance:
             await asyncio.gather(*tasks)
         return running[0]
 
-    async def arrived(self, source: DataSource = ACTIVITY_STATE, within: float = 150) -> None:
-        """Returns once the groups store has what was sent to it up to now: so it has keys that came after it, some in
-        each partition. Druid's first task takes most of a minute to begin."""
+    async def arrived(
+        self, source: DataSource = ACTIVITY_STATE, groups: Groups | None = None, within: float = 150
+    ) -> None:
+        """Returns once the groups store, or this one, has what was sent to it up to now: so it has keys that came after
+        it, some in each partition. Druid's first task takes most of a minute to begin."""
+        groups = groups or self.stores.groups
         probe = f"probe-{uuid4().hex}"
         await self.stores.events.send(source.topic, *(_probe(source, probe, place) for place in range(64)))
         query = Figures(source, (), (Measure("n", Kind.COUNT),), (("activity_id", (probe,)),))
         async with asyncio.timeout(within):
             while True:
                 with suppress(StoreUnavailable):  # as from a broker that was restarted
-                    if (await self.stores.groups.query(query, Lane.TABLES)).rows[0][0] == 64:
+                    if (await groups.query(query, Lane.TABLES)).rows[0][0] == 64:
                         return
                 await asyncio.sleep(0.5 if self.urls["groups"] == DRUID else 0.05)
 
@@ -263,6 +267,13 @@ async def drop_keyspace(url: str) -> None:
             cluster.connect().execute(statement, timeout=60)
 
     await asyncio.to_thread(drop)
+
+
+@atexit.register
+def end_quietly() -> None:
+    """DuckDB's binding lists, after the report's last line, the types of its own that outlive the interpreter; they are
+    those of its modules, and no connection is among them."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 ENGINES = ["embedded", pytest.param("real", marks=pytest.mark.stack)]

@@ -5,7 +5,7 @@ status, errmsg}, responseCode, result}``. In an error ``err`` and ``status`` are
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -19,7 +19,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.conditional import conditional
+from gateway.departure import ClientGone, while_connected
 from gateway.errors import status_of
+from graph.errors import shown
 from resolvers.nouns import CohortError, Forbidden, InvalidInput, Session
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ E = TypeVar("E", bound=Enum)
 Json = dict[str, Any]
 Codes = Mapping[str | tuple[str, str], str]
 """The platform's codes of one endpoint by ours: by code and field, or by code alone."""
+
+USER_HEADER = "X-Authenticated-User-Token"
+"""Goes before the bearer token, so an answer depends on it as well."""
 
 USUAL_CODES: Codes = {
     "UNAUTHENTICATED": "UNAUTHORIZED_USER",
@@ -98,6 +103,9 @@ class Fields:
         values = self._values.get(name)
         if values is not None and not isinstance(values, list):
             raise InvalidInput(f"{self._named(name)} must be a list", field=self._named(name))
+        if values and len(values) > MOST_ITEMS:
+            message = f"{self._named(name)} must have at most {MOST_ITEMS} items, not {len(values)}"
+            raise InvalidInput(message, field=self._named(name))
         return values or []
 
     @staticmethod
@@ -119,10 +127,12 @@ class Call:
     query: Mapping[str, str]
 
 
-Handler = Callable[[Session, Call], Awaitable[Json]]
+Handler = Callable[[Session, Call], Coroutine[Any, Any, Json]]
 """Answers with ``result``."""
 MaxAge = int | Callable[[Session], int]
-"""Seconds; of the instance's settings where it is a function."""
+"""Seconds; what the request was answered from decides where it is a function."""
+MOST_ITEMS = 200
+"""In one list of a call."""
 
 
 def rest_route(
@@ -134,6 +144,8 @@ def rest_route(
     max_age: MaxAge | None = None,
 ) -> Route:
     """A route that takes and answers envelopes. ``api_id`` is the answer's ``id``, such as ``api.group.read``.
+
+    One that reads ends when its client leaves; one that changes things is finished.
 
     ``max_age``: for one that reads, seconds that a client may use the answer without asking, 0 if it has to ask
     each time; the answer has the tag of its result then (gateway/conditional.py), without ``extensions``, which tell
@@ -156,7 +168,10 @@ async def _answered(
         message_id = Fields(body).object("params").optional_text("msgid") or message_id
         call = Call(Fields(body.get("request", {})), request.path_params, request.query_params)
         session = _session(request)
-        result = await handler(session, call)
+        answering = handler(session, call)
+        result = await (answering if max_age is None else while_connected(request.receive, answering))
+    except ClientGone:
+        return Response()  # to nobody
     except CohortError as error:
         return _refused(api_id, message_id, error, codes)
     except Exception:
@@ -168,6 +183,7 @@ async def _answered(
         return response
     tag_of = orjson.dumps({name: value for name, value in result.items() if name != "extensions"})
     seconds = max_age if isinstance(max_age, int) else max_age(session)
+    response.headers.add_vary_header(USER_HEADER)
     return conditional(request, response, tag_of=tag_of, max_age=seconds)
 
 
@@ -187,7 +203,7 @@ async def _body(request: Request) -> Json:
 def _session(request: Request) -> Session:
     """Of the user's own token, else of the bearer token, which on the platform may be that of an application."""
     cohort = request.app.state.cohort
-    token = request.headers.get("x-authenticated-user-token")
+    token = request.headers.get(USER_HEADER)
     authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
     return Session(cohort.tokens.viewer(authorization), cohort.shared)
 
@@ -203,7 +219,7 @@ def _refused(api_id: str, message_id: str | None, error: CohortError, codes: Cod
         response_code = "RESOURCE_NOT_FOUND"
     else:
         response_code = "SERVER_ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "CLIENT_ERROR"
-    params = {"err": code, "status": code, "errmsg": error.message}
+    params = {"err": code, "status": code, "errmsg": shown(error)}
     return _enveloped(api_id, message_id, status, response_code, params, {})
 
 

@@ -9,6 +9,7 @@ from gateway.rest.envelope import Call, Codes, Fields, Json, moment, rest_route
 from resolvers import group_activities, learner_groups
 from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, ActivityFigures, MemberEntry
 from resolvers.nouns import ATTRIBUTES, Figure, InvalidInput, Mode, Session
+from rules.moments import milliseconds
 
 METADATA = ("name", "status", "mimeType", "leafNodesCount", "lastPublishedOn")
 """Of an activity that is a published collection or unit."""
@@ -33,7 +34,12 @@ async def group_agg(session: Session, call: Call) -> Json:
         "activity": [
             {
                 **_identified(activity),
-                **_told({**_metadata(activity), **_provenance(activity)}, activity.figures, fields),
+                **_told(
+                    {**_metadata(activity), **_provenance(activity)},
+                    activity.figures,
+                    ACTIVITY_METRICS,
+                    fields,
+                ),
             }
             for activity in found
         ],
@@ -49,7 +55,8 @@ async def group_activity_agg(session: Session, call: Call) -> Json:
     )
     activity = await _one(session, request)
     of_members = None if fields is None else fields & {AGG, *MEMBER, *MEMBER_METRICS}
-    told = _told({"metadata": _metadata(activity), **_provenance(activity)}, activity.figures, fields)
+    attributes = {"metadata": _metadata(activity), **_provenance(activity)}
+    told = _told(attributes, activity.figures, ACTIVITY_METRICS, fields)
     if fields is None or fields & {MEMBERS, *MEMBER, *MEMBER_METRICS}:
         told[MEMBERS] = [_member(member, of_members or None) for member in activity.members]
     return {
@@ -76,9 +83,7 @@ async def platform_activity_agg(session: Session, call: Call) -> Json:
                 "createdBy": found.member.created_by,
                 AGG: [
                     _metric(figure)
-                    for figure in group_activities.chosen(
-                        group_activities.member_figures(found.entry), ["completedCount"]
-                    )
+                    for figure in group_activities.member_figures(found.entry, ["completedCount"])
                 ],
             }
             for found in activity.members
@@ -163,17 +168,20 @@ def _member(found: MemberEntry, fields: Collection[str] | None) -> Json:
     profile = {PROFILE[name]: value for name, value in learner.attributes.items()}
     attributes = {"name": learner.name, **profile, "role": found.member.role.value}
     figures = group_activities.member_figures(found.entry)
-    return {"id": found.member.user_id, **_told(attributes, figures, fields)}
+    return {"id": found.member.user_id, **_told(attributes, figures, MEMBER_METRICS, fields)}
 
 
-def _told(attributes: Json, figures: Sequence[Figure], fields: Collection[str] | None) -> Json:
-    """Those in ``fields``; a metric that is named there brings ``agg`` with it, which has only such ones then."""
+def _told(
+    attributes: Json, figures: Sequence[Figure], known: Collection[str], fields: Collection[str] | None
+) -> Json:
+    """Those in ``fields``; one of the ``known`` metrics that is named there brings ``agg`` with it, which has only such
+    ones then."""
     if fields is None:
         return {**attributes, AGG: [_metric(figure) for figure in figures]}
     told = {name: value for name, value in attributes.items() if name in fields}
-    metrics = [figure.metric for figure in figures if figure.metric in fields]
+    metrics = [metric for metric in known if metric in fields]
     if metrics or AGG in fields:
-        told[AGG] = [_metric(figure) for figure in group_activities.chosen(figures, metrics or None)]
+        told[AGG] = [_metric(figure) for figure in figures if figure.metric in (metrics or known)]
     return told
 
 
@@ -186,7 +194,7 @@ def _metric(figure: Figure) -> Json:
 
 
 def _milliseconds(at: datetime | None) -> int | None:
-    return None if at is None else round(at.timestamp() * 1000)
+    return None if at is None else milliseconds(at)
 
 
 def _extensions(session: Session) -> Json:
@@ -194,7 +202,13 @@ def _extensions(session: Session) -> Json:
 
 
 def _max_age(session: Session) -> int:
-    return int(session.shared.answers.ttl)
+    """What is left of ``answers_ttl`` for what was kept already; nothing for what may be another answer by now."""
+    ttl = session.shared.answers.ttl
+    lefts = [
+        ttl - (plan.age if plan.origin == "cached" else 0.0) if plan.reusable else 0.0
+        for plan in session.plans
+    ]
+    return max(0, int(min(lefts, default=ttl)))
 
 
 _PLATFORM_CODES: Codes = {

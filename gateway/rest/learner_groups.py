@@ -166,7 +166,7 @@ CODES: dict[str, Codes] = {
 ROUTES: Sequence[Route] = (
     *_both("POST", "create", create),
     *_both("GET", "read", read, "/{group_id}", max_age=0),
-    *_both("POST", "list", list_groups),
+    *_both("POST", "list", list_groups, max_age=0),
     *_both("PATCH", "update", update),
     *_both("POST", "delete", delete),
     *_both("PATCH", "membership/update", update_membership),

@@ -128,6 +128,8 @@ async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
     messages = [message for change in needed for message in _messages(change)]
     await rows.write(*(_announcement(turn, change) for change in needed))
     await turn.shared.stores.events.send(TOTALS.name, *messages)
+    for change in needed[-1:]:
+        turn.sent.total, turn.sent.cells = change.total, {**(change.cells or {}), **change.gone}.keys()
     await rows.write(*(_write(turn, change) for change in needed))
     for change in changes:
         name = static_files.activity_name(change.total.activity_id, change.total.context_id)

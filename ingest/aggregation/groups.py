@@ -73,7 +73,7 @@ async def _settle(turn: Turn, computed: _Computed) -> None:
     changed = {
         activity: entries
         for activity, entries in computed.found.items()
-        if turn.everything or _differs(stored[activity], entries)
+        if turn.everything or _differs(stored[activity], entries, computed.user_ids)
     }
     listed, removed = computed.listed | changed.keys(), computed.listed - set(group.activities)
     if listed - computed.listed:  # before their rows, so that none is left behind
@@ -106,8 +106,8 @@ async def _forget(turn: Turn, group_id: str, listed: Set[Activity]) -> None:
     await turn.remove_file(static_files.group_name(group_id))
 
 
-def _differs(stored: StoredGroupResult | None, entries: Mapping[str, Entry]) -> bool:
-    return stored is None or stored.entries != entries
+def _differs(stored: StoredGroupResult | None, entries: Mapping[str, Entry], user_ids: Sequence[str]) -> bool:
+    return stored is None or stored.entries != entries or stored.counted != set(user_ids)
 
 
 def _write(turn: Turn, computed: _Computed, activity: Activity, entries: Mapping[str, Entry]) -> Write:
@@ -120,7 +120,7 @@ def _write(turn: Turn, computed: _Computed, activity: Activity, entries: Mapping
     values = {
         "aggregates": {figure.metric: float(figure.value) for figure in figures},
         "agg_last_updated": {f.metric: f.last_updated_on for f in figures if f.last_updated_on is not None},
-        "members": members_blob(entries),
+        "members": members_blob({user: entries.get(user) for user in computed.user_ids}),
         "version": turn.version,
         "as_of": turn.as_of,
     }

@@ -1,28 +1,39 @@
 """A run of the batch aggregation: what was touched since the last one, or everything."""
 
+import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
+from druid_specs import ACTIVITY_TOTALS
 from ingest.aggregation import static_files
 from ingest.aggregation.activities import Place, aggregate_place, let_vanish
 from ingest.aggregation.groups import aggregate_groups
 from ingest.aggregation.lease import Lease, leased
-from ingest.aggregation.touched import READ, Touched, outstanding, pass_over, portions
-from ingest.aggregation.turn import Report, Turn
+from ingest.aggregation.touched import PATIENCE, READ, Touched, commit, outstanding, pass_over, portions
+from ingest.aggregation.turn import Report, Sent, Turn
 from loaders.session import Shared
 from loaders.totals import ACTIVITIES, activity_results
+from rules.errors import StoreUnavailable
+from rules.moments import milliseconds
 from stores.events import Consumer
 from stores.files import Files
+from stores.groups import Lane, Rows
 from stores.tables import ACTIVITY_AGGREGATES, AGGREGATIONS, ENROLMENTS_BY_CONTEXT, LEARNER_GROUPS
 from stores.topics import AGGREGATION_GROUP, TOPICS
+
+log = logging.getLogger(__name__)
 
 PAGE = 500
 REMEMBERED = timedelta(days=min(t.retention_days or 36_500 for t in TOPICS if t.name in READ)) * 0.9
 """The log may have forgotten what was touched since a run that is longer ago than this."""
+SHOWN_WITHIN, LOOK_AGAIN = 30.0, 0.25
+"""Seconds that the groups store has to show what was sent, and from one look to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,7 @@ async def aggregate(shared: Shared, *, static: Path | None = None, everything: b
             await run.touched()
         if files is not None:
             await _write_index(files, as_of)
+        await run.shown()
         await lease.finish(as_of)
     report.seconds = time.monotonic() - began
     return report
@@ -72,6 +84,7 @@ class _Run:
         self._lease = lease
         self._files = files
         self._report = report
+        self._sent = Sent()
 
     async def touched(self) -> None:
         """What is committed is sent and written: killed anywhere, the rest is touched still."""
@@ -81,7 +94,7 @@ class _Run:
         async with self._consumer() as consumer:
             async for portion in portions(self._shared, consumer, records):
                 await self._settle(portion)
-                await consumer.commit(list(portion.done))
+                await commit(consumer, portion.done)
                 self._report.records += portion.records
 
     async def everything(self) -> None:
@@ -107,7 +120,33 @@ class _Run:
     async def _turn(self) -> Turn:
         as_of = self._shared.now()
         version = await self._lease.next_version()
-        return Turn(self._shared, version, as_of, self._report.everything, self._files, self._report)
+        return Turn(
+            self._shared, version, as_of, self._report.everything, self._files, self._report, self._sent
+        )
+
+    async def shown(self) -> None:
+        """Returns once the groups store has the cells that were sent last, which are some in each partition of the
+        topic, or after SHOWN_WITHIN: the run must not say that it came to its end while tables lack what it counted.
+
+        Where the store can't be asked, or is slower, the run ends all the same, since rows and files are as they
+        should be, and its report says so.
+        """
+        total, cells = self._sent.total, {(name, value or "") for name, value in self._sent.cells}
+        if total is None or not self._shared.stores.groups.lags:
+            return
+        keys = (("activity_id", (total.activity_id,)), ("context_id", (total.context_id,)))
+        query = Rows(ACTIVITY_TOTALS, ("dimension", "value", "as_of"), keys)
+        try:
+            async with asyncio.timeout(SHOWN_WITHIN):
+                while True:
+                    answer = await self._shared.stores.groups.query(query, Lane.TABLES)
+                    rows = cast("Sequence[tuple[str, str | None, int]]", answer.rows)
+                    if cells <= {(d, v or "") for d, v, at in rows if at >= milliseconds(total.as_of)}:
+                        return
+                    await asyncio.sleep(LOOK_AGAIN)
+        except (StoreUnavailable, TimeoutError) as error:
+            self._report.shown = False
+            log.warning("the groups store does not show yet what was aggregated: %r", error)
 
     async def _enrolments(self, turn: Turn) -> None:
         """Every collection and context that somebody is or was enrolled in."""
@@ -150,7 +189,8 @@ class _Run:
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[Consumer]:
-        consumer = await self._shared.stores.events.consumer(AGGREGATION_GROUP, READ)
+        events = self._shared.stores.events
+        consumer = await events.consumer(AGGREGATION_GROUP, READ, patience=PATIENCE)
         try:
             yield consumer
         finally:

@@ -45,8 +45,8 @@ class Schedule:
         try:
             report = await aggregate(self._shared, static=self._static)
         except Conflict as error:
-            log.debug("no aggregation this time: %s", error.message)
+            log.debug("no aggregation this time: %s", error)
         except StoreUnavailable as error:
-            log.warning("the aggregation waits for a store: %s", error.message)
+            log.warning("the aggregation waits for a store: %s", error)
         else:
             log.debug("aggregated %s", report)

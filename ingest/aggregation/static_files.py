@@ -15,6 +15,7 @@ from rules.entries import NO_ENTRY, Entry
 from rules.group_figures import Figure, activity_figures, member_figures
 from rules.learner_groups import Activity, Group
 from rules.metrics import Counts
+from rules.moments import milliseconds
 from rules.totals import Cell, Total
 from stores.files import safe_name
 
@@ -84,7 +85,7 @@ def activity_file(
             "contextId": total.context_id,
             "collectionId": total.collection_id,
             "agg": [
-                {"metric": metric, "value": value, "lastUpdatedOn": _ms(updated[metric])}
+                {"metric": metric, "value": value, "lastUpdatedOn": milliseconds(updated[metric])}
                 for metric, value in figures.items()
             ],
             "cells": [{"dimension": cell[0], "value": cell[1], **cells[cell]} for cell in ordered],
@@ -94,7 +95,7 @@ def activity_file(
 
 def index_file(as_of: datetime, counts: Mapping[str, int]) -> bytes:
     """When the last run began, and how many files there are of each kind."""
-    return _json({"asOf": _ms(as_of), **counts})
+    return _json({"asOf": milliseconds(as_of), **counts})
 
 
 def _agg(figures: Sequence[Figure]) -> list[dict[str, Any]]:
@@ -102,14 +103,10 @@ def _agg(figures: Sequence[Figure]) -> list[dict[str, Any]]:
         {
             "metric": figure.metric,
             "value": figure.value,
-            "lastUpdatedOn": None if figure.last_updated_on is None else _ms(figure.last_updated_on),
+            "lastUpdatedOn": None if figure.last_updated_on is None else milliseconds(figure.last_updated_on),
         }
         for figure in figures
     ]
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
 
 
 def _json(document: object) -> bytes:

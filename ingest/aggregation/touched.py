@@ -21,8 +21,9 @@ READ = (STATES.name, GROUP_CHANGES.name)
 BATCH = 5000
 """Records that are taken at a time."""
 MOST = 2_000
-"""Collections with a context, and groups, of a portion: it is held in memory, and Kafka takes a member that reads
-nothing for five minutes to have left, so that a portion must be done by then."""
+"""Collections with a context, and groups, of a portion: it is held in memory."""
+PATIENCE = 3600.0
+"""Seconds that a portion may take."""
 MOST_LEARNERS = 50_000
 """Learners whose groups are remembered while a portion is read."""
 WAIT = 0.5
@@ -72,12 +73,21 @@ async def portions(shared: Shared, consumer: Consumer, records: int) -> AsyncIte
 
 
 async def pass_over(consumer: Consumer, records: int) -> int:
-    """Commits what is outstanding without looking at it; says how many those were."""
+    """Commits what is outstanding without looking at it; says how many those were. StoreUnavailable as ``commit``."""
     passed = 0
     async for batch in _batches(consumer, records, time.time_ns() // 1_000_000):
-        await consumer.commit(batch)
+        await commit(consumer, batch)
         passed += len(batch)
     return passed
+
+
+async def commit(consumer: Consumer, records: Collection[Record]) -> None:
+    """These and all before them are done. StoreUnavailable where the log has taken the consumer to be dead meanwhile:
+    they come again, and the run must not say that it came to its end."""
+    if not await consumer.commit(list(records)):
+        raise StoreUnavailable(
+            f"the log gave {', '.join(READ)} to another consumer of the group {AGGREGATION_GROUP} meanwhile"
+        )
 
 
 async def _batches(consumer: Consumer, records: int, now: int) -> AsyncIterator[Sequence[Record]]:

@@ -1,9 +1,11 @@
 """What one portion of an aggregation has in common, and what became of all of them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from loaders.session import Shared
+from rules.totals import Cell, Total
 from stores.files import Files
 
 
@@ -11,7 +13,8 @@ from stores.files import Files
 class Report:
     """What a run did. ``activities``: activities under a context whose figures were sent and written, ``groups``:
     activities of groups likewise; ``cells`` sent, those ``vanished`` among them; ``removed`` rows; ``files`` written
-    or removed; ``records`` read of the log. ``everything``: all was gone through, touched or not."""
+    or removed; ``records`` read of the log. ``everything``: all was gone through, touched or not. ``shown``: the groups
+    store had what was sent to it before the run ended; where False, its figures are behind the run's time for a while."""
 
     everything: bool
     records: int = 0
@@ -22,6 +25,15 @@ class Report:
     removed: int = 0
     files: int = 0
     seconds: float = 0.0
+    shown: bool = True
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a run sent last: of the activity ``total``, these cells."""
+
+    total: Total | None = None
+    cells: Collection[Cell] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,7 @@ class Turn:
     everything: bool
     files: Files | None
     report: Report
+    sent: Sent
 
     @property
     def announcing(self) -> int:

@@ -18,7 +18,7 @@ MAPPING = 2
 """Raised when the same files become something else, so that they are loaded anew."""
 CALLS_A_CHECKPOINT = 1500
 """About a second of work, after which the job says how far it is."""
-GROUPS_A_CHECKPOINT = 8
+GROUPS_A_CHECKPOINT = 16
 
 OnProgress = Callable[[str, int, int], None]
 """Phase, done, total. The phases: ``reading`` in bytes, ``courses``, ``learners``, ``groups``."""

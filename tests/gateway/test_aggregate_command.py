@@ -43,7 +43,7 @@ def test_a_run_can_be_read_by_a_program_and_writes_files_where_it_is_told_to() -
     report = json.loads(done.stdout)
     assert report.pop("seconds") >= 0
     counts = ("records", "activities", "groups", "cells", "vanished", "removed", "files")
-    assert report == {"everything": True, **dict.fromkeys(counts, 0)}
+    assert report == {"everything": True, "shown": True, **dict.fromkeys(counts, 0)}
     assert json.loads(Path("edge/index.json").read_bytes()).keys() == {"asOf", "groups", "activities"}
 
 

@@ -92,11 +92,15 @@ async def test_a_token_decides_who_asks(settings: Settings, serving: Serving) ->
 
 
 async def test_errors_outside_graphql_are_json_without_stack_traces(
-    settings: Settings, serving: Serving
+    settings: Settings, serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
     errors = {
         "forbidden": (Forbidden("not you"), 403, "FORBIDDEN"),
-        "away": (StoreUnavailable("rows are away"), 503, "STORE_UNAVAILABLE"),
+        "away": (
+            StoreUnavailable("rows are away", detail="/srv/rows.db: a secret"),
+            503,
+            "STORE_UNAVAILABLE",
+        ),
         "late": (DeadlineExceeded("too late"), 504, "DEADLINE_EXCEEDED"),
         "conflict": (Conflict("others were faster"), 409, "CONFLICT"),
         "fault": (RuntimeError("a secret"), 500, "INTERNAL_ERROR"),
@@ -112,6 +116,7 @@ async def test_errors_outside_graphql_are_json_without_stack_traces(
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
             assert "Traceback" not in answer.text
             assert "a secret" not in answer.text
+        assert "rows are away: /srv/rows.db: a secret" in caplog.text
         missing = await client.get("/nowhere")
         assert missing.json() == {"error": {"code": "NOT_FOUND", "message": "Not Found"}}
         assert (await client.post("/health/live")).json()["error"]["code"] == "METHOD_NOT_ALLOWED"

@@ -26,7 +26,9 @@ def test_an_instance_without_druid_is_told_what_to_set() -> None:
 def test_druid_away_is_a_line() -> None:
     done = cohort("druid", "status", COHORT_GROUPS="druid://127.0.0.1:1?kafka=127.0.0.1:1")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "cohort: Druid at 127.0.0.1:1: All connection attempts failed\n"
+    assert done.stderr == (
+        "cohort: the groups store can't be reached: Druid at 127.0.0.1:1: All connection attempts failed\n"
+    )
 
 
 @pytest.fixture

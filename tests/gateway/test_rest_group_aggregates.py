@@ -1,5 +1,6 @@
 """The documents' two calls about a group's figures, field by field, and the platform's own (seed 000; reference 2.5)."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -7,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from gateway.identity import make_token
 from gateway.settings import Settings
+from ingest.aggregation import aggregate
 from ingest.collections import publish_collection
 from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol
-from ingest.learner_groups import NewGroup, create_group
+from ingest.learner_groups import GroupCall, NewGroup, create_group, update_group, visit_groups
 from ingest.learners import ProfileCall, save_profile
 from ingest.views import ViewCall, end_view, start_view
 from loaders.session import Session
 from rules.errors import StoreUnavailable
 from rules.identifiers import ContextType
-from rules.learner_groups import Activity, AddMember
+from rules.learner_groups import Activity, AddMember, RemoveMember
+from rules.plans import write_token
 from rules.viewers import Role
 from rules.views import ViewChange
 from stores.groups import Busy
@@ -36,7 +40,7 @@ COURSE_OF_G = {"groupId": "g", "activityId": "course", "activityType": "Course"}
 
 @pytest.fixture
 async def cohort(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncIterator[Any]:
-    """Mo leads Ada and Bob. Ada has done a, b and c of the course, Bob is enrolled; there is a quiz as well."""
+    """Mo leads Ada and Bob, who have opened the group. Ada has done a, b and c of the course, Bob is enrolled; there is a quiz as well."""
     async with serving(settings) as client:
         instance: Any = Instance({}, tmp_path)
         instance.client = client
@@ -57,6 +61,8 @@ async def cohort(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncI
             service,
             NewGroup("Class 7", members=members, activities=activities, group_id="g", user_id="mo"),
         )
+        for user in ("ada", "bob"):
+            await visit_groups(instance.session(user), ["g"])
         await instance.drain()
         yield instance
 
@@ -324,6 +330,28 @@ async def test_a_plain_member_gets_the_own_entry_and_a_mentor_profiles(post: Cal
     ]
 
 
+async def test_a_member_who_has_not_opened_the_group_is_listed_without_name_and_figures(
+    cohort: Any, post: Call
+) -> None:
+    """To an admin who answers for nobody; a mentor sees all."""
+    for change in (RemoveMember("ada"), AddMember("ada")):
+        await update_group(cohort.session("mo"), GroupCall("g", members=(change,)))
+    found = await result(await post(ACTIVITY_AGG, **COURSE_OF_G))
+    assert found["activity"]["members"][0] == {"id": "ada", "name": None, "role": "member", "agg": []}
+    assert found["activity"]["agg"][1]["value"] == 1, "she is in the sums"
+    request = {**COURSE_OF_G, "fields": ["completedCount", "role"]}
+    found = await result(await post(ACTIVITY_AGG, **request))
+    assert found["activity"]["members"][0] == {"id": "ada", "role": "member", "agg": []}
+    found = await result(await post("/v1/group/activity/agg", **COURSE_OF_G))
+    ada = found["members"][0]
+    assert (ada["userId"], ada["name"], ada["role"], ada["status"], ada["agg"]) == (
+        *("ada", None, "member", "active"),
+        [],
+    )
+    mentor = (await result(await post(ACTIVITY_AGG, "zoe", Role.MENTOR, **COURSE_OF_G)))["activity"]
+    assert [(m["id"], m["name"], m["agg"][0]["value"]) for m in mentor["members"][:1]] == [("ada", "Ada", 3)]
+
+
 async def test_a_call_is_in_the_figures_of_who_sends_its_token(cohort: Any, post: Call) -> None:
     """Bob completes a, and no worker runs: 1 of 3."""
     await post(ACTIVITY_AGG, **COURSE_OF_G)
@@ -355,12 +383,138 @@ async def test_an_answer_that_a_client_has_is_not_sent_again(post: Call, get: Ca
     ):
         first = await send(path, **request)
         assert first.status_code == 200, first.text
-        assert first.headers["cache-control"] == "private, max-age=60"
+        assert first.headers["cache-control"] in ("private, max-age=60", "private, max-age=59")
+        assert {"Authorization", "X-Authenticated-User-Token"} <= {*first.headers["vary"].split(", ")}
         again = await send(path, headers={"If-None-Match": first.headers["etag"]}, **request)
         assert (again.status_code, again.content) == (304, b"")
         other = await send(path, headers={"If-None-Match": '"other"'}, **request)
         assert other.status_code == 200
         assert other.headers["etag"] == first.headers["etag"]
+
+
+def told_to_keep(answer: httpx.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    return answer.headers["cache-control"]
+
+
+async def test_a_client_may_use_an_answer_for_what_is_left_of_its_time(
+    cohort: Any, post: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept for 60 s here; what was kept 20 s ago may be used for 40 s more."""
+    assert told_to_keep(await post(AGG, groupId="g")) == "private, max-age=60"
+    later = cohort.shared.now() + timedelta(seconds=20)
+    monkeypatch.setattr(cohort.shared.answers, "_now", lambda: later)
+    found = re.fullmatch(r"private, max-age=(\d+)", told_to_keep(await post(AGG, groupId="g")))
+    assert found is not None
+    assert 35 <= int(found[1]) <= 40, "the call itself takes a moment"
+
+
+async def test_what_may_be_another_answer_by_now_is_asked_for_again(
+    cohort: Any, post: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer for a token, one that lacks something, one older than it should be."""
+    token = write_token(cohort.shared.now())
+    assert told_to_keep(await post(AGG, groupId="g", fresh=token)) == "private, no-cache"
+    assert told_to_keep(await post(AGG, groupId="g", mode="batch")) == "private, no-cache"
+    await aggregate(cohort.shared)
+    assert told_to_keep(await post(AGG, groupId="g", mode="batch")) == "private, max-age=60"
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr("rules.plans.CHEAP_KEYS", 0)
+    await post(AGG, groupId="g")
+    later = cohort.shared.now() + timedelta(seconds=100)
+    monkeypatch.setattr(cohort.shared.answers, "_now", lambda: later)
+    monkeypatch.setattr(cohort.stores.groups, "query", away)
+    stale = await post(AGG, groupId="g")
+    assert stale.json()["result"]["extensions"]["plans"][0]["origin"] == "stale"
+    assert told_to_keep(stale) == "private, no-cache"
+
+
+async def test_a_list_of_a_call_is_bounded_and_named(post: Call, get: Call) -> None:
+    many = [{"id": f"c{n}", "type": "Course"} for n in range(201)]
+    expected = (400, "INVALID_INPUT", "activities must have at most 200 items, not 201")
+    assert refused(await post(AGG, groupId="g", activities=many)) == expected
+    assert refused(await post(AGG, groupId="g", activities=many[:200]))[0] == 404
+    fields = ",".join(["name"] * 201)
+    assert (
+        refused(await get(AGG, groupId="g", fields=fields))[2]
+        == "fields must have at most 200 items, not 201"
+    )
+
+
+async def test_a_call_that_reads_ends_with_its_client(
+    cohort: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As GraphQL's queries do: nobody waits for it."""
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_: object) -> None:
+        began.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("rules.plans.CHEAP_KEYS", 0)
+    monkeypatch.setattr(cohort.stores.groups, "query", endless)
+    await left_behind(cohort, settings, "POST", AGG, {"groupId": "g"}, began)
+    assert ended.is_set()
+
+
+async def test_a_call_that_changes_something_is_finished_although_its_client_left(
+    cohort: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, real = asyncio.Event(), cohort.stores.events.send
+
+    async def slow(*sent: Any) -> None:
+        began.set()
+        await asyncio.sleep(0.1)
+        await real(*sent)
+
+    monkeypatch.setattr(cohort.stores.events, "send", slow)
+    request = {"groupId": "g", "name": "Class 8"}
+    await left_behind(cohort, settings, "PATCH", "/v1/group/update", request, began)
+    assert (await cohort.session("mo").loaders.groups.load("g")).name == "Class 8"
+    assert sum((await cohort.stores.events.lag("nobody", ["group-changes"])).values()) == 2, (
+        "created, renamed"
+    )
+
+
+async def left_behind(
+    cohort: Any, settings: Settings, method: str, path: str, request: object, began: asyncio.Event
+) -> None:
+    """Sends the call and leaves once ``began``; returns when the application is done with it."""
+    token = make_token(settings, "mo", [Role.LEARNER], timedelta(hours=1))
+    body = orjson.dumps({"request": request})
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await began.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        pass
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"test"), (b"authorization", f"Bearer {token}".encode())],
+        "server": ("test", 80),
+        "client": ("test", 1),
+    }
+    async with asyncio.timeout(30):
+        await cohort.client.app(scope, receive, send)
 
 
 async def test_a_get_answers_as_the_post_does(post: Call, get: Call) -> None:
@@ -382,11 +536,21 @@ async def test_a_get_answers_as_the_post_does(post: Call, get: Call) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(StoreUnavailable("the broker does not answer"), "SERVER_ERROR"), (Busy("enough"), "GROUPS_BUSY")],
+    [
+        (StoreUnavailable("the groups store is away", detail="broker.internal:8082"), "SERVER_ERROR"),
+        (Busy("enough", detail="broker.internal:8082"), "GROUPS_BUSY"),
+    ],
 )
 async def test_with_the_groups_store_away_the_envelope_says_so(
-    cohort: Any, post: Call, monkeypatch: pytest.MonkeyPatch, error: StoreUnavailable, code: str
+    cohort: Any,
+    post: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: StoreUnavailable,
+    code: str,
 ) -> None:
+    """Where the store is stands in the log alone."""
+
     async def away(*_: object) -> None:
         raise error
 
@@ -394,4 +558,6 @@ async def test_with_the_groups_store_away_the_envelope_says_so(
     monkeypatch.setattr(cohort.stores.groups, "query", away)
     answer = await post(AGG, groupId="g")
     assert refused(answer) == (503, code, error.message)
+    assert "broker.internal:8082" not in answer.text
+    assert "broker.internal:8082" in caplog.text
     assert answer.json()["responseCode"] == "SERVER_ERROR"

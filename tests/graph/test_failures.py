@@ -2,12 +2,24 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rules.errors import StoreUnavailable
+from stores.cache import Cache
+from stores.cache_redis import RedisCache
 from stores.deadline import deadline
+from stores.events import Events
+from stores.events_embedded import EmbeddedEvents
+from stores.events_kafka import KafkaEvents
+from stores.groups import Groups
+from stores.groups_druid import DruidGroups
+from stores.groups_duckdb import DuckGroups
+from stores.rows import Rows
+from stores.rows_cassandra import CassandraRows
+from stores.rows_sqlite import SqliteRows
 from stores.tables import VIEWS
 from tests.conftest import Instance
 from tests.graph.conftest import BATCH, ask, document, record
@@ -44,6 +56,63 @@ async def test_what_a_store_away_leaves_is_answered(
         (["me", "enrolments"], "STORE_UNAVAILABLE"),
         (["me", "name"], "STORE_UNAVAILABLE"),
     ]
+
+
+async def ping_nowhere(engine: str, folder: Path, events: Events) -> None:
+    """Of a real engine that is not there."""
+    store: Rows | Events | Cache | Groups
+    match engine:
+        case "sqlite":
+            store = await SqliteRows.open(folder / "rows.db")
+        case "cassandra":
+            store = await CassandraRows.open("cassandra://127.0.0.1:1/none")
+        case "embedded events":
+            store = await EmbeddedEvents.open(folder / "events.db")
+        case "kafka":
+            store = await KafkaEvents.open("127.0.0.1:1", "here")
+        case "valkey":
+            store = await RedisCache.open("redis://127.0.0.1:1/0", "here")
+        case "duckdb":
+            store = await DuckGroups.open(folder / "groups.duckdb", events)
+        case _:
+            store = await DruidGroups.open("druid://127.0.0.1:1", prefix="here", events="kafka://127.0.0.1:1")
+    try:
+        await store.ping()
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    "engine", ["sqlite", "cassandra", "embedded events", "kafka", "valkey", "duckdb", "druid"]
+)
+async def test_where_a_store_is_and_what_its_driver_says_is_for_the_log_alone(
+    embedded: Instance,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    engine: str,
+) -> None:
+    """GraphQL: as a query's error and as a mutation's."""
+    with pytest.raises(StoreUnavailable) as told:
+        await ping_nowhere(engine, tmp_path / "nowhere", embedded.stores.events)
+    error = told.value
+    break_rows(embedded, monkeypatch, error)
+    asked = await ask(embedded.session("ann"), "{ me { name } }")
+    changed = await ask(
+        embedded.session("ann"), 'mutation { startView(input: {contentId: "a"}) { errors { code message } } }'
+    )
+    said = [asked["errors"][0]["message"], changed["data"]["startView"]["errors"][0]["message"]]
+    assert said == [error.message] * 2
+    assert "STORE_UNAVAILABLE" in str(asked)
+    driver = error.__cause__
+    assert driver is not None
+    for inner in ("/", "127.0.0.1", ":1", "Error", "Exception", type(driver).__name__, str(driver)):
+        assert not inner or inner not in error.message
+    logged = [record.getMessage() for record in caplog.records if record.name == "graph.errors"]
+    assert len(logged) == 2
+    for line in logged:
+        assert str(error) in line
+        assert repr(driver) in line or (str(driver) and str(driver) in line)
 
 
 async def test_a_tree_is_answered_without_the_progress_on_it(

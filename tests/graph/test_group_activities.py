@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingest.learner_groups import GroupCall, NewGroup, create_group, update_group
+from ingest.aggregation import aggregate
+from ingest.learner_groups import GroupCall, NewGroup, create_group, update_group, visit_groups
 from loaders.entries import entries_from_rows, entries_from_states
 from loaders.session import Session, Shared
 from loaders.totals import group_context, members_blob
@@ -21,50 +22,19 @@ from stores.groups import Busy
 from stores.rows import Write
 from stores.tables import ACTIVITY_AGGREGATES
 from tests.conftest import NOW, Instance
-from tests.graph.conftest import BATCH, application, ask, client_of, code, data, record, view_to_end
+from tests.graph.conftest import (
+    BATCH,
+    application,
+    ask,
+    client_of,
+    code,
+    data,
+    document,
+    record,
+    view_to_end,
+)
 
-GROUP_PAGE = """\
-# group query: a mentor's page, one request
-query GroupPage($group: String!, $first: Int = 150) {
-  group(groupId: $group) {
-    groupId
-    name
-    activities {
-      id
-      type
-      collection {
-        name
-        leafNodesCount
-      }
-      agg {
-        metric
-        value
-        lastUpdatedOn
-      }
-      source
-      asOf
-      complete
-      members(first: $first) {
-        edges {
-          node {
-            learner {
-              userId
-              name
-            }
-            role
-            completionPercentage
-            agg {
-              metric
-              value
-              lastUpdatedOn
-            }
-          }
-        }
-      }
-    }
-  }
-}
-"""
+GROUP_PAGE = document("group_page")
 """As clients hold it."""
 SMALL_PAGE = "query ($group: String!) { group(groupId: $group) { activities { id } } }"
 FIGURES = """query ($group: String!, $ids: [String!], $mode: AggregationMode, $fresh: String, $first: Int, $after: String) {
@@ -81,13 +51,16 @@ async def enrol(instance: Instance, user: str) -> None:
 
 
 async def class_of(instance: Instance) -> Instance:
-    """Mo leads Ada, Bob and Cyd. Ada has done a, b and c, Bob a; both are enrolled. Cyd has never come."""
+    """Mo leads Ada, Bob and Cyd, who have all opened the group. Ada has done a, b and c, Bob a; both are enrolled. Cyd
+    has never come."""
     members = (AddMember("ada"), AddMember("bob"), AddMember("cyd"))
     await create_group(instance.session(), NewGroup("Class 7", members=members, group_id="g"))
     await update_group(
         instance.session(),
         GroupCall("g", members=(AddMember("mo", GroupRole.ADMIN),), add_activities=ACTIVITIES),
     )
+    for user in ("ada", "bob", "cyd", "mo"):
+        await visit_groups(instance.session(user), ["g"])
     for user, name in (("ada", "Ada"), ("bob", "Bob")):
         profile = 'mutation ($name: String!) { updateLearner(input: { name: $name, district: "North" }) { errors { code } } }'
         await data(instance.session(user), profile, name=name)
@@ -304,6 +277,50 @@ async def test_a_groups_admin_sees_names_and_one_who_answers_for_learners_the_pr
         assert ada["learner"] == {"userId": "ada", "name": "Ada", "district": district}
 
 
+async def test_an_admin_without_a_role_sees_nothing_of_a_member_who_has_not_opened_the_group(
+    class_: Instance,
+) -> None:
+    """Bob, a learner like others, makes a group and puts Ada in it, to look at her."""
+    bob = class_.session("bob")
+    new = NewGroup("Mine", members=(AddMember("ada"),), activities=ACTIVITIES[:1])
+    group = (await create_group(bob, new)).group.group_id
+    names = "query ($group: String!) { group(groupId: $group) { members { edges { node { userId learner { name } } } } } }"
+
+    async def seen(session: Session) -> tuple[Any, Any]:
+        (course,) = (await data(session, FIGURES, group=group))["group"]["activities"]
+        nodes = (await data(session, names, group=group))["group"]["members"]["edges"]
+        named = {edge["node"]["userId"]: edge["node"]["learner"]["name"] for edge in nodes}
+        return members(course)["ada"], named
+
+    hidden: dict[str, object] = {"role": "MEMBER", "status": None, "completionPercentage": None, "agg": []}
+    nobody = {"userId": "ada", "name": None, "district": None}
+    assert await seen(bob) == ({"learner": nobody, **hidden}, {"ada": None, "bob": "Bob"})
+    entry, named = await seen(class_.session("mira", Role.MENTOR))
+    assert (entry["completionPercentage"], named["ada"]) == (100, "Ada"), "who answers for learners sees her"
+
+    opened = (
+        "mutation ($group: String!) { visitGroup(groupId: $group) { group { groupId } errors { code } } }"
+    )
+    refused = await data(class_.session("cyd"), opened, group=group)
+    assert refused["visitGroup"] == {"group": None, "errors": [{"code": "NOT_FOUND"}]}
+    visit = (await data(class_.session("ada"), opened, group=group))["visitGroup"]
+    assert visit == {"group": {"groupId": group}, "errors": []}
+    entry, named = await seen(class_.session("bob"))
+    assert (entry["completionPercentage"], entry["learner"]["name"], named["ada"]) == (100, "Ada", "Ada")
+
+    # Put out and in again, she has not opened it.
+    for change in (RemoveMember("ada"), AddMember("ada")):
+        await update_group(class_.session("bob"), GroupCall(group, members=(change,)))
+    assert await seen(class_.session("bob")) == ({"learner": nobody, **hidden}, {"ada": None, "bob": "Bob"})
+
+
+async def test_a_metric_that_does_not_exist_is_named_also_where_nothing_is_shown(class_: Instance) -> None:
+    await update_group(class_.session("mo"), GroupCall("g", members=(RemoveMember("ada"), AddMember("dan"))))
+    query = """{ group(groupId: "g") { activities(activityIds: ["course"]) { members(after: null) {
+        edges { node { agg(metrics: ["score"]) { value } } } } } } }"""
+    assert await code(class_.session("mo"), query) == ("INVALID_INPUT", "metrics")
+
+
 async def test_who_is_no_member_is_turned_away(class_: Instance) -> None:
     assert await code(class_.session("zoe"), FIGURES, group="g") == ("FORBIDDEN", "groupId")
     assert await code(Session(Viewer(), class_.shared), FIGURES, group="g") == ("UNAUTHENTICATED", None)
@@ -504,7 +521,8 @@ async def test_batch_mode_answers_what_was_aggregated_and_says_so(class_: Instan
     bob = Entry("cb:batch", True, Progress(Status.NOT_STARTED, 0, 3), 0, None, NOW)
     gone = Entry("cb:batch", True, Progress(Status.COMPLETED, 3, 3), 0, NOW, NOW)
     earlier = NOW - timedelta(hours=1)
-    row = {"members": members_blob({"bob": bob, "former": gone}), "as_of": earlier, "version": 1}
+    counted = {"ada": None, "bob": bob, "cyd": None, "former": gone, "mo": None}
+    row = {"members": members_blob(counted), "as_of": earlier, "version": 1}
     key = ("Course", "course", group_context("g"))
     await class_.stores.rows.write(Write(ACTIVITY_AGGREGATES, key, row))
     answer = await ask(class_.session("mo"), FIGURES, group="g", mode="BATCH")
@@ -534,6 +552,26 @@ async def test_an_instance_in_batch_mode_answers_so_unless_a_request_asks_for_th
     assert (await page(mo))["course"]["mode"] == "BATCH"
     assert (await page(mo, mode="QUERY"))["course"]["mode"] == "QUERY"
     assert (await page(mo, fresh=write_token(NOW)))["course"]["mode"] == "QUERY"
+
+
+async def test_in_batch_mode_an_old_token_changes_nothing(class_: Instance) -> None:
+    """Of a write that every kept answer has by now: 15 s and 60 s ago."""
+    for age, mode in ((75, "QUERY"), (76, "BATCH")):
+        token = write_token(NOW - timedelta(seconds=age))
+        found = await page(class_.session("mo"), mode="BATCH", fresh=token)
+        assert found["course"]["mode"] == mode
+
+
+async def test_batch_mode_is_incomplete_while_somebody_joined_after_the_last_run(class_: Instance) -> None:
+    """Dan has done nothing, so that only his membership tells that he was not looked at."""
+    await aggregate(class_.shared)
+    assert {a["complete"] for a in (await page(class_.session("mo"), mode="BATCH")).values()} == {True}
+    await update_group(class_.session("mo"), GroupCall("g", members=(RemoveMember("cyd"), AddMember("dan"))))
+    found = await page(class_.session("mo"), mode="BATCH")
+    assert {activity["complete"] for activity in found.values()} == {False}
+    assert list(members(found["course"])) == ["ada", "bob", "dan", "mo"]
+    await aggregate(class_.shared)
+    assert {a["complete"] for a in (await page(class_.session("mo"), mode="BATCH")).values()} == {True}
 
 
 async def test_a_group_without_members_or_activities_has_an_empty_page(published: Instance) -> None:

@@ -38,10 +38,14 @@ async def page(session: Session, group_id: str, **variables: Any) -> Any:
     return (await data(session, PAGE, group=group_id, **variables))["group"]
 
 
+VISIT = "mutation ($group: String!) { visitGroup(groupId: $group) { errors { code } } }"
+
+
 async def test_a_group_and_its_members(course: Instance) -> None:
     profile = 'mutation { updateLearner(input: { name: "Bob", district: "Idukki" }) { errors { code } } }'
     await data(course.session("bob"), profile)
     group_id = await created(course, "bob")
+    await data(course.session("bob"), VISIT, group=group_id)
     found = await page(course.session("ada"), group_id)
     moment = NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     assert found == {
@@ -64,7 +68,7 @@ async def test_a_group_and_its_members(course: Instance) -> None:
                         "userId": user,
                         "role": role,
                         "status": "ACTIVE",
-                        "visited": False,
+                        "visited": user == "bob",
                         "createdBy": "ada",
                         "createdOn": moment,
                         "updatedOn": None,
@@ -86,6 +90,7 @@ async def test_members_see_each_others_names_and_nothing_else(published: Instanc
     profile = 'mutation { updateLearner(input: { name: "Bob", district: "Idukki" }) { errors { code } } }'
     await data(published.session("bob"), profile)
     group_id = await created(published, "bob")
+    await data(published.session("bob"), VISIT, group=group_id)
     query = """query ($group: String!) { group(groupId: $group) { members { edges { node {
         learner { name district enrolments { edges { node { contextId } } } } } } } } }"""
 

@@ -1,5 +1,6 @@
 """Small datasets of the project's own, in the shape of OULAD."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from zlib import crc32
@@ -54,6 +55,25 @@ def write(directory: Path, files: Mapping[str, list[str]] = SMALL, *, quoted: bo
             lines = [",".join(f'"{field}"' for field in line.split(",")) for line in lines]
         (directory / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return directory
+
+
+def part_of(published: Path, directory: Path, every: int) -> Path:
+    """One presentation whole, AAA 2013J, which alone has views, and of the others each student in so many."""
+    rows = {name: list(csv.DictReader((published / name).open(newline=""))) for name in HEADERS}
+    whole = {row["id_student"] for row in rows["studentInfo.csv"] if is_course(row)}
+    files = {}
+    for name, header in HEADERS.items():
+        kept = [
+            row
+            for row in rows[name]
+            if "id_student" not in row or row["id_student"] in whole or int(row["id_student"]) % every == 0
+        ]
+        files[name] = [",".join(row[column] for column in header.split(",")) for row in kept]
+    return write(directory, files)
+
+
+def is_course(row: Mapping[str, str]) -> bool:
+    return (row["code_module"], row["code_presentation"]) == ("AAA", "2013J")
 
 
 def generated(students: int = 60) -> dict[str, list[str]]:

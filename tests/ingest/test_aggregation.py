@@ -1,8 +1,9 @@
 """What the batch aggregation promises: figures are those of the rows, whenever it ran, died or met another one."""
 
 import asyncio
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,28 @@ from rules.learner_groups import Activity, AddMember, RemoveMember
 from rules.metrics import SUMS
 from rules.progress import Progress, Status, status_of
 from rules.states import State
-from rules.totals import ALL, cells_of
+from rules.totals import ALL, Tally
 from rules.views import ViewChange
+from stores.events import Consumer
+from stores.groups import Answer
 from stores.rows import Write
 from stores.tables import ACTIVITY_AGGREGATES, AGGREGATIONS
 from stores.topics import STATES, TOTALS
 from tests.conftest import COURSE, NOW, Instance
 from tests.ingest.histories import live_through
 
+pytestmark = pytest.mark.usefixtures("nobody_reads_totals")
 NOW_MS = 1_772_366_400_000
 ENROLLED, COMPLETED = "enrolled", "completed"
 NOTHING = dict.fromkeys(SUMS, 0) | {"last_accessed_on": None}
 CELL = ("activity_id", "context_id", "dimension", "value")
 KEYS = [(activity, "cb:batch") for activity in ("course", "unit-1", "unit-2")]
+
+
+@pytest.fixture
+def nobody_reads_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Druid has no data source of these instances, so that nothing of them is ever shown."""
+    monkeypatch.setattr("ingest.aggregation.running.SHOWN_WITHIN", 0.05)
 
 
 async def join(cohort: Instance, user: str, context: str = "batch") -> None:
@@ -188,7 +198,7 @@ async def test_a_collection_has_the_figures_that_its_states_have(course: Instanc
     ]
     (result,) = (await activity_results(course.stores.rows, KEYS[:1])).values()
     assert result is not None
-    assert result.cells == cells_of(states, DIMENSIONS)
+    assert result.cells == Tally(DIMENSIONS).count(states).cells()
     assert result.cells[ALL]["enrolled"] == sum(state.active for state in states) > 10
 
 
@@ -413,7 +423,7 @@ async def test_who_lost_the_lease_stops_and_what_it_still_writes_loses(
         await send(topic, *messages)
 
     monkeypatch.setattr(course.stores.events, "send", slow)
-    with pytest.raises(Conflict, match="taken over"):
+    with pytest.raises((Conflict, StoreUnavailable), match=r"taken over|gave activity-states"):
         await aggregate(course.shared)
     cells = await live_cells(course)
     assert cells["course", "cb:batch", "all", None]["enrolled"] == 4
@@ -604,6 +614,109 @@ async def test_a_file_stays_as_it_is_until_its_figures_change_and_goes_with_its_
     await delete_group(course.session(), "g")
     await aggregate(course.shared, static=static)
     assert files_in(static).keys() == before.keys() - {"groups/g.json"}
+
+
+async def test_somebody_new_who_has_done_nothing_is_counted_by_the_next_run(course: Instance) -> None:
+    """Nothing of the figures changes, but who they are of."""
+    await class_at_work(course)
+    await group_of(course, "g", "ada", activities=(COURSE_ACTIVITY,))
+    await aggregate(course.shared)
+    await update_group(course.session(), GroupCall("g", members=(AddMember("gus"),)))
+    for report_groups, counted in ((1, {"ada", "gus"}), (0, {"ada", "gus"})):
+        assert (await aggregate(course.shared)).groups == report_groups
+        result = (await group_results(course.stores.rows, "g", [COURSE_ACTIVITY]))[COURSE_ACTIVITY]
+        assert result is not None
+        assert (result.counted, list(result.entries)) == (counted, ["ada"])
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_a_run_that_lost_its_place_in_the_log_does_not_say_that_it_came_to_its_end(
+    course: Instance, monkeypatch: pytest.MonkeyPatch, everything: bool
+) -> None:
+    """As one whose portion took longer than Kafka waits: what it read will come again."""
+    await class_at_work(course)
+    await aggregate(course.shared)
+    await finish(course, "ben", "b")
+    await course.drain()
+    engine, patiences = course.stores.events, list[float]()
+
+    class Lost:
+        def __init__(self, consumer: Consumer) -> None:
+            self.batch, self.close = consumer.batch, consumer.close
+
+        async def commit(self, _records: object) -> bool:
+            return False
+
+    real = engine.consumer
+
+    async def lost(group: str, topics: Sequence[str], *, patience: float) -> Any:
+        patiences.append(patience)
+        return Lost(await real(group, topics, patience=patience))
+
+    later = Shared.of(course.stores, lambda: NOW + timedelta(minutes=1))
+    with monkeypatch.context() as losing:
+        losing.setattr(engine, "consumer", lost)
+        with pytest.raises(StoreUnavailable, match="gave activity-states, group-changes to another consumer"):
+            await aggregate(later, everything=everything)
+    assert await last_aggregation(course.stores.rows) == NOW
+    assert patiences == [3600], "a portion has an hour"
+    assert (await aggregate(later)).records > 0
+    assert await last_aggregation(course.stores.rows) == NOW + timedelta(minutes=1)
+
+
+class Slow:
+    """A groups store that shows what was sent at the third look, or never: of the cells, some in each partition."""
+
+    lags = True
+
+    def __init__(self, cohort: Instance, look: int) -> None:
+        self.cohort, self.look, self.looks = cohort, look, 0
+        self.claimed: list[datetime | None] = []
+
+    async def query(self, query: Any, _lane: object) -> Answer:
+        self.looks += 1
+        self.claimed.append(await last_aggregation(self.cohort.stores.rows))
+        (_, (activity,)), (_, (context,)) = query.keys
+        cells = [cell for cell in (await told(self.cohort)).items() if cell[0][:2] == (activity, context)]
+        shown = cells if self.looks >= self.look else cells[1:]
+        return Answer(query.columns, [[*key[2:], event["as_of"]] for key, event in shown])
+
+
+async def test_a_run_ends_once_the_groups_store_shows_what_it_sent(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no table is said to be of a time that it does not show yet."""
+    await embedded.publish()
+    await embedded.batch()
+    await class_at_work(embedded)
+    monkeypatch.setattr("ingest.aggregation.running.LOOK_AGAIN", 0)
+    store: Any = Slow(embedded, look=3)
+    shared = Shared.of(replace(embedded.stores, groups=store), lambda: NOW)
+    assert (await aggregate(shared)).shown
+    assert store.claimed == [None, None, None]
+    assert await last_aggregation(embedded.stores.rows) == NOW
+    await aggregate(shared)
+    assert store.looks == 3, "nothing was sent"
+
+
+async def test_a_run_ends_although_the_groups_store_is_away_or_slow_and_says_so(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await embedded.publish()
+    await embedded.batch()
+    await class_at_work(embedded)
+    monkeypatch.setattr("ingest.aggregation.running.SHOWN_WITHIN", 0.2)
+    slow: Any = Slow(embedded, look=1_000_000)
+    away: Any = Slow(embedded, look=1)
+
+    async def refuse(*_: object) -> Answer:
+        raise StoreUnavailable("the broker does not answer")
+
+    away.query = refuse
+    for store in (slow, away):
+        shared = Shared.of(replace(embedded.stores, groups=store), lambda: NOW)
+        assert not (await aggregate(shared, everything=True)).shown
+        assert await last_aggregation(embedded.stores.rows) == NOW
 
 
 async def test_what_can_not_be_read_is_passed_over(course: Instance) -> None:

@@ -14,7 +14,7 @@ import orjson
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from rules.learners import ATTRIBUTES
 from rules.states import State, encode_state
-from rules.totals import Dimensions, Total, cell_key, cell_state, cells_of
+from rules.totals import Dimensions, Tally, Total, cell_key, cell_state
 from stores.events import Message
 from stores.groups import Figures, Kind, Lane, Measure
 from stores.tables import AGGREGATIONS
@@ -53,7 +53,7 @@ def aggregated(states: Iterable[State], on: datetime) -> Iterable[Message]:
 
     for (activity_id, context_id, collection_id), those in groupby(sorted(states, key=place), place):
         total = Total(activity_id, context_id, collection_id, 1, on)
-        for cell, counts in cells_of(those, dimensions).items():
+        for cell, counts in Tally(dimensions).count(those).cells().items():
             yield Message(cell_key(total, cell), orjson.dumps(cell_state(total, cell, counts)))
 
 

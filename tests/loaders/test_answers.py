@@ -65,14 +65,16 @@ class Processes:
     background: Background = field(default_factory=Background)
 
     def another(self, **limits: float) -> Answers:
-        return Answers(self.cache, self.background, lambda: self.moment, **{"claim_ttl": 300, **limits})
+        return Answers(
+            self.cache, self.background, lambda: self.moment, **{"keep": 3600, "claim_ttl": 300, **limits}
+        )
 
     def later(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
 
 
 def asking(answers: Answers, query: Query, key: str = KEY) -> "asyncio.Task[Answer]":
-    return asyncio.create_task(answers.answer(key, query, ttl=60, keep=3600))
+    return asyncio.create_task(answers.answer(key, query))
 
 
 @pytest.fixture(params=["embedded", pytest.param("redis", marks=pytest.mark.stack)])
@@ -419,7 +421,7 @@ async def test_an_old_answer_survives_a_cache_that_stops_while_a_new_one_is_comp
     await client.close()
 
 
-async def test_a_call_that_names_no_times_has_those_of_the_process(
+async def test_answers_are_fresh_and_kept_for_as_long_as_the_process_is_told(
     processes: Processes, query: Query
 ) -> None:
     answers = processes.another(ttl=5, keep=100)
@@ -479,11 +481,11 @@ async def origins_at(
     """Of an answer of this age, in each of several processes, while nothing can be computed."""
     processes = Processes(cast("Cache", Dictionary()), made)
     query = Query()
-    await processes.another().answer(key, query, ttl=ttl, keep=1e9)
+    await processes.another(ttl=ttl, keep=1e9).answer(key, query)
     processes.moment = made + age
     query.failure = StoreUnavailable("away")
-    several = [processes.another() for _ in range(processes_count)]
-    return {(await answers.answer(key, query, ttl=ttl, keep=1e9)).origin for answers in several}
+    several = [processes.another(ttl=ttl, keep=1e9) for _ in range(processes_count)]
+    return {(await answers.answer(key, query)).origin for answers in several}
 
 
 @given(

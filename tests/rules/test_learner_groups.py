@@ -226,3 +226,21 @@ def test_names_are_trimmed_and_checked() -> None:
     with pytest.raises(InvalidInput) as refused:
         checked_activity(Activity("c", " "))
     assert refused.value.field == "activities.type"
+
+
+def test_a_name_is_refused_that_would_not_be_shown_as_it_is() -> None:
+    """A bell, a line, an override that turns what follows; a joiner belongs to how words are written in Malayalam."""
+    for name in ("Class\a7", "Class\n7", "Class \u202e7", "Class\u20287", "Class \u20667"):
+        with pytest.raises(InvalidInput, match="name must not hold control characters") as refused:
+            checked_name(name)
+        assert refused.value.field == "name"
+    for name in ("\u0d28\u0d4d\u200d", "\u05db\u05d9\u05ea\u05d4 7", "caf\u00e9 \u2615"):
+        assert checked_name(name) == name
+
+
+def test_a_description_may_have_lines_and_no_other_control_character() -> None:
+    assert checked_description("On Thursdays\r\n\tin the library") == "On Thursdays\r\n\tin the library"
+    for text in ("nul\0", "\u202eturned"):
+        with pytest.raises(InvalidInput) as refused:
+            checked_description(text)
+        assert refused.value.field == "description"

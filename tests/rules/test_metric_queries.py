@@ -136,6 +136,18 @@ def test_a_monster_is_refused() -> None:
     assert refused("filter", {"and": wide})
 
 
+def test_the_values_of_a_filter_are_bounded_over_all_its_conditions() -> None:
+    """Two conditions may have 500 each, which makes 1,000; one value more is too much, wherever it is."""
+    full = [
+        {"dimension": name, "in": [f"{name} {number}" for number in range(500)]}
+        for name in ("district", "block")
+    ]
+    assert isinstance(checked_filter({"and": full}), Every)
+    for more in (F, {"not": F}, {"or": [F, {"dimension": "age_band", "isNull": True}]}):
+        why = refused("filter", {"and": [*full, more]})
+        assert why == "filter may compare with at most 1,000 values, over all its conditions"
+
+
 # --- queries
 
 
@@ -216,6 +228,14 @@ def test_a_plan_says_why_it_is_slow() -> None:
     assert table_plan(finer, Mode.QUERY).reason == (
         "all activities, but this names 2 (district, gender): counted learner by learner, which is slow"
     )
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("named", [None, ["a"], [str(number) for number in range(FEW + 1)]])
+def test_nobody_is_told_how_much_a_table_reads_before_it_is_read(mode: Mode, named: list[str] | None) -> None:
+    """Least of all that all activities are none."""
+    query = metric_query(metrics=ENROLLED, activity_ids=named)
+    assert table_plan(query, mode).estimate is None
 
 
 # --- tables

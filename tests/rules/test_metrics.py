@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.metrics import BANDS, COUNTS, LATEST, Counts, Metric, added, band_of, joined, metric_value
+from rules.metrics import BANDS, COUNTS, LATEST, Counts, Metric, band_of, joined, metric_value
 
 COUNTED: Counts = {
     "enrolled": 3,
@@ -52,6 +52,10 @@ def test_every_percentage_is_in_one_band(percentage: int) -> None:
     least, most = BANDS[band_of(percentage)]
     assert least <= percentage <= most
     assert sum(least <= percentage <= most for least, most in BANDS.values()) == 1
+
+
+def added(one: Counts, other: Counts) -> Counts:
+    return {name: joined(name, (one[name], other[name])) for name in COUNTS}
 
 
 @given(counts, counts, counts)

@@ -15,8 +15,8 @@ from rules.plans import (
     Plan,
     Source,
     Taken,
-    may_be_kept,
     page_plan,
+    still_missing,
     write_token,
     written_at,
 )
@@ -66,14 +66,14 @@ def test_batch_mode_reads_what_was_aggregated_unless_a_write_must_be_in_it() -> 
     assert plan(150, 20, Mode.BATCH).mode is Mode.BATCH
     assert plan(150, 20, Mode.BATCH, SECOND).source is Source.ROWS
     assert plan(150, 20, Mode.BATCH, SECOND).mode is Mode.QUERY
-    assert plan(150, 20, Mode.BATCH, timedelta(hours=1)).source is Source.STATES
+    assert plan(150, 20, Mode.BATCH, timedelta(minutes=1)).source is Source.STATES
 
 
-def test_an_answer_that_may_be_from_before_the_write_is_not_given_again() -> None:
-    """A write is visible after 15 s; what was computed then may be given for 60 s more."""
-    assert may_be_kept(None, 60, NOW)
-    assert not may_be_kept(NOW - timedelta(seconds=75), 60, NOW)
-    assert may_be_kept(NOW - timedelta(seconds=76), 60, NOW)
+def test_a_token_counts_while_an_answer_may_lack_its_write_and_changes_nothing_later() -> None:
+    """A write is visible after 15 s; what was computed just before may be given for 60 s more."""
+    for age, counts in ((0, True), (75, True), (76, False)):
+        write = NOW - timedelta(seconds=age)
+        assert still_missing(write, 60, NOW) == (write if counts else None)
 
 
 def test_a_plan_tells_clients_what_was_done_and_why() -> None:

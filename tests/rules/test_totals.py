@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from druid_specs import ACTIVITY_TOTALS
-from rules.metrics import SUMS, added
+from rules.metrics import COUNTS, SUMS, joined
 from rules.progress import Status
 from rules.states import State
-from rules.totals import ALL, Dimensions, Tally, Total, cell_key, cell_state, cells_of, figures_of, vanished
+from rules.totals import ALL, Dimensions, Tally, Total, cell_key, cell_state, figures_of, vanished
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOON = 1_772_366_400_000
@@ -62,7 +62,7 @@ def test_each_learner_is_counted_once_in_every_dimension() -> None:
         last_accessed_on=NOON,
     )
     idle = counted(enrolled=1, progress_0=1)
-    assert cells_of(states, SMALL) == {
+    assert Tally(SMALL).count(states).cells() == {
         ALL: counted(
             enrolled=3,
             completed=1,
@@ -92,16 +92,16 @@ def test_each_learner_is_counted_once_in_every_dimension() -> None:
 def test_a_month_is_that_of_utc() -> None:
     """Half past one in the morning in Kolkata is still the evening before in UTC."""
     late = datetime.fromisoformat("2026-04-01T01:30:00+05:30")
-    assert ("enrolled_month", "2026-03") in cells_of([state("ada", enrolled_on=late)], SMALL)
+    assert ("enrolled_month", "2026-03") in Tally(SMALL).count([state("ada", enrolled_on=late)]).cells()
 
 
 def test_no_value_and_an_empty_one_are_two_values() -> None:
-    cells = cells_of([state("ada", attributes={"district": ""}), state("ben")], SMALL)
+    cells = Tally(SMALL).count([state("ada", attributes={"district": ""}), state("ben")]).cells()
     assert cells["district", ""]["enrolled"] == cells["district", None]["enrolled"] == 1
 
 
 def test_where_nobody_is_enrolled_everybody_is_zero() -> None:
-    assert cells_of([state("ada", active=False)], SMALL) == {ALL: NOTHING}
+    assert Tally(SMALL).count([state("ada", active=False)]).cells() == {ALL: NOTHING}
 
 
 def test_a_cell_that_is_gone_is_told_once_more_as_zero() -> None:
@@ -156,12 +156,11 @@ states = st.lists(
 
 @given(states)
 def test_the_values_of_every_dimension_add_up_to_everybody(states: list[State]) -> None:
-    cells = cells_of(states, SMALL)
+    cells = Tally(SMALL).count(states).cells()
     by_dimension = groupby(sorted(cells.items(), key=lambda item: item[0][0]), key=lambda item: item[0][0])
     for _, group in by_dimension:
-        total: dict[str, int | None] = {}
-        for _, counts in group:
-            total = added(total, counts)
+        values = [counts for _, counts in group]
+        total = {name: joined(name, [counts[name] for counts in values]) for name in COUNTS}
         assert total == cells[ALL]
     assert cells[ALL]["enrolled"] == sum(state.active for state in states)
 
@@ -171,4 +170,4 @@ def test_portions_count_like_the_whole(states: list[State], size: int) -> None:
     tally = Tally(SMALL)
     for first in range(0, len(states), size):
         tally.count(states[first : first + size])
-    assert tally.cells() == cells_of(states, SMALL)
+    assert tally.cells() == Tally(SMALL).count(states).cells()

@@ -2,7 +2,8 @@
 server takes the broker's place, so that it can fail as told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +15,9 @@ from druid_specs import ACTIVITY_STATE
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from stores.deadline import deadline
 from stores.druid_http import Address
-from stores.groups import Answer, Busy, Figures, Kind, Lane, Measure, Rows
-from stores.groups_druid import IN_FLIGHT, DruidGroups
+from stores.druid_queries import Compiled
+from stores.groups import Answer, Busy, Figures, Kind, Lane, Measure, Rows, Value
+from stores.groups_druid import IN_FLIGHT, MANY_ROWS, DruidGroups
 
 ROWS = Rows(ACTIVITY_STATE, ("user_id",), (("activity_id", ("a",)),))
 PATIENCE = 20.0
@@ -158,6 +160,18 @@ CAPACITY = {
     "error": "Query capacity exceeded",
     "errorMessage": "Too many concurrent queries for lane 'tables'",
 }
+
+
+async def test_a_query_waits_a_moment_for_its_place_in_a_lane_that_is_full(
+    broker: Broker, groups: DruidGroups
+) -> None:
+    row = ["Course", "a", "cb:1", "u"]
+    responses = iter([answered(CAPACITY, 429), answered(CAPACITY, 429), answered([row])])
+    broker.respond = lambda request: next(responses) if request.method == "POST" else answered({})
+    assert (await ask(groups)).rows == [["u"]]
+    assert groups.meter.counts["activity-state"] == 1
+
+
 NEW_STYLE = {
     "error": "druidException",
     "errorCode": "general",
@@ -190,8 +204,10 @@ async def test_what_druid_says_becomes_an_error_of_its_kind_in_a_line(
     with pytest.raises(StoreUnavailable, match=reason) as raised:
         await ask(groups)
     assert type(raised.value) is error
-    assert len(raised.value.message) < 400
-    assert "\n" not in raised.value.message
+    assert len(str(raised.value)) < 400
+    assert "\n" not in str(raised.value)
+    assert raised.value.message.startswith("the groups store"), "Druid's own words are for the log"
+    assert "ruid" not in raised.value.message
 
 
 async def test_a_silent_broker_is_waited_for_no_longer_than_the_request_may_take(
@@ -248,6 +264,24 @@ async def test_a_call_that_finds_no_place_in_time_is_told_that_all_are_taken(bro
             await ask(groups)
         errors = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(error) for error in errors} == {StoreUnavailable, Busy}
+
+
+async def test_a_large_answer_is_read_beside_the_event_loop(
+    broker: Broker, groups: DruidGroups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, threads = Compiled.rows, []
+
+    def noted(ready: Compiled, found: list[list[Value]]) -> Sequence[Sequence[Value]]:
+        threads.append(threading.get_ident())
+        return read(ready, found)
+
+    monkeypatch.setattr(Compiled, "rows", noted)
+    for many in (MANY_ROWS, MANY_ROWS + 1):
+        broker.respond = lambda _, many=many: answered([["u", "a", "c", 1]] * many)  # type: ignore[misc]
+        answer = await groups.query(ROWS, Lane.PAGES)
+        assert len(answer.rows) == many
+    small, large = threads
+    assert small == threading.get_ident() != large
 
 
 async def test_a_limit_of_nothing_asks_nobody(broker: Broker, groups: DruidGroups) -> None:

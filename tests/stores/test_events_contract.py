@@ -382,6 +382,20 @@ async def test_two_processes_share_one_log(events: Events, engine: str) -> None:
     await consumer.close()
 
 
+async def test_a_commit_tells_whether_it_held(events: Events) -> None:
+    """Not for what another member has by now."""
+    await events.send("four", *numbered(40))
+    first = await events.consumer("workers", ["four"], patience=3600)
+    records = await receive(first, 40)
+    assert await first.commit(records[:1])
+    await first.close()
+    second = await events.consumer("workers", ["four"])
+    await receive(second, 39)
+    assert not await first.commit(records)
+    assert await events.lag("workers", ["four"]) == {"four": 39}
+    await second.close()
+
+
 async def test_a_consumer_that_dies_without_closing_is_replaced(events: Events, engine: str) -> None:
     await events.send("four", *numbered(100))
     worker = await program(events, engine, "read")
@@ -558,7 +572,9 @@ async def test_a_coordinator_that_is_still_loading_is_asked_for_the_lag_again(
     await events.init([ONE])
     await events.send("one", *numbered(3))
     asked = AIOKafkaAdminClient.list_consumer_group_offsets
-    answers: Iterator[dict[TopicPartition, object]] = iter([{}])  # what aiokafka makes of an error of the whole group
+    answers: Iterator[dict[TopicPartition, object]] = iter(
+        [{}]
+    )  # what aiokafka makes of an error of the whole group
 
     async def loading(*args: object, **kwargs: object) -> object:
         for answer in answers:

@@ -1,0 +1,34 @@
+"""Work that ends when the client it is done for leaves: what nobody waits for is not worth a store's time."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.types import Receive
+
+T = TypeVar("T")
+
+
+class ClientGone(Exception):
+    """The client left before it was answered."""
+
+
+async def while_connected(receive: Receive, reading: Coroutine[Any, Any, T]) -> T:
+    """What ``reading`` gives; cancelled, with ClientGone, once ``receive`` tells that the client has left. The body must
+    have been read before."""
+    work = asyncio.ensure_future(reading)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientGone
+        return work.result()
+    finally:
+        work.cancel()
+        gone.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,184 @@
+"""Dashboards on the real servers tell what a recount of the rows tells, whatever happened to workers and to Druid."""
+
+import asyncio
+import os
+import signal
+from collections import defaultdict
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from druid_specs import DATA_SOURCES
+from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.learners import ProfileCall, save_profile
+from ingest.views import ViewCall, end_view, start_view
+from loaders.session import Session, Shared
+from rules.viewers import Role, Viewer
+from rules.views import ViewChange
+from stack.stack import Stack
+from stores.groups_druid import DruidGroups
+from stores.tables import ENROLMENTS, LEARNERS, VIEWS
+from tests.conftest import NOW, Instance, instance_of, real_urls
+from tests.graph.conftest import data
+from tests.ingest.histories import LEARNERS as LEARNERS_BEFORE
+from tests.ingest.histories import live_through, send_again_shuffled
+from tests.ingest.test_failures import lag_below, worker_process
+from tests.ingest.test_sample import rows_of
+
+TABLE = """
+    {
+      activityMetrics(query: {
+        metrics: [ENROLLED_COUNT, COMPLETED_COUNT, AVERAGE_PROGRESS, TIME_SPENT],
+        dimensions: [DISTRICT], activityIds: ["course"]
+      }) { rows source complete }
+    }
+"""
+REQUIRED = frozenset("abc")
+_looks = count(1)
+
+
+async def told(cohort: Instance) -> dict[str | None, tuple[Any, ...]]:
+    """By district, of the course; what is kept is an hour old each time."""
+    later = NOW + timedelta(hours=next(_looks))
+    session = Session(Viewer("reporter", frozenset({Role.REPORTER})), Shared.of(cohort.stores, lambda: later))
+    table = (await data(session, TABLE))["activityMetrics"]
+    assert (table["source"], table["complete"]) == ("STATES", True)
+    return {row[0]: tuple(row[1:]) for row in table["rows"]}
+
+
+async def recounted(cohort: Instance) -> dict[str | None, tuple[Any, ...]]:
+    """The same from enrolments, views and profiles; required of the course are a, b and c."""
+    views: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in await rows_of(cohort.shared, VIEWS):
+        views[row["userid"]][row["contentid"]] = row
+    living = {row["userid"]: row["attributes"] or {} for row in await rows_of(cohort.shared, LEARNERS)}
+    districts: dict[str | None, list[tuple[int, int]]] = defaultdict(list)
+    for row in await rows_of(cohort.shared, ENROLMENTS):
+        if row["active"]:
+            seen = views[row["userid"]]
+            done = sum(seen[leaf]["status"] == 2 for leaf in REQUIRED & seen.keys())
+            seconds = sum(view["timespent"] or 0 for view in seen.values())
+            districts[living.get(row["userid"], {}).get("district")].append((done, seconds))
+    return {
+        district: (
+            len(those),
+            sum(done == 3 for done, _ in those),
+            round(sum(100 * done // 3 for done, _ in those) / len(those), 2),
+            sum(seconds for _, seconds in those),
+        )
+        for district, those in districts.items()
+    }
+
+
+async def check(cohort: Instance) -> dict[str | None, tuple[Any, ...]]:
+    """Once Druid has everything that was sent. Gives the figures."""
+    await cohort.arrived()
+    figures = await told(cohort)
+    assert figures == await recounted(cohort)
+    return figures
+
+
+async def finish(cohort: Instance, user: str, content: str) -> None:
+    session, call = cohort.session(user), ViewCall(content, "course", "batch")
+    await start_view(session, call)
+    await end_view(session, call, ViewChange(NOW))
+
+
+async def hand_off(druid: DruidGroups, name: str) -> None:
+    """Has the task publish what it holds; returns when there is something to compact."""
+    coordinator = druid.supervision._http.address.coordinator
+    async with httpx.AsyncClient(timeout=30) as client:
+        url = f"{coordinator}/druid/indexer/v1/supervisor/{name}/taskGroups/handoff"
+        (await client.post(url, json={"taskGroupIds": [0]})).raise_for_status()
+    async with asyncio.timeout(120):
+        while not (await druid.supervision.status(DATA_SOURCES[:1]))[0].uncompacted:
+            await asyncio.sleep(1)
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(400)
+async def test_figures_are_those_of_the_rows_whatever_dies_moves_or_is_compacted(tmp_path: Path) -> None:
+    async with instance_of(real_urls(), tmp_path, groups=True) as cohort:
+        await cohort.publish()
+        await cohort.batch()
+        await _a_killed_worker_and_triggers_that_come_again(cohort)
+        await _a_learner_who_moves_leaves_and_comes_back(cohort)
+        await _compaction_while_states_stream(cohort)
+        await _druid_killed_and_started_again(cohort)
+
+
+async def _a_killed_worker_and_triggers_that_come_again(cohort: Instance) -> None:
+    await live_through(cohort)
+    sent = await send_again_shuffled(cohort, 3)
+    async with worker_process(cohort) as first, worker_process(cohort):
+        await lag_below(cohort, sent * 3 // 4)
+        os.kill(first.pid, signal.SIGKILL)
+        await first.wait()
+        assert await cohort.lag() > 0, "it was to be killed with work left"
+        async with worker_process(cohort):
+            await lag_below(cohort, 0)
+    figures = await check(cohort)
+    assert {"N", "S", None} == figures.keys()
+    assert sum(completed for _, completed, *_ in figures.values()) > 0
+
+
+async def _a_learner_who_moves_leaves_and_comes_back(cohort: Instance) -> None:
+    """Ada finishes 1 of 3 in the West, leaves, moves to the East, and comes back."""
+
+    def call(days: int) -> EnrolmentCall:
+        return EnrolmentCall("course", "batch", "ada", NOW + timedelta(days=days))
+
+    async def moves(district: str, days: int) -> None:
+        at = NOW + timedelta(days=days)
+        await save_profile(cohort.session(), ProfileCall("Ada", {"district": district}, "ada", at))
+
+    async def seen() -> dict[str | None, tuple[Any, ...]]:
+        await cohort.drain()
+        return await check(cohort)
+
+    await moves("West", -9)
+    await enrol(cohort.session(), call(-9))
+    await finish(cohort, "ada", "a")
+    assert (await seen())["West"] == (1, 0, 33.0, 0)
+    await unenrol(cohort.session(), call(-8))
+    assert "West" not in await seen()
+    await moves("East", -7)
+    await enrol(cohort.session(), call(-6))
+    figures = await seen()
+    assert figures["East"] == (1, 0, 33.0, 0)
+    assert "West" not in figures
+
+
+async def _compaction_while_states_stream(cohort: Instance) -> None:
+    druid = cohort.stores.groups
+    assert isinstance(druid, DruidGroups)
+    await hand_off(druid, f"{cohort.urls['prefix']}.activity-state")
+
+    async def compacted() -> list[str]:
+        return [day async for day in druid.supervision.compact(DATA_SOURCES)]
+
+    async with asyncio.TaskGroup() as tasks:
+        compacting = tasks.create_task(compacted())
+        learners = LEARNERS_BEFORE
+        while not compacting.done():
+            learners += 10
+            await live_through(cohort, learners)
+            await cohort.drain()
+    assert compacting.result()
+    await check(cohort)
+
+
+async def _druid_killed_and_started_again(cohort: Instance) -> None:
+    """Its tasks die with the indexer: what they had and not yet published is read from the log again."""
+    stack = Stack(Path(os.environ.get("COHORT_STACK_DIR", ".stack")))
+    for number, server in enumerate(("druid-indexer", "druid-broker")):
+        before = await told(cohort)
+        await finish(cohort, f"late-{number}", "a")
+        await enrol(cohort.session(), EnrolmentCall("course", "batch", f"late-{number}", NOW))
+        await asyncio.to_thread(stack.restart, server, kill=True)
+        await cohort.drain()
+        assert (await check(cohort))[None][0] == before[None][0] + 1
