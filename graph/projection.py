@@ -133,7 +133,7 @@ class ProjectingExecutor(StrawberryGraphQLCoreExecutionContext):
         )
         registry = schema.schema_converter.scalar_registry
         arguments = convert_arguments(given, definition.arguments, registry, schema.config)
-        # Itself: the resolver's call only checks that there is one, and that is a third of what a short one costs.
+        # Itself: the resolver's call only checks that there is one.
         function: Any = resolver.wrapped_func
         return partial(function, **arguments) if arguments else function
 
