@@ -59,7 +59,7 @@ def write(directory: Path, files: Mapping[str, list[str]] = SMALL, *, quoted: bo
 
 def part_of(published: Path, directory: Path, every: int) -> Path:
     """One presentation whole, AAA 2013J, which alone has views, and of the others each student in so many."""
-    rows = {name: list(csv.DictReader((published / name).open(newline=""))) for name in HEADERS}
+    rows = {name: list(csv.DictReader((published / name).read_text().splitlines())) for name in HEADERS}
     whole = {row["id_student"] for row in rows["studentInfo.csv"] if is_course(row)}
     files = {}
     for name, header in HEADERS.items():

@@ -33,7 +33,7 @@ PATIENCE = 120.0
 ON_TWO_DAYS = (f"do_{n}" for n in count() if crc32(f"do_{n}".encode()) % 16 in (3, 8))
 """Activities whose states are on two of the 16 days: each day more is a segment more for every step."""
 ACTIVITIES = tuple(islice(ON_TWO_DAYS, 5))
-KEYS, EVENTS = 20_000, 100_000
+KEYS, EVENTS = 5_000, 25_000
 FIRST_VERSION = 1_764_000_000_000 << 20
 """Versions are as large as real ones: milliseconds beside 20 bits of an offset."""
 COLUMNS = ("user_id", "status", "completed_on", "time_spent", "district", "school")
