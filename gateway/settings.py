@@ -16,7 +16,7 @@ from rules.errors import CohortError
 
 PREFIX = "COHORT_"
 CONFIG = "COHORT_CONFIG"
-OTHERS = re.compile("COHORT_(CONFIG|OULAD|EXAMPLES|STACK_.*)")
+OTHERS = re.compile("COHORT_(CONFIG|OULAD(_EVERY)?|EXAMPLES|STACK_.*)")
 """Variables of ours that are no settings: which file to read, what tests and the stack look at."""
 DEFAULT_FILE = Path("cohort.toml")
 SHORTEST_KEY = 32
