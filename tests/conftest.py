@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
@@ -29,6 +30,9 @@ from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
 from stores.tables import TABLES
 from stores.topics import PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
+
+if TYPE_CHECKING:
+    from cassandra.cluster import Cluster
 
 CASSANDRA = os.environ.get("COHORT_STACK_CASSANDRA", "cassandra://cohort:cohort@127.0.0.1:9042")
 KAFKA = os.environ.get("COHORT_STACK_KAFKA", "127.0.0.1:9092")
@@ -177,7 +181,7 @@ def embedded_urls() -> dict[str, str]:
 def real_urls() -> dict[str, str]:
     run = uuid4().hex[:10]
     return {
-        "rows": f"{CASSANDRA}/test_{run}",
+        "rows": _empty_keyspaces.pop() if _empty_keyspaces else f"{CASSANDRA}/test_{run}",
         "events": f"kafka://{KAFKA}",
         "cache": REDIS,
         "groups": DRUID,
@@ -187,14 +191,14 @@ def real_urls() -> dict[str, str]:
 
 @asynccontextmanager
 async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False) -> AsyncIterator[Instance]:
-    """With its tables and topics; on the real servers they are dropped again.
+    """With its tables and topics; on the real servers the tables are emptied again and the topics dropped.
 
     Without data sources where ``groups`` is not set: each takes a task of Druid's, and those are few.
     """
     instance = Instance(urls, data)
     async with AsyncExitStack() as stack:
         if urls["rows"].startswith("cassandra:"):
-            stack.push_async_callback(drop_keyspace, urls["rows"])
+            stack.push_async_callback(empty_keyspace, urls["rows"])
         if urls["events"] == f"kafka://{KAFKA}":
             stack.push_async_callback(drop_topics, urls["prefix"])
         if groups and urls["groups"] == DRUID:
@@ -253,20 +257,41 @@ async def shut_down_at_workers(druid: httpx.AsyncClient, prefix: str) -> None:
             await druid.post(f"{worker}/task/{task['id']}/shutdown")
 
 
-async def drop_keyspace(url: str) -> None:
+_empty_keyspaces: list[str] = []
+"""With all tables: to make and to drop twenty of them takes longer than most tests."""
+
+
+async def empty_keyspace(url: str) -> None:
+    """For the next test."""
+    keyspace = urlsplit(url).path.strip("/")
+
+    def empty() -> None:
+        with cluster(url) as connected:
+            session = connected.connect(keyspace)
+            names = connected.metadata.keyspaces[keyspace].tables.keys() & {table.name for table in TABLES}
+            # On a busy machine it takes longer than the ten seconds that a statement has.
+            for truncated in [session.execute_async(f"TRUNCATE {name}", timeout=60) for name in names]:
+                truncated.result()
+
+    await asyncio.to_thread(empty)
+    _empty_keyspaces.append(url)
+
+
+def pytest_sessionfinish() -> None:
+    while _empty_keyspaces:
+        url = _empty_keyspaces.pop()
+        with cluster(url) as connected:
+            statement = f"DROP KEYSPACE IF EXISTS {urlsplit(url).path.strip('/')}"
+            connected.connect().execute(statement, timeout=60)
+
+
+def cluster(url: str) -> "Cluster":
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import Cluster
 
     parts = urlsplit(url)
-
-    def drop() -> None:
-        auth = PlainTextAuthProvider(parts.username, parts.password)
-        with Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth) as cluster:
-            # On a busy machine it takes longer than the ten seconds that a statement has.
-            statement = f"DROP KEYSPACE IF EXISTS {parts.path.strip('/')}"
-            cluster.connect().execute(statement, timeout=60)
-
-    await asyncio.to_thread(drop)
+    auth = PlainTextAuthProvider(parts.username, parts.password)
+    return Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth)
 
 
 @atexit.register
