@@ -193,15 +193,17 @@ def real_urls() -> dict[str, str]:
 async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False) -> AsyncIterator[Instance]:
     """With its tables and topics; on the real servers the tables are emptied again and the topics dropped.
 
-    Without data sources where ``groups`` is not set: each takes a task of Druid's, and those are few.
+    Without ``groups`` the groups store is the embedded one: each data source takes a task of Druid's, and those are few.
     """
+    if not groups and urls["groups"] == DRUID:
+        urls = urls | {"groups": embedded_urls()["groups"]}
     instance = Instance(urls, data)
     async with AsyncExitStack() as stack:
         if urls["rows"].startswith("cassandra:"):
             stack.push_async_callback(empty_keyspace, urls["rows"])
         if urls["events"] == f"kafka://{KAFKA}":
             stack.push_async_callback(drop_topics, urls["prefix"])
-        if groups and urls["groups"] == DRUID:
+        if urls["groups"] == DRUID:
             stack.push_async_callback(drop_data_sources, urls["prefix"])
         instance.shared = await stack.enter_async_context(instance.opened())
         await instance.stores.rows.init(TABLES)
