@@ -242,5 +242,5 @@ SERVERS: tuple[Server, ...] = (
         check=health.druid_broker,
         environment={"COHORT_GROUPS": "druid://127.0.0.1:8082?coordinator=127.0.0.1:8081"},
     ),
-    _druid_process("indexer", "512m", 8091),
+    _druid_process("indexer", "1g", 8091),
 )
