@@ -1,6 +1,5 @@
-"""Dashboards on the real servers tell what a recount of the rows tells, whatever happened to workers and to Druid."""
+"""Dashboards on the real servers tell what a recount of the rows tells, whatever happened to workers and learners."""
 
-import asyncio
 import os
 import signal
 from collections import defaultdict
@@ -9,22 +8,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from druid_specs import DATA_SOURCES
 from ingest.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.learners import ProfileCall, save_profile
 from ingest.views import ViewCall, end_view, start_view
 from loaders.session import Session, Shared
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
-from stack.stack import Stack
-from stores.groups_druid import DruidGroups
 from stores.tables import ENROLMENTS, LEARNERS, VIEWS
 from tests.conftest import NOW, Instance, instance_of, real_urls
 from tests.graph.conftest import data
-from tests.ingest.histories import LEARNERS as LEARNERS_BEFORE
 from tests.ingest.histories import live_through, send_again_shuffled
 from tests.ingest.test_failures import lag_below, worker_process
 from tests.ingest.test_sample import rows_of
@@ -88,27 +82,14 @@ async def finish(cohort: Instance, user: str, content: str) -> None:
     await end_view(session, call, ViewChange(NOW))
 
 
-async def hand_off(druid: DruidGroups, name: str) -> None:
-    """Has the task publish what it holds; returns when there is something to compact."""
-    coordinator = druid.supervision._http.address.coordinator
-    async with httpx.AsyncClient(timeout=30) as client:
-        url = f"{coordinator}/druid/indexer/v1/supervisor/{name}/taskGroups/handoff"
-        (await client.post(url, json={"taskGroupIds": [0]})).raise_for_status()
-    async with asyncio.timeout(120):
-        while not (await druid.supervision.status(DATA_SOURCES[:1]))[0].uncompacted:
-            await asyncio.sleep(1)
-
-
 @pytest.mark.stack
 @pytest.mark.timeout(400)
-async def test_figures_are_those_of_the_rows_whatever_dies_moves_or_is_compacted(tmp_path: Path) -> None:
+async def test_figures_are_those_of_the_rows_whatever_dies_or_moves(tmp_path: Path) -> None:
     async with instance_of(real_urls(), tmp_path, groups=True) as cohort:
         await cohort.publish()
         await cohort.batch()
         await _a_killed_worker_and_triggers_that_come_again(cohort)
         await _a_learner_who_moves_leaves_and_comes_back(cohort)
-        await _compaction_while_states_stream(cohort)
-        await _druid_killed_and_started_again(cohort)
 
 
 async def _a_killed_worker_and_triggers_that_come_again(cohort: Instance) -> None:
@@ -151,33 +132,3 @@ async def _a_learner_who_moves_leaves_and_comes_back(cohort: Instance) -> None:
     figures = await seen()
     assert figures["East"] == (1, 0, 33.0, 0)
     assert "West" not in figures
-
-
-async def _compaction_while_states_stream(cohort: Instance) -> None:
-    druid = cohort.stores.groups
-    assert isinstance(druid, DruidGroups)
-    await hand_off(druid, f"{cohort.urls['prefix']}.activity-state")
-
-    async def compacted() -> list[str]:
-        return [day async for day in druid.supervision.compact(DATA_SOURCES)]
-
-    async with asyncio.TaskGroup() as tasks:
-        compacting = tasks.create_task(compacted())
-        learners = LEARNERS_BEFORE
-        while not compacting.done():
-            learners += 10
-            await live_through(cohort, learners)
-            await cohort.drain()
-    assert compacting.result()
-    await check(cohort)
-
-
-async def _druid_killed_and_started_again(cohort: Instance) -> None:
-    """Its tasks die with the indexer: what they had and not yet published is read from the log again."""
-    stack = Stack(Path(os.environ.get("COHORT_STACK_DIR", ".stack")))
-    before = await told(cohort)
-    await finish(cohort, "late", "a")
-    await enrol(cohort.session(), EnrolmentCall("course", "batch", "late", NOW))
-    await asyncio.to_thread(stack.restart, "druid-indexer", kill=True)
-    await cohort.drain()
-    assert (await check(cohort))[None][0] == before[None][0] + 1
