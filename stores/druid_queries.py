@@ -45,6 +45,8 @@ FIRST_PLAIN = "\1"
 PAST_SURROGATES, ASTRAL, HIGHEST = "\ue000", "\U00010000", "\uffff"
 """Druid compares texts by UTF-16 unit. That is code point order, but that characters from ASTRAL on come before those
 from PAST_SURROGATES up to HIGHEST."""
+LOWEST = -(2**63)
+"""Of whole numbers."""
 LONGEST_TEXT = 1024
 """Bytes of a text that follows the version: 256 characters, whichever. Druid cuts off the rest."""
 
@@ -303,7 +305,9 @@ def _range(source: DataSource, where: Between) -> Filter:
             [] if most is None else [Filter(type="not", field=_after(column, str(most), not where.below))]
         )
         return Filter(type="and", fields=from_least + to_most)
-    if type_ == "LONG" and (isinstance(least, float) or isinstance(most, float)):
+    if type_ == "LONG":
+        if not (isinstance(least, float) or isinstance(most, float)):
+            return _whole(where)
         type_ = "DOUBLE"
     ends: dict[str, Json] = {}
     if least is not None:
@@ -311,6 +315,18 @@ def _range(source: DataSource, where: Between) -> Filter:
     if most is not None:
         ends |= {"upper": most, "upperOpen": where.below}
     return _Native(type="range", column=column, matchValueType=type_, **ends)
+
+
+def _whole(where: Between) -> Filter:
+    """Of whole numbers: ``range`` would take the ends for doubles, and 2**53 + 1 for 2**53."""
+    # Without a lower end nothing would be within.
+    ends: dict[str, Json] = {
+        "lower": str(LOWEST if where.least is None else where.least),
+        "lowerStrict": where.above and where.least is not None,
+    }
+    if where.most is not None:
+        ends |= {"upper": str(where.most), "upperStrict": where.below}
+    return _Native(type="bound", dimension=where.column, ordering="numeric", **ends)
 
 
 def _after(column: str, text: str, above: bool) -> Filter:

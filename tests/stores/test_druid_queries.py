@@ -133,13 +133,13 @@ def test_only_the_days_of_the_activities_are_read_and_of_all_where_none_is_named
         (
             Between("status", 1, 2, below=True),
             {
-                "type": "range",
-                "column": "status",
-                "matchValueType": "LONG",
-                "lower": 1,
-                "lowerOpen": False,
-                "upper": 2,
-                "upperOpen": True,
+                "type": "bound",
+                "dimension": "status",
+                "ordering": "numeric",
+                "lower": "1",
+                "lowerStrict": False,
+                "upper": "2",
+                "upperStrict": True,
             },
         ),
         (

@@ -275,6 +275,10 @@ async def test_numbers_come_back_exactly(store: Store) -> None:
     assert await store.ask(rows(("user_id",), me, OneOf("time_spent", (2**53 + 1,)))) == [("u3",)]
     above = Between("time_spent", least=2**53, above=True)
     assert sorted(await store.ask(rows(("user_id",), me, above))) == [("u3",), ("u4",)]
+    at = 2**53 + 1  # as a double it would be 2^53
+    assert await store.ask(rows(("user_id",), me, Between("time_spent", at, at))) == [("u3",)]
+    for beyond in (Between("time_spent", at, above=True), Between("time_spent", most=at, below=True)):
+        assert ("u3",) not in await store.ask(rows(("user_id",), me, beyond))
     sums = Measure("sum", Kind.SUM, "time_spent", Between("time_spent", most=2**60))
     # -1 + 0 + (2^53 + 1) - 2^62 + 1767225599999
     assert await store.ask(Figures(ACTIVITY_STATE, (), (sums,), activity(me))) == [
