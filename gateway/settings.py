@@ -109,6 +109,17 @@ class Settings(BaseSettings):
         description="Whether group figures are computed when asked for or taken from the last aggregation; "
         "a request may ask for the other",
     )
+    tracking_mode: Literal["strict", "carry-forward-full", "carry-forward-collection", "copy", "move"] = (
+        Field(
+            default="strict",
+            description="What a view counts for beyond the context it was taken in (docs/modes.md); "
+            "`cohort modes change` changes it once there is data",
+        )
+    )
+    tracking_rules: str | None = Field(
+        default=None,
+        description="JSON: which completions elsewhere count, in the modes copy and move (docs/modes.md)",
+    )
     group_members: int = Field(default=150, gt=0, description="Members that a group of learners may have")
     group_activities: int = Field(
         default=20, gt=0, description="Activities that a group of learners may have"

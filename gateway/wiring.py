@@ -14,8 +14,10 @@ from gateway.supervision import Supervised, supervised
 from ingest.aggregation import Schedule
 from ingest.workers import Worker
 from loaders.session import Session, Shared
+from rules.carry_rules import parse_rules
 from rules.learner_groups import GroupLimits
 from rules.plans import Mode
+from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from stores.engines import Stores, open_stores
 from stores.schema import version_of
@@ -79,6 +81,7 @@ async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[
                 settings.group_members, settings.group_activities, settings.groups_per_learner
             ),
             mode=Mode(settings.mode),
+            tracking=tracking_of(settings),
         )
         stack.push_async_callback(shared.background.settled)
         at_work = (
@@ -89,6 +92,10 @@ async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[
         if worker and settings.aggregate_every:
             await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
         yield Cohort(settings, shared, at_work)
+
+
+def tracking_of(settings: Settings) -> Tracking:
+    return Tracking(TrackingMode(settings.tracking_mode), parse_rules(settings.tracking_rules))
 
 
 def new_worker(settings: Settings, shared: Shared) -> Worker:

@@ -18,8 +18,10 @@ from resolvers.nouns import (
     MemberStatus,
     Metric,
     Mode,
+    OriginKind,
     Source,
     Status,
+    TrackingMode,
 )
 from resolvers.nouns import Kind as GroupItemKind
 
@@ -36,8 +38,10 @@ __all__ = [
     "MembershipType",
     "Metric",
     "Mode",
+    "OriginKind",
     "Source",
     "Status",
+    "TrackingMode",
 ]
 
 E = TypeVar("E", bound=Enum)
@@ -153,6 +157,31 @@ described(
     {
         Mode.QUERY: "Computed when they are asked for, perhaps out of a cache.",
         Mode.BATCH: "Taken from the last aggregation.",
+    },
+)
+described(
+    TrackingMode,
+    "TrackingMode",
+    "What a view counts for beyond the context that it was taken in; one for a whole instance.",
+    {
+        TrackingMode.STRICT: "Nothing.",
+        TrackingMode.CARRY_FORWARD_FULL: "Every collection that holds the content.",
+        TrackingMode.CARRY_FORWARD_COLLECTION: "Every context of the collection.",
+        TrackingMode.COPY: "Other contexts that the learner is enrolled in, where the rules let it count: it is copied.",
+        TrackingMode.MOVE: "The context of the same collection that the learner enrols in next: it is moved.",
+    },
+)
+described(
+    OriginKind,
+    "OriginKind",
+    "How a status got where it was not earned.",
+    {
+        OriginKind.CARRIED: "It is kept elsewhere and shown here, by the instance's mode.",
+        OriginKind.COPIED: "The learner completed the content elsewhere, and a rule let it count here.",
+        OriginKind.MOVED: "The learner went on here with what was begun elsewhere.",
+        OriginKind.CLOSED: "The view was ended by force.",
+        OriginKind.MIGRATED: "It was brought from the platform before Cohort.",
+        OriginKind.MODE_CHANGED: "It was shown here before the instance went over to its present mode.",
     },
 )
 described(

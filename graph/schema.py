@@ -24,6 +24,7 @@ from graph.metrics import MetricQueries
 from graph.node import Node
 from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
+from graph.tracking import TrackingQueries
 from graph.views import View, ViewMutations
 from resolvers import collections, contexts, enrolments, learner_groups, learners, nouns, views
 
@@ -31,7 +32,7 @@ PRINTED = Path(__file__).with_name("schema.graphql")
 
 
 @strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
-class Query(CollectionQueries, LearnerQueries, ContextQueries, GroupQueries, MetricQueries):
+class Query(CollectionQueries, LearnerQueries, ContextQueries, GroupQueries, MetricQueries, TrackingQueries):
     @field(description="Whatever has this global id, as far as the viewer may see it.")
     async def node(
         self,

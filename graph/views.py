@@ -1,6 +1,8 @@
 """Views: what a learner did with a content."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Self
 
 import strawberry
@@ -12,6 +14,31 @@ from graph.fields import field, mutation
 from graph.info import Info
 from graph.node import Node
 from resolvers import nouns, views
+
+
+@strawberry.type(description="Why a view has a status that was not earned in that very place.")
+class Origin:
+    kind: enums.OriginKind = strawberry.field(description="How it got here.")
+    collection_id: str | None = strawberry.field(
+        description="The collection where it was earned or is kept; the content's own identifier where it was taken by "
+        "itself."
+    )
+    context_id: str | None = strawberry.field(
+        description="The context of that; the collection's identifier where there was none."
+    )
+    reason: str = strawberry.field(description="The rule or command that brought it, in words.")
+    at: datetime | None = strawberry.field(description="When it was brought; null where nothing is written.")
+
+    @classmethod
+    def of(cls, origin: nouns.Origin) -> Self:
+        collection_id, context_id = origin.place or (None, None)
+        return cls(
+            kind=origin.kind,
+            collection_id=collection_id,
+            context_id=context_id,
+            reason=origin.reason,
+            at=origin.at,
+        )
 
 
 @strawberry.type(description="A learner's view of a content, under a context, in a collection or by itself.")
@@ -79,6 +106,11 @@ class View(Node):
     async def started_on(self, info: Info) -> datetime | None:
         return (await self.load(info)).started_on
 
+    @field(description="Where the status came from; null where it was earned here.")
+    async def origin(self, info: Info) -> "Origin | None":
+        origin = (await self.load(info)).origin
+        return None if origin is None else Origin.of(origin)
+
     @field(description="The last call that changed it.")
     async def last_updated_on(self, info: Info) -> datetime | None:
         return (await self.load(info)).last_updated_on
@@ -99,9 +131,17 @@ class StartViewInput:
     context_id: str | None = strawberry.field(default=None, description=_CONTEXT)
     user_id: str | None = strawberry.field(default=None, description=_USER)
     at: datetime | None = strawberry.field(default=None, description=_AT)
+    course_id: str | None = strawberry.field(default=None, description="The older name of `collectionId`.")
+    batch_id: str | None = strawberry.field(default=None, description="The older name of `contextId`.")
 
-    def call(self) -> nouns.ViewCall:
-        return nouns.ViewCall(self.content_id, self.collection_id, self.context_id, self.user_id, self.at)
+    async def made(
+        self, command: Callable[..., Awaitable[nouns.Acknowledged]], *change: nouns.ViewChange
+    ) -> nouns.Acknowledged:
+        """The command's answer; InvalidInput where an id has two values under its two names."""
+        collection_id = nouns.either(self.collection_id, self.course_id, "collectionId", "courseId")
+        context_id = nouns.either(self.context_id, self.batch_id, "contextId", "batchId")
+        call = nouns.ViewCall(self.content_id, collection_id, context_id, self.user_id, self.at)
+        return await command(call, *change)
 
 
 @strawberry.input(description="Which view to change, and how. What is left out stays as it is.")
@@ -166,7 +206,7 @@ class ViewMutations:
             StartViewInput, strawberry.argument(name="input", description="Which view to start.")
         ],
     ) -> ViewPayload:
-        return ViewPayload.of(await settled(views.start_view(info.context, call.call())))
+        return ViewPayload.of(await settled(call.made(partial(views.start_view, info.context))))
 
     @mutation(
         description="Notes progress, details and time of a started view. A completed one stays as it is."
@@ -186,7 +226,7 @@ class ViewMutations:
             status=call.status,
             call_id=call.call_id,
         )
-        return ViewPayload.of(await settled(views.update_view(info.context, call.call(), change)))
+        return ViewPayload.of(await settled(call.made(partial(views.update_view, info.context), change)))
 
     @mutation(description="Completes a started view.")
     async def end_view(
@@ -202,4 +242,4 @@ class ViewMutations:
             time_spent=call.time_spent or 0,
             call_id=call.call_id,
         )
-        return ViewPayload.of(await settled(views.end_view(info.context, call.call(), change)))
+        return ViewPayload.of(await settled(call.made(partial(views.end_view, info.context), change)))

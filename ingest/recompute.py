@@ -10,7 +10,8 @@ from datetime import datetime
 from itertools import chain
 from zlib import crc32
 
-from loaders.aggregates import Seen, StoredAggregate, aggregates_by_key
+from ingest.vanishing import Vanished
+from loaders.aggregates import Seen, StoredAggregate, aggregates_by_activity, aggregates_by_key
 from loaders.enrolments import enrolments_by_key, row_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
@@ -21,7 +22,7 @@ from rules.contexts import Context
 from rules.enrolments import Copies, Enrolment
 from rules.errors import NotFound
 from rules.hierarchy import RelationTree
-from rules.identifiers import ProgressKey
+from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learners import Learner
 from rules.states import State, encode_state, state_of, vanished_state
 from stores.events import Message
@@ -138,9 +139,10 @@ class Recomputed:
 
 @dataclass(slots=True)
 class Recomputation:
-    """Of many keys: those with figures, those that nothing is known of, and those that can't be computed."""
+    """Of many keys: those with figures, those that were erased and are to vanish, and those that can't be computed."""
 
     done: list[Recomputed] = field(default_factory=list)
+    gone: list[Vanished] = field(default_factory=list)
     failed: dict[ProgressKey, NotFound] = field(default_factory=dict)
 
 
@@ -148,7 +150,11 @@ Placed = dict[ProgressKey, tuple[Content, Context | None, RelationTree]]
 
 
 async def recompute(
-    shared: Shared, keys: Collection[ProgressKey], *, whole: Set[ProgressKey] = frozenset()
+    shared: Shared,
+    keys: Collection[ProgressKey],
+    *,
+    whole: Set[ProgressKey] = frozenset(),
+    erased: Mapping[ProgressKey, datetime] = {},  # noqa: B006 - never changed
 ) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
 
@@ -157,6 +163,9 @@ async def recompute(
 
     A key without views, enrolment and aggregate has no figures; a content alone has none either. A key whose
     collection or context does not exist has failed.
+
+    ``erased``: keys that are erased, also ``whole``, and when. With no views of its own and no enrolment such a key is
+    gone; one that has some again keeps nothing of before, not even the date of a completion.
     """
     result = Recomputation()
     placed = await _placed(shared, keys, result)
@@ -165,8 +174,10 @@ async def recompute(
     # The roots and the dropped units before the views: see Recomputed.next_version.
     roots = await _stored(shared, {key: {key.collection_id} for key in placed}, contexts)
     dropped = await _dropped(shared, placed, contexts, roots)
+    trees = {key.collection_id: tree for key, (_, _, tree) in placed.items()}
     (touches, changed), enrolled = await asyncio.gather(
-        touches_by_key(rows, list(placed), FIGURE_COLUMNS), enrolments_by_key(rows, list(placed))
+        touches_by_key(rows, shared.tracking, list(placed), trees, FIGURE_COLUMNS),
+        enrolments_by_key(rows, list(placed)),
     )
     units: dict[ProgressKey, Set[str]] = {}
     for (key, (_, _, tree)), enrolment in zip(placed.items(), enrolled, strict=True):
@@ -180,19 +191,57 @@ async def recompute(
     stored_units = await _stored(shared, units, contexts)
     for (key, (content, context, tree)), enrolment in zip(placed.items(), enrolled, strict=True):
         stored = roots[key] | stored_units[key]
-        if not touches[key] and enrolment is None and not any(stored.values()):
+        left = {activity: aggregate for activity, aggregate in stored.items() if aggregate}
+        own_touches = {} if key in erased and enrolment is None and _is_carried(shared, key) else touches[key]
+        if not own_touches and enrolment is None and key in erased:
+            old = left | dropped.get(key, {})
+            result.gone.append(_vanished(key, list(old.values()), context))
+            continue
+        if not own_touches and enrolment is None and not left:
             continue
         completed_before = {
-            activity: aggregate.completed_on for activity, aggregate in stored.items() if aggregate
+            activity: aggregate.completed_on
+            for activity, aggregate in left.items()
+            if key not in erased or (aggregate.completed_on and aggregate.completed_on > erased[key])
         }
-        figures = aggregates_of(tree, touches[key], completed_before)
+        figures = aggregates_of(tree, own_touches, completed_before)
+        if key in erased:
+            shown = {figure.activity_id for figure in figures}
+            dropped[key] = dropped.get(key, {}) | {a: s for a, s in left.items() if a not in shown}
         result.done.append(
             Recomputed(
                 *(key, contexts[key], content, context, enrolment),
                 *(changed.get(key), tree.version, figures, stored, dropped.get(key, {})),
             )
         )
+    for key in result.failed.keys() & erased.keys():
+        result.gone.append(await _lost(shared, key))
+        del result.failed[key]
     return result
+
+
+def _is_carried(shared: Shared, key: ProgressKey) -> bool:
+    """Whether the views that count for it are kept elsewhere, and so stay there when it is erased."""
+    return shared.tracking.keeps_by_content or shared.tracking.source(key) != key
+
+
+def _vanished(key: ProgressKey, stored: Sequence[StoredAggregate], context: Context | None) -> Vanished:
+    return Vanished(
+        key,
+        [(aggregate.activity_id, aggregate.context_id) for aggregate in stored],
+        max((aggregate.version for aggregate in stored), default=None),
+        bucket_of(key.user_id, context.buckets if context else 1),
+    )
+
+
+async def _lost(shared: Shared, key: ProgressKey) -> Vanished:
+    """Of an erased key whose collection or context is gone: what there is of its root."""
+    place = (key.collection_id, key.user_id)
+    stored = (await aggregates_by_activity(shared.stores.rows, [place]))[place]
+    (context,) = await shared.library.contexts.load_many([key.context_id])
+    return _vanished(
+        key, [s for s in stored if parse_aggregate_context(s.context_id)[1] == key.context_id], context
+    )
 
 
 async def _dropped(

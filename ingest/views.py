@@ -17,7 +17,7 @@ import orjson
 from ingest.triggers import change_moment, send_trigger
 from loaders import touches
 from loaders.session import Session
-from loaders.views import row_key, view_of, view_values
+from loaders.views import row_key, shown, view_of, view_values
 from rules.contents import ContentKind
 from rules.contexts import check_contains, check_open
 from rules.errors import CohortError, Conflict, InvalidInput, NotFound, StoreUnavailable, ViewNotStarted
@@ -65,7 +65,8 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
     NotFound, InvalidInput, ContextClosed or Forbidden where the call can't be; StoreUnavailable where it may be
     sent again.
     """
-    key, at = await _placed(session, call)
+    place = await _placed(session, call)
+    key, at = place.key, place.at
     started = View(key, Status.IN_PROGRESS, started_on=at, last_accessed_on=at, last_updated_on=at)
 
     async def insert(changed_at: int) -> View:
@@ -79,7 +80,7 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
         )
         return stored or started
 
-    return await _acknowledged(session, key, at, insert)
+    return await _acknowledged(session, place, insert)
 
 
 async def update_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
@@ -89,20 +90,20 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
     _check_details(change)
     if change.status is Status.COMPLETED:
         raise InvalidInput("an update completes nothing; end the view", field="status")
-    key, at = await _placed(session, call)
+    place = await _placed(session, call)
 
     async def write(changed_at: int) -> View:
-        return await _merged(session, key, replace(change, at=at), changed_at, end=False)
+        return await _merged(session, place.key, replace(change, at=place.at), changed_at, end=False)
 
-    return await _acknowledged(session, key, at, write)
+    return await _acknowledged(session, place, write)
 
 
 async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
     """A completed view. ViewNotStarted where there is none, Conflict, and what start_view raises."""
     change = checked_change(change)
     _check_details(change)
-    key, at = await _placed(session, call)
-
+    place = await _placed(session, call)
+    key, at = place.key, place.at
     whole = True
 
     async def write(changed_at: int) -> View:
@@ -127,7 +128,7 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
         whole = False
         return view
 
-    acknowledged = await _acknowledged(session, key, at, write)
+    acknowledged = await _acknowledged(session, place, write)
     return replace(acknowledged, whole=whole)
 
 
@@ -174,8 +175,22 @@ async def _stored(session: Session, key: ViewKey) -> View:
     return view
 
 
-async def _placed(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """``asked``: as the caller names it; ``key``: where the instance's mode keeps it; ``at``: when it happened."""
+
+    asked: ViewKey
+    key: ViewKey
+    at: datetime
+
+
+async def _placed(session: Session, call: ViewCall) -> _Placed:
     """The row and the time of a call, once all that it names exists and is open."""
+    asked, at = await _checked(session, call)
+    return _Placed(asked, session.shared.tracking.stored(asked), at)
+
+
+async def _checked(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
     viewer = session.viewer
     user_id = viewer.acting_for(None if call.user_id is None else checked_id(call.user_id, "userId"))
     at = viewer.time_of_call(call.at, session.now())
@@ -203,14 +218,14 @@ async def _placed(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
 
 
 async def _acknowledged(
-    session: Session, key: ViewKey, at: datetime, write: Callable[[int], Awaitable[View]]
+    session: Session, place: _Placed, write: Callable[[int], Awaitable[View]]
 ) -> Acknowledged:
     """Runs the write between its announcement and its trigger. A refusal takes the announcement back.
 
     The hash is settled behind the caller's back: until then its mark sends readers to the rows.
     """
     changed_at = change_moment()
-    cache, progress_key, call = session.stores.cache, key.progress_key, uuid4().hex
+    cache, progress_key, call = session.stores.cache, place.key.progress_key, uuid4().hex
     await touches.announce(cache, progress_key, call, session.now())
     try:
         view = await write(changed_at)
@@ -222,7 +237,7 @@ async def _acknowledged(
     await send_trigger(session.stores, TriggerKind.VIEW, progress_key)
     session.shared.background.start(touches.settle(cache, view, call))
     session.refresh()
-    return Acknowledged(view, write_token(session.now()))
+    return Acknowledged(shown(view, place.asked), write_token(session.now()))
 
 
 async def _enter_scope(session: Session, key: ViewKey) -> None:

@@ -8,13 +8,15 @@ nothing behind but work that is done again to the same end.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ingest.dead_letters import dead_letter
 from ingest.learners import parse_profile, profile_write
+from ingest.reach import reached
 from ingest.recompute import (
+    Recomputation,
     Recomputed,
     recompute,
     sealing_writes,
@@ -23,11 +25,13 @@ from ingest.recompute import (
     vanished_messages,
     vanished_writes,
 )
+from ingest.vanishing import vanishing_messages, vanishing_writes
 from loaders import touches
+from loaders.erasures import erased_learners, erased_places
 from loaders.learners import learners_by_id
 from loaders.session import Shared
 from rules.errors import InvalidInput, StoreUnavailable
-from rules.identifiers import ProgressKey
+from rules.identifiers import ProgressKey, scope_of
 from rules.triggers import TriggerKind, parse_trigger
 from stores.events import Consumer, Message, Record
 from stores.rows import Write
@@ -54,13 +58,14 @@ class _Work:
     """What a batch asks for.
 
     ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; those to be
-    looked at ``whole``; ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
+    looked at ``whole``; those ``erased``; ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
     """
 
     keys: dict[ProgressKey, Record] = field(default_factory=dict)
     named: set[ProgressKey] = field(default_factory=set)
     renewed: set[ProgressKey] = field(default_factory=set)
     whole: set[ProgressKey] = field(default_factory=set)
+    erased: set[ProgressKey] = field(default_factory=set)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
@@ -84,6 +89,8 @@ class Worker:
         """Records done since the start."""
         self.dead = 0
         """Of these, put away as dead letters."""
+        self.ignored = 0
+        """Of these, profiles from before an erasure of their learners."""
 
     def stop(self) -> None:
         """The batch at hand is finished and committed, then ``run`` returns."""
@@ -149,8 +156,10 @@ class Worker:
             self._sort(record, work)
         stores = self._shared.stores
         if work.profiles:
-            await stores.rows.write(*work.profiles)
+            await stores.rows.write(*await self._of_today(work.profiles))
         await self._expand(work)
+        for key, source in (await reached(self._shared, list(work.keys))).items():
+            work.keys.setdefault(key, work.keys[source])
         keys = list(work.keys)
         chunks = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
         # One chunk computes while others wait for their stores.
@@ -175,8 +184,20 @@ class Worker:
             return
         work.keys[key] = record
         work.named.add(key)
-        if trigger.kind is TriggerKind.RECONCILE:
+        if trigger.kind in (TriggerKind.RECONCILE, TriggerKind.ERASURE):
             work.whole.add(key)
+        if trigger.kind is TriggerKind.ERASURE:
+            work.erased.add(key)
+
+    async def _of_today(self, profiles: Sequence[Write]) -> list[Write]:
+        """Without those from before their learners were erased: a late replay brings nothing back."""
+        users = list({write.key[0] for write in profiles})
+        erased = await erased_learners(self._shared.stores.rows, users)
+        kept = [w for w in profiles if w.key[0] not in erased or w.values["updated_on"] > erased[w.key[0]]]
+        if ignored := len(profiles) - len(kept):
+            self.ignored += ignored
+            log.info("%d profiles are from before their learners were erased, and were ignored", ignored)
+        return kept
 
     async def _expand(self, work: _Work) -> None:
         """A changed profile is in the state of everything that the learner has, each unit included."""
@@ -201,7 +222,9 @@ class Worker:
         would give what changed meanwhile the same version.
         """
         stores = self._shared.stores
-        result = await recompute(self._shared, keys, whole=work.whole)
+        erased = await erased_places(stores.rows, [key for key in keys if key in work.erased])
+        result = await recompute(self._shared, keys, whole=work.whole, erased=erased)
+        await self._let_go(list(erased), result, work)
         for key, error in result.failed.items():
             if key in work.named:
                 work.dead.append(dead_letter(work.keys[key], f"{error.code}: {error.message}"))
@@ -220,8 +243,11 @@ class Worker:
         learners = dict(zip(user_ids, found, strict=True))
         await self._let_vanish([item for item in result.done if item.dropped], versions)
         await asyncio.gather(
-            stores.rows.write(*(w for item in result.done for w in sealing_writes(item, versions[item.key]))),
-            touches.distrust(stores.cache, [item.key for item in result.done]),
+            stores.rows.write(
+                *(w for item in result.done for w in sealing_writes(item, versions[item.key])),
+                *(w for item in result.done for w in _scope_writes(item, erased)),
+            ),
+            touches.distrust(stores.cache, [self._shared.tracking.source(item.key) for item in result.done]),
         )
         messages = [
             message
@@ -229,6 +255,21 @@ class Worker:
             for message in state_messages(item, versions[item.key], learners[item.key.user_id])
         ]
         await stores.events.send(STATES.name, *messages)
+
+    async def _let_go(self, erased: Sequence[ProgressKey], result: Recomputation, work: _Work) -> None:
+        """Of the keys that are gone states, then rows; of all erased ones the hashes, which never forget a view by
+        themselves."""
+        if not erased:
+            return
+        stores = self._shared.stores
+        versions = {
+            gone.key: gone.version(work.keys[gone.key].appended_at, work.keys[gone.key].offset)
+            for gone in result.gone
+        }
+        messages = [m for gone in result.gone for m in vanishing_messages(gone, versions[gone.key])]
+        await stores.events.send(STATES.name, *messages)
+        await stores.rows.write(*(w for g in result.gone for w in vanishing_writes(g, versions[g.key])))
+        await touches.forget(stores.cache, [self._shared.tracking.source(key) for key in erased])
 
     async def _let_vanish(
         self, items: Sequence[Recomputed], versions: Mapping[ProgressKey, Mapping[str, int]]
@@ -247,3 +288,13 @@ class Worker:
         if letters:
             await self._shared.stores.events.send(DEAD_LETTERS.name, *letters)
             self.dead += len(letters)
+
+
+def _scope_writes(item: Recomputed, erased: Container[ProgressKey]) -> Iterator[Write]:
+    """The learner's list of scopes, with the first aggregate of a key: a gateway may remember an entry that an erasure
+    has deleted since, and without one neither lists nor the next erasure would find the key."""
+    first = item.stored[item.root.activity_id] is None or item.key in erased
+    if first and (item.enrolment is None or item.root.content_status):
+        key = item.key
+        place = (key.user_id, key.collection_id, key.context_id)
+        yield Write(LEARNER_SCOPES, place, {"scope": scope_of(key.collection_id)})

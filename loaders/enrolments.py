@@ -60,6 +60,8 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
             row["context_start_date"],
             row["context_end_date"],
         ),
+        moved_to=row["moved_to"],
+        moved_from=row["moved_from"],
     )
 
 

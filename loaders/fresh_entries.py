@@ -12,7 +12,7 @@ from loaders.enrolments import enrolment_of
 from loaders.entries import Entries, Stored, best_entries, entry_of, stored_aggregates
 from loaders.library import Library
 from loaders.standings import aggregate_context_of
-from loaders.views import FIGURE_COLUMNS, partition_of, touches_by_key
+from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
 from rules.aggregates import ACTIVITY_TYPE, aggregates_of
 from rules.enrolments import Enrolment
 from rules.entries import Entry, stored_type
@@ -20,8 +20,9 @@ from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
 from rules.learner_groups import Activity
 from rules.standings import Touch
+from rules.tracking import Tracking
 from stores.rows import Rows
-from stores.tables import ENROLMENTS, LEARNER_SCOPES, NODE_ROOTS, VIEWS
+from stores.tables import ENROLMENTS, LEARNER_SCOPES, NODE_ROOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,11 @@ class _Unseen:
 
 
 async def fresh_entries(
-    rows: Rows, library: Library, activities: Sequence[Activity], user_ids: Collection[str]
+    rows: Rows,
+    library: Library,
+    tracking: Tracking,
+    activities: Sequence[Activity],
+    user_ids: Collection[str],
 ) -> Entries:
     """As loaders/entries.py gives them once the workers have seen everything. An activity that is no published
     collection or unit has its rows alone."""
@@ -74,8 +79,9 @@ async def fresh_entries(
     stored = {key: found for key, found in roots.items() if key[0] in ours}
     stored |= await stored_aggregates(rows, others, user_ids)
     entries = {key: {each.context_id: entry_of(each) for each in found} for key, found in stored.items()}
-    unseen = await _unseen(rows, library, collections, user_ids, roots)
-    touches, _ = await touches_by_key(rows, [one.key for one in unseen], FIGURE_COLUMNS)
+    unseen = await _unseen(rows, library, tracking, collections, user_ids, roots)
+    trees = {one.key.collection_id: one.tree for one in unseen}
+    touches, _ = await touches_by_key(rows, tracking, [one.key for one in unseen], trees, FIGURE_COLUMNS)
     for one in unseen:
         written = [
             activity_id for activity_id in ours if one.wrote(stored.get((activity_id, one.key.user_id), ()))
@@ -97,6 +103,7 @@ async def _collections_of(rows: Rows, activity_ids: Collection[str]) -> list[str
 async def _unseen(
     rows: Rows,
     library: Library,
+    tracking: Tracking,
     collections: Sequence[str],
     user_ids: Collection[str],
     stored: Stored,
@@ -124,9 +131,8 @@ async def _unseen(
     }
     keys = sorted(enrolled.keys() | viewed)
     context_ids = list({key.context_id for key in keys if key.has_context})
-    contexts, statics = await asyncio.gather(
-        library.contexts.load_many(context_ids),
-        rows.statics(VIEWS, list({partition_of(key) for key in keys})),
+    contexts, changed = await asyncio.gather(
+        library.contexts.load_many(context_ids), changes_by_key(rows, tracking, keys, trees)
     )
     context_by_id = dict(zip(context_ids, contexts, strict=True))
     unseen = []
@@ -134,7 +140,7 @@ async def _unseen(
         enrolment, tree = enrolled.get(key), trees[key.collection_id]
         context_id = aggregate_context_of(key, context_by_id.get(key.context_id))
         now = Seen(
-            statics.get(partition_of(key), {}).get("changed_at"),
+            changed[key],
             enrolment.changed_at if enrolment else None,
             tree.version,
         )

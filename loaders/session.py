@@ -26,6 +26,7 @@ from rules.learner_groups import Group, GroupLimits, Roster
 from rules.learners import Learner
 from rules.plans import Mode, Taken
 from rules.standings import Standing
+from rules.tracking import Tracking
 from rules.viewers import Viewer
 from rules.views import View
 from stores.engines import Stores
@@ -52,6 +53,7 @@ class Shared:
     group_limits: GroupLimits = field(default_factory=GroupLimits)
     mode: Mode = Mode.QUERY
     """Of requests that ask for none."""
+    tracking: Tracking = field(default_factory=Tracking)
 
     @classmethod
     def of(
@@ -63,13 +65,18 @@ class Shared:
         answers_kept: float = KEEP,
         group_limits: GroupLimits | None = None,
         mode: Mode = Mode.QUERY,
+        tracking: Tracking | None = None,
     ) -> "Shared":
         background = Background()
         healing = Healing(stores.events, background)
         answers = Answers(stores.cache, background, now, ttl=answers_ttl, keep=answers_kept)
         limits = group_limits or GroupLimits()
-        library = Library(stores.rows)
-        return cls(stores, library, healing, background, answers, now, group_limits=limits, mode=mode)
+        return cls(
+            *(stores, Library(stores.rows), healing, background, answers, now),
+            group_limits=limits,
+            mode=mode,
+            tracking=tracking or Tracking(),
+        )
 
 
 class Loaders:
@@ -77,11 +84,11 @@ class Loaders:
 
     def __init__(self, shared: Shared) -> None:
         rows = shared.stores.rows
-        reader = Standings(shared.stores, shared.library, shared.healing, shared.now)
+        reader = Standings(shared.stores, shared.library, shared.healing, shared.now, shared.tracking)
         tables = Tables(shared.stores, shared.library, shared.answers)
 
         async def views(keys: list[ViewKey]) -> Sequence[View | None]:
-            return await views_by_key(rows, keys)
+            return await views_by_key(rows, shared.tracking, keys)
 
         async def enrolments(keys: list[ProgressKey]) -> Sequence[Enrolment | None]:
             return await enrolments_by_key(rows, keys)

@@ -9,14 +9,14 @@ from loaders import touches as hashes
 from loaders.aggregates import StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
-from loaders.views import partition_of, touches_by_key
+from loaders.views import changes_by_key, touches_by_key
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
 from rules.identifiers import ContextType, ProgressKey, aggregate_context
 from rules.standings import Standing, Touch, standing_of
+from rules.tracking import Tracking
 from rules.triggers import TriggerKind
 from stores.engines import Stores
-from stores.tables import VIEWS
 
 Touches = Mapping[str, Touch]
 
@@ -25,8 +25,14 @@ class Standings:
     """Batched reads of progress and of the short form of views."""
 
     def __init__(
-        self, stores: Stores, library: Library, healing: Healing, now: Callable[[], datetime]
+        self,
+        stores: Stores,
+        library: Library,
+        healing: Healing,
+        now: Callable[[], datetime],
+        tracking: Tracking,
     ) -> None:
+        self._tracking = tracking
         self._stores = stores
         self._library = library
         self._healing = healing
@@ -35,12 +41,13 @@ class Standings:
     async def standings(self, keys: Sequence[ProgressKey]) -> list[Standing | None]:
         """None where the collection is gone. An aggregate that has seen the last change serves without the rows; so a
         whole page of enrolments costs two statements, which a hash for each of them would not save."""
-        trees, aggregates, statics = await asyncio.gather(
-            self._trees(keys),
-            self._aggregates(keys),
-            self._stores.rows.statics(VIEWS, [partition_of(key) for key in keys]),
-        )
-        changed = {key: statics.get(partition_of(key), {}).get("changed_at") for key in keys}
+        if self._tracking.keeps_by_content:
+            trees = await self._trees(keys)
+            aggregates, changed = await asyncio.gather(self._aggregates(keys), self._changed(keys, trees))
+        else:
+            trees, aggregates, changed = await asyncio.gather(
+                self._trees(keys), self._aggregates(keys), self._changed(keys, {})
+            )
         fresh = {
             key for key in keys if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
         }
@@ -60,7 +67,8 @@ class Standings:
 
     async def touches(self, keys: Sequence[ProgressKey]) -> list[Touches]:
         """The short form of every view under each key, by content: from the hash, or else from the rows."""
-        trusted, dead = await self._hashes(keys)
+        # Views by content have no hash: a view of one would have to be put into that of every collection.
+        trusted, dead = ({}, {}) if self._tracking.keeps_by_content else await self._hashes(keys)
         others = [key for key in keys if key not in trusted]
         if others:
             trees, aggregates = await asyncio.gather(self._trees(others), self._aggregates(others))
@@ -71,7 +79,7 @@ class Standings:
         self, keys: Sequence[ProgressKey]
     ) -> tuple[dict[ProgressKey, Touches], dict[ProgressKey, list[str]]]:
         """Trusted hashes by key, and the dead calls found in the others."""
-        found = await self._stores.cache.hashes([hashes.hash_key(key) for key in keys])
+        found = await self._stores.cache.hashes([hashes.hash_key(self._tracking.source(key)) for key in keys])
         trusted: dict[ProgressKey, Touches] = {}
         dead: dict[ProgressKey, list[str]] = {}
         for key, fields in zip(keys, found, strict=True):
@@ -93,17 +101,20 @@ class Standings:
         or the last version."""
         if not keys:
             return {}
-        result, changed = await touches_by_key(self._stores.rows, keys)
+        result, changed = await touches_by_key(self._stores.rows, self._tracking, keys, trees)
 
         async def settle(key: ProgressKey) -> None:
             changed_at = changed[key]
             fresh = _is_fresh(aggregates[key], changed_at, trees.get(key.collection_id))
             if not fresh and (result[key] or aggregates[key]):
                 self._healing.heal(TriggerKind.VIEW, key, changed_at)
+            if self._tracking.keeps_by_content:
+                return
+            source = self._tracking.source(key)
             # In this order: a hash without the mark is trusted at once.
-            await hashes.fill(self._stores.cache, key, result[key])
+            await hashes.fill(self._stores.cache, source, result[key])
             if calls := dead.get(key):
-                await hashes.withdraw(self._stores.cache, key, *calls)
+                await hashes.withdraw(self._stores.cache, source, *calls)
 
         await asyncio.gather(*map(settle, keys))
         return dict(result)
@@ -111,6 +122,11 @@ class Standings:
     async def _trees(self, keys: Sequence[ProgressKey]) -> dict[str, RelationTree]:
         published = await self._library.published(list({key.collection_id for key in keys}))
         return {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
+
+    async def _changed(
+        self, keys: Sequence[ProgressKey], trees: Mapping[str, RelationTree]
+    ) -> dict[ProgressKey, int | None]:
+        return await changes_by_key(self._stores.rows, self._tracking, keys, trees)
 
     async def _aggregates(self, keys: Sequence[ProgressKey]) -> dict[ProgressKey, StoredAggregate | None]:
         """The root's aggregate of each key."""

@@ -45,6 +45,22 @@ async def settle(cache: Cache, view: View, call: str) -> None:
     await cache.raise_fields(hash_key(view.key.progress_key), fields, TTL, drop=[_MARK + call])
 
 
+async def settle_all(cache: Cache, key: ProgressKey, views: Iterable[View], call: str) -> None:
+    """As ``settle``, for several views of one key that were written together."""
+    fields = {
+        _CONTENT + view.key.content_id: _encode(
+            Touch(view.status, view.progress, view.last_accessed_on, view.completed_on)
+        )
+        for view in views
+    }
+    await cache.raise_fields(hash_key(key), fields, TTL, drop=[_MARK + call])
+
+
+async def forget(cache: Cache, keys: Sequence[ProgressKey]) -> None:
+    """Where the rows are gone: what the hashes say would be raised again with the next views."""
+    await cache.delete(*map(hash_key, keys))
+
+
 async def withdraw(cache: Cache, key: ProgressKey, *calls: str) -> None:
     """After a refusal, which changed nothing, or when a dead call was healed."""
     await cache.raise_fields(hash_key(key), {}, TTL, drop=[_MARK + call for call in calls])
@@ -53,6 +69,11 @@ async def withdraw(cache: Cache, key: ProgressKey, *calls: str) -> None:
 async def distrust(cache: Cache, keys: Sequence[ProgressKey]) -> None:
     """The next readers fill these anew: a process that could not reach the cache may have left them without a view."""
     await cache.drop_field(_WHOLE, [hash_key(key) for key in keys])
+
+
+async def forget(cache: Cache, keys: Sequence[ProgressKey]) -> None:
+    """After an erasure: the next readers fill these anew."""
+    await cache.delete(*(hash_key(key) for key in keys))
 
 
 async def fill(cache: Cache, key: ProgressKey, touches: Mapping[str, Touch]) -> None:

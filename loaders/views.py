@@ -1,12 +1,16 @@
 """Views as rows have them, whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 
 import orjson
 
+from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, ViewKey, scope_of
+from rules.origins import Origin, OriginKind
 from rules.progress import status_of
 from rules.standings import Touch
+from rules.tracking import Tracking
 from rules.views import View
 from stores.rows import Row, Rows
 from stores.tables import VIEWS
@@ -29,9 +33,20 @@ def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
     return key.user_id, key.scope, key.collection_id, key.context_id, key.content_id
 
 
-async def views_by_key(rows: Rows, keys: Sequence[ViewKey]) -> list[View | None]:
-    found = await rows.get_many(VIEWS, [row_key(key) for key in keys])
-    return [view_of(found.get(row_key(key))) for key in keys]
+async def views_by_key(rows: Rows, tracking: Tracking, keys: Sequence[ViewKey]) -> list[View | None]:
+    """Of the keys that clients name, wherever the instance keeps them."""
+    stored = [tracking.stored(key) for key in keys]
+    found = await rows.get_many(VIEWS, [row_key(key) for key in stored])
+    views = [view_of(found.get(row_key(key))) for key in stored]
+    return [view and shown(view, key) for view, key in zip(views, keys, strict=True)]
+
+
+def shown(view: View, asked: ViewKey) -> View:
+    """As a client that asked for this key is told of it: where it is kept elsewhere, that is its origin."""
+    if view.key == asked:
+        return view
+    place = (view.key.collection_id, view.key.context_id)
+    return replace(view, key=asked, origin=view.origin or Origin(OriginKind.CARRIED, place))
 
 
 def view_of(row: Row | None) -> View | None:
@@ -51,6 +66,7 @@ def view_of(row: Row | None) -> View | None:
         progress_details=None if details is None else orjson.loads(details),
         recent_calls=tuple(row["last_call"].split("\n")) if row["last_call"] else (),
         changed_at=row["changed_at"],
+        origin=Origin.decode(row["origin"]) if row["origin"] else None,
     )
 
 
@@ -65,27 +81,77 @@ def touch_of(row: Row) -> Touch:
     )
 
 
-def partition_of(key: ProgressKey) -> tuple[str, str]:
-    """Where the views of a key are, beside those of the learner's other contexts of the collection."""
-    return key.user_id, scope_of(key.collection_id)
-
-
 async def touches_by_key(
-    rows: Rows, keys: Sequence[ProgressKey], columns: Sequence[str] = TOUCH_COLUMNS
+    rows: Rows,
+    tracking: Tracking,
+    keys: Sequence[ProgressKey],
+    trees: Mapping[str, RelationTree],
+    columns: Sequence[str] = TOUCH_COLUMNS,
 ) -> tuple[dict[ProgressKey, dict[str, Touch]], dict[ProgressKey, int | None]]:
-    """The views of each key in short, by content, and the last change of the partition that the key is in."""
-    partitions = {key: partition_of(key) for key in keys}
+    """The views of each key in short, by content, and the last change where they are kept (``changes_by_key``).
+
+    ``trees``: of the collections; without one, a key whose views are kept by content has none.
+    """
+    if tracking.keeps_by_content:
+        # The changes first: what is written in between looks newer than it is seen, never older.
+        changed = await changes_by_key(rows, tracking, keys, trees)
+        return await _touches_by_content(rows, keys, trees, columns), changed
+    sources = {key: tracking.source(key) for key in keys}
+    partitions = {key: _partition_of(source) for key, source in sources.items()}
     found = await rows.partitions(VIEWS, list(set(partitions.values())), columns)
     touches = {
         key: {
             row["contentid"]: touch_of(row)
-            for row in found[partition]
-            if row["contextid"] == key.context_id and row["status"] is not None
+            for row in found[partitions[key]]
+            if row["contextid"] == source.context_id and row["status"] is not None
         }
-        for key, partition in partitions.items()
+        for key, source in sources.items()
     }
-    changed = {key: found[at][0]["changed_at"] if found[at] else None for key, at in partitions.items()}
-    return touches, changed
+    return touches, {key: found[at][0]["changed_at"] if found[at] else None for key, at in partitions.items()}
+
+
+async def changes_by_key(
+    rows: Rows, tracking: Tracking, keys: Sequence[ProgressKey], trees: Mapping[str, RelationTree]
+) -> dict[ProgressKey, int | None]:
+    """The last change of the partitions that the views of each key are in, those of other keys among it; None where
+    there was none. Reads no view."""
+    partitions = {
+        key: {(key.user_id, scope_of(leaf, leaf)) for leaf in _leaves(key, trees)}
+        if tracking.keeps_by_content
+        else {_partition_of(key)}
+        for key in keys
+    }
+    statics = await rows.statics(VIEWS, list(set().union(*partitions.values())))
+    return {
+        key: max((at for each in places if (at := statics.get(each, {}).get("changed_at"))), default=None)
+        for key, places in partitions.items()
+    }
+
+
+async def _touches_by_content(
+    rows: Rows, keys: Sequence[ProgressKey], trees: Mapping[str, RelationTree], columns: Sequence[str]
+) -> dict[ProgressKey, dict[str, Touch]]:
+    wanted = {(key.user_id, leaf) for key in keys for leaf in _leaves(key, trees)}
+    places = {(user, leaf): row_key(ViewKey(user, leaf, leaf, leaf)) for user, leaf in wanted}
+    found = await rows.get_many(VIEWS, list(places.values()), columns)
+    return {
+        key: {
+            leaf: touch_of(row)
+            for leaf in _leaves(key, trees)
+            if (row := found.get(places[key.user_id, leaf])) is not None and row["status"] is not None
+        }
+        for key in keys
+    }
+
+
+def _leaves(key: ProgressKey, trees: Mapping[str, RelationTree]) -> Set[str]:
+    tree = trees.get(key.collection_id)
+    return frozenset() if tree is None else tree.leaf_nodes
+
+
+def _partition_of(key: ProgressKey) -> tuple[str, str]:
+    """Where the views of a key are, beside those of the learner's other contexts of the collection."""
+    return key.user_id, scope_of(key.collection_id)
 
 
 def view_values(view: View) -> dict[str, object]:
@@ -101,4 +167,5 @@ def view_values(view: View) -> dict[str, object]:
         "last_updated_time": view.last_updated_on,
         "last_completed_time": view.completed_on,
         "last_call": "\n".join(view.recent_calls) or None,
+        "origin": view.origin.encode() if view.origin else None,
     }

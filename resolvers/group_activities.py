@@ -229,7 +229,9 @@ async def _entries(
     if source is Source.STATES:
         return await entries_from_states(stores.groups, activities, user_ids)
     if fresh:
-        return await fresh_entries(stores.rows, session.library, activities, user_ids), True
+        return await fresh_entries(
+            stores.rows, session.library, session.shared.tracking, activities, user_ids
+        ), True
     return await entries_from_rows(stores.rows, activities, user_ids), True
 
 

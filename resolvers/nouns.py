@@ -13,7 +13,7 @@ from rules.enrolments import Enrolment
 from rules.entries import Entry
 from rules.errors import CohortError, Forbidden, InvalidInput, NotFound, StoreUnavailable, Unauthenticated
 from rules.group_figures import Figure
-from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id
+from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.learner_groups import (
     Activity,
     AddMember,
@@ -32,9 +32,11 @@ from rules.learner_groups import (
 from rules.learners import ATTRIBUTES, Learner
 from rules.metric_queries import ColumnKind, OrderBy
 from rules.metrics import Metric
+from rules.origins import Origin, OriginKind
 from rules.plans import Mode, Plan, Source, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
+from rules.tracking import Tracking, TrackingMode
 from rules.views import View, ViewChange
 
 __all__ = [
@@ -75,6 +77,8 @@ __all__ = [
     "NewGroup",
     "NotFound",
     "OrderBy",
+    "Origin",
+    "OriginKind",
     "Plan",
     "ProfileCall",
     "Progress",
@@ -85,11 +89,14 @@ __all__ = [
     "Status",
     "StoreUnavailable",
     "Touch",
+    "Tracking",
+    "TrackingMode",
     "Unauthenticated",
     "View",
     "ViewCall",
     "ViewChange",
     "ViewKey",
     "checked_id",
+    "either",
     "write_token",
 ]

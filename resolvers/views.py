@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from ingest.views import end_view, start_view, update_view
 from loaders.session import Session
-from loaders.views import view_of
+from loaders.views import shown, view_of
 from resolvers.paging import Page, checked_first, checked_many
 from resolvers.progress import placed_key
-from rules.contents import ContentKind
+from rules.contents import Content, ContentKind
 from rules.errors import NotFound
 from rules.identifiers import ProgressKey, ViewKey, checked_id, optional_id, scope_of, view_key
 from rules.progress import Status
@@ -69,15 +69,34 @@ async def views_page(
         keys = [ViewKey(*_parts(place), c) for c in wanted if after is None or c > after]
         found = [view for view in await session.loaders.views.load_many(keys) if view is not None]
         return Page(found[:limit], len(found) > limit)
+    tracking = session.shared.tracking
+    if tracking.keeps_by_content:
+        return await _page_of_leaves(session, place, collection, after=after, limit=limit)
+    prefix = _parts(tracking.source(place))[1:]
     rows = await session.stores.rows.partition(
         VIEWS,
         (user_id, scope_of(place.collection_id)),
-        prefix=_parts(place)[1:],
-        after=None if after is None else (*_parts(place)[1:], after),
+        prefix=prefix,
+        after=None if after is None else (*prefix, after),
         limit=limit + 1,
     )
-    views = [view for view in map(view_of, rows) if view is not None]
+    views = [shown(v, ViewKey(*_parts(place), v.key.content_id)) for v in map(view_of, rows) if v is not None]
     return Page(views[:limit], len(rows) > limit)
+
+
+async def _page_of_leaves(
+    session: Session, place: ProgressKey, collection: Content, *, after: str | None, limit: int
+) -> Page[View]:
+    """Where views are kept by content: of the leaves, a page of them at a time until there are enough."""
+    tree = await session.library.relation_tree(collection)
+    leaves = [leaf for leaf in sorted(tree.leaf_nodes) if after is None or leaf > after]
+    found: list[View] = []
+    for start in range(0, len(leaves), limit + 1):
+        keys = [ViewKey(*_parts(place), leaf) for leaf in leaves[start : start + limit + 1]]
+        found += [view for view in await session.loaders.views.load_many(keys) if view is not None]
+        if len(found) > limit:
+            break
+    return Page(found[:limit], len(found) > limit)
 
 
 def _parts(place: ProgressKey) -> tuple[str, str, str]:

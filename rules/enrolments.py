@@ -33,3 +33,12 @@ class Enrolment:
     last_accessed_on: datetime | None = None
     seen_changed_at: int | None = None
     copies: Copies = Copies()
+    moved_to: str | None = None
+    """In move mode: the context where the learner goes on with the collection."""
+    moved_from: str | None = None
+    """In move mode: the context that the progress was taken along from."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether ``moved_to`` is a pointer to be followed; in an active enrolment a move is only under way."""
+        return self.moved_to is not None and not self.active

@@ -27,6 +27,16 @@ def optional_id(value: str | None, field: str) -> str | None:
     return None if value is None else checked_id(value, field)
 
 
+def either(value: str | None, legacy: str | None, field: str, legacy_field: str) -> str | None:
+    """An id that has two names, under whichever it was given: courseId is collectionId, batchId is contextId.
+    InvalidInput where both were given and differ."""
+    if value is not None and legacy is not None and value.strip() != legacy.strip():
+        raise InvalidInput(
+            f"{field} and {legacy_field} are the same id; give one of them", field=legacy_field
+        )
+    return legacy if value is None else value
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ProgressKey:
     """Whose progress in what: the unit of recomputation."""

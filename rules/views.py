@@ -6,6 +6,7 @@ from typing import Any
 
 from rules.errors import InvalidInput, StatusGoesDown
 from rules.identifiers import ViewKey, optional_id
+from rules.origins import Origin
 from rules.progress import Status
 
 LARGEST_DETAILS = 16 * 1024
@@ -31,6 +32,8 @@ class View:
     progress_details: Any = None
     recent_calls: tuple[str, ...] = ()
     changed_at: int | None = None
+    origin: Origin | None = None
+    """Where the status came from, where it was not earned here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from stores.columns import (
     Map,
     SetOf,
     Table,
+    Udt,
     static,
 )
 
@@ -35,6 +36,7 @@ VIEWS = Table(
         "last_completed_time": TIMESTAMP,
         "last_updated_time": TIMESTAMP,
         "last_call": TEXT,
+        "origin": Column(TEXT, since=3),
     },
 )
 
@@ -48,7 +50,7 @@ LEARNER_SCOPES = Table(
 
 ENROLMENTS = Table(
     "user_enrolments",
-    comment="active, enrolled_on, unenrolled_on, changed_at: the commands', by conditions; the others the workers'",
+    comment="active, enrolled_on, unenrolled_on, changed_at, moved_*: the commands', by conditions; else the workers'",
     partition={"userid": TEXT},
     clustering={"collectionid": TEXT, "contextid": TEXT},
     columns={
@@ -68,6 +70,8 @@ ENROLMENTS = Table(
         "context_end_date": TIMESTAMP,
         "seen_changed_at": BIGINT,
         "version": BIGINT,
+        "moved_to": Column(TEXT, since=3),
+        "moved_from": Column(TEXT, since=3),
     },
 )
 
@@ -284,6 +288,65 @@ AGGREGATIONS = Table(
     },
 )
 
+INSTANCE = Table(
+    "instance",
+    comment="What the whole instance has agreed on, by conditions alone: the tracking mode of its rows",
+    since=3,
+    partition={"name": TEXT},
+    columns={"value": TEXT, "changed_on": TIMESTAMP},
+)
+
+ERASURES = Table(
+    "erasure",
+    comment="Watermarks: what a learner had before erased_on is deleted and stays so; '' for all of the learner's",
+    since=3,
+    partition={"userid": TEXT},
+    clustering={"collectionid": TEXT, "contextid": TEXT},
+    columns={"erased_on": TIMESTAMP},
+)
+
+QUESTION = Udt(
+    "question",
+    {
+        "id": TEXT,
+        "assess_ts": TIMESTAMP,
+        "max_score": DOUBLE,
+        "score": DOUBLE,
+        "type": TEXT,
+        "title": TEXT,
+        "resvalues": ListOf(Map(TEXT, TEXT)),
+        "params": ListOf(Map(TEXT, TEXT)),
+        "description": TEXT,
+        "duration": DOUBLE,
+    },
+)
+
+_ATTEMPTED = {
+    "created_on": TIMESTAMP,
+    "last_attempted_on": TIMESTAMP,
+    "updated_on": TIMESTAMP,
+    "total_score": DOUBLE,
+    "total_max_score": DOUBLE,
+}
+
+ATTEMPTS = Table(
+    "assessment_attempt",
+    comment="The slim form of an attempt: score, maximum, times. USING TIMESTAMP of the attempt",
+    since=3,
+    partition={"user_id": TEXT, "collection_id": TEXT},
+    clustering={"context_id": TEXT, "content_id": TEXT, "attempt_id": TEXT},
+    columns=_ATTEMPTED,
+)
+
+ATTEMPTS_WITH_QUESTIONS = Table(
+    "assessment_aggregator",
+    comment="The attempt with its questions. USING TIMESTAMP of the attempt",
+    since=3,
+    partition={"user_id": TEXT, "collection_id": TEXT},
+    clustering={"context_id": TEXT, "content_id": TEXT, "attempt_id": TEXT},
+    columns={**_ATTEMPTED, "grand_total": TEXT, "question": ListOf(QUESTION)},
+)
+
 TABLES = (
     VIEWS,
     LEARNER_SCOPES,
@@ -303,4 +366,8 @@ TABLES = (
     ACTIVITY_AGGREGATES,
     GROUP_AGGREGATES,
     AGGREGATIONS,
+    INSTANCE,
+    ERASURES,
+    ATTEMPTS,
+    ATTEMPTS_WITH_QUESTIONS,
 )

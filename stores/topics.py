@@ -12,9 +12,11 @@ TOTALS = Topic("activity-totals", retention_days=30)
 """The batch aggregation to group queries, keyed by cell (rules/totals.py)."""
 GROUP_CHANGES = Topic("group-changes")
 """Commands to the batch aggregation, keyed by group: its members or activities changed (ingest/learner_groups.py)."""
+ASSESSMENTS = Topic("assessments")
+"""Submitted attempts, keyed by user, in the platform's envelope (reference 3); scores are computed from them."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
 """What could not be processed, with the reason; ``cohort dead-letters`` lists and replays it."""
 
-TOPICS = (TRIGGERS, PROFILES, STATES, TOTALS, GROUP_CHANGES, DEAD_LETTERS)
+TOPICS = (TRIGGERS, PROFILES, STATES, TOTALS, GROUP_CHANGES, ASSESSMENTS, DEAD_LETTERS)
 WORKER_GROUP = "workers"
 AGGREGATION_GROUP = "aggregation"

@@ -5,6 +5,7 @@ import atexit
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +21,12 @@ from ingest.collections import publish_collection
 from ingest.contexts import NewContext, create_context
 from ingest.workers import Worker
 from loaders.session import Session, Shared
+from rules.carry_rules import parse_rules
 from rules.errors import StoreUnavailable
 from rules.identifiers import ContextType
 from rules.states import encode_state, vanished_state
 from rules.totals import Total, cell_key, cell_state
+from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from stores.engines import Stores, open_stores
 from stores.events import Message
@@ -112,6 +115,13 @@ class Instance:
             end_date=end_date,
         )
         await create_context(self.session(), new)
+
+    def track(self, mode: TrackingMode, rules: str | None = None) -> None:
+        """From here on, as an instance that is set so."""
+        self.shared = replace(self.shared, tracking=Tracking(mode, parse_rules(rules)))
+
+    def sets_clock(self, at: datetime) -> None:
+        self.shared = replace(self.shared, now=lambda: at)
 
     async def lag(self) -> int:
         return sum((await self.stores.events.lag(WORKER_GROUP, [TRIGGERS.name, PROFILES.name])).values())

@@ -148,7 +148,7 @@ class _Stored:
         return cls(
             dict(zip(users, await learners_by_id(rows, users), strict=True)),
             dict(zip(places, await enrolments_by_key(rows, places), strict=True)),
-            dict(zip(views, await views_by_key(rows, views), strict=True)),
+            dict(zip(views, await views_by_key(rows, shared.tracking, views), strict=True)),
         )
 
 

@@ -23,6 +23,7 @@ from rules.errors import (
 )
 from rules.identifiers import ProgressKey, view_key
 from rules.progress import Status
+from rules.tracking import Tracking
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 from stores.tables import LEARNER_SCOPES
@@ -301,7 +302,9 @@ async def test_fifty_updates_at_once_from_two_devices_lose_nothing(course: Insta
 
         async def watch() -> None:
             while max(seen) < 50:
-                stored = await views_by_key(course.stores.rows, [view_key("ada", "a", "course", "batch")])
+                stored = await views_by_key(
+                    course.stores.rows, Tracking(), [view_key("ada", "a", "course", "batch")]
+                )
                 watched.append(stored[0].progress if stored[0] else 0)
                 await asyncio.sleep(0.02)
 
@@ -309,7 +312,7 @@ async def test_fifty_updates_at_once_from_two_devices_lose_nothing(course: Insta
         watching = asyncio.create_task(watch())
         await asyncio.gather(device(course.shared, range(1, 51, 2)), device(other, range(2, 51, 2)))
         await watching
-    (stored,) = await views_by_key(course.stores.rows, [view_key("ada", "a", "course", "batch")])
+    (stored,) = await views_by_key(course.stores.rows, Tracking(), [view_key("ada", "a", "course", "batch")])
     assert stored is not None
     assert (stored.progress, stored.time_spent) == (50, 50)
     assert watched == sorted(watched)
@@ -365,7 +368,7 @@ async def test_an_end_at_a_past_time_sets_no_time_back(embedded: Instance) -> No
     service = embedded.session()
     await start_view(service, ViewCall("a", "course", "batch", "ada", NOW))
     await end_view(service, ViewCall("a", "course", "batch", "ada", past), ViewChange(past))
-    (view,) = await views_by_key(embedded.stores.rows, [view_key("ada", "a", "course", "batch")])
+    (view,) = await views_by_key(embedded.stores.rows, Tracking(), [view_key("ada", "a", "course", "batch")])
     assert view is not None
     assert (view.status, view.completed_on, view.last_accessed_on) == (Status.COMPLETED, past, NOW)
 

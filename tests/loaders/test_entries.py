@@ -73,7 +73,7 @@ async def fresh(
     cohort: Instance, *users: str, of: Sequence[Activity] = ACTIVITIES, shared: Shared | None = None
 ) -> Entries:
     shared = shared or Shared.of(cohort.stores, cohort.shared.now)
-    return await fresh_entries(cohort.stores.rows, shared.library, of, users)
+    return await fresh_entries(cohort.stores.rows, shared.library, shared.tracking, of, users)
 
 
 async def from_states(cohort: Instance, *users: str, expected: Entries) -> Entries:

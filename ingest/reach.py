@@ -1,0 +1,51 @@
+"""Which keys a changed view counts for, beyond its own: the enrolments that show what is kept elsewhere (the carry-forward
+modes; reference 4.7, fan-out)."""
+
+import asyncio
+from collections.abc import Collection, Iterable
+
+from loaders.enrolments import enrolment_of
+from loaders.session import Shared
+from rules.identifiers import ProgressKey
+from stores.tables import ENROLMENTS, NODE_ROOTS
+
+
+async def reached(shared: Shared, keys: Collection[ProgressKey]) -> dict[ProgressKey, ProgressKey]:
+    """Enrolments of the learners, each with the one of ``keys`` that reaches it. Nothing in the other modes.
+
+    One statement for the collections of all contents, one for each learner and collection.
+    """
+    tracking = shared.tracking
+    by_source = [key for key in keys if tracking.carries and not key.has_context]
+    if not by_source:
+        return {}
+    if tracking.keeps_by_content:
+        roots = await shared.stores.rows.partitions(
+            NODE_ROOTS, list({(key.collection_id,) for key in by_source}), ("node", "root")
+        )
+        wanted = [
+            (key, root)
+            for key in by_source
+            for root in sorted({row["root"] for row in roots[key.collection_id,]})
+        ]
+    else:
+        wanted = [(key, key.collection_id) for key in by_source]
+    return await _enrolled(shared, wanted)
+
+
+async def _enrolled(
+    shared: Shared, wanted: Iterable[tuple[ProgressKey, str]]
+) -> dict[ProgressKey, ProgressKey]:
+    """Whether they are active or not: figures of those that ended stay right too."""
+    places = {(key.user_id, collection): key for key, collection in wanted}
+
+    async def of(user_id: str, collection_id: str) -> list[ProgressKey]:
+        rows = await shared.stores.rows.partition(ENROLMENTS, (user_id,), prefix=(collection_id,))
+        return [found.key for found in map(enrolment_of, rows) if found is not None]
+
+    found = await asyncio.gather(*(of(*place) for place in places))
+    return {
+        enrolment: key
+        for key, enrolments in zip(places.values(), found, strict=True)
+        for enrolment in enrolments
+    }

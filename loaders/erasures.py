@@ -1,0 +1,48 @@
+"""Watermarks of erasures: what a learner had up to then, in a place or anywhere, is deleted and stays so."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from rules.errors import Erased
+from rules.identifiers import ProgressKey
+from stores.rows import Rows
+from stores.tables import ERASURES
+
+EVERYWHERE = ("", "")
+"""In place of collection and context: the whole learner."""
+
+
+async def erased_learners(rows: Rows, user_ids: Collection[str]) -> dict[str, datetime]:
+    """When each of these learners was last erased whole; one who never was is left out."""
+    found = await rows.get_many(ERASURES, [(user_id, *EVERYWHERE) for user_id in user_ids], ["erased_on"])
+    return {key[0]: row["erased_on"] for key, row in found.items()}
+
+
+async def erased_places(rows: Rows, keys: Sequence[ProgressKey]) -> dict[ProgressKey, datetime]:
+    """When what is under each key was last erased, by itself or with the whole learner."""
+    if not keys:
+        return {}
+    places = [(key.user_id, key.collection_id, key.context_id) for key in keys]
+    wanted = [*places, *dict.fromkeys((key.user_id, *EVERYWHERE) for key in keys)]
+    found = await rows.get_many(ERASURES, wanted, ["erased_on"])
+    erased = {}
+    for key, place in zip(keys, places, strict=True):
+        rows_found = [found[at]["erased_on"] for at in (place, (key.user_id, *EVERYWHERE)) if at in found]
+        if rows_found:
+            erased[key] = max(rows_found)
+    return erased
+
+
+async def check_not_erased(rows: Rows, key: ProgressKey, at: datetime) -> None:
+    """For calls that say when they happened. Erased where that was no later than the erasure: a replay must not bring
+    back what was deleted."""
+    erased_on = (await erased_places(rows, [key])).get(key)
+    if erased_on is not None and at <= erased_on:
+        raise Erased(f"what was there up to {erased_on.isoformat()} was deleted at that time", field="at")
+
+
+async def check_learner_not_erased(rows: Rows, user_id: str, at: datetime) -> None:
+    """As check_not_erased, for what belongs to no place."""
+    erased_on = (await erased_learners(rows, [user_id])).get(user_id)
+    if erased_on is not None and at <= erased_on:
+        raise Erased(f"the learner was deleted at {erased_on.isoformat()}", field="at")

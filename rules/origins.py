@@ -1,0 +1,56 @@
+"""Where a view's status came from, when the learner did not earn it in that very place (seed 001: nobody could explain
+the data)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import orjson
+
+from rules.identifiers import ViewKey
+from rules.moments import milliseconds, moment
+
+
+class OriginKind(Enum):
+    """How a status got where it is."""
+
+    CARRIED = "carried"
+    """Shown here and stored where ``place`` says: carry forward keeps one row for every place."""
+    COPIED = "copied"
+    """Written here because the learner completed the content at ``place``, and the instance's rules let it count."""
+    MOVED = "moved"
+    """The learner went on with the collection here; it was at ``place`` before."""
+    CLOSED = "closed"
+    """Ended by force: nobody had touched it for long."""
+    MIGRATED = "migrated"
+    """Brought from the platform that Cohort took over from."""
+    MODE_CHANGED = "mode-changed"
+    """Kept as it was shown at ``place`` when the instance went over to another mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """``place``: collection and context where the status was earned, where that is another place; ``reason``: the rule
+    or command, in words; ``at``: when it was carried over."""
+
+    kind: OriginKind
+    place: tuple[str, str] | None = None
+    reason: str = ""
+    at: datetime | None = None
+
+    @classmethod
+    def of(cls, kind: OriginKind, key: ViewKey, reason: str, at: datetime) -> "Origin":
+        """From the place of this view."""
+        return cls(kind, (key.collection_id, key.context_id), reason, at)
+
+    def encode(self) -> str:
+        """As the column ``origin`` has it."""
+        at = None if self.at is None else milliseconds(self.at)
+        return orjson.dumps([self.kind.value, self.place, self.reason, at]).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> "Origin":
+        kind, place, reason, at = orjson.loads(text)
+        return cls(
+            OriginKind(kind), place and (place[0], place[1]), reason, None if at is None else moment(at)
+        )

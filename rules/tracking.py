@@ -1,0 +1,54 @@
+"""The modes of an instance: under which keys views are kept, and what a completion elsewhere counts (seed 001, Config
+Modes; reference 4.7)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from rules.carry_rules import NOTHING, CarryRules
+from rules.identifiers import ProgressKey, ViewKey
+
+
+class TrackingMode(Enum):
+    """One for a whole instance; `cohort modes change` goes from one to another."""
+
+    STRICT = "strict"
+    """A view counts in the context that it was taken in, and nowhere else."""
+    CARRY_FORWARD_FULL = "carry-forward-full"
+    """A content once completed is completed in every collection."""
+    CARRY_FORWARD_COLLECTION = "carry-forward-collection"
+    """A content completed in a collection is completed under each of the collection's contexts."""
+    COPY = "copy"
+    """As strict; a completion elsewhere is copied in where the rules let it count."""
+    MOVE = "move"
+    """As strict; who enrols takes the progress of a collection along from the context where it was under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How this instance keeps views. ``rules`` are those of copy and move; the other modes have none."""
+
+    mode: TrackingMode = TrackingMode.STRICT
+    rules: CarryRules = NOTHING
+
+    def stored(self, asked: ViewKey) -> ViewKey:
+        """Where the view is kept that a client names so (the table of reference 4.7)."""
+        if self.mode is TrackingMode.CARRY_FORWARD_FULL:
+            return ViewKey(asked.user_id, asked.content_id, asked.content_id, asked.content_id)
+        source = self.source(asked.progress_key)
+        return ViewKey(asked.user_id, source.collection_id, source.context_id, asked.content_id)
+
+    def source(self, key: ProgressKey) -> ProgressKey:
+        """Which key the views of this one are kept under. Carry forward of contents keeps them by content, under no
+        key of a collection: the same one is given."""
+        if self.mode is TrackingMode.CARRY_FORWARD_COLLECTION:
+            return ProgressKey(key.user_id, key.collection_id, key.collection_id)
+        return key
+
+    @property
+    def keeps_by_content(self) -> bool:
+        return self.mode is TrackingMode.CARRY_FORWARD_FULL
+
+    @property
+    def carries(self) -> bool:
+        """Whether a view may show in other places than it was taken in, without being written there."""
+        return self.mode in (TrackingMode.CARRY_FORWARD_FULL, TrackingMode.CARRY_FORWARD_COLLECTION)
