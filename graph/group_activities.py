@@ -1,8 +1,9 @@
 """What a group does together, and how its members stand in it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self, cast
 
 import strawberry
 
@@ -12,6 +13,7 @@ from graph.fields import field
 from graph.ids import decode_cursor
 from graph.info import Info
 from graph.paging import After, Connection, First, connection, page_size
+from graph.written import ToWrite, Written
 from resolvers import group_activities, nouns
 from resolvers.paging import Page, checked_first, checked_many
 
@@ -154,12 +156,34 @@ async def activities(
         ),
     ] = None,
 ) -> list[GroupActivity] | None:
+    session, key = info.context, _page_key(info, self.group)
+    page = session.shared.pages.get(key, session.now()) if fresh is None else None
+    if page is not None:
+        session.plans.append(replace(page.taken, path=tuple(info.path.as_list())))
+        return cast("list[GroupActivity]", Written(page.text))
     named = None if activity_ids is None else dict.fromkeys(checked_many(activity_ids, "activityIds"))
     found = await group_activities.group_activities(
-        info.context, self.group, activities=named, mode=mode, fresh=fresh, path=info.path.as_list()
+        session, self.group, activities=named, mode=mode, fresh=fresh, path=info.path.as_list()
     )
     from graph.learners import Learner
 
     profiles = {one.member.user_id: one.learner for activity in found[:1] for one in activity.members}
     learners = {user_id: Learner.of(profile) for user_id, profile in profiles.items()}
-    return [GroupActivity.of(activity, learners) for activity in found]
+    answer = [GroupActivity.of(activity, learners) for activity in found]
+    taken = session.plans[-1]
+    as_of = min((activity.as_of for activity in found if activity.as_of), default=None)
+    if not taken.reusable or as_of is None or taken.plan.mode is not enums.Mode.QUERY:
+        return answer
+
+    def keep(text: bytes) -> None:
+        session.shared.pages.keep(key, nouns.Page(text, taken, as_of))
+
+    return cast("list[GroupActivity]", ToWrite(answer, keep))
+
+
+def _page_key(info: Info, group: nouns.Group) -> tuple[object, ...]:
+    """Whatever the page depends on: what is asked, of which group and members, and by whom."""
+    raw, viewer = info._raw_info, info.context.viewer
+    document = raw.operation.loc.source.body if raw.operation.loc else ""
+    asked = (document, raw.operation.name and raw.operation.name.value, repr(raw.variable_values))
+    return *asked, *info.path.as_list(), group.group_id, group.version, viewer.user_id, viewer.roles

@@ -31,17 +31,20 @@ def _words(attribute: str) -> str:
 def with_attribute_fields(learner: type[T]) -> type[T]:
     """Adds a field for each attribute that rules/learners.py declares."""
 
-    def field(name: str) -> Any:
+    def attribute(name: str) -> Any:
+        described = field(
+            description=f"The learner's {_words(name)}, where it is known.",
+            at_hand=lambda learner: learner.profile.attributes.get(name),
+        )
+
         async def resolve(self: "Learner", info: Info) -> str | None:
             return (await self.load(info)).attributes.get(name)
 
         resolve.__name__ = name
-        return strawberry.field(
-            resolver=resolve, description=f"The learner's {_words(name)}, where it is known."
-        )
+        return described(resolve)
 
     for name in nouns.ATTRIBUTES:
-        setattr(learner, name, field(name))
+        setattr(learner, name, attribute(name))
     return learner
 
 

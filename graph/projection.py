@@ -24,6 +24,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLResolveInfo,
     GraphQLString,
     OperationType,
     Undefined,
@@ -39,6 +40,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from graph.fields import AT_HAND
+from graph.written import ToWrite, Written
 
 Read = Callable[[Any], Any]
 """From an object to what a field of it answers, or from a value to what stands for it in the answer."""
@@ -89,6 +91,25 @@ class ProjectingExecutor(StrawberryGraphQLCoreExecutionContext):
                 except Exception:  # noqa: BLE001, S110 - the executor meets it again
                     pass
         return super().execute_field(parent_type, source, field_details_list, path, position_context)
+
+    def complete_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        if isinstance(result, Written):
+            return result.fragment
+        value = result.value if isinstance(result, ToWrite) else result
+        completed = super().complete_value(
+            return_type, field_details_list, info, path, value, position_context
+        )
+        if not isinstance(result, ToWrite) or self.is_awaitable(completed) or self.collected_errors.errors:
+            return completed
+        return result.written(completed)
 
     def _field(self, parent: GraphQLObjectType, selected: FieldDetailsList) -> _Compiled | None:
         """None where only the executor can."""

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from cachetools import TTLCache
+
 from rules.learner_groups import (
     Activity,
     Group,
@@ -17,6 +19,9 @@ from rules.learner_groups import (
 )
 from stores.rows import Row, Rows
 from stores.tables import GROUP_MEMBERS, LEARNER_GROUPS, USER_GROUPS
+
+ROSTERS_KEPT = 200
+ROSTER_TTL = 60.0
 
 
 async def groups_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Group | None]:
@@ -34,13 +39,42 @@ async def rosters_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Roster]:
     return [_roster(group_id, found[group_id,]) for group_id in group_ids]
 
 
+class Rosters:
+    """Rosters that this process has read: given again while the version of the group's members is the same, but for
+    ROSTER_TTL seconds at most, as a member's first visit changes no version."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._kept: TTLCache[str, Roster] = TTLCache(ROSTERS_KEPT, ROSTER_TTL)
+
+    async def load(self, group_ids: Sequence[str]) -> list[Roster]:
+        """One statement for the versions of those at hand, one for the others."""
+        kept = {group_id: self._kept[group_id] for group_id in group_ids if group_id in self._kept}
+        statics = await self._rows.statics(GROUP_MEMBERS, [(group_id,) for group_id in kept]) if kept else {}
+        found = {
+            group_id: roster
+            for group_id, roster in kept.items()
+            if roster.version == _version(statics.get((group_id,), {}))
+        }
+        missing = [group_id for group_id in group_ids if group_id not in found]
+        if missing:
+            read = dict(zip(missing, await rosters_by_id(self._rows, missing), strict=True))
+            self._kept.update(read)
+            found |= read
+        return [found[group_id] for group_id in group_ids]
+
+    def forget(self, group_id: str) -> None:
+        """One of its members has seen it."""
+        self._kept.pop(group_id, None)
+
+
 async def roster_of(rows: Rows, group_id: str) -> Roster:
     """What a conditional write may build on: the version is also known where every row is gone."""
     found = await rows.partition(GROUP_MEMBERS, (group_id,))
     if found:
         return _roster(group_id, found)
     statics = await rows.statics(GROUP_MEMBERS, [(group_id,)])
-    return Roster(group_id, statics.get((group_id,), {}).get("members_version") or 0)
+    return Roster(group_id, _version(statics.get((group_id,), {})))
 
 
 async def groups_page(
@@ -114,9 +148,13 @@ def group_values(group: Group) -> dict[str, Any]:
     }
 
 
+def _version(statics: Row) -> int:
+    return statics.get("members_version") or 0
+
+
 def _roster(group_id: str, rows: Sequence[Row]) -> Roster:
     members = {row["userid"]: member for row in rows if (member := _member(row)) is not None}
-    return Roster(group_id, (rows[0]["members_version"] or 0) if rows else 0, members)
+    return Roster(group_id, _version(rows[0]) if rows else 0, members)
 
 
 def _member(row: Row | None) -> Member | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
@@ -11,12 +11,13 @@ from strawberry.dataloader import DataLoader
 
 from loaders.answers import KEEP, TTL, Answers
 from loaders.background import Background
-from loaders.enrolments import enrolments_by_key
+from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
-from loaders.learner_groups import groups_by_id, rosters_by_id
+from loaders.learner_groups import Rosters, groups_by_id
 from loaders.learners import learners_by_id
 from loaders.library import Library
 from loaders.metrics import Answered, Tables, Tile
+from loaders.pages import Pages
 from loaders.standings import Standings, Touches
 from loaders.views import views_by_key
 from rules.enrolments import Enrolment
@@ -30,6 +31,8 @@ from rules.tracking import Tracking
 from rules.viewers import Viewer
 from rules.views import View
 from stores.engines import Stores
+
+LINK_TTL = timedelta(hours=1)
 
 
 def utc_now() -> datetime:
@@ -45,6 +48,8 @@ class Shared:
     healing: Healing
     background: Background
     answers: Answers
+    rosters: Rosters
+    pages: Pages
     now: Callable[[], datetime] = utc_now
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
@@ -54,6 +59,8 @@ class Shared:
     mode: Mode = Mode.QUERY
     """Of requests that ask for none."""
     tracking: Tracking = field(default_factory=Tracking)
+    link_ttl: timedelta = LINK_TTL
+    """How long a link to a file for download holds."""
 
     @classmethod
     def of(
@@ -66,16 +73,19 @@ class Shared:
         group_limits: GroupLimits | None = None,
         mode: Mode = Mode.QUERY,
         tracking: Tracking | None = None,
+        link_ttl: timedelta = LINK_TTL,
     ) -> "Shared":
         background = Background()
         healing = Healing(stores.events, background)
         answers = Answers(stores.cache, background, now, ttl=answers_ttl, keep=answers_kept)
         limits = group_limits or GroupLimits()
         return cls(
-            *(stores, Library(stores.rows), healing, background, answers, now),
+            *(stores, Library(stores.rows), healing, background, answers),
+            *(Rosters(stores.rows), Pages(answers_ttl), now),
             group_limits=limits,
             mode=mode,
             tracking=tracking or Tracking(),
+            link_ttl=link_ttl,
         )
 
 
@@ -93,6 +103,9 @@ class Loaders:
         async def enrolments(keys: list[ProgressKey]) -> Sequence[Enrolment | None]:
             return await enrolments_by_key(rows, keys)
 
+        async def enrolled(places: list[tuple[str, str]]) -> Sequence[list[Enrolment]]:
+            return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))
+
         async def learners(user_ids: list[str]) -> Sequence[Learner | None]:
             return await learners_by_id(rows, user_ids)
 
@@ -100,7 +113,7 @@ class Loaders:
             return await groups_by_id(rows, group_ids)
 
         async def rosters(group_ids: list[str]) -> Sequence[Roster]:
-            return await rosters_by_id(rows, group_ids)
+            return await shared.rosters.load(group_ids)
 
         async def metric_tables(tiles: list[Tile]) -> Sequence[Answered | CohortError]:
             return await tables.tables(tiles)
@@ -111,6 +124,8 @@ class Loaders:
         self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
         self.views: DataLoader[ViewKey, View | None] = DataLoader(load_fn=views)
         self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(load_fn=enrolments)
+        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
+        """By learner and collection, under all contexts."""
         self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
         self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
         self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=rosters)

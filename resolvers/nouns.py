@@ -6,6 +6,7 @@ from ingest.learner_groups import Changed as GroupChanged
 from ingest.learner_groups import GroupCall, NewGroup
 from ingest.learners import ProfileCall
 from ingest.views import Acknowledged, ViewCall
+from loaders.pages import Page
 from loaders.session import Session
 from rules.contents import Content, ContentKind
 from rules.contexts import Context, ContextStatus, EnrolmentType
@@ -36,6 +37,7 @@ from rules.origins import Origin, OriginKind
 from rules.plans import Mode, Plan, Source, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
+from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
 from rules.views import View, ViewChange
 
@@ -54,6 +56,7 @@ __all__ = [
     "EditMember",
     "Enrolment",
     "EnrolmentCall",
+    "EnrolmentSummary",
     "EnrolmentType",
     "Entry",
     "Figure",
@@ -79,6 +82,7 @@ __all__ = [
     "OrderBy",
     "Origin",
     "OriginKind",
+    "Page",
     "Plan",
     "ProfileCall",
     "Progress",
@@ -88,6 +92,7 @@ __all__ = [
     "Source",
     "Status",
     "StoreUnavailable",
+    "SummaryFormat",
     "Touch",
     "Tracking",
     "TrackingMode",
