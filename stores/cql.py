@@ -212,10 +212,14 @@ class Cql:
             return where
         return f"{where} AND ({_columns(self.table.key[fixed : fixed + rest])}) > ({', '.join('?' * rest)})"
 
-    def _together(self, column: int, width: int) -> str:
-        """What the first ``width`` key columns name: the partition's, or all; keys that differ in this column."""
-        names = enumerate(self.table.key[:width])
-        return " AND ".join(f'"{name}" IN ?' if i == column else f'"{name}" = ?' for i, name in names)
+    def _together(self, first: int, last: int, width: int) -> str:
+        """What the first ``width`` key columns name: the partition's, or all; keys that differ in the columns from
+        ``first`` to before ``last``."""
+        names = self.table.key[:width]
+        among = _columns(names[first:last])
+        equal = [f'"{name}" = ?' for name in names]
+        equal[first:last] = [f"({among}) IN ?" if last - first > 1 else f"{among} IN ?"]
+        return " AND ".join(equal)
 
     @property
     def range(self) -> str:
@@ -241,7 +245,7 @@ class Cql:
         return f"DELETE FROM {self.name}{' USING TIMESTAMP ?' * timed} WHERE {_equal(self.table.key)}"
 
     def condition(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
-        """The end of an update, and what it binds."""
+        """The end of an update or a deletion, and what it binds."""
         texts: list[str] = []
         values: list[Any] = []
         for condition in conditions:

@@ -21,19 +21,24 @@ def ring(count: int) -> list[TokenRange]:
     return [TokenRange(start, end) for start, end in pairwise(bounds)]
 
 
-def share(keys: Sequence[Key], most: int = MOST_KEYS) -> tuple[int, list[list[Key]]]:
-    """Which key column differs within a statement, and the keys of each: those that agree in all other columns,
-    at most ``most``; of the columns, the one that gives the fewest statements. ``keys`` are distinct, at least one."""
+def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> tuple[slice, list[list[Key]]]:
+    """Which key columns differ within a statement, and the keys of each: those that agree in all other columns, at
+    most ``most``. It is one column, or the whole clustering, which follows the first ``partition`` columns; of these
+    the one that gives the fewest statements. ``keys`` are distinct, at least one."""
+    width = len(keys[0])
+    columns = [slice(column, column + 1) for column in range(width)]
+    if width - partition > 1:
+        columns.append(slice(partition, width))
     return min(
-        ((column, _parts(keys, column, most)) for column in range(len(keys[0]))),
+        ((differing, _parts(keys, differing, most)) for differing in columns),
         key=lambda choice: len(choice[1]),
     )
 
 
-def _parts(keys: Sequence[Key], column: int, most: int) -> list[list[Key]]:
+def _parts(keys: Sequence[Key], differing: slice, most: int) -> list[list[Key]]:
     alike: dict[Key, list[Key]] = {}
     for key in keys:
-        alike.setdefault(key[:column] + key[column + 1 :], []).append(key)
+        alike.setdefault(key[: differing.start] + key[differing.stop :], []).append(key)
     return [group[i : i + most] for group in alike.values() for i in range(0, len(group), most)]
 
 

@@ -5,14 +5,14 @@ What both engines promise (tests/stores/test_rows_contract.py runs against each)
 - A row is a dict of column values; a read returns every column asked for, None where there is no value.
 - Values of a column are kept by write time, the latest wins; a write or deletion may bring a ``timestamp`` of its
   own (microseconds by custom, any bigint by contract). A tie is not defined.
-- A conditional write is atomic and linearizable per partition, and returns the stored values where it is refused.
-  It may set static columns in the same write. A column written by conditions must never be written without.
+- A conditional write or deletion is atomic and linearizable per partition, and returns the stored values where it is
+  refused. It may set static columns in the same write. A column written by conditions must never be written without.
 - Rows of a partition come in clustering order.
 - StoreUnavailable where the engine can't be reached or does not answer within the deadline (stores/deadline.py).
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stores.columns import Table
@@ -21,6 +21,9 @@ from stores.meter import Meter
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 """Values of a table's key columns, in order: of the partition key, or of the whole primary key."""
+
+MOST_CHANGES = 50
+"""In one ``write_together``: a conditional batch is replayed by whoever comes next where it was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,20 @@ class Applied:
 
     applied: bool
     stored: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one row in ``write_together``.
+
+    With conditions: ``values`` are set where every one of them holds, or the row goes (``delete``; ``values`` are then
+    static ones, set in the same write). Without: the row is inserted, and must not exist yet.
+    """
+
+    key: Key
+    values: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Sequence[Condition] = ()
+    delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +123,8 @@ class Rows(Protocol):
     async def get_many(
         self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
     ) -> dict[Key, Row]:
-        """Rows by whole primary key; what does not exist is left out. Batched as in ``partitions``."""
+        """Rows by whole primary key; what does not exist is left out. Batched as in ``partitions``; keys of one
+        partition share statements whichever columns of the clustering they differ in."""
         ...
 
     async def partition(
@@ -153,6 +171,24 @@ class Rows(Protocol):
         self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
     ) -> Applied:
         """Changes the row with this primary key where every condition holds."""
+        ...
+
+    async def delete_if(
+        self,
+        table: Table,
+        key: Key,
+        conditions: Sequence[Condition],
+        statics: Mapping[str, Any] | None = None,
+    ) -> Applied:
+        """Removes the row with this primary key where every condition holds, and sets ``statics`` of its partition in
+        the same write. What is conditionally written later is there again."""
+        ...
+
+    async def write_together(self, table: Table, changes: Sequence[Change]) -> bool:
+        """Changes of several rows of ONE partition: all of them, where every row meets its conditions, or none.
+
+        Each row once, at most MOST_CHANGES. False where refused: what is stored is for the caller to read.
+        """
         ...
 
     def ranges(self, count: int) -> list[TokenRange]:

@@ -18,9 +18,17 @@ from stores.columns import Table
 from stores.cql import Cql
 from stores.keys import beyond, ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Condition, Exists, Key, Page, Put, Row, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Exists, Key, Page, Put, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
-from stores.values import check_columns, check_key, check_row, check_update, check_values
+from stores.values import (
+    check_columns,
+    check_deletion,
+    check_key,
+    check_row,
+    check_together,
+    check_update,
+    check_values,
+)
 
 T = TypeVar("T")
 
@@ -123,30 +131,29 @@ class CassandraRows:
             return []
         cql = self._cql(table)
         width, partition = len(keys[0]), len(table.partition)
-        nodes: dict[frozenset[Any], list[Key]] = {}
-        for key in keys:
-            nodes.setdefault(self._session.replicas(cql.routing_key(key[:partition])), []).append(key)
 
-        async def read(column: int, group: list[Key]) -> list[_Raw]:
-            values = cql.key(group[0])
-            values[column] = [cql.key(key)[column] for key in group]
-            bound = await self._bound(text(cql.together(column, width)), values, Routed)
+        async def read(differing: slice, group: list[Key]) -> list[_Raw]:
+            values, places = cql.key(group[0]), [cql.key(key)[differing] for key in group]
+            one = differing.stop - differing.start == 1
+            values[differing] = [[place[0] if one else tuple(place) for place in places]]
+            where = cql.together(differing.start, differing.stop, width)
+            bound = await self._bound(text(where), values, Routed)
             bound.routing_key = cql.routing_key(group[0][:partition])
             return await self._all(table, bound)
 
-        async def read_or_retry(column: int, group: list[Key]) -> list[_Raw]:
+        async def read_or_retry(differing: slice, group: list[Key]) -> list[_Raw]:
             try:
-                return await read(column, group)
+                return await read(differing, group)
             except DeadlineExceeded:
                 raise
             except StoreUnavailable:
                 if len(group) == 1:
                     raise
-            return _joined(await _gather(read(column, [key]) for key in group))
+            return _joined(await _gather(read(differing, [key]) for key in group))
 
-        alike = self._session.alike(keys, cql.routing_key)
-        statements = [(column, group) for same in alike for column, group in _shared(same)]
-        return _joined(await _gather(read_or_retry(column, group) for column, group in statements))
+        alike = self._session.alike(keys, lambda key: cql.routing_key(key[:partition]))
+        statements = [(differing, group) for same in alike for differing, group in _shared(same, partition)]
+        return _joined(await _gather(read_or_retry(differing, group) for differing, group in statements))
 
     async def _all(self, table: Table, bound: Any) -> list[_Raw]:
         """Every page."""
@@ -240,12 +247,54 @@ class CassandraRows:
             # answer too, and null where the row is missing.
             statement = BatchStatement(BatchType.UNLOGGED).add(statement)
         answer = await self._conditional(f"conditional update {table.name}", statement)
-        if answer.pop("[applied]"):
-            return Applied(True)
-        if not answer or (table.statics and answer[table.key[-1]] is None):
-            return Applied(False)
-        names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
-        return Applied(False, cql.decode(names, [answer[name] for name in names]))
+        return _applied(cql, answer, conditions)
+
+    async def delete_if(
+        self,
+        table: Table,
+        key: Key,
+        conditions: Sequence[Condition],
+        statics: Mapping[str, Any] | None = None,
+    ) -> Applied:
+        key, values, conditions = check_deletion(table, key, conditions, statics or {})
+        statements = await self._deletion(table, key, conditions, values)
+        statement: Any = statements[0]
+        if table.statics:
+            statement = BatchStatement(BatchType.UNLOGGED)
+            for one in statements:
+                statement.add(one)
+        answer = await self._conditional(f"conditional delete {table.name}", statement)
+        return _applied(self._cql(table), answer, conditions)
+
+    async def write_together(self, table: Table, changes: Sequence[Change]) -> bool:
+        batch = BatchStatement(BatchType.UNLOGGED)
+        for change in check_together(table, changes):
+            for statement in await self._changes(table, change):
+                batch.add(statement)
+        return bool((await self._conditional(f"conditional batch {table.name}", batch))["[applied]"])
+
+    async def _changes(self, table: Table, change: Change) -> list[BoundStatement]:
+        cql = self._cql(table)
+        if change.delete:
+            return await self._deletion(table, change.key, change.conditions, change.values)
+        if not change.conditions:
+            values = [cql.encode(name, value) for name, value in change.values.items()]
+            text = cql.insert(tuple(change.values), absent=True)
+            return [await self._bound(text, cql.key(change.key) + values)]
+        text, bound = self._update(cql, cql.key(change.key), change.values, [])
+        end, more = cql.condition(change.conditions)
+        return [await self._bound(text + end, bound + more)]
+
+    async def _deletion(
+        self, table: Table, key: Key, conditions: Sequence[Condition], statics: Mapping[str, Any]
+    ) -> list[BoundStatement]:
+        """The statement of a conditional deletion, and that of the static columns set with it."""
+        cql = self._cql(table)
+        end, more = cql.condition(conditions)
+        statements = [await self._bound(cql.delete() + end, cql.key(key) + more)]
+        if statics:
+            statements.append(await self._bound(*self._update(cql, cql.key(key), statics, [])))
+        return statements
 
     async def _conditional(self, what: str, statement: Any) -> dict[str, Any]:
         answer = await self._session.send(what, statement)
@@ -334,9 +383,19 @@ class CassandraRows:
         await self._session.close()
 
 
-def _shared(keys: Sequence[Key]) -> Iterable[tuple[int, list[Key]]]:
-    column, groups = share(keys)
-    return ((column, group) for group in groups)
+def _applied(cql: Cql, answer: dict[str, Any], conditions: Sequence[Condition]) -> Applied:
+    """Of a conditional update or deletion of one row."""
+    if answer.pop("[applied]"):
+        return Applied(True)
+    if not answer or (cql.table.statics and answer[cql.table.key[-1]] is None):
+        return Applied(False)
+    names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
+    return Applied(False, cql.decode(names, [answer[name] for name in names]))
+
+
+def _shared(keys: Sequence[Key], partition: int) -> Iterable[tuple[slice, list[Key]]]:
+    differing, groups = share(keys, partition)
+    return ((differing, group) for group in groups)
 
 
 def _joined(parts: Iterable[list[_Raw]]) -> list[_Raw]:

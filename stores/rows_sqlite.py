@@ -22,10 +22,18 @@ from stores.columns import Table
 from stores.deadline import remaining
 from stores.keys import beyond, ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
 from stores.sqlite_layout import Layout, layout, merged
-from stores.values import check_columns, check_key, check_row, check_update, check_values
+from stores.values import (
+    check_columns,
+    check_deletion,
+    check_key,
+    check_row,
+    check_together,
+    check_update,
+    check_values,
+)
 
 T = TypeVar("T")
 
@@ -197,7 +205,7 @@ class SqliteRows:
         if not keys:
             return {}
         distinct = list(dict.fromkeys(check_key(table, names, key) for key in keys))
-        self.meter.count(f"select {table.name}", len(share(distinct)[1]))
+        self.meter.count(f"select {table.name}", len(share(distinct, len(table.partition))[1]))
         return await self._readers.run(lambda connection: {key: read(connection, key) for key in distinct})
 
     # --- writing
@@ -247,21 +255,55 @@ class SqliteRows:
         self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
     ) -> Applied:
         key, values, conditions = check_update(table, key, values, conditions)
-        names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
         self.meter.count(f"conditional update {table.name}")
 
         def work(connection: sqlite3.Connection) -> Applied:
-            kept = layout(table)
             with _transaction(connection):
-                stored = _get(connection, kept, key, names)
-                seen = stored
-                if stored is None:
-                    raw = connection.execute(kept.statics, kept.place(key[: len(table.partition)])).fetchone()
-                    seen = {} if raw is None else kept.decode(table.statics, raw)
-                if not all(_holds(condition, stored is not None, seen or {}) for condition in conditions):
+                held, stored = _met(connection, table, key, conditions)
+                if not held:
                     return Applied(False, stored)
-                _apply(connection, kept.write(key, values, self._now(), insert=False))
+                _apply(connection, layout(table).write(key, values, self._now(), insert=False))
                 return Applied(True)
+
+        return await self._writer.run(work)
+
+    async def delete_if(
+        self,
+        table: Table,
+        key: Key,
+        conditions: Sequence[Condition],
+        statics: Mapping[str, Any] | None = None,
+    ) -> Applied:
+        change = Change(*check_deletion(table, key, conditions, statics or {}), delete=True)
+        self.meter.count(f"conditional delete {table.name}")
+
+        def work(connection: sqlite3.Connection) -> Applied:
+            with _transaction(connection):
+                held, stored = _met(connection, table, change.key, change.conditions)
+                if not held:
+                    return Applied(False, stored)
+                _apply(connection, _changes(table, change, self._now()))
+                return Applied(True)
+
+        return await self._writer.run(work)
+
+    async def write_together(self, table: Table, changes: Sequence[Change]) -> bool:
+        checked = check_together(table, changes)
+        self.meter.count(f"conditional batch {table.name}")
+
+        def work(connection: sqlite3.Connection) -> bool:
+            with _transaction(connection):
+                for change in checked:
+                    if change.conditions:
+                        held, _ = _met(connection, table, change.key, change.conditions)
+                    else:
+                        held = _get(connection, layout(table), change.key, table.key[:1]) is None
+                    if not held:
+                        return False
+                now = self._now()
+                for change in checked:
+                    _apply(connection, _changes(table, change, now))
+                return True
 
         return await self._writer.run(work)
 
@@ -368,6 +410,28 @@ def _fetch_all(sql: str, bound: tuple[Any, ...]) -> Callable[[sqlite3.Connection
 def _get(connection: sqlite3.Connection, kept: Layout, key: Key, names: tuple[str, ...]) -> Row | None:
     raw = connection.execute(kept.select(names, kept.whole_key), kept.place(key)).fetchone()
     return None if raw is None else kept.decode(names, raw)
+
+
+def _met(
+    connection: sqlite3.Connection, table: Table, key: Key, conditions: Sequence[Condition]
+) -> tuple[bool, Row | None]:
+    """Whether the row meets all of them, and its values of their columns; None where it is missing."""
+    kept = layout(table)
+    names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
+    stored = _get(connection, kept, key, names)
+    seen = stored
+    if stored is None:
+        raw = connection.execute(kept.statics, kept.place(key[: len(table.partition)])).fetchone()
+        seen = {} if raw is None else kept.decode(table.statics, raw)
+    return all(_holds(condition, stored is not None, seen or {}) for condition in conditions), stored
+
+
+def _changes(table: Table, change: Change, time_: int) -> list[tuple[str, tuple[Any, ...]]]:
+    kept = layout(table)
+    if not change.delete:
+        return kept.write(change.key, change.values, time_, insert=not change.conditions)
+    # The values of a deletion are the partition's.
+    return [kept.delete(change.key, time_), *kept.write(change.key, change.values, time_, insert=False)]
 
 
 def _holds(condition: Condition, exists: bool, row: Row) -> bool:

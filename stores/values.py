@@ -8,7 +8,7 @@ from typing import Any
 
 from rules.errors import InvalidInput
 from stores.columns import ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
-from stores.rows import Condition, Equal, Exists, In, Key, Put
+from stores.rows import MOST_CHANGES, Change, Condition, Equal, Exists, In, Key, Put
 
 _Form = Callable[[Any], Any]
 """From a caller's value to the canonical one; ValueError says what is expected instead."""
@@ -222,6 +222,53 @@ def check_update(
             f"a conditional update of {table.name} is about a row, not statics alone", field=table.name
         )
     return key, values, checked
+
+
+def check_deletion(
+    table: Table, key: Key, conditions: Sequence[Condition], statics: Mapping[str, Any]
+) -> tuple[Key, dict[str, Any], list[Condition]]:
+    """The canonical parts of a conditional deletion."""
+    if not conditions:
+        raise InvalidInput(f"a conditional deletion of {table.name} needs a condition", field=table.name)
+    values = check_values(table, statics)
+    if wrong := values.keys() - set(table.statics):
+        raise InvalidInput(
+            f"a deletion from {table.name} sets static columns alone, not {', '.join(sorted(wrong))}",
+            field=min(wrong),
+        )
+    checked = _check_conditions(table, conditions)
+    if {getattr(condition, "column", table.name) for condition in checked} <= set(table.statics):
+        raise InvalidInput(
+            f"a conditional deletion from {table.name} is about a row, not statics alone", field=table.name
+        )
+    return check_key(table, table.key, key), values, checked
+
+
+def check_together(table: Table, changes: Sequence[Change]) -> list[Change]:
+    """Canonical changes of rows of one partition."""
+    if not 0 < len(changes) <= MOST_CHANGES:
+        raise InvalidInput(
+            f"changes of {table.name} are written together up to {MOST_CHANGES} at a time, not {len(changes)}",
+            field=table.name,
+        )
+    checked = [_check_change(table, change) for change in changes]
+    places = {change.key[: len(table.partition)] for change in checked}
+    if len(places) > 1 or len({change.key for change in checked}) < len(checked):
+        raise InvalidInput(
+            f"what is written together are different rows of one partition of {table.name}", field=table.name
+        )
+    return checked
+
+
+def _check_change(table: Table, change: Change) -> Change:
+    if change.delete:
+        key, values, conditions = check_deletion(table, change.key, change.conditions, change.values)
+    elif change.conditions:
+        key, values, conditions = check_update(table, change.key, change.values, change.conditions)
+    else:
+        row = {**dict(zip(table.key, change.key, strict=False)), **change.values}
+        (key, values), conditions = check_row(table, row), []
+    return Change(key, values, conditions, change.delete)
 
 
 def _check_conditions(table: Table, conditions: Sequence[Condition]) -> list[Condition]:

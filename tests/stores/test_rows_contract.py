@@ -33,7 +33,7 @@ from stores.columns import (
 )
 from stores.deadline import deadline
 from stores.keys import beyond, ring, share
-from stores.rows import Applied, Condition, Equal, Exists, In, Put, Row, Rows, Write
+from stores.rows import MOST_CHANGES, Applied, Change, Condition, Equal, Exists, In, Put, Row, Rows, Write
 from stores.rows_cassandra import CassandraRows
 from stores.rows_sqlite import SqliteRows
 from tests.stores.conftest import Open, open_rows
@@ -458,6 +458,104 @@ async def test_concurrent_counting_by_conditions_loses_nothing(
     await other.close()
 
 
+# --- conditional deletions, and several rows at once
+
+
+async def test_a_deletion_is_applied_where_every_condition_holds_and_says_what_is_stored(
+    rows: Rows, me: str
+) -> None:
+    key = (me, 1, "n", AT)
+    await rows.insert_if_absent(THINGS, thing(me, int=1, text="a", changed_at=1))
+    await rows.insert_if_absent(THINGS, thing(me, name="other", int=1))
+    refused = await rows.delete_if(THINGS, key, [Equal("int", 1), Equal("text", "b")], {"changed_at": 2})
+    assert refused == Applied(False, {"int": 1, "text": "a"})
+    assert await rows.statics(THINGS, [(me, 1)]) == {(me, 1): {"changed_at": 1, "labels": None}}
+    assert await rows.delete_if(THINGS, key, [In("int", (0, 1))], {"changed_at": 3}) == Applied(True)
+    assert await rows.get(THINGS, key) is None
+    assert [row["name"] for row in await rows.partition(THINGS, (me, 1))] == ["other"]
+    assert await rows.statics(THINGS, [(me, 1)]) == {(me, 1): {"changed_at": 3, "labels": None}}
+    for conditions in ([Exists()], [Equal("int", 1)]):
+        assert await rows.delete_if(THINGS, key, conditions, {"changed_at": 4}) == Applied(False, None)
+    assert await rows.delete_if(WIDE, (me, "a", 1, 1), [Exists()]) == Applied(False, None)
+
+
+async def test_what_was_deleted_by_condition_can_be_inserted_again(rows: Rows, me: str) -> None:
+    for text in ("a", "b", "c"):
+        assert (await rows.insert_if_absent(THINGS, thing(me, text=text))).applied
+        assert (await rows.delete_if(THINGS, (me, 1, "n", AT), [Equal("text", text)])).applied
+    assert (await rows.insert_if_absent(THINGS, thing(me, int=3))).applied
+    assert await rows.get(THINGS, (me, 1, "n", AT), ["text", "int"]) == {"text": None, "int": 3}
+
+
+async def test_a_partition_whose_last_row_goes_with_its_statics_is_gone(rows: Rows, me: str) -> None:
+    await rows.insert_if_absent(THINGS, thing(me, text="a", changed_at=1))
+    assert (await rows.delete_if(THINGS, (me, 1, "n", AT), [Exists()], {"changed_at": None})).applied
+    assert await rows.statics(THINGS, [(me, 1)]) == {}
+
+
+async def test_a_conditional_deletion_needs_a_condition_about_a_row_and_sets_statics_alone(
+    rows: Rows, me: str
+) -> None:
+    for conditions, statics in (
+        ([], {}),
+        ([Equal("changed_at", 0)], {}),
+        ([Exists()], {"text": "a"}),
+    ):
+        with pytest.raises(InvalidInput):
+            await rows.delete_if(THINGS, (me, 1, "n", AT), conditions, statics)
+
+
+async def test_rows_of_a_partition_change_together_or_not_at_all(rows: Rows, me: str) -> None:
+    """As a move flips two enrolments: one ends, one begins."""
+    await rows.insert_if_absent(THINGS, thing(me, name="from", int=1))
+    await rows.insert_if_absent(THINGS, thing(me, name="gone", int=1))
+    changes = [
+        Change((me, 1, "from", AT), {"text": "moved", "int": 2}, [Equal("int", 1)]),
+        Change((me, 1, "to", AT), {"text": "new", "changed_at": 7}),
+        Change((me, 1, "gone", AT), {}, [Exists()], delete=True),
+    ]
+    with rows.meter.measure() as cost:
+        assert await rows.write_together(THINGS, changes)
+    assert cost == {"conditional batch things": 1}
+    stored = await rows.partition(THINGS, (me, 1), columns=["name", "text", "int", "changed_at"])
+    assert stored == [
+        {"name": "from", "text": "moved", "int": 2, "changed_at": 7},
+        {"name": "to", "text": "new", "int": None, "changed_at": 7},
+    ]
+    # Each of the three would be refused now; with any of them, nothing changes.
+    back = Change((me, 1, "from", AT), {"text": "back", "changed_at": 8}, [Equal("text", "moved")])
+    for refused in changes:
+        assert not await rows.write_together(
+            THINGS, [refused] if refused.key == back.key else [back, refused]
+        )
+    assert await rows.partition(THINGS, (me, 1), columns=["name", "text", "int", "changed_at"]) == stored
+
+
+async def test_rows_of_a_table_without_statics_change_together_too(rows: Rows, me: str) -> None:
+    await rows.insert_if_absent(WIDE, {"id": me, "a": "x", "b": 0, "c": 0, "v": 1})
+    flip = [
+        Change((me, "x", 0, 0), {"v": 2}, [Equal("v", 1)]),
+        Change((me, "y", 0, 0), {"v": 1}, [Equal("v", None)]),
+    ]
+    assert await rows.write_together(WIDE, flip)
+    assert not await rows.write_together(WIDE, flip)
+    assert [row["v"] for row in await rows.partition(WIDE, (me,))] == [2, 1]
+    gone = [Change((me, a, 0, 0), {}, [Exists()], delete=True) for a in ("x", "y")]
+    assert await rows.write_together(WIDE, gone)
+    assert not await rows.write_together(WIDE, gone)
+    assert await rows.partition(WIDE, (me,)) == []
+
+
+async def test_what_is_written_together_is_of_one_partition_and_not_too_much(rows: Rows, me: str) -> None:
+    one = Change((me, "a", 0, 0), {"v": 1})
+    many = [Change((me, "a", i, 0), {"v": 1}) for i in range(MOST_CHANGES + 1)]
+    for changes in ([], [one, one], [one, Change((f"{me}2", "a", 0, 0), {"v": 1})], many):
+        with pytest.raises(InvalidInput):
+            await rows.write_together(WIDE, changes)
+    assert await rows.partition(WIDE, (me,)) == []
+    assert await rows.write_together(WIDE, many[:MOST_CHANGES])
+
+
 # --- slices
 
 clusterings = st.tuples(st.text("ab€𝄞", max_size=2), st.integers(-2, 2), st.integers(0, 2))
@@ -540,6 +638,19 @@ async def test_keys_share_statements_by_the_column_that_gives_the_fewest(rows: R
     with rows.meter.measure() as cost:
         assert len(await rows.get_many(PLAIN, keys)) == 60
     assert cost == {"select plain": 2}
+
+
+async def test_rows_of_a_partition_share_statements_whatever_they_differ_in(rows: Rows, me: str) -> None:
+    keys = [(me, f"leaf-{i}", i, i) for i in range(150)]
+    await rows.write(*(Write(WIDE, key, {"v": key[2]}) for key in keys[::2]))
+    await rows.write(Write(WIDE, (me, "leaf-0", 2, 2), {"v": -1}))
+    with rows.meter.measure() as cost:
+        found = await rows.get_many(WIDE, keys, ["v"])
+    assert found == {key: {"v": key[2]} for key in keys[::2]}
+    assert cost == {"select wide": 2}
+    others = [(f"{me}-{i}", "a", 0, 0) for i in range(5)]
+    await rows.write(*(Write(WIDE, key, {"v": 1}) for key in others))
+    assert len(await rows.get_many(WIDE, [*keys, *others], ["v"])) == 80
 
 
 async def test_statics_are_those_of_partitions_that_exist(rows: Rows, me: str) -> None:
@@ -784,8 +895,11 @@ def test_an_address_says_what_it_takes() -> None:
 
 
 def test_keys_share_and_slices_are_worked_out_without_a_server() -> None:
-    assert share([(1, "a"), (2, "a"), (3, "b")]) == (0, [[(1, "a"), (2, "a")], [(3, "b")]])
-    assert share([(1, "a"), (1, "b")]) == (1, [[(1, "a"), (1, "b")]])
+    assert share([(1, "a"), (2, "a"), (3, "b")], 2) == (slice(0, 1), [[(1, "a"), (2, "a")], [(3, "b")]])
+    assert share([(1, "a"), (1, "b")], 2) == (slice(1, 2), [[(1, "a"), (1, "b")]])
+    apart: list[Any] = [(1, "a", "a"), (1, "b", "b"), (2, "c", "c")]
+    assert share(apart, 1) == (slice(1, 3), [apart[:2], apart[2:]])
+    assert len(share(apart, 3)[1]) == 3
     assert beyond((), None) == ()
     assert beyond(("b",), ("a", 1)) == ()
     assert beyond(("b",), ("b", 1)) == (1,)
