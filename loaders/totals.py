@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -14,7 +14,8 @@ from rules.entries import Entry
 from rules.identifiers import ContextType, aggregate_context
 from rules.learner_groups import Activity
 from rules.metrics import COUNTS, Counts
-from rules.totals import Cell
+from rules.moments import moment
+from rules.totals import Cell, ordered_cells
 from stores.rows import Row, Rows
 from stores.tables import ACTIVITY_AGGREGATES, AGGREGATIONS
 
@@ -105,14 +106,14 @@ def _activity_result(row: Row | None) -> StoredActivityResult | None:
         last_updated=row["agg_last_updated"] or {},
         cells=_cells(row["cells"]),
         pending=None if row["pending"] is None else frozenset(map(_cell, _unpacked(row["pending"]))),
-        as_of=row["as_of"] or _EPOCH,
+        as_of=row["as_of"] or moment(0),
         version=row["version"] or 0,
     )
 
 
 def cells_blob(cells: Mapping[Cell, Counts]) -> bytes:
     """As ``activity_agg`` stores cells, in the order of their names so that equal ones have equal bytes."""
-    ordered = sorted(cells, key=lambda cell: (cell[0], cell[1] is not None, cell[1] or ""))
+    ordered = ordered_cells(cells)
     return _packed(
         {
             "counts": COUNTS,
@@ -160,6 +161,3 @@ def _packed(document: object) -> bytes:
 
 def _unpacked(blob: bytes) -> Any:
     return orjson.loads(zlib.decompress(blob))
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -18,6 +18,12 @@ from rules.states import State, synthetic_time
 Cell = tuple[str, str | None]
 ALL: Cell = ("all", None)
 
+
+def ordered_cells(cells: Iterable[Cell]) -> list[Cell]:
+    """By dimension and value, no value first: so that equal ones are written down alike."""
+    return sorted(cells, key=lambda cell: (cell[0], cell[1] is not None, cell[1] or ""))
+
+
 FIGURES = (
     Metric.ENROLLED_COUNT,
     Metric.COMPLETED_COUNT,

@@ -13,6 +13,7 @@ from uuid import uuid4
 from loaders.session import Shared
 from loaders.totals import ACTIVITIES
 from rules.errors import Conflict, StoreUnavailable
+from rules.moments import milliseconds
 from stores.rows import Equal, Row
 from stores.tables import AGGREGATIONS
 
@@ -47,7 +48,7 @@ class Lease:
         Not below twice the milliseconds of the clock, so that versions grow also where the table was lost. A process
         that lost its lease without knowing has a lower one than its successor, and what it writes and sends loses.
         """
-        version = 2 * max(self._version // 2 + 1, int(self._shared.now().timestamp() * 1000))
+        version = 2 * max(self._version // 2 + 1, milliseconds(self._shared.now()))
         await self._change(version=version)
         self._version = version
         return version

@@ -16,7 +16,7 @@ from rules.group_figures import Figure, activity_figures, member_figures
 from rules.learner_groups import Activity, Group
 from rules.metrics import Counts
 from rules.moments import milliseconds
-from rules.totals import Cell, Total
+from rules.totals import Cell, Total, ordered_cells
 from stores.files import safe_name
 
 INDEX = "index.json"
@@ -77,7 +77,7 @@ def activity_file(
     cells: Mapping[Cell, Counts],
 ) -> bytes:
     """The figures of everybody, and the counts of each cell."""
-    ordered = sorted(cells, key=lambda cell: (cell[0], cell[1] is not None, cell[1] or ""))
+    ordered = ordered_cells(cells)
     return _json(
         {
             "activityId": total.activity_id,
