@@ -16,8 +16,8 @@ from rules.errors import CohortError
 
 PREFIX = "COHORT_"
 CONFIG = "COHORT_CONFIG"
-OTHERS = re.compile("COHORT_(CONFIG|OULAD(_EVERY)?|EXAMPLES|STACK_.*)")
-"""Variables of ours that are no settings: which file to read, what tests and the stack look at."""
+OTHERS = re.compile("COHORT_(CONFIG|LEGACY_PASSWORD|OULAD(_EVERY)?|EXAMPLES|STACK_.*)")
+"""Variables of ours that are no settings: which file to read, what a migration, tests and the stack look at."""
 DEFAULT_FILE = Path("cohort.toml")
 SHORTEST_KEY = 32
 """Bytes; what HMAC-SHA256 needs to be as strong as its digest."""
@@ -63,10 +63,15 @@ class Settings(BaseSettings):
         default="duckdb:///groups.duckdb",
         description="Where group queries go: `duckdb:///FILE` under `data`, or `druid://BROKER:PORT?coordinator=HOST:PORT`",
     )
+    blobs: str = Field(
+        default="file:///blobs",
+        description="Where files for download are: `file:///FOLDER` under `data`, which all gateways must share, or "
+        "`s3://KEY:SECRET@BUCKET/FOLDER?region=…&endpoint=…`, `az://ACCOUNT:KEY@CONTAINER`, `gs://BUCKET`",
+    )
     prefix: str = Field(
         default="cohort",
         pattern=r"^[a-z][a-z0-9_-]{0,39}$",
-        description="Begins the names of topics and cache keys, so that instances on the same servers don't meet",
+        description="Begins the names of topics, cache keys and blobs, so that instances on the same servers don't meet",
     )
     data: Path = Field(
         default=Path(".cohort"), description="Directory of the embedded engines and of the development key"
@@ -87,6 +92,18 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the server listens on")
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port that the server listens on; 0 for any free one"
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^?#]+)?$",
+        description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
+        "without it they are paths",
+    )
+    link_ttl: float = Field(
+        default=3600.0,
+        ge=60,
+        le=604_800,
+        description="Seconds that a link to a file for download holds; then the file is deleted",
     )
     request_timeout: float = Field(
         default=10.0, gt=0, description="Seconds after which a request stops waiting for its stores"

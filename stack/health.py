@@ -101,6 +101,12 @@ def opensearch() -> None:
         raise Unhealthy(f"cluster status is {status}")
 
 
+def s3(port: int) -> None:
+    """The gateway says that it is well."""
+    with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=SECONDS):
+        pass
+
+
 def druid(port: int) -> None:
     """This Druid process says that it is healthy."""
     if _json(f"http://127.0.0.1:{port}/status/health") is not True:

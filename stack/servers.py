@@ -36,6 +36,8 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
     """The settings that point Cohort to this server."""
     runs_on_java: bool = True
+    module: str = ""
+    """The Go module that its program is built from, where it is one; the server's version is the module's."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "family", self.family or self.name)
@@ -192,6 +194,32 @@ def valkey(port: int = 6379) -> Server:
     )
 
 
+def versitygw(port: int = 7070) -> Server:
+    """An S3 server on a folder: its buckets are folders, too. One is made, `cohort`, for whoever has the keys below."""
+    user, secret, bucket = "cohort", "cohort-secret", "cohort"
+
+    def command(home: Path) -> list[str]:
+        # What S3 keeps beside an object goes into files: not every file system has extended attributes.
+        folders = ["--sidecar", f"{home}/data/metadata", f"{home}/data/buckets"]
+        keys = ["--access", user, "--secret", secret]
+        address = ["--port", f"127.0.0.1:{port}", "--health", "/health"]
+        return [f"{home}/bin/versitygw", *keys, *address, "--quiet", "posix", *folders]
+
+    return Server(
+        name="versitygw",
+        version="v1.8.0",
+        ports=(port,),
+        command=command,
+        format=lambda home: ["mkdir", "-p", f"{home}/data/metadata", f"{home}/data/buckets/{bucket}"],
+        health=partial(health.s3, port),
+        environment={
+            "COHORT_BLOBS": f"s3://{user}:{secret}@{bucket}?endpoint=http://127.0.0.1:{port}&region=us-east-1"
+        },
+        runs_on_java=False,
+        module="github.com/versity/versitygw/cmd/versitygw",
+    )
+
+
 def _druid_process(
     process: str,
     heap: str,
@@ -243,4 +271,5 @@ SERVERS: tuple[Server, ...] = (
         environment={"COHORT_GROUPS": "druid://127.0.0.1:8082?coordinator=127.0.0.1:8081"},
     ),
     _druid_process("indexer", "1g", 8091),
+    versitygw(),
 )

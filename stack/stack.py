@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from string import Template
 
-from stack import jars, processes
+from stack import jars, processes, programs
 from stack.errors import ServersFailed, StackError
 from stack.health import port_open
 from stack.servers import SERVERS, Server
@@ -25,6 +25,7 @@ class Phase(StrEnum):
     """How far a server is."""
 
     FETCHING = "fetching jars"
+    BUILDING = "building"
     STARTING = "starting"
     UP = "up"
     FOREIGN = "already running, not ours: used as it is, never stopped"
@@ -51,7 +52,7 @@ def _silent(_name: str, _phase: Phase) -> None:
 
 
 class Stack:
-    """The servers whose jars, data, logs and pid files are in one directory."""
+    """The servers whose jars, programs, data, logs and pid files are in one directory."""
 
     def __init__(
         self, directory: Path, *, servers: Iterable[Server] = SERVERS, patience: float = 240.0
@@ -94,7 +95,7 @@ class Stack:
         return reached
 
     def down(self, *, wipe: bool = False) -> list[str]:
-        """Stop every server that we started; their names. With `wipe`, delete all data, too (the jars stay)."""
+        """Stop every server that we started; their names. With `wipe`, delete all data, too (the jars and programs stay)."""
         stopped = self._stop(self.servers)
         if wipe and (self.directory / "pids").is_dir():  # never in a folder that is no stack's
             for family in {server.family for server in self.servers}:
@@ -146,6 +147,10 @@ class Stack:
             jars.java()
         if not all(jars.present(self._home(server), self._pom(server)) for server in on_java):
             jars.maven()
+        if not all(
+            programs.present(self._home(server), _module(server)) for server in servers if server.module
+        ):
+            programs.go()
 
     def _lay_out(self, servers: list[Server]) -> None:
         """Make the folders and the configuration files, before any server that shares them reads them."""
@@ -167,6 +172,9 @@ class Stack:
         if server.runs_on_java and not jars.present(self._home(server), self._pom(server)):
             progress(server.name, Phase.FETCHING)
             jars.fetch(self._home(server), self._pom(server))
+        if server.module and not programs.present(self._home(server), _module(server)):
+            progress(server.name, Phase.BUILDING)
+            programs.build(self._home(server), _module(server))
         progress(server.name, Phase.STARTING)
         # Under a lock, so that a second `up` at the same time finds our pid file and not only our port.
         with processes.lock(self.directory / "pids" / f"{server.name}.lock"):
@@ -259,6 +267,10 @@ class Stack:
                     yield line
                 else:
                     time.sleep(0.2)
+
+
+def _module(server: Server) -> str:
+    return f"{server.module}@{server.version}"
 
 
 def _healthy(server: Server, *, ours: bool = False) -> bool:

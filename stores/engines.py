@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rules.errors import InvalidInput
+from stores.blob_links import BlobLinks
+from stores.blobs import Blobs
 from stores.cache import Cache
 from stores.events import Events
 from stores.groups import Groups
@@ -22,35 +24,46 @@ class Stores:
     events: Events
     cache: Cache
     groups: Groups
+    blobs: Blobs
 
     async def ping(self) -> dict[str, str | None]:
         """By kind: None where it answers, else why not."""
 
-        async def answer(store: Rows | Events | Cache | Groups) -> str | None:
+        async def answer(store: Rows | Events | Cache | Groups | Blobs) -> str | None:
             try:
                 await store.ping()
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the answer
                 return str(error)
             return None
 
-        kinds: dict[str, Rows | Events | Cache | Groups] = {
+        kinds: dict[str, Rows | Events | Cache | Groups | Blobs] = {
             "rows": self.rows,
             "events": self.events,
             "cache": self.cache,
             "groups": self.groups,
+            "blobs": self.blobs,
         }
         return dict(zip(kinds, await asyncio.gather(*map(answer, kinds.values())), strict=True))
 
 
 @asynccontextmanager
 async def open_stores(
-    *, rows: str, events: str, cache: str, groups: str, prefix: str, data: Path
+    *,
+    rows: str,
+    events: str,
+    cache: str,
+    groups: str,
+    prefix: str,
+    data: Path,
+    blobs: str = "file:///blobs",
+    links: BlobLinks | None = None,
 ) -> AsyncIterator[Stores]:
     """Opens each engine and closes it at the end.
 
     ``rows``: ``sqlite:///FILE`` or ``cassandra://user:password@host,host/keyspace``; ``events``: ``embedded:`` or
     ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``; ``groups``: ``duckdb:///FILE`` or
-    ``druid://broker:8082?coordinator=host:8081``. ``prefix`` keeps instances on the same servers apart; embedded
+    ``druid://broker:8082?coordinator=host:8081``; ``blobs``: ``file:///FOLDER`` or ``s3://…``, ``az://…``, ``gs://…`` as
+    CloudBlobs.open has them. ``links``: how blobs in files are linked to. ``prefix`` keeps instances on the same servers apart; embedded
     engines keep their files under ``data``. InvalidInput names a URL of another kind.
     """
     await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
@@ -63,7 +76,9 @@ async def open_stores(
         stack.push_async_callback(opened_cache.close)
         opened_groups = await _open_groups(groups, opened_events, events, prefix, data)
         stack.push_async_callback(opened_groups.close)
-        yield Stores(opened_rows, opened_events, opened_cache, opened_groups)
+        opened_blobs = await _open_blobs(blobs, prefix, data, links)
+        stack.push_async_callback(opened_blobs.close)
+        yield Stores(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs)
 
 
 async def _open_rows(url: str, data: Path) -> Rows:
@@ -116,4 +131,19 @@ async def _open_groups(url: str, events: Events, events_url: str, prefix: str, d
         return await DruidGroups.open(url, prefix=prefix, events=events_url)
     raise InvalidInput(
         "groups must be duckdb:///FILE or druid://BROKER:PORT?coordinator=HOST:PORT", field="groups"
+    )
+
+
+async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None) -> Blobs:
+    scheme, _, place = url.partition("://")
+    if scheme == "file":
+        from stores.blobs_file import FileBlobs
+
+        return await FileBlobs.open(data / (place.removeprefix("/") or "blobs"), prefix, links)
+    if scheme in ("s3", "az", "gs"):
+        from stores.blobs_cloud import CloudBlobs
+
+        return await CloudBlobs.open(url, prefix)
+    raise InvalidInput(
+        "blobs must be file:///FOLDER, s3://BUCKET, az://CONTAINER or gs://BUCKET", field="blobs"
     )

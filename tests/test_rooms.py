@@ -26,6 +26,7 @@ LIBRARIES_OF_ONE_ROOM = {
     "redis": {"stores"},
     "sqlite3": {"stores"},
     "duckdb": {"stores"},
+    "obstore": {"stores"},
     "pydruid": {"stores"},
     "httpx": {"stores"},
     "typer": {"gateway"},

@@ -15,6 +15,7 @@ IMAGES = {
     "kafka": "apache/kafka",
     "opensearch": "opensearchproject/opensearch",
     "druid": "apache/druid",
+    "versitygw": "versity/versitygw",
 }
 named = pytest.mark.parametrize("server", SERVERS, ids=lambda server: str(server.name))
 

@@ -1,0 +1,25 @@
+"""`cohort blobs`: files for download."""
+
+import typer
+
+from gateway.commands import instance, run
+
+app = typer.Typer(help="Files for download.", no_args_is_help=True)
+
+
+@app.callback()
+def options() -> None:
+    """Makes it a group of commands although there is one."""
+
+
+@app.command()
+def sweep() -> None:
+    """Delete what has expired: let it run once a day. Each learner's next download deletes their own."""
+
+    async def main() -> int:
+        from ingest.exports import sweep_exports
+
+        async with instance() as cohort:
+            return await sweep_exports(cohort.stores.blobs, cohort.shared.now())
+
+    typer.echo(f"{run(main())} deleted")

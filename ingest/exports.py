@@ -1,0 +1,99 @@
+"""Files of a learner's own data, for download: in the blob store under names that nobody guesses, until they expire."""
+
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+from loaders.session import Session
+from rules.errors import LimitReached
+from stores.blobs import Blobs
+
+ROOT = "exports"
+LIVE_MOST = 20
+"""Files of one learner that may wait for download at a time: who asks again and again fills no disk."""
+DELETED = 500
+"""Names that are deleted at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """``url`` holds until ``expires_on``; ``size`` in bytes."""
+
+    url: str
+    size: int
+    expires_on: datetime
+
+
+def exports_of(user_id: str) -> str:
+    """What the names of all of a learner's files begin with; it tells nobody whose they are."""
+    return f"{ROOT}/{blake2b(user_id.encode(), digest_size=16).hexdigest()}"
+
+
+async def write_export(
+    session: Session, user_id: str, file_name: str, content: AsyncIterable[bytes]
+) -> Export:
+    """Stores what ``content`` gives and links to it. Deletes what has expired of the learner's before.
+
+    Whoever calls has checked that the viewer may have it. LimitReached, StoreUnavailable.
+    """
+    blobs, now = session.stores.blobs, session.now()
+    live = await _sweep(blobs, exports_of(user_id), now)
+    if live >= LIVE_MOST:
+        raise LimitReached(f"{LIVE_MOST} downloads wait for this learner; use one, or wait until they expire")
+    until = int((now + session.shared.link_ttl).timestamp())
+    name = f"{exports_of(user_id)}/{until}-{secrets.token_hex(16)}/{file_name}"
+    size = await blobs.put(name, content)
+    # The link ends with the file, or a moment before.
+    url = await blobs.link(name, session.shared.link_ttl)
+    return Export(url, size, datetime.fromtimestamp(until, UTC))
+
+
+async def sweep_exports(blobs: Blobs, now: datetime) -> int:
+    """Deletes the expired files of all learners; how many there were."""
+    swept = 0
+    async for some in _batches(_expired(blobs, ROOT, now)):
+        await blobs.delete(*some)
+        swept += len(some)
+    return swept
+
+
+async def delete_exports(blobs: Blobs, user_id: str) -> int:
+    """All of a learner's, expired or not; how many there were."""
+    deleted = 0
+    async for some in _batches(blob.name async for blob in blobs.below(exports_of(user_id))):
+        await blobs.delete(*some)
+        deleted += len(some)
+    return deleted
+
+
+async def _sweep(blobs: Blobs, prefix: str, now: datetime) -> int:
+    """Deletes the expired ones; how many are left."""
+    names = [blob.name async for blob in blobs.below(prefix)]
+    expired = [name for name in names if _has_expired(name, now)]
+    if expired:
+        await blobs.delete(*expired)
+    return len(names) - len(expired)
+
+
+async def _expired(blobs: Blobs, prefix: str, now: datetime) -> AsyncIterator[str]:
+    async for blob in blobs.below(prefix):
+        if _has_expired(blob.name, now):
+            yield blob.name
+
+
+def _has_expired(name: str, now: datetime) -> bool:
+    """``exports/LEARNER/UNTIL-SECRET/FILE``, UNTIL in seconds since 1970."""
+    return int(name.split("/")[2].partition("-")[0]) <= now.timestamp()
+
+
+async def _batches(names: AsyncIterator[str]) -> AsyncIterator[list[str]]:
+    batch: list[str] = []
+    async for name in names:
+        batch.append(name)
+        if len(batch) == DELETED:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,214 @@
+"""Summaries of a learner's enrolments: a page of them, one of them, and all of them as a file (reference 2.7)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from ingest.exports import write_export
+from loaders.enrolments import Place
+from loaders.session import Session
+from resolvers import enrolments
+from resolvers.enrolments import Enrolled
+from resolvers.paging import MOST, Page
+from rules.contents import Content
+from rules.errors import NotFound
+from rules.hierarchy import Json
+from rules.identifiers import ProgressKey, checked_id
+from rules.summaries import (
+    CollectionNote,
+    EnrolmentSummary,
+    Score,
+    SummaryFormat,
+    best_scores,
+    csv_header,
+    csv_lines,
+    summary_document,
+)
+from stores.rows import Row
+from stores.tables import ATTEMPTS
+
+__all__ = [
+    "DIRECT",
+    "Download",
+    "EnrolmentSummary",
+    "SummaryFormat",
+    "download",
+    "read_summary",
+    "summaries_page",
+]
+
+DIRECT = 1_000
+"""Enrolments that a file may have to be answered with itself, where that is asked for; of more there is a link."""
+_SCORED = ("context_id", "content_id", "total_score", "total_max_score")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file of all enrolments: itself in ``content``, or where it is to be had until ``expires_on``. ``size`` in bytes."""
+
+    format: SummaryFormat
+    rows: int
+    size: int
+    url: str | None = None
+    expires_on: datetime | None = None
+    content: bytes | None = None
+
+
+async def summaries_page(
+    session: Session, user_id: str, *, first: int, after: Place | None
+) -> Page[EnrolmentSummary]:
+    """All enrolments, those that ended as well, in the order of collection and context.
+
+    ``after``: collection and context of the last one seen. Reads as much for a page however many there are.
+    """
+    return await _page(session, user_id, first, after, scored=True)
+
+
+async def read_summary(
+    session: Session, user_id: str, collection_id: str, context_id: str
+) -> EnrolmentSummary:
+    """One enrolment. NotFound where the learner never enrolled there."""
+    found = await enrolments.enrolment(session, user_id, collection_id, context_id)
+    key = found.enrolment.key
+    attempts, root = await asyncio.gather(
+        session.stores.rows.partition(
+            ATTEMPTS, (key.user_id, key.collection_id), prefix=(key.context_id,), columns=_SCORED
+        ),
+        _root(session, found.collection),
+    )
+    return _summary(found, best_scores(map(_attempt, attempts)), root)
+
+
+async def download(
+    session: Session,
+    user_id: str,
+    format: SummaryFormat,  # noqa: A002 - the word for it
+    *,
+    direct: bool = False,
+) -> Download:
+    """All enrolments as CSV or JSON, in the blob store, with a link that expires. Built a page at a time.
+
+    ``direct``: in ``content`` itself where there are at most DIRECT. Forbidden, LimitReached, StoreUnavailable.
+    """
+    user_id = checked_id(user_id, "userId")
+    session.viewer.check_may_see(user_id)
+    file = _File(format)
+    chunks = file.chunks(session, user_id)
+    async with aclosing(chunks):
+        begun: list[bytes] = []
+        if direct:
+            async for chunk in chunks:
+                begun.append(chunk)
+                if file.rows > DIRECT:
+                    break
+            else:
+                content = b"".join(begun)
+                return Download(format, file.rows, len(content), content=content)
+        export = await write_export(session, user_id, f"summary.{format.value}", _continued(begun, chunks))
+    return Download(format, file.rows, export.size, export.url, export.expires_on)
+
+
+class _File:
+    """A file as it is written. ``rows``: how many there are in it by now."""
+
+    def __init__(self, format: SummaryFormat) -> None:  # noqa: A002
+        self.rows = 0
+        self._format = format
+
+    async def chunks(self, session: Session, user_id: str) -> AsyncGenerator[bytes, None]:
+        as_csv = self._format is SummaryFormat.CSV
+        yield csv_header().encode() if as_csv else b'{"summary":['
+        after: Place | None = None
+        while True:
+            page = await _page(session, user_id, MOST, after, scored=not as_csv)
+            comma = b"," if self.rows else b""
+            self.rows += len(page.members)
+            if as_csv:
+                yield csv_lines(page.members).encode()
+            elif page.members:
+                yield comma + b",".join(orjson.dumps(summary_document(one)) for one in page.members)
+            if not page.has_more:
+                break
+            after = page.members[-1].key.collection_id, page.members[-1].key.context_id
+        if not as_csv:
+            yield b"]}"
+
+
+async def _continued(begun: Sequence[bytes], others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for chunk in begun:
+        yield chunk
+    async for chunk in others:
+        yield chunk
+
+
+async def _page(
+    session: Session, user_id: str, first: int, after: Place | None, *, scored: bool
+) -> Page[EnrolmentSummary]:
+    page = await enrolments.enrolments_page(session, user_id, first=first, after=after, active=None)
+    scores = await _scores(session, [found.enrolment.key for found in page.members]) if scored else {}
+    return Page(
+        [_summary(found, scores.get(found.enrolment.key, {})) for found in page.members], page.has_more
+    )
+
+
+async def _scores(session: Session, keys: Sequence[ProgressKey]) -> dict[ProgressKey, dict[str, Score]]:
+    partitions = list({(key.user_id, key.collection_id) for key in keys})
+    attempts = await session.stores.rows.partitions(ATTEMPTS, partitions, _SCORED) if partitions else {}
+    return {
+        key: best_scores(
+            _attempt(row)
+            for row in attempts[key.user_id, key.collection_id]
+            if row["context_id"] == key.context_id
+        )
+        for key in keys
+    }
+
+
+def _attempt(row: Row) -> tuple[str, float | None, float | None]:
+    return row["content_id"], row["total_score"], row["total_max_score"]
+
+
+async def _root(session: Session, content: Content | None) -> Json:
+    """What the published tree says of the collection itself; nothing where that is gone."""
+    try:
+        return {} if content is None else (await session.library.hierarchy(content)).root
+    except NotFound:
+        return {}
+
+
+def _summary(
+    found: Enrolled, scores: Mapping[str, Score], root: Mapping[str, object] | None = None
+) -> EnrolmentSummary:
+    enrolment, content = found.enrolment, found.collection
+    return EnrolmentSummary(
+        key=enrolment.key,
+        active=enrolment.active,
+        enrolled_on=enrolment.enrolled_on,
+        progress=found.progress,
+        completed_on=found.completed_on,
+        last_accessed_on=found.last_accessed_on,
+        certificates=enrolment.certificates,
+        content_status={
+            content_id: status for content_id, status in sorted(found.statuses.items()) if status
+        },
+        scores=scores,
+        collection=None if content is None else _note(content, root or {}),
+    )
+
+
+def _note(content: Content, root: Mapping[str, object]) -> CollectionNote:
+    return CollectionNote(
+        content.identifier,
+        content.name,
+        content.leaf_nodes_count,
+        logo=_text(root.get("appIcon")),
+        description=_text(root.get("description")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

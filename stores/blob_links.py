@@ -1,0 +1,42 @@
+"""Links to blobs in a directory, which the gateway serves: signed, so that only who was given one can use it."""
+
+import hmac
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+from urllib.parse import quote, urlencode
+
+from rules.errors import Forbidden
+from stores.blobs import checked_life, checked_name
+
+PATH = "/blobs"
+"""Where the gateway serves them."""
+
+
+class BlobLinks:
+    """Makes and checks them. ``base`` is where clients reach the gateway; without it links are paths.
+
+    The key is not used as it is: what is signed with it elsewhere (tokens) must never hold here, nor the other way.
+    """
+
+    def __init__(self, key: str, base: str = "", now: Callable[[], float] = time.time) -> None:
+        self._key = hmac.digest(key.encode(), b"cohort blob links", sha256)
+        self._base = base.rstrip("/")
+        self._now = now
+
+    def url(self, name: str, expires: timedelta) -> str:
+        until = str(int(self._now() + checked_life(expires).total_seconds()))
+        query = urlencode({"expires": until, "signature": self._signature(checked_name(name), until)})
+        return f"{self._base}{PATH}/{quote(name)}?{query}"
+
+    def check(self, name: str, expires: str, signature: str) -> None:
+        """Forbidden where it was not made so, or is over."""
+        # Compared as bytes: a text that is not ASCII is refused, not an error.
+        if not hmac.compare_digest(self._signature(name, expires).encode(), signature.encode()):
+            raise Forbidden("this link was not given out so; ask for a new one", field="signature")
+        if int(expires) < self._now():
+            raise Forbidden("this link has expired; ask for a new one", field="expires")
+
+    def _signature(self, name: str, expires: str) -> str:
+        return hmac.new(self._key, f"{expires}\n{name}".encode(), sha256).hexdigest()

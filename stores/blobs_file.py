@@ -1,0 +1,188 @@
+"""The blobs port in a directory of this machine, or of one that all its gateways share."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Self
+
+from rules.errors import NotFound, StoreUnavailable
+from stores.blob_links import BlobLinks
+from stores.blobs import Blob, checked_name
+from stores.deadline import remaining
+from stores.meter import Meter
+
+READ = 256 * 1024
+"""Bytes that are read at a time."""
+PARTS = ".parts"
+"""The folder of what is being written: none of its names is a blob's."""
+ABANDONED = 86_400.0
+"""Seconds after which what was being written is a dead process's."""
+TIMEOUT = 10.0
+LISTED = 500
+AGAIN = 5
+"""Times that a folder may be removed, emptied by a deletion, just before something is put into it."""
+
+
+class FileBlobs:
+    """The Blobs port under ``root/prefix``. ``links`` are those of the gateway that serves them; without, there are none."""
+
+    def __init__(self, root: Path, prefix: str, links: BlobLinks | None) -> None:
+        self.meter = Meter()
+        self._root = root / prefix
+        self._parts = root / PARTS
+        self._links = links
+
+    @classmethod
+    async def open(cls, root: Path, prefix: str, links: BlobLinks | None = None) -> Self:
+        blobs = cls(root, prefix, links)
+        await asyncio.to_thread(blobs._prepare)
+        return blobs
+
+    async def put(self, name: str, content: AsyncIterable[bytes]) -> int:
+        path = self._path(name)
+        self.meter.count("put")
+        with _told():
+            part = await asyncio.to_thread(self._new_part)
+            size = 0
+            try:
+                async for chunk in content:
+                    remaining(TIMEOUT)
+                    size += await asyncio.to_thread(part.write, chunk)
+                await asyncio.to_thread(self._finish, part, path)
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(_abandon, part))
+                raise
+        return size
+
+    async def get(self, name: str) -> AsyncIterator[bytes]:
+        path = self._path(name)
+        self.meter.count("get")
+        remaining(TIMEOUT)
+        with _told():
+            try:
+                file = await asyncio.to_thread(path.open, "rb")
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise NotFound(f"there is no blob {name}", field="name") from None
+            with file:
+                while chunk := await asyncio.to_thread(file.read, READ):
+                    yield chunk
+
+    async def find(self, name: str) -> Blob | None:
+        path = self._path(name)
+        self.meter.count("find")
+        remaining(TIMEOUT)
+        with _told():
+            return await asyncio.to_thread(self._blob, path)
+
+    async def below(self, prefix: str) -> AsyncIterator[Blob]:
+        found = self._below(self._path(prefix))
+        while True:
+            remaining(TIMEOUT)
+            self.meter.count("below")
+            with _told():
+                some = await asyncio.to_thread(lambda: list(islice(found, LISTED)))
+            for blob in some:
+                yield blob
+            if len(some) < LISTED:
+                return
+
+    async def delete(self, *names: str) -> None:
+        paths = [self._path(name) for name in names]
+        self.meter.count("delete", bool(paths))
+        remaining(TIMEOUT)
+        with _told():
+            await asyncio.to_thread(self._delete, paths)
+
+    async def link(self, name: str, expires: timedelta) -> str:
+        if self._links is None:
+            raise StoreUnavailable("links can't be given here", detail="no signing key is set")
+        return self._links.url(name, expires)
+
+    async def ping(self) -> None:
+        remaining(TIMEOUT)
+
+        def check() -> None:
+            if not os.access(self._parts, os.W_OK):
+                raise OSError(f"{self._parts} can't be written to")
+
+        with _told():
+            await asyncio.to_thread(check)
+
+    async def close(self) -> None:
+        """Nothing is open between calls."""
+
+    def _path(self, name: str) -> Path:
+        return self._root / checked_name(name)
+
+    def _prepare(self) -> None:
+        with _told():
+            self._parts.mkdir(parents=True, exist_ok=True)
+            self._root.mkdir(exist_ok=True)
+            for part in self._parts.iterdir():
+                with suppress(FileNotFoundError):
+                    if part.stat().st_mtime < time.time() - ABANDONED:
+                        part.unlink()
+
+    def _new_part(self) -> IO[bytes]:
+        return NamedTemporaryFile(dir=self._parts, delete=False)
+
+    @staticmethod
+    def _finish(part: IO[bytes], path: Path) -> None:
+        part.flush()
+        os.fsync(part.fileno())
+        part.close()
+        for left in reversed(range(AGAIN)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.replace(part.name, path)  # noqa: PTH105 - from a name
+                return
+            except FileNotFoundError:
+                if not left:
+                    raise
+
+    def _blob(self, path: Path) -> Blob | None:
+        try:
+            stat = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not path.is_file():
+            return None
+        name = path.relative_to(self._root).as_posix()
+        return Blob(name, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
+
+    def _below(self, folder: Path) -> Iterator[Blob]:
+        """Deleted while it goes on, what is gone is left out."""
+        for directory, _, names in os.walk(folder):
+            for name in names:
+                if (blob := self._blob(Path(directory) / name)) is not None:
+                    yield blob
+
+    def _delete(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            with suppress(FileNotFoundError):
+                if path.is_file():  # a folder is no blob
+                    path.unlink()
+            with suppress(OSError):  # others are in it
+                for folder in path.parents:
+                    if folder == self._root:
+                        break
+                    folder.rmdir()
+
+
+def _abandon(part: IO[bytes]) -> None:
+    part.close()
+    Path(part.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable("the blob store is away", detail=str(error)) from error
