@@ -17,7 +17,7 @@ from loaders.learner_groups import (
     memberships_of,
     roster_of,
 )
-from loaders.session import Session
+from loaders.session import Session, Shared
 from rules.contents import ContentKind
 from rules.errors import Conflict, Forbidden, InvalidInput, LastAdmin, LimitReached, NotFound
 from rules.identifiers import checked_id
@@ -45,8 +45,9 @@ from rules.learner_groups import (
     member_after,
 )
 from rules.viewers import Role
+from stores.engines import Stores
 from stores.events import Message
-from stores.rows import Equal, Write
+from stores.rows import Equal, Rows, Write
 from stores.tables import GROUP_MEMBERS, LEARNER_GROUPS, USER_GROUPS
 from stores.topics import GROUP_CHANGES
 
@@ -210,13 +211,13 @@ async def delete_group(session: Session, group_id: str) -> Changed:
         roster = await roster_of(rows, stored.group_id)
     while roster.members:
         user_id = min(roster.members)
-        if await _written(session, roster, user_id, None):
+        if await _written(rows, roster, user_id, None):
             roster = roster.without(user_id)
         else:
             roster = await roster_of(rows, stored.group_id)
     (left,) = await groups_by_id(rows, [stored.group_id])
     assert left is not None  # noqa: S101 - a deleted group keeps its row
-    await _send(session, left.group_id, left.version)
+    await _send(session.stores, left.group_id, left.version)
     session.refresh()
     return Changed(replace(stored, status=GroupStatus.INACTIVE, version=left.version, members_count=0))
 
@@ -234,7 +235,28 @@ async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
             raise NotFound(f"{user_id} is no member of group {group_id}", field="groupId")
     for key in keys:
         await rows.update_if(GROUP_MEMBERS, key, {"visited": True}, [Equal("status", "active")])
+        session.shared.rosters.forget(key[0])
     session.refresh()
+
+
+async def erase_membership(shared: Shared, group_id: str, user_id: str) -> None:
+    """The learner was never in this group, as far as it knows. No rule of the group stands against that: it may be left
+    without an admin, and then an admin of the instance can make a member one. May be repeated; Conflict."""
+    rows = shared.stores.rows
+    for _ in range(_ATTEMPTS):
+        roster = await roster_of(rows, group_id)
+        if user_id not in roster.members:
+            # Also where a call died between the two writes.
+            place = (user_id, group_id)
+            await rows.write(Write(USER_GROUPS, place, {}, timestamp=roster.version, delete=True))
+            break
+        if await _written(rows, roster, user_id, None):
+            break
+    else:
+        raise Conflict(f"the members of group {group_id} keep changing; send the call again", field="groupId")
+    (group,) = await groups_by_id(rows, [group_id])
+    if group is not None:
+        await _send(shared.stores, group_id, group.version)
 
 
 # --- the parts of a call
@@ -327,7 +349,7 @@ async def _change_member(
                 f"{change.user_id} is in {limits.groups} groups, as many as a learner may be in",
                 field="members",
             )
-        if await _written(session, roster, change.user_id, member):
+        if await _written(rows, roster, change.user_id, member):
             return roster.with_member(member)
         (group,), roster = await asyncio.gather(groups_by_id(rows, [group_id]), roster_of(rows, group_id))
         if group is not None and group.status is GroupStatus.INACTIVE:
@@ -335,14 +357,15 @@ async def _change_member(
     raise Conflict(f"the members of group {group_id} keep changing; send the call again", field="groupId")
 
 
-async def _written(session: Session, roster: Roster, user_id: str, member: Member | None) -> bool:
+async def _written(rows: Rows, roster: Roster, user_id: str, member: Member | None) -> bool:
     """Whether the member's row was written (None: erased), with version and count of all members, on condition that
     none of them changed since the roster was read.
 
-    The learner's index is written before the row counts and cleared after it no longer does, each at the time that
-    is the version: so an addition and a removal by two processes end as the versions have it, whatever their clocks.
+    The learner's index is written before the row counts and cleared after it is erased, each at the time that is the
+    version: so an addition and an erasure by two processes end as the versions have it, whatever their clocks. It keeps
+    naming a group that was left: the row is still there, and is to be found when all of the learner's is deleted.
     """
-    rows, version, place = session.stores.rows, roster.version + 1, (user_id, roster.group_id)
+    version, place = roster.version + 1, (user_id, roster.group_id)
     before = roster.member(user_id)
     stays = member is not None and member.is_active
     if stays and before is None:
@@ -357,7 +380,7 @@ async def _written(session: Session, roster: Roster, user_id: str, member: Membe
         {**values, "members_version": version, "members_count": count},
         [Equal("members_version", roster.version or None)],
     )
-    if applied.applied and not stays:
+    if applied.applied and member is None:
         await rows.write(Write(USER_GROUPS, place, {}, timestamp=version, delete=True))
     return applied.applied
 
@@ -404,13 +427,13 @@ async def _announced(session: Session, group_id: str, errors: Sequence[ItemError
     group = await session.loaders.groups.load(group_id)
     if group is None or group.status is GroupStatus.INACTIVE:
         raise NotFound(f"group {group_id} was deleted meanwhile", field="groupId")
-    await _send(session, group_id, group.version)
+    await _send(session.stores, group_id, group.version)
     return Changed(group, tuple(errors))
 
 
-async def _send(session: Session, group_id: str, version: int) -> None:
+async def _send(stores: Stores, group_id: str, version: int) -> None:
     value = orjson.dumps({"groupId": group_id, "version": version})
-    await session.stores.events.send(GROUP_CHANGES.name, Message(group_id, value))
+    await stores.events.send(GROUP_CHANGES.name, Message(group_id, value))
 
 
 def _check_same(group: Group, stored: Group | None) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from loaders.erasures import check_learner_not_erased
 from loaders.learners import learner_values
 from loaders.session import Session
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 from rules.learners import Learner, checked_learner
+from rules.moments import moment
 from rules.triggers import Trigger, TriggerKind, parse_object, text_of
 from rules.viewers import CLOCK_SKEW, Role
 from stores.events import Message
@@ -35,6 +37,8 @@ async def save_profile(session: Session, call: ProfileCall) -> Learner:
         None if call.user_id is None else checked_id(call.user_id, "userId"), Role.ADMIN
     )
     at = viewer.time_of_call(call.at, session.now())
+    if call.at is not None:
+        await check_learner_not_erased(session.stores.rows, user_id, at)
     stored = await session.loaders.learners.load(user_id) or Learner(user_id)
     merged = {**stored.attributes, **(call.attributes or {})}
     learner = checked_learner(
@@ -79,7 +83,7 @@ def parse_profile(value: bytes, appended_at: int) -> Learner:
         at = None
     if at is None or at.tzinfo is None:
         raise InvalidInput("updatedOn must be a moment such as 2026-01-31T12:00:00Z", field="updatedOn")
-    if at.timestamp() * 1000 > appended_at + CLOCK_SKEW / timedelta(milliseconds=1):
+    if at > moment(appended_at) + CLOCK_SKEW:
         raise InvalidInput("updatedOn must not be in the future", field="updatedOn")
     name, attributes = document.get("name"), document.get("attributes")
     if name is not None and not isinstance(name, str):

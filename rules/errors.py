@@ -78,7 +78,8 @@ class StatusGoesDown(CohortError):
 
 
 class LimitReached(CohortError):
-    """A group has all the members or activities it may have, or a learner is in all the groups they may be in."""
+    """A group has all the members or activities it may have, or a learner is in all the groups or has all the
+    downloads they may."""
 
     code = "LIMIT_REACHED"
 
@@ -93,6 +94,12 @@ class GroupSuspended(CohortError):
     """A suspended group can be read, but only reactivated, left or deleted (reference 2.6, GS_UDT08)."""
 
     code = "GROUP_SUSPENDED"
+
+
+class Erased(CohortError):
+    """A call of the past, about what the learner has had deleted since: a late replay brings nothing back."""
+
+    code = "ERASED"
 
 
 class Conflict(CohortError):

@@ -14,16 +14,20 @@ class TriggerKind(Enum):
     ENROLMENT = "enrolment"
     PROFILE = "profile"
     RECONCILE = "reconcile"
+    ERASURE = "erasure"
+    """The rows are deleted: what was computed from them goes too, unless there are new ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """JSON on the wire: ``{kind, userId, collectionId?, contextId?}``; a profile trigger is of all a learner has."""
+    """JSON on the wire: ``{kind, userId, collectionId?, contextId?, contentId?}``; a profile trigger is of all a learner
+    has. ``content_id`` is the one content that was viewed; any of the key's may have been where there is none."""
 
     kind: TriggerKind
     user_id: str
     collection_id: str | None = None
     context_id: str | None = None
+    content_id: str | None = None
 
     @property
     def progress_key(self) -> ProgressKey | None:
@@ -37,6 +41,7 @@ class Trigger:
             "userId": self.user_id,
             "collectionId": self.collection_id,
             "contextId": self.context_id,
+            "contentId": self.content_id,
         }
         return orjson.dumps({name: value for name, value in named.items() if value is not None})
 
@@ -52,7 +57,10 @@ def parse_trigger(value: bytes) -> Trigger:
     user_id = text_of(document, "userId")
     if kind is TriggerKind.PROFILE:
         return Trigger(kind, user_id)
-    return Trigger(kind, user_id, text_of(document, "collectionId"), text_of(document, "contextId"))
+    content_id = text_of(document, "contentId") if document.get("contentId") is not None else None
+    return Trigger(
+        *(kind, user_id, text_of(document, "collectionId"), text_of(document, "contextId"), content_id)
+    )
 
 
 def parse_object(value: bytes) -> dict[str, object]:
