@@ -154,7 +154,7 @@ async def recompute(
     keys: Collection[ProgressKey],
     *,
     whole: Set[ProgressKey] = frozenset(),
-    erased: Mapping[ProgressKey, datetime] = {},  # noqa: B006 - never changed
+    erased: Mapping[ProgressKey, datetime] = {},
 ) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
 
@@ -193,9 +193,11 @@ async def recompute(
         stored = roots[key] | stored_units[key]
         left = {activity: aggregate for activity, aggregate in stored.items() if aggregate}
         own_touches = {} if key in erased and enrolment is None and _is_carried(shared, key) else touches[key]
+        if enrolment is not None and enrolment.has_moved and not left and key not in erased:
+            continue  # a pointer: its figures are those of the place where it leads
         if not own_touches and enrolment is None and key in erased:
-            old = left | dropped.get(key, {})
-            result.gone.append(_vanished(key, list(old.values()), context))
+            old = [*left.values(), *dropped.get(key, {}).values()]
+            result.gone.append(_vanished(key, [s for s in old if _is_own(key, s)], context))
             continue
         if not own_touches and enrolment is None and not left:
             continue
@@ -204,10 +206,15 @@ async def recompute(
             for activity, aggregate in left.items()
             if key not in erased or (aggregate.completed_on and aggregate.completed_on > erased[key])
         }
+        # Brought from another platform (ingest/migration), an enrolment has a date before there is an aggregate.
+        at = enrolment.completed_on if enrolment else None
+        if at and not completed_before.get(key.collection_id) and (key not in erased or at > erased[key]):
+            completed_before[key.collection_id] = at
         figures = aggregates_of(tree, own_touches, completed_before)
         if key in erased:
             shown = {figure.activity_id for figure in figures}
-            dropped[key] = dropped.get(key, {}) | {a: s for a, s in left.items() if a not in shown}
+            unseen = {a: s for a, s in left.items() if a not in shown and _is_own(key, s)}
+            dropped[key] = dropped.get(key, {}) | unseen
         result.done.append(
             Recomputed(
                 *(key, contexts[key], content, context, enrolment),
@@ -273,13 +280,17 @@ async def _dropped(
         key: {
             activity: stored
             for activity, stored in by_activity.items()
-            # Under the same context the unit may be a collection of its own: then the row is that one's.
-            if stored is not None
-            and stored.seen == Seen()
-            and stored.collection_id in (None, key.collection_id)
+            if stored is not None and _is_own(key, stored)
         }
         for key, by_activity in found.items()
     }
+
+
+def _is_own(key: ProgressKey, stored: StoredAggregate) -> bool:
+    """Under the same context a unit may be a collection of its own: then the row is that one's."""
+    if stored.activity_id == key.collection_id:
+        return True
+    return stored.seen == Seen() and stored.collection_id in (None, key.collection_id)
 
 
 async def _stored(

@@ -8,10 +8,10 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cassandra import (
@@ -122,6 +122,9 @@ class Routed(BoundStatement):  # type: ignore[misc]
 class CassandraSession:
     """At most ``in_flight`` statements at a time, the others wait. Belongs to the loop that opened it."""
 
+    connecting: ClassVar[Mapping[str, Any]] = {"protocol_version": ProtocolVersion.V5}
+    """What the driver is told beyond the address."""
+
     def __init__(self, address: Address, meter: Meter, in_flight: int) -> None:
         self.address = address
         self.meter = meter
@@ -163,7 +166,7 @@ class CassandraSession:
                     row_factory=tuple_factory,
                 )
             },
-            protocol_version=ProtocolVersion.V5,
+            **self.connecting,
             compression=False,
             connect_timeout=5,
         )

@@ -1,0 +1,123 @@
+"""What became of the existing platform's rows, table by table, and how its figures compare with ours."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from rules.identifiers import ProgressKey
+from rules.legacy import UNEXPLAINED
+
+EXAMPLES = 5
+"""Rows named of each reason in one table."""
+MOST_NAMES = 200
+"""Collections and contexts that a step counts one by one."""
+OTHERS = "others"
+NOT_STARTED = "not started"
+ERASED = "erased here since"
+EXPECTED = frozenset({NOT_STARTED, ERASED})
+"""Reasons to skip a row that say nothing is wrong."""
+
+Counts = dict[str, int]
+
+
+@dataclass(slots=True)
+class TableReport:
+    """``read`` = ``written`` + ``unchanged`` + ``left`` + all of ``skipped``.
+
+    ``left``: here is something newer. ``notes``: what of a row that was taken was left behind or guessed. ``examples``
+    name some rows of each reason. ``unpublished`` and ``unknown_contexts``: rows of collections that are not published
+    here, and of contexts that do not exist: they are copied, and computed once those are there.
+    """
+
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    left: int = 0
+    skipped: Counts = field(default_factory=dict)
+    notes: Counts = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    unpublished: Counts = field(default_factory=dict)
+    unknown_contexts: Counts = field(default_factory=dict)
+    filled: int = 0
+    """Of enrolments: contents that contentstatus alone knows, or knows to be further."""
+    triggers: int = 0
+    compared: int = 0
+    same: int = 0
+    not_compared: int = 0
+    """Of a sample of enrolments: in collections that are not published here."""
+    differences: Counts = field(default_factory=dict)
+    """By reason."""
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> "TableReport":
+        """As ``document`` wrote it; what it does not name is none."""
+        return cls(**{one.name: document[one.name] for one in fields(cls) if one.name in document})
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def skip(self, reason: str, row: str) -> None:
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        if reason not in EXPECTED:
+            self._exemplify(reason, row)
+
+    def note(self, notes: Iterable[str], row: str) -> None:
+        for reason in notes:
+            self.notes[reason] = self.notes.get(reason, 0) + 1
+            self._exemplify(reason, row)
+
+    def leave(self, row: str) -> None:
+        self.left += 1
+        self._exemplify("changed here since, left as it is", row)
+
+    def compare(self, reason: str | None, told: str) -> None:
+        """``reason`` None: the same figures."""
+        self.compared += 1
+        if reason is None:
+            self.same += 1
+            return
+        self.differences[reason] = self.differences.get(reason, 0) + 1
+        self._exemplify(reason, told)
+
+    def _exemplify(self, reason: str, row: str) -> None:
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES and row not in examples:
+            examples.append(row)
+
+
+def count(counts: Counts, name: str) -> None:
+    """Beyond MOST_NAMES under OTHERS."""
+    name = name if name in counts or len(counts) < MOST_NAMES else OTHERS
+    counts[name] = counts.get(name, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Of a whole migration. ``missing``: tables that the platform does not have."""
+
+    job: str
+    dry_run: bool
+    tables: Mapping[str, TableReport]
+    missing: Sequence[str] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Every row was brought over but those with nothing to bring, and each difference has a known reason."""
+        return not any(
+            table.skipped.keys() - EXPECTED or UNEXPLAINED in table.differences
+            for table in self.tables.values()
+        )
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "job": self.job,
+            "dryRun": self.dry_run,
+            "whole": self.is_whole,
+            "missingTables": list(self.missing),
+            "tables": {name: table.document() for name, table in self.tables.items()},
+        }
+
+
+def told(key: ProgressKey, *more: str) -> str:
+    """As examples name a row."""
+    return " ".join((key.user_id, key.collection_id, key.context_id, *more))

@@ -1,0 +1,121 @@
+"""Where legacy rows are read: a Protocol for it, and the platform's tables as a deployment has laid them out."""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from rules.errors import InvalidInput, NotFound
+from rules.legacy import LEGACY_TABLES, LegacyTable, names_of
+from stores.foreign_keyspace import ForeignKeyspace, ForeignTable
+from stores.rows import Page, Row, TokenRange
+
+PASSWORD = "COHORT_LEGACY_PASSWORD"  # noqa: S105 - its name, not one
+"""The variable that has the password where the URL has none: jobs don't store it, and a process list doesn't show it."""
+
+
+class Source(Protocol):
+    """The rows of one keyspace, as stores.foreign_keyspace.ForeignKeyspace reads them."""
+
+    async def tables(self) -> Mapping[str, ForeignTable]: ...
+
+    def walk(
+        self,
+        table: ForeignTable,
+        token_range: TokenRange,
+        columns: Sequence[str],
+        *,
+        page_size: int,
+        resume: str | None = None,
+    ) -> AsyncIterator[Page]: ...
+
+    async def rows(
+        self, table: ForeignTable, equal: Mapping[str, Any], columns: Sequence[str]
+    ) -> list[Row]: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A table of the platform as this deployment has it; ``names`` maps ours to its columns."""
+
+    table: LegacyTable
+    found: ForeignTable
+    names: Mapping[str, str]
+
+    def rows(self, found: Sequence[Row]) -> list[Row]:
+        """By the names of rules.legacy."""
+        return [{name: row[column] for name, column in self.names.items()} for row in found]
+
+
+class Platform:
+    """The platform's tables that a source has."""
+
+    def __init__(self, source: Source, layouts: Mapping[str, Layout]) -> None:
+        self._source = source
+        self._layouts = layouts
+
+    @classmethod
+    async def of(cls, source: Source) -> "Platform":
+        """NotFound where a table is missing that every platform has, InvalidInput where one is laid out otherwise."""
+        found = await source.tables()
+        missing = [table.name for table in LEGACY_TABLES if table.required and table.name not in found]
+        if missing:
+            raise NotFound(f"the keyspace has no table {', '.join(missing)}", field="from")
+        tables = [(table, found[table.name]) for table in LEGACY_TABLES if table.name in found]
+        return cls(
+            source,
+            {
+                table.name: Layout(table, there, names_of(table, there.key, there.columns))
+                for table, there in tables
+            },
+        )
+
+    @property
+    def missing(self) -> list[str]:
+        """Tables that only some deployments have, and this one has not."""
+        return [table.name for table in LEGACY_TABLES if table.name not in self._layouts]
+
+    async def walk(
+        self, table: str, token_range: TokenRange, *, page_size: int, resume: str | None
+    ) -> AsyncIterator[Page]:
+        """As the rows port walks, by the names of rules.legacy. Nothing where there is no such table."""
+        layout = self._layouts.get(table)
+        if layout is None:
+            return
+        columns = list(layout.names.values())
+        async for page in self._source.walk(
+            layout.found, token_range, columns, page_size=page_size, resume=resume
+        ):
+            yield Page(layout.rows(page.rows), page.resume)
+
+    async def rows(self, table: str, **equal: str) -> list[Row]:
+        """Those with these values in columns of the key."""
+        layout = self._layouts.get(table)
+        if layout is None:
+            return []
+        named = {layout.names[name]: value for name, value in equal.items()}
+        found = await self._source.rows(layout.found, named, list(layout.names.values()))
+        return layout.rows(found)
+
+
+async def open_source(url: str) -> Source:
+    """``cassandra://user:password@host,host:9042/keyspace?dc=…``; the errors of ForeignKeyspace.open, in terms of the
+    field ``from``."""
+    parts = urlsplit(url)
+    who, at, where = parts.netloc.rpartition("@")
+    password = os.environ.get(PASSWORD)
+    if at and ":" not in who and password:
+        url = parts._replace(netloc=f"{who}:{quote(password, safe='')}@{where}").geturl()
+    return await ForeignKeyspace.open(url, field="from")
+
+
+def without_password(url: str) -> str:
+    """For jobs and reports. InvalidInput where the URL is of another kind."""
+    parts = urlsplit(url)
+    if parts.scheme != "cassandra":
+        raise InvalidInput("takes cassandra://user:password@host,host:9042/keyspace", field="from")
+    who, at, where = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{who.partition(':')[0]}{at}{where}").geturl()

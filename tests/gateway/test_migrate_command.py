@@ -1,0 +1,68 @@
+"""`cohort migrate legacy`: a table on the console, a report in a file, and an exit code that tells."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ingest.migration import job
+from tests.gateway.test_cli import cohort
+from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform
+
+
+@pytest.fixture(autouse=True)
+def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The platform is read from memory, the instance is an empty one."""
+
+    async def opened(_: str) -> MemorySource:
+        return MemorySource(platform(OLD))
+
+    monkeypatch.setattr(job, "open_source", opened)
+    monkeypatch.setenv("COHORT_DATA", str(tmp_path / "data"))
+    assert cohort("init").returncode == 0
+
+
+def test_what_could_not_be_taken_is_told_and_in_the_exit_code(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    done = cohort("migrate", "legacy", "--from", URL, "--sample", "1", "--report", str(file))
+    assert done.returncode == 3
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["user_content_consumption", "10", "8", "0", "0", "2", "0", "0"] in lines
+    assert "  skipped: a status other than 0, 1, 2: 1\n    hal course batch a\n" in done.stdout
+    assert "  rows of 2 collections not published here: 9\n" in done.stdout
+    assert "  compared 0: 0 the same, 0 differ; 5 not comparable\n" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+    report = orjson.loads(file.read_bytes())
+    assert (report["whole"], report["dryRun"], report["missingTables"]) == (False, False, [])
+    assert report["tables"]["user_enrolments"]["written"] == 5
+    listed = cohort("jobs", "list").stdout
+    assert "migrate-legacy" in listed
+    assert "step 5 of 5, 23 done" in listed
+
+
+def test_a_dry_run_says_so_and_a_whole_one_ends_with_nought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def without_hal(_: str) -> MemorySource:
+        return MemorySource(
+            {
+                name: replace(table, rows=[row for row in table.rows if "hal" not in row.values()])
+                for name, table in platform(OLD).items()
+            }
+        )
+
+    monkeypatch.setattr(job, "open_source", without_hal)
+    done = cohort("migrate", "legacy", "--from", URL, "--dry-run")
+    assert (done.returncode, done.stdout.splitlines()[0].split("  ")[0]) == (0, "dry run, nothing written")
+    (file,) = tmp_path.glob("migration-*.json")
+    assert f"report: {file.name}\n" in done.stdout
+    assert orjson.loads(file.read_bytes())["dryRun"] is True
+
+
+def test_another_url_is_a_line_and_exit_code_one() -> None:
+    done = cohort("migrate", "legacy", "--from", "mysql://user:secret@host/db")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "cohort: takes cassandra://user:password@host,host:9042/keyspace\n"
