@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 
 from gateway import health, rest
+from gateway.blobs import blob_routes
 from gateway.development import with_development_key
 from gateway.errors import HANDLERS
 from gateway.graphql_http import GraphQLEndpoint
@@ -16,7 +17,7 @@ from gateway.limits import Deadline, LargestBody
 from gateway.logs import log_to_stderr
 from gateway.memory import collect_rarely
 from gateway.settings import Settings, load_settings
-from gateway.wiring import running
+from gateway.wiring import running, warn_of_settings
 from loaders.session import Session
 
 
@@ -25,6 +26,7 @@ def create_app(settings: Settings) -> Starlette:
     if settings.dev:
         settings = with_development_key(settings)
     _ = settings.signing_key
+    warn_of_settings(settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -37,6 +39,7 @@ def create_app(settings: Settings) -> Starlette:
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *rest.ROUTES,
+        *blob_routes(settings),
     ]
     if settings.dev:
         from gateway.start_page import start_page

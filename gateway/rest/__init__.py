@@ -1,5 +1,18 @@
 """The platform's REST calls, on the same resolvers as the schema, for clients that have not moved."""
 
-from gateway.rest import group_aggregates, learner_groups
+from collections.abc import Sequence
+from typing import Any
 
-ROUTES = (*learner_groups.ROUTES, *group_aggregates.ROUTES)
+from gateway.rest import content_states, enrolments, group_aggregates, learner_groups, summaries, views
+from gateway.rest.endpoints import Endpoint
+from gateway.rest.openapi import document_route
+
+ENDPOINTS: Sequence[Endpoint[Any]] = (
+    *learner_groups.ENDPOINTS,
+    *group_aggregates.ENDPOINTS,
+    *content_states.ENDPOINTS,
+    *enrolments.ENDPOINTS,
+    *views.ENDPOINTS,
+    *summaries.ENDPOINTS,
+)
+ROUTES = (*(endpoint.route for endpoint in ENDPOINTS), document_route(ENDPOINTS))

@@ -1,38 +1,26 @@
-"""The platform's envelope around calls and answers (reference 2.1), and the routes that speak it.
+"""The platform's envelope around answers (reference 2.1).
 
-A call is ``{id?, ver?, ts?, params?: {msgid}, request: {…}}``, an answer ``{id, ver, ts, params: {resmsgid, msgid, err,
-status, errmsg}, responseCode, result}``. In an error ``err`` and ``status`` are the code, ``errmsg`` says what is wrong.
+An answer is ``{id, ver, ts, params: {resmsgid, msgid, err, status, errmsg}, responseCode, result}``. In an error ``err``
+and ``status`` are the code, ``errmsg`` says what is wrong.
 """
 
-import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import Enum
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import orjson
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from gateway.conditional import conditional
-from gateway.departure import ClientGone, while_connected
 from gateway.errors import status_of
 from graph.errors import shown
-from resolvers.nouns import CohortError, Forbidden, InvalidInput, Session
+from resolvers.nouns import CohortError, Forbidden, InvalidInput
 
-log = logging.getLogger(__name__)
-
-E = TypeVar("E", bound=Enum)
 Json = dict[str, Any]
 Codes = Mapping[str | tuple[str, str], str]
-"""The platform's codes of one endpoint by ours: by code and field, or by code alone."""
-
-USER_HEADER = "X-Authenticated-User-Token"
-"""Goes before the bearer token, so an answer depends on it as well."""
+"""The platform's codes of one endpoint by ours: by code and field, or by code alone. A field is named as the call has it,
+or by the last part of that: ``contents[0].contentId``, ``contentId``."""
 
 USUAL_CODES: Codes = {
     "UNAUTHENTICATED": "UNAUTHORIZED_USER",
@@ -43,178 +31,37 @@ USUAL_CODES: Codes = {
     "INTERNAL_ERROR": "INTERNAL_ERROR",
 }
 """Where an endpoint has none of its own; any other code of ours stands for itself."""
+MOMENT_FORMAT = "yyyy-MM-dd HH:mm:ss:SSSZ"
+"""As the platform writes and reads moments."""
 
 
-class Fields:
-    """A JSON object of a call, read by type. InvalidInput names the field and what it must be."""
-
-    def __init__(self, values: Mapping[str, Any], place: str = "") -> None:
-        self._values = values
-        self._place = place
-
-    def __contains__(self, name: str) -> bool:
-        return self._values.get(name) is not None
-
-    def text(self, name: str) -> str:
-        """One that must be there."""
-        value = self.optional_text(name)
-        if value is None:
-            raise InvalidInput(f"{self._named(name)} is missing", field=self._named(name))
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        value = self._values.get(name)
-        if value is not None and not isinstance(value, str):
-            raise InvalidInput(f"{self._named(name)} must be a text", field=self._named(name))
-        return value
-
-    def choice(self, name: str, choices: type[E]) -> E | None:
-        """By its value; None where it is left out. InvalidInput lists what there is."""
-        value = self.optional_text(name)
-        known = {choice.value: choice for choice in choices}
-        if value is not None and value not in known:
-            raise InvalidInput(
-                f"{self._named(name)} must be one of {', '.join(known)}", field=self._named(name)
-            )
-        return None if value is None else known[value]
-
-    def flag(self, name: str) -> bool:
-        """False where it is left out."""
-        value = self._values.get(name)
-        if value is not None and not isinstance(value, bool):
-            raise InvalidInput(f"{self._named(name)} must be true or false", field=self._named(name))
-        return bool(value)
-
-    def object(self, name: str) -> "Fields":
-        """An empty one where it is left out."""
-        value = self._values.get(name)
-        return self._fields({} if value is None else value, self._named(name))
-
-    def objects(self, name: str) -> list["Fields"]:
-        return [self._fields(value, f"{self._named(name)}[{i}]") for i, value in enumerate(self._list(name))]
-
-    def texts(self, name: str) -> list[str]:
-        values = self._list(name)
-        if not all(isinstance(value, str) for value in values):
-            raise InvalidInput(f"{self._named(name)} must be a list of texts", field=self._named(name))
-        return list(values)
-
-    def _list(self, name: str) -> Sequence[Any]:
-        values = self._values.get(name)
-        if values is not None and not isinstance(values, list):
-            raise InvalidInput(f"{self._named(name)} must be a list", field=self._named(name))
-        if values and len(values) > MOST_ITEMS:
-            message = f"{self._named(name)} must have at most {MOST_ITEMS} items, not {len(values)}"
-            raise InvalidInput(message, field=self._named(name))
-        return values or []
-
-    @staticmethod
-    def _fields(value: Any, place: str) -> "Fields":
-        if not isinstance(value, dict):
-            raise InvalidInput(f"{place} must be an object", field=place)
-        return Fields(value, place)
-
-    def _named(self, name: str) -> str:
-        return f"{self._place}.{name}" if self._place else name
+MISSING = "MISSING"
+"""In ``Codes``, with a field: it was left out. Goes before ``INVALID_INPUT``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """``request`` is the inner object of the body, empty for a GET; ``path`` and ``query`` are of the URL."""
-
-    request: Fields
-    path: Mapping[str, str]
-    query: Mapping[str, str]
+class Missing(InvalidInput):
+    """A field that must be there was left out."""
 
 
-Handler = Callable[[Session, Call], Coroutine[Any, Any, Json]]
-"""Answers with ``result``."""
-MaxAge = int | Callable[[Session], int]
-"""Seconds; what the request was answered from decides where it is a function."""
-MOST_ITEMS = 200
-"""In one list of a call."""
+class Refused(CohortError):
+    """An error that the platform has a code of its own for, which neither our code nor the field tells."""
+
+    def __init__(self, error: CohortError, code: str) -> None:
+        super().__init__(error.message, field=error.field)
+        self.error = error
+        self.platform_code = code
 
 
-def rest_route(
-    path: str,
-    methods: Sequence[str],
-    api_id: str,
-    handler: Handler,
-    codes: Codes,
-    max_age: MaxAge | None = None,
-) -> Route:
-    """A route that takes and answers envelopes. ``api_id`` is the answer's ``id``, such as ``api.group.read``.
-
-    One that reads ends when its client leaves; one that changes things is finished.
-
-    ``max_age``: for one that reads, seconds that a client may use the answer without asking, 0 if it has to ask
-    each time; the answer has the tag of its result then (gateway/conditional.py), without ``extensions``, which tell
-    how it came about. None for one that changes things.
-    """
-
-    async def endpoint(request: Request) -> Response:
-        return await _answered(request, api_id, handler, codes, max_age)
-
-    return Route(path, endpoint, methods=list(methods))
-
-
-async def _answered(
-    request: Request, api_id: str, handler: Handler, codes: Codes, max_age: MaxAge | None
-) -> Response:
-    """What ``handler`` answers or why it did not, in an envelope."""
-    message_id = request.headers.get("x-msgid")
-    try:
-        body = {} if request.method == "GET" else await _body(request)
-        message_id = Fields(body).object("params").optional_text("msgid") or message_id
-        call = Call(Fields(body.get("request", {})), request.path_params, request.query_params)
-        session = _session(request)
-        answering = handler(session, call)
-        result = await (answering if max_age is None else while_connected(request.receive, answering))
-    except ClientGone:
-        return Response()  # to nobody
-    except CohortError as error:
-        return _refused(api_id, message_id, error, codes)
-    except Exception:
-        log.exception("internal error at %s", request.url.path)
-        return _refused(api_id, message_id, CohortError("something went wrong here; it is logged"), codes)
+def answered(api_id: str, message_id: str | None, result: Mapping[str, object]) -> Response:
+    """200 with this result."""
     params = {"err": None, "status": "success"}
-    response = _enveloped(api_id, message_id, HTTPStatus.OK, "OK", params, result)
-    if max_age is None:
-        return response
-    tag_of = orjson.dumps({name: value for name, value in result.items() if name != "extensions"})
-    seconds = max_age if isinstance(max_age, int) else max_age(session)
-    response.headers.add_vary_header(USER_HEADER)
-    return conditional(request, response, tag_of=tag_of, max_age=seconds)
+    return _enveloped(api_id, message_id, HTTPStatus.OK, "OK", params, result)
 
 
-async def _body(request: Request) -> Json:
-    """InvalidInput unless it is a JSON object with an object ``request``."""
-    try:
-        document = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        raise InvalidInput("the body must be JSON", field="request") from None
-    if not isinstance(document, dict):
-        raise InvalidInput("the body must be a JSON object", field="request")
-    if not isinstance(document.get("request"), dict):
-        raise InvalidInput("request is missing: the body must be {request: {…}}", field="request")
-    return document
-
-
-def _session(request: Request) -> Session:
-    """Of the user's own token, else of the bearer token, which on the platform may be that of an application."""
-    cohort = request.app.state.cohort
-    token = request.headers.get(USER_HEADER)
-    authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
-    return Session(cohort.tokens.viewer(authorization), cohort.shared)
-
-
-def _refused(api_id: str, message_id: str | None, error: CohortError, codes: Codes) -> Response:
+def refused(api_id: str, message_id: str | None, error: CohortError, codes: Codes) -> Response:
+    """The error with its code and status, and an empty result."""
     status = _status(error)
-    code = (
-        codes.get((error.code, error.field or ""))
-        or codes.get(error.code)
-        or USUAL_CODES.get(error.code, error.code)
-    )
+    code = platform_code(error, codes)
     if status is HTTPStatus.NOT_FOUND:
         response_code = "RESOURCE_NOT_FOUND"
     else:
@@ -223,8 +70,25 @@ def _refused(api_id: str, message_id: str | None, error: CohortError, codes: Cod
     return _enveloped(api_id, message_id, status, response_code, params, {})
 
 
+def platform_code(error: CohortError, codes: Codes) -> str:
+    """The platform's code for an error of ours: that of the field, of its last part, of the code, or the usual one."""
+    if isinstance(error, Refused):
+        return error.platform_code
+    field = error.field or ""
+    name = field.rpartition(".")[2]
+    return (
+        (codes.get((MISSING, name)) if isinstance(error, Missing) else None)
+        or codes.get((error.code, field))
+        or codes.get((error.code, name))
+        or codes.get(error.code)
+        or USUAL_CODES.get(error.code, error.code)
+    )
+
+
 def _status(error: CohortError) -> HTTPStatus:
     """400 for whatever a client can't have, as on the platform, which also says 401 where others say 403."""
+    if isinstance(error, Refused):
+        return HTTPStatus.BAD_REQUEST
     if type(error) is CohortError:
         return HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, Forbidden):
@@ -238,7 +102,7 @@ def _enveloped(
     status: HTTPStatus,
     response_code: str,
     params: Mapping[str, str | None],
-    result: Json,
+    result: Mapping[str, object],
 ) -> Response:
     named = {"resmsgid": uuid4().hex, "msgid": message_id, "errmsg": None, **params}
     envelope = {
@@ -258,3 +122,11 @@ def moment(value: datetime | None) -> str | None:
         return None
     utc = value.astimezone(UTC)
     return f"{utc:%Y-%m-%d %H:%M:%S}:{utc.microsecond // 1000:03}+0000"
+
+
+def parse_moment(text: str) -> datetime:
+    """The inverse of ``moment``, of any offset, in UTC; ValueError where it is of another form."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S:%f%z").astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None

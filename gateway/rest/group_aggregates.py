@@ -3,9 +3,13 @@ Aggregates) and as the platform has its own (reference 2.5). Moments are epoch m
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
-from gateway.rest.envelope import Call, Codes, Fields, Json, moment, rest_route
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from gateway.rest.endpoints import MOST_ITEMS, Asked, ByValue, Call, Commas, Endpoint, Texts
+from gateway.rest.envelope import Codes, Json, moment
 from resolvers import group_activities, learner_groups
 from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, ActivityFigures, MemberEntry
 from resolvers.nouns import ATTRIBUTES, Figure, InvalidInput, Mode, Session
@@ -21,16 +25,161 @@ MEMBER = ("name", *PROFILE.values(), "role")
 AGG, MEMBERS = "agg", "members"
 
 
-async def group_agg(session: Session, call: Call) -> Json:
-    """``{groupId, activity: [{id, type, …metadata, agg}]}``."""
-    request = _request(call)
-    named = None
-    if "activities" in request:
-        named = {one.text("id"): one.text("type") for one in request.objects("activities")}
-    fields = _fields(request, *METADATA, *PROVENANCE, AGG, *ACTIVITY_METRICS)
-    found = await _found(session, request, named)
+# --- what is asked
+
+
+class OfGroup(Asked):
+    group_id: str
+    mode: Annotated[Mode, ByValue] | None = Field(default=None, description="Without it the instance's.")
+    fresh: str | None = Field(
+        default=None, description="The token of a write that the figures must have seen."
+    )
+
+
+class NamedActivity(Asked):
+    id: str
+    type: str
+
+
+class GroupAgg(OfGroup):
+    """Of a body."""
+
+    activities: list[NamedActivity] | None = Field(
+        default=None, max_length=MOST_ITEMS, description="Without it all of the group's."
+    )
+    fields: Texts = Field(default=[], description="What is sent beside `id` and `type`.")
+
+    def named(self) -> dict[str, str] | None:
+        return None if self.activities is None else {one.id: one.type for one in self.activities}
+
+
+class GroupAggQuery(OfGroup):
+    """Of a URL."""
+
+    activities: Commas | None = Field(
+        default=None, description="`Course:do_1,CourseUnit:do_2`; without it all of the group's."
+    )
+    fields: Commas = Field(default=[], description="What is sent beside `id` and `type`.")
+
+    def named(self) -> dict[str, str] | None:
+        if self.activities is None:
+            return None
+        pairs = (activity.partition(":") for activity in self.activities)
+        return {identifier: kind for kind, _, identifier in pairs}
+
+
+class PlatformActivityAgg(OfGroup):
+    activity_id: str
+    activity_type: str
+
+
+class ActivityAgg(PlatformActivityAgg):
+    """Of a body."""
+
+    fields: Texts = Field(default=[], description="What is sent beside `id` and `type`.")
+
+
+class ActivityAggQuery(PlatformActivityAgg):
+    """Of a URL."""
+
+    fields: Commas = Field(default=[], description="What is sent beside `id` and `type`.")
+
+
+# --- what is told
+
+
+class MetricTold(TypedDict):
+    metric: str
+    value: float | None
+    lastUpdatedOn: int | None
+
+
+class Identified(TypedDict):
+    id: str
+    type: str
+
+
+class Provenance(TypedDict, total=False):
+    source: str
+    mode: str
+    asOf: int | None
+    complete: bool
+
+
+class Metadata(TypedDict, total=False):
+    name: str
+    status: str
+    mimeType: str | None
+    leafNodesCount: int
+    lastPublishedOn: str | None
+
+
+class ActivityTold(Identified, Metadata, Provenance):
+    agg: NotRequired[list[MetricTold]]
+
+
+class MemberTold(TypedDict):
+    """With the attributes of the learner's profile that the caller may see."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    id: str
+    name: NotRequired[str | None]
+    role: NotRequired[str]
+    agg: NotRequired[list[MetricTold]]
+
+
+class ActivityWithMembers(Identified, Provenance):
+    metadata: NotRequired[Metadata]
+    agg: NotRequired[list[MetricTold]]
+    members: NotRequired[list[MemberTold]]
+
+
+class Extensions(TypedDict):
+    plans: list[Json]
+
+
+class GroupAggTold(TypedDict):
+    groupId: str
+    activity: list[ActivityTold]
+    extensions: Extensions
+
+
+class ActivityAggTold(TypedDict):
+    groupId: str
+    activity: ActivityWithMembers
+    extensions: Extensions
+
+
+class PlatformActivity(Identified):
+    agg: list[MetricTold]
+
+
+class PlatformMember(TypedDict):
+    userId: str
+    name: str | None
+    role: str
+    status: str
+    createdBy: str | None
+    agg: list[MetricTold]
+
+
+class PlatformAggTold(TypedDict):
+    groupId: str
+    activity: PlatformActivity
+    members: list[PlatformMember]
+
+
+# --- the calls
+
+
+async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]) -> Json:
+    """As GroupAggTold."""
+    request = call.request
+    fields = _fields(request.fields, *METADATA, *PROVENANCE, AGG, *ACTIVITY_METRICS)
+    found = await _found(session, request, request.named())
     return {
-        "groupId": request.text("groupId"),
+        "groupId": request.group_id,
         "activity": [
             {
                 **_identified(activity),
@@ -47,11 +196,11 @@ async def group_agg(session: Session, call: Call) -> Json:
     }
 
 
-async def group_activity_agg(session: Session, call: Call) -> Json:
-    """``{groupId, activity: {id, type, metadata, agg, members: [{id, …profile, role, agg}]}}``."""
-    request = _request(call)
+async def group_activity_agg(session: Session, call: Call[ActivityAgg] | Call[ActivityAggQuery]) -> Json:
+    """As ActivityAggTold."""
+    request = call.request
     fields = _fields(
-        request, "metadata", *PROVENANCE, AGG, *ACTIVITY_METRICS, MEMBERS, *MEMBER, *MEMBER_METRICS
+        request.fields, "metadata", *PROVENANCE, AGG, *ACTIVITY_METRICS, MEMBERS, *MEMBER, *MEMBER_METRICS
     )
     activity = await _one(session, request)
     of_members = None if fields is None else fields & {AGG, *MEMBER, *MEMBER_METRICS}
@@ -60,19 +209,18 @@ async def group_activity_agg(session: Session, call: Call) -> Json:
     if fields is None or fields & {MEMBERS, *MEMBER, *MEMBER_METRICS}:
         told[MEMBERS] = [_member(member, of_members or None) for member in activity.members]
     return {
-        "groupId": request.text("groupId"),
+        "groupId": request.group_id,
         "activity": {**_identified(activity), **told},
         **_extensions(session),
     }
 
 
-async def platform_activity_agg(session: Session, call: Call) -> Json:
-    """``{groupId, activity: {id, type, agg}, members: [{userId, name, role, status, createdBy, agg}]}``: one entry a
-    member, zeros where there is no row, unlike the platform."""
+async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg]) -> Json:
+    """As PlatformAggTold: one entry a member, zeros where there is no row, unlike the platform."""
     activity = await _one(session, call.request)
     (enrolled,) = group_activities.chosen(activity.figures, ["enrolledCount"])
     return {
-        "groupId": call.request.text("groupId"),
+        "groupId": call.request.group_id,
         "activity": {**_identified(activity), AGG: [{**_metric(enrolled), "metric": "enrolmentCount"}]},
         MEMBERS: [
             {
@@ -91,26 +239,8 @@ async def platform_activity_agg(session: Session, call: Call) -> Json:
     }
 
 
-# --- what is asked
-
-
-def _request(call: Call) -> Fields:
-    """Of the body, or of the query of a GET: lists are written a,b there, and an activity TYPE:ID."""
-    query: dict[str, Any] = dict(call.query)
-    if "groupId" in call.request or not query:
-        return call.request
-    for name in ("fields", "activities"):
-        if name in query:
-            query[name] = query[name].split(",")
-    if "activities" in query:
-        pairs = (activity.partition(":") for activity in query["activities"])
-        query["activities"] = [{"type": kind, "id": identifier} for kind, _, identifier in pairs]
-    return Fields(query)
-
-
-def _fields(request: Fields, *known: str) -> frozenset[str] | None:
+def _fields(fields: Sequence[str], *known: str) -> frozenset[str] | None:
     """None for all of them. InvalidInput lists what there is."""
-    fields = request.texts("fields")
     for name in fields:
         if name not in known:
             there_is = ", ".join(dict.fromkeys(known))
@@ -118,21 +248,21 @@ def _fields(request: Fields, *known: str) -> frozenset[str] | None:
     return frozenset(fields) or None
 
 
-async def _found(session: Session, request: Fields, named: Mapping[str, str] | None) -> list[ActivityFigures]:
-    group = await learner_groups.group(session, request.text("groupId"))
-    mode, fresh = request.choice("mode", Mode), request.optional_text("fresh")
-    return await group_activities.group_activities(session, group, activities=named, mode=mode, fresh=fresh)
+async def _found(
+    session: Session, request: OfGroup, named: Mapping[str, str] | None
+) -> list[ActivityFigures]:
+    group = await learner_groups.group(session, request.group_id)
+    return await group_activities.group_activities(
+        session, group, activities=named, mode=request.mode, fresh=request.fresh
+    )
 
 
-async def _one(session: Session, request: Fields) -> ActivityFigures:
-    """The codes of the platform are told apart by the field that is missing, in this order."""
-    request.text("groupId")
-    named = {request.text("activityId"): request.text("activityType")}
-    (activity,) = await _found(session, request, named)
+async def _one(session: Session, request: PlatformActivityAgg) -> ActivityFigures:
+    (activity,) = await _found(session, request, {request.activity_id: request.activity_type})
     return activity
 
 
-# --- what is told
+# --- how it is told
 
 
 def _identified(activity: ActivityFigures) -> Json:
@@ -216,20 +346,40 @@ _PLATFORM_CODES: Codes = {
     ("INVALID_INPUT", "activityId"): "ACTIVITY_ID_MISSING",
     ("INVALID_INPUT", "activityType"): "ACTIVITY_TYPE_MISSING",
 }
+_FIGURES = "Figures of a group's activities."
+_OF_MEMBERS = "Figures of an activity of a group, and of each member in it."
 
-ROUTES = (
-    *(
-        rest_route(f"{prefix}/{path}", ["GET", "POST"], api_id, handler, {}, _max_age)
-        for prefix in ("/data/group", "/data/v1/group")
-        for path, api_id, handler in (
-            ("agg", "api.group.agg", group_agg),
-            ("activity/agg", "api.group.activity.agg", group_activity_agg),
-        )
-    ),
-    rest_route(
+
+def _of_documents(prefix: str) -> tuple[Endpoint[Any], ...]:
+    agg, activity_agg = "api.group.agg", "api.group.activity.agg"
+    path, activity_path = f"{prefix}/agg", f"{prefix}/activity/agg"
+    told, of_activity = GroupAggTold, ActivityAggTold
+    return (
+        Endpoint("POST", path, agg, _FIGURES, GroupAgg, told, group_agg, max_age=_max_age),
+        Endpoint("GET", path, agg, _FIGURES, GroupAggQuery, told, group_agg, max_age=_max_age),
+        Endpoint(
+            *("POST", activity_path, activity_agg, _OF_MEMBERS, ActivityAgg, of_activity),
+            group_activity_agg,
+            max_age=_max_age,
+        ),
+        Endpoint(
+            *("GET", activity_path, activity_agg, _OF_MEMBERS, ActivityAggQuery, of_activity),
+            group_activity_agg,
+            max_age=_max_age,
+        ),
+    )
+
+
+ENDPOINTS: Sequence[Endpoint[Any]] = (
+    *_of_documents("/data/group"),
+    *_of_documents("/data/v1/group"),
+    Endpoint(
+        "POST",
         "/v1/group/activity/agg",
-        ["POST"],
         "api.group.activity.agg",
+        _OF_MEMBERS,
+        PlatformActivityAgg,
+        PlatformAggTold,
         platform_activity_agg,
         _PLATFORM_CODES,
         _max_age,

@@ -1,10 +1,13 @@
 """Groups of learners as the platform's clients call them (reference 2.6; codes: docs/api.md)."""
 
 from collections.abc import Sequence
+from typing import Annotated, Any, NotRequired
 
-from starlette.routing import Route
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from gateway.rest.envelope import Call, Codes, Fields, Handler, Json, moment, rest_route
+from gateway.rest.endpoints import MOST_ITEMS, A, Asked, ByValue, Call, Commas, Endpoint, Handler, Texts
+from gateway.rest.envelope import Codes, moment
 from resolvers import learner_groups
 from resolvers.nouns import (
     Activity,
@@ -46,39 +49,189 @@ def _codes(operation: str, **others: str) -> Codes:
     }
 
 
-async def create(session: Session, call: Call) -> Json:
+# --- what is asked
+
+
+class NewMember(Asked):
+    user_id: str
+    role: Annotated[GroupRole, ByValue] = GroupRole.MEMBER
+
+
+class EditedMember(Asked):
+    user_id: str
+    role: Annotated[GroupRole, ByValue]
+
+
+class GroupActivity(Asked):
+    id: str
+    type: str
+
+
+class CreateGroup(Asked):
+    name: str
+    description: str | None = None
+    membership_type: Annotated[MembershipType, ByValue] = MembershipType.INVITE_ONLY
+    members: list[NewMember] = Field(default=[], max_length=MOST_ITEMS)
+    activities: list[GroupActivity] = Field(default=[], max_length=MOST_ITEMS)
+    group_id: str | None = Field(default=None, description="For a service.")
+    user_id: str | None = Field(default=None, description="Who creates it, for a service; else the caller.")
+
+
+class ReadGroup(Asked):
+    fields: Commas = Field(default=[], description="`members`, `activities`: each is sent where it is named.")
+
+
+class OfLearner(Asked):
+    user_id: str
+
+
+class ListGroups(Asked):
+    filters: OfLearner
+
+
+class MemberUpdates(Asked):
+    add: list[NewMember] = Field(default=[], max_length=MOST_ITEMS)
+    edit: list[EditedMember] = Field(default=[], max_length=MOST_ITEMS)
+    remove: Texts = Field(default=[])
+
+
+class ActivityUpdates(Asked):
+    add: list[GroupActivity] = Field(default=[], max_length=MOST_ITEMS)
+    remove: Texts = Field(default=[])
+
+
+class UpdateGroup(Asked):
+    group_id: str
+    name: str | None = None
+    description: str | None = None
+    status: Annotated[GroupStatus, ByValue] | None = None
+    members: MemberUpdates = MemberUpdates()
+    activities: ActivityUpdates = ActivityUpdates()
+
+
+class DeleteGroup(Asked):
+    group_id: str
+
+
+class VisitedGroup(Asked):
+    group_id: str
+    visited: bool = False
+    role: str | None = Field(default=None, description="Refused: only `visited` is changed here.")
+    status: str | None = Field(default=None, description="Refused: only `visited` is changed here.")
+
+
+class UpdateMembership(Asked):
+    user_id: str = Field(description="The caller's own.")
+    groups: list[VisitedGroup] = Field(default=[], max_length=MOST_ITEMS)
+
+
+# --- what is told
+
+
+class ItemErrorTold(TypedDict):
+    errorCode: str
+    errorMessage: str
+    userId: NotRequired[str]
+    id: NotRequired[str]
+
+
+class ItemErrorsTold(TypedDict):
+    members: NotRequired[list[ItemErrorTold]]
+    activities: NotRequired[list[ItemErrorTold]]
+
+
+class GroupCreated(TypedDict):
+    groupId: str
+    error: NotRequired[ItemErrorsTold]
+
+
+class GroupChanged(TypedDict):
+    response: str
+    error: NotRequired[ItemErrorsTold]
+
+
+class MemberTold(TypedDict):
+    userId: str
+    groupId: str
+    role: str
+    status: str
+    createdBy: str | None
+    createdOn: str | None
+    updatedBy: str | None
+    updatedOn: str | None
+    visited: bool
+    name: str | None
+
+
+class ActivityInfo(TypedDict):
+    identifier: str
+    name: str
+    status: str
+    leafNodesCount: int
+
+
+class ActivityTold(TypedDict):
+    id: str
+    type: str
+    activityInfo: NotRequired[ActivityInfo]
+
+
+class GroupTold(TypedDict):
+    id: str
+    name: str
+    description: str | None
+    status: str
+    membershipType: str
+    createdBy: str | None
+    createdOn: str | None
+    updatedBy: str | None
+    updatedOn: str | None
+    members: NotRequired[list[MemberTold]]
+    activities: NotRequired[list[ActivityTold]]
+    memberRole: NotRequired[str]
+    visited: NotRequired[bool]
+
+
+class GroupList(TypedDict):
+    group: list[GroupTold]
+
+
+# --- the calls
+
+
+async def create(session: Session, call: Call[CreateGroup]) -> GroupCreated:
     request = call.request
     new = NewGroup(
-        name=request.text("name"),
-        description=request.optional_text("description"),
-        membership_type=request.choice("membershipType", MembershipType) or MembershipType.INVITE_ONLY,
-        members=tuple(
-            AddMember(member.text("userId"), _role(member)) for member in request.objects("members")
-        ),
-        activities=_activities(request.objects("activities")),
-        group_id=request.optional_text("groupId"),
-        user_id=request.optional_text("userId"),
+        name=request.name,
+        description=request.description,
+        membership_type=request.membership_type,
+        members=tuple(AddMember(member.user_id, member.role) for member in request.members),
+        activities=_activities(request.activities),
+        group_id=request.group_id,
+        user_id=request.user_id,
     )
     changed = await learner_groups.create_group(session, new)
-    return {"groupId": changed.group.group_id, **_errors(changed.item_errors)}
+    created: GroupCreated = {"groupId": changed.group.group_id}
+    if errors := _errors(changed.item_errors):
+        created["error"] = errors
+    return created
 
 
-async def read(session: Session, call: Call) -> Json:
+async def read(session: Session, call: Call[ReadGroup]) -> GroupTold:
     """``?fields=members,activities``: each only where it is asked for."""
     group = await learner_groups.group(session, call.path["group_id"])
-    fields = {name.strip() for name in call.query.get("fields", "").split(",")}
     result = _told(group)
-    if "members" in fields:
+    if "members" in call.request.fields:
         members = await learner_groups.profiled(session, await learner_groups.members(session, group))
-        result["members"] = [{**_member(found.member), "name": found.learner.name} for found in members]
-    if "activities" in fields:
+        result["members"] = [_member(found.member, found.learner.name) for found in members]
+    if "activities" in call.request.fields:
         result["activities"] = await _activity_infos(session, group)
     return result
 
 
-async def list_groups(session: Session, call: Call) -> Json:
+async def list_groups(session: Session, call: Call[ListGroups]) -> GroupList:
     """All of a learner's, those that they lead first, as the platform sorts them."""
-    user_id = call.request.object("filters").text("userId")
+    user_id = call.request.filters.user_id
     found: list[tuple[Group, Member]] = []
     more, after = True, None
     while more:
@@ -93,57 +246,67 @@ async def list_groups(session: Session, call: Call) -> Json:
     }
 
 
-async def update(session: Session, call: Call) -> Json:
+async def update(session: Session, call: Call[UpdateGroup]) -> GroupChanged:
     """A status as well: suspended, active again, or inactive, which deletes the group."""
     request = call.request
-    group_id, status = request.text("groupId"), request.choice("status", GroupStatus)
-    members, activities = request.object("members"), request.object("activities")
-    values = {name: request.optional_text(name) for name in ("name", "description") if name in request}
+    named = {"name": request.name, "description": request.description}
     wanted = GroupCall(
-        group_id,
-        values,
-        _member_changes(members),
-        _activities(activities.objects("add")),
-        tuple(activities.texts("remove")),
+        request.group_id,
+        {name: value for name, value in named.items() if value is not None},
+        _member_changes(request.members),
+        _activities(request.activities.add),
+        tuple(request.activities.remove),
     )
-    if status is GroupStatus.ACTIVE:
-        await learner_groups.reactivate_group(session, group_id)
+    if request.status is GroupStatus.ACTIVE:
+        await learner_groups.reactivate_group(session, request.group_id)
     errors: Sequence[ItemError] = ()
-    if wanted != GroupCall(group_id) or status is None:
+    if wanted != GroupCall(request.group_id) or request.status is None:
         errors = (await learner_groups.update_group(session, wanted)).item_errors
-    if status is GroupStatus.SUSPENDED:
-        await learner_groups.suspend_group(session, group_id)
-    if status is GroupStatus.INACTIVE:
-        await learner_groups.delete_group(session, group_id)
-    return {"response": "success", **_errors(errors)}
+    if request.status is GroupStatus.SUSPENDED:
+        await learner_groups.suspend_group(session, request.group_id)
+    if request.status is GroupStatus.INACTIVE:
+        await learner_groups.delete_group(session, request.group_id)
+    changed: GroupChanged = {"response": "success"}
+    if told := _errors(errors):
+        changed["error"] = told
+    return changed
 
 
-async def delete(session: Session, call: Call) -> Json:
-    await learner_groups.delete_group(session, call.request.text("groupId"))
+async def delete(session: Session, call: Call[DeleteGroup]) -> GroupChanged:
+    await learner_groups.delete_group(session, call.request.group_id)
     return {"response": "success"}
 
 
-async def update_membership(session: Session, call: Call) -> Json:
+async def update_membership(session: Session, call: Call[UpdateMembership]) -> GroupChanged:
     """Of the caller's own memberships only whether the group's page was seen, as on the platform."""
-    if call.request.text("userId") != session.viewer.known():
+    if call.request.user_id != session.viewer.known():
         raise Forbidden("userId must be the caller's own", field="userId")
     visited = []
-    for group in call.request.objects("groups"):
-        if "role" in group or "status" in group:
+    for group in call.request.groups:
+        if group.role is not None or group.status is not None:
             raise Forbidden("only visited can be changed here; group/update changes members", field="groups")
-        if group.flag("visited"):
-            visited.append(group.text("groupId"))
+        if group.visited:
+            visited.append(group.group_id)
     await learner_groups.visit_groups(session, visited)
     return {"response": "success"}
 
 
 def _both(
-    method: str, name: str, handler: Handler, rest: str = "", max_age: int | None = None
-) -> list[Route]:
+    method: str,
+    name: str,
+    summary: str,
+    request: type[A],
+    result: object,
+    handler: Handler[A],
+    rest: str = "",
+    max_age: int | None = None,
+) -> list[Endpoint[A]]:
     """Under the service's own prefix and under the one that clients see."""
     api_id = f"api.group.{name.replace('/', '.')}"
     return [
-        rest_route(f"{prefix}/{name}{rest}", [method], api_id, handler, CODES[name], max_age)
+        Endpoint(
+            method, f"{prefix}/{name}{rest}", api_id, summary, request, result, handler, CODES[name], max_age
+        )
         for prefix in ("/v1/group", "/group/v1")
     ]
 
@@ -163,20 +326,31 @@ CODES: dict[str, Codes] = {
 }
 """By call; the page docs/api.md has the same."""
 
-ROUTES: Sequence[Route] = (
-    *_both("POST", "create", create),
-    *_both("GET", "read", read, "/{group_id}", max_age=0),
-    *_both("POST", "list", list_groups, max_age=0),
-    *_both("PATCH", "update", update),
-    *_both("POST", "delete", delete),
-    *_both("PATCH", "membership/update", update_membership),
+ENDPOINTS: Sequence[Endpoint[Any]] = (
+    *_both(
+        "POST", "create", "Creates a group; the caller is its first admin.", CreateGroup, GroupCreated, create
+    ),
+    *_both("GET", "read", "A group.", ReadGroup, GroupTold, read, "/{group_id:path}", max_age=0),
+    *_both("POST", "list", "A learner's groups.", ListGroups, GroupList, list_groups, max_age=0),
+    *_both(
+        "PATCH", "update", "Changes a group, its members and activities.", UpdateGroup, GroupChanged, update
+    ),
+    *_both("POST", "delete", "Deletes a group.", DeleteGroup, GroupChanged, delete),
+    *_both(
+        "PATCH",
+        "membership/update",
+        "Marks groups as seen by the caller.",
+        UpdateMembership,
+        GroupChanged,
+        update_membership,
+    ),
 )
 
 
 # --- the platform's shapes
 
 
-def _told(group: Group) -> Json:
+def _told(group: Group) -> GroupTold:
     return {
         "id": group.group_id,
         "name": group.name,
@@ -190,7 +364,7 @@ def _told(group: Group) -> Json:
     }
 
 
-def _member(member: Member) -> Json:
+def _member(member: Member, name: str | None) -> MemberTold:
     return {
         "userId": member.user_id,
         "groupId": member.group_id,
@@ -201,14 +375,15 @@ def _member(member: Member) -> Json:
         "updatedBy": member.updated_by,
         "updatedOn": moment(member.updated_on),
         "visited": member.visited,
+        "name": name,
     }
 
 
-async def _activity_infos(session: Session, group: Group) -> list[Json]:
+async def _activity_infos(session: Session, group: Group) -> list[ActivityTold]:
     contents = await learner_groups.contents_of(session, group)
-    infos: list[Json] = []
+    infos: list[ActivityTold] = []
     for activity in group.activities:
-        told: Json = {"id": activity.id, "type": activity.type}
+        told: ActivityTold = {"id": activity.id, "type": activity.type}
         content = contents.get(activity.id)
         if content is not None:
             told["activityInfo"] = {
@@ -221,36 +396,30 @@ async def _activity_infos(session: Session, group: Group) -> list[Json]:
     return infos
 
 
-def _errors(errors: Sequence[ItemError]) -> Json:
-    """``error: {members: […], activities: […]}``, each where there is any; nothing where there is none."""
-    kinds = {
-        Kind.MEMBER: ("members", "userId", MEMBER_CODES),
-        Kind.ACTIVITY: ("activities", "id", ACTIVITY_CODES),
-    }
-    told: dict[str, list[Json]] = {}
+def _errors(errors: Sequence[ItemError]) -> ItemErrorsTold:
+    """Each kind where there is any; nothing where there is none."""
+    told: ItemErrorsTold = {}
     for error in errors:
-        name, key, codes = kinds[error.kind]
-        code = codes.get(error.code, error.code)
-        told.setdefault(name, []).append({key: error.id, "errorCode": code, "errorMessage": error.message})
-    return {"error": told} if told else {}
+        if error.kind is Kind.MEMBER:
+            code = MEMBER_CODES.get(error.code, error.code)
+            told.setdefault("members", []).append(
+                {"userId": error.id, "errorCode": code, "errorMessage": error.message}
+            )
+        else:
+            code = ACTIVITY_CODES.get(error.code, error.code)
+            told.setdefault("activities", []).append(
+                {"id": error.id, "errorCode": code, "errorMessage": error.message}
+            )
+    return told
 
 
-def _member_changes(members: Fields) -> tuple[MemberChange, ...]:
+def _member_changes(members: MemberUpdates) -> tuple[MemberChange, ...]:
     return (
-        *(AddMember(m.text("userId"), _role(m)) for m in members.objects("add")),
-        *(EditMember(m.text("userId"), _new_role(m)) for m in members.objects("edit")),
-        *(RemoveMember(user_id) for user_id in members.texts("remove")),
+        *(AddMember(member.user_id, member.role) for member in members.add),
+        *(EditMember(member.user_id, member.role) for member in members.edit),
+        *(RemoveMember(user_id) for user_id in members.remove),
     )
 
 
-def _activities(found: Sequence[Fields]) -> tuple[Activity, ...]:
-    return tuple(Activity(activity.text("id"), activity.text("type")) for activity in found)
-
-
-def _role(member: Fields) -> GroupRole:
-    return member.choice("role", GroupRole) or GroupRole.MEMBER
-
-
-def _new_role(member: Fields) -> GroupRole:
-    member.text("role")  # an edit without a role would be none
-    return _role(member)
+def _activities(found: Sequence[GroupActivity]) -> tuple[Activity, ...]:
+    return tuple(Activity(activity.id, activity.type) for activity in found)

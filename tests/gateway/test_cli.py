@@ -150,7 +150,8 @@ def test_help_names_every_command() -> None:
     commands = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE)
     assert commands == [
         *("dev", "serve", "worker", "init", "token", "settings", "schema", "reconcile"),
-        *("jobs", "aggregate", "dead-letters", "druid", "load", "stack"),
+        *("jobs", "aggregate", "blobs", "dead-letters", "druid", "learners", "load"),
+        *("migrate", "modes", "views", "stack"),
     ]
     assert "up" in cohort("stack", "--help").stdout
 
@@ -161,11 +162,19 @@ def test_the_commands_on_an_instance_that_is_empty() -> None:
     Path("broken.json").write_text("{")
     assert cohort("jobs", "list").stdout == ""
     assert cohort("dead-letters", "replay").stdout == "0 replayed\n"
+    assert cohort("blobs", "sweep").stdout == "0 deleted\n"
     assert cohort("dead-letters", "replay", "triggers:0:9").stderr.startswith(
         "cohort: no dead letter waits at"
     )
     assert cohort("reconcile").stdout == "0 checked, 0 drifted, 0 failed\n"
     assert cohort("jobs", "list").stdout.startswith("reconcile ")
+    assert cohort("views", "close", "--idle", "30d").stdout == "0 looked at, 0 closed\n"
+    assert cohort("views", "close", "--idle", "90m", "--dry-run").stdout == "0 looked at, 0 would be closed\n"
+    assert cohort("views", "close", "--idle", "30").returncode == 2
+    assert cohort("learners", "erase", "ada").returncode == 1  # not confirmed
+    assert cohort("learners", "erase", "ada", "--yes").stdout == (
+        "0 places with 0 views and 0 groups deleted; the workers delete what they computed\n"
+    )
     assert cohort("jobs", "resume", "reconcile", "x").stderr == "cohort: there is no job reconcile x\n"
     assert cohort("load", "collection", "broken.json").stderr.startswith("cohort: broken.json is not JSON")
     assert cohort("load", "collection", "course.json").stdout == "c: live, version 1, 0 leaf nodes\n"

@@ -1,0 +1,299 @@
+"""Content state update and read, the platform's calls about views and assessments (reference 2.2, 2.3)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from gateway.rest.endpoints import MOST_ITEMS, ByValue, Call, Endpoint, Texts
+from gateway.rest.envelope import MISSING, Codes, Json, Missing, moment, platform_code
+from gateway.rest.places import Milliseconds, Moment, Place, named_user, reader_of
+from graph.errors import shown
+from resolvers import assessments, content_states
+from resolvers.assessments import AssessmentCall
+from resolvers.content_states import ContentState, StateRead
+from resolvers.nouns import CohortError, Session, Status, either
+from rules.moments import moment as of_milliseconds
+
+SUCCESS = "SUCCESS"
+NOT_ONGOING, NO_BATCH = "NOT_A_ON_GOING_BATCH", "BATCH_NOT_EXISTS"
+PROGRESS, SCORE = "progress", "assessmentScore"
+
+CODES: Codes = {
+    (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
+    (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
+    (MISSING, "contentId"): "CONTENT_ID_REQUIRED_ERROR",
+    (MISSING, "status"): "CONTENT_STATUS_MISSING_ERROR",
+    (MISSING, "attemptId"): "ATTEMPT_ID_REQUIRED_ERROR",
+    (MISSING, "events"): "EVENTS_DATA_MISSING",
+    (MISSING, "userId"): "USERID_MISSING",
+    (MISSING, "assessmentTs"): "ATTEMPTED_DATE_REQUIRED",
+    ("INVALID_INPUT", "lastAccessTime"): "DATE_FORMAT_ERRROR",
+    ("INVALID_INPUT", "lastCompletedTime"): "DATE_FORMAT_ERRROR",
+    ("INVALID_INPUT", "request"): "MANDATORY_PARAMETER_MISSING",
+    ("INVALID_INPUT", "collectionId"): "COURSE_ID_REQUIRED_ERROR",
+    ("INVALID_INPUT", "contextId"): NO_BATCH,
+    ("NOT_FOUND", "contextId"): NO_BATCH,
+    "CONTEXT_CLOSED": NOT_ONGOING,
+    "NOT_ENROLLED": "INVALID_REQUEST_DATA",
+}
+"""Of whole calls and of items."""
+
+
+# --- what is asked
+
+
+class StateAsked(Place):
+    content_id: str
+    status: Annotated[Status, ByValue]
+    user_id: str | None = None
+    progress: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="From 0 to 100; what is behind the point is cut off."
+    )
+    progressdetails: dict[str, Any] | None = Field(
+        default=None, description="An object of at most 16 KB, given back as it is."
+    )
+    last_access_time: Moment | None = None
+    last_completed_time: Moment | None = None
+
+    def state(self, user_id: str | None) -> ContentState:
+        return ContentState(
+            self.content_id,
+            self.status,
+            *self.place(),
+            user_id=user_id,
+            progress=None if self.progress is None else int(self.progress),
+            progress_details=self.progressdetails,
+            last_accessed_on=self.last_access_time,
+            last_completed_on=self.last_completed_time,
+        )
+
+
+class AssessmentAsked(Place):
+    content_id: str
+    attempt_id: str
+    assessment_ts: Milliseconds
+    events: list[Any] = Field(description="The ASSESS events, one an answer.")
+    user_id: str | None = None
+
+    def submission(self, user_id: str | None) -> AssessmentCall:
+        return AssessmentCall(
+            self.content_id,
+            *self.place(),
+            user_id=user_id,
+            attempt_id=self.attempt_id,
+            attempted_on=of_milliseconds(self.assessment_ts),
+            events=self.events,
+        )
+
+
+class UpdateStates(Place):
+    """Without contents and assessments the enrolment is computed anew; then the ids of the place are needed."""
+
+    user_id: str | None = Field(default=None, description="For a service; else the caller's own.")
+    contents: list[StateAsked] = Field(default=[], max_length=MOST_ITEMS)
+    assessments: list[AssessmentAsked] = Field(default=[], max_length=MOST_ITEMS)
+
+
+class ReadStates(Place):
+    user_id: str | None = Field(default=None, description="The caller's own where it is left out.")
+    course_ids: Texts = Field(default=[], description="The first of them is `courseId`.")
+    content_ids: Texts | None = Field(default=None, description="Only of these.")
+    fields: Texts = Field(
+        default=[PROGRESS, SCORE],
+        description=f"`{PROGRESS}`: progressdetails, `{SCORE}`: scores; both unless given.",
+    )
+
+
+# --- what is told
+
+
+class ItemError(TypedDict):
+    contentId: str
+    courseId: str | None
+    batchId: str | None
+    userId: str | None
+    code: str
+    message: str
+
+
+class StatesUpdated(TypedDict):
+    """Beside these, SUCCESS by content id where all items of the content were taken, and by batch id where all
+    assessments were."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    NOT_A_ON_GOING_BATCH: NotRequired[list[str]]
+    BATCH_NOT_EXISTS: NotRequired[list[str]]
+    errors: NotRequired[list[ItemError]]
+
+
+class ScoreTold(TypedDict):
+    attemptId: str
+    lastAttemptedOn: str | None
+    totalMaxScore: float
+    totalScore: float
+
+
+class StateTold(TypedDict):
+    contentId: str
+    courseId: str
+    collectionId: str
+    batchId: str
+    contextId: str
+    status: int
+    progress: int
+    viewCount: int
+    completedCount: int
+    lastAccessTime: str | None
+    lastCompletedTime: str | None
+    progressdetails: NotRequired[dict[str, Any]]
+    score: NotRequired[list[ScoreTold]]
+
+
+class StatesTold(TypedDict):
+    contentList: list[StateTold]
+
+
+# --- the calls
+
+
+async def update(session: Session, call: Call[UpdateStates]) -> Json:
+    """As StatesUpdated. Each item is taken or refused by itself."""
+    request = call.request
+    user_id = named_user(call, request.user_id)
+    session.viewer.acting_for(user_id)
+    if not request.contents and not request.assessments:
+        place = request.whole_place()
+        if user_id is None:
+            raise Missing("userId is missing", field="userId")
+        await content_states.sync_enrolment(session, *place, user_id)
+        return {"response": SUCCESS}
+    states = [one.state(_whose(one.user_id, user_id)) for one in request.contents]
+    calls = [one.submission(_whose(one.user_id, user_id)) for one in request.assessments]
+    updated = await content_states.update_states(session, states) if states else []
+    submitted = await asyncio.gather(*(_submitted(session, one) for one in calls))
+    return _told(
+        [(state, outcome, state.content_id) for state, outcome in zip(states, updated, strict=True)]
+        + [
+            (one, outcome, one.context_id or one.content_id)
+            for one, outcome in zip(calls, submitted, strict=True)
+        ]
+    )
+
+
+async def read(session: Session, call: Call[ReadStates]) -> StatesTold:
+    request = call.request
+    user_id = reader_of(session, call, request.user_id)
+    collection_id, context_id = request.place()
+    collection_id = either(collection_id, next(iter(request.course_ids), None), "courseId", "courseIds")
+    if collection_id is None and not request.content_ids:
+        raise Missing("courseId (or collectionId) is missing", field="courseId")
+    found = await content_states.content_states(
+        session,
+        user_id,
+        collection_id,
+        context_id,
+        content_ids=request.content_ids,
+        scores=SCORE in request.fields,
+    )
+    return {"contentList": [_state_told(one, request.fields) for one in found]}
+
+
+def _whose(of_item: str | None, of_call: str | None) -> str | None:
+    return of_call if of_item is None else of_item
+
+
+async def _submitted(session: Session, call: AssessmentCall) -> object:
+    try:
+        return await assessments.submit_assessment(session, call)
+    except CohortError as error:
+        return error
+
+
+_Item = tuple[ContentState | AssessmentCall, object, str | None]
+"""What was asked, what became of it, and the key that it has in the result."""
+
+
+def _told(items: Sequence[_Item]) -> Json:
+    """The platform's keys, and every refusal by itself: two items of one content in two batches have two."""
+    refused = [(asked, error) for asked, error, _ in items if isinstance(error, CohortError)]
+    failed = {key for _, error, key in items if isinstance(error, CohortError)}
+    result: Json = {key: SUCCESS for _, _, key in items if key is not None and key not in failed}
+    errors: list[ItemError] = []
+    for asked, error in refused:
+        code = platform_code(error, CODES)
+        if code in (NOT_ONGOING, NO_BATCH) and asked.context_id is not None:
+            batches = result.setdefault(code, [])
+            if asked.context_id not in batches:
+                batches.append(asked.context_id)
+        errors.append(
+            {
+                "contentId": asked.content_id,
+                "courseId": asked.collection_id,
+                "batchId": asked.context_id,
+                "userId": asked.user_id,
+                "code": code,
+                "message": shown(error),
+            }
+        )
+    if errors:
+        result["errors"] = errors
+    return result
+
+
+def _state_told(found: StateRead, fields: Sequence[str]) -> StateTold:
+    view = found.view
+    told: StateTold = {
+        "contentId": view.key.content_id,
+        "courseId": view.key.collection_id,
+        "collectionId": view.key.collection_id,
+        "batchId": view.key.context_id,
+        "contextId": view.key.context_id,
+        "status": int(view.status),
+        "progress": view.progress,
+        "viewCount": int(view.status is not Status.NOT_STARTED),
+        "completedCount": int(view.status is Status.COMPLETED),
+        "lastAccessTime": moment(view.last_accessed_on),
+        "lastCompletedTime": moment(view.completed_on),
+    }
+    if PROGRESS in fields:
+        told["progressdetails"] = view.progress_details or {}
+    if SCORE in fields:
+        told["score"] = [
+            {
+                "attemptId": attempt.attempt_id,
+                "lastAttemptedOn": moment(attempt.attempted_on),
+                "totalMaxScore": attempt.max_score,
+                "totalScore": attempt.score,
+            }
+            for attempt in found.attempts
+        ]
+    return told
+
+
+ENDPOINTS: Sequence[Endpoint[Any]] = (
+    Endpoint(
+        "PATCH",
+        "/course/v1/content/state/update",
+        "api.content.state.update",
+        "Takes what a learner did with contents, and answers in assessments.",
+        UpdateStates,
+        StatesUpdated,
+        update,
+        CODES,
+    ),
+    Endpoint(
+        "POST",
+        "/course/v1/content/state/read",
+        "api.content.state.read",
+        "What a learner has done with the contents of a course.",
+        ReadStates,
+        StatesTold,
+        read,
+        CODES,
+        0,
+    ),
+)

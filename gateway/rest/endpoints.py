@@ -1,0 +1,257 @@
+"""The REST endpoints' declaration: each is declared once, and from that follow its route, the check of what is asked, and
+its part of the OpenAPI document (gateway/rest/openapi.py).
+
+A call is ``{id?, ver?, ts?, params?: {msgid}, request: {…}}``, or for a GET the query of its URL.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from types import MappingProxyType
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, ErrorDetails
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.conditional import conditional
+from gateway.departure import ClientGone, while_connected
+from gateway.rest.envelope import Codes, Json, Missing, answered, refused
+from resolvers.nouns import CohortError, InvalidInput, Session
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+USER_HEADER = "X-Authenticated-User-Token"
+"""Goes before the bearer token, so an answer depends on it as well."""
+FOR_HEADER = "X-Authenticated-For"
+"""The user that a call is for, where that is not the caller (reference 2.1, requestedFor)."""
+MOST_ITEMS = 200
+"""In one list of a call."""
+
+MaxAge = int | Callable[[Session], int]
+"""Seconds; what the request was answered from decides where it is a function."""
+ByValue = Field(strict=False)
+"""For an enum, which JSON has by its value."""
+
+
+class Asked(BaseModel):
+    """What a call asks for, by the platform's names. A null is as good as left out; what is not known is ignored, as on
+    the platform, whose clients send more than is asked."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler.resolve_ref_schema(handler(core))
+        required = schema.get("required", ())
+        for name, value in schema.get("properties", {}).items():
+            if name not in required and {"type": "null"} not in value.get("anyOf", ()):
+                told = {key: value.pop(key) for key in ("description", "title", "default") if key in value}
+                schema["properties"][name] = {**told, "anyOf": [value, {"type": "null"}]}
+        return schema
+
+
+def _split(value: Any) -> Any:
+    """A list in a query: ``a,b``."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Texts = Annotated[list[str], Field(max_length=MOST_ITEMS)]
+"""A list of texts in a body."""
+Commas = Annotated[list[str], BeforeValidator(_split), Field(max_length=MOST_ITEMS)]
+"""A list of texts in a query, separated by commas."""
+
+A = TypeVar("A", bound=Asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[A]):
+    """``path``: the parameters in the URL's path; ``acting_for``: the user in FOR_HEADER."""
+
+    request: A
+    path: Mapping[str, str]
+    acting_for: str | None = None
+
+
+Handler = Callable[[Session, Call[A]], Coroutine[Any, Any, Mapping[str, Any]]]
+"""Answers with ``result``."""
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[A]):
+    """``api_id`` is the answer's ``id``, such as ``api.group.read``; ``result`` a type that JSON is described by.
+
+    One that reads ends when its client leaves; one that changes things is finished. ``max_age``: for one that reads,
+    seconds that a client may use the answer without asking, 0 if it has to ask each time; the answer has the tag of its
+    result then (gateway/conditional.py), without ``extensions``, which tell how it came about. None for one that
+    changes things.
+
+    ``path`` in Starlette's notation.
+    """
+
+    method: str
+    path: str
+    api_id: str
+    summary: str
+    request: type[A]
+    result: Any
+    handler: Handler[A]
+    codes: Codes = field(default_factory=lambda: MappingProxyType({}))
+    max_age: MaxAge | None = None
+
+    @property
+    def has_body(self) -> bool:
+        return self.method not in ("GET", "DELETE")
+
+    @cached_property
+    def route(self) -> Route:
+        return Route(self.path, self._endpoint, methods=[self.method])
+
+    def under(self, path: str) -> "Endpoint[A]":
+        """The same one under another path."""
+        return replace(self, path=path)
+
+    async def _endpoint(self, request: Request) -> Response:
+        """What the handler answers or why it did not, in an envelope."""
+        message_id = request.headers.get("x-msgid")
+        try:
+            document = await _body(request) if self.has_body else {"request": dict(request.query_params)}
+            message_id = _message_id(document) or message_id
+            session = _session(request)
+            asked = checked(self.request, document["request"], strict=self.has_body)
+            call = Call(asked, request.path_params, request.headers.get(FOR_HEADER))
+            answering = self.handler(session, call)
+            result = await (
+                answering if self.max_age is None else while_connected(request.receive, answering)
+            )
+        except ClientGone:
+            return Response()  # to nobody
+        except CohortError as error:
+            return refused(self.api_id, message_id, error, self.codes)
+        except Exception:
+            log.exception("internal error at %s", request.url.path)
+            fault = CohortError("something went wrong here; it is logged")
+            return refused(self.api_id, message_id, fault, self.codes)
+        response = answered(self.api_id, message_id, result)
+        if self.max_age is None:
+            return response
+        tag_of = orjson.dumps({name: value for name, value in result.items() if name != "extensions"})
+        seconds = self.max_age if isinstance(self.max_age, int) else self.max_age(session)
+        response.headers.add_vary_header(USER_HEADER)
+        response.headers.add_vary_header(FOR_HEADER)
+        return conditional(request, response, tag_of=tag_of, max_age=seconds)
+
+
+def checked(asked: type[A], values: object, *, strict: bool = True) -> A:
+    """InvalidInput names the first field that is missing or wrong, and what it must be. Not ``strict``: numbers and
+    booleans may be texts, as in a query."""
+    try:
+        return asked.model_validate(values, strict=None if strict else False)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = _place(first["loc"])
+        kind = Missing if first["type"] == "missing" else InvalidInput
+        raise kind(_told(first, place), field=place) from None
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    """``contents[0].contentId``."""
+    place = ""
+    for part in loc:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    return place or "request"
+
+
+_MUST_BE = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "model_type": "an object",
+    "dict_type": "an object",
+}
+
+
+def _told(error: ErrorDetails, place: str) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "missing":
+        return f"{place} is missing"
+    if kind in _MUST_BE:
+        return f"{place} must be {_MUST_BE[kind]}"
+    match kind:
+        case "too_long":
+            most, given = context["max_length"], context["actual_length"]
+            return f"{place} must have at most {most} items, not {given}"
+        case "enum" | "literal_error":
+            there_is = ", ".join(re.findall("'([^']*)'", context["expected"]))
+            return f"{place} must be one of {there_is}"
+        case "greater_than_equal":
+            return f"{place} must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"{place} must be at most {context['le']}"
+        case "value_error":
+            return f"{place} must be {context['error']}"
+    return f"{place} is wrong: {error['msg'].lower()}"
+
+
+async def _body(request: Request) -> Json:
+    """InvalidInput unless it is a JSON object with an object ``request``."""
+    try:
+        document = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise InvalidInput("the body must be JSON", field="request") from None
+    if not isinstance(document, dict):
+        raise InvalidInput("the body must be a JSON object", field="request")
+    if not isinstance(document.get("request"), dict):
+        raise InvalidInput("request is missing: the body must be {request: {…}}", field="request")
+    return document
+
+
+def _message_id(document: Json) -> str | None:
+    params = document.get("params")
+    if params is None:
+        return None
+    if not isinstance(params, dict):
+        raise InvalidInput("params must be an object", field="params")
+    message_id = params.get("msgid")
+    if message_id is not None and not isinstance(message_id, str):
+        raise InvalidInput("params.msgid must be a text", field="params.msgid")
+    return message_id
+
+
+def _session(request: Request) -> Session:
+    """Of the user's own token, else of the bearer token, which on the platform may be that of an application."""
+    cohort = request.app.state.cohort
+    token = request.headers.get(USER_HEADER)
+    authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
+    return Session(cohort.tokens.viewer(authorization), cohort.shared)

@@ -1,0 +1,229 @@
+"""Enrolments as the platform's clients call them (reference 2.4)."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from gateway.rest.endpoints import Asked, Call, Commas, Endpoint
+from gateway.rest.envelope import MISSING, Codes, Refused, moment
+from gateway.rest.places import After, Done, Limit, Place, cursor, named_user, place_after
+from resolvers import contexts, enrolments
+from resolvers.enrolments import Enrolled, Recency
+from resolvers.nouns import CohortError, EnrolmentCall, InvalidInput, Session
+from resolvers.paging import MOST
+from rules.errors import EnrolmentClosed
+
+CODES: Codes = {
+    (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
+    (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
+    ("NOT_FOUND", "contextId"): "INVALID_COURSE_BATCH_ID",
+    ("INVALID_INPUT", "contextId"): "INVALID_COURSE_BATCH_ID",
+    ("FORBIDDEN", "contextId"): "ENROLLMENT_TYPE_VALIDATION",
+    "ALREADY_ENROLLED": "USER_ALREADY_ENROLLED_COURSE",
+    "NOT_ENROLLED": "USER_NOT_ENROLLED_COURSE",
+    ("ENROLMENT_CLOSED", "end"): "COURSE_BATCH_ALREADY_COMPLETED",
+    ("ENROLMENT_CLOSED", "enrolmentEnd"): "COURSE_BATCH_ENROLLMENT_DATE_ENDED",
+}
+"""``end`` and ``enrolmentEnd``: which of the context's dates is past."""
+
+
+# --- what is asked
+
+
+class Enrol(Place):
+    user_id: str | None = Field(
+        default=None, description="For a mentor of the batch, an admin or a service; else the caller."
+    )
+
+
+class ListEnrolments(Asked):
+    fields: Commas | None = Field(
+        default=None, description="What `content` has; all that there is without it."
+    )
+    batch_details: Commas | None = Field(
+        default=None, description="What `batch` has; all that there is without it."
+    )
+    limit: Limit = MOST
+    after: After | None = None
+
+
+# --- what is told
+
+
+class CourseTold(TypedDict):
+    courseId: str
+    collectionId: str
+    contentId: str
+    batchId: str
+    contextId: str
+    userId: str
+    courseName: str | None
+    description: str | None
+    courseLogoUrl: str | None
+    leafNodesCount: int | None
+    content: dict[str, Any]
+    batch: dict[str, Any]
+    status: int
+    progress: int
+    completionPercentage: int
+    contentStatus: dict[str, int]
+    enrolledDate: str | None
+    completedOn: str | None
+    lastContentAccessTime: str | None
+    lastReadContentId: str | None
+    lastReadContentStatus: int | None
+    issuedCertificates: list[dict[str, str]]
+    certificates: list[dict[str, str]]
+    dateTime: str | None
+    active: bool
+    addedBy: str | None
+
+
+class EnrolmentsTold(TypedDict):
+    courses: list[CourseTold]
+    next: str | None
+
+
+# --- the calls
+
+
+async def enrol(session: Session, call: Call[Enrol]) -> Done:
+    wanted = _call(call)
+    try:
+        await enrolments.enrol(session, wanted)
+    except EnrolmentClosed as error:
+        raise await _closed(session, wanted, error) from None
+    return {"response": "SUCCESS"}
+
+
+async def unenrol(session: Session, call: Call[Enrol]) -> Done:
+    await enrolments.unenrol(session, _call(call))
+    return {"response": "SUCCESS"}
+
+
+async def list_enrolments(session: Session, call: Call[ListEnrolments]) -> EnrolmentsTold:
+    """The active ones, those last accessed first. ``next`` continues after the page; there is no other limit."""
+    request = call.request
+    page, end = await enrolments.recent_enrolments_page(
+        session, call.path["user_id"], first=request.limit, after=_recency(place_after(request.after, 3))
+    )
+    return {
+        "courses": [await _told(session, found, request) for found in page.members],
+        "next": cursor(end and (str(end[0]), end[1], end[2])),
+    }
+
+
+def _call(call: Call[Enrol]) -> EnrolmentCall:
+    return EnrolmentCall(*call.request.whole_place(), named_user(call, call.request.user_id))
+
+
+async def _closed(session: Session, call: EnrolmentCall, error: CohortError) -> Refused:
+    """The platform tells a batch that has ended from one that takes no more learners."""
+    context = await contexts.context(session, call.context_id)
+    ended = context.end_date is not None and session.now() > context.end_date
+    return Refused(error, CODES["ENROLMENT_CLOSED", "end" if ended else "enrolmentEnd"])
+
+
+def _recency(parts: Sequence[str] | None) -> Recency | None:
+    if parts is None:
+        return None
+    try:
+        return int(parts[0]), parts[1], parts[2]
+    except ValueError:
+        raise InvalidInput("after must be a cursor of this list", field="after") from None
+
+
+async def _told(session: Session, found: Enrolled, request: ListEnrolments) -> CourseTold:
+    enrolment, content, key = found.enrolment, found.collection, found.enrolment.key
+    read = enrolment.last_read_content_id
+    certificates = [dict(certificate) for certificate in enrolment.certificates]
+    return {
+        "courseId": key.collection_id,
+        "collectionId": key.collection_id,
+        "contentId": key.collection_id,
+        "batchId": key.context_id,
+        "contextId": key.context_id,
+        "userId": key.user_id,
+        "courseName": content.name if content else enrolment.copies.collection_name,
+        "description": None,
+        "courseLogoUrl": None,
+        "leafNodesCount": content.leaf_nodes_count if content else None,
+        "content": _among(_content(found), request.fields),
+        "batch": _among(_batch(session, found), request.batch_details),
+        "status": int(found.progress.status),
+        "progress": found.progress.completed_count,
+        "completionPercentage": found.progress.completion_percentage,
+        "contentStatus": {content: status for content, status in found.statuses.items() if status},
+        "enrolledDate": moment(enrolment.enrolled_on),
+        "completedOn": moment(found.completed_on),
+        "lastContentAccessTime": moment(found.last_accessed_on),
+        "lastReadContentId": read,
+        "lastReadContentStatus": None if read is None else found.statuses.get(read),
+        "issuedCertificates": certificates,
+        "certificates": certificates,
+        "dateTime": moment(found.last_accessed_on or enrolment.enrolled_on),
+        "active": enrolment.active,
+        "addedBy": None,
+    }
+
+
+def _content(found: Enrolled) -> dict[str, Any]:
+    content = found.collection
+    if content is None:
+        return {
+            "identifier": found.enrolment.key.collection_id,
+            "name": found.enrolment.copies.collection_name,
+        }
+    return {
+        "identifier": content.identifier,
+        "name": content.name,
+        "status": content.status,
+        "mimeType": content.mime_type,
+        "leafNodesCount": content.leaf_nodes_count,
+        "lastPublishedOn": moment(content.published_on),
+    }
+
+
+def _batch(session: Session, found: Enrolled) -> dict[str, Any]:
+    context, copies, key = found.context, found.enrolment.copies, found.enrolment.key
+    named = {"identifier": key.context_id, "batchId": key.context_id, "courseId": key.collection_id}
+    if context is None:
+        return named | {
+            "name": copies.context_name,
+            "startDate": moment(copies.context_start_date),
+            "endDate": moment(copies.context_end_date),
+        }
+    return named | {
+        "name": context.name,
+        "startDate": moment(context.start_date),
+        "endDate": moment(context.end_date),
+        "enrollmentEndDate": moment(context.enrolment_end_date),
+        "enrollmentType": context.enrolment_type.value,
+        "status": context.status_at(session.now()).value,
+    }
+
+
+def _among(values: dict[str, Any], names: Collection[str] | None) -> dict[str, Any]:
+    """Those of these names; all of them where none is named. One that there is not is passed over, as on the platform."""
+    return values if names is None else {name: value for name, value in values.items() if name in names}
+
+
+ENDPOINTS: Sequence[Endpoint[Any]] = (
+    Endpoint("POST", "/course/v1/enrol", "api.course.enrol", "Enrols a learner.", Enrol, Done, enrol, CODES),
+    Endpoint(
+        "POST", "/course/v1/unenrol", "api.course.unenrol", "Ends an enrolment.", Enrol, Done, unenrol, CODES
+    ),
+    Endpoint(
+        "GET",
+        "/course/v1/user/enrollment/list/{user_id:path}",
+        "api.user.enrollment.list",
+        "A learner's active enrolments, those last accessed first.",
+        ListEnrolments,
+        EnrolmentsTold,
+        list_enrolments,
+        CODES,
+        0,
+    ),
+)

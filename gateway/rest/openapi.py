@@ -1,0 +1,254 @@
+"""The OpenAPI 3.1 document of the REST endpoints, derived from their declarations: /openapi.json."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.conditional import conditional
+from gateway.rest.endpoints import FOR_HEADER, USER_HEADER, Endpoint
+from gateway.rest.envelope import USUAL_CODES, Json
+from gateway.rest.places import Place
+
+PATH = "/openapi.json"
+MAX_AGE = 300
+"""Seconds; it changes with the program only."""
+
+_STATUSES: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
+    HTTPStatus.BAD_REQUEST: ("What is asked is wrong or can't be, for the reason in `params.errmsg`.", ()),
+    HTTPStatus.UNAUTHORIZED: (
+        "No token or one that does not hold; or the caller may not do or see this.",
+        ("UNAUTHENTICATED", "FORBIDDEN"),
+    ),
+    HTTPStatus.NOT_FOUND: ("Something that is named does not exist.", ("NOT_FOUND",)),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault here; it is logged.", ("INTERNAL_ERROR",)),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "A store is away; the call may be sent again.",
+        ("STORE_UNAVAILABLE",),
+    ),
+    HTTPStatus.GATEWAY_TIMEOUT: (
+        "Time ran out before every store had answered; the call may be sent again.",
+        ("DEADLINE_EXCEEDED",),
+    ),
+}
+"""Of refusals, with our codes that have each; every other code is a 400."""
+
+
+def document_route(endpoints: Sequence[Endpoint[Any]]) -> Route:
+    @cache
+    def encoded() -> bytes:
+        return orjson.dumps(openapi(endpoints))
+
+    async def answer(request: Request) -> Response:
+        response = Response(encoded(), media_type="application/json")
+        return conditional(request, response, tag_of=encoded(), max_age=MAX_AGE)
+
+    return Route(PATH, answer)
+
+
+def openapi(endpoints: Sequence[Endpoint[Any]]) -> Json:
+    """The document, as JSON has it."""
+    schemas, components = _schemas(endpoints)
+    paths: dict[str, Json] = {}
+    for endpoint in endpoints:
+        path = re.sub(r"{(\w+):\w+}", r"{\1}", endpoint.path)
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cohort",
+            "version": version("cohort"),
+            "description": "The calls of the platform that Cohort takes over from, and the viewer's. The GraphQL API "
+            "at `/graphql` has all of it and more.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**components, "Refusal": _envelope(None, {"type": "object"}), "Refused": _REFUSED},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "userToken": {"type": "apiKey", "in": "header", "name": USER_HEADER},
+            },
+        },
+    }
+
+
+_Schemas = dict[tuple[int, str], Json]
+
+
+def _schemas(endpoints: Sequence[Endpoint[Any]]) -> tuple[_Schemas, Json]:
+    """Of each endpoint what is asked and what is told, and what those refer to."""
+    inputs: list[Any] = []
+    for place, endpoint in enumerate(endpoints):
+        inputs.append(((place, "asked"), "validation", TypeAdapter(endpoint.request)))
+        inputs.append(((place, "told"), "serialization", TypeAdapter(endpoint.result)))
+    found, shared = TypeAdapter.json_schemas(
+        inputs, ref_template="#/components/schemas/{model}", schema_generator=GenerateJsonSchema
+    )
+    by_endpoint = {(id(endpoints[place]), what): schema for ((place, what), _), schema in found.items()}
+    return by_endpoint, {name: _told(schema) for name, schema in shared.get("$defs", {}).items()}
+
+
+def _told(schema: Any) -> Any:
+    """Without the titles that are made up of names, and without what only we need to know of an enum."""
+    if isinstance(schema, list):
+        return [_told(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    dropped = {"description", "title"} if "enum" in schema else {"title"}
+    return {
+        name: {field: _told(one) for field, one in value.items()} if name == "properties" else _told(value)
+        for name, value in schema.items()
+        if name not in dropped
+    }
+
+
+def _operation(endpoint: Endpoint[Any], schemas: _Schemas) -> Json:
+    told = schemas[id(endpoint), "told"]
+    parameters = [_parameter(name, "path") for name in re.findall(r"{(\w+)(?::\w+)?}", endpoint.path)]
+    if issubclass(endpoint.request, Place):  # what is about a learner and may be for another one
+        parameters.append(_parameter(FOR_HEADER, "header"))
+    if not endpoint.has_body:
+        parameters += _query(endpoint.request)
+    operation: Json = {
+        "operationId": f"{endpoint.method} {endpoint.path}",
+        "summary": endpoint.summary,
+        "tags": [endpoint.api_id.rpartition(".")[0]],
+        "security": [{"bearer": []}, {"userToken": []}],
+        "parameters": parameters,
+        "responses": {
+            "200": {
+                "description": "Done.",
+                "content": {"application/json": {"schema": _envelope(endpoint.api_id, told)}},
+            },
+            **_refusals(endpoint),
+        },
+    }
+    if endpoint.max_age is not None:
+        operation["responses"]["304"] = {"description": "The client has it already."}
+    if endpoint.has_body:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _called(schemas[id(endpoint), "asked"])}},
+        }
+    return operation
+
+
+def _refusals(endpoint: Endpoint[Any]) -> Json:
+    """A response for each status, with the codes that it may have."""
+    codes: dict[HTTPStatus, dict[str, None]] = {status: {} for status in _STATUSES}
+    usual = {ours: platform for ours, platform in USUAL_CODES.items() if isinstance(ours, str)}
+    named: dict[Any, str] = {**usual, **endpoint.codes}
+    for ours, platform in named.items():
+        code = ours if isinstance(ours, str) else ours[0]
+        status = next((s for s, (_, of) in _STATUSES.items() if code in of), HTTPStatus.BAD_REQUEST)
+        codes[status][platform] = None
+    refusals: Json = {}
+    for status, (description, _) in _STATUSES.items():
+        listed = ", ".join(f"`{code}`" for code in codes[status])
+        refusals[str(int(status))] = {
+            "description": f"{description} {listed}".strip(),
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+        }
+    if endpoint.has_body:
+        refusals["413"] = {
+            "description": "The body is larger than a request may be; it was not read.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}},
+        }
+    return refusals
+
+
+def _parameter(name: str, place: str) -> Json:
+    if place == "header":
+        told = "The user that the call is for, where that is not the caller; for a service."
+        return {"name": name, "in": place, "description": told, "schema": {"type": "string"}}
+    return {"name": name, "in": place, "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _query(asked: type[BaseModel]) -> list[Json]:
+    """A parameter for each field; lists are written ``a,b``."""
+    schema: Json = asked.model_json_schema()
+    parameters: list[Json] = []
+    for name, value in schema.get("properties", {}).items():
+        kind: Json = {key: each for key, each in value.items() if key not in ("title", "description")}
+        while "anyOf" in kind:  # what may be left out may be null in a body; in a query there is no null
+            (kind,) = [one for one in kind["anyOf"] if one != {"type": "null"}]
+        if "$ref" in kind:
+            kind = _told(schema["$defs"][str(kind["$ref"]).rpartition("/")[2]])
+        parameter: Json = {"name": name, "in": "query", "schema": kind}
+        parameter["required"] = name in schema.get("required", ())
+        if "description" in value:
+            parameter["description"] = value["description"]
+        if kind.get("type") == "array":
+            parameter |= {"style": "form", "explode": False}
+        parameters.append(parameter)
+    return parameters
+
+
+def _called(asked: Json) -> Json:
+    return {
+        "type": "object",
+        "required": ["request"],
+        "properties": {
+            "params": {
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "properties": {"msgid": {"type": ["string", "null"], "description": "Given back."}},
+                    },
+                    {"type": "null"},
+                ]
+            },
+            "request": asked,
+        },
+    }
+
+
+def _envelope(api_id: str | None, result: Json) -> Json:
+    """Of an answer, or without ``api_id`` of a refusal."""
+    text, nullable = {"type": "string"}, {"type": ["string", "null"]}
+    refused = {"CLIENT_ERROR", "SERVER_ERROR", "RESOURCE_NOT_FOUND"}
+    return {
+        "type": "object",
+        "required": ["id", "ver", "ts", "params", "responseCode", "result"],
+        "properties": {
+            "id": text if api_id is None else {"const": api_id},
+            "ver": {"const": "v1"},
+            "ts": {"type": "string", "examples": ["2026-01-31 12:00:00:000+0000"]},
+            "params": {
+                "type": "object",
+                "required": ["resmsgid", "msgid", "err", "status", "errmsg"],
+                "properties": {
+                    "resmsgid": text,
+                    "msgid": nullable,
+                    "err": text if api_id is None else {"type": "null"},
+                    "status": text if api_id is None else {"const": "success"},
+                    "errmsg": text if api_id is None else {"type": "null"},
+                },
+            },
+            "responseCode": {"const": "OK"} if api_id else {"enum": sorted(refused)},
+            "result": result,
+        },
+    }
+
+
+_REFUSED: Json = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+        }
+    },
+}
+"""What is refused before it reaches an endpoint."""

@@ -1,0 +1,205 @@
+"""Content state update: what a device did with several contents, in one call (reference 2.2, 4.4).
+
+As ingest/views.py, for many views: marks on the learner's hashes; the rows, those of a partition in one conditional
+write; one send of all triggers. Only then is the caller answered, item by item.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from ingest.moves import forwarded
+from ingest.transfers import enter_scope, put
+from ingest.triggers import change_moment, trigger_of
+from ingest.views import Placed, ViewCall, check_details, placed
+from loaders import touches
+from loaders.session import Session
+from loaders.views import row_key, shown, view_of
+from rules.content_states import ContentState, stated
+from rules.contexts import check_contains
+from rules.errors import CohortError, Conflict, NotEnrolled, StoreUnavailable
+from rules.identifiers import ProgressKey, ViewKey, checked_id
+from rules.progress import Status
+from rules.triggers import TriggerKind
+from rules.viewers import Role
+from rules.views import View, ViewChange, checked_change
+from stores.rows import MOST_CHANGES, Change
+from stores.tables import VIEWS
+from stores.topics import TRIGGERS
+
+ATTEMPTS = 12
+"""How often rows are read anew that others keep changing, before it is a Conflict."""
+LONGEST_PAUSE = 0.1
+"""Seconds between attempts at most."""
+LARGEST_WRITE = 40_000
+"""Bytes of the views in one conditional write, about: servers refuse larger batches."""
+_BYTES_A_VIEW = 500
+"""Without its details."""
+
+Outcome = View | CohortError
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A state that may be written. ``place``: which of the call's."""
+
+    place: int
+    state: ContentState
+    placed: Placed
+
+
+async def update_states(session: Session, states: Sequence[ContentState]) -> list[Outcome]:
+    """For each state the view after the call, or why it was refused; the others are done all the same.
+
+    A learner's are judged by whether the context is open now; a service's by their own time. StoreUnavailable where
+    nothing could be written: the call may be sent again, as it may after any answer.
+
+    One statement for the rows of a partition, one conditional write for up to MOST_CHANGES of them, one send.
+    """
+    session.viewer.known()
+    found = await asyncio.gather(*(_placed(session, state) for state in states), return_exceptions=True)
+    outcomes: dict[int, Outcome] = {}
+    partitions: dict[tuple[str, str], list[_Item]] = {}
+    for place, (state, one) in enumerate(zip(states, found, strict=True)):
+        if isinstance(one, CohortError) and not isinstance(one, StoreUnavailable):
+            outcomes[place] = one
+        elif isinstance(one, BaseException):
+            raise one
+        else:
+            partitions.setdefault((one.key.user_id, one.key.scope), []).append(_Item(place, state, one))
+    call = uuid4().hex
+    written = await asyncio.gather(*(_written(session, items, call) for items in partitions.values()))
+    for of_partition in written:
+        outcomes |= of_partition
+    items = [item for of_partition in partitions.values() for item in of_partition]
+    failures = [error for item in items if isinstance(error := outcomes[item.place], StoreUnavailable)]
+    if failures and len(failures) == len(states):
+        raise failures[0]
+    done = [item for item in items if isinstance(outcomes[item.place], View)]
+    moved = await asyncio.gather(*(forwarded(session.shared, item.placed.key) for item in done))
+    views = {item.placed.key: view for item in done if isinstance(view := outcomes[item.place], View)}
+    await _announce_to_workers(session, list(views))
+    session.shared.background.start(_settle(session, views, call))
+    session.refresh()
+    for item, there in zip(done, moved, strict=True):
+        outcomes[item.place] = there or shown(views[item.placed.key], item.placed.asked)
+    return [outcomes[place] for place in range(len(states))]
+
+
+async def sync_enrolment(
+    session: Session, collection_id: str, context_id: str, user_id: str | None = None
+) -> None:
+    """Has the workers compute anew how the learner stands, whatever they have seen (reference 4.3).
+
+    NotEnrolled where there is no enrolment; NotFound, InvalidInput, Forbidden.
+    """
+    user_id = session.viewer.acting_for(
+        None if user_id is None else checked_id(user_id, "userId"), Role.MENTOR, Role.ADMIN
+    )
+    collection = await session.library.collection(checked_id(collection_id, "collectionId"))
+    context = await session.library.context(checked_id(context_id, "contextId"))
+    check_contains(context, collection.identifier)
+    key = ProgressKey(user_id, collection.identifier, context.context_id)
+    if await session.loaders.enrolments.load(key) is None:
+        raise NotEnrolled(
+            f"no enrolment of {user_id} in {key.collection_id} under {key.context_id}", field="contextId"
+        )
+    await session.stores.events.send(TRIGGERS.name, trigger_of(TriggerKind.RECONCILE, key))
+
+
+async def _placed(session: Session, state: ContentState) -> Placed:
+    """The row, once the state is in order and all that it names exists and is open."""
+    change = ViewChange(session.now(), state.progress, state.progress_details)
+    check_details(checked_change(change))
+    at = state.happened_on if session.viewer.has(Role.SERVICE) else None
+    call = ViewCall(state.content_id, state.collection_id, state.context_id, state.user_id, at)
+    return await placed(session, call)
+
+
+async def _written(session: Session, items: Sequence[_Item], call: str) -> dict[int, Outcome]:
+    """Of one partition, by the item's place. A refusal takes the marks back; where the store is away they stay, since
+    the rows may have been written."""
+    keys = list({item.placed.key.progress_key: None for item in items})
+    try:
+        for key in keys:
+            await touches.announce(session.stores.cache, key, call, session.now())
+        views = await _merged(session, items)
+    except StoreUnavailable as error:
+        return {item.place: error for item in items}
+    except CohortError as error:
+        for key in keys:
+            await touches.withdraw(session.stores.cache, key, call)
+        return {item.place: error for item in items}
+    return {item.place: views[item.placed.key] for item in items}
+
+
+async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View]:
+    """The views after the call: read, merged by the rules, written if nobody changed them in between."""
+    keys = list({item.placed.key: None for item in items})
+    rows = session.stores.rows
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
+        found = await rows.get_many(VIEWS, [row_key(key) for key in keys])
+        stored = {key: found.get(row_key(key)) for key in keys}
+        views = {key: view_of(row) for key, row in stored.items()}
+        changed: dict[ViewKey, View] = {}
+        for item in items:
+            key = item.placed.key
+            after = stated(views[key], key, item.state, item.placed.at)
+            if after is not None:
+                views[key] = changed[key] = after
+        for key in changed:
+            if stored[key] is None:
+                await enter_scope(session.shared, key.progress_key, key.scope)
+        # One moment for all: they are one change of the partition.
+        changed_at = change_moment()
+        changes = [
+            Change(change.key, {**change.values, "changed_at": changed_at}, change.conditions)
+            for change in (put(view, stored[key]) for key, view in changed.items())
+        ]
+        for batch in _batches(changes):
+            if not await rows.write_together(VIEWS, batch):
+                break
+        else:
+            return {key: views[key] or View(key, Status.NOT_STARTED) for key in keys}
+    raise Conflict("these views are being changed by others; send the call again", field="contentId")
+
+
+def _batches(changes: Sequence[Change]) -> list[list[Change]]:
+    batches: list[list[Change]] = []
+    size = LARGEST_WRITE
+    for change in changes:
+        own = _BYTES_A_VIEW + len(change.values["progressdetails"] or "")
+        if not batches or size + own > LARGEST_WRITE or len(batches[-1]) == MOST_CHANGES:
+            batches.append([])
+            size = 0
+        batches[-1].append(change)
+        size += own
+    return batches
+
+
+async def _announce_to_workers(session: Session, keys: Sequence[ViewKey]) -> None:
+    """One trigger for each progress key; it names the content where there is but one."""
+    by_progress = _by_progress(keys)
+    messages = [
+        trigger_of(TriggerKind.VIEW, key, contents[0].content_id if len(contents) == 1 else None)
+        for key, contents in by_progress.items()
+    ]
+    if messages:
+        await session.stores.events.send(TRIGGERS.name, *messages)
+
+
+async def _settle(session: Session, views: Mapping[ViewKey, View], call: str) -> None:
+    for key, contents in _by_progress(list(views)).items():
+        started = [views[content] for content in contents if views[content].status is not Status.NOT_STARTED]
+        await touches.settle_all(session.stores.cache, key, started, call)
+
+
+def _by_progress(keys: Sequence[ViewKey]) -> dict[ProgressKey, list[ViewKey]]:
+    by_progress: dict[ProgressKey, list[ViewKey]] = {}
+    for key in keys:
+        by_progress.setdefault(key.progress_key, []).append(key)
+    return by_progress

@@ -1,0 +1,60 @@
+"""The platform's state of a content in one call (reference 2.2, 4.4): start, progress and end together."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from rules.identifiers import ViewKey
+from rules.progress import Status
+from rules.views import View, ViewChange, ended, updated
+
+
+@dataclass(frozen=True, slots=True)
+class ContentState:
+    """What a client says of one content. ``progress`` is 0-100; the times are its device's."""
+
+    content_id: str
+    status: Status
+    collection_id: str | None = None
+    context_id: str | None = None
+    user_id: str | None = None
+    progress: int | None = None
+    progress_details: Any = None
+    last_accessed_on: datetime | None = None
+    last_completed_on: datetime | None = None
+
+    @property
+    def happened_on(self) -> datetime | None:
+        """The latest time that it tells."""
+        return max(filter(None, (self.last_accessed_on, self.last_completed_on)), default=None)
+
+
+def stated(view: View | None, key: ViewKey, state: ContentState, at: datetime) -> View | None:
+    """The view with what the client says, None where that changes nothing.
+
+    A view begins with its first state that is not "not started". Neither status nor progress goes down, a completed
+    view stays as it is. Its times are the state's, never later than ``at``, the call's.
+    """
+    if state.status is Status.NOT_STARTED:
+        return None
+    accessed = min(state.last_accessed_on or at, at)
+    before = view or View(
+        key, Status.IN_PROGRESS, started_on=accessed, last_accessed_on=accessed, last_updated_on=at
+    )
+    change = ViewChange(accessed, state.progress, state.progress_details)
+    if state.status is Status.COMPLETED:
+        after = ended(before, change)
+        if after is not None:
+            completed = min(state.last_completed_on or accessed, at)
+            after = replace(
+                after, completed_on=completed, last_accessed_on=_later(after.last_accessed_on, completed)
+            )
+    else:
+        after = updated(before, change)
+    if after is None or after == view:
+        return None
+    return replace(after, last_updated_on=_later(after.last_updated_on, at))
+
+
+def _later(stored: datetime | None, at: datetime) -> datetime:
+    return at if stored is None else max(stored, at)

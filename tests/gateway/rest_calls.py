@@ -1,0 +1,53 @@
+"""The platform's calls to an instance that is there already, as a server takes them."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from gateway.identity import make_token
+from gateway.rest import ROUTES
+from gateway.settings import Settings
+from gateway.wiring import Cohort
+from loaders.session import Shared
+from rules.viewers import Role
+from tests.conftest import Instance
+from tests.gateway.conftest import KEY
+
+
+class RestCalls:
+    """``shared``: instead of the instance's own, for calls that find nothing warm."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._settings = Settings(**instance.urls, data=instance.data, jwt_key=KEY)  # type: ignore[arg-type]
+
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        user: str = "ada",
+        shared: Shared | None = None,
+        query: dict[str, str] | None = None,
+        **request: Any,
+    ) -> httpx.Response:
+        """Of whatever status."""
+        app = Starlette(routes=list(ROUTES))
+        app.state.cohort = Cohort(self._settings, shared or self._instance.shared)
+        token = make_token(self._settings, user, [Role.LEARNER], timedelta(hours=1))
+        transport = httpx.ASGITransport(app)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://cohort", headers=headers
+        ) as client:
+            body = {"request": request} if method in ("POST", "PATCH") else None
+            return await client.request(method, path, json=body, params=query)
+
+    async def result(self, method: str, path: str, **named: Any) -> dict[str, Any]:
+        """Of a call that is not refused; arguments as of ``answer``."""
+        answer = await self.answer(method, path, **named)
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = answer.json()["result"]
+        return result

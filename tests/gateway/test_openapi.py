@@ -1,0 +1,195 @@
+"""The OpenAPI document says what the REST calls take and answer, and they do (schemathesis makes up the calls)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from gateway.identity import make_token
+from gateway.rest import ENDPOINTS, ROUTES
+from gateway.rest.endpoints import Asked
+from gateway.rest.openapi import PATH, openapi
+from gateway.settings import Settings
+from ingest.collections import publish_collection
+from ingest.contexts import NewContext, create_context
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.learner_groups import NewGroup, create_group
+from ingest.views import ViewCall, start_view
+from rules.identifiers import ContextType
+from rules.learner_groups import Activity, AddMember
+from rules.viewers import Role
+from tests.conftest import COURSE
+from tests.gateway.conftest import Serving
+
+Case = schemathesis.Case[Any]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+EXAMPLES = 5
+"""Calls of each kind, good and bad, of each endpoint."""
+
+KNOWN: dict[str, list[Any]] = {
+    "contentId": ["a", "b"],
+    "courseId": ["course"],
+    "collectionId": ["course"],
+    "batchId": ["batch"],
+    "contextId": ["batch"],
+    "userId": ["ada"],
+    "user_id": ["ada", "bob"],
+    "groupId": ["g"],
+    "group_id": ["g", "nowhere"],
+    "activityId": ["course"],
+    "activityType": ["Course"],
+}
+"""Ids that there are, so that calls come further than to be told that there is no such thing."""
+
+
+def narrowed(document: dict[str, Any], known: dict[str, list[Any]]) -> dict[str, Any]:
+    """What is asked, with the ``known`` ids instead of any text; of each endpoint under several paths the first.
+    Headers are left to the test: it sends tokens that hold."""
+    paths: dict[str, dict[str, Any]] = {}
+    endpoints = {(one.method, one.handler, one.request): one for one in reversed(ENDPOINTS)}.values()
+    for endpoint in sorted(
+        endpoints, key=lambda one: "delete" in one.path
+    ):  # last, so that others find something
+        path, method = endpoint.path.replace(":path", ""), endpoint.method.lower()
+        operation = document["paths"][path][method]
+        parameters = [
+            {**one, "schema": {"enum": known[one["name"]]}} if one["name"] in known else one
+            for one in operation["parameters"]
+            if one["in"] != "header"
+        ]
+        paths.setdefault(path, {})[method] = {**operation, "parameters": parameters, "security": []}
+    schemas = dict(document["components"]["schemas"])
+    for name in {asked.__name__ for asked in every_kind_of(Asked)} & schemas.keys():
+        properties = schemas[name]["properties"]
+        narrow = {
+            field: {
+                "enum": [*known[field], *([None] if field not in schemas[name].get("required", ()) else [])]
+            }
+            for field in properties.keys() & known.keys()
+        }
+        schemas[name] = {**schemas[name], "properties": {**properties, **narrow}}
+    return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
+
+
+def every_kind_of(asked: type[Asked]) -> Iterator[type[Asked]]:
+    for kind in asked.__subclasses__():
+        yield kind
+        yield from every_kind_of(kind)
+
+
+@pytest.fixture
+async def client(settings: Settings, serving: Serving) -> AsyncIterator[httpx.AsyncClient]:
+    """Of an instance where Ada is enrolled, has begun, and leads a group."""
+    async with serving(settings) as client:
+        operator = client.app.state.cohort.operator()  # type: ignore[attr-defined]
+        await publish_collection(operator, COURSE)
+        await create_context(operator, NewContext(ContextType.BATCH, "Batch", ("course",), "batch"))
+        await enrol(operator, EnrolmentCall("course", "batch", "ada"))
+        await start_view(operator, ViewCall("a", "course", "batch", "ada"))
+        activities, members = (Activity("course", "Course"),), (AddMember("bob"),)
+        await create_group(
+            operator, NewGroup("G", members=members, activities=activities, group_id="g", user_id="ada")
+        )
+        yield client
+
+
+def operations(document: dict[str, Any]) -> Iterator[Any]:
+    found: Iterator[Any] = schemathesis.openapi.from_dict(document).get_all_operations()
+    for result in found:
+        yield result.ok()
+
+
+def cases(operation: Any, mode: GenerationMode) -> list[Case]:
+    """The same ones each time."""
+    found: list[Case] = []
+
+    @hypothesis_settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def collect(case: Case) -> None:
+        found.append(case)
+
+    collect()
+    return found
+
+
+def as_sent(case: Case, token: str) -> dict[str, Any]:
+    sent = case.as_transport_kwargs(base_url="http://cohort", headers={"Authorization": f"Bearer {token}"})
+    sent.pop("cookies", None)
+    if "data" in sent:  # of a body that is no JSON
+        sent["content"] = sent.pop("data")
+    return sent
+
+
+@pytest.mark.timeout(300)
+async def test_every_call_is_answered_as_the_document_says(
+    client: httpx.AsyncClient, settings: Settings
+) -> None:
+    """Good calls and bad ones, by a learner and by a service in turns."""
+    tokens = [
+        make_token(settings, "ada", [role], timedelta(hours=1)) for role in (Role.LEARNER, Role.SERVICE)
+    ]
+    document = (await client.get("/openapi.json")).json()
+    answered = set()
+    for mode, known in ((GenerationMode.POSITIVE, KNOWN), (GenerationMode.NEGATIVE, {})):
+        for operation in operations(narrowed(document, known)):
+            for place, case in enumerate(await asyncio.to_thread(cases, operation, mode)):
+                answer = await client.request(**as_sent(case, tokens[place % 2]))
+                case.validate_response(answer, checks=CHECKS)
+                if answer.status_code == 200:
+                    answered.add(operation.label)
+    assert len(answered) >= 18, "most calls come further than to a refusal"
+
+
+def test_every_route_is_in_the_document() -> None:
+    document = openapi(ENDPOINTS)
+    described = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    routed = {
+        (route.path.replace(":path", ""), method.lower())
+        for route in ROUTES
+        if route.path != PATH
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert described == routed
+
+
+def test_every_call_has_a_sentence_and_every_refusal_its_codes() -> None:
+    for methods in openapi(ENDPOINTS)["paths"].values():
+        for operation in methods.values():
+            assert operation["summary"].endswith(".")
+            assert {"200", "400", "401", "404", "500", "503", "504"} <= set(operation["responses"])
+    state_update = openapi(ENDPOINTS)["paths"]["/course/v1/content/state/update"]["patch"]
+    assert "`DATE_FORMAT_ERRROR`" in state_update["responses"]["400"]["description"]
+
+
+async def test_the_document_is_served_to_everybody_and_not_sent_twice(client: httpx.AsyncClient) -> None:
+    first = await client.get("/openapi.json")
+    assert (first.status_code, first.json()["openapi"]) == (200, "3.1.0")
+    again = await client.get("/openapi.json", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304

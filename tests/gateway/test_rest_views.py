@@ -1,0 +1,193 @@
+"""The viewer's calls about views and assessments (reference 2.7)."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.settings import Settings
+from ingest.collections import publish_collection
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.views import ViewCall, start_view
+from rules.viewers import Role
+from stores.rows import Write
+from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
+from stores.topics import ASSESSMENTS
+from tests.conftest import LEAF
+from tests.gateway.callers import Calls
+from tests.gateway.conftest import Serving
+from tests.ingest.test_assessments import event
+
+A: dict[str, Any] = {"contentId": "a", "collectionId": "course", "contextId": "batch"}
+START, UPDATE, END, READ = (f"/v1/view/{name}" for name in ("start", "update", "end", "read"))
+SUBMIT, ATTEMPTS_OF = "/v1/assessment/submit", "/v1/assessment/read"
+
+
+@pytest.fixture
+async def calls(settings: Settings, serving: Serving) -> AsyncIterator[Calls]:
+    async with serving(settings) as client:
+        yield await Calls(client, settings).prepare()
+
+
+@pytest.mark.parametrize("prefix", ["/v1/view", "/view/v1"])
+async def test_a_view_goes_from_start_to_end(calls: Calls, prefix: str) -> None:
+    assert await calls.result("POST", f"{prefix}/start", **A) == {"a": "Progress started"}
+    told = await calls.result(
+        "POST", f"{prefix}/update", **A, progress=40, timeSpent=5, progressdetails={"page": 7}
+    )
+    assert told == {"a": "Progress Updated"}
+    read = await calls.result("POST", f"{prefix}/read", **A)
+    (view,) = read.pop("contents")
+    assert read == {
+        "userId": "ada",
+        "collectionId": "course",
+        "contextId": "batch",
+        "type": "content",
+        "next": None,
+    }
+    assert (view["status"], view["progress"], view["timeSpent"], view["progressDetails"]) == (
+        1,
+        40,
+        5,
+        {"page": 7},
+    )
+    assert (view["viewCount"], view["completedCount"], view["lastCompletedTime"]) == (1, 0, None)
+    assert await calls.result("POST", f"{prefix}/end", **A) == {"a": "Progress ended"}
+    (view,) = (await calls.result("POST", f"{prefix}/read", **A))["contents"]
+    assert (view["status"], view["progress"], view["completedCount"]) == (2, 100, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "request_", "expected"),
+    [
+        (START, {}, (400, "CONTENT_ID_REQUIRED_ERROR")),
+        (START, {**A, "contentId": "nothing"}, (404, "RESOURCE_NOT_FOUND")),
+        (START, {**A, "contextId": "ended"}, (400, "NOT_A_ON_GOING_BATCH")),
+        (START, {**A, "contextId": "nowhere"}, (404, "BATCH_NOT_EXISTS")),
+        (START, {**A, "userId": "bob"}, (401, "UNAUTHORIZED_USER")),
+        (START, {**A, "courseId": "other"}, (400, "INVALID_INPUT")),
+        (UPDATE, A, (400, "VIEW_NOT_STARTED")),
+        (UPDATE, {**A, "progress": 101}, (400, "INVALID_INPUT")),
+        (UPDATE, {**A, "progress": "4"}, (400, "INVALID_INPUT")),
+        (UPDATE, {**A, "progressDetails": [1]}, (400, "INVALID_INPUT")),
+        (END, A, (400, "VIEW_NOT_STARTED")),
+        (READ, {}, (400, "CONTENT_ID_REQUIRED_ERROR")),
+        (READ, {**A, "userId": "bob"}, (401, "UNAUTHORIZED_USER")),
+        (READ, {**A, "limit": 0}, (400, "INVALID_INPUT")),
+        (READ, {"collectionId": "course", "after": "x"}, (400, "INVALID_INPUT")),
+        (READ, {"contentId": "a", "context": "all"}, (400, "INVALID_INPUT")),
+        (SUBMIT, A, (400, "EVENTS_DATA_MISSING")),
+        (SUBMIT, {**A, "events": [7]}, (400, "INVALID_INPUT")),
+        (SUBMIT, {**A, "events": [], "assessmentTs": -1}, (400, "INVALID_INPUT")),
+        (ATTEMPTS_OF, {}, (400, "CONTENT_ID_REQUIRED_ERROR")),
+        ("/v1/view/agg", {"collectionId": "course"}, (400, "COURSE_BATCH_ID_MISSING")),
+        ("/v1/view/agg", {"collectionId": "course", "contextId": "batch"}, (400, "INVALID_REQUEST_DATA")),
+    ],
+)
+async def test_what_is_wrong_has_a_code(
+    calls: Calls, path: str, request_: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    assert await calls.refusal("POST", path, **request_) == expected
+
+
+async def test_a_mentor_reads_what_others_viewed_and_changes_nothing_of_it(calls: Calls) -> None:
+    await calls.result("POST", START, **A)
+    mentor: dict[str, Any] = {"by": "mo", "roles": (Role.MENTOR,), "userId": "ada"}
+    assert len((await calls.result("POST", READ, **A, **mentor))["contents"]) == 1
+    assert await calls.refusal("POST", END, **A, **mentor) == (401, "UNAUTHORIZED_USER")
+    assert await calls.refusal("POST", START, **A, by=None) == (401, "UNAUTHORIZED_USER")
+
+
+async def test_a_collection_is_read_page_by_page(calls: Calls) -> None:
+    for content in "abcd":
+        await calls.result("POST", START, **{**A, "contentId": content})
+    place = {"courseId": "course", "batchId": "batch"}
+    seen: list[str] = []
+    after = None
+    while after is not None or not seen:
+        page = await calls.result("POST", READ, **place, limit=3, after=after)
+        seen += [view["contentId"] for view in page["contents"]]
+        after = page["next"]
+    assert seen == ["a", "b", "c", "d"]
+    named = await calls.result("POST", READ, **place, contentIds=["c", "a"])
+    assert [view["contentId"] for view in named["contents"]] == ["a", "c"]
+
+
+async def test_all_places_of_a_learner_are_read_page_by_page(calls: Calls) -> None:
+    """In the batch, in the course by itself, and contents by themselves; each once, at a bounded cost a page."""
+    service = calls.session("loader", Role.SERVICE)
+    alone = [f"leaf-{n:03}" for n in range(40)]
+    leaves = [{"identifier": leaf, "name": leaf, "mimeType": LEAF} for leaf in alone]
+    await publish_collection(service, {"identifier": "long", "name": "Long", "children": leaves})
+    places = [("a", "course", "batch"), ("b", "course", "batch"), ("a", "course", "course")]
+    for content, collection, context in places:
+        await start_view(service, ViewCall(content, collection, context, "ada"))
+    for leaf in alone:
+        await start_view(service, ViewCall(leaf, user_id="ada"))
+    seen: list[tuple[str, str, str]] = []
+    after, costs = None, []
+    while after is not None or not seen:
+        with calls.shared.stores.rows.meter.measure() as rows:
+            page = await calls.result("POST", READ, context="all", limit=10, after=after)
+        costs.append(
+            sum(count for name, count in rows.items() if VIEWS.name in name or LEARNER_SCOPES.name in name)
+        )
+        seen += [(view["contentId"], view["collectionId"], view["contextId"]) for view in page["contents"]]
+        assert page["type"] == "contextall"
+        after = page["next"]
+    assert seen == sorted(
+        [*places, *((leaf, leaf, leaf) for leaf in alone)], key=lambda p: (p[1], p[2], p[0])
+    )
+    assert max(costs) <= 16 + 6
+    of_course = await calls.result("POST", READ, context="all", courseId="course")
+    assert [(v["contentId"], v["contextId"]) for v in of_course["contents"]] == [
+        ("a", "batch"),
+        ("b", "batch"),
+        ("a", "course"),
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["/v1/assessment", "/assessment/v1"])
+async def test_an_assessment_is_submitted_and_its_attempts_are_read(calls: Calls, prefix: str) -> None:
+    told = await calls.result(
+        "POST", f"{prefix}/submit", **A, events=[event()], assessmentTs=1_600_000_000_000
+    )
+    assert told == {"a": "Score Updated"}
+    (sent,) = [
+        orjson.loads(record.value) async for record in calls.shared.stores.events.read(ASSESSMENTS.name)
+    ]
+    assert (sent["assessmentTs"], sent["events"]) == (1_600_000_000_000, [event()])
+    place = {"courseId": "course", "batchId": "batch"}
+    empty = await calls.result("POST", f"{prefix}/read", **place)
+    assert (empty["userId"], empty["assessments"]) == ("ada", [])
+    scores = {"total_score": 1.5, "total_max_score": 3.0}
+    await calls.shared.stores.rows.write(
+        *(
+            Write(ATTEMPTS, ("ada", "course", "batch", content, attempt), scores, timestamp=1)
+            for content, attempt in (("a", "1"), ("a", "2"), ("b", "1"))
+        )
+    )
+    first = await calls.result("POST", f"{prefix}/read", **place, limit=2)
+    second = await calls.result("POST", f"{prefix}/read", **place, limit=2, after=first["next"])
+    found = [(one["contentId"], one["attemptId"]) for page in (first, second) for one in page["assessments"]]
+    assert found == [("a", "1"), ("a", "2"), ("b", "1")]
+    assert (first["assessments"][0]["score"], first["assessments"][0]["max_score"]) == (1.5, 3.0)
+    assert second["next"] is None
+    of_b = await calls.result("POST", f"{prefix}/read", **place, contentId="b")
+    assert [one["contentId"] for one in of_b["assessments"]] == ["b"]
+
+
+async def test_figures_are_computed_anew_when_asked(calls: Calls) -> None:
+    await enrol(calls.session(), EnrolmentCall("course", "batch"))
+    told = await calls.result("POST", "/v1/view/agg", collectionId="course", contextId="batch")
+    assert told == {"response": "SUCCESS"}
+
+
+async def test_a_read_that_did_not_change_is_not_sent_again(calls: Calls) -> None:
+    await calls.result("POST", START, **A)
+    first = await calls.answer("POST", READ, **A)
+    token = first.request.headers["authorization"]
+    headers = {"Authorization": token, "If-None-Match": first.headers["etag"]}
+    again = await calls.client.post(READ, json={"request": A}, headers=headers)
+    assert again.status_code == 304

@@ -1,0 +1,145 @@
+"""What who submits an assessment may rely on (reference 2.2, 3, 4.6)."""
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from ingest.assessments import AssessmentCall, submit_assessment
+from loaders.session import Session
+from rules.assessments import LARGEST_EVENTS, MOST_EVENTS
+from rules.errors import CohortError, ContextClosed, Forbidden, InvalidInput, NotFound, Unauthenticated
+from rules.viewers import Viewer
+from stores.topics import ASSESSMENTS
+from tests.conftest import NOW, Instance
+
+HOUR = timedelta(hours=1)
+NOW_MS = 1_772_366_400_000
+"""2026-03-01T12:00:00Z: 20,513.5 days of 86,400,000 ms."""
+
+
+def event(question: str = "q1", **answer: Any) -> dict[str, Any]:
+    """As reference 3 has it."""
+    item = {"id": question, "maxscore": 2, "type": "mcq", "params": [], "title": "One", "desc": ""}
+    return {
+        "eid": "ASSESS",
+        "ets": NOW_MS,
+        "ver": "3.1",
+        "mid": "ASSESS:1",
+        "actor": {"id": "ada", "type": "User"},
+        "edata": {
+            "item": item,
+            "index": 1,
+            "pass": "Yes",
+            "score": 2,
+            "resvalues": [],
+            "duration": 7,
+            **answer,
+        },
+    }
+
+
+def call(**more: Any) -> AssessmentCall:
+    named: dict[str, Any] = {
+        "content_id": "a",
+        "collection_id": "course",
+        "context_id": "batch",
+        "events": [event()],
+    }
+    return AssessmentCall(**named | more)
+
+
+async def submitted(cohort: Instance) -> list[tuple[str, Any]]:
+    return [
+        (record.key, orjson.loads(record.value))
+        async for record in cohort.stores.events.read(ASSESSMENTS.name)
+    ]
+
+
+@pytest.fixture
+async def published(embedded: Instance) -> Instance:
+    await embedded.publish()
+    await embedded.batch()
+    return embedded
+
+
+async def test_a_submission_is_in_the_log_as_the_platform_has_it_before_it_is_acknowledged(
+    course: Instance,
+) -> None:
+    await submit_assessment(course.session("ada"), call(attempt_id="try-1", attempted_on=NOW - HOUR))
+    assert await submitted(course) == [
+        (
+            "ada",
+            {
+                "assessmentTs": NOW_MS - 3_600_000,
+                "batchId": "batch",
+                "courseId": "course",
+                "userId": "ada",
+                "attemptId": "try-1",
+                "contentId": "a",
+                "events": [event()],
+            },
+        )
+    ]
+
+
+async def test_the_same_submission_is_the_same_attempt_and_another_time_another(published: Instance) -> None:
+    session = published.session("ada")
+    ids = [
+        (await submit_assessment(session, call(attempted_on=at))).attempt_id for at in (NOW, NOW, NOW - HOUR)
+    ]
+    assert ids[0] == ids[1] != ids[2]
+    other = await submit_assessment(published.session("bob"), call(attempted_on=NOW))
+    assert other.attempt_id != ids[0]
+
+
+async def test_ids_left_out_default_as_those_of_a_view(published: Instance) -> None:
+    await submit_assessment(published.session("ada"), call(context_id=None, events=[]))
+    ((_, told),) = await submitted(published)
+    assert (told["courseId"], told["batchId"], told["events"]) == ("course", "course", [])
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "field"),
+    [
+        ({"content_id": " "}, InvalidInput, "contentId"),
+        ({"content_id": "nothing"}, NotFound, "contentId"),
+        ({"context_id": "nowhere"}, NotFound, "contextId"),
+        ({"context_id": "ended"}, ContextClosed, "contextId"),
+        ({"user_id": "bob"}, Forbidden, "userId"),
+        ({"attempt_id": ""}, InvalidInput, "attemptId"),
+        ({"attempted_on": NOW + HOUR}, InvalidInput, "attemptedOn"),
+        ({"attempted_on": NOW.replace(tzinfo=None)}, InvalidInput, "attemptedOn"),
+        ({"events": [7]}, InvalidInput, "events[0]"),
+        ({"events": [event(), {"eid": "START"}]}, InvalidInput, "events[1].eid"),
+        ({"events": [{"eid": "ASSESS"}]}, InvalidInput, "events[0].edata"),
+        ({"events": [event(item={})]}, InvalidInput, "events[0].edata.item.id"),
+        (
+            {"events": [event(item={"id": "q", "maxscore": -1})]},
+            InvalidInput,
+            "events[0].edata.item.maxscore",
+        ),
+        ({"events": [event(score="2")]}, InvalidInput, "events[0].edata.score"),
+        ({"events": [event(score=True)]}, InvalidInput, "events[0].edata.score"),
+        ({"events": [{**event(), "ets": -1}]}, InvalidInput, "events[0].ets"),
+        ({"events": [event()] * (MOST_EVENTS + 1)}, InvalidInput, "events"),
+        ({"events": [event(resvalues=["x" * LARGEST_EVENTS])]}, InvalidInput, "events"),
+    ],
+)
+async def test_what_is_wrong_is_named_and_nothing_is_sent(
+    published: Instance, more: dict[str, Any], error: type[CohortError], field: str
+) -> None:
+    await published.batch("ended", end_date=NOW - HOUR)
+    with pytest.raises(error) as caught:
+        await submit_assessment(published.session("ada"), call(**more))
+    assert caught.value.field == field
+    assert await submitted(published) == []
+
+
+async def test_a_service_submits_for_others_and_of_the_past(published: Instance) -> None:
+    await published.batch("ended", end_date=NOW - HOUR)
+    old = call(context_id="ended", user_id="ada", attempted_on=NOW - 2 * HOUR)
+    assert (await submit_assessment(published.session(), old)).key.user_id == "ada"
+    with pytest.raises(Unauthenticated):
+        await submit_assessment(Session(Viewer(), published.shared), call())

@@ -1,0 +1,333 @@
+"""What a device may rely on that sends what a learner did with several contents in one call (reference 2.2, 4.4)."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest.content_states import Outcome, sync_enrolment, update_states
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.views import ViewCall, end_view, start_view, update_view
+from loaders.session import Session
+from loaders.touches import hash_key
+from rules.content_states import ContentState
+from rules.errors import (
+    CohortError,
+    ContextClosed,
+    Forbidden,
+    InvalidInput,
+    NotEnrolled,
+    NotFound,
+    StoreUnavailable,
+    Unauthenticated,
+)
+from rules.identifiers import ProgressKey, view_key
+from rules.progress import Status
+from rules.triggers import TriggerKind, parse_trigger
+from rules.viewers import Role, Viewer
+from rules.views import View, ViewChange
+from stores.tables import LEARNER_SCOPES, VIEWS
+from stores.topics import TRIGGERS
+from tests.conftest import LEAF, NOW, Instance
+
+HOUR = timedelta(hours=1)
+KEY = ProgressKey("ada", "course", "batch")
+
+
+def state(
+    content: str, status: Status = Status.COMPLETED, context: str | None = "batch", **more: object
+) -> ContentState:
+    return ContentState(content, status, "course", context, **more)  # type: ignore[arg-type]
+
+
+def view(outcome: Outcome) -> View:
+    assert isinstance(outcome, View), outcome
+    return outcome
+
+
+def error(outcome: Outcome) -> tuple[type[CohortError], str | None]:
+    assert isinstance(outcome, CohortError)
+    return type(outcome), outcome.field
+
+
+async def triggers(cohort: Instance) -> list[tuple[TriggerKind, ProgressKey | None]]:
+    found = [parse_trigger(record.value) async for record in cohort.stores.events.read(TRIGGERS.name)]
+    return [(trigger.kind, trigger.progress_key) for trigger in found]
+
+
+async def stored(cohort: Instance, content: str, user: str = "ada") -> View | None:
+    return await cohort.session().loaders.views.load(view_key(user, content, "course", "batch"))
+
+
+@pytest.fixture
+async def published(embedded: Instance) -> Instance:
+    await embedded.publish()
+    await embedded.batch()
+    return embedded
+
+
+async def test_one_call_starts_continues_and_completes_and_its_progress_is_seen_at_once(
+    course: Instance,
+) -> None:
+    """a is completed, b at 40, of the required a, b, c: floor(100 × 1 / 3) = 33."""
+    session = course.session("ada")
+    await start_view(session, ViewCall("a", "course", "batch"))
+    outcomes = await update_states(
+        session,
+        [
+            state("a"),
+            state("b", Status.IN_PROGRESS, progress=40, progress_details={"page": 7}),
+            state("d", Status.NOT_STARTED),
+        ],
+    )
+    assert [(v.key.content_id, v.status, v.progress) for v in map(view, outcomes)] == [
+        ("a", Status.COMPLETED, 100),
+        ("b", Status.IN_PROGRESS, 40),
+        ("d", Status.NOT_STARTED, 0),
+    ]
+    assert await stored(course, "b") == View(
+        view_key("ada", "b", "course", "batch"),
+        Status.IN_PROGRESS,
+        40,
+        started_on=NOW,
+        last_accessed_on=NOW,
+        last_updated_on=NOW,
+        progress_details={"page": 7},
+        changed_at=(await stored(course, "b")).changed_at,  # type: ignore[union-attr]
+    )
+    assert await stored(course, "d") is None
+    for _ in range(2):
+        collection = await course.shared.library.collection("course")
+        tree = await course.shared.library.relation_tree(collection)
+        standing = await course.session("ada").loaders.standings.load(KEY)
+        assert standing is not None
+        assert standing.progress(tree).completion_percentage == 33
+        await course.drain()
+
+
+async def test_a_call_of_twenty_contents_costs_one_read_one_write_and_one_send(course: Instance) -> None:
+    leaves = [f"leaf-{n}" for n in range(20)]
+    children = [{"identifier": leaf, "name": leaf, "mimeType": LEAF} for leaf in leaves]
+    await course.publish({"identifier": "long", "name": "Long", "children": children})
+    session = course.session("ada")
+    states = [ContentState(leaf, Status.COMPLETED, "long") for leaf in leaves]
+    await update_states(session, states[:1])  # the tree is in memory now
+    with course.stores.rows.meter.measure() as rows, course.stores.events.meter.measure() as events:
+        outcomes = await update_states(session, states)
+    assert all(view(outcome).status is Status.COMPLETED for outcome in outcomes)
+    assert rows[f"select {VIEWS.name}"] == 1
+    assert rows[f"conditional batch {VIEWS.name}"] == 1
+    assert sum(count for name, count in rows.items() if VIEWS.name in name) == 2
+    assert events.total() == 1
+
+
+async def test_neither_status_nor_progress_goes_down_and_a_revisit_changes_nothing(
+    published: Instance,
+) -> None:
+    session = published.session("ada")
+    await update_states(session, [state("a"), state("b", Status.IN_PROGRESS, progress=60)])
+    before = [await stored(published, content) for content in "ab"]
+    again = await update_states(
+        session,
+        [
+            state("a", Status.IN_PROGRESS, progress=10, progress_details={"page": 1}),
+            state("b", Status.IN_PROGRESS, progress=30),
+            state("b", Status.NOT_STARTED),
+        ],
+    )
+    assert [(view(o).status, view(o).progress) for o in again] == [
+        (Status.COMPLETED, 100),
+        (Status.IN_PROGRESS, 60),
+        (Status.IN_PROGRESS, 60),
+    ]
+    assert [await stored(published, content) for content in "ab"] == before
+
+
+async def test_times_are_the_devices_and_never_in_the_future(published: Instance) -> None:
+    session = published.session("ada")
+    await update_states(
+        session,
+        [
+            state("a", last_accessed_on=NOW - 2 * HOUR, last_completed_on=NOW - HOUR),
+            state("b", last_accessed_on=NOW + HOUR, last_completed_on=NOW + HOUR),
+        ],
+    )
+    a, b = await stored(published, "a"), await stored(published, "b")
+    assert a is not None
+    assert b is not None
+    assert (a.started_on, a.last_accessed_on, a.completed_on) == (NOW - 2 * HOUR, NOW - HOUR, NOW - HOUR)
+    assert (b.last_accessed_on, b.completed_on) == (NOW, NOW)
+    await update_states(session, [state("c", Status.IN_PROGRESS, last_accessed_on=NOW - HOUR)])
+    await update_states(
+        session, [state("c", Status.IN_PROGRESS, last_accessed_on=NOW - 5 * HOUR, progress=5)]
+    )
+    c = await stored(published, "c")
+    assert c is not None
+    assert (c.last_accessed_on, c.progress) == (NOW - HOUR, 5)
+
+
+async def test_a_refused_item_leaves_the_others_alone_and_says_why(published: Instance) -> None:
+    await published.batch("ended", end_date=NOW - HOUR)
+    await published.batch("later", start_date=NOW + HOUR)
+    outcomes = await update_states(
+        published.session("ada"),
+        [
+            state("a"),
+            state("a", context="ended"),
+            state("a", context="later"),
+            state("a", context="nowhere"),
+            state("a", user_id="bob"),
+            state("nothing"),
+            state("b", progress=101),
+            state("b", progress_details={"x": "y" * 20_000}),
+            ContentState("a", Status.COMPLETED, None, "batch"),
+            ContentState("a", Status.COMPLETED, "nowhere", "batch"),
+            ContentState(" ", Status.COMPLETED, "course", "batch"),
+        ],
+    )
+    assert view(outcomes[0]).status is Status.COMPLETED
+    assert [error(outcome) for outcome in outcomes[1:]] == [
+        (ContextClosed, "contextId"),
+        (ContextClosed, "contextId"),
+        (NotFound, "contextId"),
+        (Forbidden, "userId"),
+        (NotFound, "contentId"),
+        (InvalidInput, "progress"),
+        (InvalidInput, "progressDetails"),
+        (InvalidInput, "collectionId"),
+        (NotFound, "collectionId"),
+        (InvalidInput, "contentId"),
+    ]
+    with pytest.raises(Unauthenticated):
+        await update_states(Session(Viewer(), published.shared), [state("a")])
+
+
+async def test_a_batch_is_judged_now_for_a_learner_and_then_for_a_service(published: Instance) -> None:
+    await published.batch("ended", end_date=NOW - HOUR)
+    late = state("a", context="ended", last_completed_on=NOW - 2 * HOUR)
+    (refused,) = await update_states(published.session("ada"), [late])
+    assert error(refused) == (ContextClosed, "contextId")
+    ended = state("a", context="ended", last_completed_on=NOW - 2 * HOUR, user_id="ada")
+    (done,) = await update_states(published.session(), [ended])
+    assert (view(done).key.user_id, view(done).completed_on) == ("ada", NOW - 2 * HOUR)
+
+
+async def test_places_of_every_kind_go_in_one_call(published: Instance) -> None:
+    """Under a context, in a collection by itself, and a content by itself: a row and a trigger each."""
+    leaf = {"identifier": "alone", "name": "Alone", "mimeType": LEAF}
+    await published.publish({"identifier": "small", "name": "Small", "children": [leaf]})
+    await published.batch("other")
+    outcomes = await update_states(
+        published.session("ada"),
+        [
+            state("a"),
+            state("a", context="other"),
+            state("a", context=None),
+            ContentState("alone", Status.COMPLETED),
+        ],
+    )
+    places = [
+        ProgressKey("ada", *place)
+        for place in (("course", "batch"), ("course", "other"), ("course", "course"), ("alone", "alone"))
+    ]
+    assert [view(outcome).key.progress_key for outcome in outcomes] == places
+    assert sorted(await triggers(published), key=str) == sorted(
+        [(TriggerKind.VIEW, place) for place in places], key=str
+    )
+    scopes = await published.stores.rows.partition(LEARNER_SCOPES, ("ada",))
+    assert {(row["collectionid"], row["contextid"]) for row in scopes} == {
+        (p.collection_id, p.context_id) for p in places
+    }
+
+
+async def test_two_devices_at_once_lose_nothing(course: Instance) -> None:
+    """One sends many contents, the other goes through them: whatever comes first, all of it is there in the end."""
+    sessions = [course.session("ada") for _ in range(4)]
+    await update_states(sessions[0], [state(content, Status.IN_PROGRESS, progress=10) for content in "abcd"])
+    await asyncio.gather(
+        update_states(sessions[0], [state(content) for content in "abc"]),
+        update_states(sessions[1], [state(content, Status.IN_PROGRESS, progress=50) for content in "abcd"]),
+        end_view(sessions[2], ViewCall("b", "course", "batch"), ViewChange(NOW)),
+        update_view(sessions[3], ViewCall("d", "course", "batch"), ViewChange(NOW, time_spent=30)),
+    )
+    found = [await stored(course, content) for content in "abcd"]
+    assert [(v.status, v.progress, v.time_spent) for v in found if v] == [
+        *[(Status.COMPLETED, 100, 0)] * 3,
+        (Status.IN_PROGRESS, 50, 30),
+    ]
+
+
+async def test_the_marks_are_gone_once_the_call_is_done(published: Instance) -> None:
+    session = published.session("ada")
+    await session.loaders.touches.load(KEY)
+    await update_states(session, [state("a"), state("b", Status.NOT_STARTED), state("nothing")])
+    await published.shared.background.settled()
+    (fields,) = await published.stores.cache.hashes([hash_key(KEY)])
+    assert sorted(fields) == ["c:a", "whole"]
+
+
+async def test_what_is_not_acknowledged_may_be_sent_again(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is away after the rows were written: the call fails, readers go to the rows, and the next one heals."""
+    session = published.session("ada")
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("the log is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(published.stores.events, "send", away)
+        with pytest.raises(StoreUnavailable):
+            await update_states(session, [state("a")])
+    assert await triggers(published) == []
+    (again,) = await update_states(session, [state("a")])
+    assert view(again).status is Status.COMPLETED
+    assert await triggers(published) == [(TriggerKind.VIEW, KEY)]
+
+
+async def test_with_the_rows_away_nothing_is_claimed(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("the rows are away")
+
+    monkeypatch.setattr(published.stores.rows, "write_together", away)
+    with pytest.raises(StoreUnavailable):
+        await update_states(published.session("ada"), [state("a"), state("b")])
+    mixed = await update_states(published.session("ada"), [state("a"), state("nothing")])
+    assert [error(outcome) for outcome in mixed] == [(StoreUnavailable, None), (NotFound, "contentId")]
+    assert await triggers(published) == []
+
+
+async def test_large_details_are_written_in_several_writes(published: Instance) -> None:
+    """16,000 bytes each: two of them fit into one conditional write."""
+    details = {"x": "y" * 15_900}
+    with published.stores.rows.meter.measure() as rows:
+        outcomes = await update_states(
+            published.session("ada"),
+            [state(content, Status.IN_PROGRESS, progress_details=details) for content in "abcd"],
+        )
+    assert [view(outcome).progress_details for outcome in outcomes] == [details] * 4
+    assert rows[f"conditional batch {VIEWS.name}"] == 2
+
+
+async def test_an_enrolment_is_synchronised_by_a_trigger(published: Instance) -> None:
+    session = published.session("ada")
+    with pytest.raises(NotEnrolled):
+        await sync_enrolment(session, "course", "batch")
+    with pytest.raises(Forbidden):
+        await sync_enrolment(session, "course", "batch", "bob")
+    leaf = {"identifier": "leaf", "name": "Leaf", "mimeType": LEAF}
+    await published.publish({"identifier": "other", "name": "Other", "children": [leaf]})
+    with pytest.raises(InvalidInput):
+        await sync_enrolment(session, "other", "batch")
+    await enrol(session, EnrolmentCall("course", "batch"))
+    await sync_enrolment(session, "course", "batch")
+    await sync_enrolment(published.session("mo", Role.ADMIN), "course", "batch", "ada")
+    assert (await triggers(published))[1:] == [(TriggerKind.RECONCILE, KEY)] * 2
+
+
+async def test_moments_are_kept_whole_whatever_their_offset(published: Instance) -> None:
+    at = datetime(2026, 2, 1, 17, 30, tzinfo=UTC)
+    (outcome,) = await update_states(published.session("ada"), [state("a", last_completed_on=at)])
+    assert view(outcome).completed_on == at
