@@ -35,6 +35,12 @@ class Enrolment(Node):
         description="When the collection was first completed; it stays although a later version asks for more."
     )
     last_accessed_on: datetime | None = strawberry.field(description="The learner's last view in it.")
+    moved_to: str | None = strawberry.field(
+        description="In move mode: the context where the learner goes on with the collection; null where it is this one."
+    )
+    moved_from: str | None = strawberry.field(
+        description="In move mode: the context that the progress was taken along from."
+    )
     collection: Collection | None = strawberry.field(description="The collection; null where it is gone.")
     context: Context | None = strawberry.field(description="The context; null where it is gone.")
 
@@ -54,6 +60,8 @@ class Enrolment(Node):
             completion_percentage=progress.completion_percentage,
             completed_on=found.completed_on,
             last_accessed_on=found.last_accessed_on,
+            moved_to=enrolment.moved_to if enrolment.has_moved else None,
+            moved_from=enrolment.moved_from,
             collection=Collection.of(found.collection) if found.collection else None,
             context=Context.of(found.context, now) if found.context else None,
         )

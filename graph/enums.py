@@ -21,6 +21,7 @@ from resolvers.nouns import (
     OriginKind,
     Source,
     Status,
+    SummaryFormat,
     TrackingMode,
 )
 from resolvers.nouns import Kind as GroupItemKind
@@ -41,6 +42,7 @@ __all__ = [
     "OriginKind",
     "Source",
     "Status",
+    "SummaryFormat",
     "TrackingMode",
 ]
 
@@ -148,6 +150,15 @@ described(
     {
         GroupItemKind.MEMBER: "A member, by user id.",
         GroupItemKind.ACTIVITY: "An activity, by identifier.",
+    },
+)
+described(
+    SummaryFormat,
+    "SummaryFormat",
+    "What a file of summaries is written in.",
+    {
+        SummaryFormat.CSV: "A line an enrolment, as RFC 4180 has it, with the platform's names of columns.",
+        SummaryFormat.JSON: "An object with a list of `summary`: each enrolment with the status of its contents.",
     },
 )
 described(

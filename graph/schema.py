@@ -9,10 +9,12 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
+from graph.assessments import AssessmentMutations
 from graph.collections import Collection, CollectionQueries
 from graph.contexts import Context, ContextMutations, ContextQueries
 from graph.documents import Documents, KnownDocuments
 from graph.enrolments import Enrolment, EnrolmentMutations
+from graph.erasures import ErasureMutations
 from graph.errors import presented
 from graph.fields import field
 from graph.ids import decode
@@ -24,6 +26,7 @@ from graph.metrics import MetricQueries
 from graph.node import Node
 from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
+from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
 from graph.views import View, ViewMutations
 from resolvers import collections, contexts, enrolments, learner_groups, learners, nouns, views
@@ -46,7 +49,16 @@ class Query(CollectionQueries, LearnerQueries, ContextQueries, GroupQueries, Met
     description="What can be changed. A call that is refused says why in `errors` of its payload; "
     "one that got no answer may be sent again."
 )
-class Mutation(EnrolmentMutations, ViewMutations, ContextMutations, LearnerMutations, GroupMutations):
+class Mutation(
+    EnrolmentMutations,
+    ViewMutations,
+    AssessmentMutations,
+    ContextMutations,
+    LearnerMutations,
+    GroupMutations,
+    SummaryMutations,
+    ErasureMutations,
+):
     pass
 
 

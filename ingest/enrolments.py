@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from ingest.copies import copy_into
+from ingest.moves import current_key, enrol_taking_along
 from ingest.triggers import change_moment, send_trigger
 from loaders.enrolments import enrolment_of, row_key
+from loaders.erasures import check_not_erased
 from loaders.session import Session
 from rules.contexts import Context, check_contains, check_takes_enrolment
 from rules.enrolments import Enrolment
 from rules.errors import AlreadyEnrolled, Conflict, Forbidden, InvalidInput, NotEnrolled
 from rules.identifiers import ProgressKey, checked_id
+from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.viewers import Role, Viewer
 from stores.rows import Equal
@@ -27,13 +31,18 @@ class EnrolmentCall:
 
 
 async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
-    """An active enrolment; one that had ended is taken up again.
+    """An active enrolment; one that had ended is taken up again. In copy and move mode what counts of the learner's
+    progress elsewhere is there when the call is answered.
 
     AlreadyEnrolled where there is an active one of another time; NotFound, EnrolmentClosed, Forbidden,
     InvalidInput where the call can't be; StoreUnavailable where it may be sent again.
     """
     key, at, context = await _placed(session, call)
     check_takes_enrolment(context, at, invited=_answers_for(session.viewer, context))
+    moved = await enrol_taking_along(session, key, at, context)
+    if moved is not None:
+        session.refresh()
+        return moved
     rows, changed_at = session.stores.rows, change_moment()
     wanted = Enrolment(key, active=True, enrolled_on=at, changed_at=changed_at)
     values = {"active": True, "enrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
@@ -58,8 +67,12 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
                 f"at must not be before the last unenrolment, {stored.unenrolled_on.isoformat()}", field="at"
             )
         conditions = [Equal("active", False), Equal("enrolled_on", stored.enrolled_on)]
+        if stored.moved_to or stored.moved_from:
+            values |= {"moved_to": None, "moved_from": None}
         applied = await rows.update_if(ENROLMENTS, row_key(key), values, conditions)
         _check_applied(applied.applied)
+    if session.shared.tracking.mode is TrackingMode.COPY:
+        await copy_into(session.shared, [wanted])
     await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
     session.refresh()
     return wanted
@@ -68,9 +81,11 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
 async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
     """The enrolment, inactive from the time of the call. Its progress is kept.
 
-    NotEnrolled where there is none that is active; otherwise as enrol.
+    In move mode that of the place where it has moved to. NotEnrolled where there is none that is active; otherwise as
+    enrol.
     """
     key, at, _ = await _placed(session, call)
+    key = await current_key(session.shared, key)
     rows, changed_at = session.stores.rows, change_moment()
     stored = enrolment_of(await rows.get(ENROLMENTS, row_key(key)))
     if stored is None:
@@ -80,8 +95,14 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
             raise InvalidInput(
                 f"at must not be before the enrolment, {stored.enrolled_on.isoformat()}", field="at"
             )
-        conditions = [Equal("active", True), Equal("enrolled_on", stored.enrolled_on)]
+        # A move that is under way would make a pointer of it.
+        conditions = [
+            *(Equal("active", True), Equal("enrolled_on", stored.enrolled_on)),
+            Equal("moved_to", stored.moved_to),
+        ]
         values = {"active": False, "unenrolled_on": at, "changed_at": changed_at}
+        if stored.moved_to:
+            values["moved_to"] = None
         applied = await rows.update_if(ENROLMENTS, row_key(key), values, conditions)
         _check_applied(applied.applied)
     await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
@@ -106,7 +127,10 @@ async def _placed(session: Session, call: EnrolmentCall) -> tuple[ProgressKey, d
     check_contains(context, collection.identifier)
     if user_id != viewer.user_id and not _answers_for(viewer, context):
         raise Forbidden("only a mentor of this context may enrol or unenrol others in it", field="contextId")
-    return ProgressKey(user_id, collection.identifier, context.context_id), at, context
+    key = ProgressKey(user_id, collection.identifier, context.context_id)
+    if call.at is not None:
+        await check_not_erased(session.stores.rows, key, at)
+    return key, at, context
 
 
 def _answers_for(viewer: Viewer, context: Context) -> bool:

@@ -19,11 +19,13 @@ def change_moment() -> int:
     return _last_change
 
 
-def trigger_of(kind: TriggerKind, key: ProgressKey) -> Message:
+def trigger_of(kind: TriggerKind, key: ProgressKey, content_id: str | None = None) -> Message:
     """Keyed by user, so that one worker sees all of a learner's changes in order."""
-    trigger = Trigger(kind, key.user_id, key.collection_id, key.context_id)
+    trigger = Trigger(kind, key.user_id, key.collection_id, key.context_id, content_id)
     return Message(key.user_id, trigger.encode())
 
 
-async def send_trigger(stores: Stores, kind: TriggerKind, key: ProgressKey) -> None:
-    await stores.events.send(TRIGGERS.name, trigger_of(kind, key))
+async def send_trigger(
+    stores: Stores, kind: TriggerKind, key: ProgressKey, content_id: str | None = None
+) -> None:
+    await stores.events.send(TRIGGERS.name, trigger_of(kind, key, content_id))

@@ -14,8 +14,11 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.moves import current_key, forwarded
+from ingest.transfers import enter_scope
 from ingest.triggers import change_moment, send_trigger
 from loaders import touches
+from loaders.erasures import check_not_erased
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of, view_values
 from rules.contents import ContentKind
@@ -26,8 +29,8 @@ from rules.plans import write_token
 from rules.progress import Status
 from rules.triggers import TriggerKind
 from rules.views import LARGEST_DETAILS, View, ViewChange, checked_change, ended, updated
-from stores.rows import Equal, In, Write
-from stores.tables import LEARNER_SCOPES, VIEWS
+from stores.rows import Equal, In
+from stores.tables import VIEWS
 
 ATTEMPTS = 12
 """How often a change is tried against other processes that change the same view, before it is a Conflict."""
@@ -65,13 +68,13 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
     NotFound, InvalidInput, ContextClosed or Forbidden where the call can't be; StoreUnavailable where it may be
     sent again.
     """
-    place = await _placed(session, call)
+    place = await placed(session, call)
     key, at = place.key, place.at
     started = View(key, Status.IN_PROGRESS, started_on=at, last_accessed_on=at, last_updated_on=at)
 
     async def insert(changed_at: int) -> View:
         row = {**VIEWS.named(row_key(key)), **view_values(started), "changed_at": changed_at}
-        await _enter_scope(session, key)
+        await enter_scope(session.shared, key.progress_key, key.scope)
         applied = await session.stores.rows.insert_if_absent(VIEWS, row)
         stored = (
             None
@@ -87,10 +90,10 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
     """Progress, details and time spent of a started view. Neither status nor progress goes down; a completed view
     stays as it is. ViewNotStarted, StatusGoesDown, Conflict, and what start_view raises."""
     change = checked_change(change)
-    _check_details(change)
+    check_details(change)
     if change.status is Status.COMPLETED:
         raise InvalidInput("an update completes nothing; end the view", field="status")
-    place = await _placed(session, call)
+    place = await placed(session, call)
 
     async def write(changed_at: int) -> View:
         return await _merged(session, place.key, replace(change, at=place.at), changed_at, end=False)
@@ -101,8 +104,8 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
 async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
     """A completed view. ViewNotStarted where there is none, Conflict, and what start_view raises."""
     change = checked_change(change)
-    _check_details(change)
-    place = await _placed(session, call)
+    check_details(change)
+    place = await placed(session, call)
     key, at = place.key, place.at
     whole = True
 
@@ -176,7 +179,7 @@ async def _stored(session: Session, key: ViewKey) -> View:
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class Placed:
     """``asked``: as the caller names it; ``key``: where the instance's mode keeps it; ``at``: when it happened."""
 
     asked: ViewKey
@@ -184,10 +187,10 @@ class _Placed:
     at: datetime
 
 
-async def _placed(session: Session, call: ViewCall) -> _Placed:
+async def placed(session: Session, call: ViewCall) -> Placed:
     """The row and the time of a call, once all that it names exists and is open."""
     asked, at = await _checked(session, call)
-    return _Placed(asked, session.shared.tracking.stored(asked), at)
+    return Placed(asked, session.shared.tracking.stored(asked), at)
 
 
 async def _checked(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
@@ -195,6 +198,8 @@ async def _checked(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]
     user_id = viewer.acting_for(None if call.user_id is None else checked_id(call.user_id, "userId"))
     at = viewer.time_of_call(call.at, session.now())
     key = view_key(user_id, call.content_id, call.collection_id, call.context_id)
+    if call.at is not None:
+        await check_not_erased(session.stores.rows, key.progress_key, at)
     if key.is_content_alone:
         if key.progress_key.has_context:
             raise InvalidInput(
@@ -213,12 +218,13 @@ async def _checked(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]
     if key.progress_key.has_context:
         context = await session.library.context(key.context_id)
         check_contains(context, key.collection_id)
-        check_open(context, at)
+        key = replace(key, context_id=(await current_key(session.shared, key.progress_key)).context_id)
+        check_open(await session.library.context(key.context_id), at)
     return key, at
 
 
 async def _acknowledged(
-    session: Session, place: _Placed, write: Callable[[int], Awaitable[View]]
+    session: Session, place: Placed, write: Callable[[int], Awaitable[View]]
 ) -> Acknowledged:
     """Runs the write between its announcement and its trigger. A refusal takes the announcement back.
 
@@ -231,25 +237,20 @@ async def _acknowledged(
         view = await write(changed_at)
     except StoreUnavailable:
         raise  # the row may have been written: the mark stays until a reader has looked
-    except CohortError:
+    except CohortError as error:
         await touches.withdraw(cache, progress_key, call)
+        not_here = isinstance(error, ViewNotStarted)
+        if not_here and await current_key(session.shared, progress_key) != progress_key:
+            raise Conflict("the enrolment has moved meanwhile; send it again", field="contextId") from None
         raise
-    await send_trigger(session.stores, TriggerKind.VIEW, progress_key)
+    moved = await forwarded(session.shared, place.key)
+    await send_trigger(session.stores, TriggerKind.VIEW, progress_key, place.key.content_id)
     session.shared.background.start(touches.settle(cache, view, call))
     session.refresh()
-    return Acknowledged(shown(view, place.asked), write_token(session.now()))
+    return Acknowledged(moved or shown(view, place.asked), write_token(session.now()))
 
 
-async def _enter_scope(session: Session, key: ViewKey) -> None:
-    """The learner's list of scopes names this one before it has its first row."""
-    place = (key.user_id, key.collection_id, key.context_id)
-    known = session.shared.entered_scopes
-    if place not in known:
-        await session.stores.rows.write(Write(LEARNER_SCOPES, place, {"scope": key.scope}))
-        known[place] = None
-
-
-def _check_details(change: ViewChange) -> None:
+def check_details(change: ViewChange) -> None:
     details = change.progress_details
     if details is None:
         return

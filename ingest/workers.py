@@ -12,8 +12,11 @@ from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ingest.copies import copies
 from ingest.dead_letters import dead_letter
+from ingest.erasure import sweep
 from ingest.learners import parse_profile, profile_write
+from ingest.moves import settled, vanish
 from ingest.reach import reached
 from ingest.recompute import (
     Recomputation,
@@ -58,7 +61,8 @@ class _Work:
     """What a batch asks for.
 
     ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; those to be
-    looked at ``whole``; those ``erased``; ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
+    looked at ``whole``; those ``erased``; those ``enrolled`` in or out of; the contents ``viewed`` of each, None for any;
+    ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
     """
 
     keys: dict[ProgressKey, Record] = field(default_factory=dict)
@@ -66,6 +70,8 @@ class _Work:
     renewed: set[ProgressKey] = field(default_factory=set)
     whole: set[ProgressKey] = field(default_factory=set)
     erased: set[ProgressKey] = field(default_factory=set)
+    enrolled: set[ProgressKey] = field(default_factory=set)
+    viewed: dict[ProgressKey, set[str] | None] = field(default_factory=dict)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
@@ -160,6 +166,9 @@ class Worker:
         await self._expand(work)
         for key, source in (await reached(self._shared, list(work.keys))).items():
             work.keys.setdefault(key, work.keys[source])
+        for key, source in (await copies(self._shared, work.enrolled, work.viewed)).items():
+            work.keys.setdefault(key, work.keys[source])
+        await self._settle_moves(work)
         keys = list(work.keys)
         chunks = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
         # One chunk computes while others wait for their stores.
@@ -188,6 +197,14 @@ class Worker:
             work.whole.add(key)
         if trigger.kind is TriggerKind.ERASURE:
             work.erased.add(key)
+        if trigger.kind in (TriggerKind.RECONCILE, TriggerKind.ENROLMENT):
+            work.enrolled.add(key)
+        if trigger.kind in (TriggerKind.RECONCILE, TriggerKind.VIEW):
+            contents = work.viewed.setdefault(key, set())
+            if contents is None or trigger.content_id is None:
+                work.viewed[key] = None
+            else:
+                contents.add(trigger.content_id)
 
     async def _of_today(self, profiles: Sequence[Write]) -> list[Write]:
         """Without those from before their learners were erased: a late replay brings nothing back."""
@@ -215,6 +232,16 @@ class Worker:
                     work.renewed.add(key)
                     work.whole.add(key)
 
+    async def _settle_moves(self, work: _Work) -> None:
+        """A place that was left has no figures of its own any more; those of the new one are due."""
+        moved = await settled(self._shared, list(work.keys), work.enrolled)
+        for each in moved:
+            record = work.keys[each.cause]
+            await vanish(self._shared, each, record.appended_at, record.offset)
+            work.keys.setdefault(each.to, record)
+        for each in moved:
+            work.keys.pop(each.enrolment.key, None)
+
     async def _recompute(self, keys: Sequence[ProgressKey], work: _Work) -> None:
         """Units first, then what marks the change as seen, then the states; hashes are to be filled anew.
 
@@ -223,6 +250,7 @@ class Worker:
         """
         stores = self._shared.stores
         erased = await erased_places(stores.rows, [key for key in keys if key in work.erased])
+        await sweep(self._shared, erased)
         result = await recompute(self._shared, keys, whole=work.whole, erased=erased)
         await self._let_go(list(erased), result, work)
         for key, error in result.failed.items():

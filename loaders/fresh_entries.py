@@ -129,7 +129,8 @@ async def _unseen(
         for row in partition
         if row["collectionid"] in trees
     }
-    keys = sorted(enrolled.keys() | viewed)
+    left = {key for key, enrolment in enrolled.items() if enrolment.has_moved}
+    keys = sorted((enrolled.keys() | viewed) - left)
     context_ids = list({key.context_id for key in keys if key.has_context})
     contexts, changed = await asyncio.gather(
         library.contexts.load_many(context_ids), changes_by_key(rows, tracking, keys, trees)

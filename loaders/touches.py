@@ -71,11 +71,6 @@ async def distrust(cache: Cache, keys: Sequence[ProgressKey]) -> None:
     await cache.drop_field(_WHOLE, [hash_key(key) for key in keys])
 
 
-async def forget(cache: Cache, keys: Sequence[ProgressKey]) -> None:
-    """After an erasure: the next readers fill these anew."""
-    await cache.delete(*(hash_key(key) for key in keys))
-
-
 async def fill(cache: Cache, key: ProgressKey, touches: Mapping[str, Touch]) -> None:
     """With every view that the rows have."""
     fields = {_CONTENT + content: _encode(touch) for content, touch in touches.items()}

@@ -1,7 +1,7 @@
 """Enrolments with how the learner stands in each, and the commands that make and end them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,11 +18,25 @@ from rules.enrolments import Enrolment
 from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, checked_id
-from rules.progress import Progress
+from rules.moments import milliseconds
+from rules.progress import Progress, Status
 from rules.standings import Standing
 from rules.triggers import TriggerKind
 
-__all__ = ["Enrolled", "enrol", "enrolled", "enrolment", "enrolments_page", "unenrol"]
+__all__ = [
+    "Enrolled",
+    "enrol",
+    "enrolled",
+    "enrolment",
+    "enrolments_page",
+    "recent_enrolments_page",
+    "unenrol",
+]
+
+
+Recency = tuple[int, str, str]
+"""Milliseconds of the last access, negative, then collection and context: where in a learner's list by last access an
+enrolment stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,8 @@ class Enrolled:
     last_accessed_on: datetime | None
     collection: Content | None
     context: Context | None
+    statuses: Mapping[str, int]
+    """Of what was started, by leaf; nothing where the collection is gone."""
 
 
 async def enrolments_page(
@@ -47,6 +63,29 @@ async def enrolments_page(
     )
     heal(session, found)
     return Page(await enrolled(session, found), more)
+
+
+async def recent_enrolments_page(
+    session: Session, user_id: str, *, first: int, after: Recency | None
+) -> tuple[Page[Enrolled], Recency | None]:
+    """The active ones, those last accessed first, as the platform sorts them; and where the page ends.
+
+    To sort them all their keys are read, narrow and a thousand a statement; whatever a page shows is read of the page's
+    alone. ``enrolments_page`` reads no more than a page, in an order that it is stored in.
+    """
+    session.viewer.check_may_see(user_id)
+    limit = checked_first(first)
+    places = sorted(
+        (-milliseconds(at) if at else 0, *place)
+        for at, place in await rows.active_places(session.stores.rows, user_id)
+    )
+    left = [place for place in places if after is None or place > after]
+    wanted = [ProgressKey(user_id, collection, context) for _, collection, context in left[:limit]]
+    read = await rows.enrolments_by_key(session.stores.rows, wanted)
+    found = [one for one in read if one is not None and one.active]
+    heal(session, found)
+    end = left[:limit][-1] if len(left) > limit else None
+    return Page(await enrolled(session, found), len(left) > limit), end
 
 
 async def enrolment(session: Session, user_id: str, collection_id: str, context_id: str) -> Enrolled:
@@ -87,6 +126,7 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
             (standing.last_accessed_on if standing else None) or enrolment.last_accessed_on,
             content,
             context,
+            standing.statuses if standing else {},
         )
         for enrolment, standing, content, context in zip(
             enrolments, standings, contents, contexts, strict=True
@@ -102,6 +142,8 @@ def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
 
 
 def _progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:
+    if enrolment.has_moved and tree is not None:
+        return Progress(Status.NOT_STARTED, 0, len(tree.required(tree.root)))  # it counts where it is now
     if standing is not None and tree is not None:
         return standing.progress(tree)
     return Progress(enrolment.status, enrolment.completed_count, enrolment.completed_count)

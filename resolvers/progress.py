@@ -1,15 +1,18 @@
 """The viewer's own progress on the nodes of a collection: read once for a whole page, however many nodes it shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loaders.session import Session
 from rules.contents import Content
 from rules.contexts import check_contains
+from rules.enrolments import under_way
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, optional_id
+from rules.moves import current_place
 from rules.progress import Progress, Status, progress_of
 from rules.standings import Touch
+from rules.tracking import TrackingMode
 
 UNTOUCHED = Touch(Status.NOT_STARTED, 0)
 
@@ -35,12 +38,35 @@ class OwnProgress:
 async def placed_key(
     session: Session, user_id: str, collection: Content, context_id: str | None
 ) -> ProgressKey:
-    """Under the context, or the collection by itself. NotFound or InvalidInput where there is no such context in it."""
+    """Under the context, or the collection by itself; in copy and move mode as ``place_read`` has it. NotFound or
+    InvalidInput where there is no such context in it."""
     wanted = optional_id(context_id, "contextId")
-    if wanted is None or wanted == collection.identifier:
-        return ProgressKey(user_id, collection.identifier, collection.identifier)
-    check_contains(await session.library.context(wanted), collection.identifier)
-    return ProgressKey(user_id, collection.identifier, wanted)
+    if wanted is not None and wanted != collection.identifier:
+        check_contains(await session.library.context(wanted), collection.identifier)
+    return await place_read(session, user_id, collection.identifier, wanted)
+
+
+async def place_read(
+    session: Session, user_id: str, collection_id: str, context_id: str | None
+) -> ProgressKey:
+    """Where a read of these ids looks. A collection without a context is the collection by itself, but in copy and move
+    mode under the learner's active context of it: the latest enrolment that is under way, if there is one (seed 001,
+    Extended Enrolment Consumption). In move mode a context that was left leads to the place where it has moved to.
+
+    One statement in these modes, whatever is asked of the collection in a request; none in the others.
+    """
+    mode = session.shared.tracking.mode
+    key = ProgressKey(user_id, collection_id, context_id or collection_id)
+    if mode is TrackingMode.MOVE and key.has_context:
+        enrolments = await session.loaders.enrolled.load((user_id, collection_id))
+        by_context = {enrolment.key.context_id: enrolment for enrolment in enrolments}
+        return replace(key, context_id=current_place(by_context, key.context_id))
+    if mode in (TrackingMode.COPY, TrackingMode.MOVE) and context_id is None:
+        enrolments = await session.loaders.enrolled.load((user_id, collection_id))
+        contexts = await session.library.contexts.load_many([each.key.context_id for each in enrolments])
+        found = under_way(zip(enrolments, contexts, strict=True), session.now())
+        return found[0].key if found else key
+    return key
 
 
 async def own_progress(session: Session, collection: Content, context_id: str | None) -> OwnProgress:

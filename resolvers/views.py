@@ -6,15 +6,25 @@ from ingest.views import end_view, start_view, update_view
 from loaders.session import Session
 from loaders.views import shown, view_of
 from resolvers.paging import Page, checked_first, checked_many
-from resolvers.progress import placed_key
-from rules.contents import Content, ContentKind
+from resolvers.progress import place_read, placed_key
+from rules.contents import ContentKind
 from rules.errors import NotFound
 from rules.identifiers import ProgressKey, ViewKey, checked_id, optional_id, scope_of, view_key
 from rules.progress import Status
 from rules.views import View
-from stores.tables import VIEWS
+from stores.rows import Row
+from stores.tables import LEARNER_SCOPES, VIEWS
 
-__all__ = ["end_view", "start_view", "update_view", "view", "views_page", "whole_view"]
+__all__ = [
+    "Location",
+    "end_view",
+    "start_view",
+    "update_view",
+    "view",
+    "views_everywhere",
+    "views_page",
+    "whole_view",
+]
 
 
 async def view(
@@ -23,6 +33,9 @@ async def view(
     """Not started where there is none of a content that is there; NotFound where that is not."""
     session.viewer.check_may_see(user_id)
     key = view_key(user_id, content_id, collection_id, context_id)
+    if not key.is_content_alone:
+        place = await place_read(session, user_id, key.collection_id, optional_id(context_id, "contextId"))
+        key = ViewKey(*_parts(place), key.content_id)
     found = await session.loaders.views.load(key)
     if found is not None:
         return found
@@ -71,7 +84,7 @@ async def views_page(
         return Page(found[:limit], len(found) > limit)
     tracking = session.shared.tracking
     if tracking.keeps_by_content:
-        return await _page_of_leaves(session, place, collection, after=after, limit=limit)
+        return await _page_of_leaves(session, place, after=after, limit=limit)
     prefix = _parts(tracking.source(place))[1:]
     rows = await session.stores.rows.partition(
         VIEWS,
@@ -84,19 +97,91 @@ async def views_page(
     return Page(views[:limit], len(rows) > limit)
 
 
-async def _page_of_leaves(
-    session: Session, place: ProgressKey, collection: Content, *, after: str | None, limit: int
+Location = tuple[str, str, str]
+"""Collection, context and content: where in all that a learner has viewed a view stands."""
+
+
+async def views_everywhere(
+    session: Session,
+    user_id: str,
+    *,
+    collection_id: str | None = None,
+    first: int,
+    after: Location | None,
 ) -> Page[View]:
-    """Where views are kept by content: of the leaves, a page of them at a time until there are enough."""
-    tree = await session.library.relation_tree(collection)
-    leaves = [leaf for leaf in sorted(tree.leaf_nodes) if after is None or leaf > after]
+    """Those in every place where the learner has any, as they are kept, in the order of collection, context and content;
+    in all contexts of one collection where that is given.
+
+    By the learner's list of places, of which no more are read than there are views on the page. Contents by themselves
+    cost a statement for each of their buckets, other places one each.
+    """
+    session.viewer.check_may_see(user_id)
+    most = checked_first(first) + 1
+    rows, collection_id = session.stores.rows, optional_id(collection_id, "collectionId")
     found: list[View] = []
-    for start in range(0, len(leaves), limit + 1):
-        keys = [ViewKey(*_parts(place), leaf) for leaf in leaves[start : start + limit + 1]]
-        found += [view for view in await session.loaders.views.load_many(keys) if view is not None]
-        if len(found) > limit:
+    place: tuple[str, str] | None = None
+    if after is not None:
+        place = after[0], after[1]
+        begun = await rows.get(LEARNER_SCOPES, (user_id, *place))
+        found += await _views_of_places(session, user_id, [begun] if begun else [], after=after, most=most)
+    while len(found) < most:
+        places = await rows.partition(
+            LEARNER_SCOPES,
+            (user_id,),
+            prefix=() if collection_id is None else (collection_id,),
+            after=place,
+            limit=most - len(found),
+        )
+        if not places:
             break
-    return Page(found[:limit], len(found) > limit)
+        found += await _views_of_places(session, user_id, places, after=None, most=most - len(found))
+        place = places[-1]["collectionid"], places[-1]["contextid"]
+    return Page(found[: most - 1], len(found) == most)
+
+
+async def _views_of_places(
+    session: Session, user_id: str, places: Sequence[Row], *, after: Location | None, most: int
+) -> list[View]:
+    """The first ``most`` views in these places of the learner's list, in their order."""
+    rows = session.stores.rows
+    alone = {
+        place["collectionid"]: (user_id, place["scope"], *(place["collectionid"],) * 3)
+        for place in places
+        if place["scope"] == scope_of(place["collectionid"], place["collectionid"])
+    }
+    by_content = await rows.get_many(VIEWS, list(alone.values())) if alone and after is None else {}
+    found: list[View] = []
+    for place in places:
+        if place["collectionid"] in alone:
+            stored = [by_content[key]] if (key := alone[place["collectionid"]]) in by_content else []
+        else:
+            stored = await rows.partition(
+                VIEWS,
+                (user_id, place["scope"]),
+                prefix=(place["collectionid"], place["contextid"]),
+                after=after,
+                limit=most - len(found),
+            )
+        found += [view for view in map(view_of, stored) if view is not None]
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+async def _page_of_leaves(
+    session: Session, place: ProgressKey, *, after: str | None, limit: int
+) -> Page[View]:
+    """Where views are kept by content: which leaves were started comes from the aggregate where it has seen the last
+    change, else from the rows in short; then the rows of the page are read."""
+    standing = await session.loaders.standings.load(place)
+    started = sorted(
+        leaf
+        for leaf, status in (standing.statuses if standing else {}).items()
+        if status and (after is None or leaf > after)
+    )
+    keys = [ViewKey(*_parts(place), leaf) for leaf in started[: limit + 1]]
+    found = [view for view in await session.loaders.views.load_many(keys) if view is not None]
+    return Page(found[:limit], len(started) > limit)
 
 
 def _parts(place: ProgressKey) -> tuple[str, str, str]:

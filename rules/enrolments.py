@@ -1,8 +1,10 @@
 """A learner's enrolment in a collection under a context."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rules.contexts import Context
 from rules.identifiers import ProgressKey
 from rules.progress import Status
 
@@ -33,6 +35,8 @@ class Enrolment:
     last_accessed_on: datetime | None = None
     seen_changed_at: int | None = None
     copies: Copies = Copies()
+    certificates: Sequence[Mapping[str, str]] = ()
+    """As they were issued; Cohort hands them out and issues none."""
     moved_to: str | None = None
     """In move mode: the context where the learner goes on with the collection."""
     moved_from: str | None = None
@@ -42,3 +46,17 @@ class Enrolment:
     def has_moved(self) -> bool:
         """Whether ``moved_to`` is a pointer to be followed; in an active enrolment a move is only under way."""
         return self.moved_to is not None and not self.active
+
+
+def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) -> bool:
+    """Whether the learner was at work there at that time: enrolled by then and active, in a context that is open."""
+    if context is None or not enrolment.active or at < enrolment.enrolled_on:
+        return False
+    opens = context.opens_on or context.start_date
+    return (opens is None or at >= opens) and (context.end_date is None or at <= context.end_date)
+
+
+def under_way(found: Iterable[tuple[Enrolment, Context | None]], at: datetime) -> list[Enrolment]:
+    """Those that are, the latest enrolment first."""
+    enrolments = [enrolment for enrolment, context in found if is_under_way(enrolment, context, at)]
+    return sorted(enrolments, key=lambda e: (e.enrolled_on, e.key), reverse=True)

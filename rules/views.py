@@ -1,5 +1,6 @@
 """One learner's view of one content: its states and how a call changes it (seed 001, content view lifecycle)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,8 @@ LONGEST_CALL = 24 * 3600
 """Seconds of time spent that one call may add."""
 RECENT_CALLS = 16
 """Call ids that a view remembers: a learner's devices send again only what they sent last."""
+MARK = "\t"
+"""Begins what is remembered beside them, as by rules/moves.py, and is not pushed out by calls: their ids hold no tabs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def updated(view: View, change: ViewChange) -> View | None:
         progress_details=(
             change.progress_details if change.progress_details is not None else view.progress_details
         ),
-        recent_calls=_remembered(view.recent_calls, change.call_id),
+        recent_calls=_with_call(view.recent_calls, change.call_id),
     )
 
 
@@ -90,8 +93,15 @@ def ended(view: View, change: ViewChange) -> View | None:
     return after and replace(after, status=Status.COMPLETED, progress=100, completed_on=change.at)
 
 
-def _remembered(calls: tuple[str, ...], call_id: str | None) -> tuple[str, ...]:
-    return calls if call_id is None else (*calls, call_id)[-RECENT_CALLS:]
+def _with_call(calls: tuple[str, ...], call_id: str | None) -> tuple[str, ...]:
+    return calls if call_id is None else remembered((*calls, call_id))
+
+
+def remembered(calls: Iterable[str]) -> tuple[str, ...]:
+    """The latest of these, in order, and all marks behind them."""
+    found = list(calls)
+    marks = [call for call in found if call.startswith(MARK)]
+    return (*[call for call in found if not call.startswith(MARK)][-RECENT_CALLS:], *marks)
 
 
 def _later(stored: datetime | None, at: datetime) -> datetime:

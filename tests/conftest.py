@@ -28,6 +28,7 @@ from rules.states import encode_state, vanished_state
 from rules.totals import Total, cell_key, cell_state
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
+from stores.blob_links import BlobLinks
 from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
@@ -41,6 +42,9 @@ CASSANDRA = os.environ.get("COHORT_STACK_CASSANDRA", "cassandra://cohort:cohort@
 KAFKA = os.environ.get("COHORT_STACK_KAFKA", "127.0.0.1:9092")
 REDIS = os.environ.get("COHORT_STACK_REDIS", "redis://127.0.0.1:6379/0")
 DRUID = os.environ.get("COHORT_STACK_DRUID", "druid://127.0.0.1:8082?coordinator=127.0.0.1:8081")
+BLOBS = os.environ.get(
+    "COHORT_STACK_BLOBS", "s3://cohort:cohort-secret@cohort?endpoint=http://127.0.0.1:7070&region=us-east-1"
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The clock of every test; no rule reads another one."""
@@ -82,7 +86,7 @@ class Instance:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Shared]:
-        async with open_stores(data=self.data, **self.urls) as stores:
+        async with open_stores(data=self.data, links=BlobLinks("k" * 32), **self.urls) as stores:
             shared = Shared.of(stores, lambda: NOW)
             yield shared
             await shared.background.settled()
@@ -184,6 +188,7 @@ def embedded_urls() -> dict[str, str]:
         "events": "embedded:",
         "cache": "embedded:",
         "groups": "duckdb:///groups.duckdb",
+        "blobs": "file:///blobs",
         "prefix": "test",
     }
 
@@ -195,6 +200,7 @@ def real_urls() -> dict[str, str]:
         "events": f"kafka://{KAFKA}",
         "cache": REDIS,
         "groups": DRUID,
+        "blobs": BLOBS,
         "prefix": f"test-{run}",
     }
 

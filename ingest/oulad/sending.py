@@ -5,10 +5,11 @@ an earlier load (a profile, an enrolment at another time, a group) is left as it
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ingest.collections import publish_collection
 from ingest.contexts import create_context
@@ -24,6 +25,7 @@ from loaders.learners import learners_by_id
 from loaders.session import Session, Shared
 from loaders.views import views_by_key
 from rules.enrolments import Enrolment
+from rules.errors import StoreUnavailable
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import AddMember, Group, GroupStatus, Member, RemoveMember, Roster
 from rules.learners import Learner
@@ -31,8 +33,13 @@ from rules.progress import Status
 from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
 
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
 LEARNERS_AT_ONCE = 64
 """The calls of each go one after another."""
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between attempts of a call while a store is away."""
 LOADER = Viewer("oulad", frozenset({Role.SERVICE}))
 
 
@@ -113,6 +120,17 @@ def _may_be_added(member: Member | None) -> bool:
     return member is None or (not member.is_active and member.removed_by == LOADER.user_id)
 
 
+async def _patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    """Sent again, after longer and longer pauses: a store that is busy for a moment must not end a load of hours."""
+    for pause in PAUSES:
+        try:
+            return await command(*arguments)
+        except StoreUnavailable as error:
+            log.warning("a store is away, trying again in %g s: %s", pause, error)
+        await asyncio.sleep(pause)
+    return await command(*arguments)
+
+
 async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
     """The first failure ends the others."""
     try:
@@ -176,9 +194,8 @@ class _Sending:
             self.report.learners.different += 1
             return
         self.session.loaders.learners.prime(user_id, stored)
-        saved = await save_profile(
-            self.session, ProfileCall(self.student.name, latest.attributes, user_id, at)
-        )
+        profile = ProfileCall(self.student.name, latest.attributes, user_id, at)
+        saved = await _patiently(save_profile, self.session, profile)
         self.report.learners.add(there=saved == stored)
 
     async def _enrolment(self, registration: Registration) -> bool:
@@ -188,7 +205,7 @@ class _Sending:
         if stored is not None and not _is_from(registration, stored):
             self.report.enrolments.different += 1
             return False
-        await enrol(self.session, _enrolment_call(key, registration.enrolled_on))
+        await _patiently(enrol, self.session, _enrolment_call(key, registration.enrolled_on))
         self.report.enrolments.add(there=stored is not None)
         return True
 
@@ -196,7 +213,8 @@ class _Sending:
         key = _progress_key(self.student, registration)
         stored = self.stored.enrolments[key]
         if registration.unenrolled_on is not None:
-            await unenrol(self.session, _enrolment_call(key, registration.unenrolled_on))
+            call = _enrolment_call(key, registration.unenrolled_on)
+            await _patiently(unenrol, self.session, call)
             self.report.unenrolments.add(there=stored is not None and not stored.active)
 
     async def _views(self, registration: Registration) -> None:
@@ -207,9 +225,9 @@ class _Sending:
             call = ViewCall(key.content_id, key.collection_id, key.context_id, key.user_id, at)
             stored = self.stored.views[key]
             is_there = stored is not None and stored.status is Status.COMPLETED
-            await start_view(self.session, call)
+            await _patiently(start_view, self.session, call)
             if not is_there:
-                await end_view(self.session, call, ViewChange(at))
+                await _patiently(end_view, self.session, call, ViewChange(at))
             self.report.views.add(there=is_there)
 
 

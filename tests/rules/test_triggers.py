@@ -18,9 +18,11 @@ SENT = 1_800_000_000_000
 """Epoch ms of the log, later than any profile here."""
 
 
-@given(st.sampled_from(TriggerKind), IDS, IDS, IDS)
-def test_what_is_sent_is_what_is_read(kind: TriggerKind, user: str, collection: str, context: str) -> None:
-    sent = Trigger(kind, user, collection, context)
+@given(st.sampled_from(TriggerKind), IDS, IDS, IDS, st.none() | IDS)
+def test_what_is_sent_is_what_is_read(
+    kind: TriggerKind, user: str, collection: str, context: str, content: str | None
+) -> None:
+    sent = Trigger(kind, user, collection, context, content)
     expected = Trigger(kind, user) if kind is TriggerKind.PROFILE else sent
     assert parse_trigger(sent.encode()) == expected
 
@@ -42,6 +44,11 @@ def test_what_is_sent_is_what_is_read(kind: TriggerKind, user: str, collection: 
         (b'{"kind": "view", "userId": " ", "collectionId": "c", "contextId": "b"}', "blank", "userId"),
         (b'{"kind": "view", "userId": "u", "contextId": "b"}', "must be a text", "collectionId"),
         (b'{"kind": "enrolment", "userId": "u", "collectionId": "c"}', "must be a text", "contextId"),
+        (
+            b'{"kind": "view", "userId": "u", "collectionId": "c", "contextId": "b", "contentId": 7}',
+            "must be a text",
+            "contentId",
+        ),
         (
             b'{"kind": "view", "userId": "u", "collectionId": "c", "contextId": "a\\u0000"}',
             "control characters",

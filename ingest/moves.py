@@ -1,0 +1,328 @@
+"""Move mode: who enrols into a context takes the progress along from where the collection is under way (seed 001, Move
+Mode). The enrolments are the pointer, and one write flips both.
+
+1. ``moved_to`` is set in the enrolment that is left, which stays active: from now on calls that write there write to the
+   new place as well before they are answered (``forwarded``).
+2. The views are written to the new place; nothing is taken away.
+3. One conditional write of the learner's partition makes the new enrolment active and the old one a pointer.
+4. The workers take away what is left: views, aggregates, states (``settled``, ``vanish``).
+
+Cut off before 3, the learner is where they were; after it, at the new place. Any step may be done again.
+"""
+
+import asyncio
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from ingest.recompute import bucket_of
+from ingest.transfers import Step, put, taken_away, transfer
+from ingest.triggers import change_moment, send_trigger
+from ingest.vanishing import WORKERS_COLUMNS, Vanished, vanishing_messages, vanishing_writes
+from loaders import touches
+from loaders.aggregates import Seen, aggregates_by_key
+from loaders.enrolments import enrolments_by_key, enrolments_in, row_key
+from loaders.session import Session, Shared
+from loaders.standings import aggregate_context_of
+from loaders.views import view_of, views_by_key
+from rules.contexts import Context
+from rules.enrolments import Copies, Enrolment, under_way
+from rules.errors import Conflict
+from rules.identifiers import ProgressKey, ViewKey, scope_of
+from rules.moves import Taking, current_place
+from rules.tracking import TrackingMode
+from rules.triggers import TriggerKind
+from rules.views import View
+from stores.rows import Change, Equal, Row, Write
+from stores.tables import ENROLMENTS, VIEWS
+from stores.topics import STATES
+
+ATTEMPTS = 6
+"""How often an enrolment is tried against other calls that change the learner's enrolments."""
+LONGEST_PAUSE = 0.1
+"""Seconds between attempts at most."""
+
+
+async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
+    """Where the progress of this key is by now: the same key unless it has moved. In move mode one statement, however
+    often it moved; none in the others."""
+    if shared.tracking.mode is not TrackingMode.MOVE or not key.has_context:
+        return key
+    enrolments = await _enrolments(shared, key)
+    return replace(key, context_id=current_place(enrolments, key.context_id))
+
+
+async def enrol_taking_along(
+    session: Session, key: ProgressKey, at: datetime, context: Context
+) -> Enrolment | None:
+    """The new enrolment, the progress with it; None where there is nothing to take along, or nothing that the rules
+    let move, or where the enrolment is one that ingest/enrolments.py repeats or refuses.
+
+    One statement tells whether there is anything. Then one conditional write for each place that is left, two reads of
+    it, one conditional write for 50 views, and the one that flips. Conflict where others keep changing the learner's
+    enrolments.
+    """
+    shared = session.shared
+    if shared.tracking.mode is not TrackingMode.MOVE or not shared.tracking.rules.rules:
+        return None
+    taking = Taking(key, at, context, shared.tracking.rules)
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
+        enrolments = await _enrolments(shared, key)
+        there = enrolments.pop(key.context_id, None)
+        if there is not None and _is_settled(there, at):
+            return None
+        if there is not None and there.has_moved:
+            # Back again: what still stands here has gone along before, and would be there a second time.
+            await _take_rest(shared, there.key, {**enrolments, key.context_id: there})
+        left = await _under_way(shared, list(enrolments.values()), at)
+        if not left:
+            return None
+        if not all([await _announced(shared, enrolment, key.context_id) for enrolment in left]):
+            continue
+        for enrolment in left:
+            await _bring(shared, taking, enrolment.key)
+        if (moved := await _flipped(shared, taking, there, left)) is not None:
+            await send_trigger(shared.stores, TriggerKind.ENROLMENT, key)
+            return moved
+    raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")
+
+
+async def forwarded(shared: Shared, key: ViewKey) -> View | None:
+    """After a write: where the enrolment has moved meanwhile or is about to, the view is written to the new place too.
+
+    The view there, None where ``key`` is the place to read still. One statement where nothing moves.
+    """
+    place = key.progress_key
+    if shared.tracking.mode is not TrackingMode.MOVE or not place.has_context:
+        return None
+    enrolments = await _enrolments(shared, place)
+    here = enrolments.get(place.context_id)
+    if here is None or here.moved_to is None:
+        return None
+    context_id = current_place(enrolments, place.context_id) if here.has_moved else here.moved_to
+    there = enrolments.get(context_id)
+    # Of an enrolment that is about to be made the time is now.
+    enrolled_on = there.enrolled_on if here.has_moved and there is not None else shared.now()
+    taking = await _taking(shared, place, context_id, enrolled_on)
+    if taking is None:
+        return None
+    await _bring(shared, taking, place, key.content_id)
+    if not here.has_moved:
+        return None
+    (view,) = await views_by_key(shared.stores.rows, shared.tracking, [replace(key, context_id=context_id)])
+    return view
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An enrolment that is a pointer, where it leads, and the key whose trigger tells of it."""
+
+    enrolment: Enrolment
+    to: ProgressKey
+    cause: ProgressKey
+
+
+async def settled(
+    shared: Shared, keys: Collection[ProgressKey], enrolled: Collection[ProgressKey]
+) -> list[Moved]:
+    """For the workers: which of ``keys`` have moved, or were left by one of ``enrolled``; what still stands there is
+    brought along and taken away. Nothing in the other modes.
+
+    One read of the enrolments for 100 keys; one for each learner and collection that has moved.
+    """
+    if shared.tracking.mode is not TrackingMode.MOVE:
+        return []
+    stored = await enrolments_by_key(shared.stores.rows, list(keys))
+    places: dict[tuple[str, str], dict[str, ProgressKey]] = {}
+    for key, enrolment in zip(keys, stored, strict=True):
+        if enrolment is not None and (
+            enrolment.has_moved or (key in enrolled and enrolment.moved_from is not None)
+        ):
+            places.setdefault((key.user_id, key.collection_id), {})[key.context_id] = key
+    found: list[Moved] = []
+    for causes in places.values():
+        key = next(iter(causes.values()))
+        enrolments = await _enrolments(shared, key)
+        for enrolment in enrolments.values():
+            cause = causes.get(enrolment.key.context_id) or causes.get(enrolment.moved_to or "")
+            if enrolment.has_moved and cause is not None:
+                to = replace(key, context_id=current_place(enrolments, enrolment.key.context_id))
+                await _take_rest(shared, enrolment.key, enrolments)
+                found.append(Moved(enrolment, to, cause))
+    return found
+
+
+async def vanish(shared: Shared, moved: Moved, appended_at: int, offset: int) -> None:
+    """The states and aggregates of the place that was left, then the mark that its change was seen: at the version of
+    the trigger, so that a slow process can't bring them back (ingest/vanishing.py)."""
+    enrolment, key = moved.enrolment, moved.enrolment.key
+    content, tree = (await shared.library.published([key.collection_id])).get(key.collection_id, (None, None))
+    context = await shared.library.contexts.load(key.context_id)
+    context_id = aggregate_context_of(key, context)
+    activities = tree.collections if tree is not None else (key.collection_id,)
+    stored = await aggregates_by_key(
+        shared.stores.rows, [(activity, key.user_id, context_id) for activity in activities]
+    )
+    # Under the same context a unit may be a collection of its own: then the row is that one's.
+    ours = [
+        each
+        for each in stored
+        if each is not None
+        and each.collection_id in (None, key.collection_id)
+        and (each.activity_id == key.collection_id or each.seen == Seen())
+    ]
+    if not ours and enrolment.seen_changed_at == enrolment.changed_at:
+        return
+    gone = Vanished(
+        key,
+        [(each.activity_id, context_id) for each in ours],
+        max((each.version for each in ours), default=None),
+        bucket_of(key.user_id, context.buckets if context else 1),
+    )
+    version = gone.version(appended_at, offset)
+    await shared.stores.events.send(STATES.name, *vanishing_messages(gone, version))
+    # The enrolment's row stays as the pointer.
+    others = [write for write in vanishing_writes(gone, version) if write.table is not ENROLMENTS]
+    await shared.stores.rows.write(*others)
+    copies = Copies(content.name if content else None)
+    if context is not None:
+        copies = replace(
+            copies,
+            context_name=context.name,
+            context_start_date=context.start_date,
+            context_end_date=context.end_date,
+        )
+    seen = asdict(copies) | {"seen_changed_at": enrolment.changed_at, "version": version}
+    values = dict.fromkeys(WORKERS_COLUMNS) | seen
+    seal = Write(ENROLMENTS, row_key(key), values, timestamp=version, insert=False)
+    await shared.stores.rows.write(seal)
+
+
+def _is_settled(there: Enrolment, at: datetime) -> bool:
+    """One that is not to be begun: it goes on, it was made by this very call, or the call is of before its end."""
+    before_end = there.unenrolled_on is not None and at < there.unenrolled_on
+    return there.active or there.enrolled_on == at or before_end
+
+
+async def _enrolments(shared: Shared, key: ProgressKey) -> dict[str, Enrolment]:
+    """The learner's in the collection, by context."""
+    found = await enrolments_in(shared.stores.rows, key.user_id, key.collection_id)
+    return {enrolment.key.context_id: enrolment for enrolment in found}
+
+
+async def _under_way(shared: Shared, enrolments: Sequence[Enrolment], at: datetime) -> list[Enrolment]:
+    contexts = await shared.library.contexts.load_many([each.key.context_id for each in enrolments])
+    return under_way(zip(enrolments, contexts, strict=True), at)
+
+
+async def _announced(shared: Shared, enrolment: Enrolment, context_id: str) -> bool:
+    """From now on calls forward what they write. False where another call has changed the enrolment."""
+    if enrolment.moved_to == context_id:
+        return True
+    applied = await shared.stores.rows.update_if(
+        ENROLMENTS,
+        row_key(enrolment.key),
+        {"moved_to": context_id},
+        [
+            Equal("active", True),
+            Equal("enrolled_on", enrolment.enrolled_on),
+            Equal("moved_to", enrolment.moved_to),
+        ],
+    )
+    return applied.applied
+
+
+async def _flipped(
+    shared: Shared, taking: Taking, there: Enrolment | None, left: Sequence[Enrolment]
+) -> Enrolment | None:
+    """The pointer: all in one write, or None where another call has changed one of the enrolments."""
+    to, at = taking.to, taking.enrolled_on
+    after = Enrolment(
+        to, active=True, enrolled_on=at, changed_at=change_moment(), moved_from=left[0].key.context_id
+    )
+    values = {
+        "active": True,
+        "enrolled_on": at,
+        "unenrolled_on": None,
+        "changed_at": after.changed_at,
+        "moved_from": after.moved_from,
+        "moved_to": None,
+    }
+    conditions = [Equal("enrolled_on", None)]
+    if there is not None:
+        conditions = [Equal("active", False), Equal("enrolled_on", there.enrolled_on)]
+    changes = [Change(row_key(to), values, conditions)]
+    for enrolment in left:
+        ending = {"active": False, "unenrolled_on": at, "changed_at": change_moment()}
+        as_read = [
+            Equal("active", True),
+            Equal("enrolled_on", enrolment.enrolled_on),
+            Equal("moved_to", to.context_id),
+        ]
+        changes.append(Change(row_key(enrolment.key), ending, as_read))
+    return after if await shared.stores.rows.write_together(ENROLMENTS, changes) else None
+
+
+async def _taking(shared: Shared, key: ProgressKey, context_id: str, enrolled_on: datetime) -> Taking | None:
+    """What goes along from the key to that context; None where the context is gone."""
+    context = await shared.library.contexts.load(context_id)
+    if context is None:
+        return None
+    return Taking(replace(key, context_id=context_id), enrolled_on, context, shared.tracking.rules)
+
+
+async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id: str | None = None) -> None:
+    """The views of that key, or one of them, to the new place; they stay where they were as well."""
+
+    async def plan() -> list[Step]:
+        there = await _rows(shared, taking.to, content_id)
+        return [
+            Step(after, [put(after, there.get(content))])
+            for content, row in (await _rows(shared, source, content_id)).items()
+            if (view := view_of(row)) is not None
+            and (after := taking.merged(view_of(there.get(content)), view)) is not None
+        ]
+
+    await transfer(shared, taking.to, plan)
+
+
+async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[str, Enrolment]) -> None:
+    """What still stands at a place that was left: a view in the same write as its row there goes. What the rules leave
+    behind stays, for who comes back."""
+    context_id = current_place(enrolments, source.context_id)
+    there = enrolments.get(context_id)
+    if there is None or context_id == source.context_id:
+        return
+    taking = await _taking(shared, source, context_id, there.enrolled_on)
+    if taking is None:
+        return
+
+    async def plan() -> list[Step]:
+        left = await _rows(shared, source)
+        there = await _rows(shared, taking.to) if left else {}
+        steps = []
+        for content, row in left.items():
+            view = view_of(row)
+            if view is None or not taking.takes(view):
+                continue
+            after = taking.merged(view_of(there.get(content)), view)
+            gone = taken_away(view.key, row)
+            steps.append(Step(after, [gone] if after is None else [put(after, there.get(content)), gone]))
+        return steps
+
+    await transfer(shared, taking.to, plan)
+    await touches.forget(shared.stores.cache, [source])
+
+
+async def _rows(shared: Shared, key: ProgressKey, content_id: str | None = None) -> dict[str, Row]:
+    """By content."""
+    place = (key.collection_id, key.context_id)
+    found = await shared.stores.rows.partition(
+        VIEWS,
+        (key.user_id, scope_of(key.collection_id)),
+        prefix=place if content_id is None else (*place, content_id),
+    )
+    return {row["contentid"]: row for row in found}

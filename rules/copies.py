@@ -1,0 +1,70 @@
+"""Copy mode: which completion elsewhere becomes a completed view in a context, and how it says so (seed 001, Copy Mode;
+reference 4.7)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rules.carry_rules import CarryRules, Completion
+from rules.contexts import Context
+from rules.identifiers import ProgressKey, ViewKey
+from rules.origins import Origin, OriginKind
+from rules.progress import Status
+from rules.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A completed view, as far as copying looks at it. ``place``: collection and context where it was earned, which
+    for a copy is where the first one stood: no chain of copies hides it."""
+
+    content_id: str
+    place: tuple[str, str]
+    completed_on: datetime
+
+    @classmethod
+    def of(cls, key: ViewKey, completed_on: datetime, origin: Origin | None) -> "Completed":
+        carried = origin is not None and origin.kind in (OriginKind.COPIED, OriginKind.MOVED)
+        place = origin.place if origin is not None and carried else None
+        return cls(key.content_id, place or (key.collection_id, key.context_id), completed_on)
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """An active enrolment that completions elsewhere may be copied into."""
+
+    key: ProgressKey
+    enrolled_on: datetime
+    context: Context
+
+    def copy_of(self, completed: Completed, rules: CarryRules) -> View | None:
+        """The view to be written here, None where the rules do not let it count.
+
+        What was completed before the enrolment counts, or not, at the time of the enrolment; what is completed later
+        at that moment, as long as the context has not ended before it. So the answer is the same whenever it is asked.
+        No time was spent here, and the learner has not been here: neither is taken along.
+        """
+        done, ends = completed.completed_on, self.context.end_date
+        if done > self.enrolled_on and ends is not None and done > ends:
+            return None
+        at = max(done, self.enrolled_on)
+        reason = rules.reason(Completion(done, at, self.context.start_date, ends))
+        if reason is None:
+            return None
+        return View(
+            ViewKey(self.key.user_id, self.key.collection_id, self.key.context_id, completed.content_id),
+            Status.COMPLETED,
+            100,
+            last_updated_on=at,
+            completed_on=done,
+            origin=Origin(OriginKind.COPIED, completed.place, reason, at),
+        )
+
+    def copies(self, completed: Iterable[Completed], rules: CarryRules) -> dict[str, View]:
+        """By content. Of several completions that may count the latest does: the one that counts longest."""
+        found: dict[str, View] = {}
+        for each in sorted(completed, key=lambda each: (each.completed_on, each.place)):
+            view = self.copy_of(each, rules)
+            if view is not None:
+                found[each.content_id] = view
+        return found

@@ -1,0 +1,64 @@
+"""Stores that are interrupted at one of the steps that change something: to be killed there, or for others to come in
+between."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from loaders.session import Shared
+from rules.errors import StoreUnavailable
+
+CHANGES = {"write", "insert_if_absent", "update_if", "delete_if", "write_together", "send"}
+
+
+class Interruption:
+    """At the step of that number, counted from 0: before it, or right after. ``happened`` once it was reached."""
+
+    def __init__(self, step: int, then: Callable[[], Awaitable[None]], *, after: bool = False) -> None:
+        self._left = step
+        self._then = then
+        self._after = after
+        self.happened = False
+
+    def of(self, shared: Shared) -> Shared:
+        """The same process, with rows and events that are interrupted."""
+        stores = replace(shared.stores, rows=self._around(shared.stores.rows))
+        stores = replace(stores, events=self._around(shared.stores.events))
+        return replace(shared, stores=stores)
+
+    def _around(self, store: Any) -> Any:
+        return _Store(store, self)
+
+    async def step(self, change: Callable[[], Awaitable[Any]]) -> Any:
+        now = self._left == 0 and not self.happened
+        self._left -= 1
+        if not now:
+            return await change()
+        self.happened = True
+        if not self._after:
+            await self._then()
+            return await change()
+        answer = await change()
+        await self._then()
+        return answer
+
+
+class _Store:
+    def __init__(self, store: Any, interruption: Interruption) -> None:
+        self._store = store
+        self._interruption = interruption
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name not in CHANGES:
+            return found
+
+        async def change(*arguments: Any, **named: Any) -> Any:
+            return await self._interruption.step(lambda: found(*arguments, **named))
+
+        return change
+
+
+async def dies() -> None:
+    """The step did not happen, or its answer was lost, and nothing comes after it."""
+    raise StoreUnavailable("this process died here")
