@@ -1,11 +1,12 @@
-"""Runs the benchmarks: ``python -m bench [embedded|real|groups]``; see docs/benchmarks.md for figures and how to read
-them. ``embedded`` and ``real`` take the names of those to run: ``views``, ``reads``, ``worker``; all without."""
+"""Runs the benchmarks: ``python -m bench [embedded|real|groups|viewer]``; see docs/benchmarks.md for figures and how to
+read them. ``embedded`` and ``real`` take the names of those to run: ``views``, ``reads``, ``worker``; all without.
+``viewer`` runs on the real servers, or on the engines named after it."""
 
 import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +17,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import groups
+from bench import groups, viewer
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
+from bench.timing import timed
 from gateway.app import create_app
 from gateway.settings import Settings
 from ingest.enrolments import EnrolmentCall, enrol
@@ -50,24 +52,6 @@ class Figure:
     cohort: float
     cpu: float
     unit: str = "ms"
-
-
-async def timed(
-    calls: Iterable[Callable[[], Awaitable[object]]], at_once: int = AT_ONCE
-) -> tuple[float, float]:
-    """Milliseconds and CPU milliseconds of this process a call, with so many in flight."""
-    waiting = iter(list(calls))
-    count = 0
-
-    async def lane() -> None:
-        nonlocal count
-        for call in waiting:
-            await call()
-            count += 1
-
-    began, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(lane() for _ in range(at_once)))
-    return (time.perf_counter() - began) * 1000 / count, (time.process_time() - cpu) * 1000 / count
 
 
 def view(user: str, leaf: int) -> View:
@@ -238,5 +222,7 @@ async def main(engines: str = "embedded", *wanted: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["groups"]:
         uvloop.run(groups.main(compacted="--uncompacted" not in sys.argv))
+    elif sys.argv[1:2] == ["viewer"]:
+        uvloop.run(viewer.main(*sys.argv[2:3]))
     else:
         uvloop.run(main(*sys.argv[1:]))

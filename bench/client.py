@@ -1,7 +1,8 @@
-"""GraphQL over the application as a server calls it, without a socket between."""
+"""GraphQL and REST over the application as a server calls it, without a socket between."""
 
 import asyncio
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -36,13 +37,28 @@ class Client:
 
     async def post(self, user: str, body: bytes) -> bytes:
         """The bytes of the answer: what a server's work ends with."""
+        return (await self.send(user, "POST", "/graphql", body))[1]
+
+    async def rest(self, user: str, method: str, url: str, request: object = None) -> dict[str, Any]:
+        """``result`` of one of the platform's calls; RuntimeError where it was refused, whole or in part."""
+        body = b"" if request is None else orjson.dumps({"request": request})
+        status, sent = await self.send(user, method, url, body)
+        answer: dict[str, Any] = orjson.loads(sent)
+        if status != HTTPStatus.OK or "errors" in answer["result"]:
+            raise RuntimeError(f"{status} {sent[:1000]!r}")
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    async def send(self, user: str, method: str, url: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Status and bytes."""
         if user not in self._tokens:
             self._tokens[user] = make_token(self._settings, user, [self._role], timedelta(hours=1))
+        path, _, query = url.partition("?")
         scope = {
             "type": "http",
-            "method": "POST",
-            "path": "/graphql",
-            "query_string": b"",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
             "headers": [
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(body)).encode()),
@@ -60,4 +76,4 @@ class Client:
             sent.append(message)
 
         await self._app(scope, receive, send)
-        return b"".join(m.get("body", b"") for m in sent)
+        return sent[0]["status"], b"".join(m.get("body", b"") for m in sent)

@@ -1,6 +1,7 @@
 """The floor: the statements and sends a request needs, by the bare drivers, with nothing of Cohort around them."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import orjson
 from stores.engines import Stores
 from stores.events import Message
 from stores.keys import MOST_KEYS
-from stores.rows import In, Key
+from stores.rows import Change, In, Key
 from stores.tables import (
     AGGREGATES,
     ENROLMENTS,
@@ -60,7 +61,7 @@ class EmbeddedFloor:
 
     async def enrolments(self, user: str, collections: Sequence[str]) -> None:
         await self._rows.partition(ENROLMENTS, (user,), limit=101)
-        await self._rows.get_many(AGGREGATES, [("Course", c, user, "cb:batch") for c in collections])
+        await self._rows.partitions(AGGREGATES, [("Course", c, user) for c in collections])
 
     async def statuses(self, partition: Partition) -> None:
         await self._rows.partition(VIEWS, partition)
@@ -74,9 +75,12 @@ class Driver:
     statements: dict[str, Any]
 
     async def run(self, name: str, values: Sequence[Any]) -> list[Any]:
+        return await self.ask(self.statements[name].bind(values))
+
+    async def ask(self, statement: Any) -> list[Any]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[Any]] = loop.create_future()
-        answer = self.session.execute_async(self.statements[name], values)
+        answer = self.session.execute_async(statement)
         answer.add_callbacks(
             lambda rows: loop.call_soon_threadsafe(done.set_result, rows),
             lambda error: loop.call_soon_threadsafe(done.set_exception, error),
@@ -110,6 +114,98 @@ class RealFloor:
 
     async def statuses(self, partition: Partition) -> None:
         await self.driver.run("statuses", partition)
+
+
+class ViewerFloor(Protocol):
+    """What the calls of bench/viewer.py can't do without."""
+
+    async def states(self, keys: Sequence[Key]) -> None:
+        """Reads views of one partition."""
+        ...
+
+    async def start_all(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Inserts views of one partition that must not be there, in one write."""
+        ...
+
+    async def end_all(self, keys: Sequence[Key], values: dict[str, Any]) -> None:
+        """Completes views of one partition that are not completed, in one write."""
+        ...
+
+    async def send(self, user: str) -> None: ...
+
+    async def enrolments(self, user: str, collections: Sequence[str]) -> None:
+        """Reads up to 100 enrolments, their aggregates, and when the views in their collections last changed."""
+        ...
+
+
+class EmbeddedViewerFloor:
+    """The port itself, as EmbeddedFloor."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._rows, self._events = stores.rows, stores.events
+
+    async def states(self, keys: Sequence[Key]) -> None:
+        await self._rows.get_many(VIEWS, keys)
+
+    async def start_all(self, rows: Sequence[dict[str, Any]]) -> None:
+        changes = [
+            Change(
+                tuple(row[name] for name in VIEWS.key), {n: v for n, v in row.items() if n not in VIEWS.key}
+            )
+            for row in rows
+        ]
+        assert await self._rows.write_together(VIEWS, changes)
+
+    async def end_all(self, keys: Sequence[Key], values: dict[str, Any]) -> None:
+        changes = [Change(key, values, [In("status", (0, 1))]) for key in keys]
+        assert await self._rows.write_together(VIEWS, changes)
+
+    async def send(self, user: str) -> None:
+        await self._events.send(TRIGGERS.name, Message(user, TRIGGER))
+
+    async def enrolments(self, user: str, collections: Sequence[str]) -> None:
+        await asyncio.gather(
+            self._rows.partition(ENROLMENTS, (user,), limit=101),
+            self._rows.partitions(AGGREGATES, [("Course", c, user) for c in collections]),
+            self._rows.statics(VIEWS, [(user, c) for c in collections]),
+        )
+
+
+@dataclass
+class RealViewerFloor:
+    """cassandra-driver and aiokafka as their documentation shows them."""
+
+    driver: Driver
+    producer: Any
+    topic: str
+
+    async def states(self, keys: Sequence[Key]) -> None:
+        await self.driver.run("states", [*keys[0][:-1], [key[-1] for key in keys]])
+
+    async def start_all(self, rows: Sequence[dict[str, Any]]) -> None:
+        await self._together([("start", list(row.values())) for row in rows])
+
+    async def end_all(self, keys: Sequence[Key], values: dict[str, Any]) -> None:
+        await self._together([("end", [*values.values(), *key]) for key in keys])
+
+    async def send(self, user: str) -> None:
+        await self.producer.send_and_wait(self.topic, TRIGGER, key=user.encode())
+
+    async def enrolments(self, user: str, collections: Sequence[str]) -> None:
+        await asyncio.gather(
+            self.driver.run("enrolments", [user]),
+            self.driver.run("aggregates", [list(collections), user]),
+            self.driver.run("changes", [user, list(collections)]),
+        )
+
+    async def _together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        from cassandra.query import BatchStatement, BatchType
+
+        batch = BatchStatement(BatchType.UNLOGGED)
+        for name, values in statements:
+            batch.add(self.driver.statements[name].bind(values))
+        first, *_ = await self.driver.ask(batch)
+        assert first[0], "the batch was refused"
 
 
 @dataclass
@@ -195,25 +291,52 @@ async def real_floor(
     cassandra: str, kafka: str, prefix: str, row: dict[str, Any], ending: dict[str, Any]
 ) -> AsyncIterator[RealFloor]:
     """``row`` and ``ending`` name the columns that a start and an end write."""
-    from aiokafka import AIOKafkaProducer
-
-    where = " AND ".join(f"{name} = ?" for name in VIEWS.key)
-    texts = {
-        "start": f"INSERT INTO {VIEWS.name} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) IF NOT EXISTS",
-        "end": f"UPDATE {VIEWS.name} SET {', '.join(f'{n} = ?' for n in ending)} WHERE {where} IF status IN (0, 1)",
-        "view": f"SELECT * FROM {VIEWS.name} WHERE {where}",
-        "enrolments": f"SELECT * FROM {ENROLMENTS.name} WHERE userid = ? LIMIT 101",
-        "aggregates": f"SELECT * FROM {AGGREGATES.name} "
-        "WHERE activity_type = 'Course' AND activity_id IN ? AND user_id = ? AND context_id = 'cb:batch'",
+    texts = _view_texts(row, ending) | {
+        "view": f"SELECT * FROM {VIEWS.name} WHERE {_WHERE}",
         "statuses": f"SELECT * FROM {VIEWS.name} WHERE userid = ? AND scope = ?",
     }
+    async with _driver(cassandra, texts) as driver, _producer(kafka) as producer:
+        yield RealFloor(driver, producer, f"{prefix}.{TRIGGERS.name}")
+
+
+@asynccontextmanager
+async def viewer_floor(
+    cassandra: str, kafka: str, prefix: str, row: dict[str, Any], ending: dict[str, Any]
+) -> AsyncIterator[RealViewerFloor]:
+    """As ``real_floor``."""
+    *place, content = VIEWS.key
+    texts = _view_texts(row, ending) | {
+        "states": f"SELECT * FROM {VIEWS.name} "
+        f"WHERE {' AND '.join(f'{name} = ?' for name in place)} AND {content} IN ?",
+        "changes": f"SELECT DISTINCT userid, scope, changed_at FROM {VIEWS.name} WHERE userid = ? AND scope IN ?",
+    }
+    async with _driver(cassandra, texts) as driver, _producer(kafka) as producer:
+        yield RealViewerFloor(driver, producer, f"{prefix}.{TRIGGERS.name}")
+
+
+_WHERE = " AND ".join(f"{name} = ?" for name in VIEWS.key)
+
+
+def _view_texts(row: dict[str, Any], ending: dict[str, Any]) -> dict[str, str]:
+    return {
+        "start": f"INSERT INTO {VIEWS.name} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) IF NOT EXISTS",
+        "end": f"UPDATE {VIEWS.name} SET {', '.join(f'{n} = ?' for n in ending)} WHERE {_WHERE} IF status IN (0, 1)",
+        "enrolments": f"SELECT * FROM {ENROLMENTS.name} WHERE userid = ? LIMIT 101",
+        "aggregates": f"SELECT * FROM {AGGREGATES.name} "
+        "WHERE activity_type = 'Course' AND activity_id IN ? AND user_id = ?",
+    }
+
+
+@asynccontextmanager
+async def _producer(kafka: str) -> AsyncIterator[Any]:
+    from aiokafka import AIOKafkaProducer
+
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
-    async with _driver(cassandra, texts) as driver:
-        await producer.start()
-        try:
-            yield RealFloor(driver, producer, f"{prefix}.{TRIGGERS.name}")
-        finally:
-            await producer.stop()
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
 
 
 @asynccontextmanager
@@ -232,6 +355,7 @@ async def _driver(cassandra: str, texts: Mapping[str, str]) -> AsyncIterator[Dri
         port=parts.port or 9042,
         auth_provider=PlainTextAuthProvider(parts.username, parts.password),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     session = await asyncio.to_thread(cluster.connect, parts.path.strip("/"))
     try:

@@ -34,6 +34,7 @@ from bench.population import (
     page_writes,
     send_all,
 )
+from bench.timing import in_turns, timed_once
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from gateway.app import create_app
 from gateway.memory import collect_rarely
@@ -240,25 +241,6 @@ async def gateway(urls: dict[str, str], data: Path, *, ttl: float) -> AsyncItera
         yield Gateway(Client(app, settings, Role.MENTOR), Client(app, settings), cohort, asked)
 
 
-async def in_turns(
-    floor: Callable[[], Awaitable[object]], cohort: Callable[[], Awaitable[object]], times: int = TIMES
-) -> tuple[float, float, float]:
-    """Medians in milliseconds of both, and of the CPU of this process in the latter; first without counting."""
-    floors, cohorts, cpus = [], [], []
-    for _ in range(WARM_UP + times):
-        floors.append((await _timed(floor))[0])
-        wall, cpu = await _timed(cohort)
-        cohorts.append(wall)
-        cpus.append(cpu)
-    return tuple(statistics.median(taken[WARM_UP:]) for taken in (floors, cohorts, cpus))  # type: ignore[return-value]
-
-
-async def _timed(call: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    began, cpu = time.perf_counter(), time.process_time()
-    await call()
-    return (time.perf_counter() - began) * 1000, (time.process_time() - cpu) * 1000
-
-
 async def _checked(call: Callable[[], Awaitable[bytes]]) -> dict[str, Any]:
     answer: dict[str, Any] = orjson.loads(await call())
     if answer.get("errors"):
@@ -286,7 +268,7 @@ async def uncached(gateway: Gateway, druid: DruidFloor, prefix: str) -> list[Fig
         gateway.asked.clear()
         await _checked(call)
         bodies = [compiled(query, druid_name(prefix, query.source)).body for query in gateway.asked]
-        taken = await in_turns(lambda b=bodies: druid.ask(*b), call)  # type: ignore[misc]
+        taken = await in_turns(lambda b=bodies: druid.ask(*b), call, TIMES, WARM_UP)  # type: ignore[misc]
         figures.append(
             Figure(f"{what}: {len(bodies)} Druid quer{'y' if len(bodies) == 1 else 'ies'}", *taken)
         )
@@ -310,9 +292,9 @@ async def from_rows(gateway: Gateway, filled: Filled) -> list[Figure]:
         async with page_floor(filled.cohort.urls["rows"], group, activities, learners) as floor:
             what = f"group page of {count} × {ACTIVITIES} from rows"
             if group == GROUP:
-                taken = await in_turns(floor.everything, call)
+                taken = await in_turns(floor.everything, call, TIMES, WARM_UP)
                 figures.append(Figure(f"{what}, with what no worker has seen", *taken, reach="≤ 2"))
-            taken = await in_turns(floor.aggregates, call)
+            taken = await in_turns(floor.aggregates, call, TIMES, WARM_UP)
             figures.append(Figure(f"{what}, beside the aggregates alone", *taken, reach="≤ 2"))
     return figures
 
@@ -324,7 +306,7 @@ async def cached(gateway: Gateway) -> list[Figure]:
         answer = await _checked(call)
         answer = await _checked(call)
         assert {plan["origin"] for plan in answer["extensions"]["plans"]} == {"cached"}
-        taken = [await _timed(call) for _ in range(10 * TIMES)][WARM_UP:]
+        taken = [await timed_once(call) for _ in range(10 * TIMES)][WARM_UP:]
         wall, cpu = (statistics.median(each) for each in zip(*taken, strict=True))
         figures.append(Figure(f"{what}, cached", None, wall, cpu, reach="≤ 2 ms"))
     return figures
@@ -356,7 +338,7 @@ async def from_states(gateway: Gateway, druid: DruidFloor, prefix: str) -> str:
     assert isinstance(query, Figures)
     counts = Figures(ACTIVITY_STATE, query.dimensions, (Measure("enrolled", Kind.COUNT),), limit=query.limit)
     body = compiled(counts, druid_name(prefix, ACTIVITY_STATE)).body
-    took = [(await _timed(lambda: druid.ask(body)))[0] for _ in range(3)]
+    took = [(await timed_once(lambda: druid.ask(body)))[0] for _ in range(3)]
     return f"the same totals counted from the states: {statistics.median(took):,.0f} ms of Druid's time"
 
 

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.commands import aggregate, dead_letters, druid, jobs, load, run
+from gateway.commands import (
+    aggregate,
+    blobs,
+    dead_letters,
+    druid,
+    jobs,
+    learners,
+    load,
+    migrate,
+    modes,
+    run,
+    views,
+)
 from rules.errors import CohortError
 
 if TYPE_CHECKING:
@@ -191,9 +203,14 @@ def schema(
 app.command()(jobs.reconcile)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(aggregate.app, name="aggregate")
+app.add_typer(blobs.app, name="blobs")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(druid.app, name="druid")
+app.add_typer(learners.app, name="learners")
 app.add_typer(load.app, name="load")
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(modes.app, name="modes")
+app.add_typer(views.app, name="views")
 
 
 def _settings(**given: Any) -> "Settings":

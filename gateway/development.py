@@ -62,15 +62,16 @@ async def develop(settings: Settings) -> None:
 async def _prepare(settings: Settings) -> None:
     """Tables, topics and the sample; what is there already stays as it is."""
     from gateway.commands.progress import progress
-    from gateway.wiring import initialise, opened
+    from gateway.wiring import check_mode, initialise, opened, tracking_of
     from ingest.sample import load_sample
     from loaders.session import Shared
 
     async with opened(settings) as stores:
         for line in await initialise(stores):
             typer.echo(line, err=True)
+        await check_mode(settings, stores)
         with progress() as tell:
-            await load_sample(Shared.of(stores), tell)
+            await load_sample(Shared.of(stores, tracking=tracking_of(settings)), tell)
 
 
 def _announce(settings: Settings, url: str) -> None:

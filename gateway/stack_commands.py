@@ -30,7 +30,7 @@ Directory = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help="cassandra, kafka, valkey, opensearch, druid; all if none is named."),
+    typer.Argument(help="cassandra, kafka, valkey, opensearch, druid, versitygw; all if none is named."),
 ]
 Name = Annotated[str, typer.Argument(help="A server, as `cohort stack status` names it.")]
 Kill = Annotated[
@@ -170,7 +170,7 @@ def _progress(servers: list[Server], console: Console) -> Iterator[Progress]:
         for server in servers:
             if server.name in seen:
                 phase, when = seen[server.name]
-                moving = phase in {Phase.FETCHING, Phase.STARTING}
+                moving = phase in {Phase.FETCHING, Phase.BUILDING, Phase.STARTING}
                 seen[server.name] = phase, time.monotonic() - began if moving else when
                 grid.add_row(line(server.name), style=COLOURS.get(phase))
         return grid

@@ -1,8 +1,10 @@
 """The one place that wires an instance together: settings, stores, what requests share, the worker, the schedule."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from starlette.requests import HTTPConnection
@@ -12,17 +14,22 @@ from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from ingest.aggregation import Schedule
+from ingest.modes import settled
 from ingest.workers import Worker
-from loaders.session import Session, Shared
+from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
 from rules.learner_groups import GroupLimits
+from rules.modes import carries_nothing
 from rules.plans import Mode
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
+from stores.blob_links import BlobLinks
 from stores.engines import Stores, open_stores
 from stores.schema import version_of
 from stores.tables import TABLES
 from stores.topics import TOPICS
+
+log = logging.getLogger(__name__)
 
 OPERATOR = Viewer("cohort", frozenset({Role.SERVICE}))
 """Who acts when somebody at a shell of the server runs a command."""
@@ -59,20 +66,27 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
         events=settings.events,
         cache=settings.cache,
         groups=settings.groups,
+        blobs=settings.blobs,
+        links=links_of(settings),
         prefix=settings.prefix,
         data=settings.data,
     )
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[Cohort]:
+async def running(
+    settings: Settings, *, worker: bool = False, in_any_mode: bool = False
+) -> AsyncIterator[Cohort]:
     """Everything open; closed in reverse at the end, the worker first. With it the aggregation runs on its schedule.
 
-    StoreUnavailable where a store can't be opened, SettingsError where its schema is not this program's.
+    StoreUnavailable where a store can't be opened, SettingsError where its schema is not this program's, or where the
+    rows are kept in another mode than the one that is set: but for ``in_any_mode``.
     """
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(opened(settings))
         await _check_schema(stores)
+        if not in_any_mode:
+            await check_mode(settings, stores)
         shared = Shared.of(
             stores,
             answers_ttl=settings.answers_ttl,
@@ -82,6 +96,7 @@ async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[
             ),
             mode=Mode(settings.mode),
             tracking=tracking_of(settings),
+            link_ttl=timedelta(seconds=settings.link_ttl),
         )
         stack.push_async_callback(shared.background.settled)
         at_work = (
@@ -94,8 +109,40 @@ async def running(settings: Settings, *, worker: bool = False) -> AsyncIterator[
         yield Cohort(settings, shared, at_work)
 
 
+def links_of(settings: Settings) -> BlobLinks | None:
+    """None without a signing key: commands need none."""
+    if settings.jwt_key is None:
+        return None
+    return BlobLinks(settings.signing_key, settings.public_url)
+
+
 def tracking_of(settings: Settings) -> Tracking:
     return Tracking(TrackingMode(settings.tracking_mode), parse_rules(settings.tracking_rules))
+
+
+async def check_mode(settings: Settings, stores: Stores) -> None:
+    """The first start of an instance decides in which mode its rows are kept."""
+    wanted = TrackingMode(settings.tracking_mode)
+    there = await settled(stores.rows, wanted, utc_now())
+    if there.to is not None:
+        raise SettingsError(
+            f"the rows are going over from mode {there.mode.value} to {there.to.value}: "
+            f"`cohort modes change --to {there.to.value}` goes on with it",
+            field="tracking_mode",
+        )
+    if there.mode is not wanted:
+        raise SettingsError(
+            f"the rows are kept in mode {there.mode.value}, tracking_mode is {wanted.value}: set it to "
+            f"{there.mode.value}, or run `cohort modes change --to {wanted.value}`",
+            field="tracking_mode",
+        )
+
+
+def warn_of_settings(settings: Settings) -> None:
+    """For processes that stay: what is wrong and yet does not keep them from starting."""
+    problem = carries_nothing(tracking_of(settings))
+    if problem is not None:
+        log.warning("tracking_rules: %s; in mode %s nothing is carried over", problem, settings.tracking_mode)
 
 
 def new_worker(settings: Settings, shared: Shared) -> Worker:

@@ -1,6 +1,8 @@
 """Enrolments."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Self
 
 import strawberry
@@ -79,8 +81,12 @@ class EnrolmentFilter:
 
 @strawberry.input(description="Who enrols where.")
 class EnrolInput:
-    collection_id: str = strawberry.field(description="The collection's identifier.")
-    context_id: str = strawberry.field(description="The context's id.")
+    collection_id: str | None = strawberry.field(
+        default=None, description="The collection's identifier; needed, under this name or its older one."
+    )
+    context_id: str | None = strawberry.field(
+        default=None, description="The context's id; needed, under this name or its older one."
+    )
     user_id: str | None = strawberry.field(
         default=None,
         description="Whom to enrol, for a mentor of the context, an admin or a service; otherwise the caller.",
@@ -88,9 +94,22 @@ class EnrolInput:
     at: datetime | None = strawberry.field(
         default=None, description="When it happened, for a service; otherwise now."
     )
+    course_id: str | None = strawberry.field(default=None, description="The older name of `collectionId`.")
+    batch_id: str | None = strawberry.field(default=None, description="The older name of `contextId`.")
 
-    def call(self) -> nouns.EnrolmentCall:
-        return nouns.EnrolmentCall(self.collection_id, self.context_id, self.user_id, self.at)
+    async def made(
+        self, command: Callable[[nouns.EnrolmentCall], Awaitable[nouns.Enrolment]]
+    ) -> nouns.Enrolment:
+        """The command's answer; InvalidInput where an id is missing, or has two values under its two names."""
+        collection_id = nouns.either(self.collection_id, self.course_id, "collectionId", "courseId")
+        context_id = nouns.either(self.context_id, self.batch_id, "contextId", "batchId")
+        call = nouns.EnrolmentCall(
+            nouns.checked_id(collection_id, "collectionId"),
+            nouns.checked_id(context_id, "contextId"),
+            self.user_id,
+            self.at,
+        )
+        return await command(call)
 
 
 @strawberry.input(description="Who leaves where.")
@@ -132,7 +151,7 @@ class EnrolmentMutations:
         call: Annotated[EnrolInput, strawberry.argument(name="input", description="Who enrols where.")],
     ) -> EnrolmentPayload:
         return EnrolmentPayload.of(
-            await settled(enrolments.enrol(info.context, call.call())), info.context.now()
+            await settled(call.made(partial(enrolments.enrol, info.context))), info.context.now()
         )
 
     @mutation(description="Ends an enrolment. The learner's progress is kept.")
@@ -142,5 +161,5 @@ class EnrolmentMutations:
         call: Annotated[UnenrolInput, strawberry.argument(name="input", description="Who leaves where.")],
     ) -> EnrolmentPayload:
         return EnrolmentPayload.of(
-            await settled(enrolments.unenrol(info.context, call.call())), info.context.now()
+            await settled(call.made(partial(enrolments.unenrol, info.context))), info.context.now()
         )

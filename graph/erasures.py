@@ -12,7 +12,9 @@ from resolvers import erasures, nouns
 
 @strawberry.input(description="Which enrolment to delete.")
 class DeleteSummaryInput:
-    collection_id: str = strawberry.field(description="The collection's identifier.")
+    collection_id: str | None = strawberry.field(
+        default=None, description="The collection's identifier; needed, under this name or its older one."
+    )
     context_id: str | None = strawberry.field(
         default=None, description="The context's id; without it the collection taken by itself."
     )
@@ -20,8 +22,15 @@ class DeleteSummaryInput:
         default=None, description="Whose it is, for an admin or a service; otherwise the caller's."
     )
 
-    def call(self) -> erasures.ErasureCall:
-        return erasures.ErasureCall(self.user_id, self.collection_id, self.context_id)
+    course_id: str | None = strawberry.field(default=None, description="The older name of `collectionId`.")
+    batch_id: str | None = strawberry.field(default=None, description="The older name of `contextId`.")
+
+    async def erased(self, session: nouns.Session) -> erasures.Erasure:
+        """InvalidInput where no collection is named: without one all of the learner would be deleted."""
+        collection_id = nouns.either(self.collection_id, self.course_id, "collectionId", "courseId")
+        context_id = nouns.either(self.context_id, self.batch_id, "contextId", "batchId")
+        place = nouns.checked_id(collection_id, "collectionId"), context_id
+        return await erasures.erase(session, erasures.ErasureCall(self.user_id, *place))
 
 
 @strawberry.input(description="Whom to delete.")
@@ -103,7 +112,7 @@ class ErasureMutations:
             DeleteSummaryInput, strawberry.argument(name="input", description="Which enrolment to delete.")
         ],
     ) -> ErasurePayload:
-        return ErasurePayload.of(await settled(erasures.erase(info.context, call.call())))
+        return ErasurePayload.of(await settled(call.erased(info.context)))
 
     @mutation(description="Deletes all that a learner has, for good.")
     async def erase_learner(

@@ -21,6 +21,7 @@ from typing import Any
 from ingest.exports import delete_exports
 from ingest.jobs import Checkpoint, JobRecord, Jobs, OnProgress, Plan, job_kind
 from ingest.learner_groups import erase_membership
+from ingest.moves import current_key
 from ingest.triggers import change_moment, trigger_of
 from loaders import touches
 from loaders.enrolments import enrolment_of, enrolments_by_key, row_key
@@ -103,9 +104,11 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
     erasure = _Eraser(session.shared, user_id, session.now(), change_moment())
     if collection_id is not None:
         key = ProgressKey(user_id, collection_id, context_id or collection_id)
-        purged = await erasure.place(key)
+        # In move mode where the progress went as well: deleted by the name that the learner knows it by.
+        keys = dict.fromkeys((await current_key(session.shared, key), key))
+        purged = [(each.collection_id, each.context_id) for each in keys if await erasure.place(each)]
         session.refresh()
-        return Erasure(user_id, [(key.collection_id, key.context_id)] if purged else [])
+        return Erasure(user_id, purged)
     if context_id is not None:
         raise InvalidInput("contextId needs a collectionId beside it", field="collectionId")
     done = await _within(session, erasure)

@@ -113,8 +113,8 @@ async def _unseen(
     users = [(user_id,) for user_id in user_ids]
     published, enrolments, scopes = await asyncio.gather(
         library.published(collections),
-        rows.partitions(ENROLMENTS, users),
-        rows.partitions(LEARNER_SCOPES, users),
+        rows.partitions(ENROLMENTS, users, among=collections),
+        rows.partitions(LEARNER_SCOPES, users, ("userid", "collectionid", "contextid"), among=collections),
     )
     trees = {collection: tree for collection, (_, tree) in published.items() if tree is not None}
     enrolled = {

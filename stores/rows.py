@@ -143,9 +143,15 @@ class Rows(Protocol):
         ...
 
     async def partitions(
-        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        columns: Sequence[str] | None = None,
+        *,
+        among: Sequence[Any] | None = None,
     ) -> dict[Key, list[Row]]:
-        """All rows of each partition; an entry for each key, an empty list where there is nothing.
+        """All rows of each partition; an entry for each key, an empty list where there is nothing. ``among``: only those
+        whose first clustering column is one of these.
 
         Batched as the design has it: keys that differ in one column share a statement of at most 100 keys, grouped by
         replica set; a group that fails is retried key by key.

@@ -23,6 +23,7 @@ from stores.schema import COMPONENT, VERSIONS, changes, version_of
 from stores.values import (
     check_columns,
     check_deletion,
+    check_first,
     check_key,
     check_row,
     check_together,
@@ -102,14 +103,29 @@ class CassandraRows:
         return [cql.decode(names, raw[1:]) for raw in await self._all(table, bound) if raw[0] is not None]
 
     async def partitions(
-        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        columns: Sequence[str] | None = None,
+        *,
+        among: Sequence[Any] | None = None,
     ) -> dict[Key, list[Row]]:
         names = check_columns(table, columns)
         cql = self._cql(table)
         found: dict[Key, list[Row]] = {check_key(table, table.partition, key): [] for key in keys}
         width = len(table.partition)
         asked = (*table.partition, table.key[-1], *names)
-        for raw in await self._together(table, list(found), partial(cql.select, asked)):
+        if among is None:
+            read = self._together(table, list(found), partial(cql.select, asked))
+        else:
+            first = table.key[width]
+            wanted = [cql.encode(first, value) for value in check_first(table, among)]
+
+            def text(where: str) -> str:
+                return cql.select(asked, f"{where} AND {first} IN ?")
+
+            read = self._together(table, list(found) if wanted else [], text, [wanted])
+        for raw in await read:
             if raw[width] is not None:
                 found[cql.decode_key(raw, width)].append(cql.decode(names, raw[width + 1 :]))
         return found
@@ -124,9 +140,11 @@ class CassandraRows:
             for raw in await self._together(table, distinct, text)
         }
 
-    async def _together(self, table: Table, keys: Sequence[Key], text: Callable[[str], str]) -> list[_Raw]:
+    async def _together(
+        self, table: Table, keys: Sequence[Key], text: Callable[[str], str], others: Sequence[Any] = ()
+    ) -> list[_Raw]:
         """The rows of these partitions, or those with these whole keys, by as few statements as there can be.
-        ``text`` of a WHERE."""
+        ``text`` of a WHERE; ``others``: values of what it adds to that."""
         if not keys:
             return []
         cql = self._cql(table)
@@ -137,7 +155,7 @@ class CassandraRows:
             one = differing.stop - differing.start == 1
             values[differing] = [[place[0] if one else tuple(place) for place in places]]
             where = cql.together(differing.start, differing.stop, width)
-            bound = await self._bound(text(where), values, Routed)
+            bound = await self._bound(text(where), [*values, *others], Routed)
             bound.routing_key = cql.routing_key(group[0][:partition])
             return await self._all(table, bound)
 

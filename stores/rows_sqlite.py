@@ -28,6 +28,7 @@ from stores.sqlite_layout import Layout, layout, merged
 from stores.values import (
     check_columns,
     check_deletion,
+    check_first,
     check_key,
     check_row,
     check_together,
@@ -173,10 +174,24 @@ class SqliteRows:
         )
 
     async def partitions(
-        self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        columns: Sequence[str] | None = None,
+        *,
+        among: Sequence[Any] | None = None,
     ) -> dict[Key, list[Row]]:
         names = check_columns(table, columns)
         kept = layout(table)
+        if among is not None:
+            wanted = check_first(table, among)
+
+            def read(connection: sqlite3.Connection, key: Key) -> list[Row]:
+                sql = kept.select(names, kept.slice(1, 0)) + kept.in_order
+                raws = [raw for value in wanted for raw in connection.execute(sql, kept.place((*key, value)))]
+                return [kept.decode(names, raw) for raw in raws]
+
+            return await self._each(table, tuple(table.partition), keys, read)
         sql = kept.select(names, kept.slice(0, 0)) + kept.in_order
         return await self._each(
             table,

@@ -169,6 +169,12 @@ def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
     return tuple(checked)
 
 
+def check_first(table: Table, values: Iterable[Any]) -> list[Any]:
+    """The canonical values of the first clustering column, each once and in order."""
+    first = table.key[len(table.partition)]
+    return sorted({check_key(table, (first,), (value,))[0] for value in values})
+
+
 def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical values of columns that are not part of the key; ``Put`` of nothing is left out."""
     checked: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 import orjson
 import pytest
+from hypothesis import settings
 
 from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
 from ingest.collections import publish_collection
@@ -45,6 +46,10 @@ DRUID = os.environ.get("COHORT_STACK_DRUID", "druid://127.0.0.1:8082?coordinator
 BLOBS = os.environ.get(
     "COHORT_STACK_BLOBS", "s3://cohort:cohort-secret@cohort?endpoint=http://127.0.0.1:7070&region=us-east-1"
 )
+
+settings.register_profile("cohort", deadline=None)
+settings.load_profile("cohort")
+# No test is a timed one: on a busy machine any example may take long.
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The clock of every test; no rule reads another one."""

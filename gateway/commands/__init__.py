@@ -25,7 +25,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def instance() -> AsyncIterator["Cohort"]:
+async def instance(*, in_any_mode: bool = False) -> AsyncIterator["Cohort"]:
     """The instance of this shell's settings, for one command."""
     from gateway.logs import log_to_stderr
     from gateway.settings import load_settings
@@ -33,5 +33,5 @@ async def instance() -> AsyncIterator["Cohort"]:
 
     settings = load_settings()
     log_to_stderr("debug" if settings.log_level == "debug" else "error")
-    async with running(settings) as cohort:
+    async with running(settings, in_any_mode=in_any_mode) as cohort:
         yield cohort

@@ -16,7 +16,8 @@ def list_() -> None:
     async def main() -> None:
         from ingest.jobs import Jobs
 
-        async with instance() as cohort:
+        # Also while a change of the mode is under way, which is one of them.
+        async with instance(in_any_mode=True) as cohort:
             for job in await Jobs(cohort.shared).list():
                 line = (
                     f"{job.kind:14} {job.id:24} {job.state.value:12} step {job.steps_done} of {job.total}, "
@@ -35,6 +36,9 @@ def resume(
     """Go on with a job where it stopped."""
 
     async def main() -> None:
+        import ingest.closing
+        import ingest.erasure
+        import ingest.migration
         import ingest.oulad
         import ingest.reconcile  # noqa: F401 - each makes its kind of job known
         from gateway.commands.progress import job_progress

@@ -241,6 +241,16 @@ async def test_an_older_name_of_an_id_is_the_same_id(maths_school: Instance) -> 
     started = (await data(maths_school.session("rahul"), start))["startView"]
     assert started == {"view": {"collectionId": CLASS_1, "contextId": ACTIVE}, "errors": []}
     assert await status(maths_school, SINGLE, CLASS_1, ACTIVE) == "IN_PROGRESS"
+    join = """
+    mutation { enrol(input: { courseId: "class-1-maths", batchId: "batch-1" }) {
+      enrolment { collectionId contextId } errors { code field }
+    } }
+    """
+    joined = (await data(maths_school.session("rahul"), join))["enrol"]
+    assert joined == {"enrolment": {"collectionId": CLASS_1, "contextId": ACTIVE}, "errors": []}
+    nowhere = join.replace('courseId: "class-1-maths", ', "")
+    refused = (await data(maths_school.session("rahul"), nowhere))["enrol"]
+    assert refused == {"enrolment": None, "errors": [{"code": "INVALID_INPUT", "field": "collectionId"}]}
     both = start.replace("courseId:", 'collectionId: "class-2-maths", courseId:')
     refused = (await data(maths_school.session("rahul"), both))["startView"]
     assert refused == {"view": None, "errors": [{"code": "INVALID_INPUT", "field": "courseId"}]}

@@ -87,6 +87,22 @@ async def test_there_is_one_active_copy(rahul: Instance) -> None:
         await rahul.drain()
 
 
+async def test_deleted_by_the_name_of_the_batch_the_progress_in_the_program_is_gone(rahul: Instance) -> None:
+    delete = """
+    mutation { deleteSummary(input: { collectionId: "class-1-maths", contextId: "batch-1" }) {
+      purged { contextId } done errors { code }
+    } }
+    """
+    deleted = (await data(rahul.session("rahul"), delete))["deleteSummary"]
+    assert deleted == {
+        "purged": [{"contextId": PROGRAM}, {"contextId": "batch-1"}], "done": True, "errors": []
+    }  # fmt: skip
+    await rahul.drain()
+    assert await kept(rahul) == []
+    for context in (PROGRAM, "batch-1"):
+        assert await status(rahul, SINGLE, CLASS_1, context) == "NOT_STARTED"
+
+
 async def test_both_enrolments_say_where_the_progress_went(rahul: Instance) -> None:
     query = """
     query { me { enrolments(first: 5) { edges { node { contextId active movedTo movedFrom } } } } }

@@ -614,6 +614,19 @@ async def test_a_partition_larger_than_a_page_is_read_whole(rows: Rows, me: str)
 # --- many partitions
 
 
+async def test_of_many_partitions_only_the_rows_that_begin_so_are_read(rows: Rows, me: str) -> None:
+    users = [f"{me}-{n}" for n in range(120)]
+    await rows.write(*(Write(WIDE, (u, x, n, 0), {"v": n}) for u in users for x in "zyx" for n in range(2)))
+    with rows.meter.measure() as cost:
+        found = await rows.partitions(WIDE, [(u,) for u in users], ["a", "v"], among=["z", "x", "x", "none"])
+    assert cost == {"select wide": 2}
+    right = [{"a": x, "v": n} for x in "xz" for n in range(2)]
+    assert found == {(user,): right for user in users}
+    assert await rows.partitions(WIDE, [(users[0],)], among=[]) == {(users[0],): []}
+    many = [f"x{n}" for n in range(60)]
+    assert len(await rows.partitions(WIDE, [(u,) for u in users[:100]], ["v"], among=many)) == 100
+
+
 async def test_250_partitions_are_read_by_3_statements_and_every_key_has_an_entry(
     rows: Rows, me: str
 ) -> None:
