@@ -128,6 +128,9 @@ def _parsed(match: Match, documents: Iterable[Any]) -> CarryRules:
 def _rule(document: Any) -> Rule | str:
     """Or what is wrong with it."""
     kind = document.get("type") if isinstance(document, dict) else None
+    known = {"type", "unit", "value"} if kind == "completedWithin" else {"type"}
+    if kind is not None and (unknown := document.keys() - known):
+        return f"{kind} has no {min(unknown)}"
     match kind:
         case "always":
             return Always()

@@ -680,6 +680,8 @@ async def test_a_newer_attempt_here_stays_and_a_batch_without_an_id_of_its_own_i
     stored_one = await embedded.stores.rows.get(ATTEMPTS, key)
     assert stored_one is not None
     assert stored_one["total_score"] == 3.0
+
+
 async def test_the_date_of_completion_is_the_platform_s(embedded: Instance) -> None:
     """Ada's contents were completed again later, or are dated otherwise: the course was completed on 20 November."""
     await embedded.publish()
