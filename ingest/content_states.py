@@ -6,15 +6,17 @@ write; one send of all triggers. Only then is the caller answered, item by item.
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import uuid4
 
-from ingest.moves import forwarded
-from ingest.transfers import enter_scope, put
+from ingest.moves import forwarded, moving
+from ingest.transfers import enter_scopes, put
 from ingest.triggers import change_moment, trigger_of
-from ingest.views import Placed, ViewCall, check_details, placed
+from ingest.views import Ground, Placed, ViewCall, check_details, ground_of, named, placed_on
 from loaders import touches
+from loaders.erasures import check_after_erasure, erased_places
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of
 from rules.content_states import ContentState, stated
@@ -56,17 +58,19 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
     A learner's are judged by whether the context is open now; a service's by their own time. StoreUnavailable where
     nothing could be written: the call may be sent again, as it may after any answer.
 
-    One statement for the rows of a partition, one conditional write for up to MOST_CHANGES of them, one send.
+    One statement for the rows of a partition, one write of the scopes that it enters, one conditional write for up to
+    MOST_CHANGES rows, one send. A service's calls read the erasures of all places once; in move mode the enrolments of
+    each place are read twice.
     """
     session.viewer.known()
-    found = await asyncio.gather(*(_placed(session, state) for state in states), return_exceptions=True)
+    found = await _placed(session, states)
     outcomes: dict[int, Outcome] = {}
     partitions: dict[tuple[str, str], list[_Item]] = {}
     for place, (state, one) in enumerate(zip(states, found, strict=True)):
-        if isinstance(one, CohortError) and not isinstance(one, StoreUnavailable):
-            outcomes[place] = one
-        elif isinstance(one, BaseException):
+        if isinstance(one, StoreUnavailable):
             raise one
+        if isinstance(one, CohortError):
+            outcomes[place] = one
         else:
             partitions.setdefault((one.key.user_id, one.key.scope), []).append(_Item(place, state, one))
     call = uuid4().hex
@@ -78,7 +82,8 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
     if failures and len(failures) == len(states):
         raise failures[0]
     done = [item for item in items if isinstance(outcomes[item.place], View)]
-    moved = await asyncio.gather(*(forwarded(session.shared, item.placed.key) for item in done))
+    left = await moving(session.shared, {item.placed.key.progress_key for item in done})
+    moved = await asyncio.gather(*(_forwarded(session, item, left) for item in done))
     views = {item.placed.key: view for item in done if isinstance(view := outcomes[item.place], View)}
     await _announce_to_workers(session, list(views))
     session.shared.background.start(_settle(session, views, call))
@@ -109,13 +114,60 @@ async def sync_enrolment(
     await session.stores.events.send(TRIGGERS.name, trigger_of(TriggerKind.RECONCILE, key))
 
 
-async def _placed(session: Session, state: ContentState) -> Placed:
-    """The row, once the state is in order and all that it names exists and is open."""
-    change = ViewChange(session.now(), state.progress, state.progress_details)
-    check_details(checked_change(change))
-    at = state.happened_on if session.viewer.has(Role.SERVICE) else None
-    call = ViewCall(state.content_id, state.collection_id, state.context_id, state.user_id, at)
-    return await placed(session, call)
+async def _placed(session: Session, states: Sequence[ContentState]) -> list[Placed | CohortError]:
+    """Of each state the row, or why it is refused: as ``ingest.views.placed``, with one look at what several name."""
+    service = session.viewer.has(Role.SERVICE)
+    times = [state.happened_on if service else None for state in states]
+    names = [_named(session, *each) for each in zip(states, times, strict=True)]
+    known = [(one[0], at) for one, at in zip(names, times, strict=True) if not isinstance(one, CohortError)]
+    told = [key.progress_key for key, at in known if at is not None]
+    erased = await erased_places(session.stores.rows, told)
+    places = {_place(key): key for key, _ in known}
+    found = await asyncio.gather(*(_ground(session, key) for key in places.values()))
+    grounds = dict(zip(places, found, strict=True))
+
+    def placed(one: tuple[ViewKey, datetime] | CohortError, told: datetime | None) -> Placed | CohortError:
+        if isinstance(one, CohortError):
+            return one
+        key, at = one
+        try:
+            if told is not None:
+                check_after_erasure(erased.get(key.progress_key), at)
+            ground = grounds[_place(key)]
+            return ground if isinstance(ground, CohortError) else placed_on(session, ground, key, at)
+        except CohortError as error:
+            return error
+
+    return [placed(*each) for each in zip(names, times, strict=True)]
+
+
+def _named(
+    session: Session, state: ContentState, at: datetime | None
+) -> tuple[ViewKey, datetime] | CohortError:
+    try:
+        change = ViewChange(session.now(), state.progress, state.progress_details)
+        check_details(checked_change(change))
+        call = ViewCall(state.content_id, state.collection_id, state.context_id, state.user_id, at)
+        return named(session, call)
+    except CohortError as error:
+        return error
+
+
+def _place(key: ViewKey) -> tuple[ProgressKey, bool]:
+    """Keys of one place have the same ground."""
+    return key.progress_key, key.is_content_alone
+
+
+async def _ground(session: Session, key: ViewKey) -> Ground | CohortError:
+    try:
+        return await ground_of(session, key)
+    except CohortError as error:
+        return error
+
+
+async def _forwarded(session: Session, item: _Item, left: Set[ProgressKey]) -> View | None:
+    key = item.placed.key
+    return await forwarded(session.shared, key) if key.progress_key in left else None
 
 
 async def _written(session: Session, items: Sequence[_Item], call: str) -> dict[int, Outcome]:
@@ -151,9 +203,8 @@ async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, Vie
             after = stated(views[key], key, item.state, item.placed.at)
             if after is not None:
                 views[key] = changed[key] = after
-        for key in changed:
-            if stored[key] is None:
-                await enter_scope(session.shared, key.progress_key, key.scope)
+        begun = {key.progress_key: key.scope for key in changed if stored[key] is None}
+        await enter_scopes(session.shared, begun)
         # One moment for all: they are one change of the partition.
         changed_at = change_moment()
         changes = [

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ingest.transfers import Step, put, transfer
-from loaders.enrolments import enrolment_of, enrolments_by_key
+from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.session import Shared
 from loaders.views import row_key, view_of
 from rules.copies import Completed, Taker
@@ -22,8 +22,8 @@ from rules.origins import Origin, OriginKind
 from rules.progress import Status
 from rules.tracking import TrackingMode
 from rules.views import View
-from stores.rows import Row
-from stores.tables import ENROLMENTS, LEARNER_SCOPES, NODE_ROOTS, VIEWS
+from stores.rows import Row, Rows
+from stores.tables import LEARNER_SCOPES, NODE_ROOTS, VIEWS
 
 AT_ONCE = 16
 """Enrolments that copies are written into at the same time."""
@@ -55,9 +55,10 @@ async def copy_into(shared: Shared, enrolments: Sequence[Enrolment]) -> None:
     """What the learner has completed elsewhere: the contents alone, in the same collection under another context or
     under none, in other collections that hold them. Only into active enrolments.
 
-    For each, besides what the process remembers of collections and contexts: one read of the learner's scopes, one of
-    ``node_roots`` for 100 leaves (only where there are other collections), one of the views for 100 collections and
-    one for 100 contents alone, one of the rows to be written and one conditional write for 50 of them.
+    For each, besides what the process remembers of collections and contexts: one read of ``node_roots`` and one of the
+    learner's scopes for 100 leaves, one of the views for 100 collections that hold any of them, one for each bucket of
+    contents taken alone (16 at most, for 100 contents), one of the rows to be written and one conditional write for 50
+    of them. However long the learner's history is: of nothing else.
     """
     takers = await _takers(shared, enrolments)
 
@@ -73,29 +74,22 @@ async def copy_out_of(
 ) -> dict[ProgressKey, ProgressKey]:
     """What was completed there, into the learner's other active enrolments whose collections hold it.
 
-    For all keys together: one read of ``node_roots`` for 100 contents, of the enrolments for 100 learners (whole: they
-    are of other collections), of views for 100 contents or for each key without; then as ``copy_into`` writes.
+    For all keys together: one read of ``node_roots`` for 100 contents, of views for 100 contents or for each key
+    without; one of the enrolments for each learner and collection that holds any; then as ``copy_into`` writes.
     """
     done = await _completed(shared, viewed)
     if not done:
         return {}
     rows = shared.stores.rows
-    contents = list({(each.content_id,) for completed in done.values() for each in completed})
-    users = list({(key.user_id,) for key in done})
-    roots, partitions = await asyncio.gather(
-        rows.partitions(NODE_ROOTS, contents, ("root",)), rows.partitions(ENROLMENTS, users)
-    )
-    holders = {content: {row["root"] for row in found} for (content,), found in roots.items()}
-    held = frozenset().union(*holders.values())
-    takers = await _takers(
-        shared,
-        [
-            enrolment
-            for found in partitions.values()
-            for enrolment in map(enrolment_of, found)
-            if enrolment is not None and enrolment.key.collection_id in held
-        ],
-    )
+    holders = await _holders(rows, {each.content_id for completed in done.values() for each in completed})
+    places = {
+        (key.user_id, collection)
+        for key, completed in done.items()
+        for each in completed
+        for collection in holders[each.content_id]
+    }
+    enrolled = await asyncio.gather(*(enrolments_in(rows, *place) for place in sorted(places)))
+    takers = await _takers(shared, [enrolment for found in enrolled for enrolment in found])
     of_learner: dict[str, list[tuple[Taker, frozenset[str]]]] = defaultdict(list)
     for taker, leaves in takers:
         of_learner[taker.key.user_id].append((taker, leaves))
@@ -130,17 +124,16 @@ async def _takers(shared: Shared, enrolments: Iterable[Enrolment]) -> list[tuple
 
 async def _completed_elsewhere(shared: Shared, key: ProgressKey, leaves: Set[str]) -> list[Completed]:
     rows = shared.stores.rows
-    scopes = await rows.partition(LEARNER_SCOPES, (key.user_id,), columns=("collectionid", "contextid"))
-    places = {(row["collectionid"], row["contextid"]) for row in scopes}
-    collections = {collection for collection, _ in places - {(key.collection_id, key.context_id)}}
-    alone, others = collections & leaves, collections - leaves - {key.collection_id}
-    if others:
-        roots = await rows.partitions(NODE_ROOTS, [(leaf,) for leaf in leaves], ("root",))
-        others &= {row["root"] for found in roots.values() for row in found}
-    holding = others | (collections & {key.collection_id})
+    # The scopes say in one statement which of the leaves were taken alone; the views would be asked in every bucket.
+    holders, scopes = await asyncio.gather(
+        _holders(rows, leaves),
+        rows.get_many(LEARNER_SCOPES, [(key.user_id, leaf, leaf) for leaf in leaves], ("collectionid",)),
+    )
+    collections = {key.collection_id}.union(*holders.values())
+    alone = [ViewKey(key.user_id, *(row["collectionid"],) * 3) for row in scopes.values()]
     by_collection, by_content = await asyncio.gather(
-        rows.partitions(VIEWS, [(key.user_id, scope_of(each)) for each in holding], _COLUMNS),
-        rows.get_many(VIEWS, [row_key(ViewKey(key.user_id, *(each,) * 3)) for each in alone], _COLUMNS),
+        rows.partitions(VIEWS, [(key.user_id, scope_of(each)) for each in collections], _COLUMNS),
+        rows.get_many(VIEWS, [row_key(each) for each in alone], _COLUMNS),
     )
     found = [row for partition in by_collection.values() for row in partition] + list(by_content.values())
     return [
@@ -150,6 +143,12 @@ async def _completed_elsewhere(shared: Shared, key: ProgressKey, leaves: Set[str
         and (row["collectionid"], row["contextid"]) != (key.collection_id, key.context_id)
         and (completed := _completed_of(row)) is not None
     ]
+
+
+async def _holders(rows: Rows, contents: Collection[str]) -> dict[str, set[str]]:
+    """Of each content the published collections that hold it."""
+    found = await rows.partitions(NODE_ROOTS, [(content,) for content in contents], ("root",))
+    return {content: {row["root"] for row in of_content} for (content,), of_content in found.items()}
 
 
 async def _completed(

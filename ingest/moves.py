@@ -90,6 +90,20 @@ async def enrol_taking_along(
     raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")
 
 
+async def moving(shared: Shared, keys: Collection[ProgressKey]) -> set[ProgressKey]:
+    """Of which of these keys ``forwarded`` must be asked, of each view that was written there. In move mode one
+    statement each."""
+    if shared.tracking.mode is not TrackingMode.MOVE:
+        return set()
+    under = [key for key in keys if key.has_context]
+    found = await asyncio.gather(*(_enrolments(shared, key) for key in under))
+    return {
+        key
+        for key, enrolments in zip(under, found, strict=True)
+        if (here := enrolments.get(key.context_id)) is not None and here.moved_to is not None
+    }
+
+
 async def forwarded(shared: Shared, key: ViewKey) -> View | None:
     """After a write: where the enrolment has moved meanwhile or is about to, the view is written to the new place too.
 

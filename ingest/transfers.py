@@ -3,7 +3,7 @@ beside commands; several in one write, since they are in one partition."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -65,13 +65,24 @@ async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitabl
 
 async def enter_scope(shared: Shared, key: ProgressKey, scope: str) -> None:
     """The learner's list of scopes names this one before it has its first row."""
-    place = (key.user_id, key.collection_id, key.context_id)
+    await enter_scopes(shared, {key: scope})
+
+
+async def enter_scopes(shared: Shared, scopes: Mapping[ProgressKey, str]) -> None:
+    """As ``enter_scope``, for the scopes of several keys in one write."""
     known = shared.entered_scopes
     # Another process may have erased an entry that this one remembers. The workers write that of a collection again;
     # for a content by itself they write nothing.
-    if place not in known or scope != key.collection_id:
-        await shared.stores.rows.write(Write(LEARNER_SCOPES, place, {"scope": scope}))
-        known[place] = None
+    entries = {
+        place: scope
+        for key, scope in scopes.items()
+        if (place := (key.user_id, key.collection_id, key.context_id)) not in known
+        or scope != key.collection_id
+    }
+    if entries:
+        writes = (Write(LEARNER_SCOPES, place, {"scope": scope}) for place, scope in entries.items())
+        await shared.stores.rows.write(*writes)
+        known.update(dict.fromkeys(entries))
 
 
 def put(view: View, stored: Row | None) -> Change:

@@ -7,7 +7,7 @@ its trigger again.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
@@ -22,9 +22,9 @@ from loaders.erasures import check_not_erased
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of, view_values
 from rules.contents import ContentKind
-from rules.contexts import check_contains, check_open
+from rules.contexts import Context, check_contains, check_open
 from rules.errors import CohortError, Conflict, InvalidInput, NotFound, StoreUnavailable, ViewNotStarted
-from rules.identifiers import ViewKey, checked_id, view_key
+from rules.identifiers import ProgressKey, ViewKey, checked_id, view_key
 from rules.plans import write_token
 from rules.progress import Status
 from rules.triggers import TriggerKind
@@ -189,17 +189,44 @@ class Placed:
 
 async def placed(session: Session, call: ViewCall) -> Placed:
     """The row and the time of a call, once all that it names exists and is open."""
-    asked, at = await _checked(session, call)
-    return Placed(asked, session.shared.tracking.stored(asked), at)
+    key, at = named(session, call)
+    if call.at is not None:
+        await check_not_erased(session.stores.rows, key.progress_key, at)
+    return placed_on(session, await ground_of(session, key), key, at)
 
 
-async def _checked(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
+def named(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
+    """The key and the time that the call names; InvalidInput or Forbidden where it may not."""
     viewer = session.viewer
     user_id = viewer.acting_for(None if call.user_id is None else checked_id(call.user_id, "userId"))
     at = viewer.time_of_call(call.at, session.now())
-    key = view_key(user_id, call.content_id, call.collection_id, call.context_id)
-    if call.at is not None:
-        await check_not_erased(session.stores.rows, key.progress_key, at)
+    return view_key(user_id, call.content_id, call.collection_id, call.context_id), at
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the views of a place stand on: the contents that may be viewed there and, where a context was named, the one
+    that the progress is under by now, or why nothing may be viewed under it."""
+
+    contents: Set[str]
+    context: Context | CohortError | None = None
+
+
+def placed_on(session: Session, ground: Ground, key: ViewKey, at: datetime) -> Placed:
+    """Of the key's own ground. NotFound, ContextClosed, and what is the matter with the context."""
+    if key.content_id not in ground.contents:
+        raise NotFound(f"collection {key.collection_id} has no content {key.content_id}", field="contentId")
+    if isinstance(ground.context, CohortError):
+        raise ground.context
+    if ground.context is not None:
+        key = replace(key, context_id=ground.context.context_id)
+        check_open(ground.context, at)
+    return Placed(key, session.shared.tracking.stored(key), at)
+
+
+async def ground_of(session: Session, key: ViewKey) -> Ground:
+    """The same one for all contents of a collection that are viewed under one context, or under none. NotFound or
+    InvalidInput where there is none."""
     if key.is_content_alone:
         if key.progress_key.has_context:
             raise InvalidInput(
@@ -210,17 +237,21 @@ async def _checked(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]
             raise InvalidInput(
                 f"{key.content_id} is a {content.kind.value}; a view is of a content", field="contentId"
             )
-        return key, at
+        return Ground({key.content_id})
     collection = await session.library.collection(key.collection_id)
     tree = await session.library.relation_tree(collection)
-    if key.content_id not in tree.leaf_nodes:
-        raise NotFound(f"collection {key.collection_id} has no content {key.content_id}", field="contentId")
-    if key.progress_key.has_context:
-        context = await session.library.context(key.context_id)
-        check_contains(context, key.collection_id)
-        key = replace(key, context_id=(await current_key(session.shared, key.progress_key)).context_id)
-        check_open(await session.library.context(key.context_id), at)
-    return key, at
+    if not key.progress_key.has_context:
+        return Ground(tree.leaf_nodes)
+    try:
+        return Ground(tree.leaf_nodes, await _current_context(session, key.progress_key))
+    except CohortError as error:
+        return Ground(tree.leaf_nodes, error)
+
+
+async def _current_context(session: Session, key: ProgressKey) -> Context:
+    check_contains(await session.library.context(key.context_id), key.collection_id)
+    current = await current_key(session.shared, key)
+    return await session.library.context(current.context_id)
 
 
 async def _acknowledged(

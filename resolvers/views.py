@@ -1,5 +1,6 @@
 """A learner's views of contents, and the commands of a player."""
 
+import asyncio
 from collections.abc import Sequence
 
 from ingest.views import end_view, start_view, update_view
@@ -97,6 +98,9 @@ async def views_page(
     return Page(views[:limit], len(rows) > limit)
 
 
+PLACES_AT_ONCE = 16
+"""Places of a learner's list that are read at the same time, at most."""
+
 Location = tuple[str, str, str]
 """Collection, context and content: where in all that a learner has viewed a view stands."""
 
@@ -113,7 +117,8 @@ async def views_everywhere(
     in all contexts of one collection where that is given.
 
     By the learner's list of places, of which no more are read than there are views on the page. Contents by themselves
-    cost a statement for each of their buckets, other places one each.
+    cost a statement for each of their buckets, other places one each; of these 1, 2, 4, 8, then PLACES_AT_ONCE are read
+    at the same time, so that few are read in vain where the first ones fill the page.
     """
     session.viewer.check_may_see(user_id)
     most = checked_first(first) + 1
@@ -150,21 +155,26 @@ async def _views_of_places(
         if place["scope"] == scope_of(place["collectionid"], place["collectionid"])
     }
     by_content = await rows.get_many(VIEWS, list(alone.values())) if alone and after is None else {}
-    found: list[View] = []
-    for place in places:
+
+    async def stored(place: Row, limit: int) -> list[Row]:
         if place["collectionid"] in alone:
-            stored = [by_content[key]] if (key := alone[place["collectionid"]]) in by_content else []
-        else:
-            stored = await rows.partition(
-                VIEWS,
-                (user_id, place["scope"]),
-                prefix=(place["collectionid"], place["contextid"]),
-                after=after,
-                limit=most - len(found),
-            )
-        found += [view for view in map(view_of, stored) if view is not None]
-        if len(found) >= most:
-            break
+            row = by_content.get(alone[place["collectionid"]])
+            return [] if row is None else [row]
+        return await rows.partition(
+            VIEWS,
+            (user_id, place["scope"]),
+            prefix=(place["collectionid"], place["contextid"]),
+            after=after,
+            limit=limit,
+        )
+
+    found: list[View] = []
+    begin, at_once = 0, 1
+    while begin < len(places) and len(found) < most:
+        together = places[begin : begin + at_once]
+        for of_place in await asyncio.gather(*(stored(place, most - len(found)) for place in together)):
+            found += [view for view in map(view_of, of_place) if view is not None]
+        begin, at_once = begin + at_once, min(2 * at_once, PLACES_AT_ONCE)
     return found[:most]
 
 

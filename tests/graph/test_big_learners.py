@@ -18,14 +18,18 @@ import pytest
 
 from graph.ids import encode
 from ingest.contexts import NewContext, create_context
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.views import ViewCall, end_view, start_view
+from ingest.workers import Worker
 from loaders.session import Session, Shared
 from loaders.views import row_key, view_values
+from resolvers.views import views_everywhere
 from rules.identifiers import ContextType, ViewKey
 from rules.moments import milliseconds
 from rules.progress import Status
 from rules.tracking import TrackingMode
 from rules.viewers import Role, Viewer
-from rules.views import View
+from rules.views import View, ViewChange
 from stores.keys import MOST_KEYS
 from stores.rows import Rows, Write
 from stores.tables import AGGREGATES, CONTENTS, ENROLMENTS, LEARNER_SCOPES, RELATIONS, VIEWS
@@ -565,6 +569,117 @@ async def test_a_walk_through_all_views_of_a_collection_meets_each_once(big: Ins
         request["after"] = result["next"]
     contexts = [*map(program_id, range(BIG.contexts_of_large)), "large"]
     assert met == Counter((context, leaf_of_large(n, BIG)) for context in contexts for n in range(BIG.leaves))
+
+
+async def test_a_page_of_all_views_reads_16_places_at_a_time(
+    big: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun with one, so that a place that fills the page is the only one that is read."""
+    at_once, most = 0, 0
+    partition = big.stores.rows.partition
+
+    async def watched(table: Any, *args: Any, **named: Any) -> Any:
+        nonlocal at_once, most
+        at_once += table is VIEWS
+        most = max(most, at_once)
+        try:
+            return await partition(table, *args, **named)
+        finally:
+            at_once -= table is VIEWS
+
+    monkeypatch.setattr(big.stores.rows, "partition", watched)
+    reader = Reader(big)
+    await reader.rest(MANY, "POST", EVERYWHERE, context="all", limit=PAGE)
+    assert most == 16
+    most = 0
+    last = max(leaf_of_large(number, BIG) for number in range(BIG.leaves))
+    result, cost = await reader.rest(
+        LONG, "POST", EVERYWHERE, context="all", limit=PAGE, after=encode("large", program_id(0), last)
+    )
+    assert {one["contextId"] for one in result["contents"]} == {program_id(1)}
+    assert most == 1
+    assert cost.rows[VIEWS.name] <= 2 * PAGE + 2
+
+
+@pytest.mark.parametrize("size", [1, 3, 17, 200])
+async def test_a_walk_through_places_of_any_size_meets_each_view_once(embedded: Instance, size: int) -> None:
+    """40 places with none, one, two or seven views, and contents by themselves among them."""
+    places = [
+        *(
+            (f"course-{n:02}", f"batch-{n % 3}", [f"leaf-{m}" for m in range((1, 0, 2, 7)[n % 4])])
+            for n in range(40)
+        ),
+        *((content := f"course-{n:02}-alone", content, [content]) for n in range(0, 40, 5)),
+    ]
+    expected = sorted((place, context, leaf) for place, context, leaves in places for leaf in leaves)
+    for place, context, leaves in places:
+        scope = ViewKey("ada", place, context, leaves[0]).scope if leaves else place
+        await embedded.stores.rows.write(
+            Write(LEARNER_SCOPES, ("ada", place, context), {"scope": scope}),
+            *(completed("ada", place, context, leaf) for leaf in leaves),
+        )
+    met: list[tuple[str, str, str]] = []
+    more = True
+    while more:
+        after = met[-1] if met else None
+        page = await views_everywhere(embedded.session("ada"), "ada", first=size, after=after)
+        found = [(v.key.collection_id, v.key.context_id, v.key.content_id) for v in page.members]
+        assert found == expected[len(met) : len(met) + size]
+        met, more = met + found, page.has_more
+    assert met == expected
+
+
+# --- copies
+
+COPYING = '{"rules": [{"type": "always"}]}'
+
+
+async def enrolling(instance: Instance, user: str, collection: str, context: str) -> list[Cost]:
+    """Of the call, and of the workers after it, that find nothing in memory."""
+    shared = instance.shared
+    cold = Shared.of(instance.stores, shared.now, tracking=shared.tracking)
+    viewer = Viewer(user, frozenset({Role.LEARNER}))
+    with measured(instance.stores.rows) as call:
+        await enrol(Session(viewer, cold), EnrolmentCall(collection, context))
+    cold = Shared.of(instance.stores, shared.now, tracking=shared.tracking)
+    with measured(instance.stores.rows) as work:
+        await instance.drain(Worker(cold, wait=0.05))
+    return [call, work]
+
+
+async def test_enrolling_costs_what_the_collection_holds_not_what_was_learnt(big: Instance) -> None:
+    """Where completions elsewhere are copied: a learner of 41,009 places enrols as a newcomer does."""
+    big.track(TrackingMode.COPY, COPYING)
+    for long, new in zip(
+        await enrolling(big, LONG, course_id(0), program_id(0)),
+        await enrolling(big, "newcomer", course_id(0), program_id(0)),
+        strict=True,
+    ):
+        assert long.statements == new.statements
+        assert long.rows == new.rows
+        assert long.rows[LEARNER_SCOPES.name] == long.rows[VIEWS.name] == 0
+    for cost in await enrolling(big, LONG, "large", program_id(UNSEEN)):
+        # Each leaf was completed alone as well, and under the collection's other contexts.
+        assert cost.rows[LEARNER_SCOPES.name] == BIG.leaves
+        assert cost.statements[f"select {LEARNER_SCOPES.name}"] == BIG.leaves / MOST_KEYS
+        assert cost.rows[VIEWS.name] <= 2 * BIG.leaves * (BIG.contexts_of_large + 2)
+
+
+async def test_an_end_costs_the_enrolments_that_hold_the_content_not_all(big: Instance) -> None:
+    """Where completions are copied: a learner of 2,000 enrolments completes what one collection holds, and what none
+    does."""
+    big.track(TrackingMode.COPY, COPYING)
+    for content, enrolments in ((f"{course_id(0)}-1", BIG.contexts), (leaf_of_large(0, BIG), 0)):
+        call, session = ViewCall(content), big.session(MANY)
+        await start_view(session, call)
+        await big.drain()
+        await end_view(session, call, ViewChange(NOW))
+        with measured(big.stores.rows) as cost:
+            await big.drain()
+        # To find them; and those that were copied into, to write their figures.
+        assert cost.rows[ENROLMENTS.name] == 2 * enrolments
+        assert cost.rows[LEARNER_SCOPES.name] == 0
+        assert cost.rows[VIEWS.name] <= 1 + enrolments * (BIG.contexts + 1)
 
 
 @pytest.mark.stack

@@ -1,6 +1,7 @@
 """What a device may rely on that sends what a learner did with several contents in one call (reference 2.2, 4.4)."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from rules.content_states import ContentState
 from rules.errors import (
     CohortError,
     ContextClosed,
+    Erased,
     Forbidden,
     InvalidInput,
     NotEnrolled,
@@ -23,14 +25,18 @@ from rules.errors import (
 )
 from rules.identifiers import ProgressKey, view_key
 from rules.progress import Status
+from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind, parse_trigger
 from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
-from stores.tables import LEARNER_SCOPES, VIEWS
+from stores.rows import Write
+from stores.tables import ERASURES, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
 from tests.conftest import LEAF, NOW, Instance
+from tests.ingest.interruptions import Interruption
 
-HOUR = timedelta(hours=1)
+ALWAYS = '{"rules": [{"type": "always"}]}'
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 KEY = ProgressKey("ada", "course", "batch")
 
 
@@ -121,6 +127,35 @@ async def test_a_call_of_twenty_contents_costs_one_read_one_write_and_one_send(c
     assert events.total() == 1
 
 
+async def test_what_several_items_name_is_read_once(published: Instance) -> None:
+    """Places and erasures, and the enrolments in move mode: before the rows are written, and after."""
+    leaves = [f"leaf-{n}" for n in range(20)]
+    children = [{"identifier": leaf, "name": leaf, "mimeType": LEAF} for leaf in leaves]
+    await published.publish({"identifier": "long", "name": "Long", "children": children})
+    contexts = ["batch-1", "batch-2", "batch-3"]
+    for context in contexts:
+        await published.batch(context, "long")
+    published.track(TrackingMode.MOVE, ALWAYS)
+    states = [
+        ContentState(
+            leaf, Status.COMPLETED, "long", contexts[n % 3], "ada", last_accessed_on=NOW - n * MINUTE
+        )
+        for n, leaf in enumerate(leaves)
+    ]
+    await update_states(published.session(), [replace(each, user_id="bob") for each in states[:3]])
+    with published.stores.rows.meter.measure() as rows:
+        outcomes = await update_states(published.session(), states)
+    assert [view(outcome).completed_on for outcome in outcomes] == [NOW - n * MINUTE for n in range(20)]
+    assert rows == {
+        "select erasure": 1,
+        "select user_enrolments": 2 * len(contexts),
+        f"select {VIEWS.name}": 1,
+        "batch": 1,  # the scopes of three contexts
+        f"conditional batch {VIEWS.name}": 1,
+    }
+    assert len(await published.stores.rows.partition(LEARNER_SCOPES, ("ada",))) == 3
+
+
 async def test_neither_status_nor_progress_goes_down_and_a_revisit_changes_nothing(
     published: Instance,
 ) -> None:
@@ -200,6 +235,91 @@ async def test_a_refused_item_leaves_the_others_alone_and_says_why(published: In
     ]
     with pytest.raises(Unauthenticated):
         await update_states(Session(Viewer(), published.shared), [state("a")])
+
+
+async def test_items_of_one_place_are_refused_each_for_its_own_reason(published: Instance) -> None:
+    """The content is looked for before the context."""
+    await published.batch("ended", end_date=NOW - HOUR)
+    outcomes = await update_states(
+        published.session("ada"),
+        [
+            state("a", context="ended"),
+            state("nothing", context="ended"),
+            state("b", context="ended"),
+            state("a", context="nowhere"),
+            state("nothing", context="nowhere"),
+            ContentState("a", Status.COMPLETED, "nowhere", "nowhere"),
+            ContentState("course", Status.COMPLETED, "course"),
+            ContentState("a", Status.COMPLETED, "course"),
+            ContentState("unit-1", Status.COMPLETED, "course"),
+            ContentState("course", Status.COMPLETED),
+        ],
+    )
+    assert view(outcomes.pop(7)).key == view_key("ada", "a", "course")
+    assert [error(outcome) for outcome in outcomes] == [
+        (ContextClosed, "contextId"),
+        (NotFound, "contentId"),
+        (ContextClosed, "contextId"),
+        (NotFound, "contextId"),
+        (NotFound, "contentId"),
+        (NotFound, "collectionId"),
+        (InvalidInput, "contentId"),
+        (NotFound, "contentId"),
+        (InvalidInput, "contentId"),
+    ]
+
+
+async def test_a_services_items_of_one_place_are_judged_each_by_its_time(published: Instance) -> None:
+    """The batch ended an hour ago; three hours ago all that was there was deleted."""
+    await published.batch("ended", end_date=NOW - HOUR)
+    place = ("ada", "course", "ended")
+    await published.stores.rows.write(Write(ERASURES, place, {"erased_on": NOW - 3 * HOUR}))
+    outcomes = await update_states(
+        published.session(),
+        [
+            state(content, context="ended", user_id="ada", last_completed_on=NOW - hours * HOUR)
+            for content, hours in (("a", 0), ("b", 2), ("c", 3), ("nothing", 4), ("d", 4))
+        ],
+    )
+    assert view(outcomes.pop(1)).completed_on == NOW - 2 * HOUR
+    assert [error(outcome) for outcome in outcomes] == [(ContextClosed, "contextId"), *[(Erased, "at")] * 3]
+
+
+@pytest.mark.parametrize("swept", [False, True], ids=["before-workers", "after-workers"])
+async def test_a_move_that_comes_in_at_any_step_of_a_call_loses_nothing(
+    published: Instance, *, swept: bool
+) -> None:
+    """Sent under the batch that the learner leaves for another meanwhile, as all calls before it and after."""
+    published.track(TrackingMode.MOVE, ALWAYS)
+    await published.batch("other")
+    step, reached = 0, True
+    while reached:
+        user = f"learner-{step}"
+        session = published.session(user)
+        await enrol(session, EnrolmentCall("course", "batch"))
+        await update_states(session, [state("a"), state("b", Status.IN_PROGRESS, progress=40)])
+
+        async def meanwhile(session: Session = session) -> None:
+            await enrol(session, EnrolmentCall("course", "other"))
+            if swept:
+                await published.drain()
+
+        interruption = Interruption(step, meanwhile)
+        calling = Session(session.viewer, interruption.of(published.shared))
+        outcomes = await update_states(calling, [state("b"), state("c"), state("d", Status.NOT_STARTED)])
+        reached = interruption.happened
+        assert [view(outcome).status for outcome in outcomes] == [2, 2, 0]
+        if not reached:
+            await meanwhile()
+        await update_states(session, [state("a", Status.IN_PROGRESS), state("d")])
+        await published.drain()
+        rows = await published.stores.rows.partition(VIEWS, (user, "course"))
+        assert [(row["contextid"], row["contentid"], row["status"]) for row in rows] == [
+            ("other", content, Status.COMPLETED) for content in "abcd"
+        ]
+        step += 1
+    # The views, the trigger.
+    assert step == 3
 
 
 async def test_a_batch_is_judged_now_for_a_learner_and_then_for_a_service(published: Instance) -> None:

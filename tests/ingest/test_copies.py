@@ -24,7 +24,8 @@ from rules.progress import Status
 from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.views import View, ViewChange
-from stores.tables import AGGREGATES, VIEWS
+from stores.rows import Write
+from stores.tables import AGGREGATES, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
 from tests.conftest import LEAF, NOW, Instance
 from tests.ingest.histories import send_again_shuffled
@@ -132,6 +133,15 @@ async def test_an_enrolment_finds_what_was_completed_anywhere_else(cohort: Insta
     assert (await figures(cohort, "ada"))["course", "cb:batch-2"] == 3
     assert (await figures(cohort, "ada"))["unit-2", "cb:batch-2"] == 2
     assert (await reconcile(cohort.shared)).drifted == 0
+
+
+async def test_an_enrolment_finds_what_a_learner_has_no_list_of(copying: Instance) -> None:
+    """Workers enter the scope of a collection again; views that are there count meanwhile."""
+    await completes(copying, "b", "shares", "shares-batch")
+    place = ("ada", "shares", "shares-batch")
+    await copying.stores.rows.write(Write(LEARNER_SCOPES, place, {}, delete=True))
+    await joins(copying, "course", "batch")
+    assert await completed(copying, "ada", "course", "batch") == {"b": ("shares", "shares-batch")}
 
 
 async def test_a_completion_reaches_every_active_enrolment_that_holds_it(copying: Instance) -> None:

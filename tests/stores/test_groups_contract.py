@@ -107,7 +107,9 @@ async def store(
         if real:
             stack.push_async_callback(drop_topics, urls["prefix"])
             stack.push_async_callback(drop_data_sources, urls["prefix"])
-        stores = await stack.enter_async_context(open_stores(data=tmp_path_factory.mktemp("groups"), **urls))
+        stores = await stack.enter_async_context(
+            open_stores(links=None, data=tmp_path_factory.mktemp("groups"), **urls)
+        )
         await stores.events.init(TOPICS)
         assert await stores.groups.init(DATA_SOURCES) != []
         yield Store(stores.groups, stores.events)
@@ -599,7 +601,7 @@ async def test_an_engine_that_is_away_is_a_typed_error(
     url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     urls = embedded_urls() | {"groups": url}
-    async with open_stores(data=tmp_path_factory.mktemp("away"), **urls) as stores:
+    async with open_stores(links=None, data=tmp_path_factory.mktemp("away"), **urls) as stores:
         for call in (stores.groups.ping(), stores.groups.query(rows(("user_id",), "a"), Lane.PAGES)):
             with pytest.raises(StoreUnavailable):
                 await call
