@@ -35,14 +35,14 @@ async def submit_assessment(session: Session, call: AssessmentCall) -> Submissio
     """What was sent to the log; sent again with the same attempt or time, it is the same attempt.
 
     A learner's is judged by whether the context is open now, a service's by when it was attempted. InvalidInput,
-    NotFound, ContextClosed, Forbidden; StoreUnavailable where it may be sent again.
+    NotFound, ContextClosed, Forbidden; Erased where it was attempted before what was there was deleted; StoreUnavailable
+    where it may be sent again.
     """
     events = checked_events(list(call.events))
     attempted_on = _attempted(session, call.attempted_on)
     at = call.attempted_on if session.viewer.has(Role.SERVICE) else None
-    place = await placed(
-        session, ViewCall(call.content_id, call.collection_id, call.context_id, call.user_id, at)
-    )
+    view = ViewCall(call.content_id, call.collection_id, call.context_id, call.user_id, at)
+    place = await placed(session, view, attempted_on if call.attempted_on is not None else None)
     attempt_id = attempt_of(place.asked, call.attempt_id, attempted_on)
     submission = Submission(place.asked, attempt_id, attempted_on, events)
     await session.stores.events.send(ASSESSMENTS.name, Message(place.asked.user_id, encoded(submission)))

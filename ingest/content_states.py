@@ -14,7 +14,7 @@ from uuid import uuid4
 from ingest.moves import forwarded, moving
 from ingest.transfers import enter_scopes, put
 from ingest.triggers import change_moment, trigger_of
-from ingest.views import Ground, Placed, ViewCall, check_details, ground_of, named, placed_on
+from ingest.views import Ground, Placed, ViewCall, check_details, earned, ground_of, named, placed_on
 from loaders import touches
 from loaders.erasures import check_after_erasure, erased_places
 from loaders.session import Session
@@ -55,11 +55,12 @@ class _Item:
 async def update_states(session: Session, states: Sequence[ContentState]) -> list[Outcome]:
     """For each state the view after the call, or why it was refused; the others are done all the same.
 
-    A learner's are judged by whether the context is open now; a service's by their own time. StoreUnavailable where
-    nothing could be written: the call may be sent again, as it may after any answer.
+    A learner's are judged by whether the context is open now; a service's by their own time. Either is Erased where it
+    tells a time of before what was there was deleted. StoreUnavailable where nothing could be written: the call may be
+    sent again, as it may after any answer.
 
     One statement for the rows of a partition, one write of the scopes that it enters, one conditional write for up to
-    MOST_CHANGES rows, one send. A service's calls read the erasures of all places once; in move mode the enrolments of
+    MOST_CHANGES rows, one send. Calls that tell times read the erasures of all places once; in move mode the enrolments of
     each place are read twice.
     """
     session.viewer.known()
@@ -119,12 +120,17 @@ async def _placed(session: Session, states: Sequence[ContentState]) -> list[Plac
     service = session.viewer.has(Role.SERVICE)
     times = [state.happened_on if service else None for state in states]
     names = [_named(session, *each) for each in zip(states, times, strict=True)]
-    known = [(one[0], at) for one, at in zip(names, times, strict=True) if not isinstance(one, CohortError)]
-    told = [key.progress_key for key, at in known if at is not None]
-    erased = await erased_places(session.stores.rows, told)
-    places = {_place(key): key for key, _ in known}
+    known = [one[0] for one in names if not isinstance(one, CohortError)]
+    places = {_place(key): key for key in known}
     found = await asyncio.gather(*(_ground(session, key) for key in places.values()))
     grounds = dict(zip(places, found, strict=True))
+    # By the name that the call has for a place, and where it has moved since.
+    under: dict[ProgressKey, ProgressKey] = {}
+    for one, state in zip(names, states, strict=True):
+        if not isinstance(one, CohortError) and state.happened_on is not None:
+            ground, named_key = grounds[_place(one[0])], one[0].progress_key
+            under[named_key] = named_key if isinstance(ground, CohortError) else ground.current(named_key)
+    erased = await erased_places(session.stores.rows, list(dict.fromkeys((*under, *under.values()))))
 
     def placed(one: tuple[ViewKey, datetime] | CohortError, told: datetime | None) -> Placed | CohortError:
         if isinstance(one, CohortError):
@@ -132,13 +138,14 @@ async def _placed(session: Session, states: Sequence[ContentState]) -> list[Plac
         key, at = one
         try:
             if told is not None:
-                check_after_erasure(erased.get(key.progress_key), at)
+                for place in (key.progress_key, under[key.progress_key]):
+                    check_after_erasure(erased.get(place), told)
             ground = grounds[_place(key)]
             return ground if isinstance(ground, CohortError) else placed_on(session, ground, key, at)
         except CohortError as error:
             return error
 
-    return [placed(*each) for each in zip(names, times, strict=True)]
+    return [placed(one, state.happened_on) for one, state in zip(names, states, strict=True)]
 
 
 def _named(
@@ -202,6 +209,7 @@ async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, Vie
             key = item.placed.key
             after = stated(views[key], key, item.state, item.placed.at)
             if after is not None:
+                after = earned(session, item.placed, views[key], after)
                 views[key] = changed[key] = after
         begun = {key.progress_key: key.scope for key in changed if stored[key] is None}
         await enter_scopes(session.shared, begun)

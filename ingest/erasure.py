@@ -21,15 +21,18 @@ from typing import Any
 from ingest.exports import delete_exports
 from ingest.jobs import Checkpoint, JobRecord, Jobs, OnProgress, Plan, job_kind
 from ingest.learner_groups import erase_membership
-from ingest.moves import current_key
+from ingest.moves import current_key, settled
 from ingest.triggers import change_moment, trigger_of
 from loaders import touches
-from loaders.enrolments import enrolment_of, enrolments_by_key, row_key
-from loaders.erasures import EVERYWHERE
+from loaders.enrolments import enrolment_of, enrolments_by_key, enrolments_in, row_key
+from loaders.erasures import EVERYWHERE, erased_learners
 from loaders.session import Session, Shared
+from rules.enrolments import Enrolment
 from rules.errors import CohortError, Conflict, InvalidInput
 from rules.identifiers import ProgressKey, checked_id, optional_id, scope_of
 from rules.moments import milliseconds, moment
+from rules.moves import current_place
+from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.viewers import Role
 from stores.columns import Table
@@ -80,8 +83,9 @@ class ErasureCall:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """``purged``: the places where there was something, without contents viewed by themselves. ``done`` False: there is
-    so much that it goes on; the same call sent again tells when it is done, and finishes it should this process end."""
+    """``purged``: the places where there was something that is deleted; of a whole learner without contents viewed by
+    themselves. ``done`` False: there is so much that it goes on; the same call sent again tells when it is done, and
+    finishes it should this process end."""
 
     user_id: str
     purged: Sequence[Place]
@@ -89,10 +93,13 @@ class Erasure:
 
 
 async def erase(session: Session, call: ErasureCall) -> Erasure:
-    """Deletes one enrolment (or a collection that was taken by itself) with its views, or all that a learner has.
+    """Deletes one enrolment (or a collection or content that was taken by itself) with its views, or all that a learner
+    has.
 
-    In the carry-forward modes views that another active enrolment of the learner shows stay, and contents taken by
-    themselves are deleted only with the whole learner. Where there is nothing, nothing happens.
+    Views that another active enrolment of the learner shows stay in carry-forward-collection; in carry-forward-full,
+    which keeps them by content, they go only with the whole learner. They stay listed then. In move mode the enrolments
+    that led to the deleted one are ended: what is sent there from now on is kept there. Where there is nothing, nothing
+    happens.
 
     Forbidden, InvalidInput, Conflict; StoreUnavailable where it may be sent again.
     """
@@ -118,12 +125,22 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
 
 async def sweep(shared: Shared, erased: Mapping[ProgressKey, datetime]) -> None:
     """For the workers, before they look at what is left: views that a call or a copy under way when the erasure began
-    has written behind it. Not where there is an enrolment again, which may have brought older views along."""
+    has written behind it. Not where there is an enrolment again, which may have brought older views along; in the
+    carry-forward modes only behind the erasure of a whole learner, as that of a place keeps views that others show.
+
+    A call that writes even later, behind the workers, leaves its view; then the list of scopes names it again: the
+    workers enter that of a collection with its figures, while a content by itself is entered by its next start.
+    """
+    rows = shared.stores.rows
     if shared.tracking.carries:
-        return
-    enrolments = await enrolments_by_key(shared.stores.rows, list(erased))
+        whole = await erased_learners(rows, {key.user_id for key in erased})
+        erased = {key: at for key, at in erased.items() if whole.get(key.user_id) == at}
+    enrolments = await enrolments_by_key(rows, list(erased))
     keys = [key for key, enrolment in zip(erased, enrolments, strict=True) if enrolment is None]
-    await asyncio.gather(*(_Eraser(shared, key.user_id, erased[key], 0).views_of_before(key) for key in keys))
+    places = {shared.tracking.source(key): erased[key] for key in keys}
+    await asyncio.gather(
+        *(_Eraser(shared, place.user_id, at, 0).views_of_before(place) for place, at in places.items())
+    )
 
 
 async def _within(session: Session, erasure: "_Eraser") -> bool:
@@ -238,16 +255,65 @@ class _Eraser:
     # --- one place
 
     async def place(self, key: ProgressKey) -> bool:
-        """Whether there was something."""
+        """Whether there was something that is gone now."""
         await self._raise_watermark((key.collection_id, key.context_id))
+        pointers = await self._settle_pointers(key)
         scope = await self._rows.get(LEARNER_SCOPES, row_key(key))
         enrolled = await self._erase_enrolments([key])
         views = await self._erase_views_of(key)
         attempts = await self._erase_attempts(key.collection_id, (key.context_id,))
-        await self._tell([key])
-        if scope is not None:
+        await self._tell([key, *pointers])
+        # Last: as long as they lead here, a call that names one of them finishes this one.
+        await self._end_pointers(key)
+        listed = scope is not None and not await self._keeps_views(key, scope)
+        if listed:
             await self._rows.write(self._gone(LEARNER_SCOPES, row_key(key)))
-        return bool(scope or enrolled or views or attempts)
+        return bool(listed or enrolled or views or attempts)
+
+    async def _keeps_views(self, key: ProgressKey, scope: Row) -> bool:
+        """Whether views are still where this entry of the list says. Who goes by the list must find them."""
+        if not self._shared.tracking.carries:
+            return False
+        partition = (self._user_id, scope["scope"] or scope_of(key.collection_id))
+        prefix = (key.collection_id, key.context_id)
+        return bool(
+            await self._rows.partition(VIEWS, partition, prefix=prefix, limit=1, columns=("contentid",))
+        )
+
+    async def _leading_to(self, key: ProgressKey) -> list[Enrolment]:
+        """In move mode: whose progress has gone here, by whatever way, and where a move to here is under way."""
+        if self._shared.tracking.mode is not TrackingMode.MOVE or not key.has_context:
+            return []
+        found = await enrolments_in(self._rows, key.user_id, key.collection_id)
+        by_context = {enrolment.key.context_id: enrolment for enrolment in found}
+        return [
+            enrolment
+            for context_id, enrolment in by_context.items()
+            if context_id != key.context_id
+            and enrolment.moved_to is not None
+            and key.context_id in (enrolment.moved_to, current_place(by_context, context_id))
+        ]
+
+    async def _settle_pointers(self, key: ProgressKey) -> list[ProgressKey]:
+        """The places that have moved here. What still stood there has come along, to be deleted here; what is sent of
+        before is refused there too."""
+        pointers = [enrolment.key for enrolment in await self._leading_to(key) if enrolment.has_moved]
+        for pointer in pointers:
+            await self._raise_watermark((pointer.collection_id, pointer.context_id))
+        await settled(self._shared, pointers, ())
+        return pointers
+
+    async def _end_pointers(self, key: ProgressKey) -> None:
+        """They would have calls write here, where there is no enrolment any more. In one write: by each of their names
+        the others are found."""
+        for attempt in range(ATTEMPTS_AT_A_PAGE):
+            if attempt:
+                await asyncio.sleep(LONGEST_PAUSE * random.random())  # noqa: S311
+            changes = [_pointer_ended(enrolment) for enrolment in await self._leading_to(key)]
+            batches = [changes[at : at + MOST_CHANGES] for at in range(0, len(changes), MOST_CHANGES)]
+            if all([await self._rows.write_together(ENROLMENTS, batch) for batch in batches]):
+                return
+        raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
     async def _erase_views_of(self, key: ProgressKey) -> int:
         """Those of this place, unless another active enrolment shows them. After its own enrolment is gone."""
@@ -259,8 +325,12 @@ class _Eraser:
             rows = await self._rows.partition(ENROLMENTS, (self._user_id,), prefix=(key.collection_id,))
             if any(enrolment.active for enrolment in map(enrolment_of, rows) if enrolment is not None):
                 return 0
-        scope = (self._user_id, scope_of(source.collection_id))
-        return await self._erase_views(scope, (source.collection_id, source.context_id))
+        # One that was taken by itself is a collection or a content.
+        scopes = [scope_of(source.collection_id)]
+        if not key.has_context:
+            scopes.append(scope_of(key.collection_id, key.collection_id))
+        prefix = (source.collection_id, source.context_id)
+        return sum([await self._erase_views((self._user_id, scope), prefix) for scope in scopes])
 
     async def views_of_before(self, key: ProgressKey) -> None:
         """Deletes those of this place that nobody has touched since."""
@@ -431,6 +501,16 @@ class _Eraser:
             if len(page) < PAGE:
                 return
             after = tuple(page[-1][name] for name in table.clustering)
+
+
+def _pointer_ended(enrolment: Enrolment) -> Change:
+    """Unless another call has changed it."""
+    as_read = [
+        Equal("active", enrolment.active),
+        Equal("enrolled_on", enrolment.enrolled_on),
+        Equal("moved_to", enrolment.moved_to),
+    ]
+    return Change(row_key(enrolment.key), {"moved_to": None}, as_read)
 
 
 def _deletions(rows: Sequence[Row], changed_at: int | None) -> list[Change]:

@@ -12,7 +12,8 @@ from stores.blobs import Blobs
 
 ROOT = "exports"
 LIVE_MOST = 20
-"""Files of one learner that may wait for download at a time: who asks again and again fills no disk."""
+"""Files of one learner that may wait for download by one viewer at a time: who asks again and again fills no disk, and
+keeps nobody else from theirs."""
 DELETED = 500
 """Names that are deleted at a time."""
 
@@ -28,7 +29,7 @@ class Export:
 
 def exports_of(user_id: str) -> str:
     """What the names of all of a learner's files begin with; it tells nobody whose they are."""
-    return f"{ROOT}/{blake2b(user_id.encode(), digest_size=16).hexdigest()}"
+    return f"{ROOT}/{_tag(user_id)}"
 
 
 async def write_export(
@@ -40,10 +41,13 @@ async def write_export(
     """
     blobs, now = session.stores.blobs, session.now()
     live = await _sweep(blobs, exports_of(user_id), now)
-    if live >= LIVE_MOST:
-        raise LimitReached(f"{LIVE_MOST} downloads wait for this learner; use one, or wait until they expire")
+    viewer = _tag(session.viewer.known())
+    if sum(_viewer_tag(name) == viewer for name in live) >= LIVE_MOST:
+        raise LimitReached(
+            f"{LIVE_MOST} downloads of this learner wait for you; use one, or wait until they expire"
+        )
     until = int((now + session.shared.link_ttl).timestamp())
-    name = f"{exports_of(user_id)}/{until}-{secrets.token_hex(16)}/{file_name}"
+    name = f"{exports_of(user_id)}/{until}-{viewer}-{secrets.token_hex(16)}/{file_name}"
     size = await blobs.put(name, content)
     # The link ends with the file, or a moment before.
     url = await blobs.link(name, session.shared.link_ttl)
@@ -68,13 +72,13 @@ async def delete_exports(blobs: Blobs, user_id: str) -> int:
     return deleted
 
 
-async def _sweep(blobs: Blobs, prefix: str, now: datetime) -> int:
-    """Deletes the expired ones; how many are left."""
+async def _sweep(blobs: Blobs, prefix: str, now: datetime) -> list[str]:
+    """Deletes the expired ones; the names of those that are left."""
     names = [blob.name async for blob in blobs.below(prefix)]
     expired = [name for name in names if _has_expired(name, now)]
     if expired:
         await blobs.delete(*expired)
-    return len(names) - len(expired)
+    return [name for name in names if not _has_expired(name, now)]
 
 
 async def _expired(blobs: Blobs, prefix: str, now: datetime) -> AsyncIterator[str]:
@@ -84,8 +88,16 @@ async def _expired(blobs: Blobs, prefix: str, now: datetime) -> AsyncIterator[st
 
 
 def _has_expired(name: str, now: datetime) -> bool:
-    """``exports/LEARNER/UNTIL-SECRET/FILE``, UNTIL in seconds since 1970."""
+    """``exports/LEARNER/UNTIL-VIEWER-SECRET/FILE``, UNTIL in seconds since 1970."""
     return int(name.split("/")[2].partition("-")[0]) <= now.timestamp()
+
+
+def _tag(user_id: str) -> str:
+    return blake2b(user_id.encode(), digest_size=16).hexdigest()
+
+
+def _viewer_tag(name: str) -> str:
+    return name.split("/")[2].split("-")[1]
 
 
 async def _batches(names: AsyncIterator[str]) -> AsyncIterator[list[str]]:

@@ -62,6 +62,15 @@ class Acknowledged:
     whole: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """``asked``: as the caller names it; ``key``: where the instance's mode keeps it; ``at``: when it happened."""
+
+    asked: ViewKey
+    key: ViewKey
+    at: datetime
+
+
 async def start_view(session: Session, call: ViewCall) -> Acknowledged:
     """A view in progress, unless there is one: a revisit changes nothing.
 
@@ -70,7 +79,12 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
     """
     place = await placed(session, call)
     key, at = place.key, place.at
-    started = View(key, Status.IN_PROGRESS, started_on=at, last_accessed_on=at, last_updated_on=at)
+    started = earned(
+        session,
+        place,
+        None,
+        View(key, Status.IN_PROGRESS, started_on=at, last_accessed_on=at, last_updated_on=at),
+    )
 
     async def insert(changed_at: int) -> View:
         row = {**VIEWS.named(row_key(key)), **view_values(started), "changed_at": changed_at}
@@ -96,7 +110,7 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
     place = await placed(session, call)
 
     async def write(changed_at: int) -> View:
-        return await _merged(session, place.key, replace(change, at=place.at), changed_at, end=False)
+        return await _merged(session, place, replace(change, at=place.at), changed_at, end=False)
 
     return await _acknowledged(session, place, write)
 
@@ -113,7 +127,7 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
         nonlocal whole
         # A call of now, of nothing but the end, needs no look at the row; one of another time must not set it back.
         if change.time_spent or change.progress_details is not None or change.call_id or call.at is not None:
-            return await _merged(session, key, replace(change, at=at, progress=None), changed_at, end=True)
+            return await _merged(session, place, replace(change, at=at, progress=None), changed_at, end=True)
         view = View(key, Status.COMPLETED, 100, last_accessed_on=at, last_updated_on=at, completed_on=at)
         values = {
             "status": int(view.status),
@@ -123,6 +137,10 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
             "last_completed_time": at,
             "changed_at": changed_at,
         }
+        tracking = session.shared.tracking
+        if tracking.carries:
+            view = replace(view, origin=tracking.origin(place.asked, at))
+            values["origin"] = view.origin.encode() if view.origin else None
         applied = await session.stores.rows.update_if(
             VIEWS, row_key(key), values, [In("status", (int(Status.NOT_STARTED), int(Status.IN_PROGRESS)))]
         )
@@ -135,16 +153,17 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
     return replace(acknowledged, whole=whole)
 
 
-async def _merged(session: Session, key: ViewKey, change: ViewChange, changed_at: int, *, end: bool) -> View:
+async def _merged(session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool) -> View:
     """Read, merge by the rules, write if nobody changed it in between. Calls of this process go one by one."""
-    lock = session.shared.changing.setdefault(key, asyncio.Lock())
+    lock = session.shared.changing.setdefault(place.key, asyncio.Lock())
     async with lock:
-        return await _merged_alone(session, key, change, changed_at, end=end)
+        return await _merged_alone(session, place, change, changed_at, end=end)
 
 
 async def _merged_alone(
-    session: Session, key: ViewKey, change: ViewChange, changed_at: int, *, end: bool
+    session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool
 ) -> View:
+    key = place.key
     for attempt in range(ATTEMPTS):
         if attempt:
             await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
@@ -152,6 +171,7 @@ async def _merged_alone(
         after = ended(view, change) if end else updated(view, change)
         if after is None:
             return view
+        after = earned(session, place, view, after)
         before, wanted = view_values(view), view_values(after)
         changed = {name: value for name, value in wanted.items() if value != before[name]}
         if not changed:
@@ -178,21 +198,26 @@ async def _stored(session: Session, key: ViewKey) -> View:
     return view
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """``asked``: as the caller names it; ``key``: where the instance's mode keeps it; ``at``: when it happened."""
+def earned(session: Session, place: Placed, before: View | None, after: View) -> View:
+    """With its origin, where the mode keeps it elsewhere: the place where it was begun, then where it was completed."""
+    tracking = session.shared.tracking
+    completed = after.status is Status.COMPLETED and (before is None or before.status is not Status.COMPLETED)
+    if not tracking.carries or not (before is None or completed):
+        return after
+    return replace(after, origin=tracking.origin(place.asked, place.at))
 
-    asked: ViewKey
-    key: ViewKey
-    at: datetime
 
-
-async def placed(session: Session, call: ViewCall) -> Placed:
-    """The row and the time of a call, once all that it names exists and is open."""
+async def placed(session: Session, call: ViewCall, happened_on: datetime | None = None) -> Placed:
+    """The row and the time of a call, once all that it names exists and is open. ``happened_on``: by a learner's device;
+    nothing is judged by it but whether what was there then has been erased since."""
     key, at = named(session, call)
-    if call.at is not None:
-        await check_not_erased(session.stores.rows, key.progress_key, at)
-    return placed_on(session, await ground_of(session, key), key, at)
+    told = at if call.at is not None else happened_on
+    if told is not None:
+        await check_not_erased(session.stores.rows, key.progress_key, told)
+    place = placed_on(session, await ground_of(session, key), key, at)
+    if told is not None and place.asked != key:
+        await check_not_erased(session.stores.rows, place.asked.progress_key, told)
+    return place
 
 
 def named(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
@@ -210,6 +235,10 @@ class Ground:
 
     contents: Set[str]
     context: Context | CohortError | None = None
+
+    def current(self, key: ProgressKey) -> ProgressKey:
+        """Where the progress is by now of this key of its own."""
+        return replace(key, context_id=self.context.context_id) if isinstance(self.context, Context) else key
 
 
 def placed_on(session: Session, ground: Ground, key: ViewKey, at: datetime) -> Placed:

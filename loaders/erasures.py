@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rules.errors import Erased
 from rules.identifiers import ProgressKey
+from rules.moments import milliseconds
 from stores.rows import Rows
 from stores.tables import ERASURES
 
@@ -34,14 +35,14 @@ async def erased_places(rows: Rows, keys: Sequence[ProgressKey]) -> dict[Progres
 
 
 async def check_not_erased(rows: Rows, key: ProgressKey, at: datetime) -> None:
-    """For calls that say when they happened. Erased where that was no later than the erasure: a replay must not bring
+    """For calls that say when they happened, or whose device does. Erased where that was no later than the erasure: a replay must not bring
     back what was deleted."""
     check_after_erasure((await erased_places(rows, [key])).get(key), at)
 
 
 def check_after_erasure(erased_on: datetime | None, at: datetime) -> None:
     """As check_not_erased, of a place that was last erased then."""
-    if erased_on is not None and at <= erased_on:
+    if erased_on is not None and milliseconds(at) <= milliseconds(erased_on):
         raise Erased(f"what was there up to {erased_on.isoformat()} was deleted at that time", field="at")
 
 

@@ -42,11 +42,15 @@ async def views_by_key(rows: Rows, tracking: Tracking, keys: Sequence[ViewKey]) 
 
 
 def shown(view: View, asked: ViewKey) -> View:
-    """As a client that asked for this key is told of it: where it is kept elsewhere, that is its origin."""
-    if view.key == asked:
-        return view
-    place = (view.key.collection_id, view.key.context_id)
-    return replace(view, key=asked, origin=view.origin or Origin(OriginKind.CARRIED, place))
+    """As a client that asked for this key is told of it: without an origin where it was taken in right here; where it
+    was taken in alone, or by the collection itself, it is carried from there."""
+    here, kept = (asked.collection_id, asked.context_id), (view.key.collection_id, view.key.context_id)
+    origin = view.origin
+    if origin is not None and origin.kind is OriginKind.CARRIED and origin.place == here:
+        origin = None
+    elif origin is None and kept != here:
+        origin = Origin(OriginKind.CARRIED, kept)
+    return replace(view, key=asked, origin=origin)
 
 
 def view_of(row: Row | None) -> View | None:

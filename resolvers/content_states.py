@@ -9,7 +9,7 @@ from ingest.content_states import sync_enrolment, update_states
 from loaders.attempts import latest_attempts
 from loaders.session import Session
 from resolvers.paging import checked_many
-from resolvers.progress import placed_key
+from resolvers.progress import begun_without, placed_key
 from rules.assessments import Attempt
 from rules.content_states import ContentState
 from rules.errors import InvalidInput
@@ -66,7 +66,15 @@ async def content_states(
         )
     else:
         started = await _started(session, key, named)
+    other = begun_without(key, optional_id(context_id, "contextId"))
+    if other is not None and named is None:
+        started = [*started, *await _started(session, other, None)]
     views = await _views(session, [_view_key(key, content) for content in sorted({*started, *attempts})])
+    if other is not None:
+        missing = [view.key.content_id for view in views if view.status is Status.NOT_STARTED]
+        there = await session.loaders.views.load_many([_view_key(other, content) for content in missing])
+        begun = {view.key.content_id: view for view in there if view is not None}
+        views = [begun.get(view.key.content_id, view) for view in views]
     return [StateRead(view, attempts.get(view.key.content_id, ())) for view in views if _told(view, attempts)]
 
 

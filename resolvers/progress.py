@@ -69,6 +69,14 @@ async def place_read(
     return key
 
 
+def begun_without(place: ProgressKey, context_id: str | None) -> ProgressKey | None:
+    """Where a read of views that names no context, and looks under the active one (``place_read``), looks as well for
+    what it does not find there: what was begun without a context is kept so, and read back so."""
+    if context_id is not None or not place.has_context:
+        return None
+    return replace(place, context_id=place.collection_id)
+
+
 async def own_progress(session: Session, collection: Content, context_id: str | None) -> OwnProgress:
     """Of the viewer. Unauthenticated, NotFound, InvalidInput, StoreUnavailable."""
     key = await placed_key(session, session.viewer.known(), collection, context_id)

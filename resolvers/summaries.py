@@ -14,6 +14,7 @@ from loaders.session import Session
 from resolvers import enrolments
 from resolvers.enrolments import Enrolled
 from resolvers.paging import MOST, Page
+from resolvers.progress import place_read
 from rules.contents import Content
 from rules.errors import NotFound
 from rules.hierarchy import Json
@@ -71,8 +72,11 @@ async def summaries_page(
 async def read_summary(
     session: Session, user_id: str, collection_id: str, context_id: str
 ) -> EnrolmentSummary:
-    """One enrolment. NotFound where the learner never enrolled there."""
-    found = await enrolments.enrolment(session, user_id, collection_id, context_id)
+    """One enrolment; in move mode where it has moved to. NotFound where the learner never enrolled there."""
+    session.viewer.check_may_see(user_id)
+    ids = checked_id(collection_id, "collectionId"), checked_id(context_id, "contextId")
+    place = await place_read(session, user_id, *ids)
+    found = await enrolments.enrolment(session, user_id, place.collection_id, place.context_id)
     key = found.enrolment.key
     attempts, root = await asyncio.gather(
         session.stores.rows.partition(

@@ -7,7 +7,7 @@ from ingest.views import end_view, start_view, update_view
 from loaders.session import Session
 from loaders.views import shown, view_of
 from resolvers.paging import Page, checked_first, checked_many
-from resolvers.progress import place_read, placed_key
+from resolvers.progress import begun_without, place_read, placed_key
 from rules.contents import ContentKind
 from rules.errors import NotFound
 from rules.identifiers import ProgressKey, ViewKey, checked_id, optional_id, scope_of, view_key
@@ -38,6 +38,8 @@ async def view(
         place = await place_read(session, user_id, key.collection_id, optional_id(context_id, "contextId"))
         key = ViewKey(*_parts(place), key.content_id)
     found = await session.loaders.views.load(key)
+    if found is None and (other := begun_without(key.progress_key, context_id)) is not None:
+        found = await session.loaders.views.load(ViewKey(*_parts(other), key.content_id))
     if found is not None:
         return found
     if key.is_content_alone:
@@ -78,24 +80,41 @@ async def views_page(
     limit = checked_first(first)
     collection = await session.library.collection(checked_id(collection_id, "collectionId"))
     place = await placed_key(session, user_id, collection, optional_id(context_id, "contextId"))
+    wanted = None
     if content_ids is not None:
         wanted = sorted({checked_id(c, "contentIds") for c in checked_many(content_ids, "contentIds")})
-        keys = [ViewKey(*_parts(place), c) for c in wanted if after is None or c > after]
-        found = [view for view in await session.loaders.views.load_many(keys) if view is not None]
-        return Page(found[:limit], len(found) > limit)
-    tracking = session.shared.tracking
-    if tracking.keeps_by_content:
+    elif session.shared.tracking.keeps_by_content:
         return await _page_of_leaves(session, place, after=after, limit=limit)
-    prefix = _parts(tracking.source(place))[1:]
+    # The active context's views are the last, and win.
+    places = [other for other in (begun_without(place, context_id), place) if other is not None]
+    pages = await asyncio.gather(
+        *(_views_under(session, each, wanted, after=after, limit=limit + 1) for each in places)
+    )
+    merged = {view.key.content_id: view for page in pages for view in page}
+    found = [merged[content] for content in sorted(merged)]
+    return Page(found[:limit], len(found) > limit)
+
+
+async def _views_under(
+    session: Session, place: ProgressKey, wanted: Sequence[str] | None, *, after: str | None, limit: int
+) -> list[View]:
+    """Of these contents, or the first ``limit`` there are, in the order of content ids."""
+    if wanted is not None:
+        keys = [ViewKey(*_parts(place), content) for content in wanted if after is None or content > after]
+        return [view for view in await session.loaders.views.load_many(keys) if view is not None]
+    prefix = _parts(session.shared.tracking.source(place))[1:]
     rows = await session.stores.rows.partition(
         VIEWS,
-        (user_id, scope_of(place.collection_id)),
+        (place.user_id, scope_of(place.collection_id)),
         prefix=prefix,
         after=None if after is None else (*prefix, after),
-        limit=limit + 1,
+        limit=limit,
     )
-    views = [shown(v, ViewKey(*_parts(place), v.key.content_id)) for v in map(view_of, rows) if v is not None]
-    return Page(views[:limit], len(rows) > limit)
+    return [
+        shown(view, ViewKey(*_parts(place), view.key.content_id))
+        for view in map(view_of, rows)
+        if view is not None
+    ]
 
 
 PLACES_AT_ONCE = 16
@@ -123,6 +142,9 @@ async def views_everywhere(
     session.viewer.check_may_see(user_id)
     most = checked_first(first) + 1
     rows, collection_id = session.stores.rows, optional_id(collection_id, "collectionId")
+    if collection_id is not None and session.shared.tracking.keeps_by_content:
+        by_itself = ProgressKey(user_id, collection_id, collection_id)
+        return await _page_of_leaves(session, by_itself, after=after and after[2], limit=most - 1)
     found: list[View] = []
     place: tuple[str, str] | None = None
     if after is not None:

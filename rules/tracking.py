@@ -2,10 +2,12 @@
 Modes; reference 4.7)."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from rules.carry_rules import NOTHING, CarryRules
 from rules.identifiers import ProgressKey, ViewKey
+from rules.origins import Origin, OriginKind
 
 
 class TrackingMode(Enum):
@@ -21,6 +23,12 @@ class TrackingMode(Enum):
     """As strict; a completion elsewhere is copied in where the rules let it count."""
     MOVE = "move"
     """As strict; who enrols takes the progress of a collection along from the context where it was under way."""
+
+
+_CARRIED = {
+    TrackingMode.CARRY_FORWARD_FULL: "a content once completed is completed in every collection",
+    TrackingMode.CARRY_FORWARD_COLLECTION: "a content completed in a collection is completed under each of its contexts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,12 @@ class Tracking:
         if self.mode is TrackingMode.CARRY_FORWARD_COLLECTION:
             return ProgressKey(key.user_id, key.collection_id, key.collection_id)
         return key
+
+    def origin(self, asked: ViewKey, at: datetime) -> Origin | None:
+        """Of a view that is kept elsewhere than it was taken in: where that was, and why it shows elsewhere."""
+        if self.stored(asked) == asked:
+            return None
+        return Origin.of(OriginKind.CARRIED, asked, _CARRIED[self.mode], at)
 
     @property
     def keeps_by_content(self) -> bool:

@@ -53,7 +53,9 @@ class Viewer:
         if user_id is None or user_id == own:
             return own
         if not self.has(Role.SERVICE, *others):
-            raise Forbidden("only a service may act for another user", field="userId")
+            names = [role.value for role in (*others, Role.SERVICE)]
+            who = " or ".join(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in names)
+            raise Forbidden(f"only {who} may act for another user", field="userId")
         return user_id
 
     def time_of_call(self, at: datetime | None, now: datetime) -> datetime:

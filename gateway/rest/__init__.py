@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.rest import content_states, enrolments, group_aggregates, learner_groups, summaries, views
+from gateway.rest.elsewhere import routes_elsewhere
 from gateway.rest.endpoints import Endpoint
 from gateway.rest.openapi import document_route
 
@@ -15,4 +16,5 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
     *views.ENDPOINTS,
     *summaries.ENDPOINTS,
 )
-ROUTES = (*(endpoint.route for endpoint in ENDPOINTS), document_route(ENDPOINTS))
+_CALLS = tuple(endpoint.route for endpoint in ENDPOINTS)
+ROUTES = (*_CALLS, document_route(ENDPOINTS), *routes_elsewhere(_CALLS))

@@ -1,16 +1,15 @@
 """Content state update and read, the platform's calls about views and assessments (reference 2.2, 2.3)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from gateway.rest.endpoints import MOST_ITEMS, ByValue, Call, Endpoint, Texts
-from gateway.rest.envelope import MISSING, Codes, Json, Missing, moment, platform_code
-from gateway.rest.places import Milliseconds, Moment, Place, named_user, reader_of
-from graph.errors import shown
+from gateway.rest.endpoints import MANY_VIEWERS, MOST_ITEMS, ONLY_A_SERVICE, Call, Endpoint, Texts
+from gateway.rest.envelope import MISSING, Codes, Json, Missing, moment, platform_code, told_of
+from gateway.rest.places import Milliseconds, Moment, Place, StatusNumber, changed_user, reader_of
 from resolvers import assessments, content_states
 from resolvers.assessments import AssessmentCall
 from resolvers.content_states import ContentState, StateRead
@@ -36,6 +35,7 @@ CODES: Codes = {
     ("INVALID_INPUT", "collectionId"): "COURSE_ID_REQUIRED_ERROR",
     ("INVALID_INPUT", "contextId"): NO_BATCH,
     ("NOT_FOUND", "contextId"): NO_BATCH,
+    ("NOT_FOUND", "collectionId"): "INVALID_REQUEST_DATA",
     "CONTEXT_CLOSED": NOT_ONGOING,
     "NOT_ENROLLED": "INVALID_REQUEST_DATA",
 }
@@ -47,7 +47,7 @@ CODES: Codes = {
 
 class StateAsked(Place):
     content_id: str
-    status: Annotated[Status, ByValue]
+    status: StatusNumber
     user_id: str | None = None
     progress: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         default=None, description="From 0 to 100; what is behind the point is cut off."
@@ -57,6 +57,15 @@ class StateAsked(Place):
     )
     last_access_time: Moment | None = None
     last_completed_time: Moment | None = None
+
+    def names_sent(self) -> Mapping[str, str]:
+        accessed, completed = self.last_access_time, self.last_completed_time
+        later = completed is not None and (accessed is None or completed > accessed)
+        return {
+            **super().names_sent(),
+            "progressDetails": "progressdetails",
+            "at": "lastCompletedTime" if later else "lastAccessTime",
+        }
 
     def state(self, user_id: str | None) -> ContentState:
         return ContentState(
@@ -77,6 +86,9 @@ class AssessmentAsked(Place):
     assessment_ts: Milliseconds
     events: list[Any] = Field(description="The ASSESS events, one an answer.")
     user_id: str | None = None
+
+    def names_sent(self) -> Mapping[str, str]:
+        return {**super().names_sent(), "attemptedOn": "assessmentTs", "at": "assessmentTs"}
 
     def submission(self, user_id: str | None) -> AssessmentCall:
         return AssessmentCall(
@@ -163,8 +175,7 @@ class StatesTold(TypedDict):
 async def update(session: Session, call: Call[UpdateStates]) -> Json:
     """As StatesUpdated. Each item is taken or refused by itself."""
     request = call.request
-    user_id = named_user(call, request.user_id)
-    session.viewer.acting_for(user_id)
+    user_id = changed_user(session, call, request.user_id)
     if not request.contents and not request.assessments:
         place = request.whole_place()
         if user_id is None:
@@ -175,12 +186,17 @@ async def update(session: Session, call: Call[UpdateStates]) -> Json:
     calls = [one.submission(_whose(one.user_id, user_id)) for one in request.assessments]
     updated = await content_states.update_states(session, states) if states else []
     submitted = await asyncio.gather(*(_submitted(session, one) for one in calls))
+    asked = [*request.contents, *request.assessments]
+    names = [one.names_sent() for one in asked]
     return _told(
-        [(state, outcome, state.content_id) for state, outcome in zip(states, updated, strict=True)]
-        + [
-            (one, outcome, one.context_id or one.content_id)
-            for one, outcome in zip(calls, submitted, strict=True)
-        ]
+        [
+            *((one, outcome, one.content_id) for one, outcome in zip(states, updated, strict=True)),
+            *(
+                (one, outcome, one.context_id or one.content_id)
+                for one, outcome in zip(calls, submitted, strict=True)
+            ),
+        ],
+        names,
     )
 
 
@@ -217,13 +233,17 @@ _Item = tuple[ContentState | AssessmentCall, object, str | None]
 """What was asked, what became of it, and the key that it has in the result."""
 
 
-def _told(items: Sequence[_Item]) -> Json:
+def _told(items: Sequence[_Item], names_sent: Sequence[Mapping[str, str]]) -> Json:
     """The platform's keys, and every refusal by itself: two items of one content in two batches have two."""
-    refused = [(asked, error) for asked, error, _ in items if isinstance(error, CohortError)]
+    refused = [
+        (asked, error, names)
+        for (asked, error, _), names in zip(items, names_sent, strict=True)
+        if isinstance(error, CohortError)
+    ]
     failed = {key for _, error, key in items if isinstance(error, CohortError)}
     result: Json = {key: SUCCESS for _, _, key in items if key is not None and key not in failed}
     errors: list[ItemError] = []
-    for asked, error in refused:
+    for asked, error, names in refused:
         code = platform_code(error, CODES)
         if code in (NOT_ONGOING, NO_BATCH) and asked.context_id is not None:
             batches = result.setdefault(code, [])
@@ -236,7 +256,7 @@ def _told(items: Sequence[_Item]) -> Json:
                 "batchId": asked.context_id,
                 "userId": asked.user_id,
                 "code": code,
-                "message": shown(error),
+                "message": told_of(error, names),
             }
         )
     if errors:
@@ -284,6 +304,8 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         StatesUpdated,
         update,
         CODES,
+        for_others=ONLY_A_SERVICE,
+        only_400=True,
     ),
     Endpoint(
         "POST",
@@ -295,5 +317,7 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         read,
         CODES,
         0,
+        for_others=MANY_VIEWERS,
+        only_400=True,
     ),
 )

@@ -5,11 +5,11 @@ A call is ``{id?, ver?, ts?, params?: {msgid}, request: {…}}``, or for a GET t
 """
 
 import logging
-import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -25,13 +25,14 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, ErrorDetails
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.conditional import conditional
 from gateway.departure import ClientGone, while_connected
-from gateway.rest.envelope import Codes, Json, Missing, answered, refused
+from gateway.rest.envelope import Codes, Json, Missing, answered, refused, refused_as
 from resolvers.nouns import CohortError, InvalidInput, Session
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,10 @@ MOST_ITEMS = 200
 MaxAge = int | Callable[[Session], int]
 """Seconds; what the request was answered from decides where it is a function."""
 ByValue = Field(strict=False)
-"""For an enum, which JSON has by its value."""
+"""For an enum of texts, which JSON has by its value."""
+MANY_VIEWERS = "an admin, a mentor, a reporter or a service"
+"""Who may read what is of others."""
+ONLY_A_SERVICE = "a service"
 
 
 class Asked(BaseModel):
@@ -57,6 +61,10 @@ class Asked(BaseModel):
     the platform, whose clients send more than is asked."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore", frozen=True)
+
+    def names_sent(self) -> Mapping[str, str]:
+        """Of what the resolvers know under another name than the caller gave: theirs, and the caller's."""
+        return {}
 
     @model_validator(mode="before")
     @classmethod
@@ -96,6 +104,8 @@ class Call(Generic[A]):
     request: A
     path: Mapping[str, str]
     acting_for: str | None = None
+    for_others: str | None = None
+    """As in Endpoint."""
 
 
 Handler = Callable[[Session, Call[A]], Coroutine[Any, Any, Mapping[str, Any]]]
@@ -111,7 +121,11 @@ class Endpoint(Generic[A]):
     result then (gateway/conditional.py), without ``extensions``, which tell how it came about. None for one that
     changes things.
 
-    ``path`` in Starlette's notation.
+    ``path`` in Starlette's notation. ``for_others``: who may name another user than the caller in the body or in
+    FOR_HEADER, in words; None where the call has no such user. ``only_400``: what ``codes`` has is HTTP 400 CLIENT_ERROR
+    whatever it is, as the platform's courses and viewer answer (reference 2.1).
+
+    A DELETE takes nothing that it does not know, and no body: what it deletes doesn't come back.
     """
 
     method: str
@@ -123,6 +137,8 @@ class Endpoint(Generic[A]):
     handler: Handler[A]
     codes: Codes = field(default_factory=lambda: MappingProxyType({}))
     max_age: MaxAge | None = None
+    for_others: str | None = None
+    only_400: bool = False
 
     @property
     def has_body(self) -> bool:
@@ -139,20 +155,30 @@ class Endpoint(Generic[A]):
     async def _endpoint(self, request: Request) -> Response:
         """What the handler answers or why it did not, in an envelope."""
         message_id = request.headers.get("x-msgid")
+        names: Mapping[str, str] = {}
         try:
             document = await _body(request) if self.has_body else {"request": dict(request.query_params)}
+            if self.method == "DELETE":
+                await _check_only_query(request)
             message_id = _message_id(document) or message_id
             session = _session(request)
             asked = checked(self.request, document["request"], strict=self.has_body)
-            call = Call(asked, request.path_params, request.headers.get(FOR_HEADER))
+            names = asked.names_sent()
+            call = Call(asked, request.path_params, request.headers.get(FOR_HEADER), self.for_others)
             answering = self.handler(session, call)
             result = await (
                 answering if self.max_age is None else while_connected(request.receive, answering)
             )
         except ClientGone:
             return Response()  # to nobody
+        except HTTPException as error:  # a body that turned out too large (gateway/limits.py)
+            told = refused_as(HTTPStatus(error.status_code), self.api_id, message_id, error.detail)
+            told.headers.update(error.headers or {})
+            return told
         except CohortError as error:
-            return refused(self.api_id, message_id, error, self.codes)
+            return refused(
+                self.api_id, message_id, error, self.codes, only_400=self.only_400, names_sent=names
+            )
         except Exception:
             log.exception("internal error at %s", request.url.path)
             fault = CohortError("something went wrong here; it is logged")
@@ -176,7 +202,11 @@ def checked(asked: type[A], values: object, *, strict: bool = True) -> A:
         first = error.errors(include_url=False)[0]
         place = _place(first["loc"])
         kind = Missing if first["type"] == "missing" else InvalidInput
-        raise kind(_told(first, place), field=place) from None
+        told = _told(first, place)
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(field.alias or name for name, field in asked.model_fields.items())
+            told = f"{place} is not known here; there are {known}"
+        raise kind(told, field=place) from None
 
 
 def _place(loc: Sequence[int | str]) -> str:
@@ -213,7 +243,7 @@ def _told(error: ErrorDetails, place: str) -> str:
             most, given = context["max_length"], context["actual_length"]
             return f"{place} must have at most {most} items, not {given}"
         case "enum" | "literal_error":
-            there_is = ", ".join(re.findall("'([^']*)'", context["expected"]))
+            there_is = context["expected"].replace(" or ", ", ").replace("'", "")
             return f"{place} must be one of {there_is}"
         case "greater_than_equal":
             return f"{place} must be at least {context['ge']}"
@@ -222,6 +252,19 @@ def _told(error: ErrorDetails, place: str) -> str:
         case "value_error":
             return f"{place} must be {context['error']}"
     return f"{place} is wrong: {error['msg'].lower()}"
+
+
+async def _check_only_query(request: Request) -> None:
+    """InvalidInput where there is a body, or a parameter that is given twice."""
+    if await request.body():
+        raise InvalidInput(
+            "request must be in the query of the URL: a DELETE has no body, and this one was not read",
+            field="body",
+        )
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"{name} must be given once", field=name)
 
 
 async def _body(request: Request) -> Json:

@@ -1,24 +1,26 @@
 """Enrolments as the platform's clients call them (reference 2.4)."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.rest.endpoints import Asked, Call, Commas, Endpoint
 from gateway.rest.envelope import MISSING, Codes, Refused, moment
-from gateway.rest.places import After, Done, Limit, Place, cursor, named_user, place_after
+from gateway.rest.places import After, Done, Place, changed_user, cursor, place_after
 from resolvers import contexts, enrolments
 from resolvers.enrolments import Enrolled, Recency
 from resolvers.nouns import CohortError, EnrolmentCall, InvalidInput, Session
 from resolvers.paging import MOST
 from rules.errors import EnrolmentClosed
+from rules.viewers import Role
 
 CODES: Codes = {
     (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
     (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
     ("NOT_FOUND", "contextId"): "INVALID_COURSE_BATCH_ID",
+    ("NOT_FOUND", "collectionId"): "INVALID_COURSE_BATCH_ID",
     ("INVALID_INPUT", "contextId"): "INVALID_COURSE_BATCH_ID",
     ("FORBIDDEN", "contextId"): "ENROLLMENT_TYPE_VALIDATION",
     "ALREADY_ENROLLED": "USER_ALREADY_ENROLLED_COURSE",
@@ -27,6 +29,11 @@ CODES: Codes = {
     ("ENROLMENT_CLOSED", "enrolmentEnd"): "COURSE_BATCH_ENROLLMENT_DATE_ENDED",
 }
 """``end`` and ``enrolmentEnd``: which of the context's dates is past."""
+
+
+ENROL_FOR = "a service, an admin or a mentor of the batch"
+MOST_LISTED = 1000
+"""In one list, as on the platform, whose clients name no limit (reference 2.4)."""
 
 
 # --- what is asked
@@ -45,7 +52,9 @@ class ListEnrolments(Asked):
     batch_details: Commas | None = Field(
         default=None, description="What `batch` has; all that there is without it."
     )
-    limit: Limit = MOST
+    limit: Annotated[
+        int, Field(ge=1, le=MOST_LISTED, description=f"How many at most, up to {MOST_LISTED}.")
+    ] = MOST_LISTED
     after: After | None = None
 
 
@@ -90,7 +99,7 @@ class EnrolmentsTold(TypedDict):
 
 
 async def enrol(session: Session, call: Call[Enrol]) -> Done:
-    wanted = _call(call)
+    wanted = _call(session, call)
     try:
         await enrolments.enrol(session, wanted)
     except EnrolmentClosed as error:
@@ -99,24 +108,34 @@ async def enrol(session: Session, call: Call[Enrol]) -> Done:
 
 
 async def unenrol(session: Session, call: Call[Enrol]) -> Done:
-    await enrolments.unenrol(session, _call(call))
+    await enrolments.unenrol(session, _call(session, call))
     return {"response": "SUCCESS"}
 
 
 async def list_enrolments(session: Session, call: Call[ListEnrolments]) -> EnrolmentsTold:
     """The active ones, those last accessed first. ``next`` continues after the page; there is no other limit."""
     request = call.request
-    page, end = await enrolments.recent_enrolments_page(
-        session, call.path["user_id"], first=request.limit, after=_recency(place_after(request.after, 3))
-    )
+    end = _recency(place_after(request.after, 3))
+    courses: list[CourseTold] = []
+    left = request.limit
+    while left > 0:
+        page, end = await enrolments.recent_enrolments_page(
+            session, call.path["user_id"], first=min(left, MOST), after=end
+        )
+        courses += [await _told(session, found, request) for found in page.members]
+        left -= MOST
+        if end is None:
+            break
     return {
-        "courses": [await _told(session, found, request) for found in page.members],
+        "courses": courses,
         "next": cursor(end and (str(end[0]), end[1], end[2])),
     }
 
 
-def _call(call: Call[Enrol]) -> EnrolmentCall:
-    return EnrolmentCall(*call.request.whole_place(), named_user(call, call.request.user_id))
+def _call(session: Session, call: Call[Enrol]) -> EnrolmentCall:
+    place = call.request.whole_place()
+    user_id = changed_user(session, call, call.request.user_id, Role.MENTOR, Role.ADMIN)
+    return EnrolmentCall(*place, user_id)
 
 
 async def _closed(session: Session, call: EnrolmentCall, error: CohortError) -> Refused:
@@ -211,9 +230,24 @@ def _among(values: dict[str, Any], names: Collection[str] | None) -> dict[str, A
 
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
-    Endpoint("POST", "/course/v1/enrol", "api.course.enrol", "Enrols a learner.", Enrol, Done, enrol, CODES),
     Endpoint(
-        "POST", "/course/v1/unenrol", "api.course.unenrol", "Ends an enrolment.", Enrol, Done, unenrol, CODES
+        *("POST", "/course/v1/enrol", "api.course.enrol", "Enrols a learner.", Enrol, Done, enrol, CODES),
+        for_others=ENROL_FOR,
+        only_400=True,
+    ),
+    Endpoint(
+        *(
+            "POST",
+            "/course/v1/unenrol",
+            "api.course.unenrol",
+            "Ends an enrolment.",
+            Enrol,
+            Done,
+            unenrol,
+            CODES,
+        ),
+        for_others=ENROL_FOR,
+        only_400=True,
     ),
     Endpoint(
         "GET",
@@ -225,5 +259,6 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         list_enrolments,
         CODES,
         0,
+        only_400=True,
     ),
 )

@@ -7,6 +7,7 @@ and ``status`` are the code, ``errmsg`` says what is wrong.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -58,20 +59,51 @@ def answered(api_id: str, message_id: str | None, result: Mapping[str, object]) 
     return _enveloped(api_id, message_id, HTTPStatus.OK, "OK", params, result)
 
 
-def refused(api_id: str, message_id: str | None, error: CohortError, codes: Codes) -> Response:
-    """The error with its code and status, and an empty result."""
-    status = _status(error)
+def refused(
+    api_id: str,
+    message_id: str | None,
+    error: CohortError,
+    codes: Codes,
+    *,
+    only_400: bool = False,
+    names_sent: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    """The error with its code and status, and an empty result. ``only_400`` as in Endpoint, ``names_sent`` as in
+    Asked."""
+    mapped = _mapped_code(error, codes)
+    status = HTTPStatus.BAD_REQUEST if only_400 and mapped else _status(error)
     code = platform_code(error, codes)
     if status is HTTPStatus.NOT_FOUND:
         response_code = "RESOURCE_NOT_FOUND"
     else:
         response_code = "SERVER_ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "CLIENT_ERROR"
-    params = {"err": code, "status": code, "errmsg": shown(error)}
+    params = {"err": code, "status": code, "errmsg": told_of(error, names_sent)}
+    return _enveloped(api_id, message_id, status, response_code, params, {})
+
+
+def refused_as(status: HTTPStatus, api_id: str, message_id: str | None, told: str) -> Response:
+    """What HTTP itself refuses, with HTTP's name for it as the code."""
+    not_found = status is HTTPStatus.NOT_FOUND
+    code = "RESOURCE_NOT_FOUND" if not_found else status.name
+    params = {"err": code, "status": code, "errmsg": told}
+    response_code = "RESOURCE_NOT_FOUND" if not_found else "CLIENT_ERROR"
     return _enveloped(api_id, message_id, status, response_code, params, {})
 
 
 def platform_code(error: CohortError, codes: Codes) -> str:
     """The platform's code for an error of ours: that of the field, of its last part, of the code, or the usual one."""
+    return _mapped_code(error, codes) or USUAL_CODES.get(error.code, error.code)
+
+
+def told_of(error: CohortError, names_sent: Mapping[str, str]) -> str:
+    """What is wrong, about the field under the name that the caller gave it."""
+    told, field = shown(error), error.field
+    if field is not None and field in names_sent and told.startswith(f"{field} "):
+        return names_sent[field] + told.removeprefix(field)
+    return told
+
+
+def _mapped_code(error: CohortError, codes: Codes) -> str | None:
     if isinstance(error, Refused):
         return error.platform_code
     field = error.field or ""
@@ -81,7 +113,6 @@ def platform_code(error: CohortError, codes: Codes) -> str:
         or codes.get((error.code, field))
         or codes.get((error.code, name))
         or codes.get(error.code)
-        or USUAL_CODES.get(error.code, error.code)
     )
 
 

@@ -17,7 +17,6 @@ from starlette.routing import Route
 from gateway.conditional import conditional
 from gateway.rest.endpoints import FOR_HEADER, USER_HEADER, Endpoint
 from gateway.rest.envelope import USUAL_CODES, Json
-from gateway.rest.places import Place
 
 PATH = "/openapi.json"
 MAX_AGE = 300
@@ -114,8 +113,8 @@ def _told(schema: Any) -> Any:
 def _operation(endpoint: Endpoint[Any], schemas: _Schemas) -> Json:
     told = schemas[id(endpoint), "told"]
     parameters = [_parameter(name, "path") for name in re.findall(r"{(\w+)(?::\w+)?}", endpoint.path)]
-    if issubclass(endpoint.request, Place):  # what is about a learner and may be for another one
-        parameters.append(_parameter(FOR_HEADER, "header"))
+    if endpoint.for_others is not None and "{user_id" not in endpoint.path:
+        parameters.append(_for_header(endpoint.for_others))
     if not endpoint.has_body:
         parameters += _query(endpoint.request)
     operation: Json = {
@@ -150,6 +149,8 @@ def _refusals(endpoint: Endpoint[Any]) -> Json:
     for ours, platform in named.items():
         code = ours if isinstance(ours, str) else ours[0]
         status = next((s for s, (_, of) in _STATUSES.items() if code in of), HTTPStatus.BAD_REQUEST)
+        if endpoint.only_400 and ours in endpoint.codes:
+            status = HTTPStatus.BAD_REQUEST
         codes[status][platform] = None
     refusals: Json = {}
     for status, (description, _) in _STATUSES.items():
@@ -160,17 +161,28 @@ def _refusals(endpoint: Endpoint[Any]) -> Json:
         }
     if endpoint.has_body:
         refusals["413"] = {
-            "description": "The body is larger than a request may be; it was not read.",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}},
+            "description": "The body is larger than a request may be; it was not read to its end.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "anyOf": [
+                            {"$ref": "#/components/schemas/Refused"},
+                            {"$ref": "#/components/schemas/Refusal"},
+                        ]
+                    }
+                }
+            },
         }
     return refusals
 
 
 def _parameter(name: str, place: str) -> Json:
-    if place == "header":
-        told = "The user that the call is for, where that is not the caller; for a service."
-        return {"name": name, "in": place, "description": told, "schema": {"type": "string"}}
     return {"name": name, "in": place, "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _for_header(who: str) -> Json:
+    told = f"The user that the call is for, where that is not the caller. Only {who} may name another."
+    return {"name": FOR_HEADER, "in": "header", "description": told, "schema": {"type": "string"}}
 
 
 def _query(asked: type[BaseModel]) -> list[Json]:

@@ -1,6 +1,7 @@
 """What calls of learners name: a collection and a context under the platform's names or the viewer's, a learner, a
 moment, a page."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -10,8 +11,9 @@ from typing_extensions import TypedDict
 from gateway.rest.endpoints import A, Asked, Call
 from gateway.rest.envelope import MOMENT_FORMAT, Missing, parse_moment
 from graph.ids import decode_cursor, encode
-from resolvers.nouns import Forbidden, Session, either
+from resolvers.nouns import Forbidden, Session, Status, either
 from resolvers.paging import MOST
+from rules.viewers import Role
 
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
@@ -38,6 +40,15 @@ Moment = Annotated[
         }
     ),
 ]
+
+
+def _whole(value: object) -> object:
+    if type(value) is not int:  # neither true nor 2.0, which an enum takes for its values
+        raise ValueError(f"a whole number, one of {', '.join(str(int(status)) for status in Status)}")
+    return value
+
+
+StatusNumber = Annotated[Status, Field(strict=False), BeforeValidator(_whole)]
 Milliseconds = Annotated[int, Field(ge=0, le=LATEST_MS, description="Milliseconds since 1970.")]
 Limit = Annotated[int, Field(ge=1, le=MOST, description=f"How many at most, up to {MOST}.")]
 After = Annotated[str, Field(description="`next` of the page before.")]
@@ -50,6 +61,14 @@ class Place(Asked):
     context_id: str | None = None
     course_id: str | None = Field(default=None, description="The platform's name of `collectionId`.")
     batch_id: str | None = Field(default=None, description="The platform's name of `contextId`.")
+
+    def names_sent(self) -> Mapping[str, str]:
+        names = {}
+        if self.collection_id is None and self.course_id is not None:
+            names["collectionId"] = "courseId"
+        if self.context_id is None and self.batch_id is not None:
+            names["contextId"] = "batchId"
+        return names
 
     def place(self) -> tuple[str | None, str | None]:
         """Collection and context. InvalidInput where an id has two values under its two names."""
@@ -78,6 +97,16 @@ def named_user(call: Call[A], user_id: str | None) -> str | None:
     if user_id is not None and call.acting_for is not None and user_id != call.acting_for:
         raise Forbidden("userId must be the user in X-Authenticated-For", field="userId")
     return call.acting_for if user_id is None else user_id
+
+
+def changed_user(session: Session, call: Call[A], user_id: str | None, *others: Role) -> str | None:
+    """As ``named_user``, of a call that changes something; Forbidden, which says who may, where the caller is neither
+    a service nor has one of these roles."""
+    user_id = named_user(call, user_id)
+    own = session.viewer.known()
+    if user_id is not None and user_id != own and not session.viewer.has(Role.SERVICE, *others):
+        raise Forbidden(f"only {call.for_others} may act for another user", field="userId")
+    return user_id
 
 
 def reader_of(session: Session, call: Call[A], user_id: str | None) -> str:

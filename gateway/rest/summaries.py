@@ -7,18 +7,21 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from gateway.rest.endpoints import A, Asked, ByValue, Call, Endpoint, Handler
+from gateway.rest.endpoints import MANY_VIEWERS, A, Asked, ByValue, Call, Endpoint, Handler
 from gateway.rest.envelope import MISSING, Codes, moment
-from gateway.rest.places import After, Limit, Place, cursor, named_user, place_after, reader_of
+from gateway.rest.places import After, Limit, Place, changed_user, cursor, place_after, reader_of
 from resolvers import erasures, summaries
 from resolvers.erasures import ErasureCall
 from resolvers.nouns import Session, checked_id
 from resolvers.paging import MOST
 from resolvers.summaries import EnrolmentSummary, SummaryFormat
+from rules.viewers import Role
 
 CODES: Codes = {
     (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
     (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
+    ("NOT_FOUND", "contextId"): "INVALID_REQUEST_DATA",
+    ("NOT_FOUND", "collectionId"): "INVALID_REQUEST_DATA",
 }
 
 
@@ -39,7 +42,9 @@ class DownloadSummaries(Asked):
 
 
 class DeleteSummaries(Place):
-    """Without a collection all that the learner has."""
+    """Without a collection all that the learner has; therefore nothing that is not known is passed over."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 # --- what is told
@@ -133,7 +138,7 @@ async def download(session: Session, call: Call[DownloadSummaries]) -> DownloadT
 
 async def delete(session: Session, call: Call[DeleteSummaries]) -> dict[str, Any]:
     """As Deleted: one enrolment, or all that the learner has."""
-    user_id = named_user(call, call.path["user_id"])
+    user_id = changed_user(session, call, call.path["user_id"], Role.ADMIN)
     erased = await erasures.erase(session, ErasureCall(user_id, *call.request.place()))
     return {
         erased.user_id: "Enrolment Deleted Succesfully",  # as the platform writes it
@@ -180,20 +185,31 @@ def _both(
     handler: Handler[A],
     rest: str = "/{user_id:path}",
     max_age: int | None = None,
+    for_others: str | None = None,
 ) -> list[Endpoint[A]]:
     """Under the service's own prefix and under the one that clients see."""
     api_id = f"api.summary.{name}"
     return [
-        Endpoint(method, f"{prefix}/{name}{rest}", api_id, summary, request, result, handler, CODES, max_age)
+        Endpoint(
+            *(method, f"{prefix}/{name}{rest}", api_id, summary, request, result, handler, CODES, max_age),
+            for_others=for_others,
+            only_400=True,
+        )
         for prefix in ("/v1/summary", "/summary/v1")
     ]
 
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
-    *_both("POST", "read", "One enrolment in full.", ReadSummary, SummaryTold, read, "", 0),
+    *_both("POST", "read", "One enrolment in full.", ReadSummary, SummaryTold, read, "", 0, MANY_VIEWERS),
     *_both("GET", "list", "All enrolments.", ListSummaries, SummariesTold, list_summaries, max_age=0),
     *_both("GET", "download", "All enrolments as a file.", DownloadSummaries, DownloadTold, download),
     *_both(
-        "DELETE", "delete", "Deletes one enrolment, or all of a learner.", DeleteSummaries, Deleted, delete
+        "DELETE",
+        "delete",
+        "Deletes one enrolment, or without a collection all of a learner; other parameters are refused.",
+        DeleteSummaries,
+        Deleted,
+        delete,
+        for_others="a service or an admin",
     ),
 )

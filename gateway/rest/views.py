@@ -1,12 +1,12 @@
 """The viewer's calls about views and assessments (reference 2.7)."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field
 from typing_extensions import TypedDict
 
-from gateway.rest.endpoints import A, ByValue, Call, Endpoint, Handler, Texts
+from gateway.rest.endpoints import MANY_VIEWERS, ONLY_A_SERVICE, A, Call, Endpoint, Handler, Texts
 from gateway.rest.envelope import MISSING, Codes, Missing, moment
 from gateway.rest.places import (
     After,
@@ -14,8 +14,9 @@ from gateway.rest.places import (
     Limit,
     Milliseconds,
     Place,
+    StatusNumber,
+    changed_user,
     cursor,
-    named_user,
     place_after,
     reader_of,
 )
@@ -24,6 +25,7 @@ from resolvers.assessments import AssessmentCall
 from resolvers.nouns import InvalidInput, Session, Status, View, ViewCall, ViewChange
 from resolvers.paging import MOST, Page
 from rules.moments import moment as of_milliseconds
+from rules.viewers import Role
 
 CODES: Codes = {
     (MISSING, "contentId"): "CONTENT_ID_REQUIRED_ERROR",
@@ -32,9 +34,12 @@ CODES: Codes = {
     (MISSING, "events"): "EVENTS_DATA_MISSING",
     "CONTEXT_CLOSED": "NOT_A_ON_GOING_BATCH",
     ("NOT_FOUND", "contextId"): "BATCH_NOT_EXISTS",
+    ("NOT_FOUND", "collectionId"): "INVALID_REQUEST_DATA",
     ("NOT_ENROLLED", "contextId"): "INVALID_REQUEST_DATA",
 }
 """The platform's; any other code of ours stands for itself."""
+FIGURES_FOR = "a service, an admin or a mentor"
+"""Who may have the figures of others computed anew."""
 
 
 # --- what is asked
@@ -55,14 +60,15 @@ class EndView(StartView):
         description="An object of at most 16 KB, given back as it is.",
     )
     time_spent: int = Field(default=0, description="Seconds since the last call; added up.")
-    call_id: str | None = Field(default=None, description="Sent again under the same name, it counts once.")
+    call_id: str | None = Field(
+        default=None,
+        description="Sent again under the same name, it counts once among the last 16 calls of a view.",
+    )
 
 
 class UpdateView(EndView):
     progress: int | None = Field(default=None, description="From 0 to 100; never goes down.")
-    status: Annotated[Status, ByValue] | None = Field(
-        default=None, description="Refused where it is below the stored one."
-    )
+    status: StatusNumber | None = Field(default=None, description="Refused where it is below the stored one.")
 
 
 class ReadViews(Place):
@@ -86,6 +92,9 @@ class SubmitAssessment(StartView):
         default=None, description="Without it one that follows from learner, content and time."
     )
     assessment_ts: Milliseconds | None = Field(default=None, description="Milliseconds; now unless given.")
+
+    def names_sent(self) -> Mapping[str, str]:
+        return {**super().names_sent(), "attemptedOn": "assessmentTs", "at": "assessmentTs"}
 
 
 class ReadAssessments(Place):
@@ -147,7 +156,7 @@ Acknowledged = dict[str, str]
 
 async def start(session: Session, call: Call[StartView]) -> Acknowledged:
     request = call.request
-    await views.start_view(session, request.call(named_user(call, request.user_id)))
+    await views.start_view(session, request.call(changed_user(session, call, request.user_id)))
     return {request.content_id: "Progress started"}
 
 
@@ -161,7 +170,7 @@ async def update(session: Session, call: Call[UpdateView]) -> Acknowledged:
         request.status,
         request.call_id,
     )
-    await views.update_view(session, request.call(named_user(call, request.user_id)), change)
+    await views.update_view(session, request.call(changed_user(session, call, request.user_id)), change)
     return {request.content_id: "Progress Updated"}
 
 
@@ -173,7 +182,7 @@ async def end(session: Session, call: Call[EndView]) -> Acknowledged:
         time_spent=request.time_spent,
         call_id=request.call_id,
     )
-    await views.end_view(session, request.call(named_user(call, request.user_id)), change)
+    await views.end_view(session, request.call(changed_user(session, call, request.user_id)), change)
     return {request.content_id: "Progress ended"}
 
 
@@ -230,7 +239,7 @@ async def read(session: Session, call: Call[ReadViews]) -> ViewsTold:
 async def compute_anew(session: Session, call: Call[ComputeAnew]) -> Done:
     """How a learner stands, by the workers, whatever they have seen."""
     request = call.request
-    user_id = named_user(call, request.user_id)
+    user_id = changed_user(session, call, request.user_id, Role.MENTOR, Role.ADMIN)
     await content_states.sync_enrolment(session, *request.whole_place(), user_id)
     return {"response": "SUCCESS"}
 
@@ -241,7 +250,7 @@ async def submit(session: Session, call: Call[SubmitAssessment]) -> Acknowledged
     submission = AssessmentCall(
         request.content_id,
         *request.place(),
-        user_id=named_user(call, request.user_id),
+        user_id=changed_user(session, call, request.user_id),
         attempt_id=request.attempt_id,
         attempted_on=at,
         events=request.events,
@@ -311,11 +320,17 @@ def _both(
     result: object,
     handler: Handler[A],
     max_age: int | None = None,
+    for_others: str | None = None,
 ) -> list[Endpoint[A]]:
-    """Under the service's own prefix and under the one that clients see."""
+    """Under the service's own prefix and under the one that clients see. ``for_others``: who reads, or else a
+    service."""
     api_id = f"api.{noun}.{name}"
+    others = for_others or (ONLY_A_SERVICE if max_age is None else MANY_VIEWERS)
     return [
-        Endpoint("POST", f"{prefix}/{name}", api_id, summary, request, result, handler, CODES, max_age)
+        Endpoint(
+            *("POST", f"{prefix}/{name}", api_id, summary, request, result, handler, CODES, max_age, others),
+            only_400=True,
+        )
         for prefix in (f"/v1/{noun}", f"/{noun}/v1")
     ]
 
@@ -329,10 +344,26 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         Acknowledged,
         start,
     ),
-    *_both("view", "update", "Notes progress of a started view.", UpdateView, Acknowledged, update),
+    *_both(
+        "view",
+        "update",
+        "Notes progress of a started view; of a completed one nothing is stored.",
+        UpdateView,
+        Acknowledged,
+        update,
+    ),
     *_both("view", "end", "Completes a started view.", EndView, Acknowledged, end),
     *_both("view", "read", "Views of a content, a collection, or everywhere.", ReadViews, ViewsTold, read, 0),
-    *_both("view", "agg", "Has figures of an enrolment computed anew.", ComputeAnew, Done, compute_anew),
+    *_both(
+        "view",
+        "agg",
+        "Has figures of an enrolment computed anew.",
+        ComputeAnew,
+        Done,
+        compute_anew,
+        None,
+        FIGURES_FOR,
+    ),
     *_both(
         "assessment", "submit", "Takes the answers of an attempt.", SubmitAssessment, Acknowledged, submit
     ),

@@ -92,7 +92,14 @@ async def test_a_partial_failure_is_in_the_platforms_lists_and_item_by_item(call
             "contents[0].contentId",
         ),
         ({"contents": [item("a"), {"contentId": "b"}]}, "CONTENT_STATUS_MISSING_ERROR", "contents[1].status"),
-        ({"contents": [item("a", status=7)]}, "INVALID_INPUT", "contents[0].status"),
+        ({"contents": [item("a", status=7)]}, "INVALID_INPUT", "contents[0].status must be one of 0, 1, 2"),
+        ({"contents": [{**item("a"), "status": "2"}]}, "INVALID_INPUT", "contents[0].status must be a whole"),
+        (
+            {"contents": [{**item("a"), "status": True}]},
+            "INVALID_INPUT",
+            "contents[0].status must be a whole",
+        ),
+        ({"contents": [{**item("a"), "status": 2.0}]}, "INVALID_INPUT", "contents[0].status must be a whole"),
         (
             {"contents": [item("a", lastAccessTime="2026-01-31")]},
             "DATE_FORMAT_ERRROR",
@@ -236,11 +243,11 @@ async def test_contents_by_themselves_are_read_by_their_ids(calls: Calls) -> Non
     )
     assert await calls.result("POST", READ, contentIds=["a"]) == {"contentList": []}
     assert await calls.refusal("POST", READ, courseId="nowhere", batchId="batch") == (
-        404,
-        "RESOURCE_NOT_FOUND",
+        400,
+        "INVALID_REQUEST_DATA",
     )
     assert await calls.refusal("POST", READ, courseId="course", batchId="nowhere") == (
-        404,
+        400,
         "BATCH_NOT_EXISTS",
     )
     assert await calls.refusal("POST", READ, courseId="course", userId="bob") == (401, "UNAUTHORIZED_USER")
@@ -279,3 +286,20 @@ async def test_rest_and_graphql_leave_the_same_rows(calls: Calls) -> None:
     ]
     assert len(rows[0]) == 3
     assert rows[0] == rows[1]
+
+
+async def test_an_items_refusal_names_its_time_as_it_was_sent(calls: Calls) -> None:
+    far = "2099-01-31 12:00:00:000+0000"
+    answer = await calls.answer(
+        "PATCH",
+        UPDATE,
+        userId="ada",
+        contents=[item("a", lastAccessTime=far), item("b", lastCompletedTime=far)],
+        assessments=[assessment(assessmentTs=4_102_444_800_000)],
+        **SERVICE,
+    )
+    assert [error["message"] for error in answer.json()["result"]["errors"]] == [
+        "lastAccessTime must not be in the future",
+        "lastCompletedTime must not be in the future",
+        "assessmentTs must not be in the future",
+    ]

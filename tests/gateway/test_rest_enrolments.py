@@ -19,7 +19,7 @@ from tests.gateway.conftest import Serving
 
 ENROL, UNENROL = "/course/v1/enrol", "/course/v1/unenrol"
 LIST = "/course/v1/user/enrollment/list"
-PLACE = {"courseId": "course", "batchId": "batch"}
+PLACE: dict[str, Any] = {"courseId": "course", "batchId": "batch"}
 
 
 @pytest.fixture
@@ -63,14 +63,17 @@ async def test_an_enrolment_is_made_listed_and_ended(calls: Calls) -> None:
     [
         (ENROL, {}, (400, "COURSE_ID_REQUIRED_ERROR")),
         (ENROL, {"courseId": "course"}, (400, "COURSE_BATCH_ID_MISSING")),
-        (ENROL, {"courseId": "course", "batchId": "nowhere"}, (404, "INVALID_COURSE_BATCH_ID")),
+        (ENROL, {"courseId": "course", "batchId": "nowhere"}, (400, "INVALID_COURSE_BATCH_ID")),
+        (ENROL, {"courseId": "nowhere", "batchId": "batch"}, (400, "INVALID_COURSE_BATCH_ID")),
+        (UNENROL, {"courseId": "course", "batchId": "nowhere"}, (400, "INVALID_COURSE_BATCH_ID")),
+        ("/v1/summary/read", {"courseId": "course", "batchId": "nowhere"}, (400, "INVALID_REQUEST_DATA")),
         (ENROL, {"courseId": "course", "batchId": "ended"}, (400, "COURSE_BATCH_ALREADY_COMPLETED")),
         (ENROL, {"courseId": "course", "batchId": "full"}, (400, "COURSE_BATCH_ENROLLMENT_DATE_ENDED")),
         (ENROL, {**PLACE, "userId": "bob"}, (401, "UNAUTHORIZED_USER")),
         (
             ENROL,
             {**PLACE, "by": "mo", "roles": (Role.MENTOR,), "userId": "bob"},
-            (401, "ENROLLMENT_TYPE_VALIDATION"),
+            (400, "ENROLLMENT_TYPE_VALIDATION"),
         ),
         (UNENROL, PLACE, (400, "USER_NOT_ENROLLED_COURSE")),
         (ENROL, {**PLACE, "collectionId": "other"}, (400, "INVALID_INPUT")),
@@ -79,7 +82,9 @@ async def test_an_enrolment_is_made_listed_and_ended(calls: Calls) -> None:
 async def test_a_refusal_has_the_platforms_code(
     calls: Calls, path: str, request_: dict[str, Any], expected: tuple[int, str]
 ) -> None:
-    assert await calls.refusal("POST", path, **request_) == expected
+    answer = await calls.answer("POST", path, **request_)
+    assert (answer.status_code, answer.json()["params"]["err"]) == expected
+    assert answer.json()["responseCode"] == "CLIENT_ERROR"
 
 
 async def test_who_is_enrolled_is_told_so(calls: Calls) -> None:
@@ -125,7 +130,12 @@ async def test_the_list_is_by_last_access_and_paged_without_a_cap(calls: Calls) 
     order = sorted(many, key=lambda one: (-((one[1] or oldest) - oldest).total_seconds(), one[0]))
     assert seen == [(course, course.title()) for course, _ in order]
     assert max(costs) - min(costs) <= 1
-    for wrong in ("limit=0", "limit=201", "limit=x", "after=x", "after=WyJ4IiwieSIsInoiXQ"):
+    told = await calls.result("GET", f"{LIST}/ada")
+    assert [course["courseId"] for course in told["courses"]] == [course for course, _ in order[:1000]]
+    rest = await calls.result("GET", f"{LIST}/ada?after={told['next']}&limit=1000")
+    assert [course["courseId"] for course in rest["courses"]] == [course for course, _ in order[1000:]]
+    assert rest["next"] is None
+    for wrong in ("limit=0", "limit=1001", "limit=x", "after=x", "after=WyJ4IiwieSIsInoiXQ"):
         assert (await calls.refusal("GET", f"{LIST}/ada?{wrong}"))[1] == "INVALID_INPUT"
 
 
@@ -179,3 +189,53 @@ async def test_summaries_are_read_listed_downloaded_and_deleted(calls: Calls, pr
         400,
         "COURSE_BATCH_ID_MISSING",
     )
+
+
+@pytest.mark.parametrize("prefix", ["/v1/summary", "/summary/v1"])
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("?collectionid=course&contextid=batch", "collectionid is not known here; there are collectionId"),
+        ("?userId=ada", "userId is not known here"),
+        ("?all=true", "all is not known here"),
+        ("?=course", ""),
+        ("?collectionId=", "collectionId must not be blank"),
+        ("?batchId=batch", "contextId needs a collectionId"),
+        ("?courseId=course&courseId=other", "courseId must be given once"),
+        ("?courseId=course&collectionId=other", "collectionId and courseId are the same id"),
+    ],
+)
+async def test_nothing_is_deleted_where_the_parameters_are_not_understood(
+    calls: Calls, prefix: str, query: str, named: str
+) -> None:
+    await calls.result("POST", ENROL, **PLACE)
+    answer = await calls.answer("DELETE", f"{prefix}/delete/ada{query}")
+    assert (answer.status_code, answer.json()["params"]["err"]) == (400, "INVALID_INPUT")
+    assert answer.json()["params"]["errmsg"].startswith(named)
+    assert len((await calls.result("GET", f"{prefix}/list/ada"))["summary"]) == 1
+
+
+@pytest.mark.parametrize("content", [b'{"request": {"collectionId": "course"}}', b"{}", b"x"])
+async def test_nothing_is_deleted_for_a_body_that_is_not_read(calls: Calls, content: bytes) -> None:
+    enrolled = await calls.answer("POST", ENROL, **PLACE)
+    headers = {"Authorization": enrolled.request.headers["authorization"]}
+    for query in ("", "?collectionId=course&contextId=batch"):
+        path = f"/v1/summary/delete/ada{query}"
+        answer = await calls.client.request("DELETE", path, content=content, headers=headers)
+        assert (answer.status_code, answer.json()["params"]["err"]) == (400, "INVALID_INPUT")
+        assert "query of the URL" in answer.json()["params"]["errmsg"]
+    assert len((await calls.result("GET", "/v1/summary/list/ada"))["summary"]) == 1
+
+
+async def test_who_may_act_for_others_is_said(calls: Calls) -> None:
+    """By a learner, who may for nobody."""
+    for method, path, who in (
+        ("POST", ENROL, "a service, an admin or a mentor of the batch"),
+        ("POST", "/v1/view/agg", "a service, an admin or a mentor"),
+        ("DELETE", "/v1/summary/delete/bob", "a service or an admin"),
+    ):
+        answer = await calls.answer(method, path, **PLACE, userId="bob")
+        assert (answer.status_code, answer.json()["params"]["errmsg"]) == (
+            401,
+            f"only {who} may act for another user",
+        )

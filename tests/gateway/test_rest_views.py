@@ -64,7 +64,9 @@ async def test_a_view_goes_from_start_to_end(calls: Calls, prefix: str) -> None:
         (START, {}, (400, "CONTENT_ID_REQUIRED_ERROR")),
         (START, {**A, "contentId": "nothing"}, (404, "RESOURCE_NOT_FOUND")),
         (START, {**A, "contextId": "ended"}, (400, "NOT_A_ON_GOING_BATCH")),
-        (START, {**A, "contextId": "nowhere"}, (404, "BATCH_NOT_EXISTS")),
+        (START, {**A, "contextId": "nowhere"}, (400, "BATCH_NOT_EXISTS")),
+        (START, {**A, "collectionId": "nowhere"}, (400, "INVALID_REQUEST_DATA")),
+        (READ, {**A, "contextId": "nowhere"}, (400, "BATCH_NOT_EXISTS")),
         (START, {**A, "userId": "bob"}, (401, "UNAUTHORIZED_USER")),
         (START, {**A, "courseId": "other"}, (400, "INVALID_INPUT")),
         (UPDATE, A, (400, "VIEW_NOT_STARTED")),
@@ -191,3 +193,44 @@ async def test_a_read_that_did_not_change_is_not_sent_again(calls: Calls) -> Non
     headers = {"Authorization": token, "If-None-Match": first.headers["etag"]}
     again = await calls.client.post(READ, json={"request": A}, headers=headers)
     assert again.status_code == 304
+
+
+@pytest.mark.parametrize("status", ["2", True, 2.0, 7])
+async def test_a_status_is_a_whole_number_and_its_values_are_named(calls: Calls, status: object) -> None:
+    await calls.result("POST", START, **A)
+    answer = await calls.answer("POST", UPDATE, **A, status=status)
+    assert (answer.status_code, answer.json()["params"]["err"]) == (400, "INVALID_INPUT")
+    assert answer.json()["params"]["errmsg"].endswith("one of 0, 1, 2")
+    (view,) = (await calls.result("POST", READ, **A))["contents"]
+    assert view["status"] == 1
+
+
+async def test_a_refusal_names_the_field_as_it_was_sent(calls: Calls) -> None:
+    for sent, told in (
+        ({**A, "assessmentTs": 4_102_444_800_000, "events": []}, "assessmentTs must not be in the future"),
+        ({"contentId": "a", "courseId": " ", "events": []}, "courseId must not be blank"),
+        ({"contentId": "a", "collectionId": " ", "events": []}, "collectionId must not be blank"),
+    ):
+        answer = await calls.answer("POST", SUBMIT, **sent)
+        assert (answer.status_code, answer.json()["params"]["errmsg"]) == (400, told)
+
+
+async def test_calls_that_there_are_not_are_refused_in_the_envelope_too(calls: Calls) -> None:
+    for method, path, expected in (
+        ("POST", "/v1/view/assess", (404, "RESOURCE_NOT_FOUND")),
+        ("GET", "/course/v1/nothing", (404, "RESOURCE_NOT_FOUND")),
+        ("GET", START, (405, "METHOD_NOT_ALLOWED")),
+        ("POST", "/data/v1/group/nothing", (404, "RESOURCE_NOT_FOUND")),
+    ):
+        assert await calls.refusal(method, path) == expected
+    assert (await calls.answer("GET", START)).headers["allow"] == "POST"
+    assert (await calls.client.get("/nothing")).json()["error"]["code"] == "NOT_FOUND"
+
+
+async def test_a_body_that_turns_out_too_large_is_refused_in_the_envelope(calls: Calls) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 500_000
+
+    answer = await calls.client.post(START, content=endless())
+    assert (answer.status_code, answer.json()["params"]["err"]) == (413, "REQUEST_ENTITY_TOO_LARGE")

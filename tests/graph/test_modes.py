@@ -11,7 +11,7 @@ from rules.identifiers import ContextType
 from rules.tracking import TrackingMode
 from stores.tables import ENROLMENTS, VIEWS
 from tests.conftest import LEAF, NOW, Instance
-from tests.graph.conftest import data, view_to_end
+from tests.graph.conftest import data, record, view_to_end
 from tests.ingest.test_sample import rows_of
 
 CONTENTS = ("single-digit-addition", "double-digit-addition", "triple-digit-addition")
@@ -147,10 +147,26 @@ async def test_collection_carry_forward_it_is_completed_in_each_context_of_the_c
     assert await status(by_collection, SINGLE, CLASS_1, "program-abc") == "COMPLETED"
 
 
-async def test_a_carried_view_says_where_it_is_kept(by_collection: Instance) -> None:
+async def test_a_carried_view_says_where_it_was_completed(by_collection: Instance) -> None:
     view = await opens(by_collection, SINGLE, CLASS_1, REJOINED)
     assert (view["collectionId"], view["contextId"]) == (CLASS_1, REJOINED)
-    assert view["origin"] == {"kind": "CARRIED", "collectionId": CLASS_1, "contextId": CLASS_1}
+    assert view["origin"] == {"kind": "CARRIED", "collectionId": CLASS_1, "contextId": ACTIVE}
+    assert (await opens(by_collection, SINGLE, CLASS_1, ACTIVE))["origin"] is None
+
+
+async def test_also_where_it_is_kept_by_content(full: Instance) -> None:
+    from_batch_1 = {"kind": "CARRIED", "collectionId": CLASS_1, "contextId": ACTIVE}
+    assert (await opens(full, SINGLE, CLASS_1, ACTIVE))["origin"] is None
+    for place in ((), (CLASS_1, REJOINED), ("class-2-maths", "class-2-batch")):
+        assert (await opens(full, SINGLE, *place))["origin"] == from_batch_1
+    # Begun in the batch and completed after a search: the latter is what counts.
+    double = CONTENTS[1]
+    batch = {"collectionId": CLASS_1, "contextId": ACTIVE}
+    assert (await record(full.session("rahul"), "Start", contentId=double, **batch))["errors"] == []
+    assert (await record(full.session("rahul"), "End", contentId=double))["errors"] == []
+    assert (await opens(full, double))["origin"] is None
+    shown = await opens(full, double, CLASS_1, ACTIVE)
+    assert shown["origin"] == {"kind": "CARRIED", "collectionId": double, "contextId": double}
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,8 @@ async def test_a_write_without_a_context_stays_with_the_collection(rahul: Instan
     """It is completed there, and reaches the batch as a completion elsewhere does."""
     await completes(rahul, TRIPLE, CLASS_1)
     assert (CLASS_1, CLASS_1, TRIPLE, 2) in await kept(rahul)
-    assert await place(rahul, TRIPLE) == ("NOT_STARTED", "batch-1")
+    assert await place(rahul, TRIPLE) == ("COMPLETED", CLASS_1)
+    assert await status(rahul, TRIPLE, CLASS_1, "batch-1") == "NOT_STARTED"
     await rahul.drain()
     view = await opens(rahul, TRIPLE, CLASS_1)
     assert (view["status"], view["origin"]["contextId"]) == ("COMPLETED", CLASS_1)

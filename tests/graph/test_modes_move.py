@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ingest.contexts import NewContext, create_context
+from resolvers.summaries import read_summary
 from rules.identifiers import ContextType
 from rules.tracking import TrackingMode
 from tests.conftest import NOW, Instance
@@ -101,6 +102,29 @@ async def test_deleted_by_the_name_of_the_batch_the_progress_in_the_program_is_g
     assert await kept(rahul) == []
     for context in (PROGRAM, "batch-1"):
         assert await status(rahul, SINGLE, CLASS_1, context) == "NOT_STARTED"
+
+
+async def test_a_summary_by_the_name_of_the_batch_is_the_program_s(rahul: Instance) -> None:
+    summary = await read_summary(rahul.session("rahul"), "rahul", CLASS_1, "batch-1")
+    assert (summary.key.context_id, summary.active) == (PROGRAM, True)
+    assert summary.content_status == {SINGLE: 2, DOUBLE: 1}
+
+
+async def test_what_is_begun_without_a_context_is_read_back_without_one(rahul: Instance) -> None:
+    """It stays where it was begun; the context's own views come first."""
+    started = {"contentId": TRIPLE, "collectionId": CLASS_1}
+    assert (await record(rahul.session("rahul"), "Start", **started))["errors"] == []
+    assert await status(rahul, TRIPLE, CLASS_1) == "IN_PROGRESS"
+    assert await status(rahul, TRIPLE, CLASS_1, PROGRAM) == "NOT_STARTED"
+    query = """
+    query { me { views(collectionId: "class-1-maths", first: 10) { edges { node { contentId contextId status } } } } }
+    """
+    edges = (await data(rahul.session("rahul"), query))["me"]["views"]["edges"]
+    assert [tuple(edge["node"].values()) for edge in edges] == [
+        (DOUBLE, PROGRAM, "IN_PROGRESS"),
+        (SINGLE, PROGRAM, "COMPLETED"),
+        (TRIPLE, CLASS_1, "IN_PROGRESS"),
+    ]
 
 
 async def test_both_enrolments_say_where_the_progress_went(rahul: Instance) -> None:

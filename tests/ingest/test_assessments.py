@@ -9,8 +9,18 @@ import pytest
 from ingest.assessments import AssessmentCall, submit_assessment
 from loaders.session import Session
 from rules.assessments import LARGEST_EVENTS, MOST_EVENTS
-from rules.errors import CohortError, ContextClosed, Forbidden, InvalidInput, NotFound, Unauthenticated
+from rules.errors import (
+    CohortError,
+    ContextClosed,
+    Erased,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+)
 from rules.viewers import Viewer
+from stores.rows import Write
+from stores.tables import ERASURES
 from stores.topics import ASSESSMENTS
 from tests.conftest import NOW, Instance
 
@@ -143,3 +153,18 @@ async def test_a_service_submits_for_others_and_of_the_past(published: Instance)
     assert (await submit_assessment(published.session(), old)).key.user_id == "ada"
     with pytest.raises(Unauthenticated):
         await submit_assessment(Session(Viewer(), published.shared), call())
+
+
+async def test_an_attempt_of_before_a_deletion_is_refused_whoever_submits_it(published: Instance) -> None:
+    """Of the place or of all that the learner has; one of now needs no look at deletions."""
+    for place, at in ((("course", "batch"), NOW - 2 * HOUR), (("", ""), NOW - HOUR)):
+        await published.stores.rows.write(Write(ERASURES, ("ada", *place), {"erased_on": at}))
+        for session in (published.session("ada"), published.session()):
+            with pytest.raises(Erased):
+                await submit_assessment(session, call(user_id="ada", attempted_on=at))
+    assert await submitted(published) == []
+    await submit_assessment(published.session("ada"), call(attempted_on=NOW - HOUR + timedelta(minutes=1)))
+    with published.stores.rows.meter.measure() as cost:
+        await submit_assessment(published.session("ada"), call())
+    assert f"select {ERASURES.name}" not in cost
+    assert len(await submitted(published)) == 2

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from ingest.closing import close_own_idle_views
+from ingest.content_states import update_states
 from ingest.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.erasure import PAGE, ErasureCall, erase, erase_learner
 from ingest.jobs import Jobs, JobState
@@ -17,15 +19,17 @@ from ingest.views import ViewCall, end_view, start_view
 from ingest.workers import Worker
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_page
+from rules.content_states import ContentState
 from rules.errors import Erased, Forbidden, InvalidInput, StoreUnavailable
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import AddMember, GroupRole
+from rules.progress import Status
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role
-from rules.views import ViewChange
+from rules.views import View, ViewChange
 from stores.columns import Table
 from stores.events import Message
-from stores.rows import Row, Write
+from stores.rows import Equal, Row, Write
 from stores.tables import (
     ATTEMPTS,
     ATTEMPTS_WITH_QUESTIONS,
@@ -423,6 +427,216 @@ async def test_views_kept_by_content_go_only_with_the_learner(published: Instanc
     await erase(session, ErasureCall())
     await published.drain()
     assert await rows_of(published, "ann", ERASURES) == []
+
+
+CARRYING = (TrackingMode.CARRY_FORWARD_FULL, TrackingMode.CARRY_FORWARD_COLLECTION)
+
+
+async def listed(cohort: Instance, user: str) -> list[tuple[str, str]]:
+    rows = await cohort.stores.rows.partition(LEARNER_SCOPES, (user,))
+    return [(row["collectionid"], row["contextid"]) for row in rows]
+
+
+@pytest.mark.parametrize("mode", CARRYING)
+async def test_kept_views_are_still_found_by_whatever_goes_by_the_list(
+    published: Instance, mode: TrackingMode
+) -> None:
+    """The place that they are kept under is deleted, and nothing goes."""
+    tracking(published, mode)
+    place = ("a", "a") if mode is TrackingMode.CARRY_FORWARD_FULL else ("course", "course")
+    session = published.session("ann")
+    await enrol(session, EnrolmentCall("course", "batch"))
+    await finish(published, "ann", "a", "course", "batch")
+    for _ in range(2):
+        await published.drain()
+        assert place in await listed(published, "ann")
+        erased = await erase(session, ErasureCall(None, *place))
+        assert erased.purged == []
+    assert (await close_own_idle_views(session, timedelta(days=1))).looked_at == 1
+    await erase(session, ErasureCall())
+    await published.drain()
+    assert await rows_of(published, "ann", ERASURES) == []
+
+
+@pytest.mark.parametrize(
+    "mode", [mode for mode in TrackingMode if mode is not TrackingMode.CARRY_FORWARD_FULL]
+)
+async def test_a_content_by_itself_is_deleted_where_views_are_not_kept_by_content(
+    published: Instance, mode: TrackingMode
+) -> None:
+    tracking(published, mode)
+    await published.publish({"identifier": "alone", "name": "Alone", "mimeType": LEAF})
+    await finish(published, "ann", "alone")
+    await finish(published, "ann", "a", "course")
+    erased = await erase(published.session("ann"), ErasureCall(collection_id="alone"))
+    assert erased.purged == [("alone", "alone")]
+    assert await listed(published, "ann") == [("course", "course")]
+    rows = [row for name, row in await rows_of(published, "ann") if name == VIEWS.name]
+    assert [row["contentid"] for row in rows] == ["a"]
+
+
+@pytest.mark.parametrize("mode", CARRYING)
+async def test_a_carried_call_under_way_when_a_learner_was_erased_leaves_nothing(
+    published: Instance, monkeypatch: pytest.MonkeyPatch, mode: TrackingMode
+) -> None:
+    tracking(published, mode)
+    sound, session = published.stores.rows.insert_if_absent, published.session("ann")
+    then = replace(published.shared, now=lambda: AFTER)
+
+    async def late(*args: Any) -> Any:
+        monkeypatch.undo()
+        await erase(replace(session, shared=then), ErasureCall())
+        return await sound(*args)
+
+    monkeypatch.setattr(published.stores.rows, "insert_if_absent", late)
+    await start_view(session, ViewCall("a", "course", "batch"))
+    await published.drain()
+    assert await rows_of(published, "ann", ERASURES) == []
+
+
+async def test_late_replays_of_a_learners_own_device_bring_nothing_back(published: Instance) -> None:
+    """A device sends what it recorded before the deletion; each item by the latest time that it tells."""
+    session = published.session("ann")
+    await erase(session, ErasureCall(collection_id="course", context_id="batch"))
+
+    async def sent(*times: tuple[Any, Any], context: str = "batch") -> list[str]:
+        states = [
+            ContentState("a", Status.COMPLETED, "course", context, None, None, None, *each) for each in times
+        ]
+        outcomes = await update_states(replace(session, shared=later), states)
+        return ["kept" if isinstance(outcome, View) else outcome.code for outcome in outcomes]
+
+    later = replace(published.shared, now=lambda: AFTER)
+    with published.stores.rows.meter.measure() as cost:
+        assert await sent((BEFORE, None), (None, NOW), (BEFORE, NOW)) == ["ERASED"] * 3
+    assert cost[f"select {ERASURES.name}"] == 1
+    assert await rows_of(published, "ann", ERASURES) == []
+    assert await sent((BEFORE, None), context="batch-2") == ["kept"]
+    await erase(session, ErasureCall())
+    assert await sent((BEFORE, BEFORE), context="batch-2") == ["ERASED"]
+    assert await sent((BEFORE, AFTER), (BEFORE, BEFORE)) == ["kept", "ERASED"]
+    with published.stores.rows.meter.measure() as cost:
+        assert await sent((None, None)) == ["kept"]
+    assert f"select {ERASURES.name}" not in cost
+
+
+# --- where progress moves
+
+ALWAYS = '{"rules": [{"type": "always"}]}'
+
+
+async def moved(cohort: Instance, *, worked_in: bool) -> None:
+    """a is completed in batch, and has gone along to batch-2 and on to batch-3."""
+    cohort.track(TrackingMode.MOVE, ALWAYS)
+    await cohort.batch("batch-3")
+    await enrol(cohort.session("ann"), EnrolmentCall("course", "batch"))
+    await finish(cohort, "ann", "a", "course", "batch")
+    for context in ("batch-2", "batch-3"):
+        await enrol(cohort.session("ann"), EnrolmentCall("course", context))
+        if worked_in:
+            await cohort.drain()
+
+
+@pytest.mark.parametrize("worked_in", [True, False])
+async def test_nothing_leads_to_a_deleted_place_and_nothing_comes_back_by_its_old_names(
+    published: Instance, *, worked_in: bool
+) -> None:
+    await moved(published, worked_in=worked_in)
+    session, service = published.session("ann"), published.session()
+    erased = await erase(session, ErasureCall(collection_id="course", context_id="batch-3"))
+    assert erased.purged == [("course", "batch-3")]
+    for _ in range(2):
+        assert await published.stores.rows.partition(VIEWS, ("ann", "course")) == []
+        pointers = await published.stores.rows.partition(ENROLMENTS, ("ann",))
+        assert {r["contextid"]: (r["active"], r["moved_to"]) for r in pointers if r["enrolled_on"]} == {
+            "batch": (False, None),
+            "batch-2": (False, None),
+        }
+        await published.drain()
+    for context in ("batch", "batch-2", "batch-3"):
+        with pytest.raises(Erased):
+            await start_view(service, ViewCall("a", "course", context, "ann", NOW))
+        stated = ContentState("a", Status.COMPLETED, "course", context, "ann", last_completed_on=NOW)
+        for viewer in (service, session):
+            (outcome,) = await update_states(viewer, [stated])
+            assert isinstance(outcome, Erased)
+    began = await start_view(session, ViewCall("b", "course", "batch"))
+    assert began.view.key.context_id == "batch"
+    await published.drain()
+    states = await last_states(published, "ann")
+    assert {place[1] for place, state in states.items() if state["active"]} == set()
+    for context, status in (("batch", {"b": 1}), ("batch-3", None)):
+        aggregate = await figures(published, "ann", context)
+        assert (aggregate and aggregate.content_status) == status
+
+
+async def test_a_call_by_the_old_name_is_of_before_if_the_new_place_was_deleted(published: Instance) -> None:
+    """By whatever process: the watermark is of the new place alone."""
+    await moved(published, worked_in=True)
+    place = ("ann", "course", "batch-3")
+    await published.stores.rows.write(Write(ERASURES, place, {"erased_on": NOW}))
+    service = published.session()
+    with pytest.raises(Erased):
+        await start_view(service, ViewCall("b", "course", "batch", "ann", NOW))
+    stated = ContentState("b", Status.COMPLETED, "course", "batch", "ann", last_completed_on=NOW)
+    for viewer in (service, published.session("ann")):
+        (outcome,) = await update_states(viewer, [stated])
+        assert isinstance(outcome, Erased)
+
+
+async def test_deleting_by_an_old_name_finishes_what_was_cut_off_anywhere(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await moved(published, worked_in=False)
+    rows, events = published.stores.rows, published.stores.events
+    turn = cut = 0
+
+    def cutting(name: str, of: Any) -> None:
+        sound = getattr(of, name)
+
+        async def call(*args: Any, **options: Any) -> Any:
+            nonlocal turn
+            turn += 1
+            if turn == cut:
+                raise StoreUnavailable("cut off")
+            return await sound(*args, **options)
+
+        monkeypatch.setattr(of, name, call)
+
+    for name in ("write", "write_together", "delete_if", "update_if", "insert_if_absent"):
+        cutting(name, rows)
+    cutting("send", events)
+    while True:
+        turn, cut = 0, cut + 1
+        try:
+            await erase(published.session("ann"), ErasureCall(collection_id="course", context_id="batch"))
+        except StoreUnavailable:
+            continue
+        break
+    assert cut > 5
+    monkeypatch.undo()
+    await published.drain()
+    enrolled = await published.stores.rows.partition(ENROLMENTS, ("ann",))
+    assert [(r["contextid"], r["active"], r["moved_to"]) for r in enrolled if r["enrolled_on"]] == [
+        ("batch-2", False, None)
+    ]
+    assert await published.stores.rows.partition(VIEWS, ("ann", "course")) == []
+
+
+async def test_a_move_under_way_to_a_deleted_place_is_called_off(published: Instance) -> None:
+    """Its process died before the flip: what is written goes on staying where the learner is enrolled."""
+    published.track(TrackingMode.MOVE, ALWAYS)
+    session = published.session("ann")
+    await enrol(session, EnrolmentCall("course", "batch"))
+    await published.stores.rows.update_if(
+        ENROLMENTS, ("ann", "course", "batch"), {"moved_to": "batch-2"}, [Equal("active", True)]
+    )
+    await finish(published, "ann", "a", "course", "batch")
+    await erase(session, ErasureCall(collection_id="course", context_id="batch-2"))
+    await finish(published, "ann", "b", "course", "batch")
+    await published.drain()
+    rows = await published.stores.rows.partition(VIEWS, ("ann", "course"))
+    assert [(row["contextid"], row["contentid"]) for row in rows] == [("batch", "a"), ("batch", "b")]
 
 
 async def test_what_a_collection_has_left_behind_goes_too(published: Instance) -> None:
