@@ -156,7 +156,8 @@ async def activities(
         ),
     ] = None,
 ) -> list[GroupActivity] | None:
-    session, key = info.context, _page_key(info, self.group)
+    session = info.context
+    key = _page_key(info, self.group, await session.loaders.rosters.load(self.group.group_id))
     page = session.shared.pages.get(key, session.now()) if fresh is None else None
     if page is not None:
         session.plans.append(replace(page.taken, path=tuple(info.path.as_list())))
@@ -181,9 +182,11 @@ async def activities(
     return cast("list[GroupActivity]", ToWrite(answer, keep))
 
 
-def _page_key(info: Info, group: nouns.Group) -> tuple[object, ...]:
-    """Whatever the page depends on: what is asked, of which group and members, and by whom."""
+def _page_key(info: Info, group: nouns.Group, roster: nouns.Roster) -> tuple[object, ...]:
+    """Whatever the page depends on: what is asked, of which group and members, and by whom. A first visit changes what
+    others see of a member, and no version: so how many there were is a part of it."""
     raw, viewer = info._raw_info, info.context.viewer
     document = raw.operation.loc.source.body if raw.operation.loc else ""
     asked = (document, raw.operation.name and raw.operation.name.value, repr(raw.variable_values))
-    return *asked, *info.path.as_list(), group.group_id, group.version, viewer.user_id, viewer.roles
+    place = (group.group_id, group.version, roster.visits, viewer.user_id, viewer.roles)
+    return *asked, *info.path.as_list(), *place

@@ -29,6 +29,7 @@ from rules.learner_groups import (
     MembershipType,
     MemberStatus,
     RemoveMember,
+    Roster,
 )
 from rules.learners import ATTRIBUTES, Learner
 from rules.metric_queries import ColumnKind, OrderBy
@@ -88,6 +89,7 @@ __all__ = [
     "Progress",
     "ProgressKey",
     "RemoveMember",
+    "Roster",
     "Session",
     "Source",
     "Status",

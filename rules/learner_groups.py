@@ -145,6 +145,11 @@ class Roster:
         """In the order of user ids."""
         return sorted((m for m in self.members.values() if m.is_active), key=lambda m: m.user_id)
 
+    @property
+    def visits(self) -> int:
+        """How many have seen the group."""
+        return sum(member.visited for member in self.members.values())
+
     def member(self, user_id: str | None) -> Member | None:
         """None for a former one."""
         found = self.members.get(user_id or "")

@@ -58,7 +58,7 @@ def test_the_first_start_decides_and_show_says_so() -> None:
     assert cohort("modes", "show").stdout == (
         "rows are kept   nothing is kept yet: the first start decides\nset to          strict\n"
     )
-    assert cohort("jobs", "list", COHORT_TRACKING_MODE="copy").returncode == 0
+    assert cohort("dead-letters", "list", COHORT_TRACKING_MODE="copy").returncode == 0
     done = cohort("modes", "show", COHORT_TRACKING_MODE="copy", COHORT_TRACKING_RULES=RULES)
     assert done.stdout == (
         "rows are kept   copy\n"
@@ -68,20 +68,20 @@ def test_the_first_start_decides_and_show_says_so() -> None:
         "                always\n"
     )
     # There is no data: whoever starts next may be set otherwise.
-    assert cohort("jobs", "list").returncode == 0
+    assert cohort("dead-letters", "list").returncode == 0
     assert cohort("modes", "show").stdout.startswith("rows are kept   strict\n")
 
 
 @pytest.mark.usefixtures("lived_in")
 def test_another_mode_than_the_rows_are_kept_in_is_refused() -> None:
-    for command in (("jobs", "list"), ("worker",), ("serve", "--port", "0"), ("dev", "--port", "0")):
+    for command in (("dead-letters", "list"), ("worker",), ("serve", "--port", "0"), ("dev", "--port", "0")):
         done = cohort(*command, COHORT_TRACKING_MODE="copy", COHORT_JWT_KEY="k" * 32)
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1] == (
             "cohort: the rows are kept in mode strict, tracking_mode is copy: set it to strict, or run "
             "`cohort modes change --to copy`"
         )
-    assert cohort("jobs", "list").returncode == 0
+    assert cohort("dead-letters", "list").returncode == 0
 
 
 @pytest.mark.usefixtures("lived_in")
@@ -120,7 +120,7 @@ def test_after_a_change_the_instance_starts_in_the_new_mode_and_no_longer_in_the
         "done: 1 views written, 1 enrolments sent to the workers\n"
         "set COHORT_TRACKING_MODE=carry-forward-full before you start servers and workers: they are set to strict\n"
     )
-    assert cohort("jobs", "list").returncode == 1
+    assert cohort("dead-letters", "list").returncode == 1
     full = {"COHORT_TRACKING_MODE": "carry-forward-full"}
     assert re.match(r"mode-change +\S+ +done ", cohort("jobs", "list", **full).stdout)
     again = cohort("modes", "change", "--to", "carry-forward-full", "--yes", **full)
@@ -130,7 +130,7 @@ def test_after_a_change_the_instance_starts_in_the_new_mode_and_no_longer_in_the
     assert again.stdout.endswith("done: 0 views written, 1 enrolments sent to the workers\n")
     back = cohort("modes", "change", "--to", "strict", "--yes", **full)
     assert "\ndone: 0 views written, 1 enrolments" in back.stdout, "the rows of before are there still"
-    assert cohort("jobs", "list").returncode == 0
+    assert cohort("dead-letters", "list").returncode == 0
 
 
 @pytest.mark.usefixtures("lived_in")

@@ -200,7 +200,7 @@ async def test_the_groups_store_gives_the_same_page_as_the_rows(
     await arrived(class_)
     states = await page(class_.session("mo"))
     monkeypatch.setattr("rules.plans.CHEAP_KEYS", 500)
-    rows = await page(class_.session("mo"))
+    rows = await page(at(class_, 0, "mo"))
     assert {activity["source"] for activity in states.values()} == {"STATES"}
     assert {activity["source"] for activity in rows.values()} == {"ROWS"}
     for found in (states, rows):
