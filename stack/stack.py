@@ -19,6 +19,8 @@ from stack.servers import SERVERS, Server
 
 CONF = Path(__file__).parent / "conf"
 LOG_LINES = 30
+PORTS_CLOSE_WITHIN = 10.0
+"""Seconds after the end of a process."""
 
 
 class Phase(StrEnum):
@@ -232,9 +234,14 @@ class Stack:
     def _stop(self, servers: Sequence[Server], *, kill: bool = False) -> list[str]:
         def stop(server: Server) -> bool:
             try:
-                return processes.stop(self._pid_file(server), kill=kill)
+                was_ours = processes.stop(self._pid_file(server), kill=kill)
             except PermissionError:
                 raise StackError(f"{server.name} was started by another user, who can stop it") from None
+            # A killed process is gone before the last of its threads, which hold its ports.
+            deadline = time.monotonic() + PORTS_CLOSE_WITHIN
+            while was_ours and any(map(port_open, server.ports)) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            return was_ours
 
         with ThreadPoolExecutor(len(servers)) as pool:
             return [
