@@ -6,20 +6,20 @@ that the learner's device sends; so one that comes back meanwhile is left alone.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from ingest.jobs import Checkpoint, JobRecord, Jobs, OnProgress, Plan, job_kind
+from ingest.jobs import Checkpoint, JobRecord, Jobs, OnProgress, Pace, Plan, job_kind
 from ingest.moves import forwarded
 from ingest.triggers import change_moment, trigger_of
 from loaders import touches
 from loaders.session import Session, Shared
+from loaders.views import key_of
 from rules.errors import InvalidInput
-from rules.identifiers import ProgressKey, ViewKey, checked_id, scope_of
+from rules.identifiers import ProgressKey, checked_id, scope_of
 from rules.moments import milliseconds, moment
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
@@ -34,8 +34,6 @@ KIND = "close-views"
 RANGES = 16
 """Parts of the ring, each a step."""
 PAGE = 200
-SIGN_OF_LIFE = 20.0
-"""Seconds between two checkpoints at most, however low the rate: well within jobs.ABANDONED_AFTER."""
 AT_ONCE = 16
 """Conditional writes under way."""
 SHORTEST = timedelta(minutes=1)
@@ -102,8 +100,7 @@ class _Job:
     def __init__(self, closer: "_Closer", shared: Shared, rate: float) -> None:
         self._closer = closer
         self._rows = shared.stores.rows
-        self._rate = rate
-        self._page = max(1, min(PAGE, int(rate * SIGN_OF_LIFE)))
+        self._pace = Pace(rate, PAGE)
 
     def steps(self) -> Sequence[str]:
         return [str(number) for number in range(RANGES)]
@@ -112,12 +109,11 @@ class _Job:
         report = {"looked_at": 0, "closed": 0, **start.report}
         token_range = self._rows.ranges(RANGES)[int(step)]
         async for page in self._rows.walk(
-            VIEWS, token_range, columns=_COLUMNS, page_size=self._page, resume=start.resume
+            VIEWS, token_range, columns=_COLUMNS, page_size=self._pace.page, resume=start.resume
         ):
-            begun = time.monotonic()
-            report["looked_at"] += len(page.rows)
-            report["closed"] += await self._closer.close(page.rows)
-            await asyncio.sleep(max(0.0, len(page.rows) / self._rate - (time.monotonic() - begun)))
+            async with self._pace.of(len(page.rows)):
+                report["looked_at"] += len(page.rows)
+                report["closed"] += await self._closer.close(page.rows)
             yield Checkpoint(page.resume, report["looked_at"], report)
 
 
@@ -139,9 +135,9 @@ class _Closer:
             return len(idle)
         by_key: dict[ProgressKey, list[Row]] = {}
         for row in idle:
-            by_key.setdefault(_key_of(row).progress_key, []).append(row)
+            by_key.setdefault(key_of(row).progress_key, []).append(row)
         # Closed before the job died, perhaps without their trigger.
-        before = [_key_of(row) for row in rows if row["origin"] == self._origin.encode()]
+        before = [key_of(row) for row in rows if row["origin"] == self._origin.encode()]
         slots = asyncio.Semaphore(AT_ONCE)
         closed = await asyncio.gather(*(self._close_of(key, of, slots) for key, of in by_key.items()))
         again = [trigger_of(TriggerKind.VIEW, key.progress_key, key.content_id) for key in before]
@@ -167,7 +163,7 @@ class _Closer:
 
     async def _end(self, row: Row, slots: asyncio.Semaphore) -> View | None:
         """None where somebody has touched it since it was read."""
-        key, accessed = _key_of(row), row["last_access_time"]
+        key, accessed = key_of(row), row["last_access_time"]
         values = {
             "status": int(Status.COMPLETED),
             "progress": 100,
@@ -199,10 +195,6 @@ async def _views_of(shared: Shared, user_id: str) -> AsyncIterator[list[Row]]:
                 yield page
                 place = tuple(page[-1][name] for name in VIEWS.clustering)
         after = (places[-1]["collectionid"], places[-1]["contextid"])
-
-
-def _key_of(row: Row) -> ViewKey:
-    return ViewKey(row["userid"], row["collectionid"], row["contextid"], row["contentid"])
 
 
 def _checked(idle: timedelta) -> timedelta:

@@ -5,13 +5,13 @@ write; one send of all triggers. Only then is the caller answered, item by item.
 """
 
 import asyncio
-import random
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
 from ingest.moves import forwarded, moving
+from ingest.rivals import pause_before
 from ingest.transfers import enter_scopes, put
 from ingest.triggers import change_moment, trigger_of
 from ingest.views import Ground, Placed, ViewCall, check_details, earned, ground_of, named, placed_on
@@ -33,8 +33,6 @@ from stores.topics import TRIGGERS
 
 ATTEMPTS = 12
 """How often rows are read anew that others keep changing, before it is a Conflict."""
-LONGEST_PAUSE = 0.1
-"""Seconds between attempts at most."""
 LARGEST_WRITE = 40_000
 """Bytes of the views in one conditional write, about: servers refuse larger batches."""
 _BYTES_A_VIEW = 500
@@ -199,8 +197,7 @@ async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, Vie
     keys = list({item.placed.key: None for item in items})
     rows = session.stores.rows
     for attempt in range(ATTEMPTS):
-        if attempt:
-            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
+        await pause_before(attempt, ATTEMPTS)
         found = await rows.get_many(VIEWS, [row_key(key) for key in keys])
         stored = {key: found.get(row_key(key)) for key in keys}
         views = {key: view_of(row) for key, row in stored.items()}

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ingest.transfers import Step, put, transfer
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.session import Shared
-from loaders.views import row_key, view_of
+from loaders.views import key_of, row_key, view_of
 from rules.copies import Completed, Taker
 from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey, ViewKey, scope_of
@@ -226,8 +226,7 @@ def _completed_of(row: Row) -> Completed | None:
     """A completion without its date can't be judged by any rule about dates: it is left where it is."""
     if row["status"] != Status.COMPLETED or row["last_completed_time"] is None:
         return None
-    key = ViewKey(row["userid"], row["collectionid"], row["contextid"], row["contentid"])
-    return Completed.of(key, row["last_completed_time"], _origin_of(row))
+    return Completed.of(key_of(row), row["last_completed_time"], _origin_of(row))
 
 
 def _is_copy(row: Row) -> bool:

@@ -24,7 +24,7 @@ from ingest.learner_groups import erase_membership
 from ingest.moves import current_key, settled
 from ingest.triggers import change_moment, trigger_of
 from loaders import touches
-from loaders.enrolments import enrolment_of, enrolments_by_key, enrolments_in, row_key
+from loaders.enrolments import enrolments_by_key, enrolments_in, row_key
 from loaders.erasures import EVERYWHERE, erased_learners
 from loaders.session import Session, Shared
 from rules.enrolments import Enrolment
@@ -322,8 +322,8 @@ class _Eraser:
             return 0
         source = tracking.source(key)
         if source != key or tracking.carries:
-            rows = await self._rows.partition(ENROLMENTS, (self._user_id,), prefix=(key.collection_id,))
-            if any(enrolment.active for enrolment in map(enrolment_of, rows) if enrolment is not None):
+            enrolments = await enrolments_in(self._rows, self._user_id, key.collection_id)
+            if any(enrolment.active for enrolment in enrolments):
                 return 0
         # One that was taken by itself is a collection or a content.
         scopes = [scope_of(source.collection_id)]

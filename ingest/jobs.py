@@ -5,7 +5,9 @@ claim with every checkpoint, and stops when another one has taken over.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -21,6 +23,8 @@ from stores.tables import JOBS
 
 ABANDONED_AFTER = timedelta(seconds=60)
 """Without a sign of life for so long, a running job may be taken over."""
+SIGN_OF_LIFE = 20.0
+"""Seconds between two checkpoints at most, however low the rate of a job: well within ABANDONED_AFTER."""
 
 _ITSELF = ""
 
@@ -97,6 +101,22 @@ def job_kind(name: str) -> Callable[[PlanMaker], PlanMaker]:
         return maker
 
     return register
+
+
+class Pace:
+    """Of a job that looks at no more than ``rate`` things in a second; ``page``: how many of them, ``most`` at most, for
+    one checkpoint."""
+
+    def __init__(self, rate: float, most: int) -> None:
+        self._rate = rate
+        self.page = max(1, min(most, int(rate * SIGN_OF_LIFE)))
+
+    @asynccontextmanager
+    async def of(self, count: int) -> AsyncIterator[None]:
+        """Takes as long as so many may, at the least."""
+        begun = time.monotonic()
+        yield
+        await asyncio.sleep(max(0.0, count / self._rate - (time.monotonic() - begun)))
 
 
 class Jobs:

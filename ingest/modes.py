@@ -8,14 +8,13 @@ repeated.
 """
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ingest.jobs import Checkpoint, JobRecord, Jobs, JobState, OnProgress, Plan, job_kind
+from ingest.jobs import Checkpoint, JobRecord, Jobs, JobState, OnProgress, Pace, Plan, job_kind
 from ingest.transfers import Step, enter_scope, put, transfer
 from ingest.triggers import change_moment, trigger_of
 from loaders.enrolments import enrolment_of
@@ -43,8 +42,6 @@ PAGE = 500
 """Scopes at a time."""
 AT_ONCE = 8
 """Learners at a time; the views of one are in memory together."""
-SIGN_OF_LIFE = 20.0
-"""Seconds between two checkpoints at most, however low the rate: well within jobs.ABANDONED_AFTER."""
 
 _ROW = ("tracking",)
 _VIEWS, _POINTERS, _AGREE = "views", "pointers", "agree"
@@ -197,8 +194,7 @@ class _Change:
     def __init__(self, shared: Shared, change: ModeChange, rate: float) -> None:
         self._shared = shared
         self._change = change
-        self._rate = rate
-        self._page = max(1, min(PAGE, int(rate * SIGN_OF_LIFE)))
+        self._pace = Pace(rate, PAGE)
 
     def steps(self) -> Sequence[str]:
         """Pointers of moves end when what they lead to is written where they lead from."""
@@ -220,15 +216,14 @@ class _Change:
         rows = self._shared.stores.rows
         report, last = _report(start.report), start.report.get("last")
         async for page in rows.walk(
-            LEARNER_SCOPES, token_range, columns=("userid",), page_size=self._page, resume=start.resume
+            LEARNER_SCOPES, token_range, columns=("userid",), page_size=self._pace.page, resume=start.resume
         ):
-            begun = time.monotonic()
             users = _users(page.rows, last)
             last = page.rows[-1]["userid"] if page.rows else last
-            async for come in _coming(self._shared, self._change, users):
-                report += replace(come.report, views=await _write(self._shared, come))
+            async with self._pace.of(len(users)):
+                async for come in _coming(self._shared, self._change, users):
+                    report += replace(come.report, views=await _write(self._shared, come))
             yield Checkpoint(page.resume, report.learners, {**asdict(report), "last": last})
-            await asyncio.sleep(max(0.0, len(users) / self._rate - (time.monotonic() - begun)))
 
     async def _end_pointers(self, token_range: TokenRange, start: Checkpoint) -> AsyncIterator[Checkpoint]:
         rows, done = self._shared.stores.rows, start.done
@@ -236,7 +231,7 @@ class _Change:
             ENROLMENTS,
             token_range,
             columns=(*ENROLMENTS.key, "moved_to"),
-            page_size=self._page,
+            page_size=self._pace.page,
             resume=start.resume,
         ):
             for row in page.rows:

@@ -11,12 +11,12 @@ Cut off before 3, the learner is where they were; after it, at the new place. An
 """
 
 import asyncio
-import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from ingest.recompute import bucket_of
+from ingest.rivals import pause_before
 from ingest.transfers import Step, put, taken_away, transfer
 from ingest.triggers import change_moment, send_trigger
 from ingest.vanishing import WORKERS_COLUMNS, Vanished, vanishing_messages, vanishing_writes
@@ -40,8 +40,6 @@ from stores.topics import STATES
 
 ATTEMPTS = 6
 """How often an enrolment is tried against other calls that change the learner's enrolments."""
-LONGEST_PAUSE = 0.1
-"""Seconds between attempts at most."""
 
 
 async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
@@ -68,8 +66,7 @@ async def enrol_taking_along(
         return None
     taking = Taking(key, at, context, shared.tracking.rules)
     for attempt in range(ATTEMPTS):
-        if attempt:
-            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
+        await pause_before(attempt, ATTEMPTS)
         enrolments = await _enrolments(shared, key)
         there = enrolments.pop(key.context_id, None)
         if there is not None and _is_settled(there, at):
@@ -201,14 +198,7 @@ async def vanish(shared: Shared, moved: Moved, appended_at: int, offset: int) ->
     # The enrolment's row stays as the pointer.
     others = [write for write in vanishing_writes(gone, version) if write.table is not ENROLMENTS]
     await shared.stores.rows.write(*others)
-    copies = Copies(content.name if content else None)
-    if context is not None:
-        copies = replace(
-            copies,
-            context_name=context.name,
-            context_start_date=context.start_date,
-            context_end_date=context.end_date,
-        )
+    copies = Copies.of(content.name if content else None, context)
     seen = asdict(copies) | {"seen_changed_at": enrolment.changed_at, "version": version}
     values = dict.fromkeys(WORKERS_COLUMNS) | seen
     seal = Write(ENROLMENTS, row_key(key), values, timestamp=version, insert=False)

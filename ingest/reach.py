@@ -4,10 +4,10 @@ modes; reference 4.7, fan-out)."""
 import asyncio
 from collections.abc import Collection, Iterable
 
-from loaders.enrolments import enrolment_of
+from loaders.enrolments import enrolments_in
 from loaders.session import Shared
 from rules.identifiers import ProgressKey
-from stores.tables import ENROLMENTS, NODE_ROOTS
+from stores.tables import NODE_ROOTS
 
 
 async def reached(shared: Shared, keys: Collection[ProgressKey]) -> dict[ProgressKey, ProgressKey]:
@@ -39,13 +39,9 @@ async def _enrolled(
     """Whether they are active or not: figures of those that ended stay right too."""
     places = {(key.user_id, collection): key for key, collection in wanted}
 
-    async def of(user_id: str, collection_id: str) -> list[ProgressKey]:
-        rows = await shared.stores.rows.partition(ENROLMENTS, (user_id,), prefix=(collection_id,))
-        return [found.key for found in map(enrolment_of, rows) if found is not None]
-
-    found = await asyncio.gather(*(of(*place) for place in places))
+    found = await asyncio.gather(*(enrolments_in(shared.stores.rows, *place) for place in places))
     return {
-        enrolment: key
+        enrolment.key: key
         for key, enrolments in zip(places.values(), found, strict=True)
         for enrolment in enrolments
     }

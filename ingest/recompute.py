@@ -106,10 +106,7 @@ class Recomputed:
     @property
     def copies(self) -> Copies:
         """What the enrolment repeats of its collection and context."""
-        context = self.context
-        if context is None:
-            return Copies(self.content.name)
-        return Copies(self.content.name, context.name, context.start_date, context.end_date)
+        return Copies.of(self.content.name, self.context)
 
     def next_version(self, appended_at: int, offset: int) -> int:
         """For the rows that a trigger at this place in the log changes. Above the root's and the dropped ones', which

@@ -1,12 +1,10 @@
 """Compares what is stored with what the rows say, for one learner or all, and has the workers mend the difference."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.jobs import Checkpoint, JobRecord, Jobs, OnProgress, Plan, job_kind
+from ingest.jobs import Checkpoint, JobRecord, Jobs, OnProgress, Pace, Plan, job_kind
 from ingest.recompute import recompute
 from ingest.triggers import trigger_of
 from loaders.session import Shared
@@ -22,8 +20,6 @@ KIND = "reconcile"
 RANGES = 16
 """Parts of the ring, each a step for each table."""
 PAGE = 200
-SIGN_OF_LIFE = 20.0
-"""Seconds between two checkpoints at most, however low the rate: well within jobs.ABANDONED_AFTER."""
 EXAMPLES = 20
 """Drifts that a step's report names one by one."""
 
@@ -95,9 +91,8 @@ class _Reconciliation:
         self._shared = shared
         self._user_id = user_id
         self._collection_id = collection_id
-        self._rate = rate
         self._states = states
-        self._page = max(1, min(PAGE, int(rate * SIGN_OF_LIFE)))
+        self._pace = Pace(rate, PAGE)
 
     def steps(self) -> Sequence[str]:
         names = [_LEARNER] if self._user_id else [str(number) for number in range(RANGES)]
@@ -115,32 +110,31 @@ class _Reconciliation:
             return
         token_range = self._shared.stores.rows.ranges(RANGES)[int(part)]
         async for page in self._shared.stores.rows.walk(
-            table, token_range, columns=_COLUMNS, page_size=self._page, resume=start.resume
+            table, token_range, columns=_COLUMNS, page_size=self._pace.page, resume=start.resume
         ):
             await self._check(table, page.rows, report)
             yield Checkpoint(page.resume, report["checked"], report)
 
     async def _check(self, table: Table, rows: Sequence[Row], report: dict[str, Any]) -> None:
-        begun = time.monotonic()
         keys = [
             ProgressKey(row["userid"], row["collectionid"], row["contextid"])
             for row in rows
             if self._collection_id in (None, row["collectionid"])
         ]
-        result = await recompute(self._shared, keys, whole=frozenset(keys))
-        # A learner's scopes repeat the enrolments, which have a step of their own.
-        done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
-        drifts = [item for item in done if item.drifted]
-        told = done if self._states else drifts
-        if told:
-            messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in told]
-            await self._shared.stores.events.send(TRIGGERS.name, *messages)
-        report["checked"] += len(done)
-        report["drifted"] += len(drifts)
-        report["failed"] += len(result.failed)
-        named = [
-            f"{d.key.user_id} {d.key.collection_id} {d.key.context_id}: {', '.join(d.drifted)}"
-            for d in drifts
-        ]
-        report["examples"] = [*report["examples"], *named][:EXAMPLES]
-        await asyncio.sleep(max(0.0, len(keys) / self._rate - (time.monotonic() - begun)))
+        async with self._pace.of(len(keys)):
+            result = await recompute(self._shared, keys, whole=frozenset(keys))
+            # A learner's scopes repeat the enrolments, which have a step of their own.
+            done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
+            drifts = [item for item in done if item.drifted]
+            told = done if self._states else drifts
+            if told:
+                messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in told]
+                await self._shared.stores.events.send(TRIGGERS.name, *messages)
+            report["checked"] += len(done)
+            report["drifted"] += len(drifts)
+            report["failed"] += len(result.failed)
+            named = [
+                f"{d.key.user_id} {d.key.collection_id} {d.key.context_id}: {', '.join(d.drifted)}"
+                for d in drifts
+            ]
+            report["examples"] = [*report["examples"], *named][:EXAMPLES]

@@ -1,12 +1,11 @@
 """Writing views that follow from others: copies and moves. By conditions alone, so that they lower nothing and stand
 beside commands; several in one write, since they are in one partition."""
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
+from ingest.rivals import pause_before
 from ingest.triggers import change_moment
 from loaders import touches
 from loaders.session import Shared
@@ -19,8 +18,6 @@ from stores.tables import LEARNER_SCOPES, VIEWS
 
 ATTEMPTS = 12
 """How often rows are read anew that others keep changing."""
-LONGEST_PAUSE = 0.1
-"""Seconds between attempts at most."""
 
 _CHANGING = ("status", "progress", "timespent", "last_updated_time")
 """One of these differs after whatever changed a view."""
@@ -44,8 +41,7 @@ async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitabl
     call, written = uuid4().hex, dict[str, View]()
     announced = False
     for attempt in range(ATTEMPTS):
-        if attempt:
-            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
+        await pause_before(attempt, ATTEMPTS)
         steps = await plan()
         if not announced and any(step.view for step in steps):
             await enter_scope(shared, key, scope_of(key.collection_id))

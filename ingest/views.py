@@ -6,7 +6,6 @@ its trigger again.
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from uuid import uuid4
 import orjson
 
 from ingest.moves import current_key, forwarded
+from ingest.rivals import pause_before
 from ingest.transfers import enter_scope
 from ingest.triggers import change_moment, send_trigger
 from loaders import touches
@@ -34,8 +34,6 @@ from stores.tables import VIEWS
 
 ATTEMPTS = 12
 """How often a change is tried against other processes that change the same view, before it is a Conflict."""
-LONGEST_PAUSE = 0.1
-"""Seconds between attempts at most, a random part of it: so that others get through meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +163,7 @@ async def _merged_alone(
 ) -> View:
     key = place.key
     for attempt in range(ATTEMPTS):
-        if attempt:
-            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
+        await pause_before(attempt, ATTEMPTS)
         view = await _stored(session, key)
         after = ended(view, change) if end else updated(view, change)
         if after is None:

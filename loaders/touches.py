@@ -40,9 +40,7 @@ async def announce(cache: Cache, key: ProgressKey, call: str, now: datetime) -> 
 
 async def settle(cache: Cache, view: View, call: str) -> None:
     """After the row was written and the trigger sent: the view goes in and the mark goes, at once."""
-    touch = Touch(view.status, view.progress, view.last_accessed_on, view.completed_on)
-    fields = {_CONTENT + view.key.content_id: _encode(touch)}
-    await cache.raise_fields(hash_key(view.key.progress_key), fields, TTL, drop=[_MARK + call])
+    await settle_all(cache, view.key.progress_key, [view], call)
 
 
 async def settle_all(cache: Cache, key: ProgressKey, views: Iterable[View], call: str) -> None:

@@ -53,13 +53,18 @@ def shown(view: View, asked: ViewKey) -> View:
     return replace(view, key=asked, origin=origin)
 
 
+def key_of(row: Row) -> ViewKey:
+    """Of a view's row with its whole primary key."""
+    return ViewKey(row["userid"], row["collectionid"], row["contextid"], row["contentid"])
+
+
 def view_of(row: Row | None) -> View | None:
     """None where there is no row, or one without a status: only a start makes a view."""
     if row is None or row["status"] is None:
         return None
     details = row["progressdetails"]
     return View(
-        key=ViewKey(row["userid"], row["collectionid"], row["contextid"], row["contentid"]),
+        key=key_of(row),
         status=status_of(row["status"]),
         progress=row["progress"] or 0,
         time_spent=row["timespent"] or 0,

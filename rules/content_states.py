@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rules.identifiers import ViewKey
+from rules.moments import later
 from rules.progress import Status
 from rules.views import View, ViewChange, ended, updated
 
@@ -47,14 +48,10 @@ def stated(view: View | None, key: ViewKey, state: ContentState, at: datetime) -
         if after is not None:
             completed = min(state.last_completed_on or accessed, at)
             after = replace(
-                after, completed_on=completed, last_accessed_on=_later(after.last_accessed_on, completed)
+                after, completed_on=completed, last_accessed_on=later(after.last_accessed_on, completed)
             )
     else:
         after = updated(before, change)
     if after is None or after == view:
         return None
-    return replace(after, last_updated_on=_later(after.last_updated_on, at))
-
-
-def _later(stored: datetime | None, at: datetime) -> datetime:
-    return at if stored is None else max(stored, at)
+    return replace(after, last_updated_on=later(after.last_updated_on, at))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from rules.contexts import Context
 from rules.identifiers import ProgressKey
@@ -17,6 +18,12 @@ class Copies:
     context_name: str | None = None
     context_start_date: datetime | None = None
     context_end_date: datetime | None = None
+
+    @classmethod
+    def of(cls, collection_name: str | None, context: Context | None) -> Self:
+        if context is None:
+            return cls(collection_name)
+        return cls(collection_name, context.name, context.start_date, context.end_date)
 
 
 @dataclass(frozen=True, slots=True)

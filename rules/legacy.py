@@ -16,6 +16,7 @@ from rules.enrolments import Enrolment
 from rules.errors import InvalidInput
 from rules.hierarchy import RelationTree
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, parse_aggregate_context
+from rules.moments import later
 from rules.origins import Origin, OriginKind
 from rules.progress import Progress, Status
 from rules.views import LARGEST_DETAILS, View
@@ -303,17 +304,13 @@ def merged(stored: View | None, found: View) -> View | None:
         stored,
         status=status,
         progress=max(stored.progress, found.progress),
-        last_accessed_on=_later(stored.last_accessed_on, found.last_accessed_on),
-        last_updated_on=_later(stored.last_updated_on, found.last_updated_on),
+        last_accessed_on=later(stored.last_accessed_on, found.last_accessed_on),
+        last_updated_on=later(stored.last_updated_on, found.last_updated_on),
         completed_on=stored.completed_on or found.completed_on if status is Status.COMPLETED else None,
         progress_details=details,
         origin=found.origin if rises else stored.origin,
     )
     return None if after == stored else after
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((at for at in (one, other) if at is not None), default=None)
 
 
 # --- enrolments

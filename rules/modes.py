@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rules.identifiers import ViewKey
+from rules.moments import earlier, later
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
 from rules.tracking import Tracking, TrackingMode
@@ -95,9 +96,9 @@ def merged(there: View | None, arriving: View) -> View | None:
         status=max(there.status, arriving.status),
         progress=max(there.progress, arriving.progress),
         time_spent=max(there.time_spent, arriving.time_spent),
-        started_on=_earlier(there.started_on, arriving.started_on),
-        last_accessed_on=_later(there.last_accessed_on, arriving.last_accessed_on),
-        last_updated_on=_later(there.last_updated_on, arriving.last_updated_on),
+        started_on=earlier(there.started_on, arriving.started_on),
+        last_accessed_on=later(there.last_accessed_on, arriving.last_accessed_on),
+        last_updated_on=later(there.last_updated_on, arriving.last_updated_on),
         completed_on=arriving.completed_on if rises else there.completed_on,
         progress_details=details,
         # Its own are the ones that may still be sent again.
@@ -159,11 +160,3 @@ def _how_early(view: View) -> tuple[bool, float, tuple[str, str]]:
     at = view.completed_on or view.started_on
     place = (view.key.collection_id, view.key.context_id)
     return view.status is not Status.COMPLETED, at.timestamp() if at else 0.0, place
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    return min((at for at in (one, other) if at is not None), default=None)
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((at for at in (one, other) if at is not None), default=None)

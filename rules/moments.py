@@ -11,6 +11,16 @@ def milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
+def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The earlier of two, or the one that is known."""
+    return min((at for at in (one, other) if at is not None), default=None)
+
+
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The later of two, or the one that is known."""
+    return max((at for at in (one, other) if at is not None), default=None)
+
+
 def moment(milliseconds: int) -> datetime:
     """In UTC. OverflowError for what no datetime can hold."""
     return _EPOCH + milliseconds * _MILLISECOND

@@ -9,6 +9,7 @@ from rules.carry_rules import CarryRules, Completion
 from rules.contexts import Context
 from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey, ViewKey
+from rules.moments import earlier, later
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
 from rules.views import MARK, View, remembered
@@ -63,9 +64,9 @@ class Taking:
             status=max(before.status, view.status),
             progress=max(before.progress, view.progress),
             time_spent=sum(spent.values()),
-            started_on=_earlier(before.started_on, view.started_on),
-            last_accessed_on=_later(before.last_accessed_on, view.last_accessed_on),
-            last_updated_on=_later(before.last_updated_on, view.last_updated_on),
+            started_on=earlier(before.started_on, view.started_on),
+            last_accessed_on=later(before.last_accessed_on, view.last_accessed_on),
+            last_updated_on=later(before.last_updated_on, view.last_updated_on),
             completed_on=before.completed_on if before.status is Status.COMPLETED else view.completed_on,
             progress_details=_latest_details(before, view),
             origin=Origin(OriginKind.MOVED, _earned_at(view), reason, self.enrolled_on)
@@ -114,11 +115,3 @@ def _latest_details(there: View, view: View) -> object:
         return there.progress_details if view.progress_details is None else view.progress_details
     ours, theirs = there.last_updated_on, view.last_updated_on
     return view.progress_details if ours is None or (theirs and theirs > ours) else there.progress_details
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    return min((at for at in (one, other) if at is not None), default=None)
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((at for at in (one, other) if at is not None), default=None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rules.errors import InvalidInput, StatusGoesDown
 from rules.identifiers import ViewKey, optional_id
+from rules.moments import later
 from rules.origins import Origin
 from rules.progress import Status
 
@@ -77,8 +78,8 @@ def updated(view: View, change: ViewChange) -> View | None:
         view,
         progress=max(view.progress, change.progress or 0),
         time_spent=view.time_spent + change.time_spent,
-        last_accessed_on=_later(view.last_accessed_on, change.at),
-        last_updated_on=_later(view.last_updated_on, change.at),
+        last_accessed_on=later(view.last_accessed_on, change.at),
+        last_updated_on=later(view.last_updated_on, change.at),
         progress_details=(
             change.progress_details if change.progress_details is not None else view.progress_details
         ),
@@ -102,7 +103,3 @@ def remembered(calls: Iterable[str]) -> tuple[str, ...]:
     found = list(calls)
     marks = [call for call in found if call.startswith(MARK)]
     return (*[call for call in found if not call.startswith(MARK)][-RECENT_CALLS:], *marks)
-
-
-def _later(stored: datetime | None, at: datetime) -> datetime:
-    return at if stored is None else max(stored, at)

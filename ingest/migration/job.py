@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ingest.jobs import Checkpoint, JobRecord, Jobs, JobState, Plan, job_kind
+from ingest.jobs import SIGN_OF_LIFE, Checkpoint, JobRecord, Jobs, JobState, Pace, Plan, job_kind
 from ingest.migration.attempts import bring_attempts, explain_scores
 from ingest.migration.batches import bring_batches
 from ingest.migration.comparison import compare, published
@@ -35,8 +35,6 @@ PAGE = 200
 RATE = 5000.0
 SAMPLE = 100
 """One enrolment in so many is compared."""
-SIGN_OF_LIFE = 20.0
-"""Seconds between two checkpoints at most, however low the rate and however far behind the workers are."""
 MOST_WAITING = 20_000
 """Triggers in the log beyond which the job waits for the workers: those of learners at work wait behind them."""
 LOOK_AGAIN = 1.0
@@ -148,11 +146,10 @@ class _Migration:
         self._shared = shared
         self._url: str = arguments["from"]
         self._dry_run: bool = arguments["dry_run"]
-        self._rate: float = arguments["rate"]
         self._every: int = arguments["every"]
         self._ranges: int = arguments["ranges"]
         self._batches: dict[tuple[str, str], bool] = {}
-        self._page = max(1, min(PAGE, int(self._rate * SIGN_OF_LIFE)))
+        self._pace = Pace(arguments["rate"], PAGE)
 
     def steps(self) -> Sequence[str]:
         return STEPS
@@ -165,10 +162,10 @@ class _Migration:
             yield Checkpoint(_resume(0), 0, report.document())
         async with _opened(self._url) as platform:
             async for part, page in self._pages(platform, step, start.resume):
-                begun, sent = time.monotonic(), report.triggers
-                await self._bring(platform, step, page.rows, report, again=again)
+                sent = report.triggers
+                async with self._pace.of(len(page.rows)):
+                    await self._bring(platform, step, page.rows, report, again=again)
                 again = False
-                await asyncio.sleep(max(0.0, len(page.rows) / self._rate - (time.monotonic() - begun)))
                 if report.triggers > sent and not self._dry_run:
                     await self._wait_for_workers()
                 if page.resume is not None:
@@ -187,7 +184,7 @@ class _Migration:
             if part < first:
                 continue
             inside = within if part == first and within else None
-            async for page in platform.walk(step, token_range, page_size=self._page, resume=inside):
+            async for page in platform.walk(step, token_range, page_size=self._pace.page, resume=inside):
                 yield part, page
 
     async def _bring(

@@ -1,13 +1,13 @@
 """What the tables' writers have in common: watermarks of erasures, and conditional writes that are tried again."""
 
 import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from ingest.rivals import pause_before
 from loaders.erasures import erased_places
 from loaders.session import Shared
 from rules.errors import Conflict
@@ -24,8 +24,6 @@ ATTEMPTS = 12
 """How often a partition is tried against others that change it, before it is a Conflict."""
 LARGEST_PORTION = 10_000
 """Characters of one conditional batch: in any script below the 50 KB at which the server refuses it."""
-LONGEST_PAUSE = 0.1
-"""Seconds between attempts at most, a random part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +93,7 @@ async def settle(rows: Rows, table: Table, keys: Iterable[Key], needed: Needed) 
     async def settle_partition(those: list[Key]) -> set[Key]:
         changed: set[Key] = set()
         for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / ATTEMPTS)  # noqa: S311
+            await pause_before(attempt, ATTEMPTS)
             changes = await needed(those)
             changed |= {change.key for change in changes}
             applied = True

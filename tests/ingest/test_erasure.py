@@ -198,24 +198,22 @@ async def test_groups_go_on_without_a_deleted_member_even_the_last_admin(small_s
         assert members[0]["members_count"] == len(active)
 
 
-async def test_deleting_again_finishes_what_was_cut_off_anywhere(
-    small_school: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every write, deletion and send of the call fails once, each at its first, second, third … turn."""
-    rows, events = small_school.stores.rows, small_school.stores.events
+async def cut_off_at_every_turn(cohort: Instance, call: ErasureCall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann's call again and again until it comes to its end: each write, deletion and send of it has failed once."""
+    rows, events = cohort.stores.rows, cohort.stores.events
     turn = cut = 0
 
     def cutting(name: str, of: Any) -> None:
         sound = getattr(of, name)
 
-        async def call(*args: Any, **options: Any) -> Any:
+        async def cutting_call(*args: Any, **options: Any) -> Any:
             nonlocal turn
             turn += 1
             if turn == cut:
                 raise StoreUnavailable("cut off")
             return await sound(*args, **options)
 
-        monkeypatch.setattr(of, name, call)
+        monkeypatch.setattr(of, name, cutting_call)
 
     for name in ("write", "write_together", "delete_if", "update_if", "insert_if_absent"):
         cutting(name, rows)
@@ -223,12 +221,18 @@ async def test_deleting_again_finishes_what_was_cut_off_anywhere(
     while True:
         turn, cut = 0, cut + 1
         try:
-            await erase(small_school.session("ann"), ErasureCall())
+            await erase(cohort.session("ann"), call)
         except StoreUnavailable:
             continue
         break
     assert cut > 5
     monkeypatch.undo()
+
+
+async def test_deleting_again_finishes_what_was_cut_off_anywhere(
+    small_school: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cut_off_at_every_turn(small_school, ErasureCall(), monkeypatch)
     await small_school.drain()
     assert await rows_of(small_school, "ann", ERASURES) == []
 
@@ -588,33 +592,8 @@ async def test_deleting_by_an_old_name_finishes_what_was_cut_off_anywhere(
     published: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await moved(published, worked_in=False)
-    rows, events = published.stores.rows, published.stores.events
-    turn = cut = 0
-
-    def cutting(name: str, of: Any) -> None:
-        sound = getattr(of, name)
-
-        async def call(*args: Any, **options: Any) -> Any:
-            nonlocal turn
-            turn += 1
-            if turn == cut:
-                raise StoreUnavailable("cut off")
-            return await sound(*args, **options)
-
-        monkeypatch.setattr(of, name, call)
-
-    for name in ("write", "write_together", "delete_if", "update_if", "insert_if_absent"):
-        cutting(name, rows)
-    cutting("send", events)
-    while True:
-        turn, cut = 0, cut + 1
-        try:
-            await erase(published.session("ann"), ErasureCall(collection_id="course", context_id="batch"))
-        except StoreUnavailable:
-            continue
-        break
-    assert cut > 5
-    monkeypatch.undo()
+    call = ErasureCall(collection_id="course", context_id="batch")
+    await cut_off_at_every_turn(published, call, monkeypatch)
     await published.drain()
     enrolled = await published.stores.rows.partition(ENROLMENTS, ("ann",))
     assert [(r["contextid"], r["active"], r["moved_to"]) for r in enrolled if r["enrolled_on"]] == [

@@ -652,7 +652,7 @@ async def test_a_row_that_is_changed_meanwhile_is_merged_anew(
         return False
 
     monkeypatch.setattr(rows, "write_together", never)
-    monkeypatch.setattr("ingest.migration.writing.LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("ingest.rivals.LONGEST_PAUSE", 0.0)
     tables = platform(OLD)
     batches = tables["course_batch"]
     tables["course_batch"] = replace(batches, rows=[batches.rows[0] | {"batchid": "another"}])

@@ -204,7 +204,7 @@ async def test_a_low_rate_leaves_signs_of_life(embedded: Instance, monkeypatch: 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr("ingest.reconcile.asyncio.sleep", sleep)
+    monkeypatch.setattr("ingest.jobs.asyncio.sleep", sleep)
     assert (await reconcile(embedded.shared, rate=0.1)).checked == 30
     assert max(pauses) <= 20
     assert sum(pauses) > 290
