@@ -15,7 +15,8 @@ import orjson
 from ingest.aggregation.activities import DIMENSIONS
 from ingest.learners import profile_write
 from ingest.recompute import bucket_of
-from rules.aggregates import ACTIVITY_TYPE
+from loaders.aggregates import aggregate_place
+from rules.aggregates import AggregateKey
 from rules.learners import Learner
 from rules.progress import Status, percentage
 from rules.states import State, encode_state
@@ -99,10 +100,11 @@ def states_of(activity: int, learners: list[Learner]) -> list[State]:
         states.append(
             State(
                 identifier,
+                identifier,
                 f"cb:{batch_id(activity, number % BATCHES)}",
                 learner.user_id,
                 VERSION + number,
-                identifier,
+                tree_version=1,
                 status=Status.COMPLETED if done else Status.IN_PROGRESS if completed else Status.NOT_STARTED,
                 completed_count=completed,
                 required_count=LEAVES,
@@ -122,7 +124,7 @@ def messages_of(states: list[State]) -> tuple[list[Message], list[Message]]:
     """For the topics of states and of totals: of one activity, the latter as the batch aggregation computes them."""
     cells = []
     for context_id in sorted({state.context_id for state in states}):
-        total = Total(states[0].activity_id, context_id, states[0].activity_id, VERSION, NEW_YEAR)
+        total = Total(states[0].activity_id, states[0].activity_id, context_id, VERSION, NEW_YEAR)
         tally = Tally(DIMENSIONS)
         tally.count(state for state in states if state.context_id == context_id)
         cells += [
@@ -208,7 +210,7 @@ def page_writes(learners: list[Learner], activities: int, tree_version: int) -> 
             yield Write(VIEWS, (user, collection, collection, context, leaf), view)
             yield Write(
                 AGGREGATES,
-                (ACTIVITY_TYPE, state.activity_id, user, state.context_id),
+                aggregate_place(AggregateKey(collection, collection, state.context_id, user)),
                 {
                     "aggregates": {
                         "completedCount": float(state.completed_count),
@@ -228,7 +230,6 @@ def page_writes(learners: list[Learner], activities: int, tree_version: int) -> 
                     "seen_version": tree_version,
                     "active": state.active,
                     "enrolled_on": state.enrolled_on,
-                    "collection_id": collection,
                 },
                 timestamp=state.version,
             )

@@ -20,7 +20,7 @@ _MONTHS = {"enrolled_month": "enrolled_on", "completed_month": "completed_on"}
 class DataSource:
     """One row a key; every other column has the value of the latest version of its key.
 
-    ``name`` and ``topic`` are without an instance's prefix. Times are epoch milliseconds (columns ``…_on``, ``as_of``).
+    ``name`` is that of its files. Times are epoch milliseconds (columns ``…_on``, ``as_of``).
     """
 
     name: str
@@ -39,7 +39,15 @@ class DataSource:
         return hash(self.name)
 
     @property
+    def stored_as(self) -> str:
+        """Its name in the engines, without an instance's prefix. A key never changes: a spec with another key is another
+        data source, with a topic of its own, and is filled anew."""
+        stored_as: str = self._schema["dataSource"]
+        return stored_as
+
+    @property
     def topic(self) -> str:
+        """Without an instance's prefix."""
         topic: str = self.supervisor["spec"]["ioConfig"]["topic"]
         return topic
 
@@ -78,6 +86,9 @@ ACTIVITY_STATE = DataSource.read("activity-state")
 ACTIVITY_TOTALS = DataSource.read("activity-totals")
 """The figures of each activity and context by one dimension at a time (rules/totals.py)."""
 DATA_SOURCES = (ACTIVITY_STATE, ACTIVITY_TOTALS)
+FORMER_DATA_SOURCES = ("activity-state", "activity-totals")
+"""Names in the engines of what had other keys; removed where it is still there. Nothing is lost: all of a data source is
+sent again from rows."""
 
 VERSION = "version"
 """The column that decides which of two rows of a key is the later one."""

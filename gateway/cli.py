@@ -140,11 +140,13 @@ def worker() -> None:
 @app.command()
 def init() -> None:
     """Create or upgrade tables and topics; says what it did."""
+    from gateway.commands.progress import job_progress
     from gateway.wiring import initialise, opened
 
     async def main() -> list[str]:
         async with opened(_settings()) as stores:
-            return await initialise(stores)
+            with job_progress() as tell:
+                return await initialise(stores, tell)
 
     for line in run(main()) or ["nothing to do: everything is there"]:
         typer.echo(line)

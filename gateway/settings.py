@@ -147,7 +147,7 @@ class Settings(BaseSettings):
         default=0.1, gt=0, description="Seconds that a worker waits for a batch to fill"
     )
     aggregate_every: float = Field(
-        default=0.0,
+        default=60.0,
         ge=0,
         description="Seconds between two runs of the aggregation in a worker; 0 for none. `cohort dev` takes 10",
     )

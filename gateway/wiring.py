@@ -14,7 +14,9 @@ from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from ingest.aggregation import Schedule
+from ingest.jobs import OnProgress
 from ingest.modes import settled
+from ingest.upgrade import upgrade
 from ingest.workers import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
@@ -164,12 +166,13 @@ async def _check_schema(stores: Stores) -> None:
         )
 
 
-async def initialise(stores: Stores) -> list[str]:
-    """Creates or upgrades what is missing and says so, a line each."""
+async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> list[str]:
+    """Creates or upgrades what is missing, carries over what an earlier schema kept elsewhere, and says so, a line each."""
     return [
         *await stores.rows.init(TABLES),
         *await stores.events.init(TOPICS),
         *await stores.groups.init(DATA_SOURCES),
+        *await upgrade(Shared.of(stores), on_progress),
     ]
 
 

@@ -28,7 +28,10 @@ def _metrics(known: Sequence[str]) -> Any:
 @strawberry.type(description="A figure and when it last changed.")
 class AggregateMetric:
     metric: str = strawberry.field(description="Which figure: docs/api.md lists them.")
-    value: int = strawberry.field(description="A count, a percentage rounded down, or seconds.")
+    value: int | None = strawberry.field(
+        description="A count, a percentage rounded down, or seconds; null where it is not known, or does not apply, as "
+        "enrolments to a single content."
+    )
     last_updated_on: datetime | None = strawberry.field(
         description="When it last changed, by the events' own times; null where nothing happened yet."
     )
@@ -46,12 +49,12 @@ class ActivityMember:
     role: enums.GroupRole = strawberry.field(description="What the member may do in the group.")
     status: enums.Status | None = strawberry.field(
         description="Completed once nothing required is missing; null, as every figure, to a fellow learner who leads "
-        "the group, until the member has opened it."
+        "the group, until the member has opened it, and where Cohort does not know the activity."
     )
     completion_percentage: int | None = strawberry.field(
         description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
     )
-    entry: strawberry.Private[nouns.Entry | None]
+    found: strawberry.Private[group_activities.MemberEntry]
 
     @classmethod
     def of(cls, found: group_activities.MemberEntry, learner: "Learner") -> Self:
@@ -61,7 +64,7 @@ class ActivityMember:
             role=found.member.role,
             status=progress.status if progress else None,
             completion_percentage=progress.completion_percentage if progress else None,
-            entry=found.entry,
+            found=found,
         )
 
     @field(
@@ -71,7 +74,8 @@ class ActivityMember:
     def agg(
         self, metrics: Annotated[list[str] | None, _metrics(group_activities.MEMBER_METRICS)] = None
     ) -> list[AggregateMetric]:
-        return [AggregateMetric.of(figure) for figure in group_activities.member_figures(self.entry, metrics)]
+        figures = group_activities.chosen(self.found.figures(), metrics, group_activities.MEMBER_METRICS)
+        return [AggregateMetric.of(figure) for figure in figures]
 
 
 @strawberry.type(description="What a group does together, with figures over its current members.")
@@ -86,8 +90,9 @@ class GroupActivity:
         description="When they were computed; null where no aggregation has reached the activity yet."
     )
     complete: bool = strawberry.field(
-        description="False where something may be missing: an older answer for lack of a new one, an activity that "
-        "no aggregation has reached, a part of the data that was away."
+        description="False where something may be missing or is not known: an older answer for lack of a new one, an "
+        "activity that no aggregation has reached or that Cohort does not know, figures of an older version of the "
+        "collection than its leaves, a part of the data that was away."
     )
     mode: enums.Mode = strawberry.field(description="Whether they were computed for the request.")
     found: strawberry.Private[group_activities.ActivityFigures]
@@ -114,7 +119,8 @@ class GroupActivity:
     def agg(
         self, metrics: Annotated[list[str] | None, _metrics(group_activities.ACTIVITY_METRICS)] = None
     ) -> list[AggregateMetric]:
-        return [AggregateMetric.of(figure) for figure in group_activities.chosen(self.found.figures, metrics)]
+        figures = group_activities.chosen(self.found.figures, metrics, group_activities.ACTIVITY_METRICS)
+        return [AggregateMetric.of(figure) for figure in figures]
 
     @field(
         description="The current members in the order of user ids: all of them for the group's admins and for those "
@@ -157,7 +163,7 @@ async def activities(
     ] = None,
 ) -> list[GroupActivity] | None:
     session = info.context
-    key = _page_key(info, self.group, await session.loaders.rosters.load(self.group.group_id))
+    key = await _page_key(info, self.group)
     page = session.shared.pages.get(key, session.now()) if fresh is None else None
     if page is not None:
         session.plans.append(replace(page.taken, path=tuple(info.path.as_list())))
@@ -168,11 +174,12 @@ async def activities(
     )
     from graph.learners import Learner
 
-    profiles = {one.member.user_id: one.learner for activity in found[:1] for one in activity.members}
+    profiles = {
+        one.member.user_id: one.learner for activity in found.activities[:1] for one in activity.members
+    }
     learners = {user_id: Learner.of(profile) for user_id, profile in profiles.items()}
-    answer = [GroupActivity.of(activity, learners) for activity in found]
-    taken = session.plans[-1]
-    as_of = min((activity.as_of for activity in found if activity.as_of), default=None)
+    answer = [GroupActivity.of(activity, learners) for activity in found.activities]
+    taken, as_of = found.taken, found.as_of
     if not taken.reusable or as_of is None or taken.plan.mode is not enums.Mode.QUERY:
         return answer
 
@@ -182,11 +189,14 @@ async def activities(
     return cast("list[GroupActivity]", ToWrite(answer, keep))
 
 
-def _page_key(info: Info, group: nouns.Group, roster: nouns.Roster) -> tuple[object, ...]:
-    """Whatever the page depends on: what is asked, of which group and members, and by whom. A first visit changes what
-    others see of a member, and no version: so how many there were is a part of it."""
-    raw, viewer = info._raw_info, info.context.viewer
+async def _page_key(info: Info, group: nouns.Group) -> tuple[object, ...]:
+    """Whatever the page depends on: what is asked, of which group, members and published versions, and by whom. A first
+    visit changes what others see of a member, and no version: so how many there were is a part of it."""
+    session = info.context
+    roster = await session.loaders.rosters.load(group.group_id)
+    versions = await group_activities.published_versions(session, group)
+    raw, viewer = info._raw_info, session.viewer
     document = raw.operation.loc.source.body if raw.operation.loc else ""
     asked = (document, raw.operation.name and raw.operation.name.value, repr(raw.variable_values))
-    place = (group.group_id, group.version, roster.visits, viewer.user_id, viewer.roles)
+    place = (group.group_id, group.version, roster.visits, versions, viewer.user_id, viewer.roles)
     return *asked, *info.path.as_list(), *place

@@ -25,8 +25,8 @@ _ENROLMENT = {
     "unit": "The unit: its identifier. Figures are those of units then, not of collections.",
     "context": "The context: its id; null where a collection was taken by itself.",
 }
-_SET_HERE = {"unit", "active"}
-"""Columns by which every query picks its rows."""
+_SET_HERE = {"active", "tree_version"}
+"""Columns that are Cohort's own: by the first every query picks its rows."""
 
 
 def _dimensions() -> Iterator[tuple[str, str]]:
@@ -36,7 +36,7 @@ def _dimensions() -> Iterator[tuple[str, str]]:
         done = moment.removesuffix("_on")
         yield column, f"The month in which the learner {done}, in UTC, such as `2026-03`; null for none."
     for column, kind in ACTIVITY_STATE.latest.items():
-        if kind == "string" and column != "collection_id":
+        if kind == "string":
             yield column, f"The learner's {_words(column)}; null where it is not known."
 
 
@@ -150,12 +150,13 @@ class ActivityMetricsInput:
     activity_ids: list[str] | None = strawberry.field(
         default=None,
         description="Identifiers of collections or units, at most 200; all collections without it. With the dimension "
-        "UNIT: collections whose units are meant, or units; all units without it.",
+        "UNIT: collections whose units are meant, or units; all units without it. A collection that is a unit of others "
+        "as well is meant as itself. NOT_FOUND where nothing is published under one.",
     )
     context_ids: list[str] | None = strawberry.field(
         default=None,
         description="Ids of contexts, at most 200; all without it. A collection's identifier for those who took it by "
-        "itself.",
+        "itself. NOT_FOUND where there is no such context.",
     )
     dimensions: list[Any] | None = strawberry.field(
         default=None,
@@ -214,8 +215,8 @@ class MetricTable:
     mode: enums.Mode = strawberry.field(description="How up to date the figures are.")
 
     @classmethod
-    def of(cls, plan: nouns.Plan, answered: Answered) -> Self:
-        table = answered.table
+    def of(cls, answered: Answered) -> Self:
+        plan, table = answered.plan, answered.table
         return cls(
             columns=[MetricColumn(name=column.name, kind=column.kind) for column in table.columns],
             rows=serialised_json(orjson.dumps(table.rows)),
@@ -240,7 +241,6 @@ class MetricQueries:
             ActivityMetricsInput, strawberry.argument(description="What to count, and by what.")
         ],
     ) -> MetricTable | None:
-        plan, answered = await activity_metrics(
-            info.context, query.query(), mode=query.mode, path=info.path.as_list()
+        return MetricTable.of(
+            await activity_metrics(info.context, query.query(), mode=query.mode, path=info.path.as_list())
         )
-        return MetricTable.of(plan, answered)

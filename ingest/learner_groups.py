@@ -22,7 +22,6 @@ from rules.contents import ContentKind
 from rules.errors import Conflict, Forbidden, InvalidInput, LastAdmin, LimitReached, NotFound
 from rules.identifiers import checked_id
 from rules.learner_groups import (
-    CONTENT_TYPES,
     Activity,
     AddMember,
     Group,
@@ -42,6 +41,7 @@ from rules.learner_groups import (
     checked_activity,
     checked_description,
     checked_name,
+    is_published_type,
     member_after,
 )
 from rules.viewers import Role
@@ -407,12 +407,12 @@ async def _known_activities(
     session: Session, activities: Sequence[Activity]
 ) -> tuple[list[Activity], list[ItemError]]:
     """Those that may be added: a course or a unit must be published. Other types are other systems' to know."""
-    ids = list(dict.fromkeys(a.id for a in activities if a.type in CONTENT_TYPES))
+    ids = list(dict.fromkeys(a.id for a in activities if is_published_type(a.type)))
     contents = dict(zip(ids, await session.library.contents.load_many(ids), strict=True))
     known, errors = [], []
     for activity in activities:
         content = contents.get(activity.id)
-        if activity.type in CONTENT_TYPES and (content is None or content.kind is ContentKind.CONTENT):
+        if is_published_type(activity.type) and (content is None or content.kind is ContentKind.CONTENT):
             missing = NotFound(f"there is no published {activity.type} {activity.id}", field="activities")
             errors.append(ItemError.of(Kind.ACTIVITY, activity.id, missing))
         else:

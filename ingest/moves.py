@@ -21,11 +21,12 @@ from ingest.transfers import Step, put, taken_away, transfer
 from ingest.triggers import change_moment, send_trigger
 from ingest.vanishing import WORKERS_COLUMNS, Vanished, vanishing_messages, vanishing_writes
 from loaders import touches
-from loaders.aggregates import Seen, aggregates_by_key
+from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_by_key, enrolments_in, row_key
 from loaders.session import Session, Shared
 from loaders.standings import aggregate_context_of
 from loaders.views import view_of, views_by_key
+from rules.aggregates import AggregateKey
 from rules.contexts import Context
 from rules.enrolments import Copies, Enrolment, under_way
 from rules.errors import Conflict
@@ -174,22 +175,13 @@ async def vanish(shared: Shared, moved: Moved, appended_at: int, offset: int) ->
     context = await shared.library.contexts.load(key.context_id)
     context_id = aggregate_context_of(key, context)
     activities = tree.collections if tree is not None else (key.collection_id,)
-    stored = await aggregates_by_key(
-        shared.stores.rows, [(activity, key.user_id, context_id) for activity in activities]
-    )
-    # Under the same context a unit may be a collection of its own: then the row is that one's.
-    ours = [
-        each
-        for each in stored
-        if each is not None
-        and each.collection_id in (None, key.collection_id)
-        and (each.activity_id == key.collection_id or each.seen == Seen())
-    ]
+    keys = [AggregateKey(activity, key.collection_id, context_id, key.user_id) for activity in activities]
+    ours = [each for each in await aggregates_by_key(shared.stores.rows, keys) if each is not None]
     if not ours and enrolment.seen_changed_at == enrolment.changed_at:
         return
     gone = Vanished(
         key,
-        [(each.activity_id, context_id) for each in ours],
+        [each.key for each in ours],
         max((each.version for each in ours), default=None),
         bucket_of(key.user_id, context.buckets if context else 1),
     )

@@ -11,12 +11,18 @@ from itertools import chain
 from zlib import crc32
 
 from ingest.vanishing import Vanished
-from loaders.aggregates import Seen, StoredAggregate, aggregates_by_activity, aggregates_by_key
+from loaders.aggregates import (
+    Seen,
+    StoredAggregate,
+    aggregate_place,
+    aggregates_by_key,
+    aggregates_by_place,
+)
 from loaders.enrolments import enrolments_by_key, row_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
 from loaders.views import FIGURE_COLUMNS, touches_by_key
-from rules.aggregates import ACTIVITY_TYPE, Aggregate, aggregates_of, next_version
+from rules.aggregates import COLLECTION_TYPE, Aggregate, AggregateKey, aggregates_of, next_version
 from rules.contents import Content, ContentKind
 from rules.contexts import Context
 from rules.enrolments import Copies, Enrolment
@@ -53,24 +59,37 @@ class Recomputed:
     def root(self) -> Aggregate:
         return self.figures[0]
 
-    @property
-    def seen(self) -> Seen:
-        """What the root's row is computed from."""
+    def aggregate_key(self, activity_id: str) -> AggregateKey:
+        return AggregateKey(activity_id, self.key.collection_id, self.aggregate_context_id, self.key.user_id)
+
+    def seen(self, figure: Aggregate) -> Seen:
+        """What the figure's row is computed from."""
+        if figure is not self.root:
+            return Seen(tree_version=self.tree_version)
         return Seen(self.changed_at, self.enrolment.changed_at if self.enrolment else None, self.tree_version)
 
     @property
     def drifted(self) -> list[str]:
-        """Activities whose row differs from the figures or should be gone, and ``enrolment`` where that differs."""
-        changed = [figure.activity_id for figure in self.figures if self.has_changed(figure)]
-        return [*changed, *self.dropped, *(["enrolment"] if self.enrolment_has_changed else [])]
+        """Activities whose row differs from the figures or should be gone, and ``enrolment`` where that differs. What a
+        row was computed from is no figure: the views of a learner's other contexts of the collection change it too."""
+        changed = [figure.activity_id for figure in self.figures if self.figures_differ(figure)]
+        return [*changed, *self.dropped, *(["enrolment"] if self.enrolment_figures_differ else [])]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the workers have something to write: figures that drifted, or what they were computed from."""
+        changed = any(self.has_changed(figure) for figure in self.figures)
+        return changed or bool(self.dropped) or self.enrolment_has_changed
 
     def has_changed(self, figure: Aggregate) -> bool:
+        """Whether the row is to be written."""
+        stored = self.stored[figure.activity_id]
+        return stored is None or stored.seen != self.seen(figure) or self.figures_differ(figure)
+
+    def figures_differ(self, figure: Aggregate) -> bool:
         stored = self.stored[figure.activity_id]
         return (
             stored is None
-            or (figure is self.root and stored.seen != self.seen)
-            # Also tells a row of the schema before, which has no enrolment either.
-            or stored.collection_id != self.key.collection_id
             or stored.active != self.active
             or stored.enrolled_on != self.enrolled_on
             or stored.completed_count != figure.progress.completed_count
@@ -84,10 +103,17 @@ class Recomputed:
 
     @property
     def enrolment_has_changed(self) -> bool:
+        """Whether the workers' columns of the enrolment are to be written."""
+        enrolment = self.enrolment
+        return enrolment is not None and (
+            enrolment.seen_changed_at != enrolment.changed_at or self.enrolment_figures_differ
+        )
+
+    @property
+    def enrolment_figures_differ(self) -> bool:
         enrolment, root = self.enrolment, self.root
         return enrolment is not None and (
-            enrolment.seen_changed_at != enrolment.changed_at
-            or enrolment.status != root.progress.status
+            enrolment.status != root.progress.status
             or enrolment.completed_count != root.progress.completed_count
             or enrolment.completed_on != root.completed_on
             or enrolment.last_accessed_on != root.last_accessed_on
@@ -123,7 +149,7 @@ class Recomputed:
         highest.
         """
         root = self.stored[self.root.activity_id]
-        renew = renew or root is None or root.seen.enrolment != self.seen.enrolment
+        renew = renew or root is None or root.seen.enrolment != self.seen(self.root).enrolment
         versions = {}
         for figure in self.figures:
             stored = self.stored[figure.activity_id]
@@ -194,7 +220,7 @@ async def recompute(
             continue  # a pointer: its figures are those of the place where it leads
         if not own_touches and enrolment is None and key in erased:
             old = [*left.values(), *dropped.get(key, {}).values()]
-            result.gone.append(_vanished(key, [s for s in old if _is_own(key, s)], context))
+            result.gone.append(_vanished(key, old, context))
             continue
         if not own_touches and enrolment is None and not left:
             continue
@@ -210,7 +236,7 @@ async def recompute(
         figures = aggregates_of(tree, own_touches, completed_before)
         if key in erased:
             shown = {figure.activity_id for figure in figures}
-            unseen = {a: s for a, s in left.items() if a not in shown and _is_own(key, s)}
+            unseen = {a: s for a, s in left.items() if a not in shown}
             dropped[key] = dropped.get(key, {}) | unseen
         result.done.append(
             Recomputed(
@@ -232,7 +258,7 @@ def _is_carried(shared: Shared, key: ProgressKey) -> bool:
 def _vanished(key: ProgressKey, stored: Sequence[StoredAggregate], context: Context | None) -> Vanished:
     return Vanished(
         key,
-        [(aggregate.activity_id, aggregate.context_id) for aggregate in stored],
+        [aggregate.key for aggregate in stored],
         max((aggregate.version for aggregate in stored), default=None),
         bucket_of(key.user_id, context.buckets if context else 1),
     )
@@ -240,11 +266,11 @@ def _vanished(key: ProgressKey, stored: Sequence[StoredAggregate], context: Cont
 
 async def _lost(shared: Shared, key: ProgressKey) -> Vanished:
     """Of an erased key whose collection or context is gone: what there is of its root."""
-    place = (key.collection_id, key.user_id)
-    stored = (await aggregates_by_activity(shared.stores.rows, [place]))[place]
+    place = (COLLECTION_TYPE, key.collection_id, key.user_id)
+    stored = (await aggregates_by_place(shared.stores.rows, [place]))[place]
     (context,) = await shared.library.contexts.load_many([key.context_id])
     return _vanished(
-        key, [s for s in stored if parse_aggregate_context(s.context_id)[1] == key.context_id], context
+        key, [s for s in stored if parse_aggregate_context(s.key.context_id)[1] == key.context_id], context
     )
 
 
@@ -274,20 +300,9 @@ async def _dropped(
     }
     found = await _stored(shared, wanted, contexts)
     return {
-        key: {
-            activity: stored
-            for activity, stored in by_activity.items()
-            if stored is not None and _is_own(key, stored)
-        }
+        key: {activity: stored for activity, stored in by_activity.items() if stored is not None}
         for key, by_activity in found.items()
     }
-
-
-def _is_own(key: ProgressKey, stored: StoredAggregate) -> bool:
-    """Under the same context a unit may be a collection of its own: then the row is that one's."""
-    if stored.activity_id == key.collection_id:
-        return True
-    return stored.seen == Seen() and stored.collection_id in (None, key.collection_id)
 
 
 async def _stored(
@@ -295,11 +310,14 @@ async def _stored(
 ) -> dict[ProgressKey, dict[str, StoredAggregate | None]]:
     """By key and activity."""
     wanted = {
-        key: [(activity, key.user_id, contexts[key]) for activity in ids] for key, ids in activities.items()
+        key: [AggregateKey(activity, key.collection_id, contexts[key], key.user_id) for activity in ids]
+        for key, ids in activities.items()
     }
     flat = list(chain.from_iterable(wanted.values()))
     found = dict(zip(flat, await aggregates_by_key(shared.stores.rows, flat), strict=True))
-    return {key: {aggregate[0]: found[aggregate] for aggregate in keys} for key, keys in wanted.items()}
+    return {
+        key: {aggregate.activity_id: found[aggregate] for aggregate in keys} for key, keys in wanted.items()
+    }
 
 
 def unit_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
@@ -354,10 +372,10 @@ def _aggregate_write(
     stored, version = recomputed.stored[figure.activity_id], versions[figure.activity_id]
     if stored is not None and stored.version == version:
         return
-    seen = recomputed.seen if figure is recomputed.root else Seen()
+    seen = recomputed.seen(figure)
     yield Write(
         AGGREGATES,
-        (ACTIVITY_TYPE, figure.activity_id, recomputed.key.user_id, recomputed.aggregate_context_id),
+        aggregate_place(recomputed.aggregate_key(figure.activity_id)),
         {
             "aggregates": {
                 "completedCount": float(figure.progress.completed_count),
@@ -375,7 +393,6 @@ def _aggregate_write(
             "seen_version": seen.tree_version,
             "active": recomputed.active,
             "enrolled_on": recomputed.enrolled_on,
-            "collection_id": recomputed.key.collection_id,
         },
         timestamp=version,
     )
@@ -396,23 +413,16 @@ def state_messages(
                 enrolment=recomputed.enrolment,
                 learner=learner,
                 version=versions[figure.activity_id],
+                tree_version=recomputed.tree_version,
             )
         )
 
 
 def vanished_messages(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Message]:
     """Of the dropped units: to be sent before ``vanished_writes``, as nothing tells of them afterwards."""
-    key = recomputed.key
     for activity_id in recomputed.dropped:
-        yield _message(
-            vanished_state(
-                activity_id,
-                user_id=key.user_id,
-                collection_id=key.collection_id,
-                aggregate_context_id=recomputed.aggregate_context_id,
-                version=versions[recomputed.root.activity_id],
-            )
-        )
+        key = recomputed.aggregate_key(activity_id)
+        yield _message(vanished_state(key, versions[recomputed.root.activity_id]))
 
 
 def vanished_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
@@ -421,7 +431,7 @@ def vanished_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iter
     for activity_id in recomputed.dropped:
         yield Write(
             AGGREGATES,
-            (ACTIVITY_TYPE, activity_id, recomputed.key.user_id, recomputed.aggregate_context_id),
+            aggregate_place(recomputed.aggregate_key(activity_id)),
             {},
             timestamp=versions[recomputed.root.activity_id],
             delete=True,

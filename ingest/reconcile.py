@@ -31,7 +31,7 @@ _COLUMNS = ("userid", "collectionid", "contextid")
 @dataclass(frozen=True, slots=True)
 class Report:
     """``drifted`` of ``checked`` keys had stored figures that differ from the rows; ``examples`` names some:
-    ``"user collection context: activity, …"``. ``failed`` keys name a collection or context that is gone."""
+    ``"user collection context: activity, …"``. What the workers have not seen although no figure differs is no drift. ``failed`` keys name a collection or context that is gone."""
 
     checked: int
     drifted: int
@@ -126,7 +126,7 @@ class _Reconciliation:
             # A learner's scopes repeat the enrolments, which have a step of their own.
             done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
             drifts = [item for item in done if item.drifted]
-            told = done if self._states else drifts
+            told = done if self._states else [item for item in done if item.is_behind]
             if told:
                 messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in told]
                 await self._shared.stores.events.send(TRIGGERS.name, *messages)

@@ -7,7 +7,8 @@ still writes of before is older and loses.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rules.aggregates import ACTIVITY_TYPE, next_version
+from loaders.aggregates import aggregate_place
+from rules.aggregates import AggregateKey, next_version
 from rules.identifiers import ProgressKey
 from rules.states import encode_state, vanished_state
 from stores.events import Message
@@ -34,12 +35,12 @@ WORKERS_COLUMNS = (
 class Vanished:
     """A key with neither views of its own nor an enrolment.
 
-    ``rows``: activity and context, as aggregate rows write it, of each aggregate that is stored; ``highest``: of their
-    versions; ``bucket``: of the list of the context's learners.
+    ``rows``: the key of each aggregate that is stored; ``highest``: of their versions; ``bucket``: of the list of the
+    context's learners.
     """
 
     key: ProgressKey
-    rows: Sequence[tuple[str, str]]
+    rows: Sequence[AggregateKey]
     highest: int | None
     bucket: int
 
@@ -50,14 +51,8 @@ class Vanished:
 
 def vanishing_messages(gone: Vanished, version: int) -> Iterator[Message]:
     """To be sent before ``vanishing_writes``: as long as a row is there, it is found again."""
-    for activity_id, context_id in gone.rows:
-        state = vanished_state(
-            activity_id,
-            user_id=gone.key.user_id,
-            collection_id=gone.key.collection_id,
-            aggregate_context_id=context_id,
-            version=version,
-        )
+    for aggregate in gone.rows:
+        state = vanished_state(aggregate, version)
         yield Message(state.key, encode_state(state))
 
 
@@ -65,9 +60,8 @@ def vanishing_writes(gone: Vanished, version: int) -> Iterator[Write]:
     """The enrolment's row is not deleted, which at this write time would hide every later one: what the workers wrote
     of it goes, and the rest is the commands'."""
     key = gone.key
-    for activity_id, context_id in gone.rows:
-        place = (ACTIVITY_TYPE, activity_id, key.user_id, context_id)
-        yield Write(AGGREGATES, place, {}, timestamp=version, delete=True)
+    for aggregate in gone.rows:
+        yield Write(AGGREGATES, aggregate_place(aggregate), {}, timestamp=version, delete=True)
     listed = (key.context_id, key.collection_id, gone.bucket, key.user_id)
     yield Write(ENROLMENTS_BY_CONTEXT, listed, {}, timestamp=version, delete=True)
     nothing = dict.fromkeys(WORKERS_COLUMNS)

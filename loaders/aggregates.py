@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rules.aggregates import ACTIVITY_TYPE
+from rules.aggregates import AggregateKey
 from rules.progress import Status, status_of
 from stores.rows import Row, Rows
 from stores.tables import AGGREGATES
 
-AggregateKey = tuple[str, str, str]
-"""activity id, user id, context as aggregate rows write it (``cb:<batchId>``)."""
+Place = tuple[str, str, str]
+"""Type of figures, activity and learner: whose figures under all contexts, and of a unit in all collections."""
 ENTRY_COLUMNS = tuple(
     column for column in AGGREGATES.types if column not in ("content_status", "agg_last_updated")
 )
@@ -19,8 +19,8 @@ ENTRY_COLUMNS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a root's aggregate was computed from: the last change of the learner's views in the collection, of the
-    enrolment, and the published version. A unit's has none of its own, so that a view does not rewrite all units."""
+    """What a row was computed from: the last change of the learner's views in the collection, of the enrolment, and the
+    published version. A unit's row has the version alone, so that a view does not rewrite all units."""
 
     changed_at: int | None = None
     enrolment: int | None = None
@@ -29,16 +29,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class StoredAggregate:
-    """A row of ``user_activity_agg``: all of its state (rules/states.py) but the learner's attributes.
+    """A row of ``user_activity_agg_v2``: all of its state (rules/states.py) but the learner's attributes.
 
-    ``collection_id`` is None in a row of an earlier schema, which knew neither ``active`` nor ``enrolled_on``.
     ``content_status`` and ``last_updated_on`` are empty where only ENTRY_COLUMNS were read.
     """
 
-    activity_id: str
-    user_id: str
-    context_id: str
-    collection_id: str | None
+    key: AggregateKey
     completed_count: int
     required_count: int
     time_spent: int
@@ -56,29 +52,28 @@ class StoredAggregate:
 async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
     """By whole partitions, a row for each context the learner was in: keys that differ in the activity alone share a
     statement, whatever their contexts."""
-    found = await aggregates_by_activity(rows, [key[:2] for key in keys])
-    by_key = {
-        (*place, aggregate.context_id): aggregate
-        for place, aggregates in found.items()
-        for aggregate in aggregates
-    }
+    found = await aggregates_by_place(
+        rows, [(key.activity_type, key.activity_id, key.user_id) for key in keys]
+    )
+    by_key = {aggregate.key: aggregate for aggregates in found.values() for aggregate in aggregates}
     return [by_key.get(key) for key in keys]
 
 
-async def aggregates_by_activity(
-    rows: Rows,
-    keys: Sequence[tuple[str, str]],
-    activity_type: str = ACTIVITY_TYPE,
-    columns: Sequence[str] | None = None,
-) -> dict[tuple[str, str], list[StoredAggregate]]:
-    """Of each activity and learner those of all contexts, in the order of the contexts; an empty list where there is
-    none. Batched as the rows port batches partitions. ``columns``: ENTRY_COLUMNS, or all of them for None."""
-    distinct = dict.fromkeys((activity_type, *key) for key in keys)
-    found = await rows.partitions(AGGREGATES, list(distinct), columns)
+async def aggregates_by_place(
+    rows: Rows, places: Sequence[Place], columns: Sequence[str] | None = None
+) -> dict[Place, list[StoredAggregate]]:
+    """Those of all contexts, in the order of contexts and collections; an empty list where there is none. Batched as the
+    rows port batches partitions. ``columns``: ENTRY_COLUMNS, or all of them for None."""
+    found = await rows.partitions(AGGREGATES, list(dict.fromkeys(places)), columns)
     return {
-        (activity_id, user_id): [stored for row in partition if (stored := _stored(row)) is not None]
-        for (_, activity_id, user_id), partition in found.items()
+        place: [stored for row in partition if (stored := _stored(row)) is not None]
+        for place, partition in found.items()
     }
+
+
+def aggregate_place(key: AggregateKey) -> tuple[str, str, str, str, str]:
+    """The primary key of the row."""
+    return key.activity_type, key.activity_id, key.user_id, key.context_id, key.collection_id
 
 
 def _stored(row: Row) -> StoredAggregate | None:
@@ -88,10 +83,7 @@ def _stored(row: Row) -> StoredAggregate | None:
     figures = row["aggregates"] or {}
     updated = row.get("agg_last_updated") or {}
     return StoredAggregate(
-        activity_id=row["activity_id"],
-        user_id=row["user_id"],
-        context_id=row["context_id"],
-        collection_id=row["collection_id"],
+        key=AggregateKey(row["activity_id"], row["collection_id"], row["context_id"], row["user_id"]),
         completed_count=int(figures.get("completedCount", 0)),
         required_count=int(figures.get("requiredCount", 0)),
         time_spent=int(figures.get("timeSpent", 0)),

@@ -1,22 +1,19 @@
 """How learners stand in activities, from what the workers wrote: the rows, or the groups store.
 
-Both give the same entries by activity and learner, the best of each learner's contexts; a learner who has not been in
-an activity has none.
+Both give the same entries by activity and learner: one for each place that a learner was in.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Any, cast
 
 from druid_specs import ACTIVITY_STATE
-from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_activity
-from rules.entries import Entry, best_entry, stored_type
-from rules.learner_groups import Activity
+from loaders.aggregates import ENTRY_COLUMNS, Place, StoredAggregate, aggregates_by_place
+from rules.entries import Entry, best_entry
 from rules.moments import milliseconds, moment
 from rules.progress import Progress, status_of
+from rules.subjects import Subject
 from stores import groups as queries
 from stores.groups import Groups, Lane
 from stores.rows import Rows
@@ -24,12 +21,13 @@ from stores.rows import Rows
 EntryKey = tuple[str, str]
 """Activity id and user id: a group has an activity's id once."""
 Entries = dict[EntryKey, Entry]
-Stored = dict[EntryKey, list[StoredAggregate]]
+Found = dict[EntryKey, list[Entry]]
+"""All entries of each learner in each activity; who has not been in it may have none."""
 
 STATE_COLUMNS = (
-    "activity_type",
     "activity_id",
     "user_id",
+    "collection_id",
     "context_id",
     "active",
     "status",
@@ -38,67 +36,72 @@ STATE_COLUMNS = (
     "time_spent",
     "last_accessed_on",
     "enrolled_on",
+    "tree_version",
 )
 
 
-async def entries_from_rows(rows: Rows, activities: Iterable[Activity], user_ids: Collection[str]) -> Entries:
-    return best_entries(
-        {
-            key: map(entry_of, aggregates)
-            for key, aggregates in (await stored_aggregates(rows, activities, user_ids)).items()
-        }
-    )
+async def entries_from_rows(rows: Rows, subjects: Iterable[Subject], user_ids: Collection[str]) -> Found:
+    """Batched for all subjects together."""
+    subjects = list(subjects)
+    stored = await aggregates_by_place(rows, places_of(subjects, user_ids), ENTRY_COLUMNS)
+    return {
+        (subject.activity.id, user_id): [
+            entry_of(aggregate)
+            for kind in subject.types
+            for aggregate in stored[kind, subject.activity.id, user_id]
+            if subject.counts(aggregate.key.collection_id)
+        ]
+        for subject in subjects
+        for user_id in user_ids
+    }
 
 
 async def entries_from_states(
-    groups: Groups, activities: Iterable[Activity], user_ids: Collection[str]
-) -> tuple[Entries, bool]:
+    groups: Groups, subjects: Iterable[Subject], user_ids: Collection[str]
+) -> tuple[Found, bool]:
     """By one query, whatever the page shows; and whether the engine had all of its data."""
-    types = {activity.id: stored_type(activity.type) for activity in activities}
-    if not types or not user_ids:
+    by_id = {subject.activity.id: subject for subject in subjects if subject.types}
+    if not by_id or not user_ids:
         return {}, True
     keys = (
-        ("activity_id", tuple(sorted(types))),
-        ("activity_type", tuple(sorted(set(types.values())))),
+        ("activity_id", tuple(sorted(by_id))),
+        ("activity_type", tuple(sorted({kind for subject in by_id.values() for kind in subject.types}))),
         ("user_id", tuple(sorted(user_ids))),
     )
     answer = await groups.query(queries.Rows(ACTIVITY_STATE, STATE_COLUMNS, keys), Lane.PAGES)
-    found: dict[EntryKey, list[Entry]] = defaultdict(list)
-    for activity_type, activity_id, user_id, *state in cast("Sequence[Sequence[Any]]", answer.rows):
-        if types[activity_id] == activity_type:
+    found: Found = defaultdict(list)
+    for activity_id, user_id, *state in cast("Sequence[Sequence[Any]]", answer.rows):
+        if by_id[activity_id].counts(state[0]):
             found[activity_id, user_id].append(decoded(state))
-    return best_entries(found), answer.complete
+    return found, answer.complete
 
 
-async def stored_aggregates(rows: Rows, activities: Iterable[Activity], user_ids: Collection[str]) -> Stored:
-    """Of each activity and learner those of all contexts. Batched for activities of one type together."""
-    by_type: dict[str, list[str]] = defaultdict(list)
-    for activity in activities:
-        by_type[stored_type(activity.type)].append(activity.id)
-    found = await asyncio.gather(
-        *(
-            aggregates_by_activity(
-                rows, [(id_, user_id) for id_ in ids for user_id in user_ids], kind, ENTRY_COLUMNS
-            )
-            for kind, ids in by_type.items()
-        )
-    )
-    return dict(chain.from_iterable(by_key.items() for by_key in found))
+def places_of(subjects: Iterable[Subject], user_ids: Collection[str]) -> list[Place]:
+    """Where aggregates of these learners in these activities may be."""
+    return [
+        (kind, subject.activity.id, user_id)
+        for subject in subjects
+        for kind in subject.types
+        for user_id in user_ids
+    ]
 
 
 def entry_of(stored: StoredAggregate) -> Entry:
     progress = Progress(stored.status, stored.completed_count, stored.required_count)
     return Entry(
-        stored.context_id,
+        stored.key.collection_id,
+        stored.key.context_id,
         stored.active,
         progress,
         stored.time_spent,
         stored.last_accessed_on,
         stored.enrolled_on,
+        stored.seen.tree_version,
     )
 
 
 def best_entries(found: Mapping[EntryKey, Iterable[Entry]]) -> Entries:
+    """The best of each learner's places; a learner of whom none says anything is left out."""
     return {key: best for key, entries in found.items() if (best := best_entry(entries)) is not None}
 
 
@@ -106,6 +109,7 @@ def encoded(entry: Entry) -> list[Any]:
     """For JSON. Times in epoch milliseconds."""
     progress = entry.progress
     return [
+        entry.collection_id,
         entry.context_id,
         entry.active,
         int(progress.status),
@@ -114,14 +118,35 @@ def encoded(entry: Entry) -> list[Any]:
         entry.time_spent,
         _milliseconds(entry.last_accessed_on),
         _milliseconds(entry.enrolled_on),
+        entry.tree_version,
     ]
 
 
 def decoded(stored: Sequence[Any]) -> Entry:
     """The inverse of encoded."""
-    context_id, active, status, completed, required, time_spent, accessed, enrolled = stored
+    (
+        collection_id,
+        context_id,
+        active,
+        status,
+        completed,
+        required,
+        time_spent,
+        accessed,
+        enrolled,
+        tree_version,
+    ) = stored
     progress = Progress(status_of(status), completed or 0, required or 0)
-    return Entry(context_id, bool(active), progress, time_spent or 0, _moment(accessed), _moment(enrolled))
+    return Entry(
+        collection_id,
+        context_id,
+        bool(active),
+        progress,
+        time_spent or 0,
+        _moment(accessed),
+        _moment(enrolled),
+        tree_version,
+    )
 
 
 def _milliseconds(at: datetime | None) -> int | None:

@@ -4,25 +4,27 @@ What no worker has seen yet is computed from views and enrolments by the workers
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from loaders.aggregates import ENTRY_COLUMNS, Seen, StoredAggregate, aggregates_by_activity
+from loaders.aggregates import ENTRY_COLUMNS, Place, Seen, StoredAggregate, aggregates_by_place
 from loaders.enrolments import enrolment_of
-from loaders.entries import Entries, Stored, best_entries, entry_of, stored_aggregates
+from loaders.entries import EntryKey, Found, entry_of, places_of
 from loaders.library import Library
-from loaders.standings import aggregate_context_of
+from loaders.standings import aggregate_context_of, root_key
 from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
-from rules.aggregates import ACTIVITY_TYPE, aggregates_of
+from rules.aggregates import COLLECTION_TYPE, Aggregate, aggregates_of
 from rules.enrolments import Enrolment
-from rules.entries import Entry, stored_type
+from rules.entries import Entry
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
-from rules.learner_groups import Activity
 from rules.standings import Touch
+from rules.subjects import Subject
 from rules.tracking import Tracking
 from stores.rows import Rows
 from stores.tables import ENROLMENTS, LEARNER_SCOPES, NODE_ROOTS
+
+Stored = Mapping[Place, Sequence[StoredAggregate]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,70 +36,82 @@ class _Unseen:
     enrolment: Enrolment | None
     tree: RelationTree
 
-    def wrote(self, stored: Iterable[StoredAggregate]) -> bool:
-        """Whether one of these is of this key."""
-        return any(
-            each.context_id == self.context_id and each.collection_id in (None, self.key.collection_id)
-            for each in stored
-        )
+    def aggregates(self, touches: Mapping[str, Touch], stored: Iterable[str]) -> list[Aggregate]:
+        """Of the collection, the units with a viewed leaf, and the activities that have a row (``stored``)."""
+        return aggregates_of(self.tree, touches, dict.fromkeys(stored))
 
-    def entries(self, touches: Mapping[str, Touch], stored: Collection[str]) -> Iterator[tuple[str, Entry]]:
-        """By activity: the collection, the units with a viewed leaf, and those that have a row (``stored``)."""
-        for aggregate in aggregates_of(self.tree, touches, dict.fromkeys(stored)):
-            yield (
-                aggregate.activity_id,
-                Entry(
-                    self.context_id,
-                    self.enrolment is not None and self.enrolment.active,
-                    aggregate.progress,
-                    aggregate.time_spent,
-                    aggregate.last_accessed_on,
-                    self.enrolment.enrolled_on if self.enrolment else None,
-                ),
-            )
+    def entry(self, aggregate: Aggregate) -> Entry:
+        return Entry(
+            self.key.collection_id,
+            self.context_id,
+            self.enrolment is not None and self.enrolment.active,
+            aggregate.progress,
+            aggregate.time_spent,
+            aggregate.last_accessed_on,
+            self.enrolment.enrolled_on if self.enrolment else None,
+            self.tree.version,
+        )
 
 
 async def fresh_entries(
     rows: Rows,
     library: Library,
     tracking: Tracking,
-    activities: Sequence[Activity],
+    subjects: Iterable[Subject],
     user_ids: Collection[str],
-) -> Entries:
-    """As loaders/entries.py gives them once the workers have seen everything. An activity that is no published
-    collection or unit has its rows alone."""
-    ours = {activity.id for activity in activities if stored_type(activity.type) == ACTIVITY_TYPE}
-    collections = await _collections_of(rows, ours)
+) -> Found:
+    """As loaders/entries.py gives them once the workers have seen everything."""
+    subjects = [subject for subject in subjects if subject.types]
+    collections = await _collections_of(rows, subjects)
+    roots = [(COLLECTION_TYPE, root, user_id) for root in collections for user_id in user_ids]
     # The collections before their units, and both before the changes that they are compared with: workers write in
     # the opposite order, so that what is written in between looks older than it is, never newer.
-    roots = await aggregates_by_activity(
-        rows,
-        [(root, user_id) for root in collections for user_id in user_ids],
-        columns=ENTRY_COLUMNS,
-    )
-    others = [a for a in activities if a.id not in ours or a.id not in collections]
-    stored = {key: found for key, found in roots.items() if key[0] in ours}
-    stored |= await stored_aggregates(rows, others, user_ids)
-    entries = {key: {each.context_id: entry_of(each) for each in found} for key, found in stored.items()}
-    unseen = await _unseen(rows, library, tracking, collections, user_ids, roots)
+    stored: dict[Place, list[StoredAggregate]] = {}
+    stored |= await aggregates_by_place(rows, roots, ENTRY_COLUMNS)
+    others = [place for place in places_of(subjects, user_ids) if place not in stored]
+    stored |= await aggregates_by_place(rows, others, ENTRY_COLUMNS)
+    unseen = await _unseen(rows, library, tracking, collections, user_ids, stored)
     trees = {one.key.collection_id: one.tree for one in unseen}
     touches, _ = await touches_by_key(rows, tracking, [one.key for one in unseen], trees, FIGURE_COLUMNS)
+    entries = _written(subjects, user_ids, stored)
     for one in unseen:
-        written = [
-            activity_id for activity_id in ours if one.wrote(stored.get((activity_id, one.key.user_id), ()))
-        ]
-        for activity_id in written:
-            del entries[activity_id, one.key.user_id][one.context_id]
-        for activity_id, entry in one.entries(touches[one.key], written):
-            if activity_id in ours:
-                entries[activity_id, one.key.user_id][one.context_id] = entry
-    return best_entries({key: by_context.values() for key, by_context in entries.items()})
+        place, user_id = (one.key.collection_id, one.context_id), one.key.user_id
+        ours = [subject.activity.id for subject in subjects if subject.counts(one.key.collection_id)]
+        with_row = [activity for activity in ours if entries[activity, user_id].pop(place, None) is not None]
+        for aggregate in one.aggregates(touches[one.key], with_row):
+            if aggregate.activity_id in ours:
+                entries[aggregate.activity_id, user_id][place] = one.entry(aggregate)
+    return {key: list(by_place.values()) for key, by_place in entries.items()}
 
 
-async def _collections_of(rows: Rows, activity_ids: Collection[str]) -> list[str]:
+def _written(
+    subjects: Iterable[Subject], user_ids: Collection[str], stored: Stored
+) -> dict[EntryKey, dict[tuple[str, str], Entry]]:
+    """Entries as the workers wrote them, by collection and context."""
+    return {
+        (subject.activity.id, user_id): {
+            (aggregate.key.collection_id, aggregate.key.context_id): entry_of(aggregate)
+            for kind in subject.types
+            for aggregate in stored[kind, subject.activity.id, user_id]
+            if subject.counts(aggregate.key.collection_id)
+        }
+        for subject in subjects
+        for user_id in user_ids
+    }
+
+
+async def _collections_of(rows: Rows, subjects: Sequence[Subject]) -> list[str]:
     """The published collections that these are, or are units of."""
-    found = await rows.partitions(NODE_ROOTS, [(activity_id,) for activity_id in activity_ids])
-    return sorted({row["root"] for roots in found.values() for row in roots})
+    ids = {subject.activity.id for subject in subjects}
+    found = await rows.partitions(NODE_ROOTS, [(activity_id,) for activity_id in ids])
+    return sorted(
+        {
+            row["root"]
+            for subject in subjects
+            for row in found[subject.activity.id,]
+            if subject.counts(row["root"])
+        }
+    )
 
 
 async def _unseen(
@@ -109,7 +123,7 @@ async def _unseen(
     stored: Stored,
 ) -> list[_Unseen]:
     """Of all that these learners do in these collections. ``stored``: the aggregates of the collections."""
-    seen = {(*key, each.context_id): each.seen for key, found in stored.items() for each in found}
+    seen = {each.key: each.seen for found in stored.values() for each in found}
     users = [(user_id,) for user_id in user_ids]
     published, enrolments, scopes = await asyncio.gather(
         library.published(collections),
@@ -145,6 +159,6 @@ async def _unseen(
             enrolment.changed_at if enrolment else None,
             tree.version,
         )
-        if seen.get((key.collection_id, key.user_id, context_id)) != now:
+        if seen.get(root_key(key, context_id)) != now:
             unseen.append(_Unseen(key, context_id, enrolment, tree))
     return unseen

@@ -1,6 +1,7 @@
 """What a read does when it finds a change that no aggregate has seen: it sends the trigger again."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from cachetools import TTLCache
 
@@ -27,14 +28,19 @@ class Healing:
 
     def heal(self, kind: TriggerKind, key: ProgressKey, changed_at: int | None) -> None:
         """Neither delays nor fails the read it serves: with the log away, a later read tries again."""
-        if (key, changed_at) not in self._sent:
-            self._sent[key, changed_at] = None
-            self._background.start(
-                self._send(Trigger(kind, key.user_id, key.collection_id, key.context_id), key)
-            )
+        self.heal_all(kind, {key: changed_at})
 
-    async def _send(self, trigger: Trigger, key: ProgressKey) -> None:
+    def heal_all(self, kind: TriggerKind, keys: Mapping[ProgressKey, int | None]) -> None:
+        """As ``heal``, for keys by their unseen change, or by the published version that was not seen: in one send."""
+        due = [(key, unseen) for key, unseen in keys.items() if (key, unseen) not in self._sent]
+        self._sent.update(dict.fromkeys(due))
+        if due:
+            triggers = [Trigger(kind, k.user_id, k.collection_id, k.context_id) for k, _ in due]
+            self._background.start(self._send(triggers))
+
+    async def _send(self, triggers: Sequence[Trigger]) -> None:
+        messages = [Message(trigger.user_id, trigger.encode()) for trigger in triggers]
         try:
-            await self._events.send(TRIGGERS.name, Message(key.user_id, trigger.encode()))
+            await self._events.send(TRIGGERS.name, *messages)
         except CohortError as error:
-            log.warning("could not send a trigger for %s: %s", key, error)
+            log.warning("could not send triggers, of %s and others: %s", triggers[0], error)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,9 +14,11 @@ from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from loaders import answers
 from loaders.answers import Answers, Origin
 from loaders.library import Library
+from loaders.table_costs import TableCosts
 from loaders.totals import last_aggregation
+from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
 from rules.contents import ContentKind
-from rules.errors import CohortError, InvalidInput
+from rules.errors import CohortError, InvalidInput, NotFound
 from rules.identifiers import ContextType, aggregate_context, parse_aggregate_context
 from rules.metric_queries import (
     COLLECTION,
@@ -33,10 +35,11 @@ from rules.metric_queries import (
     Within,
     rolled_up,
     table_of,
+    table_plan,
 )
 from rules.metrics import BANDS, COUNTS, LATEST
 from rules.moments import milliseconds, moment
-from rules.plans import Plan, Source
+from rules.plans import Mode, Plan, Source
 from rules.progress import Status
 from stores.engines import Stores
 from stores.groups import (
@@ -65,18 +68,19 @@ _COLUMNS = {COLLECTION: "collection_id", UNIT: "activity_id", CONTEXT: "context_
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A table that is asked for, and where it is to be answered from."""
+    """A table that is asked for, and the mode that it is to be answered in."""
 
     query: MetricQuery
-    plan: Plan
+    mode: Mode
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """``as_of``: what happened before is in the figures; None where no aggregation has run. ``complete`` is False
-    where a part of the data was away or was never computed, and for an answer older than it should be. ``age`` in
-    seconds."""
+    """``plan``: where it was answered from. ``as_of``: what happened before is in the figures; None where no aggregation
+    has run. ``complete`` is False where a part of the data was away or was never computed, and for an answer older than
+    it should be. ``age`` in seconds."""
 
+    plan: Plan
     table: Table
     as_of: datetime | None
     complete: bool
@@ -89,6 +93,14 @@ class TooManyGroups(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What the ids of a query are: collections, each with its units, and units."""
+
+    collections: Mapping[str, tuple[str, ...]]
+    units: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What is counted: tiles that share it are answered by one query."""
 
@@ -97,57 +109,97 @@ class Ground:
     where: Where
 
 
-Units = Mapping[str, tuple[str, ...]]
-"""The units of each collection that is named; what is no collection is not in it."""
-
-
 class Tables:
-    """Of one process."""
+    """Of one request."""
 
-    def __init__(self, stores: Stores, library: Library, answers: Answers) -> None:
+    def __init__(self, stores: Stores, library: Library, answers: Answers, costs: TableCosts) -> None:
         self._stores = stores
         self._library = library
         self._answers = answers
+        self._costs = costs
 
     async def tables(self, tiles: Sequence[Tile]) -> list[Answered | CohortError]:
-        """A tile's error is its own: TooManyGroups, InvalidInput, StoreUnavailable."""
+        """A tile's error is its own: NotFound for an id that there is not, TooManyGroups, InvalidInput,
+        StoreUnavailable."""
         found: dict[Tile, Answered | CohortError] = {}
-        try:
-            units = await self._units(tiles)
-        except CohortError as error:
-            units = {}
-            found |= {tile: error for tile in tiles if _named_units(tile.query)}
-        together: defaultdict[Ground, list[Tile]] = defaultdict(list)
-        for tile in tiles:
-            if tile not in found:
-                together[_ground(tile, units if tile.query.of_units else {})].append(tile)
+        together: defaultdict[Ground, list[tuple[Tile, Plan]]] = defaultdict(list)
+        distinct = list(dict.fromkeys(tiles))
+        for tile, planned in zip(distinct, await asyncio.gather(*map(self._planned, distinct)), strict=True):
+            if isinstance(planned, CohortError):
+                found[tile] = planned
+            else:
+                plan, ground = planned
+                together[ground].append((tile, plan))
         for some in await asyncio.gather(*(self._answered(*shared) for shared in together.items())):
             found |= some
         return [found[tile] for tile in tiles]
 
-    async def _units(self, tiles: Iterable[Tile]) -> Units:
-        """By the live relations. A collection without units has itself, of which there is no row as a unit."""
-        named = sorted({identifier for tile in tiles for identifier in _named_units(tile.query)})
-        published = await self._library.published(named) if named else {}
-        return {
-            content.identifier: tree.collections[1:] or (content.identifier,)
-            for content, tree in published.values()
-            if tree is not None and content.kind is ContentKind.COLLECTION
-        }
+    async def _planned(self, tile: Tile) -> tuple[Plan, Ground] | CohortError:
+        try:
+            named = await self._named(tile.query)
+            await self._check_contexts(tile.query)
+            states = _ground(tile.query, named, ACTIVITY_STATE)
+            plan = table_plan(tile.query, tile.mode, await self._costs.extent(states.keys))
+            if plan.source is Source.TOTALS:
+                return plan, _ground(tile.query, named, ACTIVITY_TOTALS)
+            return plan, states
+        except CohortError as error:
+            return error
 
-    async def _answered(self, ground: Ground, tiles: Sequence[Tile]) -> dict[Tile, Answered | CohortError]:
+    async def _named(self, query: MetricQuery) -> Named:
+        """By what is published now. NotFound names the ids that nothing is published under, InvalidInput the contents,
+        of which there are no figures here."""
+        ids = query.activity_ids
+        published = await self._library.published(ids) if ids else {}
+        if unknown := [id_ for id_ in ids if id_ not in published]:
+            raise NotFound(f"there is no collection or unit {', '.join(unknown)}", field="activityIds")
+        kinds = {id_: content.kind for id_, (content, _) in published.items()}
+        if contents := [id_ for id_, kind in kinds.items() if kind is ContentKind.CONTENT]:
+            raise InvalidInput(
+                f"{', '.join(contents)}: figures are of collections and units, not of single contents",
+                field="activityIds",
+            )
+        return Named(
+            {
+                id_: tree.collections[1:] if tree is not None else ()
+                for id_, (_, tree) in published.items()
+                if kinds[id_] is ContentKind.COLLECTION
+            },
+            frozenset(id_ for id_, kind in kinds.items() if kind is ContentKind.UNIT),
+        )
+
+    async def _check_contexts(self, query: MetricQuery) -> None:
+        """NotFound names those that are neither contexts nor collections, which are their own contexts."""
+        ids = query.context_ids
+        contexts = await self._library.contexts.load_many(ids) if ids else []
+        others = [id_ for id_, context in zip(ids, contexts, strict=True) if context is None]
+        contents = await self._library.contents.load_many(others) if others else []
+        unknown = [
+            id_
+            for id_, content in zip(others, contents, strict=True)
+            if content is None or content.kind is not ContentKind.COLLECTION
+        ]
+        if unknown:
+            raise NotFound(f"there is no context {', '.join(unknown)}", field="contextIds")
+
+    async def _answered(
+        self, ground: Ground, planned: Sequence[tuple[Tile, Plan]]
+    ) -> dict[Tile, Answered | CohortError]:
         """By one query; where all dimensions together make too many groups, by one for each tile."""
         try:
-            return await self._together(ground, tiles)
+            return await self._together(ground, planned)
         except TooManyGroups as error:
-            if len(tiles) == 1:
-                return {tiles[0]: error}
-            alone = await asyncio.gather(*(self._answered(ground, [tile]) for tile in tiles))
+            if len(planned) == 1:
+                return {planned[0][0]: error}
+            alone = await asyncio.gather(*(self._answered(ground, [one]) for one in planned))
             return {tile: answered for some in alone for tile, answered in some.items()}
         except CohortError as error:
-            return dict.fromkeys(tiles, error)
+            return {tile: error for tile, _ in planned}
 
-    async def _together(self, ground: Ground, tiles: Sequence[Tile]) -> dict[Tile, Answered | CohortError]:
+    async def _together(
+        self, ground: Ground, planned: Sequence[tuple[Tile, Plan]]
+    ) -> dict[Tile, Answered | CohortError]:
+        tiles = [tile for tile, _ in planned]
         query = _query(ground, tiles)
         answer = await self._answers.answer(_key(query), partial(self._computed, query))
         complete, as_of, rows = orjson.loads(answer.value)
@@ -158,8 +210,8 @@ class Tables:
             known = answer.as_of
         whole = complete and answer.origin is not Origin.STALE
         return {
-            tile: Answered(table, known, whole, answer.origin, answer.age)
-            for tile, table in zip(tiles, tables, strict=True)
+            tile: Answered(plan, table, known, whole, answer.origin, answer.age)
+            for (tile, plan), table in zip(planned, tables, strict=True)
         }
 
     async def _computed(self, query: Figures) -> bytes:
@@ -179,39 +231,49 @@ class Tables:
         return orjson.dumps([complete, stamp, list(answer.rows)])
 
 
-def _named_units(query: MetricQuery) -> tuple[str, ...]:
-    """Collections whose units are meant, and units."""
-    return query.activity_ids if query.of_units else ()
-
-
 # What is counted
 
 
-def _ground(tile: Tile, units: Units) -> Ground:
-    query, source = tile.query, _source(tile)
+def _ground(query: MetricQuery, named: Named, source: DataSource) -> Ground:
     keys: list[tuple[str, tuple[str, ...]]] = []
     conditions: list[Where] = [_ENROLLED[source.name]]
-    if query.activity_ids:
-        activities = {unit for named in query.activity_ids for unit in units.get(named, (named,))}
-        keys.append(("activity_id", tuple(sorted(activities))))
+    types, activities, of_both = _activities(query, named)
+    keys.append(("activity_type", types))
+    if activities:
+        keys.append(("activity_id", activities))
+    if of_both is not None:
+        conditions.append(of_both)
     if query.context_ids:
         contexts = {aggregate_context(kind, named) for named in query.context_ids for kind in ContextType}
         keys.append(("context_id", tuple(sorted(contexts))))
     if source is ACTIVITY_TOTALS:
         keys.append(("dimension", query.of_learners or (_EVERYTHING,)))
-    if query.of_units or not query.activity_ids:
-        conditions.append(OneOf("unit", (int(query.of_units),)))
-    if collections := tuple(named for named in query.activity_ids if named in units):
-        # A unit may be in other collections as well.
-        others = tuple(named for named in query.activity_ids if named not in units)
-        conditions.append(AnyOf((OneOf("collection_id", collections), OneOf("activity_id", others))))
     if query.filter is not None:
         conditions.append(_where(query.filter, source))
-    return Ground(source, tuple(keys), All(tuple(conditions)))
+    return Ground(source, tuple(sorted(keys)), All(tuple(conditions)))
 
 
-def _source(tile: Tile) -> DataSource:
-    return ACTIVITY_TOTALS if tile.plan.source is Source.TOTALS else ACTIVITY_STATE
+def _activities(query: MetricQuery, named: Named) -> tuple[tuple[str, ...], tuple[str, ...], Where | None]:
+    """Types and ids of the activities that are meant, and what else must hold: a unit may be in other collections as
+    well, and may be a collection of its own. No ids: all of these types."""
+    if query.of_units:
+        if not query.activity_ids:
+            return (UNIT_TYPE,), (), None
+        units = {unit for of_one in named.collections.values() for unit in of_one} | named.units
+        here: list[Where] = [OneOf("collection_id", tuple(sorted(named.collections)))]
+        if named.units:
+            here.append(OneOf("activity_id", tuple(sorted(named.units))))
+        # Of collections without units: themselves, of which there is nothing as a unit of themselves.
+        return (UNIT_TYPE,), tuple(sorted(units or named.collections)), AnyOf(tuple(here))
+    if not named.units:
+        return (COLLECTION_TYPE,), query.activity_ids, None
+    if not named.collections:
+        return (UNIT_TYPE,), query.activity_ids, None
+    of_both: list[Where] = [
+        All((OneOf("activity_type", (kind,)), OneOf("activity_id", tuple(sorted(ids)))))
+        for kind, ids in ((COLLECTION_TYPE, named.collections), (UNIT_TYPE, named.units))
+    ]
+    return (COLLECTION_TYPE, UNIT_TYPE), query.activity_ids, AnyOf(tuple(of_both))
 
 
 def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002

@@ -19,6 +19,7 @@ from loaders.library import Library
 from loaders.metrics import Answered, Tables, Tile
 from loaders.pages import Pages
 from loaders.standings import Standings, Touches
+from loaders.table_costs import TableCosts
 from loaders.views import views_by_key
 from rules.enrolments import Enrolment
 from rules.errors import CohortError
@@ -50,6 +51,7 @@ class Shared:
     answers: Answers
     rosters: Rosters
     pages: Pages
+    costs: TableCosts
     now: Callable[[], datetime] = utc_now
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
@@ -81,7 +83,7 @@ class Shared:
         limits = group_limits or GroupLimits()
         return cls(
             *(stores, Library(stores.rows), healing, background, answers),
-            *(Rosters(stores.rows), Pages(answers_ttl), now),
+            *(Rosters(stores.rows), Pages(answers_ttl), TableCosts(stores), now),
             group_limits=limits,
             mode=mode,
             tracking=tracking or Tracking(),
@@ -95,7 +97,7 @@ class Loaders:
     def __init__(self, shared: Shared) -> None:
         rows = shared.stores.rows
         reader = Standings(shared.stores, shared.library, shared.healing, shared.now, shared.tracking)
-        tables = Tables(shared.stores, shared.library, shared.answers)
+        tables = Tables(shared.stores, shared.library, shared.answers, shared.costs)
 
         async def views(keys: list[ViewKey]) -> Sequence[View | None]:
             return await views_by_key(rows, shared.tracking, keys)

@@ -10,6 +10,7 @@ from loaders.aggregates import StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
 from loaders.views import changes_by_key, touches_by_key
+from rules.aggregates import AggregateKey
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
 from rules.identifiers import ContextType, ProgressKey, aggregate_context
@@ -134,9 +135,14 @@ class Standings:
         contexts = dict(zip(context_ids, await self._library.contexts.load_many(context_ids), strict=True))
         found = await aggregates_by_key(
             self._stores.rows,
-            [(k.collection_id, k.user_id, aggregate_context_of(k, contexts.get(k.context_id))) for k in keys],
+            [root_key(k, aggregate_context_of(k, contexts.get(k.context_id))) for k in keys],
         )
         return dict(zip(keys, found, strict=True))
+
+
+def root_key(key: ProgressKey, aggregate_context_id: str) -> AggregateKey:
+    """Of the figures of the collection itself."""
+    return AggregateKey(key.collection_id, key.collection_id, aggregate_context_id, key.user_id)
 
 
 def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from loaders.entries import decoded, encoded
-from rules.aggregates import ACTIVITY_TYPE
+from rules.aggregates import activity_type
 from rules.entries import Entry
 from rules.identifiers import ContextType, aggregate_context
 from rules.learner_groups import Activity
@@ -22,22 +22,24 @@ from stores.tables import ACTIVITY_AGGREGATES, AGGREGATIONS
 ACTIVITIES = "activities"
 """The name of the one aggregation in ``aggregation``."""
 
-ActivityContext = tuple[str, str]
-"""activity id, context as aggregate rows write it (``cb:<batchId>``)."""
+OF_GROUP = ""
+"""In place of the collection: the row is of a group's members, who learn in collections of their own."""
+
+ActivityPlace = tuple[str, str, str]
+"""Activity, the collection it is looked at in, and context as aggregate rows write it (``cb:<batchId>``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredActivityResult:
-    """A row of ``activity_agg`` under the context of an enrolment. ``figures`` and when each last changed by metric.
+    """A row of ``activity_agg_v2`` under the context of an enrolment. ``figures`` and when each last changed by metric.
     ``as_of``: when they were computed; ``last_aggregation`` says since when they are known to hold.
 
     ``pending``: cells that a run was about to send which has not come to its end; None where the last one has.
     """
 
     activity_id: str
-    context_id: str
     collection_id: str
-    unit: bool
+    context_id: str
     figures: Mapping[str, float]
     last_updated: Mapping[str, datetime]
     cells: Mapping[Cell, Counts]
@@ -48,7 +50,7 @@ class StoredActivityResult:
 
 @dataclass(frozen=True, slots=True)
 class StoredGroupResult:
-    """A row of ``activity_agg`` under a group. ``entries``: by member, the best of each; who has none is left out.
+    """A row of ``activity_agg_v2`` under a group. ``entries``: by member, the best of each; who has none is left out.
     ``counted``: everybody who was a member then, with an entry or without.
 
     ``as_of``: when the last run began that came to its end, or the one that wrote the row where that is later: a run
@@ -71,7 +73,7 @@ async def group_results(
     rows: Rows, group_id: str, activities: Sequence[Activity]
 ) -> dict[Activity, StoredGroupResult | None]:
     """Of these activities of the group; None for one that was not aggregated yet."""
-    keys = {activity: (activity.type, activity.id, group_context(group_id)) for activity in activities}
+    keys = {activity: group_row_key(group_id, activity) for activity in activities}
     columns = ("members", "as_of", "version")
     # The time first: a run that ends in between makes the figures newer than it says, not older.
     as_of = await last_aggregation(rows)
@@ -80,28 +82,33 @@ async def group_results(
 
 
 async def activity_results(
-    rows: Rows, keys: Sequence[ActivityContext]
-) -> dict[ActivityContext, StoredActivityResult | None]:
+    rows: Rows, places: Sequence[ActivityPlace]
+) -> dict[ActivityPlace, StoredActivityResult | None]:
     """Of collections and units under the contexts of enrolments; None for what was not aggregated yet, and with
     version 0 for what a first run only began."""
-    found = await rows.get_many(ACTIVITY_AGGREGATES, [(ACTIVITY_TYPE, *key) for key in keys])
-    return {key: _activity_result(found.get((ACTIVITY_TYPE, *key))) for key in keys}
+    keys = {place: activity_row_key(place) for place in places}
+    found = await rows.get_many(ACTIVITY_AGGREGATES, list(keys.values()))
+    return {place: _activity_result(found.get(key)) for place, key in keys.items()}
 
 
-def group_context(group_id: str) -> str:
-    """``gr:<groupId>``."""
-    return aggregate_context(ContextType.GROUP, group_id)
+def activity_row_key(place: ActivityPlace) -> tuple[str, str, str, str]:
+    """The primary key of the row."""
+    activity_id, collection_id, context_id = place
+    return activity_type(activity_id, collection_id), activity_id, context_id, collection_id
+
+
+def group_row_key(group_id: str, activity: Activity) -> tuple[str, str, str, str]:
+    """The primary key of the row of a group's activity."""
+    return activity.type, activity.id, aggregate_context(ContextType.GROUP, group_id), OF_GROUP
 
 
 def _activity_result(row: Row | None) -> StoredActivityResult | None:
-    """None also for a row of a group."""
-    if row is None or row["collection_id"] is None:
+    if row is None:
         return None
     return StoredActivityResult(
         activity_id=row["activity_id"],
-        context_id=row["context_id"],
         collection_id=row["collection_id"],
-        unit=bool(row["unit"]),
+        context_id=row["context_id"],
         figures=row["aggregates"] or {},
         last_updated=row["agg_last_updated"] or {},
         cells=_cells(row["cells"]),
@@ -112,7 +119,7 @@ def _activity_result(row: Row | None) -> StoredActivityResult | None:
 
 
 def cells_blob(cells: Mapping[Cell, Counts]) -> bytes:
-    """As ``activity_agg`` stores cells, in the order of their names so that equal ones have equal bytes."""
+    """As rows store cells, in the order of their names so that equal ones have equal bytes."""
     ordered = ordered_cells(cells)
     return _packed(
         {
@@ -127,7 +134,7 @@ def pending_blob(cells: frozenset[Cell]) -> bytes:
 
 
 def members_blob(entries: Mapping[str, Entry | None]) -> bytes:
-    """As ``activity_agg`` stores the members of a group in an activity, in the order of their ids; None for one who has
+    """As rows store the members of a group in an activity, in the order of their ids; None for one who has
     not been in it."""
     ordered = sorted(entries.items())
     return _packed({user_id: encoded(entry) if entry else None for user_id, entry in ordered})

@@ -10,7 +10,7 @@ from loaders import enrolments as rows
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import Place
 from loaders.session import Session
-from loaders.standings import aggregate_context_of
+from loaders.standings import aggregate_context_of, root_key
 from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.contexts import Context
@@ -157,7 +157,7 @@ async def _stored_figures(
         return {}
     found = await aggregates_by_key(
         session.stores.rows,
-        [(e.key.collection_id, e.key.user_id, aggregate_context_of(e.key, context)) for e, context in gone],
+        [root_key(e.key, aggregate_context_of(e.key, context)) for e, context in gone],
     )
     return {
         enrolment.key: Progress(enrolment.status, enrolment.completed_count, aggregate.required_count)

@@ -1,11 +1,11 @@
-"""How the members of a group stand in its activities (seed 000, Group Activity Aggregates; design, section 5).
+"""How the members of a group stand in what it does together.
 
-One plan for all activities of a page, and one query or one batch of rows. Members and their names are read live, so a
-change of the group shows at once whatever is kept.
+A page is made in one pass: what its activities are, one plan for all of them, the members' entries by that plan, the
+figures that follow. Members and their names are read live, so that a change of the group shows at once whatever is kept.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,20 @@ from typing import Any
 import orjson
 
 from loaders.answers import Answer, Origin, key_of
-from loaders.entries import Entries, decoded, encoded, entries_from_rows, entries_from_states
+from loaders.content_entries import content_entries
+from loaders.entries import (
+    Found,
+    best_entries,
+    decoded,
+    encoded,
+    entries_from_rows,
+    entries_from_states,
+)
 from loaders.fresh_entries import fresh_entries
 from loaders.session import Session
 from loaders.totals import group_results
 from resolvers.learner_groups import Profiled, profiled
+from rules.aggregates import UNIT_TYPE
 from rules.contents import Content
 from rules.entries import NO_ENTRY, Entry
 from rules.errors import NotFound
@@ -27,10 +36,12 @@ from rules.group_figures import (
     Figure,
     activity_figures,
     chosen,
+    content_figures,
     member_figures,
+    unknown_figures,
 )
+from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learner_groups import (
-    CONTENT_TYPES,
     Activity,
     Group,
     GroupRole,
@@ -41,36 +52,48 @@ from rules.learner_groups import (
 )
 from rules.learners import Learner
 from rules.plans import Mode, Plan, Source, Taken, page_plan, still_missing, written_at
+from rules.subjects import Subject, is_called, roots_within, subject_of, subject_within
+from rules.triggers import TriggerKind
 from rules.viewers import Role
+from stores.tables import NODE_ROOTS
 
 __all__ = [
     "ACTIVITY_METRICS",
     "MEMBER_METRICS",
     "ActivityFigures",
+    "GroupPage",
     "MemberEntry",
     "chosen",
     "group_activities",
-    "member_figures",
+    "published_versions",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class MemberEntry:
-    """How a member stands; zeros for one who has not been in the activity. No ``entry`` where the viewer may not see
-    it: to the group's admins, of those who have not opened the group."""
+    """How a member stands; zeros for one who has not been in the activity. No ``entry`` where the viewer may not see it
+    (``hidden``): to the group's admins, of those who have not opened the group; and where Cohort does not know it."""
 
     member: Member
     learner: Learner
     entry: Entry | None
+    hidden: bool = False
+
+    def figures(self) -> Sequence[Figure]:
+        """None at all of one that is hidden; without a value where they are not known."""
+        if self.entry is not None:
+            return member_figures(self.entry)
+        return [] if self.hidden else unknown_figures(MEMBER_METRICS)
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityFigures:
-    """``content``: None where it is none that Cohort publishes. ``figures`` are of all current members; ``members``
-    has those that the viewer may see, in the order of user ids.
+    """``content``: what is published under the activity's id; None where Cohort publishes nothing there. ``figures`` are
+    of all current members; ``members`` has those that the viewer may see, in the order of user ids.
 
     ``as_of``: when it was computed, None where no aggregation has reached it yet. ``complete`` is False for that, for
-    an answer older than it should be, and where a part of the data was away.
+    an answer older than it should be, where a part of the data was away, where figures are of an older version of the
+    collection than its leaves, and for an activity that Cohort knows nothing of.
     """
 
     activity: Activity
@@ -84,10 +107,23 @@ class ActivityFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Entries of one activity by user id."""
+class GroupPage:
+    """In the order of the group. ``taken``: how the figures came about."""
 
-    entries: Mapping[str, Entry]
+    activities: list[ActivityFigures]
+    taken: Taken
+
+    @property
+    def as_of(self) -> datetime | None:
+        """Of the oldest figures."""
+        return min((activity.as_of for activity in self.activities if activity.as_of), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stands:
+    """Best entries of one activity by user id; None where they are not known."""
+
+    entries: Mapping[str, Entry] | None
     as_of: datetime | None
     complete: bool
 
@@ -100,9 +136,10 @@ async def group_activities(
     mode: Mode | None = None,
     fresh: str | None = None,
     path: Sequence[str | int] = (),
-) -> list[ActivityFigures]:
-    """In the order of the group. ``activities``: only these, by id, with their type where the caller names one.
-    ``mode``: that of the instance without it; ``fresh``: a token of a write that must be in the figures.
+) -> GroupPage:
+    """``activities``: only these, by id, with their type where the caller names one; units, nested collections and
+    contents of the group's activities may be named too. ``mode``: that of the instance without it; ``fresh``: a token of
+    a write that must be in the figures. What was done is noted in the session as well, for its ``extensions``.
 
     Whoever answers for learners sees every member's entry, the group's admins those of members who have opened the
     group, another member the own one only.
@@ -111,38 +148,241 @@ async def group_activities(
     """
     roster = await session.loaders.rosters.load(group.group_id)
     check_may_read(session.viewer, roster)
-    wanted = _wanted(group, activities)
+    subjects = await _subjects(session, group, activities)
     now = session.now()
-    ttl = session.shared.answers.ttl
-    since = None if fresh is None else still_missing(written_at(fresh, now), ttl, now)
+    since = None if fresh is None else still_missing(written_at(fresh, now), session.shared.answers.ttl, now)
+    own = {activity.id for activity in group.activities}
     plan = page_plan(
         members=len(roster.active()),
-        activities=len(wanted),
-        mode=mode or session.shared.mode,
+        activities=sum(bool(subject.types) for subject in subjects),
+        # Aggregated are the group's own activities.
+        mode=(mode or session.shared.mode) if own.issuperset(s.activity.id for s in subjects) else Mode.QUERY,
         fresh=since,
         now=now,
     )
-    found, contents, profiles = await asyncio.gather(
-        _carried_out(session, plan, since, roster, wanted, path),
-        session.library.contents.load_many([activity.id for activity in wanted]),
+    (stands, how), profiles = await asyncio.gather(
+        _aggregated(session, plan, roster, subjects)
+        if plan.source is Source.BATCH
+        else _computed(session, plan, since, roster, subjects),
         profiled(session, _shown(session, roster)),
     )
-    return [
-        _figures(session, activity, content, plan, found[activity.id], roster, profiles)
-        for activity, content in zip(wanted, contents, strict=True)
-    ]
+    taken = Taken(plan, *how, path=tuple(path), reusable=since is None and _whole(stands))
+    session.plans.append(taken)
+    return GroupPage(
+        [
+            _figures(session, subject, plan, stands[subject.activity.id], roster, profiles)
+            for subject in subjects
+        ],
+        taken,
+    )
 
 
-def _wanted(group: Group, named: Mapping[str, str | None] | None) -> list[Activity]:
+async def published_versions(session: Session, group: Group) -> tuple[object, ...]:
+    """What the figures of the group's own activities depend on beside its members: which versions are live. From the
+    process's memory, as all contents."""
+    return tuple(map(_version, await _own_subjects(session, group.activities)))
+
+
+# --- what the activities are
+
+
+async def _subjects(session: Session, group: Group, named: Mapping[str, str | None] | None) -> list[Subject]:
     if named is None:
-        return list(group.activities)
+        return await _own_subjects(session, group.activities)
     known = {activity.id: activity for activity in group.activities}
-    for activity_id, activity_type in named.items():
-        activity = known.get(activity_id)
-        if activity is None or activity_type not in (None, activity.type):
-            what = activity_id if activity_type is None else f"{activity_type} {activity_id}"
-            raise NotFound(f"group {group.group_id} has no activity {what}", field="activities")
-    return [activity for activity in group.activities if activity.id in named]
+    for activity_id, type_ in named.items():
+        if activity_id in known and type_ is not None and not is_called(known[activity_id], type_):
+            raise _unknown(group, f"{type_} {activity_id}")
+    own = await _own_subjects(session, [activity for activity in group.activities if activity.id in named])
+    below = await _subjects_below(
+        session, group, {id_: type_ for id_, type_ in named.items() if id_ not in known}
+    )
+    return [*own, *below]
+
+
+async def _own_subjects(session: Session, activities: Sequence[Activity]) -> list[Subject]:
+    contents = await session.library.contents.load_many([activity.id for activity in activities])
+    return [subject_of(activity, content) for activity, content in zip(activities, contents, strict=True)]
+
+
+async def _subjects_below(session: Session, group: Group, named: Mapping[str, str | None]) -> list[Subject]:
+    """Of what stands somewhere below the group's activities, in the order of the call."""
+    if not named:
+        return []
+    contents = await session.library.contents.load_many(list(named))
+    held = await session.stores.rows.partitions(NODE_ROOTS, [(id_,) for id_ in named], ("node", "root"))
+    roots = {id_: sorted({row["root"] for row in held[id_,]}) for id_ in named}
+    published = await session.library.published(sorted(set().union(*roots.values())))
+    own = {activity.id for activity in group.activities}
+    subjects = []
+    for (id_, type_), content in zip(named.items(), contents, strict=True):
+        ancestors = {
+            root: tree.nodes[id_].ancestors
+            for root in roots[id_]
+            if (tree := published.get(root, (None, None))[1]) is not None and id_ in tree.nodes
+        }
+        within = roots_within(own, ancestors)
+        if content is None or not within:
+            raise _unknown(group, id_ if type_ is None else f"{type_} {id_}")
+        subjects.append(subject_within(Activity(id_, type_ or UNIT_TYPE), content, within))
+    return subjects
+
+
+def _unknown(group: Group, what: str) -> NotFound:
+    return NotFound(
+        f"group {group.group_id} has no activity {what}, and none with such a unit", field="activities"
+    )
+
+
+def _version(subject: Subject) -> tuple[object, ...]:
+    """By which answers about the activity are told apart: what it is, and the version that is live."""
+    content = subject.content
+    live = None if content is None else (content.root, content.live_version)
+    within = None if subject.within is None else tuple(sorted(subject.within))
+    return subject.activity.id, subject.types, within, live
+
+
+# --- how the members stand in them
+
+
+_How = tuple[str, float]
+"""Origin and age, as Taken has them."""
+
+
+async def _computed(
+    session: Session, plan: Plan, since: datetime | None, roster: Roster, subjects: Sequence[Subject]
+) -> tuple[dict[str, _Stands], _How]:
+    """By activity id: now, or what is kept. What is kept is of all members, whoever asks; each viewer is given what they
+    may see of it."""
+    users = [member.user_id for member in roster.active()]
+
+    async def compute() -> bytes:
+        found, incomplete = await _entries(session, plan.source, subjects, users, fresh=since is not None)
+        by_activity: dict[str, dict[str, list[Any]]] = {subject.activity.id: {} for subject in subjects}
+        for (activity_id, user_id), entry in best_entries(found).items():
+            by_activity[activity_id][user_id] = encoded(entry)
+        return orjson.dumps([sorted(incomplete), by_activity])
+
+    if since is None:
+        versions = tuple(map(_version, subjects))
+        key = key_of("group page", plan.source, roster.group_id, roster.version, versions)
+        answer = await session.shared.answers.answer(key, compute)
+    else:
+        answer = Answer(await compute(), session.now(), 0.0, Origin.COMPUTED)
+    incomplete, by_activity = orjson.loads(answer.value)
+    stands = {
+        subject.activity.id: _Stands(
+            {user_id: decoded(entry) for user_id, entry in by_activity[subject.activity.id].items()}
+            if subject.is_known
+            else None,
+            answer.as_of,
+            complete=(
+                subject.content is not None
+                and subject.activity.id not in incomplete
+                and answer.origin is not Origin.STALE
+            ),
+        )
+        for subject in subjects
+    }
+    return stands, (answer.origin.value.lower(), answer.age)
+
+
+async def _entries(
+    session: Session, source: Source, subjects: Sequence[Subject], user_ids: Sequence[str], *, fresh: bool
+) -> tuple[Found, Set[str]]:
+    """All entries, and the activities of which they are not whole. ``fresh``: of rows, with what no worker has seen yet."""
+    stores, shared = session.stores, session.shared
+
+    async def from_views() -> Found:
+        return await fresh_entries(stores.rows, session.library, shared.tracking, subjects, user_ids)
+
+    async def of_collections() -> tuple[Found, Set[str]]:
+        if source is Source.STATES:
+            found, complete = await entries_from_states(stores.groups, subjects, user_ids)
+            outdated = await _outdated(session, found)
+            shared.healing.heal_all(TriggerKind.RECONCILE, outdated)
+            if complete:
+                return found, _activities_of(found, outdated)
+            return found, {subject.activity.id for subject in subjects if subject.types}
+        if fresh:
+            return await from_views(), set()
+        found = await entries_from_rows(stores.rows, subjects, user_ids)
+        # Of a version that was published since, the workers know nothing yet.
+        return (await from_views() if await _outdated(session, found) else found), set()
+
+    of_contents, (found, incomplete) = await asyncio.gather(
+        content_entries(stores.rows, shared.tracking, subjects, user_ids), of_collections()
+    )
+    return {**found, **of_contents}, incomplete
+
+
+async def _outdated(session: Session, found: Found) -> dict[ProgressKey, int]:
+    """Keys whose figures are of an older version of the collection than the live one, with that."""
+    collections = list({entry.collection_id for entries in found.values() for entry in entries})
+    contents = await session.library.contents.load_many(collections)
+    live = {content.identifier: content.live_version for content in contents if content is not None}
+    return {
+        ProgressKey(user_id, entry.collection_id, parse_aggregate_context(entry.context_id)[1]): live[
+            entry.collection_id
+        ]
+        for (_, user_id), entries in found.items()
+        for entry in entries
+        if entry.tree_version is not None and entry.tree_version < live.get(entry.collection_id, 0)
+    }
+
+
+def _activities_of(found: Found, keys: Mapping[ProgressKey, int]) -> Set[str]:
+    """The activities that have an entry of one of these keys."""
+    places = {(key.user_id, key.collection_id) for key in keys}
+    return {
+        activity_id
+        for (activity_id, user_id), entries in found.items()
+        if any((user_id, entry.collection_id) in places for entry in entries)
+    }
+
+
+async def _aggregated(
+    session: Session, plan: Plan, roster: Roster, subjects: Sequence[Subject]
+) -> tuple[dict[str, _Stands], _How]:
+    """What the last aggregation computed; its age is that of the oldest figures. Who has become a member since then was
+    not counted in it: incomplete until the next run."""
+    found = await group_results(
+        session.stores.rows, roster.group_id, [subject.activity for subject in subjects]
+    )
+    oldest = min((result.as_of for result in found.values() if result), default=None)
+    age = (session.now() - oldest).total_seconds() if oldest else 0.0
+    members = {member.user_id for member in roster.active()}
+    outdated = await _outdated(
+        session,
+        {
+            (activity.id, user_id): [entry]
+            for activity, result in found.items()
+            if result
+            for user_id, entry in result.entries.items()
+        },
+    )
+    places = {(key.user_id, key.collection_id) for key in outdated}
+    stands = {}
+    for subject in subjects:
+        result = found[subject.activity]
+        if not subject.is_known:
+            stands[subject.activity.id] = _Stands(None, oldest, complete=False)
+            continue
+        if result is None:
+            stands[subject.activity.id] = _Stands(None, None, complete=False)
+            continue
+        current = not any((user, entry.collection_id) in places for user, entry in result.entries.items())
+        whole = subject.content is not None and members <= result.counted and current
+        stands[subject.activity.id] = _Stands(result.entries, result.as_of, whole)
+    return stands, (Origin.COMPUTED.value.lower(), age)
+
+
+def _whole(stands: Mapping[str, _Stands]) -> bool:
+    """Whether a client may use the page again: an activity that is not Cohort's to know will not be known later."""
+    return all(each.complete or (each.entries is None and each.as_of is not None) for each in stands.values())
+
+
+# --- the figures
 
 
 def _shown(session: Session, roster: Roster) -> list[Member]:
@@ -156,100 +396,34 @@ def _shown(session: Session, roster: Roster) -> list[Member]:
 
 def _figures(
     session: Session,
-    activity: Activity,
-    content: Content | None,
+    subject: Subject,
     plan: Plan,
-    found: _Found,
+    stands: _Stands,
     roster: Roster,
     shown: Iterable[Profiled],
 ) -> ActivityFigures:
-    ours = content if activity.type in CONTENT_TYPES else None
-    figures = activity_figures(
-        (found.entries.get(member.user_id, NO_ENTRY) for member in roster.active()),
-        leaf_nodes_count=ours.leaf_nodes_count if ours else 0,
-        published_on=ours.published_on if ours else None,
-    )
-    entries = ((one, found.entries.get(one.member.user_id, NO_ENTRY)) for one in shown)
-    members = [
-        MemberEntry(one.member, one.learner, entry if may_be_shown(session.viewer, one.member) else None)
-        for one, entry in entries
-    ]
-    return ActivityFigures(
-        activity, ours, figures, members, plan.mode, plan.source, found.as_of, found.complete
-    )
-
-
-async def _carried_out(
-    session: Session,
-    plan: Plan,
-    since: datetime | None,
-    roster: Roster,
-    activities: Sequence[Activity],
-    path: Sequence[str | int],
-) -> dict[str, _Found]:
-    """By activity id. Notes in the session what was done."""
-    if plan.source is Source.BATCH:
-        return await _aggregated(session, plan, roster, activities, path)
-    users = [member.user_id for member in roster.active()]
-
-    now, answers = session.now(), session.shared.answers
-
-    async def compute() -> bytes:
-        entries, complete = await _entries(session, plan.source, activities, users, fresh=since is not None)
-        by_activity: dict[str, dict[str, list[Any]]] = {activity.id: {} for activity in activities}
-        for (activity_id, user_id), entry in entries.items():
-            by_activity[activity_id][user_id] = encoded(entry)
-        return orjson.dumps([complete, by_activity])
-
-    if since is None:
-        # What is kept is of all members, whoever asks; each viewer is given what they may see of it.
-        key = key_of("group page", plan.source, roster.group_id, roster.version, activities)
-        answer = await answers.answer(key, compute)
+    entries, content = stands.entries, subject.content
+    if entries is None:
+        figures = unknown_figures(ACTIVITY_METRICS)
     else:
-        answer = Answer(await compute(), now, 0.0, Origin.COMPUTED)
-    complete, by_activity = orjson.loads(answer.value)
-    complete = complete and answer.origin is not Origin.STALE
-    taken = (answer.origin.value.lower(), answer.age, tuple(path))
-    session.plans.append(Taken(plan, *taken, reusable=complete and since is None))
-    return {
-        activity_id: _Found(
-            {user_id: decoded(entry) for user_id, entry in entries.items()},
-            answer.as_of,
-            complete,
+        of_members = (entries.get(member.user_id, NO_ENTRY) for member in roster.active())
+        published_on = content.published_on if content else None
+        if subject.is_single_content:
+            figures = content_figures(of_members, published_on=published_on)
+        else:
+            count = content.leaf_nodes_count if content else None
+            figures = activity_figures(of_members, leaf_nodes_count=count, published_on=published_on)
+    members = [
+        MemberEntry(one.member, one.learner, None, hidden=True)
+        if not may_be_shown(session.viewer, one.member)
+        else MemberEntry(
+            one.member,
+            one.learner,
+            entries.get(one.member.user_id, NO_ENTRY) if entries is not None else None,
         )
-        for activity_id, entries in by_activity.items()
-    }
-
-
-async def _entries(
-    session: Session, source: Source, activities: Sequence[Activity], user_ids: Sequence[str], *, fresh: bool
-) -> tuple[Entries, bool]:
-    """``fresh``: of rows, with what no worker has seen yet."""
-    stores = session.stores
-    if source is Source.STATES:
-        return await entries_from_states(stores.groups, activities, user_ids)
-    if fresh:
-        return await fresh_entries(
-            stores.rows, session.library, session.shared.tracking, activities, user_ids
-        ), True
-    return await entries_from_rows(stores.rows, activities, user_ids), True
-
-
-async def _aggregated(
-    session: Session, plan: Plan, roster: Roster, activities: Sequence[Activity], path: Sequence[str | int]
-) -> dict[str, _Found]:
-    """What the last aggregation computed; its age is that of the oldest figures. Who has become a member since then was
-    not counted in it: incomplete until the next run."""
-    found = await group_results(session.stores.rows, roster.group_id, activities)
-    oldest = min((result.as_of for result in found.values() if result), default=None)
-    age = (session.now() - oldest).total_seconds() if oldest else 0.0
-    members = {member.user_id for member in roster.active()}
-    results = {
-        activity.id: _Found(result.entries, result.as_of, members <= result.counted)
-        if result
-        else _Found({}, None, False)
-        for activity, result in found.items()
-    }
-    whole = all(result.complete for result in results.values())
-    session.plans.append(Taken(plan, Origin.COMPUTED.value.lower(), age, tuple(path), reusable=whole))
-    return results
+        for one in shown
+    ]
+    source = Source.ROWS if subject.is_single_content and plan.source is Source.STATES else plan.source
+    return ActivityFigures(
+        subject.activity, content, figures, members, plan.mode, source, stands.as_of, stands.complete
+    )

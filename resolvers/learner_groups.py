@@ -20,7 +20,7 @@ from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.errors import Forbidden, NotFound
 from rules.identifiers import checked_id
-from rules.learner_groups import CONTENT_TYPES, Group, GroupStatus, Member, check_may_read, may_be_shown
+from rules.learner_groups import Group, GroupStatus, Member, check_may_read, may_be_shown
 from rules.learners import Learner
 
 __all__ = [
@@ -84,9 +84,8 @@ async def members_page(session: Session, group: Group, *, first: int, after: str
 
 
 async def contents_of(session: Session, group: Group) -> dict[str, Content]:
-    """The published courses and units among the group's activities, by identifier."""
-    ids = [activity.id for activity in group.activities if activity.type in CONTENT_TYPES]
-    found = await session.library.contents.load_many(ids)
+    """What is published of the group's activities, by identifier."""
+    found = await session.library.contents.load_many([activity.id for activity in group.activities])
     return {content.identifier: content for content in found if content is not None}
 
 

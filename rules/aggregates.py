@@ -3,15 +3,37 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from rules.hierarchy import RelationTree
 from rules.progress import Progress, Status, progress_of
 from rules.standings import Touch
 
-ACTIVITY_TYPE = "Course"
-"""The platform's type of every collection and unit (reference 1.1)."""
+COLLECTION_TYPE = "Course"
+"""The type of a collection's own figures, whatever kind of collection it is."""
+UNIT_TYPE = "CourseUnit"
+"""The type of the figures of a unit, which are those of one collection that it is looked at in: a course has figures of
+its own, and others as a unit of each program that holds it."""
 
 _OFFSET_BITS = 20
+
+
+def activity_type(activity_id: str, collection_id: str) -> str:
+    """Of the figures of the activity in the collection: the collection's own, or those of a unit of it."""
+    return COLLECTION_TYPE if activity_id == collection_id else UNIT_TYPE
+
+
+class AggregateKey(NamedTuple):
+    """Whose figures in what. ``context_id`` is as aggregate rows write it (``cb:<batchId>``)."""
+
+    activity_id: str
+    collection_id: str
+    context_id: str
+    user_id: str
+
+    @property
+    def activity_type(self) -> str:
+        return activity_type(self.activity_id, self.collection_id)
 
 
 @dataclass(frozen=True, slots=True)

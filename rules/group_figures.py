@@ -1,11 +1,10 @@
-"""The figures of a group's activity and of each member in it, out of the members' entries (seed 000, Group Activity
-Aggregates; reference 2.5, 4.10)."""
+"""The figures of a group's activity and of each member in it, out of the members' entries."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rules.entries import NO_ENTRY, Entry
+from rules.entries import Entry
 from rules.errors import InvalidInput
 from rules.metrics import Metric
 from rules.progress import Status, percentage
@@ -18,56 +17,71 @@ _TIME_SPENT = Metric.TIME_SPENT.value
 
 ACTIVITY_METRICS = (_ENROLLED, _COMPLETED, _PERCENTAGE, LEAF_NODES_COUNT)
 """Of an activity: members with an active enrolment; of these, those who completed it; how many of a hundred of them
-did, rounded down; distinct leaves of its tree."""
+did, rounded down; distinct leaves of its tree. Nobody enrols in a single content: of all members those who completed it."""
 MEMBER_METRICS = (_COMPLETED, _PERCENTAGE, _TIME_SPENT)
 """Of a member: required leaves that are completed; how many of a hundred, rounded down; seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``last_updated_on``: by the events' own times; None where nothing happened yet."""
+    """``value`` is None where it does not apply or is not known, which is another thing than 0. ``last_updated_on``: by
+    the events' own times; None where nothing happened yet."""
 
     metric: str
-    value: int
-    last_updated_on: datetime | None
+    value: int | None
+    last_updated_on: datetime | None = None
 
 
 def activity_figures(
-    entries: Iterable[Entry], *, leaf_nodes_count: int = 0, published_on: datetime | None = None
+    entries: Iterable[Entry], *, leaf_nodes_count: int | None, published_on: datetime | None = None
 ) -> list[Figure]:
-    """Of these members' best entries, one each. The leaves change when the collection is published, the other figures
-    when a member does something."""
+    """Of a collection or a unit, by these members' best entries, one each. The leaves change when the collection is
+    published, the other figures when a member does something."""
     entries = list(entries)
     enrolled = [entry for entry in entries if entry.active]
-    completed = sum(entry.progress.status is Status.COMPLETED for entry in enrolled)
-    updated = max((at for entry in entries if (at := entry.last_updated_on)), default=None)
     return [
-        Figure(_ENROLLED, len(enrolled), updated),
-        Figure(_COMPLETED, completed, updated),
-        Figure(_PERCENTAGE, percentage(completed, len(enrolled)), updated),
+        *_completion(entries, enrolled, len(enrolled)),
         Figure(LEAF_NODES_COUNT, leaf_nodes_count, published_on),
     ]
 
 
-def member_figures(entry: Entry | None, metrics: Collection[str] | None = None) -> Sequence[Figure]:
-    """Those ``chosen``; none of an entry that is not the viewer's to see (None)."""
-    shown = entry or NO_ENTRY
-    updated = shown.last_updated_on
-    figures = [
-        Figure(_COMPLETED, shown.progress.completed_count, updated),
-        Figure(_PERCENTAGE, shown.progress.completion_percentage, updated),
-        Figure(_TIME_SPENT, shown.time_spent, updated),
+def content_figures(entries: Iterable[Entry], *, published_on: datetime | None = None) -> list[Figure]:
+    """Of a single content, by these members' best entries, one each."""
+    entries = list(entries)
+    return [*_completion(entries, entries, None), Figure(LEAF_NODES_COUNT, 1, published_on)]
+
+
+def _completion(entries: Sequence[Entry], counted: Sequence[Entry], enrolled: int | None) -> list[Figure]:
+    completed = sum(entry.progress.status is Status.COMPLETED for entry in counted)
+    updated = max((at for entry in entries if (at := entry.last_updated_on)), default=None)
+    return [
+        Figure(_ENROLLED, enrolled, None if enrolled is None else updated),
+        Figure(_COMPLETED, completed, updated),
+        Figure(_PERCENTAGE, percentage(completed, len(counted)), updated),
     ]
-    wanted = chosen(figures, metrics)  # refuses an unknown one whoever is asked about
-    return wanted if entry else []
 
 
-def chosen(figures: Sequence[Figure], metrics: Collection[str] | None) -> Sequence[Figure]:
-    """Those that are named, in the order of the declaration; all of them for None. InvalidInput lists what there is."""
-    if metrics is None:
-        return figures
-    known = [figure.metric for figure in figures]
-    for metric in metrics:
+def unknown_figures(metrics: Sequence[str]) -> list[Figure]:
+    """Of an activity that Cohort can tell nothing of."""
+    return [Figure(metric, None) for metric in metrics]
+
+
+def member_figures(entry: Entry) -> list[Figure]:
+    """Of a member."""
+    updated = entry.last_updated_on
+    return [
+        Figure(_COMPLETED, entry.progress.completed_count, updated),
+        Figure(_PERCENTAGE, entry.progress.completion_percentage, updated),
+        Figure(_TIME_SPENT, entry.time_spent, updated),
+    ]
+
+
+def chosen(
+    figures: Sequence[Figure], metrics: Collection[str] | None, known: Sequence[str]
+) -> Sequence[Figure]:
+    """Those that are named, in the order of the declaration; all of them for None. InvalidInput lists the ``known`` ones
+    where another is named, whether or not there are figures."""
+    for metric in metrics or ():
         if metric not in known:
             raise InvalidInput(f"there is no metric {metric}; there are {', '.join(known)}", field="metrics")
-    return [figure for figure in figures if figure.metric in metrics]
+    return figures if metrics is None else [figure for figure in figures if figure.metric in metrics]

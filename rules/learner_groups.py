@@ -72,8 +72,13 @@ class Activity:
     type: str
 
 
-CONTENT_TYPES = frozenset({"Course", "CourseUnit"})
-"""Types of activities that are published collections or units, so that their ids can be checked."""
+_PUBLISHED_TYPES = frozenset({"course", "courseunit"})
+
+
+def is_published_type(type_: str) -> bool:
+    """Whether activities of this type are published collections or units, so that their ids can be checked. Clients
+    write types in any case."""
+    return type_.casefold() in _PUBLISHED_TYPES
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from rules.plans import Mode, Plan, Source
 COLLECTION, UNIT, CONTEXT = "collection", "unit", "context"
 OF_ENROLMENT = (COLLECTION, UNIT, CONTEXT)
 
-FEW = 20
-"""Activities up to which states are counted; of more, the cells that the last aggregation added up."""
+TARGET = 0.5
+"""Seconds in which a table is to be there: states that can be counted in that time are, and cells are read in place of
+more."""
 MOST_NAMED = 200
 """Activities or contexts that a query may name."""
 USUAL_ROWS, MOST_ROWS = 100, 1000
@@ -303,12 +304,24 @@ def _combined(kind: type[Every] | type[Some], parts: Iterable[Filter]) -> Filter
 # Where it is answered from
 
 
-def table_plan(query: MetricQuery, mode: Mode) -> Plan:
-    """One activity, or a few, from the states; many from the cells that the last aggregation added up. How many
-    learners an activity has, or a dimension values, nobody knows before: there is no estimate. InvalidInput where batch
-    mode is asked for what the cells can't answer."""
-    named = len(query.activity_ids)
-    about = f"{named} activities" if named > 1 else "one activity" if named else "all activities"
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What counting the states of a query costs. ``states``: how many there are, about, None where nobody can tell now;
+    ``pace``: how many are counted in a second; ``is_aggregated``: whether an aggregation has come to its end, so that
+    there are cells."""
+
+    states: int | None
+    pace: int
+    is_aggregated: bool
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.states is None else self.states / self.pace
+
+
+def table_plan(query: MetricQuery, mode: Mode, extent: Extent) -> Plan:
+    """States where they can be counted within the target time, else the cells that the last aggregation added up, if one
+    has. InvalidInput where batch mode is asked for what the cells can't answer."""
     finer = finer_than_cells(query)
     if mode is Mode.BATCH:
         if finer:
@@ -318,14 +331,18 @@ def table_plan(query: MetricQuery, mode: Mode) -> Plan:
                 field="mode",
             )
         return Plan(Source.TOTALS, "batch mode: what the last aggregation computed", None)
-    if 0 < named <= FEW:
-        return Plan(Source.STATES, f"{about}: up to {FEW} are counted learner by learner", None)
+    states, seconds = extent.states, extent.seconds
+    about = "states, how many nobody can tell now," if states is None else f"about {states:,} states"
+    if seconds is not None and seconds <= TARGET:
+        return Plan(Source.STATES, f"{about} are counted within {TARGET} s", states)
     if finer:
-        return Plan(
-            Source.STATES, f"{about}, but this {finer}: counted learner by learner, which is slow", None
-        )
+        return Plan(Source.STATES, f"{about} are counted, which is slow: this {finer}", states)
+    if not extent.is_aggregated:
+        return Plan(Source.STATES, f"{about} are counted: no aggregation has come to its end yet", states)
     return Plan(
-        Source.TOTALS, f"{about}: more than {FEW} are read as the last aggregation added them up", None
+        Source.TOTALS,
+        f"{about} are not counted within {TARGET} s: the last aggregation added them up",
+        states,
     )
 
 

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import orjson
 
-from rules.aggregates import ACTIVITY_TYPE, Aggregate
+from rules.aggregates import Aggregate, AggregateKey, activity_type
 from rules.enrolments import Enrolment
 from rules.learners import ATTRIBUTES, Learner
 from rules.moments import milliseconds
@@ -31,18 +31,20 @@ def interval_of(activity_id: str) -> tuple[datetime, datetime]:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state of an activity, context and learner under a version. Of two of the same key the higher version counts.
+    """The state of a learner in an activity of a collection, under a context and a version. Of two of the same key the
+    higher version counts.
 
     ``context_id`` is as aggregate rows write it (``cb:<batchId>``), ``time_spent`` in seconds. ``active``: an enrolled
-    learner, not one who left or who views without an enrolment. ``attributes`` are the learner's.
+    learner, not one who left or who views without an enrolment. ``tree_version``: the published version of the
+    collection that it was computed from. ``attributes`` are the learner's.
     """
 
     activity_id: str
+    collection_id: str
     context_id: str
     user_id: str
     version: int
-    collection_id: str
-    activity_type: str = ACTIVITY_TYPE
+    tree_version: int | None = None
     status: Status = Status.NOT_STARTED
     completed_count: int = 0
     required_count: int = 0
@@ -55,14 +57,13 @@ class State:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def unit(self) -> bool:
-        """Of a unit of the collection, not of the collection itself."""
-        return self.activity_id != self.collection_id
+    def activity_type(self) -> str:
+        return activity_type(self.activity_id, self.collection_id)
 
     @property
     def key(self) -> str:
         """On the topic: all states of a key go to one partition, in order."""
-        return f"{self.activity_id}|{self.context_id}|{self.user_id}"
+        return f"{self.activity_id}|{self.collection_id}|{self.context_id}|{self.user_id}"
 
 
 def state_of(
@@ -74,13 +75,15 @@ def state_of(
     enrolment: Enrolment | None,
     learner: Learner | None,
     version: int,
+    tree_version: int,
 ) -> State:
     return State(
         activity_id=aggregate.activity_id,
+        collection_id=collection_id,
         context_id=aggregate_context_id,
         user_id=user_id,
         version=version,
-        collection_id=collection_id,
+        tree_version=tree_version,
         status=aggregate.progress.status,
         completed_count=aggregate.progress.completed_count,
         required_count=aggregate.progress.required_count,
@@ -94,12 +97,10 @@ def state_of(
     )
 
 
-def vanished_state(
-    activity_id: str, *, user_id: str, collection_id: str, aggregate_context_id: str, version: int
-) -> State:
+def vanished_state(key: AggregateKey, version: int) -> State:
     """Of a key whose row is deleted: it counts for nothing and tells nothing of the learner. What is append-only
-    can't forget a key, so a deletion is a state like any other (design, section 5)."""
-    return State(activity_id, aggregate_context_id, user_id, version, collection_id)
+    can't forget a key, so a deletion is a state like any other."""
+    return State(key.activity_id, key.collection_id, key.context_id, key.user_id, version)
 
 
 def encode_state(state: State) -> bytes:
@@ -109,11 +110,11 @@ def encode_state(state: State) -> bytes:
             "time": synthetic_time(state.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "activity_type": state.activity_type,
             "activity_id": state.activity_id,
+            "collection_id": state.collection_id,
             "context_id": state.context_id,
             "user_id": state.user_id,
             "version": state.version,
-            "collection_id": state.collection_id,
-            "unit": int(state.unit),
+            "tree_version": state.tree_version,
             "status": int(state.status),
             "completed_count": state.completed_count,
             "required_count": state.required_count,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from rules.aggregates import ACTIVITY_TYPE
+from rules.aggregates import activity_type
 from rules.metrics import LATEST, SUMS, Counts, Metric, band_of, metric_value
 from rules.moments import milliseconds
 from rules.progress import Status
@@ -102,22 +102,20 @@ class Total:
     cells, and no two share one; ``as_of``: when it began, so that nothing from before is missing."""
 
     activity_id: str
-    context_id: str
     collection_id: str
+    context_id: str
     version: int
     as_of: datetime
-    activity_type: str = ACTIVITY_TYPE
 
     @property
-    def unit(self) -> bool:
-        """Of a unit of the collection, not of the collection itself."""
-        return self.activity_id != self.collection_id
+    def activity_type(self) -> str:
+        return activity_type(self.activity_id, self.collection_id)
 
 
 def cell_key(total: Total, cell: Cell) -> str:
     """On the topic: all states of a cell go to one partition, in order."""
     dimension, value = cell
-    return f"{total.activity_id}|{total.context_id}|{dimension}|{value or ''}"
+    return f"{total.activity_id}|{total.collection_id}|{total.context_id}|{dimension}|{value or ''}"
 
 
 def cell_state(total: Total, cell: Cell, counts: Counts) -> dict[str, object]:
@@ -127,12 +125,11 @@ def cell_state(total: Total, cell: Cell, counts: Counts) -> dict[str, object]:
         "time": synthetic_time(total.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "activity_type": total.activity_type,
         "activity_id": total.activity_id,
+        "collection_id": total.collection_id,
         "context_id": total.context_id,
         "dimension": dimension,
         "value": value,
         "version": total.version,
-        "collection_id": total.collection_id,
-        "unit": int(total.unit),
         **counts,
         "as_of": milliseconds(total.as_of),
     }

@@ -188,6 +188,9 @@ class Cql:
             f"WITH comment = '{comment}'"
         )
 
+    def drop(self) -> str:
+        return f"DROP TABLE IF EXISTS {self.name}"
+
     def add(self, name: str) -> str:
         column = self.table.values[name]
         return f'ALTER TABLE {self.name} ADD IF NOT EXISTS "{name}" {type_name(column.type)}{" static" * column.static}'

@@ -93,6 +93,22 @@ def compiled(query: Query, name: str) -> Compiled:
     return Compiled(_rows(query, name) if isinstance(query, Rows) else _figures(query, name), query)
 
 
+def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
+    """What to POST to have the stored rows counted, without going through what they hold: all but its context."""
+    check_query(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
+    filters = [_filter(source, OneOf(column, values)) for column, values in keys]
+    body: dict[str, Json] = {
+        "datasource": name,
+        "granularity": "all",
+        "intervals": _written(_intervals(source, keys)),
+        "aggregations": {"keys": {"type": "count"}},
+    }
+    if filters:
+        body["filter"] = Filter(type="and", fields=filters)
+    built: dict[str, Json] = QueryBuilder().timeseries(body).query_dict
+    return built
+
+
 def encoded(text: str | None) -> str:
     """As it is, but nothing as NUL, and an empty text and one that begins with NUL behind an escape.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from druid_specs import DataSource
+from druid_specs import FORMER_DATA_SOURCES, DataSource
 from rules.errors import StoreUnavailable
 from stores.druid_http import DruidHttp
 
@@ -72,7 +72,18 @@ class Supervision:
                     await self._http.manage("POST", path, ours)
                     change = "created" if theirs is None else f"changed ({'; '.join(different)})"
                     done.append(f"{what} of {name}: {change}")
+        for former in FORMER_DATA_SOURCES:
+            done += await self._remove(f"{self._prefix}.{former}")
         return done
+
+    async def _remove(self, name: str) -> list[str]:
+        """A data source that nobody asks any more: its supervisor, its compaction, what is stored."""
+        if await self._http.manage("GET", f"{SUPERVISOR}/{name}") is None:
+            return []
+        await self._http.manage("POST", f"{SUPERVISOR}/{name}/terminate")
+        await self._http.manage("DELETE", f"{COMPACTION}/{name}")
+        await self._http.manage("DELETE", f"coordinator/v1/datasources/{name}")
+        return [f"removed {name}"]
 
     async def status(self, sources: Sequence[DataSource]) -> list[SourceStatus]:
         return [await self._status(source) for source in sources]
@@ -145,8 +156,8 @@ class Supervision:
 
 
 def druid_name(prefix: str, source: DataSource) -> str:
-    """Of the data source, and so of its supervisor: ``cohort.activity-state``."""
-    return f"{prefix}.{source.name}"
+    """Of the data source, and so of its supervisor: ``cohort.activity-state-2``."""
+    return f"{prefix}.{source.stored_as}"
 
 
 def supervisor_of(source: DataSource, prefix: str, kafka: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar
 import duckdb
 from duckdb import DuckDBPyConnection as Connection
 
-from druid_specs import DataSource
+from druid_specs import FORMER_DATA_SOURCES, DataSource
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
 from stores.duckdb_queries import columns, create, table
@@ -161,21 +161,25 @@ def _transaction(connection: Connection) -> Iterator[None]:
 
 
 def lay_out(connection: Connection, sources: Sequence[DataSource]) -> list[str]:
-    """Creates the tables of new sources and the columns that others gained; a line for each."""
+    """Creates the tables of new sources and the columns that others gained, and removes former ones; a line for each."""
+    there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     done = []
+    for name in sorted(there.intersection(FORMER_DATA_SOURCES)):
+        connection.execute(f'DROP TABLE "{name}"')
+        done.append(f"removed table {name}")
     for source in sources:
         known = {
             name
             for (name,) in connection.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [source.name]
+                "SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [source.stored_as]
             ).fetchall()
         }
         if not known:
             connection.execute(create(source))
-            done.append(f"created table {source.name}")
+            done.append(f"created table {source.stored_as}")
             continue
         for name, type_ in columns(source).items():
             if name not in known:
                 connection.execute(f'ALTER TABLE {table(source)} ADD COLUMN "{name}" {type_}')
-                done.append(f"added column {name} to {source.name}")
+                done.append(f"added column {name} to {source.stored_as}")
     return done

@@ -7,7 +7,21 @@ import orjson
 
 from druid_specs import VERSION, DataSource
 from stores.group_queries import check_query
-from stores.groups import All, Any, Between, Figures, Kind, Measure, Not, OneOf, Query, Rows, Value, Where
+from stores.groups import (
+    All,
+    Any,
+    Between,
+    Figures,
+    KeyFilter,
+    Kind,
+    Measure,
+    Not,
+    OneOf,
+    Query,
+    Rows,
+    Value,
+    Where,
+)
 
 KEY = "_key"
 """The column that tells rows apart: the whole key as a JSON list, since a part of it may be nothing."""
@@ -21,8 +35,13 @@ def compiled(query: Query) -> tuple[str, list[Value]]:
     return statement.of(query), statement.parameters
 
 
+def extent(source: DataSource, keys: KeyFilter) -> tuple[str, list[Value]]:
+    """A statement that counts the keys, and its parameters."""
+    return compiled(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
+
+
 def table(source: DataSource) -> str:
-    return f'"{source.name}"'
+    return f'"{source.stored_as}"'
 
 
 def columns(source: DataSource) -> dict[str, str]:

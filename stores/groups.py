@@ -168,6 +168,14 @@ class Groups(Protocol):
         """
         ...
 
+    pace: int
+    """About how many keys a query goes through in a second: what planning by cost goes by."""
+
+    async def extent(self, source: DataSource, keys: KeyFilter) -> int:
+        """About how many keys a query with this filter goes through: at least as many as there are, more where a key is
+        stored several times for the time being. Costs little of what such a query does."""
+        ...
+
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
         """Creates or changes what differs from the specs and says so, a line each; the second time nothing."""
         ...

@@ -13,10 +13,10 @@ from rules.errors import CohortError
 from rules.states import FIRST_DAY
 from stores.deadline import remaining
 from stores.druid_http import Address, DruidHttp
-from stores.druid_queries import compiled
+from stores.druid_queries import compiled, extent
 from stores.druid_supervision import Supervision, druid_name
 from stores.group_queries import answered
-from stores.groups import Answer, Busy, Lane, Query
+from stores.groups import Answer, Busy, KeyFilter, Lane, Query
 from stores.meter import Meter
 
 IN_FLIGHT = {Lane.PAGES: 8, Lane.TABLES: 4}
@@ -40,6 +40,8 @@ class DruidGroups:
     """
 
     lags = True
+    pace = 150_000
+    """Measured on one broker and one historical with a core each: a million states take 4 to 8 s."""
 
     def __init__(self, http: DruidHttp, prefix: str) -> None:
         self.meter = Meter()
@@ -73,6 +75,14 @@ class DruidGroups:
         many = len(found) > MANY_ROWS
         rows = await asyncio.to_thread(ready.rows, found) if many else ready.rows(found)
         return Answer(answered(query), rows, not context.get("missingSegments"))
+
+    async def extent(self, source: DataSource, keys: KeyFilter) -> int:
+        """A row for each time that a key was stored since it was compacted."""
+        body = extent(source, druid_name(self._prefix, source), keys)
+        async with self._slot(Lane.TABLES):
+            self.meter.count(f"extent of {source.name}")
+            found, _ = await self._patiently(body, Lane.TABLES)
+        return sum(bucket["result"]["keys"] for bucket in found)
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
         return await self.supervision.apply(sources)

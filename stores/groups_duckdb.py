@@ -14,10 +14,10 @@ from typing import Self
 from druid_specs import DATA_SOURCES, DataSource
 from stores.duckdb_feed import Feed
 from stores.duckdb_file import DuckFile, HeldElsewhere, answering, lay_out
-from stores.duckdb_queries import compiled
+from stores.duckdb_queries import compiled, extent
 from stores.events import Events
 from stores.group_queries import answered
-from stores.groups import Answer, Lane, Query
+from stores.groups import Answer, KeyFilter, Lane, Query
 from stores.meter import Meter
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ class DuckGroups:
     """The Groups port in DuckDB."""
 
     lags = False
+    pace = 2_000_000
+    """Measured: a recount over a million states takes 0.4 s of two threads."""
 
     def __init__(self, path: Path, events: Events, sources: Sequence[DataSource]) -> None:
         self.meter = Meter()
@@ -51,6 +53,15 @@ class DuckGroups:
         self.meter.count(query.source.name)
         rows = await file.read(lane, lambda connection: connection.execute(statement, parameters).fetchall())
         return Answer(answered(query), rows)
+
+    async def extent(self, source: DataSource, keys: KeyFilter) -> int:
+        statement, parameters = extent(source, keys)
+        file = await self._fed()
+        self.meter.count(f"extent of {source.name}")
+        rows = await file.read(
+            Lane.TABLES, lambda connection: connection.execute(statement, parameters).fetchall()
+        )
+        return int(rows[0][0])
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
         """Nothing where another process has the file: whoever opens it to answer from it lays it out first."""

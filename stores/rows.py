@@ -225,6 +225,14 @@ class Rows(Protocol):
         """
         ...
 
+    async def exists(self, table: Table) -> bool:
+        """Whether the store has the table, with whatever columns."""
+        ...
+
+    async def drop(self, table: Table) -> None:
+        """Removes the table with all that is in it; nothing where there is none."""
+        ...
+
     async def ping(self) -> None:
         """StoreUnavailable unless a statement can be answered now."""
         ...

@@ -380,6 +380,12 @@ class CassandraRows:
             said.append(f"schema is at version {target}")
         return said
 
+    async def exists(self, table: Table) -> bool:
+        return table.name in await self._existing()
+
+    async def drop(self, table: Table) -> None:
+        await self._session.change_schema(self._cql(table).drop())
+
     async def _existing(self) -> dict[str, set[str]]:
         """Columns by table, as they are in the keyspace."""
         existing: dict[str, set[str]] = {}

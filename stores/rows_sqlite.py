@@ -386,6 +386,17 @@ class SqliteRows:
 
         return await self._writer.run(work)
 
+    async def exists(self, table: Table) -> bool:
+        return bool(await self._readers.run(lambda connection: _columns(connection, table)))
+
+    async def drop(self, table: Table) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                for sql in layout(table).drop():
+                    connection.execute(sql)
+
+        await self._writer.run(work)
+
     async def ping(self) -> None:
         await self._writer.run(lambda connection: connection.execute("SELECT 1").fetchone())
 

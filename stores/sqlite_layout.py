@@ -166,6 +166,9 @@ class Layout:
             ddl.append(self._create_static(keys[: len(self.table.partition)], values))
         return ddl
 
+    def drop(self) -> list[str]:
+        return [f"DROP TABLE IF EXISTS {name}" for name in (self.name, self.static_name)]
+
     def add(self, name: str) -> list[str]:
         column = self.table.values[name]
         ddl = []

@@ -1,4 +1,4 @@
-"""Every table, declared once (design, section 3). DDL, statements and codecs of both engines come from here.
+"""Every table, declared once. DDL, statements and codecs of both engines come from here.
 
 To change one: add a column with ``since`` one higher than the highest here; ``cohort init`` does the rest.
 """
@@ -84,10 +84,11 @@ ENROLMENTS_BY_CONTEXT = Table(
 )
 
 AGGREGATES = Table(
-    "user_activity_agg",
-    comment="A learner's figures in a collection or unit; every value is written each time, USING TIMESTAMP version",
+    "user_activity_agg_v2",
+    comment="A learner's figures in a collection or a unit of it; all values are written each time, USING TIMESTAMP version",
+    since=4,
     partition={"activity_type": TEXT, "activity_id": TEXT, "user_id": TEXT},
-    clustering={"context_id": TEXT},
+    clustering={"context_id": TEXT, "collection_id": TEXT},
     columns={
         "aggregates": Map(TEXT, DOUBLE),
         "content_status": Map(TEXT, INT),
@@ -99,9 +100,8 @@ AGGREGATES = Table(
         "seen_changed_at": BIGINT,
         "seen_enrolment": BIGINT,
         "seen_version": INT,
-        "active": Column(BOOLEAN, since=2),
-        "enrolled_on": Column(TIMESTAMP, since=2),
-        "collection_id": Column(TEXT, since=2),
+        "active": BOOLEAN,
+        "enrolled_on": TIMESTAMP,
     },
 )
 
@@ -248,19 +248,17 @@ USER_GROUPS = Table(
 )
 
 ACTIVITY_AGGREGATES = Table(
-    "activity_agg",
-    comment="What the batch aggregation computed last of an activity under a context or for a group; USING TIMESTAMP",
-    since=2,
+    "activity_agg_v2",
+    comment="What the batch aggregation computed last: of an activity in a collection, or (collection '') for a group",
+    since=4,
     partition={"activity_type": TEXT, "activity_id": TEXT},
-    clustering={"context_id": TEXT},
+    clustering={"context_id": TEXT, "collection_id": TEXT},
     columns={
         "aggregates": Map(TEXT, DOUBLE),
         "agg_last_updated": Map(TEXT, TIMESTAMP),
         "cells": BLOB,
         "pending": BLOB,
         "members": BLOB,
-        "collection_id": TEXT,
-        "unit": BOOLEAN,
         "version": BIGINT,
         "as_of": TIMESTAMP,
     },

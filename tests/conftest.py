@@ -23,6 +23,7 @@ from ingest.collections import publish_collection
 from ingest.contexts import NewContext, create_context
 from ingest.workers import Worker
 from loaders.session import Session, Shared
+from rules.aggregates import AggregateKey
 from rules.carry_rules import parse_rules
 from rules.errors import StoreUnavailable
 from rules.identifiers import ContextType
@@ -174,15 +175,9 @@ class Instance:
 def _probe(source: DataSource, activity_id: str, place: int) -> Message:
     """Of nobody, in nothing that is looked at."""
     if source is ACTIVITY_STATE:
-        state = vanished_state(
-            activity_id,
-            user_id=str(place),
-            collection_id=activity_id,
-            aggregate_context_id="cb:probe",
-            version=1,
-        )
+        state = vanished_state(AggregateKey(activity_id, activity_id, "cb:probe", str(place)), 1)
         return Message(state.key, encode_state(state))
-    total, cell = Total(activity_id, "cb:probe", activity_id, 1, NOW), ("probe", str(place))
+    total, cell = Total(activity_id, activity_id, "cb:probe", 1, NOW), ("probe", str(place))
     return Message(cell_key(total, cell), orjson.dumps(cell_state(total, cell, {})))
 
 

@@ -40,7 +40,8 @@ def resume(
         import ingest.erasure
         import ingest.migration
         import ingest.oulad
-        import ingest.reconcile  # noqa: F401 - each makes its kind of job known
+        import ingest.reconcile
+        import ingest.upgrade  # noqa: F401 - each makes its kind of job known
         from gateway.commands.progress import job_progress
         from ingest.jobs import Jobs
 

@@ -218,10 +218,13 @@ async def group_activity_agg(session: Session, call: Call[ActivityAgg] | Call[Ac
 async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg]) -> Json:
     """As PlatformAggTold: one entry a member, zeros where there is no row, unlike the platform."""
     activity = await _one(session, call.request)
-    (enrolled,) = group_activities.chosen(activity.figures, ["enrolledCount"])
+    (enrolled,) = group_activities.chosen(activity.figures, ["enrolledCount"], ACTIVITY_METRICS)
     return {
         "groupId": call.request.group_id,
-        "activity": {**_identified(activity), AGG: [{**_metric(enrolled), "metric": "enrolmentCount"}]},
+        "activity": {
+            **_identified(activity),
+            AGG: [{**told, "metric": "enrolmentCount"} for told in _known([enrolled])],
+        },
         MEMBERS: [
             {
                 "userId": found.member.user_id,
@@ -229,10 +232,7 @@ async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg
                 "role": found.member.role.value,
                 "status": found.member.status.value,
                 "createdBy": found.member.created_by,
-                AGG: [
-                    _metric(figure)
-                    for figure in group_activities.member_figures(found.entry, ["completedCount"])
-                ],
+                AGG: _known(group_activities.chosen(found.figures(), ["completedCount"], MEMBER_METRICS)),
             }
             for found in activity.members
         ],
@@ -252,9 +252,10 @@ async def _found(
     session: Session, request: OfGroup, named: Mapping[str, str] | None
 ) -> list[ActivityFigures]:
     group = await learner_groups.group(session, request.group_id)
-    return await group_activities.group_activities(
+    page = await group_activities.group_activities(
         session, group, activities=named, mode=request.mode, fresh=request.fresh
     )
+    return page.activities
 
 
 async def _one(session: Session, request: PlatformActivityAgg) -> ActivityFigures:
@@ -297,7 +298,7 @@ def _member(found: MemberEntry, fields: Collection[str] | None) -> Json:
     learner = found.learner
     profile = {PROFILE[name]: value for name, value in learner.attributes.items()}
     attributes = {"name": learner.name, **profile, "role": found.member.role.value}
-    figures = group_activities.member_figures(found.entry)
+    figures = found.figures()
     return {"id": found.member.user_id, **_told(attributes, figures, MEMBER_METRICS, fields)}
 
 
@@ -313,6 +314,11 @@ def _told(
     if metrics or AGG in fields:
         told[AGG] = [_metric(figure) for figure in figures if figure.metric in (metrics or known)]
     return told
+
+
+def _known(figures: Sequence[Figure]) -> list[Json]:
+    """Those that have a value: the platform has no metric without."""
+    return [_metric(figure) for figure in figures if figure.value is not None]
 
 
 def _metric(figure: Figure) -> Json:

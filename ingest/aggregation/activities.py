@@ -10,11 +10,17 @@ import orjson
 from druid_specs import ACTIVITY_STATE
 from ingest.aggregation import static_files
 from ingest.aggregation.turn import Turn
-from loaders.aggregates import AggregateKey, StoredAggregate, aggregates_by_key
+from loaders.aggregates import StoredAggregate, aggregates_by_key
 from loaders.learners import learners_by_id
 from loaders.standings import aggregate_context_of
-from loaders.totals import StoredActivityResult, activity_results, cells_blob, pending_blob
-from rules.aggregates import ACTIVITY_TYPE
+from loaders.totals import (
+    StoredActivityResult,
+    activity_results,
+    activity_row_key,
+    cells_blob,
+    pending_blob,
+)
+from rules.aggregates import AggregateKey
 from rules.contents import ContentKind
 from rules.identifiers import ProgressKey
 from rules.learners import ATTRIBUTES, Learner
@@ -67,9 +73,10 @@ class _Change:
         return vanished(self.known, self.cells or ())
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """Of the row."""
-        return ACTIVITY_TYPE, self.total.activity_id, self.total.context_id
+        total = self.total
+        return activity_row_key((total.activity_id, total.collection_id, total.context_id))
 
     def figures(self, cells: Mapping[Cell, Counts]) -> tuple[dict[str, float], dict[str, datetime]]:
         """And when a run first saw each as it is: not every change has a time of its own in the rows."""
@@ -94,25 +101,23 @@ async def aggregate_place(turn: Turn, place: Place, named: Set[str] = frozenset(
     content, tree = (await shared.library.published([collection_id])).get(collection_id, (None, None))
     cells: dict[str, dict[Cell, Counts]] = {}
     if content is not None and content.kind is ContentKind.COLLECTION and tree is not None:
-        # A unit may be a collection of its own under the same context: then the row is that one's.
-        others = set(context.collection_ids if context else ()) - {collection_id}
-        activities = [activity for activity in tree.collections if activity not in others]
         buckets = context.buckets if context else 1
-        cells = await _counted(turn, place, aggregate_context, activities, buckets)
+        cells = await _counted(turn, place, aggregate_context, tree.collections, buckets)
     found = await activity_results(
-        shared.stores.rows, [(activity, aggregate_context) for activity in {*cells, *named}]
+        shared.stores.rows,
+        [(activity, collection_id, aggregate_context) for activity in {*cells, *named}],
     )
     changes = []
-    for (activity_id, _), before in found.items():
-        if activity_id in cells or (before is not None and before.collection_id == collection_id):
-            total = Total(activity_id, aggregate_context, collection_id, turn.version, turn.as_of)
+    for (activity_id, _, _), before in found.items():
+        if activity_id in cells or before is not None:
+            total = Total(activity_id, collection_id, aggregate_context, turn.version, turn.as_of)
             changes.append(_Change(total, before, cells.get(activity_id)))
     await _settle(turn, changes)
 
 
 async def let_vanish(turn: Turn, stored: StoredActivityResult) -> None:
     """Of an activity and context that is gone, or that nobody was ever enrolled in."""
-    total = Total(stored.activity_id, stored.context_id, stored.collection_id, turn.version, turn.as_of)
+    total = Total(stored.activity_id, stored.collection_id, stored.context_id, turn.version, turn.as_of)
     await _settle(turn, [_Change(total, stored, None)])
 
 
@@ -132,7 +137,7 @@ async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
         turn.sent.total, turn.sent.cells = change.total, {**(change.cells or {}), **change.gone}.keys()
     await rows.write(*(_write(turn, change) for change in needed))
     for change in changes:
-        name = static_files.activity_name(change.total.activity_id, change.total.context_id)
+        name = static_files.activity_name(change.total)
         if change.cells is None:
             await turn.remove_file(name)
         else:
@@ -145,11 +150,7 @@ async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
 
 
 def _announcement(turn: Turn, change: _Change) -> Write:
-    values = {
-        "pending": pending_blob(change.known.union(change.cells or ())),
-        "collection_id": change.total.collection_id,
-        "unit": change.total.unit,
-    }
+    values = {"pending": pending_blob(change.known.union(change.cells or ()))}
     return Write(ACTIVITY_AGGREGATES, change.key, values, timestamp=turn.announcing)
 
 
@@ -168,8 +169,6 @@ def _write(turn: Turn, change: _Change) -> Write:
         "agg_last_updated": updated,
         "cells": cells_blob(change.cells),
         "pending": None,
-        "collection_id": change.total.collection_id,
-        "unit": change.total.unit,
         "version": turn.version,
         "as_of": turn.as_of,
     }
@@ -190,40 +189,35 @@ async def _counted(
         for first in range(0, len(active), most):
             enrolments = active[first : first + most]
             users = [row["userid"] for row in enrolments]
-            keys = [(activity, user_id, aggregate_context) for activity in activities for user_id in users]
+            keys = [
+                AggregateKey(activity, collection_id, aggregate_context, user_id)
+                for activity in activities
+                for user_id in users
+            ]
             learners, found = await asyncio.gather(learners_by_id(rows, users), aggregates_by_key(rows, keys))
             stored = dict(zip(keys, found, strict=True))
             for activity, tally in tallies.items():
                 for row, learner in zip(enrolments, learners, strict=True):
-                    key = (activity, row["userid"], aggregate_context)
+                    key = AggregateKey(activity, collection_id, aggregate_context, row["userid"])
                     if stored[key] is not None or activity == collection_id:
                         counted.add(activity)
-                        tally.count([_state(key, collection_id, row["enrolled_on"], stored[key], learner)])
+                        tally.count([_state(key, row["enrolled_on"], stored[key], learner)])
     return {activity: tally.cells() for activity, tally in tallies.items() if activity in counted}
 
 
 def _state(
     key: AggregateKey,
-    collection_id: str,
     enrolled_on: datetime | None,
     stored: StoredAggregate | None,
     learner: Learner | None,
 ) -> State:
     """Of a learner whose enrolment is active; one without an aggregate has not begun."""
-    activity_id, user_id, context_id = key
     attributes = learner.attributes if learner else {}
     if stored is None:
-        return State(
-            *(activity_id, context_id, user_id),
-            version=0,
-            collection_id=collection_id,
-            active=True,
-            enrolled_on=enrolled_on,
-            attributes=attributes,
-        )
+        return State(*key, version=0, active=True, enrolled_on=enrolled_on, attributes=attributes)
     return State(
-        *(activity_id, context_id, user_id, stored.version),
-        collection_id=collection_id,
+        *key,
+        version=stored.version,
         status=stored.status,
         completed_count=stored.completed_count,
         required_count=stored.required_count,

@@ -1,4 +1,4 @@
-"""How the members of groups stand in the groups' activities: rows of ``activity_agg`` under ``gr:<groupId>``.
+"""How the members of groups stand in the groups' activities: rows of ``activity_agg_v2`` under ``gr:<groupId>``.
 
 They are no cells of ``activity-totals``: who is in a group is enrolled elsewhere and counted there.
 """
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from ingest.aggregation import static_files
 from ingest.aggregation.turn import Turn
-from loaders.entries import entries_from_rows
+from loaders.content_entries import content_entries
+from loaders.entries import best_entries, entries_from_rows
 from loaders.learner_groups import groups_by_id, rosters_by_id
-from loaders.totals import StoredGroupResult, group_context, group_results, members_blob
+from loaders.totals import StoredGroupResult, group_results, group_row_key, members_blob
+from rules.contents import Content
 from rules.entries import NO_ENTRY, Entry
-from rules.group_figures import LEAF_NODES_COUNT, activity_figures
-from rules.learner_groups import CONTENT_TYPES, Activity, Group, GroupStatus
+from rules.group_figures import LEAF_NODES_COUNT, activity_figures, content_figures
+from rules.learner_groups import Activity, Group, GroupStatus
+from rules.subjects import Subject, subject_of
 from stores.rows import Row, Write
 from stores.tables import ACTIVITY_AGGREGATES, GROUP_AGGREGATES
 
@@ -27,11 +30,12 @@ Touched = Mapping[str, Set[str] | None]
 
 @dataclass(frozen=True, slots=True)
 class _Computed:
-    """``found``: by activity that was looked at, the members' entries; ``listed``: those that may have a row."""
+    """``found``: by activity that was looked at and is known, the members' entries; ``listed``: those that may have a
+    row."""
 
     group: Group
     user_ids: Sequence[str]
-    found: Mapping[Activity, Mapping[str, Entry]]
+    found: Mapping[Subject, Mapping[str, Entry]]
     listed: Set[Activity]
 
 
@@ -55,14 +59,20 @@ async def _together(turn: Turn, touched: Touched) -> None:
             await _forget(turn, group_id, before)
             continue
         named = touched[group_id]
-        wanted = [activity for activity in group.activities if named is None or activity.id in named]
+        subjects = [
+            subject
+            for subject in map(subject_of, group.activities, await _contents(turn, group))
+            if subject.is_known and (named is None or subject.activity.id in named)
+        ]
         user_ids = [member.user_id for member in roster.active()]
-        entries = await entries_from_rows(rows, wanted, user_ids)
+        of_collections, of_contents = await asyncio.gather(
+            entries_from_rows(rows, subjects, user_ids),
+            content_entries(rows, turn.shared.tracking, subjects, user_ids),
+        )
+        entries = best_entries({**of_collections, **of_contents})
         found = {
-            activity: {
-                user: entries[activity.id, user] for user in user_ids if (activity.id, user) in entries
-            }
-            for activity in wanted
+            subject: {user: entry for user in user_ids if (entry := entries.get((subject.activity.id, user)))}
+            for subject in subjects
         }
         await _settle(turn, _Computed(group, user_ids, found, before))
 
@@ -71,15 +81,16 @@ async def _settle(turn: Turn, computed: _Computed) -> None:
     rows, group = turn.shared.stores.rows, computed.group
     stored = await group_results(rows, group.group_id, group.activities)
     changed = {
-        activity: entries
-        for activity, entries in computed.found.items()
-        if turn.everything or _differs(stored[activity], entries, computed.user_ids)
+        subject: entries
+        for subject, entries in computed.found.items()
+        if turn.everything or _differs(stored[subject.activity], entries, computed.user_ids)
     }
-    listed, removed = computed.listed | changed.keys(), computed.listed - set(group.activities)
+    listed = computed.listed | {subject.activity for subject in changed}
+    removed = computed.listed - set(group.activities)
     if listed - computed.listed:  # before their rows, so that none is left behind
         await rows.write(_listing(turn, group.group_id, listed, turn.announcing))
     await rows.write(
-        *(_write(turn, computed, activity, entries) for activity, entries in changed.items()),
+        *(_write(turn, computed, subject, entries) for subject, entries in changed.items()),
         *_deletes(turn, group.group_id, removed),
     )
     if removed:
@@ -87,13 +98,14 @@ async def _settle(turn: Turn, computed: _Computed) -> None:
     turn.report.groups += len(changed)
     turn.report.removed += len(removed)
     if turn.files is not None:
-        known = {activity: result.entries for activity, result in stored.items() if result is not None}
-        ids = [activity.id for activity in group.activities if activity.type in CONTENT_TYPES]
-        contents = {
-            c.identifier: c for c in await turn.shared.library.contents.load_many(ids) if c is not None
-        }
-        content = static_files.group_file(group, computed.user_ids, {**known, **computed.found}, contents)
+        subjects = list(map(subject_of, group.activities, await _contents(turn, group)))
+        known = {s: result.entries for s in subjects if (result := stored[s.activity]) is not None}
+        content = static_files.group_file(group.group_id, computed.user_ids, {**known, **computed.found})
         await turn.write_file(static_files.group_name(group.group_id), content)
+
+
+async def _contents(turn: Turn, group: Group) -> list[Content | None]:
+    return await turn.shared.library.contents.load_many([activity.id for activity in group.activities])
 
 
 async def _forget(turn: Turn, group_id: str, listed: Set[Activity]) -> None:
@@ -110,30 +122,34 @@ def _differs(stored: StoredGroupResult | None, entries: Mapping[str, Entry], use
     return stored is None or stored.entries != entries or stored.counted != set(user_ids)
 
 
-def _write(turn: Turn, computed: _Computed, activity: Activity, entries: Mapping[str, Entry]) -> Write:
+def _write(turn: Turn, computed: _Computed, subject: Subject, entries: Mapping[str, Entry]) -> Write:
     """USING TIMESTAMP version, as all of these rows."""
-    figures = [
-        figure
-        for figure in activity_figures(entries.get(user, NO_ENTRY) for user in computed.user_ids)
-        if figure.metric != LEAF_NODES_COUNT  # of the content, not of the members
-    ]
+    of_members = [entries.get(user, NO_ENTRY) for user in computed.user_ids]
+    figures = (
+        content_figures(of_members)
+        if subject.is_single_content
+        else activity_figures(of_members, leaf_nodes_count=None)
+    )
     values = {
-        "aggregates": {figure.metric: float(figure.value) for figure in figures},
+        "aggregates": {
+            figure.metric: float(figure.value)
+            for figure in figures
+            if figure.value is not None
+            and figure.metric != LEAF_NODES_COUNT  # of the content, not of the members
+        },
         "agg_last_updated": {f.metric: f.last_updated_on for f in figures if f.last_updated_on is not None},
         "members": members_blob({user: entries.get(user) for user in computed.user_ids}),
         "version": turn.version,
         "as_of": turn.as_of,
     }
-    return Write(ACTIVITY_AGGREGATES, _key(computed.group.group_id, activity), values, timestamp=turn.version)
+    key = group_row_key(computed.group.group_id, subject.activity)
+    return Write(ACTIVITY_AGGREGATES, key, values, timestamp=turn.version)
 
 
 def _deletes(turn: Turn, group_id: str, activities: Set[Activity]) -> Iterator[Write]:
     for activity in activities:
-        yield Write(ACTIVITY_AGGREGATES, _key(group_id, activity), {}, timestamp=turn.version, delete=True)
-
-
-def _key(group_id: str, activity: Activity) -> tuple[str, str, str]:
-    return activity.type, activity.id, group_context(group_id)
+        key = group_row_key(group_id, activity)
+        yield Write(ACTIVITY_AGGREGATES, key, {}, timestamp=turn.version, delete=True)
 
 
 def _listing(turn: Turn, group_id: str, activities: Set[Activity], timestamp: int) -> Write:

@@ -18,7 +18,7 @@ from ingest.aggregation.lease import Lease, leased
 from ingest.aggregation.touched import PATIENCE, READ, Touched, commit, outstanding, pass_over, portions
 from ingest.aggregation.turn import Report, Sent, Turn
 from loaders.session import Shared
-from loaders.totals import ACTIVITIES, activity_results
+from loaders.totals import ACTIVITIES, OF_GROUP, activity_results
 from rules.errors import StoreUnavailable
 from rules.moments import milliseconds
 from stores.events import Consumer
@@ -134,7 +134,9 @@ class _Run:
         total, cells = self._sent.total, {(name, value or "") for name, value in self._sent.cells}
         if total is None or not self._shared.stores.groups.lags:
             return
-        keys = (("activity_id", (total.activity_id,)), ("context_id", (total.context_id,)))
+        keys = tuple(
+            (column, (getattr(total, column),)) for column in ("activity_id", "collection_id", "context_id")
+        )
         query = Rows(ACTIVITY_TOTALS, ("dimension", "value", "as_of"), keys)
         try:
             async with asyncio.timeout(SHOWN_WITHIN):
@@ -174,13 +176,13 @@ class _Run:
 
     async def _leftovers(self, turn: Turn) -> None:
         """Rows of what is gone: all others have this version. Those of groups are the groups' business."""
-        rows, columns = self._shared.stores.rows, (*ACTIVITY_AGGREGATES.key, "collection_id", "version")
+        rows, columns = self._shared.stores.rows, (*ACTIVITY_AGGREGATES.key, "version")
         for token_range in rows.ranges(1):
             async for page in rows.walk(ACTIVITY_AGGREGATES, token_range, columns=columns, page_size=PAGE):
                 old = [
-                    (row["activity_id"], row["context_id"])
+                    (row["activity_id"], row["collection_id"], row["context_id"])
                     for row in page.rows
-                    if row["collection_id"] is not None and (row["version"] or 0) < turn.version
+                    if row["collection_id"] != OF_GROUP and (row["version"] or 0) < turn.version
                 ]
                 for stored in (await activity_results(rows, old)).values():
                     if stored is not None:

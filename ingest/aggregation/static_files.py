@@ -10,12 +10,11 @@ from typing import Any
 
 import orjson
 
-from rules.contents import Content
 from rules.entries import NO_ENTRY, Entry
-from rules.group_figures import Figure, activity_figures, member_figures
-from rules.learner_groups import Activity, Group
+from rules.group_figures import Figure, activity_figures, content_figures, member_figures
 from rules.metrics import Counts
 from rules.moments import milliseconds
+from rules.subjects import Subject
 from rules.totals import Cell, Total, ordered_cells
 from stores.files import safe_name
 
@@ -28,42 +27,36 @@ def group_name(group_id: str) -> str:
     return f"{GROUPS}/{safe_name(group_id)}.json"
 
 
-def activity_name(activity_id: str, context_id: str) -> str:
-    return f"{ACTIVITIES}/{safe_name(activity_id)}/{safe_name(context_id)}.json"
+def activity_name(total: Total) -> str:
+    """Of a unit below the collection that it is looked at in."""
+    unit = "" if total.activity_id == total.collection_id else f"/units/{safe_name(total.activity_id)}"
+    return f"{ACTIVITIES}/{safe_name(total.collection_id)}{unit}/{safe_name(total.context_id)}.json"
 
 
 def group_file(
-    group: Group,
-    user_ids: Sequence[str],
-    entries: Mapping[Activity, Mapping[str, Entry]],
-    contents: Mapping[str, Content],
+    group_id: str, user_ids: Sequence[str], entries: Mapping[Subject, Mapping[str, Entry]]
 ) -> bytes:
-    """As ``POST /data/group/agg`` has it, with the members in each activity that was aggregated (seed 000).
-    ``contents``: by id, of activities that Cohort publishes."""
+    """As ``POST /data/group/agg`` has it, with the members in each activity that was aggregated."""
     return _json(
         {
-            "groupId": group.group_id,
-            "activity": [
-                _activity(activity, contents.get(activity.id), user_ids, entries[activity])
-                for activity in group.activities
-                if activity in entries
-            ],
+            "groupId": group_id,
+            "activity": [_activity(subject, user_ids, found) for subject, found in entries.items()],
         }
     )
 
 
-def _activity(
-    activity: Activity, content: Content | None, user_ids: Sequence[str], entries: Mapping[str, Entry]
-) -> dict[str, Any]:
+def _activity(subject: Subject, user_ids: Sequence[str], entries: Mapping[str, Entry]) -> dict[str, Any]:
     of_members = {user_id: entries.get(user_id, NO_ENTRY) for user_id in user_ids}
-    figures = activity_figures(
-        of_members.values(),
-        leaf_nodes_count=content.leaf_nodes_count if content else 0,
-        published_on=content.published_on if content else None,
-    )
+    content = subject.content
+    published_on = content.published_on if content else None
+    if subject.is_single_content:
+        figures = content_figures(of_members.values(), published_on=published_on)
+    else:
+        count = content.leaf_nodes_count if content else None
+        figures = activity_figures(of_members.values(), leaf_nodes_count=count, published_on=published_on)
     return {
-        "id": activity.id,
-        "type": activity.type,
+        "id": subject.activity.id,
+        "type": subject.activity.type,
         **({"name": content.name} if content else {}),
         "agg": _agg(figures),
         "members": [{"id": user_id, "agg": _agg(member_figures(e))} for user_id, e in of_members.items()],

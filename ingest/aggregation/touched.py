@@ -11,13 +11,14 @@ from loaders.session import Shared
 from rules.errors import InvalidInput, StoreUnavailable
 from rules.identifiers import parse_aggregate_context
 from rules.learner_groups import Activity
-from rules.triggers import parse_object, text_of
+from rules.triggers import Trigger, TriggerKind, parse_object, parse_trigger, text_of
 from stores.events import Consumer, Record
-from stores.topics import AGGREGATION_GROUP, GROUP_CHANGES, STATES
+from stores.topics import AGGREGATION_GROUP, GROUP_CHANGES, STATES, TRIGGERS
 
 log = logging.getLogger(__name__)
 
-READ = (STATES.name, GROUP_CHANGES.name)
+READ = (STATES.name, GROUP_CHANGES.name, TRIGGERS.name)
+"""Triggers for single contents: how learners stand in these is read from their views, of which workers send no state."""
 BATCH = 5000
 """Records that are taken at a time."""
 MOST = 2_000
@@ -118,7 +119,7 @@ class _Reader:
         self._memberships: dict[str, list[tuple[str, frozenset[str]]]] = {}
 
     async def take(self, batch: Sequence[Record]) -> None:
-        by_learner: dict[str, set[str]] = {}
+        by_learner: dict[str, set[str] | None] = {}
         for record in batch:
             try:
                 self._sort(record, by_learner)
@@ -132,13 +133,15 @@ class _Reader:
         await self._remember(by_learner)
         for user_id, activities in by_learner.items():
             for group_id, ids in self._memberships[user_id]:
-                if (
-                    activities & ids
-                    and (touched := self.touched.groups.setdefault(group_id, set())) is not None
-                ):
-                    touched |= activities & ids
+                there = ids if activities is None else activities & ids
+                if there and (touched := self.touched.groups.setdefault(group_id, set())) is not None:
+                    touched |= there
 
-    def _sort(self, record: Record, by_learner: dict[str, set[str]]) -> None:
+    def _sort(self, record: Record, by_learner: dict[str, set[str] | None]) -> None:
+        """``by_learner``: what was touched of each; None for anything."""
+        if record.topic == TRIGGERS.name:
+            self._sort_trigger(parse_trigger(record.value), by_learner)
+            return
         document = parse_object(record.value)
         if record.topic == GROUP_CHANGES.name:
             self.touched.groups[text_of(document, "groupId")] = None
@@ -146,8 +149,19 @@ class _Reader:
         activity_id = text_of(document, "activity_id")
         _, context_id = parse_aggregate_context(text_of(document, "context_id"))
         place = (text_of(document, "collection_id"), context_id)
-        by_learner.setdefault(text_of(document, "user_id"), set()).add(activity_id)
+        if (touched := by_learner.setdefault(text_of(document, "user_id"), set())) is not None:
+            touched.add(activity_id)
         self.touched.activities.setdefault(place, set()).add(activity_id)
+
+    @staticmethod
+    def _sort_trigger(trigger: Trigger, by_learner: dict[str, set[str] | None]) -> None:
+        """One of several views does not name them."""
+        if trigger.kind in (TriggerKind.PROFILE, TriggerKind.ENROLMENT):
+            return
+        if trigger.content_id is None:
+            by_learner[trigger.user_id] = None
+        elif (touched := by_learner.setdefault(trigger.user_id, set())) is not None:
+            touched.add(trigger.content_id)
 
     async def _remember(self, learners: Collection[str]) -> None:
         """The groups of these learners. A group that changes meanwhile says so itself."""

@@ -26,7 +26,9 @@ def initialised() -> None:
 def test_a_run_says_what_it_did_and_the_status_when() -> None:
     status = cohort("aggregate", "status")
     assert status.returncode == 0, status.stderr
-    assert re.match(r"last run +none yet\nat it now +nobody\nwaiting +0 of activity-states\n", status.stdout)
+    assert re.match(
+        r"last run +none yet\nat it now +nobody\nwaiting +0 of activity-states-2\n", status.stdout
+    )
     done = cohort("aggregate", "run")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(
@@ -59,12 +61,14 @@ async def test_a_worker_aggregates_by_itself_where_it_is_told_how_often() -> Non
         found = None
         while found is None:
             await asyncio.sleep(0.05)
-            (found,) = (await activity_results(instance.stores.rows, [("course", "cb:batch")])).values()
+            (found,) = (
+                await activity_results(instance.stores.rows, [("course", "course", "cb:batch")])
+            ).values()
         assert found.figures["enrolledCount"] == 1
 
 
 @pytest.mark.usefixtures("initialised")
 async def test_without_a_schedule_a_worker_does_not() -> None:
-    async with running(load_settings(), worker=True) as instance:
+    async with running(load_settings(aggregate_every=0), worker=True) as instance:
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "aggregation"]
         assert await last_aggregation(instance.stores.rows) is None

@@ -22,6 +22,7 @@ from ingest.learners import ProfileCall, save_profile
 from ingest.views import ViewCall, end_view, start_view
 from loaders.session import Session
 from rules.errors import StoreUnavailable
+from rules.group_figures import ACTIVITY_METRICS
 from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember, RemoveMember
 from rules.plans import write_token
@@ -103,7 +104,7 @@ def refused(answer: httpx.Response) -> tuple[int, str, str]:
     return answer.status_code, params["err"], params["errmsg"]
 
 
-def agg(at: int | None, **values: int) -> list[dict[str, object]]:
+def agg(at: int | None, **values: int | None) -> list[dict[str, object]]:
     return [{"metric": metric, "value": value, "lastUpdatedOn": at} for metric, value in values.items()]
 
 
@@ -143,16 +144,17 @@ async def test_group_aggregates_are_as_the_documents_have_them(post: Call) -> No
                 "source": "rows",
                 "mode": "query",
                 "asOf": course["asOf"],
-                "complete": True,
-                "agg": agg(None, enrolledCount=0, completedCount=0, completionPercentage=0, leafNodesCount=0),
+                # Nothing is published under its id.
+                "complete": False,
+                "agg": agg(None, **dict.fromkeys(ACTIVITY_METRICS)),
             },
         ],
         "extensions": {
             "plans": [
                 {
                     "source": "rows",
-                    "reason": "6 keys are cheaper read one by one, up to 500",
-                    "estimate": 6,
+                    "reason": "3 keys are cheaper read one by one, up to 500",
+                    "estimate": 3,
                     "origin": "computed",
                     "age": found["extensions"]["plans"][0]["age"],
                 }
@@ -227,15 +229,35 @@ async def test_the_calls_are_also_under_v1(post: Call, path: str) -> None:
 async def test_activities_are_chosen_by_id_and_type(post: Call) -> None:
     quiz = {"id": "quiz", "type": "Quiz"}
     found = await result(await post(AGG, groupId="g", activities=[quiz], fields=["complete"]))
-    assert found["activity"] == [{**quiz, "complete": True}]
+    assert found["activity"] == [{**quiz, "complete": False}]
     for call, request, named in (
-        (AGG, {"groupId": "g", "activities": [{"id": "unit-1", "type": "Course"}]}, "Course unit-1"),
+        (AGG, {"groupId": "g", "activities": [{"id": "unit-9", "type": "Course"}]}, "Course unit-9"),
         (AGG, {"groupId": "g", "activities": [{"id": "course", "type": "Quiz"}]}, "Quiz course"),
         (ACTIVITY_AGG, {**COURSE_OF_G, "activityType": "Quiz"}, "Quiz course"),
-        ("/v1/group/activity/agg", {**COURSE_OF_G, "activityId": "unit-1"}, "Course unit-1"),
+        ("/v1/group/activity/agg", {**COURSE_OF_G, "activityId": "unit-9"}, "Course unit-9"),
     ):
-        expected = (404, "RESOURCE_NOT_FOUND", f"group g has no activity {named}")
-        assert refused(await post(call, **request)) == expected
+        told = f"group g has no activity {named}, and none with such a unit"
+        assert refused(await post(call, **request)) == (404, "RESOURCE_NOT_FOUND", told)
+
+
+@pytest.mark.parametrize("called", ["Course", "course", "CourseUnit"])
+async def test_a_unit_of_a_groups_course_is_an_activity_under_any_of_its_types(
+    post: Call, called: str
+) -> None:
+    """Ada has done unit-1 (a, b), Bob nothing of it; the platform's clients call it a Course."""
+    asked = {**COURSE_OF_G, "activityId": "unit-1", "activityType": called}
+    found = await result(await post("/v1/group/activity/agg", **asked))
+    assert found["activity"]["id"] == "unit-1"
+    assert {one["userId"]: one["agg"][0]["value"] for one in found["members"]} == {
+        "ada": 2,
+        "bob": 0,
+        "mo": 0,
+    }
+
+
+async def test_the_type_of_an_activity_compares_without_case(post: Call) -> None:
+    found = await result(await post("/v1/group/activity/agg", **{**COURSE_OF_G, "activityType": "COURSE"}))
+    assert found["activity"]["agg"][0]["value"] == 2
 
 
 @pytest.mark.parametrize(

@@ -199,14 +199,13 @@ def aggregate_of(
 ) -> Write:
     return Write(
         AGGREGATES,
-        ("Course", collection, user, f"pr:{context}"),
+        ("Course", collection, user, f"pr:{context}", collection),
         {
             "active": True,
             "enrolled_on": NOW,
             "status": 2 if len(statuses) == required else 1,
             "aggregates": {"completedCount": float(len(statuses)), "requiredCount": float(required)},
             "content_status": statuses,
-            "collection_id": collection,
             "last_access_time": at,
             "version": CHANGED_AT,
             "seen_changed_at": seen_changed_at,

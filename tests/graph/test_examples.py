@@ -260,7 +260,7 @@ async def test_dashboard(published: Instance) -> None:
         ["F", 2, 16.5],
         ["M", 1, 100],
     )
-    assert found["courses"] == table("TOTALS", {"collection": "DIMENSION", **counts}, ["course", 3, 1])
+    assert found["courses"] == table("STATES", {"collection": "DIMENSION", **counts}, ["course", 3, 1])
 
 
 def test_the_copies_here_are_identical_to_the_originals() -> None:

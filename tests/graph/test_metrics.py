@@ -1,5 +1,6 @@
 """Figures of activities as dashboards ask for them."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,13 +9,14 @@ from graphql import GraphQLEnumType
 
 from druid_specs import ACTIVITY_STATE
 from graph.schema import schema
-from loaders.session import Session
+from ingest.aggregation import Schedule
+from loaders.session import Session, Shared
 from rules.learners import ATTRIBUTES
 from rules.progress import Status
 from rules.states import State
 from rules.viewers import Role, Viewer
-from tests.conftest import Instance
-from tests.graph.conftest import ask, code, data, document
+from tests.conftest import COURSE, Instance
+from tests.graph.conftest import BATCH, ask, code, data, document, record
 from tests.loaders.figures import fill
 
 AGGREGATED_ON = datetime(2026, 2, 28, 3, tzinfo=UTC)
@@ -23,10 +25,10 @@ AGGREGATED_ON = datetime(2026, 2, 28, 3, tzinfo=UTC)
 def state(user: str, percentage: int, gender: str | None, collection: str = "course") -> State:
     return State(
         collection,
+        collection,
         "cb:batch",
         user,
         1,
-        collection,
         status=Status(2 if percentage == 100 else percentage > 0),
         completion_percentage=percentage,
         time_spent=60,
@@ -58,11 +60,21 @@ async def rows(instance: Instance, query: str) -> Any:
     return (await data(reporter(instance), one(query)))["activityMetrics"]["rows"]
 
 
-async def test_the_dashboard_as_clients_hold_it(embedded: Instance) -> None:
-    """1 of 4 completed; progress (100 + 50 + 33 + 0) / 4 = 45.75, of F (100 + 33) / 2 = 66.5."""
-    await fill(embedded, STATES, AGGREGATED_ON)
-    with embedded.stores.groups.meter.measure() as queries:
-        answer = await ask(reporter(embedded), document("dashboard"), activity="course")
+@pytest.fixture
+async def courses(embedded: Instance) -> Instance:
+    """Course and other are published."""
+    for collection in ("course", "other"):
+        await embedded.publish({**COURSE, "identifier": collection})
+    return embedded
+
+
+async def test_the_dashboard_as_clients_hold_it(courses: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 of 4 completed; progress (100 + 50 + 33 + 0) / 4 = 45.75, of F (100 + 33) / 2 = 66.5. As if to count four
+    states took the target time: those of one course are counted, those of all are read as they were added up."""
+    monkeypatch.setattr(courses.stores.groups, "pace", 8)
+    await fill(courses, STATES, AGGREGATED_ON)
+    with courses.stores.groups.meter.measure() as queries:
+        answer = await ask(reporter(courses), document("dashboard"), activity="course")
     assert "errors" not in answer
     by_name = {
         name: {"name": name, "kind": kind}
@@ -98,7 +110,7 @@ async def test_the_dashboard_as_clients_hold_it(embedded: Instance) -> None:
             "complete": True,
         },
     }
-    assert queries == {"activity-state": 1, "activity-totals": 1}
+    assert (queries["activity-state"], queries["activity-totals"]) == (1, 1)
     plans = {plan["path"][0]: (plan["source"], plan["origin"]) for plan in answer["extensions"]["plans"]}
     assert plans == {
         "totals": ("states", "computed"),
@@ -107,11 +119,25 @@ async def test_the_dashboard_as_clients_hold_it(embedded: Instance) -> None:
     }
 
 
-async def test_before_any_aggregation_a_table_over_all_is_empty_and_says_so(embedded: Instance) -> None:
-    await fill(embedded, STATES)
-    query = """{ activityMetrics(query: { metrics: [ENROLLED_COUNT], dimensions: [COLLECTION] }) {
+OF_ALL = """query ($mode: AggregationMode) {
+    activityMetrics(query: { metrics: [ENROLLED_COUNT], dimensions: [COLLECTION], mode: $mode }) {
         rows source asOf complete mode } }"""
-    assert (await data(reporter(embedded), query))["activityMetrics"] == {
+
+
+async def test_before_any_aggregation_a_table_over_all_is_counted(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes: an empty dashboard after a first load would be wrong. Batch mode says that it has none."""
+    monkeypatch.setattr(embedded.stores.groups, "pace", 1)
+    await fill(embedded, STATES)
+    assert (await data(reporter(embedded), OF_ALL))["activityMetrics"] == {
+        "rows": [["course", 4], ["other", 1]],
+        "source": "STATES",
+        "asOf": "2026-03-01T12:00:00.000Z",
+        "complete": True,
+        "mode": "QUERY",
+    }
+    assert (await data(reporter(embedded), OF_ALL, mode="BATCH"))["activityMetrics"] == {
         "rows": [],
         "source": "TOTALS",
         "asOf": None,
@@ -120,11 +146,31 @@ async def test_before_any_aggregation_a_table_over_all_is_empty_and_says_so(embe
     }
 
 
-async def test_every_metric_as_a_client_gets_it(embedded: Instance) -> None:
-    await fill(embedded, STATES)
+async def test_a_first_load_shows_on_the_dashboard_by_itself(published: Instance) -> None:
+    """Nobody runs an aggregation but the schedule that every worker has; here it comes every tenth of a second."""
+    running = asyncio.create_task(Schedule(published.shared, every=0.1).run())
+    try:
+        for user in ("ann", "bob"):
+            assert (await record(published.session(user), "Enrol", **BATCH))["errors"] == []
+        await published.drain()
+        async with asyncio.timeout(30):
+            while True:
+                shared = Shared.of(published.stores, published.shared.now, answers_ttl=0)
+                session = Session(reporter(published).viewer, shared)
+                found = (await data(session, OF_ALL, mode="BATCH"))["activityMetrics"]
+                if found["rows"] == [["course", 2]]:
+                    break
+                await asyncio.sleep(0.05)
+        assert (found["source"], found["complete"]) == ("TOTALS", True)
+    finally:
+        running.cancel()
+
+
+async def test_every_metric_as_a_client_gets_it(courses: Instance) -> None:
+    await fill(courses, STATES)
     query = """{ activityIds: ["course"], dimensions: [ENROLLED_MONTH, CONTEXT], totals: true,
         metrics: [PROGRESS_DISTRIBUTION, TIME_SPENT, LAST_ACTIVITY] }"""
-    found = (await data(reporter(embedded), one(query)))["activityMetrics"]
+    found = (await data(reporter(courses), one(query)))["activityMetrics"]
     figures = [
         {"0": 1, "1-24": 0, "25-49": 1, "50-74": 1, "75-99": 0, "100": 1},
         240,
@@ -143,15 +189,15 @@ async def test_every_metric_as_a_client_gets_it(embedded: Instance) -> None:
     ]
 
 
-async def test_filters_orders_and_limits_as_clients_write_them(embedded: Instance) -> None:
-    await fill(embedded, STATES)
+async def test_filters_orders_and_limits_as_clients_write_them(courses: Instance) -> None:
+    await fill(courses, STATES)
     query = """{ activityIds: ["course"], metrics: [ENROLLED_COUNT], dimensions: [GENDER], limit: 2,
         orderBy: [{ dimension: GENDER, direction: DESC }], filter: { and: [
             { or: [{ dimension: GENDER, in: ["F"] }, { dimension: GENDER, isNull: true },
                    { measure: COMPLETION_PERCENTAGE, range: { gt: 40, lte: 50 } }] },
             { not: { measure: ENROLLED_ON, range: { lt: "2026-01-05T05:30:00+05:30" } } },
             { measure: COMPLETED_ON, isNull: true }] } }"""
-    assert await rows(embedded, query) == [["M", 1], ["F", 2]]
+    assert await rows(courses, query) == [["M", 1], ["F", 2]]
 
 
 async def test_dimensions_and_measures_are_the_columns_of_the_specs() -> None:
@@ -205,9 +251,10 @@ async def test_an_unknown_metric_or_dimension_is_told_which_there_are(
 
 @pytest.mark.parametrize("role", [Role.MENTOR, Role.REPORTER, Role.CREATOR, Role.ADMIN, Role.SERVICE])
 async def test_who_answers_for_learners_or_makes_collections_sees_figures(
-    embedded: Instance, role: Role
+    courses: Instance, role: Role
 ) -> None:
-    found = await data(embedded.session("x", role), one('{ activityIds: ["x"], metrics: [TIME_SPENT] }'))
+    query = one('{ activityIds: ["course"], metrics: [TIME_SPENT] }')
+    found = await data(courses.session("x", role), query)
     assert found["activityMetrics"]["rows"] == [[0]]
 
 
@@ -236,9 +283,9 @@ async def test_what_can_never_be_right_names_the_field(embedded: Instance, query
     assert await code(reporter(embedded), one(f"{{ {query} }}")) == ("INVALID_INPUT", field)
 
 
-async def test_a_table_that_is_refused_leaves_those_beside_it(embedded: Instance) -> None:
-    await fill(embedded, STATES)
+async def test_a_table_that_is_refused_leaves_those_beside_it(courses: Instance) -> None:
+    await fill(courses, STATES)
     query = """{ right: activityMetrics(query: { activityIds: ["course"], metrics: [ENROLLED_COUNT] }) { rows }
         wrong: activityMetrics(query: { metrics: [] }) { rows } }"""
-    answer = await ask(reporter(embedded), query)
+    answer = await ask(reporter(courses), query)
     assert answer["data"] == {"right": {"rows": [[4]]}, "wrong": None}

@@ -19,7 +19,13 @@ from ingest.learners import ProfileCall, save_profile
 from ingest.reconcile import reconcile
 from ingest.views import ViewCall, end_view, start_view, update_view
 from loaders.session import Shared
-from loaders.totals import activity_results, group_results, last_aggregation
+from loaders.totals import (
+    OF_GROUP,
+    ActivityPlace,
+    activity_results,
+    group_results,
+    last_aggregation,
+)
 from rules.entries import Entry
 from rules.errors import Conflict, StoreUnavailable
 from rules.learner_groups import Activity, AddMember, RemoveMember
@@ -41,7 +47,7 @@ NOW_MS = 1_772_366_400_000
 ENROLLED, COMPLETED = "enrolled", "completed"
 NOTHING = dict.fromkeys(SUMS, 0) | {"last_accessed_on": None}
 CELL = ("activity_id", "context_id", "dimension", "value")
-KEYS = [(activity, "cb:batch") for activity in ("course", "unit-1", "unit-2")]
+KEYS = [(activity, "course", "cb:batch") for activity in ("course", "unit-1", "unit-2")]
 
 
 @pytest.fixture
@@ -120,12 +126,12 @@ async def live_cells(cohort: Instance) -> dict[tuple[Any, ...], dict[str, Any]]:
     return {cell: counts(event) for cell, event in (await told(cohort)).items() if event["enrolled"]}
 
 
-async def stored_cells(cohort: Instance, keys: Iterable[tuple[str, str]]) -> dict[tuple[Any, ...], Any]:
+async def stored_cells(cohort: Instance, keys: Iterable[ActivityPlace]) -> dict[tuple[Any, ...], Any]:
     """Likewise, from the table."""
     found = await activity_results(cohort.stores.rows, list(keys))
     return {
-        (*key, *cell): counts
-        for key, result in found.items()
+        (activity, context, *cell): counts
+        for (activity, _, context), result in found.items()
         if result is not None
         for cell, counts in result.cells.items()
         if counts["enrolled"]
@@ -149,7 +155,7 @@ async def test_figures_are_those_of_a_count_by_hand(course: Instance) -> None:
     assert cells["unit-2", "cb:batch", "all", None] == IN_UNIT_2
     assert await stored_cells(course, KEYS) == cells
     assert len(await told(course)) == report.cells
-    row = await course.stores.rows.get(ACTIVITY_AGGREGATES, ("Course", "course", "cb:batch"))
+    row = await course.stores.rows.get(ACTIVITY_AGGREGATES, ("Course", "course", "cb:batch", "course"))
     assert row is not None
     assert row["aggregates"] == {
         "enrolledCount": 3.0,
@@ -159,12 +165,12 @@ async def test_figures_are_those_of_a_count_by_hand(course: Instance) -> None:
         "timeSpent": 30.0,
     }
     assert row["agg_last_updated"] == dict.fromkeys(row["aggregates"], NOW)
-    assert (row["unit"], row["pending"]) == (False, None)
+    assert row["pending"] is None
     assert await last_aggregation(course.stores.rows) == NOW
 
 
 def test_every_attribute_and_month_that_states_can_be_grouped_by_is_a_dimension() -> None:
-    texts = {name for name, type_ in ACTIVITY_STATE.latest.items() if type_ == "string"} - {"collection_id"}
+    texts = {name for name, type_ in ACTIVITY_STATE.latest.items() if type_ == "string"}
     assert {*DIMENSIONS.attributes} == texts
     assert {*DIMENSIONS.months} == {"enrolled_month", "completed_month"}
 
@@ -184,7 +190,7 @@ async def test_a_collection_has_the_figures_that_its_states_have(course: Instanc
             latest[event["user_id"]] = event
     states = [
         State(
-            *("course", "cb:batch", user, 1, "course"),
+            *("course", "course", "cb:batch", user, 1),
             status=status_of(event["status"]),
             completion_percentage=event["completion_percentage"],
             time_spent=event["time_spent"],
@@ -225,7 +231,7 @@ async def test_a_run_recounts_only_what_was_touched_and_sends_only_what_changed(
     assert (report.everything, report.activities) == (False, 3)
     after = await told(course)
     changed = {cell[:2] for cell, event in after.items() if event != before.get(cell)}
-    assert changed == set(KEYS), "nobody touched the other batch"
+    assert changed == {(activity, context) for activity, _, context in KEYS}, "nobody touched the other batch"
     # Ben has 2 of 3 now: 66 %, and all of unit-1.
     now = await live_cells(course)
     assert now["course", "cb:batch", "all", None]["progress_sum"] == 166
@@ -423,7 +429,7 @@ async def test_who_lost_the_lease_stops_and_what_it_still_writes_loses(
         await send(topic, *messages)
 
     monkeypatch.setattr(course.stores.events, "send", slow)
-    with pytest.raises((Conflict, StoreUnavailable), match=r"taken over|gave activity-states"):
+    with pytest.raises((Conflict, StoreUnavailable), match=r"taken over|gave activity-states-2"):
         await aggregate(course.shared)
     cells = await live_cells(course)
     assert cells["course", "cb:batch", "all", None]["enrolled"] == 4
@@ -463,7 +469,7 @@ async def test_a_unit_that_a_new_version_drops_vanishes(
     await class_at_work(course)
     other = Shared.of(course.stores, lambda: NOW)
     await aggregate(other, static=static)
-    assert (static / "activities/unit-2/cb:batch.json").exists()
+    assert (static / "activities/course/units/unit-2/cb:batch.json").exists()
     await course.publish({**COURSE, "children": COURSE["children"][:1]})
     await reconcile(course.shared)
     await course.drain()
@@ -471,7 +477,7 @@ async def test_a_unit_that_a_new_version_drops_vanishes(
     assert report.removed == 1
     assert not [cell for cell in await live_cells(course) if cell[0] == "unit-2"]
     assert await activity_results(course.stores.rows, KEYS[2:]) == {KEYS[2]: None}
-    assert not (static / "activities/unit-2").exists()
+    assert not (static / "activities/course/units/unit-2").exists()
 
 
 def files_in(folder: Path) -> dict[str, int]:
@@ -506,14 +512,13 @@ async def test_members_of_groups_have_their_best_entry(course: Instance) -> None
     of_course, of_unit, of_quiz = (found[activity] for activity in activities)
     assert of_course is not None
     assert of_course.entries == {
-        "ada": Entry("cb:batch", True, Progress(Status.COMPLETED, 3, 3), 0, NOW, NOW),
-        "ben": Entry("cb:other", True, Progress(Status.IN_PROGRESS, 2, 3), 0, NOW, NOW),
+        "ada": Entry("course", "cb:batch", True, Progress(Status.COMPLETED, 3, 3), 0, NOW, NOW, 1),
+        "ben": Entry("course", "cb:other", True, Progress(Status.IN_PROGRESS, 2, 3), 0, NOW, NOW, 1),
     }
     assert of_unit is not None
     assert of_unit.entries["ben"].progress == Progress(Status.COMPLETED, 2, 2)
-    assert of_quiz is not None
-    assert of_quiz.entries == {}
-    row = await course.stores.rows.get(ACTIVITY_AGGREGATES, ("Course", "course", "gr:g"))
+    assert of_quiz is None, "nothing is published under its id, so nobody can tell"
+    row = await course.stores.rows.get(ACTIVITY_AGGREGATES, ("Course", "course", "gr:g", OF_GROUP))
     assert row is not None
     # Two are enrolled and one of them has completed; gus is not.
     assert row["aggregates"] == {"enrolledCount": 2.0, "completedCount": 1.0, "completionPercentage": 50.0}
@@ -567,7 +572,8 @@ async def test_static_files_have_the_figures_and_no_learner_but_by_id(course: In
     assert files_in(static).keys() == {
         "index.json",
         "groups/g.json",
-        *(f"activities/{activity}/cb:batch.json" for activity in ("course", "unit-1", "unit-2")),
+        "activities/course/cb:batch.json",
+        *(f"activities/course/units/{unit}/cb:batch.json" for unit in ("unit-1", "unit-2")),
     }
     assert orjson.loads((static / "index.json").read_bytes()) == {
         "asOf": NOW_MS,
@@ -610,7 +616,8 @@ async def test_a_file_stays_as_it_is_until_its_figures_change_and_goes_with_its_
     await aggregate(course.shared, static=static)
     changed = {name for name, file in files_in(static).items() if file != before[name]}
     # c is in unit-2 and not in unit-1; the index has the clock of the tests, which stands still.
-    assert changed == {"groups/g.json", *(f"activities/{a}/cb:batch.json" for a in ("course", "unit-2"))}
+    course_files = ("activities/course/cb:batch.json", "activities/course/units/unit-2/cb:batch.json")
+    assert changed == {"groups/g.json", *course_files}
     await delete_group(course.session(), "g")
     await aggregate(course.shared, static=static)
     assert files_in(static).keys() == before.keys() - {"groups/g.json"}
@@ -656,7 +663,9 @@ async def test_a_run_that_lost_its_place_in_the_log_does_not_say_that_it_came_to
     later = Shared.of(course.stores, lambda: NOW + timedelta(minutes=1))
     with monkeypatch.context() as losing:
         losing.setattr(engine, "consumer", lost)
-        with pytest.raises(StoreUnavailable, match="gave activity-states, group-changes to another consumer"):
+        with pytest.raises(
+            StoreUnavailable, match="gave activity-states-2, group-changes, triggers to another consumer"
+        ):
             await aggregate(later, everything=everything)
     assert await last_aggregation(course.stores.rows) == NOW
     assert patiences == [3600], "a portion has an hour"
@@ -676,7 +685,7 @@ class Slow:
     async def query(self, query: Any, _lane: object) -> Answer:
         self.looks += 1
         self.claimed.append(await last_aggregation(self.cohort.stores.rows))
-        (_, (activity,)), (_, (context,)) = query.keys
+        (_, (activity,)), _, (_, (context,)) = query.keys
         cells = [cell for cell in (await told(self.cohort)).items() if cell[0][:2] == (activity, context)]
         shown = cells if self.looks >= self.look else cells[1:]
         return Answer(query.columns, [[*key[2:], event["as_of"]] for key, event in shown])

@@ -17,6 +17,7 @@ from rules.origins import Origin, OriginKind
 from rules.progress import Status
 from rules.viewers import Role
 from rules.views import View, ViewChange
+from tests.aggregates import figures_key
 from tests.conftest import NOW, Instance
 
 MONTH = timedelta(days=30)
@@ -68,7 +69,7 @@ async def test_views_that_never_ended_end_at_their_last_access_and_count(begun: 
         "c": Status.COMPLETED,
     }
     await begun.drain()
-    (aggregate,) = await aggregates_by_key(begun.stores.rows, [("course", "ann", "cb:batch")])
+    (aggregate,) = await aggregates_by_key(begun.stores.rows, [figures_key("course", "ann")])
     assert aggregate is not None
     assert aggregate.completed_count == 2
     later = replace(begun.shared, now=lambda: NOW + timedelta(minutes=1))
@@ -152,6 +153,6 @@ async def test_a_closing_that_died_between_a_row_and_its_trigger_is_finished_by_
     await Jobs(idle.shared).resume(job.kind, job.id)
     await idle.drain()
     for user, count in (("ann", 2), ("bob", 1)):
-        (aggregate,) = await aggregates_by_key(idle.stores.rows, [("course", user, "cb:batch")])
+        (aggregate,) = await aggregates_by_key(idle.stores.rows, [figures_key("course", user)])
         assert aggregate is not None
         assert aggregate.completed_count == count

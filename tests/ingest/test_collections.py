@@ -26,6 +26,7 @@ from rules.views import ViewChange
 from stores.meter import Meter
 from stores.rows import Applied, Condition, Rows
 from stores.tables import CONTENTS, HIERARCHIES, NODE_ROOTS, RELATIONS
+from tests.aggregates import figures_key
 from tests.conftest import COURSE, LEAF, NOW, Instance
 
 Json = dict[str, Any]
@@ -107,7 +108,7 @@ async def test_republishing_from_first_to_last(course: Instance) -> None:
     found = await reconcile(course.shared, collection_id="course", rate=10_000)
     assert (found.checked, found.drifted, found.failed) == (1, 1, 0)
     await course.drain()
-    (root,) = await aggregates_by_key(course.stores.rows, [("course", "ada", "cb:batch")])
+    (root,) = await aggregates_by_key(course.stores.rows, [figures_key("course", "ada")])
     (enrolment,) = await enrolments_by_key(course.stores.rows, [ProgressKey("ada", "course", "batch")])
     assert root is not None
     assert enrolment is not None

@@ -11,6 +11,7 @@ from stores.events import Message
 from stores.rows import Write
 from stores.tables import ENROLMENTS, VIEWS
 from stores.topics import PROFILES, TRIGGERS
+from tests.aggregates import figures_key
 from tests.conftest import COURSE, NOW, Instance
 
 
@@ -72,7 +73,7 @@ async def test_dead_letters_from_first_to_last(cohort: Instance) -> None:
         assert await letters(cohort) == {}
         await cohort.drain()
         assert set(await letters(cohort)) == set(found) - {no_collection.value.decode()}
-    aggregates = await aggregates_by_key(cohort.stores.rows, [("missing", "ada", "co:missing")])
+    aggregates = await aggregates_by_key(cohort.stores.rows, [figures_key("missing", "ada", "co:missing")])
     assert [a and (a.completed_count, a.required_count) for a in aggregates] == [(1, 3)]
     assert await cohort.stores.rows.partition(ENROLMENTS, ("ada",)) == []
 

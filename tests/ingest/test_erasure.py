@@ -45,6 +45,7 @@ from stores.tables import (
     VIEWS,
 )
 from stores.topics import PROFILES, STATES, TRIGGERS
+from tests.aggregates import figures_key
 from tests.conftest import COURSE, LEAF, NOW, Instance
 
 BEFORE, AFTER = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
@@ -145,7 +146,7 @@ async def small_school(embedded: Instance) -> Instance:
 
 
 async def figures(cohort: Instance, user: str, context: str = "batch") -> Any:
-    key = ("course", user, "cb:" + context if context != "course" else "co:course")
+    key = figures_key("course", user, f"cb:{context}" if context != "course" else "co:course")
     (aggregate,) = await aggregates_by_key(cohort.stores.rows, [key])
     return aggregate
 

@@ -46,6 +46,7 @@ from stores.tables import (
     VIEWS,
 )
 from stores.topics import TRIGGERS
+from tests.aggregates import figures_key
 from tests.conftest import CASSANDRA, NOW, Instance, cluster
 from tests.ingest.legacy_platform import (
     CERTIFICATE,
@@ -198,7 +199,7 @@ async def test_each_layout_gives_the_same_rows_and_the_workers_compute_the_rest(
     assert (await stored(cohort, VIEWS, ATTEMPTS))["assessment_attempt"] == first["assessment_attempt"]
 
     figures = await aggregates_by_key(
-        cohort.stores.rows, [("course", user, "cb:batch") for user in ("ada", "bob", "fay")]
+        cohort.stores.rows, [figures_key("course", user) for user in ("ada", "bob", "fay")]
     )
     counts = [found and (found.completed_count, found.required_count, found.active) for found in figures]
     assert counts == [(3, 3, True), (1, 3, True), (2, 3, True)]
@@ -502,8 +503,10 @@ async def test_killed_in_the_middle_it_is_resumed_and_nothing_is_missing(
     resumed = await Jobs(later).resume(job.kind, job.id)
     assert (resumed.state, resumed.done) == (JobState.DONE, 23)
     await embedded.drain()
-    keys = [("course", user, "cb:batch") for user in ("ada", "bob", "fay")]
-    figures = await aggregates_by_key(embedded.stores.rows, [*keys, ("course", "cleo", "co:course")])
+    keys = [figures_key("course", user) for user in ("ada", "bob", "fay")]
+    figures = await aggregates_by_key(
+        embedded.stores.rows, [*keys, figures_key("course", "cleo", "co:course")]
+    )
     assert [found and (found.status, found.completed_count) for found in figures] == [
         (Status.COMPLETED, 3),
         (Status.IN_PROGRESS, 1),
@@ -694,6 +697,6 @@ async def test_the_date_of_completion_is_the_platform_s(embedded: Instance) -> N
     ada = await embedded.session().loaders.enrolments.load(ProgressKey("ada", "course", "batch"))
     assert ada is not None
     assert (ada.status, ada.completed_on) == (Status.COMPLETED, on(20))
-    (figures,) = await aggregates_by_key(embedded.stores.rows, [("course", "ada", "cb:batch")])
+    (figures,) = await aggregates_by_key(embedded.stores.rows, [figures_key("course", "ada")])
     assert figures is not None
     assert figures.completed_on == on(20)

@@ -23,6 +23,7 @@ from rules.identifiers import ContextType, ProgressKey
 from rules.learner_groups import Activity
 from rules.origins import OriginKind
 from rules.progress import Status
+from rules.subjects import subject_of
 from rules.tracking import TrackingMode
 from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
@@ -117,7 +118,7 @@ async def check_all_is_in_the_program(cohort: Instance, user: str) -> None:
         if state["user_id"] == user and state["version"] >= states.get(record.key, state)["version"]:
             states[record.key] = state
     counted = {key: (s["active"], s["completed_count"]) for key, s in states.items()}
-    assert counted.pop(f"course|pr:program|{user}") == (1, 1)
+    assert counted.pop(f"course|course|pr:program|{user}") == (1, 1)
     assert {counted[key] for key in counted if "|cb:batch|" in key} <= {(0, 0)}
     assert (await reconcile(cohort.shared, user_id=user)).drifted == 0
 
@@ -294,8 +295,9 @@ async def test_what_the_rules_leave_behind_does_not_show_and_is_not_deleted(movi
     assert await kept(moving, "ada") == [("batch", "a", 2), ("program", "b", 1)]
     assert {context for _, context in await figures(moving, "ada")} == {"pr:program"}
     shared, activity = moving.shared, Activity("course", "Course")
-    fresh = await fresh_entries(shared.stores.rows, shared.library, shared.tracking, [activity], {"ada"})
-    assert [entry.progress.completed_count for entry in fresh.values()] == [0]
+    subject = subject_of(activity, await shared.library.collection("course"))
+    fresh = await fresh_entries(shared.stores.rows, shared.library, shared.tracking, [subject], {"ada"})
+    assert [entry.progress.completed_count for (entry,) in fresh.values()] == [0]
     await enters(moving, "ada", "batch")  # and there it is again
     assert (await seen(moving, "ada", "a")).status is Status.COMPLETED
     assert (await seen(moving, "ada", "b")).status is Status.IN_PROGRESS

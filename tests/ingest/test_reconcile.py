@@ -11,21 +11,21 @@ from ingest.enrolments import EnrolmentCall, enrol
 from ingest.jobs import Jobs, JobState
 from ingest.reconcile import RANGES, reconcile, report_of
 from ingest.views import ViewCall, end_view, start_view
-from loaders.aggregates import StoredAggregate, aggregates_by_key
-from rules.aggregates import ACTIVITY_TYPE
+from loaders.aggregates import StoredAggregate, aggregate_place, aggregates_by_key
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey
 from rules.views import ViewChange
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS
 from stores.topics import STATES
+from tests.aggregates import figures_key
 from tests.conftest import COURSE, NOW, Instance
 
 FAST = 100_000.0
 
 
 async def aggregate(cohort: Instance, user: str, activity: str = "course") -> StoredAggregate:
-    (found,) = await aggregates_by_key(cohort.stores.rows, [(activity, user, "cb:batch")])
+    (found,) = await aggregates_by_key(cohort.stores.rows, [figures_key(activity, user)])
     assert found is not None
     return found
 
@@ -37,7 +37,7 @@ async def drift(cohort: Instance, user: str, activity: str = "course", **figures
         "aggregates": {"completedCount": 9.0, "requiredCount": 9.0, "timeSpent": 0.0, **figures},
         "version": stored.version + 1,
     }
-    key = (ACTIVITY_TYPE, activity, user, "cb:batch")
+    key = aggregate_place(figures_key(activity, user))
     await cohort.stores.rows.write(Write(AGGREGATES, key, wrong, timestamp=stored.version + 1))
 
 
@@ -69,29 +69,17 @@ async def test_drift_is_found_reported_and_mended(course: Instance) -> None:
     assert (await reconcile(course.shared, rate=FAST)).drifted == 0
 
 
-async def test_rows_of_the_schema_before_are_drift_and_mended(course: Instance) -> None:
-    """They have no active, enrolled_on and collection_id, in the row of a unit that lost its viewed leaf either. Ada
-    is enrolled, Bob only views."""
-    await learn(course, "ada", "bob")
-    units: Any = deepcopy(COURSE)
-    units["children"][0]["children"].pop(0)
-    await course.publish(units)
-    await reconcile(course.shared, rate=FAST)
-    await course.drain()
-    rows = [(activity, user) for activity in ("course", "unit-1") for user in ("ada", "bob")]
-    for activity, user in rows:
-        stored = await aggregate(course, user, activity)
-        unknown = dict.fromkeys(("active", "enrolled_on", "collection_id"))
-        key = (ACTIVITY_TYPE, activity, user, "cb:batch")
-        await course.stores.rows.write(Write(AGGREGATES, key, unknown, timestamp=stored.version + 1))
-    found = await reconcile(course.shared, rate=FAST)
-    assert sorted(found.examples) == ["ada course batch: course, unit-1", "bob course batch: course, unit-1"]
-    await course.drain()
-    for activity, user in rows:
-        mended = await aggregate(course, user, activity)
-        enrolled = (True, NOW) if user == "ada" else (False, None)
-        assert (mended.active, mended.enrolled_on, mended.collection_id) == (*enrolled, "course")
-    assert (await reconcile(course.shared, rate=FAST)).drifted == 0
+async def test_a_learner_in_two_contexts_of_a_course_has_no_drift(course: Instance) -> None:
+    """Her views of both are in one partition: a view under one moves the mark by which both are known to be seen."""
+    await course.batch("second")
+    for context in ("batch", "second"):
+        await enrol(course.session("ada"), EnrolmentCall("course", context))
+        call = ViewCall("a", "course", context)
+        await start_view(course.session("ada"), call)
+        await end_view(course.session("ada"), call, ViewChange(NOW))
+        await course.drain()
+    report = await reconcile(course.shared, rate=FAST)
+    assert (report.checked, report.drifted) == (2, 0)
 
 
 async def states(cohort: Instance) -> Counter[tuple[str, str, str, int]]:
@@ -224,7 +212,7 @@ async def test_a_unit_that_lost_its_leaf_to_a_new_version_is_mended(course: Inst
     report = await reconcile(course.shared)
     assert report.drifted == 1
     await course.drain()
-    keys = [(unit, "ada", "cb:batch") for unit in ("unit-1", "unit-2", "course")]
+    keys = [figures_key(unit, "ada") for unit in ("unit-1", "unit-2", "course")]
     found = await aggregates_by_key(course.stores.rows, keys)
     assert [(f.completed_count, f.required_count) for f in found if f] == [(0, 1), (1, 3), (1, 3)]
     assert (await reconcile(course.shared)).drifted == 0

@@ -28,6 +28,7 @@ from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 from stores.tables import LEARNER_SCOPES
 from stores.topics import TRIGGERS
+from tests.aggregates import figures_key
 from tests.conftest import LEAF, NOW, Instance
 
 
@@ -62,7 +63,7 @@ async def test_progress_is_right_before_any_worker_ran_and_after(course: Instanc
         await course.drain()
 
     found = await aggregates_by_key(
-        course.stores.rows, [(a, "ada", "cb:batch") for a in ("course", "unit-1", "unit-2")]
+        course.stores.rows, [figures_key(a, "ada") for a in ("course", "unit-1", "unit-2")]
     )
     assert [(f.completed_count, f.required_count) for f in found if f] == [(2, 3), (2, 2), (1, 2)]
 
@@ -281,7 +282,7 @@ async def test_each_scenario_is_read_back_from_its_own_place(course: Instance) -
         assert set(await session.loaders.touches.load(key.progress_key)) == {"a"}
     await course.drain()
     found_aggregates = await aggregates_by_key(
-        course.stores.rows, [("course", "ada", "co:course"), ("course", "ada", "cb:batch")]
+        course.stores.rows, [figures_key("course", "ada", "co:course"), figures_key("course", "ada")]
     )
     assert [f and f.completed_count for f in found_aggregates] == [1, 1]
 

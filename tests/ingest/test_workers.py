@@ -28,6 +28,7 @@ from stores.events import Message
 from stores.rows import Write
 from stores.tables import AGGREGATES
 from stores.topics import PROFILES, STATES, TRIGGERS
+from tests.aggregates import figures_key
 from tests.conftest import COURSE, NOW, Instance, embedded_urls, instance_of
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
 
@@ -53,7 +54,7 @@ async def clean(tmp_path: Path) -> dict[str, list[dict[str, object]]]:
 
 async def test_the_clean_run_is_what_the_history_says(clean: dict[str, list[dict[str, object]]]) -> None:
     """Each enrolment has its root aggregate, and the two agree."""
-    roots = {r["user_id"]: r for r in clean["user_activity_agg"] if r["activity_id"] == "course"}
+    roots = {r["user_id"]: r for r in clean["user_activity_agg_v2"] if r["activity_id"] == "course"}
     assert len(clean["user_enrolments"]) > 20
     for enrolment in clean["user_enrolments"]:
         aggregate = roots[enrolment["userid"]]
@@ -99,7 +100,7 @@ async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> N
     """It read the views, paused, and lost its partition; meanwhile the learner went on and another worker wrote."""
     import ingest.recompute as module
 
-    key, roots = ProgressKey("ada", "course", "batch"), [("course", "ada", "cb:batch")]
+    key, roots = ProgressKey("ada", "course", "batch"), [figures_key("course", "ada")]
     await finish(course, "ada", "a")
     (first,) = [record async for record in course.stores.events.read(TRIGGERS.name)][:1]
     sound = touches_by_key
@@ -144,7 +145,7 @@ def ms(at: datetime | None) -> int | None:
 
 async def check_that_rows_and_states_say_the_same(cohort: Instance) -> None:
     """Every column of a row that a state has as well; a state without a row is one of what vanished."""
-    rows = (await stored_figures(cohort))["user_activity_agg"]
+    rows = (await stored_figures(cohort))["user_activity_agg_v2"]
     newest = await newest_states(cohort)
     assert rows
     for row in rows:
@@ -168,7 +169,7 @@ async def check_that_rows_and_states_say_the_same(cohort: Instance) -> None:
             "active": row["active"],
             **{name: ms(row[name]) for name in ("enrolled_on", "completed_on", "last_access_time")},
         }
-        assert state["unit"] == (row["activity_id"] != "course")
+        assert state["activity_type"] == ("Course" if row["activity_id"] == "course" else "CourseUnit")
     assert all(state["active"] == state["required_count"] == 0 for state in newest.values())
 
 
@@ -179,14 +180,14 @@ async def test_every_state_is_whole_and_the_last_version_tells_what_rows_tell(co
     await check_that_rows_and_states_say_the_same(course)
     figures = await stored_figures(course)
     newest = await newest_states(course)
-    assert {(r["activity_id"], r["user_id"]) for r in figures["user_activity_agg"]} == set(newest)
+    assert {(r["activity_id"], r["user_id"]) for r in figures["user_activity_agg_v2"]} == set(newest)
     active = {r["userid"]: int(r["active"]) for r in figures["user_enrolments"]}
     assert all(state["active"] == active.get(user, 0) for (_, user), state in newest.items())
 
 
 async def actives(cohort: Instance) -> dict[str, bool]:
     """Ada's rows by activity."""
-    rows = (await stored_figures(cohort))["user_activity_agg"]
+    rows = (await stored_figures(cohort))["user_activity_agg_v2"]
     return {row["activity_id"]: row["active"] for row in rows if row["user_id"] == "ada"}
 
 
@@ -263,12 +264,12 @@ async def test_what_changes_while_rows_cannot_be_written_gets_a_version_of_its_o
 
 
 VANISHED = {
-    "activity_type": "Course",
+    "activity_type": "CourseUnit",
     "activity_id": "unit-2",
+    "collection_id": "course",
     "context_id": "cb:batch",
     "user_id": "ada",
-    "collection_id": "course",
-    "unit": 1,
+    "tree_version": None,
     **dict.fromkeys(("status", "completed_count", "required_count", "completion_percentage"), 0),
     **dict.fromkeys(("time_spent", "active"), 0),
     **dict.fromkeys(("enrolled_on", "completed_on", "last_accessed_on", *ATTRIBUTES)),
@@ -305,7 +306,7 @@ async def test_a_unit_that_a_new_version_drops_vanishes_from_rows_and_states(cou
     await course.drain()
     assert set(await actives(course)) == {"course", "unit-1", "unit-2"}
     back = (await newest_states(course))["unit-2", "ada"]
-    assert back == {**before, "version": back["version"]}
+    assert back == {**before, "version": back["version"], "tree_version": 3}
     assert back["version"] > gone["version"]
     await check_that_rows_and_states_say_the_same(course)
 
@@ -366,7 +367,7 @@ async def test_a_course_that_leaves_a_program_keeps_the_rows_of_its_own(embedded
     await embedded.publish({**program, "children": [extra]})
     await reconcile(embedded.shared, collection_id="program", rate=10_000)
     await embedded.drain()
-    rows = (await stored_figures(embedded))["user_activity_agg"]
+    rows = (await stored_figures(embedded))["user_activity_agg_v2"]
     assert {row["activity_id"]: row["collection_id"] for row in rows} == {
         "course": "course",
         "unit-1": "course",
@@ -391,7 +392,7 @@ async def test_what_cannot_be_processed_is_put_away_with_its_reason_and_the_rest
     assert [reason.partition(":")[0] for reason in reasons] == ["INVALID_INPUT"] * 5 + ["NOT_FOUND"] * 2
     assert any("updatedOn must be a moment" in reason for reason in reasons)
     assert any("no-such-course" in reason for reason in reasons)
-    assert (await stored_figures(course))["user_activity_agg"]
+    assert (await stored_figures(course))["user_activity_agg_v2"]
 
 
 async def test_a_record_that_breaks_the_worker_is_put_away_alone(
@@ -415,7 +416,7 @@ async def test_a_record_that_breaks_the_worker_is_put_away_alone(
     assert [letter.reason async for letter in pending(course.stores)] == [
         "internal error: RuntimeError('a bug')"
     ]
-    assert (await stored_figures(course))["user_activity_agg"]
+    assert (await stored_figures(course))["user_activity_agg_v2"]
 
 
 async def test_a_store_that_is_away_is_waited_for_and_nothing_is_lost(

@@ -49,10 +49,10 @@ def aggregated(states: Iterable[State], on: datetime) -> Iterable[Message]:
     dimensions = Dimensions(ATTRIBUTES, ACTIVITY_STATE.months)
 
     def place(state: State) -> tuple[str, str, str]:
-        return state.activity_id, state.context_id, state.collection_id
+        return state.activity_id, state.collection_id, state.context_id
 
-    for (activity_id, context_id, collection_id), those in groupby(sorted(states, key=place), place):
-        total = Total(activity_id, context_id, collection_id, 1, on)
+    for key, those in groupby(sorted(states, key=place), place):
+        total = Total(*key, 1, on)
         for cell, counts in Tally(dimensions).count(those).cells().items():
             yield Message(cell_key(total, cell), orjson.dumps(cell_state(total, cell, counts)))
 
@@ -124,7 +124,9 @@ def counts(ask: Ask, row: dict[str, Any], units: Mapping[str, Sequence[str]]) ->
         )
         there = row["is_unit"] and (named is None or of_unit)
     else:
-        there = row["activity"] in named if named else not row["is_unit"]
+        # A collection is meant as itself, also where it is a unit of another one.
+        meant = named is None or row["is_unit"] == (row["activity"] not in units)
+        there = meant and (row["activity"] in named if named else not row["is_unit"])
     return (
         row["active"]
         and there

@@ -4,7 +4,8 @@ import pytest
 
 from ingest.enrolments import EnrolmentCall, enrol
 from ingest.views import ViewCall, end_view, start_view
-from loaders.aggregates import aggregates_by_activity
+from loaders.aggregates import aggregates_by_place
+from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
 from rules.progress import Status
 from rules.views import ViewChange
 from tests.conftest import NOW, Instance
@@ -23,20 +24,29 @@ async def test_a_learners_rows_of_all_contexts_with_all_that_a_state_says(course
     for content, context in (("a", "batch"), ("a", "other"), ("b", "other")):
         await finish(course, "ada", content, context)
     await course.drain()
-    asked = [("course", "ada"), ("unit-2", "ada"), ("course", "bob"), ("course", "ada")]
-    found = await aggregates_by_activity(course.stores.rows, asked)
+    of_ada, of_bob = ((COLLECTION_TYPE, "course", user) for user in ("ada", "bob"))
+    asked = [of_ada, (UNIT_TYPE, "unit-2", "ada"), of_bob, of_ada]
+    found = await aggregates_by_place(course.stores.rows, asked)
     assert found.keys() == set(asked)
-    assert found["course", "bob"] == []
+    assert found[of_bob] == []
     assert [
-        (a.context_id, a.completed_count, a.required_count, a.status, a.time_spent, a.active, a.enrolled_on)
-        for a in found["course", "ada"]
+        (
+            a.key.context_id,
+            a.completed_count,
+            a.required_count,
+            a.status,
+            a.time_spent,
+            a.active,
+            a.enrolled_on,
+        )
+        for a in found[of_ada]
     ] == [
         ("cb:batch", 1, 3, Status.IN_PROGRESS, 7, True, NOW),
         ("cb:other", 2, 3, Status.IN_PROGRESS, 14, False, None),
     ]
-    (unit,) = found["unit-2", "ada"]
-    assert (unit.activity_id, unit.user_id, unit.context_id) == ("unit-2", "ada", "cb:other")
-    assert (unit.collection_id, unit.completed_count, unit.required_count) == ("course", 1, 2)
+    (unit,) = found[UNIT_TYPE, "unit-2", "ada"]
+    assert unit.key == ("unit-2", "course", "cb:other", "ada")
+    assert (unit.completed_count, unit.required_count) == (1, 2)
 
 
 @pytest.mark.parametrize("activity_type", ["Quiz", "CourseUnit"])
@@ -46,13 +56,13 @@ async def test_of_another_type_of_activity_there_is_nothing(embedded: Instance, 
     await finish(embedded, "ada", "a", "batch")
     await embedded.drain()
     rows = embedded.stores.rows
-    assert len((await aggregates_by_activity(rows, [("course", "ada")]))["course", "ada"]) == 1
-    found = await aggregates_by_activity(rows, [("course", "ada")], activity_type)
-    assert found == {("course", "ada"): []}
+    own, other = ((kind, "course", "ada") for kind in (COLLECTION_TYPE, activity_type))
+    found = await aggregates_by_place(rows, [own, other])
+    assert [len(found[place]) for place in (own, other)] == [1, 0]
 
 
 async def test_a_hundred_learners_of_an_activity_are_one_statement(course: Instance) -> None:
-    keys = [("course", f"user-{number}") for number in range(100)]
+    places = [(COLLECTION_TYPE, "course", f"user-{number}") for number in range(100)]
     with course.stores.rows.meter.measure() as counted:
-        assert await aggregates_by_activity(course.stores.rows, keys) == {key: [] for key in keys}
-    assert counted == {"select user_activity_agg": 1}
+        assert await aggregates_by_place(course.stores.rows, places) == {place: [] for place in places}
+    assert counted == {"select user_activity_agg_v2": 1}

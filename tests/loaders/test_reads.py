@@ -137,7 +137,7 @@ async def test_two_hundred_leaves_cost_one_partition(embedded: Instance) -> None
     )
     with embedded.stores.rows.meter.measure() as counted:
         assert len(await touches(embedded, key)) == 200
-    assert counted == {"select user_content_consumption": 1, "select user_activity_agg": 1}
+    assert counted == {"select user_content_consumption": 1, "select user_activity_agg_v2": 1}
     with embedded.stores.rows.meter.measure() as counted:
         assert len(await touches(embedded, key)) == 200
     assert counted.total() == 0

@@ -1,11 +1,11 @@
-"""One entry a member, however many batches (reference 4.10)."""
+"""One entry a member, however many places they learn in."""
 
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.entries import NO_ENTRY, Entry, best_entry, stored_type
+from rules.entries import NO_ENTRY, Entry, best_entry
 from rules.progress import Progress, Status
 
 ON = datetime(2026, 2, 3, tzinfo=UTC)
@@ -21,7 +21,7 @@ def entry(
     seen: datetime | None = ON,
     since: datetime | None = ON,
 ) -> Entry:
-    return Entry(context, active, Progress(status, completed, 3), spent, seen, since)
+    return Entry("course", context, active, Progress(status, completed, 3), spent, seen, since)
 
 
 def test_a_batch_with_an_active_enrolment_goes_before_one_with_more_progress() -> None:
@@ -48,7 +48,7 @@ def test_of_active_ones_most_completed_then_status_then_time_then_access_then_th
 
 def test_what_says_nothing_is_no_entry() -> None:
     """A deleted row's last state has zeros and no dates; it must not hide an enrolment that ended."""
-    vanished = Entry("cb:a", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
+    vanished = Entry("course", "cb:a", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
     left = entry("cb:b", active=False, status=Status.NOT_STARTED, seen=None)
     assert best_entry([]) is None
     assert best_entry([vanished, NO_ENTRY]) is None
@@ -91,7 +91,3 @@ entries = st.builds(
 def test_the_order_in_which_batches_are_read_changes_nothing(both: tuple[list[Entry], list[Entry]]) -> None:
     one, other = both
     assert best_entry(one) == best_entry(other)
-
-
-def test_units_are_stored_as_courses_and_what_cohort_does_not_know_as_it_is_called() -> None:
-    assert [stored_type(name) for name in ("Course", "CourseUnit", "Quiz")] == ["Course", "Course", "Quiz"]

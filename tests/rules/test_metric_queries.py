@@ -1,5 +1,7 @@
 """What a table may be asked, where it is answered from, and how its rows are put in order."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,12 +11,13 @@ from hypothesis import strategies as st
 from rules.errors import InvalidInput
 from rules.metric_queries import (
     DEEPEST_FILTER,
-    FEW,
     LARGEST_FILTER,
     MOST_NAMED,
     MOST_VALUES,
+    TARGET,
     Among,
     Every,
+    Extent,
     Key,
     MetricQuery,
     Opposite,
@@ -29,11 +32,15 @@ from rules.metric_queries import (
     table_plan,
 )
 from rules.metrics import Counts, Metric
-from rules.plans import Mode, Source
+from rules.plans import Mode, Plan, Source
 
 ENROLLED = (Metric.ENROLLED_COUNT,)
 F = {"dimension": "gender", "in": ["F"]}
-MANY = [f"do_{number}" for number in range(FEW + 1)]
+PACE = 1_000
+SMALL, LARGE = (
+    Extent(states, PACE, is_aggregated=True) for states in (int(PACE * TARGET), int(PACE * TARGET) + 1)
+)
+"""What is counted within the target time, and one state more."""
 
 
 def refused(field: str, filter: Any) -> str:  # noqa: A002
@@ -192,50 +199,61 @@ def test_a_query_that_can_never_be_right_names_the_field(field: str, asked: dict
 
 
 @pytest.mark.parametrize(
-    ("asked", "source"),
-    [
-        ({"activity_ids": ["a"]}, Source.STATES),
-        ({"activity_ids": MANY[1:], "dimensions": ["gender"]}, Source.STATES),
-        ({"activity_ids": MANY, "dimensions": ["gender"]}, Source.TOTALS),
-        ({}, Source.TOTALS),
-        ({"dimensions": ["collection", "context"]}, Source.TOTALS),
-        ({"dimensions": ["unit", "gender"], "filter": F}, Source.TOTALS),
-        ({"dimensions": ["district"], "filter": F}, Source.STATES),
-        ({"dimensions": ["gender", "enrolled_month"]}, Source.STATES),
-        ({"filter": {"measure": "status", "range": {"gte": 1}}}, Source.STATES),
-    ],
+    "asked", [{"activity_ids": ["a"]}, {}, {"dimensions": ["unit", "gender"], "filter": F}]
 )
-def test_few_activities_are_counted_and_many_are_read_as_they_were_added_up(
-    asked: dict[str, Any], source: Source
+def test_states_are_counted_where_that_is_quick_and_else_read_as_they_were_added_up(
+    asked: dict[str, Any],
 ) -> None:
-    assert table_plan(metric_query(metrics=ENROLLED, **asked), Mode.QUERY).source is source
-
-
-def test_batch_mode_is_what_the_last_aggregation_computed_or_says_why_not() -> None:
-    one = metric_query(metrics=ENROLLED, activity_ids=["a"], dimensions=["gender"])
-    assert table_plan(one, Mode.BATCH).source is Source.TOTALS
-    for asked, why in (
-        ({"dimensions": ["gender", "district"]}, "names 2 .district, gender."),
-        ({"filter": {"measure": "time_spent", "range": {"gt": 5}}}, "filters by time_spent"),
-    ):
-        with pytest.raises(InvalidInput, match=why) as error:
-            table_plan(metric_query(metrics=ENROLLED, **asked), Mode.BATCH)
-        assert error.value.field == "mode"
-
-
-def test_a_plan_says_why_it_is_slow() -> None:
-    finer = metric_query(metrics=ENROLLED, dimensions=["gender", "district"])
-    assert table_plan(finer, Mode.QUERY).reason == (
-        "all activities, but this names 2 (district, gender): counted learner by learner, which is slow"
+    query = metric_query(metrics=ENROLLED, **asked)
+    assert table_plan(query, Mode.QUERY, SMALL) == Plan(
+        Source.STATES, "about 500 states are counted within 0.5 s", 500
+    )
+    assert table_plan(query, Mode.QUERY, LARGE) == Plan(
+        Source.TOTALS,
+        "about 501 states are not counted within 0.5 s: the last aggregation added them up",
+        501,
     )
 
 
-@pytest.mark.parametrize("mode", Mode)
-@pytest.mark.parametrize("named", [None, ["a"], [str(number) for number in range(FEW + 1)]])
-def test_nobody_is_told_how_much_a_table_reads_before_it_is_read(mode: Mode, named: list[str] | None) -> None:
-    """Least of all that all activities are none."""
-    query = metric_query(metrics=ENROLLED, activity_ids=named)
-    assert table_plan(query, mode).estimate is None
+def test_before_any_aggregation_states_are_counted_however_many_there_are() -> None:
+    """There is nothing added up yet: an empty table would be wrong."""
+    plan = table_plan(metric_query(metrics=ENROLLED), Mode.QUERY, replace(LARGE, is_aggregated=False))
+    assert (plan.source, plan.reason) == (
+        Source.STATES,
+        "about 501 states are counted: no aggregation has come to its end yet",
+    )
+
+
+def test_where_nobody_can_tell_how_many_there_are_they_count_as_many() -> None:
+    plan = table_plan(metric_query(metrics=ENROLLED), Mode.QUERY, replace(LARGE, states=None))
+    assert (plan.source, plan.estimate) == (Source.TOTALS, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"dimensions": ["gender", "district"]}, "names 2 (district, gender)"),
+        ({"dimensions": ["district"], "filter": F}, "names 2 (district, gender)"),
+        ({"filter": {"measure": "time_spent", "range": {"gt": 5}}}, "filters by time_spent"),
+    ],
+)
+def test_what_is_finer_than_the_cells_is_counted_and_batch_mode_says_why_not(
+    asked: dict[str, Any], why: str
+) -> None:
+    query = metric_query(metrics=ENROLLED, **asked)
+    plan = table_plan(query, Mode.QUERY, LARGE)
+    assert (plan.source, plan.reason) == (
+        Source.STATES,
+        f"about 501 states are counted, which is slow: this {why}",
+    )
+    with pytest.raises(InvalidInput, match=re.escape(why)) as error:
+        table_plan(query, Mode.BATCH, SMALL)
+    assert error.value.field == "mode"
+
+
+def test_batch_mode_is_what_the_last_aggregation_computed() -> None:
+    one = metric_query(metrics=ENROLLED, activity_ids=["a"], dimensions=["gender"])
+    assert table_plan(one, Mode.BATCH, SMALL).source is Source.TOTALS
 
 
 # --- tables

@@ -1,6 +1,5 @@
 """The whole state of a key, as group queries read it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -8,7 +7,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.aggregates import Aggregate
+from rules.aggregates import Aggregate, AggregateKey
 from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey
 from rules.learners import ATTRIBUTES, Learner
@@ -16,6 +15,7 @@ from rules.progress import Progress, Status
 from rules.states import (
     DAYS,
     FIRST_DAY,
+    State,
     encode_state,
     interval_of,
     state_of,
@@ -44,6 +44,7 @@ def state(
         enrolment=enrolment,
         learner=learner,
         version=42,
+        tree_version=3,
     )
     return cast("dict[str, object]", orjson.loads(encode_state(state)))
 
@@ -55,13 +56,13 @@ def test_a_state_is_whole() -> None:
     assert known == {
         # gzip's trailer says that crc32("unit-1") is 0xA80DD62D; its last hex digit is 13.
         "time": "2020-01-14T00:00:00Z",
-        "activity_type": "Course",
+        "activity_type": "CourseUnit",
         "activity_id": "unit-1",
+        "collection_id": "course",
         "context_id": "cb:batch",
         "user_id": "ada",
         "version": 42,
-        "collection_id": "course",
-        "unit": 1,
+        "tree_version": 3,
         "status": 1,
         "completed_count": 2,
         "required_count": 3,
@@ -78,29 +79,34 @@ def test_a_state_is_whole() -> None:
     assert state(learner=None).keys() == state(enrolment=None).keys() == known.keys()
 
 
-def test_a_state_tells_a_unit_from_the_collection() -> None:
-    """The same activity may be a unit in one collection and a collection of its own."""
-    assert state(replace(AGGREGATE, activity_id="course"))["unit"] == 0
-    assert state()["unit"] == 1
+def test_a_unit_shares_no_key_with_a_collection_nor_with_the_same_unit_of_another_one() -> None:
+    """The same course may be a collection of its own and a unit of two programs, all under one context."""
+    by_itself, in_one, in_other = (
+        State("course", collection, "cb:batch", "ada", 1) for collection in ("course", "program", "other")
+    )
+    assert [each.activity_type for each in (by_itself, in_one, in_other)] == [
+        "Course",
+        "CourseUnit",
+        "CourseUnit",
+    ]
+    assert len({each.key for each in (by_itself, in_one, in_other)}) == 3
 
 
 def test_a_vanished_state_is_whole_counts_for_nothing_and_tells_nothing() -> None:
     """Rollup keeps the newest of each field, so each is there: what counts 0, what tells null."""
-    vanished = vanished_state(
-        "unit-1", user_id="ada", collection_id="course", aggregate_context_id="cb:batch", version=43
-    )
+    vanished = vanished_state(AggregateKey("unit-1", "course", "cb:batch", "ada"), 43)
     known = state(learner=Learner("ada", "Ada", {"state": "Kerala"}))
     found = orjson.loads(encode_state(vanished))
-    key = ("time", "activity_type", "activity_id", "context_id", "user_id", "collection_id", "unit")
+    key = ("time", "activity_type", "activity_id", "collection_id", "context_id", "user_id")
     assert found == {
         **{name: known[name] for name in key},
         "version": 43,
         **dict.fromkeys(("status", "completed_count", "required_count", "completion_percentage"), 0),
         **dict.fromkeys(("time_spent", "active"), 0),
-        **dict.fromkeys(("enrolled_on", "completed_on", "last_accessed_on", *ATTRIBUTES)),
+        **dict.fromkeys(("tree_version", "enrolled_on", "completed_on", "last_accessed_on", *ATTRIBUTES)),
     }
     assert found.keys() == known.keys()
-    assert vanished.key == "unit-1|cb:batch|ada"
+    assert vanished.key == "unit-1|course|cb:batch|ada"
 
 
 def test_one_who_left_or_never_enrolled_is_not_active() -> None:

@@ -125,13 +125,19 @@ def test_figures_of_everybody_are_numbers_by_name() -> None:
 
 
 def test_a_cell_is_told_with_every_column_that_the_data_source_has() -> None:
-    unit = Total("unit-1", "cb:batch", "course", 8, NOW)
+    unit = Total("unit-1", "course", "cb:batch", 8, NOW)
     told = cell_state(unit, ("district", None), counted(enrolled=2))
     assert told.keys() == {"time", *ACTIVITY_TOTALS.key, "version", *ACTIVITY_TOTALS.latest}
-    assert (told["unit"], told["value"], told["enrolled"], told["version"]) == (1, None, 2, 8)
+    assert (told["activity_type"], told["value"], told["enrolled"], told["version"]) == (
+        "CourseUnit",
+        None,
+        2,
+        8,
+    )
     assert told["as_of"] == NOON
-    assert cell_state(Total("course", "cb:batch", "course", 8, NOW), ALL, NOTHING)["unit"] == 0
-    assert cell_key(unit, ("district", "Pune")) == "unit-1|cb:batch|district|Pune"
+    course = cell_state(Total("course", "course", "cb:batch", 8, NOW), ALL, NOTHING)
+    assert course["activity_type"] == "Course"
+    assert cell_key(unit, ("district", "Pune")) == "unit-1|course|cb:batch|district|Pune"
 
 
 moments = st.none() | st.datetimes(datetime(2025, 11, 1), datetime(2026, 2, 1), timezones=st.just(UTC))  # noqa: DTZ001

@@ -38,6 +38,7 @@ def state(activity_id: str, user_id: str, version: int = 1, **latest: Value) -> 
     key: dict[str, Value] = {
         "activity_type": "Course",
         "activity_id": activity_id,
+        "collection_id": latest.pop("collection_id", activity_id),
         "context_id": latest.pop("context_id", "cb:1"),
         "user_id": user_id,
     }
@@ -49,6 +50,7 @@ def total(activity_id: str, dimension: str, value: str, version: int = 1, **late
     key: dict[str, Value] = {
         "activity_type": "Course",
         "activity_id": activity_id,
+        "collection_id": latest.pop("collection_id", activity_id),
         "context_id": "cb:1",
         "dimension": dimension,
         "value": value,
@@ -58,7 +60,7 @@ def total(activity_id: str, dimension: str, value: str, version: int = 1, **late
 
 def _event(source: DataSource, key: dict[str, Value], version: int, latest: dict[str, Value]) -> Event:
     assert latest.keys() <= source.latest.keys(), latest
-    # The day of an activity, design section 5.
+    # The day of an activity.
     day = 1 + crc32(str(key["activity_id"]).encode()) % 16
     nothing = dict.fromkeys(source.latest)
     return {"time": f"2020-01-{day:02}T00:00:00Z", **key, "version": version, **nothing, **latest}
@@ -66,7 +68,8 @@ def _event(source: DataSource, key: dict[str, Value], version: int, latest: dict
 
 def message(event: Event) -> Message:
     """Events of a key on one partition, as the workers send them."""
-    parts = [event["activity_id"], event["context_id"], event.get("user_id", event.get("value"))]
+    names = ("activity_id", "collection_id", "context_id")
+    parts = [*(event[name] for name in names), event.get("user_id", event.get("value"))]
     return Message("|".join(map(str, parts)), orjson.dumps(event))
 
 

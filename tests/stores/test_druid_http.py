@@ -132,7 +132,7 @@ async def test_a_query_carries_id_lane_priority_and_the_time_that_is_left(
         await ask(groups, Lane.TABLES)
     await ask(groups, Lane.PAGES)
     tables, pages = (request.body["context"] for request in broker.requests)
-    assert broker.requests[0].body["dataSource"] == "here.activity-state"
+    assert broker.requests[0].body["dataSource"] == "here.activity-state-2"
     assert tables["queryId"].startswith("here-")
     assert tables["queryId"] != pages["queryId"]
     assert (tables["lane"], pages["lane"]) == ("tables", "pages")
@@ -142,7 +142,7 @@ async def test_a_query_carries_id_lane_priority_and_the_time_that_is_left(
 
 async def test_what_was_away_is_told(broker: Broker, groups: DruidGroups) -> None:
     missing = [{"itvl": "2020-01-01/2020-01-02", "ver": "1", "part": 0}]
-    row = ["Course", "a", "cb:1", "u"]
+    row = ["Course", "a", "a", "cb:1", "u"]
     broker.respond = lambda request: answered([row], context={"missingSegments": missing})
     assert await ask(groups) == Answer(("user_id",), [["u"]], complete=False)
     broker.respond = lambda request: answered([row], context={})
@@ -165,7 +165,7 @@ CAPACITY = {
 async def test_a_query_waits_a_moment_for_its_place_in_a_lane_that_is_full(
     broker: Broker, groups: DruidGroups
 ) -> None:
-    row = ["Course", "a", "cb:1", "u"]
+    row = ["Course", "a", "a", "cb:1", "u"]
     responses = iter([answered(CAPACITY, 429), answered(CAPACITY, 429), answered([row])])
     broker.respond = lambda request: next(responses) if request.method == "POST" else answered({})
     assert (await ask(groups)).rows == [["u"]]
@@ -277,7 +277,7 @@ async def test_a_large_answer_is_read_beside_the_event_loop(
 
     monkeypatch.setattr(Compiled, "rows", noted)
     for many in (MANY_ROWS, MANY_ROWS + 1):
-        broker.respond = lambda _, many=many: answered([["u", "a", "c", 1]] * many)  # type: ignore[misc]
+        broker.respond = lambda _, many=many: answered([["u", "a", "a", "c", "1"]] * many)  # type: ignore[misc]
         answer = await groups.query(ROWS, Lane.PAGES)
         assert len(answer.rows) == many
     small, large = threads

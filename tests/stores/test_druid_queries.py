@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from rules.errors import InvalidInput
 from stores.druid_queries import Compiled, compiled, decoded, encoded
-from stores.druid_supervision import compaction_of, differences, supervisor_of
+from stores.druid_supervision import compaction_of, differences, druid_name, supervisor_of
 from stores.groups import (
     All,
     Any,
@@ -35,7 +35,7 @@ LAST = {"timeColumn": "version"}
 
 
 def compile_(query: Query) -> Compiled:
-    return compiled(query, f"here.{query.source.name}")
+    return compiled(query, druid_name("here", query.source))
 
 
 def figures(*dimensions: str, where: Where | None = None, **more: Json) -> Figures:
@@ -48,7 +48,7 @@ def inner(query: Query) -> Json:
 
 def test_rows_without_a_filter_are_one_grouping_by_the_key_of_what_is_asked_for() -> None:
     body = compile_(Rows(ACTIVITY_STATE, ("user_id", "status", "district"), COURSE, limit=7)).body
-    assert (body["queryType"], body["dataSource"]) == ("groupBy", "here.activity-state")
+    assert (body["queryType"], body["dataSource"]) == ("groupBy", "here.activity-state-2")
     assert body["intervals"] == ["2020-01-07T00:00:00Z/2020-01-08T00:00:00Z"]
     assert [dimension["dimension"] for dimension in body["dimensions"]] == list(ACTIVITY_STATE.key)
     assert body["aggregations"] == [
@@ -216,9 +216,9 @@ def test_texts_are_ordered_here_since_druid_goes_by_utf_16() -> None:
 def test_rows_come_back_in_the_columns_asked_for_with_texts_decoded() -> None:
     ready = compile_(Rows(ACTIVITY_STATE, ("completed_month", "district", "status", "user_id")))
     # The key, then the aggregations by name, then what is computed of them.
-    assert ready.rows([["Course", "123456789", "cb:1", "u", 1_767_225_600_000, "\0", 2, "2026-01"]]) == [
-        ["2026-01", None, 2, "u"]
-    ]
+    assert ready.rows(
+        [["Course", "123456789", "123456789", "cb:1", "u", 1_767_225_600_000, "\0", 2, "2026-01"]]
+    ) == [["2026-01", None, 2, "u"]]
 
 
 def test_a_measure_may_be_named_like_a_text() -> None:
@@ -251,7 +251,9 @@ def test_the_encoding_keeps_the_order_with_nothing_before_every_text(
 
 @pytest.mark.parametrize("source", DATA_SOURCES, ids=lambda source: source.name)
 def test_the_supervisor_encodes_every_text_that_follows_the_version(source: DataSource) -> None:
-    transforms = source.supervisor["spec"]["dataSchema"]["transformSpec"]["transforms"]
+    transforms = source.supervisor["spec"]["dataSchema"].get("transformSpec", {"transforms": []})[
+        "transforms"
+    ]
     assert {each["name"] for each in transforms} == {
         n for n, type_ in source.latest.items() if type_ == "string"
     }
@@ -274,11 +276,11 @@ def test_compaction_rolls_up_as_the_supervisor_does(source: DataSource) -> None:
 
 def test_an_instance_has_data_sources_and_topics_of_its_own() -> None:
     spec = supervisor_of(ACTIVITY_TOTALS, "here", "k:9092")["spec"]
-    assert spec["dataSchema"]["dataSource"] == "here.activity-totals"
-    assert spec["ioConfig"]["topic"] == "here.activity-totals"
+    assert spec["dataSchema"]["dataSource"] == "here.activity-totals-2"
+    assert spec["ioConfig"]["topic"] == "here.activity-totals-2"
     assert spec["ioConfig"]["consumerProperties"]["bootstrap.servers"] == "k:9092"
-    assert compaction_of(ACTIVITY_TOTALS, "here")["dataSource"] == "here.activity-totals"
-    assert ACTIVITY_TOTALS.supervisor["spec"]["dataSchema"]["dataSource"] == "activity-totals"
+    assert compaction_of(ACTIVITY_TOTALS, "here")["dataSource"] == "here.activity-totals-2"
+    assert ACTIVITY_TOTALS.supervisor["spec"]["dataSchema"]["dataSource"] == "activity-totals-2"
 
 
 def test_only_what_we_say_is_compared_with_what_druid_says() -> None:

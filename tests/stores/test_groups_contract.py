@@ -469,6 +469,37 @@ async def test_keys_pick_rows(store: Store) -> None:
     assert await store.ask(Rows(ACTIVITY_STATE, ("user_id",), (("activity_id", ()),))) == []
 
 
+async def test_the_extent_of_a_filter_is_the_keys_that_it_has(store: Store) -> None:
+    """Where a key is stored several times for the time being, more."""
+    mine, other = new(), new()
+    events = [state(id_, user) for id_ in (mine, other) for user in "abc"]
+    await store.fill(ACTIVITY_STATE, [*events, state(mine, "a", version=2)])
+
+    async def extent(*keys: tuple[str, tuple[str, ...]]) -> int:
+        return await store.groups.extent(ACTIVITY_STATE, keys)
+
+    assert 3 <= await extent(("activity_id", (mine,))) <= 4
+    assert await extent(("activity_id", (other,))) == 3
+    assert await extent(("activity_id", (other,)), ("context_id", ("cb:1",))) == 3
+    assert await extent(("activity_id", (new(),))) == 0
+    assert await extent() >= 6
+    with pytest.raises(InvalidInput, match="no column nobody"):
+        await extent(("nobody", ("x",)))
+
+
+async def test_a_unit_has_a_row_in_each_collection_that_it_is_looked_at_in(store: Store) -> None:
+    me = new()
+    places = {"one": 1, "other": 2}
+    await store.fill(
+        ACTIVITY_STATE, [state(me, "ada", collection_id=place, status=n) for place, n in places.items()]
+    )
+    assert {*await store.ask(rows(("collection_id", "status"), me))} == {*places.items()}
+    ((count,),) = await store.ask(
+        Figures(ACTIVITY_STATE, (), (COUNT,), (("activity_id", (me,)), ("collection_id", ("one",))))
+    )
+    assert count == 1
+
+
 async def test_a_limit_of_rows_is_kept(store: Store) -> None:
     me = new()
     await store.fill(ACTIVITY_STATE, [state(me, f"u{n}", status=n % 2) for n in range(20)])

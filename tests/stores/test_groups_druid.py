@@ -55,7 +55,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        return f"{self.prefix}.activity-state"
+        return f"{self.prefix}.activity-state-2"
 
     async def send(self, events: Iterable[Event]) -> None:
         messages = []

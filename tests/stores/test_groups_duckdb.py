@@ -167,14 +167,14 @@ async def test_a_column_that_the_spec_gained_is_added(events: EmbeddedEvents, tm
     older = replace(ACTIVITY_STATE, supervisor=supervisor)
     path = tmp_path / "groups.duckdb"
     groups = await DuckGroups.open(path, events, [older])
-    assert await groups.init([older]) == ["created table activity-state"]
+    assert await groups.init([older]) == ["created table activity-state-2"]
     await send(events, "ada", status=2)
     assert await found(groups, Rows(older, ("user_id",))) == [("ada",)]
     await groups.close()
 
     groups = await DuckGroups.open(path, events)
     lines = await groups.init(DATA_SOURCES)
-    assert sorted(lines) == ["added column status to activity-state", "created table activity-totals"]
+    assert sorted(lines) == ["added column status to activity-state-2", "created table activity-totals-2"]
     assert await groups.init(DATA_SOURCES) == []
     await send(events, "bob", status=1)
     await until(groups, ("ada", None), ("bob", 1))
@@ -212,7 +212,7 @@ async def test_a_closed_file_is_free_for_others(
     await found(groups)
     await groups.close()
     count = "import sys, duckdb; print(*duckdb.connect(sys.argv[1]).execute(sys.argv[2]).fetchone())"
-    statement = 'SELECT count(*), min(user_id) FROM "activity-state"'
+    statement = 'SELECT count(*), min(user_id) FROM "activity-state-2"'
     other = await asyncio.create_subprocess_exec(
         sys.executable, "-c", count, str(tmp_path / "groups.duckdb"), statement, stdout=PIPE
     )

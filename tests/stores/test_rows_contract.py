@@ -769,6 +769,23 @@ async def test_an_upgrade_adds_tables_and_columns_and_keeps_rows(fresh: Open) ->
     assert await rows.statics(noted, [("a",)]) == {("a",): {"noted_at": AT}}
 
 
+async def test_a_table_can_be_removed_with_all_that_is_in_it(fresh: Open) -> None:
+    rows = await fresh()
+    assert not await rows.exists(THINGS)
+    await rows.drop(THINGS)  # there is none
+    await rows.init([THINGS, PLAIN])
+    key = ("ada", 1, "x", AT)
+    await rows.write(Write(THINGS, key, {"text": "t", "changed_at": 1}), Write(PLAIN, ("a", 1), {"v": 1}))
+    assert await rows.exists(THINGS)
+    await rows.drop(THINGS)
+    assert not await rows.exists(THINGS)
+    assert await rows.get(PLAIN, ("a", 1), ["v"]) == {"v": 1}
+    other = await fresh()
+    await other.init([THINGS, PLAIN])
+    assert await other.get(THINGS, key) is None
+    assert await other.statics(THINGS, [("ada", 1)]) == {}
+
+
 async def test_a_newer_schema_is_refused(fresh: Open) -> None:
     rows = await fresh()
     newer = replace(PLAIN, columns={**PLAIN.columns, "labels": Column(SetOf(TEXT), since=2)})
