@@ -150,8 +150,8 @@ class ActivityMetricsInput:
     activity_ids: list[str] | None = strawberry.field(
         default=None,
         description="Identifiers of collections or units, at most 200; all collections without it. With the dimension "
-        "UNIT: collections whose units are meant, or units; all units without it. A collection that is a unit of others "
-        "as well is meant as itself. NOT_FOUND where nothing is published under one.",
+        "UNIT: collections whose units are meant, or units, which a collection within others is too; all units without "
+        "it. NOT_FOUND where nothing is published under one.",
     )
     context_ids: list[str] | None = strawberry.field(
         default=None,

@@ -259,12 +259,13 @@ def _activities(query: MetricQuery, named: Named) -> tuple[tuple[str, ...], tupl
     if query.of_units:
         if not query.activity_ids:
             return (UNIT_TYPE,), (), None
-        units = {unit for of_one in named.collections.values() for unit in of_one} | named.units
-        here: list[Where] = [OneOf("collection_id", tuple(sorted(named.collections)))]
-        if named.units:
-            here.append(OneOf("activity_id", tuple(sorted(named.units))))
-        # Of collections without units: themselves, of which there is nothing as a unit of themselves.
-        return (UNIT_TYPE,), tuple(sorted(units or named.collections)), AnyOf(tuple(here))
+        # The units of collections; and what is named wherever it is a unit, which a collection may be as well.
+        units = {*query.activity_ids, *(unit for of_one in named.collections.values() for unit in of_one)}
+        meant = (
+            OneOf("collection_id", tuple(sorted(named.collections))),
+            OneOf("activity_id", query.activity_ids),
+        )
+        return (UNIT_TYPE,), tuple(sorted(units)), AnyOf(meant)
     if not named.units:
         return (COLLECTION_TYPE,), query.activity_ids, None
     if not named.collections:
