@@ -48,8 +48,7 @@ class ActivityMember:
     )
     role: enums.GroupRole = strawberry.field(description="What the member may do in the group.")
     status: enums.Status | None = strawberry.field(
-        description="Completed once nothing required is missing; null, as every figure, to a fellow learner who leads "
-        "the group, until the member has opened it, and where Cohort does not know the activity."
+        description="Completed once nothing required is missing; null where Cohort does not know the activity."
     )
     completion_percentage: int | None = strawberry.field(
         description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
@@ -115,7 +114,7 @@ class GroupActivity:
             learners=learners,
         )
 
-    @field(description="Figures over all current members, whoever asks.")
+    @field(description="Figures over all current members without those who are invited, whoever asks.")
     def agg(
         self, metrics: Annotated[list[str] | None, _metrics(group_activities.ACTIVITY_METRICS)] = None
     ) -> list[AggregateMetric]:
@@ -123,8 +122,8 @@ class GroupActivity:
         return [AggregateMetric.of(figure) for figure in figures]
 
     @field(
-        description="The current members in the order of user ids: all of them for the group's admins and for those "
-        "who answer for learners, otherwise the viewer alone."
+        description="The current members in the order of user ids, without those who are invited: all of them for the "
+        "group's admins and for those who answer for learners, otherwise the viewer alone."
     )
     def members(self, first: First = None, after: After = None) -> Connection[ActivityMember]:
         place, limit = decode_cursor(after, 1), checked_first(page_size(first))
@@ -190,13 +189,12 @@ async def activities(
 
 
 async def _page_key(info: Info, group: nouns.Group) -> tuple[object, ...]:
-    """Whatever the page depends on: what is asked, of which group, members and published versions, and by whom. A first
-    visit changes what others see of a member, and no version: so how many there were is a part of it."""
+    """Whatever the page depends on: what is asked, of which group, members and published versions, and by whom."""
     session = info.context
     roster = await session.loaders.rosters.load(group.group_id)
     versions = await group_activities.published_versions(session, group)
     raw, viewer = info._raw_info, session.viewer
     document = raw.operation.loc.source.body if raw.operation.loc else ""
     asked = (document, raw.operation.name and raw.operation.name.value, repr(raw.variable_values))
-    place = (group.group_id, group.version, roster.visits, versions, viewer.user_id, viewer.roles)
+    place = (group.group_id, group.version, roster.version, versions, viewer.user_id, viewer.roles)
     return *asked, *info.path.as_list(), *place

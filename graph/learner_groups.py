@@ -33,12 +33,16 @@ GroupId = Annotated[str, strawberry.argument(description="The group's id.")]
 class GroupMember:
     user_id: str = strawberry.field(description="The learner's user id.")
     learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
-        description="Who it is. Members see the names of those who have opened the group; the rest is for those who "
-        "may see the learner."
+        description="Who it is. Members see each other's names, but not those of the invited; the rest is for those "
+        "who may see the learner."
     )
     role: enums.GroupRole = strawberry.field(description=_ROLE)
     status: enums.MemberStatus = strawberry.field(description="Always ACTIVE in a list of members.")
     visited: bool = strawberry.field(description="Whether the member has seen the group's page.")
+    invited: bool = strawberry.field(
+        description="Whether a fellow learner added them and they have not opened the group yet. Until then they are in "
+        "no figures and in no count, and the group is none of those that they may be in."
+    )
     created_on: datetime | None = strawberry.field(description="When the member was added, last.")
     created_by: str | None = strawberry.field(description="Who added the member: a user id.")
     updated_on: datetime | None = strawberry.field(description="When the role last changed.")
@@ -55,6 +59,7 @@ class GroupMember:
             role=member.role,
             status=member.status,
             visited=member.visited,
+            invited=member.invited,
             created_on=member.created_on,
             created_by=member.created_by,
             updated_on=member.updated_on,
@@ -72,7 +77,9 @@ class Group(Node):
     description: str | None = strawberry.field(description=_DESCRIPTION)
     status: enums.GroupStatus = strawberry.field(description="A suspended group can be read but not changed.")
     membership_type: enums.MembershipType = strawberry.field(description=_MEMBERSHIP)
-    members_count: int = strawberry.field(description="Members, without former ones.")
+    members_count: int = strawberry.field(
+        description="Members, without former ones and without those who are invited."
+    )
     membership_version: str = strawberry.field(
         description="Another one after each change of the members or activities, and never the same again; opaque."
     )
@@ -104,7 +111,15 @@ class Group(Node):
     def key(self) -> tuple[str, ...]:
         return (self.group_id,)
 
-    @field(description="The members, without former ones, in the order of user ids.")
+    @field(description="The viewer's own membership; null where the viewer is no member.")
+    async def membership(self, info: Info) -> GroupMember | None:
+        found = await learner_groups.own_membership(info.context, self.group)
+        return None if found is None else GroupMember.of(found)
+
+    @field(
+        description="The members, without former ones, in the order of user ids. Of those who are invited the group's "
+        "admins and those who answer for learners are told, beside they themselves."
+    )
     async def members(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[GroupMember] | None:
@@ -309,8 +324,9 @@ class GroupMutations:
         return DeleteGroupPayload(group_id=changed.group.group_id if changed else None, errors=errors)
 
     @mutation(
-        description="The caller has opened the group: from now on its other members see the caller's name, and its "
-        "admins how the caller stands in its activities. NOT_FOUND where the caller is no member."
+        description="The caller has opened the group: who was invited is a member from now on, whose name the other "
+        "members see, and how they stand its admins. NOT_FOUND where the caller is no member, LIMIT_REACHED where they "
+        "were invited and are in as many groups as a learner may be in."
     )
     async def visit_group(self, info: Info, group_id: GroupId) -> GroupPayload:
         return GroupPayload.of(await settled(learner_groups.visit_group(info.context, group_id)))

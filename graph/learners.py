@@ -154,7 +154,7 @@ class Learner(Node):
     ) -> View | None:
         return View.of(await views.view(info.context, self.user_id, content_id, collection_id, context_id))
 
-    @field(description="The groups that the learner is in, in the order of group ids.")
+    @field(description="The groups that the learner is in or invited to, in the order of group ids.")
     async def groups(self, info: Info, first: First = None, after: After = None) -> Connection[Group] | None:
         place = decode_cursor(after, 1)
         page = await learner_groups.groups_of(

@@ -1,7 +1,7 @@
 """Groups of learners: create, change, suspend, delete; members by one conditional write each (docs/decisions.md)."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.rivals import pause_before
 from loaders.learner_groups import (
     group_values,
     groups_by_id,
@@ -22,8 +23,10 @@ from rules.contents import ContentKind
 from rules.errors import Conflict, Forbidden, InvalidInput, LastAdmin, LimitReached, NotFound
 from rules.identifiers import checked_id
 from rules.learner_groups import (
+    ANSWERABLE,
     Activity,
     AddMember,
+    Author,
     Group,
     GroupRole,
     GroupStatus,
@@ -32,6 +35,7 @@ from rules.learner_groups import (
     Member,
     MemberChange,
     MembershipType,
+    OpenGroup,
     RemoveMember,
     Roster,
     activities_after,
@@ -93,6 +97,7 @@ async def create_group(session: Session, new: NewGroup) -> Changed:
     """The group with its creator as admin. Members come first and the group itself last, so that it is there whole
     or not at all; activities or members that can't be are named in ``item_errors``.
 
+    Its members are invited until they open it, unless the caller answers for learners (rules/learner_groups.py).
     LimitReached where the creator is in all the groups they may be in, or where there are too many members or
     activities; InvalidInput where the id is taken by another group, Forbidden.
     """
@@ -122,11 +127,9 @@ async def create_group(session: Session, new: NewGroup) -> Changed:
     )
     (stored,) = await groups_by_id(session.stores.rows, [group.group_id]) if new.group_id else [None]
     _check_same(group, stored)
-    if has_creator and by in await _full_learners(session, [by], group.group_id):
-        raise LimitReached(
-            f"{by} is in {limits.groups} groups, as many as a learner may be in", field="userId"
-        )
-    refused = await _change_members(session, group.group_id, members, by, now)
+    if has_creator and await _full_learners(session, [by], {group.group_id}):
+        raise _too_many_groups(session, by, "userId")
+    refused = await _change_members(session, group.group_id, members, _author(session, by, now))
     if stored is None:
         row = {"groupid": group.group_id, "version": 1, **group_values(group)}
         applied = await session.stores.rows.insert_if_absent(LEARNER_GROUPS, row)
@@ -165,16 +168,16 @@ async def update_group(session: Session, call: GroupCall) -> Changed:
         await _change_group(session, stored, changed, by, now)
         errors += refused
     if members:
-        errors += await _change_members(session, stored.group_id, members, by, now)
+        errors += await _change_members(session, stored.group_id, members, _author(session, by, now))
     return await _announced(session, stored.group_id, errors)
 
 
 async def leave_group(session: Session, group_id: str) -> Changed:
     """The viewer is no member any more, of a suspended group either. LastAdmin where nobody could change the group
     then; NotFound where there is no such group or they never were in it; Conflict."""
-    by, now = session.viewer.known(), session.viewer.time_of_call(None, session.now())
-    stored, roster = await _stored(session, group_id)
-    await _change_member(session, roster, RemoveMember(by), set(), by, now)
+    author = _author(session, session.viewer.known(), session.viewer.time_of_call(None, session.now()))
+    stored, _ = await _stored(session, group_id)
+    await _change_own(session, stored.group_id, RemoveMember(author.user_id), author)
     return await _announced(session, stored.group_id, [])
 
 
@@ -211,7 +214,7 @@ async def delete_group(session: Session, group_id: str) -> Changed:
         roster = await roster_of(rows, stored.group_id)
     while roster.members:
         user_id = min(roster.members)
-        if await _written(rows, roster, user_id, None):
+        if await _erased(rows, roster, user_id):
             roster = roster.without(user_id)
         else:
             roster = await roster_of(rows, stored.group_id)
@@ -223,19 +226,30 @@ async def delete_group(session: Session, group_id: str) -> Changed:
 
 
 async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
-    """The viewer has seen these groups' pages. NotFound where they are no member, and then nothing is written;
-    InvalidInput where they are more than one call may have."""
+    """The viewer has seen these groups' pages; where they were invited they are a member now.
+
+    NotFound where they are no member and LimitReached where they would be in more groups than they may, and then nothing
+    is written; InvalidInput where the groups are more than one call may have; Conflict.
+    """
     user_id, rows = session.viewer.known(), session.stores.rows
-    distinct = dict.fromkeys(checked_id(group_id, "groupId") for group_id in check_many(group_ids, "groups"))
-    keys = [(group_id, user_id) for group_id in distinct]
-    places = {user_id: [group_id for group_id, _ in keys]}
-    found = {group.group_id for group, _ in (await memberships(rows, places))[user_id]}
-    for group_id, _ in keys:
-        if group_id not in found:
+    author = _author(session, user_id, session.viewer.time_of_call(None, session.now()))
+    wanted = list(
+        dict.fromkeys(checked_id(group_id, "groupId") for group_id in check_many(group_ids, "groups"))
+    )
+    found = await memberships(rows, {user_id: wanted})
+    members = {group.group_id: member for group, member in found[user_id]}
+    for group_id in wanted:
+        if group_id not in members:
             raise NotFound(f"{user_id} is no member of group {group_id}", field="groupId")
-    for key in keys:
-        await rows.update_if(GROUP_MEMBERS, key, {"visited": True}, [Equal("status", "active")])
-        session.shared.rosters.forget(key[0])
+    joined = {group_id for group_id, member in members.items() if member.invited}
+    if joined and await _full_learners(session, [user_id], joined):
+        raise _too_many_groups(session, user_id, "groups")
+    for group_id in (group_id for group_id in wanted if not members[group_id].visited):
+        await _change_own(session, group_id, OpenGroup(user_id), author)
+    # Those who follow a group are told anyway: a call that is sent again may have lost its message the first time.
+    for group in await groups_by_id(rows, wanted):
+        if group is not None:
+            await _send(session.stores, group.group_id, group.version)
     session.refresh()
 
 
@@ -250,7 +264,7 @@ async def erase_membership(shared: Shared, group_id: str, user_id: str) -> None:
             place = (user_id, group_id)
             await rows.write(Write(USER_GROUPS, place, {}, timestamp=roster.version, delete=True))
             break
-        if await _written(rows, roster, user_id, None):
+        if await _erased(rows, roster, user_id):
             break
     else:
         raise Conflict(f"the members of group {group_id} keep changing; send the call again", field="groupId")
@@ -305,11 +319,7 @@ async def _change_group(
 
 
 async def _change_members(
-    session: Session,
-    group_id: str,
-    changes: Sequence[MemberChange],
-    by: str,
-    at: datetime,
+    session: Session, group_id: str, changes: Sequence[MemberChange], author: Author
 ) -> list[ItemError]:
     """One conditional write for each member, so that what one item is refused for does not touch the others.
 
@@ -317,39 +327,51 @@ async def _change_members(
     tried once more after them.
     """
     added = [change.user_id for change in changes if isinstance(change, AddMember)]
-    full = await _full_learners(session, added, group_id)
+    # Nobody learns by an invitation in how many groups somebody is: the place is taken when they open the group.
+    full = await _full_learners(session, added, {group_id}) if author.answers_for_learners else set()
     errors: list[ItemError] = []
-    waiting, roster = list(changes), await roster_of(session.stores.rows, group_id)
-    for last in (False, True):
-        turn, waiting = waiting, []
-        for change in turn:
-            try:
-                roster = await _change_member(session, roster, change, full, by, at)
-            except (LimitReached, LastAdmin) as error:
-                if last:
+    async with _in_turn(session, group_id):
+        waiting, roster = list(changes), await roster_of(session.stores.rows, group_id)
+        for last in (False, True):
+            turn, waiting = waiting, []
+            for change in turn:
+                try:
+                    roster = await _change_member(session, roster, change, author, full)
+                except (LimitReached, LastAdmin) as error:
+                    if last:
+                        errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
+                    else:
+                        waiting.append(change)
+                except (NotFound, InvalidInput, Conflict) as error:
                     errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
-                else:
-                    waiting.append(change)
-            except (NotFound, InvalidInput, Conflict) as error:
-                errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
     return errors
 
 
+async def _change_own(session: Session, group_id: str, change: MemberChange, author: Author) -> None:
+    """What members do themselves, and a whole class at the same moment."""
+    async with _in_turn(session, group_id):
+        await _change_member(session, await roster_of(session.stores.rows, group_id), change, author)
+
+
+def _in_turn(session: Session, group_id: str) -> asyncio.Lock:
+    """Calls of this process that change the members of a group come one after another."""
+    return session.shared.changing.setdefault(group_id, asyncio.Lock())
+
+
 async def _change_member(
-    session: Session, roster: Roster, change: MemberChange, full: set[str], by: str, at: datetime
+    session: Session, roster: Roster, change: MemberChange, author: Author, full: Set[str] = frozenset()
 ) -> Roster:
-    """The roster after the change, which is decided anew where another call was faster."""
+    """The roster after the change, which is decided anew where another call was faster. ``full``: who may be added to
+    no group."""
     rows, limits, group_id = session.stores.rows, session.shared.group_limits, roster.group_id
-    for _ in range(_ATTEMPTS):
-        member = member_after(roster, change, by, at, limits)
+    for attempt in range(_ATTEMPTS):
+        await pause_before(attempt, _ATTEMPTS)
+        member = member_after(roster, change, author, limits)
         if member is None:
             return roster
         if isinstance(change, AddMember) and change.user_id in full:
-            raise LimitReached(
-                f"{change.user_id} is in {limits.groups} groups, as many as a learner may be in",
-                field="members",
-            )
-        if await _written(rows, roster, change.user_id, member):
+            raise _too_many_groups(session, change.user_id, "members")
+        if await _written(rows, roster, member):
             return roster.with_member(member)
         (group,), roster = await asyncio.gather(groups_by_id(rows, [group_id]), roster_of(rows, group_id))
         if group is not None and group.status is GroupStatus.INACTIVE:
@@ -357,36 +379,48 @@ async def _change_member(
     raise Conflict(f"the members of group {group_id} keep changing; send the call again", field="groupId")
 
 
-async def _written(rows: Rows, roster: Roster, user_id: str, member: Member | None) -> bool:
-    """Whether the member's row was written (None: erased), with version and count of all members, on condition that
-    none of them changed since the roster was read.
+async def _written(rows: Rows, roster: Roster, member: Member) -> bool:
+    """Whether the member's row was written, on condition that none of the group's changed since the roster was read.
 
-    The learner's index is written before the row counts and cleared after it is erased, each at the time that is the
-    version: so an addition and an erasure by two processes end as the versions have it, whatever their clocks. It keeps
+    The learner's index is written before the row counts, at the time that is the version, and cleared after the row is
+    erased: so an addition and an erasure by two processes end as the versions have it, whatever their clocks. It keeps
     naming a group that was left: the row is still there, and is to be found when all of the learner's is deleted.
     """
-    version, place = roster.version + 1, (user_id, roster.group_id)
-    before = roster.member(user_id)
-    stays = member is not None and member.is_active
-    if stays and before is None:
-        await rows.write(Write(USER_GROUPS, place, {"members_version": version}, timestamp=version))
-    count = len(roster.active()) - (before is not None) + stays
-    values = member_values(member)
-    if before is not None and member is not None:
-        del values["visited"]  # the member's own to change, without a version
-    applied = await rows.update_if(
-        GROUP_MEMBERS,
-        (roster.group_id, user_id),
-        {**values, "members_version": version, "members_count": count},
-        [Equal("members_version", roster.version or None)],
-    )
-    if applied.applied and member is None:
-        await rows.write(Write(USER_GROUPS, place, {}, timestamp=version, delete=True))
-    return applied.applied
+    after = roster.with_member(member)
+    if member.is_active and roster.member(member.user_id) is None:
+        place = (member.user_id, roster.group_id)
+        await rows.write(
+            Write(USER_GROUPS, place, {"members_version": after.version}, timestamp=after.version)
+        )
+    return await _settled(rows, roster, after, member.user_id)
 
 
-async def _full_learners(session: Session, user_ids: Sequence[str], group_id: str) -> set[str]:
-    """Those of them who are in as many groups as they may be, this one left aside.
+async def _erased(rows: Rows, roster: Roster, user_id: str) -> bool:
+    """Whether the member's row was erased, as ``_written``."""
+    after = roster.without(user_id)
+    applied = await _settled(rows, roster, after, user_id)
+    if applied:
+        place = (user_id, roster.group_id)
+        await rows.write(Write(USER_GROUPS, place, {}, timestamp=after.version, delete=True))
+    return applied
+
+
+async def _settled(rows: Rows, before: Roster, after: Roster, user_id: str) -> bool:
+    """The row of the one member who differs, with the version and the counts of all."""
+    taken, counted = len(after.active()), len(after.counted())
+    values = {
+        **member_values(after.members.get(user_id)),
+        "members_version": after.version,
+        "members_count": taken,
+        "invited_count": taken - counted,
+    }
+    unchanged = [Equal("members_version", before.version or None)]
+    return (await rows.update_if(GROUP_MEMBERS, (before.group_id, user_id), values, unchanged)).applied
+
+
+async def _full_learners(session: Session, user_ids: Sequence[str], joined: Set[str]) -> set[str]:
+    """Those of them who would be in more groups than they may be, were they in ``joined`` too. One where they are
+    invited is none of theirs.
 
     As exact as reading before writing is: calls that put the same learner into different groups at the same moment
     may each find the last place free, and then all of them get it. Nothing else depends on this limit, so nobody
@@ -399,8 +433,18 @@ async def _full_learners(session: Session, user_ids: Sequence[str], group_id: st
     return {
         user_id
         for user_id, groups in found.items()
-        if len([group for group, _ in groups if group.group_id != group_id]) >= most
+        if len(joined | {group.group_id for group, member in groups if member.is_counted}) > most
     }
+
+
+def _too_many_groups(session: Session, user_id: str, field: str) -> LimitReached:
+    most = session.shared.group_limits.groups
+    return LimitReached(f"{user_id} is in {most} groups, as many as a learner may be in", field=field)
+
+
+def _author(session: Session, user_id: str, at: datetime) -> Author:
+    """``user_id``: whom the caller acts for; the roles are the caller's."""
+    return Author(user_id, at, session.viewer.has(*ANSWERABLE))
 
 
 async def _known_activities(

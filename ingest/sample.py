@@ -14,10 +14,10 @@ from zlib import crc32
 from ingest.collections import publish_collection
 from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.learner_groups import NewGroup, create_group, visit_groups
+from ingest.learner_groups import NewGroup, create_group
 from ingest.learners import ProfileCall, save_profile
 from ingest.views import ViewCall, end_view, start_view, update_view
-from loaders.learner_groups import groups_by_id, rosters_by_id
+from loaders.learner_groups import groups_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Session, Shared
 from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, relations_of
@@ -98,14 +98,9 @@ async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
 
 
 async def _load_group(shared: Shared) -> None:
-    """One that was deleted stays so. All its members have opened it, so that its admin sees how they stand."""
+    """One that was deleted stays so. A service adds its members, so that its admin sees how they stand."""
     if (await groups_by_id(shared.stores.rows, [SAMPLE_GROUP]))[0] is None:
         await create_group(Session(_LOADER, shared), GROUP)
-    [roster] = await rosters_by_id(shared.stores.rows, [SAMPLE_GROUP])
-    for member in roster.active():
-        if not member.visited:
-            viewer = Viewer(member.user_id, frozenset({Role.LEARNER}))
-            await visit_groups(Session(viewer, shared), [SAMPLE_GROUP])
 
 
 def _unit(identifier: str, name: str, *children: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Groups of learners, their members, and the groups that a learner is in."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cachetools import TTLCache
+from cachetools import LRUCache
 
 from rules.learner_groups import (
     Activity,
@@ -17,11 +17,10 @@ from rules.learner_groups import (
     Roster,
     version_of,
 )
-from stores.rows import Row, Rows
+from stores.rows import Key, Row, Rows
 from stores.tables import GROUP_MEMBERS, LEARNER_GROUPS, USER_GROUPS
 
 ROSTERS_KEPT = 200
-ROSTER_TTL = 60.0
 
 
 async def groups_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Group | None]:
@@ -30,7 +29,18 @@ async def groups_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Group | Non
     found, statics = await asyncio.gather(
         rows.get_many(LEARNER_GROUPS, keys), rows.statics(GROUP_MEMBERS, keys)
     )
-    return [_group(found.get(key), statics.get(key, {})) for key in keys]
+    counts = await _members_counts(rows, statics)
+    return [_group(found.get(key), statics.get(key, {}), counts.get(key, 0)) for key in keys]
+
+
+async def _members_counts(rows: Rows, statics: Mapping[Key, Row]) -> dict[Key, int]:
+    """Without those who are invited. They are counted one by one in groups whose members did not change since there is
+    a column that says how many they are."""
+    untold = [key for key, row in statics.items() if row["members_count"] and row["invited_count"] is None]
+    rosters = await rosters_by_id(rows, [group_id for (group_id,) in untold]) if untold else []
+    return {
+        key: (row["members_count"] or 0) - (row["invited_count"] or 0) for key, row in statics.items()
+    } | {key: len(roster.counted()) for key, roster in zip(untold, rosters, strict=True)}
 
 
 async def rosters_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Roster]:
@@ -40,12 +50,11 @@ async def rosters_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Roster]:
 
 
 class Rosters:
-    """Rosters that this process has read: given again while the version of the group's members is the same, but for
-    ROSTER_TTL seconds at most, as a member's first visit changes no version."""
+    """Rosters that this process has read: given again while the version of the group's members is the same."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._kept: TTLCache[str, Roster] = TTLCache(ROSTERS_KEPT, ROSTER_TTL)
+        self._kept: LRUCache[str, Roster] = LRUCache(ROSTERS_KEPT)
 
     async def load(self, group_ids: Sequence[str]) -> list[Roster]:
         """One statement for the versions of those at hand, one for the others."""
@@ -62,10 +71,6 @@ class Rosters:
             self._kept.update(read)
             found |= read
         return [found[group_id] for group_id in group_ids]
-
-    def forget(self, group_id: str) -> None:
-        """One of its members has seen it."""
-        self._kept.pop(group_id, None)
 
 
 async def roster_of(rows: Rows, group_id: str) -> Roster:
@@ -114,7 +119,7 @@ async def memberships(rows: Rows, places: dict[str, list[str]]) -> dict[str, lis
     return found
 
 
-def _group(row: Row | None, statics: Row) -> Group | None:
+def _group(row: Row | None, statics: Row, members_count: int) -> Group | None:
     if row is None:
         return None
     return Group(
@@ -124,7 +129,7 @@ def _group(row: Row | None, statics: Row) -> Group | None:
         status=GroupStatus(row["status"]),
         membership_type=MembershipType(row["membershiptype"]),
         activities=tuple(Activity(pair["id"], pair["type"]) for pair in row["activities"] or ()),
-        members_count=statics.get("members_count") or 0,
+        members_count=members_count,
         version=version_of(row["version"], statics.get("members_version") or 0),
         created_by=row["created_by"],
         created_on=row["created_on"],
@@ -172,6 +177,7 @@ def _member(row: Row | None) -> Member | None:
         removed_by=row["removed_by"],
         removed_on=row["removed_on"],
         visited=bool(row["visited"]),
+        answered_for=bool(row["answered_for"]),
     )
 
 
@@ -189,4 +195,5 @@ def member_values(member: Member | None) -> dict[str, Any]:
         "removed_by": member.removed_by,
         "removed_on": member.removed_on,
         "visited": member.visited,
+        "answered_for": member.answered_for,
     }

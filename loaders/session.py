@@ -55,8 +55,9 @@ class Shared:
     now: Callable[[], datetime] = utc_now
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
-    changing: "WeakValueDictionary[ViewKey, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
-    """Views that calls of this process are changing: they wait for each other instead of failing each other."""
+    changing: "WeakValueDictionary[ViewKey | str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
+    """Views, and groups by id whose members, calls of this process are changing: they wait for each other instead of
+    failing each other."""
     group_limits: GroupLimits = field(default_factory=GroupLimits)
     mode: Mode = Mode.QUERY
     """Of requests that ask for none."""

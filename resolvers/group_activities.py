@@ -153,7 +153,7 @@ async def group_activities(
     since = None if fresh is None else still_missing(written_at(fresh, now), session.shared.answers.ttl, now)
     own = {activity.id for activity in group.activities}
     plan = page_plan(
-        members=len(roster.active()),
+        members=len(roster.counted()),
         activities=sum(bool(subject.types) for subject in subjects),
         # Aggregated are the group's own activities.
         mode=(mode or session.shared.mode) if own.issuperset(s.activity.id for s in subjects) else Mode.QUERY,
@@ -254,7 +254,7 @@ async def _computed(
 ) -> tuple[dict[str, _Stands], _How]:
     """By activity id: now, or what is kept. What is kept is of all members, whoever asks; each viewer is given what they
     may see of it."""
-    users = [member.user_id for member in roster.active()]
+    users = [member.user_id for member in roster.counted()]
 
     async def compute() -> bytes:
         found, incomplete = await _entries(session, plan.source, subjects, users, fresh=since is not None)
@@ -351,7 +351,7 @@ async def _aggregated(
     )
     oldest = min((result.as_of for result in found.values() if result), default=None)
     age = (session.now() - oldest).total_seconds() if oldest else 0.0
-    members = {member.user_id for member in roster.active()}
+    members = {member.user_id for member in roster.counted()}
     outdated = await _outdated(
         session,
         {
@@ -390,8 +390,8 @@ def _shown(session: Session, roster: Roster) -> list[Member]:
     own = roster.member(session.viewer.user_id)
     leads = own is not None and own.role is GroupRole.ADMIN
     if leads or session.viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
-        return roster.active()
-    return [] if own is None else [own]
+        return roster.counted()
+    return [own] if own is not None and own.is_counted else []
 
 
 def _figures(
@@ -406,7 +406,7 @@ def _figures(
     if entries is None:
         figures = unknown_figures(ACTIVITY_METRICS)
     else:
-        of_members = (entries.get(member.user_id, NO_ENTRY) for member in roster.active())
+        of_members = (entries.get(member.user_id, NO_ENTRY) for member in roster.counted())
         published_on = content.published_on if content else None
         if subject.is_single_content:
             figures = content_figures(of_members, published_on=published_on)

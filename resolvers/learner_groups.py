@@ -20,7 +20,14 @@ from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.errors import Forbidden, NotFound
 from rules.identifiers import checked_id
-from rules.learner_groups import Group, GroupStatus, Member, check_may_read, may_be_shown
+from rules.learner_groups import (
+    Group,
+    GroupStatus,
+    Member,
+    check_may_read,
+    is_listed,
+    may_be_shown,
+)
 from rules.learners import Learner
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "leave_group",
     "members",
     "members_page",
+    "own_membership",
     "profiled",
     "reactivate_group",
     "suspend_group",
@@ -64,16 +72,25 @@ async def group(session: Session, group_id: str) -> Group:
 
 
 async def visit_group(session: Session, group_id: str) -> Changed:
-    """The viewer has opened it. NotFound where they are no member; InvalidInput, Unauthenticated."""
+    """The viewer has opened it. NotFound where they are no member, LimitReached where they were invited and are in all
+    the groups they may be in; InvalidInput, Unauthenticated, Conflict."""
     await visit_groups(session, [group_id])
     return Changed(await group(session, group_id))
 
 
 async def members(session: Session, group: Group) -> list[Member]:
-    """Without former ones, in the order of user ids: an order that no change of a role disturbs."""
+    """Those whom the viewer is told of, without former ones, in the order of user ids: an order that no change of a
+    role disturbs."""
     roster = await session.loaders.rosters.load(group.group_id)
     check_may_read(session.viewer, roster)
-    return roster.active()
+    return [member for member in roster.active() if is_listed(session.viewer, roster, member)]
+
+
+async def own_membership(session: Session, group: Group) -> Profiled | None:
+    """The viewer's; None where they are no member."""
+    roster = await session.loaders.rosters.load(group.group_id)
+    own = roster.member(session.viewer.user_id)
+    return None if own is None else (await profiled(session, [own]))[0]
 
 
 async def members_page(session: Session, group: Group, *, first: int, after: str | None) -> Page[Profiled]:
@@ -91,7 +108,7 @@ async def contents_of(session: Session, group: Group) -> dict[str, Content]:
 
 async def profiled(session: Session, members: Sequence[Member]) -> list[Profiled]:
     """Read in one batch. Of a learner whom the viewer may not see on their own, as members see each other, only
-    the name, and that only once the learner has opened the group (rules/learner_groups.py)."""
+    the name, and not even that of one who is invited (rules/learner_groups.py)."""
     found = await session.loaders.learners.load_many([member.user_id for member in members])
     return [
         Profiled(member, _shown(session, member, learner or Learner(member.user_id)))
@@ -110,7 +127,7 @@ def _shown(session: Session, member: Member, learner: Learner) -> Learner:
 async def groups_of(
     session: Session, user_id: str, *, first: int, after: str | None
 ) -> Page[tuple[Group, Member]]:
-    """The groups that a learner is in, each with the learner's membership, in the order of group ids."""
+    """The groups that a learner is in or invited to, each with the learner's membership, in the order of group ids."""
     user_id = checked_id(user_id, "userId")
     session.viewer.check_may_see(user_id)
     found, more = await rows.groups_page(

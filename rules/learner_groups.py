@@ -1,4 +1,4 @@
-"""Groups of learners: who is in them, what they do together, and who may change that (reference 1.3, 2.6)."""
+"""Groups of learners: who is in them, what they do together, and who may change that."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -81,9 +81,17 @@ def is_published_type(type_: str) -> bool:
     return type_.casefold() in _PUBLISHED_TYPES
 
 
+ANSWERABLE = (Role.MENTOR, Role.ADMIN, Role.SERVICE)
+"""Whom these add is a member at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Of one group. ``visited``: the member has seen the group's page (reference 1.3), and so knows who sees them."""
+    """Of one group.
+
+    ``answered_for``: who added them had one of the roles ANSWERABLE then. ``visited``: the member has seen the group's
+    page, and so knows who sees them.
+    """
 
     group_id: str
     user_id: str
@@ -96,16 +104,28 @@ class Member:
     removed_by: str | None = None
     removed_on: datetime | None = None
     visited: bool = False
+    answered_for: bool = False
 
     @property
     def is_active(self) -> bool:
+        """Not a former one."""
         return self.status is MemberStatus.ACTIVE
+
+    @property
+    def invited(self) -> bool:
+        """A fellow learner added them, and they have not opened the group since: neither counted nor shown."""
+        agreed = self.visited or self.answered_for or self.created_by == self.user_id
+        return self.is_active and not agreed
+
+    @property
+    def is_counted(self) -> bool:
+        return self.is_active and not self.invited
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """``version`` is that of its members and activities (``version_of``): it grows with every change of either, and
-    two states of a group never share one."""
+    two states of a group never share one. ``members_count``: without those who are invited."""
 
     group_id: str
     name: str
@@ -147,16 +167,15 @@ class Roster:
     members: Mapping[str, Member] = field(default_factory=dict)
 
     def active(self) -> list[Member]:
-        """In the order of user ids."""
+        """Everybody who takes a place in the group, those who are invited too; in the order of user ids."""
         return sorted((m for m in self.members.values() if m.is_active), key=lambda m: m.user_id)
 
-    @property
-    def visits(self) -> int:
-        """How many have seen the group."""
-        return sum(member.visited for member in self.members.values())
+    def counted(self) -> list[Member]:
+        """Whom figures are of: without those who are invited; in the order of user ids."""
+        return [member for member in self.active() if not member.invited]
 
     def member(self, user_id: str | None) -> Member | None:
-        """None for a former one."""
+        """None for a former one. One who is invited may read and leave the group, and do what their role allows."""
         found = self.members.get(user_id or "")
         return found if found is not None and found.is_active else None
 
@@ -208,18 +227,34 @@ class RemoveMember:
     user_id: str
 
 
-MemberChange = AddMember | EditMember | RemoveMember
+@dataclass(frozen=True, slots=True)
+class OpenGroup:
+    """The member's own to do: who is invited is counted and shown from then on."""
+
+    user_id: str
 
 
-def member_after(
-    roster: Roster, change: MemberChange, by: str, at: datetime, limits: GroupLimits
-) -> Member | None:
-    """The member as the change leaves them; None where it is as the change wants it already.
+MemberChange = AddMember | EditMember | RemoveMember | OpenGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes a change, and when."""
+
+    user_id: str
+    at: datetime
+    answers_for_learners: bool = False
+
+
+def member_after(roster: Roster, change: MemberChange, author: Author, limits: GroupLimits) -> Member | None:
+    """The member as the change leaves them; None where it is as the change wants it already. Who is invited becomes a
+    member when somebody adds them who answers for learners.
 
     LimitReached where the group is full, LastAdmin where nobody could change the group any more, NotFound where
     there is no such member, InvalidInput where one who is to be added has another role already.
     """
     stored = roster.members.get(change.user_id)
+    by, at = author.user_id, author.at
     match change:
         case AddMember(user_id, role):
             if stored is not None and stored.is_active:
@@ -227,10 +262,17 @@ def member_after(
                     raise InvalidInput(
                         f"{user_id} is a member already; edit the member to change the role", field="members"
                     )
-                return None
+                if not (stored.invited and author.answers_for_learners):
+                    return None
+                return replace(stored, created_by=by, created_on=at, answered_for=True)
             if len(roster.active()) >= limits.members:
                 raise LimitReached(f"a group has at most {limits.members} members", field="members")
-            return Member(roster.group_id, user_id, role, created_by=by, created_on=at)
+            return Member(
+                *(roster.group_id, user_id, role),
+                created_by=by,
+                created_on=at,
+                answered_for=author.answers_for_learners,
+            )
         case EditMember(user_id, role):
             if stored is None or not stored.is_active:
                 raise NotFound(f"{user_id} is no member of the group", field="members")
@@ -241,6 +283,11 @@ def member_after(
                 raise NotFound(f"{user_id} is no member of the group", field="members")
             after = replace(stored, status=MemberStatus.INACTIVE, removed_by=by, removed_on=at)
             unchanged = not stored.is_active
+        case OpenGroup(user_id):
+            if stored is None or not stored.is_active:
+                raise NotFound(f"{user_id} is no member of group {roster.group_id}", field="groupId")
+            after = replace(stored, visited=True)
+            unchanged = stored.visited
     if unchanged:
         return None
     _check_admin_remains(roster, stored, after)
@@ -328,20 +375,30 @@ def _check_text(text: str, field: str) -> None:
 
 def check_may_read(viewer: Viewer, roster: Roster) -> None:
     """Members do, and those who answer for learners."""
-    if roster.member(viewer.known()) is None and not viewer.has(
-        Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE
-    ):
+    if roster.member(viewer.known()) is None and not _sees_all(viewer):
         raise Forbidden(
             "only members of the group, a mentor, a reporter, an admin or a service may see it",
             field="groupId",
         )
 
 
+def is_listed(viewer: Viewer, roster: Roster, member: Member) -> bool:
+    """Whether one who may read the group is told that this member is in it. Of one who is invited are told: those who
+    added them or could have, the group's admins, those who answer for learners, and they themselves."""
+    own = roster.member(viewer.user_id)
+    leads = own is not None and own.role is GroupRole.ADMIN
+    told_of_invitations = leads or _sees_all(viewer) or member.user_id == viewer.user_id
+    return member.is_active and (told_of_invitations or not member.invited)
+
+
 def may_be_shown(viewer: Viewer, member: Member) -> bool:
-    """Name and figures of a member, to one who may read the group: anybody can make a group and add whom they like, so
-    that other learners, the group's admins too, see only those who have opened it since they were added."""
-    answers_for_learners = viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
-    return member.visited or member.user_id == viewer.user_id or answers_for_learners
+    """The name of a member, to one who may read the group: anybody can make a group and add whom they like, so that
+    other learners, the group's admins too, do not see who is invited. Figures have only those who are counted."""
+    return not member.invited or member.user_id == viewer.user_id or _sees_all(viewer)
+
+
+def _sees_all(viewer: Viewer) -> bool:
+    return viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
 
 
 def check_may_change(viewer: Viewer, roster: Roster) -> None:

@@ -235,6 +235,8 @@ GROUP_MEMBERS = Table(
         "removed_by": TEXT,
         "removed_on": TIMESTAMP,
         "visited": BOOLEAN,
+        "invited_count": Column(INT, static=True, since=4),
+        "answered_for": Column(BOOLEAN, since=4),
     },
 )
 

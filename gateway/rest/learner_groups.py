@@ -160,7 +160,8 @@ class MemberTold(TypedDict):
     updatedBy: str | None
     updatedOn: str | None
     visited: bool
-    name: str | None
+    invited: bool
+    name: str
 
 
 class ActivityInfo(TypedDict):
@@ -190,6 +191,7 @@ class GroupTold(TypedDict):
     activities: NotRequired[list[ActivityTold]]
     memberRole: NotRequired[str]
     visited: NotRequired[bool]
+    invited: NotRequired[bool]
 
 
 class GroupList(TypedDict):
@@ -240,7 +242,12 @@ async def list_groups(session: Session, call: Call[ListGroups]) -> GroupList:
         more, after = page.has_more, found[-1][0].group_id if found else None
     return {
         "group": [
-            {**_told(group), "memberRole": member.role.value, "visited": member.visited}
+            {
+                **_told(group),
+                "memberRole": member.role.value,
+                "visited": member.visited,
+                "invited": member.invited,
+            }
             for group, member in sorted(found, key=lambda pair: pair[1].role.value)
         ]
     }
@@ -375,7 +382,8 @@ def _member(member: Member, name: str | None) -> MemberTold:
         "updatedBy": member.updated_by,
         "updatedOn": moment(member.updated_on),
         "visited": member.visited,
-        "name": name,
+        "invited": member.invited,
+        "name": name or "",
     }
 
 

@@ -64,7 +64,7 @@ async def _together(turn: Turn, touched: Touched) -> None:
             for subject in map(subject_of, group.activities, await _contents(turn, group))
             if subject.is_known and (named is None or subject.activity.id in named)
         ]
-        user_ids = [member.user_id for member in roster.active()]
+        user_ids = [member.user_id for member in roster.counted()]
         of_collections, of_contents = await asyncio.gather(
             entries_from_rows(rows, subjects, user_ids),
             content_entries(rows, turn.shared.tracking, subjects, user_ids),

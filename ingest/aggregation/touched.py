@@ -164,12 +164,14 @@ class _Reader:
             touched.add(trigger.content_id)
 
     async def _remember(self, learners: Collection[str]) -> None:
-        """The groups of these learners. A group that changes meanwhile says so itself."""
+        """The groups that count these learners. A group that changes meanwhile says so itself."""
         if len(self._memberships) > MOST_LEARNERS:
             self._memberships.clear()
         unknown = [user_id for user_id in learners if user_id not in self._memberships]
         for user_id, found in (await memberships_of(self._shared.stores.rows, unknown)).items():
-            self._memberships[user_id] = [(group.group_id, _ids(group.activities)) for group, _ in found]
+            self._memberships[user_id] = [
+                (group.group_id, _ids(group.activities)) for group, member in found if member.is_counted
+            ]
 
 
 def _ids(activities: Sequence[Activity]) -> frozenset[str]:

@@ -116,8 +116,10 @@ def _is_as_wanted(wanted: RegionGroup, stored: Group) -> bool:
 
 
 def _may_be_added(member: Member | None) -> bool:
-    """Not one who is there, nor one whom somebody else removed."""
-    return member is None or (not member.is_active and member.removed_by == LOADER.user_id)
+    """Not one who is there, nor one whom somebody else removed. Whom an earlier version added is invited."""
+    if member is None or member.invited:
+        return True
+    return not member.is_active and member.removed_by == LOADER.user_id
 
 
 async def _patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:

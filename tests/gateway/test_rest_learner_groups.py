@@ -125,7 +125,8 @@ async def test_a_group_is_created_read_listed_and_deleted_under_both_prefixes(
                 "updatedBy": None,
                 "updatedOn": None,
                 "visited": False,
-                "name": None,
+                "invited": user == "bob",
+                "name": "",
             }
             for user, role in (("ada", "admin"), ("bob", "member"))
         ],
@@ -145,7 +146,9 @@ async def test_a_group_is_created_read_listed_and_deleted_under_both_prefixes(
     }
     assert (await call("GET", f"read/{group_id}", prefix=prefix)).json()["result"] == base
     listed = await call("POST", "list", prefix=prefix, user="bob", filters={"userId": "bob"})
-    assert listed.json()["result"] == {"group": [{**base, "memberRole": "member", "visited": False}]}
+    assert listed.json()["result"] == {
+        "group": [{**base, "memberRole": "member", "visited": False, "invited": True}]
+    }
     assert (await call("POST", "delete", prefix=prefix, groupId=group_id)).json()["result"] == {
         "response": "success"
     }

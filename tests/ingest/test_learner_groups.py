@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from ingest.learner_groups import (
 )
 from ingest.learners import ProfileCall, save_profile
 from loaders.learner_groups import groups_by_id, memberships_of, roster_of
-from loaders.session import Session
+from loaders.session import Session, Shared
 from resolvers import learner_groups as reads
 from rules.errors import (
     Forbidden,
@@ -46,11 +47,13 @@ from rules.learner_groups import (
     ItemError,
     Kind,
     MemberChange,
+    OpenGroup,
     RemoveMember,
 )
 from rules.learners import Learner
 from rules.viewers import Role, Viewer
-from stores.tables import USER_GROUPS
+from stores.rows import Equal
+from stores.tables import GROUP_MEMBERS, USER_GROUPS
 from stores.topics import GROUP_CHANGES
 from tests.conftest import NOW, Instance
 
@@ -58,10 +61,10 @@ COURSE = Activity("course", "Course")
 QUIZ = Activity("quiz", "Quiz")
 
 
-def limited(instance: Instance, user: str, **limits: int) -> Session:
+def limited(instance: Instance, user: str, *roles: Role, **limits: int) -> Session:
     """A session of this user where settings say so."""
     shared = replace(instance.shared, group_limits=GroupLimits(**limits))
-    return Session(Viewer(user, frozenset({Role.LEARNER})), shared)
+    return Session(Viewer(user, frozenset(roles or {Role.LEARNER})), shared)
 
 
 async def made(instance: Instance, *users: str, user: str = "ada", **values: Any) -> Group:
@@ -104,7 +107,7 @@ async def announced(instance: Instance, group: Group) -> list[int]:
 async def test_whoever_creates_a_group_is_its_admin(course: Instance) -> None:
     group = await made(course, "bob", "ada", activities=(COURSE, QUIZ), description=" all of us ")
     assert (group.name, group.description, group.status) == ("Group", "all of us", GroupStatus.ACTIVE)
-    assert (group.activities, group.members_count) == ((COURSE, QUIZ), 2)
+    assert (group.activities, group.members_count) == ((COURSE, QUIZ), 1), "bob is invited"
     assert (group.created_by, group.created_on) == ("ada", NOW)
     roster = await roster_of(course.stores.rows, group.group_id)
     assert [(m.user_id, m.role, m.created_by) for m in roster.active()] == [
@@ -136,7 +139,7 @@ async def test_members_come_change_their_role_and_go(cohort: Instance) -> None:
         assert await change(ada, group, call) == ()
         assert await users(cohort, group) == expected
         now = await stored(cohort, group)
-        assert now.members_count == len(expected)
+        assert now.members_count == ("ada" in expected), "the others are invited"
         versions.append(now.version)
     assert versions == sorted(set(versions)), "each change has a version of its own, and a higher one"
     with pytest.raises(Forbidden):
@@ -214,8 +217,9 @@ async def test_members_may_leave_but_change_nothing_else(embedded: Instance) -> 
             await command(bob, group.group_id)
     with pytest.raises(NotFound):
         await leave_group(embedded.session("stranger"), group.group_id)
-    assert (await leave_group(bob, group.group_id)).group.members_count == 2
-    assert (await leave_group(bob, group.group_id)).group.members_count == 2
+    for _ in range(2):
+        await leave_group(bob, group.group_id)
+        assert await users(embedded, group) == ["ada", "eve"]
 
 
 async def test_a_suspended_group_is_read_and_left_but_not_changed(cohort: Instance) -> None:
@@ -334,17 +338,108 @@ async def test_too_many_members_or_activities_make_no_group(embedded: Instance) 
 
 
 async def test_a_learner_is_in_as_many_groups_as_settings_say(cohort: Instance) -> None:
-    ada = limited(cohort, "ada", groups=2)
+    ada = limited(cohort, "ada", Role.MENTOR, groups=2)
     groups = [(await create_group(ada, NewGroup(str(n), members=(AddMember("bob"),)))).group for n in (1, 2)]
     with pytest.raises(LimitReached, match="ada is in 2 groups"):
         await create_group(ada, NewGroup("3"))
-    eve = limited(cohort, "eve", groups=2)
+    eve = limited(cohort, "eve", Role.MENTOR, groups=2)
     third = (await create_group(eve, NewGroup("3"))).group
     (refused,) = await change(eve, third, AddMember("bob"))
     assert (refused.id, refused.code) == ("bob", "LIMIT_REACHED")
     await leave_group(cohort.session("bob"), groups[0].group_id)
     assert await change(eve, third, AddMember("bob")) == ()
     assert await change(eve, third, AddMember("bob")) == (), "who is in it already takes no further place"
+
+
+@pytest.mark.parametrize(
+    ("role", "counted"),
+    [
+        (Role.LEARNER, ["x"]),
+        (Role.CREATOR, ["x"]),
+        (Role.REPORTER, ["x"]),
+        (Role.MENTOR, ["ann", "x"]),
+        (Role.ADMIN, ["ann", "x"]),
+        (Role.SERVICE, ["ann"]),
+    ],
+)
+async def test_whom_a_mentor_an_admin_or_a_service_adds_is_a_member_at_once(
+    embedded: Instance, role: Role, counted: list[str]
+) -> None:
+    """Whoever makes the group is one anyway; a service that names nobody makes it for nobody."""
+    new = NewGroup("Group", members=(AddMember("ann"),))
+    group = (await create_group(embedded.session("x", role), new)).group
+    roster = await roster_of(embedded.stores.rows, group.group_id)
+    assert [member.user_id for member in roster.counted()] == counted
+    assert group.members_count == len(counted)
+
+
+async def test_an_invitation_takes_a_place_in_the_group_and_none_of_the_learners(embedded: Instance) -> None:
+    """Ada, a learner, invites Bob to three groups; he may be in one, and in which is his to say."""
+    ada = limited(embedded, "ada", groups=3, members=2)
+    groups = []
+    for n in range(3):
+        changed = await create_group(ada, NewGroup(str(n), members=(AddMember("bob"),)))
+        assert changed.item_errors == (), "nobody learns by an invitation how many groups Bob has"
+        groups.append(changed.group.group_id)
+    assert sorted(await groups_of(embedded, "bob")) == sorted(groups)
+    (refused,) = (await update_group(ada, GroupCall(groups[0], members=(AddMember("eve"),)))).item_errors
+    assert (refused.id, refused.code) == ("eve", "LIMIT_REACHED"), "the group has two places"
+    bob = limited(embedded, "bob", groups=1)
+    for wanted in (groups, groups[:2]):
+        with pytest.raises(LimitReached, match="as many as a learner may be in") as many:
+            await visit_groups(bob, wanted)
+        assert many.value.field == "groups"
+    await visit_groups(bob, groups[1:2])
+    await visit_groups(bob, groups[1:2])
+    with pytest.raises(LimitReached):
+        await visit_groups(bob, groups[:1])
+    with pytest.raises(LimitReached):
+        await create_group(bob, NewGroup("Bob's"))
+    await leave_group(bob, groups[1])
+    await visit_groups(bob, groups[:1])
+
+
+async def test_a_visit_is_a_change_of_the_group_that_is_told(cohort: Instance) -> None:
+    """As who is counted is another one; sent again, the call changes nothing and tells again."""
+    group = await made(cohort, "bob", "eve")
+    assert group.members_count == 1
+    await visit_groups(cohort.session("bob"), [group.group_id])
+    now = await stored(cohort, group)
+    assert (now.members_count, now.version - group.version) == (2, 1)
+    await visit_groups(cohort.session("bob"), [group.group_id])
+    assert await stored(cohort, group) == now
+    assert await announced(cohort, group) == [group.version, now.version, now.version]
+    await change(cohort.session("ada"), group, RemoveMember("eve"))
+    assert (await stored(cohort, group)).members_count == 2, "she was counted in none"
+
+
+async def test_a_whole_class_opens_the_group_at_once(cohort: Instance) -> None:
+    pupils = [f"pupil-{n:02}" for n in range(40)]
+    group = await made(cohort, *pupils)
+    await asyncio.gather(*(visit_groups(cohort.session(pupil), [group.group_id]) for pupil in pupils))
+    roster, now = await roster_of(cohort.stores.rows, group.group_id), await stored(cohort, group)
+    assert [member.user_id for member in roster.counted()] == ["ada", *pupils]
+    assert (now.members_count, now.version - group.version) == (41, 40)
+
+
+async def test_members_from_before_the_column_are_invited_until_they_open_the_group_or_are_added_again(
+    cohort: Instance,
+) -> None:
+    """Rows as an earlier version wrote them: nothing tells who answered for anybody, nor how many are invited."""
+    group = await made(cohort, "bob", "cyd", "eve")
+    await visit_groups(cohort.session("bob"), [group.group_id])
+    rows = cohort.stores.rows
+    for member in (await roster_of(rows, group.group_id)).active():
+        old = {"answered_for": None, "invited_count": None}
+        await rows.update_if(
+            GROUP_MEMBERS, (group.group_id, member.user_id), old, [Equal("status", "active")]
+        )
+    assert (await stored(cohort, group)).members_count == 2, "Ada, who made it, and Bob"
+    mia = cohort.session("mia", Role.ADMIN)
+    assert await change(mia, group, AddMember("cyd")) == ()
+    roster = await roster_of(rows, group.group_id)
+    assert [member.user_id for member in roster.counted()] == ["ada", "bob", "cyd"]
+    assert (await stored(cohort, group)).members_count == 3
 
 
 async def test_activities_have_a_limit_under_concurrent_calls(cohort: Instance) -> None:
@@ -383,7 +478,9 @@ async def test_a_visit_is_kept_until_the_member_is_removed(embedded: Instance) -
 async def test_a_visit_beside_a_change_of_the_role_is_kept(
     cohort: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group, bob = await made(cohort, "bob"), cohort.session("bob")
+    """The visit is another process's."""
+    group, shared = await made(cohort, "bob"), Shared.of(cohort.stores, cohort.shared.now)
+    bob = Session(Viewer("bob", frozenset({Role.LEARNER})), shared)
     real = cohort.stores.rows.update_if
 
     async def visited_first(*args: Any) -> Any:
@@ -455,7 +552,7 @@ async def test_reading_a_group_of_150_members_costs_as_many_statements_as_one_of
         with embedded.stores.rows.meter.measure() as spent:
             found = await reads.group(session, group.group_id)
             page = await reads.members_page(session, found, first=200, after=None)
-        assert len(page.members) == len(others) + 1 == found.members_count
+        assert (len(page.members), found.members_count) == (len(others) + 1, 1)
         return dict(spent)
 
     few = {"select learner_group": 1, "select group_member": 2, "select learner": 1}
@@ -469,6 +566,7 @@ changes = st.lists(
         st.builds(AddMember, st.sampled_from("abcdef"), st.sampled_from(GroupRole)),
         st.builds(EditMember, st.sampled_from("abcdef"), st.sampled_from(GroupRole)),
         st.builds(RemoveMember, st.sampled_from("abcdef")),
+        st.builds(OpenGroup, st.sampled_from("abcdef")),
     ),
     max_size=8,
 )
@@ -482,18 +580,24 @@ async def test_whatever_two_callers_do_at_once_limits_hold_and_versions_grow(
     group = (await create_group(limited(cohort, "a", members=4), NewGroup("Group"))).group
     versions = [group.version]
 
-    async def call(sequence: Sequence[MemberChange]) -> None:
-        session = Session(Viewer("root", frozenset({Role.ADMIN})), limited(cohort, "a", members=4).shared)
+    async def call(caller: Session, sequence: Sequence[MemberChange]) -> None:
         for item in sequence:
-            await update_group(session, GroupCall(group.group_id, members=(item,)))
+            if isinstance(item, OpenGroup):
+                with suppress(NotFound):
+                    await visit_groups(limited(cohort, item.user_id, members=4), [group.group_id])
+            else:
+                with suppress(Forbidden):
+                    await update_group(caller, GroupCall(group.group_id, members=(item,)))
             seen = await stored(cohort, group)
             roster = await roster_of(cohort.stores.rows, group.group_id)
             assert len(roster.active()) <= 4
             versions.append(seen.version)
 
-    await asyncio.gather(call(first), call(second))
+    root, fellow = limited(cohort, "root", Role.ADMIN, members=4), limited(cohort, "a", members=4)
+    await asyncio.gather(call(root, first), call(fellow, second))
     found, roster = await stored(cohort, group), await roster_of(cohort.stores.rows, group.group_id)
-    assert found.members_count == len(roster.active()) <= 4
+    assert len(roster.active()) <= 4
+    assert found.members_count == len(roster.counted())
     assert versions == sorted(versions)
     for user in "abcdef":
         expected = [group.group_id] if roster.member(user) else []

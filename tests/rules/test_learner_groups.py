@@ -1,6 +1,7 @@
 """Who may be in a group, with what role, and what it may do together."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from rules.errors import (
 from rules.learner_groups import (
     Activity,
     AddMember,
+    Author,
     EditMember,
     Group,
     GroupLimits,
@@ -26,6 +28,7 @@ from rules.learner_groups import (
     Member,
     MemberChange,
     MemberStatus,
+    OpenGroup,
     RemoveMember,
     Roster,
     activities_after,
@@ -50,13 +53,65 @@ def roster(**roles: GroupRole) -> Roster:
 
 
 def after(of: Roster, change: MemberChange, limits: GroupLimits | None = None) -> Member | None:
-    return member_after(of, change, "ada", AT, limits or GroupLimits())
+    return member_after(of, change, Author("ada", AT), limits or GroupLimits())
 
 
 def test_one_who_is_added_is_a_member_since_then() -> None:
     assert after(roster(ada=ADMIN), AddMember("bob")) == Member(
         "g", "bob", MEMBER, created_by="ada", created_on=AT
     )
+
+
+@pytest.mark.parametrize(
+    ("member", "invited"),
+    [
+        (Member("g", "bob", created_by="ada", role=MEMBER), True),
+        (Member("g", "bob", created_by="ada", role=ADMIN), True),
+        (Member("g", "bob", created_by="ada", role=MEMBER, visited=True), False),
+        (Member("g", "bob", created_by="ada", role=MEMBER, answered_for=True), False),
+        (Member("g", "bob", created_by="bob", role=MEMBER), False),
+        (Member("g", "bob", role=MEMBER), True),
+    ],
+)
+def test_one_is_a_member_who_was_answered_for_or_opened_the_group_or_came_alone(
+    member: Member, *, invited: bool
+) -> None:
+    of = Roster("g", 1, {"bob": member})
+    assert member.invited == invited
+    assert of.counted() == ([] if invited else [member])
+    former = replace(member, status=MemberStatus.INACTIVE)
+    assert not former.invited
+    assert of.with_member(former).counted() == []
+    assert of.with_member(replace(member, visited=True)).version == 2, "who is counted has a version"
+
+
+def test_who_answers_for_learners_makes_a_member_of_one_who_is_invited() -> None:
+    later, of = (
+        AT + timedelta(days=1),
+        roster(ada=ADMIN).with_member(Member("g", "bob", MEMBER, created_by="ada")),
+    )
+    mia = Author("mia", later, answers_for_learners=True)
+    added = member_after(of, AddMember("bob"), mia, GroupLimits(members=2))
+    assert added == Member("g", "bob", MEMBER, created_by="mia", created_on=later, answered_for=True)
+    assert added is not None
+    assert member_after(of.with_member(added), AddMember("bob"), mia, GroupLimits()) is None
+    assert after(of, AddMember("bob")) is None, "a fellow learner changes nothing"
+
+
+def test_opening_a_group_is_for_members_and_done_once() -> None:
+    of = roster(ada=ADMIN, bob=MEMBER)
+    opened = after(of, OpenGroup("bob"))
+    assert opened == replace(of.members["bob"], visited=True)
+    assert opened is not None
+    assert after(of.with_member(opened), OpenGroup("bob")) is None
+    left = replace(opened, status=MemberStatus.INACTIVE)
+    for without in (of.without("bob"), of.with_member(left)):
+        with pytest.raises(NotFound, match="bob is no member") as refused:
+            after(without, OpenGroup("bob"))
+        assert refused.value.field == "groupId"
+    back = after(of.with_member(left), AddMember("bob"))
+    assert back is not None
+    assert back.invited, "who comes again opens it again"
 
 
 def test_what_is_so_already_is_no_change() -> None:
