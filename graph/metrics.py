@@ -231,8 +231,8 @@ class MetricTable:
 @strawberry.type
 class MetricQueries:
     @field(
-        description="Figures over the active enrolments of activities. Needs the role mentor, reporter, creator, admin "
-        "or service. Tables of one document that share source and filter cost one query together."
+        description="Figures over the active enrolments of activities. Needs the role mentor, reporter, admin or "
+        "service; a creator sees them too, but not by attributes of learners. Tables of one document that share source and filter cost one query together."
     )
     async def activity_metrics(
         self,

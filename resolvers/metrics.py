@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from loaders.metrics import Answered, Tile
 from loaders.session import Session
-from rules.metric_queries import MetricQuery, metric_query
+from rules.errors import Forbidden
+from rules.learners import ATTRIBUTES
+from rules.metric_queries import MetricQuery, camel, metric_query
 from rules.plans import Mode, Taken
-from rules.viewers import Role
+from rules.viewers import Role, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
 
@@ -16,7 +18,24 @@ async def activity_metrics(
 ) -> Answered:
     """``mode``: that of the instance without it. What a request asks for at once costs one query for each source and
     filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(Role.MENTOR, Role.REPORTER, Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    session.viewer.check_role(*_OF_LEARNERS, Role.CREATOR)
+    _check_attributes(session.viewer, query)
     answered = await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
     session.plans.append(Taken(answered.plan, answered.origin.value.lower(), answered.age, tuple(path)))
     return answered
+
+
+_OF_LEARNERS = (Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
+
+
+def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:
+    """Who makes what others learn sees how it goes, not who they are. Forbidden names the dimension."""
+    if viewer.has(*_OF_LEARNERS):
+        return
+    for name in sorted(query.named & set(ATTRIBUTES)):
+        field = "dimensions" if name in query.dimensions else "filter"
+        raise Forbidden(
+            f"{field}: {camel(name)} is an attribute of learners, which a creator sees no figures by; there are "
+            "collection, unit, context and the months",
+            field=field,
+        )

@@ -258,6 +258,41 @@ async def test_who_answers_for_learners_or_makes_collections_sees_figures(
     assert found["activityMetrics"]["rows"] == [[0]]
 
 
+@pytest.mark.parametrize(
+    ("asked", "field", "told"),
+    [
+        ("dimensions: [COLLECTION, GENDER]", "dimensions", "gender"),
+        ("dimensions: [AGE_BAND], orderBy: [{ dimension: AGE_BAND }]", "dimensions", "ageBand"),
+        ('filter: { dimension: STATE, in: ["Kerala"] }', "filter", "state"),
+        (
+            'filter: { and: [{ dimension: UNIT, isNull: false }, { not: { dimension: TYPE, in: ["student"] } }] }',
+            "filter",
+            "type",
+        ),
+        ("filter: { or: [{ dimension: DISTRICT, isNull: true }] }, mode: BATCH", "filter", "district"),
+    ],
+)
+async def test_a_creator_sees_no_figures_by_attributes_of_learners(
+    embedded: Instance, asked: str, field: str, told: str
+) -> None:
+    """As no learner does. Whoever answers for learners as well sees them."""
+    query = one(f"{{ metrics: [ENROLLED_COUNT], {asked} }}")
+    answer = await ask(embedded.session("cleo", Role.CREATOR, Role.LEARNER), query)
+    (error,) = answer["errors"]
+    assert error["extensions"] == {"code": "FORBIDDEN", "field": field}
+    assert error["message"].startswith(f"{field}: {told} is an attribute of learners")
+    for others in ((Role.MENTOR,), (Role.CREATOR, Role.REPORTER)):
+        await data(embedded.session("mo", *others), query)
+
+
+async def test_a_creator_sees_how_what_they_make_goes(embedded: Instance) -> None:
+    for asked in (
+        "dimensions: [COLLECTION, UNIT, CONTEXT, ENROLLED_MONTH, COMPLETED_MONTH]",
+        'filter: { and: [{ dimension: CONTEXT, in: ["b"] }, { measure: TIME_SPENT, range: { gte: 1 } }] }',
+    ):
+        await data(embedded.session("cleo", Role.CREATOR), one(f"{{ metrics: [ENROLLED_COUNT], {asked} }}"))
+
+
 async def test_learners_and_nobody_see_none(embedded: Instance) -> None:
     query = one("{ metrics: [ENROLLED_COUNT] }")
     assert (await code(embedded.session("ann"), query))[0] == "FORBIDDEN"
