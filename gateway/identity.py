@@ -21,6 +21,8 @@ LEEWAY = timedelta(seconds=10)
 CHECKED_FOR = 60.0
 """Seconds for which a token that held is not verified again; never beyond its expiry."""
 _NOBODY = (Viewer(), 0.0)
+_MOMENTS = frozenset({"exp", "iat", "nbf"})
+"""Claims in seconds since 1970. The library takes a text that looks like a number as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,11 @@ class Tokens:
         required = ["exp", "sub"]
         required += ["iss"] if self.issuer else []
         required += ["aud"] if self.audience else []
+        key = self.key_of(token)
         try:
-            return jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
-                self.key_of(token),
+                key,
                 algorithms=list(self.algorithms),
                 issuer=self.issuer,
                 audience=self.audience,
@@ -78,6 +81,13 @@ class Tokens:
             raise Unauthenticated("the token has expired") from None
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(f"the token does not hold: {error}") from None
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            # Of claims and headers of kinds that the library does not expect.
+            raise Unauthenticated("the token does not hold: it has a claim of the wrong kind") from None
+        for name in _MOMENTS & claims.keys():
+            if isinstance(claims[name], bool) or not isinstance(claims[name], int | float):
+                raise Unauthenticated(f"the token does not hold: {name} must be a number")
+        return claims
 
 
 def make_token(settings: Settings, user: str, roles: Iterable[Role], ttl: timedelta) -> str:

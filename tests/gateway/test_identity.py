@@ -13,7 +13,7 @@ from gateway.identity import LEEWAY, Tokens, make_token
 from gateway.settings import Settings, SettingsError, load_settings
 from rules.errors import InvalidInput, Unauthenticated
 from rules.viewers import Role, Viewer
-from tests.gateway.conftest import KEY
+from tests.gateway.conftest import KEY, Serving
 
 HOUR = timedelta(hours=1)
 
@@ -69,6 +69,79 @@ def without_signature(**claims: Any) -> str:
 def test_a_token_that_does_not_hold_is_refused_and_says_why(settings: Settings, token: str, why: str) -> None:
     with pytest.raises(Unauthenticated, match=why):
         Tokens.of(settings).viewer(f"Bearer {token}")
+
+
+def raw(claims: str) -> str:
+    """Signed by who has the key, with whatever claims."""
+    return jwt.api_jws.encode(claims.encode(), KEY, "HS256")
+
+
+LATER = "4102444800"
+"""2100-01-01."""
+ODD = [
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    '"soon"',
+    f'"{LATER}"',
+    "[" * 5_000,
+]
+ODD_TOKENS = {
+    **{f"exp {value:.20}": raw(f'{{"sub": "u", "exp": {value}}}') for value in (*ODD, "-1", "-1e308", "0")},
+    **{
+        f"{name} {value:.20}": raw(f'{{"sub": "u", "exp": {LATER}, "{name}": {value}}}')
+        for name in ("iat", "nbf")
+        for value in ODD
+    },
+    **{
+        f"sub {value:.20}": raw(f'{{"sub": {value}, "exp": {LATER}}}')
+        for value in ("null", "7", "true", "[]", '["u"]', "{}", '{"u": "u"}', '""', '"\\ud800"')
+    },
+    **{
+        f"roles {value:.20}": raw(f'{{"sub": "u", "exp": {LATER}, "roles": {value}}}')
+        for value in ("null", "7", '"admin"', '{"admin": true}')
+    },
+    **{f"claims {claims:.20}": raw(claims) for claims in ("", "null", "[]", '"u"', "7", "{", "[" * 50_000)},
+    **{
+        f"header {header:.20}": f"{base64.urlsafe_b64encode(header.encode()).decode().rstrip('=')}.{signed().partition('.')[2]}"
+        for header in ("[" * 50_000, "[]", '{"alg": []}', '{"alg": {}}', '{"alg": "HS256", "kid": 7}')
+    },
+}
+
+
+@pytest.mark.parametrize("name", ODD_TOKENS)
+def test_claims_of_other_kinds_are_a_token_that_does_not_hold(settings: Settings, name: str) -> None:
+    """The second time as the first: nothing is remembered of it."""
+    tokens = Tokens.of(settings)
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match=r"the token (does not hold|has expired)"):
+            tokens.viewer(f"Bearer {ODD_TOKENS[name]}")
+
+
+@pytest.mark.parametrize("exp", [LATER, f"{LATER}.5", "1e300", f"1{'0' * 400}"])
+def test_any_number_is_an_expiry(settings: Settings, exp: str) -> None:
+    tokens, token = Tokens.of(settings), raw(f'{{"sub": "u", "exp": {exp}}}')
+    for _ in range(2):
+        assert tokens.viewer(f"Bearer {token}") == Viewer("u")
+
+
+async def test_over_http_it_is_a_401_wherever_it_is_sent(settings: Settings, serving: Serving) -> None:
+    token = raw(f'{{"sub": "u", "exp": "{LATER}"}}')
+    headers = {"Authorization": f"Bearer {token}"}
+    async with serving(settings) as client:
+        for _ in range(2):
+            told = await client.post("/graphql", json={"query": "{ me { userId } }"}, headers=headers)
+            assert (told.status_code, told.json()["errors"][0]["extensions"]["code"]) == (
+                401,
+                "UNAUTHENTICATED",
+            )
+            told = await client.get("/v1/group/read/g", headers=headers)
+            assert (told.status_code, told.json()["params"]["err"]) == (401, "GS_UNAUTHORIZED")
 
 
 def test_another_scheme_is_not_taken_for_nobody(settings: Settings) -> None:
