@@ -173,8 +173,14 @@ class CollectionQueries:
             list[str], strawberry.argument(description=f"The collections' identifiers, at most {MOST}.")
         ],
     ) -> list[Collection | None] | None:
-        found = await collections.collections(info.context, identifiers)
-        return [None if content is None else Collection.of(content) for content in found]
+        contents = dict(
+            zip(identifiers, await collections.collections(info.context, identifiers), strict=True)
+        )
+        found = {
+            identifier: None if content is None else Collection.of(content)
+            for identifier, content in contents.items()
+        }
+        return [found[identifier] for identifier in identifiers]
 
 
 def _text(node: dict[str, Any], name: str) -> str | None:

@@ -1,15 +1,42 @@
-"""Documents that were seen before are neither parsed nor validated again."""
+"""Documents that were seen before are neither parsed nor validated again, and none costs more than it may."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
+import orjson
 from cachetools import LRUCache
-from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema, specified_rules
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_operation_ast,
+    parse,
+    specified_rules,
+)
 from strawberry.extensions import ParserCache
 from strawberry.schema.schema import validate_document
 
+from graph.costs import NOTHING, Cost, costs_of
+from graph.introspection import Questions, TooMany
 from graph.limits import Limits, limit_rule
 
 KEPT_DOCUMENTS = 128
+LONGEST_KEPT = 4_096
+"""Characters of a document that is kept, and of the variables of an answer that is. Parsed, it takes 200 times as much."""
+KEPT_ANSWERS = 8
+"""About the schema: that of a tool takes a megabyte."""
+
+
+class Known(NamedTuple):
+    """What is known of a document: why it is refused, or what each of its operations asks for, by name."""
+
+    document: DocumentNode
+    errors: list[GraphQLError]
+    costs: Mapping[str | None, Cost]
+    questions: Mapping[str | None, Questions]
 
 
 class Documents:
@@ -18,16 +45,31 @@ class Documents:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.answers: LRUCache[tuple[str, str | None, bytes], dict[str, Any]] = LRUCache(KEPT_ANSWERS)
+        """To questions about the schema, which is the same as long as the process lives."""
         self._rules: tuple[type[ASTValidationRule], ...] = (*specified_rules, limit_rule(limits))
-        self._validated: LRUCache[int, tuple[DocumentNode, list[GraphQLError]]] = LRUCache(KEPT_DOCUMENTS)
+        self._known: LRUCache[int, Known] = LRUCache(KEPT_DOCUMENTS)
         """With the documents, so that no other one gets the id of one that is gone."""
 
-    def errors(self, schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
-        kept = self._validated.get(id(document))
+    def known(self, schema: GraphQLSchema, document: DocumentNode, text: str) -> Known:
+        kept = self._known.get(id(document))
         if kept is None:
-            kept = document, validate_document(schema, document, self._rules)
-            self._validated[id(document)] = kept
-        return kept[1]
+            kept = self._looked_at(schema, document)
+            if len(text) <= LONGEST_KEPT:
+                self._known[id(document)] = kept
+        return kept
+
+    def _looked_at(self, schema: GraphQLSchema, document: DocumentNode) -> Known:
+        errors = validate_document(schema, document, self._rules)
+        if errors:
+            return Known(document, errors, {}, {})
+        questions = {
+            operation.name.value if operation.name else None: Questions(document, operation)
+            for operation in document.definitions
+            if isinstance(operation, OperationDefinitionNode)
+        }
+        asking = {name: asked for name, asked in questions.items() if asked}
+        return Known(document, errors, costs_of(schema, document), asking)
 
 
 class KnownDocuments(ParserCache):
@@ -36,15 +78,73 @@ class KnownDocuments(ParserCache):
     def __init__(self, documents: Documents) -> None:
         super().__init__(KEPT_DOCUMENTS)
         self._documents = documents
+        self._answer: tuple[str, str | None, bytes] | None = None
+        """The key that the answer of this request is kept under, where it is."""
 
     def on_parse(self) -> Iterator[None]:
-        self.execution_context.parse_options["max_tokens"] = self._documents.limits.tokens
-        yield from super().on_parse()
+        context = self.execution_context
+        context.parse_options["max_tokens"] = self._documents.limits.tokens
+        if context.query is not None and len(context.query) > LONGEST_KEPT:
+            context.graphql_document = parse(context.query, **context.parse_options)
+            yield
+        else:
+            yield from super().on_parse()
 
     def on_validate(self) -> Iterator[None]:
         context = self.execution_context
-        if context.graphql_document is not None:
-            context.pre_execution_errors = self._documents.errors(
-                context.schema._schema, context.graphql_document
-            )
+        document = context.graphql_document
+        if document is not None:
+            known = self._documents.known(context.schema._schema, document, context.query or "")
+            context.pre_execution_errors = known.errors or self._too_much(known)
         yield
+
+    def on_execute(self) -> Iterator[None]:
+        """An answer about nothing but the schema is given again."""
+        context, answers = self.execution_context, self._documents.answers
+        kept = None if self._answer is None else answers.get(self._answer)
+        if kept is not None:
+            context.result = ExecutionResult(kept, None)
+        yield
+        result = context.result
+        if self._answer is not None and kept is None and result is not None and not result.errors:
+            answers[self._answer] = result.data  # type: ignore[assignment]
+
+    def _too_much(self, known: Known) -> list[GraphQLError]:
+        """Why the operation may not be executed with these variables; nothing where it may."""
+        context, limits = self.execution_context, self._documents.limits
+        operation = get_operation_ast(known.document, context.operation_name)
+        if operation is None:
+            return []
+        name = operation.name.value if operation.name else None
+        cost = known.costs.get(name, NOTHING).of(context.variables or {})
+        if cost > limits.cost:
+            return [
+                _refused(
+                    f"the answer may have {cost:,} values; at most {limits.cost:,} are allowed: ask for shorter pages, "
+                    "fewer ids or fewer fields",
+                    operation,
+                    cost,
+                    limits.cost,
+                )
+            ]
+        questions = known.questions.get(name)
+        return [] if questions is None else self._too_many(questions, operation)
+
+    def _too_many(self, questions: Questions, operation: OperationDefinitionNode) -> list[GraphQLError]:
+        context, most = self.execution_context, self._documents.limits.introspection
+        text, variables = context.query or "", orjson.dumps(context.variables or {}, default=repr)
+        if questions.alone and len(text) + len(variables) <= 2 * LONGEST_KEPT:
+            self._answer = text, context.operation_name, variables
+            if self._answer in self._documents.answers:
+                return []
+        try:
+            questions.check(context.schema._schema, context.variables or {}, most)
+        except TooMany:
+            told = f"the answer would have more than {most:,} values of the schema: ask for less at a time"
+            return [_refused(told, operation, None, most)]
+        return []
+
+
+def _refused(message: str, operation: OperationDefinitionNode, cost: int | None, most: int) -> GraphQLError:
+    told = {} if cost is None else {"cost": cost}
+    return GraphQLError(message, operation, extensions={**told, "most": most})

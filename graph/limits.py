@@ -15,6 +15,8 @@ from graphql import (
     ValidationRule,
 )
 
+from graph.introspection import SCHEMA, TYPE
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -23,14 +25,21 @@ class Limits:
     depth: int = 20
     aliases: int = 50
     tokens: int = 2_000
+    cost: int = 500_000
+    """Values that an answer may have by what the document tells of them (graph/costs.py): two pages of 200 within each
+    other, with ten fields."""
+    introspection: int = 20_000
+    """Values of an answer about the schema; all that tools ask for has some 7,000."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of a document as it will be executed, fragments in place."""
+    """Of a document as it will be executed, fragments in place. ``schema`` and ``type``: how often it asks for these."""
 
-    depth: int
-    aliases: int
+    depth: int = 0
+    aliases: int = 0
+    schema: int = 0
+    type: int = 0
 
 
 class _Measure:
@@ -43,21 +52,31 @@ class _Measure:
             if isinstance(definition, FragmentDefinitionNode)
         }
         self._sizes: dict[str, Size] = {}
-        self._nothing = Size(0, 0)
+        self._nothing = Size()
 
     def of(self, selected: SelectionSetNode | None) -> Size:
         if selected is None:
             return self._nothing
         sizes = list(self._sizes_in(selected))
-        return Size(max((size.depth for size in sizes), default=0), sum(size.aliases for size in sizes))
+        return Size(
+            max((size.depth for size in sizes), default=0),
+            sum(size.aliases for size in sizes),
+            sum(size.schema for size in sizes),
+            sum(size.type for size in sizes),
+        )
 
     def _sizes_in(self, selected: SelectionSetNode) -> Iterator[Size]:
         for selection in selected.selections:
             if isinstance(selection, FragmentSpreadNode):
                 yield self._fragment(selection.name.value)
             elif isinstance(selection, FieldNode):
-                below = self.of(selection.selection_set)
-                yield Size(1 + below.depth, below.aliases + (selection.alias is not None))
+                below, name = self.of(selection.selection_set), selection.name.value
+                yield Size(
+                    1 + below.depth,
+                    below.aliases + (selection.alias is not None),
+                    below.schema + (name == SCHEMA),
+                    below.type + (name == TYPE),
+                )
             else:
                 yield self.of(getattr(selection, "selection_set", None))
 
@@ -87,6 +106,13 @@ def limit_rule(limits: Limits) -> type[ValidationRule]:
                                 operation,
                             )
                         )
+                    for name, times in ((SCHEMA, size.schema), (TYPE, size.type)):
+                        if times > 1:
+                            self.report_error(
+                                GraphQLError(
+                                    f"the operation asks for {name} {times} times; once is allowed", operation
+                                )
+                            )
                     if size.aliases > limits.aliases:
                         self.report_error(
                             GraphQLError(

@@ -1,0 +1,193 @@
+"""What a document may cost: how many values its answer may have, as far as that can be told before anything is read.
+
+What a document asks for is worked out once; with the variables of a request it is a few multiplications.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLList,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    value_from_ast_untyped,
+)
+
+from resolvers.paging import MOST, USUAL
+
+Variables = Mapping[str, Any]
+
+UNTOLD = 10
+"""Members of a list whose size nothing in the document tells, as the units of a course."""
+LONG = {("Collection", "leafNodes"): 100, ("Summary", "contentStatus"): 100}
+"""Those that are longer as a rule."""
+HEAVY = {"JSON": 50}
+"""Values that a scalar of this type stands for."""
+
+
+class Part(NamedTuple):
+    """A list: how many members it has, and what each of them costs."""
+
+    size: Callable[[Variables], int]
+    each: "Cost"
+
+
+class Cost(NamedTuple):
+    """Of a selection: what is known, and its lists whose size only a request's variables tell."""
+
+    known: int
+    parts: tuple[Part, ...] = ()
+
+    def of(self, variables: Variables) -> int:
+        return self._of(variables, {}) if self.parts else self.known
+
+    def _of(self, variables: Variables, seen: dict[int, int]) -> int:
+        """``seen``: by identity, as fragments within fragments are the same cost again and again."""
+        total = self.known
+        for size, each in self.parts:
+            if id(each) not in seen:
+                seen[id(each)] = each._of(variables, seen)
+            total += size(variables) * seen[id(each)]
+        return total
+
+
+NOTHING = Cost(0)
+
+
+def costs_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str | None, Cost]:
+    """Of each operation of a valid document, by name. Questions about the schema itself are not counted here."""
+    reading = _Reading(schema, document)
+    return {
+        operation.name.value if operation.name else None: reading.of(operation)
+        for operation in document.definitions
+        if isinstance(operation, OperationDefinitionNode)
+    }
+
+
+class _Reading:
+    """Of one document; each fragment is looked at once."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+        self._schema = schema
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._known: dict[str, Cost] = {}
+        self._defaults: dict[str, Any] = {}
+
+    def of(self, operation: OperationDefinitionNode) -> Cost:
+        self._known.clear()  # the defaults of variables are the operation's
+        self._defaults = {
+            definition.variable.name.value: value_from_ast_untyped(definition.default_value)
+            for definition in operation.variable_definitions or ()
+            if definition.default_value is not None
+        }
+        root = self._schema.get_root_type(operation.operation)
+        return self._selected(operation.selection_set, root)
+
+    def _selected(self, selected: SelectionSetNode, parent: Any) -> Cost:
+        known, parts = 0, []
+        for size, each in self._parts_of(selected, parent):
+            if isinstance(size, int) and not each.parts:
+                known += size * each.known
+            else:
+                parts.append(Part(size if callable(size) else _always(size), each))
+        return Cost(known, tuple(parts))
+
+    def _parts_of(
+        self, selected: SelectionSetNode, parent: Any
+    ) -> Iterator[tuple[int | Callable[[Variables], int], Cost]]:
+        for selection in selected.selections:
+            match selection:
+                case FragmentSpreadNode():
+                    yield 1, self._fragment(selection.name.value)
+                case InlineFragmentNode():
+                    condition = selection.type_condition
+                    of: Any = self._schema.get_type(condition.name.value) if condition else parent
+                    yield 1, self._selected(selection.selection_set, of)
+                case FieldNode() if selection.name.value.startswith("__"):
+                    yield 1, Cost(1)
+                case FieldNode():
+                    field = parent.fields[selection.name.value]
+                    of = get_named_type(field.type)
+                    yield 1, Cost(HEAVY.get(of.name, 1))
+                    if selection.selection_set is not None:
+                        yield (
+                            self._size(parent.name, field, selection),
+                            self._selected(selection.selection_set, of),
+                        )
+
+    def _fragment(self, name: str) -> Cost:
+        if name not in self._known:
+            fragment = self._fragments[name]
+            of = self._schema.get_type(fragment.type_condition.name.value)
+            self._known[name] = self._selected(fragment.selection_set, of)
+        return self._known[name]
+
+    def _size(self, parent: str, field: GraphQLField, node: FieldNode) -> int | Callable[[Variables], int]:
+        """Of a list, or of a page of one, whose members are the edges below it."""
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        if "first" in field.args:
+            return self._read(given.get("first"), USUAL, _page)
+        if not isinstance(get_nullable_type(field.type), GraphQLList) or _is_edges(parent, node):
+            return 1
+        usual = LONG.get((parent, node.name.value), UNTOLD)
+        for name, argument in field.args.items():
+            # The members are those that are named.
+            if isinstance(get_nullable_type(argument.type), GraphQLList):
+                return self._read(given.get(name), usual, _length)
+        return usual
+
+    def _read(
+        self, value: ValueNode | None, usual: int, size: Callable[[Any, int], int]
+    ) -> int | Callable[[Variables], int]:
+        if value is None or isinstance(value, NullValueNode):
+            return usual
+        if not isinstance(value, VariableNode):
+            return size(_literal(value), usual)
+        name = value.name.value
+        default = self._defaults.get(name)
+        return lambda variables: size(variables.get(name, default), usual)
+
+
+def _always(size: int) -> Callable[[Variables], int]:
+    return lambda _variables: size
+
+
+def _is_edges(parent: str, node: FieldNode) -> bool:
+    return parent.endswith("Connection") and node.name.value == "edges"
+
+
+def _literal(value: ValueNode) -> Any:
+    """Of a list, as many members as it has: they may be variables."""
+    if isinstance(value, ListValueNode):
+        return value.values
+    return int(value.value) if isinstance(value, IntValueNode) else value
+
+
+def _page(first: Any, usual: int) -> int:
+    """What is refused later is no larger than what is not."""
+    return min(max(first, 1), MOST) if isinstance(first, int) else usual
+
+
+def _length(members: Any, usual: int) -> int:
+    """A single member may be written without its list."""
+    if members is None:
+        return usual
+    return len(members) if isinstance(members, list | tuple) else 1

@@ -1,0 +1,296 @@
+"""What a document may cost at most, told before anything of it is executed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import strawberry.extensions.parser_cache as parser_cache
+import strawberry.schema.schema as strawberry_schema
+from graphql import OperationDefinitionNode, execute, get_introspection_query, parse
+
+from graph.costs import costs_of
+from graph.documents import KEPT_DOCUMENTS, LONGEST_KEPT
+from graph.introspection import Questions, TooMany
+from graph.limits import Limits
+from graph.schema import build_schema, schema
+from tests.conftest import Instance
+from tests.graph.conftest import DOCUMENTS, ask, data
+
+MOST = Limits().cost
+WHOLE_SCHEMA = get_introspection_query(specified_by_url=True, input_value_deprecation=True)
+
+
+def aliased(count: int, letter: str, field: str) -> str:
+    return " ".join(f"{letter}{n}: {field}" for n in range(count))
+
+
+def cost(query: str, operation: str | None = None, **variables: Any) -> int:
+    return costs_of(schema._schema, parse(query))[operation].of(variables)
+
+
+async def refused(instance: Instance, query: str, **variables: Any) -> dict[str, Any]:
+    answer = await ask(instance.session("ann"), query, **variables)
+    assert answer["data"] is None
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "BAD_REQUEST"
+    told: dict[str, Any] = error
+    return told
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "expected"),
+    [
+        ("{ me { userId name } }", {}, 3),
+        # A page is 20 unless told: me, enrolments, then edges, node and status of each.
+        ("{ me { enrolments { edges { node { status } } } } }", {}, 2 + 20 * 3),
+        ("{ me { enrolments(first: 200) { edges { node { status } } } } }", {}, 2 + 200 * 3),
+        (
+            "query ($n: Int) { me { enrolments(first: $n) { edges { node { status } } } } }",
+            {"n": 50},
+            2 + 50 * 3,
+        ),
+        ("query ($n: Int = 7) { me { enrolments(first: $n) { edges { node { status } } } } }", {}, 2 + 7 * 3),
+        ("query ($n: Int) { me { enrolments(first: $n) { edges { node { status } } } } }", {}, 2 + 20 * 3),
+        # Whoever asks for more than there may be is refused later, and not for the cost.
+        ("{ me { enrolments(first: 1000000) { edges { node { status } } } } }", {}, 2 + 200 * 3),
+        (
+            "query ($n: Int) { me { enrolments(first: $n) { edges { node { status } } } } }",
+            {"n": "x"},
+            2 + 20 * 3,
+        ),
+        # Pages within pages.
+        (
+            "{ me { groups(first: 30) { edges { node { members(first: 40) { edges { node { role } } } } } } } }",
+            {},
+            2 + 30 * (3 + 40 * 3),
+        ),
+        # As many as are named, in whatever way.
+        ('{ collections(identifiers: ["a", "b", "a"]) { name } }', {}, 1 + 3),
+        ('{ collections(identifiers: "a") { name } }', {}, 1 + 1),
+        (
+            "query ($ids: [String!]!) { collections(identifiers: $ids) { name } }",
+            {"ids": ["a"] * 200},
+            1 + 200,
+        ),
+        ("query ($a: String!) { collections(identifiers: [$a, $a]) { name } }", {"a": "a"}, 1 + 2),
+        # Lists that nothing tells of have 10 members, leaves 100, a text that is a whole tree counts as 50.
+        ('{ collection(identifier: "a") { children { children { name } } } }', {}, 2 + 10 * (1 + 10 * 1)),
+        ('{ collection(identifier: "a") { leafNodes { name } } }', {}, 2 + 100),
+        ('{ collection(identifier: "a") { hierarchy } }', {}, 1 + 50),
+        # Fragments wherever they are used, aliases each.
+        (
+            "{ a: me { ...f } b: me { ...f ... on Learner { ...f } } } fragment f on Learner { userId name }",
+            {},
+            2 + 3 * 2,
+        ),
+        (
+            "query ($n: Int) { a: me { ...f } b: me { ...f } } "
+            "fragment f on Learner { groups(first: $n) { edges { cursor } } }",
+            {"n": 5},
+            2 + 2 * (1 + 5 * 2),
+        ),
+    ],
+)
+def test_what_a_document_asks_for_is_counted(query: str, variables: dict[str, Any], expected: int) -> None:
+    assert cost(query, **variables) == expected
+
+
+def test_fragments_within_fragments_are_counted_in_time() -> None:
+    """Each doubles the one before; counted naively, this takes 2^100 steps."""
+    layers = 100
+    fragments = "".join(f"fragment f{n} on Learner {{ ...f{n + 1} ...f{n + 1} }}" for n in range(layers))
+    page = "groups(first: $n) { edges { cursor } }"
+    query = f"query ($n: Int) {{ me {{ ...f0 }} }} {fragments} fragment f{layers} on Learner {{ {page} }}"
+    assert cost(query, n=3) == 1 + 2**layers * (1 + 3 * 2)
+
+
+def test_the_variables_of_each_operation_have_their_own_defaults() -> None:
+    query = """query A($n: Int = 2) { me { ...page } } query B($n: Int = 100) { me { ...page } }
+        fragment page on Learner { groups(first: $n) { edges { cursor } } }"""
+    assert (cost(query, "A"), cost(query, "B")) == (2 + 2 * 2, 2 + 100 * 2)
+
+
+@pytest.mark.parametrize("path", sorted(DOCUMENTS.glob("*.graphql")), ids=lambda path: path.stem)
+def test_what_clients_ask_for_is_far_from_the_bound(path: Path) -> None:
+    """With pages as long as they may be."""
+    for found in costs_of(schema._schema, parse(path.read_text())).values():
+        assert found.of({"first": 200}) < MOST / 5
+
+
+async def test_two_pages_of_200_within_each_other_are_allowed(embedded: Instance) -> None:
+    query = """query ($n: Int!) { me { groups(first: $n) { edges { node { members(first: $n) { edges { node {
+        userId role status visited invited createdOn createdBy updatedOn updatedBy } } } } } } } }"""
+    assert 400_000 < cost(query, n=200) < MOST
+    await data(embedded.session("ann"), query, n=200)
+
+
+async def test_the_same_id_again_and_again_under_aliases_is_refused(embedded: Instance) -> None:
+    """45 times 200: the answer would have had 28 MB."""
+    await embedded.publish()
+    tree = "leafNodes { identifier name kind mimeType optional }"
+    aliases = " ".join(f"a{n}: collections(identifiers: $ids) {{ {tree} }}" for n in range(45))
+    query = f"query ($ids: [String!]!) {{ {aliases} }}"
+    expected = 45 * (1 + 200 * (1 + 100 * 5))
+    error = await refused(embedded, query, ids=["course"] * 200)
+    assert error["extensions"] == {"code": "BAD_REQUEST", "cost": expected, "most": 500_000}
+    assert error["message"].startswith(
+        f"the answer may have {expected:,} values; at most 500,000 are allowed"
+    )
+    few = await data(embedded.session("ann"), query, ids=["course"] * 20)
+    assert len(few["a44"]) == 20
+
+
+async def test_an_id_that_is_named_twice_is_answered_twice(embedded: Instance) -> None:
+    await embedded.publish()
+    query = '{ collections(identifiers: ["course", "x", "course"]) { identifier leafNodesCount } }'
+    course = {"identifier": "course", "leafNodesCount": 4}
+    assert (await data(embedded.session("ann"), query))["collections"] == [course, None, course]
+
+
+# --- questions about the schema
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "times"),
+    [
+        ("{ ALIASES }".replace("ALIASES", aliased(45, "a", "__schema { types { name } }")), "__schema", 45),
+        ("{ __schema { types { name } } __schema { directives { name } } }", "__schema", 2),
+        (
+            "{ ...f ... on Query { ...f } } fragment f on Query { __schema { queryType { name } } }",
+            "__schema",
+            2,
+        ),
+        ('{ a: __type(name: "Group") { name } b: __type(name: "Learner") { name } }', "__type", 2),
+    ],
+)
+async def test_the_schema_is_asked_for_once(embedded: Instance, query: str, name: str, times: int) -> None:
+    error = await refused(embedded, query)
+    assert error["message"] == f"the operation asks for {name} {times} times; once is allowed"
+
+
+async def test_one_type_and_the_schema_may_be_asked_for_together(embedded: Instance) -> None:
+    query = 'query Q { __schema { queryType { name } } __type(name: "Group") { name } me { userId } }'
+    found = await data(embedded.session("ann"), query)
+    assert found == {
+        "__schema": {"queryType": {"name": "Query"}},
+        "__type": {"name": "Group"},
+        "me": {"userId": "ann"},
+    }
+
+
+def values_in(answer: Any) -> int:
+    """Fields, as the client sees them."""
+    if isinstance(answer, dict):
+        return sum(1 + values_in(value) for value in answer.values())
+    return sum(map(values_in, answer)) if isinstance(answer, list) else 0
+
+
+def questions(query: str) -> Questions:
+    document = parse(query)
+    (operation,) = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
+    return Questions(document, operation)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        WHOLE_SCHEMA,
+        get_introspection_query(descriptions=False),
+        "{ __schema { types { fields(includeDeprecated: true) { type { ofType { fields { name } } } } } } }",
+        'query ($name: String! = "Query") { __type(name: $name) { fields { args { name type { name } } } } }',
+        '{ __type(name: "Node") { possibleTypes { interfaces { name } name } } }',
+        '{ __type(name: "Nothing") { name } }',
+    ],
+)
+def test_the_values_of_an_answer_about_the_schema_are_counted_exactly(query: str) -> None:
+    result = execute(schema._schema, parse(query))
+    assert not result.errors  # type: ignore[union-attr]
+    answer: Any = result.data  # type: ignore[union-attr]
+    expected = sum(map(values_in, answer.values()))
+    questions(query).check(schema._schema, {}, expected)
+    if expected:
+        with pytest.raises(TooMany):
+            questions(query).check(schema._schema, {}, expected - 1)
+
+
+INNER = aliased(7, "b", "fields { name }")
+LAYERS = " ".join(f"fragment f{n} on __Type {{ ...f{n + 1} ...f{n + 1} }}" for n in range(60))
+CIRCLES = {
+    "aliases": f"{{ __schema {{ types {{ {aliased(6, 'a', f'fields {{ type {{ {INNER} }} }}')} }} }} }}",
+    "fragments": f"{{ __schema {{ types {{ ...f0 }} }} }} {LAYERS} fragment f60 on __Type {{ name }}",
+    "a type by default": 'query ($t: String! = "Query") { __type(name: $t) { AGAIN } }'.replace(
+        "AGAIN", aliased(20, "a", f"fields {{ type {{ ofType {{ {INNER} }} {INNER} }} }}")
+    ),
+}
+
+
+@pytest.mark.parametrize("query", CIRCLES.values(), ids=list(CIRCLES))
+async def test_an_answer_about_the_schema_has_an_end(embedded: Instance, query: str) -> None:
+    answer = await ask(
+        embedded.session("ann"),
+        query,
+        of=build_schema(Limits(tokens=9_000, aliases=10**30, introspection=2_000)),
+    )
+    (error,) = answer["errors"]
+    assert (
+        error["message"]
+        == "the answer would have more than 2,000 values of the schema: ask for less at a time"
+    )
+    assert error["extensions"] == {"code": "BAD_REQUEST", "most": 2_000}
+
+
+async def test_what_tools_ask_for_is_answered_from_memory(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed: list[object] = []
+
+    def counted(*args: Any, **named: Any) -> Any:
+        executed.append(args)
+        return execute(*args, **named)
+
+    monkeypatch.setattr(strawberry_schema, "execute", counted)
+    fresh = build_schema()
+    one_type = "query T($name: String!) { __type(name: $name) { name } }"
+
+    async def asked(query: str, of_user: str = "ann", **variables: Any) -> Any:
+        before = len(executed)
+        answer = await ask(embedded.session(of_user), query, of=fresh, **variables)
+        assert "errors" not in answer
+        return answer["data"], len(executed) - before
+
+    first, times = await asked(WHOLE_SCHEMA)
+    assert (times, first["__schema"]["queryType"]["name"]) == (1, "Query")
+    assert await asked(WHOLE_SCHEMA, "bob") == (first, 0)
+    assert await asked(one_type, name="Group") == ({"__type": {"name": "Group"}}, 1)
+    assert await asked(one_type, name="Learner") == ({"__type": {"name": "Learner"}}, 1)
+    assert await asked(one_type, name="Group") == ({"__type": {"name": "Group"}}, 0)
+    both = '{ __type(name: "Group") { name } me { userId } }'
+    for user in ("ann", "bob"):
+        assert await asked(both, user) == ({"__type": {"name": "Group"}, "me": {"userId": user}}, 1)
+    alike = "{ __schema { queryType { name } } ... @include(if: false) { me { userId } } }"
+    for _ in range(2):
+        assert (await asked(alike))[1] == 1, "only what can't be anything else is kept"
+
+
+# --- what is kept of documents
+
+
+async def test_long_documents_are_not_kept(embedded: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = parser_cache._get_parse_cache(KEPT_DOCUMENTS)
+    kept.cache_clear()  # type: ignore[attr-defined]
+    validated: list[object] = []
+
+    def counted(*args: Any) -> Any:
+        validated.append(args)
+        return strawberry_schema.validate_document(*args)
+
+    monkeypatch.setattr("graph.documents.validate_document", counted)
+    fresh = build_schema()
+    short = "{ me { userId } }"
+    for query, times in ((short, 1), (short.ljust(LONGEST_KEPT), 1), (short.ljust(LONGEST_KEPT + 1), 3)):
+        for _ in range(3):
+            answer = await ask(embedded.session("ann"), query, of=fresh)
+            assert answer["data"] == {"me": {"userId": "ann"}}
+        assert len(validated) == times
+        validated.clear()
+    assert kept.cache_info().currsize == 2  # type: ignore[attr-defined]
