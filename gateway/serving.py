@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from gateway.heads import BoundedHeads
 from gateway.memory import collect_rarely
 from gateway.settings import Settings, SettingsError
 
@@ -77,7 +78,7 @@ def _config(settings: Settings, app: object, workers: int | None = None) -> uvic
         factory=isinstance(app, str),
         workers=workers,
         loop="auto",  # uvloop, where there is one
-        http="httptools",
+        http=BoundedHeads,
         lifespan="on",
         log_config=None,
         access_log=False,
