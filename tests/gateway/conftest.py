@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from gateway.app import create_app
 from gateway.settings import Settings, load_settings
 from gateway.wiring import initialise, opened
+from tests.conftest import Instance
 
 KEY = "k" * 32
 
@@ -49,3 +51,15 @@ def serving() -> Serving:
             yield client
 
     return serve
+
+
+@pytest.fixture
+async def served(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncIterator[Any]:
+    """An instance with COURSE and one batch that is always open, and ``client``, which asks it over HTTP."""
+    async with serving(settings) as client:
+        instance: Any = Instance({}, tmp_path)
+        instance.client = client
+        instance.shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
+        await instance.publish()
+        await instance.batch()
+        yield instance

@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,8 +13,6 @@ import pytest
 from gateway.identity import make_token
 from gateway.settings import Settings
 from ingest.aggregation import aggregate
-from ingest.collections import publish_collection
-from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol
 from ingest.learner_groups import GroupCall, NewGroup, create_group, update_group, visit_groups
 from ingest.learners import ProfileCall, save_profile
@@ -23,14 +20,12 @@ from ingest.views import ViewCall, end_view, start_view
 from loaders.session import Session
 from rules.errors import StoreUnavailable
 from rules.group_figures import ACTIVITY_METRICS
-from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember, RemoveMember
 from rules.plans import write_token
 from rules.viewers import Role
 from rules.views import ViewChange
 from stores.groups import Busy
-from tests.conftest import COURSE, NOW, Instance
-from tests.gateway.conftest import Serving
+from tests.conftest import NOW
 
 Call = Callable[..., Any]
 NOW_MS = 1_772_366_400_000
@@ -40,32 +35,26 @@ COURSE_OF_G = {"groupId": "g", "activityId": "course", "activityType": "Course"}
 
 
 @pytest.fixture
-async def cohort(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncIterator[Any]:
+async def cohort(served: Any) -> Any:
     """Mo leads Ada and Bob, who have opened the group. Ada has done a, b and c of the course, Bob is enrolled; there is a quiz as well."""
-    async with serving(settings) as client:
-        instance: Any = Instance({}, tmp_path)
-        instance.client = client
-        instance.shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
-        service: Session = instance.session()
-        await publish_collection(service, COURSE)
-        await create_context(service, NewContext(ContextType.BATCH, "Batch", ("course",), "batch"))
-        for user, name in (("ada", "Ada"), ("bob", "Bob")):
-            await enrol(service, EnrolmentCall("course", "batch", user, NOW))
-            await save_profile(service, ProfileCall(name, {"age_band": "0-35"}, user, NOW))
-        for content in "abc":
-            view = ViewCall(content, "course", "batch", "ada", NOW)
-            await start_view(service, view)
-            await end_view(service, view, ViewChange(NOW))
-        activities = (Activity("course", "Course"), Activity("quiz", "Quiz"))
-        members = (AddMember("ada"), AddMember("bob"))
-        await create_group(
-            service,
-            NewGroup("Class 7", members=members, activities=activities, group_id="g", user_id="mo"),
-        )
-        for user in ("ada", "bob"):
-            await visit_groups(instance.session(user), ["g"])
-        await instance.drain()
-        yield instance
+    service: Session = served.session()
+    for user, name in (("ada", "Ada"), ("bob", "Bob")):
+        await enrol(service, EnrolmentCall("course", "batch", user, NOW))
+        await save_profile(service, ProfileCall(name, {"age_band": "0-35"}, user, NOW))
+    for content in "abc":
+        view = ViewCall(content, "course", "batch", "ada", NOW)
+        await start_view(service, view)
+        await end_view(service, view, ViewChange(NOW))
+    activities = (Activity("course", "Course"), Activity("quiz", "Quiz"))
+    members = (AddMember("ada"), AddMember("bob"))
+    await create_group(
+        service,
+        NewGroup("Class 7", members=members, activities=activities, group_id="g", user_id="mo"),
+    )
+    for user in ("ada", "bob"):
+        await visit_groups(served.session(user), ["g"])
+    await served.drain()
+    return served
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ learner anyway reads a name. Members see each other's names; the group's admins 
 figures of each member as well.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Set
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,16 @@ import pytest
 from gateway.identity import make_token
 from gateway.settings import Settings
 from ingest.aggregation import aggregate
-from ingest.collections import publish_collection
-from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol
 from ingest.learner_groups import GroupCall, NewGroup, create_group, update_group, visit_groups
 from ingest.learners import ProfileCall, save_profile
 from ingest.views import ViewCall, end_view, start_view
 from loaders.session import Session
 from loaders.totals import group_results
-from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember, GroupRole, RemoveMember
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
-from tests.conftest import COURSE, NOW, Instance
-from tests.gateway.conftest import Serving
+from tests.conftest import NOW
 
 MEMBERS = {
     "of-mentor": "added by a mentor who leads the group",
@@ -58,68 +54,30 @@ NAMED = LISTED | {"name"}
 ALL = NAMED | {"figures"}
 REFUSED = None
 
-MATRIX: dict[str, dict[str, frozenset[str]] | None] = {
+ANSWERED_FOR = ("of-mentor", "of-admin", "of-service")
+
+
+Told = dict[str, Set[str] | None]
+
+
+def told(member: Set[str], invited: Set[str], former: Set[str] | None = NOTHING) -> Told:
+    """Of each of MEMBERS: of those who are a member, at once or since they opened the group, and of the two others."""
+    return {**dict.fromkeys((*ANSWERED_FOR, "opened"), member), "invited": invited, "former": former}
+
+
+MATRIX = {
     "nobody": REFUSED,
     "stranger": REFUSED,
-    "fellow": {
-        "of-mentor": NAMED,
-        "of-admin": NAMED,
-        "of-service": NAMED,
-        "invited": NOTHING,
-        "opened": NAMED,
-        "former": NOTHING,
-    },
-    "leader": {
-        "of-mentor": ALL,
-        "of-admin": ALL,
-        "of-service": ALL,
-        "invited": LISTED,
-        "opened": ALL,
-        "former": NOTHING,
-    },
-    "mentor": {
-        "of-mentor": ALL,
-        "of-admin": ALL,
-        "of-service": ALL,
-        "invited": NAMED,
-        "opened": ALL,
-        "former": NOTHING,
-    },
-    "reporter": {
-        "of-mentor": ALL,
-        "of-admin": ALL,
-        "of-service": ALL,
-        "invited": NAMED,
-        "opened": ALL,
-        "former": NOTHING,
-    },
+    "fellow": told(NAMED, invited=NOTHING),
+    "leader": told(ALL, invited=LISTED),
+    "mentor": told(ALL, invited=NAMED),
+    "reporter": told(ALL, invited=NAMED),
     "creator": REFUSED,
-    "admin": {
-        "of-mentor": ALL,
-        "of-admin": ALL,
-        "of-service": ALL,
-        "invited": NAMED,
-        "opened": ALL,
-        "former": NOTHING,
-    },
-    "service": {
-        "of-mentor": ALL,
-        "of-admin": ALL,
-        "of-service": ALL,
-        "invited": NAMED,
-        "opened": ALL,
-        "former": NOTHING,
-    },
+    "admin": told(ALL, invited=NAMED),
+    "service": told(ALL, invited=NAMED),
 }
-THEMSELVES: dict[str, frozenset[str] | None] = {
-    "of-mentor": ALL,
-    "of-admin": ALL,
-    "of-service": ALL,
-    "invited": NAMED,
-    "opened": ALL,
-    "former": REFUSED,
-}
-COUNTED = {"of-mentor", "of-admin", "of-service", "opened"}
+THEMSELVES = told(ALL, invited=NAMED, former=REFUSED)
+COUNTED = {*ANSWERED_FOR, "opened"}
 """Of MEMBERS. Mia, Lea and the fellow are members as well, and are not enrolled."""
 
 GROUP_PAGE = """{ group(groupId: "g") { membersCount
@@ -131,24 +89,18 @@ OF_COURSE = {"groupId": "g", "activityId": "course", "activityType": "Course"}
 
 
 @pytest.fixture
-async def class_(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncIterator[Any]:
+async def class_(served: Any) -> Any:
     """Each of MEMBERS is enrolled and has done one leaf of the course."""
-    async with serving(settings) as client:
-        instance: Any = Instance({}, tmp_path)
-        instance.client = client
-        instance.shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
-        service: Session = instance.session()
-        await publish_collection(service, COURSE)
-        await create_context(service, NewContext(ContextType.BATCH, "Batch", ("course",), "batch"))
-        for user in MEMBERS:
-            await enrol(service, EnrolmentCall("course", "batch", user, NOW))
-            await save_profile(service, ProfileCall(f"Name of {user}", {"state": "Kerala"}, user, NOW))
-            view = ViewCall("a", "course", "batch", user, NOW)
-            await start_view(service, view)
-            await end_view(service, view, ViewChange(NOW))
-        await group_of_all(instance)
-        await instance.drain()
-        yield instance
+    service: Session = served.session()
+    for user in MEMBERS:
+        await enrol(service, EnrolmentCall("course", "batch", user, NOW))
+        await save_profile(service, ProfileCall(f"Name of {user}", {"state": "Kerala"}, user, NOW))
+        view = ViewCall("a", "course", "batch", user, NOW)
+        await start_view(service, view)
+        await end_view(service, view, ViewChange(NOW))
+    await group_of_all(served)
+    await served.drain()
+    return served
 
 
 async def group_of_all(instance: Any) -> None:
@@ -190,7 +142,7 @@ def asking(class_: Any, settings: Settings) -> Asking:
     return of
 
 
-async def shown_by_graphql(ask: Any, mode: str = "QUERY") -> dict[str, set[str]] | None:
+async def shown_by_graphql(ask: Any, mode: str = "QUERY") -> Told | None:
     """Of each of MEMBERS what the viewer is told; None where the group is refused."""
     _, answer = await ask("/graphql", {"query": GROUP_PAGE.replace("MODE", mode)})
     group = answer["data"]["group"]
@@ -202,19 +154,19 @@ async def shown_by_graphql(ask: Any, mode: str = "QUERY") -> dict[str, set[str]]
     assert group["membersCount"] == len(COUNTED) + 3
     (course,) = group["activities"]
     assert course["agg"][0] == {"metric": "enrolledCount", "value": len(COUNTED)}
-    told: dict[str, set[str]] = {user: set() for user in MEMBERS}
+    shown: Told = {user: set() for user in MEMBERS}
     for node in (edge["node"] for edge in group["members"]["edges"]):
         assert node["invited"] == (node["userId"] == "invited")
-        _note(told, node["userId"], node["learner"]["name"], "listed")
+        _note(shown, node["userId"], node["learner"]["name"], "listed")
     for node in (edge["node"] for edge in course["members"]["edges"]):
-        _note(told, node["learner"]["userId"], node["learner"]["name"], "figures")
+        _note(shown, node["learner"]["userId"], node["learner"]["name"], "figures")
         assert [metric["value"] for metric in node["agg"][:2]] == (
             [1, 33] if node["learner"]["userId"] in MEMBERS else [0, 0]
         )
-    return told
+    return shown
 
 
-async def shown_by_rest(ask: Any) -> dict[str, set[str]] | None:
+async def shown_by_rest(ask: Any) -> Told | None:
     """As ``shown_by_graphql``, of the calls that tell of a group's members together."""
     status, read = await ask("/v1/group/read/g?fields=members")
     calls = [
@@ -230,24 +182,24 @@ async def shown_by_rest(ask: Any) -> dict[str, set[str]] | None:
     documents, platform, summed = (answer["result"] for _, answer in calls)
     for activity in (documents["activity"], platform["activity"], *summed["activity"]):
         assert activity["agg"][0]["value"] == len(COUNTED)
-    told: dict[str, set[str]] = {user: set() for user in MEMBERS}
+    shown: Told = {user: set() for user in MEMBERS}
     for member in read["result"]["members"]:
         assert member["invited"] == (member["userId"] == "invited")
         assert member["status"] == "active"
-        _note(told, member["userId"], member["name"], "listed")
+        _note(shown, member["userId"], member["name"], "listed")
     theirs = {member["userId"]: member["agg"] for member in platform["members"]}
     assert theirs.keys() == {member["id"] for member in documents["activity"]["members"]}
     for member in documents["activity"]["members"]:
-        _note(told, member["id"], member["name"], "figures")
+        _note(shown, member["id"], member["name"], "figures")
         done = [agg[0]["value"] for agg in (member["agg"], theirs[member["id"]])]
         assert done == ([1, 1] if member["id"] in MEMBERS else [0, 0])
-    return told
+    return shown
 
 
-def _note(told: dict[str, set[str]], user: str, name: str | None, what: str) -> None:
+def _note(told: Told, user: str, name: str | None, what: str) -> None:
     if user in MEMBERS:
         assert name in (f"Name of {user}", None, "")
-        told[user] |= {what, "name"} if name else {what}
+        told[user] = (told[user] or set()) | ({what, "name"} if name else {what})
 
 
 @pytest.mark.parametrize("viewer", VIEWERS)
