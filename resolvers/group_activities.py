@@ -48,7 +48,6 @@ from rules.learner_groups import (
     Member,
     Roster,
     check_may_read,
-    may_be_shown,
 )
 from rules.learners import Learner
 from rules.plans import Mode, Plan, Source, Taken, page_plan, still_missing, written_at
@@ -71,25 +70,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class MemberEntry:
-    """How a member stands; zeros for one who has not been in the activity. No ``entry`` where the viewer may not see it
-    (``hidden``): to the group's admins, of those who have not opened the group; and where Cohort does not know it."""
+    """How a member stands; zeros for one who has not been in the activity, no ``entry`` where Cohort does not know it."""
 
     member: Member
     learner: Learner
     entry: Entry | None
-    hidden: bool = False
 
     def figures(self) -> Sequence[Figure]:
-        """None at all of one that is hidden; without a value where they are not known."""
-        if self.entry is not None:
-            return member_figures(self.entry)
-        return [] if self.hidden else unknown_figures(MEMBER_METRICS)
+        """Without a value where they are not known."""
+        return unknown_figures(MEMBER_METRICS) if self.entry is None else member_figures(self.entry)
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityFigures:
     """``content``: what is published under the activity's id; None where Cohort publishes nothing there. ``figures`` are
-    of all current members; ``members`` has those that the viewer may see, in the order of user ids.
+    of all members who are counted; ``members`` has those that the viewer may see, in the order of user ids.
 
     ``as_of``: when it was computed, None where no aggregation has reached it yet. ``complete`` is False for that, for
     an answer older than it should be, where a part of the data was away, where figures are of an older version of the
@@ -141,8 +136,8 @@ async def group_activities(
     contents of the group's activities may be named too. ``mode``: that of the instance without it; ``fresh``: a token of
     a write that must be in the figures. What was done is noted in the session as well, for its ``extensions``.
 
-    Whoever answers for learners sees every member's entry, the group's admins those of members who have opened the
-    group, another member the own one only.
+    Whoever answers for learners and the group's admins see the entry of every member who is counted, another member the
+    own one only.
     NotFound where the group has no such activity; InvalidInput for a token that is none; Forbidden; StoreUnavailable
     where nothing is kept that could be given instead.
     """
@@ -414,9 +409,7 @@ def _figures(
             count = content.leaf_nodes_count if content else None
             figures = activity_figures(of_members, leaf_nodes_count=count, published_on=published_on)
     members = [
-        MemberEntry(one.member, one.learner, None, hidden=True)
-        if not may_be_shown(session.viewer, one.member)
-        else MemberEntry(
+        MemberEntry(
             one.member,
             one.learner,
             entries.get(one.member.user_id, NO_ENTRY) if entries is not None else None,
