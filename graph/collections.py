@@ -20,6 +20,11 @@ from resolvers.collections import Tree, is_optional
 from resolvers.paging import MOST
 from resolvers.progress import OwnProgress, own_progress
 
+MetadataFields = Annotated[
+    list[str] | None,
+    strawberry.argument(description="Only these of it, by their names; all without this."),
+]
+
 
 class Ground:
     """A tree, and the viewer's own progress on it under each context that the page asks for."""
@@ -91,8 +96,14 @@ class HierarchyNode:
         return View.of_touch(own.key, self.identifier, own.view(self.identifier))
 
     @field(description="Everything that was published of the node itself, without its children.")
-    def metadata(self) -> JSON:
-        return JSON({name: value for name, value in self.source.items() if name != "children"})
+    def metadata(self, fields: MetadataFields = None) -> JSON:
+        return JSON(
+            {
+                name: value
+                for name, value in self.source.items()
+                if name != "children" and (fields is None or name in fields)
+            }
+        )
 
 
 @strawberry.type(description="A published tree of contents, such as a course, as it is live now.")
@@ -144,6 +155,15 @@ class Collection(Node):
     async def leaf_nodes(self, info: Info) -> list[HierarchyNode] | None:
         ground = await self._ground(info)
         return [HierarchyNode.of(ground, leaf) for leaf in ground.tree.leaves()]
+
+    @field(
+        description="Everything that was published of the collection itself, without its children; of more than 32 KB "
+        "the smaller values."
+    )
+    async def metadata(self, info: Info, fields: MetadataFields = None) -> JSON | None:
+        published = await collections.metadata(info.context, [self.content])
+        found = published[self.identifier]
+        return JSON({name: value for name, value in found.items() if fields is None or name in fields})
 
     @field(description="The whole tree as nested JSON, as it was published.")
     async def hierarchy(self, info: Info) -> JSON | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from loaders.library import LIVE, content_values, encode_hierarchy
+from loaders.library import LIVE, content_values, encode_hierarchy, metadata_values
 from loaders.session import Session
 from rules.contents import Content, ContentKind
 from rules.errors import Conflict
@@ -46,6 +46,8 @@ async def publish_collection(session: Session, document: object) -> Publication:
     relations = relations_of(hierarchy)
     count = len(relations.leaf_nodes)
     if stored is not None and before is not None and stored["digest"] == digest:
+        if stored["metadata"] is None:
+            await _describe(session, Hierarchy(hierarchy.root, before))
         return Publication(identifier, before, False, count)
 
     version = await _claimed_version(session, identifier, (before or 0) + 1)
@@ -70,12 +72,14 @@ async def publish_collection(session: Session, document: object) -> Publication:
     await rows.write(*_tree_writes(published, own), *_relation_writes(relations, version))
     await rows.write(
         *(
-            Write(CONTENTS, (content.identifier,), content_values(content))
+            Write(
+                CONTENTS, (content.identifier,), content_values(content, published.nodes[content.identifier])
+            )
             for content in others
             if content.identifier not in own
         )
     )
-    values = {**content_values(root), "digest": digest}
+    values = {**content_values(root, published.root), "digest": digest}
     if stored is None:
         applied = await rows.insert_if_absent(CONTENTS, {"identifier": identifier, **values})
     else:
@@ -91,6 +95,20 @@ async def publish_collection(session: Session, document: object) -> Publication:
             await _drop(session, published, old)
     session.refresh()
     return Publication(identifier, version, True, count)
+
+
+async def _describe(session: Session, published: Hierarchy) -> None:
+    """What was published of each node, where the rows lack it: those of an earlier schema. The root's, by which it is
+    known whether they do, goes last."""
+    rows, root = session.stores.rows, published.identifier
+    stored = await rows.get_many(CONTENTS, [(node,) for node in published.nodes], ("identifier", "root"))
+    ours = [row["identifier"] for row in stored.values() if row["root"] == root and row["identifier"] != root]
+    await rows.write(
+        *(Write(CONTENTS, (node,), metadata_values(published.nodes[node]), insert=False) for node in ours)
+    )
+    version = Equal("live_version", published.version)
+    await rows.update_if(CONTENTS, (root,), metadata_values(published.root), [version])
+    # Another process that published meanwhile has described its own version.
 
 
 async def _claimed_version(session: Session, identifier: str, first: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from loaders.shared import SharedLoader
-from rules.contents import Content, ContentKind
+from rules.contents import Content, ContentKind, Metadata, metadata_of
 from rules.contexts import Context, EnrolmentType
 from rules.errors import NotFound
 from rules.hierarchy import Hierarchy, Relations, RelationTree
@@ -22,6 +22,13 @@ FRESH_FOR = 5.0
 
 Published = tuple[str, int]
 """A published version of a collection: its identifier and version. What it leads to never changes."""
+PublishedNode = tuple[str, str, int]
+"""A node of a published version: its identifier, the collection's, the version."""
+
+_POINTERS = tuple(name for name in CONTENTS.types if name not in ("metadata", "digest"))
+"""What a Content is made of: most requests need no more, and processes keep many."""
+MOST_TREES = 20
+"""Trees that are read at once for what was published before the contents' rows had all of it."""
 
 
 class Library:
@@ -30,6 +37,7 @@ class Library:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self.contents: SharedLoader[str, Content] = SharedLoader(self._contents, most=50_000, ttl=FRESH_FOR)
+        self.metadata: SharedLoader[PublishedNode, Metadata] = SharedLoader(self._metadata, most=5_000)
         self.contexts: SharedLoader[str, Context] = SharedLoader(self._contexts, most=20_000, ttl=FRESH_FOR)
         self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
         self.hierarchies: SharedLoader[Published, Hierarchy] = SharedLoader(self._hierarchies, most=500)
@@ -83,6 +91,27 @@ class Library:
         trees = await self.relations.load_many([(c.root, c.live_version) for c in contents])
         return {c.identifier: (c, tree) for c, tree in zip(contents, trees, strict=True)}
 
+    async def metadata_of(self, contents: Sequence[Content]) -> dict[str, Metadata]:
+        """What was published of these contents themselves, by identifier: one statement however many they are.
+
+        Of one that was published before its row had this its tree says it, as long as no more than MOST_TREES of these
+        are such; else nothing, until it is published again.
+        """
+        wanted = {(one.identifier, one.root, one.live_version): one for one in contents}
+        found = dict(zip(wanted, await self.metadata.load_many(list(wanted)), strict=True))
+        older = [wanted[node] for node, metadata in found.items() if metadata is None]
+        if len(older) > MOST_TREES:
+            older = []
+        trees = await self.hierarchies.load_many([(one.root, one.live_version) for one in older])
+        nodes = {
+            one.identifier: metadata_of((tree.node(one.identifier) if tree else None) or {})
+            for one, tree in zip(older, trees, strict=True)
+        }
+        return {
+            node[0]: nodes.get(node[0], {}) if metadata is None else metadata
+            for node, metadata in found.items()
+        }
+
     async def hierarchy(self, content: Content) -> Hierarchy:
         """The live tree from this collection or unit down. A unit's version is its collection's, whose pointer flips
         last: until then a reader sees the unit as it was."""
@@ -95,8 +124,16 @@ class Library:
         raise NotFound(f"{content.identifier} has no published version")
 
     async def _contents(self, identifiers: list[str]) -> list[Content | None]:
-        found = await self._rows.get_many(CONTENTS, [(identifier,) for identifier in identifiers])
-        return [_content(found.get((identifier,))) for identifier in identifiers]
+        keys = [(identifier,) for identifier in identifiers]
+        found = await self._rows.get_many(CONTENTS, keys, _POINTERS)
+        return [_content(found.get(key)) for key in keys]
+
+    async def _metadata(self, nodes: list[PublishedNode]) -> list[Metadata | None]:
+        """Of the version that is live by now, which may be a newer one: then nobody asks for this one again."""
+        keys = list({(identifier,) for identifier, _, _ in nodes})
+        found = await self._rows.get_many(CONTENTS, keys, ("identifier", "metadata"))
+        texts = [(found.get((identifier,)) or {}).get("metadata") for identifier, _, _ in nodes]
+        return [None if text is None else orjson.loads(text) for text in texts]
 
     async def _contexts(self, context_ids: list[str]) -> list[Context | None]:
         found = await self._rows.get_many(CONTEXTS, [(context_id,) for context_id in context_ids])
@@ -180,8 +217,8 @@ def encode_hierarchy(node: dict[str, Any], chunk_size: int = 256 * 1024) -> list
     return [data[start : start + chunk_size] for start in range(0, len(data), chunk_size)]
 
 
-def content_values(content: Content) -> dict[str, object]:
-    """The columns that ``content`` stores of a content, apart from its key."""
+def content_values(content: Content, node: Metadata) -> dict[str, object]:
+    """The columns that ``content`` stores of a content, apart from its key. ``node``: as it was published."""
     return {
         "name": content.name,
         "kind": content.kind.value,
@@ -191,7 +228,12 @@ def content_values(content: Content) -> dict[str, object]:
         "root": content.root,
         "live_version": content.live_version,
         "published_on": content.published_on,
+        **metadata_values(node),
     }
+
+
+def metadata_values(node: Metadata) -> dict[str, object]:
+    return {"metadata": orjson.dumps(metadata_of(node)).decode()}
 
 
 def context_values(context: Context) -> dict[str, object]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from loaders.session import Session
 from resolvers.paging import checked_many
-from rules.contents import Content, ContentKind
+from rules.contents import Content, ContentKind, Metadata
 from rules.errors import NotFound
 from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection, is_optional
 from rules.identifiers import checked_id
 
-__all__ = ["Tree", "collection", "collections", "is_optional", "serialised", "tree"]
+__all__ = ["Tree", "collection", "collections", "is_optional", "metadata", "serialised", "tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ async def tree(session: Session, content: Content) -> Tree:
         session.library.hierarchy(content), session.library.relation_tree(content)
     )
     return Tree(content, hierarchy, relations)
+
+
+async def metadata(session: Session, contents: Sequence[Content]) -> dict[str, Metadata]:
+    """What was published of these collections, units and leaves themselves, by identifier."""
+    return await session.library.metadata_of(contents)
 
 
 async def serialised(session: Session, content: Content) -> bytes:

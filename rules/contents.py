@@ -1,8 +1,18 @@
 """Metadata of what can be learned from: a collection, a unit of one, a leaf."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any
+
+import orjson
+
+LARGEST_METADATA = 32 * 1024
+"""Bytes of what is kept of a node beside its tree, serialised."""
+
+Metadata = Mapping[str, Any]
+"""What was published of a node itself, by the names that it was published under."""
 
 
 class ContentKind(Enum):
@@ -27,3 +37,15 @@ class Content:
     root: str
     live_version: int
     published_on: datetime | None = None
+
+
+def metadata_of(node: Metadata) -> Metadata:
+    """Of a published node, without its children. Where that is more than LARGEST_METADATA the largest values are left
+    out: lists of ids and texts of pages, which the tree has."""
+    sizes = {name: len(orjson.dumps(value)) for name, value in node.items() if name != "children"}
+    left = sum(sizes.values()) - LARGEST_METADATA
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        if left <= 0:
+            break
+        left -= sizes.pop(name)
+    return {name: value for name, value in node.items() if name in sizes}

@@ -50,7 +50,7 @@ LEARNER_SCOPES = Table(
 
 ENROLMENTS = Table(
     "user_enrolments",
-    comment="active, enrolled_on, unenrolled_on, changed_at, moved_*: the commands', by conditions; else the workers'",
+    comment="active, *enrolled_on, changed_at, moved_*: the commands', by conditions; else the workers'",
     partition={"userid": TEXT},
     clustering={"collectionid": TEXT, "contextid": TEXT},
     columns={
@@ -72,6 +72,7 @@ ENROLMENTS = Table(
         "version": BIGINT,
         "moved_to": Column(TEXT, since=3),
         "moved_from": Column(TEXT, since=3),
+        "reenrolled_on": Column(TIMESTAMP, since=4),
     },
 )
 
@@ -119,6 +120,7 @@ CONTENTS = Table(
         "live_version": INT,
         "digest": TEXT,
         "published_on": TIMESTAMP,
+        "metadata": Column(TEXT, since=4),
     },
 )
 

@@ -6,7 +6,7 @@ from loaders.session import Session
 from rules.viewers import Role, Viewer
 from stores.rows import Write
 from stores.tables import CONTENTS, ENROLMENTS
-from tests.conftest import COURSE, Instance
+from tests.conftest import COURSE, LEAF, Instance
 from tests.graph.conftest import BATCH, ask, code, data, document, record, view_to_end
 
 TREE = """query ($node: String!) { collection(identifier: "course") {
@@ -289,4 +289,23 @@ async def test_one_enrolment(published: Instance) -> None:
         "active": True,
         "requiredCount": 3,
         "context": {"name": "Batch batch"},
+    }
+
+
+async def test_what_was_published_is_the_metadata_of_a_collection_and_of_its_nodes(
+    published: Instance,
+) -> None:
+    """Without children, and narrowed by names; one that was not published is left out."""
+    more = {"contentType": "Course", "trackable": {"enabled": "Yes"}, "appIcon": "icon.png"}
+    await published.publish({**COURSE, **more})
+    text = """{ collections(identifiers: ["course"]) {
+        metadata
+        narrow: metadata(fields: ["trackable", "license"])
+        node(identifier: "d") { metadata(fields: ["name", "mimeType"]) }
+    } }"""
+    (course,) = (await data(published.session("ada"), text))["collections"]
+    assert course == {
+        "metadata": {"identifier": "course", "name": "Course", **more},
+        "narrow": {"trackable": {"enabled": "Yes"}},
+        "node": {"metadata": {"name": "D", "mimeType": LEAF}},
     }
