@@ -25,7 +25,10 @@ class Enrolment(Node):
     collection_id: str = strawberry.field(description="The collection's identifier.")
     context_id: str = strawberry.field(description="The context's id.")
     active: bool = strawberry.field(description="False once the learner has left.")
-    enrolled_on: datetime = strawberry.field(description="When the learner enrolled, last.")
+    enrolled_on: datetime = strawberry.field(description="When the learner enrolled, first.")
+    reenrolled_on: datetime | None = strawberry.field(
+        description="When the learner came back, last; null where they never left."
+    )
     unenrolled_on: datetime | None = strawberry.field(description="When the learner left, null while active.")
     status: enums.Status = strawberry.field(description="Completed once nothing required is missing.")
     completed_count: int = strawberry.field(description="Distinct required leaves that are completed.")
@@ -55,6 +58,7 @@ class Enrolment(Node):
             context_id=enrolment.key.context_id,
             active=enrolment.active,
             enrolled_on=enrolment.enrolled_on,
+            reenrolled_on=enrolment.reenrolled_on,
             unenrolled_on=enrolment.unenrolled_on,
             status=progress.status,
             completed_count=progress.completed_count,

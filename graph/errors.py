@@ -23,10 +23,11 @@ INTERNAL_ERROR = CohortError.code
 
 
 def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[CohortError]]:
-    """Those of rules/errors.py, each with a code of its own."""
+    """Those of rules/errors.py that have a code of their own."""
     for error in base.__subclasses__():
         if error.__module__ == CohortError.__module__:
-            yield error
+            if "code" in vars(error):
+                yield error
             yield from error_classes(error)
 
 

@@ -118,7 +118,7 @@ async def _takers(shared: Shared, enrolments: Iterable[Enrolment]) -> list[tuple
     for enrolment, context in zip(active, contexts, strict=True):
         _, tree = published.get(enrolment.key.collection_id, (None, None))
         if context is not None and tree is not None:
-            takers.append((Taker(enrolment.key, enrolment.enrolled_on, context), tree.leaf_nodes))
+            takers.append((Taker(enrolment.key, enrolment.begun_on, context), tree.leaf_nodes))
     return takers
 
 

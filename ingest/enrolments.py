@@ -1,18 +1,19 @@
 """Enrol and unenrol (reference 2.4): the row by condition, then the trigger; a call sent again does no harm."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ingest.copies import copy_into
 from ingest.moves import current_key, enrol_taking_along
 from ingest.triggers import change_moment, send_trigger
-from loaders.enrolments import enrolment_of, row_key
+from loaders.enrolments import as_read, enrolment_of, row_key
 from loaders.erasures import check_not_erased
 from loaders.session import Session
 from rules.contexts import Context, check_contains, check_takes_enrolment
 from rules.enrolments import Enrolment
-from rules.errors import AlreadyEnrolled, Conflict, Forbidden, InvalidInput, NotEnrolled
+from rules.errors import AlreadyCompleted, AlreadyEnrolled, Conflict, Forbidden, InvalidInput, NotEnrolled
 from rules.identifiers import ProgressKey, checked_id
+from rules.progress import Status
 from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.viewers import Role, Viewer
@@ -31,7 +32,7 @@ class EnrolmentCall:
 
 
 async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
-    """An active enrolment; one that had ended is taken up again. In copy and move mode what counts of the learner's
+    """An active enrolment; one that had ended is taken up again, and keeps the date of the first. In copy and move mode what counts of the learner's
     progress elsewhere is there when the call is answered.
 
     AlreadyEnrolled where there is an active one of another time; NotFound, EnrolmentClosed, Forbidden,
@@ -56,20 +57,22 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
         if not applied.applied:  # figures without an enrolment: a worker wrote beside a deletion
             applied = await rows.update_if(ENROLMENTS, row_key(key), values, [Equal("enrolled_on", None)])
             _check_applied(applied.applied)
-    elif stored.enrolled_on == at:
+    elif stored.was_begun(at):
         wanted = stored
     elif stored.active:
         await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
-        raise AlreadyEnrolled(f"enrolled since {stored.enrolled_on.isoformat()}", field="contextId")
+        raise AlreadyEnrolled(f"enrolled since {stored.begun_on.isoformat()}", field="contextId")
     else:
         if stored.unenrolled_on is not None and at < stored.unenrolled_on:
             raise InvalidInput(
                 f"at must not be before the last unenrolment, {stored.unenrolled_on.isoformat()}", field="at"
             )
-        conditions = [Equal("active", False), Equal("enrolled_on", stored.enrolled_on)]
+        wanted = replace(stored, active=True, reenrolled_on=at, unenrolled_on=None, changed_at=changed_at)
+        values = {"active": True, "reenrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
         if stored.moved_to or stored.moved_from:
+            wanted = replace(wanted, moved_to=None, moved_from=None)
             values |= {"moved_to": None, "moved_from": None}
-        applied = await rows.update_if(ENROLMENTS, row_key(key), values, conditions)
+        applied = await rows.update_if(ENROLMENTS, row_key(key), values, as_read(stored))
         _check_applied(applied.applied)
     if session.shared.tracking.mode is TrackingMode.COPY:
         await copy_into(session.shared, [wanted])
@@ -79,10 +82,10 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
 
 
 async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
-    """The enrolment, inactive from the time of the call. Its progress is kept.
+    """The enrolment, inactive from the time of the call. Its progress is kept, and the date when it was completed.
 
-    In move mode that of the place where it has moved to. NotEnrolled where there is none that is active; otherwise as
-    enrol.
+    In move mode that of the place where it has moved to. NotEnrolled where there is none that is active; AlreadyCompleted
+    where nothing required is missing, but for a service; otherwise as enrol.
     """
     key, at, _ = await _placed(session, call)
     key = await current_key(session.shared, key)
@@ -91,19 +94,17 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
     if stored is None:
         raise NotEnrolled(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
     if stored.active:
-        if at < stored.enrolled_on:
+        if at < stored.begun_on:
             raise InvalidInput(
-                f"at must not be before the enrolment, {stored.enrolled_on.isoformat()}", field="at"
+                f"at must not be before the enrolment, {stored.begun_on.isoformat()}", field="at"
             )
-        # A move that is under way would make a pointer of it.
-        conditions = [
-            *(Equal("active", True), Equal("enrolled_on", stored.enrolled_on)),
-            Equal("moved_to", stored.moved_to),
-        ]
-        values = {"active": False, "unenrolled_on": at, "changed_at": changed_at}
+        if not session.viewer.has(Role.SERVICE):
+            await _check_not_completed(session, key)
+        # By its moved_to as well: a move that is under way would make a pointer of it.
+        values: dict[str, object] = {"active": False, "unenrolled_on": at, "changed_at": changed_at}
         if stored.moved_to:
             values["moved_to"] = None
-        applied = await rows.update_if(ENROLMENTS, row_key(key), values, conditions)
+        applied = await rows.update_if(ENROLMENTS, row_key(key), values, as_read(stored))
         _check_applied(applied.applied)
     await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
     if not stored.active and stored.unenrolled_on != at:
@@ -111,9 +112,17 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
             f"unenrolled since {stored.unenrolled_on and stored.unenrolled_on.isoformat()}", field="contextId"
         )
     session.refresh()
-    return Enrolment(
-        key, active=False, enrolled_on=stored.enrolled_on, unenrolled_on=at, changed_at=changed_at
-    )
+    return replace(stored, active=False, unenrolled_on=at, changed_at=changed_at, moved_to=None)
+
+
+async def _check_not_completed(session: Session, key: ProgressKey) -> None:
+    """By the views as they are, whatever the workers have seen: as reads tell it."""
+    standing = await session.loaders.standings.load(key)
+    tree = await session.library.relation_tree(await session.library.collection(key.collection_id))
+    if standing is not None and standing.progress(tree).status is Status.COMPLETED:
+        raise AlreadyCompleted(
+            f"{key.collection_id} is completed; only a service ends a completed enrolment", field="contextId"
+        )
 
 
 async def _placed(session: Session, call: EnrolmentCall) -> tuple[ProgressKey, datetime, Context]:
@@ -126,7 +135,7 @@ async def _placed(session: Session, call: EnrolmentCall) -> tuple[ProgressKey, d
     context = await session.library.context(checked_id(call.context_id, "contextId"))
     check_contains(context, collection.identifier)
     if user_id != viewer.user_id and not _answers_for(viewer, context):
-        raise Forbidden("only a mentor of this context may enrol or unenrol others in it", field="contextId")
+        raise Forbidden("only a mentor of this context may enrol or unenrol others in it", field="userId")
     key = ProgressKey(user_id, collection.identifier, context.context_id)
     if call.at is not None:
         await check_not_erased(session.stores.rows, key, at)

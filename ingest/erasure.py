@@ -24,11 +24,11 @@ from ingest.learner_groups import erase_membership
 from ingest.moves import current_key, settled
 from ingest.triggers import change_moment, trigger_of
 from loaders import touches
-from loaders.enrolments import enrolments_by_key, enrolments_in, row_key
+from loaders.enrolments import as_read, enrolments_by_key, enrolments_in, row_key
 from loaders.erasures import EVERYWHERE, erased_learners
 from loaders.session import Session, Shared
 from rules.enrolments import Enrolment
-from rules.errors import CohortError, Conflict, InvalidInput
+from rules.errors import Absent, CohortError, Conflict
 from rules.identifiers import ProgressKey, checked_id, optional_id, scope_of
 from rules.moments import milliseconds, moment
 from rules.moves import current_place
@@ -117,7 +117,7 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
         session.refresh()
         return Erasure(user_id, purged)
     if context_id is not None:
-        raise InvalidInput("contextId needs a collectionId beside it", field="collectionId")
+        raise Absent("contextId needs a collectionId beside it", field="collectionId")
     done = await _within(session, erasure)
     session.refresh()
     return Erasure(user_id, list(erasure.purged), done)
@@ -505,12 +505,7 @@ class _Eraser:
 
 def _pointer_ended(enrolment: Enrolment) -> Change:
     """Unless another call has changed it."""
-    as_read = [
-        Equal("active", enrolment.active),
-        Equal("enrolled_on", enrolment.enrolled_on),
-        Equal("moved_to", enrolment.moved_to),
-    ]
-    return Change(row_key(enrolment.key), {"moved_to": None}, as_read)
+    return Change(row_key(enrolment.key), {"moved_to": None}, as_read(enrolment))
 
 
 def _deletions(rows: Sequence[Row], changed_at: int | None) -> list[Change]:

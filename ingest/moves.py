@@ -22,7 +22,7 @@ from ingest.triggers import change_moment, send_trigger
 from ingest.vanishing import WORKERS_COLUMNS, Vanished, vanishing_messages, vanishing_writes
 from loaders import touches
 from loaders.aggregates import aggregates_by_key
-from loaders.enrolments import enrolments_by_key, enrolments_in, row_key
+from loaders.enrolments import as_read, enrolments_by_key, enrolments_in, row_key
 from loaders.session import Session, Shared
 from loaders.standings import aggregate_context_of
 from loaders.views import view_of, views_by_key
@@ -35,7 +35,7 @@ from rules.moves import Taking, current_place
 from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.views import View
-from stores.rows import Change, Equal, Row, Write
+from stores.rows import Change, Condition, Equal, Row, Write
 from stores.tables import ENROLMENTS, VIEWS
 from stores.topics import STATES
 
@@ -117,8 +117,8 @@ async def forwarded(shared: Shared, key: ViewKey) -> View | None:
     context_id = current_place(enrolments, place.context_id) if here.has_moved else here.moved_to
     there = enrolments.get(context_id)
     # Of an enrolment that is about to be made the time is now.
-    enrolled_on = there.enrolled_on if here.has_moved and there is not None else shared.now()
-    taking = await _taking(shared, place, context_id, enrolled_on)
+    begun_on = there.begun_on if here.has_moved and there is not None else shared.now()
+    taking = await _taking(shared, place, context_id, begun_on)
     if taking is None:
         return None
     await _bring(shared, taking, place, key.content_id)
@@ -200,7 +200,7 @@ async def vanish(shared: Shared, moved: Moved, appended_at: int, offset: int) ->
 def _is_settled(there: Enrolment, at: datetime) -> bool:
     """One that is not to be begun: it goes on, it was made by this very call, or the call is of before its end."""
     before_end = there.unenrolled_on is not None and at < there.unenrolled_on
-    return there.active or there.enrolled_on == at or before_end
+    return there.active or there.was_begun(at) or before_end
 
 
 async def _enrolments(shared: Shared, key: ProgressKey) -> dict[str, Enrolment]:
@@ -222,11 +222,7 @@ async def _announced(shared: Shared, enrolment: Enrolment, context_id: str) -> b
         ENROLMENTS,
         row_key(enrolment.key),
         {"moved_to": context_id},
-        [
-            Equal("active", True),
-            Equal("enrolled_on", enrolment.enrolled_on),
-            Equal("moved_to", enrolment.moved_to),
-        ],
+        as_read(enrolment),
     )
     return applied.applied
 
@@ -235,39 +231,37 @@ async def _flipped(
     shared: Shared, taking: Taking, there: Enrolment | None, left: Sequence[Enrolment]
 ) -> Enrolment | None:
     """The pointer: all in one write, or None where another call has changed one of the enrolments."""
-    to, at = taking.to, taking.enrolled_on
+    to, at = taking.to, taking.begun_on
     after = Enrolment(
         to, active=True, enrolled_on=at, changed_at=change_moment(), moved_from=left[0].key.context_id
     )
+    conditions: list[Condition] = [Equal("enrolled_on", None)]
+    if there is not None:
+        after = replace(after, enrolled_on=there.enrolled_on, reenrolled_on=at)
+        conditions = as_read(there)
     values = {
         "active": True,
-        "enrolled_on": at,
+        "enrolled_on": after.enrolled_on,
+        "reenrolled_on": after.reenrolled_on,
         "unenrolled_on": None,
         "changed_at": after.changed_at,
         "moved_from": after.moved_from,
         "moved_to": None,
     }
-    conditions = [Equal("enrolled_on", None)]
-    if there is not None:
-        conditions = [Equal("active", False), Equal("enrolled_on", there.enrolled_on)]
     changes = [Change(row_key(to), values, conditions)]
     for enrolment in left:
         ending = {"active": False, "unenrolled_on": at, "changed_at": change_moment()}
-        as_read = [
-            Equal("active", True),
-            Equal("enrolled_on", enrolment.enrolled_on),
-            Equal("moved_to", to.context_id),
-        ]
-        changes.append(Change(row_key(enrolment.key), ending, as_read))
+        announced = replace(enrolment, moved_to=to.context_id)
+        changes.append(Change(row_key(enrolment.key), ending, as_read(announced)))
     return after if await shared.stores.rows.write_together(ENROLMENTS, changes) else None
 
 
-async def _taking(shared: Shared, key: ProgressKey, context_id: str, enrolled_on: datetime) -> Taking | None:
+async def _taking(shared: Shared, key: ProgressKey, context_id: str, begun_on: datetime) -> Taking | None:
     """What goes along from the key to that context; None where the context is gone."""
     context = await shared.library.contexts.load(context_id)
     if context is None:
         return None
-    return Taking(replace(key, context_id=context_id), enrolled_on, context, shared.tracking.rules)
+    return Taking(replace(key, context_id=context_id), begun_on, context, shared.tracking.rules)
 
 
 async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id: str | None = None) -> None:
@@ -292,7 +286,7 @@ async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[st
     there = enrolments.get(context_id)
     if there is None or context_id == source.context_id:
         return
-    taking = await _taking(shared, source, context_id, there.enrolled_on)
+    taking = await _taking(shared, source, context_id, there.begun_on)
     if taking is None:
         return
 

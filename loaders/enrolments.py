@@ -6,7 +6,7 @@ from datetime import datetime
 from rules.enrolments import Copies, Enrolment
 from rules.identifiers import ProgressKey
 from rules.progress import status_of
-from stores.rows import Row, Rows
+from stores.rows import Condition, Equal, Row, Rows
 from stores.tables import ENROLMENTS
 
 Place = tuple[str, str]
@@ -80,6 +80,7 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
         active=bool(row["active"]),
         enrolled_on=row["enrolled_on"],
         unenrolled_on=row["unenrolled_on"],
+        reenrolled_on=row["reenrolled_on"],
         changed_at=row["changed_at"] or 0,
         status=status_of(row["status"]),
         completed_count=row["progress"] or 0,
@@ -97,6 +98,16 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
         moved_to=row["moved_to"],
         moved_from=row["moved_from"],
     )
+
+
+def as_read(enrolment: Enrolment) -> list[Condition]:
+    """That no other call has changed it since."""
+    return [
+        Equal("active", enrolment.active),
+        Equal("enrolled_on", enrolment.enrolled_on),
+        Equal("reenrolled_on", enrolment.reenrolled_on),
+        Equal("moved_to", enrolment.moved_to),
+    ]
 
 
 def row_key(key: ProgressKey) -> tuple[str, str, str]:

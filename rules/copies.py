@@ -31,10 +31,10 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Taker:
-    """An active enrolment that completions elsewhere may be copied into."""
+    """An active enrolment, begun then, that completions elsewhere may be copied into."""
 
     key: ProgressKey
-    enrolled_on: datetime
+    begun_on: datetime
     context: Context
 
     def copy_of(self, completed: Completed, rules: CarryRules) -> View | None:
@@ -45,9 +45,9 @@ class Taker:
         No time was spent here, and the learner has not been here: neither is taken along.
         """
         done, ends = completed.completed_on, self.context.end_date
-        if done > self.enrolled_on and ends is not None and done > ends:
+        if done > self.begun_on and ends is not None and done > ends:
             return None
-        at = max(done, self.enrolled_on)
+        at = max(done, self.begun_on)
         reason = rules.reason(Completion(done, at, self.context.start_date, ends))
         if reason is None:
             return None

@@ -28,12 +28,17 @@ class Copies:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """As stored. What the commands decide (active, times) and what the workers computed stand side by side."""
+    """As stored. What the commands decide (active, times) and what the workers computed stand side by side.
+
+    ``enrolled_on`` is the first time, and stays; ``reenrolled_on`` is when the learner came back last, None where they
+    never left.
+    """
 
     key: ProgressKey
     active: bool
     enrolled_on: datetime
     unenrolled_on: datetime | None = None
+    reenrolled_on: datetime | None = None
     changed_at: int = 0
     status: Status = Status.NOT_STARTED
     completed_count: int = 0
@@ -50,6 +55,15 @@ class Enrolment:
     """In move mode: the context that the progress was taken along from."""
 
     @property
+    def begun_on(self) -> datetime:
+        """When it was begun last: what carries progress along goes by this."""
+        return self.reenrolled_on or self.enrolled_on
+
+    def was_begun(self, at: datetime) -> bool:
+        """By a call of that time, which does no more when it is sent again."""
+        return at in (self.enrolled_on, self.reenrolled_on)
+
+    @property
     def has_moved(self) -> bool:
         """Whether ``moved_to`` is a pointer to be followed; in an active enrolment a move is only under way."""
         return self.moved_to is not None and not self.active
@@ -57,7 +71,7 @@ class Enrolment:
 
 def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) -> bool:
     """Whether the learner was at work there at that time: enrolled by then and active, in a context that is open."""
-    if context is None or not enrolment.active or at < enrolment.enrolled_on:
+    if context is None or not enrolment.active or at < enrolment.begun_on:
         return False
     opens = context.opens_on or context.start_date
     return (opens is None or at >= opens) and (context.end_date is None or at <= context.end_date)
@@ -66,4 +80,4 @@ def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) ->
 def under_way(found: Iterable[tuple[Enrolment, Context | None]], at: datetime) -> list[Enrolment]:
     """Those that are, the latest enrolment first."""
     enrolments = [enrolment for enrolment, context in found if is_under_way(enrolment, context, at)]
-    return sorted(enrolments, key=lambda e: (e.enrolled_on, e.key), reverse=True)
+    return sorted(enrolments, key=lambda e: (e.begun_on, e.key), reverse=True)

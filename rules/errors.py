@@ -23,6 +23,10 @@ class InvalidInput(CohortError):
     code = "INVALID_INPUT"
 
 
+class Absent(InvalidInput):
+    """An input that must be there and was left out, or is blank."""
+
+
 class Unauthenticated(CohortError):
     """No bearer token, or one that does not hold."""
 
@@ -63,6 +67,12 @@ class NotEnrolled(CohortError):
     """The learner has no active enrolment to end (reference 2.4, USER_NOT_ENROLLED_COURSE)."""
 
     code = "NOT_ENROLLED"
+
+
+class AlreadyCompleted(CohortError):
+    """The learner has completed the collection: only a service ends such an enrolment."""
+
+    code = "ALREADY_COMPLETED"
 
 
 class ViewNotStarted(CohortError):

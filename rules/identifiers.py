@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from enum import Enum
 from zlib import crc32
 
-from rules.errors import InvalidInput
+from rules.errors import Absent, InvalidInput
 
 LONGEST_ID = 256
 CONTENT_SCOPES = 16
 
 
 def checked_id(value: str | None, field: str) -> str:
-    """``value`` without surrounding space; InvalidInput where it is blank, too long or holds control characters."""
+    """``value`` without surrounding space; Absent where it is blank, InvalidInput where it is too long or holds control
+    characters."""
     text = (value or "").strip()
     if not text:
-        raise InvalidInput(f"{field} must not be blank", field=field)
+        raise Absent(f"{field} must not be blank", field=field)
     if len(text) > LONGEST_ID:
         raise InvalidInput(f"{field} must have at most {LONGEST_ID} characters", field=field)
     if not text.isprintable():
@@ -86,7 +87,7 @@ def view_key(
     collection = optional_id(collection_id, "collectionId")
     context = optional_id(context_id, "contextId")
     if context is not None and collection is None:
-        raise InvalidInput("contextId needs a collectionId beside it", field="collectionId")
+        raise Absent("contextId needs a collectionId beside it", field="collectionId")
     collection = collection or content
     return ViewKey(user, collection, context or collection, content)
 

@@ -416,17 +416,21 @@ def enrolment_values(
             "lastreadcontentid": found.last_read_content_id,
             "lastcontentaccesstime": found.last_accessed_on,
         }
-    if stored.enrolled_on == found.enrolled_on:
+    if stored.begun_on == found.enrolled_on:
         if stored.active == found.active:
             return values
         # Ended there since it was brought over; ended here, it stays so.
-        return values | times if stored.active else None
+        return values | {"active": False, "unenrolled_on": ended_on} if stored.active else None
     again = (
         not stored.active
         and found.active
         and found.enrolled_on >= (stored.unenrolled_on or stored.enrolled_on)
     )
-    return values | times if again else None
+    return (
+        values | {"active": True, "reenrolled_on": found.enrolled_on, "unenrolled_on": None}
+        if again
+        else None
+    )
 
 
 # --- batches

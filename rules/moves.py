@@ -34,10 +34,10 @@ def current_place(enrolments: Mapping[str, Enrolment], context_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """What goes along into the enrolment ``to``, of ``enrolled_on``."""
+    """What goes along into the enrolment ``to``, begun then."""
 
     to: ProgressKey
-    enrolled_on: datetime
+    begun_on: datetime
     context: Context
     rules: CarryRules
 
@@ -69,7 +69,7 @@ class Taking:
             last_updated_on=later(before.last_updated_on, view.last_updated_on),
             completed_on=before.completed_on if before.status is Status.COMPLETED else view.completed_on,
             progress_details=_latest_details(before, view),
-            origin=Origin(OriginKind.MOVED, _earned_at(view), reason, self.enrolled_on)
+            origin=Origin(OriginKind.MOVED, _earned_at(view), reason, self.begun_on)
             if rises
             else before.origin,
         )
@@ -90,7 +90,7 @@ class Taking:
             return None
         if view.status is not Status.COMPLETED or view.completed_on is None:
             return "under way in an open context"
-        at = max(view.completed_on, self.enrolled_on)
+        at = max(view.completed_on, self.begun_on)
         context = self.context
         return self.rules.reason(Completion(view.completed_on, at, context.start_date, context.end_date))
 

@@ -26,7 +26,7 @@ from stores.tables import ENROLMENTS
 
 VIEWS_AT_ONCE = 2000
 """Contents of contentstatus that are looked up together: a page of enrolments may have many times as many."""
-_GUARDS = ("enrolled_on", "active", "changed_at")
+_GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at")
 
 
 async def bring_enrolments(

@@ -235,7 +235,7 @@ class _Sending:
 
 def _is_from(registration: Registration, stored: Enrolment) -> bool:
     """Whether a load made the stored enrolment, even if it has not come to its end yet."""
-    if stored.enrolled_on != registration.enrolled_on:
+    if stored.begun_on != registration.enrolled_on:
         return False
     return stored.active or stored.unenrolled_on == registration.unenrolled_on
 

@@ -239,8 +239,10 @@ async def test_the_percentage_is_that_of_the_enrolment_list(class_: Instance) ->
 
 
 async def test_one_who_has_left_the_course_keeps_the_progress_and_is_not_counted(class_: Instance) -> None:
-    leave = 'mutation { unenrol(input: { collectionId: "course", contextId: "batch" }) { token errors { code } } }'
-    payload = (await data(class_.session("ada"), leave))["unenrol"]
+    """Ada has completed it: a service ends her enrolment."""
+    leave = """mutation ($user: String!) { unenrol(input: {
+        collectionId: "course", contextId: "batch", userId: $user }) { token errors { code } } }"""
+    payload = (await data(class_.session(), leave, user="ada"))["unenrol"]
     assert payload == {"token": write_token(NOW), "errors": []}
     await class_.drain()
     found = (await page(class_.session("mo")))["course"]
@@ -251,7 +253,7 @@ async def test_one_who_has_left_the_course_keeps_the_progress_and_is_not_counted
         "leafNodesCount": 4,
     }
     assert members(found)["ada"]["completionPercentage"] == 100
-    assert (await data(class_.session("cyd"), leave))["unenrol"] == {
+    assert (await data(class_.session("cyd"), leave, user="cyd"))["unenrol"] == {
         "token": None,
         "errors": [{"code": "NOT_ENROLLED"}],
     }

@@ -7,7 +7,7 @@ import pytest
 
 from rules.viewers import Role
 from tests.conftest import Instance
-from tests.graph.conftest import BATCH, ask, data, record
+from tests.graph.conftest import BATCH, ask, data, record, view_to_end
 
 CREATE = """mutation ($input: CreateContextInput!) { createContext(input: $input) {
     context { contextId type name description startDate endDate opensOn enrolmentEndDate enrolmentType status mentors
@@ -131,6 +131,33 @@ async def test_enrolling_twice_and_leaving_twice(course: Instance) -> None:
     assert (await data(service, enrol, at="2026-01-01T00:00:00Z"))["enrol"]["errors"] == []
     again = (await record(ann, "Enrol", **place))["errors"]
     assert [(error["code"], error["field"]) for error in again] == [("ALREADY_ENROLLED", "contextId")]
+
+
+async def test_who_comes_back_keeps_the_first_date_and_a_completed_course(course: Instance) -> None:
+    """Enrolled by a service at New Year, left and taken up again now; then the required a, b and c are done."""
+    ann, service = course.session("ann"), course.session()
+    enrol = """mutation ($at: DateTime) { enrol(input: {
+        collectionId: "course", contextId: "batch", userId: "ann", at: $at}) {
+            enrolment { active enrolledOn reenrolledOn unenrolledOn } errors { code } } }"""
+    leave = """mutation { unenrol(input: {collectionId: "course", contextId: "batch"}) {
+        enrolment { enrolledOn } errors { code field } } }"""
+    new_year, now = "2026-01-01T00:00:00.000Z", "2026-03-01T12:00:00.000Z"
+    first = (await data(service, enrol, at=new_year))["enrol"]
+    assert first["enrolment"] == {
+        "active": True,
+        "enrolledOn": new_year,
+        "reenrolledOn": None,
+        "unenrolledOn": None,
+    }
+    assert (await data(ann, leave))["unenrol"] == {"enrolment": {"enrolledOn": new_year}, "errors": []}
+    again = (await data(ann, enrol))["enrol"]
+    assert again["enrolment"] == {**first["enrolment"], "reenrolledOn": now}
+    for content in "abc":
+        await view_to_end(course, "ann", content, **BATCH)
+    assert (await data(ann, leave))["unenrol"] == {
+        "enrolment": None,
+        "errors": [{"code": "ALREADY_COMPLETED", "field": "contextId"}],
+    }
 
 
 async def test_closed_contexts(published: Instance) -> None:

@@ -167,6 +167,22 @@ async def test_a_completion_reaches_every_active_enrolment_that_holds_it(copying
     assert await completed(copying, "ada", "shares", "shares-batch") == {"a": None, "b": ("b", "b")}
 
 
+async def test_who_comes_back_is_judged_by_when_they_came_back(copying: Instance) -> None:
+    """What was completed within a week counts: a day after leaving, and by the return of 29 days later it is too old."""
+    copying.track(TrackingMode.COPY, '{"rules": [{"type": "completedWithin", "unit": "days", "value": 7}]}')
+    await joins(copying, "course", "batch-2")
+    await unenrol(copying.session("ada"), EnrolmentCall("course", "batch-2"))
+    copying.sets_clock(NOW + DAY)
+    await completes(copying, "a")
+    copying.sets_clock(NOW + 26 * DAY)
+    await completes(copying, "b")
+    copying.sets_clock(NOW + 30 * DAY)
+    await joins(copying, "course", "batch-2")
+    for _ in range(2):
+        assert await completed(copying, "ada", "course", "batch-2") == {"b": ("b", "b")}
+        await copying.drain()
+
+
 async def test_a_copy_keeps_what_was_begun_and_never_replaces_what_was_completed(copying: Instance) -> None:
     session = copying.session("ada")
     await joins(copying, "course", "batch")

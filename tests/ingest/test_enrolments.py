@@ -4,14 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest.content_states import update_states
 from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.erasure import ErasureCall, erase
 from ingest.views import ViewCall, end_view, start_view
 from loaders.enrolments import enrolments_by_key, enrolments_page
 from loaders.session import Session
+from rules.content_states import ContentState
 from rules.contexts import EnrolmentType
 from rules.enrolments import Enrolment
 from rules.errors import (
+    AlreadyCompleted,
     AlreadyEnrolled,
     CohortError,
     EnrolmentClosed,
@@ -90,8 +94,16 @@ async def test_one_enrols_leaves_and_comes_back(course: Instance) -> None:
     await enrol(service, at(3))
     found = await stored(course)
     assert found is not None
-    assert (found.active, found.enrolled_on, found.unenrolled_on) == (True, NOW - timedelta(days=3), None)
-    assert found.completed_count == 1
+    assert (found.active, found.enrolled_on, found.unenrolled_on) == (True, NOW - timedelta(days=9), None)
+    assert (found.reenrolled_on, found.completed_count) == (NOW - timedelta(days=3), 1)
+    for days in (3, 9):  # either beginning, sent again
+        again = await enrol(service, at(days))
+        assert (again.active, again.enrolled_on) == (True, NOW - timedelta(days=9))
+    with pytest.raises(AlreadyEnrolled):
+        await enrol(service, at(2))
+    with pytest.raises(InvalidInput) as too_early:
+        await unenrol(service, at(4))  # between leaving and coming back
+    assert too_early.value.field == "at"
     await course.drain()
     context = await course.shared.library.context("batch")
     keys = [("batch", "course", bucket) for bucket in range(context.buckets)]
@@ -100,7 +112,68 @@ async def test_one_enrols_leaves_and_comes_back(course: Instance) -> None:
         for found in (await course.stores.rows.partitions(ENROLMENTS_BY_CONTEXT, keys)).values()
         for row in found
     ]
-    assert [(row["userid"], row["active"]) for row in rows] == [("ada", True)]
+    first_day = NOW - timedelta(days=9)
+    assert [(row["userid"], row["active"], row["enrolled_on"]) for row in rows] == [("ada", True, first_day)]
+
+
+async def test_a_completion_does_not_lie_before_the_enrolment_of_who_came_back(course: Instance) -> None:
+    """Enrolled nine days ago, completed eight days ago, left by a service a week ago, back three days ago."""
+    service = course.session()
+    await enrol(service, at(9))
+    for content in "abc":
+        call = ViewCall(content, "course", "batch", "ada", NOW - timedelta(days=8))
+        await start_view(service, call)
+        await end_view(service, call, ViewChange(NOW))
+    await unenrol(service, at(7))
+    await enrol(service, at(3))
+    await course.drain()
+    found = await stored(course)
+    assert found is not None
+    assert found.completed_on == NOW - timedelta(days=8) > found.enrolled_on == NOW - timedelta(days=9)
+
+
+async def test_a_completed_course_is_left_by_a_service_alone(course: Instance) -> None:
+    """The required a, b and c are done; judged before a worker ran, and after. Its completion stays."""
+    session, service = course.session("ada"), course.session()
+    await enrol(service, at(9))
+    done = [ContentState(content, Status.COMPLETED, "course", "batch") for content in "abc"]
+    await update_states(session, done[:2])
+    await unenrol(session, CALL)  # two of three
+    await enrol(session, CALL)
+    await update_states(session, done)
+    callers = (
+        (session, CALL),
+        (course.session("mo", Role.ADMIN), EnrolmentCall("course", "batch", "ada")),
+    )
+    for _ in range(2):
+        for caller, call in callers:
+            with pytest.raises(AlreadyCompleted) as refused:
+                await unenrol(caller, call)
+            assert (refused.value.code, refused.value.field) == ("ALREADY_COMPLETED", "contextId")
+        found = await stored(course)
+        assert found is not None
+        assert found.active
+        await course.drain()
+    assert not (await unenrol(service, EnrolmentCall("course", "batch", "ada"))).active
+    await course.drain()
+    found = await stored(course)
+    assert found is not None
+    assert (found.active, found.status, found.completed_count) == (False, Status.COMPLETED, 3)
+    assert found.completed_on == NOW
+
+
+async def test_who_was_erased_begins_anew(course: Instance) -> None:
+    """Enrolled, left, back; then deleted: the next enrolment is a first one."""
+    service = course.session()
+    for command, days in ((enrol, 9), (unenrol, 8), (enrol, 7)):
+        await command(service, at(days))
+    await erase(service, ErasureCall("ada", "course", "batch"))
+    await course.drain()
+    course.sets_clock(NOW + timedelta(hours=1))
+    await enrol(course.session("ada"), CALL)
+    found = await stored(course)
+    assert found is not None
+    assert (found.enrolled_on, found.reenrolled_on) == (NOW + timedelta(hours=1), None)
 
 
 async def test_one_who_never_enrolled_can_not_leave(embedded_course: Instance) -> None:

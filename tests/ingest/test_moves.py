@@ -330,6 +330,10 @@ async def test_on_and_back_again(moving: Instance) -> None:
                 assert found.origin.place == ("course", "batch")
             await moving.drain()
         assert {place for place, _, _ in await kept(moving, "ada")} == {context}
+    enrolled = {row["contextid"]: row for row in await rows_of(moving.shared, ENROLMENTS)}
+    first, last = enrolled["other"], enrolled["batch"]
+    assert (first["enrolled_on"], first["reenrolled_on"]) == (NOW + timedelta(days=2), None)
+    assert (last["enrolled_on"], last["reenrolled_on"]) == (NOW, NOW + timedelta(days=3))
 
 
 async def test_who_leaves_by_the_old_name_leaves_the_new_place(moving: Instance) -> None:

@@ -336,15 +336,24 @@ class TestEnrolments:
             # The same: nothing to do.
             ({}, {}, {}),
             # Ended there since.
-            ({}, {"active": False}, {"active": False, "enrolled_on": on(1), "unenrolled_on": on(5)}),
+            ({}, {"active": False}, {"active": False, "unenrolled_on": on(5)}),
             # Ended here since.
             ({"active": False, "unenrolled_on": on(3)}, {}, None),
             # Ended here or there, then taken up again there.
             (
                 {"active": False, "unenrolled_on": on(3)},
                 {"enrolled_on": on(4)},
-                {"active": True, "enrolled_on": on(4), "unenrolled_on": None},
+                {"active": True, "reenrolled_on": on(4), "unenrolled_on": None},
             ),
+            # Taken up again there, and brought over before; then ended there.
+            ({"reenrolled_on": on(4)}, {"enrolled_on": on(4)}, {}),
+            (
+                {"reenrolled_on": on(4)},
+                {"enrolled_on": on(4), "active": False},
+                {"active": False, "unenrolled_on": on(5)},
+            ),
+            # Taken up here since it was ended there.
+            ({"reenrolled_on": on(7)}, {"active": False}, None),
             # Taken up there before it was ended here.
             ({"active": False, "unenrolled_on": on(3)}, {"enrolled_on": on(2)}, None),
             # Taken up here since.
