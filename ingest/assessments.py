@@ -3,15 +3,16 @@
 Scores are computed by whoever reads the topic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest.views import ViewCall, placed
+from ingest.views import Placed, ViewCall, placed
 from loaders.session import Session
 from rules.assessments import Submission, attempt_of, checked_events, encoded
 from rules.errors import InvalidInput
+from rules.moments import counted_on, later
 from rules.viewers import CLOCK_SKEW, Role
 from stores.events import Message
 from stores.topics import ASSESSMENTS
@@ -39,22 +40,44 @@ async def submit_assessment(session: Session, call: AssessmentCall) -> Submissio
     where it may be sent again.
     """
     events = checked_events(list(call.events))
-    attempted_on = _attempted(session, call.attempted_on)
+    told = _attempted(session, call.attempted_on)
     at = call.attempted_on if session.viewer.has(Role.SERVICE) else None
     view = ViewCall(call.content_id, call.collection_id, call.context_id, call.user_id, at)
-    place = await placed(session, view, attempted_on if call.attempted_on is not None else None)
-    attempt_id = attempt_of(place.asked, call.attempt_id, attempted_on)
+    place = await placed(session, view, told if call.attempted_on is not None else None)
+    attempt_id = attempt_of(place.asked, call.attempt_id, told)
+    attempted_on = told
+    if call.attempted_on is not None:
+        since = (await begun_on(session, [place])).get(place)
+        attempted_on = counted_on(told, place.at, since)
     submission = Submission(place.asked, attempt_id, attempted_on, events)
     await session.stores.events.send(ASSESSMENTS.name, Message(place.asked.user_id, encoded(submission)))
     return submission
 
 
+async def begun_on(session: Session, places: Collection[Placed]) -> dict[Placed, datetime]:
+    """Since when the learner is there: enrolled, or the context open where that was later. Of the places where either is
+    known; one read for all of them. Progress that came along from elsewhere may be older than its enrolment."""
+    keys = list(
+        dict.fromkeys(place.asked.progress_key for place in places if place.asked.progress_key.has_context)
+    )
+    enrolments = dict(zip(keys, await session.loaders.enrolments.load_many(keys), strict=True))
+    found = {}
+    for place in places:
+        enrolment = enrolments.get(place.asked.progress_key)
+        enrolled_on = enrolment.enrolled_on if enrolment and enrolment.moved_from is None else None
+        since = later(enrolled_on, place.opened_on)
+        if since is not None:
+            found[place] = since
+    return found
+
+
 def _attempted(session: Session, at: datetime | None) -> datetime:
-    """Whole milliseconds; by a device's clock, which may be a little ahead."""
+    """Whole milliseconds, as the caller tells it. InvalidInput where a service tells a time in the future; a device's clock
+    may be wrong."""
     now = session.now()
     moment = at or now
     if moment.tzinfo is None:
         raise InvalidInput("attemptedOn needs a time zone, as in 2026-01-31T12:00:00Z", field="attemptedOn")
-    if moment > now + CLOCK_SKEW:
+    if moment > now + CLOCK_SKEW and session.viewer.has(Role.SERVICE):
         raise InvalidInput("attemptedOn must not be in the future", field="attemptedOn")
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
+from ingest.assessments import AssessmentCall, begun_on, submit_assessment
 from ingest.moves import forwarded, moving
 from ingest.rivals import pause_before
 from ingest.transfers import enter_scopes, put
@@ -19,6 +20,7 @@ from loaders import touches
 from loaders.erasures import check_after_erasure, erased_places
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of
+from rules.assessments import Submission
 from rules.content_states import ContentState, stated
 from rules.contexts import check_contains
 from rules.errors import CohortError, Conflict, NotEnrolled, StoreUnavailable
@@ -48,6 +50,7 @@ class _Item:
     place: int
     state: ContentState
     placed: Placed
+    since: datetime | None
 
 
 async def update_states(session: Session, states: Sequence[ContentState]) -> list[Outcome]:
@@ -58,11 +61,19 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
     sent again, as it may after any answer.
 
     One statement for the rows of a partition, one write of the scopes that it enters, one conditional write for up to
-    MOST_CHANGES rows, one send. Calls that tell times read the erasures of all places once; in move mode the enrolments of
-    each place are read twice.
+    MOST_CHANGES rows, one send. Calls that tell times read the erasures and the enrolments of all places once; in move mode
+    the enrolments of each place are read twice.
     """
     session.viewer.known()
     found = await _placed(session, states)
+    since = await begun_on(
+        session,
+        [
+            one
+            for state, one in zip(states, found, strict=True)
+            if state.happened_on is not None and isinstance(one, Placed)
+        ],
+    )
     outcomes: dict[int, Outcome] = {}
     partitions: dict[tuple[str, str], list[_Item]] = {}
     for place, (state, one) in enumerate(zip(states, found, strict=True)):
@@ -71,7 +82,8 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
         if isinstance(one, CohortError):
             outcomes[place] = one
         else:
-            partitions.setdefault((one.key.user_id, one.key.scope), []).append(_Item(place, state, one))
+            item = _Item(place, state, one, since.get(one))
+            partitions.setdefault((one.key.user_id, one.key.scope), []).append(item)
     call = uuid4().hex
     written = await asyncio.gather(*(_written(session, items, call) for items in partitions.values()))
     for of_partition in written:
@@ -90,6 +102,49 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
     for item, there in zip(done, moved, strict=True):
         outcomes[item.place] = there or shown(views[item.placed.key], item.placed.asked)
     return [outcomes[place] for place in range(len(states))]
+
+
+async def take(
+    session: Session, states: Sequence[ContentState], calls: Sequence[AssessmentCall]
+) -> tuple[list[Outcome], list[Submission | CohortError]]:
+    """What a device did: contents, and answers in assessments. Of each what became of it.
+
+    Who answers in an assessment has completed its content, at the time of the attempt: a submission that is taken is a
+    state as well, and written with the others. It is in the log first, so a call that died between the two is sent again
+    as a whole. One without events only has the scores computed anew.
+    """
+    submitted = list(await asyncio.gather(*(_submitted(session, call) for call in calls)))
+    taken = [
+        place
+        for place, call in enumerate(calls)
+        if call.events and not isinstance(submitted[place], CohortError)
+    ]
+    completions = [_completion(calls[place]) for place in taken]
+    wanted = [*states, *completions]
+    outcomes = await update_states(session, wanted) if wanted else []
+    for place, outcome in zip(taken, outcomes[len(states) :], strict=True):
+        if isinstance(outcome, CohortError):
+            submitted[place] = outcome
+    return outcomes[: len(states)], submitted
+
+
+async def _submitted(session: Session, call: AssessmentCall) -> Submission | CohortError:
+    try:
+        return await submit_assessment(session, call)
+    except CohortError as error:
+        return error
+
+
+def _completion(call: AssessmentCall) -> ContentState:
+    return ContentState(
+        call.content_id,
+        Status.COMPLETED,
+        call.collection_id,
+        call.context_id,
+        user_id=call.user_id,
+        last_accessed_on=call.attempted_on,
+        last_completed_on=call.attempted_on,
+    )
 
 
 async def sync_enrolment(
@@ -204,7 +259,7 @@ async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, Vie
         changed: dict[ViewKey, View] = {}
         for item in items:
             key = item.placed.key
-            after = stated(views[key], key, item.state, item.placed.at)
+            after = stated(views[key], key, item.state, item.placed.at, item.since)
             if after is not None:
                 after = earned(session, item.placed, views[key], after)
                 views[key] = changed[key] = after

@@ -62,11 +62,13 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """``asked``: as the caller names it; ``key``: where the instance's mode keeps it; ``at``: when it happened."""
+    """``asked``: as the caller names it; ``key``: where the instance's mode keeps it; ``at``: when it happened;
+    ``opened_on``: since when one may work there, where that is known."""
 
     asked: ViewKey
     key: ViewKey
     at: datetime
+    opened_on: datetime | None = None
 
 
 async def start_view(session: Session, call: ViewCall) -> Acknowledged:
@@ -244,24 +246,25 @@ def placed_on(session: Session, ground: Ground, key: ViewKey, at: datetime) -> P
         raise NotFound(f"collection {key.collection_id} has no content {key.content_id}", field="contentId")
     if isinstance(ground.context, CohortError):
         raise ground.context
+    opened_on = None
     if ground.context is not None:
         key = replace(key, context_id=ground.context.context_id)
         check_open(ground.context, at)
-    return Placed(key, session.shared.tracking.stored(key), at)
+        opened_on = ground.context.opened_on
+    return Placed(key, session.shared.tracking.stored(key), at, opened_on)
 
 
 async def ground_of(session: Session, key: ViewKey) -> Ground:
-    """The same one for all contents of a collection that are viewed under one context, or under none. NotFound or
-    InvalidInput where there is none."""
+    """The same one for all contents of a collection that are viewed under one context, or under none. NotFound where
+    there is none."""
     if key.is_content_alone:
-        if key.progress_key.has_context:
-            raise InvalidInput(
-                f"{key.content_id} is viewed by itself; a context is of a collection", field="contextId"
-            )
         content = await session.library.content(key.content_id, "contentId")
         if content.kind is not ContentKind.CONTENT:
-            raise InvalidInput(
-                f"{key.content_id} is a {content.kind.value}; a view is of a content", field="contentId"
+            raise NotFound(f"{key.content_id} is a {content.kind.value}, not a content", field="contentId")
+        if key.progress_key.has_context:
+            raise NotFound(
+                f"{key.content_id} is a content, not a collection; a context is of a collection",
+                field="collectionId",
             )
         return Ground({key.content_id})
     collection = await session.library.collection(key.collection_id)

@@ -5,19 +5,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ingest.content_states import sync_enrolment, update_states
+from ingest.content_states import sync_enrolment, take, update_states
 from loaders.attempts import latest_attempts
 from loaders.session import Session
 from resolvers.paging import checked_many
 from resolvers.progress import begun_without, placed_key
 from rules.assessments import Attempt
 from rules.content_states import ContentState
-from rules.errors import InvalidInput
+from rules.errors import Absent, InvalidInput
 from rules.identifiers import ProgressKey, ViewKey, checked_id, optional_id
 from rules.progress import Status
 from rules.views import View
 
-__all__ = ["ContentState", "StateRead", "content_states", "sync_enrolment", "update_states"]
+__all__ = ["ContentState", "StateRead", "content_states", "sync_enrolment", "take", "update_states"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ async def content_states(
     )
     if collection_id is None:
         if optional_id(context_id, "contextId") is not None:
-            raise InvalidInput("contextId needs a collectionId beside it", field="collectionId")
+            raise Absent("contextId needs a collectionId beside it", field="collectionId")
         if not named:
             raise InvalidInput("collectionId or contentIds must be given", field="collectionId")
         keys = [ViewKey(user_id, content, content, content) for content in named]

@@ -12,7 +12,15 @@ from rules.contents import Content, ContentKind
 from rules.contexts import Context, ContextStatus, EnrolmentType
 from rules.enrolments import Enrolment
 from rules.entries import Entry
-from rules.errors import CohortError, Forbidden, InvalidInput, NotFound, StoreUnavailable, Unauthenticated
+from rules.errors import (
+    Absent,
+    CohortError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from rules.group_figures import Figure
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.learner_groups import (
@@ -44,6 +52,7 @@ from rules.views import View, ViewChange
 
 __all__ = [
     "ATTRIBUTES",
+    "Absent",
     "Acknowledged",
     "Activity",
     "AddMember",

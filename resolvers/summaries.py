@@ -1,6 +1,5 @@
 """Summaries of a learner's enrolments: a page of them, one of them, and all of them as a file (reference 2.7)."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,14 +10,12 @@ import orjson
 from ingest.exports import write_export
 from loaders.enrolments import Place
 from loaders.session import Session
-from resolvers import enrolments
+from resolvers import enrolments, summary
 from resolvers.enrolments import Enrolled
 from resolvers.paging import MOST, Page
 from resolvers.progress import place_read
-from rules.contents import Content
-from rules.errors import NotFound
-from rules.hierarchy import Json
-from rules.identifiers import ProgressKey, checked_id
+from rules.contents import Content, Metadata
+from rules.identifiers import ProgressKey, checked_id, optional_id
 from rules.summaries import (
     CollectionNote,
     EnrolmentSummary,
@@ -70,21 +67,32 @@ async def summaries_page(
 
 
 async def read_summary(
-    session: Session, user_id: str, collection_id: str, context_id: str
+    session: Session, user_id: str, collection_id: str, context_id: str | None
 ) -> EnrolmentSummary:
-    """One enrolment; in move mode where it has moved to. NotFound where the learner never enrolled there."""
+    """One enrolment; in move mode where it has moved to. NotFound where the learner never enrolled there.
+
+    Without a context what was done in the collection by itself; in copy and move mode the active enrolment in it.
+    """
     session.viewer.check_may_see(user_id)
-    ids = checked_id(collection_id, "collectionId"), checked_id(context_id, "contextId")
-    place = await place_read(session, user_id, *ids)
+    collection_id = checked_id(collection_id, "collectionId")
+    place = await place_read(session, user_id, collection_id, optional_id(context_id, "contextId"))
+    scores = await _scores_of(session, place)
+    if context_id is None and not place.has_context:
+        alone = await summary.summary(session, user_id, collection_id, None)
+        return EnrolmentSummary(
+            key=place,
+            active=False,
+            enrolled_on=None,
+            progress=alone.progress,
+            completed_on=alone.completed_on,
+            last_accessed_on=alone.last_accessed_on,
+            content_status={content: int(status) for content, status in sorted(alone.contents) if status},
+            scores=scores,
+            collection=await _note(session, alone.tree.content),
+        )
     found = await enrolments.enrolment(session, user_id, place.collection_id, place.context_id)
-    key = found.enrolment.key
-    attempts, root = await asyncio.gather(
-        session.stores.rows.partition(
-            ATTEMPTS, (key.user_id, key.collection_id), prefix=(key.context_id,), columns=_SCORED
-        ),
-        _root(session, found.collection),
-    )
-    return _summary(found, best_scores(map(_attempt, attempts)), root)
+    note = None if found.collection is None else await _note(session, found.collection)
+    return _summary(found, scores, note)
 
 
 async def download(
@@ -176,16 +184,15 @@ def _attempt(row: Row) -> tuple[str, float | None, float | None]:
     return row["content_id"], row["total_score"], row["total_max_score"]
 
 
-async def _root(session: Session, content: Content | None) -> Json:
-    """What the published tree says of the collection itself; nothing where that is gone."""
-    try:
-        return {} if content is None else (await session.library.hierarchy(content)).root
-    except NotFound:
-        return {}
+async def _scores_of(session: Session, place: ProgressKey) -> dict[str, Score]:
+    attempts = await session.stores.rows.partition(
+        ATTEMPTS, (place.user_id, place.collection_id), prefix=(place.context_id,), columns=_SCORED
+    )
+    return best_scores(map(_attempt, attempts))
 
 
 def _summary(
-    found: Enrolled, scores: Mapping[str, Score], root: Mapping[str, object] | None = None
+    found: Enrolled, scores: Mapping[str, Score], note: CollectionNote | None = None
 ) -> EnrolmentSummary:
     enrolment, content = found.enrolment, found.collection
     return EnrolmentSummary(
@@ -200,17 +207,21 @@ def _summary(
             content_id: status for content_id, status in sorted(found.statuses.items()) if status
         },
         scores=scores,
-        collection=None if content is None else _note(content, root or {}),
+        collection=note or (None if content is None else _note_of(content, {})),
     )
 
 
-def _note(content: Content, root: Mapping[str, object]) -> CollectionNote:
+async def _note(session: Session, content: Content) -> CollectionNote:
+    return _note_of(content, (await session.library.metadata_of([content]))[content.identifier])
+
+
+def _note_of(content: Content, published: Metadata) -> CollectionNote:
     return CollectionNote(
         content.identifier,
         content.name,
         content.leaf_nodes_count,
-        logo=_text(root.get("appIcon")),
-        description=_text(root.get("description")),
+        logo=_text(published.get("appIcon")),
+        description=_text(published.get("description")),
     )
 
 

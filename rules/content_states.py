@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rules.identifiers import ViewKey
-from rules.moments import later
+from rules.moments import counted_on, later
 from rules.progress import Status
 from rules.views import View, ViewChange, ended, updated
 
@@ -30,15 +30,19 @@ class ContentState:
         return max(filter(None, (self.last_accessed_on, self.last_completed_on)), default=None)
 
 
-def stated(view: View | None, key: ViewKey, state: ContentState, at: datetime) -> View | None:
+def stated(
+    view: View | None, key: ViewKey, state: ContentState, at: datetime, since: datetime | None = None
+) -> View | None:
     """The view with what the client says, None where that changes nothing.
 
     A view begins with its first state that is not "not started". Neither status nor progress goes down, a completed
-    view stays as it is. Its times are the state's, never later than ``at``, the call's.
+    view stays as it is. Its times are the state's, never later than ``at``, the call's, nor earlier than ``since``, the
+    learner's beginning there (``counted_on``).
     """
     if state.status is Status.NOT_STARTED:
         return None
-    accessed = min(state.last_accessed_on or at, at)
+    accessed = counted_on(state.last_accessed_on, at, since)
+    at = at if since is None else max(at, since)
     before = view or View(
         key, Status.IN_PROGRESS, started_on=accessed, last_accessed_on=accessed, last_updated_on=at
     )
@@ -46,7 +50,7 @@ def stated(view: View | None, key: ViewKey, state: ContentState, at: datetime) -
     if state.status is Status.COMPLETED:
         after = ended(before, change)
         if after is not None:
-            completed = min(state.last_completed_on or accessed, at)
+            completed = counted_on(state.last_completed_on or accessed, at, since)
             after = replace(
                 after, completed_on=completed, last_accessed_on=later(after.last_accessed_on, completed)
             )

@@ -47,6 +47,11 @@ class Context:
     created_on: datetime | None = None
     updated_on: datetime | None = None
 
+    @property
+    def opened_on(self) -> datetime | None:
+        """Since when learners may work in it; None where that is no matter of dates."""
+        return self.opens_on or self.start_date
+
     def status_at(self, at: datetime) -> ContextStatus:
         if self.end_date is not None and at > self.end_date:
             return ContextStatus.COMPLETED
@@ -103,7 +108,7 @@ def check_contains(context: Context, collection_id: str) -> None:
 
 def check_open(context: Context, at: datetime) -> None:
     """ContextClosed unless learners may work in the context at this time: a batch that was open then is open."""
-    opens = context.opens_on or context.start_date
+    opens = context.opened_on
     if opens is not None and at < opens:
         raise ContextClosed(
             f"context {context.context_id} opens on {opens.isoformat()}; the call is of {at.isoformat()}",

@@ -5,10 +5,9 @@ sums, never from other metrics, so that a total over rows is right for percentag
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from enum import Enum
 
-from rules.moments import moment
+from rules.moments import moment, written
 from rules.progress import percentage
 
 BANDS = {
@@ -76,7 +75,7 @@ def metric_value(metric: Metric, counts: Counts) -> MetricValue:
             return {band_label(band): _count(counts, band) for band in BANDS}
         case Metric.LAST_ACTIVITY:
             at = counts.get(LATEST)
-            return None if at is None else _written(moment(at))
+            return None if at is None else written(moment(at))
         case _:
             return _count(counts, _NEEDS[metric][0])
 
@@ -99,8 +98,3 @@ def joined(name: str, values: Iterable[int | None]) -> int | None:
 
 def _count(counts: Counts, name: str) -> int:
     return counts.get(name) or 0
-
-
-def _written(at: datetime) -> str:
-    """As every moment of the API is written."""
-    return f"{at.isoformat(timespec='milliseconds')[:-6]}Z"

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from rules.identifiers import ProgressKey
-from rules.moments import milliseconds
+from rules.moments import written
 from rules.progress import Progress
 
 
@@ -41,12 +41,12 @@ class CollectionNote:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentSummary:
-    """One enrolment. ``content_status``: of what was started, by content, 1 or 2; ``scores`` by assessment;
+    """One enrolment, or what was done in a collection without one: then ``enrolled_on`` is None. ``content_status``: of what was started, by content, 1 or 2; ``scores`` by assessment;
     ``certificates`` as they were issued. ``collection`` None: it is gone."""
 
     key: ProgressKey
     active: bool
-    enrolled_on: datetime
+    enrolled_on: datetime | None
     progress: Progress
     completed_on: datetime | None
     last_accessed_on: datetime | None
@@ -118,7 +118,7 @@ def csv_lines(summaries: Iterable[EnrolmentSummary]) -> str:
             summary.progress.completion_percentage,
             summary.progress.completed_count,
             _moment(summary.completed_on) or "",
-            _moment(summary.enrolled_on),
+            _moment(summary.enrolled_on) or "",
             _moment(summary.last_accessed_on) or "",
             len(summary.certificates),
         )
@@ -155,7 +155,4 @@ def _lines(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _moment(at: datetime | None) -> str | None:
-    """``2026-01-31T12:00:00.000Z``."""
-    if at is None:
-        return None
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{milliseconds(at) % 1000:03}Z"
+    return None if at is None else written(at)

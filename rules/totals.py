@@ -6,12 +6,12 @@ The cell ALL has everybody. A table over many activities adds cells up, so they 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 
 from rules.aggregates import activity_type
 from rules.metrics import LATEST, SUMS, Counts, Metric, band_of, metric_value
-from rules.moments import milliseconds
+from rules.moments import milliseconds, month_of
 from rules.progress import Status
 from rules.states import State, synthetic_time
 
@@ -136,4 +136,4 @@ def cell_state(total: Total, cell: Cell, counts: Counts) -> dict[str, object]:
 
 
 def _month(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m}"
+    return None if at is None else month_of(at)

@@ -1,38 +1,44 @@
 """Content state update and read, the platform's calls about views and assessments (reference 2.2, 2.3)."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from gateway.rest.endpoints import MANY_VIEWERS, MOST_ITEMS, ONLY_A_SERVICE, Call, Endpoint, Texts
-from gateway.rest.envelope import MISSING, Codes, Json, Missing, moment, platform_code, told_of
-from gateway.rest.places import Milliseconds, Moment, Place, StatusNumber, changed_user, reader_of
-from resolvers import assessments, content_states
+from gateway.rest.envelope import MISSING, Codes, Json, moment, platform_code, told_of
+from gateway.rest.places import (
+    PLACE_CODES,
+    Milliseconds,
+    Moment,
+    Place,
+    StatusNumber,
+    changed_user,
+    reader_of,
+)
+from resolvers import content_states
 from resolvers.assessments import AssessmentCall
 from resolvers.content_states import ContentState, StateRead
-from resolvers.nouns import CohortError, Session, Status, either
+from resolvers.nouns import Absent, CohortError, InvalidInput, Session, Status, either
 from rules.moments import moment as of_milliseconds
 
 SUCCESS = "SUCCESS"
 NOT_ONGOING, NO_BATCH = "NOT_A_ON_GOING_BATCH", "BATCH_NOT_EXISTS"
-PROGRESS, SCORE = "progress", "assessmentScore"
+PROGRESS, SCORE = "progress", "score"
+FIELDS = {PROGRESS: PROGRESS, SCORE: SCORE, "assessmentScore": SCORE}
+"""What a read may be asked for, by each of its names. The last one is Cohort's own, of before it knew the platform's."""
 
 CODES: Codes = {
-    (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
-    (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
-    (MISSING, "contentId"): "CONTENT_ID_REQUIRED_ERROR",
+    **PLACE_CODES,
     (MISSING, "status"): "CONTENT_STATUS_MISSING_ERROR",
     (MISSING, "attemptId"): "ATTEMPT_ID_REQUIRED_ERROR",
     (MISSING, "events"): "EVENTS_DATA_MISSING",
-    (MISSING, "userId"): "USERID_MISSING",
     (MISSING, "assessmentTs"): "ATTEMPTED_DATE_REQUIRED",
     ("INVALID_INPUT", "lastAccessTime"): "DATE_FORMAT_ERRROR",
     ("INVALID_INPUT", "lastCompletedTime"): "DATE_FORMAT_ERRROR",
-    ("INVALID_INPUT", "request"): "MANDATORY_PARAMETER_MISSING",
-    ("INVALID_INPUT", "collectionId"): "COURSE_ID_REQUIRED_ERROR",
+    (MISSING, "request"): "MANDATORY_PARAMETER_MISSING",
+    ("INVALID_INPUT", "collectionId"): "INVALID_REQUEST_DATA",
     ("INVALID_INPUT", "contextId"): NO_BATCH,
     ("NOT_FOUND", "contextId"): NO_BATCH,
     ("NOT_FOUND", "collectionId"): "INVALID_REQUEST_DATA",
@@ -118,6 +124,15 @@ class ReadStates(Place):
         description=f"`{PROGRESS}`: progressdetails, `{SCORE}`: scores; both unless given.",
     )
 
+    def wanted(self) -> frozenset[str]:
+        """InvalidInput lists what there is."""
+        for name in self.fields:
+            if name not in FIELDS:
+                raise InvalidInput(
+                    f"fields: there is no {name}; there are {PROGRESS}, {SCORE}", field="fields"
+                )
+        return frozenset(FIELDS[name] for name in self.fields)
+
 
 # --- what is told
 
@@ -132,8 +147,8 @@ class ItemError(TypedDict):
 
 
 class StatesUpdated(TypedDict):
-    """Beside these, SUCCESS by content id where all items of the content were taken, and by batch id where all
-    assessments were."""
+    """Beside these, SUCCESS by content id where all items of the content were taken, its assessments too, and by batch id
+    where all assessments were."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -179,22 +194,18 @@ async def update(session: Session, call: Call[UpdateStates]) -> Json:
     if not request.contents and not request.assessments:
         place = request.whole_place()
         if user_id is None:
-            raise Missing("userId is missing", field="userId")
+            raise Absent("userId is missing", field="userId")
         await content_states.sync_enrolment(session, *place, user_id)
         return {"response": SUCCESS}
     states = [one.state(_whose(one.user_id, user_id)) for one in request.contents]
     calls = [one.submission(_whose(one.user_id, user_id)) for one in request.assessments]
-    updated = await content_states.update_states(session, states) if states else []
-    submitted = await asyncio.gather(*(_submitted(session, one) for one in calls))
+    updated, submitted = await content_states.take(session, states, calls)
     asked = [*request.contents, *request.assessments]
     names = [one.names_sent() for one in asked]
     return _told(
         [
-            *((one, outcome, one.content_id) for one, outcome in zip(states, updated, strict=True)),
-            *(
-                (one, outcome, one.context_id or one.content_id)
-                for one, outcome in zip(calls, submitted, strict=True)
-            ),
+            *((one, outcome, {one.content_id}) for one, outcome in zip(states, updated, strict=True)),
+            *((one, outcome, _keys(one)) for one, outcome in zip(calls, submitted, strict=True)),
         ],
         names,
     )
@@ -206,31 +217,31 @@ async def read(session: Session, call: Call[ReadStates]) -> StatesTold:
     collection_id, context_id = request.place()
     collection_id = either(collection_id, next(iter(request.course_ids), None), "courseId", "courseIds")
     if collection_id is None and not request.content_ids:
-        raise Missing("courseId (or collectionId) is missing", field="courseId")
+        raise Absent("courseId (or collectionId) is missing", field="courseId")
+    fields = request.wanted()
     found = await content_states.content_states(
         session,
         user_id,
         collection_id,
         context_id,
         content_ids=request.content_ids,
-        scores=SCORE in request.fields,
+        scores=SCORE in fields,
     )
-    return {"contentList": [_state_told(one, request.fields) for one in found]}
+    return {"contentList": [_state_told(one, fields) for one in found]}
 
 
 def _whose(of_item: str | None, of_call: str | None) -> str | None:
     return of_call if of_item is None else of_item
 
 
-async def _submitted(session: Session, call: AssessmentCall) -> object:
-    try:
-        return await assessments.submit_assessment(session, call)
-    except CohortError as error:
-        return error
+_Item = tuple[ContentState | AssessmentCall, object, Set[str]]
+"""What was asked, what became of it, and the keys that it has in the result."""
 
 
-_Item = tuple[ContentState | AssessmentCall, object, str | None]
-"""What was asked, what became of it, and the key that it has in the result."""
+def _keys(call: AssessmentCall) -> Set[str]:
+    """Of its batch, and as a state of its content where it is one."""
+    batch = call.context_id or call.content_id
+    return {batch, call.content_id} if call.events else {batch}
 
 
 def _told(items: Sequence[_Item], names_sent: Sequence[Mapping[str, str]]) -> Json:
@@ -240,8 +251,8 @@ def _told(items: Sequence[_Item], names_sent: Sequence[Mapping[str, str]]) -> Js
         for (asked, error, _), names in zip(items, names_sent, strict=True)
         if isinstance(error, CohortError)
     ]
-    failed = {key for _, error, key in items if isinstance(error, CohortError)}
-    result: Json = {key: SUCCESS for _, _, key in items if key is not None and key not in failed}
+    failed = {key for _, error, keys in items if isinstance(error, CohortError) for key in keys}
+    result: Json = {key: SUCCESS for _, _, keys in items for key in keys - failed}
     errors: list[ItemError] = []
     for asked, error, names in refused:
         code = platform_code(error, CODES)
@@ -264,7 +275,7 @@ def _told(items: Sequence[_Item], names_sent: Sequence[Mapping[str, str]]) -> Js
     return result
 
 
-def _state_told(found: StateRead, fields: Sequence[str]) -> StateTold:
+def _state_told(found: StateRead, fields: Collection[str]) -> StateTold:
     view = found.view
     told: StateTold = {
         "contentId": view.key.content_id,

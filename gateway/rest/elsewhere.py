@@ -10,12 +10,17 @@ from starlette.types import Receive, Scope, Send
 from gateway.rest.envelope import refused_as
 
 API_ID = "api.error"
+OF_PLATFORM = (
+    *("action", "api", "certreg", "collection", "content", "course", "data", "framework", "learner", "org"),
+    *("questionset", "user"),
+)
+"""What paths of the platform begin with, whether any of them is taken here or not."""
 
 
 def routes_elsewhere(routes: Sequence[Route]) -> tuple[Route, ...]:
-    """For whatever else begins as these do; they go behind them."""
+    """For whatever else begins as these do, or as the platform's calls; they go behind them."""
     elsewhere = _Elsewhere(routes)
-    beginnings = sorted({route.path.split("/")[1] for route in routes})
+    beginnings = sorted({*OF_PLATFORM, *(route.path.split("/")[1] for route in routes)})
     return tuple(Route(f"/{beginning}/{{rest:path}}", elsewhere) for beginning in beginnings)
 
 

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import cached_property
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
 
 import orjson
 from pydantic import (
@@ -21,9 +21,11 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -32,8 +34,9 @@ from starlette.routing import Route
 
 from gateway.conditional import conditional
 from gateway.departure import ClientGone, while_connected
-from gateway.rest.envelope import Codes, Json, Missing, answered, refused, refused_as
-from resolvers.nouns import CohortError, InvalidInput, Session
+from gateway.rest.envelope import Codes, Json, answered, refused, refused_as
+from gateway.rest.names import NOT_KNOWN, Names
+from resolvers.nouns import Absent, CohortError, InvalidInput, Session
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ MOST_ITEMS = 200
 
 MaxAge = int | Callable[[Session], int]
 """Seconds; what the request was answered from decides where it is a function."""
+TIME = "time"
+"""Beside the type of a field: a time, which is as good as left out where it is blank or "null"."""
 ByValue = Field(strict=False)
 """For an enum of texts, which JSON has by its value."""
 MANY_VIEWERS = "an admin, a mentor, a reporter or a service"
@@ -57,21 +62,39 @@ ONLY_A_SERVICE = "a service"
 
 
 class Asked(BaseModel):
-    """What a call asks for, by the platform's names. A null is as good as left out; what is not known is ignored, as on
-    the platform, whose clients send more than is asked."""
+    """What a call asks for, by the platform's names (gateway/rest/names.py). A null is as good as left out, and so is a
+    time that is blank. What is not known is ignored, as on the platform, whose clients send more than is asked; but not
+    in a body what may be meant for something that is known: the call would mean something else without it."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore", frozen=True)
+
+    passed_over: ClassVar[frozenset[str]] = frozenset()
+    """Ids that the platform's clients send beside what is asked, and that change nothing."""
 
     def names_sent(self) -> Mapping[str, str]:
         """Of what the resolvers know under another name than the caller gave: theirs, and the caller's."""
         return {}
 
+    @classmethod
+    def names(cls) -> Names:
+        """Those of its fields."""
+        if cls not in _NAMES:
+            fields = {field.alias or name: field for name, field in cls.model_fields.items()}
+            _NAMES[cls] = Names.of(
+                fields,
+                optional=[name for name, field in fields.items() if not field.is_required()],
+                times=[name for name, field in fields.items() if _is_time(field)],
+                passed_over=cls.passed_over,
+            )
+        return _NAMES[cls]
+
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, values: Any) -> Any:
+    def _as_sent(cls, values: Any, info: ValidationInfo) -> Any:
         if not isinstance(values, Mapping):
             return values
-        return {name: value for name, value in values.items() if value is not None}
+        given = {name: value for name, value in values.items() if value is not None}
+        return cls.names().understood(given, strict=info.context is not None and info.context["strict"])
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -82,6 +105,15 @@ class Asked(BaseModel):
                 told = {key: value.pop(key) for key in ("description", "title", "default") if key in value}
                 schema["properties"][name] = {**told, "anyOf": [value, {"type": "null"}]}
         return schema
+
+
+_NAMES: dict[type[Asked], Names] = {}
+
+
+def _is_time(field: FieldInfo) -> bool:
+    """Also one that may be null."""
+    kinds = [getattr(kind, "__metadata__", ()) for kind in get_args(field.annotation)]
+    return any(TIME in metadata for metadata in (field.metadata, *kinds))
 
 
 def _split(value: Any) -> Any:
@@ -197,12 +229,15 @@ def checked(asked: type[A], values: object, *, strict: bool = True) -> A:
     """InvalidInput names the first field that is missing or wrong, and what it must be. Not ``strict``: numbers and
     booleans may be texts, as in a query."""
     try:
-        return asked.model_validate(values, strict=None if strict else False)
+        return asked.model_validate(values, strict=None if strict else False, context={"strict": strict})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = _place(first["loc"])
-        kind = Missing if first["type"] == "missing" else InvalidInput
+        kind = Absent if first["type"] == "missing" else InvalidInput
         told = _told(first, place)
+        if first["type"] == NOT_KNOWN:
+            place = _place((*first["loc"], first["ctx"]["name"]))
+            told = f"{place} {first['ctx']['told']}"
         if first["type"] == "extra_forbidden":
             known = ", ".join(field.alias or name for name, field in asked.model_fields.items())
             told = f"{place} is not known here; there are {known}"
@@ -276,7 +311,7 @@ async def _body(request: Request) -> Json:
     if not isinstance(document, dict):
         raise InvalidInput("the body must be a JSON object", field="request")
     if not isinstance(document.get("request"), dict):
-        raise InvalidInput("request is missing: the body must be {request: {…}}", field="request")
+        raise Absent("request is missing: the body must be {request: {…}}", field="request")
     return document
 
 

@@ -1,15 +1,16 @@
 """Enrolments as the platform's clients call them (reference 2.4)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from gateway.rest.contents import among, content_told, text_of
 from gateway.rest.endpoints import Asked, Call, Commas, Endpoint
-from gateway.rest.envelope import MISSING, Codes, Refused, moment
-from gateway.rest.places import After, Done, Place, changed_user, cursor, place_after
-from resolvers import contexts, enrolments
+from gateway.rest.envelope import Codes, Refused, moment
+from gateway.rest.places import PLACE_CODES, After, Done, Place, changed_user, cursor, place_after
+from resolvers import collections, contexts, enrolments
 from resolvers.enrolments import Enrolled, Recency
 from resolvers.nouns import CohortError, EnrolmentCall, InvalidInput, Session
 from resolvers.paging import MOST
@@ -17,14 +18,15 @@ from rules.errors import EnrolmentClosed
 from rules.viewers import Role
 
 CODES: Codes = {
-    (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
-    (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
+    **PLACE_CODES,
     ("NOT_FOUND", "contextId"): "INVALID_COURSE_BATCH_ID",
     ("NOT_FOUND", "collectionId"): "INVALID_COURSE_BATCH_ID",
     ("INVALID_INPUT", "contextId"): "INVALID_COURSE_BATCH_ID",
+    ("INVALID_INPUT", "collectionId"): "INVALID_COURSE_BATCH_ID",
     ("FORBIDDEN", "contextId"): "ENROLLMENT_TYPE_VALIDATION",
     "ALREADY_ENROLLED": "USER_ALREADY_ENROLLED_COURSE",
     "NOT_ENROLLED": "USER_NOT_ENROLLED_COURSE",
+    "ALREADY_COMPLETED": "COURSE_BATCH_ALREADY_COMPLETED",
     ("ENROLMENT_CLOSED", "end"): "COURSE_BATCH_ALREADY_COMPLETED",
     ("ENROLMENT_CLOSED", "enrolmentEnd"): "COURSE_BATCH_ENROLLMENT_DATE_ENDED",
 }
@@ -32,6 +34,8 @@ CODES: Codes = {
 
 
 ENROL_FOR = "a service, an admin or a mentor of the batch"
+BATCH_IDS = ("identifier", "batchId")
+"""What ``batch`` has whatever is asked of it."""
 MOST_LISTED = 1000
 """In one list, as on the platform, whose clients name no limit (reference 2.4)."""
 
@@ -40,6 +44,8 @@ MOST_LISTED = 1000
 
 
 class Enrol(Place):
+    passed_over = frozenset({"contentId"})
+
     user_id: str | None = Field(
         default=None, description="For a mentor of the batch, an admin or a service; else the caller."
     )
@@ -68,9 +74,9 @@ class CourseTold(TypedDict):
     batchId: str
     contextId: str
     userId: str
-    courseName: str | None
-    description: str | None
-    courseLogoUrl: str | None
+    courseName: str
+    description: str
+    courseLogoUrl: str
     leafNodesCount: int | None
     content: dict[str, Any]
     batch: dict[str, Any]
@@ -87,7 +93,7 @@ class CourseTold(TypedDict):
     certificates: list[dict[str, str]]
     dateTime: str | None
     active: bool
-    addedBy: str | None
+    addedBy: str
 
 
 class EnrolmentsTold(TypedDict):
@@ -122,7 +128,9 @@ async def list_enrolments(session: Session, call: Call[ListEnrolments]) -> Enrol
         page, end = await enrolments.recent_enrolments_page(
             session, call.path["user_id"], first=min(left, MOST), after=end
         )
-        courses += [await _told(session, found, request) for found in page.members]
+        contents = [found.collection for found in page.members if found.collection is not None]
+        published = await collections.metadata(session, contents)
+        courses += [_told(session, found, request, published) for found in page.members]
         left -= MOST
         if end is None:
             break
@@ -154,8 +162,11 @@ def _recency(parts: Sequence[str] | None) -> Recency | None:
         raise InvalidInput("after must be a cursor of this list", field="after") from None
 
 
-async def _told(session: Session, found: Enrolled, request: ListEnrolments) -> CourseTold:
-    enrolment, content, key = found.enrolment, found.collection, found.enrolment.key
+def _told(
+    session: Session, found: Enrolled, request: ListEnrolments, published: Mapping[str, Mapping[str, Any]]
+) -> CourseTold:
+    enrolment, key = found.enrolment, found.enrolment.key
+    content = _content(found, published.get(key.collection_id, {}))
     read = enrolment.last_read_content_id
     certificates = [dict(certificate) for certificate in enrolment.certificates]
     return {
@@ -165,12 +176,15 @@ async def _told(session: Session, found: Enrolled, request: ListEnrolments) -> C
         "batchId": key.context_id,
         "contextId": key.context_id,
         "userId": key.user_id,
-        "courseName": content.name if content else enrolment.copies.collection_name,
-        "description": None,
-        "courseLogoUrl": None,
-        "leafNodesCount": content.leaf_nodes_count if content else None,
-        "content": _among(_content(found), request.fields),
-        "batch": _among(_batch(session, found), request.batch_details),
+        "courseName": content["name"],
+        "description": text_of(content.get("description")),
+        "courseLogoUrl": text_of(content.get("appIcon")),
+        "leafNodesCount": found.collection.leaf_nodes_count if found.collection else None,
+        "content": among(content, request.fields),
+        "batch": among(
+            _batch(session, found),
+            None if request.batch_details is None else {*BATCH_IDS, *request.batch_details},
+        ),
         "status": int(found.progress.status),
         "progress": found.progress.completed_count,
         "completionPercentage": found.progress.completion_percentage,
@@ -184,49 +198,46 @@ async def _told(session: Session, found: Enrolled, request: ListEnrolments) -> C
         "certificates": certificates,
         "dateTime": moment(found.last_accessed_on or enrolment.enrolled_on),
         "active": enrolment.active,
-        "addedBy": None,
+        "addedBy": "",  # nobody notes who enrols whom
     }
 
 
-def _content(found: Enrolled) -> dict[str, Any]:
-    content = found.collection
-    if content is None:
-        return {
-            "identifier": found.enrolment.key.collection_id,
-            "name": found.enrolment.copies.collection_name,
-        }
+def _content(found: Enrolled, published: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a course that is gone, what its enrolment repeats."""
+    if found.collection is not None:
+        return content_told(found.collection, published)
     return {
-        "identifier": content.identifier,
-        "name": content.name,
-        "status": content.status,
-        "mimeType": content.mime_type,
-        "leafNodesCount": content.leaf_nodes_count,
-        "lastPublishedOn": moment(content.published_on),
+        "identifier": found.enrolment.key.collection_id,
+        "name": text_of(found.enrolment.copies.collection_name),
     }
 
 
 def _batch(session: Session, found: Enrolled) -> dict[str, Any]:
     context, copies, key = found.context, found.enrolment.copies, found.enrolment.key
-    named = {"identifier": key.context_id, "batchId": key.context_id, "courseId": key.collection_id}
+    named = {
+        **dict.fromkeys(BATCH_IDS, key.context_id),
+        "courseId": key.collection_id,
+        "collectionId": key.collection_id,
+    }
     if context is None:
         return named | {
-            "name": copies.context_name,
+            "name": text_of(copies.context_name),
             "startDate": moment(copies.context_start_date),
             "endDate": moment(copies.context_end_date),
         }
     return named | {
         "name": context.name,
+        "description": text_of(context.description),
         "startDate": moment(context.start_date),
         "endDate": moment(context.end_date),
         "enrollmentEndDate": moment(context.enrolment_end_date),
         "enrollmentType": context.enrolment_type.value,
         "status": context.status_at(session.now()).value,
+        "mentors": sorted(context.mentors),
+        "createdBy": text_of(context.created_by),
+        "createdDate": moment(context.created_on),
+        "updatedDate": moment(context.updated_on),
     }
-
-
-def _among(values: dict[str, Any], names: Collection[str] | None) -> dict[str, Any]:
-    """Those of these names; all of them where none is named. One that there is not is passed over, as on the platform."""
-    return values if names is None else {name: value for name, value in values.items() if name in names}
 
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from gateway.errors import status_of
 from graph.errors import shown
-from resolvers.nouns import CohortError, Forbidden, InvalidInput
+from resolvers.nouns import Absent, CohortError, Forbidden
 
 Json = dict[str, Any]
 Codes = Mapping[str | tuple[str, str], str]
@@ -37,11 +37,7 @@ MOMENT_FORMAT = "yyyy-MM-dd HH:mm:ss:SSSZ"
 
 
 MISSING = "MISSING"
-"""In ``Codes``, with a field: it was left out. Goes before ``INVALID_INPUT``."""
-
-
-class Missing(InvalidInput):
-    """A field that must be there was left out."""
+"""In ``Codes``, with a field: it was left out or is blank. Goes before ``INVALID_INPUT``."""
 
 
 class Refused(CohortError):
@@ -109,7 +105,7 @@ def _mapped_code(error: CohortError, codes: Codes) -> str | None:
     field = error.field or ""
     name = field.rpartition(".")[2]
     return (
-        (codes.get((MISSING, name)) if isinstance(error, Missing) else None)
+        (codes.get((MISSING, name)) if isinstance(error, Absent) else None)
         or codes.get((error.code, field))
         or codes.get((error.code, name))
         or codes.get(error.code)
@@ -152,7 +148,7 @@ def moment(value: datetime | None) -> str | None:
     if value is None:
         return None
     utc = value.astimezone(UTC)
-    return f"{utc:%Y-%m-%d %H:%M:%S}:{utc.microsecond // 1000:03}+0000"
+    return f"{utc.replace(tzinfo=None).isoformat(' ', 'seconds')}:{utc.microsecond // 1000:03}+0000"
 
 
 def parse_moment(text: str) -> datetime:

@@ -8,21 +8,22 @@ from typing import Annotated, Any, NotRequired
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from gateway.rest.contents import PLATFORM_NAMES, content_told, text_of
 from gateway.rest.endpoints import MOST_ITEMS, Asked, ByValue, Call, Commas, Endpoint, Texts
-from gateway.rest.envelope import Codes, Json, moment
-from resolvers import group_activities, learner_groups
+from gateway.rest.envelope import MISSING, Codes, Json
+from resolvers import collections, group_activities, learner_groups
 from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, ActivityFigures, MemberEntry
 from resolvers.nouns import ATTRIBUTES, Figure, InvalidInput, Mode, Session
 from rules.moments import milliseconds
 
-METADATA = ("name", "status", "mimeType", "leafNodesCount", "lastPublishedOn")
-"""Of an activity that is a published collection or unit."""
+METADATA = ("identifier", "name", "status", "mimeType", "leafNodesCount", "lastPublishedOn")
+"""Of an activity that is a published collection or unit, beside whatever else was published of it."""
 PROVENANCE = ("source", "mode", "asOf", "complete")
 PROFILE = {name: "".join([name[0], *name.title().replace("_", "")[1:]]) for name in ATTRIBUTES}
 """Attributes of a learner by our name: those that clients see."""
 MEMBER = ("name", *PROFILE.values(), "role")
 """Of a member, beside ``id``."""
-AGG, MEMBERS = "agg", "members"
+AGG, MEMBERS, METADATA_FIELD = "agg", "members", "metadata"
 
 
 # --- what is asked
@@ -107,14 +108,23 @@ class Provenance(TypedDict, total=False):
 
 
 class Metadata(TypedDict, total=False):
+    """With everything that was published of it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    identifier: str
     name: str
     status: str
-    mimeType: str | None
+    mimeType: str
     leafNodesCount: int
     lastPublishedOn: str | None
 
 
 class ActivityTold(Identified, Metadata, Provenance):
+    """Its metadata beside its figures; these go before what was published under the same name."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
     agg: NotRequired[list[MetricTold]]
 
 
@@ -124,7 +134,7 @@ class MemberTold(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     id: str
-    name: NotRequired[str | None]
+    name: NotRequired[str]
     role: NotRequired[str]
     agg: NotRequired[list[MetricTold]]
 
@@ -157,10 +167,10 @@ class PlatformActivity(Identified):
 
 class PlatformMember(TypedDict):
     userId: str
-    name: str | None
+    name: str
     role: str
     status: str
-    createdBy: str | None
+    createdBy: str
     agg: list[MetricTold]
 
 
@@ -176,19 +186,20 @@ class PlatformAggTold(TypedDict):
 async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]) -> Json:
     """As GroupAggTold."""
     request = call.request
-    fields = _fields(request.fields, *METADATA, *PROVENANCE, AGG, *ACTIVITY_METRICS)
     found = await _found(session, request, request.named())
+    metadata = await _metadata(session, found)
+    fields = _fields(request.fields, metadata, *PROVENANCE, AGG, *ACTIVITY_METRICS)
     return {
         "groupId": request.group_id,
         "activity": [
             {
-                **_identified(activity),
                 **_told(
-                    {**_metadata(activity), **_provenance(activity)},
+                    {**metadata[activity.activity.id], **_provenance(activity)},
                     activity.figures,
                     ACTIVITY_METRICS,
                     fields,
                 ),
+                **_identified(activity),
             }
             for activity in found
         ],
@@ -197,15 +208,19 @@ async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]
 
 
 async def group_activity_agg(session: Session, call: Call[ActivityAgg] | Call[ActivityAggQuery]) -> Json:
-    """As ActivityAggTold."""
+    """As ActivityAggTold. A name that members have too, as ``name``, is of both."""
     request = call.request
-    fields = _fields(
-        request.fields, "metadata", *PROVENANCE, AGG, *ACTIVITY_METRICS, MEMBERS, *MEMBER, *MEMBER_METRICS
-    )
     activity = await _one(session, request)
+    by_id = await _metadata(session, [activity])
+    metadata = by_id[activity.activity.id]
+    ours = (METADATA_FIELD, *PROVENANCE, AGG, *ACTIVITY_METRICS, MEMBERS, *MEMBER, *MEMBER_METRICS)
+    fields = _fields(request.fields, by_id, *ours)
     of_members = None if fields is None else fields & {AGG, *MEMBER, *MEMBER_METRICS}
-    attributes = {"metadata": _metadata(activity), **_provenance(activity)}
+    attributes = {METADATA_FIELD: metadata, **_provenance(activity)}
     told = _told(attributes, activity.figures, ACTIVITY_METRICS, fields)
+    if fields is not None and METADATA_FIELD not in fields:
+        named = {name: value for name, value in metadata.items() if name in fields}
+        told = {METADATA_FIELD: named, **told} if named else told
     if fields is None or fields & {MEMBERS, *MEMBER, *MEMBER_METRICS}:
         told[MEMBERS] = [_member(member, of_members or None) for member in activity.members]
     return {
@@ -228,10 +243,10 @@ async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg
         MEMBERS: [
             {
                 "userId": found.member.user_id,
-                "name": found.learner.name,
+                "name": text_of(found.learner.name),
                 "role": found.member.role.value,
                 "status": found.member.status.value,
-                "createdBy": found.member.created_by,
+                "createdBy": text_of(found.member.created_by),
                 AGG: _known(group_activities.chosen(found.figures(), ["completedCount"], MEMBER_METRICS)),
             }
             for found in activity.members
@@ -239,12 +254,15 @@ async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg
     }
 
 
-def _fields(fields: Sequence[str], *known: str) -> frozenset[str] | None:
-    """None for all of them. InvalidInput lists what there is."""
+def _fields(
+    fields: Sequence[str], metadata: Mapping[str, Mapping[str, Any]], *ours: str
+) -> frozenset[str] | None:
+    """None for all of them. What was published differs from one activity to the other: a name counts where one of them
+    has it, or the platform's contents do. InvalidInput lists what there is."""
+    known = dict.fromkeys((*METADATA, *ours, *(name for of_one in metadata.values() for name in of_one)))
     for name in fields:
-        if name not in known:
-            there_is = ", ".join(dict.fromkeys(known))
-            raise InvalidInput(f"fields: there is no {name}; there are {there_is}", field="fields")
+        if name not in known and name not in PLATFORM_NAMES:
+            raise InvalidInput(f"fields: there is no {name}; there are {', '.join(known)}", field="fields")
     return frozenset(fields) or None
 
 
@@ -270,18 +288,17 @@ def _identified(activity: ActivityFigures) -> Json:
     return {"id": activity.activity.id, "type": activity.activity.type}
 
 
-def _metadata(activity: ActivityFigures) -> Json:
-    content = activity.content
-    if content is None:
-        return {}
-    values = (
-        content.name,
-        content.status,
-        content.mime_type,
-        content.leaf_nodes_count,
-        moment(content.published_on),
-    )
-    return dict(zip(METADATA, values, strict=True))
+async def _metadata(session: Session, activities: Sequence[ActivityFigures]) -> dict[str, Json]:
+    """By activity; nothing of one that is not published."""
+    contents = [activity.content for activity in activities if activity.content is not None]
+    published = await collections.metadata(session, contents)
+    told: dict[str, Json] = {}
+    for activity in activities:
+        content = activity.content
+        told[activity.activity.id] = (
+            {} if content is None else content_told(content, published.get(content.identifier, {}))
+        )
+    return told
 
 
 def _provenance(activity: ActivityFigures) -> Json:
@@ -297,7 +314,7 @@ def _provenance(activity: ActivityFigures) -> Json:
 def _member(found: MemberEntry, fields: Collection[str] | None) -> Json:
     learner = found.learner
     profile = {PROFILE[name]: value for name, value in learner.attributes.items()}
-    attributes = {"name": learner.name, **profile, "role": found.member.role.value}
+    attributes = {"name": text_of(learner.name), **profile, "role": found.member.role.value}
     figures = found.figures()
     return {"id": found.member.user_id, **_told(attributes, figures, MEMBER_METRICS, fields)}
 
@@ -348,46 +365,50 @@ def _max_age(session: Session) -> int:
 
 
 _PLATFORM_CODES: Codes = {
-    ("INVALID_INPUT", "groupId"): "GROUP_ID_MISSING",
-    ("INVALID_INPUT", "activityId"): "ACTIVITY_ID_MISSING",
-    ("INVALID_INPUT", "activityType"): "ACTIVITY_TYPE_MISSING",
+    (MISSING, "groupId"): "GROUP_ID_MISSING",
+    (MISSING, "activityId"): "ACTIVITY_ID_MISSING",
+    (MISSING, "activityType"): "ACTIVITY_TYPE_MISSING",
 }
 _FIGURES = "Figures of a group's activities."
 _OF_MEMBERS = "Figures of an activity of a group, and of each member in it."
 
 
-def _of_documents(prefix: str) -> tuple[Endpoint[Any], ...]:
-    agg, activity_agg = "api.group.agg", "api.group.activity.agg"
-    path, activity_path = f"{prefix}/agg", f"{prefix}/activity/agg"
-    told, of_activity = GroupAggTold, ActivityAggTold
+def _of_documents(path: str) -> tuple[Endpoint[Any], ...]:
+    """The figures of a group's activities, as the documents have the call."""
+    api_id, told = "api.group.agg", GroupAggTold
     return (
-        Endpoint("POST", path, agg, _FIGURES, GroupAgg, told, group_agg, max_age=_max_age),
-        Endpoint("GET", path, agg, _FIGURES, GroupAggQuery, told, group_agg, max_age=_max_age),
-        Endpoint(
-            *("POST", activity_path, activity_agg, _OF_MEMBERS, ActivityAgg, of_activity),
-            group_activity_agg,
-            max_age=_max_age,
-        ),
-        Endpoint(
-            *("GET", activity_path, activity_agg, _OF_MEMBERS, ActivityAggQuery, of_activity),
-            group_activity_agg,
-            max_age=_max_age,
-        ),
+        Endpoint("POST", path, api_id, _FIGURES, GroupAgg, told, group_agg, max_age=_max_age),
+        Endpoint("GET", path, api_id, _FIGURES, GroupAggQuery, told, group_agg, max_age=_max_age),
     )
 
 
+_ACTIVITY_AGG = "api.group.activity.agg"
+_PLATFORMS_OWN = Endpoint(
+    "POST",
+    "/data/v1/group/activity/agg",
+    _ACTIVITY_AGG,
+    _OF_MEMBERS,
+    PlatformActivityAgg,
+    PlatformAggTold,
+    platform_activity_agg,
+    _PLATFORM_CODES,
+    _max_age,
+)
+"""Under the path that the platform's clients call, in the shape that they know."""
+
 ENDPOINTS: Sequence[Endpoint[Any]] = (
-    *_of_documents("/data/group"),
-    *_of_documents("/data/v1/group"),
+    *_of_documents("/data/group/agg"),
+    *_of_documents("/data/v1/group/agg"),
     Endpoint(
-        "POST",
-        "/v1/group/activity/agg",
-        "api.group.activity.agg",
-        _OF_MEMBERS,
-        PlatformActivityAgg,
-        PlatformAggTold,
-        platform_activity_agg,
-        _PLATFORM_CODES,
-        _max_age,
+        *("POST", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAgg, ActivityAggTold),
+        group_activity_agg,
+        max_age=_max_age,
     ),
+    Endpoint(
+        *("GET", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAggQuery, ActivityAggTold),
+        group_activity_agg,
+        max_age=_max_age,
+    ),
+    _PLATFORMS_OWN,
+    _PLATFORMS_OWN.under("/v1/group/activity/agg"),
 )

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from gateway.rest.contents import content_told, text_of
 from gateway.rest.endpoints import MOST_ITEMS, A, Asked, ByValue, Call, Commas, Endpoint, Handler, Texts
-from gateway.rest.envelope import Codes, moment
-from resolvers import learner_groups
+from gateway.rest.envelope import Codes, Json, moment
+from resolvers import collections, learner_groups
 from resolvers.nouns import (
     Activity,
     AddMember,
@@ -18,6 +19,7 @@ from resolvers.nouns import (
     GroupCall,
     GroupRole,
     GroupStatus,
+    InvalidInput,
     ItemError,
     Kind,
     Member,
@@ -35,6 +37,8 @@ MEMBER_CODES = {
     "NOT_FOUND": "MEMBER_NOT_FOUND",
 }
 ACTIVITY_CODES = {"LIMIT_REACHED": "GS_UDT06"}
+PARTS = ("members", "activities")
+"""Of a group, that are sent where they are asked for."""
 
 
 def _codes(operation: str, **others: str) -> Codes:
@@ -155,9 +159,9 @@ class MemberTold(TypedDict):
     groupId: str
     role: str
     status: str
-    createdBy: str | None
+    createdBy: str
     createdOn: str | None
-    updatedBy: str | None
+    updatedBy: str
     updatedOn: str | None
     visited: bool
     invited: bool
@@ -165,6 +169,10 @@ class MemberTold(TypedDict):
 
 
 class ActivityInfo(TypedDict):
+    """Beside these everything else that was published of it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
     identifier: str
     name: str
     status: str
@@ -172,6 +180,8 @@ class ActivityInfo(TypedDict):
 
 
 class ActivityTold(TypedDict):
+    """As ActivityInfo has it, of an activity that is published."""
+
     id: str
     type: str
     activityInfo: NotRequired[ActivityInfo]
@@ -180,12 +190,12 @@ class ActivityTold(TypedDict):
 class GroupTold(TypedDict):
     id: str
     name: str
-    description: str | None
+    description: str
     status: str
     membershipType: str
-    createdBy: str | None
+    createdBy: str
     createdOn: str | None
-    updatedBy: str | None
+    updatedBy: str
     updatedOn: str | None
     members: NotRequired[list[MemberTold]]
     activities: NotRequired[list[ActivityTold]]
@@ -221,13 +231,16 @@ async def create(session: Session, call: Call[CreateGroup]) -> GroupCreated:
 
 async def read(session: Session, call: Call[ReadGroup]) -> GroupTold:
     """``?fields=members,activities``: each only where it is asked for."""
+    for name in call.request.fields:
+        if name not in PARTS:
+            raise InvalidInput(f"fields: there is no {name}; there are {', '.join(PARTS)}", field="fields")
     group = await learner_groups.group(session, call.path["group_id"])
     result = _told(group)
     if "members" in call.request.fields:
         members = await learner_groups.profiled(session, await learner_groups.members(session, group))
         result["members"] = [_member(found.member, found.learner.name) for found in members]
     if "activities" in call.request.fields:
-        result["activities"] = await _activity_infos(session, group)
+        result["activities"] = await _activity_infos(session, group)  # type: ignore[typeddict-item]
     return result
 
 
@@ -361,12 +374,12 @@ def _told(group: Group) -> GroupTold:
     return {
         "id": group.group_id,
         "name": group.name,
-        "description": group.description,
+        "description": text_of(group.description),
         "status": group.status.value,
         "membershipType": group.membership_type.value,
-        "createdBy": group.created_by,
+        "createdBy": text_of(group.created_by),
         "createdOn": moment(group.created_on),
-        "updatedBy": group.updated_by,
+        "updatedBy": text_of(group.updated_by),
         "updatedOn": moment(group.updated_on),
     }
 
@@ -377,29 +390,26 @@ def _member(member: Member, name: str | None) -> MemberTold:
         "groupId": member.group_id,
         "role": member.role.value,
         "status": member.status.value,
-        "createdBy": member.created_by,
+        "createdBy": text_of(member.created_by),
         "createdOn": moment(member.created_on),
-        "updatedBy": member.updated_by,
+        "updatedBy": text_of(member.updated_by),
         "updatedOn": moment(member.updated_on),
         "visited": member.visited,
         "invited": member.invited,
-        "name": name or "",
+        "name": text_of(name),
     }
 
 
-async def _activity_infos(session: Session, group: Group) -> list[ActivityTold]:
+async def _activity_infos(session: Session, group: Group) -> list[Json]:
+    """As ActivityTold."""
     contents = await learner_groups.contents_of(session, group)
-    infos: list[ActivityTold] = []
+    published = await collections.metadata(session, list(contents.values()))
+    infos: list[Json] = []
     for activity in group.activities:
-        told: ActivityTold = {"id": activity.id, "type": activity.type}
+        told: Json = {"id": activity.id, "type": activity.type}
         content = contents.get(activity.id)
         if content is not None:
-            told["activityInfo"] = {
-                "identifier": content.identifier,
-                "name": content.name,
-                "status": content.status,
-                "leafNodesCount": content.leaf_nodes_count,
-            }
+            told["activityInfo"] = content_told(content, published.get(content.identifier, {}))
         infos.append(told)
     return infos
 

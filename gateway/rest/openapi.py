@@ -67,7 +67,9 @@ def openapi(endpoints: Sequence[Endpoint[Any]]) -> Json:
             "title": "Cohort",
             "version": version("cohort"),
             "description": "The calls of the platform that Cohort takes over from, and the viewer's. The GraphQL API "
-            "at `/graphql` has all of it and more.",
+            "at `/graphql` has all of it and more. Names in what is asked are taken in any case: `collectionid` is "
+            "`collectionId`. What is not known is passed over, but not in a body where something known may be meant, "
+            "nor an unknown id where ids may be left out: that is refused by its name.",
         },
         "paths": paths,
         "components": {

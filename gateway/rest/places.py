@@ -8,13 +8,23 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from gateway.rest.endpoints import A, Asked, Call
-from gateway.rest.envelope import MOMENT_FORMAT, Missing, parse_moment
+from gateway.rest.endpoints import TIME, A, Asked, Call
+from gateway.rest.envelope import MISSING, MOMENT_FORMAT, Codes, parse_moment
+from gateway.rest.names import BLANK
 from graph.ids import decode_cursor, encode
-from resolvers.nouns import Forbidden, Session, Status, either
+from resolvers.nouns import Absent, Forbidden, Session, Status, either
 from resolvers.paging import MOST
 from rules.viewers import Role
 
+PLACE_CODES: Codes = {
+    (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
+    (MISSING, "collectionId"): "COURSE_ID_REQUIRED_ERROR",
+    (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
+    (MISSING, "contextId"): "COURSE_BATCH_ID_MISSING",
+    (MISSING, "contentId"): "CONTENT_ID_REQUIRED_ERROR",
+    (MISSING, "userId"): "USERID_MISSING",
+}
+"""Of what calls of learners name, whichever call it is."""
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
@@ -30,12 +40,13 @@ def _moment(value: object) -> object:
 
 Moment = Annotated[
     datetime,
+    TIME,
     BeforeValidator(_moment),
     WithJsonSchema(
         {
             "type": "string",
-            "description": MOMENT_FORMAT,
-            "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3}(Z|[+-]\d\d:?\d\d)$",
+            "description": f'{MOMENT_FORMAT}; blank or "null" is as good as left out.',
+            "pattern": rf"^({BLANK}|\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d:\d{{3}}(Z|[+-]\d\d:?\d\d))$",
             "examples": ["2026-01-31 12:00:00:000+0000"],
         }
     ),
@@ -49,7 +60,20 @@ def _whole(value: object) -> object:
 
 
 StatusNumber = Annotated[Status, Field(strict=False), BeforeValidator(_whole)]
-Milliseconds = Annotated[int, Field(ge=0, le=LATEST_MS, description="Milliseconds since 1970.")]
+Milliseconds = Annotated[
+    int,
+    TIME,
+    Field(ge=0, le=LATEST_MS),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": LATEST_MS},
+                {"type": "string", "pattern": f"^{BLANK}$"},
+            ],
+            "description": "Milliseconds since 1970; a blank text is as good as none.",
+        }
+    ),
+]
 Limit = Annotated[int, Field(ge=1, le=MOST, description=f"How many at most, up to {MOST}.")]
 After = Annotated[str, Field(description="`next` of the page before.")]
 
@@ -78,12 +102,12 @@ class Place(Asked):
         )
 
     def whole_place(self) -> tuple[str, str]:
-        """Missing, by the platform's name, where one of them was left out."""
+        """Absent, by the platform's name, where one of them was left out."""
         collection_id, context_id = self.place()
         if collection_id is None:
-            raise Missing("courseId (or collectionId) is missing", field="courseId")
+            raise Absent("courseId (or collectionId) is missing", field="courseId")
         if context_id is None:
-            raise Missing("batchId (or contextId) is missing", field="batchId")
+            raise Absent("batchId (or contextId) is missing", field="batchId")
         return collection_id, context_id
 
 

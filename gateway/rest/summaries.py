@@ -7,19 +7,19 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from gateway.rest.contents import text_of
 from gateway.rest.endpoints import MANY_VIEWERS, A, Asked, ByValue, Call, Endpoint, Handler
-from gateway.rest.envelope import MISSING, Codes, moment
-from gateway.rest.places import After, Limit, Place, changed_user, cursor, place_after, reader_of
+from gateway.rest.envelope import Codes, moment
+from gateway.rest.places import PLACE_CODES, After, Limit, Place, changed_user, cursor, place_after, reader_of
 from resolvers import erasures, summaries
 from resolvers.erasures import ErasureCall
-from resolvers.nouns import Session, checked_id
+from resolvers.nouns import Absent, Session, checked_id
 from resolvers.paging import MOST
 from resolvers.summaries import EnrolmentSummary, SummaryFormat
 from rules.viewers import Role
 
 CODES: Codes = {
-    (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
-    (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
+    **PLACE_CODES,
     ("NOT_FOUND", "contextId"): "INVALID_REQUEST_DATA",
     ("NOT_FOUND", "collectionId"): "INVALID_REQUEST_DATA",
 }
@@ -29,6 +29,8 @@ CODES: Codes = {
 
 
 class ReadSummary(Place):
+    """Without a context of what was done in the collection by itself."""
+
     user_id: str | None = Field(default=None, description="The caller's own where it is left out.")
 
 
@@ -57,10 +59,10 @@ class ScoreTold(TypedDict):
 
 class CollectionTold(TypedDict):
     identifier: str
-    name: str | None
-    logo: str | None
+    name: str
+    logo: str
     leafNodesCount: int | None
-    description: str | None
+    description: str
 
 
 class SummaryTold(TypedDict):
@@ -111,7 +113,10 @@ class Deleted(TypedDict):
 
 async def read(session: Session, call: Call[ReadSummary]) -> SummaryTold:
     user_id = reader_of(session, call, call.request.user_id)
-    return _told(await summaries.read_summary(session, user_id, *call.request.whole_place()))
+    collection_id, context_id = call.request.place()
+    if collection_id is None:
+        raise Absent("courseId (or collectionId) is missing", field="courseId")
+    return _told(await summaries.read_summary(session, user_id, collection_id, context_id))
 
 
 async def list_summaries(session: Session, call: Call[ListSummaries]) -> SummariesTold:
@@ -162,10 +167,10 @@ def _told(summary: EnrolmentSummary) -> SummaryTold:
         },
         "collection": {
             "identifier": key.collection_id,
-            "name": collection.name if collection else None,
-            "logo": collection.logo if collection else None,
+            "name": text_of(collection and collection.name),
+            "logo": text_of(collection and collection.logo),
             "leafNodesCount": collection.leaf_nodes_count if collection else None,
-            "description": collection.description if collection else None,
+            "description": text_of(collection and collection.description),
         },
         "issuedCertificates": [dict(certificate) for certificate in summary.certificates],
         "completedOn": moment(summary.completed_on),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.rest.endpoints import MANY_VIEWERS, ONLY_A_SERVICE, A, Call, Endpoint, Handler, Texts
-from gateway.rest.envelope import MISSING, Codes, Missing, moment
+from gateway.rest.envelope import MISSING, Codes, moment
 from gateway.rest.places import (
+    PLACE_CODES,
     After,
     Done,
     Limit,
@@ -22,19 +23,19 @@ from gateway.rest.places import (
 )
 from resolvers import assessments, content_states, views
 from resolvers.assessments import AssessmentCall
-from resolvers.nouns import InvalidInput, Session, Status, View, ViewCall, ViewChange
+from resolvers.nouns import Absent, InvalidInput, Session, Status, View, ViewCall, ViewChange
 from resolvers.paging import MOST, Page
 from rules.moments import moment as of_milliseconds
 from rules.viewers import Role
 
 CODES: Codes = {
-    (MISSING, "contentId"): "CONTENT_ID_REQUIRED_ERROR",
-    (MISSING, "courseId"): "COURSE_ID_REQUIRED_ERROR",
-    (MISSING, "batchId"): "COURSE_BATCH_ID_MISSING",
+    **PLACE_CODES,
     (MISSING, "events"): "EVENTS_DATA_MISSING",
     "CONTEXT_CLOSED": "NOT_A_ON_GOING_BATCH",
     ("NOT_FOUND", "contextId"): "BATCH_NOT_EXISTS",
+    ("INVALID_INPUT", "contextId"): "BATCH_NOT_EXISTS",
     ("NOT_FOUND", "collectionId"): "INVALID_REQUEST_DATA",
+    ("INVALID_INPUT", "collectionId"): "INVALID_REQUEST_DATA",
     ("NOT_ENROLLED", "contextId"): "INVALID_REQUEST_DATA",
 }
 """The platform's; any other code of ours stands for itself."""
@@ -55,9 +56,7 @@ class StartView(Place):
 
 class EndView(StartView):
     progress_details: dict[str, Any] | None = Field(
-        default=None,
-        validation_alias=AliasChoices("progressDetails", "progressdetails"),
-        description="An object of at most 16 KB, given back as it is.",
+        default=None, description="An object of at most 16 KB, given back as it is."
     )
     time_spent: int = Field(default=0, description="Seconds since the last call; added up.")
     call_id: str | None = Field(
@@ -210,9 +209,9 @@ async def read(session: Session, call: Call[ReadViews]) -> ViewsTold:
         end = None if last is None else (last.collection_id, last.context_id, last.content_id)
     elif collection_id is None:
         if not named:
-            raise Missing("contentId (or collectionId) is missing", field="contentId")
+            raise Absent("contentId (or collectionId) is missing", field="contentId")
         if context_id is not None:
-            raise InvalidInput("contextId needs a collectionId beside it", field="collectionId")
+            raise Absent("contextId needs a collectionId beside it", field="collectionId")
         page = Page([await views.view(session, user_id, content, None, None) for content in named], False)
         end = None
     else:
@@ -266,7 +265,7 @@ async def read_assessments(session: Session, call: Call[ReadAssessments]) -> Att
     collection_id, context_id = request.place()
     collection_id = collection_id or request.content_id
     if collection_id is None:
-        raise Missing("contentId (or collectionId) is missing", field="contentId")
+        raise Absent("contentId (or collectionId) is missing", field="contentId")
     page = await assessments.attempts_page(
         session,
         user_id,

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.rest.envelope import moment
 from gateway.settings import Settings
 from ingest.enrolments import EnrolmentCall, enrol
 from loaders.attempts import MOST_ATTEMPTS
 from resolvers.views import view
 from rules.moments import milliseconds
+from rules.moments import moment as of_milliseconds
 from rules.progress import Status
 from rules.viewers import Role
 from stores.rows import Write
@@ -303,3 +305,140 @@ async def test_an_items_refusal_names_its_time_as_it_was_sent(calls: Calls) -> N
         "lastCompletedTime must not be in the future",
         "assessmentTs must not be in the future",
     ]
+
+
+async def test_an_assessment_alone_completes_its_content(calls: Calls) -> None:
+    """At the time of the attempt, which is after the enrolment."""
+    await enrol(calls.session(), EnrolmentCall("course", "batch"))
+    at = milliseconds(calls.shared.now())
+    told = await calls.result(
+        "PATCH", UPDATE, userId="ada", assessments=[assessment(contentId="c", assessmentTs=at, userId="ada")]
+    )
+    assert told == {"batch": "SUCCESS", "c": "SUCCESS"}
+    (c,) = (await calls.result("POST", READ, courseId="course", batchId="batch"))["contentList"]
+    assert (c["contentId"], c["status"], c["progress"], c["completedCount"]) == ("c", 2, 100, 1)
+    assert c["lastCompletedTime"] == moment(of_milliseconds(at))
+
+
+async def test_a_score_is_asked_for_by_its_name_and_an_unknown_one_is_refused(calls: Calls) -> None:
+    """By the name that it had here before, too."""
+    await calls.result("PATCH", UPDATE, contents=[item("a")])
+    place: dict[str, Any] = {"courseId": "course", "batchId": "batch"}
+    for fields, has in (
+        (["score"], {"score"}),
+        (["assessmentScore"], {"score"}),
+        (["progress", "score"], {"score", "progressdetails"}),
+        (["progress"], {"progressdetails"}),
+        ([], set()),
+    ):
+        (a,) = (await calls.result("POST", READ, **place, fields=fields))["contentList"]
+        assert a.keys() & {"score", "progressdetails"} == has
+    answer = await calls.answer("POST", READ, **place, fields=["progress", "scores"])
+    assert (answer.status_code, answer.json()["params"]["err"]) == (400, "INVALID_INPUT")
+    assert answer.json()["params"]["errmsg"] == "fields: there is no scores; there are progress, score"
+
+
+@pytest.mark.parametrize("blank", ["", " ", "null", "NULL"])
+async def test_a_time_that_is_blank_is_as_good_as_left_out(calls: Calls, blank: str) -> None:
+    """So the item counts now; an assessment must have one."""
+    before = calls.shared.now()
+    times: dict[str, Any] = {"lastAccessTime": blank, "lastCompletedTime": blank}
+    assert await calls.result("PATCH", UPDATE, contents=[item("a", **times)]) == {"a": "SUCCESS"}
+    a = await view(calls.session(), "ada", "a", "course", "batch")
+    assert a.completed_on is not None
+    assert a.completed_on >= before.replace(microsecond=before.microsecond // 1000 * 1000)
+    refused = await calls.refusal("PATCH", UPDATE, assessments=[assessment(assessmentTs=blank)])
+    assert refused == (400, "ATTEMPTED_DATE_REQUIRED")
+    viewers: dict[str, Any] = {
+        "contentId": "a",
+        "collectionId": "course",
+        "contextId": "batch",
+        "events": [event()],
+    }
+    submitted = await calls.result("POST", "/v1/assessment/submit", **viewers, assessmentTs=blank)
+    assert submitted == {"a": "Score Updated"}
+
+
+async def test_an_item_of_what_is_no_content_is_not_called_a_missing_batch(calls: Calls) -> None:
+    """The course itself, a unit of it and what there is not have one code; a batch that there is not has another."""
+    contents = [
+        *(item(content) for content in ("course", "unit-1", "nothing")),
+        item("a", "nowhere"),
+        item("a", courseId="a"),
+        item("a", courseId="nowhere"),
+        item("a", ""),
+        item("a", courseId=""),
+    ]
+    result = await calls.result("PATCH", UPDATE, contents=contents)
+    assert result["BATCH_NOT_EXISTS"] == ["nowhere"]
+    assert [error["code"] for error in result["errors"]] == [
+        *["RESOURCE_NOT_FOUND"] * 3,
+        "BATCH_NOT_EXISTS",
+        *["INVALID_REQUEST_DATA"] * 2,
+        "COURSE_BATCH_ID_MISSING",
+        "COURSE_ID_REQUIRED_ERROR",
+    ]
+    assert await calls.refusal("PATCH", UPDATE, userId="ada", courseId="course", batchId=" ") == (
+        400,
+        "COURSE_BATCH_ID_MISSING",
+    )
+
+
+async def test_no_access_lies_before_the_enrolment(calls: Calls) -> None:
+    await enrol(
+        calls.session("app", Role.SERVICE),
+        EnrolmentCall("course", "batch", "ada", datetime(2026, 1, 1, tzinfo=UTC)),
+    )
+    old = "1970-01-02 10:00:00:000+0000"
+    states = [item("a", lastAccessTime=old, lastCompletedTime=old)]
+    await calls.result("PATCH", UPDATE, contents=states, assessments=[assessment(assessmentTs=1)])
+    (a,) = (await calls.result("POST", READ, courseId="course", batchId="batch"))["contentList"]
+    assert (a["lastAccessTime"], a["lastCompletedTime"]) == ("2026-01-01 00:00:00:000+0000",) * 2
+    (sent,) = [orjson.loads(r.value) async for r in calls.shared.stores.events.read(ASSESSMENTS.name)]
+    assert sent["assessmentTs"] == 1_767_225_600_000, "2026-01-01: 20,454 days of 86,400,000 ms"
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        ({"content": [item("a")]}, "content is not known here; is contents meant?"),
+        ({"assesments": [assessment()]}, "assesments is not known here; is assessments meant?"),
+        (
+            {"contents": [{"contentId": "a", "course_id": "course", "batchId": "batch", "status": 2}]},
+            "contents[0].course_id is not known here; is courseId meant?",
+        ),
+        (
+            {"contents": [item("a", lastAccessedTime="2026-01-31 12:00:00:000+0000")]},
+            "contents[0].lastAccessedTime is not known here; is lastAccessTime meant?",
+        ),
+        (
+            {"assessments": [assessment(programId="p")]},
+            "assessments[0].programId is not known here; there are ",
+        ),
+    ],
+)
+async def test_what_is_not_understood_is_refused_by_name(
+    calls: Calls, request_: dict[str, Any], told: str
+) -> None:
+    """Rather than that the state counts elsewhere, or that the enrolment is computed anew and nothing stored."""
+    answer = await calls.answer("PATCH", UPDATE, userId="ada", courseId="course", batchId="batch", **request_)
+    assert (answer.status_code, answer.json()["params"]["err"]) == (400, "INVALID_INPUT")
+    assert answer.json()["params"]["errmsg"].startswith(told)
+    assert await calls.shared.stores.rows.partition(VIEWS, ("ada", "course")) == []
+
+
+async def test_a_states_names_may_be_spelled_in_any_case(calls: Calls) -> None:
+    state = {
+        "contentid": "a",
+        "courseid": "course",
+        "BATCHID": "batch",
+        "Status": 2,
+        "progressDetails": {"page": 7},
+        "lastaccesstime": "2026-01-31 12:00:00:000+0000",
+    }
+    told = await calls.result("PATCH", UPDATE, userid="ada", contents=[state])
+    assert told == {"a": "SUCCESS"}
+    asked: dict[str, Any] = {"userid": "ada", "courseid": "course", "batchid": "batch", "contentids": ["a"]}
+    (a,) = (await calls.result("POST", READ, **asked))["contentList"]
+    assert (a["batchId"], a["status"], a["progressdetails"]) == ("batch", 2, {"page": 7})
+    assert a["lastAccessTime"] == "2026-01-31 12:00:00:000+0000"

@@ -4,16 +4,23 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
+from gateway.identity import make_token
 from gateway.settings import Settings
+from ingest.collections import publish_collection
 from ingest.content_states import update_states
+from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol
 from rules.content_states import ContentState
+from rules.contexts import EnrolmentType
+from rules.identifiers import ContextType
 from rules.progress import Status
 from rules.viewers import Role
-from stores.rows import Write
-from stores.tables import CONTENTS, ENROLMENTS
+from stores.rows import Exists, Write
+from stores.tables import ATTEMPTS, CONTENTS, CONTEXTS, ENROLMENTS
+from tests.conftest import COURSE
 from tests.gateway.callers import Calls
 from tests.gateway.conftest import Serving
 
@@ -51,7 +58,8 @@ async def test_an_enrolment_is_made_listed_and_ended(calls: Calls) -> None:
         "GET", f"{LIST}/ada?fields=name,nothing&batchDetails=name,endDate&cache=false"
     )
     assert narrow["courses"][0]["content"] == {"name": "Course"}
-    assert narrow["courses"][0]["batch"] == {"name": "batch", "endDate": None}
+    named = {"identifier": "batch", "batchId": "batch"}
+    assert narrow["courses"][0]["batch"] == {**named, "name": "batch", "endDate": None}
     assert await calls.result("POST", UNENROL, collectionId="course", contextId="batch") == {
         "response": "SUCCESS"
     }
@@ -73,8 +81,14 @@ async def test_an_enrolment_is_made_listed_and_ended(calls: Calls) -> None:
         (
             ENROL,
             {**PLACE, "by": "mo", "roles": (Role.MENTOR,), "userId": "bob"},
-            (400, "ENROLLMENT_TYPE_VALIDATION"),
+            (401, "UNAUTHORIZED_USER"),
         ),
+        (ENROL, {"courseId": "course", "batchId": "invited"}, (400, "ENROLLMENT_TYPE_VALIDATION")),
+        (ENROL, {"courseId": "course", "batchId": "elsewhere"}, (400, "INVALID_COURSE_BATCH_ID")),
+        (ENROL, {"courseId": "course", "batchId": " "}, (400, "COURSE_BATCH_ID_MISSING")),
+        (ENROL, {"courseId": "", "batchId": "batch"}, (400, "COURSE_ID_REQUIRED_ERROR")),
+        ("/v1/summary/read", {"batchId": "batch"}, (400, "COURSE_ID_REQUIRED_ERROR")),
+        ("/v1/summary/read", {"courseId": "nowhere"}, (400, "INVALID_REQUEST_DATA")),
         (UNENROL, PLACE, (400, "USER_NOT_ENROLLED_COURSE")),
         (ENROL, {**PLACE, "collectionId": "other"}, (400, "INVALID_INPUT")),
     ],
@@ -82,6 +96,14 @@ async def test_an_enrolment_is_made_listed_and_ended(calls: Calls) -> None:
 async def test_a_refusal_has_the_platforms_code(
     calls: Calls, path: str, request_: dict[str, Any], expected: tuple[int, str]
 ) -> None:
+    service = calls.session("app", Role.SERVICE)
+    other = {"identifier": "other", "name": "Other", "children": [{"identifier": "x", "name": "X"}]}
+    await publish_collection(service, other)
+    await create_context(service, NewContext(ContextType.BATCH, "Elsewhere", ("other",), "elsewhere"))
+    invited = NewContext(
+        ContextType.BATCH, "Invited", ("course",), "invited", enrolment_type=EnrolmentType.INVITE_ONLY
+    )
+    await create_context(service, invited)
     answer = await calls.answer("POST", path, **request_)
     assert (answer.status_code, answer.json()["params"]["err"]) == expected
     assert answer.json()["responseCode"] == "CLIENT_ERROR"
@@ -185,22 +207,16 @@ async def test_summaries_are_read_listed_downloaded_and_deleted(calls: Calls, pr
     }
     assert (await calls.result("GET", f"{prefix}/list/ada"))["summary"] == []
     assert (await calls.result("DELETE", f"{prefix}/delete/ada"))["done"]
-    assert await calls.refusal("POST", f"{prefix}/read", collectionId="course") == (
-        400,
-        "COURSE_BATCH_ID_MISSING",
-    )
 
 
 @pytest.mark.parametrize("prefix", ["/v1/summary", "/summary/v1"])
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        ("?collectionid=course&contextid=batch", "collectionid is not known here; there are collectionId"),
+        ("?collection_id=course&contextId=batch", "collection_id is not known here; there are collectionId"),
         ("?userId=ada", "userId is not known here"),
         ("?all=true", "all is not known here"),
         ("?=course", ""),
-        ("?collectionId=", "collectionId must not be blank"),
-        ("?batchId=batch", "contextId needs a collectionId"),
         ("?courseId=course&courseId=other", "courseId must be given once"),
         ("?courseId=course&collectionId=other", "collectionId and courseId are the same id"),
     ],
@@ -212,6 +228,9 @@ async def test_nothing_is_deleted_where_the_parameters_are_not_understood(
     answer = await calls.answer("DELETE", f"{prefix}/delete/ada{query}")
     assert (answer.status_code, answer.json()["params"]["err"]) == (400, "INVALID_INPUT")
     assert answer.json()["params"]["errmsg"].startswith(named)
+    for lacking in ("?collectionId=", "?batchId=batch"):
+        refused = await calls.refusal("DELETE", f"{prefix}/delete/ada{lacking}")
+        assert refused == (400, "COURSE_ID_REQUIRED_ERROR")
     assert len((await calls.result("GET", f"{prefix}/list/ada"))["summary"]) == 1
 
 
@@ -239,3 +258,178 @@ async def test_who_may_act_for_others_is_said(calls: Calls) -> None:
             401,
             f"only {who} may act for another user",
         )
+
+
+async def test_one_enrolment_is_deleted_by_names_in_any_case(calls: Calls) -> None:
+    """And not all that the learner has."""
+    await calls.result("POST", ENROL, **PLACE)
+    await calls.result("POST", ENROL, courseId="course", batchId="later")
+    gone = await calls.result("DELETE", "/v1/summary/delete/ada?collectionid=course&contextid=batch")
+    assert gone["purged"] == [{"collectionId": "course", "contextId": "batch"}]
+    assert await listed(calls) == ([("course", "later")], None)
+
+
+PUBLISHED: dict[str, Any] = {
+    **COURSE,
+    "contentType": "Course",
+    "primaryCategory": "Course",
+    "trackable": {"enabled": "Yes", "autoBatch": "No"},
+    "appIcon": "https://icons/course.png",
+    "description": "What one learns.",
+    "leafNodesCount": 99,
+    "mimeType": "application/vnd.ekstep.content-collection",
+}
+
+
+async def test_what_was_published_of_a_course_is_in_the_list(calls: Calls) -> None:
+    """By the names it was published under; Cohort counts leaves itself."""
+    await publish_collection(calls.session("app", Role.SERVICE), PUBLISHED)
+    await calls.result("POST", ENROL, **PLACE)
+    (course,) = (await calls.result("GET", f"{LIST}/ada"))["courses"]
+    content = course["content"]
+    expected = {name: value for name, value in PUBLISHED.items() if name != "children"}
+    assert {**content, "lastPublishedOn": ""} == {
+        **expected,
+        "leafNodesCount": 4,
+        "status": "Live",
+        "lastPublishedOn": "",
+    }
+    assert (course["courseName"], course["description"], course["courseLogoUrl"]) == (
+        "Course",
+        "What one learns.",
+        "https://icons/course.png",
+    )
+    query = (
+        "?orgdetails=orgName&licenseDetails=name&fields=contentType,trackable,license"
+        "&batchDetails=name,status,createdBy,mentors,certificates"
+    )
+    (course,) = (await calls.result("GET", f"{LIST}/ada{query}"))["courses"]
+    assert course["content"] == {"contentType": "Course", "trackable": PUBLISHED["trackable"]}
+    assert course["batch"] == {
+        "identifier": "batch",
+        "batchId": "batch",
+        "name": "batch",
+        "status": 1,
+        "createdBy": "cohort",
+        "mentors": [],
+    }
+
+
+async def test_what_was_published_costs_a_page_one_statement(calls: Calls) -> None:
+    """Of two courses, and of forty."""
+    service = calls.session("app", Role.SERVICE)
+    costs = []
+    for first, count in ((0, 2), (2, 38)):
+        for number in range(first, first + count):
+            leaf = {"identifier": f"leaf-{number}", "name": "L"}
+            document = {
+                "identifier": f"c-{number}",
+                "name": "C",
+                "children": [leaf],
+                "appIcon": f"{number}.png",
+            }
+            await publish_collection(service, document)
+            new = NewContext(ContextType.BATCH, "B", (f"c-{number}",), f"b-{number}")
+            await create_context(service, new)
+            await enrol(service, EnrolmentCall(f"c-{number}", f"b-{number}", "ada"))
+        with calls.shared.stores.rows.meter.measure() as rows:
+            courses = (await calls.result("GET", f"{LIST}/ada"))["courses"]
+        assert {(one["courseId"], one["courseLogoUrl"]) for one in courses} == {
+            (f"c-{number}", f"{number}.png") for number in range(first + count)
+        }
+        costs.append(rows[f"select {CONTENTS.name}"])
+    assert costs == [1, 1], "what figures need is in memory by then"
+
+
+async def test_a_course_published_before_its_row_had_all_is_told_by_its_tree_until_it_is_published_again(
+    calls: Calls,
+) -> None:
+    service = calls.session("app", Role.SERVICE)
+    await publish_collection(service, PUBLISHED)
+    await calls.result("POST", ENROL, **PLACE)
+    rows, library = calls.shared.stores.rows, calls.shared.library
+    await rows.update_if(CONTENTS, ("course",), {"metadata": None}, [Exists()])
+    await rows.write(Write(CONTENTS, ("unit-1",), {"metadata": None}))
+    (course,) = (await calls.result("GET", f"{LIST}/ada?fields=appIcon"))["courses"]
+    assert course["content"] == {"appIcon": "https://icons/course.png"}
+    again = await publish_collection(service, PUBLISHED)
+    assert not again.changed
+    for node in ("course", "unit-1"):
+        row = await rows.get(CONTENTS, (node,))
+        assert row is not None
+        assert orjson.loads(row["metadata"])["identifier"] == node
+    unit = await library.content("unit-1", "contentId")
+    assert (await library.metadata_of([unit]))["unit-1"] == {"identifier": "unit-1", "name": "Unit 1"}
+
+
+async def test_what_is_a_text_on_the_platform_is_one_in_the_list(calls: Calls) -> None:
+    """Of a course and a batch that are there and say little, and of such that are gone."""
+    await calls.result("POST", ENROL, **PLACE)
+    texts = ("courseName", "description", "courseLogoUrl", "addedBy")
+    for _ in range(2):
+        (course,) = (await calls.result("GET", f"{LIST}/ada"))["courses"]
+        assert all(isinstance(course[name], str) for name in texts)
+        assert isinstance(course["content"]["name"], str)
+        assert isinstance(course["batch"]["name"], str)
+        for table, key, kept in (
+            (CONTENTS, "course", calls.shared.library.contents),
+            (CONTEXTS, "batch", calls.shared.library.contexts),
+        ):
+            await calls.shared.stores.rows.write(Write(table, (key,), {}, delete=True))
+            kept.forget(key)
+
+
+async def test_a_completed_course_is_not_left(calls: Calls) -> None:
+    await calls.result("POST", ENROL, **PLACE)
+    states = [ContentState(content, Status.COMPLETED, "course", "batch") for content in "abc"]
+    await update_states(calls.session(), states)
+    answer = await calls.answer("POST", UNENROL, **PLACE)
+    assert (answer.status_code, answer.json()["params"]["err"]) == (400, "COURSE_BATCH_ALREADY_COMPLETED")
+    assert await listed(calls) == ([("course", "batch")], None)
+    service: dict[str, Any] = {"by": "app", "roles": (Role.SERVICE,), "userId": "ada"}
+    assert await calls.result("POST", UNENROL, **PLACE, **service) == {"response": "SUCCESS"}
+    summary = await calls.result("POST", "/v1/summary/read", **PLACE)
+    assert (summary["active"], summary["status"], summary["progress"]) == (False, 2, 3)
+
+
+async def test_who_comes_back_keeps_the_date_of_the_first_enrolment(calls: Calls) -> None:
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    service = calls.session("app", Role.SERVICE)
+    await enrol(service, EnrolmentCall("course", "batch", "ada", first))
+    await calls.result("POST", UNENROL, **PLACE)
+    await calls.result("POST", ENROL, **PLACE)
+    (course,) = (await calls.result("GET", f"{LIST}/ada"))["courses"]
+    assert course["enrolledDate"] == "2026-01-01 00:00:00:000+0000"
+
+
+async def test_a_summary_without_a_context_is_of_the_collection_by_itself(calls: Calls) -> None:
+    """a of the required a, b, c: floor(100 × 1 / 3) = 33. What is done in the batch is not in it."""
+    await update_states(
+        calls.session(),
+        [
+            ContentState("a", Status.COMPLETED, "course"),
+            ContentState("b", Status.COMPLETED, "course", "batch"),
+        ],
+    )
+    scores = {"total_score": 1.5, "total_max_score": 3.0}
+    await calls.shared.stores.rows.write(Write(ATTEMPTS, ("ada", "course", "course", "a", "1"), scores))
+    told = await calls.result("POST", "/v1/summary/read", collectionId="course")
+    assert (told["collectionId"], told["contextId"], told["active"], told["enrolledDate"]) == (
+        *("course", "course"),
+        *(False, None),
+    )
+    assert (told["contentStatus"], told["progress"], told["completionPercentage"]) == ({"a": 2}, 1, 33)
+    assert told["assessmentStatus"] == {"a": {"score": 1.5, "max_score": 3.0}}
+    assert told["collection"]["name"] == "Course"
+
+
+async def test_years_before_1000_have_four_digits(calls: Calls) -> None:
+    early = datetime(987, 6, 5, 4, 3, 2, tzinfo=UTC)
+    await enrol(calls.session("app", Role.SERVICE), EnrolmentCall("course", "batch", "ada", early))
+    (course,) = (await calls.result("GET", f"{LIST}/ada"))["courses"]
+    assert course["enrolledDate"] == "0987-06-05 04:03:02:000+0000"
+    headers = {
+        "Authorization": f"Bearer {make_token(calls.settings, 'ada', [Role.LEARNER], timedelta(hours=1))}"
+    }
+    csv = (await calls.client.get("/learners/ada/summary.csv", headers=headers)).text
+    assert csv.splitlines()[1].split(",")[6] == "0987-06-05T04:03:02.000Z"

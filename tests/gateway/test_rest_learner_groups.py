@@ -108,10 +108,11 @@ async def test_a_group_is_created_read_listed_and_deleted_under_both_prefixes(
         "membershipType": "invite_only",
         "createdBy": "ada",
         "createdOn": told["createdOn"],
-        "updatedBy": None,
+        "updatedBy": "",
         "updatedOn": None,
     }
     joined = told["members"][0]["createdOn"]
+    published = told["activities"][0]["activityInfo"]["lastPublishedOn"]
     assert told == {
         **base,
         "members": [
@@ -122,7 +123,7 @@ async def test_a_group_is_created_read_listed_and_deleted_under_both_prefixes(
                 "status": "active",
                 "createdBy": "ada",
                 "createdOn": joined,
-                "updatedBy": None,
+                "updatedBy": "",
                 "updatedOn": None,
                 "visited": False,
                 "invited": user == "bob",
@@ -139,6 +140,7 @@ async def test_a_group_is_created_read_listed_and_deleted_under_both_prefixes(
                     "name": "Course",
                     "status": "Live",
                     "leafNodesCount": 4,
+                    "lastPublishedOn": published,
                 },
             },
             {"id": "q", "type": "Quiz"},
@@ -153,6 +155,23 @@ async def test_a_group_is_created_read_listed_and_deleted_under_both_prefixes(
         "response": "success"
     }
     assert refused(await call("GET", f"read/{group_id}", prefix=prefix)) == (404, "GS_RED07")
+
+
+async def test_what_was_published_of_an_activity_is_its_information(
+    call: Caller, client: httpx.AsyncClient
+) -> None:
+    more = {"contentType": "Course", "primaryCategory": "Course", "appIcon": "icon.png"}
+    operator = client.app.state.cohort.operator()  # type: ignore[attr-defined]
+    await publish_collection(operator, {**COURSE, **more})
+    made = await call("POST", "create", name="Class 7", activities=[{"id": "course", "type": "Course"}])
+    group_id = made.json()["result"]["groupId"]
+    told = (await call("GET", f"read/{group_id}?fields=activities")).json()["result"]
+    info = told["activities"][0]["activityInfo"]
+    assert {name: info[name] for name in more} == more
+    assert "children" not in info
+    wrong = await call("GET", f"read/{group_id}?fields=members,activity")
+    assert refused(wrong) == (400, "GS_RED02")
+    assert wrong.json()["params"]["errmsg"] == "fields: there is no activity; there are members, activities"
 
 
 async def test_groups_that_a_learner_leads_come_first(call: Caller) -> None:

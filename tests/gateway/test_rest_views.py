@@ -1,6 +1,6 @@
 """The viewer's calls about views and assessments (reference 2.7)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -8,8 +8,10 @@ import pytest
 
 from gateway.settings import Settings
 from ingest.collections import publish_collection
+from ingest.contexts import NewContext, create_context
 from ingest.enrolments import EnrolmentCall, enrol
 from ingest.views import ViewCall, start_view
+from rules.identifiers import ContextType
 from rules.viewers import Role
 from stores.rows import Write
 from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
@@ -66,6 +68,18 @@ async def test_a_view_goes_from_start_to_end(calls: Calls, prefix: str) -> None:
         (START, {**A, "contextId": "ended"}, (400, "NOT_A_ON_GOING_BATCH")),
         (START, {**A, "contextId": "nowhere"}, (400, "BATCH_NOT_EXISTS")),
         (START, {**A, "collectionId": "nowhere"}, (400, "INVALID_REQUEST_DATA")),
+        # One code for one cause: no such content, no such course, no such batch, one that is not of the course.
+        (START, {**A, "contentId": "course"}, (404, "RESOURCE_NOT_FOUND")),
+        (START, {**A, "contentId": "unit-1"}, (404, "RESOURCE_NOT_FOUND")),
+        (START, {"contentId": "course"}, (404, "RESOURCE_NOT_FOUND")),
+        (START, {**A, "collectionId": "a"}, (400, "INVALID_REQUEST_DATA")),
+        (START, {**A, "collectionId": "x" * 257}, (400, "INVALID_REQUEST_DATA")),
+        (START, {**A, "contextId": "elsewhere"}, (400, "BATCH_NOT_EXISTS")),
+        (READ, {**A, "contextId": "elsewhere"}, (400, "BATCH_NOT_EXISTS")),
+        (START, {**A, "contentId": " "}, (400, "CONTENT_ID_REQUIRED_ERROR")),
+        (START, {**A, "collectionId": ""}, (400, "COURSE_ID_REQUIRED_ERROR")),
+        (START, {**A, "contextId": ""}, (400, "COURSE_BATCH_ID_MISSING")),
+        (START, {"contentId": "a", "contextId": "batch"}, (400, "COURSE_ID_REQUIRED_ERROR")),
         (READ, {**A, "contextId": "nowhere"}, (400, "BATCH_NOT_EXISTS")),
         (START, {**A, "userId": "bob"}, (401, "UNAUTHORIZED_USER")),
         (START, {**A, "courseId": "other"}, (400, "INVALID_INPUT")),
@@ -90,6 +104,10 @@ async def test_a_view_goes_from_start_to_end(calls: Calls, prefix: str) -> None:
 async def test_what_is_wrong_has_a_code(
     calls: Calls, path: str, request_: dict[str, Any], expected: tuple[int, str]
 ) -> None:
+    service = calls.session("app", Role.SERVICE)
+    other = {"identifier": "other", "name": "Other", "children": [{"identifier": "x", "name": "X"}]}
+    await publish_collection(service, other)
+    await create_context(service, NewContext(ContextType.BATCH, "Elsewhere", ("other",), "elsewhere"))
     assert await calls.refusal("POST", path, **request_) == expected
 
 
@@ -207,7 +225,10 @@ async def test_a_status_is_a_whole_number_and_its_values_are_named(calls: Calls,
 
 async def test_a_refusal_names_the_field_as_it_was_sent(calls: Calls) -> None:
     for sent, told in (
-        ({**A, "assessmentTs": 4_102_444_800_000, "events": []}, "assessmentTs must not be in the future"),
+        (
+            {**A, "assessmentTs": 4_102_444_800_000, "events": [], "by": "app", "roles": (Role.SERVICE,)},
+            "assessmentTs must not be in the future",
+        ),
         ({"contentId": "a", "courseId": " ", "events": []}, "courseId must not be blank"),
         ({"contentId": "a", "collectionId": " ", "events": []}, "collectionId must not be blank"),
     ):
@@ -221,6 +242,13 @@ async def test_calls_that_there_are_not_are_refused_in_the_envelope_too(calls: C
         ("GET", "/course/v1/nothing", (404, "RESOURCE_NOT_FOUND")),
         ("GET", START, (405, "METHOD_NOT_ALLOWED")),
         ("POST", "/data/v1/group/nothing", (404, "RESOURCE_NOT_FOUND")),
+        ("GET", "/content/v3/hierarchy/do_1", (404, "RESOURCE_NOT_FOUND")),
+        ("PATCH", "/collection/v4/hierarchy/update", (404, "RESOURCE_NOT_FOUND")),
+        ("POST", "/course/v1/batch/create", (404, "RESOURCE_NOT_FOUND")),
+        ("POST", "/data/v3/telemetry", (404, "RESOURCE_NOT_FOUND")),
+        ("GET", "/user/v1/read/ada", (404, "RESOURCE_NOT_FOUND")),
+        ("GET", "/api/collection/v1/hierarchy/do_1", (404, "RESOURCE_NOT_FOUND")),
+        ("GET", "/data/v1/group/activity/agg", (405, "METHOD_NOT_ALLOWED")),
     ):
         assert await calls.refusal(method, path) == expected
     assert (await calls.answer("GET", START)).headers["allow"] == "POST"
@@ -234,3 +262,89 @@ async def test_a_body_that_turns_out_too_large_is_refused_in_the_envelope(calls:
 
     answer = await calls.client.post(START, content=endless())
     assert (answer.status_code, answer.json()["params"]["err"]) == (413, "REQUEST_ENTITY_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [str.lower, str.upper, lambda name: name.replace("Id", "ID"), lambda name: name.title()],
+    ids=["lower", "upper", "ID", "title"],
+)
+async def test_a_viewers_call_may_spell_its_names_in_any_case(
+    calls: Calls, spell: Callable[[str], str]
+) -> None:
+    """The view is in its batch, not under the content by itself; so are attempts, reads and figures."""
+    await enrol(calls.session(), EnrolmentCall("course", "batch"))
+    named: dict[str, Any] = {spell(name): value for name, value in {**A, "userId": "ada"}.items()}
+    place = {name: value for name, value in named.items() if name != spell("contentId")}
+    changes: dict[str, Any] = {spell("timeSpent"): 5, spell("progressDetails"): {"page": 7}}
+    assert await calls.result("POST", START, **named) == {"a": "Progress started"}
+    assert await calls.result("POST", UPDATE, **named, **changes) == {"a": "Progress Updated"}
+    assert await calls.result("POST", END, **named) == {"a": "Progress ended"}
+    assert await calls.result("POST", SUBMIT, **named, events=[event()]) == {"a": "Score Updated"}
+    (sent,) = [orjson.loads(r.value) async for r in calls.shared.stores.events.read(ASSESSMENTS.name)]
+    assert (sent["courseId"], sent["batchId"], sent["contentId"]) == ("course", "batch", "a")
+    for asked in (named, place):
+        read = await calls.result("POST", READ, **asked)
+        (view,) = read["contents"]
+        assert (view["collectionId"], view["contextId"], view["status"]) == ("course", "batch", 2)
+        assert (view["timeSpent"], view["progressDetails"]) == (5, {"page": 7})
+    attempts = await calls.result("POST", ATTEMPTS_OF, **place)
+    assert (attempts["collectionId"], attempts["contextId"]) == ("course", "batch")
+    await calls.result("POST", "/v1/view/agg", **place)
+    summary = await calls.result("POST", "/v1/summary/read", **place)
+    assert (summary["contextId"], summary["contentStatus"]) == ("batch", {"a": 2})
+    assert {(row["collectionid"], row["contextid"]) for row in await every_view(calls)} == {
+        ("course", "batch")
+    }
+
+
+async def every_view(calls: Calls) -> list[dict[str, Any]]:
+    scopes = await calls.shared.stores.rows.partition(LEARNER_SCOPES, ("ada",))
+    return [
+        row
+        for scope in {scope["scope"] for scope in scopes}
+        for row in await calls.shared.stores.rows.partition(VIEWS, ("ada", scope))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "told"),
+    [
+        (START, {"collection_id": "course"}, "collection_id is not known here; is collectionId meant?"),
+        (START, {"colectionId": "course"}, "colectionId is not known here; is collectionId meant?"),
+        (
+            START,
+            {"courseID": "course", "cid": 1, "programId": "p"},
+            "programId is not known here; there are ",
+        ),
+        (START, {"courseIds": ["course"]}, "courseIds is not known here; is courseId meant?"),
+        (START, {"user_id": "bob"}, "user_id is not known here; is userId meant?"),
+        (START, {"contentid": "b"}, "contentid is contentId, which is given with another value"),
+        (END, {"progressDetail": {}}, "progressDetail is not known here; is progressDetails meant?"),
+        (UPDATE, {"timeSpend": 5}, "timeSpend is not known here; is timeSpent meant?"),
+        (READ, {"contentsIds": ["b"]}, "contentsIds is not known here; is contentIds meant?"),
+        (SUBMIT, {"events": [], "attempt_id": "1"}, "attempt_id is not known here; is attemptId meant?"),
+    ],
+)
+async def test_what_is_not_understood_is_refused_by_name_and_changes_nothing(
+    calls: Calls, path: str, more: dict[str, Any], told: str
+) -> None:
+    answer = await calls.answer("POST", path, contentId="a", **more)
+    assert (answer.status_code, answer.json()["params"]["err"]) == (400, "INVALID_INPUT")
+    assert answer.json()["params"]["errmsg"].startswith(told)
+    assert await every_view(calls) == []
+
+
+async def test_what_clients_send_beside_what_is_asked_is_passed_over(calls: Calls) -> None:
+    extras: dict[str, Any] = {
+        "contentVersion": "1.0",
+        "grade": "B",
+        "lastUpdatedTime": 1,
+        "did": "x",
+        "pdata": {},
+    }
+    assert await calls.result("POST", START, **A, **extras) == {"a": "Progress started"}
+    enrolled = await calls.result(
+        "POST", "/course/v1/enrol", courseId="course", batchId="batch", contentId="course"
+    )
+    assert enrolled == {"response": "SUCCESS"}

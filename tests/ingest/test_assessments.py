@@ -1,12 +1,13 @@
 """What who submits an assessment may rely on (reference 2.2, 3, 4.6)."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
 from ingest.assessments import AssessmentCall, submit_assessment
+from ingest.enrolments import EnrolmentCall, enrol
 from loaders.session import Session
 from rules.assessments import LARGEST_EVENTS, MOST_EVENTS
 from rules.errors import (
@@ -119,7 +120,6 @@ async def test_ids_left_out_default_as_those_of_a_view(published: Instance) -> N
         ({"context_id": "ended"}, ContextClosed, "contextId"),
         ({"user_id": "bob"}, Forbidden, "userId"),
         ({"attempt_id": ""}, InvalidInput, "attemptId"),
-        ({"attempted_on": NOW + HOUR}, InvalidInput, "attemptedOn"),
         ({"attempted_on": NOW.replace(tzinfo=None)}, InvalidInput, "attemptedOn"),
         ({"events": [7]}, InvalidInput, "events[0]"),
         ({"events": [event(), {"eid": "START"}]}, InvalidInput, "events[1].eid"),
@@ -153,6 +153,32 @@ async def test_a_service_submits_for_others_and_of_the_past(published: Instance)
     assert (await submit_assessment(published.session(), old)).key.user_id == "ada"
     with pytest.raises(Unauthenticated):
         await submit_assessment(Session(Viewer(), published.shared), call())
+    with pytest.raises(InvalidInput) as future:
+        await submit_assessment(published.session(), call(user_id="ada", attempted_on=NOW + HOUR))
+    assert future.value.field == "attemptedOn"
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        (datetime(1970, 1, 2, tzinfo=UTC), NOW - 48 * HOUR),
+        (NOW - 49 * HOUR, NOW - 48 * HOUR),
+        (NOW - 47 * HOUR, NOW - 47 * HOUR),
+        (NOW + HOUR, NOW),
+        (datetime(2099, 1, 1, tzinfo=UTC), NOW),
+    ],
+)
+async def test_an_attempt_counts_between_the_enrolment_and_now_whatever_the_device_says(
+    published: Instance, told: datetime, counted: datetime
+) -> None:
+    """Ada enrolled two days ago. Sent again, it is the same attempt."""
+    await enrol(published.session(), EnrolmentCall("course", "batch", "ada", NOW - 48 * HOUR))
+    session = published.session("ada")
+    first, again = [await submit_assessment(session, call(attempted_on=told)) for _ in range(2)]
+    assert (first.attempted_on, first.attempt_id) == (counted, again.attempt_id)
+    millisecond = timedelta(milliseconds=1)
+    another = await submit_assessment(session, call(attempted_on=told - millisecond))
+    assert another.attempt_id != first.attempt_id
 
 
 async def test_an_attempt_of_before_a_deletion_is_refused_whoever_submits_it(published: Instance) -> None:

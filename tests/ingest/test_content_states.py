@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest.content_states import Outcome, sync_enrolment, update_states
+from ingest.assessments import AssessmentCall
+from ingest.content_states import Outcome, sync_enrolment, take, update_states
 from ingest.enrolments import EnrolmentCall, enrol
 from ingest.views import ViewCall, end_view, start_view, update_view
 from loaders.session import Session
 from loaders.touches import hash_key
+from rules.assessments import Submission
 from rules.content_states import ContentState
 from rules.errors import (
+    Absent,
     CohortError,
     ContextClosed,
     Erased,
@@ -34,6 +37,7 @@ from stores.tables import ERASURES, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
 from tests.conftest import LEAF, NOW, Instance
 from tests.ingest.interruptions import Interruption
+from tests.ingest.test_assessments import event
 
 ALWAYS = '{"rules": [{"type": "always"}]}'
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -128,7 +132,8 @@ async def test_a_call_of_twenty_contents_costs_one_read_one_write_and_one_send(c
 
 
 async def test_what_several_items_name_is_read_once(published: Instance) -> None:
-    """Places and erasures, and the enrolments in move mode: before the rows are written, and after."""
+    """Places, erasures and since when the learner is there; in move mode the enrolments before the rows are written, and
+    after."""
     leaves = [f"leaf-{n}" for n in range(20)]
     children = [{"identifier": leaf, "name": leaf, "mimeType": LEAF} for leaf in leaves]
     await published.publish({"identifier": "long", "name": "Long", "children": children})
@@ -148,7 +153,7 @@ async def test_what_several_items_name_is_read_once(published: Instance) -> None
     assert [view(outcome).completed_on for outcome in outcomes] == [NOW - n * MINUTE for n in range(20)]
     assert rows == {
         "select erasure": 1,
-        "select user_enrolments": 2 * len(contexts),
+        "select user_enrolments": 2 * len(contexts) + 1,
         f"select {VIEWS.name}": 1,
         "batch": 1,  # the scopes of three contexts
         f"conditional batch {VIEWS.name}": 1,
@@ -229,9 +234,9 @@ async def test_a_refused_item_leaves_the_others_alone_and_says_why(published: In
         (NotFound, "contentId"),
         (InvalidInput, "progress"),
         (InvalidInput, "progressDetails"),
-        (InvalidInput, "collectionId"),
+        (Absent, "collectionId"),
         (NotFound, "collectionId"),
-        (InvalidInput, "contentId"),
+        (Absent, "contentId"),
     ]
     with pytest.raises(Unauthenticated):
         await update_states(Session(Viewer(), published.shared), [state("a")])
@@ -263,9 +268,9 @@ async def test_items_of_one_place_are_refused_each_for_its_own_reason(published:
         (NotFound, "contextId"),
         (NotFound, "contentId"),
         (NotFound, "collectionId"),
-        (InvalidInput, "contentId"),
         (NotFound, "contentId"),
-        (InvalidInput, "contentId"),
+        (NotFound, "contentId"),
+        (NotFound, "contentId"),
     ]
 
 
@@ -451,3 +456,147 @@ async def test_moments_are_kept_whole_whatever_their_offset(published: Instance)
     at = datetime(2026, 2, 1, 17, 30, tzinfo=UTC)
     (outcome,) = await update_states(published.session("ada"), [state("a", last_completed_on=at)])
     assert view(outcome).completed_on == at
+
+
+ENROLLED = NOW - timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        (datetime(1970, 1, 2, 10, tzinfo=UTC), ENROLLED),
+        (datetime(1, 1, 1, tzinfo=UTC), ENROLLED),
+        (ENROLLED - MINUTE, ENROLLED),
+        (ENROLLED + MINUTE, ENROLLED + MINUTE),
+        (NOW + HOUR, NOW),
+    ],
+)
+async def test_a_devices_times_count_between_the_enrolment_and_now(
+    course: Instance, told: datetime, counted: datetime
+) -> None:
+    """A learner's and a service's items alike; a service's of the future are refused."""
+    session, service = course.session("ada"), course.session()
+    for user in ("ada", "bob"):
+        await enrol(service, EnrolmentCall("course", "batch", user, ENROLLED))
+    states = [
+        state("a", Status.IN_PROGRESS, last_accessed_on=told),
+        state("b", last_accessed_on=told, last_completed_on=told),
+        state("c", last_completed_on=told),
+    ]
+    outcomes = await update_states(session, states)
+    a, b, c = map(view, outcomes)
+    assert (a.started_on, a.last_accessed_on, a.completed_on) == (counted, counted, None)
+    assert (b.started_on, b.last_accessed_on, b.completed_on) == (counted, counted, counted)
+    assert c.completed_on == counted
+    if told <= NOW:
+        of_bob = [replace(each, user_id="bob") for each in states]
+        assert [(view(o).started_on, view(o).completed_on) for o in await update_states(service, of_bob)] == [
+            (counted, None),
+            (counted, counted),
+            (counted, counted),
+        ]
+
+
+async def test_nothing_counts_before_the_context_opened_nor_by_a_clock_that_was_never_set(
+    published: Instance,
+) -> None:
+    """Enrolled two days ago into a batch that opened an hour ago; one day ago is before that. Under no context, and
+    without an enrolment, any plausible time counts, and one of before 2000 is as good as none."""
+    await published.batch("opened", start_date=NOW - HOUR)
+    await enrol(published.session(), EnrolmentCall("course", "opened", "ada", ENROLLED))
+    day = NOW - timedelta(days=1)
+    outcomes = await update_states(
+        published.session("ada"),
+        [
+            state("a", context="opened", last_accessed_on=day),
+            state("a", context=None, last_accessed_on=day),
+            state("b", context=None, last_accessed_on=datetime(1970, 1, 2, tzinfo=UTC)),
+            state("c", context="batch", last_accessed_on=day),
+            state("a", context="batch", last_accessed_on=datetime(1999, 12, 31, tzinfo=UTC)),
+        ],
+    )
+    assert [view(outcome).last_accessed_on for outcome in outcomes] == [NOW - HOUR, day, NOW, day, NOW]
+
+
+async def test_an_item_that_tells_a_time_before_a_deletion_stays_refused_although_it_would_count_later(
+    published: Instance,
+) -> None:
+    """Deleted a day ago, enrolled again an hour ago: an item of two days ago would count from then on."""
+    erased_on = NOW - timedelta(days=1)
+    await published.stores.rows.write(Write(ERASURES, ("ada", "course", "batch"), {"erased_on": erased_on}))
+    await enrol(published.session(), EnrolmentCall("course", "batch", "ada", NOW - HOUR))
+    (outcome,) = await update_states(
+        published.session("ada"), [state("a", last_accessed_on=NOW - timedelta(days=2))]
+    )
+    assert error(outcome)[0] is Erased
+
+
+def assessed(content: str = "c", context: str = "batch", **more: object) -> AssessmentCall:
+    named = {"attempt_id": "try-1", "attempted_on": NOW - HOUR, "events": [event()]}
+    return AssessmentCall(content, "course", context, **{**named, **more})  # type: ignore[arg-type]
+
+
+async def test_an_assessment_completes_its_content_at_the_attempts_time(course: Instance) -> None:
+    """Without a state of it; under the same write as the states of others. Sent again, nothing changes."""
+    session = course.session("ada")
+    for _ in range(2):
+        states, submitted = await take(session, [state("a")], [assessed()])
+        assert view(states[0]).status is Status.COMPLETED
+        assert isinstance(submitted[0], Submission)
+    c = await stored(course, "c")
+    assert c is not None
+    assert (c.status, c.progress, c.completed_on) == (Status.COMPLETED, 100, NOW - HOUR)
+    await course.drain()
+    standing = await course.session("ada").loaders.standings.load(KEY)
+    assert standing is not None
+    assert standing.statuses == {"a": 2, "c": 2}
+
+
+async def test_a_content_in_both_lists_keeps_what_either_says(published: Instance) -> None:
+    """Half way an hour and a half ago, answered an hour ago: begun then, completed now, its details kept."""
+    half_way = state(
+        "c",
+        Status.IN_PROGRESS,
+        progress=50,
+        progress_details={"page": 7},
+        last_accessed_on=NOW - HOUR - 30 * MINUTE,
+    )
+    with published.stores.rows.meter.measure() as rows:
+        states, submitted = await take(published.session("ada"), [half_way], [assessed()])
+    assert isinstance(submitted[0], Submission)
+    after = view(states[0])
+    assert (after.status, after.progress, after.progress_details) == (Status.COMPLETED, 100, {"page": 7})
+    assert (after.started_on, after.completed_on) == (NOW - HOUR - 30 * MINUTE, NOW - HOUR)
+    assert rows[f"conditional batch {VIEWS.name}"] == 1
+
+
+async def test_a_refused_assessment_completes_nothing_and_takes_nothing_from_the_states(
+    published: Instance,
+) -> None:
+    await published.batch("ended", end_date=NOW - 2 * HOUR)
+    states, submitted = await take(
+        published.session("ada"),
+        [state("c", Status.IN_PROGRESS)],
+        [
+            assessed(events=[{"eid": "START"}]),
+            assessed(context="ended"),
+            assessed("nothing"),
+            assessed(user_id="bob"),
+            assessed("b", events=[]),
+        ],
+    )
+    assert view(states[0]).status is Status.IN_PROGRESS
+    refusals = [each for each in submitted if isinstance(each, CohortError)]
+    assert [(type(each), each.field) for each in refusals] == [
+        (InvalidInput, "events[0].eid"),
+        (ContextClosed, "contextId"),
+        (NotFound, "contentId"),
+        (Forbidden, "userId"),
+    ]
+    assert isinstance(submitted[4], Submission), (
+        "without events the scores are computed anew, and nothing else"
+    )
+    kept = await stored(published, "c")
+    assert kept is not None
+    assert kept.status is Status.IN_PROGRESS
+    assert await stored(published, "b") is None

@@ -12,6 +12,7 @@ from loaders.session import Session, Shared
 from loaders.touches import hash_key
 from loaders.views import views_by_key
 from rules.errors import (
+    Absent,
     CohortError,
     ContextClosed,
     Forbidden,
@@ -105,20 +106,21 @@ async def embedded_course(embedded: Instance) -> Instance:
 @pytest.mark.parametrize(
     ("call", "error", "field"),
     [
-        (ViewCall(""), InvalidInput, "contentId"),
-        (ViewCall("a", "  ", "batch"), InvalidInput, "collectionId"),
-        (ViewCall("a", "course", ""), InvalidInput, "contextId"),
-        (ViewCall("a", None, "batch"), InvalidInput, "collectionId"),
+        (ViewCall(""), Absent, "contentId"),
+        (ViewCall("a", "  ", "batch"), Absent, "collectionId"),
+        (ViewCall("a", "course", ""), Absent, "contextId"),
+        (ViewCall("a", None, "batch"), Absent, "collectionId"),
         (ViewCall("a", "nowhere", "batch"), NotFound, "collectionId"),
         (ViewCall("a", "course", "nowhere"), NotFound, "contextId"),
         (ViewCall("nothing", "course", "batch"), NotFound, "contentId"),
         (ViewCall("nothing"), NotFound, "contentId"),
         (ViewCall("unit-1", "course", "batch"), NotFound, "contentId"),
         (ViewCall("a", "unit-1", "batch"), NotFound, "collectionId"),
-        (ViewCall("a", "a", "batch"), InvalidInput, "contextId"),
+        (ViewCall("a", "a", "batch"), NotFound, "collectionId"),
         (ViewCall("alone", "course", "batch"), NotFound, "contentId"),
-        (ViewCall("course"), InvalidInput, "contentId"),
-        (ViewCall("unit-1"), InvalidInput, "contentId"),
+        (ViewCall("course", "course", "batch"), NotFound, "contentId"),
+        (ViewCall("course"), NotFound, "contentId"),
+        (ViewCall("unit-1"), NotFound, "contentId"),
         (ViewCall("other-leaf", "other", "batch"), InvalidInput, "contextId"),
     ],
 )

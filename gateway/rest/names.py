@@ -1,0 +1,78 @@
+"""Names of what calls send: which are known however they are spelled, and which are not understood.
+
+The viewer's documents write ids in lowercase (``userid``, ``collectionid``), the platform's clients do not; so names are
+compared without case. A name that is none of a call's is passed over, but not where the call could mean something else
+without it: a view whose ``collection_id`` is passed over is stored as one of the content by itself.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+NOT_KNOWN = "not_known"
+"""The type of the error; its context has ``name`` and what is ``told`` of it."""
+CLOSE = 0.86
+"""How close a name is to a known one that was meant (difflib): ``progresDetails`` is, ``lastUpdatedTime`` is not meant for
+``lastAccessTime``, nor ``contentVersion`` for ``contentId``."""
+BLANK = r"\s*([nN][uU][lL][lL])?\s*"
+"""What devices send as a time that they do not know."""
+_ID = re.compile(r"(Id|ID|_id)s?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Of one kind of object. ``by_lowercase``: the known ones; ``defaults_ids``: an id may be left out, which has the call
+    mean something else; ``times``: as good as left out where they are blank; ``passed_over``: as in Asked."""
+
+    by_lowercase: Mapping[str, str]
+    defaults_ids: bool
+    times: Collection[str]
+    passed_over: Collection[str]
+
+    @classmethod
+    def of(
+        cls,
+        known: Iterable[str],
+        *,
+        optional: Iterable[str],
+        times: Collection[str],
+        passed_over: Collection[str],
+    ) -> "Names":
+        by_lowercase = {name.lower(): name for name in known}
+        return cls(by_lowercase, any(_ID.search(name) for name in optional), times, passed_over)
+
+    def understood(self, values: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
+        """By the names that are known; others stay as they are. ``strict``: PydanticCustomError for one that may be meant
+        for a known one. One that is given twice, in two spellings, must have the same value."""
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            known = self.by_lowercase.get(name.lower(), name)
+            if known in found and found[known] != value:
+                raise _not_known(name, f"is {known}, which is given with another value")
+            if strict and name.lower() not in self.by_lowercase:
+                self._check_not_meant(name)
+            if known not in self.times or not _is_blank(value):
+                found[known] = value
+        return found
+
+    def _check_not_meant(self, name: str) -> None:
+        if name in self.passed_over:
+            return
+        close = get_close_matches(name.lower(), self.by_lowercase, n=1, cutoff=CLOSE)
+        if close:
+            raise _not_known(name, f"is not known here; is {self.by_lowercase[close[0]]} meant?")
+        if self.defaults_ids and _ID.search(name):
+            ids = ", ".join(known for known in self.by_lowercase.values() if _ID.search(known))
+            raise _not_known(name, f"is not known here; there are {ids}")
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(BLANK, value) is not None
+
+
+def _not_known(name: str, told: str) -> PydanticCustomError:
+    return PydanticCustomError(NOT_KNOWN, "{name} {told}", {"name": name, "told": told})
