@@ -12,6 +12,7 @@ from cassandra.cqltypes import lookup_casstype
 
 from rules.moments import milliseconds, moment
 from stores.columns import TIMESTAMP, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.keys import Span
 from stores.rows import Condition, Equal, Exists, In, Key, Put, Row
 
 _Code = Callable[[Any], Any]
@@ -126,7 +127,11 @@ class Cql:
         self._key_types = [lookup_casstype(_CASSANDRA_TYPES[type_.cql]) for type_ in table.partition.values()]
         # Texts are made once a shape.
         self.select, self.insert, self.update = cache(self._select), cache(self._insert), cache(self._update)
-        self.slice, self.together = cache(self._slice), cache(self._together)
+        self.slice, self.within, self.together = (
+            cache(self._slice),
+            cache(self._within),
+            cache(self._together),
+        )
         self._coded = cache(self._columns_with_decoders)
         self._plain_key = not self._coded(table.key)
 
@@ -202,27 +207,40 @@ class Cql:
     # --- reading
 
     def _select(
-        self, columns: tuple[str, ...], where: str, *, distinct: bool = False, limit: bool = False
+        self,
+        columns: tuple[str, ...],
+        where: str,
+        *,
+        distinct: bool = False,
+        limit: bool = False,
+        limit_each: bool = False,
     ) -> str:
         asked = f"{'DISTINCT ' * distinct}{_columns(columns)}"
-        return f"SELECT {asked} FROM {self.name} WHERE {where}{' LIMIT ?' * limit}"
+        end = " LIMIT ?" * limit + " PER PARTITION LIMIT ?" * limit_each
+        return f"SELECT {asked} FROM {self.name} WHERE {where}{end}"
 
     def _slice(self, prefix: int, rest: int) -> str:
         """Of one partition: the first ``prefix`` clustering columns given, the next ``rest`` exceeded."""
-        fixed = len(self.table.partition) + prefix
-        where = _equal(self.table.key[:fixed])
+        return _equal(self.table.partition) + self.within(prefix, rest)
+
+    def _within(self, prefix: int, rest: int) -> str:
+        """What follows the partition's columns in such a condition."""
+        names = tuple(self.table.clustering)
+        where = "".join(f' AND "{name}" = ?' for name in names[:prefix])
         if not rest:
             return where
-        return f"{where} AND ({_columns(self.table.key[fixed : fixed + rest])}) > ({', '.join('?' * rest)})"
+        return f"{where} AND ({_columns(names[prefix : prefix + rest])}) > ({', '.join('?' * rest)})"
 
-    def _together(self, first: int, last: int, width: int) -> str:
-        """What the first ``width`` key columns name: the partition's, or all; keys that differ in the columns from
-        ``first`` to before ``last``."""
+    def _together(self, differing: tuple[Span, ...], width: int) -> str:
+        """What the first ``width`` key columns name, the partition's or all, of keys that differ in these spans."""
         names = self.table.key[:width]
-        among = _columns(names[first:last])
-        equal = [f'"{name}" = ?' for name in names]
-        equal[first:last] = [f"({among}) IN ?" if last - first > 1 else f"{among} IN ?"]
-        return " AND ".join(equal)
+        terms = {column: f'"{name}" = ?' for column, name in enumerate(names)}
+        for first, last in differing:
+            among = _columns(names[first:last])
+            terms[first] = f"({among}) IN ?" if last - first > 1 else f"{among} IN ?"
+            for column in range(first + 1, last):
+                del terms[column]
+        return " AND ".join(terms.values())
 
     @property
     def range(self) -> str:

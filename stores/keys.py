@@ -1,7 +1,8 @@
 """What both engines of the rows port work out about keys: parts of the ring, keys that share a statement, slices."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import combinations, pairwise
 
 from stores.rows import Key, TokenRange
 
@@ -10,6 +11,9 @@ MIN_TOKEN, MAX_TOKEN = -(1 << 63), (1 << 63) - 1
 
 MOST_KEYS = 100
 """In one statement: beyond, a coordinator carries too much (design, section 3); the guardrail refuses 200."""
+
+Span = tuple[int, int]
+"""Columns of a key, from the first to before the last."""
 
 
 def ring(count: int) -> list[TokenRange]:
@@ -21,25 +25,66 @@ def ring(count: int) -> list[TokenRange]:
     return [TokenRange(start, end) for start, end in pairwise(bounds)]
 
 
-def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> tuple[slice, list[list[Key]]]:
-    """Which key columns differ within a statement, and the keys of each: those that agree in all other columns, at
-    most ``most``. It is one column, or the whole clustering, which follows the first ``partition`` columns; of these
-    the one that gives the fewest statements. ``keys`` are distinct, at least one."""
-    width = len(keys[0])
-    columns = [slice(column, column + 1) for column in range(width)]
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Keys that a statement reads together: ``differing`` are the key columns in which they do, each span of them from
+    its first to before its last. In all other columns they agree; of the values in two spans every pair is a key."""
+
+    differing: tuple[Span, ...]
+    keys: Sequence[Key]
+
+
+def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> list[Shared]:
+    """Which keys share a statement, at most ``most`` of them: those that differ in one column, or in the whole
+    clustering, which follows the first ``partition`` columns, or that are every pair of the values of two such spans,
+    one of them of the partition: as of the members of a class in the same few courses. What gives the fewest statements
+    is taken. ``keys`` are distinct, at least one."""
+    width, least = len(keys[0]), -(-len(keys) // most)
+    spans: list[Span] = [(column, column + 1) for column in range(width)]
     if width - partition > 1:
-        columns.append(slice(partition, width))
-    return min(
-        ((differing, _parts(keys, differing, most)) for differing in columns),
-        key=lambda choice: len(choice[1]),
-    )
+        spans.append((partition, width))
+    best = min((_alike(keys, span, most) for span in spans), key=len)
+    for one, other in combinations(spans, 2):
+        if len(best) == least:
+            break
+        if one[0] < partition and one[1] <= other[0]:
+            best = min(best, _paired(keys, one, other, most), key=len)
+    return best
 
 
-def _parts(keys: Sequence[Key], differing: slice, most: int) -> list[list[Key]]:
+def _alike(keys: Sequence[Key], span: Span, most: int) -> list[Shared]:
     alike: dict[Key, list[Key]] = {}
     for key in keys:
-        alike.setdefault(key[: differing.start] + key[differing.stop :], []).append(key)
-    return [group[i : i + most] for group in alike.values() for i in range(0, len(group), most)]
+        alike.setdefault(key[: span[0]] + key[span[1] :], []).append(key)
+    return [
+        Shared((span,), group[at : at + most])
+        for group in alike.values()
+        for at in range(0, len(group), most)
+    ]
+
+
+def _paired(keys: Sequence[Key], one: Span, other: Span, most: int) -> list[Shared]:
+    """Those with the same values in ``other`` go together, whatever they have in ``one``."""
+    beside: dict[tuple[Key, Key, Key], dict[Key, dict[Key, Key]]] = {}
+    for key in keys:
+        rest = key[: one[0]], key[one[1] : other[0]], key[other[1] :]
+        beside.setdefault(rest, {}).setdefault(key[slice(*one)], {})[key[slice(*other)]] = key
+    shared = []
+    for by_one in beside.values():
+        alike: dict[frozenset[Key], list[dict[Key, Key]]] = {}
+        for by_other in by_one.values():
+            alike.setdefault(frozenset(by_other), []).append(by_other)
+        for group in alike.values():
+            ordered = list(group[0])
+            for columns in (ordered[at : at + most] for at in range(0, len(ordered), most)):
+                lines = most // len(columns)
+                shared += [
+                    Shared(
+                        (one, other), [line[column] for line in group[at : at + lines] for column in columns]
+                    )
+                    for at in range(0, len(group), lines)
+                ]
+    return shared
 
 
 def beyond(prefix: Key, after: Key | None) -> Key | None:

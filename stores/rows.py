@@ -149,12 +149,16 @@ class Rows(Protocol):
         columns: Sequence[str] | None = None,
         *,
         among: Sequence[Any] | None = None,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
     ) -> dict[Key, list[Row]]:
         """All rows of each partition; an entry for each key, an empty list where there is nothing. ``among``: only those
-        whose first clustering column is one of these.
+        whose first clustering column is one of these; or ``prefix``, ``after``: as in ``partition``. ``limit``: at most
+        so many of each partition.
 
-        Batched as the design has it: keys that differ in one column share a statement of at most 100 keys, grouped by
-        replica set; a group that fails is retried key by key.
+        Batched as the design has it: keys that differ in one column, or are all pairs of the values of two, share a
+        statement of at most 100 keys, grouped by replica set (stores/keys.py); a group that fails is retried key by key.
         """
         ...
 

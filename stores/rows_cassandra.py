@@ -6,6 +6,7 @@ A conditional write that times out may or may not have been applied: StoreUnavai
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, Self, TypeVar
@@ -16,7 +17,7 @@ from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cassandra_session import Address, CassandraSession, Routed
 from stores.columns import Table
 from stores.cql import Cql
-from stores.keys import beyond, ring, share
+from stores.keys import Shared, ring, share
 from stores.meter import Meter
 from stores.rows import Applied, Change, Condition, Exists, Key, Page, Put, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
@@ -26,6 +27,7 @@ from stores.values import (
     check_first,
     check_key,
     check_row,
+    check_slice,
     check_together,
     check_update,
     check_values,
@@ -90,16 +92,15 @@ class CassandraRows:
         columns: Sequence[str] | None = None,
     ) -> list[Row]:
         names = check_columns(table, columns)
-        fixed = check_key(table, table.key[: len(table.partition) + len(prefix)], (*key, *prefix))
-        if after is not None:
-            after = check_key(table, tuple(table.clustering), after)
-        rest = beyond(fixed[len(table.partition) :], after)
-        if rest is None or limit == 0:
+        key = check_key(table, tuple(table.partition), key)
+        within = check_slice(table, prefix, after)
+        if within is None or limit == 0:
             return []
+        begun, rest = within
         cql = self._cql(table)
         # The last key column is null where a partition has static columns only.
-        text = cql.select((table.key[-1], *names), cql.slice(len(prefix), len(rest)), limit=limit is not None)
-        bound = await self._bound(text, cql.key((*fixed, *rest)) + ([] if limit is None else [limit]))
+        text = cql.select((table.key[-1], *names), cql.slice(len(begun), len(rest)), limit=limit is not None)
+        bound = await self._bound(text, cql.key((*key, *begun, *rest)) + ([] if limit is None else [limit]))
         return [cql.decode(names, raw[1:]) for raw in await self._all(table, bound) if raw[0] is not None]
 
     async def partitions(
@@ -109,6 +110,9 @@ class CassandraRows:
         columns: Sequence[str] | None = None,
         *,
         among: Sequence[Any] | None = None,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
     ) -> dict[Key, list[Row]]:
         names = check_columns(table, columns)
         cql = self._cql(table)
@@ -116,16 +120,25 @@ class CassandraRows:
         width = len(table.partition)
         asked = (*table.partition, table.key[-1], *names)
         if among is None:
-            read = self._together(table, list(found), partial(cql.select, asked))
+            within = check_slice(table, prefix, after)
+            if within is None or limit == 0:
+                return found
+            begun, rest = within
+            where = cql.within(len(begun), len(rest))
+            encoded = [cql.encode(n, v) for n, v in zip(table.clustering, (*begun, *rest), strict=False)]
         else:
             first = table.key[width]
+            where = f" AND {first} IN ?"
             wanted = [cql.encode(first, value) for value in check_first(table, among)]
+            if not wanted:
+                return found
+            encoded = [wanted]
 
-            def text(where: str) -> str:
-                return cql.select(asked, f"{where} AND {first} IN ?")
+        def text(of_partitions: str) -> str:
+            return cql.select(asked, of_partitions + where, limit_each=limit is not None)
 
-            read = self._together(table, list(found) if wanted else [], text, [wanted])
-        for raw in await read:
+        others = [*encoded, *([] if limit is None else [limit])]
+        for raw in await self._together(table, list(found), text, others):
             if raw[width] is not None:
                 found[cql.decode_key(raw, width)].append(cql.decode(names, raw[width + 1 :]))
         return found
@@ -150,28 +163,30 @@ class CassandraRows:
         cql = self._cql(table)
         width, partition = len(keys[0]), len(table.partition)
 
-        async def read(differing: slice, group: list[Key]) -> list[_Raw]:
-            values, places = cql.key(group[0]), [cql.key(key)[differing] for key in group]
-            one = differing.stop - differing.start == 1
-            values[differing] = [[place[0] if one else tuple(place) for place in places]]
-            where = cql.together(differing.start, differing.stop, width)
+        async def read(shared: Shared) -> list[_Raw]:
+            values = cql.key(shared.keys[0])
+            for first, last in reversed(shared.differing):
+                places = dict.fromkeys(key[first:last] for key in shared.keys)
+                encoded = [cql.key((*shared.keys[0][:first], *place))[first:] for place in places]
+                values[first:last] = [[place[0] if last - first == 1 else tuple(place) for place in encoded]]
+            where = cql.together(shared.differing, width)
             bound = await self._bound(text(where), [*values, *others], Routed)
-            bound.routing_key = cql.routing_key(group[0][:partition])
+            bound.routing_key = cql.routing_key(shared.keys[0][:partition])
             return await self._all(table, bound)
 
-        async def read_or_retry(differing: slice, group: list[Key]) -> list[_Raw]:
+        async def read_or_retry(shared: Shared) -> list[_Raw]:
             try:
-                return await read(differing, group)
+                return await read(shared)
             except DeadlineExceeded:
                 raise
             except StoreUnavailable:
-                if len(group) == 1:
+                if len(shared.keys) == 1:
                     raise
-            return _joined(await _gather(read(differing, [key]) for key in group))
+            return _joined(await _gather(read(replace(shared, keys=[key])) for key in shared.keys))
 
         alike = self._session.alike(keys, lambda key: cql.routing_key(key[:partition]))
-        statements = [(differing, group) for same in alike for differing, group in _shared(same, partition)]
-        return _joined(await _gather(read_or_retry(differing, group) for differing, group in statements))
+        statements = [shared for same in alike for shared in share(same, partition)]
+        return _joined(await _gather(map(read_or_retry, statements)))
 
     async def _all(self, table: Table, bound: Any) -> list[_Raw]:
         """Every page."""
@@ -415,11 +430,6 @@ def _applied(cql: Cql, answer: dict[str, Any], conditions: Sequence[Condition]) 
         return Applied(False)
     names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
     return Applied(False, cql.decode(names, [answer[name] for name in names]))
-
-
-def _shared(keys: Sequence[Key], partition: int) -> Iterable[tuple[slice, list[Key]]]:
-    differing, groups = share(keys, partition)
-    return ((differing, group) for group in groups)
 
 
 def _joined(parts: Iterable[list[_Raw]]) -> list[_Raw]:

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 from rules.errors import StoreUnavailable
 from stores.columns import Table
 from stores.deadline import remaining
-from stores.keys import beyond, ring, share
+from stores.keys import ring, share
 from stores.meter import Meter
 from stores.rows import Applied, Change, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
@@ -31,6 +31,7 @@ from stores.values import (
     check_first,
     check_key,
     check_row,
+    check_slice,
     check_together,
     check_update,
     check_values,
@@ -159,19 +160,12 @@ class SqliteRows:
         columns: Sequence[str] | None = None,
     ) -> list[Row]:
         names = check_columns(table, columns)
-        fixed = check_key(table, table.key[: len(table.partition) + len(prefix)], (*key, *prefix))
-        if after is not None:
-            after = check_key(table, tuple(table.clustering), after)
-        rest = beyond(fixed[len(table.partition) :], after)
-        if rest is None or limit == 0:
+        key = check_key(table, tuple(table.partition), key)
+        within = check_slice(table, prefix, after)
+        if within is None or limit == 0:
             return []
-        kept = layout(table)
-        sql = kept.select(names, kept.slice(len(prefix), len(rest))) + kept.in_order + " LIMIT ?"
-        bound = (*kept.place((*fixed, *rest)), -1 if limit is None else limit)
         self.meter.count(f"select {table.name}")
-        return await self._readers.run(
-            lambda connection: [kept.decode(names, raw) for raw in connection.execute(sql, bound)]
-        )
+        return await self._readers.run(lambda c: _slice(c, layout(table), names, key, *within, limit))
 
     async def partitions(
         self,
@@ -180,25 +174,28 @@ class SqliteRows:
         columns: Sequence[str] | None = None,
         *,
         among: Sequence[Any] | None = None,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
     ) -> dict[Key, list[Row]]:
         names = check_columns(table, columns)
-        kept = layout(table)
+        kept, partition = layout(table), tuple(table.partition)
         if among is not None:
-            wanted = check_first(table, among)
+            slices = [((value,), ()) for value in check_first(table, among)]
+        else:
+            within = check_slice(table, prefix, after)
+            slices = [] if within is None else [within]
+        if not slices or limit == 0:
+            return {check_key(table, partition, key): [] for key in keys}
 
-            def read(connection: sqlite3.Connection, key: Key) -> list[Row]:
-                sql = kept.select(names, kept.slice(1, 0)) + kept.in_order
-                raws = [raw for value in wanted for raw in connection.execute(sql, kept.place((*key, value)))]
-                return [kept.decode(names, raw) for raw in raws]
+        def read(connection: sqlite3.Connection, key: Key) -> list[Row]:
+            found: list[Row] = []
+            for begun, rest in slices:
+                left = None if limit is None else limit - len(found)
+                found += _slice(connection, kept, names, key, begun, rest, left)
+            return found
 
-            return await self._each(table, tuple(table.partition), keys, read)
-        sql = kept.select(names, kept.slice(0, 0)) + kept.in_order
-        return await self._each(
-            table,
-            tuple(table.partition),
-            keys,
-            lambda c, key: [kept.decode(names, raw) for raw in c.execute(sql, kept.place(key))],
-        )
+        return await self._each(table, partition, keys, read)
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
         kept = layout(table)
@@ -220,7 +217,7 @@ class SqliteRows:
         if not keys:
             return {}
         distinct = list(dict.fromkeys(check_key(table, names, key) for key in keys))
-        self.meter.count(f"select {table.name}", len(share(distinct, len(table.partition))[1]))
+        self.meter.count(f"select {table.name}", len(share(distinct, len(table.partition))))
         return await self._readers.run(lambda connection: {key: read(connection, key) for key in distinct})
 
     # --- writing
@@ -436,6 +433,21 @@ def _fetch_all(sql: str, bound: tuple[Any, ...]) -> Callable[[sqlite3.Connection
 def _get(connection: sqlite3.Connection, kept: Layout, key: Key, names: tuple[str, ...]) -> Row | None:
     raw = connection.execute(kept.select(names, kept.whole_key), kept.place(key)).fetchone()
     return None if raw is None else kept.decode(names, raw)
+
+
+def _slice(
+    connection: sqlite3.Connection,
+    kept: Layout,
+    names: tuple[str, ...],
+    key: Key,
+    prefix: Key,
+    rest: Key,
+    limit: int | None,
+) -> list[Row]:
+    """Rows of a partition whose clustering begins with ``prefix`` and exceeds ``rest`` after it."""
+    sql = kept.select(names, kept.slice(len(prefix), len(rest))) + kept.in_order + " LIMIT ?"
+    bound = (*kept.place((*key, *prefix, *rest)), -1 if limit is None else limit)
+    return [kept.decode(names, raw) for raw in connection.execute(sql, bound)]
 
 
 def _met(

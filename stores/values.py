@@ -8,6 +8,7 @@ from typing import Any
 
 from rules.errors import InvalidInput
 from stores.columns import ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.keys import beyond
 from stores.rows import MOST_CHANGES, Change, Condition, Equal, Exists, In, Key, Put
 
 _Form = Callable[[Any], Any]
@@ -173,6 +174,14 @@ def check_first(table: Table, values: Iterable[Any]) -> list[Any]:
     """The canonical values of the first clustering column, each once and in order."""
     first = table.key[len(table.partition)]
     return sorted({check_key(table, (first,), (value,))[0] for value in values})
+
+
+def check_slice(table: Table, prefix: Key, after: Key | None) -> tuple[Key, Key] | None:
+    """What the clustering of the rows must begin with, and what must follow it exceed; None where no row can."""
+    clustering = tuple(table.clustering)
+    prefix = check_key(table, clustering[: len(prefix)], prefix)
+    rest = beyond(prefix, None if after is None else check_key(table, clustering, after))
+    return None if rest is None else (prefix, rest)
 
 
 def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -627,6 +627,47 @@ async def test_of_many_partitions_only_the_rows_that_begin_so_are_read(rows: Row
     assert len(await rows.partitions(WIDE, [(u,) for u in users[:100]], ["v"], among=many)) == 100
 
 
+@per_example
+@given(
+    partitions=st.lists(st.sets(clusterings, max_size=8), min_size=1, max_size=5),
+    width=st.integers(0, 2),
+    like=clusterings,
+    after=st.none() | clusterings,
+    limit=st.none() | st.integers(0, 4),
+)
+async def test_of_many_partitions_the_same_slice_is_what_each_alone_would_give(
+    rows: Rows, partitions: list[set[Any]], width: int, like: Any, after: Any, limit: int | None
+) -> None:
+    me = secrets.token_hex(8)
+    places = [(f"{me}-{n}",) for n in range(len(partitions) + 1)]
+    of_place = dict(zip(places, [*partitions, set()], strict=True))
+    await rows.write(*(Write(WIDE, (*p, *key), {"v": 0}) for p, keys in of_place.items() for key in keys))
+    with rows.meter.measure() as cost:
+        found = await rows.partitions(WIDE, places, prefix=like[:width], after=after, limit=limit)
+    assert sum(cost.values()) <= 1
+    for place, keys in of_place.items():
+        right = [k for k in sorted(keys) if k[:width] == like[:width] and (after is None or k > after)]
+        assert [(row["a"], row["b"], row["c"]) for row in found[place]] == right[:limit]
+
+
+async def test_a_limit_is_of_each_partition_and_holds_over_pages(rows: Rows, me: str) -> None:
+    users = [(f"{me}-{n}",) for n in range(3)]
+    await rows.write(*(Write(WIDE, (*user, "x", i, 0), {"v": i}) for user in users for i in range(1500)))
+    found = await rows.partitions(WIDE, users, ["v"], limit=1200)
+    assert {key: [row["v"] for row in of_key] for key, of_key in found.items()} == {
+        user: list(range(1200)) for user in users
+    }
+    found = await rows.partitions(WIDE, users, ["a", "b"], among=["x", "w"], limit=2)
+    assert found == {user: [{"a": "x", "b": 0}, {"a": "x", "b": 1}] for user in users}
+
+
+async def test_a_limit_sees_rows_and_not_statics(rows: Rows, me: str) -> None:
+    await rows.insert_if_absent(THINGS, thing(me, changed_at=1))
+    await rows.delete_if(THINGS, tuple(thing(me)[name] for name in THINGS.key), [Exists()], {"changed_at": 2})
+    place = tuple(thing(me)[name] for name in THINGS.partition)
+    assert await rows.partitions(THINGS, [place], ["name"], limit=1) == {place: []}
+
+
 async def test_250_partitions_are_read_by_3_statements_and_every_key_has_an_entry(
     rows: Rows, me: str
 ) -> None:
@@ -650,7 +691,23 @@ async def test_keys_share_statements_by_the_column_that_gives_the_fewest(rows: R
     await rows.write(*(Write(PLAIN, key, {"v": 1}) for key in keys))
     with rows.meter.measure() as cost:
         assert len(await rows.get_many(PLAIN, keys)) == 60
+    assert cost == {"select plain": 1}  # every pair of 30 and 2
+    others = [*keys, (f"{me}0", 7)]
+    await rows.write(Write(PLAIN, others[-1], {"v": 1}))
+    with rows.meter.measure() as cost:
+        assert set(await rows.get_many(PLAIN, others)) == {*others}
     assert cost == {"select plain": 2}
+
+
+async def test_every_pair_of_partitions_and_rows_shares_statements(rows: Rows, me: str) -> None:
+    """As of the views that a class has of the same leaves."""
+    keys = [(f"{me}-{user}", f"leaf-{leaf}", leaf, 0) for user in range(30) for leaf in range(6)]
+    await rows.write(*(Write(WIDE, key, {"v": key[2]}) for key in keys[::2]))
+    await rows.write(Write(WIDE, (f"{me}-0", "leaf-1", 0, 0), {"v": -1}))
+    with rows.meter.measure() as cost:
+        found = await rows.get_many(WIDE, keys, ["v"])
+    assert found == {key: {"v": key[2]} for key in keys[::2]}
+    assert cost == {"select wide": 2}
 
 
 async def test_rows_of_a_partition_share_statements_whatever_they_differ_in(rows: Rows, me: str) -> None:
@@ -925,11 +982,29 @@ def test_an_address_says_what_it_takes() -> None:
 
 
 def test_keys_share_and_slices_are_worked_out_without_a_server() -> None:
-    assert share([(1, "a"), (2, "a"), (3, "b")], 2) == (slice(0, 1), [[(1, "a"), (2, "a")], [(3, "b")]])
-    assert share([(1, "a"), (1, "b")], 2) == (slice(1, 2), [[(1, "a"), (1, "b")]])
+    def shared(keys: list[Any], partition: int, most: int = 100) -> list[Any]:
+        return [(one.differing, list(one.keys)) for one in share(keys, partition, most)]
+
+    assert shared([(1, "a"), (2, "a"), (3, "b")], 2) == [
+        (((0, 1),), [(1, "a"), (2, "a")]),
+        (((0, 1),), [(3, "b")]),
+    ]
+    assert shared([(1, "a"), (1, "b")], 2) == [(((1, 2),), [(1, "a"), (1, "b")])]
     apart: list[Any] = [(1, "a", "a"), (1, "b", "b"), (2, "c", "c")]
-    assert share(apart, 1) == (slice(1, 3), [apart[:2], apart[2:]])
-    assert len(share(apart, 3)[1]) == 3
+    assert shared(apart, 1) == [(((1, 3),), apart[:2]), (((1, 3),), apart[2:])]
+    assert len(share(apart, 3)) == 3
+    # Every pair of two columns, and of a column with the whole clustering; never a key that was not asked for.
+    pairs = [(x, y, 0) for x in range(4) for y in range(5)]
+    assert shared(pairs, 3) == [(((0, 1), (1, 2)), pairs)]
+    assert [len(keys) for _, keys in shared(pairs, 3, 10)] == [10, 10]
+    assert shared(pairs, 1) == [(((0, 1), (1, 2)), pairs)]
+    of_clustering = [(x, y, y) for x in range(4) for y in range(5)]
+    assert shared(of_clustering, 1) == [(((0, 1), (1, 3)), of_clustering)]
+    assert sorted(key for one in share([*pairs, (9, 9, 9)], 3) for key in one.keys) == [*pairs, (9, 9, 9)]
+    for most in (1, 3, 7):
+        parts = [one.keys for one in share(pairs, 3, most)]
+        assert max(map(len, parts)) <= most
+        assert sorted(key for part in parts for key in part) == pairs
     assert beyond((), None) == ()
     assert beyond(("b",), ("a", 1)) == ()
     assert beyond(("b",), ("b", 1)) == (1,)
