@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache
@@ -17,6 +18,7 @@ from rules.learner_groups import (
     Roster,
     version_of,
 )
+from stores.keys import MOST_KEYS
 from stores.rows import Key, Row, Rows
 from stores.tables import GROUP_MEMBERS, LEARNER_GROUPS, USER_GROUPS
 
@@ -82,20 +84,48 @@ async def roster_of(rows: Rows, group_id: str) -> Roster:
     return Roster(group_id, _version(statics.get((group_id,), {})))
 
 
-async def groups_page(
-    rows: Rows, user_id: str, *, after: str | None, limit: int
-) -> tuple[list[tuple[Group, Member]], bool]:
-    """At most ``limit`` of the groups that a learner is in with the learner's membership, in the order of group ids,
-    and whether there are more."""
-    found: list[tuple[Group, Member]] = []
-    place = None if after is None else (after,)
-    while len(found) <= limit:
-        page = await rows.partition(USER_GROUPS, (user_id,), after=place, limit=limit + 1)
-        found += (await memberships(rows, {user_id: [row["groupid"] for row in page]}))[user_id]
-        if len(page) <= limit:
-            break
-        place = (page[-1]["groupid"],)
-    return found[:limit], len(found) > limit
+@dataclass(slots=True)
+class _Search:
+    """For a page of a learner's groups: what was found, and after which of them to look on; None at the end."""
+
+    found: list[tuple[Group, Member]]
+    after: Key | None
+
+
+async def groups_pages(
+    rows: Rows, asked: Sequence[tuple[str, str | None, int]]
+) -> list[tuple[list[tuple[Group, Member]], bool]]:
+    """For each learner, place to begin after and limit: at most so many of the groups that the learner is in with the
+    learner's membership, in the order of group ids, and whether there are more. All of them together."""
+    searches = [_Search([], () if after is None else (after,)) for _, after, _ in asked]
+
+    async def places(user_id: str, after: Key, limit: int) -> list[str]:
+        page = await rows.partition(USER_GROUPS, (user_id,), after=after or None, limit=limit + 1)
+        return [row["groupid"] for row in page]
+
+    while open_ := [
+        (search, user_id, limit)
+        for search, (user_id, _, limit) in zip(searches, asked, strict=True)
+        if search.after is not None and len(search.found) <= limit
+    ]:
+        pages = await asyncio.gather(
+            *(places(user_id, search.after or (), limit) for search, user_id, limit in open_)
+        )
+        named: dict[str, list[str]] = {}
+        for (_, user_id, _), page in zip(open_, pages, strict=True):
+            named.setdefault(user_id, []).extend(page)
+        active = {
+            (user_id, group.group_id): (group, member)
+            for user_id, found in (await memberships(rows, named)).items()
+            for group, member in found
+        }
+        for (search, user_id, limit), page in zip(open_, pages, strict=True):
+            search.found += [active[user_id, group] for group in page if (user_id, group) in active]
+            search.after = (page[-1],) if len(page) > limit else None
+    return [
+        (search.found[:limit], len(search.found) > limit)
+        for search, (_, _, limit) in zip(searches, asked, strict=True)
+    ]
 
 
 async def memberships_of(rows: Rows, user_ids: Sequence[str]) -> dict[str, list[tuple[Group, Member]]]:
@@ -105,10 +135,28 @@ async def memberships_of(rows: Rows, user_ids: Sequence[str]) -> dict[str, list[
 
 
 async def memberships(rows: Rows, places: dict[str, list[str]]) -> dict[str, list[tuple[Group, Member]]]:
-    """Of these groups, by learner, those that the learner is an active member of: the index may name others."""
-    keys = [(group_id, user_id) for user_id, group_ids in places.items() for group_id in group_ids]
+    """Of these groups, by learner, those that the learner is an active member of: the index may name others.
+
+    The groups' rows of all these learners are read together: no two learners need be in the same groups.
+    """
+    keys = list(dict.fromkeys((group, user_id) for user_id, named in places.items() for group in named))
     distinct = list(dict.fromkeys(group_id for group_id, _ in keys))
-    members, groups = await asyncio.gather(rows.get_many(GROUP_MEMBERS, keys), groups_by_id(rows, distinct))
+    users = list(places)
+
+    async def rows_of(some: Sequence[str]) -> dict[Key, list[Row]]:
+        named = dict.fromkeys((group_id,) for user_id in some for group_id in places[user_id])
+        return await rows.partitions(GROUP_MEMBERS, list(named), among=some)
+
+    groups, parts = await asyncio.gather(
+        groups_by_id(rows, distinct),
+        asyncio.gather(*(rows_of(users[at : at + MOST_KEYS]) for at in range(0, len(users), MOST_KEYS))),
+    )
+    members = {
+        (row["groupid"], row["userid"]): row
+        for part in parts
+        for of_group in part.values()
+        for row in of_group
+    }
     by_id = dict(zip(distinct, groups, strict=True))
     found: dict[str, list[tuple[Group, Member]]] = {user_id: [] for user_id in places}
     for group_id, user_id in keys:

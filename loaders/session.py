@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from weakref import WeakValueDictionary
 
@@ -13,18 +13,19 @@ from loaders.answers import KEEP, TTL, Answers
 from loaders.background import Background
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
-from loaders.learner_groups import Rosters, groups_by_id
+from loaders.learner_groups import Rosters, groups_by_id, groups_pages
 from loaders.learners import learners_by_id
 from loaders.library import Library
 from loaders.metrics import Answered, Tables, Tile
 from loaders.pages import Pages
 from loaders.standings import Standings, Touches
 from loaders.table_costs import TableCosts
+from loaders.together import reads_together
 from loaders.views import views_by_key
 from rules.enrolments import Enrolment
 from rules.errors import CohortError
 from rules.identifiers import ProgressKey, ViewKey
-from rules.learner_groups import Group, GroupLimits, Roster
+from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
 from rules.plans import Mode, Taken
 from rules.standings import Standing
@@ -95,10 +96,10 @@ class Shared:
 class Loaders:
     """Fresh for each request, and after each command in it."""
 
-    def __init__(self, shared: Shared) -> None:
-        rows = shared.stores.rows
-        reader = Standings(shared.stores, shared.library, shared.healing, shared.now, shared.tracking)
-        tables = Tables(shared.stores, shared.library, shared.answers, shared.costs)
+    def __init__(self, shared: Shared, stores: Stores) -> None:
+        rows = stores.rows
+        reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
+        tables = Tables(stores, shared.library, shared.answers, shared.costs)
 
         async def views(keys: list[ViewKey]) -> Sequence[View | None]:
             return await views_by_key(rows, shared.tracking, keys)
@@ -114,6 +115,11 @@ class Loaders:
 
         async def groups(group_ids: list[str]) -> Sequence[Group | None]:
             return await groups_by_id(rows, group_ids)
+
+        async def groups_of(
+            asked: list[tuple[str, str | None, int]],
+        ) -> Sequence[tuple[list[tuple[Group, Member]], bool]]:
+            return await groups_pages(rows, asked)
 
         async def rosters(group_ids: list[str]) -> Sequence[Roster]:
             return await shared.rosters.load(group_ids)
@@ -131,6 +137,10 @@ class Loaders:
         """By learner and collection, under all contexts."""
         self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
         self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
+        self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
+            DataLoader(load_fn=groups_of)
+        )
+        """Pages of the groups that learners are in: whose, after which, and how many at most."""
         self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=rosters)
         self.metric_tables: DataLoader[Tile, Answered] = DataLoader(load_fn=metric_tables)
 
@@ -143,18 +153,17 @@ class Session:
     shared: Shared
     plans: list[Taken] = field(default_factory=list)
     """What the group queries of this request were answered from, for its ``extensions``."""
+    stores: Stores = field(init=False)
+    """The process's; reads of rows that this request begins at the same moment share statements."""
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
+        self.stores = replace(self.shared.stores, rows=reads_together(self.shared.stores.rows))
         self.refresh()
 
     def refresh(self) -> None:
         """Forgets what this request has read: a command has changed it."""
-        self.loaders = Loaders(self.shared)
-
-    @property
-    def stores(self) -> Stores:
-        return self.shared.stores
+        self.loaders = Loaders(self.shared, self.stores)
 
     @property
     def library(self) -> Library:

@@ -1,6 +1,6 @@
 """Views as rows have them, whole."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 import orjson
@@ -12,6 +12,7 @@ from rules.progress import status_of
 from rules.standings import Touch
 from rules.tracking import Tracking
 from rules.views import View
+from stores.keys import MOST_KEYS, share
 from stores.rows import Row, Rows
 from stores.tables import VIEWS
 
@@ -36,9 +37,30 @@ def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
 async def views_by_key(rows: Rows, tracking: Tracking, keys: Sequence[ViewKey]) -> list[View | None]:
     """Of the keys that clients name, wherever the instance keeps them."""
     stored = [tracking.stored(key) for key in keys]
-    found = await rows.get_many(VIEWS, [row_key(key) for key in stored])
+    found = await _rows_of(rows, dict.fromkeys(map(row_key, stored)))
     views = [view_of(found.get(row_key(key))) for key in stored]
     return [view and shown(view, key) for view, key in zip(views, keys, strict=True)]
+
+
+FEW_STATEMENTS, AT_ONCE = 4, 300
+"""Statements that views by key may take beyond what so many keys need, before partitions are read instead; rows that are
+read of each then, at most."""
+
+
+async def _rows_of(rows: Rows, keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Row]:
+    """Of the rows with these keys those that there are. What differs from partition to partition, as the leaves of many
+    collections do, shares no statement: then the collections named are read, as far as the learners have begun them, and
+    by key only what is beyond AT_ONCE."""
+    wanted = list(keys)
+    if not wanted or len(share(wanted, 2)) <= len(wanted) // MOST_KEYS + FEW_STATEMENTS:
+        return await rows.get_many(VIEWS, wanted)
+    partitions = list(dict.fromkeys(key[:2] for key in wanted))
+    collections = list(dict.fromkeys(key[2] for key in wanted))[:MOST_KEYS]
+    found = await rows.partitions(VIEWS, partitions, among=collections, limit=AT_ONCE)
+    by_key = {tuple(row[name] for name in VIEWS.key): row for part in found.values() for row in part}
+    cut = {key for key, part in found.items() if len(part) == AT_ONCE}
+    rest = [key for key in wanted if key not in by_key and (key[:2] in cut or key[2] not in collections)]
+    return by_key | (await rows.get_many(VIEWS, rest) if rest else {})
 
 
 def shown(view: View, asked: ViewKey) -> View:

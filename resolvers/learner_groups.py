@@ -14,7 +14,6 @@ from ingest.learner_groups import (
     update_group,
     visit_groups,
 )
-from loaders import learner_groups as rows
 from loaders.session import Session
 from resolvers.paging import Page, checked_first
 from rules.contents import Content
@@ -130,7 +129,4 @@ async def groups_of(
     """The groups that a learner is in or invited to, each with the learner's membership, in the order of group ids."""
     user_id = checked_id(user_id, "userId")
     session.viewer.check_may_see(user_id)
-    found, more = await rows.groups_page(
-        session.stores.rows, user_id, after=after, limit=checked_first(first)
-    )
-    return Page(found, more)
+    return Page(*await session.loaders.groups_of.load((user_id, after, checked_first(first))))

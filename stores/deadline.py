@@ -14,20 +14,35 @@ _until: ContextVar[float | None] = ContextVar("deadline", default=None)
 def deadline(seconds: float) -> Iterator[None]:
     """Within, no store call waits beyond ``seconds`` from now, nor beyond an outer deadline."""
     outer = _until.get()
-    until = time.monotonic() + seconds
-    token = _until.set(until if outer is None else min(outer, until))
+    ends = time.monotonic() + seconds
+    token = _until.set(ends if outer is None else min(outer, ends))
     try:
         yield
     finally:
         _until.reset(token)
 
 
+@contextmanager
+def deadline_at(ends: float | None) -> Iterator[None]:
+    """Within, this deadline, as ``until`` gave it, in place of whatever was there."""
+    token = _until.set(ends)
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
+def until() -> float | None:
+    """When the current request's time is over, by time.monotonic(); None where it has no end."""
+    return _until.get()
+
+
 def remaining(most: float) -> float:
     """Seconds a store call may take: ``most``, or less near the deadline; DeadlineExceeded once it has passed."""
-    until = _until.get()
-    if until is None:
+    ends = _until.get()
+    if ends is None:
         return most
-    left = until - time.monotonic()
+    left = ends - time.monotonic()
     if left <= 0:
         raise DeadlineExceeded("the request ran out of time before every store had answered")
     return min(most, left)

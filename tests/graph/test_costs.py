@@ -1,10 +1,37 @@
 """What a request costs the stores does not depend on how much a page shows."""
 
+import inspect
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from loaders.session import Session
+import pytest
+from graphql import (
+    GraphQLObjectType,
+    GraphQLSchema,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    get_named_type,
+    is_abstract_type,
+    parse,
+    visit,
+)
+
+from graph.ids import encode
+from graph.schema import schema
+from ingest.aggregation import aggregate
+from ingest.enrolments import EnrolmentCall, enrol
+from ingest.learner_groups import NewGroup, create_group
+from ingest.learners import ProfileCall, save_profile
+from ingest.views import ViewCall, start_view
+from loaders.session import Session, Shared
+from rules.learner_groups import Activity, AddMember
+from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer
-from tests.conftest import LEAF, Instance
+from tests.conftest import LEAF, Instance, instance_of, real_urls
 from tests.graph.conftest import data, document, record
 
 
@@ -71,3 +98,241 @@ async def test_a_list_of_100_enrolments_costs_what_one_of_2_does(embedded: Insta
         await embedded.publish(course_of(1, 1, f"list-{number}"))
     small, large = await list_cost(embedded, "bob", 2), await list_cost(embedded, "ann", 100)
     assert small == large
+
+
+# --- every field that reads, beneath a list of a few and beneath one of many
+
+FEW, MANY = 2, 40
+PAGES_LATER = 3
+"""Statements more, of each kind, for the activities of MANY groups: each group's page is looked up in the cache by itself,
+and what comes back later is read later."""
+ATTRIBUTE_FIELDS = " ".join(
+    first + "".join(map(str.title, rest)) for first, *rest in (name.split("_") for name in ATTRIBUTES)
+)
+PLACED = 'collectionId: "many-0", contextId: "batch-0"'
+ENROLLED = "status collection { identifier } context { contextId }"
+OF_LEARNER = {
+    "profile": f"name {ATTRIBUTE_FIELDS}",
+    "enrolments": f"enrolments {{ edges {{ node {{ {ENROLLED} }} }} }}",
+    "active enrolments": f"enrolments(filter: {{ active: true }}) {{ edges {{ node {{ {ENROLLED} }} }} }}",
+    "a page of enrolments": f"enrolments(first: 1) {{ edges {{ node {{ {ENROLLED} }} }} }}",
+    "enrolment": f"enrolment({PLACED}) {{ {ENROLLED} }}",
+    "two enrolments": f"a: enrolment({PLACED}) {{ status }} "
+    'b: enrolment(collectionId: "many-1", contextId: "batch-1") { status }',
+    "views": f"views({PLACED}) {{ edges {{ node {{ contentId timeSpent }} }} }}",
+    "views of some": f'views({PLACED}, contentIds: ["many-0-0-0", "common"]) {{ edges {{ node {{ startedOn }} }} }}',
+    "view": f'view(contentId: "many-0-0-0", {PLACED}) {{ status progressDetails }}',
+    "a view not begun": f'view(contentId: "many-0-0-1", {PLACED}) {{ status }}',
+    "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} }}",
+    "groups": "groups(first: 2) { edges { node { membersCount } } }",
+    "members of groups": "groups(first: 2) { edges { node { members { edges { node { learner { name } } } } } } }",
+    "activities of groups": "groups(first: 2) { edges { node { activities { agg { value } } } } }",
+}
+OF_COLLECTION = {
+    "children": "children { name children { identifier metadata } }",
+    "node": 'node(identifier: "common") { name }',
+    "leaves": "leafNodes { identifier }",
+    "hierarchy": "hierarchy",
+    "progress": "progress { completedCount }",
+    "progress in nodes": "children { progress { completedCount } children { view { status } } }",
+    "views of leaves": "leafNodes { view { timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } }",
+}
+MEMBERS = "members(first: 100) { edges { node { learner { %s } } } }"
+ENROLMENTS = "me { enrolments(first: 100) { edges { node { %s } } } }"
+
+
+def aliases(count: int, ask: Callable[[str], str]) -> str:
+    return " ".join(f"a{number}: {ask(str(number))}" for number in range(count))
+
+
+def node(kind: str, *parts: str) -> str:
+    return f'node(id: "{encode(kind, *parts)}")'
+
+
+def documents(count: int) -> Iterator[tuple[str, str]]:
+    """By name. Lists have ``count`` members: learners of a group, groups, collections, contexts, aliases."""
+    group = f'group(groupId: "of-{count}")'
+    for name, asked in OF_LEARNER.items():
+        yield f"members: {name}", f"{group} {{ {MEMBERS % asked} }}"
+        yield f"members in activities: {name}", f"{group} {{ activities {{ {MEMBERS % asked} }} }}"
+        if "a: " not in asked:  # else there would be more aliases than a document may have
+            learner = f'learner(userId: "u#") {{ {asked} }}'
+            yield f"aliases: learner's {name}", aliases(count, partial(learner.replace, "#"))
+    ids = ", ".join(f'"many-{number}"' for number in range(count))
+    for name, asked in OF_COLLECTION.items():
+        yield f"collections: {name}", f"collections(identifiers: [{ids}]) {{ {asked} }}"
+    for name, ask in {
+        "learner node": lambda n: f"{node('Learner', f'u{n}')} {{ ... on Learner {{ name }} }}",
+        "enrolment node": lambda n: (
+            f"{node('Enrolment', f'u{n}', 'many-0', 'batch-0')} {{ ... on Enrolment {{ status }} }}"
+        ),
+        "view node": lambda n: (
+            f"{node('View', f'u{n}', 'many-0', 'batch-0', 'many-0-0-0')} {{ ... on View {{ timeSpent }} }}"
+        ),
+        "group node": lambda n: f"{node('Group', f'class-{n}')} {{ ... on Group {{ name }} }}",
+        "collection node": lambda n: f"{node('Collection', f'many-{n}')} {{ ... on Collection {{ name }} }}",
+        "context node": lambda n: f"{node('Context', f'batch-{n}')} {{ ... on Context {{ name }} }}",
+        "group": lambda n: f'group(groupId: "class-{n}") {{ {MEMBERS % "name"} }}',
+        "activities": lambda n: f'group(groupId: "class-{n}") {{ activities {{ agg {{ value }} }} }}',
+        "totals": lambda n: (
+            f'group(groupId: "class-{n}") {{ activities(mode: BATCH) {{ agg {{ value }} }} }}'
+        ),
+        "collection": lambda n: (
+            f'collection(identifier: "many-{n}") {{ progress(contextId: "batch-{n}") {{ status }} }}'
+        ),
+        "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
+        "metrics": lambda n: (
+            f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], limit: 1{n} }}) {{ rows }}'
+        ),
+    }.items():
+        yield f"aliases: {name}", aliases(count, ask)
+    yield (
+        "own enrolments",
+        ENROLMENTS % f"{ENROLLED} context {{ collections {{ name progress {{ status }} }} }}",
+    )
+    yield "own groups", "me { groups(first: 100) { edges { node { activities { agg { value } } } } } }"
+
+
+def fields_that_read(of: GraphQLSchema) -> set[str]:
+    """``Type.field`` of every resolver that awaits something, in the types that a query leads to."""
+    found, seen = set(), set()
+
+    def look(named: Any) -> None:
+        type_ = get_named_type(named)
+        if type_.name in seen or not hasattr(type_, "fields"):
+            return
+        seen.add(type_.name)
+        for possible in of.get_possible_types(type_) if is_abstract_type(type_) else ():
+            look(possible)
+        definition = type_.extensions["strawberry-definition"]
+        resolvers = {of_type.python_name: of_type.base_resolver for of_type in definition.fields}
+        for name, declared in type_.fields.items():
+            python_name = declared.extensions["strawberry-definition"].python_name
+            resolver = resolvers[python_name]
+            if resolver is not None and inspect.iscoroutinefunction(resolver.wrapped_func):
+                found.add(f"{type_.name}.{name}")
+            look(declared.type)
+
+    look(of.query_type)
+    return found
+
+
+def fields_asked(of: GraphQLSchema, text: str) -> set[str]:
+    found, types = set(), TypeInfo(of)
+
+    class Fields(Visitor):
+        def enter_field(self, asked: Any, *_: Any) -> None:
+            parent = types.get_parent_type()
+            assert isinstance(parent, GraphQLObjectType), f"ask {asked.name.value} of a type"
+            found.add(f"{parent.name}.{asked.name.value}")
+
+    visit(parse(f"{{ {text} }}"), TypeInfoVisitor(types, Fields()))
+    return found
+
+
+def test_every_field_that_reads_is_in_a_document_below() -> None:
+    core = schema._schema
+    asked = set().union(*(fields_asked(core, text) for _, text in documents(FEW)))
+    reads = fields_that_read(core)
+    assert {"Learner.enrolments", "View.origin", "Group.activities", "Query.node"} <= reads
+    assert reads - asked == set()
+
+
+async def school(instance: Instance) -> None:
+    """MANY learners, each in two courses and, with one other, in a class; u0 in every course and class. Groups of FEW and
+    of MANY. All learners have begun a leaf of their courses."""
+    for number in range(MANY):
+        unit = {
+            "identifier": f"many-{number}-0",
+            "name": "Unit",
+            "children": [
+                *({"identifier": f"many-{number}-0-{n}", "name": "L", "mimeType": LEAF} for n in range(2)),
+                {"identifier": "common", "name": "C", "mimeType": LEAF},
+            ],
+        }
+        await instance.publish({"identifier": f"many-{number}", "name": "Many", "children": [unit]})
+        await instance.batch(f"batch-{number}", f"many-{number}")
+    service, activities = instance.session(), (Activity("many-0", "Course"), Activity("many-1", "Course"))
+    for number in range(MANY):
+        user = instance.session(f"u{number}")
+        await save_profile(user, ProfileCall(f"Name {number}", {"district": "Pune"}))
+        for course in range(MANY) if number == 0 else range(2):
+            await enrol(user, EnrolmentCall(f"many-{course}", f"batch-{course}"))
+        for course in range(2):
+            await start_view(user, ViewCall(f"many-{course}-0-0", f"many-{course}", f"batch-{course}"))
+        members = tuple(AddMember(f"u{n}") for n in {0, number, (number + 1) % MANY})
+        await create_group(
+            service, NewGroup("Class", members=members, activities=activities, group_id=f"class-{number}")
+        )
+    for count in (FEW, MANY):
+        await create_group(
+            service,
+            NewGroup(
+                "Group",
+                members=tuple(AddMember(f"u{n}") for n in range(count)),
+                activities=activities,
+                group_id=f"of-{count}",
+            ),
+        )
+
+
+async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
+    """Statements to the rows and group queries, nothing being kept from before."""
+    shared = Shared.of(instance.stores, instance.shared.now, answers_ttl=0)
+    session = Session(Viewer(user, frozenset({Role.LEARNER, Role.MENTOR})), shared)
+    with instance.stores.rows.meter.measure() as cost, instance.stores.groups.meter.measure() as queries:
+        await data(session, f"{{ {text} }}")
+    await shared.background.settled()
+    return cost + queries
+
+
+async def compared(instance: Instance, names: Callable[[str], bool] = bool) -> dict[str, Any]:
+    """What costs more for MANY than for FEW, by document and statement. None of them reads more keys of a kind than a
+    statement takes."""
+    more = {}
+    for (name, few), (_, many) in zip(documents(FEW), documents(MANY), strict=True):
+        if not names(name):
+            continue
+        user = "u0" if name.startswith(("own", "collections")) else "mo"
+        small, large = await cost_of(instance, user, few), await cost_of(instance, user, many)
+        assert sum(small.values()) > 0, name
+        later = PAGES_LATER if "activities" in name.partition(":")[2] or name == "own groups" else 0
+        if what := {
+            what: (small[what], count) for what, count in large.items() if count > small[what] + later
+        }:
+            more[name] = what
+    return more
+
+
+@pytest.mark.parametrize("worked_in", [True, False])
+async def test_what_a_list_reads_costs_for_40_members_what_it_costs_for_2(
+    embedded: Instance, *, worked_in: bool
+) -> None:
+    """Whether the workers have seen what the learners did, or the rows have to be looked at."""
+    await school(embedded)
+    if worked_in:
+        await embedded.drain()
+        await aggregate(embedded.shared)
+    assert await compared(embedded) == {}
+
+
+@pytest.mark.stack
+async def test_on_cassandra_as_well(tmp_path: Path) -> None:
+    """The documents that cost most when each member's reads were statements of their own."""
+    names = {
+        "members: enrolments",
+        "members: enrolment",
+        "members: views",
+        "members: view",
+        "members: groups",
+        "members: summary",
+        "members in activities: enrolments",
+        "aliases: learner's profile",
+        "aliases: enrolment node",
+        "collections: progress in nodes",
+        "own enrolments",
+    }
+    async with instance_of(real_urls(), tmp_path) as instance:
+        await school(instance)
+        await instance.drain()
+        assert await compared(instance, names.__contains__) == {}

@@ -15,7 +15,7 @@ from ingest.learners import ProfileCall, save_profile
 from ingest.oulad import Counts, Report, load_oulad, loading
 from ingest.oulad.loading import MAPPING
 from loaders.enrolments import enrolments_page
-from loaders.learner_groups import groups_by_id, groups_page, rosters_by_id
+from loaders.learner_groups import groups_by_id, groups_pages, rosters_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Shared
 from rules.enrolments import Enrolment
@@ -206,7 +206,7 @@ class TestGroups:
     async def test_a_learner_is_in_the_groups_of_all_presentations_and_nobody_is_an_admin(
         self, loaded: Instance
     ) -> None:
-        found, more = await groups_page(loaded.stores.rows, "oulad:100", after=None, limit=9)
+        ((found, more),) = await groups_pages(loaded.stores.rows, [("oulad:100", None, 9)])
         assert [(group.group_id, member.role) for group, member in found] == [
             (AAA_WALES, GroupRole.MEMBER),
             (WALES, GroupRole.MEMBER),

@@ -1,0 +1,152 @@
+"""Reads of one request that begin at the same moment are one call of the rows port; each caller is told its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.together import reads_together
+from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from stores.columns import INT, TEXT, Table, static
+from stores.deadline import deadline
+from stores.rows import Rows, Write
+from stores.rows_sqlite import SqliteRows
+
+NOTES = Table(
+    "notes",
+    partition={"owner": TEXT},
+    clustering={"a": TEXT, "b": INT},
+    columns={"v": INT, "changed_at": static(INT)},
+)
+USERS = [f"u{n}" for n in range(40)]
+
+
+@pytest.fixture
+async def rows(tmp_path: Path) -> AsyncIterator[SqliteRows]:
+    """Each user has x/0 to x/4, and y/0; of v their number."""
+    rows = await SqliteRows.open(tmp_path / "rows.db")
+    await rows.init([NOTES])
+    keys = [(u, "x", n) for u in USERS for n in range(5)] + [(u, "y", 0) for u in USERS]
+    await rows.write(*(Write(NOTES, key, {"v": int(key[0][1:])}) for key in keys))
+    await rows.write(*(Write(NOTES, (u, "y", 0), {"changed_at": 7}) for u in USERS))
+    yield rows
+    await rows.close()
+
+
+async def cost(rows: Rows, *reads: Any) -> tuple[list[Any], int]:
+    with rows.meter.measure() as spent:
+        found = await asyncio.gather(*reads)
+    return found, sum(spent.values())
+
+
+async def test_reads_of_a_shape_are_one_statement_and_each_has_what_it_would_have_alone(
+    rows: SqliteRows,
+) -> None:
+    asked = reads_together(rows)
+    slices: dict[str, Any] = {"prefix": ("x",), "after": ("x", 1), "limit": 2, "columns": ["b", "v"]}
+    found, spent = await cost(rows, *(asked.partition(NOTES, (u,), **slices) for u in USERS))
+    assert spent == 1
+    assert found == [[{"b": 2, "v": n}, {"b": 3, "v": n}] for n in range(40)]
+    found, spent = await cost(
+        rows, *(asked.get(NOTES, (u, "y", 0), ["v"]) for u in USERS), asked.get(NOTES, ("no", "y", 0), ["v"])
+    )
+    assert (found, spent) == ([*({"v": n} for n in range(40)), None], 1)
+    found, spent = await cost(
+        rows, *(asked.get_many(NOTES, [(u, "x", 0), (u, "z", 0)], ["b"]) for u in USERS)
+    )
+    assert (found, spent) == ([{(u, "x", 0): {"b": 0}} for u in USERS], 1)
+    found, spent = await cost(rows, *(asked.partitions(NOTES, [(u,)], ["a"], among=["y"]) for u in USERS))
+    assert (found, spent) == ([{(u,): [{"a": "y"}]} for u in USERS], 1)
+    found, spent = await cost(rows, *(asked.statics(NOTES, [(u,), ("no",)]) for u in USERS))
+    assert (found, spent) == ([{(u,): {"changed_at": 7}} for u in USERS], 1)
+    assert not await asked.get_many(NOTES, [])
+    assert not await asked.partitions(NOTES, [])
+
+
+async def test_what_differs_in_more_than_the_key_is_apart(rows: SqliteRows) -> None:
+    asked = reads_together(rows)
+    found, spent = await cost(
+        rows,
+        asked.partition(NOTES, ("u1",), limit=1),
+        asked.partition(NOTES, ("u2",), limit=2),
+        asked.partition(NOTES, ("u3",), limit=2, columns=["v"]),
+        asked.partition(NOTES, ("u4",), prefix=("y",)),
+    )
+    assert [len(each) for each in found] == [1, 2, 2, 1]
+    assert spent == 4
+
+
+async def test_what_begins_later_reads_anew(rows: SqliteRows) -> None:
+    asked = reads_together(rows)
+    assert (await asked.get(NOTES, ("u1", "y", 0), ["v"])) == {"v": 1}
+    await asked.write(Write(NOTES, ("u1", "y", 0), {"v": 100}))
+    assert (await asked.get(NOTES, ("u1", "y", 0), ["v"])) == {"v": 100}
+
+
+async def test_an_error_is_everybodys_and_a_wrong_key_its_callers(
+    rows: SqliteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = reads_together(rows)
+    found: Any = await asyncio.gather(
+        asked.get(NOTES, ("u1", "y", 0), ["v"]), asked.get(NOTES, ("u1", 3, 0)), return_exceptions=True
+    )
+    right, wrong = found
+    assert right == {"v": 1}
+    assert isinstance(wrong, InvalidInput)
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("the rows are away")
+
+    monkeypatch.setattr(rows, "get_many", away)
+    failed = await asyncio.gather(*(asked.get(NOTES, (u, "y", 0)) for u in USERS[:3]), return_exceptions=True)
+    assert [type(error) for error in failed] == [StoreUnavailable] * 3
+
+
+async def test_each_caller_waits_until_its_own_deadline(
+    rows: SqliteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has less time does not take it from the others, nor get more by them."""
+    asked, sound = reads_together(rows), rows.get_many
+
+    async def slow(*args: Any) -> Any:
+        await asyncio.sleep(0.3)
+        return await sound(*args)
+
+    monkeypatch.setattr(rows, "get_many", slow)
+
+    async def within(seconds: float, user: str) -> Any:
+        with deadline(seconds):
+            return await asked.get(NOTES, (user, "y", 0), ["v"])
+
+    found: Any = await asyncio.gather(
+        within(0.1, "u1"), within(5, "u2"), asked.get(NOTES, ("u3", "y", 0), ["v"]), return_exceptions=True
+    )
+    hasty, patient, unhurried = found
+    assert isinstance(hasty, DeadlineExceeded)
+    assert (patient, unhurried) == ({"v": 2}, {"v": 3})
+
+
+async def test_once_the_last_caller_has_left_nothing_goes_on(
+    rows: SqliteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    async def endless(*_: Any, **__: Any) -> Any:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    monkeypatch.setattr(rows, "get_many", endless)
+    asked = reads_together(rows)
+    callers = [asyncio.create_task(asked.get(NOTES, (u, "y", 0))) for u in USERS[:2]]
+    await asyncio.sleep(0.05)
+    callers[0].cancel()
+    await asyncio.sleep(0.05)
+    assert ended == []
+    callers[1].cancel()
+    await asyncio.sleep(0.05)
+    assert ended == ["cancelled"]
