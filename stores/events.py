@@ -51,6 +51,15 @@ class Topic:
     retention_days: int | None = 7
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What records are about: those with this ``key`` or whose key ends with it after a ``|``, of all keys for None; and
+    of these the ones whose value holds each of the texts in ``holding``."""
+
+    key: str | None = None
+    holding: Sequence[str] = ()
+
+
 class Consumer(Protocol):
     """One member of a group."""
 
@@ -93,6 +102,11 @@ class Events(Protocol):
 
     async def lag(self, group: str, topics: Sequence[str]) -> dict[str, int]:
         """Records in each topic that the group has not committed."""
+        ...
+
+    async def forget(self, topic: str, *subjects: Subject) -> None:
+        """Records about these that are in the topic now go, each as soon as every group has committed it, and are in no
+        file of the engine any more some seconds later. An engine of servers leaves them to the topic's retention."""
         ...
 
     async def init(self, topics: Sequence[Topic]) -> list[str]:

@@ -22,7 +22,7 @@ from zlib import crc32
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.deadline import remaining
 from stores.events import PATIENCE as WORK
-from stores.events import Message, Record, Topic
+from stores.events import Message, Record, Subject, Topic
 from stores.meter import Meter
 
 T = TypeVar("T")
@@ -37,6 +37,9 @@ POLL = 0.05
 LOOK_ANEW = 0.5
 """Seconds after which a waiting consumer fetches anyway: a member's death writes nothing."""
 PAGE = 1000
+QUIET = 2.0
+"""Seconds after records were forgotten last, before the file is written anew without what was left of them."""
+CLEANED_WITHIN = 600.0
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS topics (topic TEXT PRIMARY KEY, partitions INTEGER NOT NULL) WITHOUT ROWID;
@@ -53,6 +56,14 @@ CREATE TABLE IF NOT EXISTS places (
 CREATE TABLE IF NOT EXISTS members (
   consumers TEXT, topic TEXT, member TEXT, seen REAL NOT NULL, PRIMARY KEY (consumers, topic, member)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS forgetting (
+  topic TEXT, partition INTEGER, subject TEXT, next INTEGER NOT NULL, until INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition, subject)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS forgotten (
+  topic TEXT, partition INTEGER, offset INTEGER, PRIMARY KEY (topic, partition, offset)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unclean (since REAL NOT NULL);
 """
 
 Place = tuple[str, int]
@@ -130,6 +141,16 @@ class EmbeddedEvents:
             lambda: {topic: self._lag(self.name(group), self.name(topic)) for topic in topics}
         )
 
+    async def forget(self, topic: str, *subjects: Subject) -> None:
+        """Until a record goes, the file says what to look for."""
+        if subjects:
+            await self.run(lambda: self._forget(self.name(topic), subjects))
+
+    async def clean(self) -> None:
+        """What was forgotten is in the file no more, where that is due: by writing it anew."""
+        if await self.run(self._is_unclean):
+            await self.run(self._clean, CLEANED_WITHIN)
+
     async def init(self, topics: Sequence[Topic]) -> list[str]:
         """Also deletes records older than their topic's retention that every group has committed."""
         return await self.run(lambda: self._init(topics))
@@ -143,6 +164,8 @@ class EmbeddedEvents:
             return
         for member in [*self._members]:
             await member.close()
+        with contextlib.suppress(StoreUnavailable):
+            await self.clean()
         await self.run(self._disconnect)
         self._thread.shutdown(wait=False)
 
@@ -158,15 +181,15 @@ class EmbeddedEvents:
     def name(self, name: str) -> str:
         return f"{self._prefix}.{name}"
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], patience: float = PATIENCE) -> T:
         """Does ``work``, one transaction, on the log's thread; a cancelled call may still be carried out."""
         try:
-            async with asyncio.timeout(remaining(PATIENCE)):
+            async with asyncio.timeout(remaining(patience)):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except TimeoutError as error:
-            remaining(PATIENCE)  # DeadlineExceeded, where it was that
+            remaining(patience)  # DeadlineExceeded, where it was that
             raise StoreUnavailable(
-                f"the event log was not free for {PATIENCE:g} s", detail=str(self._path)
+                f"the event log was not free for {patience:g} s", detail=str(self._path)
             ) from error
         except sqlite3.DatabaseError as error:
             raise StoreUnavailable("the event log is away", detail=f"{self._path}: {error}") from error
@@ -187,7 +210,7 @@ class EmbeddedEvents:
             if await self.run(self.version) != version:
                 return
 
-    def forget(self, member: "EmbeddedConsumer") -> None:
+    def dismiss(self, member: "EmbeddedConsumer") -> None:
         self._members.discard(member)
 
     # On the log's thread.
@@ -205,6 +228,7 @@ class EmbeddedEvents:
                         raise
                     time.sleep(0.02)
             db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA secure_delete = ON")
             with _transaction(db):
                 for statement in SCHEMA.split(";"):
                     db.execute(statement)
@@ -269,16 +293,27 @@ class EmbeddedEvents:
         rows = self.db.execute("SELECT partition, next FROM partitions WHERE topic = ? ORDER BY 1", (topic,))
         return dict(rows.fetchall())
 
+    def end(self, place: Place) -> int:
+        row = self.db.execute(
+            "SELECT next FROM partitions WHERE topic = ? AND partition = ?", place
+        ).fetchone()
+        return int(row[0])
+
     def _lag(self, group: str, topic: str) -> int:
         with _transaction(self.db, writes=False):
             return sum(
-                max(
-                    0,
-                    end
-                    - max(self.committed(group, (topic, partition)), self._first((topic, partition), end)),
-                )
+                self._left((topic, partition), self.committed(group, (topic, partition)), end)
                 for partition, end in self._ends(topic).items()
             )
+
+    def _left(self, place: Place, start: int, end: int) -> int:
+        """Records from ``start`` on."""
+        start = max(start, self._first(place, end))
+        (forgotten,) = self.db.execute(
+            "SELECT count(*) FROM forgotten WHERE topic = ? AND partition = ? AND offset >= ?",
+            (*place, start),
+        ).fetchone()
+        return max(0, end - start - int(forgotten))
 
     def _first(self, place: Place, end: int) -> int:
         """The offset of the oldest record that retention has left."""
@@ -312,13 +347,88 @@ class EmbeddedEvents:
     def _expire(self, topic: str, days: int) -> None:
         before = time.time_ns() // 1_000_000 - days * 86_400_000
         for partition, end in self._ends(topic).items():
-            (done,) = self.db.execute(
-                "SELECT min(next) FROM places WHERE topic = ? AND partition = ?", (topic, partition)
-            ).fetchone()
+            place = (topic, partition)
             self.db.execute(
                 "DELETE FROM records WHERE topic = ? AND partition = ? AND offset < ? AND appended_at < ?",
-                (topic, partition, end if done is None else done, before),
+                (*place, self._done(place, end), before),
             )
+            self.db.execute(
+                "DELETE FROM forgotten WHERE topic = ? AND partition = ? AND offset < ?",
+                (*place, self._first(place, end)),
+            )
+
+    def _done(self, place: Place, end: int) -> int:
+        """Up to where every group has committed."""
+        (done,) = self.db.execute(
+            "SELECT min(next) FROM places WHERE topic = ? AND partition = ?", place
+        ).fetchone()
+        return end if done is None else int(done)
+
+    def _forget(self, topic: str, subjects: Sequence[Subject]) -> None:
+        with _transaction(self.db):
+            for partition, end in self._ends(topic).items():
+                for subject in subjects:
+                    self.db.execute(
+                        "INSERT INTO forgetting VALUES (?, ?, ?, 0, ?) "
+                        "ON CONFLICT DO UPDATE SET next = 0, until = excluded.until",
+                        (topic, partition, json.dumps([subject.key, *subject.holding]), end),
+                    )
+                self.let_go((topic, partition), end)
+
+    def let_go(self, place: Place, end: int) -> None:
+        """Deletes what is to be forgotten of what every group has committed by now. Each record is looked at once."""
+        pending = self.db.execute(
+            "SELECT subject, next, until FROM forgetting WHERE topic = ? AND partition = ?", place
+        ).fetchall()
+        done = self._done(place, end) if pending else 0
+        for text, following, until in pending:
+            upto = min(done, until)
+            if upto > following:
+                key, *holding = json.loads(text)
+                about = "" if key is None else " AND (key = ? OR substr(key, -?) = ?)"
+                bound = () if key is None else (key, len(key) + 1, f"|{key}")
+                about += " AND instr(value, ?) > 0" * len(holding)
+                found = self.db.execute(
+                    f"DELETE FROM records WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?{about} "  # noqa: S608
+                    "RETURNING offset",
+                    (*place, following, upto, *bound, *(part.encode() for part in holding)),
+                ).fetchall()
+                self.db.executemany(
+                    "INSERT INTO forgotten VALUES (?, ?, ?)", [(*place, at) for (at,) in found]
+                )
+            if upto >= until:
+                self.db.execute(
+                    "DELETE FROM forgetting WHERE topic = ? AND partition = ? AND subject = ?", (*place, text)
+                )
+                self.db.execute("DELETE FROM unclean")
+                self.db.execute("INSERT INTO unclean VALUES (?)", (time.time(),))
+            else:
+                self.db.execute(
+                    "UPDATE forgetting SET next = max(next, ?) WHERE topic = ? AND partition = ? AND subject = ?",
+                    (upto, *place, text),
+                )
+
+    def _is_unclean(self) -> bool:
+        return self.db.execute("SELECT 1 FROM unclean").fetchone() is not None
+
+    def rests(self) -> bool:
+        """Whether the file is due to be written anew."""
+        return (
+            self.db.execute("SELECT 1 FROM unclean WHERE since < ?", (time.time() - QUIET,)).fetchone()
+            is not None
+        )
+
+    def _clean(self) -> None:
+        self.db.execute("DELETE FROM unclean")
+        try:
+            self.db.execute("VACUUM")
+        except sqlite3.Error:
+            self.db.execute("INSERT INTO unclean VALUES (?)", (time.time(),))
+            raise
+        until = time.monotonic() + PATIENCE
+        # A reader that is at it holds on to what it began with.
+        while self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < until:
+            time.sleep(0.05)
 
 
 class EmbeddedConsumer:
@@ -369,7 +479,7 @@ class EmbeddedConsumer:
         with contextlib.suppress(asyncio.CancelledError):
             await self._heart
         self._heart = None
-        self._events.forget(self)
+        self._events.dismiss(self)
         await self._events.run(self._leave)
         self._events.wake()
 
@@ -378,7 +488,8 @@ class EmbeddedConsumer:
             await asyncio.sleep(BEAT)
             # The log being away for a moment is for those to report who asked it for something.
             with contextlib.suppress(StoreUnavailable):
-                await self._events.run(self._live)
+                if await self._events.run(self._live):
+                    await self._events.clean()
 
     # On the log's thread.
 
@@ -393,9 +504,11 @@ class EmbeddedConsumer:
                 )
             self._seen()
 
-    def _live(self) -> None:
+    def _live(self) -> bool:
+        """Whether the log's file is due to be cleaned."""
         with _transaction(self._events.db):
             self._seen()
+            return self._events.rests()
 
     def _seen(self) -> None:
         db, now = self._events.db, time.time()
@@ -450,4 +563,6 @@ class EmbeddedConsumer:
                 "UPDATE places SET next = max(next, ?) WHERE topic = ? AND partition = ? AND consumers = ?",
                 [(end, *place, self._group) for place, end in done.items() if place in owned],
             )
+            for place in done:
+                self._events.let_go(place, self._events.end(place))
         return done.keys() <= owned

@@ -24,7 +24,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.deadline import remaining
-from stores.events import PATIENCE, Message, Record, Topic
+from stores.events import PATIENCE, Message, Record, Subject, Topic
 from stores.meter import Meter
 
 T = TypeVar("T")
@@ -137,6 +137,9 @@ class KafkaEvents:
                 )
         return lags
 
+    async def forget(self, topic: str, *subjects: Subject) -> None:
+        """Kafka's records go by their topic's retention alone."""
+
     async def init(self, topics: Sequence[Topic]) -> list[str]:
         """Partitions are never added to a topic: a key would move to another."""
         async with self.answers(), self._admin() as admin:
@@ -230,7 +233,7 @@ class KafkaEvents:
             raise
         return consumer
 
-    def forget(self, member: "KafkaConsumer") -> None:
+    def dismiss(self, member: "KafkaConsumer") -> None:
         self._members.discard(member)
 
     def later(self, closing: Coroutine[Any, Any, None]) -> None:
@@ -404,7 +407,7 @@ class KafkaConsumer:
         return kept == done
 
     async def close(self) -> None:
-        self._events.forget(self)
+        self._events.dismiss(self)
         kafka, self._kafka = self._kafka, None
         if kafka is not None:
             await _stop_consumer(kafka)

@@ -237,6 +237,11 @@ class Rows(Protocol):
         """Removes the table with all that is in it; nothing where there is none."""
         ...
 
+    async def scrub(self) -> None:
+        """What was deleted before is in no file of the engine any more, not even unseen. For an engine of servers
+        nothing: they do so in their own time (docs/operations.md)."""
+        ...
+
     async def ping(self) -> None:
         """StoreUnavailable unless a statement can be answered now."""
         ...

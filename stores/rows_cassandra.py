@@ -415,6 +415,9 @@ class CassandraRows:
         )
         return answer.rows
 
+    async def scrub(self) -> None:
+        """Compaction does, gc_grace_seconds after the deletion."""
+
     async def ping(self) -> None:
         await self._session.send("ping", SimpleStatement("SELECT key FROM system.local"))
 

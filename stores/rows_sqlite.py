@@ -1,7 +1,8 @@
 """The embedded engine of the rows port: one SQLite file, kept as Cassandra understands rows (stores/sqlite_layout.py).
 
 One connection writes, in a thread of its own; a few others read. Each call is one function in one of these threads
-and one transaction. Several processes may use the file. A commit survives the process, not a power failure
+and one transaction. What is deleted is overwritten (secure_delete); copies that the file's own housekeeping left behind
+go with ``scrub``. Several processes may use the file. A commit survives the process, not a power failure
 (WAL, synchronous=NORMAL). Statements are metered as Cassandra on one node would need them, so that what a request
 costs can be promised on either engine.
 """
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -24,7 +25,7 @@ from stores.keys import ring, share
 from stores.meter import Meter
 from stores.rows import Applied, Change, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
-from stores.sqlite_layout import Layout, layout, merged
+from stores.sqlite_layout import Layout, hashed, layout, merged
 from stores.values import (
     check_columns,
     check_deletion,
@@ -40,6 +41,8 @@ from stores.values import (
 T = TypeVar("T")
 
 _TIMEOUT = 10.0
+SCRUBBED_WITHIN = 600.0
+"""Seconds."""
 _AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -64,9 +67,9 @@ class _Lane:
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T], patience: float = _TIMEOUT) -> T:
         """What ``work`` returns; it is interrupted at the deadline, and never begun after it."""
-        left = remaining(_TIMEOUT)
+        left = remaining(patience)
         until = time.monotonic() + left
 
         def call() -> T:
@@ -78,7 +81,7 @@ class _Lane:
             async with asyncio.timeout(left):
                 return await asyncio.get_running_loop().run_in_executor(self._pool, call)
         except TimeoutError:
-            remaining(_TIMEOUT)
+            remaining(patience)
             raise StoreUnavailable(
                 f"the rows did not answer within {left:.1f} s", detail=str(self._path)
             ) from None
@@ -105,7 +108,9 @@ class _Lane:
         connection.set_progress_handler(lambda: time.monotonic() > own.until, 20_000)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA secure_delete = ON")
         connection.create_function("merged", 4, merged, deterministic=True)
+        connection.create_function("hashed", -1, hashed, deterministic=True)
         own.connection = connection
         return connection
 
@@ -227,14 +232,18 @@ class SqliteRows:
             return
         now = self._now()
         together: dict[str, list[tuple[Any, ...]]] = {}
+        keys: dict[Table, list[Key]] = {}
         for write in writes:
             time_ = now if write.timestamp is None else write.timestamp
+            keys.setdefault(write.table, []).append(check_key(write.table, write.table.key, write.key))
             for sql, bound in _statements(write, time_):
                 together.setdefault(sql, []).append(bound)
         self._count(writes)
 
         def work(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
+            with _transaction(connection), ExitStack() as stack:
+                for table, changed in keys.items():
+                    stack.enter_context(_changing(connection, table, changed))
                 for sql, bounds in together.items():
                     connection.executemany(sql, bounds)
 
@@ -258,7 +267,7 @@ class SqliteRows:
                 stored = _get(connection, layout(table), key, names)
                 if stored is not None:
                     return Applied(False, stored)
-                _apply(connection, layout(table).write(key, values, self._now(), insert=True))
+                _apply(connection, table, Change(key, values), self._now())
                 return Applied(True)
 
         return await self._writer.run(work)
@@ -274,7 +283,7 @@ class SqliteRows:
                 held, stored = _met(connection, table, key, conditions)
                 if not held:
                     return Applied(False, stored)
-                _apply(connection, layout(table).write(key, values, self._now(), insert=False))
+                _apply(connection, table, Change(key, values, conditions), self._now())
                 return Applied(True)
 
         return await self._writer.run(work)
@@ -294,7 +303,7 @@ class SqliteRows:
                 held, stored = _met(connection, table, change.key, change.conditions)
                 if not held:
                     return Applied(False, stored)
-                _apply(connection, _changes(table, change, self._now()))
+                _apply(connection, table, change, self._now())
                 return Applied(True)
 
         return await self._writer.run(work)
@@ -314,7 +323,7 @@ class SqliteRows:
                         return False
                 now = self._now()
                 for change in checked:
-                    _apply(connection, _changes(table, change, now))
+                    _apply(connection, table, change, now)
                 return True
 
         return await self._writer.run(work)
@@ -370,14 +379,15 @@ class SqliteRows:
                     kept = layout(change.table)
                     for sql in kept.create() if change.column is None else kept.add(change.column):
                         connection.execute(sql)
+                for table in tables:
+                    _keep_hidden(connection, table)
                 said = [str(change) for change in missing]
                 if (target := version_of(tables)) > stored:
                     for sql in layout(VERSIONS).create():
                         connection.execute(sql)
-                    now = {"applied_at": datetime.now(UTC)}
-                    _apply(
-                        connection, layout(VERSIONS).write((COMPONENT, target), now, self._now(), insert=True)
-                    )
+                    _keep_hidden(connection, VERSIONS)
+                    version = Change((COMPONENT, target), {"applied_at": datetime.now(UTC)})
+                    _apply(connection, VERSIONS, version, self._now())
                     said.append(f"schema is at version {target}")
                 return said
 
@@ -393,6 +403,21 @@ class SqliteRows:
                     connection.execute(sql)
 
         await self._writer.run(work)
+
+    async def scrub(self) -> None:
+        """By writing the file anew, which takes some seconds for each GB; others' writes wait for it."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("VACUUM")
+            until = time.monotonic() + _TIMEOUT
+            # A reader that is at it holds on to what it began with.
+            while (
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                and time.monotonic() < until
+            ):
+                time.sleep(0.05)
+
+        await self._writer.run(work, SCRUBBED_WITHIN)
 
     async def ping(self) -> None:
         await self._writer.run(lambda connection: connection.execute("SELECT 1").fetchone())
@@ -421,9 +446,42 @@ def _statements(write: Write, time_: int) -> list[tuple[str, tuple[Any, ...]]]:
     return layout(table).write(key, check_values(table, write.values), time_, insert=write.insert)
 
 
-def _apply(connection: sqlite3.Connection, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-    for sql, bound in statements:
-        connection.execute(sql, bound)
+def _apply(connection: sqlite3.Connection, table: Table, change: Change, time_: int) -> None:
+    with _changing(connection, table, [change.key]):
+        for sql, bound in _changes(table, change, time_):
+            connection.execute(sql, bound)
+
+
+@contextmanager
+def _changing(connection: sqlite3.Connection, table: Table, keys: Sequence[Key]) -> Iterator[None]:
+    """What is hidden of these keys is there while they are written; afterwards what has nothing left is hidden."""
+    kept = layout(table)
+    for place in kept.places:
+        if connection.execute(place.has_hidden).fetchone()[0]:
+            at = list(dict.fromkeys(kept.place(key)[: place.width] for key in keys))
+            connection.executemany(place.dig_up, [(*each, hashed(*each[1:])) for each in at])
+            connection.executemany(place.forget, [(hashed(*each[1:]),) for each in at])
+    yield
+    for place in kept.places:
+        if connection.execute(place.has_gone).fetchone()[0]:
+            connection.execute(place.bury)
+            connection.execute(place.remove)
+
+
+def _keep_hidden(connection: sqlite3.Connection, table: Table) -> None:
+    """Where rows of which nothing is left are kept, for whatever columns the table has by now."""
+    for place in layout(table).places:
+        connection.execute(place.create)
+        there = {f'"{raw[1]}"' for raw in connection.execute(f'PRAGMA table_info("{place.hidden}")')}
+        for time_ in place.times:
+            if time_ not in there and time_.strip('"') != "_dead":
+                connection.execute(place.add(time_))
+        found = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (place.index,)).fetchone()
+        if found is None or found[0] != place.create_index:
+            connection.execute(f'DROP INDEX IF EXISTS "{place.index}"')
+            connection.execute(place.create_index)
+        connection.execute(place.bury)
+        connection.execute(place.remove)
 
 
 def _fetch_all(sql: str, bound: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Any]]:

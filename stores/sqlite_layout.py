@@ -4,7 +4,11 @@ Beside its own columns a table has ``_token`` (a hash of the partition key; the 
 and partitions are ranges of one b-tree), ``_live`` (when the row was last inserted; null: never or deleted),
 ``_dead`` (its latest deletion) and for each column ``<name>__t``, its write time. A deletion nulls what is older than
 itself, so reads need no times. Static columns are in ``<table>__static``. A map or set that is not frozen is kept as
-entries with write times of their own. Deleted rows stay behind, hidden, and beat late writes for good.
+entries with write times of their own.
+
+A row of which nothing is left still beats late writes, for good, and does so without its key: its times go to
+``<table>__hidden`` under a hash of the key, and come back before the key is written again (``Place``). So a deleted key
+is in the file no more.
 """
 
 # ruff: noqa: S608 - names come from declared tables, values are always bound
@@ -103,8 +107,54 @@ def _loose(type_: ColumnType) -> bool:
     return not getattr(type_, "frozen", True)
 
 
+def hashed(*key: Any) -> bytes:
+    """Of a key as stored (SQL); nobody reads the key from it."""
+    plain = [part.hex() if isinstance(part, bytes) else part for part in key]
+    return blake2b(orjson.dumps(plain), digest_size=16).digest()
+
+
 def _list(parts: Iterable[str], separator: str = ", ") -> str:
     return separator.join(parts)
+
+
+class Place:
+    """Where rows of one kind are, those of a table or its partitions' static columns, and where the hidden ones are.
+
+    ``at``: the token and the key's columns; ``times``: the columns that are left of a hidden row; ``values``: those of
+    which a row that is there has at least one.
+    """
+
+    def __init__(self, name: str, at: Sequence[str], times: Sequence[str], values: Sequence[str]) -> None:
+        self.name, self.hidden, self.index = f'"{name}"', f"{name}__hidden", f"{name}__gone"
+        self.width, self.times = len(at), tuple(times)
+        kept, gone = _list(times), _list((f"{value} IS NULL" for value in values), " AND ")
+        among_gone = f'{self.name} INDEXED BY "{self.index}" WHERE {gone}'
+        self.create = (
+            f'CREATE TABLE IF NOT EXISTS "{self.hidden}" (_hash BLOB PRIMARY KEY, '
+            f"{_list(map(self._time, times))}) WITHOUT ROWID"
+        )
+        self.create_index = f'CREATE INDEX "{self.index}" ON {self.name} (_token) WHERE {gone}'
+        """Of the rows of which nothing is left, alone."""
+        self.has_hidden = f'SELECT EXISTS (SELECT 1 FROM "{self.hidden}")'
+        self.dig_up = (
+            f"INSERT OR IGNORE INTO {self.name} ({_list(at)}, {kept}) "
+            f'SELECT {_list("?" * len(at))}, {kept} FROM "{self.hidden}" WHERE _hash = ?'
+        )
+        """Bound to the place and its hash."""
+        self.forget = f'DELETE FROM "{self.hidden}" WHERE _hash = ?'
+        self.has_gone = f"SELECT EXISTS (SELECT 1 FROM {among_gone})"
+        self.bury = (
+            f'INSERT OR REPLACE INTO "{self.hidden}" (_hash, {kept}) SELECT hashed({_list(at[1:])}), {kept} '
+            f"FROM {among_gone}"
+        )
+        self.remove = f"DELETE FROM {among_gone}"
+
+    def add(self, time: str) -> str:
+        return f'ALTER TABLE "{self.hidden}" ADD COLUMN {self._time(time)}'
+
+    @staticmethod
+    def _time(name: str) -> str:
+        return f"{name} INTEGER NOT NULL DEFAULT {NEVER}"
 
 
 class Layout:
@@ -120,6 +170,14 @@ class Layout:
         self._partition_at = ("_token", *map('"{}"'.format, table.partition))
         alive = ("_live", *map('"{}"'.format, self.regular))
         self._exists = f"({_list((f'{column} IS NOT NULL' for column in alive), ' OR ')})"
+        self.places = [
+            Place(table.name, self._at, ("_dead", *map('"{}__t"'.format, self.regular)), alive),
+        ]
+        if table.statics:
+            times, values = map('"{}__t"'.format, table.statics), map('"{}"'.format, table.statics)
+            self.places.append(
+                Place(f"{table.name}__static", self._partition_at, tuple(times), tuple(values))
+            )
         # Statement texts are made once a shape.
         self.upsert, self.select = cache(self._upsert), cache(self._select)
 
@@ -167,7 +225,8 @@ class Layout:
         return ddl
 
     def drop(self) -> list[str]:
-        return [f"DROP TABLE IF EXISTS {name}" for name in (self.name, self.static_name)]
+        hidden = (f'"{place.hidden}"' for place in self.places)
+        return [f"DROP TABLE IF EXISTS {name}" for name in (self.name, self.static_name, *hidden)]
 
     def add(self, name: str) -> list[str]:
         column = self.table.values[name]

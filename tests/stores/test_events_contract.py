@@ -19,7 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from stores.deadline import deadline
-from stores.events import Consumer, Events, Message, Record, Topic
+from stores.events import Consumer, Events, Message, Record, Subject, Topic
 from stores.events_embedded import EmbeddedEvents
 from stores.events_kafka import KafkaEvents
 
@@ -723,3 +723,110 @@ async def test_a_log_is_there_after_it_was_closed(another: Open) -> None:
     await events.send("one", *numbered(3))
     await events.close()
     assert numbers([record async for record in (await another()).read("one")]) == [0, 1, 2]
+
+
+# --- what is forgotten
+
+
+def of(user: str, text: str = "x") -> list[Message]:
+    """In each of the ways that a record is about somebody."""
+    value = b'{"user":"%s","text":"%s"}' % (user.encode(), text.encode())
+    return [Message(user, value), Message(f"course|batch|{user}", value)]
+
+
+def holds(folder: Path, text: str) -> bool:
+    """Whether any of its files does, in whatever part of it."""
+    return any(text.encode() in path.read_bytes() for path in folder.iterdir())
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[EmbeddedEvents]:
+    """The embedded one, for what Kafka leaves to its retention."""
+    log = await EmbeddedEvents.open(tmp_path / "events.db", "test")
+    await log.init([FOUR, ONE])
+    yield log
+    await log.close()
+
+
+async def taken(events: Events, group: str, topic: str = "one") -> list[Record]:
+    """What a new member of the group is given, and has done."""
+    consumer = await events.consumer(group, [topic])
+    try:
+        found = await consumer.batch(1000, 1.0)
+        await consumer.commit(found)
+    finally:
+        await consumer.close()
+    return found
+
+
+async def test_forgotten_records_go_once_every_group_has_done_with_them(events: Events, engine: str) -> None:
+    """Those that were there: what is sent later stays, and so do the records of others."""
+    await events.send("one", *of("ann"), *of("joann"), *of("ann"), *of("a|ann", "none"))
+    before = [record.key async for record in events.read("one")]
+    for group in ("first", "second"):
+        await (await events.consumer(group, ["one"])).close()
+    await events.forget("one", Subject("ann", holding=('"user":"ann"',)))
+    assert [record.key async for record in events.read("one")] == before
+    await taken(events, "first")
+    assert [record.key async for record in events.read("one")] == before
+    assert [record.key for record in await taken(events, "second")] == before
+    await events.send("one", *of("ann"))
+    left = [record.key async for record in events.read("one")]
+    later = ["ann", "course|batch|ann"]
+    if engine == "kafka":  # its retention is what forgets there
+        assert left == [*before, *later]
+    else:
+        assert left == ["joann", "course|batch|joann", "a|ann", "course|batch|a|ann", *later]
+
+
+async def test_the_lag_counts_no_record_that_is_forgotten(log: EmbeddedEvents) -> None:
+    """Also of groups that come later, and where the last records of a partition are gone: else who waits for the lag to
+    end would wait for good."""
+    await log.send("one", *of("ann"), *of("bob"), *of("ann"))
+    await taken(log, "first")
+    await log.forget("one", Subject("ann"))
+    assert [record.offset async for record in log.read("one")] == [2, 3]
+    assert await log.lag("first", ["one"]) == {"one": 0}
+    assert await log.lag("later", ["one"]) == {"one": 2}
+    assert [record.offset for record in await taken(log, "later")] == [2, 3]
+    assert await log.lag("later", ["one"]) == {"one": 0}
+    await log.send("one", *of("cyd"))
+    assert [record.offset for record in await taken(log, "later")] == [6, 7]
+    await log.forget("one", Subject("bob"), Subject("cyd"))
+    assert await log.lag("new", ["one"]) == {"one": 2}  # "first" has not had cyd's yet
+    await taken(log, "first")
+    assert await log.lag("new", ["one"]) == {"one": 0}
+
+
+async def test_a_record_of_any_key_may_be_forgotten_by_what_it_holds(log: EmbeddedEvents) -> None:
+    await log.send(
+        "one", Message("k", b'{"id":"ann"}'), Message("k", b'{"id":"anna"}'), Message("k", b"\xff")
+    )
+    await log.forget("one", Subject(holding=('"ann"',)))
+    assert [record.value async for record in log.read("one")] == [b'{"id":"anna"}', b"\xff"]
+
+
+async def test_the_file_does_not_contain_what_was_forgotten(log: EmbeddedEvents, tmp_path: Path) -> None:
+    users = [f"USER-{n:03}" for n in range(200)]
+    for _ in range(3):
+        for user in users:
+            await log.send("four", *of(user, "x" * 50))
+    await taken(log, "first", "four")
+    for user in users[::4]:
+        await log.forget("four", Subject(user))
+    await taken(log, "first", "four")
+    await log.clean()
+    assert [user for user in users if not holds(tmp_path, user)] == users[::4]
+
+
+async def test_a_log_at_rest_is_cleaned_by_whoever_reads_it(
+    log: EmbeddedEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.events_embedded.QUIET", 0.0)
+    await log.send("one", *of("VERY-DISTINCT"))
+    consumer = await log.consumer("first", ["one"])
+    await consumer.commit(await consumer.batch(10, 1.0))
+    await log.forget("one", Subject("VERY-DISTINCT"))
+    async with asyncio.timeout(20):
+        while holds(tmp_path, "VERY-DISTINCT"):
+            await asyncio.sleep(0.1)
