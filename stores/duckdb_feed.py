@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from contextvars import Context
+from hashlib import blake2b
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -15,7 +17,7 @@ from druid_specs import VERSION, DataSource
 from rules.errors import CohortError, StoreUnavailable
 from stores.deadline import remaining
 from stores.duckdb_file import PATIENCE, DuckFile
-from stores.duckdb_queries import KEY, upsert
+from stores.duckdb_queries import CREATE_GONE, GONE_SINCE, KEY, NOTE_GONE, remove, upsert
 from stores.events import Consumer, Events, Record
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a feed that failed goes on; doubled each time."""
 _LARGEST = 1 << 63
 
-Event = dict[str, object]
+_GONE = "_gone"
+
+Event = dict[str, Any]
 
 
 class Feed:
@@ -35,6 +39,7 @@ class Feed:
 
     def __init__(self, file: DuckFile, events: Events, sources: Sequence[DataSource]) -> None:
         self._file = file
+        self._unclean = False
         self._events = events
         self._sources = {source.topic: source for source in sources}
         self._caught_up = asyncio.Event()
@@ -76,11 +81,14 @@ class Feed:
 
     async def _follow(self) -> None:
         group = f"groups-{await self._file.write(_id)}"
+        self._unclean = await self._file.write(_is_unclean)
         consumer = await self._events.consumer(group, [*self._sources])
         try:
             await self._catch_up(group, consumer)
             while True:
-                await self._take(consumer)
+                if not await self._take(consumer) and self._unclean:
+                    await self._file.renew(_cleaned)
+                    self._unclean = False
         finally:
             await consumer.close()
 
@@ -114,9 +122,26 @@ class Feed:
             by_topic.setdefault(record.topic, []).append(record)
         for topic, of_topic in by_topic.items():
             source = self._sources[topic]
-            events = latest(source, of_topic)
+            told = latest(source, of_topic)
+            gone = [event for event in told if event[_GONE]]
+            events = self._of_today(connection, source, [event for event in told if not event[_GONE]])
             if events:
                 connection.execute(upsert(source), [orjson.dumps(events).decode()])
+            for event in gone:
+                removed = connection.execute(remove(source), [event[KEY], event[VERSION]]).fetchone()
+                connection.execute(NOTE_GONE, [source.name, _hash(event), event[VERSION]])
+                if removed and removed[0]:
+                    connection.execute("INSERT INTO unclean VALUES (TRUE)")
+                    self._unclean = True
+
+    @staticmethod
+    def _of_today(connection: Connection, source: DataSource, events: Sequence[Event]) -> list[Event]:
+        """Without those from before their keys were gone."""
+        if connection.execute("SELECT 1 FROM gone LIMIT 1").fetchone() is None:
+            return [*events]
+        by_hash = {_hash(event): event for event in events}
+        since = dict(connection.execute(GONE_SINCE, [source.name, [*by_hash]]).fetchall())
+        return [event for hash_, event in by_hash.items() if since.get(hash_, -_LARGEST - 1) < event[VERSION]]
 
 
 def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
@@ -134,12 +159,28 @@ def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
             log.warning("passed over an event that is none of %s, %s: %r", source.name, place, error)
             continue
         if key not in found or found[key][0] < version:
-            found[key] = version, event | {KEY: orjson.dumps(key).decode()}
+            found[key] = version, event | {KEY: orjson.dumps(key).decode(), _GONE: "gone" in record.headers}
     return [event for _, event in found.values()]
 
 
 def _is_version(value: object) -> bool:
     return type(value) is int and -_LARGEST <= value < _LARGEST
+
+
+def _hash(event: Event) -> str:
+    """Of its key; nobody reads that from it."""
+    return blake2b(event[KEY].encode(), digest_size=16).hexdigest()
+
+
+def _is_unclean(connection: Connection) -> bool:
+    """Whether rows were removed, of which the file may still have copies."""
+    connection.execute(CREATE_GONE)
+    connection.execute("CREATE TABLE IF NOT EXISTS unclean (due BOOLEAN)")
+    return connection.execute("SELECT 1 FROM unclean LIMIT 1").fetchone() is not None
+
+
+def _cleaned(connection: Connection) -> None:
+    connection.execute("DELETE FROM unclean")
 
 
 def _id(connection: Connection) -> str:

@@ -15,6 +15,7 @@ from rules.errors import StoreUnavailable
 from stores.deadline import remaining
 from stores.duckdb_queries import columns, create, table
 from stores.groups import Lane
+from stores.private import PRIVATE
 
 T = TypeVar("T")
 
@@ -54,6 +55,12 @@ class DuckFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._wal = path.with_name(f"{path.name}.wal")
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._renewed = asyncio.Event()
+        self._renewed.set()
         self._writer = ThreadPoolExecutor(1, "groups-writer")
         self._readers = {lane: ThreadPoolExecutor(READERS, f"groups-{lane.value}") for lane in Lane}
         self._connection: Connection
@@ -77,9 +84,31 @@ class DuckFile:
 
         def transaction(connection: Connection) -> T:
             with _transaction(connection):
-                return work(connection)
+                done = work(connection)
+            with suppress(FileNotFoundError):
+                self._wal.chmod(PRIVATE)
+            return done
 
         return await self._run(self._writer, transaction)
+
+    async def renew(self, then: Callable[[Connection], None]) -> None:
+        """Writes the file anew, so that it contains nothing but what its tables have; ``then`` is done in the new one.
+
+        Calls wait meanwhile, some seconds for each GB. Died anywhere, the old file is there or the new one is.
+        """
+        self._renewed.clear()
+        try:
+            await self._idle.wait()
+            work = asyncio.get_running_loop().run_in_executor(self._writer, self._renew, then)
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait({work})
+                raise
+        except (duckdb.Error, OSError) as error:
+            raise StoreUnavailable("the groups store is away", detail=f"{self._path}: {error}") from error
+        finally:
+            self._renewed.set()
 
     async def close(self) -> None:
         for threads in (*self._readers.values(), self._writer):
@@ -87,6 +116,18 @@ class DuckFile:
         await asyncio.to_thread(self._connection.close)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
+        async with answering(self._path):
+            await self._renewed.wait()
+        self._running += 1
+        self._idle.clear()
+        try:
+            return await self._done(threads, work)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _done(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
         left = remaining(PATIENCE)
         call = _Call(self._connection, work)
         job = threads.submit(call)
@@ -108,9 +149,29 @@ class DuckFile:
         except _AWAY as error:
             raise StoreUnavailable("the groups store is away", detail=f"{self._path}: {error}") from error
 
+    def _renew(self, then: Callable[[Connection], None]) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        fresh.unlink(missing_ok=True)
+        (name,) = self._connection.execute("SELECT current_database()").fetchone() or ("",)
+        self._connection.execute("CHECKPOINT")
+        self._connection.execute(f"ATTACH '{_quoted(str(fresh))}' AS renewed")
+        try:
+            fresh.chmod(PRIVATE)
+            self._connection.execute(f'COPY FROM DATABASE "{name}" TO renewed')
+        finally:
+            self._connection.execute("DETACH renewed")
+        self._connection.close()
+        self._wal.unlink(missing_ok=True)  # before: it must not be taken for the new file's
+        fresh.replace(self._path)
+        self._connection = self._connect()
+        then(self._connection)
+        self._connection.execute("CHECKPOINT")
+
     def _connect(self) -> Connection:
         try:
-            return duckdb.connect(str(self._path), config=_CONFIG)
+            connection = duckdb.connect(str(self._path), config=_CONFIG)
+            self._path.chmod(PRIVATE)
+            return connection
         except duckdb.Error as error:
             if "lock on file" in str(error):
                 raise HeldElsewhere(
@@ -137,6 +198,10 @@ class _Call(Generic[T]):
         if self._cursor is not None:
             with suppress(duckdb.ConnectionException):  # it has just been closed
                 self._cursor.interrupt()
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
 
 
 def _silent(seconds: float) -> str:

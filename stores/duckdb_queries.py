@@ -69,6 +69,17 @@ def upsert(source: DataSource) -> str:
     )
 
 
+CREATE_GONE = "CREATE TABLE IF NOT EXISTS gone (source VARCHAR, hash VARCHAR, version BIGINT, PRIMARY KEY (source, hash))"
+"""Keys that are no rows any more, under a hash, and the version that said so: what is older is still older than that."""
+GONE_SINCE = "SELECT hash, version FROM gone WHERE source = ? AND hash IN (SELECT unnest(?))"
+NOTE_GONE = "INSERT INTO gone VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = greatest(version, excluded.version)"
+
+
+def remove(source: DataSource) -> str:
+    """Two parameters: a KEY and a version. A row gives way only to a higher version."""
+    return f"DELETE FROM {table(source)} WHERE {KEY} = ? AND {VERSION} < ?"  # noqa: S608 - names of the spec
+
+
 @dataclass
 class _Statement:
     """Writes from left to right, so that ``parameters`` are in the order of their places."""

@@ -13,6 +13,7 @@ from stores.blobs import Blobs
 from stores.cache import Cache
 from stores.events import Events
 from stores.groups import Groups
+from stores.private import private_folder
 from stores.rows import Rows
 
 
@@ -64,9 +65,9 @@ async def open_stores(
     ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``; ``groups``: ``duckdb:///FILE`` or
     ``druid://broker:8082?coordinator=host:8081``; ``blobs``: ``file:///FOLDER`` or ``s3://…``, ``az://…``, ``gs://…`` as
     CloudBlobs.open has them. ``links``: how blobs in files are linked to. ``prefix`` keeps instances on the same servers apart; embedded
-    engines keep their files under ``data``. InvalidInput names a URL of another kind.
+    engines keep their files under ``data``, for their owner alone. InvalidInput names a URL of another kind.
     """
-    await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(private_folder, data)
     async with AsyncExitStack() as stack:
         opened_rows = await _open_rows(rows, data)
         stack.push_async_callback(opened_rows.close)

@@ -24,6 +24,7 @@ from stores.deadline import remaining
 from stores.events import PATIENCE as WORK
 from stores.events import Message, Record, Subject, Topic
 from stores.meter import Meter
+from stores.private import private_file
 
 T = TypeVar("T")
 
@@ -216,6 +217,8 @@ class EmbeddedEvents:
     # On the log's thread.
 
     def _connect(self) -> None:
+        with contextlib.suppress(OSError):  # SQLite says what is wrong
+            private_file(Path(self._path))
         db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
         try:
             # Two processes that open a new file at once may collide here, where SQLite does not wait by itself.

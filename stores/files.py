@@ -1,4 +1,5 @@
-"""Small files that others read while they are replaced: static answers for an edge to serve."""
+"""Small files that others read while they are replaced: static answers for an edge to serve, which need not be the same
+user. So everybody on the machine may read them, whatever the process's umask is."""
 
 import asyncio
 from contextlib import suppress
@@ -10,6 +11,7 @@ from urllib.parse import quote
 LONGEST_NAME = 160
 """Bytes of a name that is made from an id, well within what file systems take with a suffix."""
 _KEPT = 100
+_FILE, _FOLDER = 0o644, 0o755
 
 
 class Files:
@@ -37,13 +39,16 @@ class Files:
         with suppress(FileNotFoundError):
             if path.stat().st_size == len(content) and path.read_bytes() == content:
                 return False
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in [*reversed(Path(name).parents)]:
+            with suppress(FileExistsError):
+                (self._root / folder).mkdir(parents=folder == Path())
+                (self._root / folder).chmod(_FOLDER)
         with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
             part = Path(file.name)
             try:
                 file.write(content)
                 file.close()
-                part.chmod(0o644)  # for whoever serves it
+                part.chmod(_FILE)
                 part.replace(path)
             except BaseException:
                 part.unlink()

@@ -6,6 +6,8 @@ What both engines promise (tests/stores/test_groups_contract.py runs against eac
   the order and number of their arrival; what arrives is visible after a moment.
 - Both kinds of query see one row a key, its columns those of that event. ``where`` sees these latest values only;
   ``keys`` picks rows by their key and bounds what is read.
+- An event with the header ``gone`` says that its key tells nothing any more. An engine that can then forgets the key:
+  DuckDB has no row of it and its files do not contain it; Druid has the event's row, whose figures count for nothing.
 - Nothing (null) is a value of its own: a group by itself, smaller than every other value in an order, never equal to
   an empty text, passed over by Sum and Max, which are null where there was nothing else.
 - A query is bound by the request's deadline (stores/deadline.py) and ends at the engine when the caller is cancelled.
@@ -22,6 +24,9 @@ from rules.errors import StoreUnavailable
 from stores.meter import Meter
 
 Value = str | int | float | None
+
+GONE = {"gone": "1"}
+"""The headers of such an event."""
 
 
 class Busy(StoreUnavailable):

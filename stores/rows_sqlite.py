@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -23,6 +23,7 @@ from stores.columns import Table
 from stores.deadline import remaining
 from stores.keys import ring, share
 from stores.meter import Meter
+from stores.private import private_file
 from stores.rows import Applied, Change, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
 from stores.sqlite_layout import Layout, hashed, layout, merged
@@ -99,6 +100,8 @@ class _Lane:
         known: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if known is not None:
             return known
+        with suppress(OSError):  # SQLite says what is wrong
+            private_file(self._path)
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=5
         )

@@ -20,7 +20,7 @@ from stores.deadline import deadline
 from stores.duckdb_file import READERS, DuckFile
 from stores.events import Message
 from stores.events_embedded import EmbeddedEvents
-from stores.groups import Between, Figures, Groups, Kind, Lane, Measure, OneOf, Query, Rows
+from stores.groups import GONE, Between, Figures, Groups, Kind, Lane, Measure, OneOf, Query, Rows
 from stores.groups_duckdb import DuckGroups
 from stores.topics import STATES, TOPICS
 from tests.stores.groups_data import message, state
@@ -311,3 +311,106 @@ async def test_a_batch_that_fails_halfway_leaves_nothing(tmp_path: Path) -> None
 async def test_a_query_that_makes_no_sense_is_refused(groups: DuckGroups, query: Query, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         await found(groups, query)
+
+
+# --- keys that tell nothing any more
+
+
+def gone(user: str, version: int) -> Message:
+    told = message(state("a", user, version))
+    return Message(told.key, told.value, GONE)
+
+
+async def test_a_key_that_is_gone_is_no_row_and_what_is_older_does_not_bring_it_back(
+    groups: DuckGroups, events: EmbeddedEvents
+) -> None:
+    await send(events, "ann", "bob", version=3)
+    await until(groups, ("ann", 0), ("bob", 0))
+    await events.send(STATES.name, gone("ann", 2), gone("bob", 4))
+    await until(groups, ("ann", 0))
+    await send(events, "bob", version=4, status=1)
+    await send(events, "cyd", version=1)
+    await until(groups, ("ann", 0), ("cyd", 0))
+    await send(events, "bob", version=5, status=2)
+    await until(groups, ("ann", 0), ("bob", 2), ("cyd", 0))
+    # In one batch, too, the highest version decides.
+    await events.send(STATES.name, gone("dan", 7), message(state("a", "dan", 6)), gone("cyd", 9))
+    await until(groups, ("ann", 0), ("bob", 2))
+
+
+def names_in(folder: Path, pattern: str) -> list[str]:
+    return sorted(path.name for path in folder.glob(pattern))
+
+
+def values_in(path: Path) -> set[str]:
+    """Every text in any table of the file, which compresses them."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        rows = [row for name in tables for row in connection.execute(f'SELECT * FROM "{name}"').fetchall()]
+    return {str(value) for row in rows for value in row}
+
+
+async def test_the_file_is_written_anew_without_keys_that_are_gone(
+    groups: DuckGroups, events: EmbeddedEvents, tmp_path: Path
+) -> None:
+    path = tmp_path / "groups.duckdb"
+    await send(events, "VERY-DISTINCT", "bob")
+    await until(groups, ("VERY-DISTINCT", 0), ("bob", 0))
+    before = path.stat().st_ino
+    await events.send(STATES.name, gone("VERY-DISTINCT", 2))
+    async with asyncio.timeout(20):
+        while path.stat().st_ino == before:
+            await asyncio.sleep(0.05)
+    await until(groups, ("bob", 0))
+    await send(events, "cyd")
+    await until(groups, ("bob", 0), ("cyd", 0))
+    await groups.close()
+    assert names_in(tmp_path, "groups*") == ["groups.duckdb"]
+    assert b"VERY-DISTINCT" not in path.read_bytes()
+    assert not any("VERY-DISTINCT" in value for value in values_in(path))
+    assert any("bob" in value for value in values_in(path))
+
+
+async def test_a_file_that_died_before_it_was_written_anew_is_written_when_it_is_opened_again(
+    groups: DuckGroups, events: EmbeddedEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "groups.duckdb"
+
+    async def dies(*_: object) -> None:
+        raise StoreUnavailable("no room")
+
+    monkeypatch.setattr(DuckFile, "renew", dies)
+    await send(events, "VERY-DISTINCT", "bob")
+    await until(groups, ("VERY-DISTINCT", 0), ("bob", 0))
+    await events.send(STATES.name, gone("VERY-DISTINCT", 2))
+    await until(groups, ("bob", 0))
+    await groups.close()
+    before = path.stat().st_ino
+    monkeypatch.undo()
+    again = await DuckGroups.open(path, events)
+    await until(again, ("bob", 0))
+    async with asyncio.timeout(20):
+        while path.stat().st_ino == before:
+            await asyncio.sleep(0.05)
+    await until(again, ("bob", 0))
+    await again.close()
+
+
+async def test_queries_wait_while_the_file_is_written_anew(tmp_path: Path) -> None:
+    file = await DuckFile.open(tmp_path / "groups.duckdb")
+    await file.write(
+        lambda connection: connection.execute("CREATE TABLE t AS SELECT range AS n FROM range(1000)")
+    )
+
+    def count(connection: duckdb.DuckDBPyConnection) -> object:
+        return connection.execute("SELECT count(*) FROM t").fetchone()
+
+    async def ask() -> list[object]:
+        return [await file.read(Lane.PAGES, count) for _ in range(50)]
+
+    asked = [asyncio.create_task(ask()) for _ in range(4)]
+    for _ in range(5):
+        await file.renew(lambda connection: None)
+        await asyncio.sleep(0.01)
+    assert {answer for answers in await asyncio.gather(*asked) for answer in answers} == {(1000,)}
+    await file.close()
