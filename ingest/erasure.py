@@ -5,9 +5,11 @@ In this order, so that a call which died anywhere is finished by the next one:
 1. the watermark: from now on calls and profiles of before are refused (loaders/erasures.py);
 2. every enrolment gets an entry in the learner's list of scopes, which is what 3 goes by;
 3. a page of that list after the other: views, attempts, enrolments, then triggers, then the entries themselves;
-4. groups, profile, files for download.
+4. groups, profile, files for download, finished jobs;
+5. a last trigger.
 
-What the workers write they delete, told by the triggers of 3 (ingest/vanishing.py). Nothing is read whole.
+What the workers write they delete, told by the triggers of 3 (ingest/vanishing.py), and by that of 5 they have the log
+and the rows' files forget what is left (ingest/forgetting.py). Nothing is read whole.
 """
 
 import asyncio
@@ -33,16 +35,19 @@ from rules.identifiers import ProgressKey, checked_id, optional_id, scope_of
 from rules.moments import milliseconds, moment
 from rules.moves import current_place
 from rules.tracking import TrackingMode
-from rules.triggers import TriggerKind
+from rules.triggers import Trigger, TriggerKind
 from rules.viewers import Role
 from stores.columns import Table
 from stores.deadline import remaining
+from stores.events import Message
 from stores.rows import MOST_CHANGES, Change, Equal, Key, Row, Write
 from stores.tables import (
     ATTEMPTS,
     ATTEMPTS_WITH_QUESTIONS,
     ENROLMENTS,
     ERASURES,
+    GROUP_MEMBERS,
+    LEARNER_GROUPS,
     LEARNER_SCOPES,
     LEARNERS,
     USER_GROUPS,
@@ -64,7 +69,7 @@ LONGEST_PAUSE = 0.1
 PATIENCE = 5.0
 """Seconds that a call waits for the erasure of a whole learner; then it goes on behind its back."""
 
-_STEPS = ("watermark", "list", "places", "groups", "profile", "exports")
+_STEPS = ("watermark", "list", "places", "groups", "profile", "exports", "jobs", "end")
 _PLACE = ("collectionid", "contextid")
 
 Place = tuple[str, str]
@@ -180,13 +185,15 @@ class Report:
 
 
 async def erase_learner(shared: Shared, user_id: str, on_progress: OnProgress | None = None) -> Report:
-    """All of a learner, as a job, to its end. Its row keeps the learner's id, as the watermark does."""
+    """All of a learner, as a job, to its end. Its row has the learner's id until then."""
     arguments = {
         "user_id": checked_id(user_id, "userId"),
         "erased_on": milliseconds(shared.now()),
         "written_on": change_moment(),
     }
-    return report_of(await Jobs(shared).start(KIND, arguments, on_progress))
+    report = report_of(await Jobs(shared).start(KIND, arguments, on_progress))
+    await shared.stores.rows.scrub()
+    return report
 
 
 def report_of(job: JobRecord) -> Report:
@@ -194,7 +201,7 @@ def report_of(job: JobRecord) -> Report:
     return Report(*(sum(report.get(name, 0) for report in reports) for name in ("places", "groups", "views")))
 
 
-@job_kind(KIND)
+@job_kind(KIND, private={"user_id"})
 def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
     user_id, erased_on = arguments["user_id"], moment(arguments["erased_on"])
     return _Job(_Eraser(shared, user_id, erased_on, arguments["written_on"]))
@@ -251,6 +258,10 @@ class _Eraser:
                 await self._erase_profile()
             case "exports":
                 await delete_exports(self._shared.stores.blobs, self._user_id)
+            case "jobs":
+                await Jobs(self._shared).forget(self._user_id)
+            case "end":
+                await self._end()
 
     # --- one place
 
@@ -268,6 +279,8 @@ class _Eraser:
         listed = scope is not None and not await self._keeps_views(key, scope)
         if listed:
             await self._rows.write(self._gone(LEARNER_SCOPES, row_key(key)))
+        for each in (key, *pointers):
+            await self._end(each)
         return bool(listed or enrolled or views or attempts)
 
     async def _keeps_views(self, key: ProgressKey, scope: Row) -> bool:
@@ -396,7 +409,25 @@ class _Eraser:
         async for page in self._pages(USER_GROUPS, (self._user_id,)):
             for row in page:
                 await erase_membership(self._shared, row["groupid"], self._user_id)
+                await self._unname(row["groupid"])
             yield {"groups": len(page)}
+
+    async def _unname(self, group_id: str) -> None:
+        """In the rows of a group that the learner was in, and of its members, nobody stands where the learner did."""
+        columns = ("created_by", "updated_by", "removed_by")
+        for table, rows in (
+            (LEARNER_GROUPS, [await self._rows.get(LEARNER_GROUPS, (group_id,), ("groupid", *columns[:2]))]),
+            (
+                GROUP_MEMBERS,
+                await self._rows.partition(GROUP_MEMBERS, (group_id,), columns=("userid", *columns)),
+            ),
+        ):
+            for row in rows:
+                named = [column for column in columns if row and row.get(column) == self._user_id]
+                if row and named:
+                    key = (group_id, row["userid"]) if table is GROUP_MEMBERS else (group_id,)
+                    still = [Equal(column, self._user_id) for column in named]
+                    await self._rows.update_if(table, key, dict.fromkeys(named), still)
 
     async def _erase_profile(self) -> None:
         """At its own time, or the erasure's where that is later: what is older stays hidden, what is newer is not."""
@@ -484,6 +515,12 @@ class _Eraser:
         await touches.forget(self._shared.stores.cache, [source(key) for key in keys])
         messages = [trigger_of(TriggerKind.ERASURE, key) for key in keys]
         await self._shared.stores.events.send(TRIGGERS.name, *messages)
+
+    async def _end(self, place: ProgressKey | None = None) -> None:
+        """Nothing is written of it any more."""
+        where = () if place is None else (place.collection_id, place.context_id)
+        trigger = Trigger(TriggerKind.FORGET, self._user_id, *where)
+        await self._shared.stores.events.send(TRIGGERS.name, Message(self._user_id, trigger.encode()))
 
     def _gone(self, table: Table, key: Key) -> Write:
         """What is written after the erasure began is a later one."""

@@ -5,8 +5,9 @@ claim with every checkpoint, and stops when another one has taken over.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -91,13 +92,15 @@ PlanMaker = Callable[[Shared, Mapping[str, Any]], Plan]
 OnProgress = Callable[[JobRecord], None]
 
 _kinds: dict[str, PlanMaker] = {}
+_private: dict[str, Set[str]] = {}
 
 
-def job_kind(name: str) -> Callable[[PlanMaker], PlanMaker]:
-    """Registers how the plan of a kind is made."""
+def job_kind(name: str, private: Set[str] = frozenset()) -> Callable[[PlanMaker], PlanMaker]:
+    """Registers how the plan of a kind is made. ``private``: arguments that no row has once the job is done."""
 
     def register(maker: PlanMaker) -> PlanMaker:
         _kinds[name] = maker
+        _private[name] = private
         return maker
 
     return register
@@ -152,6 +155,28 @@ class Jobs:
             itself["error"],
             itself["owner"],
         )
+
+    async def forget(self, name: str) -> int:
+        """Deletes jobs whose rows have this name of somebody, but for those at work; how many there were."""
+        named = re.compile(rf'["\s]{re.escape(orjson.dumps(name).decode()[1:-1])}["\s]')
+        found: dict[tuple[str, str], list[Row]] = {}
+        for token_range in self._rows.ranges(1):
+            async for page in self._rows.walk(JOBS, token_range):
+                for row in page.rows:
+                    found.setdefault((row["kind"], row["id"]), []).append(row)
+        gone = 0
+        for (kind, job_id), rows in found.items():
+            state = next((row["state"] for row in rows if row["step"] == _ITSELF), None)
+            texts = [
+                row[column] or "" for row in rows for column in ("arguments", "checkpoint", "report", "error")
+            ]
+            if state == JobState.RUNNING.value or not any(named.search(f'"{text}"') for text in texts):
+                continue
+            steps = [row["step"] for row in rows if row["step"] != _ITSELF]
+            await self._rows.write(*(Write(JOBS, (kind, job_id, step), {}, delete=True) for step in steps))
+            await self._rows.delete_if(JOBS, (kind, job_id, _ITSELF), [Equal("state", state)])
+            gone += 1
+        return gone
 
     async def start(
         self, kind: str, arguments: Mapping[str, Any], on_progress: OnProgress | None = None
@@ -214,6 +239,11 @@ class Jobs:
 
         async def end(state: JobState, error: str | None = None) -> None:
             values = {"state": state.value, "error": error, "updated_on": self._shared.now()}
+            private = _private.get(kind)
+            if state is JobState.DONE and private:
+                arguments = (await self.get(kind, job_id)).arguments
+                told = {name: value for name, value in arguments.items() if name not in private}
+                values["arguments"] = orjson.dumps(told).decode()
             await self._rows.update_if(JOBS, (kind, job_id, _ITSELF), values, [Equal("owner", owner)])
 
         begun = {step.name: step for step in (await told()).steps}

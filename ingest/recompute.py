@@ -5,7 +5,7 @@ From the rows alone, never from what a trigger says, so that duplicates, reorder
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from zlib import crc32
@@ -32,6 +32,7 @@ from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learners import Learner
 from rules.states import State, encode_state, state_of, vanished_state
 from stores.events import Message
+from stores.groups import GONE
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
 
@@ -422,7 +423,8 @@ def vanished_messages(recomputed: Recomputed, versions: Mapping[str, int]) -> It
     """Of the dropped units: to be sent before ``vanished_writes``, as nothing tells of them afterwards."""
     for activity_id in recomputed.dropped:
         key = recomputed.aggregate_key(activity_id)
-        yield _message(vanished_state(key, versions[recomputed.root.activity_id]))
+        message = _message(vanished_state(key, versions[recomputed.root.activity_id]))
+        yield replace(message, headers=GONE)
 
 
 def vanished_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:

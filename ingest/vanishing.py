@@ -12,6 +12,7 @@ from rules.aggregates import AggregateKey, next_version
 from rules.identifiers import ProgressKey
 from rules.states import encode_state, vanished_state
 from stores.events import Message
+from stores.groups import GONE
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
 
@@ -53,7 +54,7 @@ def vanishing_messages(gone: Vanished, version: int) -> Iterator[Message]:
     """To be sent before ``vanishing_writes``: as long as a row is there, it is found again."""
     for aggregate in gone.rows:
         state = vanished_state(aggregate, version)
-        yield Message(state.key, encode_state(state))
+        yield Message(state.key, encode_state(state), GONE)
 
 
 def vanishing_writes(gone: Vanished, version: int) -> Iterator[Write]:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from ingest.copies import copies
 from ingest.dead_letters import dead_letter
 from ingest.erasure import sweep
+from ingest.forgetting import forget
 from ingest.learners import parse_profile, profile_write
 from ingest.moves import settled, vanish
 from ingest.reach import reached
@@ -35,7 +36,7 @@ from loaders.learners import learners_by_id
 from loaders.session import Shared
 from rules.errors import InvalidInput, StoreUnavailable
 from rules.identifiers import ProgressKey, scope_of
-from rules.triggers import TriggerKind, parse_trigger
+from rules.triggers import Trigger, TriggerKind, parse_trigger
 from stores.events import Consumer, Message, Record
 from stores.rows import Write
 from stores.tables import ENROLMENTS, LEARNER_SCOPES
@@ -62,7 +63,8 @@ class _Work:
 
     ``keys`` with the last record of each; those a trigger ``named`` itself; those ``renewed`` by a profile; those to be
     looked at ``whole``; those ``erased``; those ``enrolled`` in or out of; the contents ``viewed`` of each, None for any;
-    ``users`` whose profile changed; what to write of ``profiles``; what is ``dead``.
+    ``users`` whose profile changed; what to write of ``profiles``; which erasures are to be ``forgotten``; what is
+    ``dead``.
     """
 
     keys: dict[ProgressKey, Record] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class _Work:
     viewed: dict[ProgressKey, set[str] | None] = field(default_factory=dict)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
+    forgotten: list[Trigger] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
 
 
@@ -175,6 +178,8 @@ class Worker:
         for start in range(0, len(chunks), AT_ONCE):
             await asyncio.gather(*(self._recompute(c, work) for c in chunks[start : start + AT_ONCE]))
         await self._put_away(work.dead)
+        # Last, and before the records are committed: they are to be forgotten too.
+        await forget(self._shared, work.forgotten)
 
     def _sort(self, record: Record, work: _Work) -> None:
         try:
@@ -188,6 +193,9 @@ class Worker:
             work.dead.append(dead_letter(record, f"{error.code}: {error.message}"))
             return
         key = trigger.progress_key
+        if trigger.kind is TriggerKind.FORGET:
+            work.forgotten.append(trigger)
+            return
         if trigger.kind is TriggerKind.PROFILE or key is None:
             work.users[trigger.user_id] = record
             return

@@ -16,6 +16,9 @@ class TriggerKind(Enum):
     RECONCILE = "reconcile"
     ERASURE = "erasure"
     """The rows are deleted: what was computed from them goes too, unless there are new ones."""
+    FORGET = "forget"
+    """An erasure is at its end, of a place or, where none is named, of the learner: what the log and files still hold goes
+    as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def parse_trigger(value: bytes) -> Trigger:
         kinds = ", ".join(kind.value for kind in TriggerKind)
         raise InvalidInput(f"kind must be one of {kinds}", field="kind") from None
     user_id = text_of(document, "userId")
-    if kind is TriggerKind.PROFILE:
+    if kind is TriggerKind.PROFILE or (kind is TriggerKind.FORGET and document.get("collectionId") is None):
         return Trigger(kind, user_id)
     content_id = text_of(document, "contentId") if document.get("contentId") is not None else None
     return Trigger(

@@ -60,9 +60,12 @@ class Feed:
             ) from None
 
     async def close(self) -> None:
+        """What is to be cleaned is, before the file is closed."""
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+        with suppress(StoreUnavailable):  # then it is when the file is opened again
+            await self._clean()
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE
@@ -86,9 +89,8 @@ class Feed:
         try:
             await self._catch_up(group, consumer)
             while True:
-                if not await self._take(consumer) and self._unclean:
-                    await self._file.renew(_cleaned)
-                    self._unclean = False
+                if not await self._take(consumer):
+                    await self._clean()
         finally:
             await consumer.close()
 
@@ -113,6 +115,12 @@ class Feed:
             await self._file.write(lambda connection: self._write(connection, records))
             await consumer.commit(records)
         return records
+
+    async def _clean(self) -> None:
+        """Where rows were removed, the file is written anew without what was left of them."""
+        if self._unclean:
+            await self._file.renew(_cleaned)
+            self._unclean = False
 
     # On the file's thread.
 

@@ -169,11 +169,12 @@ async def test_deleting_a_learner_leaves_no_row_key_or_state_of_theirs(school: I
     assert await school.stores.rows.statics(VIEWS, [("ann", "course")]) == {}
     assert await hashes_of(school, "ann") == []
     known = await last_states(school, "ann")
-    assert {place for place, state in known.items() if place[0] == "course"} == {
-        ("course", "cb:batch"),
-        ("course", "cb:batch-2"),
-        ("course", "co:course"),
-    }
+    # The embedded log forgets them; in Kafka the last ones tell that the keys count for nothing.
+    assert {place for place, state in known.items() if place[0] == "course"} == (
+        set()
+        if school.urls["events"] == "embedded:"
+        else {("course", "cb:batch"), ("course", "cb:batch-2"), ("course", "co:course")}
+    )
     for state in known.values():
         told = (
             "active",
@@ -624,6 +625,8 @@ async def test_what_a_collection_has_left_behind_goes_too(published: Instance) -
     await finish(published, "ann", "d", "course", "batch")
     await published.drain()
     await published.publish({**COURSE, "children": COURSE["children"][:1]})
+    # Whoever reads the states has yet to do so.
+    await (await published.stores.events.consumer("late", [STATES.name])).close()
     await erase(published.session("ann"), ErasureCall())
     await published.drain()
     assert await rows_of(published, "ann", ERASURES) == []
@@ -667,7 +670,7 @@ async def test_a_learner_with_more_than_a_page_of_everything_goes_page_by_page(e
     await embedded.drain()
     assert await rows_of(embedded, "ann", ERASURES) == []
     (job,) = await Jobs(embedded.shared).list()
-    assert job.arguments["user_id"] == "ann"
+    assert "ann" not in job.arguments.values()
     # The jobs tell how much there was, and nothing of what it was.
     walked = [row async for p in rows.walk(JOBS, rows.ranges(1)[0]) for row in p.rows]
     assert "long" not in repr(walked)

@@ -1,0 +1,54 @@
+"""What is left of an erased learner, or place, beside the rows of their own: records in the log, and whatever the rows'
+files keep of what was deleted.
+
+The workers see to it, told by the last trigger of an erasure: then they have taken away all that they wrote.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from loaders.session import Shared
+from rules.triggers import Trigger
+from stores.events import Subject
+from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
+
+
+async def forget(shared: Shared, erased: Sequence[Trigger]) -> None:
+    """Has the log forget its records, once every group has done with them, and the rows' files what was deleted. May be
+    repeated. Servers do both in their own time (docs/operations.md)."""
+    for trigger in erased:
+        for topic, subjects in subjects_of(trigger).items():
+            await shared.stores.events.forget(topic, *subjects)
+    if erased:
+        await shared.stores.rows.scrub()
+
+
+def subjects_of(erased: Trigger) -> Mapping[str, Sequence[Subject]]:
+    """By topic, what its records about the learner, or about the learner in the place, look like."""
+    user = erased.user_id
+    if erased.collection_id is None or erased.context_id is None:
+        return {
+            TRIGGERS.name: [Subject(user)],
+            PROFILES.name: [Subject(user)],
+            ASSESSMENTS.name: [Subject(user)],
+            STATES.name: [Subject(user, [_pair("user_id", user)])],
+            DEAD_LETTERS.name: [Subject(user), Subject(holding=[_text(user)])],
+        }
+    collection, context = erased.collection_id, erased.context_id
+    place = [_pair("collectionId", collection), _pair("contextId", context)]
+    state = [_pair("user_id", user), _pair("collection_id", collection), f":{_text(context)[1:]}"]
+    return {
+        TRIGGERS.name: [Subject(user, place)],
+        ASSESSMENTS.name: [Subject(user, [_text(collection), _text(context)])],
+        STATES.name: [Subject(user, state)],
+        DEAD_LETTERS.name: [Subject(user, [_text(collection), _text(context)])],
+    }
+
+
+def _text(value: str) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _pair(name: str, value: str) -> str:
+    return f"{_text(name)}:{_text(value)}"
