@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from loaders.together import reads_together
+from loaders.views import row_key, views_by_key
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from rules.identifiers import ViewKey
+from rules.tracking import Tracking
 from stores.columns import INT, TEXT, Table, static
 from stores.deadline import deadline
 from stores.rows import Rows, Write
 from stores.rows_sqlite import SqliteRows
+from stores.tables import VIEWS
 
 NOTES = Table(
     "notes",
@@ -150,3 +154,28 @@ async def test_once_the_last_caller_has_left_nothing_goes_on(
     callers[1].cancel()
     await asyncio.sleep(0.05)
     assert ended == ["cancelled"]
+
+
+async def test_views_of_many_collections_are_read_by_partition_and_what_is_beyond_by_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their keys share no statement: each collection is a partition with leaves of its own."""
+    rows = await SqliteRows.open(tmp_path / "views.db")
+    await rows.init([VIEWS])
+
+    def key(course: int, leaf: int, context: str = "batch") -> ViewKey:
+        return ViewKey("ann", f"c{course}", context, f"c{course}-{leaf}")
+
+    keys = [key(course, leaf) for course in range(40) for leaf in range(3)]
+    stored = [*keys[::2], *(key(7, leaf, "an earlier one") for leaf in range(20))]
+    await rows.write(
+        *(Write(VIEWS, row_key(each), {"status": 1, "timespent": len(each.content_id)}) for each in stored)
+    )
+    for at_once, statements in ((300, 1), (4, 2)):
+        monkeypatch.setattr("loaders.views.AT_ONCE", at_once)
+        with rows.meter.measure() as spent:
+            found = await views_by_key(rows, Tracking(), keys)
+        assert [view is not None for view in found] == [each in stored for each in keys]
+        assert all(view.key == each for view, each in zip(found, keys, strict=True) if view)
+        assert sum(spent.values()) == statements
+    await rows.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sqlite3
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -1011,3 +1012,96 @@ def test_keys_share_and_slices_are_worked_out_without_a_server() -> None:
     assert beyond(("b",), ("c", 1)) is None
     assert beyond(("b", 1), ("b", 1)) is None
     assert issubclass(InvalidInput, CohortError)
+
+
+# --- what SQLite keeps of rows that are gone
+
+
+def holds(folder: Path, text: str) -> bool:
+    """Whether any of its files does, in whatever part of it."""
+    return any(text.encode() in path.read_bytes() for path in folder.iterdir())
+
+
+async def deleted_in_every_way(rows: SqliteRows, me: str) -> None:
+    """By time and by condition, alone and together, with statics, and by nulls."""
+    key = (me, 1, "name", AT)
+    await rows.write(Write(THINGS, key, {"text": "x", "open_map": {"a": 1}, "changed_at": 3}, timestamp=5))
+    await rows.write(Write(THINGS, key, {"changed_at": None}, timestamp=9))
+    await rows.write(Write(THINGS, key, {}, timestamp=9, delete=True))
+    for b in range(3):
+        await rows.insert_if_absent(WIDE, {"id": me, "a": "x", "b": b, "c": 0, "v": b})
+    await rows.delete_if(WIDE, (me, "x", 0, 0), [Equal("v", 0)])
+    gone = [Change((me, "x", b, 0), {}, [Equal("v", b)], delete=True) for b in (1, 2)]
+    assert await rows.write_together(WIDE, gone)
+    await rows.write(Write(PLAIN, (me, 1), {"v": 1}, insert=False, timestamp=7))
+    await rows.write(Write(PLAIN, (me, 1), {"v": None, "w": None}, insert=False, timestamp=8))
+
+
+async def test_what_is_deleted_is_in_no_file_and_still_beats_late_writes(tmp_path: Path) -> None:
+    rows = await SqliteRows.open(tmp_path / "rows.db")
+    await rows.init(TOYS)
+    for n in range(200):  # so that pages are split and copies are left in what they have no use for
+        await deleted_in_every_way(rows, f"GONE-{n}")
+        await rows.write(Write(PLAIN, (f"HERE-{n}", 1), {"v": n, "w": "w" * 50}))
+    await rows.scrub()
+    assert not holds(tmp_path, "GONE-")
+    assert all(holds(tmp_path, f"HERE-{n}") for n in range(200))
+    late = [
+        Write(THINGS, ("GONE-7", 1, "name", AT), {"text": "late", "open_map": {"b": 2}}, timestamp=8),
+        Write(THINGS, ("GONE-7", 1, "name", AT), {"changed_at": 1}, timestamp=8, insert=False),
+        Write(PLAIN, ("GONE-7", 1), {"v": 3}, timestamp=7, insert=False),
+    ]
+    for writes in (late, late[:1], late[1:2], late[2:]):
+        await rows.write(*writes)
+        assert await rows.partition(THINGS, ("GONE-7", 1)) == []
+        assert await rows.statics(THINGS, [("GONE-7", 1)]) == {}
+        assert await rows.get(PLAIN, ("GONE-7", 1)) is None
+    await rows.scrub()
+    assert not holds(tmp_path, "GONE-")
+    # What is newer holds, column by column.
+    await rows.write(Write(PLAIN, ("GONE-7", 1), {"v": 4}, timestamp=9, insert=False))
+    await rows.write(Write(PLAIN, ("GONE-7", 1), {"w": "late"}, timestamp=8 - 1, insert=False))
+    assert await rows.get(PLAIN, ("GONE-7", 1), ["v", "w"]) == {"v": 4, "w": None}
+    await rows.write(Write(THINGS, ("GONE-7", 1, "name", AT), {"text": "new"}, timestamp=10))
+    found = await rows.get(THINGS, ("GONE-7", 1, "name", AT), ["text", "open_map", "changed_at"])
+    assert found == {"text": "new", "open_map": None, "changed_at": None}
+    await rows.close()
+
+
+async def test_a_file_of_before_hides_what_it_still_shows(tmp_path: Path) -> None:
+    """Made by a program that left deleted rows where they were."""
+    path = tmp_path / "rows.db"
+    rows = await SqliteRows.open(path)
+    await rows.init(TOYS)
+    await rows.write(Write(PLAIN, ("OLD", 1), {"v": 1}, timestamp=5))
+    await rows.close()
+    with sqlite3.connect(path) as before:
+        names = "SELECT type, name FROM sqlite_master WHERE name LIKE '%\\_\\_hidden' ESCAPE '\\' OR name LIKE '%\\_\\_gone' ESCAPE '\\'"
+        for type_, name in before.execute(names).fetchall():
+            before.execute(f'DROP {type_} "{name}"')
+        before.execute("UPDATE plain SET _live = NULL, v = NULL, _dead = 7")
+    before.close()
+    rows = await SqliteRows.open(path)
+    assert await rows.init(TOYS) == []
+    await rows.scrub()
+    assert not holds(tmp_path, "OLD")
+    await rows.write(Write(PLAIN, ("OLD", 1), {"v": 2}, timestamp=6))
+    assert await rows.get(PLAIN, ("OLD", 1)) is None
+    await rows.write(Write(PLAIN, ("OLD", 1), {"v": 2}, timestamp=8))
+    assert await rows.get(PLAIN, ("OLD", 1), ["v"]) == {"v": 2}
+    await rows.close()
+
+
+async def test_a_column_that_comes_later_is_hidden_like_the_others(tmp_path: Path) -> None:
+    later = replace(PLAIN, columns={**PLAIN.columns, "x": Column(INT, since=2)})
+    rows = await SqliteRows.open(tmp_path / "rows.db")
+    await rows.init([PLAIN])
+    await rows.write(Write(PLAIN, ("me", 1), {}, timestamp=5, delete=True))
+    await rows.init([later])
+    await rows.write(Write(later, ("me", 2), {"x": 1}, timestamp=5, insert=False))
+    assert await rows.get(later, ("me", 2), ["x"]) == {"x": 1}
+    await rows.write(Write(later, ("me", 2), {"x": None}, timestamp=6, insert=False))
+    await rows.write(Write(later, ("me", 2), {"x": 2}, timestamp=5, insert=False))
+    await rows.write(Write(later, ("me", 1), {"x": 2}, timestamp=4, insert=False))
+    assert await rows.partitions(later, [("me", 1), ("me", 2)]) == {("me", 1): [], ("me", 2): []}
+    await rows.close()
