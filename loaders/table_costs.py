@@ -1,8 +1,16 @@
-"""What planning a table of figures has to know, kept a moment: how many states it counts, and whether there are cells."""
+"""What planning a table of figures has to know, kept a moment: how many states it counts, and whether there are cells.
 
-from cachetools import LRUCache, TTLCache
+Tables that are planned at the same moment share what they ask.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from cachetools import LRUCache
 
 from druid_specs import ACTIVITY_STATE
+from loaders.shared import SharedLoader
 from loaders.totals import last_aggregation
 from rules.errors import StoreUnavailable
 from rules.metric_queries import Extent
@@ -19,28 +27,31 @@ class TableCosts:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._extents: TTLCache[KeyFilter, int] = TTLCache(MOST_KEPT, KEPT_FOR)
+        self._extents: SharedLoader[KeyFilter, int] = SharedLoader(self._read, most=MOST_KEPT, ttl=KEPT_FOR)
         self._last: LRUCache[KeyFilter, int] = LRUCache(MOST_KEPT)
         """While the groups store is away: so that the plan stays the one whose answer is kept."""
-        self._is_aggregated = False
+        self._runs: SharedLoader[None, datetime] = SharedLoader(self._run, most=1)
+        """A run that came to its end: what has once stays so."""
 
     async def extent(self, keys: KeyFilter) -> Extent:
         """Of the states with these keys."""
         return Extent(await self._states(keys), self._stores.groups.pace, await self._aggregated())
 
     async def _states(self, keys: KeyFilter) -> int | None:
-        known = self._extents.get(keys)
-        if known is not None:
-            return known
         try:
-            found = await self._stores.groups.extent(ACTIVITY_STATE, keys)
+            found = await self._extents.load(keys)
         except StoreUnavailable:
             return self._last.get(keys)
-        self._extents[keys] = self._last[keys] = found
+        if found is not None:
+            self._last[keys] = found
         return found
 
+    async def _read(self, wanted: Sequence[KeyFilter]) -> list[int]:
+        groups = self._stores.groups
+        return await asyncio.gather(*(groups.extent(ACTIVITY_STATE, keys) for keys in wanted))
+
     async def _aggregated(self) -> bool:
-        """What has come to its end once stays so."""
-        if not self._is_aggregated:
-            self._is_aggregated = await last_aggregation(self._stores.rows) is not None
-        return self._is_aggregated
+        return await self._runs.load(None) is not None
+
+    async def _run(self, asked: Sequence[None]) -> list[datetime | None]:
+        return [await last_aggregation(self._stores.rows)] * len(asked)
