@@ -25,6 +25,7 @@ from stores.events import PATIENCE as WORK
 from stores.events import Message, Record, Subject, Topic
 from stores.meter import Meter
 from stores.private import private_file
+from stores.sqlite_file import write_anew
 
 T = TypeVar("T")
 
@@ -424,14 +425,10 @@ class EmbeddedEvents:
     def _clean(self) -> None:
         self.db.execute("DELETE FROM unclean")
         try:
-            self.db.execute("VACUUM")
+            write_anew(self.db)
         except sqlite3.Error:
             self.db.execute("INSERT INTO unclean VALUES (?)", (time.time(),))
             raise
-        until = time.monotonic() + PATIENCE
-        # A reader that is at it holds on to what it began with.
-        while self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < until:
-            time.sleep(0.05)
 
 
 class EmbeddedConsumer:

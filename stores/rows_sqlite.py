@@ -26,6 +26,7 @@ from stores.meter import Meter
 from stores.private import private_file
 from stores.rows import Applied, Change, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
+from stores.sqlite_file import write_anew
 from stores.sqlite_layout import Layout, hashed, layout, merged
 from stores.values import (
     check_columns,
@@ -409,18 +410,7 @@ class SqliteRows:
 
     async def scrub(self) -> None:
         """By writing the file anew, which takes some seconds for each GB; others' writes wait for it."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("VACUUM")
-            until = time.monotonic() + _TIMEOUT
-            # A reader that is at it holds on to what it began with.
-            while (
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                and time.monotonic() < until
-            ):
-                time.sleep(0.05)
-
-        await self._writer.run(work, SCRUBBED_WITHIN)
+        await self._writer.run(write_anew, SCRUBBED_WITHIN)
 
     async def ping(self) -> None:
         await self._writer.run(lambda connection: connection.execute("SELECT 1").fetchone())

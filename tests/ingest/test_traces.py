@@ -51,13 +51,16 @@ OF_LEARNERS = {VIEWS.name, ENROLMENTS.name, AGGREGATES.name, ACTIVITY_STATE.stor
 ALWAYS = '{"rules": [{"type": "always"}]}'
 
 
-async def world(instance: Instance) -> None:
-    """Two batches of the course, a content by itself; copies of completions elsewhere."""
+async def world(instance: Instance, static: Path) -> None:
+    """Two batches of the course, a content by itself, copies of completions elsewhere; Ann and Bob, worked in."""
     instance.track(TrackingMode.COPY, ALWAYS)
     await instance.publish()
     await instance.batch()
     await instance.batch("batch-2")
     await instance.publish({"identifier": "alone", "name": "Alone", "mimeType": LEAF})
+    for user in (ANN, BOB):
+        await live(instance, user)
+    await at_work(instance, static)
 
 
 async def live(instance: Instance, user: str) -> None:
@@ -168,10 +171,7 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
 ) -> None:
     data, static = tmp_path / "data", tmp_path / "static"
     async with instance_of(embedded_urls(), data) as instance:
-        await world(instance)
-        for user in (ANN, BOB):
-            await live(instance, user)
-        await at_work(instance, static)
+        await world(instance, static)
         assert (await reconcile(instance.shared, user_id=ANN)).checked == 3
         await at_work(instance, static)
         before = [await told(instance, BOB), await log_of(instance, BOB)]
@@ -222,10 +222,7 @@ async def test_no_file_contains_what_was_in_a_place_that_was_erased(tmp_path: Pa
     """The learner stays, and so does what they have elsewhere."""
     data, static = tmp_path / "data", tmp_path / "static"
     async with instance_of(embedded_urls(), data) as instance:
-        await world(instance)
-        for user in (ANN, BOB):
-            await live(instance, user)
-        await at_work(instance, static)
+        await world(instance, static)
         instance.sets_clock(NOW + timedelta(minutes=1))
         await erase(instance.session(ANN), ErasureCall(collection_id="course", context_id="batch"))
         await at_work(instance, static)
