@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ import httpx
 import orjson
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
 from ingest.collections import publish_collection
@@ -50,9 +51,17 @@ BLOBS = os.environ.get(
     "COHORT_STACK_BLOBS", "s3://cohort:cohort-secret@cohort?endpoint=http://127.0.0.1:7070&region=us-east-1"
 )
 
-settings.register_profile("cohort", deadline=None)
-settings.load_profile("cohort")
-# No test is a timed one: on a busy machine any example may take long.
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=200, deadline=None)
+settings.load_profile("thorough" if os.environ.get("CI") else "quick")
+# How many examples a property is tried with: thorough in CI or by --hypothesis-profile. No test is a timed one: on a busy
+# machine any example may take long.
+
+
+def examples(of_a_hundred: int) -> int:
+    """How many a property that costs more than others takes, where those take a hundred; the profile says how many."""
+    return max(1, of_a_hundred * settings().max_examples // 100)
+
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The clock of every test; no rule reads another one."""
@@ -330,6 +339,19 @@ def end_quietly() -> None:
     """DuckDB's binding lists, after the report's last line, the types of its own that outlive the interpreter; they are
     those of its modules, and no connection is among them."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Side by side (``-n``), a file's tests run in one process, so that what they share is made once. All that have data
+    sources in Druid, and say so in their name or id, run in one: each takes several of the few places for tasks."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "druid" if "druid" in nodeid else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 ENGINES = ["embedded", pytest.param("real", marks=pytest.mark.stack)]

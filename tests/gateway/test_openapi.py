@@ -32,7 +32,7 @@ from ingest.views import ViewCall, start_view
 from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember
 from rules.viewers import Role
-from tests.conftest import COURSE
+from tests.conftest import COURSE, examples
 from tests.gateway.conftest import Serving
 
 Case = schemathesis.Case[Any]
@@ -43,7 +43,7 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-EXAMPLES = 5
+EXAMPLES = max(5, examples(5))
 """Calls of each kind, good and bad, of each endpoint."""
 
 KNOWN: dict[str, list[Any]] = {

@@ -84,7 +84,7 @@ async def finish(cohort: Instance, user: str, content: str) -> None:
 
 @pytest.mark.stack
 @pytest.mark.timeout(400)
-async def test_figures_are_those_of_the_rows_whatever_dies_or_moves(tmp_path: Path) -> None:
+async def test_figures_in_druid_are_those_of_the_rows_whatever_dies_or_moves(tmp_path: Path) -> None:
     async with instance_of(real_urls(), tmp_path, groups=True) as cohort:
         await cohort.publish()
         await cohort.batch()

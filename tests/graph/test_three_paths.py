@@ -32,7 +32,7 @@ from stores.engines import Stores
 from stores.events import Message
 from stores.groups_duckdb import DuckGroups
 from stores.topics import STATES, TRIGGERS
-from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of, real_urls
+from tests.conftest import LEAF, NOW, Instance, embedded_urls, examples, instance_of, real_urls
 from tests.graph.conftest import data
 
 USERS, BATCHES, LEAVES = ("ada", "bob", "cyd", "dan"), ("one", "two"), "abcd"
@@ -45,7 +45,7 @@ VERSIONS: tuple[dict[str, dict[str, bool]], ...] = (
 )
 """Trees that the course is published as: by unit its leaves, and which of them are optional."""
 SECONDS = 7
-MANY = 40
+MANY = examples(40)
 
 PAGE = """
     query Page($group: String!, $course: [String!], $mode: AggregationMode) {
@@ -398,7 +398,9 @@ async def live_through(cohort: Instance, worlds: Sequence[World]) -> None:
     await settle(cohort, worlds)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(history=histories)
 async def test_rows_and_states_say_what_a_recount_says(embedded: Instance, history: History) -> None:
     world = World(embedded, history)
@@ -445,7 +447,10 @@ async def send_states_again(cohort: Instance) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "urls",
-    [pytest.param(embedded_urls, id="embedded"), pytest.param(real_urls, id="real", marks=pytest.mark.stack)],
+    [
+        pytest.param(embedded_urls, id="embedded"),
+        pytest.param(real_urls, id="druid", marks=pytest.mark.stack),
+    ],
 )
 async def test_many_groups_at_once_and_every_state_again(
     urls: Callable[[], dict[str, str]], tmp_path: Path

@@ -55,7 +55,7 @@ from rules.viewers import Role, Viewer
 from stores.rows import Equal
 from stores.tables import GROUP_MEMBERS, USER_GROUPS
 from stores.topics import GROUP_CHANGES
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, Instance, examples
 
 COURSE = Activity("course", "Course")
 QUIZ = Activity("quiz", "Quiz")
@@ -572,7 +572,9 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(first=changes, second=changes)
 async def test_whatever_two_callers_do_at_once_limits_hold_and_versions_grow(
     cohort: Instance, first: list[MemberChange], second: list[MemberChange]

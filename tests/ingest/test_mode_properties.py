@@ -25,7 +25,7 @@ from stores.events import Message
 from stores.rows import Equal
 from stores.tables import AGGREGATES, ENROLMENTS, INSTANCE, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
-from tests.conftest import LEAF, NOW, Instance
+from tests.conftest import LEAF, NOW, Instance, examples
 from tests.graph.conftest import data
 from tests.ingest.test_sample import rows_of
 
@@ -344,7 +344,9 @@ class Learning:
 
 
 @pytest.mark.parametrize("mode", TrackingMode)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(history=histories, looks=st.booleans())
 async def test_no_status_goes_down_and_what_is_kept_is_a_recount(
     embedded: Instance, mode: TrackingMode, history: list[Step], looks: bool
@@ -371,7 +373,9 @@ async def test_no_status_goes_down_and_what_is_kept_is_a_recount(
     await learning.check_what_is_kept()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     modes=st.lists(st.sampled_from(TrackingMode), min_size=2, max_size=4, unique=True),
     history=histories,

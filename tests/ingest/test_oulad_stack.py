@@ -2,7 +2,7 @@
 what a client gets from the schema, of learners, of groups and of everybody.
 
 With COHORT_OULAD the published files in the folder that it names are loaded on the real servers: AAA 2013J, which has
-the views, and every twentieth student of the others, or with COHORT_OULAD_EVERY=1 all of them. Without, a generated dataset
+the views, and every fourth student of the others, or with COHORT_OULAD_EVERY=1 all of them. Without, a generated dataset
 is. The test's id says which. ``--log-cli-level=info`` says how long each phase takes.
 """
 
@@ -37,7 +37,7 @@ from tests.ingest.test_sample import rows_of
 log = logging.getLogger(__name__)
 
 PUBLISHED = os.environ.get("COHORT_OULAD")
-EVERY = int(os.environ.get("COHORT_OULAD_EVERY", "20"))
+EVERY = int(os.environ.get("COHORT_OULAD_EVERY", "4"))
 COURSE = "oulad:AAA-2013J"
 ASKED_AT_ONCE = 32
 IN_COURSE = "code_module = 'AAA' and code_presentation = '2013J'"
@@ -451,7 +451,8 @@ def status_of(done: int, size: int) -> str:
 @pytest.mark.stack
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    "published", [pytest.param(PUBLISHED, id="published data" if PUBLISHED else "generated data")]
+    "published",
+    [pytest.param(PUBLISHED, id="druid, published data" if PUBLISHED else "druid, generated data")],
 )
 async def test_the_whole_of_it_on_the_real_servers(published: str | None, tmp_path: Path) -> None:
     if published:

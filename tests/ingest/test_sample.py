@@ -1,8 +1,11 @@
 """The sample for development: what the start page's queries rely on."""
 
 import asyncio
+import shutil
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +24,7 @@ from rules.progress import Status
 from stores.columns import Table
 from stores.rows import Write
 from stores.tables import ENROLMENTS, GROUP_MEMBERS, LEARNER_GROUPS, LEARNERS, TABLES, USER_GROUPS, VIEWS
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, Instance, embedded_urls, instance_of
 
 
 async def rows_of(shared: Shared, table: Table) -> list[dict[str, Any]]:
@@ -29,10 +32,25 @@ async def rows_of(shared: Shared, table: Table) -> list[dict[str, Any]]:
     return [row async for page in shared.stores.rows.walk(table, everything) for row in page.rows]
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded engines' files with the sample in them, and what it sent to the workers."""
+    folder = tmp_path_factory.mktemp("sample")
+
+    async def write() -> None:
+        async with instance_of(embedded_urls(), folder) as instance:
+            await load_sample(instance.shared)
+
+    asyncio.run(write())
+    return folder
+
+
 @pytest.fixture
-async def loaded(embedded: Instance) -> Instance:
-    await load_sample(embedded.shared)
-    return embedded
+async def loaded(written: Path, tmp_path: Path) -> AsyncIterator[Instance]:
+    """An instance of this test's own, on a copy of them."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    async with instance_of(embedded_urls(), tmp_path) as instance:
+        yield instance
 
 
 async def test_the_first_learner_has_an_enrolment_in_every_state(loaded: Instance) -> None:

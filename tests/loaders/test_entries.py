@@ -25,7 +25,7 @@ from rules.views import ViewChange
 from stores.events import Message
 from stores.topics import STATES
 from tests.aggregates import figures_key
-from tests.conftest import COURSE, NOW, Instance
+from tests.conftest import COURSE, NOW, Instance, examples
 
 ACTIVITIES = [
     Activity("course", "Course"),
@@ -307,7 +307,9 @@ async def live(cohort: Instance, user: str, step: Step) -> None:
         return  # such as leaving where one is not: nothing has happened then
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(before=histories, after=histories, former=st.sets(st.sampled_from(USERS)))
 async def test_rows_states_and_fresh_rows_give_the_same_entries(
     embedded_class: Instance,

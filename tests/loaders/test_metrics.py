@@ -29,7 +29,7 @@ from rules.progress import Status
 from rules.states import State
 from rules.viewers import Role, Viewer
 from stores.groups import Answer, Figures, Lane, Query
-from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of, real_urls
+from tests.conftest import LEAF, NOW, Instance, embedded_urls, examples, instance_of, real_urls
 from tests.loaders.figures import MOMENTS, Ask, fill, left, table
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -128,7 +128,7 @@ def document(collection: str) -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["embedded", pytest.param("real", marks=pytest.mark.stack)]
+    scope="module", loop_scope="module", params=["embedded", pytest.param("druid", marks=pytest.mark.stack)]
 )
 async def filled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -136,7 +136,7 @@ async def filled(
     """With POPULATION, its collections, and what an aggregation added up."""
     real = (
         {name: real_urls()[name] for name in ("events", "groups", "prefix")}
-        if request.param == "real"
+        if request.param == "druid"
         else {}
     )
     async with AsyncExitStack() as stack:
@@ -246,7 +246,7 @@ def asks(draw: st.DrawFn) -> Ask:
     }
 
 
-some = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @some

@@ -42,7 +42,7 @@ from stores.groups import (
     Where,
 )
 from stores.topics import TOPICS
-from tests.conftest import drop_data_sources, drop_topics, embedded_urls, real_urls
+from tests.conftest import drop_data_sources, drop_topics, embedded_urls, examples, real_urls
 from tests.stores.groups_data import (
     COLUMNS,
     VALUES,
@@ -64,7 +64,7 @@ PROBES = 64
 """Keys of a probe: so many that each partition of the topic gets some."""
 COUNT = Measure("n", Kind.COUNT)
 
-some = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Store:
@@ -201,7 +201,7 @@ async def test_thousands_of_shuffled_and_repeated_events_leave_one_row_a_key(sto
     assert Counter(found) == Counter(answer(query, events))
 
 
-@settings(some, max_examples=10)
+@settings(some, max_examples=examples(10))
 @given(drawn=st.lists(events_of(""), min_size=1, max_size=6))
 async def test_any_order_and_number_of_events_gives_the_same_rows(
     store: Store, drawn: list[list[Event]]

@@ -201,6 +201,8 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     assert await source.wrong() == {}
     # The next test compacts what this has read again: it needs it published.
     await source.hand_off()
+    await until(source.handed_off)
+    assert await source.wrong() == {}
 
 
 async def _has_uncompacted(source: Source) -> bool:

@@ -37,6 +37,7 @@ from stores.keys import beyond, ring, share
 from stores.rows import MOST_CHANGES, Applied, Change, Condition, Equal, Exists, In, Put, Row, Rows, Write
 from stores.rows_cassandra import CassandraRows
 from stores.rows_sqlite import SqliteRows
+from tests.conftest import examples
 from tests.stores.conftest import Open, open_rows
 
 QUESTION = Udt("question", {"id": TEXT, "score": DOUBLE, "asked_on": TIMESTAMP, "marks": Map(TEXT, INT)})
@@ -74,7 +75,7 @@ LARGE = 1_790_000_000_000 << 20
 """A write time as the workers have them: milliseconds << 20."""
 
 per_example = settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
