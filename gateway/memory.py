@@ -1,5 +1,6 @@
 """Python's search for garbage in cycles, made rare in a process that serves."""
 
+import atexit
 import gc
 
 YOUNGEST = 20_000
@@ -12,4 +13,5 @@ def collect_rarely() -> None:
     through again."""
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # else what is in cycles outlives the interpreter, and DuckDB's binding lists what of it does
     gc.set_threshold(YOUNGEST, *gc.get_threshold()[1:])

@@ -1,7 +1,6 @@
 """What tests of every room share: engines to run on, callers, a small course, and workers."""
 
 import asyncio
-import atexit
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -332,13 +331,6 @@ def cluster(url: str) -> "Cluster":
     parts = urlsplit(url)
     auth = PlainTextAuthProvider(parts.username, parts.password)
     return Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth)
-
-
-@atexit.register
-def end_quietly() -> None:
-    """DuckDB's binding lists, after the report's last line, the types of its own that outlive the interpreter; they are
-    those of its modules, and no connection is among them."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
