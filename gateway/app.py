@@ -1,5 +1,6 @@
 """The HTTP application."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import health, rest
 from gateway.blobs import blob_routes
@@ -19,6 +21,7 @@ from gateway.memory import collect_rarely
 from gateway.settings import Settings, load_settings
 from gateway.wiring import running, warn_of_settings
 from loaders.session import Session
+from rules.errors import CohortError
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -46,6 +49,7 @@ def create_app(settings: Settings) -> Starlette:
 
         routes += start_page(settings)
     middleware = [
+        Middleware(TellsWhyItCannotStart),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
     ]
@@ -59,6 +63,22 @@ def app_of_process() -> Starlette:
     app = create_app(settings)
     collect_rarely()
     return app
+
+
+class TellsWhyItCannotStart:
+    """In a line, where a store is away or the settings are wrong; Starlette would tell the server with a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            error = sys.exception()
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, CohortError | OSError):
+                message = {**message, "message": f"can't start: {error}"}
+            await send(message)
+
+        await self._app(scope, receive, told if scope["type"] == "lifespan" else send)
 
 
 def session_of(request: HTTPConnection) -> Session:

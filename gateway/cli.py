@@ -85,11 +85,15 @@ def options(
 
 
 @app.command()
-def dev(host: Host = None, port: Port = None) -> None:
+def dev(
+    host: Host = None,
+    port: Port = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List what is created.")] = False,
+) -> None:
     """Serve a sample to try Cohort on: nothing else is needed, all is kept in .cohort/."""
     from gateway.development import develop
 
-    run(develop(_settings(host=host, port=port, dev=True)))
+    run(develop(_settings(host=host, port=port, dev=True), verbose=verbose))
 
 
 @app.command()
@@ -141,10 +145,14 @@ def worker() -> None:
 def init() -> None:
     """Create or upgrade tables and topics; says what it did."""
     from gateway.commands.progress import job_progress
+    from gateway.logs import log_errors
     from gateway.wiring import initialise, opened
 
+    settings = _settings()
+    log_errors(settings.log_level)
+
     async def main() -> list[str]:
-        async with opened(_settings()) as stores:
+        async with opened(settings) as stores:
             with job_progress() as tell:
                 return await initialise(stores, tell)
 

@@ -4,24 +4,21 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 T = TypeVar("T")
 
 
-class ClientGone(Exception):
-    """The client left before it was answered."""
-
-
 async def while_connected(receive: Receive, reading: Coroutine[Any, Any, T]) -> T:
-    """What ``reading`` gives; cancelled, with ClientGone, once ``receive`` tells that the client has left. The body must
+    """What ``reading`` gives; cancelled, with ClientDisconnect, once ``receive`` tells that the client has left. The body must
     have been read before."""
     work = asyncio.ensure_future(reading)
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise ClientGone
+            raise ClientDisconnect
         return work.result()
     finally:
         work.cancel()

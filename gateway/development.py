@@ -47,7 +47,7 @@ def mentor_token(settings: Settings) -> str:
     return make_token(settings, MENTOR, MENTOR_ROLES, TOKEN_LIFE)
 
 
-async def develop(settings: Settings) -> None:
+async def develop(settings: Settings, *, verbose: bool = False) -> None:
     """Serves the sample, with a worker, until stopped."""
     from gateway.logs import log_to_stderr
     from gateway.serving import listen, serve
@@ -56,19 +56,23 @@ async def develop(settings: Settings) -> None:
     if "aggregate_every" not in settings.model_fields_set:
         settings = settings.model_copy(update={"aggregate_every": AGGREGATE_EVERY})
     with listen(settings.host, settings.port) as listening:
-        await _prepare(settings)
+        await _prepare(settings, verbose)
         await serve(settings, listening, lambda: _announce(settings, listening.url))
 
 
-async def _prepare(settings: Settings) -> None:
-    """Tables, topics and the sample; what is there already stays as it is."""
+async def _prepare(settings: Settings, verbose: bool) -> None:
+    """Tables, topics and the sample; what is there already stays as it is. What was created is told in a line, or
+    ``verbose`` in one each."""
     from gateway.commands.progress import progress
     from gateway.wiring import check_mode, initialise, opened, tracking_of
     from ingest.sample import load_sample
     from loaders.session import Shared
 
     async with opened(settings) as stores:
-        for line in await initialise(stores):
+        done = await initialise(stores)
+        if done and not verbose:
+            done = [f"Set up tables and topics in {settings.data}/: {len(done)} steps, which --verbose lists"]
+        for line in done:
             typer.echo(line, err=True)
         await check_mode(settings, stores)
         with progress() as tell:
@@ -84,7 +88,6 @@ def _announce(settings: Settings, url: str) -> None:
     urls = (settings.rows, settings.events, settings.cache, settings.groups)
     engines = ", ".join(map(shown, urls))
     typer.echo(f"""
-Cohort is ready: {url}/
 Engines: {engines}; data in {settings.data}/
 
 TOKEN={token}
@@ -92,7 +95,7 @@ curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: applicati
 
 Dashboards need a mentor's token: cohort token {mentor}
 
-Ctrl-C stops it.""")
+Cohort is ready: {url}/ (Ctrl-C stops it)""")
 
 
 def _kept_key(data: Path) -> str:

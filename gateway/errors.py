@@ -3,8 +3,8 @@
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler
 
 from graph.errors import shown
@@ -53,6 +53,11 @@ async def _of_http(_request: Request, error: Exception) -> JSONResponse:
     return error_response(error.status_code, code, error.detail, dict(error.headers or {}))
 
 
+async def _of_nobody(_request: Request, _error: Exception) -> Response:
+    """Whoever left before their body was whole is not answered, and did no harm that a log should tell of."""
+    return Response()
+
+
 async def _of_anything(_request: Request, _error: Exception) -> JSONResponse:
     """Starlette raises the error again after this answer, so that the server logs it."""
     return error_response(
@@ -63,5 +68,6 @@ async def _of_anything(_request: Request, _error: Exception) -> JSONResponse:
 HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     CohortError: _of_cohort,
     HTTPException: _of_http,
+    ClientDisconnect: _of_nobody,
     Exception: _of_anything,
 }

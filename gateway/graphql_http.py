@@ -11,7 +11,7 @@ import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from graphql import GraphQLError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -21,7 +21,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from gateway.conditional import conditional
-from gateway.departure import ClientGone, while_connected
+from gateway.departure import while_connected
 from gateway.errors import status_of
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
@@ -49,7 +49,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         request = Request(scope, receive)
         try:
             response: Response = await self.run(request)
-        except ClientGone:
+        except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
             response = await self._refusal(request, error)

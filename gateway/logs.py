@@ -1,17 +1,82 @@
-"""Logging of a whole process: one line an event, to standard error."""
+"""Logging of a whole process: one line an event, to standard error.
+
+A traceback stands for a fault of Cohort. What goes wrong elsewhere, as a server that is away, is a line.
+"""
 
 import logging
+import re
+import time
+from collections.abc import Callable
 
+from rules.errors import CohortError
+
+LIBRARIES = ("aiokafka", "cassandra", "httpx", "redis")
+"""Clients of other servers: what they log of an error is of those."""
 QUIET = ("cassandra", "httpx")
-"""Clients that tell more than an operator wants: theirs are shown from warnings on, unless all is."""
+"""Those that tell more than an operator wants: theirs are shown from warnings on, unless all is."""
+WARNINGS_OF_SERVERS = "cassandra.protocol"
+EVERY = 60.0
+"""Seconds between two warnings of one kind."""
 
 
 def log_to_stderr(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
-    if level != "debug":
-        for name in QUIET:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        # Whatever it can't do reaches us as an exception and is logged once, by whoever handles it.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    if level == "debug":
+        return
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(without_traceback)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # Whatever it can't do reaches us as an exception and is logged once, by whoever handles it.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    warnings = logging.getLogger(WARNINGS_OF_SERVERS)
+    for filter_ in [one for one in warnings.filters if isinstance(one, NowAndThen)]:
+        warnings.removeFilter(filter_)
+    warnings.addFilter(NowAndThen())
+
+
+def log_errors(level: str) -> None:
+    """Of a command, whose output is what it prints: ``level`` counts only where it is debug."""
+    log_to_stderr("debug" if level == "debug" else "error")
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """Lets everything pass, with the error's text in place of its traceback where that would lead to no fault of ours."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and (isinstance(error, CohortError) or _is_of_a_library(record.name)):
+        text = " ".join(str(error).split()) or type(error).__name__
+        record.msg, record.args = f"{record.getMessage().rstrip(': ')}: {text}", None
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def _is_of_a_library(logger: str) -> bool:
+    return logger.partition(".")[0] in LIBRARIES
+
+
+class NowAndThen(logging.Filter):
+    """Lets a warning of each kind pass once in EVERY seconds, with how many like it there were meanwhile. A kind is what
+    is left of the text without its names and numbers."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._since: dict[str, tuple[float, int]] = {}
+        """By kind: when one passed, and how many did not since then."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, now = record.getMessage(), self._clock()
+        kind = _NAMES_AND_NUMBERS.sub("", text)[:60]
+        told_at, held = self._since.get(kind, (now - EVERY, 0))
+        if now - told_at < EVERY:
+            self._since[kind] = told_at, held + 1
+            return False
+        self._since[kind] = now, 0
+        if held:
+            record.msg, record.args = f"{text} (and {held} like it in the last {now - told_at:.0f} s)", None
+        return True
+
+
+_NAMES_AND_NUMBERS = re.compile(r"\[[^\]]*\]|'[^']*'|\S*\d\S*")

@@ -13,5 +13,6 @@ def collect_rarely() -> None:
     through again."""
     gc.collect()
     gc.freeze()
-    atexit.register(gc.unfreeze)  # else what is in cycles outlives the interpreter, and DuckDB's binding lists what of it does
+    # Else what is in cycles outlives the interpreter, and DuckDB's binding lists, in pages, what of its own is among it.
+    atexit.register(gc.unfreeze)
     gc.set_threshold(YOUNGEST, *gc.get_threshold()[1:])

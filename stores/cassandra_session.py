@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -43,6 +44,9 @@ TIMEOUT = 10.0
 logging.getLogger("cassandra.protocol").addFilter(
     lambda record: "Server warning: Unlogged batch covering" not in record.getMessage()
 )
+_connecting: set[int] = set()
+"""Threads. What goes wrong there is told by the error that ``connect`` raises, and the driver need not log it too."""
+logging.getLogger("cassandra.cluster").addFilter(lambda record: record.thread not in _connecting)
 
 _AWAY = (
     TimeoutError,
@@ -173,7 +177,11 @@ class CassandraSession:
             compression=False,
             connect_timeout=5,
         )
-        self._session = self._cluster.connect()
+        _connecting.add(get_ident())
+        try:
+            self._session = self._cluster.connect()
+        finally:
+            _connecting.discard(get_ident())
 
     async def close(self) -> None:
         if self._cluster is not None:

@@ -27,11 +27,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def instance(*, in_any_mode: bool = False) -> AsyncIterator["Cohort"]:
     """The instance of this shell's settings, for one command."""
-    from gateway.logs import log_to_stderr
+    from gateway.logs import log_errors
     from gateway.settings import load_settings
     from gateway.wiring import running
 
     settings = load_settings()
-    log_to_stderr("debug" if settings.log_level == "debug" else "error")
+    log_errors(settings.log_level)
     async with running(settings, in_any_mode=in_any_mode) as cohort:
         yield cohort

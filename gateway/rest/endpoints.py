@@ -28,12 +28,12 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.conditional import conditional
-from gateway.departure import ClientGone, while_connected
+from gateway.departure import while_connected
 from gateway.rest.envelope import Codes, Json, answered, refused, refused_as
 from gateway.rest.names import NOT_KNOWN, Names
 from resolvers.nouns import Absent, CohortError, InvalidInput, Session
@@ -201,7 +201,7 @@ class Endpoint(Generic[A]):
             result = await (
                 answering if self.max_age is None else while_connected(request.receive, answering)
             )
-        except ClientGone:
+        except ClientDisconnect:
             return Response()  # to nobody
         except HTTPException as error:  # a body that turned out too large (gateway/limits.py)
             told = refused_as(HTTPStatus(error.status_code), self.api_id, message_id, error.detail)

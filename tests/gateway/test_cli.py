@@ -188,7 +188,10 @@ def test_the_commands_on_an_instance_that_is_empty() -> None:
 
 def test_dev_serves_the_sample_until_it_is_stopped() -> None:
     process = subprocess.Popen(
-        [*COHORT, "dev", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*COHORT, "dev", "--port", "0", "--verbose"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -207,9 +210,9 @@ def test_dev_serves_the_sample_until_it_is_stopped() -> None:
             assert client.get("/health/ready").json()["worker"]["status"] == "running"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
-        assert process.stdout is not None
-        process.stdout.close()
+        _, told = process.communicate(timeout=PATIENCE)
+    assert "created table user_enrolments\n" in told
+    assert output.splitlines()[-1] == f"Cohort is ready: {url}/ (Ctrl-C stops it)"
 
 
 def test_a_worker_stops_when_it_is_told_to() -> None:

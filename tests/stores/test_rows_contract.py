@@ -940,6 +940,23 @@ async def test_a_group_of_keys_that_fails_is_retried_key_by_key(
 
 
 @on_cassandra
+async def test_writes_that_need_not_be_one_are_sent_in_batches_that_the_server_does_not_warn_of(
+    rows: CassandraRows, me: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of many partitions: plain ones, long ones, and those of collections, each of whose elements is a cell."""
+    columns: tuple[dict[str, Any], ...] = (
+        {"int": 1},
+        {"text": "x" * 300, "bigint": 2, "timestamp": AT},
+        {"open_map": {f"leaf {n}": n for n in range(20)}},
+    )
+    with rows.meter.measure() as cost:
+        for number, values in enumerate(columns):
+            await rows.write(*(Write(THINGS, (f"{me}{n}", number, "name", AT), values) for n in range(200)))
+    assert [record.getMessage() for record in caplog.records if "Server warning" in record.getMessage()] == []
+    assert cost["batch"] < 200, "and yet few"
+
+
+@on_cassandra
 async def test_keys_are_grouped_by_the_nodes_that_hold_them(
     rows: CassandraRows, me: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
