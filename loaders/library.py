@@ -42,6 +42,12 @@ class Library:
         self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
         self.hierarchies: SharedLoader[Published, Hierarchy] = SharedLoader(self._hierarchies, most=500)
 
+    async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
+        """Contents as they are now, also what another process published a moment ago; kept like any."""
+        for identifier in identifiers:
+            self.contents.forget(identifier)
+        return await self.contents.load_many(identifiers)
+
     async def content(self, identifier: str, field: str) -> Content:
         """NotFound that names ``field`` where there is no such content."""
         found = await self.contents.load(identifier)

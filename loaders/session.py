@@ -22,6 +22,7 @@ from loaders.standings import Standings, Touches
 from loaders.table_costs import TableCosts
 from loaders.together import reads_together
 from loaders.views import views_by_key
+from rules.contents import Content
 from rules.enrolments import Enrolment
 from rules.errors import CohortError
 from rules.identifiers import ProgressKey, ViewKey
@@ -110,6 +111,9 @@ class Loaders:
         async def enrolled(places: list[tuple[str, str]]) -> Sequence[list[Enrolment]]:
             return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))
 
+        async def contents(identifiers: list[str]) -> Sequence[Content | None]:
+            return await shared.library.current(identifiers)
+
         async def learners(user_ids: list[str]) -> Sequence[Learner | None]:
             return await learners_by_id(rows, user_ids)
 
@@ -135,6 +139,8 @@ class Loaders:
         self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(load_fn=enrolments)
         self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
         """By learner and collection, under all contexts."""
+        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=contents)
+        """Read anew once a request, for what must be of one version: the library's may be some seconds old."""
         self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
         self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (

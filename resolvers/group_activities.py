@@ -141,7 +141,10 @@ async def group_activities(
     NotFound where the group has no such activity; InvalidInput for a token that is none; Forbidden; StoreUnavailable
     where nothing is kept that could be given instead.
     """
-    roster = await session.loaders.rosters.load(group.group_id)
+    roster, _ = await asyncio.gather(
+        session.loaders.rosters.load(group.group_id),
+        session.loaders.contents.load_many([activity.id for activity in group.activities]),
+    )
     check_may_read(session.viewer, roster)
     subjects = await _subjects(session, group, activities)
     now = session.now()
@@ -173,8 +176,7 @@ async def group_activities(
 
 
 async def published_versions(session: Session, group: Group) -> tuple[object, ...]:
-    """What the figures of the group's own activities depend on beside its members: which versions are live. From the
-    process's memory, as all contents."""
+    """What the figures of the group's own activities depend on beside its members: which versions are live."""
     return tuple(map(_version, await _own_subjects(session, group.activities)))
 
 
@@ -196,7 +198,7 @@ async def _subjects(session: Session, group: Group, named: Mapping[str, str | No
 
 
 async def _own_subjects(session: Session, activities: Sequence[Activity]) -> list[Subject]:
-    contents = await session.library.contents.load_many([activity.id for activity in activities])
+    contents = await session.loaders.contents.load_many([activity.id for activity in activities])
     return [subject_of(activity, content) for activity, content in zip(activities, contents, strict=True)]
 
 
@@ -204,10 +206,12 @@ async def _subjects_below(session: Session, group: Group, named: Mapping[str, st
     """Of what stands somewhere below the group's activities, in the order of the call."""
     if not named:
         return []
-    contents = await session.library.contents.load_many(list(named))
+    contents = await session.loaders.contents.load_many(list(named))
     held = await session.stores.rows.partitions(NODE_ROOTS, [(id_,) for id_ in named], ("node", "root"))
     roots = {id_: sorted({row["root"] for row in held[id_,]}) for id_ in named}
-    published = await session.library.published(sorted(set().union(*roots.values())))
+    outer = sorted(set().union(*roots.values()))
+    await session.loaders.contents.load_many(outer)  # whose trees follow
+    published = await session.library.published(outer)
     own = {activity.id for activity in group.activities}
     subjects = []
     for (id_, type_), content in zip(named.items(), contents, strict=True):
@@ -314,7 +318,7 @@ async def _entries(
 async def _outdated(session: Session, found: Found) -> dict[ProgressKey, int]:
     """Keys whose figures are of an older version of the collection than the live one, with that."""
     collections = list({entry.collection_id for entries in found.values() for entry in entries})
-    contents = await session.library.contents.load_many(collections)
+    contents = await session.loaders.contents.load_many(collections)
     live = {content.identifier: content.live_version for content in contents if content is not None}
     return {
         ProgressKey(user_id, entry.collection_id, parse_aggregate_context(entry.context_id)[1]): live[

@@ -129,6 +129,7 @@ OF_LEARNER = {
     "activities of groups": "groups(first: 2) { edges { node { activities { agg { value } } } } }",
 }
 OF_COLLECTION = {
+    "metadata": "metadata",
     "children": "children { name children { identifier metadata } }",
     "node": 'node(identifier: "common") { name }',
     "leaves": "leafNodes { identifier }",
@@ -190,7 +191,10 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "own enrolments",
         ENROLMENTS % f"{ENROLLED} context {{ collections {{ name progress {{ status }} }} }}",
     )
-    yield "own groups", "me { groups(first: 100) { edges { node { activities { agg { value } } } } } }"
+    yield (
+        "own groups",
+        "me { groups(first: 100) { edges { node { membership { role } activities { agg { value } } } } } }",
+    )
 
 
 def fields_that_read(of: GraphQLSchema) -> set[str]:

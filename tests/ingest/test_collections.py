@@ -57,8 +57,7 @@ class Failing:
 async def publish_and_die(cohort: Instance, document: Json) -> None:
     stores = cohort.stores
     dying = Shared.of(replace(stores, rows=Failing(stores.rows)), lambda: NOW)
-    session = cohort.session()
-    session.shared = dying
+    session = replace(cohort.session(), shared=dying)
     with pytest.raises(asyncio.CancelledError):
         await publish_collection(session, document)
 
@@ -206,8 +205,9 @@ async def test_of_two_publishers_at_once_one_is_told(embedded: Instance) -> None
             return await self._rows.update_if(table, key, values, conditions)
 
     stores = embedded.stores
-    session = embedded.session()
-    session.shared = Shared.of(replace(stores, rows=Slow(stores.rows)), lambda: NOW)
+    session = replace(
+        embedded.session(), shared=Shared.of(replace(stores, rows=Slow(stores.rows)), lambda: NOW)
+    )
     other = {**COURSE, "name": "Other"}
     with pytest.raises(Conflict):
         await publish_collection(session, other)
@@ -225,8 +225,9 @@ async def test_what_the_loser_of_two_wrote_is_never_read(embedded: Instance) -> 
             return await self._rows.update_if(*arguments)
 
     stores = embedded.stores
-    session = embedded.session()
-    session.shared = Shared.of(replace(stores, rows=Slow(stores.rows)), lambda: NOW)
+    session = replace(
+        embedded.session(), shared=Shared.of(replace(stores, rows=Slow(stores.rows)), lambda: NOW)
+    )
     assert (await publish_collection(session, GROWN)).version == 2
     name, version, *rest = await seen(embedded)
     assert (name, version) == ("Grown", 2)
