@@ -33,7 +33,7 @@ from tests.stores.groups_data import Event, answer, message, state
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 OVERLORD = os.environ.get("COHORT_STACK_DRUID_OVERLORD", "http://127.0.0.1:8081/druid/indexer/v1")
-PATIENCE = 120.0
+PATIENCE = 240.0
 ON_TWO_DAYS = (f"do_{n}" for n in count() if crc32(f"do_{n}".encode()) % 16 in (3, 8))
 """Activities whose states are on two of the 16 days: each day more is a segment more for every step."""
 ACTIVITIES = tuple(islice(ON_TWO_DAYS, 5))
