@@ -106,6 +106,7 @@ FEW, MANY = 2, 40
 PAGES_LATER = 3
 """Statements more, of each kind, for the activities of MANY groups: each group's page is looked up in the cache by itself,
 and what comes back later is read later."""
+TRIES = 4
 ATTRIBUTE_FIELDS = " ".join(
     first + "".join(map(str.title, rest)) for first, *rest in (name.split("_") for name in ATTRIBUTES)
 )
@@ -292,18 +293,24 @@ async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
 
 async def compared(instance: Instance, names: Callable[[str], bool] = bool) -> dict[str, Any]:
     """What costs more for MANY than for FEW, by document and statement. None of them reads more keys of a kind than a
-    statement takes."""
+    statement takes. On a busy machine a read may come a moment too late for the statement of the others: then the document is
+    asked again."""
     more = {}
     for (name, few), (_, many) in zip(documents(FEW), documents(MANY), strict=True):
         if not names(name):
             continue
         user = "u0" if name.startswith(("own", "collections")) else "mo"
-        small, large = await cost_of(instance, user, few), await cost_of(instance, user, many)
+        small = await cost_of(instance, user, few)
         assert sum(small.values()) > 0, name
         later = PAGES_LATER if "activities" in name.partition(":")[2] or name == "own groups" else 0
-        if what := {
-            what: (small[what], count) for what, count in large.items() if count > small[what] + later
-        }:
+        for _ in range(TRIES):
+            large = await cost_of(instance, user, many)
+            what = {
+                what: (small[what], count) for what, count in large.items() if count > small[what] + later
+            }
+            if not what:
+                break
+        else:
             more[name] = what
     return more
 
