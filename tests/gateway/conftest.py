@@ -17,6 +17,24 @@ from tests.conftest import Instance
 KEY = "k" * 32
 
 
+def http_scope(method: str, path: str, **headers: str) -> dict[str, Any]:
+    """Of a request that a test sends to an application itself; ``_`` in a header's name is a hyphen."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+        "server": ("test", 80),
+        "client": ("test", 1),
+    }
+
+
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):

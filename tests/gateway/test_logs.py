@@ -17,7 +17,7 @@ from gateway.app import create_app
 from gateway.logs import EVERY, NowAndThen, log_errors, log_to_stderr
 from gateway.settings import Settings, load_settings
 from rules.errors import StoreUnavailable
-from tests.gateway.conftest import KEY, Serving
+from tests.gateway.conftest import KEY, Serving, http_scope
 
 
 @pytest.fixture
@@ -126,20 +126,7 @@ async def test_who_leaves_before_the_body_is_whole_is_no_error(
     async def send(_message: Message) -> None:
         pass
 
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"content-type", b"application/json"), (b"content-length", b"100")],
-        "server": ("test", 80),
-        "client": ("test", 1),
-    }
+    scope = http_scope(method, path, content_type="application/json", content_length="100")
     async with serving(settings) as client:
         async with asyncio.timeout(5):
             await client.app(scope, receive, send)  # type: ignore[attr-defined]

@@ -27,6 +27,7 @@ from rules.viewers import Role
 from rules.views import ViewChange
 from stores.groups import Busy
 from tests.conftest import COURSE, NOW
+from tests.gateway.conftest import http_scope
 
 Call = Callable[..., Any]
 NOW_MS = 1_772_366_400_000
@@ -504,20 +505,7 @@ async def left_behind(
     async def send(_: Any) -> None:
         pass
 
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"test"), (b"authorization", f"Bearer {token}".encode())],
-        "server": ("test", 80),
-        "client": ("test", 1),
-    }
+    scope = http_scope(method, path, host="test", authorization=f"Bearer {token}")
     async with asyncio.timeout(30):
         await cohort.client.app(scope, receive, send)
 
