@@ -1,5 +1,6 @@
 """What a group does together, and how its members stand in it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -191,8 +192,9 @@ async def activities(
 async def _page_key(info: Info, group: nouns.Group) -> tuple[object, ...]:
     """Whatever the page depends on: what is asked, of which group, members and published versions, and by whom."""
     session = info.context
-    roster = await session.loaders.rosters.load(group.group_id)
-    versions = await group_activities.published_versions(session, group)
+    roster, versions = await asyncio.gather(
+        session.loaders.rosters.load(group.group_id), group_activities.published_versions(session, group)
+    )
     raw, viewer = info._raw_info, session.viewer
     document = raw.operation.loc.source.body if raw.operation.loc else ""
     asked = (document, raw.operation.name and raw.operation.name.value, repr(raw.variable_values))

@@ -1,5 +1,6 @@
 """What all requests of a process share: contents, their published trees, and contexts."""
 
+import asyncio
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,7 @@ PublishedNode = tuple[str, str, int]
 
 _POINTERS = tuple(name for name in CONTENTS.types if name not in ("metadata", "digest"))
 """What a Content is made of: most requests need no more, and processes keep many."""
+_VERSION = ("root", "live_version")
 MOST_TREES = 20
 """Trees that are read at once for what was published before the contents' rows had all of it."""
 
@@ -43,8 +45,21 @@ class Library:
         self.hierarchies: SharedLoader[Published, Hierarchy] = SharedLoader(self._hierarchies, most=500)
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
-        """Contents as they are now, also what another process published a moment ago; kept like any."""
-        for identifier in identifiers:
+        """Contents as they are now, also what another process published a moment ago: which versions are live is read
+        anew, the contents themselves only where they are not of these."""
+        keys = [(identifier,) for identifier in identifiers]
+        pointers, contents = await asyncio.gather(
+            self._rows.get_many(CONTENTS, keys, _VERSION), self.contents.load_many(identifiers)
+        )
+        outdated = [
+            content.identifier
+            for key, content in zip(keys, contents, strict=True)
+            if content is not None
+            and [content.root, content.live_version] != [pointers.get(key, {}).get(name) for name in _VERSION]
+        ]
+        if not outdated:
+            return contents
+        for identifier in outdated:
             self.contents.forget(identifier)
         return await self.contents.load_many(identifiers)
 
