@@ -113,6 +113,12 @@ def druid(port: int) -> None:
         raise Unhealthy("not healthy yet")
 
 
+def druid_coordinator() -> None:
+    """The coordinator is healthy, and leads: before that it sends those who ask for supervisors to itself, or away."""
+    druid(8081)
+    _json("http://127.0.0.1:8081/druid/indexer/v1/supervisor")
+
+
 def druid_broker() -> None:
     """The broker is healthy, answers SQL, and has found the coordinator."""
     druid(8082)

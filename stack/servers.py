@@ -261,7 +261,7 @@ SERVERS: tuple[Server, ...] = (
         command=_zookeeper,
         health=partial(health.says, 2181, b"srvr", b"Zookeeper version"),
     ),
-    _druid_process("coordinator", "256m", 8081, 1527),
+    _druid_process("coordinator", "256m", 8081, 1527, check=health.druid_coordinator),
     _druid_process("historical", "256m", 8083),
     _druid_process(
         "broker",
