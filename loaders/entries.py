@@ -4,7 +4,7 @@ Both give the same entries by activity and learner: one for each place that a le
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -45,12 +45,7 @@ async def entries_from_rows(rows: Rows, subjects: Iterable[Subject], user_ids: C
     subjects = list(subjects)
     stored = await aggregates_by_place(rows, places_of(subjects, user_ids), ENTRY_COLUMNS)
     return {
-        (subject.activity.id, user_id): [
-            entry_of(aggregate)
-            for kind in subject.types
-            for aggregate in stored[kind, subject.activity.id, user_id]
-            if subject.counts(aggregate.key.collection_id)
-        ]
+        (subject.activity.id, user_id): list(map(entry_of, counted_of(subject, user_id, stored)))
         for subject in subjects
         for user_id in user_ids
     }
@@ -74,6 +69,16 @@ async def entries_from_states(
         if by_id[activity_id].counts(state[0]):
             found[activity_id, user_id].append(decoded(state))
     return found, answer.complete
+
+
+def counted_of(
+    subject: Subject, user_id: str, stored: Mapping[Place, Sequence[StoredAggregate]]
+) -> Iterator[StoredAggregate]:
+    """Of the learner's aggregates those that are the activity's."""
+    for kind in subject.types:
+        for aggregate in stored[kind, subject.activity.id, user_id]:
+            if subject.counts(aggregate.key.collection_id):
+                yield aggregate
 
 
 def places_of(subjects: Iterable[Subject], user_ids: Collection[str]) -> list[Place]:

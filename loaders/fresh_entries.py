@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loaders.aggregates import ENTRY_COLUMNS, Place, Seen, StoredAggregate, aggregates_by_place
 from loaders.enrolments import enrolment_of
-from loaders.entries import EntryKey, Found, entry_of, places_of
+from loaders.entries import EntryKey, Found, counted_of, entry_of, places_of
 from loaders.library import Library
 from loaders.standings import aggregate_context_of, root_key
 from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
@@ -91,9 +91,7 @@ def _written(
     return {
         (subject.activity.id, user_id): {
             (aggregate.key.collection_id, aggregate.key.context_id): entry_of(aggregate)
-            for kind in subject.types
-            for aggregate in stored[kind, subject.activity.id, user_id]
-            if subject.counts(aggregate.key.collection_id)
+            for aggregate in counted_of(subject, user_id, stored)
         }
         for subject in subjects
         for user_id in user_ids

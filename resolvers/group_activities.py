@@ -34,26 +34,24 @@ from rules.group_figures import (
     ACTIVITY_METRICS,
     MEMBER_METRICS,
     Figure,
-    activity_figures,
     chosen,
-    content_figures,
     member_figures,
+    subject_figures,
     unknown_figures,
 )
 from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learner_groups import (
     Activity,
     Group,
-    GroupRole,
     Member,
     Roster,
     check_may_read,
+    sees_members,
 )
 from rules.learners import Learner
 from rules.plans import Mode, Plan, Source, Taken, page_plan, still_missing, written_at
 from rules.subjects import Subject, is_called, roots_within, subject_of, subject_within
 from rules.triggers import TriggerKind
-from rules.viewers import Role
 from stores.tables import NODE_ROOTS
 
 __all__ = [
@@ -351,16 +349,13 @@ async def _aggregated(
     oldest = min((result.as_of for result in found.values() if result), default=None)
     age = (session.now() - oldest).total_seconds() if oldest else 0.0
     members = {member.user_id for member in roster.counted()}
-    outdated = await _outdated(
-        session,
-        {
-            (activity.id, user_id): [entry]
-            for activity, result in found.items()
-            if result
-            for user_id, entry in result.entries.items()
-        },
-    )
-    places = {(key.user_id, key.collection_id) for key in outdated}
+    entries = {
+        (activity.id, user_id): [entry]
+        for activity, result in found.items()
+        if result
+        for user_id, entry in result.entries.items()
+    }
+    behind = _activities_of(entries, await _outdated(session, entries))
     stands = {}
     for subject in subjects:
         result = found[subject.activity]
@@ -370,7 +365,7 @@ async def _aggregated(
         if result is None:
             stands[subject.activity.id] = _Stands(None, None, complete=False)
             continue
-        current = not any((user, entry.collection_id) in places for user, entry in result.entries.items())
+        current = subject.activity.id not in behind
         whole = subject.content is not None and members <= result.counted and current
         stands[subject.activity.id] = _Stands(result.entries, result.as_of, whole)
     return stands, (Origin.COMPUTED.value.lower(), age)
@@ -386,10 +381,9 @@ def _whole(stands: Mapping[str, _Stands]) -> bool:
 
 def _shown(session: Session, roster: Roster) -> list[Member]:
     """Members whom the viewer is told of."""
-    own = roster.member(session.viewer.user_id)
-    leads = own is not None and own.role is GroupRole.ADMIN
-    if leads or session.viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
+    if sees_members(session.viewer, roster):
         return roster.counted()
+    own = roster.member(session.viewer.user_id)
     return [own] if own is not None and own.is_counted else []
 
 
@@ -401,17 +395,12 @@ def _figures(
     roster: Roster,
     shown: Iterable[Profiled],
 ) -> ActivityFigures:
-    entries, content = stands.entries, subject.content
+    entries = stands.entries
     if entries is None:
         figures = unknown_figures(ACTIVITY_METRICS)
     else:
         of_members = (entries.get(member.user_id, NO_ENTRY) for member in roster.counted())
-        published_on = content.published_on if content else None
-        if subject.is_single_content:
-            figures = content_figures(of_members, published_on=published_on)
-        else:
-            count = content.leaf_nodes_count if content else None
-            figures = activity_figures(of_members, leaf_nodes_count=count, published_on=published_on)
+        figures = subject_figures(subject, of_members)
     members = [
         MemberEntry(
             one.member,
@@ -422,5 +411,5 @@ def _figures(
     ]
     source = Source.ROWS if subject.is_single_content and plan.source is Source.STATES else plan.source
     return ActivityFigures(
-        subject.activity, content, figures, members, plan.mode, source, stands.as_of, stands.complete
+        subject.activity, subject.content, figures, members, plan.mode, source, stands.as_of, stands.complete
     )

@@ -8,7 +8,7 @@ from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
 from rules.metric_queries import MetricQuery, camel, metric_query
 from rules.plans import Mode, Taken
-from rules.viewers import Role, Viewer
+from rules.viewers import ALL_LEARNERS, Role, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
 
@@ -18,19 +18,16 @@ async def activity_metrics(
 ) -> Answered:
     """``mode``: that of the instance without it. What a request asks for at once costs one query for each source and
     filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*_OF_LEARNERS, Role.CREATOR)
+    session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
     _check_attributes(session.viewer, query)
     answered = await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
     session.plans.append(Taken(answered.plan, answered.origin.value.lower(), answered.age, tuple(path)))
     return answered
 
 
-_OF_LEARNERS = (Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
-
-
 def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:
     """Who makes what others learn sees how it goes, not who they are. Forbidden names the dimension."""
-    if viewer.has(*_OF_LEARNERS):
+    if viewer.has(*ALL_LEARNERS):
         return
     for name in sorted(query.named & set(ATTRIBUTES)):
         field = "dimensions" if name in query.dimensions else "filter"

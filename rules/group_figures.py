@@ -8,6 +8,7 @@ from rules.entries import Entry
 from rules.errors import InvalidInput
 from rules.metrics import Metric
 from rules.progress import Status, percentage
+from rules.subjects import Subject
 
 LEAF_NODES_COUNT = "leafNodesCount"
 _ENROLLED = Metric.ENROLLED_COUNT.value
@@ -49,6 +50,16 @@ def content_figures(entries: Iterable[Entry], *, published_on: datetime | None =
     """Of a single content, by these members' best entries, one each."""
     entries = list(entries)
     return [*_completion(entries, entries, None), Figure(LEAF_NODES_COUNT, 1, published_on)]
+
+
+def subject_figures(subject: Subject, entries: Iterable[Entry]) -> list[Figure]:
+    """Of a known activity, by these members' best entries, one each."""
+    content = subject.content
+    published_on = content.published_on if content else None
+    if subject.is_single_content:
+        return content_figures(entries, published_on=published_on)
+    count = content.leaf_nodes_count if content else None
+    return activity_figures(entries, leaf_nodes_count=count, published_on=published_on)
 
 
 def _completion(entries: Sequence[Entry], counted: Sequence[Entry], enrolled: int | None) -> list[Figure]:

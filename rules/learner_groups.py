@@ -17,7 +17,7 @@ from rules.errors import (
     NotFound,
 )
 from rules.identifiers import checked_id
-from rules.viewers import Role, Viewer
+from rules.viewers import ALL_LEARNERS, Role, Viewer
 
 T = TypeVar("T")
 
@@ -178,6 +178,11 @@ class Roster:
         """None for a former one. One who is invited may read and leave the group, and do what their role allows."""
         found = self.members.get(user_id or "")
         return found if found is not None and found.is_active else None
+
+    def is_led_by(self, user_id: str | None) -> bool:
+        """Whether this is one of the group's admins."""
+        member = self.member(user_id)
+        return member is not None and member.role is GroupRole.ADMIN
 
     def with_member(self, member: Member) -> "Roster":
         """After one change."""
@@ -375,7 +380,7 @@ def _check_text(text: str, field: str) -> None:
 
 def check_may_read(viewer: Viewer, roster: Roster) -> None:
     """Members do, and those who answer for learners."""
-    if roster.member(viewer.known()) is None and not _sees_all(viewer):
+    if roster.member(viewer.known()) is None and not viewer.has(*ALL_LEARNERS):
         raise Forbidden(
             "only members of the group, a mentor, a reporter, an admin or a service may see it",
             field="groupId",
@@ -385,26 +390,24 @@ def check_may_read(viewer: Viewer, roster: Roster) -> None:
 def is_listed(viewer: Viewer, roster: Roster, member: Member) -> bool:
     """Whether one who may read the group is told that this member is in it. Of one who is invited are told: those who
     added them or could have, the group's admins, those who answer for learners, and they themselves."""
-    own = roster.member(viewer.user_id)
-    leads = own is not None and own.role is GroupRole.ADMIN
-    told_of_invitations = leads or _sees_all(viewer) or member.user_id == viewer.user_id
+    told_of_invitations = sees_members(viewer, roster) or member.user_id == viewer.user_id
     return member.is_active and (told_of_invitations or not member.invited)
+
+
+def sees_members(viewer: Viewer, roster: Roster) -> bool:
+    """Whether one who may read the group is told how its members stand, not only of themselves."""
+    return roster.is_led_by(viewer.user_id) or viewer.has(*ALL_LEARNERS)
 
 
 def may_be_shown(viewer: Viewer, member: Member) -> bool:
     """The name of a member, to one who may read the group: anybody can make a group and add whom they like, so that
     other learners, the group's admins too, do not see who is invited. Figures have only those who are counted."""
-    return not member.invited or member.user_id == viewer.user_id or _sees_all(viewer)
-
-
-def _sees_all(viewer: Viewer) -> bool:
-    return viewer.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
+    return not member.invited or member.user_id == viewer.user_id or viewer.has(*ALL_LEARNERS)
 
 
 def check_may_change(viewer: Viewer, roster: Roster) -> None:
     """Admins of the group do, and admins and services of the instance."""
-    member = roster.member(viewer.known())
-    if (member is None or member.role is not GroupRole.ADMIN) and not viewer.has(Role.ADMIN, Role.SERVICE):
+    if not roster.is_led_by(viewer.known()) and not viewer.has(Role.ADMIN, Role.SERVICE):
         raise Forbidden("only an admin of the group, an admin or a service may change it", field="groupId")
 
 

@@ -18,6 +18,10 @@ class Role(Enum):
     SERVICE = "service"
 
 
+ALL_LEARNERS = (Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
+"""Who may see every learner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """The caller, out of a verified token. Without one: no user and no role."""
@@ -36,7 +40,7 @@ class Viewer:
 
     def check_may_see(self, user_id: str) -> None:
         """A learner sees only their own; those who answer for learners see all."""
-        if self.known() != user_id and not self.has(Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE):
+        if self.known() != user_id and not self.has(*ALL_LEARNERS):
             raise Forbidden(
                 "only the learner, a mentor, a reporter, an admin or a service may see this", field="userId"
             )

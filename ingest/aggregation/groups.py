@@ -15,7 +15,7 @@ from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.totals import StoredGroupResult, group_results, group_row_key, members_blob
 from rules.contents import Content
 from rules.entries import NO_ENTRY, Entry
-from rules.group_figures import LEAF_NODES_COUNT, activity_figures, content_figures
+from rules.group_figures import LEAF_NODES_COUNT, subject_figures
 from rules.learner_groups import Activity, Group, GroupStatus
 from rules.subjects import Subject, subject_of
 from stores.rows import Row, Write
@@ -125,18 +125,13 @@ def _differs(stored: StoredGroupResult | None, entries: Mapping[str, Entry], use
 def _write(turn: Turn, computed: _Computed, subject: Subject, entries: Mapping[str, Entry]) -> Write:
     """USING TIMESTAMP version, as all of these rows."""
     of_members = [entries.get(user, NO_ENTRY) for user in computed.user_ids]
-    figures = (
-        content_figures(of_members)
-        if subject.is_single_content
-        else activity_figures(of_members, leaf_nodes_count=None)
-    )
+    figures = [
+        figure
+        for figure in subject_figures(subject, of_members)
+        if figure.metric != LEAF_NODES_COUNT  # of the content, not of the members
+    ]
     values = {
-        "aggregates": {
-            figure.metric: float(figure.value)
-            for figure in figures
-            if figure.value is not None
-            and figure.metric != LEAF_NODES_COUNT  # of the content, not of the members
-        },
+        "aggregates": {f.metric: float(f.value) for f in figures if f.value is not None},
         "agg_last_updated": {f.metric: f.last_updated_on for f in figures if f.last_updated_on is not None},
         "members": members_blob({user: entries.get(user) for user in computed.user_ids}),
         "version": turn.version,

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from rules.entries import NO_ENTRY, Entry
-from rules.group_figures import Figure, activity_figures, content_figures, member_figures
+from rules.group_figures import Figure, member_figures, subject_figures
 from rules.metrics import Counts
 from rules.moments import milliseconds
 from rules.subjects import Subject
@@ -48,17 +48,11 @@ def group_file(
 def _activity(subject: Subject, user_ids: Sequence[str], entries: Mapping[str, Entry]) -> dict[str, Any]:
     of_members = {user_id: entries.get(user_id, NO_ENTRY) for user_id in user_ids}
     content = subject.content
-    published_on = content.published_on if content else None
-    if subject.is_single_content:
-        figures = content_figures(of_members.values(), published_on=published_on)
-    else:
-        count = content.leaf_nodes_count if content else None
-        figures = activity_figures(of_members.values(), leaf_nodes_count=count, published_on=published_on)
     return {
         "id": subject.activity.id,
         "type": subject.activity.type,
         **({"name": content.name} if content else {}),
-        "agg": _agg(figures),
+        "agg": _agg(subject_figures(subject, of_members.values())),
         "members": [{"id": user_id, "agg": _agg(member_figures(e))} for user_id, e in of_members.items()],
     }
 
