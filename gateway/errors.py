@@ -34,6 +34,20 @@ def status_of(error: CohortError, otherwise: HTTPStatus = HTTPStatus.CONFLICT) -
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), otherwise)
 
 
+_RENAMED = {
+    413: "REQUEST_ENTITY_TOO_LARGE",
+    414: "REQUEST_URI_TOO_LONG",
+    416: "REQUESTED_RANGE_NOT_SATISFIABLE",
+    422: "UNPROCESSABLE_ENTITY",
+}
+"""What clients know these as: Python 3.13 calls them something else."""
+
+
+def name_of(status: HTTPStatus) -> str:
+    """HTTP's name for it, the same on every Python."""
+    return _RENAMED.get(status, status.name)
+
+
 def error_response(
     status: int, code: str, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -49,7 +63,7 @@ async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
 
 async def _of_http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-    code = HTTPStatus(error.status_code).name
+    code = name_of(HTTPStatus(error.status_code))
     return error_response(error.status_code, code, error.detail, dict(error.headers or {}))
 
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import orjson
 from starlette.responses import Response
 
-from gateway.errors import status_of
+from gateway.errors import name_of, status_of
 from graph.errors import shown
 from resolvers.nouns import Absent, CohortError, Forbidden
 
@@ -80,7 +80,7 @@ def refused(
 def refused_as(status: HTTPStatus, api_id: str, message_id: str | None, told: str) -> Response:
     """What HTTP itself refuses, with HTTP's name for it as the code."""
     not_found = status is HTTPStatus.NOT_FOUND
-    code = "RESOURCE_NOT_FOUND" if not_found else status.name
+    code = "RESOURCE_NOT_FOUND" if not_found else name_of(status)
     params = {"err": code, "status": code, "errmsg": told}
     response_code = "RESOURCE_NOT_FOUND" if not_found else "CLIENT_ERROR"
     return _enveloped(api_id, message_id, status, response_code, params, {})
