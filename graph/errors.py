@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Coroutine, Iterator
 from enum import Enum, EnumMeta
+from inspect import cleandoc
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -31,7 +32,7 @@ def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[Cohort
             yield from error_classes(error)
 
 
-ERROR_CODES: dict[str, str] = {error.code: (error.__doc__ or "").strip() for error in error_classes()}
+ERROR_CODES: dict[str, str] = {error.code: cleandoc(error.__doc__ or "") for error in error_classes()}
 """Every code with its meaning."""
 
 _CODES: Any = {

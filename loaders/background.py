@@ -19,5 +19,7 @@ class Background:
 
     async def settled(self) -> None:
         """When nothing is left: before the stores are closed."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while ended := list(self._tasks):
+            await asyncio.gather(*ended, return_exceptions=True)
+            # From Python 3.12 on, waiting for what has ended gives their callbacks no turn.
+            self._tasks.difference_update(ended)

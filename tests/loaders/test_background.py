@@ -1,0 +1,39 @@
+"""Work that nobody waits for is waited for at the end, however it ended."""
+
+import asyncio
+
+from loaders.background import Background
+
+
+async def test_work_that_has_just_ended_does_not_hold_up_the_end() -> None:
+    """Its callback has had no turn yet: waiting must not go round and round without giving it one."""
+    background, ended = Background(), asyncio.Event()
+
+    async def work() -> None:
+        ended.set()
+
+    async def fails() -> None:
+        raise RuntimeError
+
+    background.start(fails())
+    background.start(work())
+    await ended.wait()
+    await background.settled()
+    await background.settled()
+
+
+async def test_what_work_begins_is_waited_for_too() -> None:
+    background, done = Background(), []
+
+    async def second() -> None:
+        await asyncio.sleep(0)
+        done.append("second")
+
+    async def first() -> None:
+        await asyncio.sleep(0)
+        background.start(second())
+        done.append("first")
+
+    background.start(first())
+    await background.settled()
+    assert done == ["first", "second"]
