@@ -368,13 +368,15 @@ class Layout:
     @cached_property
     def statics(self) -> str:
         """The static columns of a partition that exists; bound to its place."""
-        this = _list((f"{c} = ?{i}" for i, c in enumerate(self._partition_at, 1)), " AND ")
-        rows = f"EXISTS (SELECT 1 FROM {self.name} WHERE {this} AND {self._exists})"
+        place = f"(SELECT {_list(f'? AS {c}' for c in self._partition_at)}) AS place"
+        here = _list((f"{self.name}.{c} = place.{c}" for c in self._partition_at), " AND ")
+        rows = f"EXISTS (SELECT 1 FROM {self.name} WHERE {here} AND {self._exists})"
         if not self.table.statics:
-            return f"SELECT 1 WHERE {rows}"
+            return f"SELECT 1 FROM {place} WHERE {rows}"
         names = [f'"{n}"' for n in self.table.statics]
         any_set = _list((f"{n} IS NOT NULL" for n in names), " OR ")
-        return f"SELECT {_list(names)} FROM (SELECT 1) LEFT JOIN {self.static_name} ON {this} WHERE {any_set} OR {rows}"
+        joined = f"{place} LEFT JOIN {self.static_name} USING ({_list(self._partition_at)})"
+        return f"SELECT {_list(names)} FROM {joined} WHERE {any_set} OR {rows}"
 
     # --- resuming a walk
 
