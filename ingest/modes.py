@@ -18,6 +18,7 @@ from ingest.jobs import Checkpoint, JobRecord, Jobs, JobState, OnProgress, Pace,
 from ingest.transfers import Step, enter_scope, put, transfer
 from ingest.triggers import change_moment, trigger_of
 from loaders.enrolments import enrolment_of
+from loaders.enrolments import row_key as enrolment_key
 from loaders.session import Shared
 from loaders.views import row_key, view_of
 from rules.contents import ContentKind
@@ -234,13 +235,33 @@ class _Change:
             page_size=self._pace.page,
             resume=start.resume,
         ):
-            for row in page.rows:
-                if row["moved_to"] is not None:
-                    place = tuple(row[name] for name in ENROLMENTS.key)
-                    pointer = Equal("moved_to", row["moved_to"])
-                    await rows.update_if(ENROLMENTS, place, {"moved_to": None}, [pointer])
-                    done += 1
+            pointers = {
+                ProgressKey(*(row[name] for name in ENROLMENTS.key)): row["moved_to"]
+                for row in page.rows
+                if row["moved_to"] is not None
+            }
+            # An enrolment that is no pointer any more has figures of its own again, whether or not a view comes over.
+            # The triggers go first: whoever is cut off between them and the rows does both again.
+            counting = await self._there(list(pointers))
+            triggers = [trigger_of(TriggerKind.RECONCILE, key) for key in counting]
+            await self._shared.stores.events.send(TRIGGERS.name, *triggers)
+            for key, moved_to in pointers.items():
+                values: dict[str, Any] = {"moved_to": None}
+                if key in counting:
+                    values["changed_at"] = change_moment()
+                await rows.update_if(ENROLMENTS, enrolment_key(key), values, [Equal("moved_to", moved_to)])
+                done += 1
             yield Checkpoint(page.resume, done)
+
+    async def _there(self, keys: Sequence[ProgressKey]) -> set[ProgressKey]:
+        """Those whose collection and context there are."""
+        library = self._shared.library
+        published, contexts = await asyncio.gather(
+            library.published(list({key.collection_id for key in keys})),
+            library.contexts.load_many(list({key.context_id for key in keys})),
+        )
+        found = {context.context_id for context in contexts if context is not None}
+        return {key for key in keys if key.collection_id in published and key.context_id in found}
 
     async def _agree(self) -> None:
         rows, change = self._shared.stores.rows, self._change
