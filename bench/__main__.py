@@ -24,8 +24,8 @@ from bench.population import course
 from bench.timing import timed
 from gateway.app import create_app
 from gateway.settings import Settings
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.workers import Worker
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.workers.worker import Worker
 from loaders.views import row_key, view_values
 from rules.identifiers import ViewKey
 from rules.progress import Status

@@ -40,8 +40,8 @@ from gateway.app import create_app
 from gateway.memory import collect_rarely
 from gateway.settings import Settings
 from gateway.wiring import Cohort
-from ingest.learner_groups import NewGroup, create_group
-from ingest.workers import Worker
+from ingest.commands.learner_groups import NewGroup, create_group
+from ingest.workers.worker import Worker
 from loaders import totals
 from rules.learner_groups import Activity, AddMember
 from rules.plans import write_token

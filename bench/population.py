@@ -13,10 +13,10 @@ from uuid import UUID
 import orjson
 
 from ingest.aggregation.activities import DIMENSIONS
-from ingest.learners import profile_write
-from ingest.recompute import bucket_of
+from ingest.commands.learners import profile_write
 from loaders.aggregates import aggregate_place
 from rules.aggregates import AggregateKey
+from rules.contexts import bucket_of
 from rules.learners import Learner
 from rules.progress import Status, percentage
 from rules.states import State, encode_state

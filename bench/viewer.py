@@ -25,9 +25,9 @@ from gateway.app import create_app
 from gateway.memory import collect_rarely
 from gateway.settings import Settings
 from gateway.wiring import Cohort
-from ingest.content_states import update_states
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.triggers import change_moment
+from ingest.commands.content_states import update_states
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.writes.triggers import change_moment
 from loaders.views import row_key, view_values
 from rules.content_states import ContentState
 from rules.identifiers import ViewKey

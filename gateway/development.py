@@ -30,7 +30,9 @@ def with_development_key(settings: Settings) -> Settings:
 
 
 def first_learner() -> str:
-    from ingest.sample import FIRST_LEARNER  # with all that a command needs: too much for who names a user
+    from ingest.importers.sample import (
+        FIRST_LEARNER,  # with all that a command needs: too much for who names a user
+    )
 
     return FIRST_LEARNER
 
@@ -42,7 +44,7 @@ def learner_token(settings: Settings) -> str:
 
 def mentor_token(settings: Settings) -> str:
     """Of the sample's mentor, who may see every learner and the figures of all of them."""
-    from ingest.sample import MENTOR
+    from ingest.importers.sample import MENTOR
 
     return make_token(settings, MENTOR, MENTOR_ROLES, TOKEN_LIFE)
 
@@ -65,7 +67,7 @@ async def _prepare(settings: Settings, verbose: bool) -> None:
     ``verbose`` in one each."""
     from gateway.commands.progress import progress
     from gateway.wiring import check_mode, initialise, opened, tracking_of
-    from ingest.sample import load_sample
+    from ingest.importers.sample import load_sample
     from loaders.session import Shared
 
     async with opened(settings) as stores:
@@ -80,7 +82,7 @@ async def _prepare(settings: Settings, verbose: bool) -> None:
 
 
 def _announce(settings: Settings, url: str) -> None:
-    from ingest.sample import MENTOR
+    from ingest.importers.sample import MENTOR
 
     token = learner_token(settings)
     mentor = " ".join([f"--user {MENTOR}", *(f"--role {role.value}" for role in MENTOR_ROLES)])

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from gateway.development import learner_token, mentor_token
 from gateway.settings import Settings
 from graph.schema import printed_schema
-from ingest import sample
+from ingest.importers import sample
 
 STATIC = Path(__file__).with_name("static")
 QUERIES = STATIC / "queries"

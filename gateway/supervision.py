@@ -19,7 +19,7 @@ GRACE = 15.0
 
 
 class Runs(Protocol):
-    """Something with the life of ``ingest.workers.Worker`` and ``ingest.aggregation.Schedule``."""
+    """Something with the life of ``ingest.workers.worker.Worker`` and ``ingest.aggregation.Schedule``."""
 
     async def run(self) -> None: ...
 

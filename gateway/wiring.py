@@ -14,10 +14,10 @@ from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from ingest.aggregation import Schedule
-from ingest.jobs import OnProgress
-from ingest.modes import settled
-from ingest.upgrade import upgrade
-from ingest.workers import Worker
+from ingest.jobs.runner import OnProgress
+from ingest.jobs.upgrade import upgrade
+from ingest.modes.agreement import settled
+from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
 from rules.learner_groups import GroupLimits

@@ -1,1 +1,13 @@
-"""Everything that enters or changes state: commands, stream workers, jobs, importers."""
+"""Everything that enters or changes state, in rooms. An arrow points only to a room further up in this list:
+
+``writes``       how rows are changed beside others: retried conditions, announced views, triggers
+``modes``        what the tracking modes add: carried keys, copies, moves
+``calls``        from a caller's names to a row, and the protocol of an acknowledged call
+``commands``     what a mutation or a call of the platform does, one module a noun
+``workers``      consumer, one handler a kind of trigger, recomputation, tombstones
+``jobs``         the runner and one module a kind
+``aggregation``  batch mode
+``importers``    legacy, OULAD, sample
+
+``job_kinds.py`` lists every kind of job.
+"""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest.assessments import AssessmentCall, submit_assessment
+from ingest.commands.assessments import AssessmentCall, submit_assessment
 from loaders.attempts import attempts_page as rows_page
 from loaders.session import Session
 from resolvers.paging import Page, checked_first

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ingest.content_states import sync_enrolment, take, update_states
+from ingest.commands.content_states import sync_enrolment, take, update_states
 from loaders.attempts import latest_attempts
 from loaders.session import Session
 from resolvers.paging import checked_many

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingest.contexts import create_context, update_context
+from ingest.commands.contexts import create_context, update_context
 from loaders.session import Session
 from rules.contents import Content, ContentKind
 from rules.contexts import Context

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest.enrolments import enrol, unenrol
+from ingest.commands.enrolments import enrol, unenrol
 from loaders import enrolments as rows
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import Place

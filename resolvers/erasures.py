@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from ingest.closing import Closing, close_own_idle_views
-from ingest.erasure import Erasure, ErasureCall, erase
+from ingest.commands.closing import Closing, close_own_idle_views
+from ingest.commands.erasures import Erasure, ErasureCall, erase
 from loaders.session import Session
 from rules.errors import InvalidInput
 

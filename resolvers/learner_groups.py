@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.learner_groups import (
+from ingest.commands.learner_groups import (
     Changed,
     create_group,
     delete_group,

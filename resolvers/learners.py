@@ -1,6 +1,6 @@
 """Learners: who they are, as far as the viewer may see it."""
 
-from ingest.learners import save_profile
+from ingest.commands.learners import save_profile
 from loaders.enrolments import enrolments_page
 from loaders.session import Session
 from rules.errors import NotFound

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import orjson
 
-from ingest.exports import write_export
+from ingest.commands.exports import write_export
 from loaders.enrolments import Place
 from loaders.session import Session
 from resolvers import enrolments, summary

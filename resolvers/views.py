@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from ingest.views import end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session
 from loaders.views import shown, view_of
 from resolvers.paging import Page, checked_first, checked_many

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from zlib import crc32
 
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
@@ -135,3 +136,8 @@ def check_takes_enrolment(context: Context, at: datetime, *, invited: bool) -> N
             f"context {context.context_id} is invite-only: a mentor, an admin or a service enrols its learners",
             field="contextId",
         )
+
+
+def bucket_of(user_id: str, buckets: int) -> int:
+    """Of ``enrolment_by_context``; the context says how many it has."""
+    return crc32(user_id.encode()) % buckets

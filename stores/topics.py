@@ -12,7 +12,7 @@ STATES = Topic(ACTIVITY_STATE.topic, retention_days=30)
 TOTALS = Topic(ACTIVITY_TOTALS.topic, retention_days=30)
 """The batch aggregation to group queries, keyed by cell (rules/totals.py)."""
 GROUP_CHANGES = Topic("group-changes")
-"""Commands to the batch aggregation, keyed by group: its members or activities changed (ingest/learner_groups.py)."""
+"""Commands to the batch aggregation, keyed by group: its members or activities changed (ingest/commands/learner_groups.py)."""
 ASSESSMENTS = Topic("assessments")
 """Submitted attempts, keyed by user, in the platform's envelope (reference 3); scores are computed from them."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)

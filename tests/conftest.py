@@ -20,9 +20,9 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
-from ingest.collections import publish_collection
-from ingest.contexts import NewContext, create_context
-from ingest.workers import Worker
+from ingest.commands.collections import publish_collection
+from ingest.commands.contexts import NewContext, create_context
+from ingest.workers.worker import Worker
 from loaders.session import Session, Shared
 from rules.aggregates import AggregateKey
 from rules.carry_rules import parse_rules

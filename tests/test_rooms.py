@@ -19,6 +19,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway": {"graph", "resolvers", "ingest", "loaders", "stores", "rules", "druid_specs", "stack"},
 }
 ROOMS = {*MAY_IMPORT, "tests", "bench"}
+INGEST: dict[str, set[str]] = {
+    "writes": set(),
+    "modes": {"writes"},
+    "calls": {"modes", "writes"},
+    "commands": {"calls", "modes", "writes"},
+    "workers": {"commands", "modes", "writes"},
+    "jobs": {"workers", "commands", "modes", "writes"},
+    "aggregation": set(),
+    "importers": {"jobs", "commands", "calls", "writes"},
+    "job_kinds": {"jobs", "importers"},
+}
+"""The rooms of ``ingest/`` and what each may import of the others."""
 LIBRARIES_OF_ONE_ROOM = {
     "starlette": {"gateway"},
     "cassandra": {"stores", "stack"},
@@ -61,6 +73,18 @@ def test_a_room_imports_only_what_is_below_it(room: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("room", INGEST)
+def test_a_room_of_ingest_imports_only_what_is_below_it(room: str) -> None:
+    within = files(f"ingest/{room}") or [ROOT / "ingest" / f"{room}.py"]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in within
+        for line, module in imports(path)
+        if module.startswith("ingest.") and module.split(".")[1] not in INGEST[room] | {room}
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("library", LIBRARIES_OF_ONE_ROOM)
 def test_a_library_stays_in_its_room(library: str) -> None:
     wrong = [
@@ -92,3 +116,7 @@ def test_every_room_is_known() -> None:
     found = {path.parent.name for path in ROOT.glob("*/*.py") if not path.parent.name.startswith(".")}
     assert found <= ROOMS
     assert all(files(room) for room in MAY_IMPORT)
+    within = {
+        path.stem for path in (ROOT / "ingest").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))
+    }
+    assert within - {"__init__"} == INGEST.keys()

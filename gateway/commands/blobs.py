@@ -17,7 +17,7 @@ def sweep() -> None:
     """Delete what has expired: let it run once a day. Each learner's next download deletes their own."""
 
     async def main() -> int:
-        from ingest.exports import sweep_exports
+        from ingest.commands.exports import sweep_exports
 
         async with instance() as cohort:
             return await sweep_exports(cohort.stores.blobs, cohort.shared.now())

@@ -14,7 +14,7 @@ def list_() -> None:
     """What waits, the oldest first: place, time, key and reason."""
 
     async def main() -> None:
-        from ingest.dead_letters import pending
+        from ingest.workers.dead_letters import pending
 
         async with instance() as cohort:
             count = 0
@@ -35,7 +35,7 @@ def replay(
     """Send them to the workers again. One that fails again comes back."""
 
     async def main() -> None:
-        from ingest.dead_letters import replay
+        from ingest.workers.dead_letters import replay
         from rules.errors import NotFound
 
         async with instance() as cohort:

@@ -14,7 +14,7 @@ def list_() -> None:
     """The newest first."""
 
     async def main() -> None:
-        from ingest.jobs import Jobs
+        from ingest.jobs.runner import Jobs
 
         # Also while a change of the mode is under way, which is one of them.
         async with instance(in_any_mode=True) as cohort:
@@ -36,18 +36,13 @@ def resume(
     """Go on with a job where it stopped."""
 
     async def main() -> None:
-        import ingest.closing
-        import ingest.erasure
-        import ingest.migration
-        import ingest.oulad
-        import ingest.reconcile
-        import ingest.upgrade  # noqa: F401 - each makes its kind of job known
         from gateway.commands.progress import job_progress
-        from ingest.jobs import Jobs
+        from ingest.job_kinds import job_kind
+        from ingest.jobs.runner import Jobs
 
         async with instance() as cohort:
             with job_progress() as tell:
-                job = await Jobs(cohort.shared).resume(kind, id_, tell)
+                job = await Jobs(cohort.shared).resume(job_kind(kind), id_, tell)
         typer.echo(f"{job.kind} {job.id}: {job.state.value}, {job.done} done")
 
     run(main())
@@ -66,7 +61,7 @@ def reconcile(
 
     async def main() -> None:
         from gateway.commands.progress import job_progress
-        from ingest.reconcile import reconcile
+        from ingest.jobs.reconcile import reconcile
 
         async with instance() as cohort:
             with job_progress() as tell:

@@ -25,7 +25,7 @@ def erase(
 
     async def main() -> None:
         from gateway.commands.progress import job_progress
-        from ingest.erasure import erase_learner
+        from ingest.jobs.erasure import erase_learner
 
         async with instance() as cohort:
             with job_progress() as tell:

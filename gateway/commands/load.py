@@ -20,7 +20,7 @@ def oulad(
     Run again after an interruption: it goes on where it stopped. A worker turns what is loaded into progress.
     """
     from gateway.commands.progress import progress
-    from ingest.oulad import Report, load_oulad
+    from ingest.importers.oulad import Report, load_oulad
 
     async def main() -> Report:
         async with instance() as cohort:
@@ -45,8 +45,8 @@ def collection(
     """Publish collections: they are live at once. Of a new version, the workers recompute all its learners."""
     import orjson
 
-    from ingest.collections import publish_collection
-    from ingest.reconcile import reconcile
+    from ingest.commands.collections import publish_collection
+    from ingest.jobs.reconcile import reconcile
 
     documents = {}
     for file in files:

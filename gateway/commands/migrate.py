@@ -8,7 +8,7 @@ import typer
 from gateway.commands import instance, run
 
 if TYPE_CHECKING:
-    from ingest.migration import Report
+    from ingest.importers.legacy import Report
 
 app = typer.Typer(help="Bring over what another platform has stored.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def legacy(
     3: done, but there are rows that could not be taken or differences without a known reason.
     """
     from gateway.commands.progress import progress
-    from ingest.migration import migrate_legacy
+    from ingest.importers.legacy import migrate_legacy
 
     async def main() -> "Report":
         async with instance() as cohort:

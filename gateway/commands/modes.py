@@ -11,7 +11,7 @@ from rules.tracking import TrackingMode
 
 if TYPE_CHECKING:
     from gateway.wiring import Cohort
-    from ingest.modes import Report
+    from ingest.jobs.mode_change import Report
 
 app = typer.Typer(help="What a view counts for elsewhere: see the mode, or change it.", no_args_is_help=True)
 
@@ -23,7 +23,7 @@ def show() -> None:
     """The mode that rows are kept in, the rules, and a change that is under way."""
 
     async def main() -> None:
-        from ingest.modes import agreed
+        from ingest.modes.agreement import agreed
         from rules.modes import HAVE_RULES, carries_nothing
 
         async with instance(in_any_mode=True) as cohort:
@@ -65,7 +65,7 @@ def change(
 
     async def main() -> None:
         from gateway.commands.progress import job_progress
-        from ingest.modes import change_mode, survey
+        from ingest.jobs.mode_change import change_mode, survey
 
         async with instance(in_any_mode=True) as cohort:
             old = await _from(cohort, to)
@@ -88,7 +88,8 @@ def change(
 
 async def _from(cohort: "Cohort", to: TrackingMode) -> TrackingMode | None:
     """The mode to go over from; None where there is nothing to do, which is said."""
-    from ingest.modes import mode_before, settled
+    from ingest.jobs.mode_change import mode_before
+    from ingest.modes.agreement import settled
 
     there = await settled(cohort.stores.rows, to, cohort.shared.now())
     if there.to is not None:

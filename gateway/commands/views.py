@@ -30,7 +30,7 @@ def close(
 
     async def main() -> None:
         from gateway.commands.progress import job_progress
-        from ingest.closing import close_idle_views
+        from ingest.jobs.closing import close_idle_views
 
         async with instance() as cohort:
             with job_progress() as tell:

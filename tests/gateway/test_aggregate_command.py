@@ -9,7 +9,7 @@ import pytest
 
 from gateway.settings import load_settings
 from gateway.wiring import running
-from ingest.enrolments import EnrolmentCall, enrol
+from ingest.commands.enrolments import EnrolmentCall, enrol
 from loaders.totals import activity_results, last_aggregation
 from tests.conftest import COURSE
 from tests.gateway.test_cli import cohort
@@ -51,7 +51,7 @@ def test_a_run_can_be_read_by_a_program_and_writes_files_where_it_is_told_to() -
 
 @pytest.mark.usefixtures("initialised")
 async def test_a_worker_aggregates_by_itself_where_it_is_told_how_often() -> None:
-    from ingest.contexts import NewContext, create_context
+    from ingest.commands.contexts import NewContext, create_context
     from rules.identifiers import ContextType
 
     async with running(load_settings(aggregate_every=0.05), worker=True) as instance, asyncio.timeout(60):

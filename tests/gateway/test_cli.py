@@ -19,7 +19,7 @@ from gateway.development import with_development_key
 from gateway.identity import Tokens
 from gateway.serving import listen
 from gateway.settings import SettingsError, load_settings
-from ingest.sample import FIRST_LEARNER
+from ingest.importers.sample import FIRST_LEARNER
 from rules.viewers import Role, Viewer
 from tests.gateway.conftest import KEY
 

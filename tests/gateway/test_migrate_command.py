@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ingest.migration import job
+from ingest.importers.legacy import job
 from tests.gateway.test_cli import cohort
 from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform
 

@@ -24,11 +24,11 @@ from gateway.rest import ENDPOINTS, ROUTES
 from gateway.rest.endpoints import Asked
 from gateway.rest.openapi import PATH, openapi
 from gateway.settings import Settings
-from ingest.collections import publish_collection
-from ingest.contexts import NewContext, create_context
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.learner_groups import NewGroup, create_group
-from ingest.views import ViewCall, start_view
+from ingest.commands.collections import publish_collection
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.learner_groups import NewGroup, create_group
+from ingest.commands.views import ViewCall, start_view
 from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember
 from rules.viewers import Role

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.rest.envelope import moment
 from gateway.settings import Settings
-from ingest.enrolments import EnrolmentCall, enrol
+from ingest.commands.enrolments import EnrolmentCall, enrol
 from loaders.attempts import MOST_ATTEMPTS
 from resolvers.views import view
 from rules.moments import milliseconds

@@ -12,7 +12,7 @@ import pytest
 from gateway.identity import make_token
 from gateway.rest.learner_groups import ACTIVITY_CODES, CODES, MEMBER_CODES
 from gateway.settings import Settings, load_settings
-from ingest.collections import publish_collection
+from ingest.commands.collections import publish_collection
 from rules.errors import StoreUnavailable
 from rules.viewers import Role
 from tests.conftest import COURSE

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ingest.contexts import NewContext, create_context
-from ingest.enrolments import EnrolmentCall, unenrol
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, unenrol
 from rules.identifiers import ContextType
 from rules.tracking import TrackingMode
 from stores.columns import Table

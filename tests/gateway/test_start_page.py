@@ -12,7 +12,7 @@ from gateway.cli import app
 from gateway.development import _announce
 from gateway.settings import load_settings
 from gateway.start_page import QUERIES, STATIC, TABS, Ready, text
-from ingest.sample import FIRST_LEARNER, MENTOR, load_sample
+from ingest.importers.sample import FIRST_LEARNER, MENTOR, load_sample
 from tests.gateway.conftest import KEY, Serving
 
 EXTERNAL = re.compile(

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from graph.ids import encode
-from ingest.contexts import NewContext, create_context
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.views import ViewCall, end_view, start_view
-from ingest.workers import Worker
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.workers.worker import Worker
 from loaders.session import Session, Shared
 from loaders.views import row_key, view_values
 from resolvers.views import views_everywhere

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.aggregation.running import aggregate
-from ingest.learner_groups import NewGroup, create_group
-from ingest.learners import ProfileCall, save_profile
+from ingest.commands.learner_groups import NewGroup, create_group
+from ingest.commands.learners import ProfileCall, save_profile
 from rules.learner_groups import Activity, AddMember
 from rules.viewers import Role
 from tests.conftest import COURSE, Instance

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ingest.aggregation import aggregate
-from ingest.collections import publish_collection
-from ingest.contexts import NewContext, create_context
-from ingest.learner_groups import NewGroup, create_group
-from ingest.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.collections import publish_collection
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.learner_groups import NewGroup, create_group
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
 from loaders.session import Session, Shared
 from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.learner_groups import GroupCall, update_group
+from ingest.commands.learner_groups import GroupCall, update_group
 from loaders.pages import Page, Pages
 from loaders.session import Session
 from rules.learner_groups import GroupRole, RemoveMember

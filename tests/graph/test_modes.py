@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.contexts import NewContext, create_context
+from ingest.commands.contexts import NewContext, create_context
 from rules.identifiers import ContextType
 from rules.tracking import TrackingMode
 from stores.tables import ENROLMENTS, VIEWS

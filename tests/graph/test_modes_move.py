@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ingest.contexts import NewContext, create_context
+from ingest.commands.contexts import NewContext, create_context
 from resolvers.summaries import read_summary
 from rules.identifiers import ContextType
 from rules.tracking import TrackingMode

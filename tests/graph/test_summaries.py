@@ -1,6 +1,6 @@
 """A learner's enrolments as a file, asked for through the schema."""
 
-from ingest.enrolments import EnrolmentCall, enrol
+from ingest.commands.enrolments import EnrolmentCall, enrol
 from rules.viewers import Role
 from tests.conftest import Instance
 from tests.graph.conftest import data, view_to_end

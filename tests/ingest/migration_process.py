@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ingest.migration import job, migrate_legacy
+from ingest.importers.legacy import job, migrate_legacy
 from rules.identifiers import ProgressKey
 from tests.conftest import Instance
 from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform

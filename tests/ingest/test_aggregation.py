@@ -13,11 +13,11 @@ import pytest
 from druid_specs import ACTIVITY_STATE
 from ingest.aggregation import Schedule, aggregate, aggregation_status
 from ingest.aggregation.activities import DIMENSIONS
-from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.learner_groups import GroupCall, NewGroup, create_group, delete_group, update_group
-from ingest.learners import ProfileCall, save_profile
-from ingest.reconcile import reconcile
-from ingest.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, delete_group, update_group
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.jobs.reconcile import reconcile
 from loaders.session import Shared
 from loaders.totals import (
     OF_GROUP,

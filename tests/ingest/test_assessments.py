@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.assessments import AssessmentCall, submit_assessment
-from ingest.enrolments import EnrolmentCall, enrol
+from ingest.commands.assessments import AssessmentCall, submit_assessment
+from ingest.commands.enrolments import EnrolmentCall, enrol
 from loaders.session import Session
 from rules.assessments import LARGEST_EVENTS, MOST_EVENTS
 from rules.errors import (

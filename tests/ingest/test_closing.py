@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from ingest.closing import close_idle_views, close_own_idle_views
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.jobs import Jobs
-from ingest.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.closing import close_own_idle_views
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.job_kinds import job_kind
+from ingest.jobs.closing import close_idle_views
+from ingest.jobs.runner import Jobs
 from loaders.aggregates import aggregates_by_key
 from rules.errors import Forbidden, InvalidInput, StoreUnavailable
 from rules.identifiers import ProgressKey, ViewKey
@@ -150,7 +152,7 @@ async def test_a_closing_that_died_between_a_row_and_its_trigger_is_finished_by_
         await close_idle_views(idle.shared, MONTH)
     monkeypatch.setattr(idle.stores.events, "send", sound)
     (job,) = await Jobs(idle.shared).list()
-    await Jobs(idle.shared).resume(job.kind, job.id)
+    await Jobs(idle.shared).resume(job_kind(job.kind), job.id)
     await idle.drain()
     for user, count in (("ann", 2), ("bob", 1)):
         (aggregate,) = await aggregates_by_key(idle.stores.rows, [figures_key("course", user)])

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ingest.collections import publish_collection
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.reconcile import reconcile
-from ingest.views import ViewCall, end_view, start_view
+from ingest.commands.collections import publish_collection
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.jobs.reconcile import reconcile
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.library import LIVE, Library

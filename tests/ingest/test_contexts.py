@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest.contexts import NewContext, create_context, update_context
+from ingest.commands.contexts import NewContext, create_context, update_context
 from rules.contexts import Context, EnrolmentType
 from rules.errors import Conflict, Forbidden, InvalidInput, NotFound
 from rules.identifiers import ContextType

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.reconcile import reconcile
-from ingest.triggers import send_trigger
-from ingest.views import ViewCall, end_view, start_view, update_view
-from ingest.workers import Worker
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.jobs.reconcile import reconcile
+from ingest.workers.worker import Worker
+from ingest.writes.triggers import send_trigger
 from loaders import touches as hashes
 from loaders.session import Session
 from resolvers.enrolments import enrolments_page

@@ -2,8 +2,8 @@
 
 import orjson
 
-from ingest.dead_letters import DeadLetter, pending, replay
-from ingest.triggers import trigger_of
+from ingest.workers.dead_letters import DeadLetter, pending, replay
+from ingest.writes.triggers import trigger_of
 from loaders.aggregates import aggregates_by_key
 from rules.identifiers import ProgressKey
 from rules.triggers import TriggerKind

@@ -8,20 +8,24 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.closing import close_own_idle_views
-from ingest.content_states import update_states
-from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.erasure import PAGE, ErasureCall, erase, erase_learner
-from ingest.jobs import Jobs, JobState
-from ingest.learner_groups import GroupCall, NewGroup, create_group, leave_group, update_group
-from ingest.learners import ProfileCall, save_profile
-from ingest.views import ViewCall, end_view, start_view
-from ingest.workers import Worker
+from ingest.commands.closing import close_own_idle_views
+from ingest.commands.content_states import update_states
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.erased_rows import PAGE
+from ingest.commands.erasures import ErasureCall, erase
+from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, leave_group, update_group
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.job_kinds import job_kind
+from ingest.jobs.erasure import erase_learner
+from ingest.jobs.runner import Jobs
+from ingest.workers.worker import Worker
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_page
 from rules.content_states import ContentState
 from rules.errors import Erased, Forbidden, InvalidInput, StoreUnavailable
 from rules.identifiers import ProgressKey, ViewKey
+from rules.jobs import JobState
 from rules.learner_groups import AddMember, GroupRole
 from rules.progress import Status
 from rules.tracking import Tracking, TrackingMode
@@ -693,7 +697,7 @@ async def test_a_job_that_was_cut_off_is_finished_by_resuming(
     monkeypatch.undo()
     (job,) = await Jobs(published.shared).list()
     assert job.state is JobState.FAILED
-    done = await Jobs(published.shared).resume(job.kind, job.id)
+    done = await Jobs(published.shared).resume(job_kind(job.kind), job.id)
     assert done.state is JobState.DONE
     await published.drain()
     assert await rows_of(published, "ann", ERASURES) == []
@@ -702,7 +706,7 @@ async def test_a_job_that_was_cut_off_is_finished_by_resuming(
 async def test_an_erasure_that_takes_long_goes_on_without_its_caller(
     published: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ingest.erasure as module
+    import ingest.commands.erasures as module
 
     await finish(published, "ann", "a", "course", "batch")
     monkeypatch.setattr(module, "PATIENCE", 0.0)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.views import ViewCall
-from ingest.workers import Worker
+from ingest.commands.views import ViewCall
+from ingest.workers.worker import Worker
 from rules.views import ViewChange
 from stack import jars
 from stack.servers import kafka, valkey
@@ -133,7 +133,7 @@ async def test_reads_stay_right_while_the_cache_is_stopped_and_after_it_is_back(
     engines: str, tmp_path: Path
 ) -> None:
     """A Valkey of the test's own is stopped and started between the calls of one learner."""
-    from ingest.views import end_view, start_view
+    from ingest.commands.views import end_view, start_view
     from rules.identifiers import ProgressKey
     from tests.conftest import NOW
 

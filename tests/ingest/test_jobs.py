@@ -1,21 +1,19 @@
 """A job goes on where it stopped, in whichever process, and never in two."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-import ingest.reconcile  # noqa: F401 - it registers its kind
-from ingest import jobs
-from ingest.jobs import ABANDONED_AFTER, Checkpoint, JobRecord, Jobs, JobState, StepState, job_kind
+from ingest.job_kinds import JOB_KINDS, job_kind
+from ingest.jobs.runner import ABANDONED_AFTER, Checkpoint, JobKind, JobRecord, Jobs, StepState
 from loaders.session import Shared
 from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from rules.jobs import JobState
 from tests.conftest import NOW, Instance
-
-KIND = "counting"
 
 
 @dataclass
@@ -24,6 +22,10 @@ class Counting:
 
     done: list[str] = field(default_factory=list)
     before: Callable[[str], Any] = lambda _: None
+
+    @property
+    def kind(self) -> JobKind:
+        return JobKind("counting", lambda *_: self)
 
     def steps(self) -> Sequence[str]:
         return ("one", "two")
@@ -42,10 +44,8 @@ ALL = ["one 0", "one 1", "one 2", "two 0", "two 1", "two 2"]
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch) -> Counting:
-    made = Counting()
-    monkeypatch.setitem(jobs._kinds, KIND, lambda *_: made)
-    return made
+def plan() -> Counting:
+    return Counting()
 
 
 async def only(shared: Shared) -> JobRecord:
@@ -61,7 +61,7 @@ def later(cohort: Instance, seconds: float) -> Shared:
 async def test_a_job_runs_to_its_end_and_tells_how_far_it_is(embedded: Instance, plan: Counting) -> None:
     told: list[tuple[int, int]] = []
     job = await Jobs(embedded.shared).start(
-        KIND, {"a": 1}, lambda job: told.append((job.steps_done, job.done))
+        plan.kind, {"a": 1}, lambda job: told.append((job.steps_done, job.done))
     )
     assert plan.done == ALL
     assert (job.state, job.total, job.steps_done, job.done) == (JobState.DONE, 2, 2, 6)
@@ -70,7 +70,7 @@ async def test_a_job_runs_to_its_end_and_tells_how_far_it_is(embedded: Instance,
     assert job == await only(embedded.shared)
     assert (job.arguments, job.started_on) == ({"a": 1}, NOW)
     with pytest.raises(InvalidInput, match="is done"):
-        await Jobs(embedded.shared).resume(KIND, job.id)
+        await Jobs(embedded.shared).resume(plan.kind, job.id)
 
     # Interrupted before "two 1"; another process goes on there and does nothing twice.
     plan.done.clear()
@@ -81,7 +81,7 @@ async def test_a_job_runs_to_its_end_and_tells_how_far_it_is(embedded: Instance,
         await asyncio.Event().wait()
 
     plan.before = lambda thing: wait() if thing == "two 1" else None
-    task = asyncio.create_task(Jobs(embedded.shared).start(KIND, {}))
+    task = asyncio.create_task(Jobs(embedded.shared).start(plan.kind, {}))
     await reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -90,7 +90,7 @@ async def test_a_job_runs_to_its_end_and_tells_how_far_it_is(embedded: Instance,
     assert (interrupted.state, interrupted.done) == (JobState.INTERRUPTED, 4)
     plan.before = lambda _: None
     async with embedded.opened() as another:
-        resumed = await Jobs(another).resume(KIND, interrupted.id)
+        resumed = await Jobs(another).resume(plan.kind, interrupted.id)
     assert plan.done == ALL
     assert (resumed.state, resumed.done, resumed.error) == (JobState.DONE, 6, None)
 
@@ -106,14 +106,14 @@ async def test_a_job_without_a_sign_of_life_is_taken_over_and_the_first_one_stop
         await wake.wait()
 
     plan.before = lambda thing: hang() if thing == "one 1" and not hanging.is_set() else None
-    first = asyncio.create_task(Jobs(cohort.shared).start(KIND, {}))
+    first = asyncio.create_task(Jobs(cohort.shared).start(plan.kind, {}))
     await hanging.wait()
     job = await only(cohort.shared)
     limit = ABANDONED_AFTER.total_seconds()
     with pytest.raises(Conflict, match="being run"):
-        await Jobs(later(cohort, limit - 1)).resume(KIND, job.id)
+        await Jobs(later(cohort, limit - 1)).resume(plan.kind, job.id)
 
-    second = await Jobs(later(cohort, limit)).resume(KIND, job.id)
+    second = await Jobs(later(cohort, limit)).resume(plan.kind, job.id)
     assert (second.state, plan.done) == (JobState.DONE, ALL)
     wake.set()
     with pytest.raises(Conflict, match="taken over"):
@@ -125,11 +125,11 @@ async def test_a_job_without_a_sign_of_life_is_taken_over_and_the_first_one_stop
 async def test_of_two_who_take_over_at_once_one_runs(cohort: Instance, plan: Counting) -> None:
     plan.before = lambda _: (_ for _ in ()).throw(StoreUnavailable("away"))
     with pytest.raises(StoreUnavailable):
-        await Jobs(cohort.shared).start(KIND, {})
+        await Jobs(cohort.shared).start(plan.kind, {})
     job = await only(cohort.shared)
     assert (job.state, job.error) == (JobState.FAILED, "away")
     plan.before = lambda _: asyncio.sleep(0.01)
-    runners = [Jobs(later(cohort, 0)).resume(KIND, job.id) for _ in range(3)]
+    runners = [Jobs(later(cohort, 0)).resume(plan.kind, job.id) for _ in range(3)]
     outcomes = await asyncio.gather(*runners, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Conflict", "Conflict", "JobRecord"]
     assert plan.done == ALL
@@ -144,29 +144,23 @@ async def test_a_job_that_breaks_says_why_and_may_be_resumed_at_once(
 
     plan.before = broken
     with pytest.raises(ZeroDivisionError):
-        await Jobs(embedded.shared).start(KIND, {})
+        await Jobs(embedded.shared).start(plan.kind, {})
     job = await only(embedded.shared)
     assert (job.state, job.done) == (JobState.FAILED, 3)
     assert job.error is not None
     assert "by nought" in job.error
     plan.before = lambda _: None
-    assert (await Jobs(embedded.shared).resume(KIND, job.id)).state is JobState.DONE
+    assert (await Jobs(embedded.shared).resume(plan.kind, job.id)).state is JobState.DONE
     assert plan.done == ALL
 
 
-async def test_an_unknown_job_or_kind_is_named(embedded: Instance) -> None:
+async def test_an_unknown_job_or_kind_is_named(embedded: Instance, plan: Counting) -> None:
     with pytest.raises(NotFound, match="counting 7"):
-        await Jobs(embedded.shared).resume(KIND, "7")
+        await Jobs(embedded.shared).resume(plan.kind, "7")
     with pytest.raises(InvalidInput, match=r"there are .*reconcile"):
-        await Jobs(embedded.shared).start("unknown", {})
+        job_kind("unknown")
     assert await Jobs(embedded.shared).list() == []
 
 
-def test_a_kind_is_registered_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_kinds", {})
-
-    @job_kind(KIND)
-    def make(_: Shared, __: Mapping[str, Any]) -> Counting:
-        return Counting()
-
-    assert jobs._kinds == {KIND: make}
+def test_a_kind_is_found_by_its_name() -> None:
+    assert [job_kind(kind.name) for kind in JOB_KINDS] == list(JOB_KINDS)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.learner_groups import (
+from ingest.commands.learner_groups import (
     GroupCall,
     NewGroup,
     create_group,
@@ -22,7 +22,7 @@ from ingest.learner_groups import (
     update_group,
     visit_groups,
 )
-from ingest.learners import ProfileCall, save_profile
+from ingest.commands.learners import ProfileCall, save_profile
 from loaders.learner_groups import groups_by_id, memberships_of, roster_of
 from loaders.session import Session, Shared
 from resolvers import learner_groups as reads

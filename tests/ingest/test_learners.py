@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import orjson
 import pytest
 
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.learners import ProfileCall, save_profile
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.learners import ProfileCall, save_profile
 from rules.errors import Forbidden, InvalidInput, Unauthenticated
 from rules.learners import Learner
 from rules.viewers import Role, Viewer

@@ -14,19 +14,21 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from ingest.dead_letters import pending
-from ingest.enrolments import EnrolmentCall, unenrol
-from ingest.erasure import ErasureCall, erase
-from ingest.jobs import ABANDONED_AFTER, Jobs, JobState
-from ingest.migration import Report, migrate_legacy
-from ingest.migration.source import PASSWORD, open_source
-from ingest.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.enrolments import EnrolmentCall, unenrol
+from ingest.commands.erasures import ErasureCall, erase
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.importers.legacy import Report, migrate_legacy
+from ingest.importers.legacy.source import PASSWORD, open_source
+from ingest.job_kinds import job_kind
+from ingest.jobs.runner import ABANDONED_AFTER, Jobs
+from ingest.workers.dead_letters import pending
 from loaders.aggregates import aggregates_by_key
 from loaders.session import Shared
 from loaders.views import view_of
 from rules.contexts import Context, EnrolmentType
 from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from rules.identifiers import ContextType, ProgressKey, ViewKey
+from rules.jobs import JobState
 from rules.legacy import OPTIONAL, SHRANK
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
@@ -457,7 +459,7 @@ class Breaking(MemorySource):
 async def test_after_an_interruption_it_goes_on_where_it_stopped(
     embedded: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.migration.job.PAGE", 2)
+    monkeypatch.setattr("ingest.importers.legacy.job.PAGE", 2)
     await embedded.publish()
     with pytest.raises(StoreUnavailable):
         await migrate(embedded.shared, source=Breaking(platform(OLD), 15))
@@ -495,12 +497,12 @@ async def test_killed_in_the_middle_it_is_resumed_and_nothing_is_missing(
     assert await process.stdout.readline() == b"hanging\n"
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
-    monkeypatch.setattr("ingest.migration.job.open_source", _in_memory)
+    monkeypatch.setattr("ingest.importers.legacy.job.open_source", _in_memory)
     later = replace(embedded.shared, now=lambda: datetime.now(UTC) + ABANDONED_AFTER + timedelta(seconds=1))
     (job,) = await Jobs(later).list()
     assert job.state is JobState.RUNNING
     # As `cohort jobs resume` does.
-    resumed = await Jobs(later).resume(job.kind, job.id)
+    resumed = await Jobs(later).resume(job_kind(job.kind), job.id)
     assert (resumed.state, resumed.done) == (JobState.DONE, 23)
     await embedded.drain()
     keys = [figures_key("course", user) for user in ("ada", "bob", "fay")]
@@ -621,7 +623,7 @@ async def test_it_waits_for_workers_that_run_and_not_for_others(
 
     await embedded.publish()
     await embedded.batch()
-    monkeypatch.setattr("ingest.migration.job.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("ingest.importers.legacy.job.LOOK_AGAIN", 0.0)
     monkeypatch.setattr(embedded.stores.events, "lag", lag)
     await migrate(embedded.shared, source=OnePage(platform(OLD)), ranges=1)
     assert len(looked) == looks
@@ -655,7 +657,7 @@ async def test_a_row_that_is_changed_meanwhile_is_merged_anew(
         return False
 
     monkeypatch.setattr(rows, "write_together", never)
-    monkeypatch.setattr("ingest.rivals.LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("ingest.writes.retrying.LONGEST_PAUSE", 0.0)
     tables = platform(OLD)
     batches = tables["course_batch"]
     tables["course_batch"] = replace(batches, rows=[batches.rows[0] | {"batchid": "another"}])

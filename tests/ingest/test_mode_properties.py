@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.modes import agreed, change_mode, settled
-from ingest.views import ViewCall, end_view, start_view, update_view
-from ingest.workers import Worker
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.jobs.mode_change import change_mode
+from ingest.modes.agreement import agreed, settled
+from ingest.workers.worker import Worker
 from rules.errors import CohortError
 from rules.modes import Agreed
 from rules.tracking import TrackingMode

@@ -7,16 +7,18 @@ from itertools import permutations
 
 import pytest
 
-from ingest.contexts import NewContext, create_context
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.jobs import JobRecord, Jobs, JobState
-from ingest.modes import Report, agreed, change_mode, has_data, mode_before, settled, survey
-from ingest.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.jobs.mode_change import Report, change_mode, mode_before, survey
+from ingest.jobs.runner import JobRecord, Jobs
+from ingest.modes.agreement import agreed, has_data, settled
 from loaders.enrolments import enrolments_in
 from loaders.session import Session
 from loaders.views import views_by_key
 from rules.errors import Conflict, InvalidInput
 from rules.identifiers import ContextType, ProgressKey, ViewKey, view_key
+from rules.jobs import JobState
 from rules.modes import Agreed
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
@@ -384,7 +386,7 @@ async def test_enrolments_in_what_is_gone_are_left_as_they_are(embedded_school: 
 async def test_many_learners_are_each_taken_once_whatever_the_pages(
     embedded_school: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.modes.PAGE", 2)
+    monkeypatch.setattr("ingest.jobs.mode_change.PAGE", 2)
     school = embedded_school
     await settled(school.stores.rows, STRICT, NOW)
     users = [f"learner-{number}" for number in range(20)]

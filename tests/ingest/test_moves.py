@@ -9,11 +9,11 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from ingest.contexts import NewContext, create_context
-from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.reconcile import reconcile
-from ingest.views import ViewCall, end_view, start_view, update_view
-from ingest.workers import Worker
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.jobs.reconcile import reconcile
+from ingest.workers.worker import Worker
 from loaders.fresh_entries import fresh_entries
 from loaders.session import Session
 from resolvers.enrolments import enrolments_page

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ingest.aggregation import aggregate
-from ingest.contexts import NewContext, create_context
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.reconcile import reconcile
-from ingest.upgrade import upgrade
-from ingest.views import ViewCall, end_view, start_view
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.jobs.reconcile import reconcile
+from ingest.jobs.upgrade import upgrade
 from loaders.session import Session, Shared
 from resolvers.metrics import activity_metrics
 from rules.aggregates import AggregateKey

@@ -9,11 +9,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.learner_groups import GroupCall, delete_group, suspend_group, update_group
-from ingest.learners import ProfileCall, save_profile
-from ingest.oulad import Counts, Report, load_oulad, loading
-from ingest.oulad.loading import MAPPING
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.learner_groups import GroupCall, delete_group, suspend_group, update_group
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.importers.oulad import Counts, Report, load_oulad, loading
+from ingest.importers.oulad.loading import MAPPING
 from loaders.enrolments import enrolments_page
 from loaders.learner_groups import groups_by_id, groups_pages, rosters_by_id
 from loaders.learners import learners_by_id

@@ -22,9 +22,9 @@ import pytest
 
 from druid_specs import ACTIVITY_TOTALS
 from ingest.aggregation import aggregate
-from ingest.oulad import load_oulad
-from ingest.oulad.dataset import parts
-from ingest.workers import Worker
+from ingest.importers.oulad import load_oulad
+from ingest.importers.oulad.dataset import parts
+from ingest.workers.worker import Worker
 from loaders.pages import Pages
 from rules.progress import Status, percentage
 from rules.viewers import Role

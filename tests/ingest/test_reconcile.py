@@ -7,13 +7,14 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.jobs import Jobs, JobState
-from ingest.reconcile import RANGES, reconcile, report_of
-from ingest.views import ViewCall, end_view, start_view
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.jobs.reconcile import RANGES, reconcile, report_of
+from ingest.jobs.runner import Jobs
 from loaders.aggregates import StoredAggregate, aggregate_place, aggregates_by_key
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey
+from rules.jobs import JobState
 from rules.views import ViewChange
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS
@@ -192,7 +193,7 @@ async def test_a_low_rate_leaves_signs_of_life(embedded: Instance, monkeypatch: 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr("ingest.jobs.asyncio.sleep", sleep)
+    monkeypatch.setattr("ingest.jobs.runner.asyncio.sleep", sleep)
     assert (await reconcile(embedded.shared, rate=0.1)).checked == 30
     assert max(pauses) <= 20
     assert sum(pauses) > 290

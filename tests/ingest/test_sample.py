@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ingest import sample
-from ingest.learner_groups import delete_group
-from ingest.sample import load_sample
+from ingest.commands.learner_groups import delete_group
+from ingest.importers import sample
+from ingest.importers.sample import load_sample
 from loaders.enrolments import enrolments_page
 from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id

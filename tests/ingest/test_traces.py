@@ -13,14 +13,22 @@ import pytest
 
 from druid_specs import ACTIVITY_STATE
 from ingest.aggregation import aggregate
-from ingest.assessments import AssessmentCall, submit_assessment
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.erasure import ErasureCall, erase, erase_learner
-from ingest.jobs import Jobs
-from ingest.learner_groups import GroupCall, NewGroup, create_group, leave_group, update_group, visit_groups
-from ingest.learners import ProfileCall, save_profile
-from ingest.reconcile import reconcile
-from ingest.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.assessments import AssessmentCall, submit_assessment
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.erasures import ErasureCall, erase
+from ingest.commands.learner_groups import (
+    GroupCall,
+    NewGroup,
+    create_group,
+    leave_group,
+    update_group,
+    visit_groups,
+)
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.jobs.erasure import erase_learner
+from ingest.jobs.reconcile import reconcile
+from ingest.jobs.runner import Jobs
 from resolvers.group_activities import group_activities
 from resolvers.summaries import download
 from rules.learner_groups import Activity, AddMember, RemoveMember

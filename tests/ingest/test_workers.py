@@ -10,13 +10,13 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from ingest.contexts import NewContext, create_context
-from ingest.dead_letters import pending
-from ingest.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.learners import ProfileCall, save_profile
-from ingest.reconcile import reconcile
-from ingest.views import ViewCall, end_view, start_view
-from ingest.workers import Worker
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.jobs.reconcile import reconcile
+from ingest.workers.dead_letters import pending
+from ingest.workers.worker import Worker
 from loaders.aggregates import aggregates_by_key
 from loaders.views import touches_by_key
 from rules.errors import StoreUnavailable
@@ -98,7 +98,7 @@ async def test_workers_that_come_and_go_in_the_middle_change_nothing(
 
 async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> None:
     """It read the views, paused, and lost its partition; meanwhile the learner went on and another worker wrote."""
-    import ingest.recompute as module
+    import ingest.workers.recompute as module
 
     key, roots = ProgressKey("ada", "course", "batch"), [figures_key("course", "ada")]
     await finish(course, "ada", "a")
@@ -398,7 +398,7 @@ async def test_what_cannot_be_processed_is_put_away_with_its_reason_and_the_rest
 async def test_a_record_that_breaks_the_worker_is_put_away_alone(
     course: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ingest.workers
+    import ingest.workers.worker
 
     sound = parse_trigger
 
@@ -408,7 +408,7 @@ async def test_a_record_that_breaks_the_worker_is_put_away_alone(
             raise RuntimeError("a bug")
         return trigger
 
-    monkeypatch.setattr(ingest.workers, "parse_trigger", fragile)
+    monkeypatch.setattr(ingest.workers.worker, "parse_trigger", fragile)
     await live_through(course, 3)
     poison = Trigger(TriggerKind.VIEW, "poison", "course", "batch")
     await course.stores.events.send(TRIGGERS.name, Message("poison", poison.encode()))

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ingest.workers import Worker
+from ingest.workers.worker import Worker
 from tests.conftest import Instance
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import ingest.views
-from ingest.contexts import update_context
-from ingest.enrolments import EnrolmentCall, enrol
-from ingest.views import ViewCall, end_view, start_view
+import ingest.commands.views
+from ingest.commands.contexts import update_context
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import ViewCall, end_view, start_view
 from loaders.session import Session, Shared
 from loaders.touches import hash_key
 from rules.identifiers import ProgressKey, view_key
@@ -70,7 +70,7 @@ async def die_before_the_trigger(cohort: Instance, monkeypatch: pytest.MonkeyPat
 
     call = ViewCall(content, "course", "batch")
     with monkeypatch.context() as patched:
-        patched.setattr(ingest.views, "send_trigger", gone)
+        patched.setattr(ingest.commands.views, "send_trigger", gone)
         with pytest.raises(asyncio.CancelledError):
             await end_view(cohort.session("ada"), call, ViewChange(NOW))
 

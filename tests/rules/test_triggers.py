@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.learners import parse_profile
+from ingest.commands.learners import parse_profile
 from rules.errors import InvalidInput
 from rules.learners import Learner
 from rules.triggers import Trigger, TriggerKind, parse_trigger

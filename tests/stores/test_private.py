@@ -11,7 +11,7 @@ import pytest
 from druid_specs import ACTIVITY_STATE
 from gateway.development import with_development_key
 from gateway.settings import Settings
-from ingest.enrolments import EnrolmentCall, enrol
+from ingest.commands.enrolments import EnrolmentCall, enrol
 from stores.files import Files
 from stores.groups import Figures, Kind, Lane, Measure
 from tests.conftest import Instance, embedded_urls, instance_of

@@ -1,0 +1,1 @@
+"""What a mutation or a call of the platform does, one module a noun."""

@@ -1,0 +1,83 @@
+"""Assessments that learners submit (reference 2.2, 2.7, 4.6): checked, then in the log, then the caller is answered.
+
+Scores are computed by whoever reads the topic.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest.commands.views import Placed, ViewCall, placed
+from loaders.session import Session
+from rules.assessments import Submission, attempt_of, checked_events, encoded
+from rules.errors import InvalidInput
+from rules.moments import counted_on, later
+from rules.viewers import CLOCK_SKEW, Role
+from stores.events import Message
+from stores.topics import ASSESSMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class AssessmentCall:
+    """What was answered where, and when. ``user_id`` is for services; ids left out default as those of a view;
+    ``attempted_on`` is now unless given."""
+
+    content_id: str
+    collection_id: str | None = None
+    context_id: str | None = None
+    user_id: str | None = None
+    attempt_id: str | None = None
+    attempted_on: datetime | None = None
+    events: Sequence[Any] = ()
+
+
+async def submit_assessment(session: Session, call: AssessmentCall) -> Submission:
+    """What was sent to the log; sent again with the same attempt or time, it is the same attempt.
+
+    A learner's is judged by whether the context is open now, a service's by when it was attempted. InvalidInput,
+    NotFound, ContextClosed, Forbidden; Erased where it was attempted before what was there was deleted; StoreUnavailable
+    where it may be sent again.
+    """
+    events = checked_events(list(call.events))
+    told = _attempted(session, call.attempted_on)
+    at = call.attempted_on if session.viewer.has(Role.SERVICE) else None
+    view = ViewCall(call.content_id, call.collection_id, call.context_id, call.user_id, at)
+    place = await placed(session, view, told if call.attempted_on is not None else None)
+    attempt_id = attempt_of(place.asked, call.attempt_id, told)
+    attempted_on = told
+    if call.attempted_on is not None:
+        since = (await begun_on(session, [place])).get(place)
+        attempted_on = counted_on(told, place.at, since)
+    submission = Submission(place.asked, attempt_id, attempted_on, events)
+    await session.stores.events.send(ASSESSMENTS.name, Message(place.asked.user_id, encoded(submission)))
+    return submission
+
+
+async def begun_on(session: Session, places: Collection[Placed]) -> dict[Placed, datetime]:
+    """Since when the learner is there: enrolled, or the context open where that was later. Of the places where either is
+    known; one read for all of them. Progress that came along from elsewhere may be older than its enrolment."""
+    keys = list(
+        dict.fromkeys(place.asked.progress_key for place in places if place.asked.progress_key.has_context)
+    )
+    enrolments = dict(zip(keys, await session.loaders.enrolments.load_many(keys), strict=True))
+    found = {}
+    for place in places:
+        enrolment = enrolments.get(place.asked.progress_key)
+        enrolled_on = enrolment.enrolled_on if enrolment and enrolment.moved_from is None else None
+        since = later(enrolled_on, place.opened_on)
+        if since is not None:
+            found[place] = since
+    return found
+
+
+def _attempted(session: Session, at: datetime | None) -> datetime:
+    """Whole milliseconds, as the caller tells it. InvalidInput where a service tells a time in the future; a device's clock
+    may be wrong."""
+    now = session.now()
+    moment = at or now
+    if moment.tzinfo is None:
+        raise InvalidInput("attemptedOn needs a time zone, as in 2026-01-31T12:00:00Z", field="attemptedOn")
+    if moment > now + CLOCK_SKEW and session.viewer.has(Role.SERVICE):
+        raise InvalidInput("attemptedOn must not be in the future", field="attemptedOn")
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

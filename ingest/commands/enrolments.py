@@ -1,0 +1,153 @@
+"""Enrol and unenrol (reference 2.4): the row by condition, then the trigger; a call sent again does no harm."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ingest.modes.copies import copy_into
+from ingest.modes.moves import current_key, enrol_taking_along
+from ingest.writes.triggers import change_moment, send_trigger
+from loaders.enrolments import as_read, enrolment_of, row_key
+from loaders.erasures import check_not_erased
+from loaders.session import Session
+from rules.contexts import Context, check_contains, check_takes_enrolment
+from rules.enrolments import Enrolment
+from rules.errors import AlreadyCompleted, AlreadyEnrolled, Conflict, Forbidden, InvalidInput, NotEnrolled
+from rules.identifiers import ProgressKey, checked_id
+from rules.progress import Status
+from rules.tracking import TrackingMode
+from rules.triggers import TriggerKind
+from rules.viewers import Role, Viewer
+from stores.rows import Equal
+from stores.tables import ENROLMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentCall:
+    """``user_id`` is for mentors, admins and services, ``at`` for services."""
+
+    collection_id: str
+    context_id: str
+    user_id: str | None = None
+    at: datetime | None = None
+
+
+async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
+    """An active enrolment; one that had ended is taken up again, and keeps the date of the first. In copy and move mode what counts of the learner's
+    progress elsewhere is there when the call is answered.
+
+    AlreadyEnrolled where there is an active one of another time; NotFound, EnrolmentClosed, Forbidden,
+    InvalidInput where the call can't be; StoreUnavailable where it may be sent again.
+    """
+    key, at, context = await _placed(session, call)
+    check_takes_enrolment(context, at, invited=_answers_for(session.viewer, context))
+    moved = await enrol_taking_along(session, key, at, context)
+    if moved is not None:
+        session.refresh()
+        return moved
+    rows, changed_at = session.stores.rows, change_moment()
+    wanted = Enrolment(key, active=True, enrolled_on=at, changed_at=changed_at)
+    values = {"active": True, "enrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
+    applied = await rows.insert_if_absent(ENROLMENTS, {**ENROLMENTS.named(row_key(key)), **values})
+    stored = (
+        None
+        if applied.applied
+        else enrolment_of({**ENROLMENTS.named(row_key(key)), **(applied.stored or {})})
+    )
+    if stored is None:
+        if not applied.applied:  # figures without an enrolment: a worker wrote beside a deletion
+            applied = await rows.update_if(ENROLMENTS, row_key(key), values, [Equal("enrolled_on", None)])
+            _check_applied(applied.applied)
+    elif stored.was_begun(at):
+        wanted = stored
+    elif stored.active:
+        await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
+        raise AlreadyEnrolled(f"enrolled since {stored.begun_on.isoformat()}", field="contextId")
+    else:
+        if stored.unenrolled_on is not None and at < stored.unenrolled_on:
+            raise InvalidInput(
+                f"at must not be before the last unenrolment, {stored.unenrolled_on.isoformat()}", field="at"
+            )
+        wanted = replace(stored, active=True, reenrolled_on=at, unenrolled_on=None, changed_at=changed_at)
+        values = {"active": True, "reenrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
+        if stored.moved_to or stored.moved_from:
+            wanted = replace(wanted, moved_to=None, moved_from=None)
+            values |= {"moved_to": None, "moved_from": None}
+        applied = await rows.update_if(ENROLMENTS, row_key(key), values, as_read(stored))
+        _check_applied(applied.applied)
+    if session.shared.tracking.mode is TrackingMode.COPY:
+        await copy_into(session.shared, [wanted])
+    await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
+    session.refresh()
+    return wanted
+
+
+async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
+    """The enrolment, inactive from the time of the call. Its progress is kept, and the date when it was completed.
+
+    In move mode that of the place where it has moved to. NotEnrolled where there is none that is active; AlreadyCompleted
+    where nothing required is missing, but for a service; otherwise as enrol.
+    """
+    key, at, _ = await _placed(session, call)
+    key = await current_key(session.shared, key)
+    rows, changed_at = session.stores.rows, change_moment()
+    stored = enrolment_of(await rows.get(ENROLMENTS, row_key(key)))
+    if stored is None:
+        raise NotEnrolled(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
+    if stored.active:
+        if at < stored.begun_on:
+            raise InvalidInput(
+                f"at must not be before the enrolment, {stored.begun_on.isoformat()}", field="at"
+            )
+        if not session.viewer.has(Role.SERVICE):
+            await _check_not_completed(session, key)
+        # By its moved_to as well: a move that is under way would make a pointer of it.
+        values: dict[str, object] = {"active": False, "unenrolled_on": at, "changed_at": changed_at}
+        if stored.moved_to:
+            values["moved_to"] = None
+        applied = await rows.update_if(ENROLMENTS, row_key(key), values, as_read(stored))
+        _check_applied(applied.applied)
+    await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
+    if not stored.active and stored.unenrolled_on != at:
+        raise NotEnrolled(
+            f"unenrolled since {stored.unenrolled_on and stored.unenrolled_on.isoformat()}", field="contextId"
+        )
+    session.refresh()
+    return replace(stored, active=False, unenrolled_on=at, changed_at=changed_at, moved_to=None)
+
+
+async def _check_not_completed(session: Session, key: ProgressKey) -> None:
+    """By the views as they are, whatever the workers have seen: as reads tell it."""
+    standing = await session.loaders.standings.load(key)
+    tree = await session.library.relation_tree(await session.library.collection(key.collection_id))
+    if standing is not None and standing.progress(tree).status is Status.COMPLETED:
+        raise AlreadyCompleted(
+            f"{key.collection_id} is completed; only a service ends a completed enrolment", field="contextId"
+        )
+
+
+async def _placed(session: Session, call: EnrolmentCall) -> tuple[ProgressKey, datetime, Context]:
+    viewer = session.viewer
+    user_id = viewer.acting_for(
+        None if call.user_id is None else checked_id(call.user_id, "userId"), Role.MENTOR, Role.ADMIN
+    )
+    at = viewer.time_of_call(call.at, session.now())
+    collection = await session.library.collection(checked_id(call.collection_id, "collectionId"))
+    context = await session.library.context(checked_id(call.context_id, "contextId"))
+    check_contains(context, collection.identifier)
+    if user_id != viewer.user_id and not _answers_for(viewer, context):
+        raise Forbidden("only a mentor of this context may enrol or unenrol others in it", field="userId")
+    key = ProgressKey(user_id, collection.identifier, context.context_id)
+    if call.at is not None:
+        await check_not_erased(session.stores.rows, key, at)
+    return key, at, context
+
+
+def _answers_for(viewer: Viewer, context: Context) -> bool:
+    """A mentor of another context does not."""
+    is_mentor = viewer.has(Role.MENTOR) and viewer.user_id in context.mentors
+    return is_mentor or viewer.has(Role.ADMIN, Role.SERVICE)
+
+
+def _check_applied(applied: bool) -> None:
+    if not applied:
+        raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")

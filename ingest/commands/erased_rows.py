@@ -1,0 +1,175 @@
+"""Deletes rows of a learner so that calls which died half way, or write at the same time, can be made good."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+
+from ingest.writes.triggers import change_moment, trigger_of
+from loaders import touches
+from loaders.enrolments import row_key
+from loaders.session import Shared
+from rules.errors import Conflict
+from rules.identifiers import ProgressKey, scope_of
+from rules.moments import milliseconds, moment
+from rules.triggers import Trigger, TriggerKind
+from stores.columns import Table
+from stores.events import Message
+from stores.rows import MOST_CHANGES, Change, Equal, Key, Row, Write
+from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ENROLMENTS, ERASURES, VIEWS
+from stores.topics import TRIGGERS
+
+PAGE = 50
+"""Places, groups or attempts that are read and deleted together: well within jobs.ABANDONED_AFTER."""
+ATTEMPTS_AT_A_PAGE = 12
+"""How often a page of views is tried against calls that change them, before it is a Conflict."""
+LONGEST_PAUSE = 0.1
+"""Seconds between these at most."""
+
+Place = tuple[str, str]
+"""Collection and context; the collection twice where there was none."""
+
+
+class ErasedRows:
+    """Of one learner: ``erased_on`` by the instance's clock, ``written_on`` by the one of unconditional writes."""
+
+    def __init__(self, shared: Shared, user_id: str, erased_on: datetime, written_on: int) -> None:
+        self._shared = shared
+        self._rows = shared.stores.rows
+        self.user_id = user_id
+        self.erased_on = moment(milliseconds(erased_on))
+        self.written_on = written_on
+
+    async def raise_watermark(self, place: Place) -> None:
+        """It only grows."""
+        key, values = (self.user_id, *place), {"erased_on": self.erased_on}
+        result = await self._rows.insert_if_absent(ERASURES, {**ERASURES.named(key), **values})
+        stored = (result.stored or {}).get("erased_on")
+        while not result.applied and (stored is None or stored < self.erased_on):
+            result = await self._rows.update_if(ERASURES, key, values, [Equal("erased_on", stored)])
+            stored = (result.stored or {}).get("erased_on")
+
+    async def delete_views(self, partition: tuple[str, str], prefix: Key) -> int:
+        """How many. Each page in one conditional write, which also says that the partition changed; with its last rows
+        the partition is gone, as nothing is left of it that says whose it was."""
+        erased = refused = 0
+        while True:
+            page = await self._rows.partition(
+                VIEWS,
+                partition,
+                prefix=prefix,
+                limit=MOST_CHANGES + 1,
+                columns=(*VIEWS.key, "status", "changed_at"),
+            )
+            if not page:
+                return erased
+            rows = page[:MOST_CHANGES]
+            emptied = len(page) <= MOST_CHANGES and await self.has_only(partition, prefix, len(page))
+            if await self._rows.write_together(VIEWS, _deletions(rows, None if emptied else change_moment())):
+                erased, refused = erased + len(rows), 0
+                continue
+            refused += 1
+            if refused == ATTEMPTS_AT_A_PAGE:
+                raise Conflict("the learner's views keep changing; send the call again", field="userId")
+            await asyncio.sleep(LONGEST_PAUSE * random.random())  # noqa: S311
+
+    async def has_only(self, partition: tuple[str, str], prefix: Key, count: int) -> bool:
+        if not prefix:
+            return True
+        rows = await self._rows.partition(VIEWS, partition, limit=count + 1, columns=("contentid",))
+        return len(rows) <= count
+
+    async def delete_enrolments(self, keys: Sequence[ProgressKey]) -> int:
+        """How many there were. What the workers wrote of them is theirs to delete."""
+        found = await self._rows.get_many(ENROLMENTS, [row_key(key) for key in keys], ["enrolled_on"])
+        count = 0
+        for key, row in found.items():
+            stored: Row | None = row
+            while stored is not None and stored["enrolled_on"] is not None:
+                result = await self._rows.delete_if(
+                    ENROLMENTS, key, [Equal("enrolled_on", stored["enrolled_on"])]
+                )
+                count += result.applied
+                stored = result.stored
+        return count
+
+    async def delete_attempts(self, collection_id: str, prefix: Key) -> int:
+        """How many. At the attempt's own time where that is later than the erasure's."""
+        count = 0
+        for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
+            columns = (*table.key, "last_attempted_on", "updated_on")
+            async for page in self.pages(
+                table, (self.user_id, collection_id), prefix=prefix, columns=columns
+            ):
+                count += len(page)
+                await self._rows.write(*(self._attempt_gone(table, row) for row in page))
+        return count
+
+    def _attempt_gone(self, table: Table, row: Row) -> Write:
+        times = [self.erased_on, row["last_attempted_on"], row["updated_on"]]
+        at = max(time for time in times if time is not None)
+        key = tuple(row[name] for name in table.key)
+        return Write(table, key, {}, microseconds(at), delete=True)
+
+    async def tell_workers(self, keys: Sequence[ProgressKey]) -> None:
+        """The workers; and whoever reads before they look goes to the rows."""
+        source: Callable[[ProgressKey], ProgressKey] = self._shared.tracking.source
+        await touches.forget(self._shared.stores.cache, [source(key) for key in keys])
+        messages = [trigger_of(TriggerKind.ERASURE, key) for key in keys]
+        await self._shared.stores.events.send(TRIGGERS.name, *messages)
+
+    async def forget(self, place: ProgressKey | None = None) -> None:
+        """Nothing is written of it any more."""
+        where = () if place is None else (place.collection_id, place.context_id)
+        trigger = Trigger(TriggerKind.FORGET, self.user_id, *where)
+        await self._shared.stores.events.send(TRIGGERS.name, Message(self.user_id, trigger.encode()))
+
+    def deletion(self, table: Table, key: Key) -> Write:
+        """What is written after the erasure began is a later one."""
+        return Write(table, key, {}, self.written_on, delete=True)
+
+    async def pages(
+        self, table: Table, partition: Key, *, prefix: Key = (), columns: Sequence[str] | None = None
+    ) -> AsyncIterator[list[Row]]:
+        """The rows of a partition, PAGE at a time, whatever becomes of those already given."""
+        after: Key | None = None
+        while page := await self._rows.partition(
+            table, partition, prefix=prefix, after=after, limit=PAGE, columns=columns
+        ):
+            yield page
+            if len(page) < PAGE:
+                return
+            after = tuple(page[-1][name] for name in table.clustering)
+
+    async def delete_views_of_before(self, key: ProgressKey) -> None:
+        """Deletes those of this place that nobody has touched since."""
+        scopes = {scope_of(key.collection_id)}
+        if not key.has_context:
+            scopes.add(scope_of(key.collection_id, key.collection_id))
+        columns = (*VIEWS.key, "status", "last_updated_time", "changed_at")
+        for scope in scopes:
+            prefix = (key.collection_id, key.context_id)
+            rows = await self._rows.partition(VIEWS, (self.user_id, scope), prefix=prefix, columns=columns)
+            for row in rows:
+                touched = row["last_updated_time"]
+                if touched is None or touched < self.erased_on:
+                    only = len(rows) == 1 and await self.has_only((self.user_id, scope), prefix, 1)
+                    changes = _deletions([row], None if only else change_moment())
+                    await self._rows.write_together(VIEWS, changes)
+
+
+def _deletions(rows: Sequence[Row], changed_at: int | None) -> list[Change]:
+    """Of views as they were read, in a partition that nobody changed since; ``changed_at`` is what it gets."""
+    first, *others = (
+        Change(tuple(row[name] for name in VIEWS.key), {}, [Equal("status", row["status"])], delete=True)
+        for row in rows
+    )
+    unchanged = Equal("changed_at", rows[0]["changed_at"])
+    return [
+        Change(first.key, {"changed_at": changed_at}, [*first.conditions, unchanged], delete=True),
+        *others,
+    ]
+
+
+def microseconds(at: datetime) -> int:
+    return milliseconds(at) * 1000

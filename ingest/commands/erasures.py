@@ -1,0 +1,103 @@
+"""Deletes what a learner has, in one place or everywhere (issue: summary delete; reference 2.7, 4.7)."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingest.commands.erased_rows import ErasedRows, Place
+from ingest.commands.learner_erasure import LearnerErasure
+from ingest.commands.place_erasure import PlaceErasure
+from ingest.modes.moves import current_key
+from ingest.writes.triggers import change_moment
+from loaders.session import Session
+from rules.errors import Absent, CohortError
+from rules.identifiers import ProgressKey, checked_id, optional_id
+from rules.viewers import Role
+from stores.deadline import remaining
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds that a call waits for the erasure of a whole learner; then it goes on behind its back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureCall:
+    """``user_id`` is for admins and services. Without a collection all of the learner; ``context_id`` left out is the
+    collection taken by itself."""
+
+    user_id: str | None = None
+    collection_id: str | None = None
+    context_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """``purged``: the places where there was something that is deleted; of a whole learner without contents viewed by
+    themselves. ``done`` False: there is so much that it goes on; the same call sent again tells when it is done, and
+    finishes it should this process end."""
+
+    user_id: str
+    purged: Sequence[Place]
+    done: bool = True
+
+
+async def erase(session: Session, call: ErasureCall) -> Erasure:
+    """Deletes one enrolment (or a collection or content that was taken by itself) with its views, or all that a learner
+    has.
+
+    Views that another active enrolment of the learner shows stay in carry-forward-collection; in carry-forward-full,
+    which keeps them by content, they go only with the whole learner. They stay listed then. In move mode the enrolments
+    that led to the deleted one are ended: what is sent there from now on is kept there. Where there is nothing, nothing
+    happens.
+
+    Forbidden, InvalidInput, Conflict; StoreUnavailable where it may be sent again.
+    """
+    user_id = session.viewer.acting_for(
+        None if call.user_id is None else checked_id(call.user_id, "userId"), Role.ADMIN
+    )
+    collection_id = optional_id(call.collection_id, "collectionId")
+    context_id = optional_id(call.context_id, "contextId")
+    erased = ErasedRows(session.shared, user_id, session.now(), change_moment())
+    if collection_id is not None:
+        key = ProgressKey(user_id, collection_id, context_id or collection_id)
+        place = PlaceErasure(session.shared, erased)
+        # In move mode where the progress went as well: deleted by the name that the learner knows it by.
+        keys = dict.fromkeys((await current_key(session.shared, key), key))
+        purged = [(each.collection_id, each.context_id) for each in keys if await place.erase(each)]
+        session.refresh()
+        return Erasure(user_id, purged)
+    if context_id is not None:
+        raise Absent("contextId needs a collectionId beside it", field="collectionId")
+    erasure = LearnerErasure(session.shared, erased)
+    done = await _within(session, erasure)
+    session.refresh()
+    return Erasure(user_id, list(erasure.purged), done)
+
+
+async def _within(session: Session, erasure: LearnerErasure) -> bool:
+    """Whether the erasure of the learner came to its end while the caller waits; it does without the caller too."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def whole() -> None:
+        try:
+            await erasure.whole()
+        except Exception as error:
+            if not ended.cancelled():
+                ended.set_exception(error)
+            elif isinstance(error, CohortError):
+                log.warning("the erasure of a learner stopped, to be sent again: %s", error)
+            else:
+                log.exception("the erasure of a learner broke off")
+        else:
+            if not ended.cancelled():
+                ended.set_result(None)
+
+    session.shared.background.start(whole())
+    try:
+        async with asyncio.timeout(remaining(PATIENCE)):
+            await ended
+    except TimeoutError:
+        return False
+    return True

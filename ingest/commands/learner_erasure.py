@@ -1,0 +1,177 @@
+"""Deletes all that a learner has.
+
+In this order, so that a call which died anywhere is finished by the next one:
+
+1. the watermark: from now on calls and profiles of before are refused (loaders/erasures.py);
+2. every enrolment gets an entry in the learner's list of scopes, which is what 3 goes by;
+3. a page of that list after the other: views, attempts, enrolments, then triggers, then the entries themselves;
+4. groups, profile, files for download, finished jobs;
+5. a last trigger.
+
+What the workers write they delete, told by the triggers of 3 (ingest/workers/tombstones.py), and by that of 5 they have the
+log and the rows' files forget what is left (ingest/workers/forgetting.py). Nothing is read whole.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Set
+
+import orjson
+
+from ingest.commands.erased_rows import ErasedRows, Place, microseconds
+from ingest.commands.exports import delete_exports
+from ingest.commands.learner_groups import erase_membership
+from loaders.enrolments import row_key
+from loaders.erasures import EVERYWHERE
+from loaders.session import Shared
+from rules.identifiers import ProgressKey, scope_of
+from rules.jobs import ITSELF, JobState
+from stores.rows import Equal, Row, Rows, Write
+from stores.tables import (
+    ENROLMENTS,
+    GROUP_MEMBERS,
+    JOBS,
+    LEARNER_GROUPS,
+    LEARNER_SCOPES,
+    LEARNERS,
+    USER_GROUPS,
+)
+
+STEPS = ("watermark", "list", "places", "groups", "profile", "exports", "jobs", "end")
+AT_ONCE = 8
+"""Partitions of views that are being emptied."""
+_PLACE = ("collectionid", "contextid")
+
+
+class LearnerErasure:
+    """Of one learner. ``purged``: the places where there was something."""
+
+    def __init__(self, shared: Shared, erased: ErasedRows) -> None:
+        self._shared = shared
+        self._rows = shared.stores.rows
+        self._user_id = erased.user_id
+        self._erased = erased
+        self.purged: dict[Place, None] = {}
+
+    async def whole(self) -> None:
+        for name in STEPS:
+            async for _ in self.step(name):
+                pass
+
+    async def step(self, name: str) -> AsyncIterator[Mapping[str, int]]:
+        """What was deleted since the last time, of each kind."""
+        match name:
+            case "watermark":
+                await self._erased.raise_watermark(EVERYWHERE)
+            case "list":
+                await self._list_enrolments()
+            case "places":
+                async for counted in self._erase_places():
+                    yield counted
+            case "groups":
+                async for counted in self._leave_groups():
+                    yield counted
+            case "profile":
+                await self._erase_profile()
+            case "exports":
+                await delete_exports(self._shared.stores.blobs, self._user_id)
+            case "jobs":
+                await forget_jobs(self._rows, self._user_id)
+            case "end":
+                await self._erased.forget()
+
+    async def _list_enrolments(self) -> None:
+        """An enrolment that is deleted is found by its entry until its trigger is out."""
+        before = self._erased.written_on - 1  # so that the deletion of the list is later
+        async for page in self._erased.pages(ENROLMENTS, (self._user_id,), columns=_PLACE):
+            await self._rows.write(
+                *(
+                    Write(LEARNER_SCOPES, (self._user_id, *place), {"scope": scope_of(place[0])}, before)
+                    for place in ((row["collectionid"], row["contextid"]) for row in page)
+                )
+            )
+
+    async def _erase_places(self) -> AsyncIterator[Mapping[str, int]]:
+        async for page in self._erased.pages(LEARNER_SCOPES, (self._user_id,)):
+            keys = [ProgressKey(self._user_id, row["collectionid"], row["contextid"]) for row in page]
+            scopes = {row["scope"] or scope_of(row["collectionid"]) for row in page}
+            views = await self._erase_scopes(scopes)
+            for collection_id in sorted({key.collection_id for key in keys}):
+                await self._erased.delete_attempts(collection_id, ())
+            await self._erased.delete_enrolments(keys)
+            await self._erased.tell_workers(keys)
+            self.purged |= {
+                (row["collectionid"], row["contextid"]): None
+                for row in page
+                if row["scope"] in (None, row["collectionid"])
+            }
+            await self._rows.write(*(self._erased.deletion(LEARNER_SCOPES, row_key(key)) for key in keys))
+            yield {"places": len(keys), "views": views}
+
+    async def _erase_scopes(self, scopes: Set[str]) -> int:
+        """How many views there were. Where one fails the others come to their end: what was begun is not left."""
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(scope: str) -> int:
+            async with slots:
+                return await self._erased.delete_views((self._user_id, scope), ())
+
+        counts = await asyncio.gather(*map(one, sorted(scopes)), return_exceptions=True)
+        for count in counts:
+            if isinstance(count, BaseException):
+                raise count
+        return sum(count for count in counts if isinstance(count, int))
+
+    async def _leave_groups(self) -> AsyncIterator[Mapping[str, int]]:
+        async for page in self._erased.pages(USER_GROUPS, (self._user_id,)):
+            for row in page:
+                await erase_membership(self._shared, row["groupid"], self._user_id)
+                await self._unname(row["groupid"])
+            yield {"groups": len(page)}
+
+    async def _unname(self, group_id: str) -> None:
+        """In the rows of a group that the learner was in, and of its members, nobody stands where the learner did."""
+        columns = ("created_by", "updated_by", "removed_by")
+        for table, rows in (
+            (LEARNER_GROUPS, [await self._rows.get(LEARNER_GROUPS, (group_id,), ("groupid", *columns[:2]))]),
+            (
+                GROUP_MEMBERS,
+                await self._rows.partition(GROUP_MEMBERS, (group_id,), columns=("userid", *columns)),
+            ),
+        ):
+            for row in rows:
+                named = [column for column in columns if row and row.get(column) == self._user_id]
+                if row and named:
+                    key = (group_id, row["userid"]) if table is GROUP_MEMBERS else (group_id,)
+                    still = [Equal(column, self._user_id) for column in named]
+                    await self._rows.update_if(table, key, dict.fromkeys(named), still)
+
+    async def _erase_profile(self) -> None:
+        """At its own time, or the erasure's where that is later: what is older stays hidden, what is newer is not."""
+        stored = await self._rows.get(LEARNERS, (self._user_id,), ["updated_on"])
+        if stored is not None:
+            at = max(self._erased.erased_on, stored["updated_on"] or self._erased.erased_on)
+            await self._rows.write(Write(LEARNERS, (self._user_id,), {}, microseconds(at), delete=True))
+
+
+async def forget_jobs(rows: Rows, name: str) -> int:
+    """Deletes jobs whose rows have this name of somebody, but for those at work; how many there were."""
+    named = re.compile(rf'["\s]{re.escape(orjson.dumps(name).decode()[1:-1])}["\s]')
+    found: dict[tuple[str, str], list[Row]] = {}
+    for token_range in rows.ranges(1):
+        async for page in rows.walk(JOBS, token_range):
+            for row in page.rows:
+                found.setdefault((row["kind"], row["id"]), []).append(row)
+    gone = 0
+    for (kind, job_id), of_job in found.items():
+        state = next((row["state"] for row in of_job if row["step"] == ITSELF), None)
+        texts = [
+            row[column] or "" for row in of_job for column in ("arguments", "checkpoint", "report", "error")
+        ]
+        if state == JobState.RUNNING.value or not any(named.search(f'"{text}"') for text in texts):
+            continue
+        steps = [row["step"] for row in of_job if row["step"] != ITSELF]
+        await rows.write(*(Write(JOBS, (kind, job_id, step), {}, delete=True) for step in steps))
+        await rows.delete_if(JOBS, (kind, job_id, ITSELF), [Equal("state", state)])
+        gone += 1
+    return gone

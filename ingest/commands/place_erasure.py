@@ -1,0 +1,111 @@
+"""Deletes what a learner has in one place."""
+
+import asyncio
+import random
+
+from ingest.commands.erased_rows import ATTEMPTS_AT_A_PAGE, LONGEST_PAUSE, ErasedRows
+from ingest.modes.moves import settled
+from loaders.enrolments import as_read, enrolments_in, row_key
+from loaders.session import Shared
+from rules.enrolments import Enrolment
+from rules.errors import Conflict
+from rules.identifiers import ProgressKey, scope_of
+from rules.moves import current_place
+from rules.tracking import TrackingMode
+from stores.rows import MOST_CHANGES, Change, Row
+from stores.tables import ENROLMENTS, LEARNER_SCOPES, VIEWS
+
+
+class PlaceErasure:
+    """Of one learner."""
+
+    def __init__(self, shared: Shared, erased: ErasedRows) -> None:
+        self._shared = shared
+        self._rows = shared.stores.rows
+        self._user_id = erased.user_id
+        self._erased = erased
+
+    async def erase(self, key: ProgressKey) -> bool:
+        """Whether there was something that is gone now."""
+        await self._erased.raise_watermark((key.collection_id, key.context_id))
+        pointers = await self._settle_pointers(key)
+        scope = await self._rows.get(LEARNER_SCOPES, row_key(key))
+        enrolled = await self._erased.delete_enrolments([key])
+        views = await self._erase_views_of(key)
+        attempts = await self._erased.delete_attempts(key.collection_id, (key.context_id,))
+        await self._erased.tell_workers([key, *pointers])
+        # Last: as long as they lead here, a call that names one of them finishes this one.
+        await self._end_pointers(key)
+        listed = scope is not None and not await self._keeps_views(key, scope)
+        if listed:
+            await self._rows.write(self._erased.deletion(LEARNER_SCOPES, row_key(key)))
+        for each in (key, *pointers):
+            await self._erased.forget(each)
+        return bool(listed or enrolled or views or attempts)
+
+    async def _keeps_views(self, key: ProgressKey, scope: Row) -> bool:
+        """Whether views are still where this entry of the list says. Who goes by the list must find them."""
+        if not self._shared.tracking.carries:
+            return False
+        partition = (self._user_id, scope["scope"] or scope_of(key.collection_id))
+        prefix = (key.collection_id, key.context_id)
+        return bool(
+            await self._rows.partition(VIEWS, partition, prefix=prefix, limit=1, columns=("contentid",))
+        )
+
+    async def _leading_to(self, key: ProgressKey) -> list[Enrolment]:
+        """In move mode: whose progress has gone here, by whatever way, and where a move to here is under way."""
+        if self._shared.tracking.mode is not TrackingMode.MOVE or not key.has_context:
+            return []
+        found = await enrolments_in(self._rows, key.user_id, key.collection_id)
+        by_context = {enrolment.key.context_id: enrolment for enrolment in found}
+        return [
+            enrolment
+            for context_id, enrolment in by_context.items()
+            if context_id != key.context_id
+            and enrolment.moved_to is not None
+            and key.context_id in (enrolment.moved_to, current_place(by_context, context_id))
+        ]
+
+    async def _settle_pointers(self, key: ProgressKey) -> list[ProgressKey]:
+        """The places that have moved here. What still stood there has come along, to be deleted here; what is sent of
+        before is refused there too."""
+        pointers = [enrolment.key for enrolment in await self._leading_to(key) if enrolment.has_moved]
+        for pointer in pointers:
+            await self._erased.raise_watermark((pointer.collection_id, pointer.context_id))
+        await settled(self._shared, pointers, ())
+        return pointers
+
+    async def _end_pointers(self, key: ProgressKey) -> None:
+        """They would have calls write here, where there is no enrolment any more. In one write: by each of their names
+        the others are found."""
+        for attempt in range(ATTEMPTS_AT_A_PAGE):
+            if attempt:
+                await asyncio.sleep(LONGEST_PAUSE * random.random())  # noqa: S311
+            changes = [_pointer_ended(enrolment) for enrolment in await self._leading_to(key)]
+            batches = [changes[at : at + MOST_CHANGES] for at in range(0, len(changes), MOST_CHANGES)]
+            if all([await self._rows.write_together(ENROLMENTS, batch) for batch in batches]):
+                return
+        raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
+
+    async def _erase_views_of(self, key: ProgressKey) -> int:
+        """Those of this place, unless another active enrolment shows them. After its own enrolment is gone."""
+        tracking = self._shared.tracking
+        if tracking.keeps_by_content:
+            return 0
+        source = tracking.source(key)
+        if source != key or tracking.carries:
+            enrolments = await enrolments_in(self._rows, self._user_id, key.collection_id)
+            if any(enrolment.active for enrolment in enrolments):
+                return 0
+        # One that was taken by itself is a collection or a content.
+        scopes = [scope_of(source.collection_id)]
+        if not key.has_context:
+            scopes.append(scope_of(key.collection_id, key.collection_id))
+        prefix = (source.collection_id, source.context_id)
+        return sum([await self._erased.delete_views((self._user_id, scope), prefix) for scope in scopes])
+
+
+def _pointer_ended(enrolment: Enrolment) -> Change:
+    """Unless another call has changed it."""
+    return Change(row_key(enrolment.key), {"moved_to": None}, as_read(enrolment))

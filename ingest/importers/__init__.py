@@ -1,0 +1,1 @@
+"""What comes from elsewhere: a sample, OULAD, the platform's own tables."""

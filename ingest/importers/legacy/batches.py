@@ -1,0 +1,58 @@
+"""Batches into ``context``, as ``create_context`` and ``update_context`` write them, but of any course: one that is not
+published yet may be later."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import reduce
+
+from ingest.importers.legacy.report import TableReport
+from ingest.importers.legacy.writing import Migrating, settle
+from loaders.library import context_values
+from rules.contexts import Context
+from rules.legacy import LegacyRow, Unreadable, context_of_batch, merged_context
+from stores.rows import Change, Equal, Key
+from stores.tables import CONTEXTS
+
+
+async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport) -> None:
+    """Of a page of course_batch."""
+    found: dict[Key, list[Context]] = defaultdict(list)
+    for row in rows:
+        report.read += 1
+        name = f"{row['collection_id']} {row['context_id']}"
+        try:
+            mapped = context_of_batch(row)
+        except Unreadable as error:
+            report.skip(error.reason, name)
+            continue
+        report.note(mapped.notes, name)
+        found[mapped.value.context_id,].append(mapped.value)
+    library, would = migrating.shared.library, set[Key]()
+    for (context_id,) in found:
+        library.contexts.forget(context_id)
+
+    async def needed(keys: list[Key]) -> list[Change]:
+        changes = []
+        for key in keys:
+            stored = await library.contexts.load(key[0])
+            after = reduce(lambda one, more: merged_context(one, more) or one, found[key], stored)
+            if after is not None and after != stored:
+                changes.append(
+                    Change(
+                        key,
+                        context_values(after),
+                        [] if stored is None else [Equal("updated_on", stored.updated_on)],
+                    )
+                )
+            library.contexts.forget(key[0])
+        if migrating.dry_run:
+            would.update(change.key for change in changes)
+            return []
+        return changes
+
+    changed = await settle(migrating.rows, CONTEXTS, found, needed) | would
+    for key, contexts in found.items():
+        if key in changed:
+            report.written += len(contexts)
+        else:
+            report.unchanged += len(contexts)

@@ -1,0 +1,140 @@
+"""Enrolments into ``user_enrolments``, and what their contentstatus knows beyond the views."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from ingest.importers.legacy.report import ERASED, TableReport, told
+from ingest.importers.legacy.source import Platform
+from ingest.importers.legacy.views import consumed, write_views
+from ingest.importers.legacy.writing import Erasures, Migrating, each, settle
+from ingest.writes.triggers import change_moment
+from loaders.enrolments import enrolment_of, row_key
+from rules.identifiers import ProgressKey
+from rules.legacy import (
+    LegacyEnrolment,
+    LegacyRow,
+    Mapped,
+    Unreadable,
+    enrolment_of_row,
+    enrolment_values,
+    filled,
+)
+from rules.legacy import views_of_enrolment as views_of
+from rules.views import View
+from stores.rows import Change, Condition, Equal, Key, Row
+from stores.tables import ENROLMENTS
+
+VIEWS_AT_ONCE = 2000
+"""Contents of contentstatus that are looked up together: a page of enrolments may have many times as many."""
+_GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at")
+
+
+async def bring_enrolments(
+    migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
+) -> tuple[list[LegacyEnrolment], dict[ProgressKey, bool]]:
+    """Of a page of user_enrolments: those that were taken, and by key (where views are kept, too) what was changed."""
+    mapped: list[Mapped[LegacyEnrolment]] = []
+    for row in rows:
+        report.read += 1
+        try:
+            mapped.append(enrolment_of_row(row))
+        except Unreadable as error:
+            name = " ".join(str(row[part]) for part in ("user_id", "collection_id", "context_id"))
+            report.skip(error.reason, name)
+    erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
+    enrolments: dict[Key, LegacyEnrolment] = {}
+    for one in mapped:
+        found = one.value
+        if erasures.cover(found.key, max(found.enrolled_on, found.changed_on or found.enrolled_on)):
+            report.skip(ERASED, told(found.key))
+            continue
+        report.note(one.notes, told(found.key))
+        enrolments[row_key(found.key)] = found
+    changed = await _write(migrating, enrolments, report)
+    touched = {found.key: key in changed for key, found in enrolments.items()}
+    for key in await _fill(migrating, platform, list(enrolments.values()), erasures, report):
+        touched[key] = True
+    return list(enrolments.values()), touched
+
+
+async def _write(
+    migrating: Migrating, enrolments: Mapping[Key, LegacyEnrolment], report: TableReport
+) -> set[Key]:
+    """The keys of those that were changed; the report counts all."""
+    left, would = set[Key](), set[Key]()
+
+    async def needed(keys: list[Key]) -> list[Change]:
+        stored = await migrating.rows.get_many(ENROLMENTS, keys)
+        changes = []
+        for key in keys:
+            values = _values(stored.get(key), enrolments[key])
+            left.discard(key)
+            if values is None:
+                left.add(key)
+            elif values:
+                changes.append(_change(key, stored.get(key), values))
+        if migrating.dry_run:
+            would.update(change.key for change in changes)
+            return []
+        return changes
+
+    changed = await settle(migrating.rows, ENROLMENTS, enrolments, needed) | would
+    for key, found in enrolments.items():
+        if key in changed:
+            report.written += 1
+        elif key in left:
+            report.leave(told(found.key))
+        else:
+            report.unchanged += 1
+    return changed
+
+
+def _values(row: Row | None, found: LegacyEnrolment) -> dict[str, object] | None:
+    return enrolment_values(enrolment_of(row), None if row is None else row["certificates"], found)
+
+
+def _change(key: Key, row: Row | None, values: Mapping[str, object]) -> Change:
+    """The workers see by ``changed_at`` that there is something to do."""
+    conditions: list[Condition] = []
+    if row is None:
+        values = {name: value for name, value in values.items() if value is not None}
+    else:
+        conditions = [Equal(name, row[name]) for name in _GUARDS]
+    return Change(key, {**values, "changed_at": change_moment()}, conditions)
+
+
+async def _fill(
+    migrating: Migrating,
+    platform: Platform,
+    enrolments: Sequence[LegacyEnrolment],
+    erasures: Erasures,
+    report: TableReport,
+) -> set[ProgressKey]:
+    """The keys, where views are kept, of views that were filled in or raised."""
+    views: list[View] = []
+    for enrolment, there in zip(
+        enrolments, await _not_here_yet(migrating, platform, enrolments), strict=True
+    ):
+        for view in views_of(enrolment, migrating.at):
+            if isinstance(view, Unreadable):
+                report.note([f"contentstatus: {view.reason}"], told(enrolment.key))
+            elif erasures.cover(enrolment.key, view.last_updated_on):
+                continue
+            elif filled(there.get(view.key.content_id), view) is not None:
+                views.append(view)
+    keys: set[ProgressKey] = set()
+    rest = iter(views)
+    while some := list(islice(rest, VIEWS_AT_ONCE)):
+        changed = await write_views(migrating, some, filled)
+        report.filled += len(changed)
+        keys |= {key.progress_key for key in changed}
+    return keys
+
+
+async def _not_here_yet(
+    migrating: Migrating, platform: Platform, enrolments: Sequence[LegacyEnrolment]
+) -> list[dict[str, View]]:
+    """Of each enrolment the views that a dry run has not written."""
+    if not migrating.dry_run:
+        return [{} for _ in enrolments]
+    return await each(enrolments, lambda enrolment: consumed(migrating, platform, enrolment.key))

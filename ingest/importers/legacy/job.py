@@ -1,0 +1,303 @@
+"""Copies the existing platform's rows into ours as a job: a step a table, a checkpoint a page, the ring in parts.
+
+Everything is written so that it may be written again: a page that was interrupted is brought over whole.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ingest.importers.legacy.attempts import bring_attempts, explain_scores
+from ingest.importers.legacy.batches import bring_batches
+from ingest.importers.legacy.comparison import compare, published
+from ingest.importers.legacy.enrolments import bring_enrolments
+from ingest.importers.legacy.report import Report, TableReport, count
+from ingest.importers.legacy.source import Platform, Source, open_source, without_password
+from ingest.importers.legacy.views import bring_views
+from ingest.importers.legacy.writing import Migrating
+from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobRecord, Jobs, Pace, Plan
+from ingest.writes.triggers import trigger_of
+from loaders.session import Shared
+from rules.errors import InvalidInput
+from rules.identifiers import ProgressKey
+from rules.jobs import JobState
+from rules.legacy import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
+from rules.triggers import TriggerKind
+from stores.keys import ring
+from stores.rows import Page
+from stores.topics import TRIGGERS, WORKER_GROUP
+
+RANGES = 16
+"""Parts of the ring."""
+PAGE = 200
+RATE = 5000.0
+SAMPLE = 100
+"""One enrolment in so many is compared."""
+MOST_WAITING = 20_000
+"""Triggers in the log beyond which the job waits for the workers: those of learners at work wait behind them."""
+LOOK_AGAIN = 1.0
+"""Seconds in which workers that run take triggers away."""
+STEPS = (BATCHES, CONSUMPTION, ENROLMENTS, ASSESSMENTS, FIGURES)
+"""In this order: a batch is there before its enrolments, views before contentstatus fills their gaps."""
+
+OnProgress = Callable[[str, int, int], None]
+"""Table, parts of the ring that are done, all of them."""
+
+
+def _quiet(phase: str, done: int, total: int) -> None:
+    pass
+
+
+async def migrate_legacy(
+    shared: Shared,
+    url: str,
+    *,
+    source: Source | None = None,
+    dry_run: bool = False,
+    rate: float = RATE,
+    every: int = SAMPLE,
+    ranges: int = RANGES,
+    on_progress: OnProgress = _quiet,
+) -> Report:
+    """Copies the keyspace at ``url`` and returns what became of it; one that was interrupted goes on where it stopped.
+
+    ``rate``: rows a second at most; one enrolment in ``every`` is compared; ``source`` is read instead of opening the URL.
+    InvalidInput, NotFound or StoreUnavailable where that can't be; Conflict where another process is at it.
+    """
+    if rate <= 0:
+        raise InvalidInput("rate must be above 0", field="rate")
+    if every < 1:
+        raise InvalidInput("sample must be 1 or more", field="sample")
+    arguments: dict[str, Any] = {
+        "from": without_password(url),
+        "dry_run": dry_run,
+        "rate": rate,
+        "every": every,
+        "ranges": ranges,
+    }
+
+    def tell(job: JobRecord) -> None:
+        begun = {step.name: step for step in job.steps}
+        for step in [begun[name] for name in STEPS if name in begun][-1:]:
+            on_progress(step.name, _part(step.checkpoint.resume, ranges), ranges)
+
+    jobs = Jobs(shared)
+    earlier = [
+        job
+        for job in await jobs.list()
+        if job.kind == MIGRATION.name and job.state is not JobState.DONE and _same(job.arguments, arguments)
+    ]
+    async with _reading(source or await open_source(url)) as platform:
+        kind = replace(MIGRATION, plan=partial(_plan, opened=platform))
+        if earlier:
+            job = await jobs.resume(kind, earlier[0].id, tell)
+        else:
+            job = await jobs.start(kind, arguments, tell)
+        return report_of(job, platform.missing)
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one.get(name) == other[name] for name in ("from", "dry_run", "ranges"))
+
+
+def report_of(job: JobRecord, missing: Sequence[str] = ()) -> Report:
+    reports = {step.name: TableReport.parse(step.checkpoint.report) for step in job.steps}
+    return Report(
+        job.id,
+        bool(job.arguments["dry_run"]),
+        {name: reports[name] for name in STEPS if name in reports},
+        missing,
+    )
+
+
+@asynccontextmanager
+async def _reading(source: Source) -> AsyncIterator[Platform]:
+    """Closes the source at the end."""
+    try:
+        yield await Platform.of(source)
+    finally:
+        await source.close()
+
+
+def _plan(shared: Shared, arguments: Mapping[str, Any], opened: Platform | None = None) -> Plan:
+    return _Migration(shared, arguments, opened)
+
+
+MIGRATION = JobKind("migrate-legacy", _plan)
+
+
+class _Migration:
+    """``opened``: what is read; without it each step opens the URL, with the password that the environment has."""
+
+    def __init__(self, shared: Shared, arguments: Mapping[str, Any], opened: Platform | None) -> None:
+        self._shared = shared
+        self._url: str = arguments["from"]
+        self._opened = opened
+        self._dry_run: bool = arguments["dry_run"]
+        self._every: int = arguments["every"]
+        self._ranges: int = arguments["ranges"]
+        self._batches: dict[tuple[str, str], bool] = {}
+        self._pace = Pace(arguments["rate"], PAGE)
+
+    def steps(self) -> Sequence[str]:
+        return STEPS
+
+    async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
+        report = TableReport.parse(start.report)
+        # What an interrupted page has written is not known to be announced: all of it is, then.
+        again = start.resume is not None
+        if not again:
+            yield Checkpoint(_resume(0), 0, report.document())
+        async with AsyncExitStack() as stack:
+            platform = self._opened
+            if platform is None:
+                platform = await stack.enter_async_context(_reading(await open_source(self._url)))
+            async for part, page in self._pages(platform, step, start.resume):
+                sent = report.triggers
+                async with self._pace.of(len(page.rows)):
+                    await self._bring(platform, step, page.rows, report, again=again)
+                again = False
+                if report.triggers > sent and not self._dry_run:
+                    await self._wait_for_workers()
+                if page.resume is not None:
+                    yield Checkpoint(_resume(part, page.resume), report.read, report.document())
+                elif part + 1 < self._ranges:
+                    yield Checkpoint(_resume(part + 1), report.read, report.document())
+        yield Checkpoint(None, report.read, report.document())
+
+    async def _pages(
+        self, platform: Platform, step: str, resume: str | None
+    ) -> AsyncIterator[tuple[int, Page]]:
+        """With the part of the ring that each is of."""
+        first = _part(resume, self._ranges) if resume else 0
+        within = resume.partition(" ")[2] if resume else ""
+        for part, token_range in enumerate(ring(self._ranges)):
+            if part < first:
+                continue
+            inside = within if part == first and within else None
+            async for page in platform.walk(step, token_range, page_size=self._pace.page, resume=inside):
+                yield part, page
+
+    async def _bring(
+        self,
+        platform: Platform,
+        step: str,
+        rows: Sequence[LegacyRow],
+        report: TableReport,
+        *,
+        again: bool,
+    ) -> None:
+        migrating = Migrating(self._shared, self._shared.now(), self._dry_run)
+        touched: Mapping[ProgressKey, bool] = {}
+        if step == BATCHES:
+            await bring_batches(migrating, rows, report)
+        elif step == CONSUMPTION:
+            touched = await bring_views(migrating, rows, report)
+        elif step == ENROLMENTS:
+            enrolments, touched = await bring_enrolments(migrating, platform, rows, report)
+            await compare(migrating, platform, enrolments, self._every, report)
+        elif step == ASSESSMENTS:
+            touched = await bring_attempts(migrating, rows, report)
+        else:
+            await explain_scores(migrating, platform, rows, report)
+        await self._announce(migrating, platform, touched, report, again=again)
+        if step != FIGURES:
+            await self._note_what_is_missing(migrating, platform, rows, report)
+
+    async def _announce(
+        self,
+        migrating: Migrating,
+        platform: Platform,
+        touched: Mapping[ProgressKey, bool],
+        report: TableReport,
+        *,
+        again: bool,
+    ) -> None:
+        """Triggers of what was changed, and of all of a page that is brought ``again``: of keys that the workers can
+        compute."""
+        changed = [key for key, has_changed in touched.items() if again or has_changed]
+        keys = await self._computable(migrating, platform, changed)
+        report.triggers += len(keys)
+        if keys and not migrating.dry_run:
+            messages = [trigger_of(TriggerKind.RECONCILE, key) for key in keys]
+            await self._shared.stores.events.send(TRIGGERS.name, *messages)
+
+    async def _computable(
+        self, migrating: Migrating, platform: Platform, keys: Sequence[ProgressKey]
+    ) -> list[ProgressKey]:
+        """A content by itself has no figures, but where views are kept by content those of collections follow."""
+        library, by_content = self._shared.library, self._shared.tracking.keeps_by_content
+        collection_ids = list({key.collection_id for key in keys})
+        trees, contents, places = await asyncio.gather(
+            published(migrating, collection_ids),
+            library.published(collection_ids),
+            self._known(platform, {(key.collection_id, key.context_id) for key in keys if key.has_context}),
+        )
+
+        def is_computable(key: ProgressKey) -> bool:
+            if key.collection_id not in trees:
+                return by_content and not key.has_context and key.collection_id in contents
+            return not key.has_context or (key.collection_id, key.context_id) in places
+
+        return [key for key in keys if is_computable(key)]
+
+    async def _known(self, platform: Platform, places: Set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of these collections and contexts whose context is here; in a dry run, or would be."""
+        found = await self._shared.library.contexts.load_many(list({context_id for _, context_id in places}))
+        known = {
+            (collection_id, context.context_id)
+            for context in found
+            if context is not None
+            for collection_id in context.collection_ids
+        }
+        for place in places - known if self._dry_run else ():
+            if place not in self._batches:
+                rows = await platform.rows(BATCHES, collection_id=place[0], context_id=place[1])
+                self._batches[place] = bool(rows)
+            if self._batches[place]:
+                known.add(place)
+        return known & places
+
+    async def _note_what_is_missing(
+        self, migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
+    ) -> None:
+        """Rows of collections and contexts that are not here: they wait for them."""
+        places = [
+            (collection_id, row["context_id"] or collection_id)
+            for row in rows
+            if (collection_id := row["collection_id"]) and collection_id != row.get("content_id")
+        ]
+        trees, known = await asyncio.gather(
+            published(migrating, list({collection_id for collection_id, _ in places})),
+            self._known(platform, {place for place in places if place[0] != place[1]}),
+        )
+        for collection_id, context_id in places:
+            if collection_id not in trees:
+                count(report.unpublished, collection_id)
+            if context_id != collection_id and (collection_id, context_id) not in known:
+                count(report.unknown_contexts, context_id)
+
+    async def _wait_for_workers(self) -> None:
+        """While there is much for them to do and they are at it, though never for long: the job's claim is to be
+        renewed, and what waits in the log is not lost."""
+        events, before = self._shared.stores.events, None
+        until = time.monotonic() + SIGN_OF_LIFE
+        while time.monotonic() < until:
+            waiting = (await events.lag(WORKER_GROUP, [TRIGGERS.name]))[TRIGGERS.name]
+            if waiting <= MOST_WAITING or (before is not None and waiting >= before):
+                return
+            before = waiting
+            await asyncio.sleep(LOOK_AGAIN)
+
+
+def _resume(part: int, within: str = "") -> str:
+    return f"{part} {within}"
+
+
+def _part(resume: str | None, ranges: int) -> int:
+    """Of the ring, where a step goes on; all of them at its end."""
+    return ranges if resume is None else int(resume.partition(" ")[0])

@@ -1,0 +1,126 @@
+"""Views into ``user_content_consumption``, by conditional writes as every call writes them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import reduce
+
+from ingest.importers.legacy.report import ERASED, TableReport
+from ingest.importers.legacy.source import Platform
+from ingest.importers.legacy.writing import Erasures, Migrating, settle
+from ingest.writes.triggers import change_moment
+from loaders import touches
+from loaders.views import row_key, view_of, view_values
+from rules.identifiers import ProgressKey, ViewKey
+from rules.legacy import CONSUMPTION, LegacyRow, Mapped, Unreadable, merged, placed, view_of_consumption
+from rules.views import View
+from stores.rows import Change, Condition, Equal, Key, Row, Write
+from stores.tables import LEARNER_SCOPES, VIEWS
+
+Merge = Callable[[View | None, View], View | None]
+"""What becomes of the stored view; None where it stays."""
+_GUARDS = ("status", "progress", "timespent", "last_updated_time")
+"""Columns that any change of a view changes one of, as calls take them."""
+
+
+async def bring_views(
+    migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
+) -> dict[ProgressKey, bool]:
+    """Of a page of user_content_consumption: whether each key was changed, where views are kept."""
+    mapped: list[tuple[str, Mapped[View]]] = []
+    for row in rows:
+        report.read += 1
+        name = " ".join(str(row[part]) for part in ("user_id", "collection_id", "context_id", "content_id"))
+        try:
+            mapped.append((name, view_of_consumption(row, migrating.at)))
+        except Unreadable as error:
+            report.skip(error.reason, name)
+    erasures = await Erasures.of(migrating, (one.value.key.progress_key for _, one in mapped))
+    views = []
+    for name, one in mapped:
+        view = one.value
+        if erasures.cover(view.key.progress_key, view.last_updated_on):
+            report.skip(ERASED, name)
+        else:
+            report.note(one.notes, name)
+            views.append(view)
+    changed = await write_views(migrating, views, merged)
+    return _counted(migrating, views, changed, report)
+
+
+async def consumed(migrating: Migrating, platform: Platform, key: ProgressKey) -> dict[str, View]:
+    """What the existing platform has of one key, by content: what a dry run would have brought."""
+    rows = await platform.rows(
+        CONSUMPTION, user_id=key.user_id, collection_id=key.collection_id, context_id=key.context_id
+    )
+    views: dict[str, View] = {}
+    for row in rows:
+        with suppress(Unreadable):
+            view = view_of_consumption(row, migrating.at).value
+            views[view.key.content_id] = view
+    return views
+
+
+def _counted(
+    migrating: Migrating, views: Sequence[View], changed: set[ViewKey], report: TableReport
+) -> dict[ProgressKey, bool]:
+    """By key where views are kept, whether it was changed; the report counts the views."""
+    keys: dict[ProgressKey, bool] = {}
+    for view in views:
+        stored = migrating.shared.tracking.stored(view.key)
+        if stored in changed:
+            report.written += 1
+        else:
+            report.unchanged += 1
+        keys[stored.progress_key] = keys.get(stored.progress_key, False) or stored in changed
+    return keys
+
+
+async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge) -> set[ViewKey]:
+    """Merges these views, under the ids that clients name, into what is stored; the keys of the rows that changed.
+
+    A hash in the cache that has been filled before is not trusted any more.
+    """
+    found: dict[Key, list[View]] = defaultdict(list)
+    for view in views:
+        stored_key = migrating.shared.tracking.stored(view.key)
+        found[row_key(stored_key)].append(placed(view, stored_key))
+
+    async def needed(keys: list[Key]) -> list[Change]:
+        stored = await migrating.rows.get_many(VIEWS, keys)
+        changes = [change for key in keys if (change := _change(key, stored.get(key), found[key], merge))]
+        if migrating.dry_run:
+            would.update(change.key for change in changes)
+            return []
+        await _enter_scopes(migrating, [found[change.key][0].key for change in changes])
+        return changes
+
+    would: set[Key] = set()
+    changed = await settle(migrating.rows, VIEWS, found, needed) | would
+    keys = {found[key][0].key for key in changed}
+    if keys and not migrating.dry_run:
+        hashes = {migrating.shared.tracking.source(key.progress_key) for key in keys}
+        await touches.distrust(migrating.shared.stores.cache, list(hashes))
+    return keys
+
+
+def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge) -> Change | None:
+    before = view_of(row)
+    after = reduce(lambda view, one: merge(view, one) or view, found, before)
+    if after is None or after == before:
+        return None
+    # What a new row has no value for is left out: a null would be a tombstone.
+    stored = dict.fromkeys(view_values(after)) if before is None else view_values(before)
+    changed = {name: value for name, value in view_values(after).items() if value != stored[name]}
+    conditions: list[Condition] = []
+    if row is not None:
+        conditions = [Equal(name, row[name]) for name in _GUARDS]
+    return Change(key, {**changed, "changed_at": change_moment()}, conditions)
+
+
+async def _enter_scopes(migrating: Migrating, keys: Iterable[ViewKey]) -> None:
+    """As a start of a view does: the learner's list of scopes names a place before it has its first row."""
+    places = {(key.user_id, key.collection_id, key.context_id): key.scope for key in keys}
+    await migrating.rows.write(
+        *(Write(LEARNER_SCOPES, place, {"scope": scope}) for place, scope in places.items())
+    )

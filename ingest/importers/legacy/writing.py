@@ -1,0 +1,121 @@
+"""What the tables' writers have in common: watermarks of erasures, and conditional writes that are tried again."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from ingest.writes.retrying import pause_before
+from loaders.erasures import erased_places
+from loaders.session import Shared
+from rules.errors import Conflict
+from rules.identifiers import ProgressKey
+from stores.columns import Table
+from stores.rows import MOST_CHANGES, Change, Key, Rows
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+AT_ONCE = 32
+"""Partitions that are written at a time."""
+ATTEMPTS = 12
+"""How often a partition is tried against others that change it, before it is a Conflict."""
+LARGEST_PORTION = 10_000
+"""Characters of one conditional batch: in any script below the 50 KB at which the server refuses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrating:
+    """``at``: when rows are brought over. A ``dry_run`` writes nothing but says what it would."""
+
+    shared: Shared
+    at: datetime
+    dry_run: bool = False
+
+    @property
+    def rows(self) -> Rows:
+        return self.shared.stores.rows
+
+
+class Erasures:
+    """What was erased here stays so, whatever the existing platform still has of it."""
+
+    def __init__(self, migrating: Migrating, found: Mapping[ProgressKey, datetime]) -> None:
+        self._migrating = migrating
+        self._found = found
+
+    @classmethod
+    async def of(cls, migrating: Migrating, keys: Iterable[ProgressKey]) -> "Erasures":
+        """Of these keys, as clients name them."""
+        asked = {each for key in keys for each in (key, migrating.shared.tracking.source(key))}
+        return cls(migrating, await erased_places(migrating.rows, list(asked)))
+
+    def cover(self, key: ProgressKey, at: datetime | None) -> bool:
+        """Whether a row of this time is from before an erasure, of the place that clients name or the one where its
+        views are kept; one without a time is."""
+        places = (key, self._migrating.shared.tracking.source(key))
+        erased = [self._found[place] for place in places if place in self._found]
+        return any(at is None or at <= erased_on for erased_on in erased)
+
+
+async def each(items: Iterable[A], work: Callable[[A], Awaitable[B]]) -> list[B]:
+    """The results in order, AT_ONCE at a time; the first failure ends the others."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: A) -> B:
+        async with gate:
+            return await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(item)) for item in items]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+Needed = Callable[[list[Key]], Awaitable[list[Change]]]
+"""Reads some rows of one partition and says what is left to change of them."""
+
+
+async def settle(rows: Rows, table: Table, keys: Iterable[Key], needed: Needed) -> set[Key]:
+    """Brings rows to what they should be by conditional writes alone, and gives the keys of those that it changed.
+
+    ``needed`` is asked again where others changed them in between. Conflict where they keep doing so.
+    """
+    width = len(table.partition)
+    partitions: dict[Key, list[Key]] = defaultdict(list)
+    for key in keys:
+        partitions[key[:width]].append(key)
+
+    async def settle_partition(those: list[Key]) -> set[Key]:
+        changed: set[Key] = set()
+        for attempt in range(ATTEMPTS):
+            await pause_before(attempt, ATTEMPTS)
+            changes = await needed(those)
+            changed |= {change.key for change in changes}
+            applied = True
+            for portion in _portions(changes):
+                applied &= await rows.write_together(table, portion)
+            if applied:
+                return changed
+        raise Conflict(f"rows of {table.name} are being changed by others; run the migration again")
+
+    found = await each(partitions.values(), settle_partition)
+    return set().union(*found)
+
+
+def _portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    portion: list[Change] = []
+    size = 0
+    for change in changes:
+        own = len(repr(change.values))
+        if portion and (len(portion) == MOST_CHANGES or size + own > LARGEST_PORTION):
+            yield portion
+            portion, size = [], 0
+        portion.append(change)
+        size += own
+    if portion:
+        yield portion

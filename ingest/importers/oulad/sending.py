@@ -1,0 +1,258 @@
+"""Sends what was read through the ordinary commands, each at its real time, with a service's rights.
+
+Every command may be sent again, so a portion that was interrupted is simply sent whole. What somebody changed since
+an earlier load (a profile, an enrolment at another time, a group) is left as it is, and counted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+from ingest.commands.collections import publish_collection
+from ingest.commands.contexts import create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.importers.oulad.dataset import Presentation, RegionGroup, Registration, Student, content_id
+from ingest.importers.oulad.report import Report
+from loaders.enrolments import enrolments_by_key
+from loaders.learner_groups import groups_by_id, rosters_by_id
+from loaders.learners import learners_by_id
+from loaders.session import Session, Shared
+from loaders.views import views_by_key
+from rules.enrolments import Enrolment
+from rules.errors import StoreUnavailable
+from rules.identifiers import ProgressKey, ViewKey
+from rules.learner_groups import AddMember, Group, GroupStatus, Member, RemoveMember, Roster
+from rules.learners import Learner
+from rules.progress import Status
+from rules.viewers import Role, Viewer
+from rules.views import View, ViewChange
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LEARNERS_AT_ONCE = 64
+"""The calls of each go one after another."""
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between attempts of a call while a store is away."""
+LOADER = Viewer("oulad", frozenset({Role.SERVICE}))
+
+
+async def send_course(shared: Shared, presentation: Presentation, report: Report) -> None:
+    """The course and its batch. A batch with other dates is an InvalidInput: the views would not fit it."""
+    session = Session(LOADER, shared)
+    publication = await publish_collection(session, presentation.document)
+    stored, wanted = await shared.library.contexts.load(presentation.context_id), presentation.batch
+    dates = (wanted.opens_on, wanted.start_date, wanted.end_date)
+    if stored is None or (stored.opens_on, stored.start_date, stored.end_date) != dates:
+        await create_context(session, wanted)
+    report.courses.add(there=stored is not None and not publication.changed)
+
+
+async def send_students(shared: Shared, students: Sequence[Student], report: Report) -> None:
+    """Returns when all are sent. Those with the most views begin first, so that none is left over at the end."""
+    stored = await _Stored.read(shared, students)
+    gate = asyncio.Semaphore(LEARNERS_AT_ONCE)
+
+    async def send(student: Student) -> None:
+        async with gate:
+            await _Sending(Session(LOADER, shared), student, stored, report).run()
+
+    await _together(send(student) for student in sorted(students, key=calls_of, reverse=True))
+
+
+async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: Report) -> None:
+    """All of them at once; the members of each come one after another. Nobody is their admin: the data names no tutor,
+    and a service may change every group.
+
+    A member whom somebody removed since stays away, and one whom somebody added stays. Those whom an earlier load
+    added are members for as long as the files have them there.
+    """
+    rows, ids = shared.stores.rows, [group.group_id for group in groups]
+    stored, rosters = await asyncio.gather(groups_by_id(rows, ids), rosters_by_id(rows, ids))
+    await _together(
+        _send_group(Session(LOADER, shared), *each, report)
+        for each in zip(groups, stored, rosters, strict=True)
+    )
+
+
+async def _send_group(
+    session: Session, wanted: RegionGroup, stored: Group | None, roster: Roster, report: Report
+) -> None:
+    if stored is not None and not _is_as_wanted(wanted, stored):
+        report.groups.different += 1
+        return
+    added = [AddMember(user_id) for user_id in wanted.user_ids if _may_be_added(roster.members.get(user_id))]
+    gone = [
+        RemoveMember(member.user_id)
+        for member in roster.active()
+        if member.created_by == LOADER.user_id and member.user_id not in wanted.user_ids
+    ]
+    if stored is None:
+        new = NewGroup(
+            wanted.name, members=tuple(added), activities=(wanted.activity,), group_id=wanted.group_id
+        )
+        changed = await create_group(session, new)
+    else:
+        changed = await update_group(session, GroupCall(wanted.group_id, members=(*gone, *added)))
+    report.groups.add(there=stored is not None)
+    refused = {error.id for error in changed.item_errors}
+    newcomers = {member.user_id for member in added}
+    for user_id in wanted.user_ids:
+        if user_id in refused or (user_id not in newcomers and roster.member(user_id) is None):
+            report.memberships.different += 1
+        else:
+            report.memberships.add(there=user_id not in newcomers)
+
+
+def _is_as_wanted(wanted: RegionGroup, stored: Group) -> bool:
+    ours = (GroupStatus.ACTIVE, wanted.name, (wanted.activity,))
+    return (stored.status, stored.name, stored.activities) == ours
+
+
+def _may_be_added(member: Member | None) -> bool:
+    """Not one who is there, nor one whom somebody else removed. Whom an earlier version added is invited."""
+    if member is None or member.invited:
+        return True
+    return not member.is_active and member.removed_by == LOADER.user_id
+
+
+async def _patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    """Sent again, after longer and longer pauses: a store that is busy for a moment must not end a load of hours."""
+    for pause in PAUSES:
+        try:
+            return await command(*arguments)
+        except StoreUnavailable as error:
+            log.warning("a store is away, trying again in %g s: %s", pause, error)
+        await asyncio.sleep(pause)
+    return await command(*arguments)
+
+
+async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """The first failure ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(call)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def calls_of(student: Student) -> int:
+    """How much work a student is, roughly."""
+    return 1 + sum(1 + 2 * len(registration.first_days) for registration in student.registrations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What there is already of some students, read in batches."""
+
+    learners: Mapping[str, Learner | None]
+    enrolments: Mapping[ProgressKey, Enrolment | None]
+    views: Mapping[ViewKey, View | None]
+
+    @classmethod
+    async def read(cls, shared: Shared, students: Iterable[Student]) -> Self:
+        rows = shared.stores.rows
+        users = [student.user_id for student in students]
+        registrations = [
+            (student, registration) for student in students for registration in student.registrations
+        ]
+        places = [_progress_key(*each) for each in registrations]
+        views = [key for each in registrations for key in _view_keys(*each)]
+        return cls(
+            dict(zip(users, await learners_by_id(rows, users), strict=True)),
+            dict(zip(places, await enrolments_by_key(rows, places), strict=True)),
+            dict(zip(views, await views_by_key(rows, shared.tracking, views), strict=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One student, in order: the profile; then for each presentation the enrolment, the views, the end of it."""
+
+    session: Session
+    student: Student
+    stored: _Stored
+    report: Report
+
+    async def run(self) -> None:
+        await self._profile()
+        for registration in self.student.registrations:
+            is_ours = registration.is_registered and await self._enrolment(registration)
+            await self._views(registration)
+            if is_ours:
+                await self._end_of_enrolment(registration)
+
+    async def _profile(self) -> None:
+        user_id, latest = self.student.user_id, self.student.latest
+        stored, at = self.stored.learners[user_id], latest.presentation.starts
+        if stored is not None and stored.updated_on is not None and stored.updated_on > at:
+            self.report.learners.different += 1
+            return
+        self.session.loaders.learners.prime(user_id, stored)
+        profile = ProfileCall(self.student.name, latest.attributes, user_id, at)
+        saved = await _patiently(save_profile, self.session, profile)
+        self.report.learners.add(there=saved == stored)
+
+    async def _enrolment(self, registration: Registration) -> bool:
+        """Whether it is as the dataset has it, now or so far."""
+        key = _progress_key(self.student, registration)
+        stored = self.stored.enrolments[key]
+        if stored is not None and not _is_from(registration, stored):
+            self.report.enrolments.different += 1
+            return False
+        await _patiently(enrol, self.session, _enrolment_call(key, registration.enrolled_on))
+        self.report.enrolments.add(there=stored is not None)
+        return True
+
+    async def _end_of_enrolment(self, registration: Registration) -> None:
+        key = _progress_key(self.student, registration)
+        stored = self.stored.enrolments[key]
+        if registration.unenrolled_on is not None:
+            call = _enrolment_call(key, registration.unenrolled_on)
+            await _patiently(unenrol, self.session, call)
+            self.report.unenrolments.add(there=stored is not None and not stored.active)
+
+    async def _views(self, registration: Registration) -> None:
+        """A completed one is started once more, which does no more than send its trigger: the run that completed it
+        may not have come so far."""
+        for key, day in _view_keys(self.student, registration).items():
+            at = registration.presentation.noon(day)
+            call = ViewCall(key.content_id, key.collection_id, key.context_id, key.user_id, at)
+            stored = self.stored.views[key]
+            is_there = stored is not None and stored.status is Status.COMPLETED
+            await _patiently(start_view, self.session, call)
+            if not is_there:
+                await _patiently(end_view, self.session, call, ViewChange(at))
+            self.report.views.add(there=is_there)
+
+
+def _is_from(registration: Registration, stored: Enrolment) -> bool:
+    """Whether a load made the stored enrolment, even if it has not come to its end yet."""
+    if stored.begun_on != registration.enrolled_on:
+        return False
+    return stored.active or stored.unenrolled_on == registration.unenrolled_on
+
+
+def _enrolment_call(key: ProgressKey, at: datetime) -> EnrolmentCall:
+    return EnrolmentCall(key.collection_id, key.context_id, key.user_id, at)
+
+
+def _progress_key(student: Student, registration: Registration) -> ProgressKey:
+    presentation = registration.presentation
+    return ProgressKey(student.user_id, presentation.collection_id, presentation.context_id)
+
+
+def _view_keys(student: Student, registration: Registration) -> dict[ViewKey, int]:
+    """The views of a registration with the day of each, in the order of time."""
+    key = _progress_key(student, registration)
+    return {
+        ViewKey(key.user_id, key.collection_id, key.context_id, content_id(site)): day
+        for site, day in sorted(registration.first_days.items(), key=lambda item: (item[1], item[0]))
+    }

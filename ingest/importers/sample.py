@@ -1,0 +1,384 @@
+"""A small, deterministic sample for development: five courses, sixty learners, progress in every state, and a group.
+
+Who has done what depends on ids alone. Dates count back from the first day of the month in which it was loaded, so
+that nothing lies in the future; batches that are open have no end, so that they stay open.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zlib import crc32
+
+from ingest.commands.collections import publish_collection
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
+from ingest.commands.learner_groups import NewGroup, create_group
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from loaders.learner_groups import groups_by_id
+from loaders.learners import learners_by_id
+from loaders.session import Session, Shared
+from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, relations_of
+from rules.identifiers import ContextType
+from rules.learner_groups import Activity, AddMember
+from rules.learners import Learner
+from rules.viewers import Role, Viewer
+from rules.views import ViewChange
+
+FIRST_LEARNER = "ada"
+"""Has enrolments in every state: in progress, completed, not started, left."""
+SAMPLE_COLLECTION = "sky"
+SAMPLE_CONTEXT = "sky-open"
+SAMPLE_CONTENT = "sky-mars"
+"""A content of SAMPLE_COLLECTION that FIRST_LEARNER has not started."""
+ENROLABLE_COLLECTION = "chess"
+"""FIRST_LEARNER is not in it yet, and may enrol in its ENROLABLE_CONTEXT."""
+ENROLABLE_CONTEXT = "chess-open"
+ENROLABLE_CONTENT = "chess-square"
+MENTOR = "mira"
+"""Of every batch."""
+SAMPLE_GROUP = "evening-class"
+"""FIRST_LEARNER is its admin, SAMPLE_COLLECTION one of its activities; its members are in every state there is."""
+
+OnProgress = Callable[[str, int, int], None]
+"""Phase (``courses``, ``learners``), done, total."""
+
+_LOADER = Viewer("sample", frozenset({Role.SERVICE}))
+_AT_ONCE = 16
+_DAY = timedelta(days=1)
+_OPEN_FOR = 60 * _DAY
+"""How long before the first of the month the open batches started."""
+
+
+def _quiet(phase: str, done: int, total: int) -> None:
+    pass
+
+
+async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
+    """Loads what is missing; the first learner's profile comes last and tells that all of it is there.
+
+    Only the group is looked for in any case: samples had none once.
+    """
+    rows = shared.stores.rows
+    if (await learners_by_id(rows, [FIRST_LEARNER]))[0] is not None:
+        await _load_group(shared)
+        return
+    month = await _month(shared)
+    for done, course in enumerate(COURSES, 1):
+        session = Session(_LOADER, shared)
+        await publish_collection(session, course)
+        for batch in _batches(course, month):
+            await create_context(session, batch)
+        on_progress("courses", done, len(COURSES))
+    first, *others = _learners()
+    gate = asyncio.Semaphore(_AT_ONCE)
+    loaded = 0
+
+    async def load(learner: Learner) -> None:
+        nonlocal loaded
+        async with gate:
+            session = Session(_LOADER, shared)
+            for plan in _plans(learner.user_id, month):
+                await _follow(session, learner.user_id, plan)
+            profile = ProfileCall(learner.name, dict(learner.attributes), learner.user_id, month - _OPEN_FOR)
+            await save_profile(session, profile)
+        loaded += 1
+        on_progress("learners", loaded, len(others) + 1)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for learner in others:
+                group.create_task(load(learner))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    await _load_group(shared)
+    await load(first)
+
+
+async def _load_group(shared: Shared) -> None:
+    """One that was deleted stays so. A service adds its members, so that its admin sees how they stand."""
+    if (await groups_by_id(shared.stores.rows, [SAMPLE_GROUP]))[0] is None:
+        await create_group(Session(_LOADER, shared), GROUP)
+
+
+def _unit(identifier: str, name: str, *children: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "identifier": identifier,
+        "name": name,
+        "mimeType": COLLECTION_MIME_TYPE,
+        "children": list(children),
+    }
+
+
+def _leaf(identifier: str, name: str, kind: str = "text/html", *, optional: bool = False) -> dict[str, Any]:
+    leaf: dict[str, Any] = {"identifier": identifier, "name": name, "mimeType": kind}
+    return {**leaf, "relationalMetadata": {"optional": True}} if optional else leaf
+
+
+_VIDEO, _PDF = "video/mp4", "application/pdf"
+_SKY_WORDS = _leaf("sky-words", "Words for the sky", _PDF)
+
+COURSES = (
+    _unit(
+        SAMPLE_COLLECTION,
+        "Reading the night sky",
+        _unit(
+            "sky-start",
+            "Before you look up",
+            _leaf("sky-welcome", "Welcome", _VIDEO),
+            _leaf("sky-dark", "Finding a dark place"),
+            _SKY_WORDS,
+        ),
+        _unit(
+            "sky-near",
+            "Our neighbours",
+            _unit(
+                "sky-moon",
+                "The Moon",
+                _leaf("sky-phases", "Why the Moon has phases", _VIDEO),
+                _leaf("sky-craters", "A map of the craters", _PDF),
+            ),
+            _unit(
+                "sky-planets",
+                "The planets",
+                _leaf("sky-venus", "Venus at dusk"),
+                _leaf(SAMPLE_CONTENT, "Mars through the year", _VIDEO),
+                _SKY_WORDS,
+            ),
+        ),
+        _unit(
+            "sky-far",
+            "Farther out",
+            _leaf("sky-constellations", "Twelve constellations"),
+            _leaf("sky-photos", "Taking photographs of stars", optional=True),
+        ),
+    ),
+    _unit(
+        "bread",
+        "Baking bread",
+        _unit(
+            "bread-dough",
+            "Dough",
+            _leaf("bread-flour", "Kinds of flour"),
+            _leaf("bread-yeast", "What yeast does", _VIDEO),
+            _leaf("bread-kneading", "Kneading", _VIDEO),
+        ),
+        _unit(
+            "bread-oven",
+            "Oven",
+            _leaf("bread-heat", "Heat and steam"),
+            _leaf("bread-first", "Your first loaf"),
+        ),
+    ),
+    _unit(
+        "chance",
+        "Chance and cards",
+        _unit(
+            "chance-count", "Counting", _leaf("chance-hands", "How many hands?"), _leaf("chance-odds", "Odds")
+        ),
+        _unit("chance-try", "Trying", _leaf("chance-shuffle", "Seven shuffles", _VIDEO)),
+    ),
+    _unit(
+        "garden",
+        "A small garden",
+        _unit(
+            "garden-soil", "Soil", _leaf("garden-test", "Testing soil"), _leaf("garden-compost", "Compost")
+        ),
+        _unit("garden-year", "The year", _leaf("garden-sowing", "When to sow", _PDF)),
+    ),
+    _unit(
+        ENROLABLE_COLLECTION,
+        "Chess from the end",
+        _unit(
+            "chess-pawns",
+            "Pawns",
+            _leaf(ENROLABLE_CONTENT, "The square of the pawn"),
+            _leaf("chess-king", "King first"),
+        ),
+        _unit("chess-rooks", "Rooks", _leaf("chess-lucena", "Building a bridge", _VIDEO)),
+    ),
+)
+"""A leaf in two units and an optional one, three levels deep: all in the first."""
+
+RETURNING = "ada-tanaka"
+"""Did not complete the first course last year, and is in the batch that is open as well."""
+GROUP = NewGroup(
+    "The evening class",
+    "Who meets on Thursdays, in the old library",
+    members=tuple(
+        AddMember(user_id)
+        for user_id in (
+            RETURNING,
+            "bola-okafor",
+            "bola-tanaka",
+            "dora-lindqvist",
+            "dora-okafor",
+            "dora-rao",
+            "farah-rao",
+            "goran-okafor",
+            "jaya-rao",
+            "kofi-okafor",
+            "kofi-tanaka",
+            "lena-tanaka",
+        )
+    ),
+    activities=(
+        Activity(SAMPLE_COLLECTION, "Course"),
+        Activity("sky-near", "CourseUnit"),
+        Activity("bread", "Course"),
+    ),
+    group_id=SAMPLE_GROUP,
+    user_id=FIRST_LEARNER,
+)
+
+_LEAVES = {course["identifier"]: sorted(relations_of(Hierarchy(course)).leaf_nodes) for course in COURSES}
+
+
+async def _month(shared: Shared) -> datetime:
+    """The first of this month, or of the one in which an interrupted load began."""
+    begun = await shared.library.contexts.load(SAMPLE_CONTEXT)
+    if begun is not None and begun.start_date is not None:
+        return begun.start_date + _OPEN_FOR
+    now = shared.now()
+    return datetime(now.year, now.month, 1, tzinfo=UTC)
+
+
+def _batches(course: dict[str, Any], month: datetime) -> Iterator[NewContext]:
+    """One that is open for each course; the first one also has one that has ended and one that is to come."""
+    identifier = course["identifier"]
+
+    def batch(key: str, name: str, starts: datetime, ends: datetime | None) -> NewContext:
+        return NewContext(
+            type=ContextType.BATCH,
+            name=f"{course['name']}, {name}",
+            collection_ids=(identifier,),
+            context_id=f"{identifier}-{key}",
+            start_date=starts,
+            end_date=ends,
+            mentors=frozenset({MENTOR}),
+        )
+
+    yield batch("open", "now", month - _OPEN_FOR, None)
+    if identifier == SAMPLE_COLLECTION:
+        yield batch("ended", "last year", month - 400 * _DAY, month - 200 * _DAY)
+        yield batch("upcoming", "next", month + 60 * _DAY, month + 200 * _DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a learner does in one batch: contents completed one after another, and one more begun."""
+
+    collection_id: str
+    context_id: str
+    enrolled_on: datetime
+    completed: Sequence[str] = ()
+    begun: str | None = None
+    leaves: bool = False
+
+
+def _plans(user_id: str, month: datetime) -> Iterator[_Plan]:
+    opened = month - _OPEN_FOR
+    if user_id == FIRST_LEARNER:
+        yield _Plan(
+            "sky", "sky-open", opened, ("sky-welcome", "sky-dark", "sky-words", "sky-phases"), "sky-venus"
+        )
+        yield _Plan("bread", "bread-open", opened, _LEAVES["bread"])
+        yield _Plan("chance", "chance-open", opened)
+        yield _Plan("garden", "garden-open", opened, ("garden-test",), "garden-compost", leaves=True)
+        return
+    for collection_id, leaves in _LEAVES.items():
+        number = _number(user_id, collection_id)
+        if number % 5 < 2:
+            continue
+        is_past = collection_id == SAMPLE_COLLECTION and number % 7 == 0
+        context_id = f"{collection_id}-{'ended' if is_past else 'open'}"
+        enrolled_on = (month - 400 * _DAY if is_past else opened) + number % 12 * _DAY
+        done = (0, len(leaves) // 3, len(leaves) // 2, len(leaves) - 1, len(leaves))[number // 5 % 5]
+        begun = leaves[done] if done < len(leaves) and number // 25 % 3 else None
+        yield _Plan(
+            collection_id, context_id, enrolled_on, leaves[:done], begun, leaves=number // 75 % 9 == 0
+        )
+    if user_id == RETURNING:
+        again = _LEAVES[SAMPLE_COLLECTION]
+        yield _Plan(SAMPLE_COLLECTION, SAMPLE_CONTEXT, opened, again[:5], again[5])
+
+
+async def _follow(session: Session, user_id: str, plan: _Plan) -> None:
+    """Each call may be sent again: a completed view stays as it is, and an update counts once by its call id."""
+    at = plan.enrolled_on
+    enrolment = EnrolmentCall(plan.collection_id, plan.context_id, user_id, at)
+    await enrol(session, enrolment)
+    for content_id in plan.completed:
+        at += 3 * _DAY + timedelta(minutes=_number(user_id, content_id) % 600)
+        call = ViewCall(content_id, plan.collection_id, plan.context_id, user_id, at)
+        await start_view(session, call)
+        await end_view(session, call, ViewChange(at, time_spent=60 + _number(content_id, user_id) % 1500))
+    if plan.begun is not None:
+        at += 3 * _DAY
+        call = ViewCall(plan.begun, plan.collection_id, plan.context_id, user_id, at)
+        progress = 10 + _number(user_id, plan.begun) % 80
+        await start_view(session, call)
+        await update_view(
+            session,
+            call,
+            ViewChange(
+                at,
+                progress=progress,
+                progress_details={"position": progress * 6, "unit": "seconds"},
+                time_spent=progress * 6,
+                call_id="sample",
+            ),
+        )
+    if plan.leaves:
+        at += _DAY
+        await unenrol(session, EnrolmentCall(plan.collection_id, plan.context_id, user_id, at))
+
+
+_FIRST_NAMES = (
+    "Ada",
+    "Bola",
+    "Chen",
+    "Dora",
+    "Emil",
+    "Farah",
+    "Goran",
+    "Hana",
+    "Ivo",
+    "Jaya",
+    "Kofi",
+    "Lena",
+)
+_LAST_NAMES = ("Okafor", "Lindqvist", "Rao", "Moreno", "Tanaka")
+_VALUES: dict[str, Sequence[str]] = {
+    "state": ("Northshire", "Eastmark", "Southvale"),
+    "district": ("Alder", "Birch", "Cedar", "Damson", "Elm"),
+    "block": ("1", "2", "3", "4"),
+    "school": ("Hill School", "Lake School", "Mill School", "Bridge School"),
+    "type": ("student", "student", "student", "teacher"),
+    "gender": ("F", "M", "F", "M", "X"),
+    "region": ("North", "East", "South"),
+    "education": ("Primary", "Secondary", "Higher"),
+    "age_band": ("0-35", "35-55", "55<="),
+    "deprivation_band": ("0-20%", "20-40%", "40-60%", "60-80%", "80-100%"),
+}
+
+
+def _learners() -> list[Learner]:
+    """Sixty, the first one first."""
+    names = [(first, last) for last in _LAST_NAMES for first in _FIRST_NAMES]
+    ids = [FIRST_LEARNER, *(f"{first}-{last}".lower() for first, last in names[1:])]
+    return [
+        Learner(
+            user_id,
+            f"{first} {last}",
+            {name: values[_number(user_id, name) % len(values)] for name, values in _VALUES.items()},
+        )
+        for user_id, (first, last) in zip(ids, names, strict=True)
+    ]
+
+
+def _number(*parts: str) -> int:
+    """The same for the same ids on every machine."""
+    return crc32("/".join(parts).encode())

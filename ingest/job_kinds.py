@@ -1,0 +1,24 @@
+"""Every kind of job, for whoever knows a job by its row alone (``cohort jobs resume``)."""
+
+from collections.abc import Sequence
+
+from ingest.importers.legacy.job import MIGRATION
+from ingest.importers.oulad.loading import LOADING
+from ingest.jobs.closing import CLOSING
+from ingest.jobs.erasure import ERASURE
+from ingest.jobs.mode_change import MODE_CHANGE
+from ingest.jobs.reconcile import RECONCILIATION
+from ingest.jobs.runner import JobKind
+from ingest.jobs.upgrade import UPGRADE
+from rules.errors import InvalidInput
+
+JOB_KINDS: Sequence[JobKind] = (CLOSING, ERASURE, LOADING, MIGRATION, MODE_CHANGE, RECONCILIATION, UPGRADE)
+
+
+def job_kind(name: str) -> JobKind:
+    """InvalidInput where there is none of this name."""
+    for kind in JOB_KINDS:
+        if kind.name == name:
+            return kind
+    names = ", ".join(sorted(kind.name for kind in JOB_KINDS))
+    raise InvalidInput(f"{name} is no kind of job; there are {names}", field="kind")

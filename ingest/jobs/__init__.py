@@ -1,0 +1,1 @@
+"""Everything long: the runner, and one module a kind."""

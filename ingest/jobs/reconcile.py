@@ -1,0 +1,141 @@
+"""Compares what is stored with what the rows say, for one learner or all, and has the workers mend the difference."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, OnProgress, Pace, Plan
+from ingest.workers.recompute import recompute
+from ingest.writes.triggers import trigger_of
+from loaders.session import Shared
+from rules.errors import InvalidInput
+from rules.identifiers import ProgressKey, checked_id
+from rules.triggers import TriggerKind
+from stores.columns import Table
+from stores.rows import Row
+from stores.tables import ENROLMENTS, LEARNER_SCOPES
+from stores.topics import TRIGGERS
+
+RANGES = 16
+"""Parts of the ring, each a step for each table."""
+PAGE = 200
+EXAMPLES = 20
+"""Drifts that a step's report names one by one."""
+
+_TABLES: Mapping[str, Table] = {table.name: table for table in (ENROLMENTS, LEARNER_SCOPES)}
+_LEARNER = "learner"
+_COLUMNS = ("userid", "collectionid", "contextid")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``drifted`` of ``checked`` keys had stored figures that differ from the rows; ``examples`` names some:
+    ``"user collection context: activity, …"``. What the workers have not seen although no figure differs is no drift. ``failed`` keys name a collection or context that is gone."""
+
+    checked: int
+    drifted: int
+    failed: int
+    examples: Sequence[str]
+
+
+async def reconcile(
+    shared: Shared,
+    *,
+    user_id: str | None = None,
+    collection_id: str | None = None,
+    rate: float = 500,
+    states: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Report:
+    """Runs the job to its end. ``rate``: keys a second at most. What drifted is sent to the workers as a trigger:
+    they are the one writer. ``states``: what did not drift as well, so that they send every state again."""
+    if rate <= 0:
+        raise InvalidInput("rate must be above 0", field="rate")
+    arguments = {
+        "user_id": None if user_id is None else checked_id(user_id, "userId"),
+        "collection_id": None if collection_id is None else checked_id(collection_id, "collectionId"),
+        "rate": rate,
+        "states": states,
+    }
+    return report_of(await Jobs(shared).start(RECONCILIATION, arguments, on_progress))
+
+
+def report_of(job: JobRecord) -> Report:
+    """Of all steps together."""
+    reports = [step.checkpoint.report for step in job.steps]
+
+    def total(name: str) -> int:
+        return sum(report.get(name, 0) for report in reports)
+
+    examples = [example for report in reports for example in report.get("examples", ())]
+    return Report(total("checked"), total("drifted"), total("failed"), examples)
+
+
+def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
+    return _Reconciliation(
+        shared,
+        arguments["user_id"],
+        arguments["collection_id"],
+        arguments["rate"],
+        # A job that began before there was such an argument may be resumed.
+        arguments.get("states", False),
+    )
+
+
+RECONCILIATION = JobKind("reconcile", _plan)
+
+
+class _Reconciliation:
+    def __init__(
+        self, shared: Shared, user_id: str | None, collection_id: str | None, rate: float, states: bool
+    ) -> None:
+        self._shared = shared
+        self._user_id = user_id
+        self._collection_id = collection_id
+        self._states = states
+        self._pace = Pace(rate, PAGE)
+
+    def steps(self) -> Sequence[str]:
+        names = [_LEARNER] if self._user_id else [str(number) for number in range(RANGES)]
+        return [f"{table} {name}" for table in _TABLES for name in names]
+
+    async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
+        table_name, _, part = step.partition(" ")
+        table = _TABLES[table_name]
+        report = {"checked": 0, "drifted": 0, "failed": 0, "examples": [], **start.report}
+        if part == _LEARNER:
+            rows = await self._shared.stores.rows.partition(table, (self._user_id,), columns=_COLUMNS)
+            for first in range(0, len(rows), PAGE):
+                await self._check(table, rows[first : first + PAGE], report)
+            yield Checkpoint(None, report["checked"], report)
+            return
+        token_range = self._shared.stores.rows.ranges(RANGES)[int(part)]
+        async for page in self._shared.stores.rows.walk(
+            table, token_range, columns=_COLUMNS, page_size=self._pace.page, resume=start.resume
+        ):
+            await self._check(table, page.rows, report)
+            yield Checkpoint(page.resume, report["checked"], report)
+
+    async def _check(self, table: Table, rows: Sequence[Row], report: dict[str, Any]) -> None:
+        keys = [
+            ProgressKey(row["userid"], row["collectionid"], row["contextid"])
+            for row in rows
+            if self._collection_id in (None, row["collectionid"])
+        ]
+        async with self._pace.of(len(keys)):
+            result = await recompute(self._shared, keys, whole=frozenset(keys))
+            # A learner's scopes repeat the enrolments, which have a step of their own.
+            done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
+            drifts = [item for item in done if item.drifted]
+            told = done if self._states else [item for item in done if item.is_behind]
+            if told:
+                messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in told]
+                await self._shared.stores.events.send(TRIGGERS.name, *messages)
+            report["checked"] += len(done)
+            report["drifted"] += len(drifts)
+            report["failed"] += len(result.failed)
+            named = [
+                f"{d.key.user_id} {d.key.collection_id} {d.key.context_id}: {', '.join(d.drifted)}"
+                for d in drifts
+            ]
+            report["examples"] = [*report["examples"], *named][:EXAMPLES]

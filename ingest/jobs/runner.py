@@ -1,0 +1,263 @@
+"""One mechanism for everything long: a job has steps, each step a checkpoint, so that any process can go on with it.
+
+A job is a row with the step ``''`` and a row for each of its steps. The process that runs it owns it, renews its
+claim with every checkpoint, and stops when another one has taken over.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+import orjson
+
+from loaders.session import Shared
+from rules.errors import CohortError, Conflict, InvalidInput, NotFound
+from rules.jobs import ITSELF, JobState
+from stores.rows import Equal, Row, Write
+from stores.tables import JOBS
+
+ABANDONED_AFTER = timedelta(seconds=60)
+"""Without a sign of life for so long, a running job may be taken over."""
+SIGN_OF_LIFE = 20.0
+"""Seconds between two checkpoints at most, however low the rate of a job: well within ABANDONED_AFTER."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a step is. ``resume`` None: at its end. ``report`` is the step's so far, whole."""
+
+    resume: str | None
+    done: int
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    name: str
+    state: JobState
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as stored. ``steps`` holds those that were begun."""
+
+    kind: str
+    id: str
+    state: JobState
+    arguments: Mapping[str, Any]
+    steps: Sequence[StepState]
+    total: int
+    started_on: datetime
+    updated_on: datetime
+    error: str | None = None
+    owner: str | None = None
+
+    @property
+    def steps_done(self) -> int:
+        return sum(step.state is JobState.DONE for step in self.steps)
+
+    @property
+    def done(self) -> int:
+        """Things done in all steps."""
+        return sum(step.checkpoint.done for step in self.steps)
+
+
+class Plan(Protocol):
+    """What a kind of job does, made from its arguments alone, so that another process makes the same one."""
+
+    def steps(self) -> Sequence[str]: ...
+
+    def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
+        """From the checkpoint on; each one that it yields is stored before it goes on. The last has no ``resume``."""
+        ...
+
+
+PlanMaker = Callable[[Shared, Mapping[str, Any]], Plan]
+OnProgress = Callable[[JobRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """``name``: as rows have it; ``plan``: what a job of this kind does; ``private``: arguments that no row has once the
+    job is done. ``job_kinds.py`` lists all of them."""
+
+    name: str
+    plan: PlanMaker
+    private: Set[str] = frozenset()
+
+
+class Pace:
+    """Of a job that looks at no more than ``rate`` things in a second; ``page``: how many of them, ``most`` at most, for
+    one checkpoint."""
+
+    def __init__(self, rate: float, most: int) -> None:
+        self._rate = rate
+        self.page = max(1, min(most, int(rate * SIGN_OF_LIFE)))
+
+    @asynccontextmanager
+    async def of(self, count: int) -> AsyncIterator[None]:
+        """Takes as long as so many may, at the least."""
+        begun = time.monotonic()
+        yield
+        await asyncio.sleep(max(0.0, count / self._rate - (time.monotonic() - begun)))
+
+
+class Jobs:
+    """The jobs of an instance."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._rows = shared.stores.rows
+
+    async def list(self) -> list[JobRecord]:
+        """All of them, the newest first."""
+        keys: dict[tuple[str, str], None] = {}
+        for token_range in self._rows.ranges(1):
+            async for page in self._rows.walk(JOBS, token_range, columns=("kind", "id")):
+                keys |= {(row["kind"], row["id"]): None for row in page.rows}
+        found = [await self.get(*key) for key in keys]
+        return sorted(found, key=lambda job: job.started_on, reverse=True)
+
+    async def get(self, kind: str, id: str) -> JobRecord:  # noqa: A002 - a job's id is its id
+        rows = {row["step"]: row for row in await self._rows.partition(JOBS, (kind, id))}
+        if ITSELF not in rows:
+            raise NotFound(f"there is no job {kind} {id}", field="id")
+        itself = rows.pop(ITSELF)
+        return JobRecord(
+            kind,
+            id,
+            JobState(itself["state"]),
+            orjson.loads(itself["arguments"]),
+            [_step(row) for row in rows.values()],
+            itself["total"],
+            itself["started_on"],
+            itself["updated_on"],
+            itself["error"],
+            itself["owner"],
+        )
+
+    async def start(
+        self, kind: JobKind, arguments: Mapping[str, Any], on_progress: OnProgress | None = None
+    ) -> JobRecord:
+        """Runs a new job to its end."""
+        owner, now = uuid4().hex, self._shared.now()
+        job_id = f"{now:%Y%m%dT%H%M%S}-{owner[:6]}"
+        plan = kind.plan(self._shared, arguments)
+        await self._rows.insert_if_absent(
+            JOBS,
+            {
+                "kind": kind.name,
+                "id": job_id,
+                "step": ITSELF,
+                "state": JobState.RUNNING.value,
+                "arguments": orjson.dumps(dict(arguments)).decode(),
+                "total": len(plan.steps()),
+                "started_on": now,
+                "updated_on": now,
+                "owner": owner,
+            },
+        )
+        return await self._run(kind, job_id, owner, plan, on_progress)
+
+    async def resume(self, kind: JobKind, id: str, on_progress: OnProgress | None = None) -> JobRecord:  # noqa: A002
+        """Takes over a job that was interrupted, failed, or was left without a sign of life, where it stopped.
+
+        InvalidInput where it is done; Conflict where another process is at it.
+        """
+        job = await self.get(kind.name, id)
+        if job.state is JobState.DONE:
+            raise InvalidInput(f"job {kind.name} {id} is done", field="id")
+        if job.state is JobState.RUNNING and self._shared.now() - job.updated_on < ABANDONED_AFTER:
+            raise Conflict(f"job {kind.name} {id} is being run by another process", field="id")
+        owner = uuid4().hex
+        values = {
+            "state": JobState.RUNNING.value,
+            "owner": owner,
+            "error": None,
+            "updated_on": self._shared.now(),
+        }
+        applied = await self._rows.update_if(
+            JOBS,
+            (kind.name, id, ITSELF),
+            values,
+            [Equal("owner", job.owner), Equal("updated_on", job.updated_on)],
+        )
+        if not applied.applied:
+            raise Conflict(f"job {kind.name} {id} was taken up by another process", field="id")
+        return await self._run(kind, id, owner, kind.plan(self._shared, job.arguments), on_progress)
+
+    async def _run(
+        self, kind: JobKind, job_id: str, owner: str, plan: Plan, on_progress: OnProgress | None
+    ) -> JobRecord:
+        async def told() -> JobRecord:
+            job = await self.get(kind.name, job_id)
+            if on_progress is not None:
+                on_progress(job)
+            return job
+
+        async def end(state: JobState, error: str | None = None) -> None:
+            values = {"state": state.value, "error": error, "updated_on": self._shared.now()}
+            if state is JobState.DONE and kind.private:
+                arguments = (await self.get(kind.name, job_id)).arguments
+                told = {name: value for name, value in arguments.items() if name not in kind.private}
+                values["arguments"] = orjson.dumps(told).decode()
+            await self._rows.update_if(JOBS, (kind.name, job_id, ITSELF), values, [Equal("owner", owner)])
+
+        begun = {step.name: step for step in (await told()).steps}
+        try:
+            for name in plan.steps():
+                step = begun.get(name)
+                if step is not None and step.state is JobState.DONE:
+                    continue
+                start = step.checkpoint if step else Checkpoint(None, 0)
+                await self._run_step(kind.name, job_id, owner, name, plan.run(name, start), told)
+        except asyncio.CancelledError:
+            await asyncio.shield(end(JobState.INTERRUPTED))
+            raise
+        except CohortError as error:
+            await end(JobState.FAILED, error.message)
+            raise
+        except Exception as error:
+            await end(JobState.FAILED, f"internal error: {error!r}")
+            raise
+        await end(JobState.DONE)
+        return await told()
+
+    async def _run_step(
+        self,
+        kind: str,
+        job_id: str,
+        owner: str,
+        name: str,
+        checkpoints: AsyncIterator[Checkpoint],
+        told: Callable[[], Awaitable[JobRecord]],
+    ) -> None:
+        async for checkpoint in checkpoints:
+            applied = await self._rows.update_if(
+                JOBS, (kind, job_id, ITSELF), {"updated_on": self._shared.now()}, [Equal("owner", owner)]
+            )
+            if not applied.applied:
+                raise Conflict(f"job {kind} {job_id} was taken over by another process", field="id")
+            state = JobState.DONE if checkpoint.resume is None else JobState.RUNNING
+            values = {
+                "state": state.value,
+                "checkpoint": checkpoint.resume,
+                "done": checkpoint.done,
+                "report": orjson.dumps(dict(checkpoint.report)).decode(),
+                "updated_on": self._shared.now(),
+            }
+            await self._rows.write(Write(JOBS, (kind, job_id, name), values))
+            await told()
+
+
+def _step(row: Row) -> StepState:
+    report = orjson.loads(row["report"]) if row["report"] else {}
+    return StepState(
+        row["step"], JobState(row["state"]), Checkpoint(row["checkpoint"], row["done"] or 0, report)
+    )

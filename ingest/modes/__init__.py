@@ -1,0 +1,1 @@
+"""What the tracking modes add to a call: strict mode adds nothing."""

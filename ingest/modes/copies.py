@@ -1,0 +1,253 @@
+"""Copy mode: completions elsewhere are written into the contexts where the rules let them count (seed 001, Copy All Mode).
+
+Twice: into an enrolment when it is made, and out of a view when it is completed. Both give the same rows whenever and
+however often they run (rules/copies.py), so the workers do both again for each trigger and heal what died half way. A
+copy is never copied on: what it came from reaches the same places by itself.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
+from typing import TypeVar
+
+from ingest.writes.transfers import Step, put, transfer
+from loaders.enrolments import enrolments_by_key, enrolments_in
+from loaders.session import Shared
+from loaders.views import key_of, row_key, view_of
+from rules.copies import Completed, Taker
+from rules.enrolments import Enrolment
+from rules.identifiers import ProgressKey, ViewKey, scope_of
+from rules.origins import Origin, OriginKind
+from rules.progress import Status
+from rules.tracking import TrackingMode
+from rules.views import View
+from stores.rows import Row, Rows
+from stores.tables import LEARNER_SCOPES, NODE_ROOTS, VIEWS
+
+AT_ONCE = 16
+"""Enrolments that copies are written into at the same time."""
+
+_COLUMNS = (
+    *("userid", "collectionid", "contextid", "contentid"),
+    *("status", "last_completed_time", "origin"),
+)
+
+T = TypeVar("T")
+
+Contents = Set[str] | None
+"""Of a key: those that were viewed; None where it may be any of them."""
+
+
+async def copies(
+    shared: Shared, enrolled: Collection[ProgressKey], viewed: Mapping[ProgressKey, Contents]
+) -> dict[ProgressKey, ProgressKey]:
+    """For the workers: what follows from triggers of these enrolments and views. The keys that were copied into, each
+    with the one that it follows from. Nothing in the other modes."""
+    if shared.tracking.mode is not TrackingMode.COPY:
+        return {}
+    stored = await enrolments_by_key(shared.stores.rows, list(enrolled))
+    await copy_into(shared, [enrolment for enrolment in stored if enrolment is not None])
+    return await copy_out_of(shared, viewed)
+
+
+async def copy_into(shared: Shared, enrolments: Sequence[Enrolment]) -> None:
+    """What the learner has completed elsewhere: the contents alone, in the same collection under another context or
+    under none, in other collections that hold them. Only into active enrolments.
+
+    For each, besides what the process remembers of collections and contexts: one read of ``node_roots`` and one of the
+    learner's scopes for 100 leaves, one of the views for 100 collections that hold any of them, one for each bucket of
+    contents taken alone (16 at most, for 100 contents), one of the rows to be written and one conditional write for 50
+    of them. However long the learner's history is: of nothing else.
+    """
+    takers = await _takers(shared, enrolments)
+
+    async def into(taker: Taker, leaves: Set[str]) -> None:
+        completed = await _completed_elsewhere(shared, taker.key, leaves)
+        await _write(shared, taker.key, taker.copies(completed, shared.tracking.rules))
+
+    await _some_at_once([into(taker, leaves) for taker, leaves in takers])
+
+
+async def copy_out_of(
+    shared: Shared, viewed: Mapping[ProgressKey, Contents]
+) -> dict[ProgressKey, ProgressKey]:
+    """What was completed there, into the learner's other active enrolments whose collections hold it.
+
+    For all keys together: one read of ``node_roots`` for 100 contents, of views for 100 contents or for each key
+    without; one of the enrolments for each learner and collection that holds any; then as ``copy_into`` writes.
+    """
+    done = await _completed(shared, viewed)
+    if not done:
+        return {}
+    rows = shared.stores.rows
+    holders = await _holders(rows, {each.content_id for completed in done.values() for each in completed})
+    places = {
+        (key.user_id, collection)
+        for key, completed in done.items()
+        for each in completed
+        for collection in holders[each.content_id]
+    }
+    enrolled = await asyncio.gather(*(enrolments_in(rows, *place) for place in sorted(places)))
+    takers = await _takers(shared, [enrolment for found in enrolled for enrolment in found])
+    of_learner: dict[str, list[tuple[Taker, frozenset[str]]]] = defaultdict(list)
+    for taker, leaves in takers:
+        of_learner[taker.key.user_id].append((taker, leaves))
+    wanted: dict[ProgressKey, dict[str, View]] = defaultdict(dict)
+    sources: dict[ProgressKey, ProgressKey] = {}
+    for key, completed in done.items():
+        for taker, leaves in of_learner[key.user_id]:
+            if taker.key == key:
+                continue
+            reaching = [each for each in completed if each.content_id in leaves]
+            if found := taker.copies(reaching, shared.tracking.rules):
+                wanted[taker.key] |= found
+                sources.setdefault(taker.key, key)
+    reached = await _some_at_once([_write(shared, key, views) for key, views in wanted.items()])
+    return {key: sources[key] for key, here in zip(wanted, reached, strict=True) if here}
+
+
+async def _takers(shared: Shared, enrolments: Iterable[Enrolment]) -> list[tuple[Taker, frozenset[str]]]:
+    """The active ones of collections and contexts that are there, with the collection's leaves."""
+    active = [enrolment for enrolment in enrolments if enrolment.active]
+    published, contexts = await asyncio.gather(
+        shared.library.published(list({e.key.collection_id for e in active})),
+        shared.library.contexts.load_many([e.key.context_id for e in active]),
+    )
+    takers = []
+    for enrolment, context in zip(active, contexts, strict=True):
+        _, tree = published.get(enrolment.key.collection_id, (None, None))
+        if context is not None and tree is not None:
+            takers.append((Taker(enrolment.key, enrolment.begun_on, context), tree.leaf_nodes))
+    return takers
+
+
+async def _completed_elsewhere(shared: Shared, key: ProgressKey, leaves: Set[str]) -> list[Completed]:
+    rows = shared.stores.rows
+    # The scopes say in one statement which of the leaves were taken alone; the views would be asked in every bucket.
+    holders, scopes = await asyncio.gather(
+        _holders(rows, leaves),
+        rows.get_many(LEARNER_SCOPES, [(key.user_id, leaf, leaf) for leaf in leaves], ("collectionid",)),
+    )
+    collections = {key.collection_id}.union(*holders.values())
+    alone = [ViewKey(key.user_id, *(row["collectionid"],) * 3) for row in scopes.values()]
+    by_collection, by_content = await asyncio.gather(
+        rows.partitions(VIEWS, [(key.user_id, scope_of(each)) for each in collections], _COLUMNS),
+        rows.get_many(VIEWS, [row_key(each) for each in alone], _COLUMNS),
+    )
+    found = [row for partition in by_collection.values() for row in partition] + list(by_content.values())
+    return [
+        completed
+        for row in found
+        if row["contentid"] in leaves
+        and (row["collectionid"], row["contextid"]) != (key.collection_id, key.context_id)
+        and (completed := _completed_of(row)) is not None
+    ]
+
+
+async def _holders(rows: Rows, contents: Collection[str]) -> dict[str, set[str]]:
+    """Of each content the published collections that hold it."""
+    found = await rows.partitions(NODE_ROOTS, [(content,) for content in contents], ("root",))
+    return {content: {row["root"] for row in of_content} for (content,), of_content in found.items()}
+
+
+async def _completed(
+    shared: Shared, viewed: Mapping[ProgressKey, Contents]
+) -> dict[ProgressKey, list[Completed]]:
+    """Of each key what was completed there and nowhere else before."""
+    rows = shared.stores.rows
+    named = [
+        row_key(ViewKey(key.user_id, key.collection_id, key.context_id, content))
+        for key, contents in viewed.items()
+        for content in contents or ()
+    ]
+    whole = [key for key, contents in viewed.items() if contents is None]
+
+    async def all_of(key: ProgressKey) -> list[Row]:
+        place = (key.collection_id, key.context_id)
+        partitions = {scope_of(key.collection_id)}
+        if not key.has_context:
+            partitions.add(scope_of(key.collection_id, key.collection_id))  # it may be a content alone
+        found = await asyncio.gather(
+            *(rows.partition(VIEWS, (key.user_id, s), prefix=place, columns=_COLUMNS) for s in partitions)
+        )
+        return [row for partition in found for row in partition]
+
+    by_key, by_place = await asyncio.gather(
+        rows.get_many(VIEWS, named, _COLUMNS), asyncio.gather(*map(all_of, whole))
+    )
+    done: dict[ProgressKey, list[Completed]] = defaultdict(list)
+    for row in (*by_key.values(), *(row for found in by_place for row in found)):
+        completed = None if _is_copy(row) else _completed_of(row)
+        if completed is not None:
+            done[ProgressKey(row["userid"], row["collectionid"], row["contextid"])].append(completed)
+    return done
+
+
+async def _write(shared: Shared, key: ProgressKey, views: Mapping[str, View]) -> bool:
+    """Where there is no completed view yet. Whether any of them is there now, be it from an attempt before, whose
+    figures may not have been computed."""
+    if not views:
+        return False
+    keys = {content: row_key(view.key) for content, view in views.items()}
+    ours = False
+
+    async def plan() -> list[Step]:
+        nonlocal ours
+        found = await shared.stores.rows.get_many(VIEWS, list(keys.values()))
+        steps = []
+        for content, view in views.items():
+            row = found.get(keys[content])
+            there = view_of(row)
+            if there is None or there.status < Status.COMPLETED:
+                steps.append(Step(after := _on_top(there, view), [put(after, row)]))
+            elif there.origin is not None and there.origin.kind is OriginKind.COPIED:
+                ours = True
+        return steps
+
+    return bool(await transfer(shared, key, plan)) or ours
+
+
+def _on_top(there: View | None, copy: View) -> View:
+    """What was begun here keeps its time, details and dates."""
+    if there is None:
+        return copy
+    return replace(
+        there,
+        status=copy.status,
+        progress=copy.progress,
+        completed_on=copy.completed_on,
+        last_updated_on=max(filter(None, (there.last_updated_on, copy.last_updated_on)), default=None),
+        origin=copy.origin,
+    )
+
+
+def _completed_of(row: Row) -> Completed | None:
+    """A completion without its date can't be judged by any rule about dates: it is left where it is."""
+    if row["status"] != Status.COMPLETED or row["last_completed_time"] is None:
+        return None
+    return Completed.of(key_of(row), row["last_completed_time"], _origin_of(row))
+
+
+def _is_copy(row: Row) -> bool:
+    origin = _origin_of(row)
+    return origin is not None and origin.kind is OriginKind.COPIED
+
+
+def _origin_of(row: Row) -> Origin | None:
+    return Origin.decode(row["origin"]) if row["origin"] else None
+
+
+async def _some_at_once(works: Sequence[Awaitable[T]]) -> list[T]:
+    """In order. All come to their end, also when one fails: what was begun is not left half way."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(work: Awaitable[T]) -> T:
+        async with slots:
+            return await work
+
+    done = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in done if not isinstance(outcome, BaseException)]

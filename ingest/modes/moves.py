@@ -1,0 +1,282 @@
+"""Move mode: who enrols into a context takes the progress along from where the collection is under way (seed 001, Move
+Mode). The enrolments are the pointer, and one write flips both.
+
+1. ``moved_to`` is set in the enrolment that is left, which stays active: from now on calls that write there write to the
+   new place as well before they are answered (``forwarded``).
+2. The views are written to the new place; nothing is taken away.
+3. One conditional write of the learner's partition makes the new enrolment active and the old one a pointer.
+4. The workers take away what is left: views, aggregates, states (``settled``, ``vanish``).
+
+Cut off before 3, the learner is where they were; after it, at the new place. Any step may be done again.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ingest.writes.retrying import pause_before
+from ingest.writes.transfers import Step, put, taken_away, transfer
+from ingest.writes.triggers import change_moment, send_trigger
+from loaders import touches
+from loaders.enrolments import as_read, enrolments_by_key, enrolments_in, row_key
+from loaders.session import Session, Shared
+from loaders.views import view_of, views_by_key
+from rules.contexts import Context
+from rules.enrolments import Enrolment, under_way
+from rules.errors import Conflict
+from rules.identifiers import ProgressKey, ViewKey, scope_of
+from rules.moves import Taking, current_place
+from rules.tracking import TrackingMode
+from rules.triggers import TriggerKind
+from rules.views import View
+from stores.rows import Change, Condition, Equal, Row
+from stores.tables import ENROLMENTS, VIEWS
+
+ATTEMPTS = 6
+"""How often an enrolment is tried against other calls that change the learner's enrolments."""
+
+
+async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
+    """Where the progress of this key is by now: the same key unless it has moved. In move mode one statement, however
+    often it moved; none in the others."""
+    if shared.tracking.mode is not TrackingMode.MOVE or not key.has_context:
+        return key
+    enrolments = await _enrolments(shared, key)
+    return replace(key, context_id=current_place(enrolments, key.context_id))
+
+
+async def enrol_taking_along(
+    session: Session, key: ProgressKey, at: datetime, context: Context
+) -> Enrolment | None:
+    """The new enrolment, the progress with it; None where there is nothing to take along, or nothing that the rules
+    let move, or where the enrolment is one that ingest/commands/enrolments.py repeats or refuses.
+
+    One statement tells whether there is anything. Then one conditional write for each place that is left, two reads of
+    it, one conditional write for 50 views, and the one that flips. Conflict where others keep changing the learner's
+    enrolments.
+    """
+    shared = session.shared
+    if shared.tracking.mode is not TrackingMode.MOVE or not shared.tracking.rules.rules:
+        return None
+    taking = Taking(key, at, context, shared.tracking.rules)
+    for attempt in range(ATTEMPTS):
+        await pause_before(attempt, ATTEMPTS)
+        enrolments = await _enrolments(shared, key)
+        there = enrolments.pop(key.context_id, None)
+        if there is not None and _is_settled(there, at):
+            return None
+        if there is not None and there.has_moved:
+            # Back again: what still stands here has gone along before, and would be there a second time.
+            await _take_rest(shared, there.key, {**enrolments, key.context_id: there})
+        left = await _under_way(shared, list(enrolments.values()), at)
+        if not left:
+            return None
+        if not all([await _announced(shared, enrolment, key.context_id) for enrolment in left]):
+            continue
+        for enrolment in left:
+            await _bring(shared, taking, enrolment.key)
+        if (moved := await _flipped(shared, taking, there, left)) is not None:
+            await send_trigger(shared.stores, TriggerKind.ENROLMENT, key)
+            return moved
+    raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")
+
+
+async def moving(shared: Shared, keys: Collection[ProgressKey]) -> set[ProgressKey]:
+    """Of which of these keys ``forwarded`` must be asked, of each view that was written there. In move mode one
+    statement each."""
+    if shared.tracking.mode is not TrackingMode.MOVE:
+        return set()
+    under = [key for key in keys if key.has_context]
+    found = await asyncio.gather(*(_enrolments(shared, key) for key in under))
+    return {
+        key
+        for key, enrolments in zip(under, found, strict=True)
+        if (here := enrolments.get(key.context_id)) is not None and here.moved_to is not None
+    }
+
+
+async def forwarded(shared: Shared, key: ViewKey) -> View | None:
+    """After a write: where the enrolment has moved meanwhile or is about to, the view is written to the new place too.
+
+    The view there, None where ``key`` is the place to read still. One statement where nothing moves.
+    """
+    place = key.progress_key
+    if shared.tracking.mode is not TrackingMode.MOVE or not place.has_context:
+        return None
+    enrolments = await _enrolments(shared, place)
+    here = enrolments.get(place.context_id)
+    if here is None or here.moved_to is None:
+        return None
+    context_id = current_place(enrolments, place.context_id) if here.has_moved else here.moved_to
+    there = enrolments.get(context_id)
+    # Of an enrolment that is about to be made the time is now.
+    begun_on = there.begun_on if here.has_moved and there is not None else shared.now()
+    taking = await _taking(shared, place, context_id, begun_on)
+    if taking is None:
+        return None
+    await _bring(shared, taking, place, key.content_id)
+    if not here.has_moved:
+        return None
+    (view,) = await views_by_key(shared.stores.rows, shared.tracking, [replace(key, context_id=context_id)])
+    return view
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An enrolment that is a pointer, where it leads, and the key whose trigger tells of it."""
+
+    enrolment: Enrolment
+    to: ProgressKey
+    cause: ProgressKey
+
+
+async def settled(
+    shared: Shared, keys: Collection[ProgressKey], enrolled: Collection[ProgressKey]
+) -> list[Moved]:
+    """For the workers: which of ``keys`` have moved, or were left by one of ``enrolled``; what still stands there is
+    brought along and taken away. Nothing in the other modes.
+
+    One read of the enrolments for 100 keys; one for each learner and collection that has moved.
+    """
+    if shared.tracking.mode is not TrackingMode.MOVE:
+        return []
+    stored = await enrolments_by_key(shared.stores.rows, list(keys))
+    places: dict[tuple[str, str], dict[str, ProgressKey]] = {}
+    for key, enrolment in zip(keys, stored, strict=True):
+        if enrolment is not None and (
+            enrolment.has_moved or (key in enrolled and enrolment.moved_from is not None)
+        ):
+            places.setdefault((key.user_id, key.collection_id), {})[key.context_id] = key
+    found: list[Moved] = []
+    for causes in places.values():
+        key = next(iter(causes.values()))
+        enrolments = await _enrolments(shared, key)
+        for enrolment in enrolments.values():
+            cause = causes.get(enrolment.key.context_id) or causes.get(enrolment.moved_to or "")
+            if enrolment.has_moved and cause is not None:
+                to = replace(key, context_id=current_place(enrolments, enrolment.key.context_id))
+                await _take_rest(shared, enrolment.key, enrolments)
+                found.append(Moved(enrolment, to, cause))
+    return found
+
+
+def _is_settled(there: Enrolment, at: datetime) -> bool:
+    """One that is not to be begun: it goes on, it was made by this very call, or the call is of before its end."""
+    before_end = there.unenrolled_on is not None and at < there.unenrolled_on
+    return there.active or there.was_begun(at) or before_end
+
+
+async def _enrolments(shared: Shared, key: ProgressKey) -> dict[str, Enrolment]:
+    """The learner's in the collection, by context."""
+    found = await enrolments_in(shared.stores.rows, key.user_id, key.collection_id)
+    return {enrolment.key.context_id: enrolment for enrolment in found}
+
+
+async def _under_way(shared: Shared, enrolments: Sequence[Enrolment], at: datetime) -> list[Enrolment]:
+    contexts = await shared.library.contexts.load_many([each.key.context_id for each in enrolments])
+    return under_way(zip(enrolments, contexts, strict=True), at)
+
+
+async def _announced(shared: Shared, enrolment: Enrolment, context_id: str) -> bool:
+    """From now on calls forward what they write. False where another call has changed the enrolment."""
+    if enrolment.moved_to == context_id:
+        return True
+    applied = await shared.stores.rows.update_if(
+        ENROLMENTS,
+        row_key(enrolment.key),
+        {"moved_to": context_id},
+        as_read(enrolment),
+    )
+    return applied.applied
+
+
+async def _flipped(
+    shared: Shared, taking: Taking, there: Enrolment | None, left: Sequence[Enrolment]
+) -> Enrolment | None:
+    """The pointer: all in one write, or None where another call has changed one of the enrolments."""
+    to, at = taking.to, taking.begun_on
+    after = Enrolment(
+        to, active=True, enrolled_on=at, changed_at=change_moment(), moved_from=left[0].key.context_id
+    )
+    conditions: list[Condition] = [Equal("enrolled_on", None)]
+    if there is not None:
+        after = replace(after, enrolled_on=there.enrolled_on, reenrolled_on=at)
+        conditions = as_read(there)
+    values = {
+        "active": True,
+        "enrolled_on": after.enrolled_on,
+        "reenrolled_on": after.reenrolled_on,
+        "unenrolled_on": None,
+        "changed_at": after.changed_at,
+        "moved_from": after.moved_from,
+        "moved_to": None,
+    }
+    changes = [Change(row_key(to), values, conditions)]
+    for enrolment in left:
+        ending = {"active": False, "unenrolled_on": at, "changed_at": change_moment()}
+        announced = replace(enrolment, moved_to=to.context_id)
+        changes.append(Change(row_key(enrolment.key), ending, as_read(announced)))
+    return after if await shared.stores.rows.write_together(ENROLMENTS, changes) else None
+
+
+async def _taking(shared: Shared, key: ProgressKey, context_id: str, begun_on: datetime) -> Taking | None:
+    """What goes along from the key to that context; None where the context is gone."""
+    context = await shared.library.contexts.load(context_id)
+    if context is None:
+        return None
+    return Taking(replace(key, context_id=context_id), begun_on, context, shared.tracking.rules)
+
+
+async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id: str | None = None) -> None:
+    """The views of that key, or one of them, to the new place; they stay where they were as well."""
+
+    async def plan() -> list[Step]:
+        there = await _rows(shared, taking.to, content_id)
+        return [
+            Step(after, [put(after, there.get(content))])
+            for content, row in (await _rows(shared, source, content_id)).items()
+            if (view := view_of(row)) is not None
+            and (after := taking.merged(view_of(there.get(content)), view)) is not None
+        ]
+
+    await transfer(shared, taking.to, plan)
+
+
+async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[str, Enrolment]) -> None:
+    """What still stands at a place that was left: a view in the same write as its row there goes. What the rules leave
+    behind stays, for who comes back."""
+    context_id = current_place(enrolments, source.context_id)
+    there = enrolments.get(context_id)
+    if there is None or context_id == source.context_id:
+        return
+    taking = await _taking(shared, source, context_id, there.begun_on)
+    if taking is None:
+        return
+
+    async def plan() -> list[Step]:
+        left = await _rows(shared, source)
+        there = await _rows(shared, taking.to) if left else {}
+        steps = []
+        for content, row in left.items():
+            view = view_of(row)
+            if view is None or not taking.takes(view):
+                continue
+            after = taking.merged(view_of(there.get(content)), view)
+            gone = taken_away(view.key, row)
+            steps.append(Step(after, [gone] if after is None else [put(after, there.get(content)), gone]))
+        return steps
+
+    await transfer(shared, taking.to, plan)
+    await touches.forget(shared.stores.cache, [source])
+
+
+async def _rows(shared: Shared, key: ProgressKey, content_id: str | None = None) -> dict[str, Row]:
+    """By content."""
+    place = (key.collection_id, key.context_id)
+    found = await shared.stores.rows.partition(
+        VIEWS,
+        (key.user_id, scope_of(key.collection_id)),
+        prefix=place if content_id is None else (*place, content_id),
+    )
+    return {row["contentid"]: row for row in found}

@@ -1,6 +1,0 @@
-"""Loads the Open University Learning Analytics Dataset (docs/oulad.md) through the ordinary commands."""
-
-from ingest.oulad.loading import OnProgress, load_oulad
-from ingest.oulad.report import Counts, Report
-
-__all__ = ["Counts", "OnProgress", "Report", "load_oulad"]

@@ -1,0 +1,1 @@
+"""The workers: from a trigger to aggregates, enrolments and states."""

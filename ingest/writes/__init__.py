@@ -1,0 +1,1 @@
+"""How rows are changed while others change them too."""

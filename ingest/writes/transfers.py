@@ -1,0 +1,110 @@
+"""Writing views that follow from others: copies and moves. By conditions alone, so that they lower nothing and stand
+beside commands; several in one write, since they are in one partition."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from ingest.writes.retrying import pause_before
+from ingest.writes.triggers import change_moment
+from loaders import touches
+from loaders.session import Shared
+from loaders.views import row_key, view_values
+from rules.errors import StoreUnavailable
+from rules.identifiers import ProgressKey, ViewKey, scope_of
+from rules.views import View
+from stores.rows import MOST_CHANGES, Change, Equal, Row, Write
+from stores.tables import LEARNER_SCOPES, VIEWS
+
+ATTEMPTS = 12
+"""How often rows are read anew that others keep changing."""
+
+_CHANGING = ("status", "progress", "timespent", "last_updated_time")
+"""One of these differs after whatever changed a view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A view to be written, None where there is only something to be deleted, and what is written for it at once."""
+
+    view: View | None
+    changes: Sequence[Change]
+
+
+async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitable[list[Step]]]) -> int:
+    """Writes what ``plan`` asks for into the views of ``key``, up to MOST_CHANGES rows in one write; whenever that is
+    refused, as someone else was faster, the plan is made anew. How many views were written.
+
+    The hash of ``key`` is announced to and settled as by a call (loaders/touches.py), so reads see the views at once.
+    StoreUnavailable also where the rows are changed so often that it never comes through: to be tried again.
+    """
+    call, written = uuid4().hex, dict[str, View]()
+    announced = False
+    for attempt in range(ATTEMPTS):
+        await pause_before(attempt, ATTEMPTS)
+        steps = await plan()
+        if not announced and any(step.view for step in steps):
+            await enter_scope(shared, key, scope_of(key.collection_id))
+            await touches.announce(shared.stores.cache, key, call, shared.now())
+            announced = True
+        for batch in _batches(steps):
+            changes = [change for step in batch for change in step.changes]
+            if not await shared.stores.rows.write_together(VIEWS, changes):
+                break
+            written |= {step.view.key.content_id: step.view for step in batch if step.view}
+        else:
+            if announced:
+                await touches.settle_all(shared.stores.cache, key, written.values(), call)
+            return len(written)
+    raise StoreUnavailable("the learner's views are being changed by others; try again")
+
+
+async def enter_scope(shared: Shared, key: ProgressKey, scope: str) -> None:
+    """The learner's list of scopes names this one before it has its first row."""
+    await enter_scopes(shared, {key: scope})
+
+
+async def enter_scopes(shared: Shared, scopes: Mapping[ProgressKey, str]) -> None:
+    """As ``enter_scope``, for the scopes of several keys in one write."""
+    known = shared.entered_scopes
+    # Another process may have erased an entry that this one remembers. The workers write that of a collection again;
+    # for a content by itself they write nothing.
+    entries = {
+        place: scope
+        for key, scope in scopes.items()
+        if (place := (key.user_id, key.collection_id, key.context_id)) not in known
+        or scope != key.collection_id
+    }
+    if entries:
+        writes = (Write(LEARNER_SCOPES, place, {"scope": scope}) for place, scope in entries.items())
+        await shared.stores.rows.write(*writes)
+        known.update(dict.fromkeys(entries))
+
+
+def put(view: View, stored: Row | None) -> Change:
+    """The whole view instead of what is stored under its key, if that is still as it was read."""
+    values = {**view_values(view), "changed_at": change_moment()}
+    if stored is None or stored["status"] is None:
+        return Change(row_key(view.key), values, [Equal("status", None)])
+    return Change(row_key(view.key), values, _as_read(stored))
+
+
+def taken_away(key: ViewKey, stored: Row) -> Change:
+    return Change(row_key(key), {"changed_at": change_moment()}, _as_read(stored), delete=True)
+
+
+def _as_read(stored: Row) -> list[Equal]:
+    return [Equal(name, stored[name]) for name in _CHANGING]
+
+
+def _batches(steps: Sequence[Step]) -> list[list[Step]]:
+    """What belongs together stays together."""
+    batches: list[list[Step]] = []
+    size = MOST_CHANGES
+    for step in steps:
+        if size + len(step.changes) > MOST_CHANGES:
+            batches.append([])
+            size = 0
+        batches[-1].append(step)
+        size += len(step.changes)
+    return batches
