@@ -1,11 +1,12 @@
 """What resolvers take and answer with, for the edges: GraphQL and REST import this room and none below it."""
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext
 from ingest.commands.enrolments import EnrolmentCall
 from ingest.commands.learner_groups import Changed as GroupChanged
 from ingest.commands.learner_groups import GroupCall, NewGroup
 from ingest.commands.learners import ProfileCall
-from ingest.commands.views import Acknowledged, ViewCall
+from ingest.commands.views import Acknowledged
 from loaders.pages import Page
 from loaders.session import Session
 from rules.contents import Content, ContentKind

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest.commands.views import Placed, ViewCall, placed
+from ingest.calls.placing import Placed, ViewCall, placed
 from loaders.session import Session
 from rules.assessments import Submission, attempt_of, checked_events, encoded
 from rules.errors import InvalidInput

@@ -9,11 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
-from ingest.modes.moves import forwarded
+from ingest.calls.acknowledgement import acknowledge
+from ingest.writes.announcement import Announcement
 from ingest.writes.triggers import change_moment, trigger_of
-from loaders import touches
 from loaders.session import Session, Shared
 from loaders.views import key_of
 from rules.errors import InvalidInput
@@ -70,16 +69,12 @@ class Closer:
         return bool(row["status"] == Status.IN_PROGRESS and touched is not None and touched <= self._until)
 
     async def _close_of(self, key: ProgressKey, rows: Sequence[Row], slots: asyncio.Semaphore) -> int:
-        """As a call that ends a view: mark, rows, triggers, hash."""
-        cache, call = self._stores.cache, uuid4().hex
-        await touches.announce(cache, key, call, self._shared.now())
-        found = await asyncio.gather(*(self._end(row, slots) for row in rows))
+        """As a call that ends these views (ingest/calls/acknowledgement.py)."""
+        announcement = Announcement(self._shared)
+        async with announcement.writing([key]):
+            found = await asyncio.gather(*(self._end(row, slots) for row in rows))
         views = [view for view in found if view is not None]
-        for view in views:
-            await forwarded(self._shared, view.key)
-        triggers = [trigger_of(TriggerKind.VIEW, key, view.key.content_id) for view in views]
-        await self._stores.events.send(TRIGGERS.name, *triggers)
-        await touches.settle_all(cache, key, views, call)
+        await acknowledge(self._shared, announcement, views)
         return len(views)
 
     async def _end(self, row: Row, slots: asyncio.Semaphore) -> View | None:

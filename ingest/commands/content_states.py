@@ -5,18 +5,17 @@ write; one send of all triggers. Only then is the caller answered, item by item.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import uuid4
 
+from ingest.calls.acknowledgement import acknowledge
+from ingest.calls.placing import Ground, Placed, ViewCall, check_details, earned, ground_of, named, placed_on
 from ingest.commands.assessments import AssessmentCall, begun_on, submit_assessment
-from ingest.commands.views import Ground, Placed, ViewCall, check_details, earned, ground_of, named, placed_on
-from ingest.modes.moves import forwarded, moving
+from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import pause_before
 from ingest.writes.transfers import enter_scopes, put
 from ingest.writes.triggers import change_moment, trigger_of
-from loaders import touches
 from loaders.erasures import check_after_erasure, erased_places
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of
@@ -84,23 +83,20 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
         else:
             item = _Item(place, state, one, since.get(one))
             partitions.setdefault((one.key.user_id, one.key.scope), []).append(item)
-    call = uuid4().hex
-    written = await asyncio.gather(*(_written(session, items, call) for items in partitions.values()))
+    announcement = Announcement(session.shared)
+    written = await asyncio.gather(*(_written(session, items, announcement) for items in partitions.values()))
     for of_partition in written:
         outcomes |= of_partition
     items = [item for of_partition in partitions.values() for item in of_partition]
     failures = [error for item in items if isinstance(error := outcomes[item.place], StoreUnavailable)]
     if failures and len(failures) == len(states):
         raise failures[0]
-    done = [item for item in items if isinstance(outcomes[item.place], View)]
-    left = await moving(session.shared, {item.placed.key.progress_key for item in done})
-    moved = await asyncio.gather(*(_forwarded(session, item, left) for item in done))
-    views = {item.placed.key: view for item in done if isinstance(view := outcomes[item.place], View)}
-    await _announce_to_workers(session, list(views))
-    session.shared.background.start(_settle(session, views, call))
+    done = [(item, view) for item in items if isinstance(view := outcomes[item.place], View)]
+    views = {item.placed.key: view for item, view in done}
+    moved = await acknowledge(session.shared, announcement, list(views.values()))
     session.refresh()
-    for item, there in zip(done, moved, strict=True):
-        outcomes[item.place] = there or shown(views[item.placed.key], item.placed.asked)
+    for item, view in done:
+        outcomes[item.place] = moved.get(item.placed.key) or shown(view, item.placed.asked)
     return [outcomes[place] for place in range(len(states))]
 
 
@@ -225,24 +221,15 @@ async def _ground(session: Session, key: ViewKey) -> Ground | CohortError:
         return error
 
 
-async def _forwarded(session: Session, item: _Item, left: Set[ProgressKey]) -> View | None:
-    key = item.placed.key
-    return await forwarded(session.shared, key) if key.progress_key in left else None
-
-
-async def _written(session: Session, items: Sequence[_Item], call: str) -> dict[int, Outcome]:
-    """Of one partition, by the item's place. A refusal takes the marks back; where the store is away they stay, since
-    the rows may have been written."""
+async def _written(
+    session: Session, items: Sequence[_Item], announcement: Announcement
+) -> dict[int, Outcome]:
+    """Of one partition, by the item's place."""
     keys = list({item.placed.key.progress_key: None for item in items})
     try:
-        for key in keys:
-            await touches.announce(session.stores.cache, key, call, session.now())
-        views = await _merged(session, items)
-    except StoreUnavailable as error:
-        return {item.place: error for item in items}
+        async with announcement.writing(keys):
+            views = await _merged(session, items)
     except CohortError as error:
-        for key in keys:
-            await touches.withdraw(session.stores.cache, key, call)
         return {item.place: error for item in items}
     return {item.place: views[item.placed.key] for item in items}
 
@@ -290,27 +277,3 @@ def _batches(changes: Sequence[Change]) -> list[list[Change]]:
         batches[-1].append(change)
         size += own
     return batches
-
-
-async def _announce_to_workers(session: Session, keys: Sequence[ViewKey]) -> None:
-    """One trigger for each progress key; it names the content where there is but one."""
-    by_progress = _by_progress(keys)
-    messages = [
-        trigger_of(TriggerKind.VIEW, key, contents[0].content_id if len(contents) == 1 else None)
-        for key, contents in by_progress.items()
-    ]
-    if messages:
-        await session.stores.events.send(TRIGGERS.name, *messages)
-
-
-async def _settle(session: Session, views: Mapping[ViewKey, View], call: str) -> None:
-    for key, contents in _by_progress(list(views)).items():
-        started = [views[content] for content in contents if views[content].status is not Status.NOT_STARTED]
-        await touches.settle_all(session.stores.cache, key, started, call)
-
-
-def _by_progress(keys: Sequence[ViewKey]) -> dict[ProgressKey, list[ViewKey]]:
-    by_progress: dict[ProgressKey, list[ViewKey]] = {}
-    for key in keys:
-        by_progress.setdefault(key.progress_key, []).append(key)
-    return by_progress

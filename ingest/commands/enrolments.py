@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ingest.modes.copies import copy_into
-from ingest.modes.moves import current_key, enrol_taking_along
+from ingest.modes.strategies import added_by
 from ingest.writes.triggers import change_moment, send_trigger
 from loaders.enrolments import as_read, enrolment_of, row_key
 from loaders.erasures import check_not_erased
@@ -14,7 +13,6 @@ from rules.enrolments import Enrolment
 from rules.errors import AlreadyCompleted, AlreadyEnrolled, Conflict, Forbidden, InvalidInput, NotEnrolled
 from rules.identifiers import ProgressKey, checked_id
 from rules.progress import Status
-from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.viewers import Role, Viewer
 from stores.rows import Equal
@@ -40,7 +38,8 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
     """
     key, at, context = await _placed(session, call)
     check_takes_enrolment(context, at, invited=_answers_for(session.viewer, context))
-    moved = await enrol_taking_along(session, key, at, context)
+    mode = added_by(session.shared.tracking)
+    moved = await mode.enrol_taking_along(session, key, at, context)
     if moved is not None:
         session.refresh()
         return moved
@@ -74,8 +73,7 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
             values |= {"moved_to": None, "moved_from": None}
         applied = await rows.update_if(ENROLMENTS, row_key(key), values, as_read(stored))
         _check_applied(applied.applied)
-    if session.shared.tracking.mode is TrackingMode.COPY:
-        await copy_into(session.shared, [wanted])
+    await mode.copy_into(session.shared, [wanted])
     await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
     session.refresh()
     return wanted
@@ -88,7 +86,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
     where nothing required is missing, but for a service; otherwise as enrol.
     """
     key, at, _ = await _placed(session, call)
-    key = await current_key(session.shared, key)
+    key = await added_by(session.shared.tracking).current_key(session.shared, key)
     rows, changed_at = session.stores.rows, change_moment()
     stored = enrolment_of(await rows.get(ENROLMENTS, row_key(key)))
     if stored is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingest.commands.erased_rows import ErasedRows, Place
 from ingest.commands.learner_erasure import LearnerErasure
 from ingest.commands.place_erasure import PlaceErasure
-from ingest.modes.moves import current_key
+from ingest.modes.strategies import added_by
 from ingest.writes.triggers import change_moment
 from loaders.session import Session
 from rules.errors import Absent, CohortError
@@ -64,7 +64,7 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
         key = ProgressKey(user_id, collection_id, context_id or collection_id)
         place = PlaceErasure(session.shared, erased)
         # In move mode where the progress went as well: deleted by the name that the learner knows it by.
-        keys = dict.fromkeys((await current_key(session.shared, key), key))
+        keys = dict.fromkeys((await added_by(session.shared.tracking).current_key(session.shared, key), key))
         purged = [(each.collection_id, each.context_id) for each in keys if await place.erase(each)]
         session.refresh()
         return Erasure(user_id, purged)

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from ingest.commands.erased_rows import ATTEMPTS_AT_A_PAGE, LONGEST_PAUSE, ErasedRows
-from ingest.modes.moves import settled
+from ingest.modes.strategies import added_by
 from loaders.enrolments import as_read, enrolments_in, row_key
 from loaders.session import Shared
 from rules.enrolments import Enrolment
@@ -73,7 +73,7 @@ class PlaceErasure:
         pointers = [enrolment.key for enrolment in await self._leading_to(key) if enrolment.has_moved]
         for pointer in pointers:
             await self._erased.raise_watermark((pointer.collection_id, pointer.context_id))
-        await settled(self._shared, pointers, ())
+        await added_by(self._shared.tracking).take_rest(self._shared, pointers, ())
         return pointers
 
     async def _end_pointers(self, key: ProgressKey) -> None:

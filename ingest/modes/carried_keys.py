@@ -2,7 +2,7 @@
 modes; reference 4.7, fan-out)."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Set
 
 from loaders.enrolments import enrolments_in
 from loaders.session import Shared
@@ -10,13 +10,18 @@ from rules.identifiers import ProgressKey
 from stores.tables import NODE_ROOTS
 
 
-async def reached(shared: Shared, keys: Collection[ProgressKey]) -> dict[ProgressKey, ProgressKey]:
-    """Enrolments of the learners, each with the one of ``keys`` that reaches it. Nothing in the other modes.
+async def carried_to(
+    shared: Shared,
+    keys: Collection[ProgressKey],
+    _enrolled: Collection[ProgressKey],
+    _viewed: Mapping[ProgressKey, Set[str] | None],
+) -> dict[ProgressKey, ProgressKey]:
+    """Enrolments of the learners, each with the one of ``keys`` whose views show there.
 
     One statement for the collections of all contents, one for each learner and collection.
     """
     tracking = shared.tracking
-    by_source = [key for key in keys if tracking.carries and not key.has_context]
+    by_source = [key for key in keys if not key.has_context]
     if not by_source:
         return {}
     if tracking.keeps_by_content:
@@ -30,10 +35,10 @@ async def reached(shared: Shared, keys: Collection[ProgressKey]) -> dict[Progres
         ]
     else:
         wanted = [(key, key.collection_id) for key in by_source]
-    return await _enrolled(shared, wanted)
+    return await _enrolments_at(shared, wanted)
 
 
-async def _enrolled(
+async def _enrolments_at(
     shared: Shared, wanted: Iterable[tuple[ProgressKey, str]]
 ) -> dict[ProgressKey, ProgressKey]:
     """Whether they are active or not: figures of those that ended stay right too."""

@@ -20,7 +20,6 @@ from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey, ViewKey, scope_of
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
-from rules.tracking import TrackingMode
 from rules.views import View
 from stores.rows import Row, Rows
 from stores.tables import LEARNER_SCOPES, NODE_ROOTS, VIEWS
@@ -39,13 +38,14 @@ Contents = Set[str] | None
 """Of a key: those that were viewed; None where it may be any of them."""
 
 
-async def copies(
-    shared: Shared, enrolled: Collection[ProgressKey], viewed: Mapping[ProgressKey, Contents]
+async def write_copies(
+    shared: Shared,
+    _keys: Collection[ProgressKey],
+    enrolled: Collection[ProgressKey],
+    viewed: Mapping[ProgressKey, Contents],
 ) -> dict[ProgressKey, ProgressKey]:
-    """For the workers: what follows from triggers of these enrolments and views. The keys that were copied into, each
-    with the one that it follows from. Nothing in the other modes."""
-    if shared.tracking.mode is not TrackingMode.COPY:
-        return {}
+    """Writes what follows from triggers of these enrolments and views, for the workers. The keys that were copied into,
+    each with the one that it follows from."""
     stored = await enrolments_by_key(shared.stores.rows, list(enrolled))
     await copy_into(shared, [enrolment for enrolment in stored if enrolment is not None])
     return await copy_out_of(shared, viewed)

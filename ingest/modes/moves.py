@@ -2,10 +2,10 @@
 Mode). The enrolments are the pointer, and one write flips both.
 
 1. ``moved_to`` is set in the enrolment that is left, which stays active: from now on calls that write there write to the
-   new place as well before they are answered (``forwarded``).
+   new place as well before they are answered (``forward``).
 2. The views are written to the new place; nothing is taken away.
 3. One conditional write of the learner's partition makes the new enrolment active and the old one a pointer.
-4. The workers take away what is left: views, aggregates, states (``settled``, ``vanish``).
+4. The workers take away what is left: views, aggregates, states (``take_rest``; ingest/workers/moved_places.py).
 
 Cut off before 3, the learner is where they were; after it, at the new place. Any step may be done again.
 """
@@ -27,7 +27,6 @@ from rules.enrolments import Enrolment, under_way
 from rules.errors import Conflict
 from rules.identifiers import ProgressKey, ViewKey, scope_of
 from rules.moves import Taking, current_place
-from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.views import View
 from stores.rows import Change, Condition, Equal, Row
@@ -38,9 +37,9 @@ ATTEMPTS = 6
 
 
 async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
-    """Where the progress of this key is by now: the same key unless it has moved. In move mode one statement, however
-    often it moved; none in the others."""
-    if shared.tracking.mode is not TrackingMode.MOVE or not key.has_context:
+    """Where the progress of this key is by now: the same key unless it has moved. One statement, however often it
+    moved."""
+    if not key.has_context:
         return key
     enrolments = await _enrolments(shared, key)
     return replace(key, context_id=current_place(enrolments, key.context_id))
@@ -57,7 +56,7 @@ async def enrol_taking_along(
     enrolments.
     """
     shared = session.shared
-    if shared.tracking.mode is not TrackingMode.MOVE or not shared.tracking.rules.rules:
+    if not shared.tracking.rules.rules:
         return None
     taking = Taking(key, at, context, shared.tracking.rules)
     for attempt in range(ATTEMPTS):
@@ -82,33 +81,31 @@ async def enrol_taking_along(
     raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")
 
 
-async def moving(shared: Shared, keys: Collection[ProgressKey]) -> set[ProgressKey]:
-    """Of which of these keys ``forwarded`` must be asked, of each view that was written there. In move mode one
-    statement each."""
-    if shared.tracking.mode is not TrackingMode.MOVE:
-        return set()
-    under = [key for key in keys if key.has_context]
-    found = await asyncio.gather(*(_enrolments(shared, key) for key in under))
-    return {
-        key
-        for key, enrolments in zip(under, found, strict=True)
-        if (here := enrolments.get(key.context_id)) is not None and here.moved_to is not None
-    }
+async def forward(shared: Shared, keys: Sequence[ViewKey]) -> dict[ViewKey, View]:
+    """After views of these keys were written: writes them to the new place too where their enrolment has moved meanwhile,
+    or is about to. By key the view at the new place, where that is the one to read by now.
 
-
-async def forwarded(shared: Shared, key: ViewKey) -> View | None:
-    """After a write: where the enrolment has moved meanwhile or is about to, the view is written to the new place too.
-
-    The view there, None where ``key`` is the place to read still. One statement where nothing moves.
+    One statement for each learner, collection and context.
     """
+    places = list(dict.fromkeys(key.progress_key for key in keys if key.progress_key.has_context))
+    found = await asyncio.gather(*(_enrolments(shared, place) for place in places))
+    enrolments = dict(zip(places, found, strict=True))
+    leaving = [
+        key
+        for key in keys
+        if (here := enrolments.get(key.progress_key, {}).get(key.progress_key.context_id)) is not None
+        and here.moved_to is not None
+    ]
+    views = await asyncio.gather(
+        *(_forward_view(shared, key, enrolments[key.progress_key]) for key in leaving)
+    )
+    return {key: view for key, view in zip(leaving, views, strict=True) if view is not None}
+
+
+async def _forward_view(shared: Shared, key: ViewKey, enrolments: Mapping[str, Enrolment]) -> View | None:
     place = key.progress_key
-    if shared.tracking.mode is not TrackingMode.MOVE or not place.has_context:
-        return None
-    enrolments = await _enrolments(shared, place)
-    here = enrolments.get(place.context_id)
-    if here is None or here.moved_to is None:
-        return None
-    context_id = current_place(enrolments, place.context_id) if here.has_moved else here.moved_to
+    here = enrolments[place.context_id]
+    context_id = current_place(enrolments, place.context_id) if here.has_moved else here.moved_to or ""
     there = enrolments.get(context_id)
     # Of an enrolment that is about to be made the time is now.
     begun_on = there.begun_on if here.has_moved and there is not None else shared.now()
@@ -131,16 +128,14 @@ class Moved:
     cause: ProgressKey
 
 
-async def settled(
+async def take_rest(
     shared: Shared, keys: Collection[ProgressKey], enrolled: Collection[ProgressKey]
 ) -> list[Moved]:
-    """For the workers: which of ``keys`` have moved, or were left by one of ``enrolled``; what still stands there is
-    brought along and taken away. Nothing in the other modes.
+    """Brings along and takes away what still stands at places that were left: those of ``keys`` that have moved, and
+    those that one of ``enrolled`` has moved on from. For the workers.
 
     One read of the enrolments for 100 keys; one for each learner and collection that has moved.
     """
-    if shared.tracking.mode is not TrackingMode.MOVE:
-        return []
     stored = await enrolments_by_key(shared.stores.rows, list(keys))
     places: dict[tuple[str, str], dict[str, ProgressKey]] = {}
     for key, enrolment in zip(keys, stored, strict=True):

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ingest.commands.learners import parse_profile, profile_write
-from ingest.modes.carried_keys import reached
-from ingest.modes.copies import copies
-from ingest.modes.moves import settled
+from ingest.modes.strategies import added_by
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.forgetting import forget
 from ingest.workers.moved_places import vanish
@@ -168,9 +166,8 @@ class Worker:
         if work.profiles:
             await stores.rows.write(*await self._of_today(work.profiles))
         await self._expand(work)
-        for key, source in (await reached(self._shared, list(work.keys))).items():
-            work.keys.setdefault(key, work.keys[source])
-        for key, source in (await copies(self._shared, work.enrolled, work.viewed)).items():
+        follow = added_by(self._shared.tracking).follow
+        for key, source in (await follow(self._shared, list(work.keys), work.enrolled, work.viewed)).items():
             work.keys.setdefault(key, work.keys[source])
         await self._settle_moves(work)
         keys = list(work.keys)
@@ -243,7 +240,8 @@ class Worker:
 
     async def _settle_moves(self, work: _Work) -> None:
         """A place that was left has no figures of its own any more; those of the new one are due."""
-        moved = await settled(self._shared, list(work.keys), work.enrolled)
+        take_rest = added_by(self._shared.tracking).take_rest
+        moved = await take_rest(self._shared, list(work.keys), work.enrolled)
         for each in moved:
             record = work.keys[each.cause]
             await vanish(self._shared, each, record.appended_at, record.offset)

@@ -3,11 +3,10 @@ beside commands; several in one write, since they are in one partition."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import uuid4
 
+from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import pause_before
 from ingest.writes.triggers import change_moment
-from loaders import touches
 from loaders.session import Shared
 from loaders.views import row_key, view_values
 from rules.errors import StoreUnavailable
@@ -38,23 +37,20 @@ async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitabl
     The hash of ``key`` is announced to and settled as by a call (loaders/touches.py), so reads see the views at once.
     StoreUnavailable also where the rows are changed so often that it never comes through: to be tried again.
     """
-    call, written = uuid4().hex, dict[str, View]()
-    announced = False
+    announcement, written = Announcement(shared), dict[str, View]()
     for attempt in range(ATTEMPTS):
         await pause_before(attempt, ATTEMPTS)
         steps = await plan()
-        if not announced and any(step.view for step in steps):
+        if any(step.view for step in steps):
             await enter_scope(shared, key, scope_of(key.collection_id))
-            await touches.announce(shared.stores.cache, key, call, shared.now())
-            announced = True
+            await announcement.mark(key)
         for batch in _batches(steps):
             changes = [change for step in batch for change in step.changes]
             if not await shared.stores.rows.write_together(VIEWS, changes):
                 break
             written |= {step.view.key.content_id: step.view for step in batch if step.view}
         else:
-            if announced:
-                await touches.settle_all(shared.stores.cache, key, written.values(), call)
+            await announcement.settle(written.values())
             return len(written)
     raise StoreUnavailable("the learner's views are being changed by others; try again")
 

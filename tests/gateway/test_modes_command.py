@@ -13,9 +13,10 @@ from gateway.development import with_development_key
 from gateway.settings import Settings, SettingsError, load_settings
 from gateway.wiring import running
 from gateway.working import work
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.jobs.mode_change import change_mode
 from ingest.jobs.runner import JobRecord
 from loaders.session import Session

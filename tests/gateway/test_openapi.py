@@ -24,11 +24,12 @@ from gateway.rest import ENDPOINTS, ROUTES
 from gateway.rest.endpoints import Asked
 from gateway.rest.openapi import PATH, openapi
 from gateway.settings import Settings
+from ingest.calls.placing import ViewCall
 from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import NewGroup, create_group
-from ingest.commands.views import ViewCall, start_view
+from ingest.commands.views import start_view
 from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember
 from rules.viewers import Role

@@ -18,10 +18,11 @@ import pytest
 from gateway.identity import make_token
 from gateway.settings import Settings
 from ingest.aggregation import aggregate
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group, visit_groups
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from loaders.session import Session
 from loaders.totals import group_results
 from rules.learner_groups import Activity, AddMember, GroupRole, RemoveMember

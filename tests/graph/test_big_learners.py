@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from graph.ids import encode
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared
 from loaders.views import row_key, view_values

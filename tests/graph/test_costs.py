@@ -23,10 +23,11 @@ from graphql import (
 from graph.ids import encode
 from graph.schema import schema
 from ingest.aggregation import aggregate
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, start_view
+from ingest.commands.views import start_view
 from loaders.session import Session, Shared
 from rules.learner_groups import Activity, AddMember
 from rules.learners import ATTRIBUTES

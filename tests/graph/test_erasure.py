@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, start_view
+from ingest.commands.views import start_view
 from rules.viewers import Role
 from tests.conftest import NOW, Instance
 from tests.graph.conftest import BATCH, data, view_to_end

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from loaders.session import Session, Shared
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from ingest.aggregation import aggregate
+from ingest.calls.placing import ViewCall
 from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.learner_groups import NewGroup, create_group
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session, Shared
 from rules.identifiers import ContextType
 from rules.learner_groups import Activity, AddMember

@@ -4,9 +4,10 @@ import asyncio
 import random
 from typing import Any
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from rules.views import ViewChange
 from stores.columns import Table
 from stores.events import Message

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.closing import close_own_idle_views
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from ingest.job_kinds import job_kind
 from ingest.jobs.closing import close_idle_views
 from ingest.jobs.runner import Jobs

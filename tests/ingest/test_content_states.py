@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.assessments import AssessmentCall
 from ingest.commands.content_states import Outcome, sync_enrolment, take, update_states
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session
 from loaders.touches import hash_key
 from rules.assessments import Submission

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.reconcile import reconcile
 from ingest.workers.worker import Worker
 from ingest.writes.triggers import send_trigger

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.content_states import update_states
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.erasures import ErasureCall, erase
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from loaders.enrolments import enrolments_by_key, enrolments_page
 from loaders.session import Session
 from rules.content_states import ContentState

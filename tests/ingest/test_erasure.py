@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.closing import close_own_idle_views
 from ingest.commands.content_states import update_states
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
@@ -15,7 +16,7 @@ from ingest.commands.erased_rows import PAGE
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, leave_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.job_kinds import job_kind
 from ingest.jobs.erasure import erase_learner
 from ingest.jobs.runner import Jobs

@@ -12,9 +12,10 @@ import httpx
 import orjson
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.exports import LIVE_MOST, delete_exports, exports_of, sweep_exports, write_export
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from loaders.session import Session
 from resolvers import summaries
 from resolvers.summaries import DIRECT, download, read_summary, summaries_page

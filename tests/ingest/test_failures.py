@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands.views import ViewCall
+from ingest.calls.placing import ViewCall
 from ingest.workers.worker import Worker
 from rules.views import ViewChange
 from stack import jars

@@ -14,9 +14,10 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, unenrol
 from ingest.commands.erasures import ErasureCall, erase
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from ingest.importers.legacy import Report, migrate_legacy
 from ingest.importers.legacy.source import PASSWORD, open_source
 from ingest.job_kinds import job_kind

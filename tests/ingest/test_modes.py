@@ -7,9 +7,10 @@ from itertools import permutations
 
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.mode_change import Report, change_mode, mode_before, survey
 from ingest.jobs.runner import JobRecord, Jobs
 from ingest.modes.agreement import agreed, has_data, settled

@@ -9,9 +9,10 @@ from datetime import timedelta
 import orjson
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.reconcile import reconcile
 from ingest.workers.worker import Worker
 from loaders.fresh_entries import fresh_entries

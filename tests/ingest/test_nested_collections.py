@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from ingest.aggregation import aggregate
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.jobs.reconcile import reconcile
 from ingest.jobs.upgrade import upgrade
 from loaders.session import Session, Shared

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.jobs.reconcile import RANGES, reconcile, report_of
 from ingest.jobs.runner import Jobs
 from loaders.aggregates import StoredAggregate, aggregate_place, aggregates_by_key

@@ -13,6 +13,7 @@ import pytest
 
 from druid_specs import ACTIVITY_STATE
 from ingest.aggregation import aggregate
+from ingest.calls.placing import ViewCall
 from ingest.commands.assessments import AssessmentCall, submit_assessment
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.erasures import ErasureCall, erase
@@ -25,7 +26,7 @@ from ingest.commands.learner_groups import (
     visit_groups,
 )
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.erasure import erase_learner
 from ingest.jobs.reconcile import reconcile
 from ingest.jobs.runner import Jobs

@@ -10,10 +10,11 @@ from typing import Any, cast
 import orjson
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.jobs.reconcile import reconcile
 from ingest.workers.dead_letters import pending
 from ingest.workers.worker import Worker

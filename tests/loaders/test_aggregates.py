@@ -2,8 +2,9 @@
 
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from loaders.aggregates import aggregates_by_place
 from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
 from rules.progress import Status

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
-from ingest.commands.views import ViewCall, end_view, start_view, update_view
+from ingest.commands.views import end_view, start_view, update_view
 from loaders.entries import Entries, best_entries, entries_from_rows, entries_from_states
 from loaders.fresh_entries import fresh_entries
 from loaders.session import Shared

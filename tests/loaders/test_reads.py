@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import ingest.commands.views
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import update_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from loaders.session import Session, Shared
 from loaders.touches import hash_key
 from rules.identifiers import ProgressKey, view_key

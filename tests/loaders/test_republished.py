@@ -5,9 +5,10 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import update_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.jobs.reconcile import reconcile
 from loaders.session import Session, Shared
 from rules.errors import StoreUnavailable

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.commands.views import ViewCall, end_view, start_view
+from ingest.commands.views import end_view, start_view
 from ingest.importers.oulad.dataset import Presentation, RegionGroup, Registration, Student, content_id
 from ingest.importers.oulad.report import Report
 from loaders.enrolments import enrolments_by_key

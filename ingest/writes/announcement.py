@@ -1,0 +1,56 @@
+"""The mark of a call on the hashes of the keys whose views it writes (loaders/touches.py)."""
+
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from loaders import touches
+from loaders.session import Shared
+from rules.errors import CohortError, StoreUnavailable
+from rules.identifiers import ProgressKey
+from rules.progress import Status
+from rules.views import View
+
+
+class Announcement:
+    """One call. Until its mark goes, readers of a hash go to the rows; where the mark is so old that the call must have
+    died, they also send its trigger (loaders/healing.py)."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._call = uuid4().hex
+        self._marked: dict[ProgressKey, None] = {}
+
+    async def mark(self, key: ProgressKey) -> None:
+        """Comes before the first write. Does nothing the second time."""
+        if key not in self._marked:
+            await touches.announce(self._shared.stores.cache, key, self._call, self._shared.now())
+            self._marked[key] = None
+
+    @asynccontextmanager
+    async def writing(self, keys: Collection[ProgressKey]) -> AsyncIterator[None]:
+        """Marks the keys and lets the body write their rows.
+
+        A refusal has changed nothing, so it takes the marks back. Where a store is away they stay: the rows may have been
+        written, and a reader has to look.
+        """
+        for key in keys:
+            await self.mark(key)
+        try:
+            yield
+        except BaseException as error:
+            refused = isinstance(error, CohortError) and not isinstance(error, StoreUnavailable)
+            for key in keys:
+                self._marked.pop(key, None)
+                if refused:
+                    await touches.withdraw(self._shared.stores.cache, key, self._call)
+            raise
+
+    async def settle(self, views: Iterable[View]) -> None:
+        """Puts the views that were started into the hashes and takes the marks away, at once for each key."""
+        by_key: dict[ProgressKey, list[View]] = {key: [] for key in self._marked}
+        for view in views:
+            if view.status is not Status.NOT_STARTED:
+                by_key.setdefault(view.key.progress_key, []).append(view)
+        for key, started in by_key.items():
+            await touches.settle_all(self._shared.stores.cache, key, started, self._call)
