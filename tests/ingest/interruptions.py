@@ -9,6 +9,7 @@ from loaders.session import Shared
 from rules.errors import StoreUnavailable
 
 CHANGES = {"write", "insert_if_absent", "update_if", "delete_if", "write_together", "send"}
+OF_CACHE = {"raise_fields", "drop_field"}
 
 
 class Interruption:
@@ -20,10 +21,12 @@ class Interruption:
         self._after = after
         self.happened = False
 
-    def of(self, shared: Shared) -> Shared:
-        """The same process, with rows and events that are interrupted."""
+    def of(self, shared: Shared, *, cache: bool = False) -> Shared:
+        """The same process, with rows and events that are interrupted, and the cache where ``cache`` says so."""
         stores = replace(shared.stores, rows=self._around(shared.stores.rows))
         stores = replace(stores, events=self._around(shared.stores.events))
+        if cache:
+            stores = replace(stores, cache=self._around(shared.stores.cache))
         return replace(shared, stores=stores)
 
     def _around(self, store: Any) -> Any:
@@ -50,7 +53,7 @@ class _Store:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if name not in CHANGES:
+        if name not in CHANGES | OF_CACHE:
             return found
 
         async def change(*arguments: Any, **named: Any) -> Any:

@@ -1,0 +1,179 @@
+"""What the protocol of a call promises (ingest/calls/acknowledgement.py), whoever dies between any two of its steps."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from ingest.calls.placing import ViewCall
+from ingest.commands.closing import close_own_idle_views
+from ingest.commands.content_states import update_states
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.views import end_view, start_view, update_view
+from ingest.jobs.reconcile import reconcile
+from loaders.session import Session
+from loaders.touches import DEAD_AFTER, hash_key
+from resolvers.enrolments import enrolments_page
+from rules.content_states import ContentState
+from rules.errors import StoreUnavailable
+from rules.identifiers import ProgressKey
+from rules.progress import Status
+from rules.tracking import TrackingMode
+from rules.views import ViewChange
+from stores.tables import VIEWS
+from tests.conftest import NOW, Instance
+from tests.ingest.interruptions import Interruption, dies
+
+LONG_AGO = NOW - timedelta(days=40)
+A = ViewCall("a", "course", "batch")
+
+
+async def starts_another(session: Session) -> None:
+    await start_view(session, ViewCall("b", "course", "batch"))
+
+
+async def updates(session: Session) -> None:
+    await update_view(session, A, ViewChange(NOW, progress=60, call_id="update"))
+
+
+async def ends(session: Session) -> None:
+    await end_view(session, A, ViewChange(NOW))
+
+
+async def sends_states(session: Session) -> None:
+    states = [ContentState(c, Status.COMPLETED, "course", "batch") for c in "ab"]
+    for outcome in await update_states(session, states):
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def closes(session: Session) -> None:
+    await close_own_idle_views(session, timedelta(days=30))
+
+
+async def enrols(session: Session) -> None:
+    await enrol(session, EnrolmentCall("course", "batch", at=None))
+
+
+STARTED, COMPLETED = Status.IN_PROGRESS, Status.COMPLETED
+CALLS: Mapping[str, tuple[Callable[[Session], Awaitable[None]], dict[str, Status], int]] = {
+    # The mark, the scope, the row, the trigger, the hash; a scope that is known is not written again.
+    "start": (starts_another, {"a": STARTED, "b": STARTED}, 4),
+    "update": (updates, {"a": STARTED}, 4),
+    "end": (ends, {"a": COMPLETED}, 4),
+    "states": (sends_states, {"a": COMPLETED, "b": COMPLETED}, 4),
+    # After these four, triggers of what was closed before: none.
+    "closing": (closes, {"a": COMPLETED}, 5),
+}
+"""What each does, the views in the end, and how many steps change something."""
+
+
+async def rows_say(cohort: Instance, user: str) -> dict[str, Status]:
+    rows = await cohort.stores.rows.partition(VIEWS, (user, "course"))
+    return {row["contentid"]: Status(row["status"]) for row in rows if row["contextid"] == "batch"}
+
+
+async def reads_say(cohort: Instance, user: str, after: timedelta) -> dict[str, Status]:
+    """What a reader sees so long after the call."""
+    cohort.sets_clock(NOW + after)
+    touches = await cohort.session(user).loaders.touches.load(ProgressKey(user, "course", "batch"))
+    cohort.sets_clock(NOW)
+    return {content: touch.status for content, touch in touches.items()}
+
+
+@pytest.fixture
+async def published(embedded: Instance) -> Instance:
+    await embedded.publish()
+    await embedded.batch()
+    return embedded
+
+
+async def is_whole(cohort: Instance, user: str) -> None:
+    """Readers see what the rows say; a look heals, and then the workers leave nothing that differs from a recount."""
+    assert await reads_say(cohort, user, timedelta(0)) == await rows_say(cohort, user)
+    later = DEAD_AFTER + timedelta(seconds=1)
+    assert await reads_say(cohort, user, later) == await rows_say(cohort, user)
+    await cohort.shared.background.settled()
+    await cohort.drain()
+    assert (await reconcile(cohort.shared, user_id=user)).drifted == 0
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", CALLS)
+async def test_killed_at_any_step_a_call_is_done_or_not_and_may_be_sent_again(
+    published: Instance, name: str, *, after: bool
+) -> None:
+    call, wanted, steps = CALLS[name]
+    step, reached = 0, True
+    while reached:
+        user = f"learner-{step}"
+        await start_view(published.session(), ViewCall("a", "course", "batch", user, LONG_AGO))
+        await published.shared.background.settled()
+        await published.drain()
+        before = await rows_say(published, user)
+        interruption = Interruption(step, dies, after=after)
+        dying = Session(published.session(user).viewer, interruption.of(published.shared, cache=True))
+        with suppress(StoreUnavailable):
+            await call(dying)
+        await published.shared.background.settled()
+        reached = interruption.happened
+        assert await rows_say(published, user) in (before, wanted)
+        await is_whole(published, user)
+        await call(published.session(user))
+        await published.shared.background.settled()
+        assert await rows_say(published, user) == wanted
+        await is_whole(published, user)
+        step += 1
+    assert step - 1 == steps
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_at_any_step_views_that_follow_from_others_are_there_in_the_end(
+    published: Instance, *, after: bool
+) -> None:
+    """Copies into a new enrolment: the workers, who write them too, end what a dead call began."""
+    published.track(TrackingMode.COPY, '{"rules": [{"type": "always"}]}')
+    step, reached = 0, True
+    while reached:
+        user = f"learner-{step}"
+        session = published.session(user)
+        await start_view(session, ViewCall("a"))
+        await end_view(session, ViewCall("a"), ViewChange(NOW))
+        await published.shared.background.settled()
+        await published.drain()
+        interruption = Interruption(step, dies, after=after)
+        dying = Session(session.viewer, interruption.of(published.shared, cache=True))
+        with suppress(StoreUnavailable):
+            await enrols(dying)
+        await published.shared.background.settled()
+        reached = interruption.happened
+        await enrolments_page(published.session(user), user, first=10, after=None, active=True)
+        await is_whole(published, user)
+        await enrols(published.session(user))
+        await published.shared.background.settled()
+        await published.drain()
+        assert await rows_say(published, user) == {"a": COMPLETED}
+        await is_whole(published, user)
+        step += 1
+    # The enrolment, the scope, the mark, the copies, the hash, the trigger.
+    assert step - 1 == 6
+
+
+async def test_a_refusal_takes_its_mark_back_and_a_store_that_is_away_leaves_it(published: Instance) -> None:
+    key = ProgressKey("ann", "course", "batch")
+
+    async def marks() -> int:
+        (fields,) = await published.stores.cache.hashes([hash_key(key)])
+        return sum(name.startswith("!") for name in fields)
+
+    session = published.session("ann")
+    with pytest.raises(Exception, match="start it first"):
+        await end_view(session, A, ViewChange(NOW))
+    assert await marks() == 0
+    interruption = Interruption(1, dies)
+    dying = Session(session.viewer, interruption.of(published.shared, cache=True))
+    with pytest.raises(StoreUnavailable):
+        await start_view(dying, A)
+    assert await marks() == 1
+    assert await reads_say(published, "ann", timedelta(0)) == await rows_say(published, "ann") == {}
