@@ -37,7 +37,7 @@ from bench.population import (
 from bench.timing import in_turns, timed_once
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from gateway.app import create_app
-from gateway.memory import collect_rarely
+from gateway.gc_tuning import collect_rarely
 from gateway.settings import Settings
 from gateway.wiring import Cohort
 from ingest.commands.learner_groups import NewGroup, create_group

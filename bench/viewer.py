@@ -22,7 +22,7 @@ from bench.floor import EmbeddedViewerFloor, ViewerFloor, viewer_floor
 from bench.population import course
 from bench.timing import Call, in_turns, timed
 from gateway.app import create_app
-from gateway.memory import collect_rarely
+from gateway.gc_tuning import collect_rarely
 from gateway.settings import Settings
 from gateway.wiring import Cohort
 from ingest.commands.content_states import update_states

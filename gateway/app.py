@@ -10,14 +10,15 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import health, rest
-from gateway.blobs import blob_routes
-from gateway.development import with_development_key
-from gateway.errors import HANDLERS
+from gateway import health
+from gateway.dev_tokens import with_development_key
+from gateway.downloads import download_routes
+from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
-from gateway.limits import Deadline, LargestBody
+from gateway.http.errors import HANDLERS
+from gateway.http.limits import Deadline, LargestBody
 from gateway.logs import log_to_stderr
-from gateway.memory import collect_rarely
+from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
 from gateway.wiring import running, warn_of_settings
 from loaders.session import Session
@@ -25,7 +26,10 @@ from rules.errors import CohortError
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Opens its stores when it starts and closes them when it stops. SettingsError where it could check no token."""
+    """The application. It opens its stores when it starts and closes them when it stops.
+
+    SettingsError if there is no key to check tokens with.
+    """
     if settings.dev:
         settings = with_development_key(settings)
     _ = settings.signing_key
@@ -41,15 +45,15 @@ def create_app(settings: Settings) -> Starlette:
         Route("/graphql", GraphQLEndpoint(session_of)),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
-        *rest.ROUTES,
-        *blob_routes(settings),
+        *ROUTES,
+        *download_routes(settings),
     ]
     if settings.dev:
         from gateway.start_page import start_page
 
         routes += start_page(settings)
     middleware = [
-        Middleware(TellsWhyItCannotStart),
+        Middleware(StartupFailureInALine),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
     ]
@@ -57,7 +61,10 @@ def create_app(settings: Settings) -> Starlette:
 
 
 def app_of_process() -> Starlette:
-    """For servers that make the application in each of their processes: `uvicorn --factory gateway.app:app_of_process`."""
+    """The application by the settings of this process.
+
+    It is for servers that make one in each of their processes: `uvicorn --factory gateway.app:app_of_process`.
+    """
     settings = load_settings()
     log_to_stderr(settings.log_level)
     app = create_app(settings)
@@ -65,22 +72,23 @@ def app_of_process() -> Starlette:
     return app
 
 
-class TellsWhyItCannotStart:
-    """In a line, where a store is away or the settings are wrong; Starlette would tell the server with a traceback."""
+class StartupFailureInALine:
+    """Has the server print one line if a store is away or the settings are wrong. Starlette itself sends a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def told(message: Message) -> None:
+        async def send_in_a_line(message: Message) -> None:
             error = sys.exception()
             if message["type"] == "lifespan.startup.failed" and isinstance(error, CohortError | OSError):
                 message = {**message, "message": f"can't start: {error}"}
             await send(message)
 
-        await self._app(scope, receive, told if scope["type"] == "lifespan" else send)
+        await self._app(scope, receive, send_in_a_line if scope["type"] == "lifespan" else send)
 
 
 def session_of(request: HTTPConnection) -> Session:
+    """The session of a request, by its bearer token."""
     session: Session = request.app.state.cohort.session_of(request)
     return session

@@ -1,4 +1,4 @@
-"""The command `cohort`. Errors are a line, the exit code is 1; --debug shows where they come from."""
+"""The command `cohort`. An error is one line, and the exit code is 1. --debug shows where the error comes from."""
 
 import os
 from datetime import timedelta
@@ -26,13 +26,13 @@ from rules.errors import CohortError
 if TYPE_CHECKING:
     from gateway.settings import Settings
 
-LAZY = {"stack": "gateway.stack_commands"}
-"""Groups whose modules take long to import, loaded when they are asked for."""
+LAZY = {"stack": "gateway.commands.stack"}
+"""Groups whose modules take long to import. They are loaded when they are used."""
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Commands(TyperGroup):
-    """Loads lazy groups, and tells errors in a line."""
+    """Loads lazy groups, and prints an error in one line."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *LAZY]
@@ -91,7 +91,7 @@ def dev(
     verbose: Annotated[bool, typer.Option("--verbose", help="List what is created.")] = False,
 ) -> None:
     """Serve a sample to try Cohort on: nothing else is needed, all is kept in .cohort/."""
-    from gateway.development import develop
+    from gateway.commands.dev import develop
 
     run(develop(_settings(host=host, port=port, dev=True), verbose=verbose))
 
@@ -104,7 +104,7 @@ def serve(
 ) -> None:
     """Serve the API."""
     from gateway.logs import log_to_stderr
-    from gateway.serving import listen, serve, serve_in_processes
+    from gateway.server import listen, serve, serve_in_processes
     from gateway.settings import SettingsError
     from gateway.wiring import check
 
@@ -118,7 +118,7 @@ def serve(
             "DuckDB's file is open to one process: set COHORT_GROUPS to druid://BROKER:PORT?coordinator=HOST:PORT"
         )
     log_to_stderr(settings.log_level)
-    run(check(settings))  # an error is told here, once, and not over and over by processes that are replaced
+    run(check(settings))  # so that an error is printed once, not again by each process that is replaced
     with listen(settings.host, settings.port) as listening:
 
         def announce() -> None:
@@ -134,7 +134,7 @@ def serve(
 def worker() -> None:
     """Turn what learners do into progress, until stopped. Run as many as you like."""
     from gateway.logs import log_to_stderr
-    from gateway.working import work
+    from gateway.worker_process import work
 
     settings = _settings()
     log_to_stderr(settings.log_level)
@@ -172,7 +172,7 @@ def token(
     ttl: Annotated[str, typer.Option(help="How long it holds: 90s, 15m, 12h, 7d.")] = "24h",
 ) -> None:
     """Print a bearer token, and nothing else: curl -H "Authorization: Bearer $(cohort token)" …"""
-    from gateway.development import first_learner, with_development_key
+    from gateway.dev_tokens import first_learner, with_development_key
     from gateway.identity import make_token
     from rules.viewers import Role
 
@@ -224,7 +224,7 @@ app.add_typer(views.app, name="views")
 
 
 def _settings(**given: Any) -> "Settings":
-    from gateway.development import with_development_key
+    from gateway.dev_tokens import with_development_key
     from gateway.settings import load_settings
 
     settings = load_settings(**given)

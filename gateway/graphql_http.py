@@ -1,6 +1,6 @@
-"""GraphQL over HTTP: Strawberry's view for Starlette, with typed errors for whatever it refuses.
+"""GraphQL over HTTP: Strawberry's view for Starlette, with typed errors for all that it refuses.
 
-The size of a body and the time of a request are limited for all routes at once (gateway/limits.py).
+The size of a body and the time of a request are limited for all routes together (gateway/http/limits.py).
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
-from gateway.conditional import conditional
-from gateway.departure import while_connected
-from gateway.errors import status_of
+from gateway.http.conditional import conditional
+from gateway.http.disconnect import while_connected
+from gateway.http.errors import status_of
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
@@ -54,7 +54,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
             response = await self._refusal(request, error)
         if request.method == "GET" and "cache-control" not in response.headers:
-            response = conditional(request, response, tag_of=_asked(bytes(response.body)), max_age=0)
+            response = conditional(request, response, tag_of=_without_plans(bytes(response.body)), max_age=0)
         await response(scope, receive, send)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
@@ -62,7 +62,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         return self._session_of(request)
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
-        """Strawberry's way to tell the response what only the request knows: here, what the client accepts."""
+        """The response to fill. Here it learns from the request which media type the client accepts."""
         response = await super().get_sub_response(request)
         response.media_type = GRAPHQL_JSON if GRAPHQL_JSON in request.headers.get("accept", "") else JSON
         response.headers["Vary"] = "Accept"
@@ -71,8 +71,11 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response
     ) -> Response:
-        """A request that could not be executed is an error of HTTP too, for clients that asked for the media type
-        which says so; older ones look for 200 (GraphQL over HTTP, section 6.4). What has errors is not to be kept."""
+        """The response. One with errors must not be kept by caches.
+
+        A request that could not be executed is an HTTP error if the client accepts the media type for that; older clients
+        expect 200 (GraphQL over HTTP, section 6.4).
+        """
         assert isinstance(response_data, dict)  # noqa: S101 - there is no batching
         status = sub_response.status_code or HTTPStatus.OK
         if "data" not in response_data and status == HTTPStatus.OK:
@@ -91,7 +94,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         )
 
     def should_render_graphql_ide(self, request: object) -> bool:
-        """GraphiQL has a page of its own."""
+        """False: GraphiQL has a page of its own."""
         return False
 
     def encode_json(self, data: object) -> bytes:
@@ -125,18 +128,18 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         )
 
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        """Ends with the client. Commands that have begun are finished all the same (graph/errors.py)."""
+        """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
         return await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
-        """A request that was never executed has no ``data`` entry."""
+        """The result as JSON, without ``data`` if the request was never executed."""
         response = await super().process_result(request, result)
         if result.data is None and result.errors and all(error.path is None for error in result.errors):
             del response["data"]
         return response
 
     async def _refusal(self, request: Request, error: Exception) -> Response:
-        """In the shape of a GraphQL response, with the status that fits."""
+        """The error in the shape of a GraphQL response, with an HTTP status."""
         refusal = await self.get_sub_response(request)
         refused: Any
         match error:
@@ -169,8 +172,8 @@ def _bad_request(message: str) -> dict[str, object]:
     return {"message": message, "extensions": {"code": BAD_REQUEST}}
 
 
-def _asked(body: bytes) -> bytes:
-    """What was asked for, without how it came about: how old a kept answer is changes with every call."""
+def _without_plans(body: bytes) -> bytes:
+    """The body without the plans in its extensions: they have the age of a kept answer, which changes with every call."""
     if b'"extensions":{"plans":' not in body:
         return body
     return orjson.dumps({name: part for name, part in orjson.loads(body).items() if name != "extensions"})

@@ -1,4 +1,4 @@
-"""Is the process alive, and may it be sent requests?"""
+"""Health checks: is the process alive, and can it take requests?"""
 
 import asyncio
 import logging
@@ -13,23 +13,23 @@ from stores.deadline import deadline
 log = logging.getLogger(__name__)
 
 PATIENCE = 2.0
-"""Seconds that a store may take to show that it is there."""
+"""Seconds that a store may take to answer."""
 NO_STORE = {"Cache-Control": "no-store"}
 
 DECIDING = "rows"
-"""The kind of store without which nothing can be answered."""
+"""The kind of store that must be there: without it nothing can be answered."""
 
 
 async def live(_request: Request) -> JSONResponse:
-    """The process answers, whatever its stores do: a restart would not bring those back."""
+    """200 as long as the process answers, whatever its stores do: a restart would not bring those back."""
     return JSONResponse({"status": "live"}, headers=NO_STORE)
 
 
 async def ready(request: Request) -> JSONResponse:
-    """By kind of store whether it is there; 503 where the rows are away. Why stands in the log, and in dev here.
+    """Which kinds of stores are there; 503 if the rows are away. The log says why, and in dev the answer too.
 
-    The others are shown and do not decide: without the cache every answer is still right, without the log every read
-    is, and so is every answer without a worker. ``answers`` counts since the start (loaders/answers.py).
+    The other stores are shown and do not decide: without the cache every answer is still right, without the log every
+    read is, and without a worker every answer is. ``answers`` counts since the start (loaders/answers.py).
     """
     cohort: Cohort = request.app.state.cohort
     stores = await _stores(cohort)

@@ -1,4 +1,4 @@
-"""Who is asking: a bearer JWT becomes a viewer. The key is static; `KeyOf` is where a JWKS comes in."""
+"""Who is asking: a bearer JWT becomes a viewer. The key is static; a JWKS would come in at `KeyOf`."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -15,19 +15,19 @@ from rules.identifiers import checked_id
 from rules.viewers import Role, Viewer
 
 KeyOf = Callable[[str], str]
-"""The key that a token must be signed with."""
+"""Gives the key that a token must be signed with."""
 LEEWAY = timedelta(seconds=10)
-"""How far the clock of whoever signs may be from ours."""
+"""How much the signer's clock may differ from ours."""
 CHECKED_FOR = 60.0
-"""Seconds for which a token that held is not verified again; never beyond its expiry."""
+"""Seconds for which a valid token is not verified again, but never after its expiry."""
 _NOBODY = (Viewer(), 0.0)
 _MOMENTS = frozenset({"exp", "iat", "nbf"})
-"""Claims in seconds since 1970. The library takes a text that looks like a number as well."""
+"""Claims in seconds since 1970. They are checked here, as the library also takes a text that looks like a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Checks tokens. Algorithms are ours to choose, never the token's."""
+    """Checks tokens. The settings choose the algorithms, never the token."""
 
     key_of: KeyOf
     algorithms: tuple[str, ...]
@@ -36,18 +36,18 @@ class Tokens:
     checked: TTLCache[str, tuple[Viewer, float]] = field(
         default_factory=lambda: TTLCache(10_000, CHECKED_FOR)
     )
-    """Viewers and expiry by token: a learner's calls come in bursts, and a signature costs more than a look-up."""
+    """Viewer and expiry by token. A learner's calls come in bursts, and a signature costs more than a look-up."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Tokens":
-        """SettingsError where there is no key."""
+        """The checks by these settings. SettingsError if there is no key."""
         key = settings.signing_key
         return cls(lambda _token: key, settings.jwt_algorithms, settings.jwt_issuer, settings.jwt_audience)
 
     def viewer(self, authorization: str | None) -> Viewer:
         """The caller, by the value of the Authorization header; anonymous without one.
 
-        Unauthenticated where there is one and it does not hold: a caller who means to be somebody is never nobody.
+        Unauthenticated if there is a header and its token is not valid: such a caller is never taken for an anonymous one.
         """
         if authorization is None:
             return Viewer()
@@ -82,7 +82,7 @@ class Tokens:
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(f"the token does not hold: {error}") from None
         except (TypeError, ValueError, OverflowError, RecursionError):
-            # Of claims and headers of kinds that the library does not expect.
+            # The library raises these for claims and headers of unexpected kinds.
             raise Unauthenticated("the token does not hold: it has a claim of the wrong kind") from None
         for name in _MOMENTS & claims.keys():
             if isinstance(claims[name], bool) or not isinstance(claims[name], int | float):
@@ -91,7 +91,7 @@ class Tokens:
 
 
 def make_token(settings: Settings, user: str, roles: Iterable[Role], ttl: timedelta) -> str:
-    """A token as ``Tokens`` of the same settings accepts it. InvalidInput for a blank user or a life of no length."""
+    """A token that ``Tokens`` of the same settings accepts. InvalidInput if the user is blank or the life not positive."""
     if checked_id(user, "user") != user:
         raise InvalidInput("the user must not begin or end with space", field="user")
     if ttl <= timedelta(0):
@@ -109,7 +109,7 @@ def make_token(settings: Settings, user: str, roles: Iterable[Role], ttl: timede
 
 
 def _user(claims: dict[str, Any]) -> str:
-    """As it stands, or not at all: an id that commands would trim must not name two learners."""
+    """The user id, never trimmed: if commands trimmed it, two ids could name one learner."""
     user: str = claims["sub"]
     try:
         if checked_id(user, "sub") == user:
@@ -120,7 +120,7 @@ def _user(claims: dict[str, Any]) -> str:
 
 
 def _roles(claims: dict[str, Any]) -> frozenset[Role]:
-    """Roles that Cohort does not know are another system's."""
+    """The roles that Cohort knows. Others belong to other systems and are ignored."""
     named = claims.get("roles", [])
     if not isinstance(named, list):
         raise Unauthenticated("the token does not hold: roles must be a list")

@@ -1,6 +1,6 @@
-"""Logging of a whole process: one line an event, to standard error.
+"""Logging of a whole process: one line for each event, to standard error.
 
-A traceback stands for a fault of Cohort. What goes wrong elsewhere, as a server that is away, is a line.
+A traceback means a fault of Cohort. What goes wrong elsewhere, such as a server that is away, is one line.
 """
 
 import logging
@@ -11,15 +11,16 @@ from collections.abc import Callable
 from rules.errors import CohortError
 
 LIBRARIES = ("aiokafka", "cassandra", "httpx", "redis")
-"""Clients of other servers: what they log of an error is of those."""
+"""Clients of other servers. Errors that they log are those servers' errors."""
 QUIET = ("cassandra", "httpx")
-"""Those that tell more than an operator wants: theirs are shown from warnings on, unless all is."""
+"""Libraries that log more than an operator wants. Only their warnings and errors are shown, unless the level is debug."""
 WARNINGS_OF_SERVERS = "cassandra.protocol"
 EVERY = 60.0
-"""Seconds between two warnings of one kind."""
+"""Seconds between two warnings of one kind, at least."""
 
 
 def log_to_stderr(level: str) -> None:
+    """Sets up logging of this process."""
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
@@ -29,7 +30,7 @@ def log_to_stderr(level: str) -> None:
         handler.addFilter(without_traceback)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # Whatever it can't do reaches us as an exception and is logged once, by whoever handles it.
+    # All its failures reach us as exceptions, and are logged once by whoever handles them.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     warnings = logging.getLogger(WARNINGS_OF_SERVERS)
     for filter_ in [one for one in warnings.filters if isinstance(one, NowAndThen)]:
@@ -38,12 +39,12 @@ def log_to_stderr(level: str) -> None:
 
 
 def log_errors(level: str) -> None:
-    """Of a command, whose output is what it prints: ``level`` counts only where it is debug."""
+    """Sets up logging of a command, whose output is what it prints: errors alone, or all if ``level`` is debug."""
     log_to_stderr("debug" if level == "debug" else "error")
 
 
 def without_traceback(record: logging.LogRecord) -> bool:
-    """Lets everything pass, with the error's text in place of its traceback where that would lead to no fault of ours."""
+    """A filter that lets every record pass. If an error is no fault of ours, its text replaces its traceback."""
     error = record.exc_info[1] if record.exc_info else None
     if error is not None and (isinstance(error, CohortError) or _is_of_a_library(record.name)):
         text = " ".join(str(error).split()) or type(error).__name__
@@ -57,14 +58,16 @@ def _is_of_a_library(logger: str) -> bool:
 
 
 class NowAndThen(logging.Filter):
-    """Lets a warning of each kind pass once in EVERY seconds, with how many like it there were meanwhile. A kind is what
-    is left of the text without its names and numbers."""
+    """Lets one warning of each kind pass in EVERY seconds, with the number of those that were held back since the last.
+
+    The kind of a warning is its text without names and numbers.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._since: dict[str, tuple[float, int]] = {}
-        """By kind: when one passed, and how many did not since then."""
+        """By kind: when one passed, and how many were held back since then."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text, now = record.getMessage(), self._clock()

@@ -1,4 +1,4 @@
-"""What an operator may set, and where each value came from. `docs/settings.md` has the same list; a test compares."""
+"""The settings of an operator, and where each value came from. `docs/settings.md` lists them too; a test compares."""
 
 import difflib
 import os
@@ -17,10 +17,10 @@ from rules.errors import CohortError
 PREFIX = "COHORT_"
 CONFIG = "COHORT_CONFIG"
 OTHERS = re.compile("COHORT_(CONFIG|LEGACY_PASSWORD|OULAD(_EVERY)?|EXAMPLES|STACK_.*)")
-"""Variables of ours that are no settings: which file to read, what a migration, tests and the stack look at."""
+"""Environment variables of ours that are no settings: the name of the file, and those of migrations, tests and the stack."""
 DEFAULT_FILE = Path("cohort.toml")
 SHORTEST_KEY = 32
-"""Bytes; what HMAC-SHA256 needs to be as strong as its digest."""
+"""Bytes. HMAC-SHA256 needs so many to be as strong as its digest."""
 
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _QUERY_SECRET = re.compile(r"((?:password|secret|token|key)=)[^&]*", re.IGNORECASE)
@@ -33,7 +33,7 @@ class SettingsError(CohortError):
 
 
 def _split(value: object) -> object:
-    """Lists are written a,b in the environment."""
+    """The list from a text such as ``a,b`` in the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -44,7 +44,7 @@ def _strong(key: SecretStr) -> SecretStr:
 
 
 class Settings(BaseSettings):
-    """Every setting. Read one with ``load_settings``: that also names what is unknown."""
+    """All settings. ``load_settings`` reads them, and refuses unknown names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
@@ -165,7 +165,7 @@ class Settings(BaseSettings):
 
     @property
     def signing_key(self) -> str:
-        """SettingsError where there is none."""
+        """The key that signs tokens. SettingsError if there is none."""
         if self.jwt_key is None:
             raise SettingsError(
                 "COHORT_JWT_KEY is not set: without it no token can be checked; `openssl rand -hex 32` prints a key",
@@ -176,21 +176,21 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """``origins``: by setting, where its value came from."""
+    """The settings, and in ``origins`` where the value of each came from."""
 
     settings: Settings
     origins: Mapping[str, str]
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings of this process; ``given`` ones (of the command line) win where they are not None."""
+    """The settings of this process. Those in ``given``, from the command line, win unless they are None."""
     return load(given).settings
 
 
 def load(given: Mapping[str, Any] | None = None) -> Loaded:
-    """What is given, else the environment, else the file COHORT_CONFIG or ./cohort.toml, else the default.
+    """The settings: what is given, else the environment, else the file COHORT_CONFIG or ./cohort.toml, else the default.
 
-    SettingsError names what is unknown (with the nearest name) or wrong, and where it was set.
+    SettingsError names what is unknown, with the nearest known name, or what is wrong, and where it was set.
     """
     given = {name: value for name, value in (given or {}).items() if value is not None}
     path, of_file = _read_file()
@@ -207,7 +207,7 @@ def load(given: Mapping[str, Any] | None = None) -> Loaded:
 
 
 def shown(value: object) -> str:
-    """A value as TOML, secrets and passwords in URLs masked."""
+    """The value as TOML. Secrets and passwords in URLs are masked."""
     match value:
         case None:
             return '""'
@@ -241,7 +241,7 @@ def _read_file() -> tuple[Path, dict[str, Any]]:
 
 
 def _environment_names() -> set[str]:
-    """The settings that the environment has a value for. Names are not case-sensitive there."""
+    """The settings that have a value in the environment. Case does not matter in the names of its variables."""
     known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     names = set()
     for variable, value in os.environ.items():
@@ -261,7 +261,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _told(error: ValidationError, origins: Mapping[str, str]) -> str:
-    """Each problem with its setting and where that was set; never the value, which may be a secret."""
+    """A sentence for each problem: the setting, and where it was set. The value is left out: it may be a secret."""
     problems = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         name = str(problem["loc"][0])

@@ -1,5 +1,7 @@
-"""The start page of `cohort dev`: GraphiQL with ready queries, the sample's variables and a token. Nothing of it comes
-from another host, and a Content-Security-Policy holds the browser to that."""
+"""The start page of `cohort dev`: GraphiQL with ready queries, the sample's variables and a token.
+
+Nothing of it comes from another host, and a Content-Security-Policy has the browser refuse other hosts.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gateway.development import learner_token, mentor_token
+from gateway.dev_tokens import learner_token, mentor_token
 from gateway.settings import Settings
 from graph.schema import printed_schema
 from ingest.importers import sample
@@ -27,7 +29,7 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A tab: a document of static/queries, what it is run with, a hint above it, and who sends it."""
+    """A tab: a document of static/queries, its variables, a hint above it, and the user whose token it is sent with."""
 
     name: str
     variables: dict[str, Any]
@@ -59,11 +61,11 @@ TABS = (
         by=sample.MENTOR,
     ),
 )
-"""The documents are those that clients hold, word by word."""
+"""The tabs. Their documents are word by word those that clients use."""
 
 
 def start_page(settings: Settings) -> list[BaseRoute]:
-    """Its routes."""
+    """The routes of the start page."""
     page = Template((STATIC / "start.html").read_text(encoding="utf-8"))
     queries = [{"query": text(ready), "variables": ready.variables, "user": ready.by} for ready in TABS]
 
@@ -84,6 +86,6 @@ def start_page(settings: Settings) -> list[BaseRoute]:
 
 
 def text(ready: Ready) -> str:
-    """What its tab holds."""
+    """The text in the tab."""
     hint = f"# {ready.hint}\n" if ready.hint else ""
     return hint + (QUERIES / f"{ready.name}.graphql").read_text(encoding="utf-8")

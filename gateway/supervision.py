@@ -1,5 +1,7 @@
-"""Keeps what runs in this process beside requests at work: a worker that dies is logged, shown by /health/ready, and
-started anew; so is the schedule of the aggregation."""
+"""Supervision of what runs in this process beside requests: the worker, and the schedule of the aggregation.
+
+If one dies, that is logged, shown by /health/ready, and it is started anew.
+"""
 
 import asyncio
 import logging
@@ -11,11 +13,11 @@ from typing import Protocol
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds before a dead worker is started anew; doubled each time."""
+"""Seconds before a dead worker is started anew. The pause doubles each time."""
 STEADY_AFTER = 60.0
-"""A worker that lived so long was well: the next pause is a short one."""
+"""Seconds after which a worker counts as healthy: if it dies later, the next pause is the first one again."""
 GRACE = 15.0
-"""Seconds to finish the batch at hand when the process stops; what is not committed is delivered again."""
+"""Seconds to finish the current batch when the process stops. What is not committed by then is delivered again."""
 
 
 class Runs(Protocol):
@@ -27,8 +29,10 @@ class Runs(Protocol):
 
 
 class Supervised:
-    """Runs what ``make`` makes until it is stopped. ``failure`` says why it is not running just now; ``name`` is for
-    the log."""
+    """Runs what ``make`` makes until it is stopped, and makes it anew whenever it dies.
+
+    ``failure`` says why it is not running now. ``name`` is for the log.
+    """
 
     def __init__(
         self, make: Callable[[], Runs], first_pause: float = FIRST_PAUSE, name: str = "worker"
@@ -71,7 +75,7 @@ class Supervised:
 
 @asynccontextmanager
 async def supervised(make: Callable[[], Runs], name: str = "worker") -> AsyncIterator[Supervised]:
-    """Runs beside the body; at its end what is at hand is finished, within GRACE seconds."""
+    """Runs it beside the body. At the end of the body the current batch is finished, within GRACE seconds."""
     supervisor = Supervised(make, name=name)
     task = asyncio.create_task(supervisor.run(), name=name)
     try:

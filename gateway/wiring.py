@@ -1,4 +1,4 @@
-"""The one place that wires an instance together: settings, stores, what requests share, the worker, the schedule."""
+"""The place where an instance is put together: settings, stores, what requests share, the worker, the schedule."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -34,12 +34,12 @@ from stores.topics import TOPICS
 log = logging.getLogger(__name__)
 
 OPERATOR = Viewer("cohort", frozenset({Role.SERVICE}))
-"""Who acts when somebody at a shell of the server runs a command."""
+"""The viewer of commands that are run at a shell of the server."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """A running instance. ``worker`` is that of this process, where there is one."""
+    """A running instance. ``worker`` is the worker in this process, if there is one."""
 
     settings: Settings
     shared: Shared
@@ -54,15 +54,16 @@ class Cohort:
         return self.shared.stores
 
     def session_of(self, request: HTTPConnection) -> Session:
-        """For one request, by its bearer token; Unauthenticated where that does not hold."""
+        """The session of one request, by its bearer token. Unauthenticated if the token is not valid."""
         return Session(self.tokens.viewer(request.headers.get("authorization")), self.shared)
 
     def operator(self) -> Session:
+        """The session of a command that is run at a shell of the server."""
         return Session(OPERATOR, self.shared)
 
 
 def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
-    """The stores alone, whatever their schema."""
+    """The stores alone, whatever version their schema has."""
     return open_stores(
         rows=settings.rows,
         events=settings.events,
@@ -79,10 +80,11 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 async def running(
     settings: Settings, *, worker: bool = False, in_any_mode: bool = False
 ) -> AsyncIterator[Cohort]:
-    """Everything open; closed in reverse at the end, the worker first. With it the aggregation runs on its schedule.
+    """The whole instance. With ``worker`` it has a worker, and the aggregation on its schedule.
 
-    StoreUnavailable where a store can't be opened, SettingsError where its schema is not this program's, or where the
-    rows are kept in another mode than the one that is set: but for ``in_any_mode``.
+    At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
+    has another version than this program, or if the rows are kept in another mode than the one that is set, unless
+    ``in_any_mode``.
     """
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(opened(settings))
@@ -112,18 +114,19 @@ async def running(
 
 
 def links_of(settings: Settings) -> BlobLinks | None:
-    """None without a signing key: commands need none."""
+    """The signer of links to files; None without a signing key, which commands can do without."""
     if settings.jwt_key is None:
         return None
     return BlobLinks(settings.signing_key, settings.public_url)
 
 
 def tracking_of(settings: Settings) -> Tracking:
+    """The tracking mode with its rules."""
     return Tracking(TrackingMode(settings.tracking_mode), parse_rules(settings.tracking_rules))
 
 
 async def check_mode(settings: Settings, stores: Stores) -> None:
-    """The first start of an instance decides in which mode its rows are kept."""
+    """SettingsError if the rows are kept in another mode than the one that is set. The first start of an instance decides it."""
     wanted = TrackingMode(settings.tracking_mode)
     there = await settled(stores.rows, wanted, utc_now())
     if there.to is not None:
@@ -141,7 +144,7 @@ async def check_mode(settings: Settings, stores: Stores) -> None:
 
 
 def warn_of_settings(settings: Settings) -> None:
-    """For processes that stay: what is wrong and yet does not keep them from starting."""
+    """Logs what is wrong with the settings and yet does not keep a process from starting."""
     problem = carries_nothing(tracking_of(settings))
     if problem is not None:
         log.warning("tracking_rules: %s; in mode %s nothing is carried over", problem, settings.tracking_mode)
@@ -167,7 +170,7 @@ async def _check_schema(stores: Stores) -> None:
 
 
 async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> list[str]:
-    """Creates or upgrades what is missing, carries over what an earlier schema kept elsewhere, and says so, a line each."""
+    """Creates what is missing and upgrades what is older, with its data; a line for each step."""
     return [
         *await stores.rows.init(TABLES),
         *await stores.events.init(TOPICS),
@@ -177,7 +180,7 @@ async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> l
 
 
 async def check(settings: Settings) -> None:
-    """Opens everything and closes it again; the errors of ``running``."""
+    """Opens everything and closes it again. It raises the errors of ``running``."""
     _ = settings.signing_key
     async with running(settings):
         pass

@@ -12,7 +12,8 @@ from uuid import uuid4
 import strawberry
 from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
 
-from resolvers.nouns import CohortError, StoreUnavailable
+from resolvers.errors import client_message
+from resolvers.nouns import CohortError
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,6 @@ ErrorCode: Any = strawberry.enum(
 )
 
 
-def shown(error: CohortError) -> str:
-    """What a client may read of it. What is only for operators goes to the log, here and nowhere else."""
-    if isinstance(error, StoreUnavailable) and error.detail is not None:
-        log.warning("answered with %s: %s", error.code, error)
-    return error.message
-
-
 @strawberry.type(description="Why a mutation was refused.")
 class UserError:
     code: str = strawberry.field(graphql_type=ErrorCode, description="What went wrong, for programs.")
@@ -59,7 +53,7 @@ class UserError:
 
     @classmethod
     def of(cls, error: CohortError) -> Self:
-        return cls(code=error.code, message=shown(error), field=error.field)
+        return cls(code=error.code, message=client_message(error), field=error.field)
 
 
 _running: set[asyncio.Future[Any]] = set()
@@ -93,7 +87,7 @@ def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> Graph
         extensions = {"code": BAD_REQUEST, **(error.extensions or {})}
     elif isinstance(cause, CohortError):
         named = {} if cause.field is None else {"field": cause.field}
-        message, extensions = shown(cause), {"code": cause.code, **named}
+        message, extensions = client_message(cause), {"code": cause.code, **named}
     else:
         error_id = uuid4().hex
         log.error("internal error %s at %s", error_id, error.path, exc_info=cause)

@@ -11,11 +11,11 @@ import strawberry
 from graph import enums
 from graph.collections import Collection
 from graph.fields import field
-from graph.ids import decode_cursor
 from graph.info import Info
 from graph.paging import After, Connection, First, connection, page_size
 from graph.written import ToWrite, Written
 from resolvers import group_activities, nouns
+from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import Page, checked_first, checked_many
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from graph import enums
 from graph.errors import ErrorCode, UserError, settled
 from graph.fields import field, mutation
 from graph.group_activities import activities
-from graph.ids import decode_cursor
 from graph.info import Info
 from graph.node import Node
 from graph.paging import After, Connection, First, connection, page_size
 from resolvers import learner_groups, nouns
+from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import Page
 
 if TYPE_CHECKING:

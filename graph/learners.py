@@ -11,7 +11,6 @@ from graph.arguments import CollectionId, ContextId, OptionalContextId
 from graph.enrolments import Enrolment, EnrolmentFilter
 from graph.errors import UserError, settled
 from graph.fields import field, mutation
-from graph.ids import decode_cursor
 from graph.info import Info
 from graph.learner_groups import Group, group_connection
 from graph.node import Node
@@ -19,6 +18,7 @@ from graph.paging import After, Connection, First, connection, page_size
 from graph.summary import Summary
 from graph.views import View
 from resolvers import enrolments, learner_groups, learners, nouns, summary, views
+from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 import strawberry
 
 from graph.fields import field
-from graph.ids import encode
+from resolvers.opaque_texts import encode
 
 
 @strawberry.interface(description="Something with a global id, by which `node` finds it again.")

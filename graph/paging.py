@@ -5,7 +5,7 @@ from typing import Annotated, Generic, TypeVar
 
 import strawberry
 
-from graph.ids import encode
+from resolvers.opaque_texts import encode
 from resolvers.paging import MOST, USUAL, Page
 
 T = TypeVar("T")

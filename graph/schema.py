@@ -17,7 +17,6 @@ from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.erasures import ErasureMutations
 from graph.errors import presented
 from graph.fields import field
-from graph.ids import decode
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
@@ -30,6 +29,7 @@ from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
 from graph.views import View, ViewMutations
 from resolvers import collections, contexts, enrolments, learner_groups, learners, nouns, views
+from resolvers.opaque_texts import decode
 
 PRINTED = Path(__file__).with_name("schema.graphql")
 

@@ -16,6 +16,7 @@ from rules.entries import Entry
 from rules.errors import (
     Absent,
     CohortError,
+    EnrolmentClosed,
     Forbidden,
     InvalidInput,
     NotFound,
@@ -43,12 +44,15 @@ from rules.learner_groups import (
 from rules.learners import ATTRIBUTES, Learner
 from rules.metric_queries import ColumnKind, OrderBy
 from rules.metrics import Metric
+from rules.moments import milliseconds
+from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.plans import Mode, Plan, Source, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
+from rules.viewers import Role
 from rules.views import View, ViewChange
 
 __all__ = [
@@ -67,6 +71,7 @@ __all__ = [
     "EditMember",
     "Enrolment",
     "EnrolmentCall",
+    "EnrolmentClosed",
     "EnrolmentSummary",
     "EnrolmentType",
     "Entry",
@@ -99,6 +104,7 @@ __all__ = [
     "Progress",
     "ProgressKey",
     "RemoveMember",
+    "Role",
     "Roster",
     "Session",
     "Source",
@@ -115,5 +121,7 @@ __all__ = [
     "ViewKey",
     "checked_id",
     "either",
+    "from_milliseconds",
+    "milliseconds",
     "write_token",
 ]

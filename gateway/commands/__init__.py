@@ -1,4 +1,4 @@
-"""The command groups of `cohort`, a module each; gateway/cli.py puts them together.
+"""The command groups of `cohort`, one module each. gateway/cli.py puts them together.
 
 Modules import what they need inside the commands, so that a short command stays fast.
 """
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """To its end, on uvloop where there is one."""
+    """Runs a command to its end, on uvloop where there is one."""
     if sys.platform == "win32":
         return asyncio.run(main)
     import uvloop

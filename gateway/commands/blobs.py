@@ -9,7 +9,7 @@ app = typer.Typer(help="Files for download.", no_args_is_help=True)
 
 @app.callback()
 def options() -> None:
-    """Makes it a group of commands although there is one."""
+    """Keeps `sweep` a command of its own, although it is the only one."""
 
 
 @app.command()

@@ -73,7 +73,7 @@ def compact() -> None:
 
 @asynccontextmanager
 async def _supervision() -> "AsyncIterator[Supervision]":
-    """Of this shell's instance, whatever its schema. SettingsError where its group queries go to another engine."""
+    """The supervision of this shell's instance, whatever its schema. SettingsError if its groups store is not Druid."""
     from gateway.settings import SettingsError, load_settings
     from stores.groups_druid import DruidGroups
 

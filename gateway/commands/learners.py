@@ -11,7 +11,7 @@ app = typer.Typer(help="Delete all that a learner has.", no_args_is_help=True)
 
 @app.callback()
 def options() -> None:
-    """So that `erase` is a command of its own, although it is the only one."""
+    """Keeps `erase` a command of its own, although it is the only one."""
 
 
 @app.command()

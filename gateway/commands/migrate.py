@@ -18,7 +18,7 @@ LOOK = 3
 
 @app.callback()
 def options() -> None:
-    """Keeps `legacy` a command of its own."""
+    """Keeps `legacy` a command of its own, although it is the only one."""
 
 
 @app.command()
@@ -68,7 +68,7 @@ def legacy(
 
 
 def _show(report: "Report") -> None:
-    """A line a table, and below it what to look at."""
+    """Prints a line for each table, and below it what to look at."""
     columns = ("read", "written", "unchanged", "left", "skipped", "filled", "triggers")
     typer.echo(
         f"{'dry run, nothing written' if report.dry_run else '':24}" + "".join(f"{c:>11}" for c in columns)

@@ -87,7 +87,7 @@ def change(
 
 
 async def _from(cohort: "Cohort", to: TrackingMode) -> TrackingMode | None:
-    """The mode to go over from; None where there is nothing to do, which is said."""
+    """The mode to go over from; None, with a line printed, if there is nothing to do."""
     from ingest.jobs.mode_change import mode_before
     from ingest.modes.agreement import settled
 

@@ -1,4 +1,4 @@
-"""How far a long command is, on standard error: a bar a phase on a terminal, elsewhere a line each time one ends."""
+"""How far a long command is, on standard error: a bar for each phase on a terminal, else a line when a phase ends."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +35,6 @@ def progress() -> Iterator[Tell]:
 
 @contextmanager
 def job_progress() -> Iterator["Callable[[JobRecord], None]"]:
-    """For jobs: how many of their steps are done."""
+    """The progress of a job: how many of its steps are done."""
     with progress() as tell:
         yield lambda job: tell(job.kind, job.steps_done, job.total)

@@ -14,7 +14,7 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @app.callback()
 def options() -> None:
-    """So that `close` is a command of its own, although it is the only one."""
+    """Keeps `close` a command of its own, although it is the only one."""
 
 
 @app.command()

@@ -8,7 +8,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from gateway.identity import make_token
-from gateway.rest import ENDPOINTS
+from gateway.rest.routes import ENDPOINTS
 from gateway.settings import Settings
 from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context

@@ -7,7 +7,7 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.identity import make_token
-from gateway.rest import ROUTES
+from gateway.rest.routes import ROUTES
 from gateway.settings import Settings
 from gateway.wiring import Cohort
 from loaders.session import Shared

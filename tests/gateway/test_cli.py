@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from gateway import logs
 from gateway.cli import app
-from gateway.development import with_development_key
+from gateway.dev_tokens import with_development_key
 from gateway.identity import Tokens
-from gateway.serving import listen
+from gateway.server import listen
 from gateway.settings import SettingsError, load_settings
 from ingest.importers.sample import FIRST_LEARNER
 from rules.viewers import Role, Viewer

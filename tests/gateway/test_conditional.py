@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.conditional import conditional
+from gateway.http.conditional import conditional
 from tests.conftest import Instance
 from tests.graph.conftest import application, client_of
 

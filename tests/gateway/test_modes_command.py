@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.app import create_app
-from gateway.development import with_development_key
+from gateway.dev_tokens import with_development_key
 from gateway.settings import Settings, SettingsError, load_settings
 from gateway.wiring import running
-from gateway.working import work
+from gateway.worker_process import work
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol

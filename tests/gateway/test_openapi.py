@@ -20,9 +20,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.identity import make_token
-from gateway.rest import ENDPOINTS, ROUTES
-from gateway.rest.endpoints import Asked
-from gateway.rest.openapi import PATH, openapi
+from gateway.rest.framework.openapi import PATH, openapi
+from gateway.rest.framework.requests import RequestModel
+from gateway.rest.routes import ENDPOINTS, ROUTES
 from gateway.settings import Settings
 from ingest.calls.placing import ViewCall
 from ingest.commands.collections import publish_collection
@@ -80,7 +80,7 @@ def narrowed(document: dict[str, Any], known: dict[str, list[Any]]) -> dict[str,
         ]
         paths.setdefault(path, {})[method] = {**operation, "parameters": parameters, "security": []}
     schemas = dict(document["components"]["schemas"])
-    for name in {asked.__name__ for asked in every_kind_of(Asked)} & schemas.keys():
+    for name in {asked.__name__ for asked in every_kind_of(RequestModel)} & schemas.keys():
         properties = schemas[name]["properties"]
         narrow = {
             field: {
@@ -92,7 +92,7 @@ def narrowed(document: dict[str, Any], known: dict[str, list[Any]]) -> dict[str,
     return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
 
 
-def every_kind_of(asked: type[Asked]) -> Iterator[type[Asked]]:
+def every_kind_of(asked: type[RequestModel]) -> Iterator[type[RequestModel]]:
     for kind in asked.__subclasses__():
         yield kind
         yield from every_kind_of(kind)

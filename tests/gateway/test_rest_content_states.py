@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.rest.envelope import moment
+from gateway.rest.framework.moments import moment
 from gateway.settings import Settings
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from loaders.attempts import MOST_ATTEMPTS

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from gateway.identity import make_token
-from gateway.rest.learner_groups import ACTIVITY_CODES, CODES, MEMBER_CODES
+from gateway.rest.nouns.learner_groups.answers import ACTIVITY_CODES, MEMBER_CODES
+from gateway.rest.nouns.learner_groups.endpoints import CODES
 from gateway.settings import Settings, load_settings
 from ingest.commands.collections import publish_collection
 from rules.errors import StoreUnavailable

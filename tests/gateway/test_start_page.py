@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from gateway.development import _announce
+from gateway.commands.dev import _announce
 from gateway.settings import load_settings
 from gateway.start_page import QUERIES, STATIC, TABS, Ready, text
 from ingest.importers.sample import FIRST_LEARNER, MENTOR, load_sample

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from strawberry.http import process_result
 
 from gateway.graphql_http import GraphQLEndpoint
-from gateway.limits import Deadline, LargestBody
+from gateway.http.limits import Deadline, LargestBody
 from graph.schema import CohortSchema, schema
 from loaders.session import Session, Shared
 from rules.errors import Unauthenticated

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from graph.ids import encode
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
@@ -24,6 +23,7 @@ from ingest.commands.views import end_view, start_view
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared
 from loaders.views import row_key, view_values
+from resolvers.opaque_texts import encode
 from resolvers.views import views_everywhere
 from rules.identifiers import ContextType, ViewKey
 from rules.moments import milliseconds

@@ -20,7 +20,6 @@ from graphql import (
     visit,
 )
 
-from graph.ids import encode
 from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
@@ -29,6 +28,7 @@ from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
 from loaders.session import Session, Shared
+from resolvers.opaque_texts import encode
 from rules.learner_groups import Activity, AddMember
 from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer

@@ -108,7 +108,7 @@ async def test_where_a_store_is_and_what_its_driver_says_is_for_the_log_alone(
     assert driver is not None
     for inner in ("/", "127.0.0.1", ":1", "Error", "Exception", type(driver).__name__, str(driver)):
         assert not inner or inner not in error.message
-    logged = [record.getMessage() for record in caplog.records if record.name == "graph.errors"]
+    logged = [record.getMessage() for record in caplog.records if record.name == "resolvers.errors"]
     assert len(logged) == 2
     for line in logged:
         assert str(error) in line

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway import stack_commands
+from gateway.commands import stack as stack_commands
 from tests.stack.small import ENDS, MakeStack, small_server
 
 Run = Callable[..., Result]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from druid_specs import ACTIVITY_STATE
-from gateway.development import with_development_key
+from gateway.dev_tokens import with_development_key
 from gateway.settings import Settings
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from stores.files import Files

@@ -1,0 +1,58 @@
+"""What `cohort dev` does: it loads the sample and serves it, with a worker."""
+
+import typer
+
+from gateway.commands.progress import progress
+from gateway.dev_tokens import MENTOR_ROLES, learner_token
+from gateway.logs import log_to_stderr
+from gateway.server import listen, serve
+from gateway.settings import Settings, shown
+from gateway.wiring import check_mode, initialise, opened, tracking_of
+from ingest.importers.sample import MENTOR, load_sample
+from loaders.session import Shared
+
+AGGREGATE_EVERY = 10.0
+"""Seconds, if nothing is set: who tries Cohort sees totals soon."""
+
+
+async def develop(settings: Settings, *, verbose: bool = False) -> None:
+    """Serves the sample, with a worker, until stopped."""
+    log_to_stderr("warning" if settings.log_level == "info" else settings.log_level)
+    if "aggregate_every" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"aggregate_every": AGGREGATE_EVERY})
+    with listen(settings.host, settings.port) as listening:
+        await _prepare(settings, verbose)
+        await serve(settings, listening, lambda: _announce(settings, listening.url))
+
+
+async def _prepare(settings: Settings, verbose: bool) -> None:
+    """Creates tables, topics and the sample. What is there already stays as it is.
+
+    What was created is printed in one line, or with ``verbose`` in a line each.
+    """
+    async with opened(settings) as stores:
+        done = await initialise(stores)
+        if done and not verbose:
+            done = [f"Set up tables and topics in {settings.data}/: {len(done)} steps, which --verbose lists"]
+        for line in done:
+            typer.echo(line, err=True)
+        await check_mode(settings, stores)
+        with progress() as tell:
+            await load_sample(Shared.of(stores, tracking=tracking_of(settings)), tell)
+
+
+def _announce(settings: Settings, url: str) -> None:
+    token = learner_token(settings)
+    mentor = " ".join([f"--user {MENTOR}", *(f"--role {role.value}" for role in MENTOR_ROLES)])
+    query = "{ me { name enrolments { edges { node { collection { name } completionPercentage } } } } }"
+    urls = (settings.rows, settings.events, settings.cache, settings.groups)
+    engines = ", ".join(map(shown, urls))
+    typer.echo(f"""
+Engines: {engines}; data in {settings.data}/
+
+TOKEN={token}
+curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
+
+Dashboards need a mentor's token: cohort token {mentor}
+
+Cohort is ready: {url}/ (Ctrl-C stops it)""")

@@ -1,0 +1,64 @@
+"""Downloads: the files of a blob store that is a directory, for whoever has a link, and a learner's summary."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from gateway.settings import Settings
+from gateway.wiring import Cohort, links_of
+from resolvers.summaries import SummaryFormat, download
+from rules.errors import NotFound
+from stores.blob_links import PATH
+from stores.blobs import file_name, media_type
+
+SUMMARY = "/learners/{user_id:path}/summary.{format}"
+
+
+def download_routes(settings: Settings) -> Sequence[BaseRoute]:
+    """The routes of downloads. There is none for the files of an object store, which serves them itself."""
+    links = links_of(settings)
+    summary_file = Route(SUMMARY, _summary_file)
+    if links is None or not settings.blobs.startswith("file:"):
+        return (summary_file,)
+
+    async def blob(request: Request) -> Response:
+        """The file, for every request that has the link's signature."""
+        name = request.path_params["name"]
+        query = request.query_params
+        links.check(name, query.get("expires", ""), query.get("signature", ""))
+        cohort: Cohort = request.app.state.cohort
+        found = await cohort.stores.blobs.find(name)
+        if found is None:
+            raise NotFound("this file is gone", field="name")
+        headers = _headers(name) | {"Content-Length": str(found.size)}
+        return StreamingResponse(cohort.stores.blobs.get(name), media_type=media_type(name), headers=headers)
+
+    return (Route(f"{PATH}/{{name:path}}", blob), summary_file)
+
+
+async def _summary_file(request: Request) -> Response:
+    """The file if it is small, or else a redirection to it; with a bearer token. NotFound for an unknown format."""
+    known = {format_.value: format_ for format_ in SummaryFormat}
+    wanted = known.get(request.path_params["format"])
+    if wanted is None:
+        raise NotFound(f"a summary is written as one of {', '.join(known)}", field="format")
+    cohort: Cohort = request.app.state.cohort
+    session = cohort.session_of(request)
+    found = await download(session, request.path_params["user_id"], wanted, direct=True)
+    name = f"summary.{wanted.value}"
+    if found.url is not None:
+        return RedirectResponse(found.url, HTTPStatus.SEE_OTHER, {"Cache-Control": "private, no-store"})
+    return Response(found.content, media_type=media_type(name), headers=_headers(name))
+
+
+def _headers(name: str) -> dict[str, str]:
+    """Headers by which a browser saves the file and does not show it, no cache keeps it, and no other site gets its URL."""
+    return {
+        "Content-Disposition": f'attachment; filename="{file_name(name)}"',
+        "Cache-Control": "private, no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }

@@ -1,0 +1,34 @@
+"""Conditional requests: ETag, Cache-Control and 304 (RFC 9110, 13.1.2; RFC 9111)."""
+
+import re
+from hashlib import blake2b
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
+
+def conditional(request: Request, response: Response, *, tag_of: bytes, max_age: int) -> Response:
+    """The response with the tag of ``tag_of``, or 304 without a body if the client has that tag already.
+
+    ``tag_of`` is the body, or the part of it that does not change with every call: an envelope has a time and an id of
+    its own. The tag is strong in the first case and weak in the second. ``max_age`` is in seconds: so long the client may
+    use the answer without asking; 0 means that it must ask each time. The response must be a 200 of a call that reads.
+    The method may be POST, because the platform reads groups with it.
+    """
+    tag = f'"{blake2b(tag_of, digest_size=16).hexdigest()}"'
+    response.headers["ETag"] = tag if tag_of == response.body else f"W/{tag}"
+    response.headers["Cache-Control"] = f"private, max-age={max_age}" if max_age else "private, no-cache"
+    response.headers.add_vary_header("Authorization")
+    if not _has(request, tag):
+        return response
+    kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=kept)
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Whether the client has this tag. The weak comparison is used, which ignores whether a tag is weak."""
+    asked = ", ".join(request.headers.getlist("If-None-Match"))
+    return asked.strip() == "*" or tag in _TAG.findall(asked)

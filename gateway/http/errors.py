@@ -1,0 +1,88 @@
+"""Errors outside GraphQL: {"error": {"code", "message"}} with an HTTP status, never a stack trace."""
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ExceptionHandler
+
+from resolvers.errors import client_message
+from rules.errors import (
+    CohortError,
+    DeadlineExceeded,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    StoreUnavailable,
+    Unauthenticated,
+)
+
+STATUSES: dict[type[CohortError], HTTPStatus] = {
+    InvalidInput: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""The status of each class of errors. Any other error of ours is a conflict with the state of things."""
+
+
+def status_of(error: CohortError, otherwise: HTTPStatus = HTTPStatus.CONFLICT) -> HTTPStatus:
+    """The status of the error's class, or of the nearest class above that has one."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), otherwise)
+
+
+_RENAMED = {
+    413: "REQUEST_ENTITY_TOO_LARGE",
+    414: "REQUEST_URI_TOO_LONG",
+    416: "REQUESTED_RANGE_NOT_SATISFIABLE",
+    422: "UNPROCESSABLE_ENTITY",
+}
+"""Names that clients know. Python 3.13 has others."""
+
+
+def name_of(status: HTTPStatus) -> str:
+    """HTTP's name of the status, the same on every version of Python."""
+    return _RENAMED.get(status, status.name)
+
+
+def error_response(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """An answer with this status whose body is ``{"error": {"code", "message"}}``."""
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
+    status = status_of(error)
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    return error_response(status, error.code, client_message(error), headers)
+
+
+async def _of_http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    code = name_of(HTTPStatus(error.status_code))
+    return error_response(error.status_code, code, error.detail, dict(error.headers or {}))
+
+
+async def _of_nobody(_request: Request, _error: Exception) -> Response:
+    """A client that left before its body was whole is not answered, and the log need not tell of it."""
+    return Response()
+
+
+async def _of_anything(_request: Request, _error: Exception) -> JSONResponse:
+    """Starlette raises the error again after this answer, so that the server logs it."""
+    return error_response(
+        HTTPStatus.INTERNAL_SERVER_ERROR, CohortError.code, "something went wrong here; it is logged"
+    )
+
+
+HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
+    CohortError: _of_cohort,
+    HTTPException: _of_http,
+    ClientDisconnect: _of_nobody,
+    Exception: _of_anything,
+}

@@ -1,0 +1,183 @@
+"""The declaration of a REST endpoint.
+
+Each endpoint is declared once. Its route, the check of its requests and its part of the OpenAPI document
+(gateway/rest/framework/openapi.py) follow from that.
+
+A call is ``{id?, ver?, ts?, params?: {msgid}, request: {…}}``, or for a GET the query of its URL.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Generic
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.http.conditional import conditional
+from gateway.http.disconnect import while_connected
+from gateway.rest.framework.envelope import Codes, Json, answered, refused, refused_as
+from gateway.rest.framework.requests import R, checked
+from resolvers.nouns import Absent, CohortError, InvalidInput, Session
+
+log = logging.getLogger(__name__)
+
+USER_HEADER = "X-Authenticated-User-Token"
+"""The user's own token. It goes before the bearer token, so an answer depends on it as well."""
+FOR_HEADER = "X-Authenticated-For"
+"""The user that a call is for, where that is not the caller."""
+
+MaxAge = int | Callable[[Session], int]
+"""Seconds, or a function that gives them by what the request was answered from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R]):
+    """One call of an endpoint, with a request that was checked."""
+
+    request: R
+    path: Mapping[str, str]
+    """The parameters in the URL's path."""
+    acting_for: str | None = None
+    """The user in FOR_HEADER."""
+    for_others: str | None = None
+    """As in Endpoint."""
+
+
+Handler = Callable[[Session, Call[R]], Coroutine[Any, Any, Mapping[str, Any]]]
+"""Gives the ``result`` of the answer."""
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[R]):
+    """One method and path, with what it takes and what it answers.
+
+    A call that reads ends when its client leaves; a call that changes something is always finished. A DELETE refuses a
+    body and every parameter that it does not know, because what it deletes does not come back.
+    """
+
+    method: str
+    path: str
+    """In Starlette's notation."""
+    api_id: str
+    """The ``id`` of the answer, such as ``api.group.read``."""
+    summary: str
+    request: type[R]
+    result: Any
+    """A type from which the JSON schema of the result follows."""
+    handler: Handler[R]
+    codes: Codes = field(default_factory=lambda: MappingProxyType({}))
+    max_age: MaxAge | None = None
+    """Seconds that a client may use the answer without asking; 0 if it must ask each time. None if the call changes
+    something. The tag of an answer is that of its result without ``extensions``, which tell how it came about
+    (gateway/http/conditional.py)."""
+    for_others: str | None = None
+    """Who may name another user than the caller, in the body or in FOR_HEADER, in words. None if a call has no such user."""
+    only_400: bool = False
+    """Whether every error in ``codes`` is HTTP 400 CLIENT_ERROR, as the platform's course and viewer calls answer."""
+
+    @property
+    def has_body(self) -> bool:
+        return self.method not in ("GET", "DELETE")
+
+    @cached_property
+    def route(self) -> Route:
+        return Route(self.path, self._endpoint, methods=[self.method])
+
+    def under(self, path: str) -> "Endpoint[R]":
+        """The same endpoint under another path."""
+        return replace(self, path=path)
+
+    async def _endpoint(self, request: Request) -> Response:
+        """An envelope with the handler's result, or with the reason why there is none."""
+        message_id = request.headers.get("x-msgid")
+        names: Mapping[str, str] = {}
+        try:
+            document = await _body(request) if self.has_body else {"request": dict(request.query_params)}
+            if self.method == "DELETE":
+                await _check_only_query(request)
+            message_id = _message_id(document) or message_id
+            session = _session(request)
+            checked_request = checked(self.request, document["request"], strict=self.has_body)
+            names = checked_request.names_sent()
+            call = Call(
+                checked_request, request.path_params, request.headers.get(FOR_HEADER), self.for_others
+            )
+            answering = self.handler(session, call)
+            result = await (
+                answering if self.max_age is None else while_connected(request.receive, answering)
+            )
+        except ClientDisconnect:
+            return Response()  # nobody reads it
+        except HTTPException as error:  # the body was too large (gateway/http/limits.py)
+            refusal = refused_as(HTTPStatus(error.status_code), self.api_id, message_id, error.detail)
+            refusal.headers.update(error.headers or {})
+            return refusal
+        except CohortError as error:
+            return refused(
+                self.api_id, message_id, error, self.codes, only_400=self.only_400, names_sent=names
+            )
+        except Exception:
+            log.exception("internal error at %s", request.url.path)
+            fault = CohortError("something went wrong here; it is logged")
+            return refused(self.api_id, message_id, fault, self.codes)
+        response = answered(self.api_id, message_id, result)
+        if self.max_age is None:
+            return response
+        tag_of = orjson.dumps({name: value for name, value in result.items() if name != "extensions"})
+        seconds = self.max_age if isinstance(self.max_age, int) else self.max_age(session)
+        response.headers.add_vary_header(USER_HEADER)
+        response.headers.add_vary_header(FOR_HEADER)
+        return conditional(request, response, tag_of=tag_of, max_age=seconds)
+
+
+async def _check_only_query(request: Request) -> None:
+    """InvalidInput if there is a body, or a parameter is given twice."""
+    if await request.body():
+        raise InvalidInput(
+            "request must be in the query of the URL: a DELETE has no body, and this one was not read",
+            field="body",
+        )
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"{name} must be given once", field=name)
+
+
+async def _body(request: Request) -> Json:
+    """The body as JSON. InvalidInput unless it is an object that has an object ``request``."""
+    try:
+        document = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise InvalidInput("the body must be JSON", field="request") from None
+    if not isinstance(document, dict):
+        raise InvalidInput("the body must be a JSON object", field="request")
+    if not isinstance(document.get("request"), dict):
+        raise Absent("request is missing: the body must be {request: {…}}", field="request")
+    return document
+
+
+def _message_id(document: Json) -> str | None:
+    params = document.get("params")
+    if params is None:
+        return None
+    if not isinstance(params, dict):
+        raise InvalidInput("params must be an object", field="params")
+    message_id = params.get("msgid")
+    if message_id is not None and not isinstance(message_id, str):
+        raise InvalidInput("params.msgid must be a text", field="params.msgid")
+    return message_id
+
+
+def _session(request: Request) -> Session:
+    """The session by the user's own token, or else by the bearer token, which on the platform may be an application's."""
+    cohort = request.app.state.cohort
+    token = request.headers.get(USER_HEADER)
+    authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
+    return Session(cohort.tokens.viewer(authorization), cohort.shared)

@@ -1,0 +1,272 @@
+"""The OpenAPI 3.1 document of the REST endpoints, /openapi.json. It follows from their declarations."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.http.conditional import conditional
+from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER, Endpoint
+from gateway.rest.framework.envelope import USUAL_CODES, Json
+
+PATH = "/openapi.json"
+MAX_AGE = 300
+"""Seconds. The document changes with the program only."""
+
+_STATUSES: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
+    HTTPStatus.BAD_REQUEST: ("What is asked is wrong or can't be, for the reason in `params.errmsg`.", ()),
+    HTTPStatus.UNAUTHORIZED: (
+        "No token or one that does not hold; or the caller may not do or see this.",
+        ("UNAUTHENTICATED", "FORBIDDEN"),
+    ),
+    HTTPStatus.NOT_FOUND: ("Something that is named does not exist.", ("NOT_FOUND",)),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault here; it is logged.", ("INTERNAL_ERROR",)),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "A store is away; the call may be sent again.",
+        ("STORE_UNAVAILABLE",),
+    ),
+    HTTPStatus.GATEWAY_TIMEOUT: (
+        "Time ran out before every store had answered; the call may be sent again.",
+        ("DEADLINE_EXCEEDED",),
+    ),
+}
+"""Each status of a refusal with its description and our codes that have it. Every other code is a 400."""
+
+
+def document_route(endpoints: Sequence[Endpoint[Any]]) -> Route:
+    """The route of the document about these endpoints."""
+
+    @cache
+    def encoded() -> bytes:
+        return orjson.dumps(openapi(endpoints))
+
+    async def answer(request: Request) -> Response:
+        response = Response(encoded(), media_type="application/json")
+        return conditional(request, response, tag_of=encoded(), max_age=MAX_AGE)
+
+    return Route(PATH, answer)
+
+
+def openapi(endpoints: Sequence[Endpoint[Any]]) -> Json:
+    """The document about these endpoints."""
+    schemas, components = _schemas(endpoints)
+    paths: dict[str, Json] = {}
+    for endpoint in endpoints:
+        path = re.sub(r"{(\w+):\w+}", r"{\1}", endpoint.path)
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cohort",
+            "version": version("cohort"),
+            "description": "The calls of the platform that Cohort takes over from, and the viewer's. The GraphQL API "
+            "at `/graphql` has all of it and more. Names in what is asked are taken in any case: `collectionid` is "
+            "`collectionId`. What is not known is passed over, but not in a body where something known may be meant, "
+            "nor an unknown id where ids may be left out: that is refused by its name.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**components, "Refusal": _envelope(None, {"type": "object"}), "Refused": _REFUSED},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "userToken": {"type": "apiKey", "in": "header", "name": USER_HEADER},
+            },
+        },
+    }
+
+
+_Schemas = dict[tuple[int, str], Json]
+
+
+def _schemas(endpoints: Sequence[Endpoint[Any]]) -> tuple[_Schemas, Json]:
+    """The schemas of each endpoint's request and result, and the components that they refer to."""
+    inputs: list[Any] = []
+    for place, endpoint in enumerate(endpoints):
+        inputs.append(((place, "request"), "validation", TypeAdapter(endpoint.request)))
+        inputs.append(((place, "result"), "serialization", TypeAdapter(endpoint.result)))
+    found, shared = TypeAdapter.json_schemas(
+        inputs, ref_template="#/components/schemas/{model}", schema_generator=GenerateJsonSchema
+    )
+    by_endpoint = {(id(endpoints[place]), what): schema for ((place, what), _), schema in found.items()}
+    return by_endpoint, {name: _cleaned(schema) for name, schema in shared.get("$defs", {}).items()}
+
+
+def _cleaned(schema: Any) -> Any:
+    """The schema without the titles that pydantic makes up, and without the description of enums, which is for us alone."""
+    if isinstance(schema, list):
+        return [_cleaned(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    dropped = {"description", "title"} if "enum" in schema else {"title"}
+    return {
+        name: {field: _cleaned(one) for field, one in value.items()}
+        if name == "properties"
+        else _cleaned(value)
+        for name, value in schema.items()
+        if name not in dropped
+    }
+
+
+def _operation(endpoint: Endpoint[Any], schemas: _Schemas) -> Json:
+    result = schemas[id(endpoint), "result"]
+    parameters = [_parameter(name, "path") for name in re.findall(r"{(\w+)(?::\w+)?}", endpoint.path)]
+    if endpoint.for_others is not None and "{user_id" not in endpoint.path:
+        parameters.append(_for_header(endpoint.for_others))
+    if not endpoint.has_body:
+        parameters += _query(endpoint.request)
+    operation: Json = {
+        "operationId": f"{endpoint.method} {endpoint.path}",
+        "summary": endpoint.summary,
+        "tags": [endpoint.api_id.rpartition(".")[0]],
+        "security": [{"bearer": []}, {"userToken": []}],
+        "parameters": parameters,
+        "responses": {
+            "200": {
+                "description": "Done.",
+                "content": {"application/json": {"schema": _envelope(endpoint.api_id, result)}},
+            },
+            **_refusals(endpoint),
+        },
+    }
+    if endpoint.max_age is not None:
+        operation["responses"]["304"] = {"description": "The client has it already."}
+    if endpoint.has_body:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _request_body(schemas[id(endpoint), "request"])}},
+        }
+    return operation
+
+
+def _refusals(endpoint: Endpoint[Any]) -> Json:
+    """A response for each status, with the codes that it may have."""
+    codes: dict[HTTPStatus, dict[str, None]] = {status: {} for status in _STATUSES}
+    usual = {ours: platform for ours, platform in USUAL_CODES.items() if isinstance(ours, str)}
+    named: dict[Any, str] = {**usual, **endpoint.codes}
+    for ours, platform in named.items():
+        code = ours if isinstance(ours, str) else ours[0]
+        status = next((s for s, (_, of) in _STATUSES.items() if code in of), HTTPStatus.BAD_REQUEST)
+        if endpoint.only_400 and ours in endpoint.codes:
+            status = HTTPStatus.BAD_REQUEST
+        codes[status][platform] = None
+    refusals: Json = {}
+    for status, (description, _) in _STATUSES.items():
+        listed = ", ".join(f"`{code}`" for code in codes[status])
+        refusals[str(int(status))] = {
+            "description": f"{description} {listed}".strip(),
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+        }
+    if endpoint.has_body:
+        refusals["413"] = {
+            "description": "The body is larger than a request may be; it was not read to its end.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "anyOf": [
+                            {"$ref": "#/components/schemas/Refused"},
+                            {"$ref": "#/components/schemas/Refusal"},
+                        ]
+                    }
+                }
+            },
+        }
+    return refusals
+
+
+def _parameter(name: str, place: str) -> Json:
+    return {"name": name, "in": place, "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _for_header(who: str) -> Json:
+    told = f"The user that the call is for, where that is not the caller. Only {who} may name another."
+    return {"name": FOR_HEADER, "in": "header", "description": told, "schema": {"type": "string"}}
+
+
+def _query(request: type[BaseModel]) -> list[Json]:
+    """A parameter for each field. Lists are written ``a,b``."""
+    schema: Json = request.model_json_schema()
+    parameters: list[Json] = []
+    for name, value in schema.get("properties", {}).items():
+        kind: Json = {key: each for key, each in value.items() if key not in ("title", "description")}
+        while "anyOf" in kind:  # null is for bodies: in a query there is none
+            (kind,) = [one for one in kind["anyOf"] if one != {"type": "null"}]
+        if "$ref" in kind:
+            kind = _cleaned(schema["$defs"][str(kind["$ref"]).rpartition("/")[2]])
+        parameter: Json = {"name": name, "in": "query", "schema": kind}
+        parameter["required"] = name in schema.get("required", ())
+        if "description" in value:
+            parameter["description"] = value["description"]
+        if kind.get("type") == "array":
+            parameter |= {"style": "form", "explode": False}
+        parameters.append(parameter)
+    return parameters
+
+
+def _request_body(request: Json) -> Json:
+    return {
+        "type": "object",
+        "required": ["request"],
+        "properties": {
+            "params": {
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "properties": {"msgid": {"type": ["string", "null"], "description": "Given back."}},
+                    },
+                    {"type": "null"},
+                ]
+            },
+            "request": request,
+        },
+    }
+
+
+def _envelope(api_id: str | None, result: Json) -> Json:
+    """The schema of an answer's envelope, or without ``api_id`` that of a refusal."""
+    text, nullable = {"type": "string"}, {"type": ["string", "null"]}
+    refused = {"CLIENT_ERROR", "SERVER_ERROR", "RESOURCE_NOT_FOUND"}
+    return {
+        "type": "object",
+        "required": ["id", "ver", "ts", "params", "responseCode", "result"],
+        "properties": {
+            "id": text if api_id is None else {"const": api_id},
+            "ver": {"const": "v1"},
+            "ts": {"type": "string", "examples": ["2026-01-31 12:00:00:000+0000"]},
+            "params": {
+                "type": "object",
+                "required": ["resmsgid", "msgid", "err", "status", "errmsg"],
+                "properties": {
+                    "resmsgid": text,
+                    "msgid": nullable,
+                    "err": text if api_id is None else {"type": "null"},
+                    "status": text if api_id is None else {"const": "success"},
+                    "errmsg": text if api_id is None else {"type": "null"},
+                },
+            },
+            "responseCode": {"const": "OK"} if api_id else {"enum": sorted(refused)},
+            "result": result,
+        },
+    }
+
+
+_REFUSED: Json = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+        }
+    },
+}
+"""The schema of what is refused before it reaches an endpoint."""

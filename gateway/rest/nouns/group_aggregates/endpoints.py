@@ -1,0 +1,77 @@
+"""The endpoints of figures of a group."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.rest.framework.endpoints import Endpoint
+from gateway.rest.framework.envelope import MISSING, Codes
+from gateway.rest.nouns.group_aggregates.answers import ActivityAggTold, GroupAggTold, PlatformAggTold
+from gateway.rest.nouns.group_aggregates.handlers import group_activity_agg, group_agg, platform_activity_agg
+from gateway.rest.nouns.group_aggregates.requests import (
+    ActivityAgg,
+    ActivityAggQuery,
+    GroupAgg,
+    GroupAggQuery,
+    PlatformActivityAgg,
+)
+from resolvers.nouns import Session
+
+
+def _max_age(session: Session) -> int:
+    """Seconds that are left of ``answers_ttl`` for the oldest of the kept answers; 0 if the next answer may differ."""
+    ttl = session.shared.answers.ttl
+    lefts = [
+        ttl - (plan.age if plan.origin == "cached" else 0.0) if plan.reusable else 0.0
+        for plan in session.plans
+    ]
+    return max(0, int(min(lefts, default=ttl)))
+
+
+_PLATFORM_CODES: Codes = {
+    (MISSING, "groupId"): "GROUP_ID_MISSING",
+    (MISSING, "activityId"): "ACTIVITY_ID_MISSING",
+    (MISSING, "activityType"): "ACTIVITY_TYPE_MISSING",
+}
+_FIGURES = "Figures of a group's activities."
+_OF_MEMBERS = "Figures of an activity of a group, and of each member in it."
+
+
+def _of_documents(path: str) -> tuple[Endpoint[Any], ...]:
+    """The call of the viewer's documents for the figures of a group's activities."""
+    api_id, answer = "api.group.agg", GroupAggTold
+    return (
+        Endpoint("POST", path, api_id, _FIGURES, GroupAgg, answer, group_agg, max_age=_max_age),
+        Endpoint("GET", path, api_id, _FIGURES, GroupAggQuery, answer, group_agg, max_age=_max_age),
+    )
+
+
+_ACTIVITY_AGG = "api.group.activity.agg"
+_PLATFORMS_OWN = Endpoint(
+    "POST",
+    "/data/v1/group/activity/agg",
+    _ACTIVITY_AGG,
+    _OF_MEMBERS,
+    PlatformActivityAgg,
+    PlatformAggTold,
+    platform_activity_agg,
+    _PLATFORM_CODES,
+    _max_age,
+)
+"""The platform's own call, under the path that its clients use and in the shape that they know."""
+
+ENDPOINTS: Sequence[Endpoint[Any]] = (
+    *_of_documents("/data/group/agg"),
+    *_of_documents("/data/v1/group/agg"),
+    Endpoint(
+        *("POST", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAgg, ActivityAggTold),
+        group_activity_agg,
+        max_age=_max_age,
+    ),
+    Endpoint(
+        *("GET", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAggQuery, ActivityAggTold),
+        group_activity_agg,
+        max_age=_max_age,
+    ),
+    _PLATFORMS_OWN,
+    _PLATFORMS_OWN.under("/v1/group/activity/agg"),
+)

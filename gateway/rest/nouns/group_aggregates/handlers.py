@@ -1,0 +1,141 @@
+"""The calls about figures of a group."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.rest.framework.endpoints import Call
+from gateway.rest.framework.envelope import Json
+from gateway.rest.nouns.contents import PLATFORM_NAMES, text_of
+from gateway.rest.nouns.group_aggregates.answers import (
+    AGG,
+    MEMBER,
+    MEMBERS,
+    METADATA,
+    METADATA_FIELD,
+    PROVENANCE,
+    extensions,
+    identified,
+    member_answer,
+    metadata_by_activity,
+    provenance,
+    with_figures,
+    with_value,
+)
+from gateway.rest.nouns.group_aggregates.requests import (
+    ActivityAgg,
+    ActivityAggQuery,
+    GroupAgg,
+    GroupAggQuery,
+    OfGroup,
+    PlatformActivityAgg,
+)
+from resolvers import group_activities, learner_groups
+from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, ActivityFigures
+from resolvers.nouns import InvalidInput, Session
+
+
+async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]) -> Json:
+    """The figures of activities of a group, as a GroupAggTold."""
+    request = call.request
+    found = await _found(session, request, request.named())
+    metadata = await metadata_by_activity(session, found)
+    fields = _fields(request.fields, metadata, *PROVENANCE, AGG, *ACTIVITY_METRICS)
+    return {
+        "groupId": request.group_id,
+        "activity": [
+            {
+                **with_figures(
+                    {**metadata[activity.activity.id], **provenance(activity)},
+                    activity.figures,
+                    ACTIVITY_METRICS,
+                    fields,
+                ),
+                **identified(activity),
+            }
+            for activity in found
+        ],
+        **extensions(session),
+    }
+
+
+async def group_activity_agg(session: Session, call: Call[ActivityAgg] | Call[ActivityAggQuery]) -> Json:
+    """The figures of one activity and of each member in it, as an ActivityAggTold.
+
+    If ``fields`` has a name that the activity and its members have, such as ``name``, both are sent.
+    """
+    request = call.request
+    activity = await _one(session, request)
+    by_id = await metadata_by_activity(session, [activity])
+    metadata = by_id[activity.activity.id]
+    ours = (METADATA_FIELD, *PROVENANCE, AGG, *ACTIVITY_METRICS, MEMBERS, *MEMBER, *MEMBER_METRICS)
+    fields = _fields(request.fields, by_id, *ours)
+    of_members = None if fields is None else fields & {AGG, *MEMBER, *MEMBER_METRICS}
+    attributes = {METADATA_FIELD: metadata, **provenance(activity)}
+    answer = with_figures(attributes, activity.figures, ACTIVITY_METRICS, fields)
+    if fields is not None and METADATA_FIELD not in fields:
+        named = {name: value for name, value in metadata.items() if name in fields}
+        answer = {METADATA_FIELD: named, **answer} if named else answer
+    if fields is None or fields & {MEMBERS, *MEMBER, *MEMBER_METRICS}:
+        answer[MEMBERS] = [member_answer(member, of_members or None) for member in activity.members]
+    return {
+        "groupId": request.group_id,
+        "activity": {**identified(activity), **answer},
+        **extensions(session),
+    }
+
+
+async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg]) -> Json:
+    """The figures of one activity, as a PlatformAggTold.
+
+    Each member has one entry. Unlike on the platform it has zeros if there is no row.
+    """
+    activity = await _one(session, call.request)
+    (enrolled,) = group_activities.chosen(activity.figures, ["enrolledCount"], ACTIVITY_METRICS)
+    return {
+        "groupId": call.request.group_id,
+        "activity": {
+            **identified(activity),
+            AGG: [{**metric, "metric": "enrolmentCount"} for metric in with_value([enrolled])],
+        },
+        MEMBERS: [
+            {
+                "userId": found.member.user_id,
+                "name": text_of(found.learner.name),
+                "role": found.member.role.value,
+                "status": found.member.status.value,
+                "createdBy": text_of(found.member.created_by),
+                AGG: with_value(group_activities.chosen(found.figures(), ["completedCount"], MEMBER_METRICS)),
+            }
+            for found in activity.members
+        ],
+    }
+
+
+def _fields(
+    fields: Sequence[str], metadata: Mapping[str, Mapping[str, Any]], *ours: str
+) -> frozenset[str] | None:
+    """The fields that are asked for; None for all. InvalidInput lists the known ones.
+
+    A field is known if one of the activities has it or the platform's contents have it, because each activity was
+    published with other metadata.
+    """
+    known = dict.fromkeys((*METADATA, *ours, *(name for of_one in metadata.values() for name in of_one)))
+    for name in fields:
+        if name not in known and name not in PLATFORM_NAMES:
+            raise InvalidInput(f"fields: there is no {name}; there are {', '.join(known)}", field="fields")
+    return frozenset(fields) or None
+
+
+async def _found(
+    session: Session, request: OfGroup, named: Mapping[str, str] | None
+) -> list[ActivityFigures]:
+    group = await learner_groups.group(session, request.group_id)
+    page = await group_activities.group_activities(
+        session, group, activities=named, mode=request.mode, fresh=request.fresh
+    )
+    return page.activities
+
+
+async def _one(session: Session, request: PlatformActivityAgg) -> ActivityFigures:
+    (activity,) = await _found(session, request, {request.activity_id: request.activity_type})
+    return activity

@@ -1,0 +1,22 @@
+"""All endpoints of REST, and the routes that follow from them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.rest.framework.endpoints import Endpoint
+from gateway.rest.framework.openapi import document_route
+from gateway.rest.framework.unmatched import unmatched_routes
+from gateway.rest.nouns import content_states, enrolments, summaries, views
+from gateway.rest.nouns.group_aggregates import endpoints as group_aggregates
+from gateway.rest.nouns.learner_groups import endpoints as learner_groups
+
+ENDPOINTS: Sequence[Endpoint[Any]] = (
+    *learner_groups.ENDPOINTS,
+    *group_aggregates.ENDPOINTS,
+    *content_states.ENDPOINTS,
+    *enrolments.ENDPOINTS,
+    *views.ENDPOINTS,
+    *summaries.ENDPOINTS,
+)
+_CALLS = tuple(endpoint.route for endpoint in ENDPOINTS)
+ROUTES = (*_CALLS, document_route(ENDPOINTS), *unmatched_routes(_CALLS))
