@@ -6,7 +6,7 @@ from typing import Annotated, Self
 import strawberry
 from strawberry.scalars import JSON
 
-from graph.errors import UserError, settled
+from graph.errors import UserError, carry_out
 from graph.fields import mutation
 from graph.info import Info
 from resolvers import assessments, nouns
@@ -93,4 +93,4 @@ class AssessmentMutations:
             strawberry.argument(name="input", description="The answers, and where they were given."),
         ],
     ) -> SubmissionPayload:
-        return SubmissionPayload.of(await settled(_submitted(info, call)))
+        return SubmissionPayload.of(await carry_out(info.context, _submitted(info, call)))

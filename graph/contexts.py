@@ -9,7 +9,7 @@ from strawberry import UNSET
 from graph import enums
 from graph.arguments import ContextId
 from graph.collections import Collection
-from graph.errors import UserError, settled
+from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
 from graph.node import Node
@@ -158,7 +158,7 @@ class ContextMutations:
             CreateContextInput, strawberry.argument(name="input", description="The context to be.")
         ],
     ) -> ContextPayload:
-        outcome = await settled(contexts.create_context(info.context, call.new()))
+        outcome = await carry_out(info.context, contexts.create_context(info.context, call.new()))
         return ContextPayload.of(outcome, info.context.now())
 
     @mutation(
@@ -173,5 +173,7 @@ class ContextMutations:
             strawberry.argument(name="input", description="Which context, and what of it."),
         ],
     ) -> ContextPayload:
-        outcome = await settled(contexts.change_context(info.context, call.context_id, call.changes()))
+        outcome = await carry_out(
+            info.context, contexts.change_context(info.context, call.context_id, call.changes())
+        )
         return ContextPayload.of(outcome, info.context.now())

@@ -10,7 +10,7 @@ import strawberry
 from graph import enums
 from graph.collections import Collection
 from graph.contexts import Context
-from graph.errors import UserError, settled
+from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
 from graph.node import Node
@@ -155,7 +155,8 @@ class EnrolmentMutations:
         call: Annotated[EnrolInput, strawberry.argument(name="input", description="Who enrols where.")],
     ) -> EnrolmentPayload:
         return EnrolmentPayload.of(
-            await settled(call.made(partial(enrolments.enrol, info.context))), info.context.now()
+            await carry_out(info.context, call.made(partial(enrolments.enrol, info.context))),
+            info.context.now(),
         )
 
     @mutation(description="Ends an enrolment. The learner's progress is kept.")
@@ -165,5 +166,6 @@ class EnrolmentMutations:
         call: Annotated[UnenrolInput, strawberry.argument(name="input", description="Who leaves where.")],
     ) -> EnrolmentPayload:
         return EnrolmentPayload.of(
-            await settled(call.made(partial(enrolments.unenrol, info.context))), info.context.now()
+            await carry_out(info.context, call.made(partial(enrolments.unenrol, info.context))),
+            info.context.now(),
         )

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 import strawberry
 
-from graph.errors import UserError, settled
+from graph.errors import UserError, carry_out
 from graph.fields import mutation
 from graph.info import Info
 from resolvers import erasures, nouns
@@ -112,7 +112,7 @@ class ErasureMutations:
             DeleteSummaryInput, strawberry.argument(name="input", description="Which enrolment to delete.")
         ],
     ) -> ErasurePayload:
-        return ErasurePayload.of(await settled(call.erased(info.context)))
+        return ErasurePayload.of(await carry_out(info.context, call.erased(info.context)))
 
     @mutation(description="Deletes all that a learner has, for good.")
     async def erase_learner(
@@ -121,7 +121,7 @@ class ErasureMutations:
         call: Annotated[EraseLearnerInput, strawberry.argument(name="input", description="Whom to delete.")],
     ) -> ErasurePayload:
         return ErasurePayload.of(
-            await settled(erasures.erase(info.context, erasures.ErasureCall(call.user_id)))
+            await carry_out(info.context, erasures.erase(info.context, erasures.ErasureCall(call.user_id)))
         )
 
     @mutation(
@@ -135,7 +135,9 @@ class ErasureMutations:
             CloseIdleViewsInput, strawberry.argument(name="input", description="Which views to end.")
         ],
     ) -> CloseIdleViewsPayload:
-        closing, errors = await settled(erasures.close_idle_views(info.context, call.idle_days, call.user_id))
+        closing, errors = await carry_out(
+            info.context, erasures.close_idle_views(info.context, call.idle_days, call.user_id)
+        )
         return CloseIdleViewsPayload(
             looked_at=closing.looked_at if closing else 0,
             closed=closing.closed if closing else 0,

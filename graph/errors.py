@@ -1,6 +1,5 @@
 """Errors as clients see them: in a mutation's payload, or as a GraphQL error with ``extensions.code``."""
 
-import asyncio
 import logging
 import re
 from collections.abc import Coroutine, Iterator
@@ -13,7 +12,7 @@ import strawberry
 from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
 
 from resolvers.errors import client_message
-from resolvers.nouns import CohortError
+from resolvers.nouns import CohortError, Session
 
 log = logging.getLogger(__name__)
 
@@ -56,20 +55,14 @@ class UserError:
         return cls(code=error.code, message=client_message(error), field=error.field)
 
 
-_running: set[asyncio.Future[Any]] = set()
+async def carry_out(session: Session, command: Coroutine[Any, Any, T]) -> tuple[T | None, list[UserError]]:
+    """Runs a command. Gives its result, or the errors that say why it was refused.
 
-
-async def settled(command: Coroutine[Any, Any, T]) -> tuple[T | None, list[UserError]]:
-    """What the command answers, or why it was refused.
-
-    A command that has begun is finished although its caller leaves: half a command costs readers more than the rest
-    of it costs us.
+    A command that has begun is finished even if its caller leaves: half a command costs readers more than the rest of
+    it costs us.
     """
-    task = asyncio.ensure_future(command)
-    _running.add(task)
-    task.add_done_callback(_running.discard)
     try:
-        return await asyncio.shield(task), []
+        return await session.shared.background.finish(command), []
     except CohortError as error:
         return None, [UserError.of(error)]
 

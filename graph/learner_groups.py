@@ -8,7 +8,7 @@ import strawberry
 from strawberry import UNSET
 
 from graph import enums
-from graph.errors import ErrorCode, UserError, settled
+from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_activities import activities
 from graph.info import Info
@@ -292,7 +292,9 @@ class GroupMutations:
         info: Info,
         call: Annotated[CreateGroupInput, strawberry.argument(name="input", description="The group to be.")],
     ) -> GroupPayload:
-        return GroupPayload.of(await settled(learner_groups.create_group(info.context, call.new())))
+        return GroupPayload.of(
+            await carry_out(info.context, learner_groups.create_group(info.context, call.new()))
+        )
 
     @mutation(
         description="Changes a group's name, description, members or activities. For admins of the group, "
@@ -305,22 +307,28 @@ class GroupMutations:
             UpdateGroupInput, strawberry.argument(name="input", description="Which group, and what of it.")
         ],
     ) -> GroupPayload:
-        return GroupPayload.of(await settled(learner_groups.update_group(info.context, call.call())))
+        return GroupPayload.of(
+            await carry_out(info.context, learner_groups.update_group(info.context, call.call()))
+        )
 
     @mutation(
         description="Suspends a group: it can be read, left, reactivated and deleted. "
         "For admins of the group, an admin or a service."
     )
     async def suspend_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(await settled(learner_groups.suspend_group(info.context, group_id)))
+        return GroupPayload.of(
+            await carry_out(info.context, learner_groups.suspend_group(info.context, group_id))
+        )
 
     @mutation(description="Ends the suspension of a group. For admins of the group, an admin or a service.")
     async def reactivate_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(await settled(learner_groups.reactivate_group(info.context, group_id)))
+        return GroupPayload.of(
+            await carry_out(info.context, learner_groups.reactivate_group(info.context, group_id))
+        )
 
     @mutation(description="Deletes a group for good. For admins of the group, an admin or a service.")
     async def delete_group(self, info: Info, group_id: GroupId) -> DeleteGroupPayload:
-        changed, errors = await settled(learner_groups.delete_group(info.context, group_id))
+        changed, errors = await carry_out(info.context, learner_groups.delete_group(info.context, group_id))
         return DeleteGroupPayload(group_id=changed.group.group_id if changed else None, errors=errors)
 
     @mutation(
@@ -329,11 +337,15 @@ class GroupMutations:
         "were invited and are in as many groups as a learner may be in."
     )
     async def visit_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(await settled(learner_groups.visit_group(info.context, group_id)))
+        return GroupPayload.of(
+            await carry_out(info.context, learner_groups.visit_group(info.context, group_id))
+        )
 
     @mutation(
         description="Ends the caller's membership. LAST_ADMIN where the others would be left without an admin, "
         "NOT_FOUND where the caller was never in the group."
     )
     async def leave_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(await settled(learner_groups.leave_group(info.context, group_id)))
+        return GroupPayload.of(
+            await carry_out(info.context, learner_groups.leave_group(info.context, group_id))
+        )

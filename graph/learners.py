@@ -9,7 +9,7 @@ from strawberry import UNSET
 
 from graph.arguments import CollectionId, ContextId, OptionalContextId
 from graph.enrolments import Enrolment, EnrolmentFilter
-from graph.errors import UserError, settled
+from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
 from graph.learner_groups import Group, group_connection
@@ -228,5 +228,5 @@ class LearnerMutations:
             strawberry.argument(name="input", description="Whose profile, and what of it."),
         ],
     ) -> LearnerPayload:
-        profile, errors = await settled(learners.save_profile(info.context, call.call()))
+        profile, errors = await carry_out(info.context, learners.save_profile(info.context, call.call()))
         return LearnerPayload(learner=Learner.of(profile) if profile else None, errors=errors)

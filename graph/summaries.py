@@ -6,7 +6,7 @@ from typing import Annotated, Self
 import strawberry
 
 from graph import enums
-from graph.errors import UserError, settled
+from graph.errors import UserError, carry_out
 from graph.fields import mutation
 from graph.info import Info
 from resolvers import summaries
@@ -70,7 +70,7 @@ class SummaryMutations:
             strawberry.argument(name="input", description="Whose, and in which format."),
         ],
     ) -> SummaryDownloadPayload:
-        found, errors = await settled(_download(info, call))
+        found, errors = await carry_out(info.context, _download(info, call))
         return SummaryDownloadPayload(download=SummaryDownload.of(found) if found else None, errors=errors)
 
 

@@ -9,7 +9,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
-from graph.errors import UserError, settled
+from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
 from graph.node import Node
@@ -206,7 +206,9 @@ class ViewMutations:
             StartViewInput, strawberry.argument(name="input", description="Which view to start.")
         ],
     ) -> ViewPayload:
-        return ViewPayload.of(await settled(call.made(partial(views.start_view, info.context))))
+        return ViewPayload.of(
+            await carry_out(info.context, call.made(partial(views.start_view, info.context)))
+        )
 
     @mutation(
         description="Notes progress, details and time of a started view. A completed one stays as it is."
@@ -226,7 +228,9 @@ class ViewMutations:
             status=call.status,
             call_id=call.call_id,
         )
-        return ViewPayload.of(await settled(call.made(partial(views.update_view, info.context), change)))
+        return ViewPayload.of(
+            await carry_out(info.context, call.made(partial(views.update_view, info.context), change))
+        )
 
     @mutation(description="Completes a started view.")
     async def end_view(
@@ -242,4 +246,6 @@ class ViewMutations:
             time_spent=call.time_spent or 0,
             call_id=call.call_id,
         )
-        return ViewPayload.of(await settled(call.made(partial(views.end_view, info.context), change)))
+        return ViewPayload.of(
+            await carry_out(info.context, call.made(partial(views.end_view, info.context), change))
+        )

@@ -192,6 +192,11 @@ def test_every_call_has_a_sentence_and_every_refusal_its_codes() -> None:
     assert "`DATE_FORMAT_ERRROR`" in state_update["responses"]["400"]["description"]
 
 
+def test_the_names_of_schemas_are_no_paths_of_modules() -> None:
+    """Two types of one name would have them: clients would see when a module moves."""
+    assert [name for name in openapi(ENDPOINTS)["components"]["schemas"] if "__" in name] == []
+
+
 async def test_the_document_is_served_to_everybody_and_not_sent_twice(client: httpx.AsyncClient) -> None:
     first = await client.get("/openapi.json")
     assert (first.status_code, first.json()["openapi"]) == (200, "3.1.0")

@@ -1,6 +1,8 @@
-"""Work that nobody waits for is waited for at the end, however it ended."""
+"""Work that goes on after its caller is waited for at the end, however it ended."""
 
 import asyncio
+
+import pytest
 
 from loaders.background import Background
 
@@ -37,3 +39,20 @@ async def test_what_work_begins_is_waited_for_too() -> None:
     background.start(first())
     await background.settled()
     assert done == ["first", "second"]
+
+
+async def test_a_command_is_waited_for_although_its_caller_has_left() -> None:
+    background, reached, done = Background(), asyncio.Event(), []
+
+    async def command() -> None:
+        reached.set()
+        await asyncio.sleep(0)
+        done.append("command")
+
+    caller = asyncio.create_task(background.finish(command()))
+    await reached.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await background.settled()
+    assert done == ["command"]

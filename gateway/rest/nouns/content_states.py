@@ -195,7 +195,7 @@ async def update(session: Session, call: Call[UpdateStates]) -> Json:
     calls = [one.submission(_whose(one.user_id, user_id)) for one in request.assessments]
     updated, submitted = await content_states.take(session, states, calls)
     names = [one.names_sent() for one in (*request.contents, *request.assessments)]
-    return _told(
+    return _update_answer(
         [
             *((one, outcome, {one.content_id}) for one, outcome in zip(states, updated, strict=True)),
             *((one, outcome, _keys(one)) for one, outcome in zip(calls, submitted, strict=True)),
@@ -220,7 +220,7 @@ async def read(session: Session, call: Call[ReadStates]) -> StatesTold:
         content_ids=request.content_ids,
         scores=SCORE in fields,
     )
-    return {"contentList": [_state_told(one, fields) for one in found]}
+    return {"contentList": [_state_answer(one, fields) for one in found]}
 
 
 def _whose(of_item: str | None, of_call: str | None) -> str | None:
@@ -237,7 +237,7 @@ def _keys(call: AssessmentCall) -> Set[str]:
     return {batch, call.content_id} if call.events else {batch}
 
 
-def _told(items: Sequence[_Item], names_sent: Sequence[Mapping[str, str]]) -> Json:
+def _update_answer(items: Sequence[_Item], names_sent: Sequence[Mapping[str, str]]) -> Json:
     """The result under the platform's keys, with an entry for each refused item."""
     refused = [
         (asked, error, names)
@@ -268,9 +268,9 @@ def _told(items: Sequence[_Item], names_sent: Sequence[Mapping[str, str]]) -> Js
     return result
 
 
-def _state_told(found: StateRead, fields: Collection[str]) -> StateTold:
+def _state_answer(found: StateRead, fields: Collection[str]) -> StateTold:
     view = found.view
-    told: StateTold = {
+    state: StateTold = {
         "contentId": view.key.content_id,
         "courseId": view.key.collection_id,
         "collectionId": view.key.collection_id,
@@ -284,9 +284,9 @@ def _state_told(found: StateRead, fields: Collection[str]) -> StateTold:
         "lastCompletedTime": moment(view.completed_on),
     }
     if PROGRESS in fields:
-        told["progressdetails"] = view.progress_details or {}
+        state["progressdetails"] = view.progress_details or {}
     if SCORE in fields:
-        told["score"] = [
+        state["score"] = [
             {
                 "attemptId": attempt.attempt_id,
                 "lastAttemptedOn": moment(attempt.attempted_on),
@@ -295,7 +295,7 @@ def _state_told(found: StateRead, fields: Collection[str]) -> StateTold:
             }
             for attempt in found.attempts
         ]
-    return told
+    return state
 
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (

@@ -44,7 +44,7 @@ PLATFORM_NAMES = frozenset(
 """Metadata that the platform's clients ask for of any content, whether this one was published with it or not."""
 
 
-def content_told(content: Content, published: Mapping[str, Any]) -> dict[str, Any]:
+def content_metadata(content: Content, published: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of a content. Counts, status and dates are Cohort's own, because those in the document get out of date."""
     metadata = {
         **published,

@@ -12,7 +12,7 @@ from gateway.rest.framework.envelope import Codes, Refused
 from gateway.rest.framework.fields import After, Commas, cursor
 from gateway.rest.framework.moments import moment
 from gateway.rest.framework.requests import RequestModel
-from gateway.rest.nouns.contents import among, content_told, text_of
+from gateway.rest.nouns.contents import among, content_metadata, text_of
 from gateway.rest.nouns.places import PLACE_CODES, Done, Place
 from resolvers import collections, contexts, enrolments
 from resolvers.enrolments import Enrolled, Recency
@@ -131,7 +131,7 @@ async def list_enrolments(session: Session, call: Call[ListEnrolments]) -> Enrol
         )
         contents = [found.collection for found in page.members if found.collection is not None]
         published = await collections.metadata(session, contents)
-        courses += [_told(session, found, request, published) for found in page.members]
+        courses += [_course_answer(session, found, request, published) for found in page.members]
         left -= MOST
         if end is None:
             break
@@ -163,7 +163,7 @@ def _recency(parts: Sequence[str] | None) -> Recency | None:
         raise InvalidInput("after must be a cursor of this list", field="after") from None
 
 
-def _told(
+def _course_answer(
     session: Session, found: Enrolled, request: ListEnrolments, published: Mapping[str, Mapping[str, Any]]
 ) -> CourseTold:
     enrolment, key = found.enrolment, found.enrolment.key
@@ -206,7 +206,7 @@ def _told(
 def _content(found: Enrolled, published: Mapping[str, Any]) -> dict[str, Any]:
     """The course's metadata. If the course is gone, only what its enrolment repeats of it."""
     if found.collection is not None:
-        return content_told(found.collection, published)
+        return content_metadata(found.collection, published)
     return {
         "identifier": found.enrolment.key.collection_id,
         "name": text_of(found.enrolment.copies.collection_name),

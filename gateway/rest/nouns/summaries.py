@@ -119,7 +119,7 @@ async def read(session: Session, call: Call[ReadSummary]) -> SummaryTold:
     collection_id, context_id = call.request.place()
     if collection_id is None:
         raise Absent("courseId (or collectionId) is missing", field="courseId")
-    return _told(await summaries.read_summary(session, user_id, collection_id, context_id))
+    return _summary_answer(await summaries.read_summary(session, user_id, collection_id, context_id))
 
 
 async def list_summaries(session: Session, call: Call[ListSummaries]) -> SummariesTold:
@@ -133,7 +133,7 @@ async def list_summaries(session: Session, call: Call[ListSummaries]) -> Summari
     )
     last = page.members[-1].key if page.members and page.has_more else None
     return {
-        "summary": [_told(one) for one in page.members],
+        "summary": [_summary_answer(one) for one in page.members],
         "next": cursor(None if last is None else (last.collection_id, last.context_id)),
     }
 
@@ -155,7 +155,7 @@ async def delete(session: Session, call: Call[DeleteSummaries]) -> dict[str, Any
     }
 
 
-def _told(summary: EnrolmentSummary) -> SummaryTold:
+def _summary_answer(summary: EnrolmentSummary) -> SummaryTold:
     key, collection = summary.key, summary.collection
     return {
         "userId": key.user_id,

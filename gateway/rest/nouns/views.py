@@ -231,7 +231,7 @@ async def read(session: Session, call: Call[ReadViews]) -> ViewsTold:
         "collectionId": collection_id,
         "contextId": None if request.context else context_id or collection_id,
         "type": "contextall" if request.context else "content",
-        "contents": [_told(view) for view in page.members],
+        "contents": [_view_answer(view) for view in page.members],
         "next": cursor(end) if page.has_more else None,
     }
 
@@ -295,7 +295,7 @@ async def read_assessments(session: Session, call: Call[ReadAssessments]) -> Att
     }
 
 
-def _told(view: View) -> ViewTold:
+def _view_answer(view: View) -> ViewTold:
     return {
         "contentId": view.key.content_id,
         "collectionId": view.key.collection_id,

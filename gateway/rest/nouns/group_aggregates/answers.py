@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from gateway.rest.framework.envelope import Json
-from gateway.rest.nouns.contents import content_told, text_of
+from gateway.rest.nouns.contents import content_metadata, text_of
 from resolvers import collections
 from resolvers.group_activities import MEMBER_METRICS, ActivityFigures, MemberEntry
 from resolvers.nouns import ATTRIBUTES, Figure, Session, milliseconds
@@ -132,7 +132,7 @@ async def metadata_by_activity(session: Session, activities: Sequence[ActivityFi
     for activity in activities:
         content = activity.content
         metadata[activity.activity.id] = (
-            {} if content is None else content_told(content, published.get(content.identifier, {}))
+            {} if content is None else content_metadata(content, published.get(content.identifier, {}))
         )
     return metadata
 

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.moments import moment
-from gateway.rest.nouns.contents import content_told, text_of
+from gateway.rest.nouns.contents import content_metadata, text_of
 from resolvers import collections, learner_groups
 from resolvers.nouns import Group, ItemError, Kind, Member, Session
 
@@ -140,7 +140,7 @@ async def activity_answers(session: Session, group: Group) -> list[Json]:
         info: Json = {"id": activity.id, "type": activity.type}
         content = contents.get(activity.id)
         if content is not None:
-            info["activityInfo"] = content_told(content, published.get(content.identifier, {}))
+            info["activityInfo"] = content_metadata(content, published.get(content.identifier, {}))
         infos.append(info)
     return infos
 
