@@ -9,7 +9,7 @@ In this order, so that a call which died anywhere is finished by the next one:
 5. a last trigger.
 
 What the workers write they delete, told by the triggers of 3 (ingest/workers/tombstones.py), and by that of 5 they have the
-log and the rows' files forget what is left (ingest/workers/forgetting.py). Nothing is read whole.
+log and the rows' files forget what is left (ingest/workers/handlers/forgetting.py). Nothing is read whole.
 """
 
 import asyncio

@@ -1,20 +1,24 @@
-"""What the workers take away of a key that was erased: its aggregates, its place in lists, and what group queries know.
+"""What the workers take away: aggregates, what group queries know of them, and a key's place in lists.
 
-They write these alone, USING TIMESTAMP version, so they delete them alone, in the same way: whatever a slower worker
+They alone write these, USING TIMESTAMP version, and so they alone delete them, in the same way: whatever a slower worker
 still writes of before is older and loses.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from loaders.aggregates import aggregate_place
+from loaders.aggregates import StoredAggregate, aggregate_place
+from loaders.enrolments import row_key
+from loaders.session import Shared
 from rules.aggregates import AggregateKey, next_version
+from rules.contexts import Context, bucket_of
 from rules.identifiers import ProgressKey
 from rules.states import encode_state, vanished_state
 from stores.events import Message
 from stores.groups import GONE
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
+from stores.topics import STATES
 
 WORKERS_COLUMNS = (
     "status",
@@ -34,10 +38,10 @@ WORKERS_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """A key with neither views of its own nor an enrolment.
+    """A key of which nothing stays.
 
-    ``rows``: the key of each aggregate that is stored; ``highest``: of their versions; ``bucket``: of the list of the
-    context's learners.
+    ``rows``: the key of each aggregate that is stored; ``highest``: the highest of their versions; ``bucket``: where the
+    key is in the list of the context's learners.
     """
 
     key: ProgressKey
@@ -45,26 +49,42 @@ class Vanished:
     highest: int | None
     bucket: int
 
+    @classmethod
+    def of(cls, key: ProgressKey, stored: Sequence[StoredAggregate], context: Context | None) -> "Vanished":
+        highest = max((aggregate.version for aggregate in stored), default=None)
+        bucket = bucket_of(key.user_id, context.buckets if context else 1)
+        return cls(key, [aggregate.key for aggregate in stored], highest, bucket)
+
     def version(self, appended_at: int, offset: int) -> int:
         """For a trigger at this place in the log."""
         return next_version(self.highest, appended_at, offset)
 
 
-def vanishing_messages(gone: Vanished, version: int) -> Iterator[Message]:
-    """To be sent before ``vanishing_writes``: as long as a row is there, it is found again."""
-    for aggregate in gone.rows:
-        state = vanished_state(aggregate, version)
-        yield Message(state.key, encode_state(state), GONE)
+async def bury(shared: Shared, aggregates: Mapping[AggregateKey, int], *others: Write) -> None:
+    """Takes away aggregates, each at the version given; ``others`` are written together with the deletions.
+
+    The states go out first: as long as a row is there, it is found again. A state that goes out twice says the same. A
+    unit that came back meanwhile has a higher version, and stays.
+    """
+    states = [vanished_state(key, version) for key, version in aggregates.items()]
+    messages = [Message(state.key, encode_state(state), GONE) for state in states]
+    await shared.stores.events.send(STATES.name, *messages)
+    deletions = [
+        Write(AGGREGATES, aggregate_place(key), {}, timestamp=version, delete=True)
+        for key, version in aggregates.items()
+    ]
+    await shared.stores.rows.write(*deletions, *others)
 
 
-def vanishing_writes(gone: Vanished, version: int) -> Iterator[Write]:
-    """The enrolment's row is not deleted, which at this write time would hide every later one: what the workers wrote
-    of it goes, and the rest is the commands'."""
+def unlisting(gone: Vanished, version: int) -> Write:
+    """Takes the key out of the list of the context's learners."""
     key = gone.key
-    for aggregate in gone.rows:
-        yield Write(AGGREGATES, aggregate_place(aggregate), {}, timestamp=version, delete=True)
     listed = (key.context_id, key.collection_id, gone.bucket, key.user_id)
-    yield Write(ENROLMENTS_BY_CONTEXT, listed, {}, timestamp=version, delete=True)
+    return Write(ENROLMENTS_BY_CONTEXT, listed, {}, timestamp=version, delete=True)
+
+
+def cleared_enrolment(key: ProgressKey, version: int) -> Write:
+    """Takes away what the workers wrote of an enrolment. Its row is not deleted: at this write time that would hide every
+    later one. The rest of it is the commands'."""
     nothing = dict.fromkeys(WORKERS_COLUMNS)
-    row = (key.user_id, key.collection_id, key.context_id)
-    yield Write(ENROLMENTS, row, nothing, timestamp=version, insert=False)
+    return Write(ENROLMENTS, row_key(key), nothing, timestamp=version, insert=False)

@@ -100,6 +100,7 @@ async def test_workers_that_come_and_go_in_the_middle_change_nothing(
 async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> None:
     """It read the views, paused, and lost its partition; meanwhile the learner went on and another worker wrote."""
     import ingest.workers.recompute as module
+    from ingest.workers.rows_and_states import sealing_writes, unit_writes
 
     key, roots = ProgressKey("ada", "course", "batch"), [figures_key("course", "ada")]
     await finish(course, "ada", "a")
@@ -121,8 +122,8 @@ async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> N
     assert newer[0] is not None
     assert newer[0].completed_count == 2
     versions = stale.versions(stale.next_version(first.appended_at, first.offset), renew=True)
-    await course.stores.rows.write(*module.unit_writes(stale, versions))
-    await course.stores.rows.write(*module.sealing_writes(stale, versions))
+    await course.stores.rows.write(*unit_writes(stale, versions))
+    await course.stores.rows.write(*sealing_writes(stale, versions))
     assert await aggregates_by_key(course.stores.rows, roots) == newer
 
 
@@ -399,7 +400,7 @@ async def test_what_cannot_be_processed_is_put_away_with_its_reason_and_the_rest
 async def test_a_record_that_breaks_the_worker_is_put_away_alone(
     course: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ingest.workers.worker
+    import ingest.workers.handlers
 
     sound = parse_trigger
 
@@ -409,7 +410,7 @@ async def test_a_record_that_breaks_the_worker_is_put_away_alone(
             raise RuntimeError("a bug")
         return trigger
 
-    monkeypatch.setattr(ingest.workers.worker, "parse_trigger", fragile)
+    monkeypatch.setattr(ingest.workers.handlers, "parse_trigger", fragile)
     await live_through(course, 3)
     poison = Trigger(TriggerKind.VIEW, "poison", "course", "batch")
     await course.stores.events.send(TRIGGERS.name, Message("poison", poison.encode()))

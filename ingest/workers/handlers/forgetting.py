@@ -1,26 +1,31 @@
-"""What is left of an erased learner, or place, beside the rows of their own: records in the log, and whatever the rows'
-files keep of what was deleted.
+"""An erasure, of a learner or of one place, has come to its end. What is left goes: records in the log, and whatever the
+rows' files keep of deleted rows.
 
-The workers see to it, told by the last trigger of an erasure: then they have taken away all that they wrote.
+The last trigger of an erasure asks for it: by then the workers have taken away all that they wrote.
 """
 
 from collections.abc import Mapping, Sequence
 
 import orjson
 
+from ingest.workers.work import Handler, Work
 from loaders.session import Shared
-from rules.triggers import Trigger
-from stores.events import Subject
+from rules.triggers import Trigger, TriggerKind
+from stores.events import Record, Subject
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
 
 
-async def forget(shared: Shared, erased: Sequence[Trigger]) -> None:
-    """Has the log forget its records, once every group has done with them, and the rows' files what was deleted. May be
+def _ask(work: Work, trigger: Trigger, record: Record) -> None:
+    work.forgotten.append(trigger)
+
+
+async def _finish(shared: Shared, work: Work) -> None:
+    """Has the log forget its records once every group has done with them, and the rows' files what was deleted. May be
     repeated. Servers do both in their own time (docs/operations.md)."""
-    for trigger in erased:
+    for trigger in work.forgotten:
         for topic, subjects in subjects_of(trigger).items():
             await shared.stores.events.forget(topic, *subjects)
-    if erased:
+    if work.forgotten:
         await shared.stores.rows.scrub()
 
 
@@ -52,3 +57,6 @@ def _text(value: str) -> str:
 
 def _pair(name: str, value: str) -> str:
     return f"{_text(name)}:{_text(value)}"
+
+
+HANDLER = Handler(TriggerKind.FORGET, _ask, finish=_finish)

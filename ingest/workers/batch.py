@@ -1,0 +1,71 @@
+"""The way of one batch of records: what it asks for, what follows from that in the tracking mode, the keys, the rest."""
+
+import asyncio
+from collections.abc import Sequence
+
+from ingest.modes.strategies import added_by
+from ingest.workers.dead_letters import dead_letter
+from ingest.workers.handlers import HANDLERS, TOPICS
+from ingest.workers.moved_places import vanish
+from ingest.workers.refresh import refresh
+from ingest.workers.work import Work
+from loaders.session import Shared
+from rules.errors import InvalidInput
+from stores.events import Message, Record
+from stores.topics import DEAD_LETTERS
+
+MOST_KEYS = 200
+"""Keys of a chunk, which is read, recomputed and written together."""
+AT_ONCE = 4
+"""Chunks under way; with MOST_KEYS it bounds the memory and the statements in flight."""
+
+
+async def handle(shared: Shared, records: Sequence[Record]) -> Work:
+    """Does all that the records ask for, and says what that was. Any exception leaves work that may be done again."""
+    work = Work()
+    for record in records:
+        _read(work, record)
+    for handler in HANDLERS:
+        if handler.prepare is not None:
+            await handler.prepare(shared, work)
+    mode = added_by(shared.tracking)
+    work.follow(await mode.follow(shared, list(work.keys), work.enrolled, work.viewed))
+    await _settle_moves(shared, work)
+    await _refresh(shared, work)
+    await put_away(shared, work.dead)
+    # After the dead letters, which are to be forgotten too.
+    for handler in HANDLERS:
+        if handler.finish is not None:
+            await handler.finish(shared, work)
+    return work
+
+
+async def put_away(shared: Shared, letters: Sequence[Message]) -> None:
+    if letters:
+        await shared.stores.events.send(DEAD_LETTERS.name, *letters)
+
+
+def _read(work: Work, record: Record) -> None:
+    try:
+        TOPICS[record.topic](work, record)
+    except InvalidInput as error:
+        work.dead.append(dead_letter(record, f"{error.code}: {error.message}"))
+
+
+async def _settle_moves(shared: Shared, work: Work) -> None:
+    """A place that was left has no figures of its own any more; those of the new one are due."""
+    moved = await added_by(shared.tracking).take_rest(shared, list(work.keys), work.enrolled)
+    for each in moved:
+        record = work.keys[each.cause]
+        await vanish(shared, each, record.appended_at, record.offset)
+        work.keys.setdefault(each.to, record)
+    for each in moved:
+        work.keys.pop(each.enrolment.key, None)
+
+
+async def _refresh(shared: Shared, work: Work) -> None:
+    """All keys. One chunk computes while others wait for their stores."""
+    keys = list(work.keys)
+    chunks = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
+    for start in range(0, len(chunks), AT_ONCE):
+        await asyncio.gather(*(refresh(shared, chunk, work) for chunk in chunks[start : start + AT_ONCE]))

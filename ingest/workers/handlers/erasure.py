@@ -1,0 +1,14 @@
+"""The rows of a key were deleted. What is done about it is part of refreshing the key (ingest/workers/refresh.py)."""
+
+from ingest.workers.work import Handler, Work
+from rules.triggers import Trigger, TriggerKind
+from stores.events import Record
+
+
+def _ask(work: Work, trigger: Trigger, record: Record) -> None:
+    key = work.recompute(trigger, record)
+    work.whole.add(key)
+    work.erased.add(key)
+
+
+HANDLER = Handler(TriggerKind.ERASURE, _ask)

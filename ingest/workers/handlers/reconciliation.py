@@ -1,0 +1,15 @@
+"""A repair: whatever may have happened to the key is looked at again."""
+
+from ingest.workers.work import Handler, Work
+from rules.triggers import Trigger, TriggerKind
+from stores.events import Record
+
+
+def _ask(work: Work, trigger: Trigger, record: Record) -> None:
+    key = work.recompute(trigger, record)
+    work.whole.add(key)
+    work.enrolled.add(key)
+    work.view(key, trigger.content_id)
+
+
+HANDLER = Handler(TriggerKind.RECONCILE, _ask)

@@ -1,0 +1,74 @@
+"""What a batch of records asks the workers for, and what a handler is."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from loaders.session import Shared
+from rules.identifiers import ProgressKey
+from rules.triggers import Trigger, TriggerKind
+from stores.events import Message, Record
+from stores.rows import Write
+
+
+@dataclass(slots=True)
+class Work:
+    """What the records of one batch ask for. Handlers fill it.
+
+    ``keys`` are recomputed; each has the last record that asks for it. Of these, a trigger ``named`` some itself, a
+    profile ``renewed`` some, some are looked at ``whole``, some are ``erased``, and some were ``enrolled`` in or out of.
+    ``viewed`` has the contents that were viewed of a key, None for any of them.
+
+    ``users`` have a changed profile, each with its last record. ``profiles`` are to be written; ``ignored`` counts those
+    that were not. ``forgotten`` are erasures that came to their end. ``dead`` are records that can't be processed.
+    """
+
+    keys: dict[ProgressKey, Record] = field(default_factory=dict)
+    named: set[ProgressKey] = field(default_factory=set)
+    renewed: set[ProgressKey] = field(default_factory=set)
+    whole: set[ProgressKey] = field(default_factory=set)
+    erased: set[ProgressKey] = field(default_factory=set)
+    enrolled: set[ProgressKey] = field(default_factory=set)
+    viewed: dict[ProgressKey, set[str] | None] = field(default_factory=dict)
+    users: dict[str, Record] = field(default_factory=dict)
+    profiles: list[Write] = field(default_factory=list)
+    ignored: int = 0
+    forgotten: list[Trigger] = field(default_factory=list)
+    dead: list[Message] = field(default_factory=list)
+
+    def recompute(self, trigger: Trigger, record: Record) -> ProgressKey:
+        """Adds the key that the trigger names, and returns it."""
+        key = trigger.progress_key
+        assert key is not None  # noqa: S101 - parse_trigger refuses these kinds without a collection and a context
+        self.keys[key] = record
+        self.named.add(key)
+        return key
+
+    def follow(self, sources: Mapping[ProgressKey, ProgressKey]) -> None:
+        """Adds keys that no trigger names, each for the same record as the key it follows from."""
+        for key, source in sources.items():
+            self.keys.setdefault(key, self.keys[source])
+
+    def view(self, key: ProgressKey, content_id: str | None) -> None:
+        """Adds a content that was viewed; None for any of the key's."""
+        contents = self.viewed.setdefault(key, set())
+        if contents is None or content_id is None:
+            self.viewed[key] = None
+        else:
+            contents.add(content_id)
+
+
+Step = Callable[[Shared, Work], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What the workers do about one kind of trigger.
+
+    ``ask`` adds to the work of the batch what one trigger asks for. ``prepare`` runs once a batch, before keys are
+    recomputed; ``finish`` runs once a batch, after everything else and before the records are committed.
+    """
+
+    kind: TriggerKind
+    ask: Callable[[Work, Trigger, Record], None]
+    prepare: Step | None = None
+    finish: Step | None = None
