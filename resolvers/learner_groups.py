@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingest.commands.group_calls import Changed
+from ingest.commands.group_members import leave_group, visit_groups
 from ingest.commands.learner_groups import (
-    Changed,
     create_group,
     delete_group,
-    leave_group,
     reactivate_group,
     suspend_group,
     update_group,
-    visit_groups,
 )
 from loaders.session import Session
 from resolvers.paging import Page, checked_first

@@ -3,7 +3,7 @@
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext
 from ingest.commands.enrolments import EnrolmentCall
-from ingest.commands.learner_groups import Changed as GroupChanged
+from ingest.commands.group_calls import Changed as GroupChanged
 from ingest.commands.learner_groups import GroupCall, NewGroup
 from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged

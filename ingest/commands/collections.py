@@ -1,8 +1,10 @@
 """Puts a nested hierarchy in place as live: data first, the pointer last, so that a reader sees one version or the next."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -12,7 +14,7 @@ from rules.contents import Content, ContentKind
 from rules.errors import Conflict
 from rules.hierarchy import Hierarchy, RelationTree, checked_hierarchy, is_collection, relations_of
 from rules.viewers import Role
-from stores.rows import Equal, Write
+from stores.rows import Equal, Row, Write
 from stores.tables import CONTENTS, HIERARCHIES, NODE_ROOTS, RELATIONS
 
 _CLAIM = ""
@@ -38,11 +40,10 @@ async def publish_collection(session: Session, document: object) -> Publication:
     """
     session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
     hierarchy = checked_hierarchy(document)
-    identifier = hierarchy.identifier
     digest = hashlib.sha256(orjson.dumps(hierarchy.root, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    rows = session.stores.rows
-    stored = await rows.get(CONTENTS, (identifier,))
-    before = (stored or {}).get("live_version") if (stored or {}).get("root") == identifier else None
+    identifier = hierarchy.identifier
+    stored = await session.stores.rows.get(CONTENTS, (identifier,))
+    before = stored["live_version"] if stored is not None and stored["root"] == identifier else None
     relations = relations_of(hierarchy)
     count = len(relations.leaf_nodes)
     if stored is not None and before is not None and stored["digest"] == digest:
@@ -50,44 +51,11 @@ async def publish_collection(session: Session, document: object) -> Publication:
             await _describe(session, Hierarchy(hierarchy.root, before))
         return Publication(identifier, before, False, count)
 
-    version = await _claimed_version(session, identifier, (before or 0) + 1)
+    version = await _claim_version(session, identifier, (before or 0) + 1)
     published = Hierarchy(hierarchy.root, version)
-    own = await _collections_of_their_own(session, published)
-    now = session.viewer.time_of_call(None, session.now())
-    contents = [
-        Content(
-            identifier=node["identifier"],
-            name=node["name"],
-            kind=_kind(node, identifier),
-            status=str(node.get("status") or "Live"),
-            mime_type=node.get("mimeType"),
-            leaf_nodes_count=len(relations.nodes[node["identifier"]].leaf_nodes),
-            root=identifier,
-            live_version=version,
-            published_on=now,
-        )
-        for node in published.nodes.values()
-    ]
-    root, *others = contents
-    await rows.write(*_tree_writes(published, own), *_relation_writes(relations, version))
-    await rows.write(
-        *(
-            Write(
-                CONTENTS, (content.identifier,), content_values(content, published.nodes[content.identifier])
-            )
-            for content in others
-            if content.identifier not in own
-        )
-    )
-    values = {**content_values(root, published.root), "digest": digest}
-    if stored is None:
-        applied = await rows.insert_if_absent(CONTENTS, {"identifier": identifier, **values})
-    else:
-        applied = await rows.update_if(
-            CONTENTS, (identifier,), values, [Equal("live_version", stored["live_version"])]
-        )
-    if not applied.applied:
-        raise Conflict(f"{identifier} was published by another process; try again", field="identifier")
+    contents = _contents(published, relations, session.viewer.time_of_call(None, session.now()))
+    await _write_version(session, published, relations, contents)
+    await _flip_pointer(session, stored, content_values(contents[0], published.root) | {"digest": digest})
     for content in contents:
         session.library.contents.forget(content.identifier)
     if before is not None:
@@ -95,6 +63,53 @@ async def publish_collection(session: Session, document: object) -> Publication:
             await _drop(session, published, old)
     session.refresh()
     return Publication(identifier, version, True, count)
+
+
+def _contents(published: Hierarchy, relations: RelationTree, at: datetime) -> list[Content]:
+    """A content for each node, the root's first."""
+    return [
+        Content(
+            identifier=node["identifier"],
+            name=node["name"],
+            kind=_kind(node, published.identifier),
+            status=str(node.get("status") or "Live"),
+            mime_type=node.get("mimeType"),
+            leaf_nodes_count=len(relations.nodes[node["identifier"]].leaf_nodes),
+            root=published.identifier,
+            live_version=published.version,
+            published_on=at,
+        )
+        for node in published.nodes.values()
+    ]
+
+
+async def _write_version(
+    session: Session, published: Hierarchy, relations: RelationTree, contents: Sequence[Content]
+) -> None:
+    """All of a version but the root's content, which makes it the live one."""
+    rows, own = session.stores.rows, await _collections_of_their_own(session, published)
+    await rows.write(*_tree_writes(published, own), *_relation_writes(relations, published.version))
+    await rows.write(
+        *(
+            Write(
+                CONTENTS, (content.identifier,), content_values(content, published.nodes[content.identifier])
+            )
+            for content in contents[1:]
+            if content.identifier not in own
+        )
+    )
+
+
+async def _flip_pointer(session: Session, stored: Row | None, values: Mapping[str, Any]) -> None:
+    """Writes the root's content, on condition that no other process has published since it was read. Conflict."""
+    rows, identifier = session.stores.rows, values["root"]
+    if stored is None:
+        applied = await rows.insert_if_absent(CONTENTS, {"identifier": identifier, **values})
+    else:
+        unchanged = Equal("live_version", stored["live_version"])
+        applied = await rows.update_if(CONTENTS, (identifier,), values, [unchanged])
+    if not applied.applied:
+        raise Conflict(f"{identifier} was published by another process; try again", field="identifier")
 
 
 async def _describe(session: Session, published: Hierarchy) -> None:
@@ -111,9 +126,12 @@ async def _describe(session: Session, published: Hierarchy) -> None:
     # Another process that published meanwhile has described its own version.
 
 
-async def _claimed_version(session: Session, identifier: str, first: int) -> int:
+async def _claim_version(session: Session, identifier: str, first: int) -> int:
     """A version that no other attempt writes, whether it goes on beside this one or died before its pointer: what
-    (root, version) leads to must never change, since readers keep it for good."""
+    (root, version) leads to must never change, since readers keep it for good.
+
+    No bound: an attempt that died keeps its version for good, and each of them is passed over.
+    """
     version = first
     while True:
         row = {"root": identifier, "version": version, "node": _CLAIM}

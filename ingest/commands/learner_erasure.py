@@ -20,7 +20,7 @@ import orjson
 
 from ingest.commands.erased_rows import ErasedRows, Place, microseconds
 from ingest.commands.exports import delete_exports
-from ingest.commands.learner_groups import erase_membership
+from ingest.commands.group_members import erase_membership
 from loaders.enrolments import row_key
 from loaders.erasures import EVERYWHERE
 from loaders.session import Shared

@@ -1,10 +1,35 @@
-"""Others who change the same rows at the same time: a conditional write that was refused is tried again."""
+"""Conditional writes beside others who change the same rows: what was refused is tried again."""
 
 import asyncio
 import random
 
+ATTEMPTS = 12
+"""How often a write is tried where nothing else is said: more than that, and the caller is told to try again."""
 LONGEST_PAUSE = 0.1
 """Seconds between two attempts at most, a random part of it: so that others get through meanwhile."""
+
+
+class Attempts:
+    """The attempts at a conditional write, by number from 0, with a pause before each but the first.
+
+    ``async for attempt in Attempts():`` The body reads, decides, writes, and leaves the loop once its write was applied.
+    After the last attempt the loop ends; what follows it is the error for the caller.
+    """
+
+    def __init__(self, most: int = ATTEMPTS) -> None:
+        self._most = most
+        self._next = 0
+
+    def __aiter__(self) -> "Attempts":
+        return self
+
+    async def __anext__(self) -> int:
+        attempt = self._next
+        if attempt == self._most:
+            raise StopAsyncIteration
+        await pause_before(attempt, self._most)
+        self._next += 1
+        return attempt
 
 
 async def pause_before(attempt: int, attempts: int) -> None:

@@ -16,7 +16,8 @@ from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
 from ingest.commands.collections import publish_collection
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group, visit_groups
+from ingest.commands.group_members import visit_groups
+from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from loaders.session import Session

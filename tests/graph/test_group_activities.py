@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ingest.aggregation import aggregate
-from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group, visit_groups
+from ingest.commands.group_members import visit_groups
+from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from loaders.entries import best_entries, entries_from_rows, entries_from_states
 from loaders.session import Session, Shared
 from loaders.totals import group_row_key, members_blob

@@ -14,7 +14,8 @@ from ingest.commands.content_states import update_states
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.erased_rows import PAGE
 from ingest.commands.erasures import ErasureCall, erase
-from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, leave_group, update_group
+from ingest.commands.group_members import leave_group
+from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from ingest.job_kinds import job_kind

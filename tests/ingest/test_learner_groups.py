@@ -11,16 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest.commands.group_members import leave_group, visit_groups
 from ingest.commands.learner_groups import (
     GroupCall,
     NewGroup,
     create_group,
     delete_group,
-    leave_group,
     reactivate_group,
     suspend_group,
     update_group,
-    visit_groups,
 )
 from ingest.commands.learners import ProfileCall, save_profile
 from loaders.learner_groups import groups_by_id, memberships_of, roster_of

@@ -17,14 +17,8 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.assessments import AssessmentCall, submit_assessment
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.erasures import ErasureCall, erase
-from ingest.commands.learner_groups import (
-    GroupCall,
-    NewGroup,
-    create_group,
-    leave_group,
-    update_group,
-    visit_groups,
-)
+from ingest.commands.group_members import leave_group, visit_groups
+from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.erasure import erase_learner

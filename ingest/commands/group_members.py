@@ -1,0 +1,219 @@
+"""Members of groups of learners: each is changed by one conditional write (docs/decisions.md)."""
+
+import asyncio
+from collections.abc import Sequence, Set
+from datetime import datetime
+
+from ingest.commands.group_calls import MOST_ATTEMPTS, Changed, announce, send_change, stored_group
+from ingest.writes.retrying import Attempts
+from loaders.learner_groups import groups_by_id, member_values, memberships, memberships_of, roster_of
+from loaders.session import Session, Shared
+from rules.errors import Conflict, InvalidInput, LastAdmin, LimitReached, NotFound
+from rules.identifiers import checked_id
+from rules.learner_groups import (
+    ANSWERABLE,
+    AddMember,
+    Author,
+    GroupStatus,
+    ItemError,
+    Kind,
+    Member,
+    MemberChange,
+    OpenGroup,
+    RemoveMember,
+    Roster,
+    check_many,
+    member_after,
+)
+from stores.rows import Equal, Rows, Write
+from stores.tables import GROUP_MEMBERS, USER_GROUPS
+
+
+async def leave_group(session: Session, group_id: str) -> Changed:
+    """The viewer is no member any more, of a suspended group either. LastAdmin where nobody could change the group
+    then; NotFound where there is no such group or they never were in it; Conflict."""
+    author = author_of(session, session.viewer.known(), session.viewer.time_of_call(None, session.now()))
+    stored, _ = await stored_group(session.stores.rows, group_id)
+    await _change_own(session, stored.group_id, RemoveMember(author.user_id), author)
+    return await announce(session, stored.group_id, [])
+
+
+async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
+    """The viewer has seen these groups' pages; where they were invited they are a member now.
+
+    NotFound where they are no member and LimitReached where they would be in more groups than they may, and then nothing
+    is written; InvalidInput where the groups are more than one call may have; Conflict.
+    """
+    user_id, rows = session.viewer.known(), session.stores.rows
+    author = author_of(session, user_id, session.viewer.time_of_call(None, session.now()))
+    wanted = list(
+        dict.fromkeys(checked_id(group_id, "groupId") for group_id in check_many(group_ids, "groups"))
+    )
+    found = await memberships(rows, {user_id: wanted})
+    members = {group.group_id: member for group, member in found[user_id]}
+    for group_id in wanted:
+        if group_id not in members:
+            raise NotFound(f"{user_id} is no member of group {group_id}", field="groupId")
+    joined = {group_id for group_id, member in members.items() if member.invited}
+    if joined and await full_learners(session, [user_id], joined):
+        raise too_many_groups(session, user_id, "groups")
+    for group_id in (group_id for group_id in wanted if not members[group_id].visited):
+        await _change_own(session, group_id, OpenGroup(user_id), author)
+    # Those who follow a group are told anyway: a call that is sent again may have lost its message the first time.
+    for group in await groups_by_id(rows, wanted):
+        if group is not None:
+            await send_change(session.stores, group.group_id, group.version)
+    session.refresh()
+
+
+async def erase_membership(shared: Shared, group_id: str, user_id: str) -> None:
+    """The learner was never in this group, as far as it knows. No rule of the group stands against that: it may be left
+    without an admin, and then an admin of the instance can make a member one. May be repeated; Conflict."""
+    rows = shared.stores.rows
+    await erase_member(rows, await roster_of(rows, group_id), user_id)
+    (group,) = await groups_by_id(rows, [group_id])
+    if group is not None:
+        await send_change(shared.stores, group_id, group.version)
+
+
+async def change_members(
+    session: Session, group_id: str, changes: Sequence[MemberChange], author: Author
+) -> list[ItemError]:
+    """One conditional write for each member, so that what one item is refused for does not touch the others.
+
+    An item that was in the way only until another one is done (a place that becomes free, an admin who follows) is
+    tried once more after them.
+    """
+    added = [change.user_id for change in changes if isinstance(change, AddMember)]
+    # Nobody learns by an invitation in how many groups somebody is: the place is taken when they open the group.
+    full = await full_learners(session, added, {group_id}) if author.answers_for_learners else set()
+    errors: list[ItemError] = []
+    async with _in_turn(session, group_id):
+        waiting, roster = list(changes), await roster_of(session.stores.rows, group_id)
+        for last in (False, True):
+            turn, waiting = waiting, []
+            for change in turn:
+                try:
+                    roster = await _change_member(session, roster, change, author, full)
+                except (LimitReached, LastAdmin) as error:
+                    if last:
+                        errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
+                    else:
+                        waiting.append(change)
+                except (NotFound, InvalidInput, Conflict) as error:
+                    errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
+    return errors
+
+
+async def _change_own(session: Session, group_id: str, change: MemberChange, author: Author) -> None:
+    """What members do themselves, and a whole class at the same moment."""
+    async with _in_turn(session, group_id):
+        await _change_member(session, await roster_of(session.stores.rows, group_id), change, author)
+
+
+def _in_turn(session: Session, group_id: str) -> asyncio.Lock:
+    """Calls of this process that change the members of a group come one after another."""
+    return session.shared.changing.setdefault(group_id, asyncio.Lock())
+
+
+async def _change_member(
+    session: Session, roster: Roster, change: MemberChange, author: Author, full: Set[str] = frozenset()
+) -> Roster:
+    """Decides on the change, anew where another call was faster, and writes it. The roster after it. ``full``: who may
+    be added to no group."""
+    rows, limits, group_id = session.stores.rows, session.shared.group_limits, roster.group_id
+    async for _ in Attempts(MOST_ATTEMPTS):
+        member = member_after(roster, change, author, limits)
+        if member is None:
+            return roster
+        if isinstance(change, AddMember) and change.user_id in full:
+            raise too_many_groups(session, change.user_id, "members")
+        if await _write_member(rows, roster, member):
+            return roster.with_member(member)
+        (group,), roster = await asyncio.gather(groups_by_id(rows, [group_id]), roster_of(rows, group_id))
+        if group is not None and group.status is GroupStatus.INACTIVE:
+            raise NotFound(f"there is no group {group_id}", field="groupId")
+    raise _keep_changing(group_id)
+
+
+async def erase_member(rows: Rows, roster: Roster, user_id: str) -> Roster:
+    """Deletes all that the group has of a learner. The roster after it; ``roster``: as it was read last. Conflict."""
+    async for attempt in Attempts(MOST_ATTEMPTS):
+        if attempt:
+            roster = await roster_of(rows, roster.group_id)
+        if user_id not in roster.members:
+            # Also where a call died between the two writes.
+            await rows.write(_index_entry_gone(roster, user_id))
+            return roster
+        after = roster.without(user_id)
+        if await _write_row(rows, roster, after, user_id):
+            await rows.write(_index_entry_gone(after, user_id))
+            return after
+    raise _keep_changing(roster.group_id)
+
+
+def _index_entry_gone(roster: Roster, user_id: str) -> Write:
+    """At the version of the roster: an addition that comes later stays."""
+    return Write(USER_GROUPS, (user_id, roster.group_id), {}, timestamp=roster.version, delete=True)
+
+
+def _keep_changing(group_id: str) -> Conflict:
+    return Conflict(f"the members of group {group_id} keep changing; send the call again", field="groupId")
+
+
+async def _write_member(rows: Rows, roster: Roster, member: Member) -> bool:
+    """Writes the member's row, if none of the group's changed since the roster was read. Whether it did.
+
+    The learner's index is written before the row counts, at the time that is the version, and cleared after the row is
+    erased: so an addition and an erasure by two processes end as the versions have it, whatever their clocks. It keeps
+    naming a group that was left: the row is still there, and is to be found when all of the learner's is deleted.
+    """
+    after = roster.with_member(member)
+    if member.is_active and roster.member(member.user_id) is None:
+        place = (member.user_id, roster.group_id)
+        await rows.write(
+            Write(USER_GROUPS, place, {"members_version": after.version}, timestamp=after.version)
+        )
+    return await _write_row(rows, roster, after, member.user_id)
+
+
+async def _write_row(rows: Rows, before: Roster, after: Roster, user_id: str) -> bool:
+    """Writes the row of the one member who differs, with the version and the counts of all. Whether it did."""
+    taken, counted = len(after.active()), len(after.counted())
+    values = {
+        **member_values(after.members.get(user_id)),
+        "members_version": after.version,
+        "members_count": taken,
+        "invited_count": taken - counted,
+    }
+    unchanged = [Equal("members_version", before.version or None)]
+    return (await rows.update_if(GROUP_MEMBERS, (before.group_id, user_id), values, unchanged)).applied
+
+
+async def full_learners(session: Session, user_ids: Sequence[str], joined: Set[str]) -> set[str]:
+    """Those of them who would be in more groups than they may be, were they in ``joined`` too. One where they are
+    invited is none of theirs.
+
+    As exact as reading before writing is: calls that put the same learner into different groups at the same moment
+    may each find the last place free, and then all of them get it. Nothing else depends on this limit, so nobody
+    waits for a lock on the learner.
+    """
+    if not user_ids:
+        return set()
+    found = await memberships_of(session.stores.rows, list(dict.fromkeys(user_ids)))
+    most = session.shared.group_limits.groups
+    return {
+        user_id
+        for user_id, groups in found.items()
+        if len(joined | {group.group_id for group, member in groups if member.is_counted}) > most
+    }
+
+
+def too_many_groups(session: Session, user_id: str, field: str) -> LimitReached:
+    most = session.shared.group_limits.groups
+    return LimitReached(f"{user_id} is in {most} groups, as many as a learner may be in", field=field)
+
+
+def author_of(session: Session, user_id: str, at: datetime) -> Author:
+    """``user_id``: whom the caller acts for; the roles are the caller's."""
+    return Author(user_id, at, session.viewer.has(*ANSWERABLE))
