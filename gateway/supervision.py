@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+from stores.backoff import Backoff
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -51,7 +53,7 @@ class Supervised:
             self._running.stop()
 
     async def run(self) -> None:
-        pause = self._first_pause
+        backoff = Backoff(self._first_pause, LONGEST_PAUSE)
         while not self._stopping.is_set():
             began = time.monotonic()
             self._running, self.failure = self._make(), None
@@ -59,17 +61,15 @@ class Supervised:
                 await self._running.run()
             except Exception as error:
                 self.failure = str(error) or type(error).__name__
-                log.exception("the %s died and is started anew in %.1f s", self._name, pause)
+                log.exception("the %s died and is started anew in %.1f s", self._name, backoff.seconds)
             else:
                 if self._stopping.is_set():
                     return
                 self.failure = "it ended by itself"
-                log.error("the %s ended by itself and is started anew in %.1f s", self._name, pause)
+                log.error("the %s ended by itself and is started anew in %.1f s", self._name, backoff.seconds)
             if time.monotonic() - began > STEADY_AFTER:
-                pause = self._first_pause
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+                backoff.reset()
+            await backoff.pause(self._stopping)
             self.restarts += 1
 
 

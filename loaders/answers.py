@@ -22,6 +22,7 @@ import orjson
 from loaders.background import Background
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from rules.moments import milliseconds, moment
+from stores.backoff import Backoff
 from stores.cache import Cache
 from stores.deadline import deadline, remaining
 
@@ -237,11 +238,10 @@ class Answers:
     async def _claimed(self, flight: _Flight, compute: Compute) -> Answer:
         """Computed here, unless another process does: then what it stores, or here once it has given up or died."""
         claim, token = f"{flight.key}:claim", uuid4().hex
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             while not await self._cache.claim(claim, token, self._claim_ttl):
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await backoff.pause()
                 found = await self._found(flight)
                 if found is not None:
                     return found

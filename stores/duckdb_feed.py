@@ -15,6 +15,7 @@ from duckdb import DuckDBPyConnection as Connection
 
 from druid_specs import VERSION, DataSource
 from rules.errors import CohortError, StoreUnavailable
+from stores.backoff import Backoff
 from stores.deadline import remaining
 from stores.duckdb_file import PATIENCE, DuckFile
 from stores.duckdb_queries import CREATE_GONE, GONE_SINCE, KEY, NOTE_GONE, remove, upsert
@@ -68,7 +69,7 @@ class Feed:
             await self._clean()
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             began = time.monotonic()
             try:
@@ -76,11 +77,12 @@ class Feed:
             except Exception as error:
                 self._failure = error
                 unexpected = not isinstance(error, CohortError)
-                log.warning("group figures are read on in %.1f s: %r", pause, error, exc_info=unexpected)
+                log.warning(
+                    "group figures are read on in %.1f s: %r", backoff.seconds, error, exc_info=unexpected
+                )
             if time.monotonic() - began > LONGEST_PAUSE:
-                pause = FIRST_PAUSE
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+                backoff.reset()
+            await backoff.pause()
 
     async def _follow(self) -> None:
         group = f"groups-{await self._file.write(_id)}"

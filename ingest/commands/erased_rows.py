@@ -1,10 +1,9 @@
 """Deletes rows of a learner so that calls which died half way, or write at the same time, can be made good."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
+from ingest.writes.retrying import Attempts
 from ingest.writes.triggers import change_moment, trigger_of
 from loaders import touches
 from loaders.enrolments import row_key
@@ -20,11 +19,7 @@ from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ENROLMENTS, ERASURE
 from stores.topics import TRIGGERS
 
 PAGE = 50
-"""Places, groups or attempts that are read and deleted together: well within jobs.ABANDONED_AFTER."""
-ATTEMPTS_AT_A_PAGE = 12
-"""How often a page of views is tried against calls that change them, before it is a Conflict."""
-LONGEST_PAUSE = 0.1
-"""Seconds between these at most."""
+"""Places, groups or attempts that are read and deleted together: well within ABANDONED_AFTER (ingest/writes/leases.py)."""
 
 Place = tuple[str, str]
 """Collection and context; the collection twice where there was none."""
@@ -41,19 +36,31 @@ class ErasedRows:
         self.written_on = written_on
 
     async def raise_watermark(self, place: Place) -> None:
-        """It only grows."""
+        """It only grows. Conflict where other erasures keep raising it."""
         key, values = (self.user_id, *place), {"erased_on": self.erased_on}
         result = await self._rows.insert_if_absent(ERASURES, {**ERASURES.named(key), **values})
-        stored = (result.stored or {}).get("erased_on")
-        while not result.applied and (stored is None or stored < self.erased_on):
-            result = await self._rows.update_if(ERASURES, key, values, [Equal("erased_on", stored)])
+        if result.applied:
+            return
+        async for _ in Attempts():
             stored = (result.stored or {}).get("erased_on")
+            if stored is not None and stored >= self.erased_on:
+                return
+            result = await self._rows.update_if(ERASURES, key, values, [Equal("erased_on", stored)])
+            if result.applied:
+                return
+        raise Conflict("the learner is being erased by others too; send the call again", field="userId")
 
     async def delete_views(self, partition: tuple[str, str], prefix: Key) -> int:
-        """How many. Each page in one conditional write, which also says that the partition changed; with its last rows
-        the partition is gone, as nothing is left of it that says whose it was."""
-        erased = refused = 0
-        while True:
+        """Deletes them a page at a time. How many there were."""
+        erased = 0
+        while deleted := await self._delete_page(partition, prefix):
+            erased += deleted
+        return erased
+
+    async def _delete_page(self, partition: tuple[str, str], prefix: Key) -> int:
+        """Deletes a page of views in one conditional write, which also says that the partition changed; with its last
+        rows the partition is gone, as nothing is left of it that says whose it was. How many: 0 where none is left."""
+        async for _ in Attempts():
             page = await self._rows.partition(
                 VIEWS,
                 partition,
@@ -62,16 +69,12 @@ class ErasedRows:
                 columns=(*VIEWS.key, "status", "changed_at"),
             )
             if not page:
-                return erased
+                return 0
             rows = page[:MOST_CHANGES]
             emptied = len(page) <= MOST_CHANGES and await self.has_only(partition, prefix, len(page))
             if await self._rows.write_together(VIEWS, _deletions(rows, None if emptied else change_moment())):
-                erased, refused = erased + len(rows), 0
-                continue
-            refused += 1
-            if refused == ATTEMPTS_AT_A_PAGE:
-                raise Conflict("the learner's views keep changing; send the call again", field="userId")
-            await asyncio.sleep(LONGEST_PAUSE * random.random())  # noqa: S311
+                return len(rows)
+        raise Conflict("the learner's views keep changing; send the call again", field="userId")
 
     async def has_only(self, partition: tuple[str, str], prefix: Key, count: int) -> bool:
         if not prefix:
@@ -80,18 +83,20 @@ class ErasedRows:
         return len(rows) <= count
 
     async def delete_enrolments(self, keys: Sequence[ProgressKey]) -> int:
-        """How many there were. What the workers wrote of them is theirs to delete."""
+        """Deletes those that there are, and says how many. What the workers wrote of them is theirs to delete."""
         found = await self._rows.get_many(ENROLMENTS, [row_key(key) for key in keys], ["enrolled_on"])
-        count = 0
-        for key, row in found.items():
-            stored: Row | None = row
-            while stored is not None and stored["enrolled_on"] is not None:
-                result = await self._rows.delete_if(
-                    ENROLMENTS, key, [Equal("enrolled_on", stored["enrolled_on"])]
-                )
-                count += result.applied
-                stored = result.stored
-        return count
+        return sum([await self._delete_enrolment(key, row["enrolled_on"]) for key, row in found.items()])
+
+    async def _delete_enrolment(self, key: Key, enrolled_on: datetime | None) -> bool:
+        """Also where it is made anew meanwhile. Whether there was one."""
+        async for _ in Attempts():
+            if enrolled_on is None:
+                return False
+            result = await self._rows.delete_if(ENROLMENTS, key, [Equal("enrolled_on", enrolled_on)])
+            if result.applied:
+                return True
+            enrolled_on = (result.stored or {}).get("enrolled_on")
+        raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
     async def delete_attempts(self, collection_id: str, prefix: Key) -> int:
         """How many. At the attempt's own time where that is later than the erasure's."""

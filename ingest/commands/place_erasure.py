@@ -1,10 +1,8 @@
 """Deletes what a learner has in one place."""
 
-import asyncio
-import random
-
-from ingest.commands.erased_rows import ATTEMPTS_AT_A_PAGE, LONGEST_PAUSE, ErasedRows
+from ingest.commands.erased_rows import ErasedRows
 from ingest.modes.strategies import added_by
+from ingest.writes.retrying import Attempts
 from loaders.enrolments import as_read, enrolments_in, row_key
 from loaders.session import Shared
 from rules.enrolments import Enrolment
@@ -79,9 +77,7 @@ class PlaceErasure:
     async def _end_pointers(self, key: ProgressKey) -> None:
         """They would have calls write here, where there is no enrolment any more. In one write: by each of their names
         the others are found."""
-        for attempt in range(ATTEMPTS_AT_A_PAGE):
-            if attempt:
-                await asyncio.sleep(LONGEST_PAUSE * random.random())  # noqa: S311
+        async for _ in Attempts():
             changes = [_pointer_ended(enrolment) for enrolment in await self._leading_to(key)]
             batches = [changes[at : at + MOST_CHANGES] for at in range(0, len(changes), MOST_CHANGES)]
             if all([await self._rows.write_together(ENROLMENTS, batch) for batch in batches]):

@@ -7,7 +7,6 @@ nothing behind but work that is done again to the same end.
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from ingest.workers.dead_letters import dead_letter
 from ingest.workers.handlers import TOPICS
 from loaders.session import Shared
 from rules.errors import StoreUnavailable
+from stores.backoff import Backoff
 from stores.events import Consumer, Record
 from stores.topics import WORKER_GROUP
 
@@ -27,7 +27,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 
 
 class _Stopped(Exception):
-    pass
+    """``stop`` was called while a store was away."""
 
 
 class Worker:
@@ -82,17 +82,13 @@ class Worker:
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Again and again, with growing pauses, while a store is away. Nothing is read meanwhile: back-pressure."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 return await attempt()
             except StoreUnavailable as error:
-                log.warning("a store is away, trying again in %.1f s: %s", pause, error)
-            try:
-                await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.8, 1.2))  # noqa: S311
-            except TimeoutError:
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
+                log.warning("a store is away, trying again in %.1f s: %s", backoff.seconds, error)
+            if await backoff.pause(self._stopping):
                 raise _Stopped
 
     async def _process(self, records: Sequence[Record]) -> None:

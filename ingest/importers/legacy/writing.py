@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from ingest.writes.retrying import pause_before
+from ingest.writes.retrying import Attempts
 from loaders.erasures import erased_places
 from loaders.session import Shared
 from rules.errors import Conflict
@@ -20,8 +20,6 @@ B = TypeVar("B")
 
 AT_ONCE = 32
 """Partitions that are written at a time."""
-ATTEMPTS = 12
-"""How often a partition is tried against others that change it, before it is a Conflict."""
 LARGEST_PORTION = 10_000
 """Characters of one conditional batch: in any script below the 50 KB at which the server refuses it."""
 
@@ -92,8 +90,7 @@ async def settle(rows: Rows, table: Table, keys: Iterable[Key], needed: Needed) 
 
     async def settle_partition(those: list[Key]) -> set[Key]:
         changed: set[Key] = set()
-        for attempt in range(ATTEMPTS):
-            await pause_before(attempt, ATTEMPTS)
+        async for _ in Attempts():
             changes = await needed(those)
             changed |= {change.key for change in changes}
             applied = True
