@@ -16,7 +16,7 @@ INGEST: dict[str, set[str]] = {
     "commands": {"calls", "modes", "writes"},
     "workers": {"commands", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
-    "aggregation": set(),
+    "aggregation": {"writes"},
     "importers": {"jobs", "commands", "calls", "writes"},
     "job_kinds": {"jobs", "importers"},
 }

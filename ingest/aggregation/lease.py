@@ -6,30 +6,28 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from ingest.writes.leases import ABANDONED_AFTER, Lease
 from loaders.session import Shared
 from loaders.totals import ACTIVITIES
 from rules.errors import Conflict, StoreUnavailable
 from rules.moments import milliseconds
-from stores.rows import Equal, Row
+from stores.rows import Row
 from stores.tables import AGGREGATIONS
-
-LEASE = timedelta(seconds=60)
-"""Without a sign of life for so long, another process may take over."""
 
 _KEY = (ACTIVITIES,)
 
 
-class Lease:
+class AggregationLease:
     """While it is held. ``as_of``: when the last run began that came to its end; ``complete``: no run is under way, or
     was broken off, that was to go through everything."""
 
-    def __init__(self, shared: Shared, owner: str, before: Row | None) -> None:
+    def __init__(self, shared: Shared, lease: Lease, before: Row | None) -> None:
         self._shared = shared
-        self._owner = owner
+        self._lease = lease
         before = before or {}
         self._version: int = before.get("version") or 0
         self.as_of: datetime | None = before.get("as_of")
@@ -65,7 +63,7 @@ class Lease:
     async def renew(self) -> None:
         """Again and again, until it is lost or the task is cancelled."""
         while not self._over:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
+            await asyncio.sleep(ABANDONED_AFTER.total_seconds() / 3)
             with suppress(StoreUnavailable, Conflict):
                 await self._change()
 
@@ -76,19 +74,18 @@ class Lease:
 
     async def _change(self, **values: Any) -> None:
         self.check()
-        values = {"expires_on": self._shared.now() + LEASE, **values}
-        rows = self._shared.stores.rows
-        applied = await rows.update_if(AGGREGATIONS, _KEY, values, [Equal("owner", self._owner)])
-        if not applied.applied:
+        values = {"expires_on": self._shared.now() + ABANDONED_AFTER, **values}
+        if not await self._lease.change(values):
             self._over = True
             self.check()
 
 
 @asynccontextmanager
-async def leased(shared: Shared) -> AsyncIterator[Lease]:
+async def leased(shared: Shared) -> AsyncIterator[AggregationLease]:
     """Conflict that says who has it, where another process is at it."""
     owner = f"{socket.gethostname()} process {os.getpid()} {uuid4().hex[:6]}"
-    lease = Lease(shared, owner, await _taken(shared, owner))
+    taken = Lease(shared.stores.rows, AGGREGATIONS, _KEY, owner)
+    lease = AggregationLease(shared, taken, await _take(shared, taken))
     # In a context of its own: the deadline of the call that begins is not the lease's.
     renewing = asyncio.create_task(lease.renew(), context=Context())
     try:
@@ -98,18 +95,20 @@ async def leased(shared: Shared) -> AsyncIterator[Lease]:
         await asyncio.shield(lease.give_back())
 
 
-async def _taken(shared: Shared, owner: str) -> Row | None:
-    """What was there before."""
+async def _take(shared: Shared, lease: Lease) -> Row | None:
+    """Returns what was there before; Conflict where another process has it."""
     rows, now = shared.stores.rows, shared.now()
-    values = {"owner": owner, "expires_on": now + LEASE}
+    values = {"expires_on": now + ABANDONED_AFTER}
     before = await rows.get(AGGREGATIONS, _KEY)
     if before is None:
-        applied = await rows.insert_if_absent(AGGREGATIONS, {"name": ACTIVITIES, **values})
+        applied = await rows.insert_if_absent(
+            AGGREGATIONS, {"name": ACTIVITIES, "owner": lease.owner, **values}
+        )
     elif before["owner"] is not None and before["expires_on"] > now:
         raise _conflict(before["owner"])
     else:
-        conditions = [Equal("owner", before["owner"]), Equal("expires_on", before["expires_on"])]
-        applied = await rows.update_if(AGGREGATIONS, _KEY, values, conditions)
+        seen = {"owner": before["owner"], "expires_on": before["expires_on"]}
+        applied = await lease.take(seen, values)
     if not applied.applied:
         raise _conflict((applied.stored or {}).get("owner"))
     return before

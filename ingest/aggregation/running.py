@@ -14,7 +14,7 @@ from druid_specs import ACTIVITY_TOTALS
 from ingest.aggregation import static_files
 from ingest.aggregation.activities import Place, aggregate_place, let_vanish
 from ingest.aggregation.groups import aggregate_groups
-from ingest.aggregation.lease import Lease, leased
+from ingest.aggregation.lease import AggregationLease, leased
 from ingest.aggregation.touched import PATIENCE, READ, Touched, commit, outstanding, pass_over, portions
 from ingest.aggregation.turn import Report, Sent, Turn
 from loaders.session import Shared
@@ -79,7 +79,7 @@ async def aggregate(shared: Shared, *, static: Path | None = None, everything: b
 
 
 class _Run:
-    def __init__(self, shared: Shared, lease: Lease, files: Files | None, report: Report) -> None:
+    def __init__(self, shared: Shared, lease: AggregationLease, files: Files | None, report: Report) -> None:
         self._shared = shared
         self._lease = lease
         self._files = files

@@ -9,20 +9,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
 import orjson
 
+from ingest.writes.leases import ABANDONED_AFTER, Lease
 from loaders.session import Shared
 from rules.errors import CohortError, Conflict, InvalidInput, NotFound
 from rules.jobs import ITSELF, JobState
-from stores.rows import Equal, Row, Write
+from stores.rows import Row, Write
 from stores.tables import JOBS
 
-ABANDONED_AFTER = timedelta(seconds=60)
-"""Without a sign of life for so long, a running job may be taken over."""
 SIGN_OF_LIFE = 20.0
 """Seconds between two checkpoints at most, however low the rate of a job: well within ABANDONED_AFTER."""
 
@@ -163,7 +162,7 @@ class Jobs:
                 "owner": owner,
             },
         )
-        return await self._run(kind, job_id, owner, plan, on_progress)
+        return await self._run(kind, job_id, self._lease(kind, job_id, owner), plan, on_progress)
 
     async def resume(self, kind: JobKind, id: str, on_progress: OnProgress | None = None) -> JobRecord:  # noqa: A002
         """Takes over a job that was interrupted, failed, or was left without a sign of life, where it stopped.
@@ -175,25 +174,18 @@ class Jobs:
             raise InvalidInput(f"job {kind.name} {id} is done", field="id")
         if job.state is JobState.RUNNING and self._shared.now() - job.updated_on < ABANDONED_AFTER:
             raise Conflict(f"job {kind.name} {id} is being run by another process", field="id")
-        owner = uuid4().hex
-        values = {
-            "state": JobState.RUNNING.value,
-            "owner": owner,
-            "error": None,
-            "updated_on": self._shared.now(),
-        }
-        applied = await self._rows.update_if(
-            JOBS,
-            (kind.name, id, ITSELF),
-            values,
-            [Equal("owner", job.owner), Equal("updated_on", job.updated_on)],
-        )
-        if not applied.applied:
+        lease = self._lease(kind, id, uuid4().hex)
+        seen = {"owner": job.owner, "updated_on": job.updated_on}
+        values = {"state": JobState.RUNNING.value, "error": None, "updated_on": self._shared.now()}
+        if not (await lease.take(seen, values)).applied:
             raise Conflict(f"job {kind.name} {id} was taken up by another process", field="id")
-        return await self._run(kind, id, owner, kind.plan(self._shared, job.arguments), on_progress)
+        return await self._run(kind, id, lease, kind.plan(self._shared, job.arguments), on_progress)
+
+    def _lease(self, kind: JobKind, job_id: str, owner: str) -> Lease:
+        return Lease(self._rows, JOBS, (kind.name, job_id, ITSELF), owner)
 
     async def _run(
-        self, kind: JobKind, job_id: str, owner: str, plan: Plan, on_progress: OnProgress | None
+        self, kind: JobKind, job_id: str, lease: Lease, plan: Plan, on_progress: OnProgress | None
     ) -> JobRecord:
         async def told() -> JobRecord:
             job = await self.get(kind.name, job_id)
@@ -207,7 +199,7 @@ class Jobs:
                 arguments = (await self.get(kind.name, job_id)).arguments
                 told = {name: value for name, value in arguments.items() if name not in kind.private}
                 values["arguments"] = orjson.dumps(told).decode()
-            await self._rows.update_if(JOBS, (kind.name, job_id, ITSELF), values, [Equal("owner", owner)])
+            await lease.change(values)
 
         begun = {step.name: step for step in (await told()).steps}
         try:
@@ -216,7 +208,7 @@ class Jobs:
                 if step is not None and step.state is JobState.DONE:
                     continue
                 start = step.checkpoint if step else Checkpoint(None, 0)
-                await self._run_step(kind.name, job_id, owner, name, plan.run(name, start), told)
+                await self._run_step(kind.name, job_id, lease, name, plan.run(name, start), told)
         except asyncio.CancelledError:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise
@@ -233,16 +225,13 @@ class Jobs:
         self,
         kind: str,
         job_id: str,
-        owner: str,
+        lease: Lease,
         name: str,
         checkpoints: AsyncIterator[Checkpoint],
         told: Callable[[], Awaitable[JobRecord]],
     ) -> None:
         async for checkpoint in checkpoints:
-            applied = await self._rows.update_if(
-                JOBS, (kind, job_id, ITSELF), {"updated_on": self._shared.now()}, [Equal("owner", owner)]
-            )
-            if not applied.applied:
+            if not await lease.change({"updated_on": self._shared.now()}):
                 raise Conflict(f"job {kind} {job_id} was taken over by another process", field="id")
             state = JobState.DONE if checkpoint.resume is None else JobState.RUNNING
             values = {

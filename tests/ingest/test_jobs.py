@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ingest.job_kinds import JOB_KINDS, job_kind
-from ingest.jobs.runner import ABANDONED_AFTER, Checkpoint, JobKind, JobRecord, Jobs, StepState
+from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, StepState
+from ingest.writes.leases import ABANDONED_AFTER
 from loaders.session import Shared
 from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from rules.jobs import JobState

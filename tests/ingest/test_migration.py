@@ -21,8 +21,9 @@ from ingest.commands.views import end_view, start_view, update_view
 from ingest.importers.legacy import Report, migrate_legacy
 from ingest.importers.legacy.source import PASSWORD, open_source
 from ingest.job_kinds import job_kind
-from ingest.jobs.runner import ABANDONED_AFTER, Jobs
+from ingest.jobs.runner import Jobs
 from ingest.workers.dead_letters import pending
+from ingest.writes.leases import ABANDONED_AFTER
 from loaders.aggregates import aggregates_by_key
 from loaders.session import Shared
 from loaders.views import view_of
