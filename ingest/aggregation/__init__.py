@@ -4,7 +4,7 @@ Reads off the log what was touched since the last run, counts that anew from row
 the data source ``activity-totals``, to the table ``activity_agg``, and to static files for an edge.
 """
 
-from ingest.aggregation.running import Status, aggregate, aggregation_status
+from ingest.aggregation.run import Status, aggregate, aggregation_status
 from ingest.aggregation.schedule import Schedule
 from ingest.aggregation.turn import Report
 

@@ -116,7 +116,7 @@ async def aggregate_place(turn: Turn, place: Place, named: Set[str] = frozenset(
 
 
 async def let_vanish(turn: Turn, stored: StoredActivityResult) -> None:
-    """Of an activity and context that is gone, or that nobody was ever enrolled in."""
+    """Removes what is stored of an activity and context that is gone, or that nobody was ever enrolled in."""
     total = Total(stored.activity_id, stored.collection_id, stored.context_id, turn.version, turn.as_of)
     await _settle(turn, [_Change(total, stored, None)])
 
@@ -135,7 +135,7 @@ async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
     await turn.shared.stores.events.send(TOTALS.name, *messages)
     for change in needed[-1:]:
         turn.sent.total, turn.sent.cells = change.total, {**(change.cells or {}), **change.gone}.keys()
-    await rows.write(*(_write(turn, change) for change in needed))
+    await rows.write(*(_result_write(turn, change) for change in needed))
     for change in changes:
         name = static_files.activity_name(change.total)
         if change.cells is None:
@@ -159,7 +159,7 @@ def _messages(change: _Change) -> Iterator[Message]:
         yield Message(cell_key(change.total, cell), orjson.dumps(cell_state(change.total, cell, counts)))
 
 
-def _write(turn: Turn, change: _Change) -> Write:
+def _result_write(turn: Turn, change: _Change) -> Write:
     """USING TIMESTAMP version: a process that lost its lease can't overwrite what is newer."""
     if change.cells is None:
         return Write(ACTIVITY_AGGREGATES, change.key, {}, timestamp=turn.version, delete=True)

@@ -43,10 +43,12 @@ async def aggregate_groups(turn: Turn, touched: Touched) -> None:
     """Writes what has changed, and removes what is of removed activities and deleted groups."""
     ids = list(touched)
     for first in range(0, len(ids), TOGETHER):
-        await _together(turn, {group_id: touched[group_id] for group_id in ids[first : first + TOGETHER]})
+        await _aggregate_together(
+            turn, {group_id: touched[group_id] for group_id in ids[first : first + TOGETHER]}
+        )
 
 
-async def _together(turn: Turn, touched: Touched) -> None:
+async def _aggregate_together(turn: Turn, touched: Touched) -> None:
     rows, ids = turn.shared.stores.rows, list(touched)
     groups, rosters, listed = await asyncio.gather(
         groups_by_id(rows, ids),
@@ -56,7 +58,7 @@ async def _together(turn: Turn, touched: Touched) -> None:
     for group_id, group, roster in zip(ids, groups, rosters, strict=True):
         before = _activities(listed.get((group_id,)))
         if group is None or group.status is GroupStatus.INACTIVE:
-            await _forget(turn, group_id, before)
+            await _remove(turn, group_id, before)
             continue
         named = touched[group_id]
         subjects = [
@@ -78,6 +80,7 @@ async def _together(turn: Turn, touched: Touched) -> None:
 
 
 async def _settle(turn: Turn, computed: _Computed) -> None:
+    """Writes what has changed of a group, and removes what is no activity of it any more."""
     rows, group = turn.shared.stores.rows, computed.group
     stored = await group_results(rows, group.group_id, group.activities)
     changed = {
@@ -90,7 +93,7 @@ async def _settle(turn: Turn, computed: _Computed) -> None:
     if listed - computed.listed:  # before their rows, so that none is left behind
         await rows.write(_listing(turn, group.group_id, listed, turn.announcing))
     await rows.write(
-        *(_write(turn, computed, subject, entries) for subject, entries in changed.items()),
+        *(_result_write(turn, computed, subject, entries) for subject, entries in changed.items()),
         *_deletes(turn, group.group_id, removed),
     )
     if removed:
@@ -108,8 +111,8 @@ async def _contents(turn: Turn, group: Group) -> list[Content | None]:
     return await turn.shared.library.contents.load_many([activity.id for activity in group.activities])
 
 
-async def _forget(turn: Turn, group_id: str, listed: Set[Activity]) -> None:
-    """Of a group that is deleted."""
+async def _remove(turn: Turn, group_id: str, listed: Set[Activity]) -> None:
+    """Removes what there is of a group that is deleted."""
     rows = turn.shared.stores.rows
     await rows.write(*_deletes(turn, group_id, listed))
     if listed:
@@ -122,7 +125,7 @@ def _differs(stored: StoredGroupResult | None, entries: Mapping[str, Entry], use
     return stored is None or stored.entries != entries or stored.counted != set(user_ids)
 
 
-def _write(turn: Turn, computed: _Computed, subject: Subject, entries: Mapping[str, Entry]) -> Write:
+def _result_write(turn: Turn, computed: _Computed, subject: Subject, entries: Mapping[str, Entry]) -> Write:
     """USING TIMESTAMP version, as all of these rows."""
     of_members = [entries.get(user, NO_ENTRY) for user in computed.user_ids]
     figures = [

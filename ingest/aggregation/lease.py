@@ -22,8 +22,11 @@ _KEY = (ACTIVITIES,)
 
 
 class AggregationLease:
-    """While it is held. ``as_of``: when the last run began that came to its end; ``complete``: no run is under way, or
-    was broken off, that was to go through everything."""
+    """The right to aggregate, while it is held.
+
+    ``as_of``: when the last run began that came to its end. ``complete``: no run that was to go through everything is
+    under way or was broken off.
+    """
 
     def __init__(self, shared: Shared, lease: Lease, before: Row | None) -> None:
         self._shared = shared
@@ -61,14 +64,14 @@ class AggregationLease:
         self._over = True
 
     async def renew(self) -> None:
-        """Again and again, until it is lost or the task is cancelled."""
+        """Gives signs of life until the lease is lost or the task is cancelled."""
         while not self._over:
             await asyncio.sleep(ABANDONED_AFTER.total_seconds() / 3)
             with suppress(StoreUnavailable, Conflict):
                 await self._change()
 
     async def give_back(self) -> None:
-        """If it is still held; an expired lease does as well."""
+        """Does nothing where it is held no more; where a store is away, the lease expires."""
         with suppress(StoreUnavailable, Conflict):
             await self._change(owner=None, expires_on=None)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from ingest.aggregation.running import aggregate
+from ingest.aggregation.run import aggregate
 from loaders.session import Shared
 from rules.errors import Conflict, StoreUnavailable
 

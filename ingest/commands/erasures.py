@@ -82,7 +82,7 @@ async def _within(session: Session, erasure: LearnerErasure) -> bool:
 
     async def whole() -> None:
         try:
-            await erasure.whole()
+            await erasure.erase()
         except Exception as error:
             if not ended.cancelled():
                 ended.set_exception(error)

@@ -53,13 +53,13 @@ class LearnerErasure:
         self._erased = erased
         self.purged: dict[Place, None] = {}
 
-    async def whole(self) -> None:
+    async def erase(self) -> None:
         for name in STEPS:
-            async for _ in self.step(name):
+            async for _ in self.run_step(name):
                 pass
 
-    async def step(self, name: str) -> AsyncIterator[Mapping[str, int]]:
-        """What was deleted since the last time, of each kind."""
+    async def run_step(self, name: str) -> AsyncIterator[Mapping[str, int]]:
+        """Runs the step, and says again and again what it has deleted since the last time, of each kind."""
         match name:
             case "watermark":
                 await self._erased.raise_watermark(EVERYWHERE)

@@ -58,7 +58,7 @@ class _Job:
 
     async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
         done, report = start.done, dict(start.report)
-        async for counted in self._erasure.step(step):
+        async for counted in self._erasure.run_step(step):
             done += counted.get("places", 0) + counted.get("groups", 0)
             report = {name: report.get(name, 0) + counted.get(name, 0) for name in {*report, *counted}}
             yield Checkpoint(step, done, report)

@@ -92,8 +92,8 @@ class JobKind:
 
 
 class Pace:
-    """Of a job that looks at no more than ``rate`` things in a second; ``page``: how many of them, ``most`` at most, for
-    one checkpoint."""
+    """Holds a job to ``rate`` things a second. ``page`` is how many of them there are for one checkpoint, ``most`` at
+    most."""
 
     def __init__(self, rate: float, most: int) -> None:
         self._rate = rate
@@ -101,7 +101,7 @@ class Pace:
 
     @asynccontextmanager
     async def of(self, count: int) -> AsyncIterator[None]:
-        """Takes as long as so many may, at the least."""
+        """Sleeps so that the body, for ``count`` things, takes at least ``count / rate`` seconds."""
         begun = time.monotonic()
         yield
         await asyncio.sleep(max(0.0, count / self._rate - (time.monotonic() - begun)))
@@ -187,7 +187,7 @@ class Jobs:
     async def _run(
         self, kind: JobKind, job_id: str, lease: Lease, plan: Plan, on_progress: OnProgress | None
     ) -> JobRecord:
-        async def told() -> JobRecord:
+        async def tell() -> JobRecord:
             job = await self.get(kind.name, job_id)
             if on_progress is not None:
                 on_progress(job)
@@ -197,18 +197,18 @@ class Jobs:
             values = {"state": state.value, "error": error, "updated_on": self._shared.now()}
             if state is JobState.DONE and kind.private:
                 arguments = (await self.get(kind.name, job_id)).arguments
-                told = {name: value for name, value in arguments.items() if name not in kind.private}
-                values["arguments"] = orjson.dumps(told).decode()
+                public = {name: value for name, value in arguments.items() if name not in kind.private}
+                values["arguments"] = orjson.dumps(public).decode()
             await lease.change(values)
 
-        begun = {step.name: step for step in (await told()).steps}
+        begun = {step.name: step for step in (await tell()).steps}
         try:
             for name in plan.steps():
                 step = begun.get(name)
                 if step is not None and step.state is JobState.DONE:
                     continue
                 start = step.checkpoint if step else Checkpoint(None, 0)
-                await self._run_step(kind.name, job_id, lease, name, plan.run(name, start), told)
+                await self._run_step(kind.name, job_id, lease, name, plan.run(name, start), tell)
         except asyncio.CancelledError:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise
@@ -219,7 +219,7 @@ class Jobs:
             await end(JobState.FAILED, f"internal error: {error!r}")
             raise
         await end(JobState.DONE)
-        return await told()
+        return await tell()
 
     async def _run_step(
         self,
@@ -228,7 +228,7 @@ class Jobs:
         lease: Lease,
         name: str,
         checkpoints: AsyncIterator[Checkpoint],
-        told: Callable[[], Awaitable[JobRecord]],
+        tell: Callable[[], Awaitable[JobRecord]],
     ) -> None:
         async for checkpoint in checkpoints:
             if not await lease.change({"updated_on": self._shared.now()}):
@@ -242,7 +242,7 @@ class Jobs:
                 "updated_on": self._shared.now(),
             }
             await self._rows.write(Write(JOBS, (kind, job_id, name), values))
-            await told()
+            await tell()
 
 
 def _step(row: Row) -> StepState:

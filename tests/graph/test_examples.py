@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ingest.aggregation.running import aggregate
+from ingest.aggregation.run import aggregate
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from rules.learner_groups import Activity, AddMember

@@ -54,7 +54,7 @@ KEYS = [(activity, "course", "cb:batch") for activity in ("course", "unit-1", "u
 @pytest.fixture
 def nobody_reads_totals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Druid has no data source of these instances, so that nothing of them is ever shown."""
-    monkeypatch.setattr("ingest.aggregation.running.SHOWN_WITHIN", 0.05)
+    monkeypatch.setattr("ingest.aggregation.run.SHOWN_WITHIN", 0.05)
 
 
 async def join(cohort: Instance, user: str, context: str = "batch") -> None:
@@ -699,8 +699,8 @@ async def test_a_run_ends_once_the_groups_store_shows_what_it_sent(
     await embedded.publish()
     await embedded.batch()
     await class_at_work(embedded)
-    monkeypatch.setattr("ingest.aggregation.running.LOOK_AGAIN", 0)
-    monkeypatch.setattr("ingest.aggregation.running.SHOWN_WITHIN", 100)  # the machine may be busy
+    monkeypatch.setattr("ingest.aggregation.run.LOOK_AGAIN", 0)
+    monkeypatch.setattr("ingest.aggregation.run.SHOWN_WITHIN", 100)  # the machine may be busy
     store: Any = Slow(embedded, look=3)
     shared = Shared.of(replace(embedded.stores, groups=store), lambda: NOW)
     assert (await aggregate(shared)).shown
@@ -716,7 +716,7 @@ async def test_a_run_ends_although_the_groups_store_is_away_or_slow_and_says_so(
     await embedded.publish()
     await embedded.batch()
     await class_at_work(embedded)
-    monkeypatch.setattr("ingest.aggregation.running.SHOWN_WITHIN", 0.2)
+    monkeypatch.setattr("ingest.aggregation.run.SHOWN_WITHIN", 0.2)
     slow: Any = Slow(embedded, look=1_000_000)
     away: Any = Slow(embedded, look=1)
 

@@ -17,6 +17,7 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from ingest.jobs.reconcile import reconcile
 from ingest.workers.dead_letters import pending
+from ingest.workers.handlers import HANDLERS
 from ingest.workers.worker import Worker
 from loaders.aggregates import aggregates_by_key
 from loaders.views import touches_by_key
@@ -395,6 +396,10 @@ async def test_what_cannot_be_processed_is_put_away_with_its_reason_and_the_rest
     assert any("updatedOn must be a moment" in reason for reason in reasons)
     assert any("no-such-course" in reason for reason in reasons)
     assert (await stored_figures(course))["user_activity_agg_v2"]
+
+
+def test_every_kind_of_trigger_has_one_handler() -> None:
+    assert sorted(handler.kind.value for handler in HANDLERS) == sorted(kind.value for kind in TriggerKind)
 
 
 async def test_a_record_that_breaks_the_worker_is_put_away_alone(

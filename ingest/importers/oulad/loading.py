@@ -132,9 +132,9 @@ class _Loading:
         report, done = Report.parse(start.report), int(start.resume or 0)
         things = _things(dataset, self._group_members)[step]
         sendings: dict[str, Callable[[Sequence[Any], Report], AsyncIterator[int]]] = {
-            "courses": self._courses,
-            "learners": self._learners,
-            "groups": self._groups,
+            "courses": self._send_courses,
+            "learners": self._send_learners,
+            "groups": self._send_groups,
         }
         async for sent in sendings[step](things[done:], report):
             done += sent
@@ -142,17 +142,19 @@ class _Loading:
         if not things:
             yield Checkpoint(None, 0)
 
-    async def _courses(self, presentations: Sequence[Presentation], report: Report) -> AsyncIterator[int]:
+    async def _send_courses(
+        self, presentations: Sequence[Presentation], report: Report
+    ) -> AsyncIterator[int]:
         for presentation in presentations:
             await send_course(self._shared, presentation, report)
             yield 1
 
-    async def _learners(self, students: Sequence[Student], report: Report) -> AsyncIterator[int]:
+    async def _send_learners(self, students: Sequence[Student], report: Report) -> AsyncIterator[int]:
         for some in _portions(students):
             await send_students(self._shared, some, report)
             yield len(some)
 
-    async def _groups(self, groups: Sequence[RegionGroup], report: Report) -> AsyncIterator[int]:
+    async def _send_groups(self, groups: Sequence[RegionGroup], report: Report) -> AsyncIterator[int]:
         for some in parts(groups, GROUPS_A_CHECKPOINT):
             await send_groups(self._shared, some, report)
             yield len(some)

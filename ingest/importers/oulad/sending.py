@@ -33,14 +33,15 @@ from rules.learners import Learner
 from rules.progress import Status
 from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
+from stores.backoff import Backoff
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LEARNERS_AT_ONCE = 64
 """The calls of each go one after another."""
-PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds between attempts of a call while a store is away."""
+FIRST_PAUSE, LONGEST_PAUSE, PAUSES = 1.0, 16.0, 5
+"""Seconds between attempts of a call while a store is away, and how many pauses there are."""
 LOADER = Viewer("oulad", frozenset({Role.SERVICE}))
 
 
@@ -124,13 +125,14 @@ def _may_be_added(member: Member | None) -> bool:
 
 
 async def _patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-    """Sent again, after longer and longer pauses: a store that is busy for a moment must not end a load of hours."""
-    for pause in PAUSES:
+    """Calls again while a store is away: one that is busy for a moment must not end a load of hours."""
+    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+    for _ in range(PAUSES):
         try:
             return await command(*arguments)
         except StoreUnavailable as error:
-            log.warning("a store is away, trying again in %g s: %s", pause, error)
-        await asyncio.sleep(pause)
+            log.warning("a store is away, trying again in %g s: %s", backoff.seconds, error)
+        await backoff.pause()
     return await command(*arguments)
 
 
@@ -183,14 +185,14 @@ class _Sending:
     report: Report
 
     async def run(self) -> None:
-        await self._profile()
+        await self._send_profile()
         for registration in self.student.registrations:
-            is_ours = registration.is_registered and await self._enrolment(registration)
-            await self._views(registration)
+            is_ours = registration.is_registered and await self._send_enrolment(registration)
+            await self._send_views(registration)
             if is_ours:
-                await self._end_of_enrolment(registration)
+                await self._send_end(registration)
 
-    async def _profile(self) -> None:
+    async def _send_profile(self) -> None:
         user_id, latest = self.student.user_id, self.student.latest
         stored, at = self.stored.learners[user_id], latest.presentation.starts
         if stored is not None and stored.updated_on is not None and stored.updated_on > at:
@@ -201,8 +203,8 @@ class _Sending:
         saved = await _patiently(save_profile, self.session, profile)
         self.report.learners.add(there=saved == stored)
 
-    async def _enrolment(self, registration: Registration) -> bool:
-        """Whether it is as the dataset has it, now or so far."""
+    async def _send_enrolment(self, registration: Registration) -> bool:
+        """Whether it is as the dataset has it, by this call or since before."""
         key = _progress_key(self.student, registration)
         stored = self.stored.enrolments[key]
         if stored is not None and not _is_from(registration, stored):
@@ -212,7 +214,7 @@ class _Sending:
         self.report.enrolments.add(there=stored is not None)
         return True
 
-    async def _end_of_enrolment(self, registration: Registration) -> None:
+    async def _send_end(self, registration: Registration) -> None:
         key = _progress_key(self.student, registration)
         stored = self.stored.enrolments[key]
         if registration.unenrolled_on is not None:
@@ -220,7 +222,7 @@ class _Sending:
             await _patiently(unenrol, self.session, call)
             self.report.unenrolments.add(there=stored is not None and not stored.active)
 
-    async def _views(self, registration: Registration) -> None:
+    async def _send_views(self, registration: Registration) -> None:
         """A completed one is started once more, which does no more than send its trigger: the run that completed it
         may not have come so far."""
         for key, day in _view_keys(self.student, registration).items():

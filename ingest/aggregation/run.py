@@ -67,12 +67,12 @@ async def aggregate(shared: Shared, *, static: Path | None = None, everything: b
         report = Report(everything or not is_known)
         run = _Run(shared, lease, files, report)
         if report.everything:
-            await run.everything()
+            await run.aggregate_everything()
         else:
-            await run.touched()
+            await run.aggregate_touched()
         if files is not None:
             await _write_index(files, as_of)
-        await run.shown()
+        await run.wait_until_shown()
         await lease.finish(as_of)
     report.seconds = time.monotonic() - began
     return report
@@ -86,45 +86,46 @@ class _Run:
         self._report = report
         self._sent = Sent()
 
-    async def touched(self) -> None:
-        """What is committed is sent and written: killed anywhere, the rest is touched still."""
+    async def aggregate_touched(self) -> None:
+        """Aggregates what was touched since the last run. A portion is committed once it is sent and written: killed anywhere,
+        the rest is touched still."""
         records = sum((await outstanding(self._shared)).values())
         if not records:
             return
         async with self._consumer() as consumer:
             async for portion in portions(self._shared, consumer, records):
-                await self._settle(portion)
+                await self._aggregate(portion)
                 await commit(consumer, portion.done)
                 self._report.records += portion.records
 
-    async def everything(self) -> None:
-        """What the log has is passed over first, so that what happens meanwhile is touched for the next run. From then
+    async def aggregate_everything(self) -> None:
+        """Aggregates all there is. What the log has is passed over first, so that what happens meanwhile is touched for the next run. From then
         on to the end everything is owed, whatever becomes of this process."""
         await self._lease.owe()
         records = sum((await outstanding(self._shared)).values())
         if records:
             async with self._consumer() as consumer:
                 self._report.records = await pass_over(consumer, records)
-        turn = await self._turn()
-        await self._enrolments(turn)
-        await self._groups(turn)
-        await self._leftovers(turn)
+        turn = await self._begin_turn()
+        await self._aggregate_places(turn)
+        await self._aggregate_groups(turn)
+        await self._remove_leftovers(turn)
 
-    async def _settle(self, portion: Touched) -> None:
-        turn = await self._turn()
+    async def _aggregate(self, portion: Touched) -> None:
+        turn = await self._begin_turn()
         for place, named in portion.activities.items():
             self._lease.check()
             await aggregate_place(turn, place, named)
         await aggregate_groups(turn, portion.groups)
 
-    async def _turn(self) -> Turn:
+    async def _begin_turn(self) -> Turn:
         as_of = self._shared.now()
         version = await self._lease.next_version()
         return Turn(
             self._shared, version, as_of, self._report.everything, self._files, self._report, self._sent
         )
 
-    async def shown(self) -> None:
+    async def wait_until_shown(self) -> None:
         """Returns once the groups store has the cells that were sent last, which are some in each partition of the
         topic, or after SHOWN_WITHIN: the run must not say that it came to its end while tables lack what it counted.
 
@@ -150,8 +151,8 @@ class _Run:
             self._report.shown = False
             log.warning("the groups store does not show yet what was aggregated: %r", error)
 
-    async def _enrolments(self, turn: Turn) -> None:
-        """Every collection and context that somebody is or was enrolled in."""
+    async def _aggregate_places(self, turn: Turn) -> None:
+        """Aggregates every collection and context that somebody is or was enrolled in."""
         seen: set[Place] = set()
         async for place in self._places():
             if place not in seen:
@@ -167,15 +168,15 @@ class _Run:
                 for place in {(row["collectionid"], row["contextid"]): None for row in page.rows}:
                     yield place
 
-    async def _groups(self, turn: Turn) -> None:
+    async def _aggregate_groups(self, turn: Turn) -> None:
         rows = self._shared.stores.rows
         for token_range in rows.ranges(1):
             async for page in rows.walk(LEARNER_GROUPS, token_range, columns=("groupid",), page_size=PAGE):
                 self._lease.check()
                 await aggregate_groups(turn, {row["groupid"]: None for row in page.rows})
 
-    async def _leftovers(self, turn: Turn) -> None:
-        """Rows of what is gone: all others have this version. Those of groups are the groups' business."""
+    async def _remove_leftovers(self, turn: Turn) -> None:
+        """Removes rows of what is gone: all others have this version. Those of groups are the groups' business."""
         rows, columns = self._shared.stores.rows, (*ACTIVITY_AGGREGATES.key, "version")
         for token_range in rows.ranges(1):
             async for page in rows.walk(ACTIVITY_AGGREGATES, token_range, columns=columns, page_size=PAGE):
