@@ -13,7 +13,7 @@ from ingest.calls.acknowledgement import acknowledge
 from ingest.calls.placing import Ground, Placed, ViewCall, check_details, earned, ground_of, named, placed_on
 from ingest.commands.assessments import AssessmentCall, begun_on, submit_assessment
 from ingest.writes.announcement import Announcement
-from ingest.writes.retrying import pause_before
+from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import enter_scopes, put
 from ingest.writes.triggers import change_moment, trigger_of
 from loaders.erasures import check_after_erasure, erased_places
@@ -32,8 +32,6 @@ from stores.rows import MOST_CHANGES, Change
 from stores.tables import VIEWS
 from stores.topics import TRIGGERS
 
-ATTEMPTS = 12
-"""How often rows are read anew that others keep changing, before it is a Conflict."""
 LARGEST_WRITE = 40_000
 """Bytes of the views in one conditional write, about: servers refuse larger batches."""
 _BYTES_A_VIEW = 500
@@ -238,8 +236,7 @@ async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, Vie
     """The views after the call: read, merged by the rules, written if nobody changed them in between."""
     keys = list({item.placed.key: None for item in items})
     rows = session.stores.rows
-    for attempt in range(ATTEMPTS):
-        await pause_before(attempt, ATTEMPTS)
+    async for _ in Attempts():
         found = await rows.get_many(VIEWS, [row_key(key) for key in keys])
         stored = {key: found.get(row_key(key)) for key in keys}
         views = {key: view_of(row) for key, row in stored.items()}

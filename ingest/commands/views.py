@@ -12,7 +12,7 @@ from ingest.calls.acknowledgement import acknowledge
 from ingest.calls.placing import Placed, ViewCall, check_details, earned, placed
 from ingest.modes.strategies import added_by
 from ingest.writes.announcement import Announcement
-from ingest.writes.retrying import pause_before
+from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import enter_scope
 from ingest.writes.triggers import change_moment
 from loaders.session import Session
@@ -24,9 +24,6 @@ from rules.progress import Status
 from rules.views import View, ViewChange, checked_change, ended, updated
 from stores.rows import Equal, In
 from stores.tables import VIEWS
-
-ATTEMPTS = 12
-"""How often a change is tried against other processes that change the same view, before it is a Conflict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +132,7 @@ async def _merged_alone(
     session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool
 ) -> View:
     key = place.key
-    for attempt in range(ATTEMPTS):
-        await pause_before(attempt, ATTEMPTS)
+    async for _ in Attempts():
         view = await _stored(session, key)
         after = ended(view, change) if end else updated(view, change)
         if after is None:

@@ -5,6 +5,8 @@ What the whole instance has agreed on is a row, written by conditions alone: pro
 
 from datetime import datetime
 
+from ingest.writes.retrying import Attempts
+from rules.errors import Conflict
 from rules.modes import Agreed
 from rules.tracking import TrackingMode
 from stores.rows import Equal, Rows
@@ -28,7 +30,7 @@ async def settled(rows: Rows, wanted: TrackingMode, at: datetime) -> Agreed:
     One read. Where there is no agreement, or another one, it looks whether there is any data: rows from before there
     were modes are strict.
     """
-    while True:
+    async for _ in Attempts():
         there = await agreed(rows)
         if there is not None and (there.to is not None or there.mode is wanted):
             return there
@@ -43,6 +45,7 @@ async def settled(rows: Rows, wanted: TrackingMode, at: datetime) -> Agreed:
             applied = await rows.update_if(INSTANCE, TRACKING, values, [Equal("value", there.encode())])
         if applied.applied:
             return Agreed(mode)
+    raise Conflict("other processes keep agreeing on a tracking mode; start again", field="mode")
 
 
 async def has_data(rows: Rows) -> bool:

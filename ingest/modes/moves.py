@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ingest.writes.retrying import pause_before
+from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import Step, put, taken_away, transfer
 from ingest.writes.triggers import change_moment, send_trigger
 from loaders import touches
@@ -59,8 +59,7 @@ async def enrol_taking_along(
     if not shared.tracking.rules.rules:
         return None
     taking = Taking(key, at, context, shared.tracking.rules)
-    for attempt in range(ATTEMPTS):
-        await pause_before(attempt, ATTEMPTS)
+    async for _ in Attempts(ATTEMPTS):
         enrolments = await _enrolments(shared, key)
         there = enrolments.pop(key.context_id, None)
         if there is not None and _is_settled(there, at):

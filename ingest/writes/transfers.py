@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingest.writes.announcement import Announcement
-from ingest.writes.retrying import pause_before
+from ingest.writes.retrying import Attempts
 from ingest.writes.triggers import change_moment
 from loaders.session import Shared
 from loaders.views import row_key, view_values
@@ -14,9 +14,6 @@ from rules.identifiers import ProgressKey, ViewKey, scope_of
 from rules.views import View
 from stores.rows import MOST_CHANGES, Change, Equal, Row, Write
 from stores.tables import LEARNER_SCOPES, VIEWS
-
-ATTEMPTS = 12
-"""How often rows are read anew that others keep changing."""
 
 _CHANGING = ("status", "progress", "timespent", "last_updated_time")
 """One of these differs after whatever changed a view."""
@@ -38,8 +35,7 @@ async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitabl
     StoreUnavailable also where the rows are changed so often that it never comes through: to be tried again.
     """
     announcement, written = Announcement(shared), dict[str, View]()
-    for attempt in range(ATTEMPTS):
-        await pause_before(attempt, ATTEMPTS)
+    async for _ in Attempts():
         steps = await plan()
         if any(step.view for step in steps):
             await enter_scope(shared, key, scope_of(key.collection_id))
