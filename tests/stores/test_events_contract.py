@@ -360,7 +360,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def program(events: Events, engine: str, task: str) -> asyncio.subprocess.Process:
     if isinstance(events, EmbeddedEvents):
-        address, prefix = str(events._path), events._prefix
+        address, prefix = str(events._file.path), events._file.prefix
     else:
         assert isinstance(events, KafkaEvents)
         address, prefix = SERVERS, events._prefix
@@ -822,7 +822,7 @@ async def test_the_file_does_not_contain_what_was_forgotten(log: EmbeddedEvents,
 async def test_a_log_at_rest_is_cleaned_by_whoever_reads_it(
     log: EmbeddedEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.events_embedded.QUIET", 0.0)
+    monkeypatch.setattr("stores.log_forgetting.QUIET", 0.0)
     await log.send("one", *of("VERY-DISTINCT"))
     consumer = await log.consumer("first", ["one"])
     await consumer.commit(await consumer.batch(10, 1.0))
