@@ -48,7 +48,7 @@ def _topics_go_in_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
         return
 
     async def delete() -> None:
-        async with (await KafkaEvents.open(SERVERS))._admin() as admin:
+        async with (await KafkaEvents.open(SERVERS)).clients.admin() as admin:
             if mine := [topic for topic in await admin.list_topics() if topic.startswith(f"test-{RUN}")]:
                 await admin.delete_topics(mine)
 
@@ -590,7 +590,7 @@ async def test_a_coordinator_that_is_still_loading_is_asked_for_the_lag_again(
 async def test_topics_are_made_as_they_are_declared() -> None:
     events = await KafkaEvents.open(SERVERS, prefix_())
     await events.init([ONE, Topic("kept", partitions=3, retention_days=None)])
-    async with events._admin() as admin:
+    async with events.clients.admin() as admin:
         names = [events.name("one"), events.name("kept")]
         answers = await admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
