@@ -1,1 +1,1 @@
-"""One Protocol per kind of engine with its two engines each, and the tables."""
+"""Ports: one Protocol for each kind of store, with two engines each; and the tables and topics."""
