@@ -93,7 +93,7 @@ FRESH_PAGE = (
 
 @dataclass
 class Figure:
-    """Medians in milliseconds. ``reach``: what the design asks for (section 8)."""
+    """Medians in milliseconds. ``reach``: what is aimed at."""
 
     what: str
     floor: float | None

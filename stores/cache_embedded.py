@@ -65,7 +65,8 @@ class EmbeddedCache(ServerCache):
 
     @classmethod
     async def _join(cls, prefix: str, timeout: float, notice: Path) -> Self | None:  # noqa: ASYNC109 - as in open
-        """Joins the server of another process, if it still answers; else None. ``notice`` is the file that names its socket."""
+        """Joins the server of another process, if it still answers; else None. ``notice`` is the file that names its socket,
+        which is not in the directory itself: a socket's path must be short."""
         socket = await asyncio.to_thread(_read, notice)
         if socket is None:
             return None

@@ -84,7 +84,7 @@ async def open_stores(
 
 
 async def _open_rows(url: str, data: Path) -> Rows:
-    """Drivers are imported where they are used: an embedded instance starts without them."""
+    """Opens the rows. Each driver is imported where it is used, so that an embedded instance starts without it."""
     if url.startswith("sqlite:"):
         from stores.rows_sqlite import SqliteRows
 

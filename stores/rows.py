@@ -88,7 +88,8 @@ class Change:
 class Write:
     """An unconditional write: ``values`` replace those of the row with this primary key. ``delete`` removes the row.
 
-    With ``insert`` the row exists even when every value is None. Without, a row of Nones does not exist.
+    With ``insert`` the row exists even when every value is None. A row that was never inserted exists only while it has a
+    value that is not None.
     ``timestamp`` is the write time; None for now.
     """
 
