@@ -41,7 +41,7 @@ from tests.graph.conftest import document
 LEAVES = 200
 COURSES = 100
 AT_ONCE = 16
-"""Requests in flight: what one process of a gateway has when it is busy."""
+"""Requests at a time: as many as one busy process of a gateway has."""
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -74,7 +74,7 @@ ENDING = {
 
 
 async def views(client: Client, floor: Floor) -> list[Figure]:
-    """Start, update and end of views, each against the statements and the send it needs."""
+    """Start, update and end of views, each beside the statements and the send that it needs."""
     record = document("record_view")
     calls = [(f"caller-{number % 20}", number // 20) for number in range(2_000)]
     bare = [view(user.replace("caller", "bare"), leaf) for user, leaf in calls]
@@ -111,7 +111,7 @@ async def views(client: Client, floor: Floor) -> list[Figure]:
 
 
 async def reads(cohort: Instance, client: Client, floor: Floor) -> list[Figure]:
-    """An enrolment list of 100 and a course page with 200 statuses, against the rows by the driver alone."""
+    """A list of 100 enrolments and a course page with 200 statuses, each beside reading its rows by the driver alone."""
     courses = [f"small-{number:03d}" for number in range(COURSES)]
     for identifier in courses:
         await cohort.publish(course(identifier, 2))
@@ -139,7 +139,7 @@ async def reads(cohort: Instance, client: Client, floor: Floor) -> list[Figure]:
 
 
 async def client_finish(cohort: Instance, user: str, leaves: Iterable[int]) -> None:
-    """Completed views put in place as rows: what is measured is reading them."""
+    """Writes completed views as rows, since reading them is what is measured."""
     ended = [
         Write(VIEWS, row_key(v.key), {**view_values(v), **ENDING, "changed_at": 1})
         for v in (view(user, leaf) for leaf in leaves)

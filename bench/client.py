@@ -1,4 +1,4 @@
-"""GraphQL and REST over the application as a server calls it, without a socket between."""
+"""Calls GraphQL and REST of the application as a server does, without a socket."""
 
 import asyncio
 from datetime import timedelta
@@ -15,7 +15,7 @@ KEY = "k" * 48
 
 
 class Client:
-    """``role``: of every user who asks."""
+    """``role``: the role of every user who asks."""
 
     def __init__(self, app: Any, settings: Settings, role: Role = Role.LEARNER) -> None:
         self._app = app
@@ -26,7 +26,7 @@ class Client:
     async def ask(
         self, user: str, query: str, operation: str | None = None, **variables: object
     ) -> dict[str, Any]:
-        """RuntimeError where anything was refused."""
+        """The whole answer. RuntimeError where anything was refused."""
         body = orjson.dumps({"query": query, "variables": variables, "operationName": operation})
         answer: dict[str, Any] = orjson.loads(await self.post(user, body))
         payloads = [p for p in (answer.get("data") or {}).values() if isinstance(p, dict)]
@@ -36,11 +36,11 @@ class Client:
         return answer
 
     async def post(self, user: str, body: bytes) -> bytes:
-        """The bytes of the answer: what a server's work ends with."""
+        """The bytes of the answer."""
         return (await self.send(user, "POST", "/graphql", body))[1]
 
     async def rest(self, user: str, method: str, url: str, request: object = None) -> dict[str, Any]:
-        """``result`` of one of the platform's calls; RuntimeError where it was refused, whole or in part."""
+        """The ``result`` of a call of the platform. RuntimeError where any part of it was refused."""
         body = b"" if request is None else orjson.dumps({"request": request})
         status, sent = await self.send(user, method, url, body)
         answer: dict[str, Any] = orjson.loads(sent)
@@ -50,7 +50,7 @@ class Client:
         return result
 
     async def send(self, user: str, method: str, url: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Status and bytes."""
+        """The status and the bytes of an answer."""
         if user not in self._tokens:
             self._tokens[user] = make_token(self._settings, user, [self._role], timedelta(hours=1))
         path, _, query = url.partition("?")

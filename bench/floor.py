@@ -1,4 +1,4 @@
-"""The floor: the statements and sends a request needs, by the bare drivers, with nothing of Cohort around them."""
+"""The floor: the statements and sends that a request needs, by the bare drivers, without Cohort."""
 
 import asyncio
 import socket
@@ -31,7 +31,7 @@ Partition = tuple[str, str]
 
 
 class Floor(Protocol):
-    """What each measured request can't do without."""
+    """The statements and sends that each measured request needs."""
 
     async def start(self, row: dict[str, Any]) -> None: ...
     async def end(self, key: Key, values: dict[str, Any]) -> None: ...
@@ -42,7 +42,7 @@ class Floor(Protocol):
 
 
 class EmbeddedFloor:
-    """SQLite and the log have no driver below ours that is asynchronous: the floor is the port itself."""
+    """The ports themselves: SQLite and the log have no asynchronous driver below ours."""
 
     def __init__(self, stores: Stores) -> None:
         self._rows, self._events = stores.rows, stores.events
@@ -117,14 +117,14 @@ class RealFloor:
 
 
 class ViewerFloor(Protocol):
-    """What the calls of bench/viewer.py can't do without."""
+    """The statements and sends that the calls of bench/viewer.py need."""
 
     async def states(self, keys: Sequence[Key]) -> None:
         """Reads views of one partition."""
         ...
 
     async def start_all(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Inserts views of one partition that must not be there, in one write."""
+        """Inserts views of one partition that must not exist, in one write."""
         ...
 
     async def end_all(self, keys: Sequence[Key], values: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ class ViewerFloor(Protocol):
 
 
 class EmbeddedViewerFloor:
-    """The port itself, as EmbeddedFloor."""
+    """The ports themselves, as in EmbeddedFloor."""
 
     def __init__(self, stores: Stores) -> None:
         self._rows, self._events = stores.rows, stores.events
@@ -261,13 +261,13 @@ async def page_floor(
 
 @dataclass
 class DruidFloor:
-    """Native queries over a bare HTTP client, answers parsed."""
+    """Native queries over a bare HTTP client. Answers are parsed."""
 
     client: httpx.AsyncClient
     broker: str
 
     async def ask(self, *bodies: Mapping[str, Any]) -> list[Any]:
-        """All at once."""
+        """Sends all queries at the same time."""
         return await asyncio.gather(*map(self._ask, bodies))
 
     async def _ask(self, body: Mapping[str, Any]) -> Any:
@@ -303,7 +303,7 @@ async def real_floor(
 async def viewer_floor(
     cassandra: str, kafka: str, prefix: str, row: dict[str, Any], ending: dict[str, Any]
 ) -> AsyncIterator[RealViewerFloor]:
-    """As ``real_floor``."""
+    """The floor of the calls of bench/viewer.py, as in ``real_floor``."""
     *place, content = VIEWS.key
     texts = _view_texts(row, ending) | {
         "states": f"SELECT * FROM {VIEWS.name} "

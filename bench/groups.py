@@ -93,7 +93,7 @@ FRESH_PAGE = (
 
 @dataclass
 class Figure:
-    """Medians in milliseconds. ``reach``: what the design asks for (section 8)."""
+    """Medians in milliseconds. ``reach``: the ratio that is aimed at."""
 
     what: str
     floor: float | None
@@ -144,7 +144,7 @@ async def filled(*, compacted: bool = True) -> AsyncIterator[Filled]:
 
 
 async def _visible(cohort: Instance, source: DataSource, expected: int) -> None:
-    """By rows: counting keys would take seconds each time."""
+    """Returns once so many rows can be queried. Rows are counted, as counting keys would take seconds each time."""
     name = druid_name(cohort.urls["prefix"], source)
     body = {
         "queryType": "timeseries",
@@ -276,7 +276,7 @@ async def uncached(gateway: Gateway, druid: DruidFloor, prefix: str) -> list[Fig
 
 
 async def from_rows(gateway: Gateway, filled: Filled) -> list[Figure]:
-    """Group pages out of Cassandra."""
+    """Group pages that are read from Cassandra."""
     figures = []
     activities = [activity_id(number) for number in range(ACTIVITIES)]
     small = gateway.request(document("group_page"), group=SMALL_GROUP)
@@ -300,7 +300,7 @@ async def from_rows(gateway: Gateway, filled: Filled) -> list[Figure]:
 
 
 async def cached(gateway: Gateway) -> list[Figure]:
-    """The same documents once they are kept."""
+    """The same documents once their answers are kept."""
     figures = []
     for what, call in _requests(gateway).items():
         answer = await _checked(call)
@@ -313,7 +313,7 @@ async def cached(gateway: Gateway) -> list[Figure]:
 
 
 async def at_once(gateways: Sequence[Gateway]) -> str:
-    """Identical requests that come together, to several processes."""
+    """Identical requests that reach several processes at the same time."""
     before = sum(gateway.meter.counts[ACTIVITY_STATE.name] for gateway in gateways)
     calls = [
         gateway.request(ACTIVITY, activity=activity_id(11), dimensions=["REGION"])
@@ -343,7 +343,7 @@ async def from_states(gateway: Gateway, druid: DruidFloor, prefix: str) -> str:
 
 
 async def visible(cohort: Instance, learner: Client) -> str:
-    """From the answer to a call that ended a view until a query finds it, a worker running."""
+    """A line that says how long it takes from a call that ends a view until a query finds it, while a worker runs."""
     await cohort.publish(course("seen", 20))
     await cohort.batch("seen-batch", "seen")
     place = {"contentId": "seen-leaf-3", "collectionId": "seen", "contextId": "seen-batch"}

@@ -1,4 +1,4 @@
-"""How long calls take: many at once, or beside their floor in turns."""
+"""Measures how long calls take: many at a time, or in turns with their floor."""
 
 import asyncio
 import statistics
@@ -9,7 +9,7 @@ Call = Callable[[], Awaitable[object]]
 
 
 async def timed(calls: Iterable[Call], at_once: int) -> tuple[float, float]:
-    """Milliseconds and CPU milliseconds of this process a call, with so many in flight."""
+    """Milliseconds, and CPU milliseconds of this process, for each call, with so many at a time."""
     waiting = iter(list(calls))
     count = 0
 

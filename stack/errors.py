@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the person who typed the command."""
+"""Errors, in words for the person who typed the command."""
 
 
 class StackError(Exception):
@@ -8,13 +8,13 @@ class StackError(Exception):
 
 
 class MissingProgram(StackError):
-    """A program that has to be installed first: nothing was started."""
+    """A program has to be installed first. Nothing was started."""
 
     exit_code = 2
 
 
 class ServersFailed(StackError):
-    """Some servers did not come up: for each, why, and the end of its log. The others run on."""
+    """Some servers did not start: for each the reason and the end of its log. The others run on."""
 
     def __init__(self, failures: dict[str, str]) -> None:
         super().__init__("\n\n".join(f"{name}: {why}" for name, why in failures.items()))

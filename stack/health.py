@@ -1,7 +1,7 @@
 """Health checks. Each returns when its server answers as its clients need it to, and raises if not.
 
 An open port is not enough: Cassandra opens its port before it can log anyone in, and Druid before it can query.
-The client libraries are imported where they are used: they are slow to import, and most commands need none.
+Client libraries are imported where they are used: they import slowly, and most commands need none.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 HOST = "127.0.0.1"
-SECONDS = 5  # for one answer
+SECONDS = 5
+"""How long one answer may take."""
 
 
 class Unhealthy(Exception):
@@ -28,7 +29,7 @@ def port_open(port: int) -> bool:
 
 
 def says(port: int, question: bytes, answer: bytes) -> None:
-    """A line protocol answers the question as expected (Valkey's PING, ZooKeeper's srvr)."""
+    """The server of a line protocol gives the expected answer (Valkey's PING, ZooKeeper's srvr)."""
     with socket.create_connection((HOST, port), timeout=SECONDS) as connection:
         connection.sendall(question)
         heard = connection.recv(4096)
@@ -87,7 +88,7 @@ def cassandra() -> None:
 
 
 def create_cassandra_role() -> None:
-    """Cohort's ordinary role: guardrails do not bind the superuser that Cassandra starts with."""
+    """Create Cohort's role, an ordinary one: guardrails do not bind the superuser that Cassandra starts with."""
     with cassandra_session("cassandra", "cassandra") as session:
         session.execute("CREATE ROLE IF NOT EXISTS cohort WITH LOGIN = true AND PASSWORD = 'cohort'")
         for permission in ["CREATE", "ALTER", "DROP", "SELECT", "MODIFY"]:
@@ -95,7 +96,7 @@ def create_cassandra_role() -> None:
 
 
 def opensearch() -> None:
-    """All primary shards are there (yellow: only replicas lack, and one node can hold none)."""
+    """All primary shards are there. The status may be yellow: one node can hold no replicas."""
     status = _json("http://127.0.0.1:9200/_cluster/health")["status"]
     if status not in {"yellow", "green"}:
         raise Unhealthy(f"cluster status is {status}")
@@ -114,7 +115,7 @@ def druid(port: int) -> None:
 
 
 def druid_coordinator() -> None:
-    """The coordinator is healthy, and leads: before that it sends those who ask for supervisors to itself, or away."""
+    """The coordinator is healthy and leads. Before it leads, it redirects requests for supervisors."""
     druid(8081)
     _json("http://127.0.0.1:8081/druid/indexer/v1/supervisor")
 

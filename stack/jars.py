@@ -17,7 +17,7 @@ OLDEST_JAVA = 17
 
 @cache
 def java() -> str:
-    """The path of a Java that is new enough: the one of JAVA_HOME, else the one on the PATH."""
+    """The path of Java: of JAVA_HOME, else on the PATH. MissingProgram where there is none, or it is too old."""
     home = os.environ.get("JAVA_HOME")
     program = shutil.which("java", path=str(Path(home) / "bin") if home else None) or shutil.which("java")
     if program is None:
@@ -33,7 +33,7 @@ def java() -> str:
 
 
 def maven() -> str:
-    """The path of `mvn`; needed only until the jars are there."""
+    """The path of `mvn`, which is needed only until the jars are there. MissingProgram where there is none."""
     program = shutil.which("mvn")
     if program is None:
         raise MissingProgram(
@@ -43,7 +43,7 @@ def maven() -> str:
 
 
 def present(home: Path, pom: str) -> bool:
-    """Whether HOME/lib holds all jars of just this pom."""
+    """Whether HOME/lib has the jars of exactly this pom."""
     try:
         return (home / "lib" / "pom.xml").read_text() == pom
     except FileNotFoundError:
@@ -51,12 +51,13 @@ def present(home: Path, pom: str) -> bool:
 
 
 def fetch(home: Path, pom: str) -> None:
-    """Fill HOME/lib with the jars of this pom and all they depend on, unless they are there.
+    """Fill HOME/lib with the jars of this pom and all that they depend on, unless they are there.
 
-    They gather in a temporary folder that is renamed when complete: an interrupted download is no download.
+    The jars go into a temporary folder, which is renamed when it is complete. So an interrupted download leaves nothing.
+    StackError where Maven fails.
     """
     home.mkdir(parents=True, exist_ok=True)
-    # One at a time: two Mavens would write to one ~/.m2, and share one network line anyway.
+    # One at a time: two Mavens would write to the same ~/.m2, and share the network anyway.
     with lock(home.parent / "jars.lock"):
         if present(home, pom):
             return
@@ -81,5 +82,5 @@ def fetch(home: Path, pom: str) -> None:
             if done.returncode != 0:
                 end = "\n".join(done.stdout.splitlines()[-30:])
                 raise StackError(f"Maven could not fetch the jars of {home.name}:\n{end}")
-            shutil.rmtree(home / "lib", ignore_errors=True)  # those of another version
+            shutil.rmtree(home / "lib", ignore_errors=True)  # jars of another version
             unfinished.rename(home / "lib")

@@ -1,7 +1,7 @@
-"""Starts server processes and stops them again, and is never wrong about which ones are ours.
+"""Starts and stops server processes, and always knows which ones are ours.
 
-A pid file says which process we started: its pid, and what tells it from any later process with the same pid
-(when it was started). A pid file alone never gets a process killed.
+A pid file names the process that we started: its pid and the time of its start, which tells it from a later process with
+the same pid. A process whose start differs is never killed.
 """
 
 import fcntl
@@ -15,9 +15,9 @@ from pathlib import Path
 
 
 def spawn(command: Sequence[str], *, cwd: Path, log: Path, pid_file: Path) -> int:
-    """Start a command that outlives us: in its own session, its output in `log`, recorded in `pid_file`.
+    """Start a command that runs on after us, in a session of its own. Its output goes into `log`. Returns its pid.
 
-    The log of the previous run is kept beside the new one, as it may say why that run ended.
+    The previous log is kept as `.1`: it may say why that run ended.
     """
     if log.exists():
         log.replace(log.with_name(log.name + ".1"))
@@ -37,7 +37,7 @@ def spawn(command: Sequence[str], *, cwd: Path, log: Path, pid_file: Path) -> in
 
 
 def running(pid_file: Path) -> int | None:
-    """The pid of the process that this file records, if that very process still runs."""
+    """The pid of the process that this file names, if that process still runs; else None."""
     try:
         pid, recorded = pid_file.read_text().strip().split(" ", 1)
         return int(pid) if identity(int(pid)) == recorded else None
@@ -61,7 +61,7 @@ def stop(pid_file: Path, *, kill: bool = False, patience: float = 10.0) -> bool:
 
 
 def identity(pid: int) -> str | None:
-    """What tells this process from every other that had or will have its pid; None if it has ended."""
+    """A text that tells this process from every other with the same pid, before or later; None if it has ended."""
     with suppress(ChildProcessError):  # not our child: started by an earlier command
         os.waitpid(pid, os.WNOHANG)  # an ended child of ours must not stay as a zombie
     return _identity_from_proc(pid) if Path("/proc/self/stat").exists() else _identity_from_ps(pid)
@@ -86,7 +86,7 @@ def _identity_from_ps(pid: int) -> str | None:  # macOS has no /proc
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that two commands (or two threads) do not do the same work at once."""
+    """Hold a lock file, so that two commands, or two threads, do not do the same work at the same time."""
     with path.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Go, and the programs that it builds from their modules."""
+"""Go, and the programs that it builds from Go modules."""
 
 import os
 import re
@@ -13,11 +13,12 @@ from stack.processes import lock
 OLDEST_GO = (1, 25)
 INSTALL = "apt-get install -y golang-go, where that is as new; else as go.dev/doc/install has it"
 FLAGS = ["-gcflags=all=-N -l", "-ldflags=-s -w"]
-"""Without optimisation: a third less to wait for, and here nothing waits for the program."""
+"""No optimisation: the build takes a third less time, and here the program need not be fast."""
 
 
 def go() -> str:
-    """The path of a Go that is new enough; needed only until the programs are there."""
+    """The path of Go, which is needed only until the programs are there. MissingProgram where there is none, or it is too
+    old."""
     needed = ".".join(map(str, OLDEST_GO))
     program = shutil.which("go")
     if program is None:
@@ -36,7 +37,7 @@ def go() -> str:
 
 
 def present(home: Path, module: str) -> bool:
-    """Whether HOME/bin holds the program of just this module, ``path@version``."""
+    """Whether HOME/bin has the program of exactly this module, ``path@version``."""
     try:
         return (home / "bin" / "module").read_text() == module
     except FileNotFoundError:
@@ -46,7 +47,8 @@ def present(home: Path, module: str) -> bool:
 def build(home: Path, module: str) -> None:
     """Fill HOME/bin with the program of this module, unless it is there.
 
-    It is made in a temporary folder that is renamed when complete: an interrupted build is no build.
+    The program goes into a temporary folder, which is renamed when it is complete. So an interrupted build leaves nothing.
+    StackError where Go fails.
     """
     home.mkdir(parents=True, exist_ok=True)
     with lock(home.parent / "programs.lock"):
@@ -68,5 +70,5 @@ def build(home: Path, module: str) -> None:
                 end = "\n".join(done.stdout.splitlines()[-30:])
                 raise StackError(f"Go could not build {module}:\n{end}")
             (unfinished / "module").write_text(module)
-            shutil.rmtree(home / "bin", ignore_errors=True)  # that of another version
+            shutil.rmtree(home / "bin", ignore_errors=True)  # the program of another version
             unfinished.rename(home / "bin")

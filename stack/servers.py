@@ -17,27 +17,27 @@ DRUID = "33.0.0"
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """One process: how to start it and how to see that it is well."""
+    """One process: how to start it, and how to check its health."""
 
     name: str
     version: str
     ports: tuple[int, ...]
-    """All that it listens on; clients use the first."""
+    """The ports that it listens on; clients use the first."""
     command: Callable[[Path], list[str]]
     """The command line, made from the family's folder."""
     health: Callable[[], None]
-    """Returns when the server is well, raises when it is not."""
+    """Returns if the server is healthy, else raises."""
     family: str = ""
-    """The folder and the name that servers share which are of use only together; by default the server's own."""
+    """The folder and the name that servers share if they are of use only together; by default the server's own name."""
     format: Callable[[Path], list[str]] | None = None
     """A command to run once on an empty data folder, before the first start."""
     prepare: Callable[[], None] | None = None
-    """What we set up in a server of ours as soon as it answers; safe to repeat."""
+    """Sets up a server of ours as soon as it answers; may be called again."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """The settings that point Cohort to this server."""
     runs_on_java: bool = True
     module: str = ""
-    """The Go module that its program is built from, where it is one; the server's version is the module's."""
+    """The Go module that the program is built from, if it is one. The server's version is the module's."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "family", self.family or self.name)
@@ -45,7 +45,7 @@ class Server:
 
 def _java(home: Path, main: str, *arguments: str, options: list[str], class_path: str = "") -> list[str]:
     conf, lib = home / "conf", f"{home}/lib/*"
-    # A server that is out of memory ends, and is seen to have ended, rather than lingering half dead.
+    # A server that is out of memory ends, so that its end is seen. It must not run on half dead.
     always = ["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
     return [java(), *always, *options, "-cp", class_path or f"{conf}:{lib}", main, *arguments]
 
@@ -195,11 +195,11 @@ def valkey(port: int = 6379) -> Server:
 
 
 def versitygw(port: int = 7070) -> Server:
-    """An S3 server on a folder: its buckets are folders, too. One is made, `cohort`, for whoever has the keys below."""
+    """An S3 server on a folder. Its buckets are folders, too; `cohort` is created, for the keys below."""
     user, secret, bucket = "cohort", "cohort-secret", "cohort"
 
     def command(home: Path) -> list[str]:
-        # What S3 keeps beside an object goes into files: not every file system has extended attributes.
+        # Metadata of objects goes into files: not every file system has extended attributes.
         folders = ["--sidecar", f"{home}/data/metadata", f"{home}/data/buckets"]
         keys = ["--access", user, "--secret", secret]
         address = ["--port", f"127.0.0.1:{port}", "--health", "/health"]

@@ -20,11 +20,11 @@ from stack.servers import SERVERS, Server
 CONF = Path(__file__).parent / "conf"
 LOG_LINES = 30
 PORTS_CLOSE_WITHIN = 10.0
-"""Seconds after the end of a process."""
+"""Seconds after the end of a process in which its ports are waited for."""
 
 
 class Phase(StrEnum):
-    """How far a server is."""
+    """The state of a server."""
 
     FETCHING = "fetching jars"
     BUILDING = "building"
@@ -42,7 +42,7 @@ Progress = Callable[[str, Phase], None]
 
 @dataclass(frozen=True)
 class Status:
-    """What `Stack.status` says of one server; the pid only if the process is ours."""
+    """The state of one server; the pid only if the process is ours."""
 
     server: Server
     phase: Phase
@@ -67,9 +67,8 @@ class Stack:
     def up(self, names: Iterable[str] = (), progress: Progress = _silent) -> dict[str, Phase]:
         """Start the named servers (all, if none is named), in parallel, and return when all are healthy.
 
-        For each, tells whether it is ours (UP) or was there before us (FOREIGN). One that fails does not stop
-        the others. Raises MissingProgram before anything is started, and ServersFailed after all have either
-        become healthy or failed.
+        By name: UP if the server is ours, FOREIGN if it ran before us. One that fails does not stop the others.
+        MissingProgram before anything is started; ServersFailed once each has become healthy or has failed.
         """
         chosen = self.select(names)
         self._require_programs(chosen)
@@ -97,7 +96,7 @@ class Stack:
         return reached
 
     def down(self, *, wipe: bool = False) -> list[str]:
-        """Stop every server that we started; their names. With `wipe`, delete all data, too (the jars and programs stay)."""
+        """Stop every server that we started, and return their names. With `wipe`, also delete all data; jars and programs stay."""
         stopped = self._stop(self.servers)
         if wipe and (self.directory / "pids").is_dir():  # never in a folder that is no stack's
             for family in {server.family for server in self.servers}:
@@ -106,22 +105,22 @@ class Stack:
         return stopped
 
     def stop(self, name: str, *, kill: bool = False) -> list[str]:
-        """Stop one server (or family) if it is ours, with `kill` by SIGKILL; the names of those stopped."""
+        """Stop one server (or family) if it is ours, with `kill` by SIGKILL. Returns the names of those stopped."""
         return self._stop(self.select([name]), kill=kill)
 
     def restart(self, name: str, *, kill: bool = False, progress: Progress = _silent) -> None:
-        """Stop one server (or family) of ours, with `kill` by SIGKILL, and start it again."""
+        """Stop one server (or family) of ours, with `kill` by SIGKILL, and start it again. StackError if it is not ours."""
         self.stop(name, kill=kill)
         if Phase.FOREIGN in self.up([name], progress).values():
             raise StackError(f"{name} was not restarted: it is not ours")
 
     def status(self) -> list[Status]:
-        """How each server is at this moment."""
+        """The state of each server at this moment."""
         with ThreadPoolExecutor(len(self.servers)) as pool:
             return list(pool.map(self._status, self.servers))
 
     def logs(self, name: str, *, follow: bool = False, lines: int = 100) -> Iterator[str]:
-        """The last lines of a server's log and, with `follow`, those that come, without end."""
+        """The last lines of a server's log; with `follow`, also new lines, without end. StackError if there is no log."""
         chosen = self.select([name])
         if len(chosen) > 1:
             raise StackError(f"{name} has several logs: {', '.join(server.name for server in chosen)}")
@@ -135,7 +134,7 @@ class Stack:
         return {key: value for server in self.select(names) for key, value in server.environment.items()}
 
     def select(self, names: Iterable[str] = ()) -> list[Server]:
-        """The servers of these names or families, all if there are none."""
+        """The servers with these names or families; all servers if none is named. StackError for an unknown name."""
         wanted = set(names)
         unknown = wanted - {name for server in self.servers for name in (server.name, server.family)}
         if unknown:
@@ -155,7 +154,7 @@ class Stack:
             programs.go()
 
     def _lay_out(self, servers: list[Server]) -> None:
-        """Make the folders and the configuration files, before any server that shares them reads them."""
+        """Create folders and configuration files, before any server that shares them reads them."""
         for name in ["logs", "pids"]:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         for server in servers:
@@ -207,7 +206,7 @@ class Stack:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
             )
         if done.returncode != 0:
-            shutil.rmtree(self._home(server) / "data")  # half done is not done
+            shutil.rmtree(self._home(server) / "data")  # a half formatted folder is of no use
             raise StackError(f"could not format its data folder:\n{self._log_end(server)}")
 
     def _wait_until_healthy(self, server: Server, given_up: threading.Event) -> None:

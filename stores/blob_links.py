@@ -1,4 +1,4 @@
-"""Links to blobs in a directory, which the gateway serves: signed, so that only who was given one can use it."""
+"""Signed links to blobs in a directory, which the gateway serves. Only who was given a link can use it."""
 
 import hmac
 import time
@@ -11,13 +11,13 @@ from rules.errors import Forbidden
 from stores.blobs import checked_life, checked_name
 
 PATH = "/blobs"
-"""Where the gateway serves them."""
+"""The path under which the gateway serves blobs."""
 
 
 class BlobLinks:
-    """Makes and checks them. ``base`` is where clients reach the gateway; without it links are paths.
+    """Makes and checks links. ``base`` is the URL at which clients reach the gateway; without it links are paths.
 
-    The key is not used as it is: what is signed with it elsewhere (tokens) must never hold here, nor the other way.
+    The signing key is derived from ``key``: a signature of a token must never be valid for a link, nor the other way.
     """
 
     def __init__(self, key: str, base: str = "", now: Callable[[], float] = time.time) -> None:
@@ -26,12 +26,13 @@ class BlobLinks:
         self._now = now
 
     def url(self, name: str, expires: timedelta) -> str:
+        """A link that is valid for ``expires``. InvalidInput for a wrong name or time."""
         until = str(int(self._now() + checked_life(expires).total_seconds()))
         query = urlencode({"expires": until, "signature": self._signature(checked_name(name), until)})
         return f"{self._base}{PATH}/{quote(name)}?{query}"
 
     def check(self, name: str, expires: str, signature: str) -> None:
-        """Forbidden where it was not made so, or is over."""
+        """Forbidden where the signature is wrong or the link has expired. ``expires`` in epoch seconds."""
         # Compared as bytes: a text that is not ASCII is refused, not an error.
         if not hmac.compare_digest(self._signature(name, expires).encode(), signature.encode()):
             raise Forbidden("this link was not given out so; ask for a new one", field="signature")

@@ -1,13 +1,14 @@
-"""The blobs port: whole files by name, and links to them that expire. Engines: a directory, and the object stores of
-clouds (S3, Azure, Google).
+"""The blobs port: whole files by name, and links to them that expire.
+
+Engines: a directory, and the object stores of clouds (S3, Azure, Google).
 
 What both engines promise (tests/stores/test_blobs_contract.py runs against each):
 
-- A blob is there whole or not at all, whoever reads while it is written; written again, the new one is there whole.
+- A blob is there whole or not at all. A reader never sees a part of one, nor a mix of an old and a new one.
 - Neither writing nor reading holds more than a few chunks in memory.
-- A name is parts of letters, digits, ``.``, ``_``, ``-`` between slashes, such as ``exports/ada/summary.csv``; its last
-  part is what a link's reader saves it as, and that one's suffix says what it holds. The engine puts the instance's
-  prefix before it.
+- A name is parts of letters, digits, ``.``, ``_``, ``-`` between slashes, such as ``exports/ada/summary.csv``. Who
+  follows a link saves the file under the last part. Its suffix gives the media type. The engine puts the instance's
+  prefix before the name.
 - StoreUnavailable where the engine can't be reached or does not answer within the deadline (stores/deadline.py).
 """
 
@@ -23,6 +24,7 @@ from stores.meter import Meter
 CHUNK = 5 * 1024 * 1024
 """Bytes that are sent at a time; object stores take no smaller parts."""
 LONGEST_NAME = 400
+"""Characters."""
 LONGEST_LINK = timedelta(days=7)
 """Object stores sign for no longer."""
 
@@ -45,27 +47,27 @@ class Blobs(Protocol):
     meter: Meter
 
     async def put(self, name: str, content: AsyncIterable[bytes]) -> int:
-        """Its size, once all of it is there. Where ``content`` fails, nothing is, and what was there before stays."""
+        """Writes the blob and returns its size in bytes. Where ``content`` fails, nothing changes."""
         ...
 
     def get(self, name: str) -> AsyncIterator[bytes]:
-        """In chunks. NotFound, with the first of them, where there is none."""
+        """The content in chunks. NotFound at the first chunk where there is no such blob."""
         ...
 
     async def find(self, name: str) -> Blob | None:
-        """None where there is none."""
+        """The blob's name, size and time; None where there is no such blob."""
         ...
 
     def below(self, prefix: str) -> AsyncIterator[Blob]:
-        """All whose name has ``prefix`` as its first parts, in no order: ``exports/ada`` has ``exports/ada/…`` alone."""
+        """All blobs whose name begins with these whole parts, in no order: ``exports/ada`` finds ``exports/ada/…`` alone."""
         ...
 
     async def delete(self, *names: str) -> None:
-        """What is not there is no error."""
+        """Deletes these blobs. A name without a blob is no error."""
         ...
 
     async def link(self, name: str, expires: timedelta) -> str:
-        """Where anybody who is told can read it until then; it need not be there yet. At most ``LONGEST_LINK``."""
+        """A URL with which anybody can read the blob for ``expires``, at most LONGEST_LINK. The blob need not exist yet."""
         ...
 
     async def ping(self) -> None:
@@ -76,24 +78,24 @@ class Blobs(Protocol):
 
 
 def checked_name(name: str) -> str:
-    """InvalidInput for what no engine takes."""
+    """The name itself; InvalidInput for one that no engine takes."""
     if len(name) > LONGEST_NAME or not all(map(_PART.fullmatch, name.split("/"))):
         raise InvalidInput("a blob's name is parts of letters, digits, . _ - between slashes", field="name")
     return name
 
 
 def checked_life(expires: timedelta) -> timedelta:
-    """InvalidInput for a link that would hold for no time or longer than any store's."""
+    """The time itself; InvalidInput where it is not from a second to LONGEST_LINK."""
     if not timedelta(seconds=1) <= expires <= LONGEST_LINK:
         raise InvalidInput(f"a link holds from a second to {LONGEST_LINK.days} days", field="expires")
     return expires
 
 
 def file_name(name: str) -> str:
-    """What who follows a link saves it as."""
+    """The name under which a download is saved: the last part."""
     return name.rpartition("/")[2]
 
 
 def media_type(name: str) -> str:
-    """By its suffix."""
+    """The media type by the name's suffix."""
     return _MEDIA_TYPES.get(name.rpartition(".")[2], "application/octet-stream")

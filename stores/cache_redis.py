@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REST = 1.0
-"""Seconds the server is left alone after a failure, and between the tries to find it back."""
+"""Seconds that the server is left alone after a failure, and between tries to reach it again."""
 MOST_DOUBTFUL = 100_000
-"""Keys remembered while the server is away; beyond, all keys of the prefix are removed when it is back."""
+"""Keys remembered while the server is away. Where there are more, all keys of the prefix are removed afterwards."""
 
 # Lua compares strings by the server's locale, hence the loop over bytes.
 RAISE_FIELDS = """
@@ -56,13 +56,13 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 
 
 class ServerCache:
-    """The Cache port over one server; fails open as stores/cache.py says.
+    """The Cache port over one server. It fails open, as stores/cache.py says.
 
-    ``failures`` counts calls that the server did not answer in time or refused; calls not even tried, and calls that
-    ran out of the request's own time, are not counted.
+    ``failures`` counts calls that the server refused or did not answer in time. Calls that were not tried and calls that
+    ran out of the request's own time are not counted.
 
-    A server that was merely slow or cut off comes back with what it had, and lacks what was not written meanwhile. So
-    every key with a change that may be missing is remembered, and removed before the server is used again.
+    A server that was only slow or cut off comes back with old values: it lacks what was not written meanwhile. So each
+    key whose change may be missing is remembered (it is doubtful), and removed before the server is used again.
     """
 
     def __init__(self, url: str, prefix: str, timeout: float, connections: int = 32) -> None:
@@ -141,7 +141,7 @@ class ServerCache:
         )
 
     async def release(self, key: str, token: str) -> None:
-        """Not a change that a server could come back without: a claim ends by itself."""
+        """Leaves no doubtful key where it fails: a claim ends by itself."""
         await self._ask("cache release", lambda: self._release(keys=[self._key(key)], args=[token]), None)
 
     async def ping(self) -> None:
@@ -155,13 +155,14 @@ class ServerCache:
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
-            await self._cleaned()
+            await self._remove_doubtful()
         await self._client.aclose(close_connection_pool=True)
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}:{key}"
 
     async def _change(self, what: str, call: Callable[[], Awaitable[object]], *keys: str) -> None:
+        """Sends a change of these keys, and remembers them as doubtful where the server is away."""
         await self._ask(what, call, None, len(keys))
         if self._recovery is not None:
             self._doubtful.update(keys)
@@ -169,7 +170,7 @@ class ServerCache:
                 self._doubtful = {"*"}
 
     async def _ask(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T, times: int = 1) -> T:
-        """What the server answers, or ``otherwise``."""
+        """The server's answer, or ``otherwise`` where there is none in time."""
         if self._recovery is not None:
             return otherwise
         try:
@@ -190,16 +191,16 @@ class ServerCache:
             return otherwise
 
     async def _recover(self) -> None:
-        """Until the server answers and holds none of the doubtful keys."""
+        """Returns when the server answers and no key is doubtful any more."""
         while True:
             await asyncio.sleep(REST)
-            if await self._cleaned() and not self._doubtful:
+            if await self._remove_doubtful() and not self._doubtful:
                 self._recovery = None
                 log.info("the cache answers again")
                 return
 
-    async def _cleaned(self) -> bool:
-        """Whether the server answers and holds none of the keys that were doubtful by now."""
+    async def _remove_doubtful(self) -> bool:
+        """Removes the keys that are doubtful by now. False where the server does not answer."""
         doubtful = list(self._doubtful)
         try:
             async with asyncio.timeout(REST):
@@ -220,7 +221,7 @@ class ServerCache:
 
 
 class RedisCache(ServerCache):
-    """A server that others run."""
+    """The Cache port over a server that others run."""
 
     @classmethod
     async def open(
@@ -231,5 +232,5 @@ class RedisCache(ServerCache):
         timeout: float = 1.0,  # noqa: ASYNC109 - of each later call
         connections: int = 32,
     ) -> Self:
-        """``url`` is redis://, rediss:// or unix://; ``timeout`` is seconds a call. Does not need the server yet."""
+        """``url`` is redis://, rediss:// or unix://. Each call takes at most ``timeout`` seconds. Does not need the server yet."""
         return cls(url, prefix, timeout, connections)

@@ -1,6 +1,6 @@
-"""A driver session for asyncio: where to connect, statements as awaitables, errors as ours.
+"""A session of the Cassandra driver for asyncio: the address, statements as awaitables, the driver's errors as ours.
 
-The driver answers in a thread of its own; answers come to the loop in as few wake-ups as possible. A session must
+The driver answers in a thread of its own. Answers reach the event loop in as few wake-ups as possible. A session must
 not be shared over a fork: open one in each process.
 """
 
@@ -39,13 +39,14 @@ from stores.meter import Meter
 T = TypeVar("T")
 
 TIMEOUT = 10.0
+"""Seconds that a statement may take; a change of the schema may take three times as long."""
 
 # The server warns of batches over many partitions; ours are meant, for the same replicas, and below every limit.
 logging.getLogger("cassandra.protocol").addFilter(
     lambda record: "Server warning: Unlogged batch covering" not in record.getMessage()
 )
 _connecting: set[int] = set()
-"""Threads. What goes wrong there is told by the error that ``connect`` raises, and the driver need not log it too."""
+"""Threads that connect. ``connect`` raises what goes wrong there, so the driver need not log it too."""
 logging.getLogger("cassandra.cluster").addFilter(lambda record: record.thread not in _connecting)
 
 _AWAY = (
@@ -62,7 +63,7 @@ _AWAY = (
 
 
 class Answer(NamedTuple):
-    """``page``: where the next one begins; None at the end."""
+    """One page of an answer. ``page``: where the next page begins; None at the end."""
 
     rows: list[tuple[Any, ...]]
     page: bytes | None
@@ -71,8 +72,11 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1``. The last host's port is
-    that of those without one. With ``dc``, new keyspaces are replicated there; without, by SimpleStrategy."""
+    """``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1``.
+
+    A host without a port has that of the last host. A new keyspace is replicated in the data centre ``dc``; without
+    ``dc``, by SimpleStrategy.
+    """
 
     hosts: tuple[tuple[str, int], ...]
     keyspace: str
@@ -83,7 +87,7 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, *, prefix: str = "") -> Self:
-        """``prefix`` begins the keyspace's name; InvalidInput says what is wrong with the URL."""
+        """``prefix`` is put before the keyspace's name. InvalidInput says what is wrong with the URL."""
         parts = urlsplit(url)
         who, _, where = parts.netloc.rpartition("@")
         user, _, password = who.partition(":")
@@ -119,16 +123,16 @@ class Address:
 
 
 class Routed(BoundStatement):  # type: ignore[misc]
-    """A bound statement that says itself where it belongs: the driver does not know for IN."""
+    """A bound statement with a routing key of its own: the driver finds none for IN."""
 
     routing_key: bytes | None = None
 
 
 class CassandraSession:
-    """At most ``in_flight`` statements at a time, the others wait. Belongs to the loop that opened it."""
+    """At most ``in_flight`` statements run at a time; the others wait. A session belongs to the loop that opened it."""
 
     connecting: ClassVar[Mapping[str, Any]] = {"protocol_version": ProtocolVersion.V5}
-    """What the driver is told beyond the address."""
+    """Options of the driver beside the address."""
 
     def __init__(self, address: Address, meter: Meter, in_flight: int) -> None:
         self.address = address
@@ -143,7 +147,7 @@ class CassandraSession:
         self._session: Any = None
 
     async def connect(self) -> None:
-        """StoreUnavailable where no host answers; then, or when cancelled, nothing is left behind."""
+        """Connects to a host. StoreUnavailable where none answers. Then, or when cancelled, nothing is left open."""
         try:
             async with asyncio.timeout(remaining(TIMEOUT)):
                 # In a thread, as names are resolved and hosts tried in turn.
@@ -188,7 +192,7 @@ class CassandraSession:
             await asyncio.to_thread(self._cluster.shutdown)
 
     def alike(self, items: Sequence[T], routing_key: Callable[[T], bytes]) -> list[list[T]]:
-        """The items in groups that the same nodes hold; in one where there is but one node."""
+        """The items in groups, each of which the same nodes hold. One group where there is one node."""
         if self.nodes < 2:
             return [[*items]] if items else []
         groups: dict[frozenset[Any], list[T]] = {}
@@ -201,12 +205,12 @@ class CassandraSession:
         return len(self._cluster.metadata.all_hosts())
 
     def replicas(self, routing_key: bytes) -> frozenset[Any]:
-        """The nodes that hold a partition."""
+        """The nodes that hold the partition."""
         hosts = self._cluster.metadata.get_replicas(self.address.keyspace, routing_key)
         return frozenset(host.endpoint for host in hosts)
 
     async def prepare(self, cql: str) -> Any:
-        """Once a text, whoever asks at the same time."""
+        """The prepared statement. Each text is prepared once, also where several ask at the same time."""
         if (known := self._prepared.get(cql)) is not None:
             return known
         task = self._preparing.get(cql)
@@ -223,8 +227,11 @@ class CassandraSession:
             self._prepared[cql] = done.result()
 
     async def send(self, what: str, statement: Any, *, page: bytes | None = None) -> Answer:
-        """The answer of one statement, metered as ``what``. A cancelled caller's permit is given back when the
-        driver has the answer, so what is in flight stays bounded."""
+        """Sends one statement, metered as ``what``, and returns a page of its answer.
+
+        A cancelled caller's permit is given back when the driver has the answer, so that no more than ``in_flight``
+        statements ever run. StoreUnavailable where there is no answer in time.
+        """
         left = remaining(TIMEOUT)
         with _errors():
             async with asyncio.timeout(left if self.permits.locked() else None):
@@ -252,7 +259,7 @@ class CassandraSession:
         self._wake((future, None, error))
 
     def _wake(self, answer: tuple[asyncio.Future[Answer], Answer | None, BaseException | None]) -> None:
-        """In the driver's thread. The loop is woken only where it has not been already."""
+        """Runs in the driver's thread. Wakes the loop only where it is not woken already."""
         self._answered.append(answer)
         if not self._waking:
             self._waking = True
@@ -274,7 +281,7 @@ class CassandraSession:
                 future.set_exception(error)
 
     async def change_schema(self, ddl: str) -> None:
-        """One statement of DDL; returns when every node agrees."""
+        """Sends one statement of DDL. Returns when every node agrees."""
         self.meter.count("schema change")
         with _errors():
             agreed = await asyncio.to_thread(self._change_schema, ddl)
@@ -292,7 +299,7 @@ class CassandraSession:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Those of the driver become ours; past the deadline, DeadlineExceeded."""
+    """Turns the driver's errors into ours; DeadlineExceeded past the deadline."""
     try:
         yield
     except _AWAY as error:

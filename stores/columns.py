@@ -1,4 +1,4 @@
-"""The types a column may have, and the shape of a table. Engines derive DDL, statements and codecs from these."""
+"""Types of columns, and the shape of a table. Engines derive DDL, statements and codecs from these."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """dict of scalars. Not frozen: one key can be put without reading the others; an empty one is the same as None."""
+    """In Python a dict of scalars. Where not frozen, a key can be put without reading the others, and empty equals None."""
 
     key: Scalar
     value: Scalar
@@ -24,7 +24,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class SetOf:
-    """frozenset of scalars. Not frozen: elements can be added; an empty one is the same as None."""
+    """In Python a frozenset of scalars. Where not frozen, elements can be added, and empty equals None."""
 
     element: Scalar
     frozen: bool = True
@@ -40,7 +40,7 @@ class Udt:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A frozen list, in Python a list."""
+    """A frozen list; in Python a list."""
 
     element: "Scalar | Udt | Map"
 
@@ -71,9 +71,9 @@ def static(type_: ColumnType) -> Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Declared once in stores/tables.py. ``partition`` and ``clustering`` map key columns to their types, in order.
+    """A table, declared once in stores/tables.py. ``partition`` and ``clustering`` map key columns to types, in order.
 
-    ``columns`` holds the others. Key columns are never null and clustering order is ascending.
+    ``columns`` has the others. Key columns are never null. Clustering order is ascending.
     """
 
     name: str

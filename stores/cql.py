@@ -1,4 +1,4 @@
-"""The CQL of a table: DDL, the statements of each shape, and codecs between the port's values and the driver's."""
+"""The CQL of a table: DDL, texts of statements, and codecs between the port's values and the driver's."""
 
 # ruff: noqa: S608 - names come from declared tables, values are always bound
 
@@ -29,7 +29,7 @@ _CASSANDRA_TYPES = {
 
 
 def type_name(type_: ColumnType) -> str:
-    """As DDL has it; a UDT by its bare name, frozen where it must be."""
+    """The type as DDL has it. A UDT has its bare name and is frozen."""
     match type_:
         case Scalar(cql):
             return cql
@@ -46,7 +46,7 @@ def type_name(type_: ColumnType) -> str:
 
 
 def udts(type_: ColumnType) -> list[Udt]:
-    """The user-defined types within, each after those it needs."""
+    """The user-defined types within, each after those that it needs."""
     match type_:
         case Udt(fields=fields):
             return [inner for field in fields.values() for inner in udts(field)] + [type_]
@@ -57,7 +57,7 @@ def udts(type_: ColumnType) -> list[Udt]:
 
 
 def _encoder(type_: ColumnType) -> _Code | None:
-    """To what the driver binds; None where it takes the value as it is."""
+    """Turns a value into what the driver binds; None where it takes the value as it is."""
     match type_:
         case Scalar():
             return milliseconds if type_ == TIMESTAMP else None
@@ -73,7 +73,7 @@ def _encoder(type_: ColumnType) -> _Code | None:
 
 
 def _decoder(type_: ColumnType) -> _Code | None:
-    """From what the driver returns, which is never None here."""
+    """Turns what the driver returns, which is never None here, into a value; None where it is one already."""
     match type_:
         case Scalar():
             return _moment if type_ == TIMESTAMP else None
@@ -98,7 +98,7 @@ def _same(value: Any) -> Any:
 
 
 def _moment(value: datetime) -> datetime:
-    """The driver's naive UTC, which far from the epoch is a few microseconds off."""
+    """An aware moment from the driver's naive UTC, which is a few microseconds wrong far from the epoch."""
     aware = value.replace(tzinfo=UTC)
     return (
         moment(milliseconds(aware) + round(value.microsecond % 1000 / 1000))
@@ -116,7 +116,7 @@ def _equal(names: Iterable[str], separator: str = " AND ") -> str:
 
 
 class Cql:
-    """Of one table in one keyspace. Values are bound in the order of their question marks."""
+    """The texts and codecs of one table in one keyspace. Values are bound in the order of their question marks."""
 
     def __init__(self, table: Table, keyspace: str) -> None:
         self.table = table
@@ -125,7 +125,7 @@ class Cql:
         self._encoders = {n: code for n, t in table.types.items() if (code := _encoder(t))}
         self._decoders = {n: code for n, t in table.types.items() if (code := _decoder(t))}
         self._key_types = [lookup_casstype(_CASSANDRA_TYPES[type_.cql]) for type_ in table.partition.values()]
-        # Texts are made once a shape.
+        # Each text is made once for the same arguments.
         self.select, self.insert, self.update = cache(self._select), cache(self._insert), cache(self._update)
         self.slice, self.within, self.together = (
             cache(self._slice),
@@ -144,11 +144,11 @@ class Cql:
         return value if code is None or value is None else code(value)
 
     def key(self, key: Key) -> list[Any]:
-        """Of a partition or a row, or the beginning of it."""
+        """The encoded key of a partition or a row, or the beginning of a key."""
         return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
 
     def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
-        """``raw`` may go on behind the columns."""
+        """The columns of the driver's row as a Row. ``raw`` may be longer than ``columns``."""
         row = dict(zip(columns, raw, strict=False))
         for name, code in self._coded(tuple(columns)):
             value = row[name]
@@ -157,7 +157,7 @@ class Cql:
         return row
 
     def decode_key(self, raw: Sequence[Any], width: int) -> Key:
-        """The first ``width`` key columns, which ``raw`` begins with."""
+        """The first ``width`` key columns. ``raw`` begins with these."""
         key = tuple(raw[:width])
         return key if self._plain_key else tuple(self.decode(self.table.key[:width], key).values())
 
@@ -165,7 +165,7 @@ class Cql:
         return [(name, self._decoders[name]) for name in columns if name in self._decoders]
 
     def routing_key(self, key: Key) -> bytes:
-        """What the partitioner hashes of a partition key."""
+        """The bytes of a partition key that the partitioner hashes."""
         parts = [type_.serialize(v, 4) for type_, v in zip(self._key_types, self.key(key), strict=True)]
         if len(parts) == 1:
             return bytes(parts[0])
@@ -174,7 +174,7 @@ class Cql:
     # --- DDL
 
     def types(self) -> list[tuple[str, str]]:
-        """Name and DDL of each user-defined type the table needs, in order."""
+        """Name and DDL of each user-defined type that the table needs, in order."""
         return [
             (udt.name, f'CREATE TYPE IF NOT EXISTS {self._keyspace}."{udt.name}" ({self._typed(udt.fields)})')
             for type_ in self.table.types.values()
@@ -220,11 +220,11 @@ class Cql:
         return f"SELECT {asked} FROM {self.name} WHERE {where}{end}"
 
     def _slice(self, prefix: int, rest: int) -> str:
-        """Of one partition: the first ``prefix`` clustering columns given, the next ``rest`` exceeded."""
+        """WHERE for a slice of one partition: the first ``prefix`` clustering columns equal, the next ``rest`` greater."""
         return _equal(self.table.partition) + self.within(prefix, rest)
 
     def _within(self, prefix: int, rest: int) -> str:
-        """What follows the partition's columns in such a condition."""
+        """What follows the partition's columns in the WHERE of a slice."""
         names = tuple(self.table.clustering)
         where = "".join(f' AND "{name}" = ?' for name in names[:prefix])
         if not rest:
@@ -232,7 +232,7 @@ class Cql:
         return f"{where} AND ({_columns(names[prefix : prefix + rest])}) > ({', '.join('?' * rest)})"
 
     def _together(self, differing: tuple[Span, ...], width: int) -> str:
-        """What the first ``width`` key columns name, the partition's or all, of keys that differ in these spans."""
+        """WHERE for keys that differ in these spans. ``width``: how many key columns a key has, the partition's or all."""
         names = self.table.key[:width]
         terms = {column: f'"{name}" = ?' for column, name in enumerate(names)}
         for first, last in differing:
@@ -244,6 +244,7 @@ class Cql:
 
     @property
     def range(self) -> str:
+        """WHERE for a range of tokens."""
         token = f"token({_columns(self.table.partition)})"
         return f"{token} > ? AND {token} <= ?"
 
@@ -258,7 +259,7 @@ class Cql:
     def _update(
         self, names: tuple[str, ...], puts: frozenset[str], where: int, *, timed: bool = False
     ) -> str:
-        """``where``: how many of the key columns are given; only those of the partition for statics alone."""
+        """``where``: how many key columns are given; only the partition's where static columns alone are set."""
         changes = ", ".join(f'"{n}" = "{n}" + ?' if n in puts else f'"{n}" = ?' for n in names)
         return f"UPDATE {self.name}{' USING TIMESTAMP ?' * timed} SET {changes} WHERE {_equal(self.table.key[:where])}"
 
@@ -266,7 +267,7 @@ class Cql:
         return f"DELETE FROM {self.name}{' USING TIMESTAMP ?' * timed} WHERE {_equal(self.table.key)}"
 
     def condition(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
-        """The end of an update or a deletion, and what it binds."""
+        """The IF of an update or a deletion, and the values that it binds."""
         texts: list[str] = []
         values: list[Any] = []
         for condition in conditions:

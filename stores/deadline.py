@@ -1,4 +1,4 @@
-"""How long the current request may still take, carried to every driver beneath it."""
+"""The deadline of the current request. Every call of a store keeps to it."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _until: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Within, no store call waits beyond ``seconds`` from now, nor beyond an outer deadline."""
+    """Within, no call of a store waits beyond ``seconds`` from now, nor beyond an outer deadline."""
     outer = _until.get()
     ends = time.monotonic() + seconds
     token = _until.set(ends if outer is None else min(outer, ends))
@@ -24,7 +24,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def deadline_at(ends: float | None) -> Iterator[None]:
-    """Within, this deadline, as ``until`` gave it, in place of whatever was there."""
+    """Within, this deadline replaces every other. ``ends`` is as ``until`` gave it."""
     token = _until.set(ends)
     try:
         yield
@@ -33,12 +33,12 @@ def deadline_at(ends: float | None) -> Iterator[None]:
 
 
 def until() -> float | None:
-    """When the current request's time is over, by time.monotonic(); None where it has no end."""
+    """When the current request's time is over, by time.monotonic(); None for a request without a deadline."""
     return _until.get()
 
 
 def remaining(most: float) -> float:
-    """Seconds a store call may take: ``most``, or less near the deadline; DeadlineExceeded once it has passed."""
+    """Seconds that a call of a store may take: ``most``, or less near the deadline. DeadlineExceeded once it has passed."""
     ends = _until.get()
     if ends is None:
         return most

@@ -1,4 +1,4 @@
-"""Druid's HTTP interface, and its errors as ours."""
+"""Druid over HTTP: queries, management, and its errors as ours."""
 
 import asyncio
 import ssl
@@ -18,13 +18,15 @@ from stores.groups import Busy
 BROKER_PORT = 8082
 FORM = "groups must be druid://BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT, or duckdb:///FILE"
 LONGEST_REASON = 300
+"""Characters of Druid's reason that an error repeats."""
 MANY = 429
 TIMED_OUT = 504
+"""HTTP statuses of a full lane and of a query whose time is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one Druid is. ``kafka`` is what its tasks read from, as they reach it."""
+    """The addresses of one Druid. ``kafka``: the servers its tasks read from, as the tasks reach them."""
 
     broker: str
     coordinator: str
@@ -36,8 +38,8 @@ class Address:
     def parse(cls, url: str, events: str) -> Self:
         """``druid://user:password@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT``, or druids:// for HTTPS.
 
-        Without ``coordinator`` all goes to the same address, a router; without ``kafka`` Druid reads from the servers
-        of ``events``. InvalidInput names what is wrong.
+        Without ``coordinator`` everything goes to the broker's address, which then must be a router. Without ``kafka``
+        Druid reads from the servers of ``events``, the URL of the events port. InvalidInput names what is wrong.
         """
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
@@ -62,7 +64,7 @@ class Address:
 
 
 class DruidHttp:
-    """One pool of connections to one Druid. Every call waits at most ``timeout`` seconds and the request's deadline."""
+    """A pool of connections to one Druid. Each call takes at most ``timeout`` seconds and keeps to the deadline."""
 
     def __init__(self, address: Address, timeout: float, connections: int) -> None:
         self.address = address
@@ -70,25 +72,26 @@ class DruidHttp:
         secure = address.broker.startswith("https:")
         self._client = httpx.AsyncClient(
             auth=None if address.user is None else (address.user, address.password),
-            # The certificates of authorities take long to read; plain HTTP needs none.
+            # Reading the certificates of authorities takes long, and plain HTTP needs none.
             verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            # Of the whole call, below; a connection that is not there is told sooner.
+            # The timeout of the whole call is in _answers; a connection that can't be made fails sooner.
             timeout=httpx.Timeout(None, connect=timeout),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             trust_env=False,
         )
 
     async def ask(self, body: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """A native query's rows and Druid's response context."""
+        """Sends a native query. Its rows, and Druid's response context."""
         response = await self._send("POST", f"{self.address.broker}/druid/v2/", body)
         context = response.headers.get("x-druid-response-context", "{}")
         return _read(response.content), _read(context.encode())
 
     async def cancel(self, query_id: str) -> None:
+        """Ends the query at Druid."""
         await self._send("DELETE", f"{self.address.broker}/druid/v2/{query_id}")
 
     async def sql(self, statement: str, *parameters: str) -> Any:
-        """Rows of Druid's own tables; group queries are native."""
+        """Sends SQL about Druid's own tables, and returns the rows. Group queries are native instead."""
         body = {
             "query": statement,
             "parameters": [{"type": "VARCHAR", "value": parameter} for parameter in parameters],
@@ -97,7 +100,7 @@ class DruidHttp:
         return _read((await self._send("POST", f"{self.address.broker}/druid/v2/sql", body)).content)
 
     async def manage(self, method: str, path: str, body: object = None) -> Any:
-        """At the coordinator or overlord; None where there is no such thing, or the answer is empty."""
+        """Calls the coordinator or overlord. Its answer; None where it is empty, or there is no such thing."""
         response = await self._send(method, f"{self.address.coordinator}/druid/{path}", body, absent=True)
         return (
             _read(response.content)
@@ -144,14 +147,14 @@ def _read(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        # What has begun can't become an error any more: Druid breaks off.
+        # An answer that has begun can't become an error any more: Druid breaks off.
         raise StoreUnavailable(
             "the groups store's answer broke off", detail=f"after {len(content)} bytes from Druid"
         ) from error
 
 
 def _refusal(response: httpx.Response) -> StoreUnavailable:
-    """Of Druid's error documents, old and new: ``error``, ``errorCode``, ``errorMessage``, ``category``."""
+    """The error of Druid's error document, old or new: ``error``, ``errorCode``, ``errorMessage``, ``category``."""
     try:
         document = orjson.loads(response.content)
     except orjson.JSONDecodeError:

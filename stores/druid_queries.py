@@ -1,12 +1,12 @@
 """Group queries in Druid's native language, and its rows back.
 
-A query has two levels. The inner one groups by the whole key and takes of each column the value of the highest version,
-so that a key counts once however many rows of it the segments still have. It reads no column but those that are asked
-for. The outer one filters, groups and measures what the inner one found; where nothing is measured, HAVING filters.
+A query has two levels. The inner one groups by the whole key and takes the latest version's value of each column. So a
+key counts once, however many rows of it the segments still have. It reads only columns that are asked for. The outer one
+filters, groups and measures what the inner one found. Where nothing is measured, HAVING filters.
 
-A text that follows the version is stored as ``encoded`` says, by the expressions of the supervisor's ``transformSpec``:
-Druid's stringLast passes over nothing, whatever its version, and keeps no empty text (docs/decisions.md). The encoding
-keeps the order. Texts of the key are stored as they are.
+Druid's stringLast ignores nulls, whatever their version, and keeps no empty text (docs/decisions.md). So a text that is
+no part of the key is stored as ``encoded`` has it: the expressions of the supervisor's ``transformSpec`` do that. The
+encoding keeps the order. Texts of the key are stored as they are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,16 +39,18 @@ from stores.groups import (
 )
 
 NOTHING = "\0"
+"""The stored form of null."""
 ESCAPE = "\0="
+"""What stands before an empty text, and before one that begins with NUL."""
 FIRST_PLAIN = "\1"
-"""Texts from here on are stored as they are."""
+"""The smallest text that is stored as it is."""
 PAST_SURROGATES, ASTRAL, HIGHEST = "\ue000", "\U00010000", "\uffff"
-"""Druid compares texts by UTF-16 unit. That is code point order, but that characters from ASTRAL on come before those
-from PAST_SURROGATES up to HIGHEST."""
+"""Druid compares texts by UTF-16 unit. That is the order of code points with one exception: characters from ASTRAL on
+come before those from PAST_SURROGATES up to HIGHEST."""
 LOWEST = -(2**63)
-"""Of whole numbers."""
+"""The lowest whole number."""
 LONGEST_TEXT = 1024
-"""Bytes of a text that follows the version: 256 characters, whichever. Druid cuts off the rest."""
+"""Bytes of a text that is no part of the key: any 256 characters. Druid cuts off the rest."""
 
 _NATIVE = {"string": "STRING", "long": "LONG", "double": "DOUBLE"}
 _AGGREGATORS = {
@@ -62,18 +64,18 @@ _EVERYTHING = ((FIRST_DAY, FIRST_DAY + timedelta(days=DAYS)),)
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """``body`` is what to POST, all but its context."""
+    """A compiled query. ``body`` is to be posted; the context is to be added."""
 
     body: dict[str, Json]
     query: Query
 
     def rows(self, found: list[list[Value]]) -> Sequence[Sequence[Value]]:
-        """Druid's rows (``resultAsArray``) as those of an answer."""
+        """Druid's rows (``resultAsArray``) as rows of the answer."""
         query = self.query
         if isinstance(query, Figures) and not query.dimensions and not found:
             return [[0 if measure.kind is Kind.COUNT else None for measure in query.measures]]
         produced, columns = _produced(self.body), answered(query)
-        # A measure may have the name of a text; it is none.
+        # A measure may have the name of a column of texts, but is a number.
         may_be_text = columns if isinstance(query, Rows) else query.dimensions
         texts = {column for column in may_be_text if query.source.latest.get(column) == "string"}
         places = [(produced.index(column), column in texts) for column in columns]
@@ -88,13 +90,13 @@ class Compiled:
 
 
 def compiled(query: Query, name: str) -> Compiled:
-    """``name`` is that of the data source in Druid. InvalidInput where the query says what the source does not have."""
+    """Compiles the query. ``name``: of the data source in Druid. InvalidInput as Groups.query has it."""
     check_query(query)
     return Compiled(_rows(query, name) if isinstance(query, Rows) else _figures(query, name), query)
 
 
 def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
-    """What to POST to have the stored rows counted, without going through what they hold: all but its context."""
+    """The query that counts stored rows without reading their columns. It is to be posted; the context is to be added."""
     check_query(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
     filters = [_filter(source, OneOf(column, values)) for column, values in keys]
     body: dict[str, Json] = {
@@ -110,7 +112,7 @@ def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
 
 
 def encoded(text: str | None) -> str:
-    """As it is, but nothing as NUL, and an empty text and one that begins with NUL behind an escape.
+    """The stored form of a text: null as NUL, ESCAPE before an empty text or one that begins with NUL, others as they are.
 
     >>> [encoded(text) for text in (None, "", "North")]
     ['\\x00', '\\x00=', 'North']
@@ -146,12 +148,12 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
     for measure in query.measures:
         columns |= {*_columns(measure.where)} | {column for column in (measure.column,) if column}
     latest = _latest(source, name, columns, query.keys, of_key)
-    # Else the outer level would see pairs of version and value.
+    # Without it the outer level would see pairs of version and value.
     latest["context"] = {"finalize": True}
     body: dict[str, Json] = {
         "datasource": {"type": "query", "query": latest},
         "granularity": "all",
-        # All of them at once: Druid answers for each interval by itself.
+        # One interval for all: Druid would answer for each interval by itself.
         "intervals": _written(_EVERYTHING),
         "dimensions": [_dimension(source, column) for column in query.dimensions],
         "aggregations": {measure.name: _aggregator(source, measure) for measure in query.measures},
@@ -166,7 +168,7 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
 def _latest(
     source: DataSource, name: str, columns: set[str], keys: KeyFilter, where: Where | None
 ) -> dict[str, Json]:
-    """One row a key, with the latest values of these columns."""
+    """The inner level: one row for each key, with the latest values of these columns."""
     filters = [_filter(source, OneOf(column, values)) for column, values in keys]
     if where is not None:
         filters.append(_filter(source, where))
@@ -200,7 +202,7 @@ def _built(body: dict[str, Json]) -> dict[str, Json]:
 
 
 def _produced(body: dict[str, Json]) -> list[str]:
-    """The columns of Druid's rows."""
+    """The columns of Druid's rows, in order."""
     return (
         [dimension["outputName"] for dimension in body["dimensions"]]
         + [each.get("aggregator", each)["name"] for each in body["aggregations"]]
@@ -209,7 +211,7 @@ def _produced(body: dict[str, Json]) -> list[str]:
 
 
 def _intervals(source: DataSource, keys: KeyFilter) -> Sequence[tuple[datetime, datetime]]:
-    """Of the activities asked for, since all rows of one have the same synthetic time (rules/states.py)."""
+    """The intervals of the activities asked for: all rows of an activity have the same synthetic time (rules/states.py)."""
     activities = dict(keys).get("activity_id")
     return sorted({interval_of(activity) for activity in activities}) if activities else _EVERYTHING
 
@@ -228,7 +230,7 @@ def _dimension(source: DataSource, column: str) -> dict[str, str]:
 
 
 def _last(column: str, type_: str) -> dict[str, Json]:
-    """The names of pydruid's own lack timeColumn."""
+    """The aggregator that takes the latest version's value. pydruid's own builders lack timeColumn."""
     last: dict[str, Json] = {"type": f"{type_}Last", "fieldName": column, "timeColumn": VERSION}
     return last | {"maxStringBytes": LONGEST_TEXT} if type_ == "string" else last
 
@@ -243,7 +245,7 @@ def _aggregator(source: DataSource, measure: Measure) -> Json:
 
 
 def _order(order: Order) -> dict[str, str]:
-    """Of numbers."""
+    """The spec of an order by numbers."""
     return {
         "dimension": order.by,
         "direction": "descending" if order.descending else "ascending",
@@ -252,7 +254,7 @@ def _order(order: Order) -> dict[str, str]:
 
 
 def _by_text(query: Figures) -> bool:
-    """Whether the order is one that Druid does not have: all groups are fetched then, and sorted here."""
+    """Whether the order is by a text, which Druid orders otherwise. Then all groups are fetched, and sorted here."""
     texts = {column for column in query.dimensions if query.source.types[column] == "string"}
     return any(order.by in texts for order in query.order)
 
@@ -266,7 +268,7 @@ def _sorted(query: Figures, rows: list[list[Value]]) -> list[list[Value]]:
 
 
 def _rank(value: Value) -> tuple[bool, Json]:
-    """Nothing before everything."""
+    """A sort key that puts null first."""
     return value is not None, value
 
 
@@ -302,7 +304,7 @@ def _filter(source: DataSource, where: Where) -> Filter:
         case All(filters):
             return Filter(type="and", fields=[_filter(source, each) for each in filters])
         case Not(of):
-            # Druid's own NOT leaves the unknown unknown.
+            # In Druid, NOT of unknown is unknown; here it is true.
             true = _Native(type="istrue", field=Filter.build_filter(_filter(source, of)))
             return Filter(type="not", field=true)
 
@@ -334,8 +336,8 @@ def _range(source: DataSource, where: Between) -> Filter:
 
 
 def _whole(where: Between) -> Filter:
-    """Of whole numbers: ``range`` would take the ends for doubles, and 2**53 + 1 for 2**53."""
-    # Without a lower end nothing would be within.
+    """A range of whole numbers. ``range`` would read the ends as doubles, and so 2**53 + 1 as 2**53."""
+    # Without a lower end null would be within.
     ends: dict[str, Json] = {
         "lower": str(LOWEST if where.least is None else where.least),
         "lowerStrict": where.above and where.least is not None,
@@ -346,7 +348,7 @@ def _whole(where: Between) -> Filter:
 
 
 def _after(column: str, text: str, above: bool) -> Filter:
-    """Texts from this one on, by code point: from it on by UTF-16 unit, mended where they fork from it."""
+    """Texts greater than this one by code point: those greater by UTF-16 unit, corrected where the two orders differ."""
     after = _Native(type="range", column=column, matchValueType="STRING", lower=text, lowerOpen=above)
     for place, character in enumerate(text):
         start = text[:place]
@@ -362,14 +364,14 @@ def _after(column: str, text: str, above: bool) -> Filter:
 
 
 def _stored(source: DataSource, column: str, value: Value) -> Value:
-    """As the column has it."""
+    """The value as the column stores it."""
     if source.latest.get(column) != "string":
         return value
     return encoded(None if value is None else str(value))
 
 
 def _divided(source: DataSource, where: Where | None) -> tuple[Where | None, Where | None]:
-    """What can be told from the key alone, and the rest. The former need not wait for latest values."""
+    """Conditions about the key alone, and the others. The inner level can filter by the former."""
     if where is None:
         return None, None
     conditions = where.filters if isinstance(where, All) else (where,)

@@ -1,4 +1,4 @@
-"""Data sources of an instance in Druid: what the specs ask for, what Druid has, and how one becomes the other."""
+"""Data sources of an instance in Druid: compares specs with what Druid has, posts differences, compacts."""
 
 import asyncio
 import copy
@@ -33,12 +33,12 @@ _UNCOMPACTED = """
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How a data source stands.
+    """The status of a data source.
 
-    ``state`` and ``healthy`` are Druid's words about its supervisor, ``absent`` where there is none; ``lag`` is the
-    events of the topic that were not read yet, None while Druid does not know. ``bytes`` are of published segments,
-    ``rows`` may count a key several times until ``uncompacted`` segments are compacted; ``unavailable`` segments are
-    answered from by nobody. ``differences`` from the files, a line each; ``errors`` are the latest of the supervisor.
+    ``state`` and ``healthy``: what Druid says of its supervisor; ``absent`` where there is none. ``lag``: events of the
+    topic that were not read yet; None while Druid does not know. ``bytes``: of published segments. ``rows``: may count a
+    key several times until the ``uncompacted`` segments are compacted. ``unavailable``: segments that no server answers
+    from. ``differences``: from the files, a line each. ``errors``: the supervisor's latest.
     """
 
     name: str
@@ -56,14 +56,14 @@ class SourceStatus:
 
 
 class Supervision:
-    """Every method may raise StoreUnavailable. What is there already is never asked for twice."""
+    """Manages the data sources of one instance. Every method may raise StoreUnavailable."""
 
     def __init__(self, http: DruidHttp, prefix: str) -> None:
         self._http = http
         self._prefix = prefix
 
     async def apply(self, sources: Sequence[DataSource]) -> list[str]:
-        """Posts what differs from the files and says so, a line each."""
+        """Posts what differs from the files, removes former data sources, and returns a line for each change."""
         done = []
         for source in sources:
             name = druid_name(self._prefix, source)
@@ -77,7 +77,7 @@ class Supervision:
         return done
 
     async def _remove(self, name: str) -> list[str]:
-        """A data source that nobody asks any more: its supervisor, its compaction, what is stored."""
+        """Removes a data source that nobody queries any more: supervisor, compaction, and stored rows."""
         if await self._http.manage("GET", f"{SUPERVISOR}/{name}") is None:
             return []
         await self._http.manage("POST", f"{SUPERVISOR}/{name}/terminate")
@@ -89,19 +89,19 @@ class Supervision:
         return [await self._status(source) for source in sources]
 
     async def compact(self, sources: Sequence[DataSource]) -> AsyncIterator[str]:
-        """Brings each key back to one row on the days that got segments since the last time; a line for each day.
+        """Compacts the days that have new segments, so that each key is one row again. Yields a line for each day.
 
-        A day after the other, as each task waits for one of its own. StoreUnavailable where one fails.
+        One day after the other: each task needs a second task, for which it waits. StoreUnavailable where one fails.
         """
         for source in sources:
             name = druid_name(self._prefix, source)
             for start, end in await self._http.sql(_UNCOMPACTED, name):
                 task = _compaction_task(source, name, f"{start}/{end}")
-                await self._ended((await self._http.manage("POST", TASK, task))["task"])
+                await self._wait_for((await self._http.manage("POST", TASK, task))["task"])
                 yield f"compacted {start[:10]} of {name}"
 
     async def _wanted(self, source: DataSource) -> list[tuple[str, str, dict[str, Any], Any]]:
-        """For the supervisor and the compaction: its name, where to post it, as the file has it, as Druid has it."""
+        """For supervisor and compaction: what it is, where to post it, as the file has it, as Druid has it."""
         name = druid_name(self._prefix, source)
         supervisor = supervisor_of(source, self._prefix, self._http.address.kafka)
         there = await self._http.manage("GET", f"{SUPERVISOR}/{name}")
@@ -119,7 +119,7 @@ class Supervision:
         payload = report["payload"] if report else {}
         lags = payload.get("minimumLag")
         tasks = [*payload.get("activeTasks", ()), *payload.get("publishingTasks", ())]
-        # Of a data source without segments Druid gives no row, or one of nulls.
+        # For a data source without segments Druid gives no row, or one of nulls.
         figures = (await self._http.sql(_SEGMENTS, name) or [[None] * 5])[0]
         segments, rows, size, unavailable, uncompacted = (figure or 0 for figure in figures)
         return SourceStatus(
@@ -141,10 +141,11 @@ class Supervision:
             errors=tuple(str(error.get("message", error)) for error in payload.get("recentErrors", ())),
         )
 
-    async def _ended(self, task: str) -> None:
+    async def _wait_for(self, task: str) -> None:
+        """Returns when the task has succeeded. StoreUnavailable where it failed."""
         while True:
             answer = await self._http.manage("GET", f"{TASK}/{task}/status")
-            # Just after it was taken the overlord may not know it yet.
+            # Just after the task was accepted, the overlord may not know it yet.
             status = answer["status"] if answer else {"statusCode": "RUNNING"}
             if status["statusCode"] == "SUCCESS":
                 return
@@ -156,12 +157,12 @@ class Supervision:
 
 
 def druid_name(prefix: str, source: DataSource) -> str:
-    """Of the data source, and so of its supervisor: ``cohort.activity-state-2``."""
+    """The name of the data source and of its supervisor, such as ``cohort.activity-state-2``."""
     return f"{prefix}.{source.stored_as}"
 
 
 def supervisor_of(source: DataSource, prefix: str, kafka: str) -> dict[str, Any]:
-    """The file's supervisor for one instance: its names, and its Kafka as Druid reaches it."""
+    """The file's supervisor for one instance: with its names, and ``kafka`` as Druid reaches it."""
     supervisor: dict[str, Any] = copy.deepcopy(dict(source.supervisor))
     spec = supervisor["spec"]
     spec["dataSchema"]["dataSource"] = druid_name(prefix, source)
@@ -175,7 +176,7 @@ def compaction_of(source: DataSource, prefix: str) -> dict[str, Any]:
 
 
 def differences(ours: object, theirs: object, at: str = "") -> list[str]:
-    """What we say and Druid's echo does not, a line each. What only Druid says are its defaults."""
+    """Where Druid's copy lacks or changes what is ours, a line each. What only Druid has are its defaults."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         return [
             line
@@ -191,7 +192,7 @@ def differences(ours: object, theirs: object, at: str = "") -> list[str]:
 
 
 def _normal(value: object) -> object:
-    """Druid writes ``NONE`` as ``{"type": "none"}`` and ``PT1H`` as ``PT3600S``."""
+    """One form for what Druid writes in two: ``NONE`` as ``{"type": "none"}``, ``PT1H`` as ``PT3600S``."""
     if isinstance(value, Mapping) and value.keys() == {"type"}:
         value = str(value["type"]).upper()
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
@@ -201,12 +202,12 @@ def _normal(value: object) -> object:
 
 
 def _compaction_task(source: DataSource, name: str, interval: str) -> dict[str, Any]:
-    """As the compaction's file says, and remembered as the coordinator remembers its own."""
+    """A task as the compaction's file says. Druid records its segments as compacted, as with the coordinator's tasks."""
     config = source.compaction
     return {
         "type": "compact",
         "dataSource": name,
-        # Of one day: beside the stream's locks on days a task gets no lock on several.
+        # For one day: while the stream has locks on days, a task gets no lock on several.
         "ioConfig": {"type": "compact", "inputSpec": {"type": "interval", "interval": interval}},
         **{part: config[part] for part in ("dimensionsSpec", "metricsSpec", "granularitySpec")},
         "tuningConfig": {"type": "index_parallel", "forceGuaranteedRollup": True, **config["tuningConfig"]},

@@ -1,4 +1,4 @@
-"""Brings what the topics of the data sources hold into a DuckDB file, and goes on doing so."""
+"""Feeds a DuckDB file with the events of the data sources' topics, from the time it is opened until it is closed."""
 
 import asyncio
 import logging
@@ -24,9 +24,9 @@ from stores.events import Consumer, Events, Record
 log = logging.getLogger(__name__)
 
 MOST, WAIT = 10_000, 0.5
-"""Events of a batch, and the seconds that an idle feed waits for the first one."""
+"""Events in a batch, and seconds that an idle feed waits for the first one."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-"""Seconds before a feed that failed goes on; doubled each time."""
+"""Seconds before a feed that failed tries again; doubled each time."""
 _LARGEST = 1 << 63
 
 _GONE = "_gone"
@@ -35,8 +35,11 @@ Event = dict[str, Any]
 
 
 class Feed:
-    """A task of its own, from the start until ``close``. Its consumer group is named after an id in the file, so that
-    a new file reads the topics from their beginning, and one that was put away goes on where it was."""
+    """A background task that runs until ``close``.
+
+    Its consumer group is named after an id in the file. So a new file reads the topics from their beginning, and an old
+    one goes on where it was.
+    """
 
     def __init__(self, file: DuckFile, events: Events, sources: Sequence[DataSource]) -> None:
         self._file = file
@@ -49,7 +52,7 @@ class Feed:
         self._task = asyncio.create_task(self._run(), name="groups feed", context=Context())
 
     async def caught_up(self) -> None:
-        """Returns once the file has what was in the topics at the start of the feed."""
+        """Returns once the file has what was in the topics when the feed started. StoreUnavailable where that takes long."""
         try:
             async with asyncio.timeout(remaining(PATIENCE)):
                 await self._caught_up.wait()
@@ -61,7 +64,7 @@ class Feed:
             ) from None
 
     async def close(self) -> None:
-        """What is to be cleaned is, before the file is closed."""
+        """Ends the task, then cleans the file where that is due."""
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -85,8 +88,8 @@ class Feed:
             await backoff.pause()
 
     async def _follow(self) -> None:
-        group = f"groups-{await self._file.write(_id)}"
-        self._unclean = await self._file.write(_is_unclean)
+        id_, self._unclean = await self._file.write(_prepare)
+        group = f"groups-{id_}"
         consumer = await self._events.consumer(group, [*self._sources])
         try:
             await self._catch_up(group, consumer)
@@ -97,7 +100,7 @@ class Feed:
             await consumer.close()
 
     async def _catch_up(self, group: str, consumer: Consumer) -> None:
-        """Returns when as much is in as there was at the start, or nothing is left: others may be writing meanwhile."""
+        """Returns when as many events are in as there were at the start, or none is left: others may write meanwhile."""
 
         async def left() -> int:
             return sum((await self._events.lag(group, [*self._sources])).values())
@@ -111,7 +114,7 @@ class Feed:
         self._caught_up.set()
 
     async def _take(self, consumer: Consumer) -> list[Record]:
-        """Into the file first, then committed: killed in between, the same events come again and change nothing."""
+        """Writes a batch to the file, then commits it. Killed in between, the same events come again and change nothing."""
         records = await consumer.batch(MOST, WAIT)
         if records:
             await self._file.write(lambda connection: self._write(connection, records))
@@ -119,9 +122,9 @@ class Feed:
         return records
 
     async def _clean(self) -> None:
-        """Where rows were removed, the file is written anew without what was left of them."""
+        """Writes the file anew where rows were removed, so that no bytes of them are left."""
         if self._unclean:
-            await self._file.renew(_cleaned)
+            await self._file.renew(_mark_clean)
             self._unclean = False
 
     # On the file's thread.
@@ -134,7 +137,7 @@ class Feed:
             source = self._sources[topic]
             told = latest(source, of_topic)
             gone = [event for event in told if event[_GONE]]
-            events = self._of_today(connection, source, [event for event in told if not event[_GONE]])
+            events = self._current(connection, source, [event for event in told if not event[_GONE]])
             if events:
                 connection.execute(upsert(source), [orjson.dumps(events).decode()])
             for event in gone:
@@ -145,8 +148,8 @@ class Feed:
                     self._unclean = True
 
     @staticmethod
-    def _of_today(connection: Connection, source: DataSource, events: Sequence[Event]) -> list[Event]:
-        """Without those from before their keys were gone."""
+    def _current(connection: Connection, source: DataSource, events: Sequence[Event]) -> list[Event]:
+        """The events without those that are older than the end of their keys."""
         if connection.execute("SELECT 1 FROM gone LIMIT 1").fetchone() is None:
             return [*events]
         by_hash = {_hash(event): event for event in events}
@@ -155,8 +158,8 @@ class Feed:
 
 
 def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
-    """The event of the highest version of each key. What is no event of the source is logged and passed over, as Druid
-    does (``logParseExceptions``)."""
+    """The event of the highest version of each key. A record that is no event of the source is logged and passed over,
+    as Druid does (``logParseExceptions``)."""
     found: dict[tuple[object, ...], tuple[int, Event]] = {}
     for record in records:
         try:
@@ -178,26 +181,22 @@ def _is_version(value: object) -> bool:
 
 
 def _hash(event: Event) -> str:
-    """Of its key; nobody reads that from it."""
+    """A hash of the event's key, which can't be read from it."""
     return blake2b(event[KEY].encode(), digest_size=16).hexdigest()
 
 
-def _is_unclean(connection: Connection) -> bool:
-    """Whether rows were removed, of which the file may still have copies."""
+def _prepare(connection: Connection) -> tuple[str, bool]:
+    """Creates the feed's tables. The file's id, and whether the file may have bytes of removed rows."""
+    connection.execute("CREATE TABLE IF NOT EXISTS feed (id VARCHAR)")
     connection.execute(CREATE_GONE)
     connection.execute("CREATE TABLE IF NOT EXISTS unclean (due BOOLEAN)")
-    return connection.execute("SELECT 1 FROM unclean LIMIT 1").fetchone() is not None
-
-
-def _cleaned(connection: Connection) -> None:
-    connection.execute("DELETE FROM unclean")
-
-
-def _id(connection: Connection) -> str:
-    """Of this file; made when it is first asked for."""
-    connection.execute("CREATE TABLE IF NOT EXISTS feed (id VARCHAR)")
+    unclean = connection.execute("SELECT 1 FROM unclean LIMIT 1").fetchone() is not None
     found = connection.execute("SELECT id FROM feed").fetchone()
     if found is None:
         found = (uuid4().hex,)
         connection.execute("INSERT INTO feed VALUES (?)", found)
-    return str(found[0])
+    return str(found[0]), unclean
+
+
+def _mark_clean(connection: Connection) -> None:
+    connection.execute("DELETE FROM unclean")

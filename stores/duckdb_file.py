@@ -1,4 +1,4 @@
-"""An open DuckDB file, used on threads of its own: one that writes, and a few readers for each lane."""
+"""An open DuckDB file and its threads: one that writes, and a few readers for each lane."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds that a call may take."""
 READERS = 2
-"""Queries of a lane that run at once; others wait for their turn."""
+"""Queries of a lane that run at a time; the others wait."""
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
@@ -30,8 +30,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 _AWAY = (duckdb.OperationalError, duckdb.InternalError, duckdb.InterruptException)
+"""Errors that are the file's fault, not that of a statement."""
 _ANEW = 0.01
-"""Seconds between two interruptions: one that comes before the statement began has no effect."""
+"""Seconds between two interruptions: one that comes before the statement begins has no effect."""
 
 
 class HeldElsewhere(StoreUnavailable):
@@ -40,7 +41,7 @@ class HeldElsewhere(StoreUnavailable):
 
 @asynccontextmanager
 async def answering(path: Path) -> AsyncIterator[None]:
-    """Turns silence into StoreUnavailable, or DeadlineExceeded where the request's time is over."""
+    """Turns silence into StoreUnavailable, or into DeadlineExceeded where the request's time is over."""
     try:
         async with asyncio.timeout(remaining(PATIENCE)):
             yield
@@ -50,8 +51,10 @@ async def answering(path: Path) -> AsyncIterator[None]:
 
 
 class DuckFile:
-    """Open with ``await DuckFile.open(path)``. Each call is one function on one thread with a cursor of its own, which
-    is interrupted at the deadline and when the caller is cancelled."""
+    """Open with ``await DuckFile.open(path)``. Each call is one function on one thread with a cursor of its own.
+
+    A call is interrupted at the deadline and when its caller is cancelled.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,7 +70,8 @@ class DuckFile:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """The file is created where there is none, not its folder. HeldElsewhere, StoreUnavailable."""
+        """Creates the file where there is none, but not its folder. HeldElsewhere where another process has it open;
+        StoreUnavailable where it can't be opened."""
         file = cls(path)
         try:
             file._connection = await asyncio.get_running_loop().run_in_executor(file._writer, file._connect)
@@ -77,10 +81,11 @@ class DuckFile:
         return file
 
     async def read(self, lane: Lane, work: Callable[[Connection], T]) -> T:
+        """Runs ``work`` on a reader of the lane and returns its result."""
         return await self._run(self._readers[lane], work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """``work`` is one transaction."""
+        """Runs ``work`` as one transaction on the writer's thread and returns its result."""
 
         def transaction(connection: Connection) -> T:
             with _transaction(connection):
@@ -92,9 +97,9 @@ class DuckFile:
         return await self._run(self._writer, transaction)
 
     async def renew(self, then: Callable[[Connection], None]) -> None:
-        """Writes the file anew, so that it contains nothing but what its tables have; ``then`` is done in the new one.
+        """Writes the file anew, so that it contains nothing but what its tables have. Runs ``then`` in the new file.
 
-        Calls wait meanwhile, some seconds for each GB. Died anywhere, the old file is there or the new one is.
+        Other calls wait meanwhile, some seconds for each GB. Killed anywhere, it leaves the old file or the new one.
         """
         self._renewed.clear()
         try:
@@ -121,18 +126,18 @@ class DuckFile:
         self._running += 1
         self._idle.clear()
         try:
-            return await self._done(threads, work)
+            return await self._result(threads, work)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
-    async def _done(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
+    async def _result(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
         left = remaining(PATIENCE)
         call = _Call(self._connection, work)
         job = threads.submit(call)
         result = asyncio.wrap_future(job)
-        result.add_done_callback(_seen)
+        result.add_done_callback(_ignore_error)
         try:
             await asyncio.wait({result}, timeout=left)
             in_time = result.done()
@@ -183,7 +188,7 @@ class DuckFile:
 
 
 class _Call(Generic[T]):
-    """Work on a thread that another one may interrupt."""
+    """A piece of work on one thread that another thread may interrupt."""
 
     def __init__(self, connection: Connection, work: Callable[[Connection], T]) -> None:
         self._connection = connection
@@ -208,8 +213,8 @@ def _silent(seconds: float) -> str:
     return f"the groups store did not answer within {seconds:.1f} s"
 
 
-def _seen(result: "asyncio.Future[T]") -> None:
-    """How work ends that nobody waits for any more is no news."""
+def _ignore_error(result: "asyncio.Future[T]") -> None:
+    """Marks the error as seen: asyncio would log it where nobody waits for the result any more."""
     if not result.cancelled():
         result.exception()
 
@@ -226,7 +231,7 @@ def _transaction(connection: Connection) -> Iterator[None]:
 
 
 def lay_out(connection: Connection, sources: Sequence[DataSource]) -> list[str]:
-    """Creates the tables of new sources and the columns that others gained, and removes former ones; a line for each."""
+    """Creates missing tables and columns of the sources, removes former tables, and returns a line for each change."""
     there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     done = []
     for name in sorted(there.intersection(FORMER_DATA_SOURCES)):

@@ -24,19 +24,19 @@ from stores.groups import (
 )
 
 KEY = "_key"
-"""The column that tells rows apart: the whole key as a JSON list, since a part of it may be nothing."""
+"""The column of the primary key: the whole key as a JSON list, since a part of it may be null."""
 _TYPES = {"long": "BIGINT", "double": "DOUBLE", "string": "VARCHAR"}
 
 
 def compiled(query: Query) -> tuple[str, list[Value]]:
-    """A statement and its parameters; InvalidInput where the query says what the source does not have."""
+    """The query's statement and its parameters. InvalidInput as Groups.query has it."""
     check_query(query)
     statement = _Statement(query.source)
     return statement.of(query), statement.parameters
 
 
 def extent(source: DataSource, keys: KeyFilter) -> tuple[str, list[Value]]:
-    """A statement that counts the keys, and its parameters."""
+    """The statement that counts the keys, and its parameters."""
     return compiled(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
 
 
@@ -45,7 +45,7 @@ def table(source: DataSource) -> str:
 
 
 def columns(source: DataSource) -> dict[str, str]:
-    """Of the source's table, with DuckDB's types: the key, the version, what it decides about."""
+    """The columns of the source's table with DuckDB's types: the key, the version, the others."""
     key = dict.fromkeys((KEY, *source.key), "VARCHAR")
     return key | {VERSION: "BIGINT"} | {name: _TYPES[type_] for name, type_ in source.latest.items()}
 
@@ -57,11 +57,11 @@ def create(source: DataSource) -> str:
 
 @lru_cache
 def upsert(source: DataSource) -> str:
-    """One parameter: a JSON list of objects with their KEY, each once. A row gives way only to a higher version."""
+    """Inserts or replaces rows; only a higher version replaces. One parameter: a JSON list of objects with different KEYs."""
     names = columns(source)
     shape = orjson.dumps([names]).decode()
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in (KEY, *source.key))
-    # What the JSON has that the column can't hold becomes null, as in Druid.
+    # A value that the column can't hold becomes null, as in Druid.
     return (
         f"INSERT INTO {table(source)} ({_list(names)}) "  # noqa: S608 - names of the spec
         f"SELECT {_list(names)} FROM (SELECT unnest(from_json(?, '{shape}'), recursive := true)) "
@@ -70,19 +70,19 @@ def upsert(source: DataSource) -> str:
 
 
 CREATE_GONE = "CREATE TABLE IF NOT EXISTS gone (source VARCHAR, hash VARCHAR, version BIGINT, PRIMARY KEY (source, hash))"
-"""Keys that are no rows any more, under a hash, and the version that said so: what is older is still older than that."""
+"""Keys that have ended, as hashes, and the version that ended them. An older event that comes later is passed over."""
 GONE_SINCE = "SELECT hash, version FROM gone WHERE source = ? AND hash IN (SELECT unnest(?))"
 NOTE_GONE = "INSERT INTO gone VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = greatest(version, excluded.version)"
 
 
 def remove(source: DataSource) -> str:
-    """Two parameters: a KEY and a version. A row gives way only to a higher version."""
+    """Deletes a row that has a lower version. Two parameters: a KEY and the version."""
     return f"DELETE FROM {table(source)} WHERE {KEY} = ? AND {VERSION} < ?"  # noqa: S608 - names of the spec
 
 
 @dataclass
 class _Statement:
-    """Writes from left to right, so that ``parameters`` are in the order of their places."""
+    """Builds a statement from left to right, so that ``parameters`` are in the order of their question marks."""
 
     source: DataSource
     parameters: list[Value] = field(default_factory=list)
@@ -118,7 +118,7 @@ class _Statement:
 
     def column(self, name: str) -> str:
         if name in self.source.months:
-            # Without a time zone, so in UTC; null for what is no moment of DuckDB's.
+            # A moment without a time zone is in UTC. Null where DuckDB has no such moment.
             return f"strftime(TRY(epoch_ms(\"{self.source.months[name]}\")), '%Y-%m')"
         return f'"{name}"'
 
@@ -158,7 +158,7 @@ class _Statement:
 
 
 def _joined(word: str, conditions: list[str]) -> str:
-    """Of no conditions: AND is true, OR is false."""
+    """The conditions in brackets. For none: true for AND, false for OR."""
     return f"({f' {word} '.join(conditions)})" if conditions else str(word == "AND")
 
 

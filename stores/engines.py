@@ -1,4 +1,4 @@
-"""The engines of an instance, chosen by URL (design, section 2)."""
+"""Opens the stores of an instance: the engine of each port is chosen by its URL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from stores.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """One of each kind."""
+    """The open stores of an instance, one of each kind."""
 
     rows: Rows
     events: Events
@@ -28,7 +28,7 @@ class Stores:
     blobs: Blobs
 
     async def ping(self) -> dict[str, str | None]:
-        """By kind: None where it answers, else why not."""
+        """By kind of store: None where it answers, else why it does not."""
 
         async def answer(store: Rows | Events | Cache | Groups | Blobs) -> str | None:
             try:
@@ -64,8 +64,9 @@ async def open_stores(
     ``rows``: ``sqlite:///FILE`` or ``cassandra://user:password@host,host/keyspace``; ``events``: ``embedded:`` or
     ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``; ``groups``: ``duckdb:///FILE`` or
     ``druid://broker:8082?coordinator=host:8081``; ``blobs``: ``file:///FOLDER`` or ``s3://…``, ``az://…``, ``gs://…`` as
-    CloudBlobs.open has them. ``links``: how blobs in files are linked to. ``prefix`` keeps instances on the same servers apart; embedded
-    engines keep their files under ``data``, for their owner alone. InvalidInput names a URL of another kind.
+    CloudBlobs.open has them. ``links`` makes links to blobs in files. ``prefix`` keeps instances on the same servers
+    apart. Embedded engines keep their files under ``data``, which only the owner may read. InvalidInput names the
+    setting whose URL is of another kind.
     """
     await asyncio.to_thread(private_folder, data)
     async with AsyncExitStack() as stack:
@@ -83,7 +84,7 @@ async def open_stores(
 
 
 async def _open_rows(url: str, data: Path) -> Rows:
-    """Drivers are imported where they are used: an embedded instance starts without them."""
+    """Opens the rows. Each driver is imported where it is used, so that an embedded instance starts without it."""
     if url.startswith("sqlite:"):
         from stores.rows_sqlite import SqliteRows
 

@@ -4,9 +4,9 @@ What both engines promise (tests/stores/test_events_contract.py runs against eac
 
 - Records with the same key are in one partition, in the order of sending. A record's ``appended_at`` is the log's
   own time (ms), not the sender's.
-- ``send`` returns when the record can't be lost (Kafka: acks from all).
-- A topic's partitions are shared among the live consumers of a group; a consumer that leaves or dies hands over.
-  What was not committed is delivered again, so records come at least once.
+- ``send`` returns when the record can't be lost (in Kafka: when all replicas have it).
+- The live consumers of a group share a topic's partitions. When one leaves or dies, the others take over its partitions.
+  Records that were not committed are delivered again, so each comes at least once.
 - StoreUnavailable where the engine can't be reached or does not answer within the deadline.
 """
 
@@ -22,7 +22,7 @@ PATIENCE = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be sent."""
+    """A record to send."""
 
     key: str
     value: bytes
@@ -31,7 +31,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was read. ``appended_at`` in epoch ms."""
+    """A record that was read. ``appended_at`` in epoch ms."""
 
     topic: str
     partition: int
@@ -44,7 +44,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """``retention_days`` None: records are kept for good. Names carry no prefix; the engine adds its own."""
+    """A topic. The engine puts its prefix before the name. ``retention_days``: None keeps records for good."""
 
     name: str
     partitions: int = 4
@@ -53,8 +53,10 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What records are about: those with this ``key`` or whose key ends with it after a ``|``, of all keys for None; and
-    of these the ones whose value holds each of the texts in ``holding``."""
+    """Says which records are about somebody: those that match ``key`` and whose value contains every text in ``holding``.
+
+    A record matches ``key`` where its key is the same, or ends with ``|`` and this. None matches every key.
+    """
 
     key: str | None = None
     holding: Sequence[str] = ()
@@ -64,15 +66,18 @@ class Consumer(Protocol):
     """One member of a group."""
 
     async def batch(self, most: int, wait: float) -> list[Record]:
-        """Up to ``most`` records, after at most ``wait`` seconds what there is, possibly nothing.
+        """Up to ``most`` records. After ``wait`` seconds those that there are, possibly none.
 
         Records of a partition come in order. Partitions may come and go between calls.
         """
         ...
 
     async def commit(self, records: Sequence[Record]) -> bool:
-        """These and all before them in their partitions are done. Partitions that meanwhile belong to another
-        member are passed over: it will see those records again. False where there are any."""
+        """Marks these records, and all before them in their partitions, as done.
+
+        False where a partition belongs to another member by now: that partition is passed over, and its member sees the
+        records again.
+        """
         ...
 
     async def close(self) -> None:
@@ -81,36 +86,38 @@ class Consumer(Protocol):
 
 
 class Events(Protocol):
-    """One cluster. Every method is safe to call concurrently."""
+    """One log. Every method is safe to call concurrently."""
 
     meter: Meter
 
     async def send(self, topic: str, *messages: Message) -> None:
-        """All are in the log when it returns; where it raises, some may be."""
+        """Sends the messages. All are in the log when it returns; where it raises, some may be."""
         ...
 
     async def consumer(self, group: str, topics: Sequence[str], *, patience: float = PATIENCE) -> Consumer:
-        """A new member of the group; a group without a committed place starts at the first record.
+        """A new member of the group. A group that has committed nothing starts at the first record.
 
-        ``patience``: seconds that it may take from one batch to the next; an engine may take one that is slower for
-        dead."""
+        ``patience``: seconds from one batch to the next. An engine may take a slower member for dead.
+        """
         ...
 
     def read(self, topic: str) -> AsyncIterator[Record]:
-        """Every record now in the topic, in order within each partition, then ends. Belongs to no group."""
+        """Every record now in the topic, in order within each partition. Belongs to no group."""
         ...
 
     async def lag(self, group: str, topics: Sequence[str]) -> dict[str, int]:
-        """Records in each topic that the group has not committed."""
+        """How many records of each topic the group has not committed."""
         ...
 
     async def forget(self, topic: str, *subjects: Subject) -> None:
-        """Records about these that are in the topic now go, each as soon as every group has committed it, and are in no
-        file of the engine any more some seconds later. An engine of servers leaves them to the topic's retention."""
+        """Deletes the records about these subjects that are in the topic now, each once every group has committed it.
+
+        Some seconds later no file of the engine contains them. An engine on servers leaves them to the topic's retention.
+        """
         ...
 
     async def init(self, topics: Sequence[Topic]) -> list[str]:
-        """Creates the missing ones and says so, a line each; the second time nothing."""
+        """Creates the missing topics, and returns a line for each; none the second time."""
         ...
 
     async def ping(self) -> None: ...

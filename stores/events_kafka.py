@@ -1,63 +1,40 @@
-"""The event log in Kafka, over aiokafka."""
+"""The events port in Kafka, over aiokafka. ``kafka_clients.py`` starts and stops its clients, ``kafka_topics.py`` has the
+topics."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from contextvars import Context
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import (
-    CommitFailedError,
-    GroupCoordinatorNotAvailableError,
-    IllegalStateError,
-    KafkaError,
-    LeaderNotAvailableError,
-    MessageSizeTooLargeError,
-    TopicAlreadyExistsError,
-    for_code,
-)
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, MessageSizeTooLargeError
 
 from rules.errors import InvalidInput, StoreUnavailable
-from stores.deadline import remaining
 from stores.events import PATIENCE, Message, Record, Subject, Topic
+from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
+from stores.kafka_topics import KafkaTopics, committed, create_missing
 from stores.meter import Meter
 
-T = TypeVar("T")
-
-SESSION = 10.0
-"""Seconds without a heartbeat after which a member counts as dead and its partitions go to others."""
-BEAT = 3.0
-BATCH_BYTES = 256 * 1024
-"""A sender's messages to one partition wait for a round trip whenever this much is full."""
 QUIET = 5.0
 """Seconds without a record after which a consumer asks whether Kafka is still there; aiokafka does not say."""
-CLOSING = 5.0
-"""Seconds that closing may take: what is unsent is sent, the group is left."""
 
 
 class KafkaEvents:
     """The Events port in Kafka. Topics and groups carry ``prefix``.
 
-    aiokafka reconnects by itself while Kafka is away; what can't go on is replaced at the next call. Each call waits
-    at most ``timeout`` seconds.
+    aiokafka reconnects by itself while Kafka is away. What can't go on is replaced at the next call.
     """
 
     def __init__(self, bootstrap: str, prefix: str, timeout: float, replicas: int | None) -> None:
         self.meter = Meter()
-        self._servers = bootstrap.split(",")
         self._prefix = prefix
-        self._timeout = timeout
         self._replicas = replicas
+        self.clients = KafkaClients(bootstrap, timeout)
+        self._topics = KafkaTopics(self.clients)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
-        self._known: set[str] = set()
         self._members: set[KafkaConsumer] = set()
-        self._closing: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(
@@ -70,7 +47,7 @@ class KafkaEvents:
     ) -> Self:
         """``bootstrap`` is host:port,host:port. ``replicas`` of a new topic: three, or as many as there are brokers.
 
-        Does not need Kafka yet.
+        Does not need Kafka yet. Each later call waits at most ``timeout`` seconds.
         """
         return cls(bootstrap, prefix, timeout, replicas)
 
@@ -80,9 +57,9 @@ class KafkaEvents:
             return
         self.meter.count(f"send {topic}", len(messages))
         name = self.name(topic)
-        async with self.answers():
+        async with self.clients.answers():
             producer = await self._started()
-            await self._require(name)
+            await self._topics.require(name)
             try:
                 sent = [
                     await producer.send(name, message.value, message.key.encode(), headers=_headers(message))
@@ -105,35 +82,35 @@ class KafkaEvents:
         return member
 
     async def read(self, topic: str) -> AsyncIterator[Record]:
-        name = self.name(topic)
-        async with self._reader() as reader:
-            async with self.answers():
-                places = await self._places(name)
+        name, answers = self.name(topic), self.clients.answers
+        async with self.clients.reader() as reader:
+            async with answers():
+                places = await self._topics.partitions(name)
                 ends = await reader.end_offsets(places)
                 firsts = await reader.beginning_offsets(places)
                 left = {place for place in places if firsts[place] < ends[place]}
                 reader.assign(list(left))
             while left:
-                async with self.answers():
-                    found = await self._first_of(reader)
+                async with answers():
+                    found = await _next_records(reader)
                 for place, records in found.items():
                     for record in records:
                         if record.offset < ends[place]:
                             yield self.record(record)
-                async with self.answers():
+                async with answers():
                     left = {place for place in left if await reader.position(place) < ends[place]}
 
     async def lag(self, group: str, topics: Sequence[str]) -> dict[str, int]:
         name = self.name(group)
         lags = dict.fromkeys(topics, 0)
-        async with self.answers(), self._reader() as reader, self._admin() as admin:
+        clients = self.clients
+        async with clients.answers(), clients.reader() as reader, clients.admin() as admin:
             for topic in topics:
-                places = await self._places(self.name(topic))
-                committed = await self._retried(partial(self._committed, admin, name, places))
+                places = await self._topics.partitions(self.name(topic))
+                done = await retried(partial(committed, admin, name, places))
                 ends, firsts = await reader.end_offsets(places), await reader.beginning_offsets(places)
                 lags[topic] = sum(
-                    ends[place] - min(ends[place], max(firsts[place], committed[place].offset))
-                    for place in places
+                    ends[place] - min(ends[place], max(firsts[place], done[place].offset)) for place in places
                 )
         return lags
 
@@ -142,34 +119,12 @@ class KafkaEvents:
 
     async def init(self, topics: Sequence[Topic]) -> list[str]:
         """Partitions are never added to a topic: a key would move to another."""
-        async with self.answers(), self._admin() as admin:
-            there = set(await admin.list_topics())
-            missing = {self.name(topic.name): topic for topic in topics if self.name(topic.name) not in there}
-            if not missing:
-                return []
-            brokers = len((await admin.describe_cluster())["brokers"])
-            replicas = self._replicas or min(3, brokers)
-            answer = await admin.create_topics(
-                [
-                    NewTopic(name, topic.partitions, replicas, topic_configs=_configs(topic, replicas))
-                    for name, topic in missing.items()
-                ]
-            )
-            done = []
-            for name, code, *reason in answer.topic_errors:
-                error = for_code(code)
-                if code == 0:
-                    done.append(f"created topic {name} with {missing[name].partitions} partitions")
-                elif error is not TopicAlreadyExistsError:
-                    raise InvalidInput(
-                        f"Kafka refused topic {name}: {error.__name__} {reason}", field="topic"
-                    )
-            # The controller has them; wait until the brokers know as well.
-            await self._retried(partial(self._led, admin, missing))
-            return done
+        async with self.clients.answers(), self.clients.admin() as admin:
+            named = {self.name(topic.name): topic for topic in topics}
+            return await create_missing(admin, named, self._replicas)
 
     async def ping(self) -> None:
-        async with self.answers(), self._admin() as admin:
+        async with self.clients.answers(), self.clients.admin() as admin:
             await admin.describe_cluster()
 
     async def close(self) -> None:
@@ -177,14 +132,16 @@ class KafkaEvents:
         await asyncio.gather(*(member.close() for member in [*self._members]))
         if self._producer is not None:
             self._retire(self._producer)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self.clients.stopped()
 
     # What consumers need.
 
     def name(self, name: str) -> str:
+        """The full name of a topic or a group, with the prefix."""
         return f"{self._prefix}.{name}"
 
     def record(self, record: Any) -> Record:
+        """Our record of aiokafka's."""
         return Record(
             topic=record.topic.removeprefix(f"{self._prefix}."),
             partition=record.partition,
@@ -196,159 +153,39 @@ class KafkaEvents:
             headers={header: (value or b"").decode(errors="replace") for header, value in record.headers},
         )
 
-    @asynccontextmanager
-    async def answers(self) -> AsyncIterator[None]:
-        """Turns Kafka's errors and its silence into StoreUnavailable."""
-        try:
-            async with asyncio.timeout(remaining(self._timeout)):
-                yield
-        except TimeoutError as error:
-            remaining(self._timeout)  # DeadlineExceeded, where it was that
-            raise StoreUnavailable(
-                f"the event log did not answer within {self._timeout:g} s", detail="Kafka"
-            ) from error
-        except (KafkaError, OSError) as error:
-            raise StoreUnavailable("the event log is away", detail=f"Kafka: {error!r}") from error
-
     async def start_member(self, group: str, topics: Sequence[str], patience: float) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=int(SESSION * 1000),
-            heartbeat_interval_ms=int(BEAT * 1000),
-            max_poll_interval_ms=int(patience * 1000),
-            request_timeout_ms=self._milliseconds,
-        )
+        """A consumer that has joined the group. InvalidInput for an unknown topic."""
+        consumer = self.clients.new_member(group, patience)
         try:
-            async with self.answers():
+            async with self.clients.answers():
                 await consumer.start()
                 for topic in topics:
-                    await self._require(topic)
+                    await self._topics.require(topic)
                 # Not at the start, which would wait for the other members to agree.
                 consumer.subscribe(list(topics))
         except BaseException:
-            await _stop_consumer(consumer)
+            await stop_consumer(consumer)
             raise
         return consumer
 
     def dismiss(self, member: "KafkaConsumer") -> None:
+        """Drops a consumer that has closed."""
         self._members.discard(member)
 
-    def later(self, closing: Coroutine[Any, Any, None]) -> None:
-        """Closes something beside the calls that go on; ``close`` waits for it."""
-        # In a context of its own: the deadline of this call is not for closing.
-        task = asyncio.get_running_loop().create_task(closing, context=Context())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
     # The producer.
-
-    @property
-    def _milliseconds(self) -> int:
-        return int(self._timeout * 1000)
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=self._servers,
-                    acks="all",
-                    enable_idempotence=True,
-                    # Messages of one moment share a request anyway, while the one before is under way.
-                    linger_ms=0,
-                    max_batch_size=BATCH_BYTES,
-                    request_timeout_ms=self._milliseconds,
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await _stop_producer(producer)
-                    raise
-                self._producer = producer
+                self._producer = await self.clients.start_producer()
             return self._producer
 
     def _retire(self, producer: AIOKafkaProducer) -> None:
-        """A batch that failed leaves a gap in its partition's sequence, and Kafka refuses all that follow."""
+        """Stops it for good: a batch that failed leaves a gap in its partition's sequence, and Kafka refuses all that
+        follow."""
         if self._producer is producer:
             self._producer = None
-        self.later(_stop_producer(producer))
-
-    # Short-lived clients, so that nothing needs repair when Kafka was away.
-
-    @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=self._milliseconds)
-        try:
-            await admin.start()
-            yield admin
-        finally:
-            await admin.close()
-
-    @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
-        reader = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            request_timeout_ms=self._milliseconds,
-        )
-        try:
-            async with self.answers():
-                await reader.start()
-            yield reader
-        finally:
-            await _stop_consumer(reader)
-
-    async def _require(self, name: str) -> None:
-        """aiokafka would wait for an unknown topic to appear."""
-        if name not in self._known:
-            await self._places(name)
-
-    async def _places(self, name: str) -> list[TopicPartition]:
-        # All topics are asked for, since asking for one may create it.
-        async with self._admin() as admin:
-            topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
-        if name not in topics:
-            raise InvalidInput(f"there is no topic {name}: run cohort init", field="topic")
-        self._known.add(name)
-        return [TopicPartition(name, partition["partition"]) for partition in topics[name]["partitions"]]
-
-    async def _led(self, admin: AIOKafkaAdminClient, names: Collection[str]) -> None:
-        """An error that may be retried, until every partition of these topics has a leader."""
-        topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
-        for name in names:
-            if name not in topics or any(place["error_code"] for place in topics[name]["partitions"]):
-                raise LeaderNotAvailableError(name)
-
-    async def _committed(
-        self, admin: AIOKafkaAdminClient, group: str, places: list[TopicPartition]
-    ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """An error that may be retried where partitions are missing: aiokafka passes over an error of the whole
-        group, such as a coordinator that is still loading."""
-        committed: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
-            group, partitions=places
-        )
-        if committed.keys() < set(places):
-            raise GroupCoordinatorNotAvailableError(group)
-        return committed
-
-    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
-        """While Kafka says that a moment later it may do; within a timeout of the caller's."""
-        while True:
-            try:
-                return await call()
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-            await asyncio.sleep(0.1)
-
-    async def _first_of(self, reader: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        while True:
-            found: dict[TopicPartition, list[Any]] = await reader.getmany(timeout_ms=1000)
-            if found:
-                return found
+        self.clients.stop_later(stop_producer(producer))
 
 
 class KafkaConsumer:
@@ -363,6 +200,7 @@ class KafkaConsumer:
         self._heard = 0.0
 
     async def join(self) -> None:
+        """Enters the group. InvalidInput for an unknown topic."""
         self._kafka = await self._events.start_member(self._group, self._topics, self._patience)
         self._heard = asyncio.get_running_loop().time()
 
@@ -380,7 +218,7 @@ class KafkaConsumer:
                     found = await kafka.getmany(timeout_ms=int(wait * 1000), max_records=most)
         except KafkaError as error:
             self._kafka = None
-            self._events.later(_stop_consumer(kafka))
+            self._events.clients.stop_later(stop_consumer(kafka))
             raise StoreUnavailable("the event log is away", detail=f"Kafka: {error!r}") from error
         if found:
             self._heard = clock()
@@ -398,7 +236,7 @@ class KafkaConsumer:
         kept = {place: end for place, end in done.items() if place in owned}
         if self._kafka and kept:
             self._events.meter.count("commit")
-            async with self._events.answers():
+            async with self._events.clients.answers():
                 try:
                     await self._kafka.commit(kept)
                 except (CommitFailedError, IllegalStateError):
@@ -410,43 +248,16 @@ class KafkaConsumer:
         self._events.dismiss(self)
         kafka, self._kafka = self._kafka, None
         if kafka is not None:
-            await _stop_consumer(kafka)
-
-
-def _configs(topic: Topic, replicas: int) -> dict[str, str]:
-    days = topic.retention_days
-    return {
-        "message.timestamp.type": "LogAppendTime",
-        "retention.ms": "-1" if days is None else str(days * 86_400_000),
-        # acks from all would mean from one, where all but one are away.
-        "min.insync.replicas": "2" if replicas > 2 else "1",
-    }
+            await stop_consumer(kafka)
 
 
 def _headers(message: Message) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in message.headers.items()]
 
 
-async def _stop_producer(producer: AIOKafkaProducer) -> None:
-    """Sends what is left if Kafka takes it in time."""
-    if not await _ended(producer.stop()):
-        # stop() has no end while Kafka is away, and a second one does nothing.
-        producer._message_accumulator.fail_all(KafkaError("closed before Kafka took it"))
-        await _ended(producer._sender.close())
-        await producer.client.close()
-
-
-async def _stop_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Leaves the group if Kafka answers in time."""
-    if not await _ended(consumer.stop()):
-        await consumer._client.close()
-
-
-async def _ended(closing: Coroutine[Any, Any, None]) -> bool:
-    """Whether it ended well and in time. In a task: aiokafka may raise a CancelledError that nobody asked for."""
-    task = asyncio.create_task(closing)
-    await asyncio.wait({task}, timeout=CLOSING)
-    if not task.done():
-        task.cancel()
-        return False
-    return not task.cancelled() and task.exception() is None
+async def _next_records(reader: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+    """By partition, once there are any. The caller sets the timeout."""
+    while True:
+        found: dict[TopicPartition, list[Any]] = await reader.getmany(timeout_ms=1000)
+        if found:
+            return found

@@ -1,5 +1,7 @@
-"""Small files that others read while they are replaced: static answers for an edge to serve, which need not be the same
-user. So everybody on the machine may read them, whatever the process's umask is."""
+"""Small files that others read while they are replaced: static answers, which another server at the edge serves.
+
+That server may run as another user. So everybody on the machine may read them, whatever the process's umask is.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -9,27 +11,28 @@ from tempfile import NamedTemporaryFile
 from urllib.parse import quote
 
 LONGEST_NAME = 160
-"""Bytes of a name that is made from an id, well within what file systems take with a suffix."""
+"""Bytes of a name that is made from an id. With a suffix it is well below the limits of file systems."""
 _KEPT = 100
+"""Bytes that are left of a longer name, before the hash."""
 _FILE, _FOLDER = 0o644, 0o755
 
 
 class Files:
-    """Those under one directory, by names such as ``groups/<id>.json`` whose parts ``safe_name`` made."""
+    """Files under one directory. Their names are such as ``groups/<id>.json``; ``safe_name`` makes the parts."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     async def write(self, name: str, content: bytes) -> bool:
-        """Whole or not at all; whether it was written: what has this content already is left as it is."""
+        """Writes the file whole or not at all. False where it has this content already and stays as it is."""
         return await asyncio.to_thread(self._write, name, content)
 
     async def remove(self, name: str) -> bool:
-        """Whether there was one."""
+        """Removes the file. False where there was none."""
         return await asyncio.to_thread(self._remove, name)
 
     async def count(self, folder: str) -> int:
-        """Files below it, at any depth."""
+        """How many JSON files the folder has, at any depth."""
         return await asyncio.to_thread(
             lambda: sum(path.is_file() for path in (self._root / folder).rglob("*.json"))
         )
@@ -61,15 +64,17 @@ class Files:
             path.unlink()
         except FileNotFoundError:
             return False
-        with suppress(OSError):  # others are in it
+        with suppress(OSError):  # the folder is not empty
             if path.parent != self._root:
                 path.parent.rmdir()
         return True
 
 
 def safe_name(id_: str) -> str:
-    """One part of a path for any id, different ones for different ids: percent-encoded, but for what names and URLs
-    take as it is. One that would be too long is cut and ends with a hash of the whole."""
+    """One part of a path for any id; different ids give different parts.
+
+    The id is percent-encoded where names and URLs need it. A part that is too long is cut and ends with a hash.
+    """
     name = quote(id_, safe=":").replace("~", "%7E")
     if name.startswith("."):
         name = f"%2E{name[1:]}"

@@ -1,4 +1,4 @@
-"""Reads a Cassandra keyspace that is not Cohort's, with whatever tables it has: page by page, by parts of the ring."""
+"""Reads any Cassandra keyspace that is not Cohort's, page by page, by ranges of tokens."""
 
 # ruff: noqa: S608 - names come from system_schema, values are always bound
 
@@ -21,12 +21,14 @@ from stores.meter import Meter
 from stores.rows import Page, Row, TokenRange
 
 _IN_FLIGHT = 16
+"""Statements at a time; the others wait."""
 _PAGE = 2000
+"""Rows that one answer to ``rows`` brings."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignTable:
-    """As system_schema has it. ``columns`` are all of its columns, those of the key among them."""
+    """A table as system_schema has it. ``columns`` are all of its columns, the key's too."""
 
     name: str
     partition: tuple[str, ...]
@@ -38,14 +40,14 @@ class ForeignTable:
         return (*self.partition, *self.clustering)
 
     def prefix(self, names: Mapping[str, Any]) -> tuple[str, ...]:
-        """The longest beginning of the key that these columns name; empty where that is less than a partition."""
+        """The longest beginning of the key whose columns are all among ``names``; empty where it is less than a partition."""
         named = tuple(takewhile(names.__contains__, self.key))
         return named if len(named) >= len(self.partition) else ()
 
 
 class _Session(CassandraSession):
     connecting: ClassVar[Mapping[str, Any]] = {}
-    """The protocol is negotiated: the platform may be older than ours, or YugabyteDB."""
+    """Empty, so that the protocol is negotiated: the server may be older than ours, or YugabyteDB."""
 
 
 class ForeignKeyspace:
@@ -57,8 +59,11 @@ class ForeignKeyspace:
 
     @classmethod
     async def open(cls, url: str, *, field: str) -> Self:
-        """``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1``. InvalidInput for another URL or where
-        user and password are refused, StoreUnavailable where no host answers, NotFound without such a keyspace."""
+        """``url``: ``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1``.
+
+        InvalidInput for another URL, or where user and password are refused. StoreUnavailable where no host answers.
+        NotFound where there is no such keyspace.
+        """
         try:
             address = Address.parse(url)
         except InvalidInput as error:
@@ -84,7 +89,7 @@ class ForeignKeyspace:
         return keyspace
 
     async def tables(self) -> dict[str, ForeignTable]:
-        """By name."""
+        """All tables by name."""
         found: dict[str, list[tuple[str, str, int]]] = {}
         for table, column, kind, position in await self._system(
             "table_name, column_name, kind, position", "columns"
@@ -115,15 +120,15 @@ class ForeignKeyspace:
         page_size: int,
         resume: str | None = None,
     ) -> AsyncIterator[Page]:
-        """Every row of the range in token order, a page at a time, as stores.rows has it."""
+        """Every row of the range in token order, a page at a time, as in stores/rows.py."""
         token = f"token({_named(table.partition)})"
         text = f"SELECT {_named(columns)} FROM {self._name(table)} WHERE {token} > ? AND {token} <= ?"
-        with _told(table):
+        with _errors(table):
             bound = (await self._session.prepare(text)).bind([token_range.start, token_range.end])
         bound.fetch_size = page_size
         while True:
             page = None if resume is None else base64.b64decode(resume)
-            with _told(table):
+            with _errors(table):
                 raws, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
             resume = None if page is None else base64.b64encode(page).decode()
             yield Page([_row(columns, raw) for raw in raws], resume)
@@ -131,8 +136,10 @@ class ForeignKeyspace:
                 return
 
     async def rows(self, table: ForeignTable, equal: Mapping[str, Any], columns: Sequence[str]) -> list[Row]:
-        """Those with these values in columns of the key, by the least that has to be read: what does not begin the
-        key is compared here. ``equal`` names at least the partition."""
+        """Rows with these values in columns of the key. ``equal`` names at least the partition's columns.
+
+        Cassandra is asked by the longest beginning of the key; values of other columns are compared here.
+        """
         prefix = table.prefix(equal)
         rest = [name for name in equal if name not in prefix]
         asked = list(dict.fromkeys([*columns, *rest]))
@@ -140,7 +147,7 @@ class ForeignKeyspace:
         text = f"SELECT {_named(asked)} FROM {self._name(table)} WHERE {where}"
         found: list[Row] = []
         page = None
-        with _told(table):
+        with _errors(table):
             bound = (await self._session.prepare(text)).bind([equal[name] for name in prefix])
             bound.fetch_size = _PAGE
             while True:
@@ -173,7 +180,8 @@ def _is_refused(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def _told(table: ForeignTable) -> Iterator[None]:
+def _errors(table: ForeignTable) -> Iterator[None]:
+    """Turns refusal and silence into errors that say what could not be read."""
     try:
         yield
     except Unauthorized as error:
@@ -189,7 +197,7 @@ def _row(columns: Sequence[str], raw: Sequence[Any]) -> Row:
 
 
 def _plain(value: Any) -> Any:
-    """The driver's types as the rows port has them: aware moments, dicts, lists, floats."""
+    """A value of the driver as one of the rows port: aware moments, dicts, lists, floats."""
     match value:
         case None | str() | bool() | int() | float():
             return value

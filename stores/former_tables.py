@@ -1,4 +1,4 @@
-"""Tables of earlier schemas, as they were. ``cohort init`` carries over what they hold and removes them (ingest/jobs/upgrade.py)."""
+"""Tables of earlier schemas, as they were. ``cohort init`` copies their rows and removes them (ingest/jobs/upgrade.py)."""
 
 from stores.columns import BIGINT, BLOB, BOOLEAN, DOUBLE, INT, TEXT, TIMESTAMP, Map, Table
 

@@ -1,4 +1,4 @@
-"""What a group query may say: one check for both engines of the groups port."""
+"""Checks a group query, for both engines of the groups port."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from stores.groups import All, Any, Between, Figures, Kind, Measure, Not, OneOf,
 
 
 def check_query(query: Query) -> None:
-    """InvalidInput names the column or value at fault, and what the source has."""
+    """InvalidInput names the wrong column or value, and what the source has."""
     source = query.source
     for name, _ in query.keys:
         _check_column(name, source.key, f"the key of {source.name}")

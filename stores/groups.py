@@ -2,15 +2,15 @@
 
 What both engines promise (tests/stores/test_groups_contract.py runs against each):
 
-- A data source is filled from its topic. Of the events of a key the one with the highest ``version`` holds, whatever
-  the order and number of their arrival; what arrives is visible after a moment.
-- Both kinds of query see one row a key, its columns those of that event. ``where`` sees these latest values only;
-  ``keys`` picks rows by their key and bounds what is read.
-- An event with the header ``gone`` says that its key tells nothing any more. An engine that can then forgets the key:
-  DuckDB has no row of it and its files do not contain it; Druid has the event's row, whose figures count for nothing.
-- Nothing (null) is a value of its own: a group by itself, smaller than every other value in an order, never equal to
-  an empty text, passed over by Sum and Max, which are null where there was nothing else.
-- A query is bound by the request's deadline (stores/deadline.py) and ends at the engine when the caller is cancelled.
+- A data source is filled from its topic. Of the events of a key, the one with the highest ``version`` counts, in
+  whatever order and how often they arrive. An event is visible after a moment.
+- Both kinds of query see one row for each key, with the columns of that event. ``where`` sees these latest values only.
+  ``keys`` picks rows by their key and so bounds what is read.
+- An event with the header ``gone`` says that its key has ended. DuckDB then has no row of the key, and its files do not
+  contain it. Druid can't forget a key: it has the event's row, whose figures count for nothing.
+- Null is a value of its own: a group by itself, smaller than every other value in an order, never equal to an empty
+  text. Sum and Max pass over it; they are null where there is nothing else.
+- A query keeps to the request's deadline (stores/deadline.py) and ends at the engine when the caller is cancelled.
 - StoreUnavailable where the engine can't be reached or does not answer in time; Busy where it takes no more.
 """
 
@@ -26,27 +26,27 @@ from stores.meter import Meter
 Value = str | int | float | None
 
 GONE = {"gone": "1"}
-"""The headers of such an event."""
+"""The headers of an event whose key has ended."""
 
 
 class Busy(StoreUnavailable):
-    """The engine runs as many queries of this kind as it may; the same call may be sent again."""
+    """The engine runs as many queries of this lane as it may. The same call may be sent again."""
 
     code = "GROUPS_BUSY"
 
 
 class Lane(Enum):
-    """What a query is for, so that one kind does not hold up the other."""
+    """What a query is for. Each lane has its own limit, so that one does not hold up the other."""
 
     PAGES = "pages"
-    """Group pages: small, somebody waits."""
+    """Group pages: small queries, for which somebody waits."""
     TABLES = "tables"
     """Dashboards and reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """The column has one of these values; None among them for nothing."""
+    """The column has one of these values. None among them stands for null."""
 
     column: str
     values: tuple[Value, ...]
@@ -54,9 +54,10 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """The column has a value from ``least`` up to and with ``most``; None for an open end.
+    """The column has a value from ``least`` to ``most``, both included; None for an open end.
 
-    Numbers by size, texts by code point. ``above`` and ``below`` leave the ends out. Nothing is not between.
+    Numbers compare by size, texts by code point. ``above`` excludes ``least``, ``below`` excludes ``most``. Null is never
+    between.
     """
 
     column: str
@@ -68,21 +69,21 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every one of these holds; true without any."""
+    """Every one of these conditions holds; true for none."""
 
     filters: tuple["Where", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Any:
-    """At least one of these holds; false without any."""
+    """At least one of these conditions holds; false for none."""
 
     filters: tuple["Where", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """It does not hold: two-valued, so that nothing is not one of some values."""
+    """The condition does not hold. It is true or false, never unknown: null is not one of some values."""
 
     filter: "Where"
 
@@ -92,7 +93,7 @@ Where = OneOf | Between | All | Any | Not
 
 class Kind(Enum):
     COUNT = "count"
-    """Rows; 0 without any."""
+    """The number of rows; 0 where there are none."""
     SUM = "sum"
     MAX = "max"
 
@@ -109,19 +110,19 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By a dimension or a measure of the query; nothing is the smallest."""
+    """Order by a dimension or a measure of the query; null is the smallest."""
 
     by: str
     descending: bool = False
 
 
 KeyFilter = tuple[tuple[str, tuple[str, ...]], ...]
-"""Column of the key and the values that it may have; sorted, so that equal filters are equal."""
+"""Columns of the key, each with the values that it may have. Sorted, so that equal filters compare equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The latest row of each key, in no order: ``columns`` may name any of the source's."""
+    """A query for the latest row of each key, in no order. ``columns`` may name any column of the source."""
 
     source: DataSource
     columns: tuple[str, ...]
@@ -132,9 +133,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Measures of the latest rows, a row for each group of equal ``dimensions``; one row where there are none.
+    """A query for measures of the latest rows: a row for each group of equal ``dimensions``, one row without dimensions.
 
-    Columns of the answer: the dimensions, then the measures. Without ``order`` the rows come in none.
+    The answer's columns are the dimensions, then the measures. Without ``order`` its rows come in no order.
     """
 
     source: DataSource
@@ -151,7 +152,7 @@ Query = Rows | Figures
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``complete`` is False where the engine says that a part of the data was away."""
+    """Rows of an answer. ``complete`` is False where the engine says that a part of the data was away."""
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Value]]
@@ -164,25 +165,28 @@ class Groups(Protocol):
     meter: Meter
     """``counts["activity-state"]``: queries sent, by data source."""
     lags: bool
-    """Whether seconds pass until it shows what was sent to it, in its own time."""
+    """Whether some seconds pass before a query sees what was sent to the topic."""
 
     async def query(self, query: Query, lane: Lane) -> Answer:
-        """InvalidInput where it names a column that the source does not have, or orders by one that the answer does not;
-        where a condition compares texts with numbers or numbers with texts; where it sums texts or takes their highest,
-        or a count has a column and another measure none; and where the answer would have no column, or two of a name.
+        """Answers the query. InvalidInput where:
+
+        - it names a column that the source does not have, or orders by one that the answer does not have;
+        - a condition compares texts with numbers;
+        - a sum or a maximum is of texts, a count has a column, or another measure has none;
+        - the answer would have no column, or two of the same name.
         """
         ...
 
     pace: int
-    """About how many keys a query goes through in a second: what planning by cost goes by."""
+    """About how many keys a query goes through in a second. Plans by cost use it."""
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:
-        """About how many keys a query with this filter goes through: at least as many as there are, more where a key is
-        stored several times for the time being. Costs little of what such a query does."""
+        """About how many keys a query with this filter goes through: never fewer than there are, more while a key is
+        stored several times. It costs a small part of such a query."""
         ...
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
-        """Creates or changes what differs from the specs and says so, a line each; the second time nothing."""
+        """Creates or changes what differs from the specs, and returns a line for each change; none the second time."""
         ...
 
     async def ping(self) -> None:

@@ -1,4 +1,4 @@
-"""The groups port in Druid: native queries over HTTP, data sources fed by Druid's own Kafka supervisors."""
+"""The groups port in Druid: native queries over HTTP. Druid's own Kafka supervisors feed the data sources."""
 
 import asyncio
 import contextlib
@@ -20,23 +20,23 @@ from stores.groups import Answer, Busy, KeyFilter, Lane, Query
 from stores.meter import Meter
 
 IN_FLIGHT = {Lane.PAGES: 8, Lane.TABLES: 4}
-"""Queries of a process that are at Druid at a time; the others wait. Fewer than the broker's own lanes take."""
+"""Queries that a process has at Druid at a time; the others wait. Fewer than the broker's own lanes take."""
 PRIORITY = {Lane.PAGES: 10, Lane.TABLES: 0}
-"""Where data nodes have to choose."""
+"""Which queries data nodes prefer."""
 CANCELLING = 5.0
 """Seconds that telling Druid to stop may take."""
 MANY_ROWS = 2_000
-"""From here on rows are read beside the event loop."""
+"""From so many rows on, they are turned into an answer on a thread, not on the event loop."""
 PATIENCE = 1.0
 """Seconds that a query waits for a place in Druid's lane, which other processes share, before it is refused."""
 OTHERS = 4
-"""Connections beside those of queries."""
+"""Connections for other calls than queries."""
 
 
 class DruidGroups:
     """The Groups port in Druid. Data sources, supervisors and topics carry ``prefix``.
 
-    ``supervision`` is what operators look at and change (`cohort druid`).
+    ``supervision`` manages the data sources, for ``init`` and for `cohort druid`.
     """
 
     lags = True
@@ -60,7 +60,7 @@ class DruidGroups:
         events: str,
         timeout: float = 10.0,  # noqa: ASYNC109 - of each later call
     ) -> Self:
-        """``url`` as Address.parse has it, ``events`` the URL of the events port. Does not need Druid yet."""
+        """``url`` as Address.parse has it; ``events`` is the URL of the events port. Does not need Druid yet."""
         http = DruidHttp(Address.parse(url, events), timeout, sum(IN_FLIGHT.values()) + OTHERS)
         return cls(http, prefix)
 
@@ -71,24 +71,24 @@ class DruidGroups:
             return Answer(answered(query), [])
         async with self._slot(lane):
             self.meter.count(query.source.name)
-            found, context = await self._patiently(ready.body, lane)
+            found, context = await self._ask_patiently(ready.body, lane)
         many = len(found) > MANY_ROWS
         rows = await asyncio.to_thread(ready.rows, found) if many else ready.rows(found)
         return Answer(answered(query), rows, not context.get("missingSegments"))
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:
-        """A row for each time that a key was stored since it was compacted."""
+        """Counts stored rows: a key has one for each time that it was stored since the last compaction."""
         body = extent(source, druid_name(self._prefix, source), keys)
         async with self._slot(Lane.TABLES):
             self.meter.count(f"extent of {source.name}")
-            found, _ = await self._patiently(body, Lane.TABLES)
+            found, _ = await self._ask_patiently(body, Lane.TABLES)
         return sum(bucket["result"]["keys"] for bucket in found)
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
         return await self.supervision.apply(sources)
 
     async def ping(self) -> None:
-        """By a query that costs next to nothing and still takes the way of all others."""
+        """Sends a query that costs almost nothing, on the way of all others."""
         name = druid_name(self._prefix, ACTIVITY_STATE)
         day = f"{FIRST_DAY:%Y-%m-%d}/P1D"
         await self._ask({"queryType": "timeBoundary", "dataSource": name, "intervals": [day]}, Lane.PAGES)
@@ -97,8 +97,8 @@ class DruidGroups:
         await asyncio.gather(*self._cancelling)
         await self._http.close()
 
-    async def _patiently(self, body: dict[str, Any], lane: Lane) -> tuple[Any, Any]:
-        """Again after a moment where Druid's lane is full: it is seldom full for long."""
+    async def _ask_patiently(self, body: dict[str, Any], lane: Lane) -> tuple[Any, Any]:
+        """Asks again after a moment where Druid's lane is full; it is seldom full for long."""
         clock = asyncio.get_running_loop().time
         until, pause = clock() + min(PATIENCE, remaining(PATIENCE)), 0.05
         while True:
@@ -118,13 +118,13 @@ class DruidGroups:
             "lane": lane.value,
             "priority": PRIORITY[lane],
             "resultAsArray": True,
-            # Else what is missing is an error; so it is in the response context.
+            # Missing segments are then named in the response context, instead of being an error.
             "returnPartialResults": True,
         }
         try:
             return await self._http.ask(body | {"context": context})
         except BaseException:
-            # Whatever it was that ended the waiting: Druid would go on until the timeout.
+            # Whatever ended the waiting, Druid would go on until the timeout.
             self._cancel(query_id)
             raise
 
@@ -134,7 +134,7 @@ class DruidGroups:
                 async with asyncio.timeout(CANCELLING):
                     await self._http.cancel(query_id)
 
-        # In a context of its own: the deadline of this call has passed, perhaps.
+        # In a context of its own: the deadline of this call may have passed.
         task = asyncio.get_running_loop().create_task(cancel(), context=Context())
         self._cancelling.add(task)
         task.add_done_callback(self._cancelling.discard)

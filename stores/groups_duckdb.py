@@ -1,7 +1,7 @@
 """The embedded engine of the groups port: one DuckDB file, fed from the topics by the process that has it open.
 
-DuckDB lets one process at a time have a file. It is opened by the first query, not with the stores, so that `cohort
-worker`, `cohort token` and the others may run beside the one that serves.
+DuckDB lets one process at a time open a file. So the first query opens it, not the start of the process: `cohort
+worker`, `cohort token` and others may then run beside the process that serves.
 """
 
 import asyncio
@@ -43,20 +43,20 @@ class DuckGroups:
     async def open(
         cls, path: str | Path, events: Events, sources: Sequence[DataSource] = DATA_SOURCES
     ) -> Self:
-        """Touches nothing yet; ``events`` must stay open for as long."""
+        """Opens no file yet. ``events`` must stay open until ``close``."""
         return cls(Path(path), events, sources)
 
     async def query(self, query: Query, lane: Lane) -> Answer:
-        """The first one waits until the file has what was in the topics when it was opened."""
+        """The first query opens the file, and waits until it has what is in the topics."""
         statement, parameters = compiled(query)
-        file = await self._fed()
+        file = await self._fed_file()
         self.meter.count(query.source.name)
         rows = await file.read(lane, lambda connection: connection.execute(statement, parameters).fetchall())
         return Answer(answered(query), rows)
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:
         statement, parameters = extent(source, keys)
-        file = await self._fed()
+        file = await self._fed_file()
         self.meter.count(f"extent of {source.name}")
         rows = await file.read(
             Lane.TABLES, lambda connection: connection.execute(statement, parameters).fetchall()
@@ -64,16 +64,16 @@ class DuckGroups:
         return int(rows[0][0])
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
-        """Nothing where another process has the file: whoever opens it to answer from it lays it out first."""
+        """Does nothing where another process has the file open: whoever opens it creates the tables first."""
         try:
             async with answering(self._path), self._changing:
-                return await (await self._opened()).write(partial(lay_out, sources=sources))
+                return await (await self._open_file()).write(partial(lay_out, sources=sources))
         except HeldElsewhere as held:
             log.info("%s. It lays out the tables itself", held)
             return []
 
     async def ping(self) -> None:
-        await (await self._fed()).read(Lane.PAGES, lambda connection: connection.execute("SELECT 1"))
+        await (await self._fed_file()).read(Lane.PAGES, lambda connection: connection.execute("SELECT 1"))
 
     async def close(self) -> None:
         async with self._changing:
@@ -84,9 +84,10 @@ class DuckGroups:
                 await self._file.close()
                 self._file = None
 
-    async def _fed(self) -> DuckFile:
+    async def _fed_file(self) -> DuckFile:
+        """The file, once its feed has caught up. Opens it and starts the feed the first time."""
         async with answering(self._path), self._changing:
-            file = await self._opened()
+            file = await self._open_file()
             if self._feed is None:
                 await file.write(partial(lay_out, sources=self._sources))
                 self._feed = Feed(file, self._events, self._sources)
@@ -94,7 +95,8 @@ class DuckGroups:
         await feed.caught_up()
         return file
 
-    async def _opened(self) -> DuckFile:
+    async def _open_file(self) -> DuckFile:
+        """The file, which the first call opens."""
         if self._file is None:
             self._file = await DuckFile.open(self._path)
         return self._file

@@ -1,4 +1,4 @@
-"""What both engines of the rows port work out about keys: parts of the ring, keys that share a statement, slices."""
+"""Keys of rows, for both engines: ranges of the token ring, keys that share a statement, bounds of slices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from itertools import combinations, pairwise
 from stores.rows import Key, TokenRange
 
 MIN_TOKEN, MAX_TOKEN = -(1 << 63), (1 << 63) - 1
-"""Of the Murmur3 ring; no partition has MIN_TOKEN."""
+"""The ends of the Murmur3 ring. No partition has MIN_TOKEN."""
 
 MOST_KEYS = 100
-"""In one statement: beyond, a coordinator carries too much (design, section 3); the guardrail refuses 200."""
+"""Keys in one statement: more would load one coordinator too much, and the servers' guardrail refuses 200."""
 
 Span = tuple[int, int]
-"""Columns of a key, from the first to before the last."""
+"""Columns of a key by number, from the first to before the last."""
 
 
 def ring(count: int) -> list[TokenRange]:
@@ -27,18 +27,20 @@ def ring(count: int) -> list[TokenRange]:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Keys that a statement reads together: ``differing`` are the key columns in which they do, each span of them from
-    its first to before its last. In all other columns they agree; of the values in two spans every pair is a key."""
+    """Keys that one statement reads. They differ in the spans ``differing`` and agree in all other columns. With two
+    spans, every pair of their values is a key."""
 
     differing: tuple[Span, ...]
     keys: Sequence[Key]
 
 
 def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> list[Shared]:
-    """Which keys share a statement, at most ``most`` of them: those that differ in one column, or in the whole
-    clustering, which follows the first ``partition`` columns, or that are every pair of the values of two such spans,
-    one of them of the partition: as of the members of a class in the same few courses. What gives the fewest statements
-    is taken. ``keys`` are distinct, at least one."""
+    """Divides distinct keys, at least one, into as few statements as possible, of at most ``most`` keys each.
+
+    Keys share a statement where they differ in one column, or in the whole clustering (the columns after the first
+    ``partition``). They also do where they are every pair of the values of two such spans, one of them in the
+    partition: for example the members of a class, each in the same few courses.
+    """
     width, least = len(keys[0]), -(-len(keys) // most)
     spans: list[Span] = [(column, column + 1) for column in range(width)]
     if width - partition > 1:
@@ -53,6 +55,7 @@ def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> list[Sh
 
 
 def _alike(keys: Sequence[Key], span: Span, most: int) -> list[Shared]:
+    """Keys that differ in the span alone go together."""
     alike: dict[Key, list[Key]] = {}
     for key in keys:
         alike.setdefault(key[: span[0]] + key[span[1] :], []).append(key)
@@ -64,7 +67,7 @@ def _alike(keys: Sequence[Key], span: Span, most: int) -> list[Shared]:
 
 
 def _paired(keys: Sequence[Key], one: Span, other: Span, most: int) -> list[Shared]:
-    """Those with the same values in ``other`` go together, whatever they have in ``one``."""
+    """Keys with the same values in ``other`` go together, whatever their value in ``one``."""
     beside: dict[tuple[Key, Key, Key], dict[Key, dict[Key, Key]]] = {}
     for key in keys:
         rest = key[: one[0]], key[one[1] : other[0]], key[other[1] :]
@@ -88,7 +91,7 @@ def _paired(keys: Sequence[Key], one: Span, other: Span, most: int) -> list[Shar
 
 
 def beyond(prefix: Key, after: Key | None) -> Key | None:
-    """What the clustering that follows ``prefix`` must exceed: () for no bound, None where no row can."""
+    """The bound that the clustering after ``prefix`` must exceed: () for no bound, None where no row can exceed it."""
     if after is None:
         return ()
     head = after[: len(prefix)]

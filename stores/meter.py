@@ -1,4 +1,4 @@
-"""Counts what is sent to a store, so that tests can promise how much a request costs."""
+"""Counts the statements sent to a store, so that tests can say what a request costs."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Meter:
-    """``counts["select user_enrolments"]`` statements since the start; ``measure()`` for a stretch of code."""
+    """``counts["select user_enrolments"]``: statements since the start. ``measure()`` counts those of some code."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -16,7 +16,7 @@ class Meter:
 
     @contextmanager
     def measure(self) -> Iterator[Counter[str]]:
-        """Filled with the counts of the stretch when it ends."""
+        """Yields a counter that has the counts of the block once it ends."""
         before = self.counts.copy()
         measured: Counter[str] = Counter()
         try:

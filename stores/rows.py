@@ -3,10 +3,11 @@
 What both engines promise (tests/stores/test_rows_contract.py runs against each):
 
 - A row is a dict of column values; a read returns every column asked for, None where there is no value.
-- Values of a column are kept by write time, the latest wins; a write or deletion may bring a ``timestamp`` of its
-  own (microseconds by custom, any bigint by contract). A tie is not defined.
-- A conditional write or deletion is atomic and linearizable per partition, and returns the stored values where it is
-  refused. It may set static columns in the same write. A column written by conditions must never be written without.
+- Of the values written to a column, the one with the latest write time counts. A write or deletion may bring a
+  ``timestamp`` of its own (usually microseconds; any bigint is valid). Between equal times the winner is not defined.
+- A conditional write or deletion is atomic and linearizable in its partition. Where it is refused, it returns the stored
+  values. It may set static columns in the same write. A column that is written conditionally must never be written
+  without a condition.
 - Rows of a partition come in clustering order.
 - StoreUnavailable where the engine can't be reached or does not answer within the deadline (stores/deadline.py).
 """
@@ -23,7 +24,7 @@ Key = tuple[Any, ...]
 """Values of a table's key columns, in order: of the partition key, or of the whole primary key."""
 
 MOST_CHANGES = 50
-"""In one ``write_together``: a conditional batch is replayed by whoever comes next where it was cut off."""
+"""Changes in one ``write_together``. Where a conditional batch was cut off, the next writer has to finish it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Equal:
-    """The column has this value; None for no value."""
+    """The column has this value; None for null."""
 
     column: str
     value: Any
@@ -52,15 +53,18 @@ Condition = In | Equal | Exists
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """As a value in an update: put these keys into a map, or add these elements to a set, that is not frozen."""
+    """A value of an update: puts these keys into a map, or adds these elements to a set, that is not frozen."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a conditional write. ``stored``: where refused, the values of the columns in its conditions
-    (of every column for insert_if_absent); None where there is no such row."""
+    """The outcome of a conditional write.
+
+    ``stored``: after a refusal, the values of the columns in its conditions (for insert_if_absent: of every column). None
+    where there is no such row.
+    """
 
     applied: bool
     stored: Row | None = None
@@ -68,10 +72,10 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one row in ``write_together``.
+    """The change of one row in ``write_together``.
 
-    With conditions: ``values`` are set where every one of them holds, or the row goes (``delete``; ``values`` are then
-    static ones, set in the same write). Without: the row is inserted, and must not exist yet.
+    With conditions, where every one holds: ``values`` are set, or the row is deleted (``delete``); ``values`` of a
+    deletion are static ones, set in the same write. Without conditions: the row is inserted, and must not exist yet.
     """
 
     key: Key
@@ -84,7 +88,9 @@ class Change:
 class Write:
     """An unconditional write: ``values`` replace those of the row with this primary key. ``delete`` removes the row.
 
-    ``insert`` marks the row as existing even when every value is None; an update of Nones leaves none behind.
+    With ``insert`` the row exists even when every value is None. A row that was never inserted exists only while it has a
+    value that is not None.
+    ``timestamp`` is the write time; None for now.
     """
 
     table: Table
@@ -97,7 +103,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class TokenRange:
-    """Partitions whose token is in (start, end]; the ranges of one call to ``ranges`` cover the ring once."""
+    """Partitions whose token is in (start, end]. The ranges of one call to ``ranges`` cover the ring once."""
 
     start: int
     end: int
@@ -105,26 +111,26 @@ class TokenRange:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of a walk. ``resume`` continues after them, in another process too; None at the end."""
+    """Some rows of a walk. Given to ``walk``, ``resume`` continues after them, in another process too; None at the end."""
 
     rows: list[Row]
     resume: str | None
 
 
 class Rows(Protocol):
-    """One keyspace. Every method is safe to call concurrently; the engine bounds what is in flight."""
+    """One keyspace. Every method is safe to call concurrently. The engine limits how many statements run at a time."""
 
     meter: Meter
 
     async def get(self, table: Table, key: Key, columns: Sequence[str] | None = None) -> Row | None:
-        """The row with this whole primary key, static columns included."""
+        """The row with this whole primary key, static columns included; None where there is none."""
         ...
 
     async def get_many(
         self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
     ) -> dict[Key, Row]:
-        """Rows by whole primary key; what does not exist is left out. Batched as in ``partitions``; keys of one
-        partition share statements whichever columns of the clustering they differ in."""
+        """Rows by whole primary key; missing rows are left out. Keys share statements as in ``partitions``. Keys of one
+        partition share them whichever columns of the clustering they differ in."""
         ...
 
     async def partition(
@@ -137,8 +143,10 @@ class Rows(Protocol):
         limit: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> list[Row]:
-        """Rows of one partition in clustering order: those whose clustering begins with ``prefix``, after ``after``
-        (a whole clustering key, which need not exist), at most ``limit``. Without a limit, all of them, read page by page.
+        """Rows of one partition in clustering order, at most ``limit``; all of them, read page by page, without a limit.
+
+        Only rows whose clustering begins with ``prefix`` and comes after ``after``, a whole clustering key that need not
+        exist.
         """
         ...
 
@@ -153,28 +161,30 @@ class Rows(Protocol):
         after: Key | None = None,
         limit: int | None = None,
     ) -> dict[Key, list[Row]]:
-        """All rows of each partition; an entry for each key, an empty list where there is nothing. ``among``: only those
-        whose first clustering column is one of these; or ``prefix``, ``after``: as in ``partition``. ``limit``: at most
-        so many of each partition.
+        """Rows of each partition; an entry for each key, an empty list where there are no rows.
 
-        Batched as the design has it: keys that differ in one column, or are all pairs of the values of two, share a
-        statement of at most 100 keys, grouped by replica set (stores/keys.py); a group that fails is retried key by key.
+        ``among``: only rows whose first clustering column has one of these values. Or ``prefix`` and ``after`` as in
+        ``partition``. ``limit``: at most so many rows of each partition.
+
+        Keys that differ in one column, or are all pairs of the values of two, share a statement of at most 100 keys with
+        the same replicas (stores/keys.py). A statement that fails is sent again key by key.
         """
         ...
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
-        """The static columns of each partition that exists. Batched likewise; does not read the rows."""
+        """The static columns of each partition that exists. Keys share statements as in ``partitions``. Reads no rows."""
         ...
 
     async def write(self, *writes: Write) -> None:
-        """Unconditional writes, in no order and not as one transaction; all are done when it returns.
+        """Writes without conditions, in no order and not as one transaction. All are done when it returns.
 
-        Idempotent, so that a failed call may be repeated whole.
+        Writing again changes nothing, so a failed call may be repeated whole.
         """
         ...
 
     async def insert_if_absent(self, table: Table, row: Mapping[str, Any]) -> Applied:
-        """``row`` has the whole primary key; its static columns are set in the same write."""
+        """Inserts the row where there is none with its key. ``row`` has the whole primary key. Static columns in it are set in
+        the same write."""
         ...
 
     async def update_if(
@@ -190,19 +200,19 @@ class Rows(Protocol):
         conditions: Sequence[Condition],
         statics: Mapping[str, Any] | None = None,
     ) -> Applied:
-        """Removes the row with this primary key where every condition holds, and sets ``statics`` of its partition in
-        the same write. What is conditionally written later is there again."""
+        """Removes the row with this primary key where every condition holds, and sets ``statics`` of its partition in the
+        same write. A later conditional write may create the row again."""
         ...
 
     async def write_together(self, table: Table, changes: Sequence[Change]) -> bool:
-        """Changes of several rows of ONE partition: all of them, where every row meets its conditions, or none.
+        """Changes several rows of ONE partition: all of them where every row meets its conditions, else none.
 
-        Each row once, at most MOST_CHANGES. False where refused: what is stored is for the caller to read.
+        Each row once, at most MOST_CHANGES. False after a refusal; the caller may then read what is stored.
         """
         ...
 
     def ranges(self, count: int) -> list[TokenRange]:
-        """The whole ring in at most ``count`` parts, the same ones each time."""
+        """The whole ring in at most ``count`` ranges, the same each time."""
         ...
 
     def walk(
@@ -214,32 +224,32 @@ class Rows(Protocol):
         page_size: int = 500,
         resume: str | None = None,
     ) -> AsyncIterator[Page]:
-        """Every row of the range in token order, a page at a time; a partition may span pages."""
+        """Every row of the range in token order, a page at a time. A partition may span pages."""
         ...
 
     async def schema_version(self) -> int:
-        """Of what is stored; 0 before the first init."""
+        """The version of the stored schema; 0 before the first init."""
         ...
 
     async def init(self, tables: Sequence[Table]) -> list[str]:
-        """Creates or upgrades what is missing and says what it did, a line each; the second time nothing.
+        """Creates missing tables and columns, and returns a line for each change; none the second time.
 
-        Changes are versioned: what a table's or column's ``since`` says is applied in that order and recorded.
-        InvalidInput where the stored schema is newer than ``tables``: an old program must not run on it.
+        Changes are made in the order of ``since``, and the version is recorded. InvalidInput where the stored schema is
+        newer than ``tables``: an old program must not run on it.
         """
         ...
 
     async def exists(self, table: Table) -> bool:
-        """Whether the store has the table, with whatever columns."""
+        """Whether the store has the table, whatever its columns."""
         ...
 
     async def drop(self, table: Table) -> None:
-        """Removes the table with all that is in it; nothing where there is none."""
+        """Removes the table with all its rows. Does nothing where there is none."""
         ...
 
     async def scrub(self) -> None:
-        """What was deleted before is in no file of the engine any more, not even unseen. For an engine of servers
-        nothing: they do so in their own time (docs/operations.md)."""
+        """Removes from the engine's files every byte of what was deleted before. An engine on servers does nothing: they
+        do so in their own time (docs/operations.md)."""
         ...
 
     async def ping(self) -> None:

@@ -1,6 +1,8 @@
 """The distributed engine of the rows port: one keyspace of a Cassandra cluster, LOCAL_QUORUM and LOCAL_SERIAL.
 
-A conditional write that times out may or may not have been applied: StoreUnavailable, and the caller sends it again.
+Each statement is a text of ``cql.py``; ``cassandra_statements.py`` binds those of writes, ``cassandra_schema.py`` creates
+what is missing, ``cassandra_session.py`` sends. A conditional write that times out may or may not have been applied:
+StoreUnavailable, and the caller sends it again.
 """
 
 import asyncio
@@ -8,18 +10,19 @@ import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Self, TypeVar
 
-from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
+from cassandra.query import SimpleStatement
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores.cassandra_schema import columns_by_table, create_keyspace, create_types, make_changes
 from stores.cassandra_session import Address, CassandraSession, Routed
+from stores.cassandra_statements import Metered, Statements, applied, batches, unlogged
 from stores.columns import Table
-from stores.cql import Cql
 from stores.keys import Shared, ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Exists, Key, Page, Put, Row, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Key, Page, Row, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
 from stores.values import (
     check_columns,
@@ -30,18 +33,17 @@ from stores.values import (
     check_slice,
     check_together,
     check_update,
-    check_values,
 )
 
 T = TypeVar("T")
 
 _IN_FLIGHT = 256
-_BATCH = 30
-_BATCH_BYTES = 4_000
-"""The server warns of a batch of more than 5 KB, by its own count, and refuses one of 50 KB."""
+"""Statements at a time; the others wait."""
 _PAGE = 2000
+"""Rows of a partition that one answer brings."""
 
 _Raw = Sequence[Any]
+"""A row as the driver gives it: encoded values, in the order of the columns asked for."""
 
 
 class CassandraRows:
@@ -50,7 +52,8 @@ class CassandraRows:
     def __init__(self, session: CassandraSession) -> None:
         self.meter = session.meter
         self._session = session
-        self._cql = lru_cache(maxsize=1024)(partial(Cql, keyspace=session.address.keyspace))
+        self._statements = Statements(session)
+        self._cql = self._statements.cql
 
     @classmethod
     async def open(
@@ -68,7 +71,7 @@ class CassandraRows:
         key, names = check_key(table, table.key, key), check_columns(table, columns)
         cql = self._cql(table)
         text = cql.select(names or table.key[:1], cql.slice(len(table.clustering), 0))
-        raws = await self._all(table, await self._bound(text, cql.key(key)))
+        raws = await self._all(table, await self._statements.bind(text, cql.key(key)))
         return cql.decode(names, raws[0]) if raws else None
 
     async def get_many(
@@ -100,7 +103,9 @@ class CassandraRows:
         cql = self._cql(table)
         # The last key column is null where a partition has static columns only.
         text = cql.select((table.key[-1], *names), cql.slice(len(begun), len(rest)), limit=limit is not None)
-        bound = await self._bound(text, cql.key((*key, *begun, *rest)) + ([] if limit is None else [limit]))
+        bound = await self._statements.bind(
+            text, cql.key((*key, *begun, *rest)) + ([] if limit is None else [limit])
+        )
         return [cql.decode(names, raw[1:]) for raw in await self._all(table, bound) if raw[0] is not None]
 
     async def partitions(
@@ -170,7 +175,7 @@ class CassandraRows:
                 encoded = [cql.key((*shared.keys[0][:first], *place))[first:] for place in places]
                 values[first:last] = [[place[0] if last - first == 1 else tuple(place) for place in encoded]]
             where = cql.together(shared.differing, width)
-            bound = await self._bound(text(where), [*values, *others], Routed)
+            bound = await self._statements.bind(text(where), [*values, *others], Routed)
             bound.routing_key = cql.routing_key(shared.keys[0][:partition])
             return await self._all(table, bound)
 
@@ -199,64 +204,23 @@ class CassandraRows:
             if page is None:
                 return raws
 
-    async def _bound(
-        self, text: str, values: Sequence[Any], kind: type[BoundStatement] = BoundStatement
-    ) -> BoundStatement:
-        return kind(await self._session.prepare(text)).bind(values)
-
     # --- writing
 
     async def write(self, *writes: Write) -> None:
-        statements = [statement for write in writes for statement in await self._statements(write)]
+        statements = [one for write in writes for one in await self._statements.of_write(write)]
         alike = self._session.alike(statements, lambda statement: statement[1].routing_key)
-        batches = (batch for same in alike for batch in _batches(same))
-        await _gather(self._write(batch) for batch in batches)
+        await _gather(self._send(part) for same in alike for part in batches(same))
 
-    async def _write(self, statements: list[tuple[str, BoundStatement]]) -> None:
+    async def _send(self, statements: list[Metered]) -> None:
         if len(statements) == 1:
             await self._session.send(*statements[0])
-            return
-        batch = BatchStatement(BatchType.UNLOGGED)
-        for _, bound in statements:
-            batch.add(bound)
-        await self._session.send("batch", batch)
-
-    async def _statements(self, write: Write) -> list[tuple[str, BoundStatement]]:
-        table, cql = write.table, self._cql(write.table)
-        key = cql.key(check_key(table, table.key, write.key))
-        timed, time = write.timestamp is not None, [] if write.timestamp is None else [write.timestamp]
-        if write.delete:
-            return [(f"delete {table.name}", await self._bound(cql.delete(timed=timed), [*time, *key]))]
-        values = check_values(table, write.values)
-        statements = []
-        if write.insert:
-            plain = tuple(name for name, value in values.items() if not isinstance(value, Put))
-            bound = [*key, *(cql.encode(name, values.pop(name)) for name in plain), *time]
-            statements.append(
-                (f"insert {table.name}", await self._bound(cql.insert(plain, timed=timed), bound))
-            )
-        if values:
-            text, bound = self._update(cql, key, values, time)
-            statements.append((f"update {table.name}", await self._bound(text, bound)))
-        return statements
-
-    @staticmethod
-    def _update(
-        cql: Cql, key: list[Any], values: Mapping[str, Any], time: list[int]
-    ) -> tuple[str, list[Any]]:
-        names = tuple(values)
-        puts = frozenset(name for name, value in values.items() if isinstance(value, Put))
-        where = len(cql.table.partition if set(names) <= set(cql.table.statics) else cql.table.key)
-        bound = [*time, *(cql.encode(name, value) for name, value in values.items()), *key[:where]]
-        return cql.update(names, puts, where, timed=bool(time)), bound
+        else:
+            await self._session.send("batch", unlogged([bound for _, bound in statements]))
 
     async def insert_if_absent(self, table: Table, row: Mapping[str, Any]) -> Applied:
         key, values = check_row(table, row)
         cql = self._cql(table)
-        text = cql.insert(tuple(values), absent=True)
-        bound = await self._bound(
-            text, cql.key(key) + [cql.encode(name, value) for name, value in values.items()]
-        )
+        bound = await self._statements.insert_if_absent(table, key, values)
         answer = await self._conditional(f"conditional insert {table.name}", bound)
         if answer.pop("[applied]"):
             return Applied(True)
@@ -270,17 +234,8 @@ class CassandraRows:
     async def update_if(
         self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
     ) -> Applied:
-        key, values, conditions = check_update(table, key, values, conditions)
-        cql = self._cql(table)
-        text, bound = self._update(cql, cql.key(key), values, [])
-        end, more = cql.condition(conditions)
-        statement: Any = await self._bound(text + end, bound + more)
-        if table.statics:
-            # Where there are static columns, a missing row is refused with nulls. Within a batch the key is in the
-            # answer too, and null where the row is missing.
-            statement = BatchStatement(BatchType.UNLOGGED).add(statement)
-        answer = await self._conditional(f"conditional update {table.name}", statement)
-        return _applied(cql, answer, conditions)
+        change = Change(*check_update(table, key, values, conditions))
+        return await self._send_change(f"conditional update {table.name}", table, change)
 
     async def delete_if(
         self,
@@ -289,45 +244,18 @@ class CassandraRows:
         conditions: Sequence[Condition],
         statics: Mapping[str, Any] | None = None,
     ) -> Applied:
-        key, values, conditions = check_deletion(table, key, conditions, statics or {})
-        statements = await self._deletion(table, key, conditions, values)
-        statement: Any = statements[0]
-        if table.statics:
-            statement = BatchStatement(BatchType.UNLOGGED)
-            for one in statements:
-                statement.add(one)
-        answer = await self._conditional(f"conditional delete {table.name}", statement)
-        return _applied(self._cql(table), answer, conditions)
+        change = Change(*check_deletion(table, key, conditions, statics or {}), delete=True)
+        return await self._send_change(f"conditional delete {table.name}", table, change)
 
     async def write_together(self, table: Table, changes: Sequence[Change]) -> bool:
-        batch = BatchStatement(BatchType.UNLOGGED)
-        for change in check_together(table, changes):
-            for statement in await self._changes(table, change):
-                batch.add(statement)
-        return bool((await self._conditional(f"conditional batch {table.name}", batch))["[applied]"])
+        checked = check_together(table, changes)
+        statements = [one for change in checked for one in await self._statements.of_change(table, change)]
+        answer = await self._conditional(f"conditional batch {table.name}", unlogged(statements))
+        return bool(answer["[applied]"])
 
-    async def _changes(self, table: Table, change: Change) -> list[BoundStatement]:
-        cql = self._cql(table)
-        if change.delete:
-            return await self._deletion(table, change.key, change.conditions, change.values)
-        if not change.conditions:
-            values = [cql.encode(name, value) for name, value in change.values.items()]
-            text = cql.insert(tuple(change.values), absent=True)
-            return [await self._bound(text, cql.key(change.key) + values)]
-        text, bound = self._update(cql, cql.key(change.key), change.values, [])
-        end, more = cql.condition(change.conditions)
-        return [await self._bound(text + end, bound + more)]
-
-    async def _deletion(
-        self, table: Table, key: Key, conditions: Sequence[Condition], statics: Mapping[str, Any]
-    ) -> list[BoundStatement]:
-        """The statement of a conditional deletion, and that of the static columns set with it."""
-        cql = self._cql(table)
-        end, more = cql.condition(conditions)
-        statements = [await self._bound(cql.delete() + end, cql.key(key) + more)]
-        if statics:
-            statements.append(await self._bound(*self._update(cql, cql.key(key), statics, [])))
-        return statements
+    async def _send_change(self, what: str, table: Table, change: Change) -> Applied:
+        answer = await self._conditional(what, await self._statements.of_conditional(table, change))
+        return applied(self._cql(table), answer, change.conditions)
 
     async def _conditional(self, what: str, statement: Any) -> dict[str, Any]:
         answer = await self._session.send(what, statement)
@@ -349,7 +277,7 @@ class CassandraRows:
     ) -> AsyncIterator[Page]:
         names = check_columns(table, columns)
         cql = self._cql(table)
-        bound = await self._bound(
+        bound = await self._statements.bind(
             cql.select((table.key[-1], *names), cql.range), [token_range.start, token_range.end]
         )
         bound.fetch_size = page_size
@@ -364,56 +292,27 @@ class CassandraRows:
     # --- the keyspace itself
 
     async def schema_version(self) -> int:
-        if VERSIONS.name not in await self._existing():
+        if VERSIONS.name not in await columns_by_table(self._session):
             return 0
         rows = await self.partition(VERSIONS, (COMPONENT,), columns=["version"])
         return max((row["version"] for row in rows), default=0)
 
     async def init(self, tables: Sequence[Table]) -> list[str]:
-        address, said = self._session.address, []
-        if not await self._system("keyspace_name", "keyspaces"):
-            await self._session.change_schema(address.create)
-            said.append(f"created keyspace {address.keyspace}")
-        # Also where it seems to be there: while another process creates it, it can be listed and not yet readable.
-        await self._session.change_schema(self._cql(VERSIONS).create())
-        existing, stored = await self._existing(), await self.schema_version()
+        said = await create_keyspace(self._session, self._cql)
+        existing, stored = await columns_by_table(self._session), await self.schema_version()
         missing = changes(tables, stored, existing)
-        known = {name for (name,) in await self._system("type_name", "types")}
-        for name, ddl in (udt for table in tables for udt in self._cql(table).types()):
-            if name not in known:
-                await self._session.change_schema(ddl)
-                known.add(name)
-                said.append(f"created type {name}")
-        for change in missing:
-            cql = self._cql(change.table)
-            await self._session.change_schema(
-                cql.create() if change.column is None else cql.add(change.column)
-            )
-            said.append(str(change))
+        said += await create_types(self._session, self._cql, tables)
+        said += await make_changes(self._session, self._cql, missing)
         if (target := version_of(tables)) > stored:
             await self.write(Write(VERSIONS, (COMPONENT, target), {"applied_at": datetime.now(UTC)}))
             said.append(f"schema is at version {target}")
         return said
 
     async def exists(self, table: Table) -> bool:
-        return table.name in await self._existing()
+        return table.name in await columns_by_table(self._session)
 
     async def drop(self, table: Table) -> None:
         await self._session.change_schema(self._cql(table).drop())
-
-    async def _existing(self) -> dict[str, set[str]]:
-        """Columns by table, as they are in the keyspace."""
-        existing: dict[str, set[str]] = {}
-        for table, column in await self._system("table_name, column_name", "columns"):
-            existing.setdefault(table, set()).add(column)
-        return existing
-
-    async def _system(self, columns: str, table: str) -> list[tuple[Any, ...]]:
-        cql = f"SELECT {columns} FROM system_schema.{table} WHERE keyspace_name = '{self._session.address.keyspace}'"  # noqa: S608
-        answer = await self._session.send(
-            f"select system_schema.{table}", SimpleStatement(cql, fetch_size=None)
-        )
-        return answer.rows
 
     async def scrub(self) -> None:
         """Compaction does, gc_grace_seconds after the deletion."""
@@ -425,16 +324,6 @@ class CassandraRows:
         await self._session.close()
 
 
-def _applied(cql: Cql, answer: dict[str, Any], conditions: Sequence[Condition]) -> Applied:
-    """Of a conditional update or deletion of one row."""
-    if answer.pop("[applied]"):
-        return Applied(True)
-    if not answer or (cql.table.statics and answer[cql.table.key[-1]] is None):
-        return Applied(False)
-    names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
-    return Applied(False, cql.decode(names, [answer[name] for name in names]))
-
-
 def _joined(parts: Iterable[list[_Raw]]) -> list[_Raw]:
     return [raw for part in parts for raw in part]
 
@@ -443,16 +332,3 @@ async def _gather(work: Iterable[Awaitable[T]]) -> list[T]:
     """Without a task where there is but one."""
     waiting = list(work)
     return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
-
-
-def _batches(statements: Sequence[tuple[str, BoundStatement]]) -> list[list[tuple[str, BoundStatement]]]:
-    batches: list[list[tuple[str, BoundStatement]]] = []
-    size = _BATCH_BYTES
-    for what, bound in statements:
-        own = 32 + sum(20 + len(value) for value in bound.values if isinstance(value, bytes))
-        if size + own > _BATCH_BYTES or len(batches[-1]) == _BATCH:
-            batches.append([])
-            size = 0
-        batches[-1].append((what, bound))
-        size += own
-    return batches

@@ -1,33 +1,31 @@
-"""The embedded engine of the rows port: one SQLite file, kept as Cassandra understands rows (stores/sqlite_layout.py).
+"""The embedded engine of the rows port: one SQLite file, kept as Cassandra understands rows.
 
-One connection writes, in a thread of its own; a few others read. Each call is one function in one of these threads
-and one transaction. What is deleted is overwritten (secure_delete); copies that the file's own housekeeping left behind
-go with ``scrub``. Several processes may use the file. A commit survives the process, not a power failure
-(WAL, synchronous=NORMAL). Statements are metered as Cassandra on one node would need them, so that what a request
-costs can be promised on either engine.
+One connection writes, in a thread of its own; a few others read (stores/sqlite_lane.py). Each call is one function in
+one of these threads and one transaction. ``sqlite_layout.py`` has the tables and statements, ``sqlite_reads.py``,
+``sqlite_writes.py`` and ``sqlite_schema.py`` the functions.
+
+Several processes may use the file. A commit survives the process, but not a power failure (WAL, synchronous=NORMAL).
+What is deleted is overwritten (secure_delete); ``scrub`` removes copies that SQLite's own housekeeping left behind.
+Statements are metered as Cassandra on one node would need them, so that the promised cost of a request holds for
+both engines.
 """
 
-import asyncio
 import sqlite3
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from rules.errors import StoreUnavailable
+from stores import sqlite_schema
 from stores.columns import Table
-from stores.deadline import remaining
 from stores.keys import ring, share
 from stores.meter import Meter
-from stores.private import private_file
-from stores.rows import Applied, Change, Condition, Equal, Exists, In, Key, Page, Row, TokenRange, Write
-from stores.schema import COMPONENT, VERSIONS, changes, version_of
+from stores.rows import Applied, Change, Condition, Key, Page, Row, TokenRange, Write
 from stores.sqlite_file import write_anew
-from stores.sqlite_layout import Layout, hashed, layout, merged
+from stores.sqlite_lane import Lane
+from stores.sqlite_layout import layout
+from stores.sqlite_reads import fetch_all, met, row_of, slice_of, statics_of
+from stores.sqlite_writes import WriteSet, apply_change, transaction
 from stores.values import (
     check_columns,
     check_deletion,
@@ -37,91 +35,12 @@ from stores.values import (
     check_slice,
     check_together,
     check_update,
-    check_values,
 )
 
 T = TypeVar("T")
 
-_TIMEOUT = 10.0
 SCRUBBED_WITHIN = 600.0
-"""Seconds."""
-_AWAY = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOTADB,
-}
-
-
-class _Lane:
-    """Threads with a connection each; work is done in one of them."""
-
-    def __init__(self, path: Path, threads: int, name: str) -> None:
-        self._path = path
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"rows-{name}")
-        self._own = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-
-    async def run(self, work: Callable[[sqlite3.Connection], T], patience: float = _TIMEOUT) -> T:
-        """What ``work`` returns; it is interrupted at the deadline, and never begun after it."""
-        left = remaining(patience)
-        until = time.monotonic() + left
-
-        def call() -> T:
-            connection = self._connection()
-            self._own.until = until
-            return work(connection)
-
-        try:
-            async with asyncio.timeout(left):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-        except TimeoutError:
-            remaining(patience)
-            raise StoreUnavailable(
-                f"the rows did not answer within {left:.1f} s", detail=str(self._path)
-            ) from None
-        except sqlite3.Error as error:
-            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _AWAY:
-                raise StoreUnavailable("the rows are away", detail=f"{self._path}: {error}") from error
-            if str(error).startswith("no such"):
-                raise StoreUnavailable(
-                    "the rows have no such table yet: `cohort init` creates what is missing",
-                    detail=f"{self._path}: {error}",
-                ) from error
-            raise
-
-    def _connection(self) -> sqlite3.Connection:
-        known: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if known is not None:
-            return known
-        with suppress(OSError):  # SQLite says what is wrong
-            private_file(self._path)
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=5
-        )
-        self._connections.append(connection)
-        own = self._own
-        own.until = time.monotonic() + _TIMEOUT
-        connection.set_progress_handler(lambda: time.monotonic() > own.until, 20_000)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.create_function("merged", 4, merged, deterministic=True)
-        connection.create_function("hashed", -1, hashed, deterministic=True)
-        own.connection = connection
-        return connection
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
-        for connection in self._connections:
-            connection.close()
+"""Seconds that writing the file anew may take."""
 
 
 class SqliteRows:
@@ -129,8 +48,8 @@ class SqliteRows:
 
     def __init__(self, path: Path, meter: Meter, readers: int) -> None:
         self.meter = meter
-        self._writer = _Lane(path, 1, "writer")
-        self._readers = _Lane(path, readers, "reader")
+        self._writer = Lane(path, 1, "writer")
+        self._readers = Lane(path, readers, "reader")
         self._last = 0
 
     @classmethod
@@ -149,13 +68,13 @@ class SqliteRows:
     async def get(self, table: Table, key: Key, columns: Sequence[str] | None = None) -> Row | None:
         key, names = check_key(table, table.key, key), check_columns(table, columns)
         self.meter.count(f"select {table.name}")
-        return await self._readers.run(lambda connection: _get(connection, layout(table), key, names))
+        return await self._readers.run(lambda connection: row_of(connection, layout(table), key, names))
 
     async def get_many(
         self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
     ) -> dict[Key, Row]:
         names = check_columns(table, columns)
-        found = await self._each(table, table.key, keys, lambda c, key: _get(c, layout(table), key, names))
+        found = await self._each(table, table.key, keys, lambda c, key: row_of(c, layout(table), key, names))
         return {key: row for key, row in found.items() if row is not None}
 
     async def partition(
@@ -174,7 +93,7 @@ class SqliteRows:
         if within is None or limit == 0:
             return []
         self.meter.count(f"select {table.name}")
-        return await self._readers.run(lambda c: _slice(c, layout(table), names, key, *within, limit))
+        return await self._readers.run(lambda c: slice_of(c, layout(table), names, key, *within, limit))
 
     async def partitions(
         self,
@@ -201,19 +120,15 @@ class SqliteRows:
             found: list[Row] = []
             for begun, rest in slices:
                 left = None if limit is None else limit - len(found)
-                found += _slice(connection, kept, names, key, begun, rest, left)
+                found += slice_of(connection, kept, names, key, begun, rest, left)
             return found
 
         return await self._each(table, partition, keys, read)
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
-        kept = layout(table)
-
-        def read(connection: sqlite3.Connection, key: Key) -> Row | None:
-            raw = connection.execute(kept.statics, kept.place(key)).fetchone()
-            return None if raw is None else kept.decode(table.statics, raw)
-
-        found = await self._each(table, tuple(table.partition), keys, read)
+        found = await self._each(
+            table, tuple(table.partition), keys, lambda c, key: statics_of(c, table, key)
+        )
         return {key: row for key, row in found.items() if row is not None}
 
     async def _each(
@@ -234,24 +149,9 @@ class SqliteRows:
     async def write(self, *writes: Write) -> None:
         if not writes:
             return
-        now = self._now()
-        together: dict[str, list[tuple[Any, ...]]] = {}
-        keys: dict[Table, list[Key]] = {}
-        for write in writes:
-            time_ = now if write.timestamp is None else write.timestamp
-            keys.setdefault(write.table, []).append(check_key(write.table, write.table.key, write.key))
-            for sql, bound in _statements(write, time_):
-                together.setdefault(sql, []).append(bound)
+        prepared = WriteSet(writes, self._now())
         self._count(writes)
-
-        def work(connection: sqlite3.Connection) -> None:
-            with _transaction(connection), ExitStack() as stack:
-                for table, changed in keys.items():
-                    stack.enter_context(_changing(connection, table, changed))
-                for sql, bounds in together.items():
-                    connection.executemany(sql, bounds)
-
-        await self._writer.run(work)
+        await self._writer.run(prepared.apply)
 
     def _count(self, writes: Sequence[Write]) -> None:
         if len(writes) > 1:
@@ -267,11 +167,11 @@ class SqliteRows:
         self.meter.count(f"conditional insert {table.name}")
 
         def work(connection: sqlite3.Connection) -> Applied:
-            with _transaction(connection):
-                stored = _get(connection, layout(table), key, names)
+            with transaction(connection):
+                stored = row_of(connection, layout(table), key, names)
                 if stored is not None:
                     return Applied(False, stored)
-                _apply(connection, table, Change(key, values), self._now())
+                apply_change(connection, table, Change(key, values), self._now())
                 return Applied(True)
 
         return await self._writer.run(work)
@@ -279,18 +179,9 @@ class SqliteRows:
     async def update_if(
         self, table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
     ) -> Applied:
-        key, values, conditions = check_update(table, key, values, conditions)
+        change = Change(*check_update(table, key, values, conditions))
         self.meter.count(f"conditional update {table.name}")
-
-        def work(connection: sqlite3.Connection) -> Applied:
-            with _transaction(connection):
-                held, stored = _met(connection, table, key, conditions)
-                if not held:
-                    return Applied(False, stored)
-                _apply(connection, table, Change(key, values, conditions), self._now())
-                return Applied(True)
-
-        return await self._writer.run(work)
+        return await self._apply_if_met(table, change)
 
     async def delete_if(
         self,
@@ -301,13 +192,15 @@ class SqliteRows:
     ) -> Applied:
         change = Change(*check_deletion(table, key, conditions, statics or {}), delete=True)
         self.meter.count(f"conditional delete {table.name}")
+        return await self._apply_if_met(table, change)
 
+    async def _apply_if_met(self, table: Table, change: Change) -> Applied:
         def work(connection: sqlite3.Connection) -> Applied:
-            with _transaction(connection):
-                held, stored = _met(connection, table, change.key, change.conditions)
+            with transaction(connection):
+                held, stored = met(connection, table, change.key, change.conditions)
                 if not held:
                     return Applied(False, stored)
-                _apply(connection, table, change, self._now())
+                apply_change(connection, table, change, self._now())
                 return Applied(True)
 
         return await self._writer.run(work)
@@ -317,17 +210,17 @@ class SqliteRows:
         self.meter.count(f"conditional batch {table.name}")
 
         def work(connection: sqlite3.Connection) -> bool:
-            with _transaction(connection):
+            with transaction(connection):
                 for change in checked:
                     if change.conditions:
-                        held, _ = _met(connection, table, change.key, change.conditions)
+                        held, _ = met(connection, table, change.key, change.conditions)
                     else:
-                        held = _get(connection, layout(table), change.key, table.key[:1]) is None
+                        held = row_of(connection, layout(table), change.key, table.key[:1]) is None
                     if not held:
                         return False
                 now = self._now()
                 for change in checked:
-                    _apply(connection, table, change, now)
+                    apply_change(connection, table, change, now)
                 return True
 
         return await self._writer.run(work)
@@ -360,7 +253,7 @@ class SqliteRows:
             bound: tuple[Any, ...] = (token_range.start, token_range.end)
             bound += () if resume is None else kept.place_of(resume)
             self.meter.count(f"select {table.name}")
-            raws = await self._readers.run(_fetch_all(sql, (*bound, page_size + 1)))
+            raws = await self._readers.run(fetch_all(sql, (*bound, page_size + 1)))
             resume = kept.mark(raws[page_size - 1]) if len(raws) > page_size else None
             yield Page([kept.decode(names, raw[width:]) for raw in raws[:page_size]], resume)
             if resume is None:
@@ -369,44 +262,16 @@ class SqliteRows:
     # --- the file itself
 
     async def schema_version(self) -> int:
-        return await self._readers.run(_schema_version)
+        return await self._readers.run(sqlite_schema.stored_version)
 
     async def init(self, tables: Sequence[Table]) -> list[str]:
-        def work(connection: sqlite3.Connection) -> list[str]:
-            with _transaction(connection):
-                stored = _schema_version(connection)
-                existing = {
-                    table.name: columns for table in tables if (columns := _columns(connection, table))
-                }
-                missing = changes(tables, stored, existing)
-                for change in missing:
-                    kept = layout(change.table)
-                    for sql in kept.create() if change.column is None else kept.add(change.column):
-                        connection.execute(sql)
-                for table in tables:
-                    _keep_hidden(connection, table)
-                said = [str(change) for change in missing]
-                if (target := version_of(tables)) > stored:
-                    for sql in layout(VERSIONS).create():
-                        connection.execute(sql)
-                    _keep_hidden(connection, VERSIONS)
-                    version = Change((COMPONENT, target), {"applied_at": datetime.now(UTC)})
-                    _apply(connection, VERSIONS, version, self._now())
-                    said.append(f"schema is at version {target}")
-                return said
-
-        return await self._writer.run(work)
+        return await self._writer.run(lambda connection: sqlite_schema.upgrade(connection, tables, self._now))
 
     async def exists(self, table: Table) -> bool:
-        return bool(await self._readers.run(lambda connection: _columns(connection, table)))
+        return bool(await self._readers.run(lambda connection: sqlite_schema.columns_of(connection, table)))
 
     async def drop(self, table: Table) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
-                for sql in layout(table).drop():
-                    connection.execute(sql)
-
-        await self._writer.run(work)
+        await self._writer.run(lambda connection: sqlite_schema.drop(connection, table))
 
     async def scrub(self) -> None:
         """By writing the file anew, which takes some seconds for each GB; others' writes wait for it."""
@@ -418,130 +283,3 @@ class SqliteRows:
     async def close(self) -> None:
         await self._readers.close()
         await self._writer.close()
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def _statements(write: Write, time_: int) -> list[tuple[str, tuple[Any, ...]]]:
-    table = write.table
-    key = check_key(table, table.key, write.key)
-    if write.delete:
-        return [layout(table).delete(key, time_)]
-    return layout(table).write(key, check_values(table, write.values), time_, insert=write.insert)
-
-
-def _apply(connection: sqlite3.Connection, table: Table, change: Change, time_: int) -> None:
-    with _changing(connection, table, [change.key]):
-        for sql, bound in _changes(table, change, time_):
-            connection.execute(sql, bound)
-
-
-@contextmanager
-def _changing(connection: sqlite3.Connection, table: Table, keys: Sequence[Key]) -> Iterator[None]:
-    """What is hidden of these keys is there while they are written; afterwards what has nothing left is hidden."""
-    kept = layout(table)
-    for place in kept.places:
-        if connection.execute(place.has_hidden).fetchone()[0]:
-            at = list(dict.fromkeys(kept.place(key)[: place.width] for key in keys))
-            connection.executemany(place.dig_up, [(*each, hashed(*each[1:])) for each in at])
-            connection.executemany(place.forget, [(hashed(*each[1:]),) for each in at])
-    yield
-    for place in kept.places:
-        if connection.execute(place.has_gone).fetchone()[0]:
-            connection.execute(place.bury)
-            connection.execute(place.remove)
-
-
-def _keep_hidden(connection: sqlite3.Connection, table: Table) -> None:
-    """Where rows of which nothing is left are kept, for whatever columns the table has by now."""
-    for place in layout(table).places:
-        connection.execute(place.create)
-        there = {f'"{raw[1]}"' for raw in connection.execute(f'PRAGMA table_info("{place.hidden}")')}
-        for time_ in place.times:
-            if time_ not in there and time_.strip('"') != "_dead":
-                connection.execute(place.add(time_))
-        found = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (place.index,)).fetchone()
-        if found is None or found[0] != place.create_index:
-            connection.execute(f'DROP INDEX IF EXISTS "{place.index}"')
-            connection.execute(place.create_index)
-        connection.execute(place.bury)
-        connection.execute(place.remove)
-
-
-def _fetch_all(sql: str, bound: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Any]]:
-    return lambda connection: connection.execute(sql, bound).fetchall()
-
-
-def _get(connection: sqlite3.Connection, kept: Layout, key: Key, names: tuple[str, ...]) -> Row | None:
-    raw = connection.execute(kept.select(names, kept.whole_key), kept.place(key)).fetchone()
-    return None if raw is None else kept.decode(names, raw)
-
-
-def _slice(
-    connection: sqlite3.Connection,
-    kept: Layout,
-    names: tuple[str, ...],
-    key: Key,
-    prefix: Key,
-    rest: Key,
-    limit: int | None,
-) -> list[Row]:
-    """Rows of a partition whose clustering begins with ``prefix`` and exceeds ``rest`` after it."""
-    sql = kept.select(names, kept.slice(len(prefix), len(rest))) + kept.in_order + " LIMIT ?"
-    bound = (*kept.place((*key, *prefix, *rest)), -1 if limit is None else limit)
-    return [kept.decode(names, raw) for raw in connection.execute(sql, bound)]
-
-
-def _met(
-    connection: sqlite3.Connection, table: Table, key: Key, conditions: Sequence[Condition]
-) -> tuple[bool, Row | None]:
-    """Whether the row meets all of them, and its values of their columns; None where it is missing."""
-    kept = layout(table)
-    names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
-    stored = _get(connection, kept, key, names)
-    seen = stored
-    if stored is None:
-        raw = connection.execute(kept.statics, kept.place(key[: len(table.partition)])).fetchone()
-        seen = {} if raw is None else kept.decode(table.statics, raw)
-    return all(_holds(condition, stored is not None, seen or {}) for condition in conditions), stored
-
-
-def _changes(table: Table, change: Change, time_: int) -> list[tuple[str, tuple[Any, ...]]]:
-    kept = layout(table)
-    if not change.delete:
-        return kept.write(change.key, change.values, time_, insert=not change.conditions)
-    # The values of a deletion are the partition's.
-    return [kept.delete(change.key, time_), *kept.write(change.key, change.values, time_, insert=False)]
-
-
-def _holds(condition: Condition, exists: bool, row: Row) -> bool:
-    match condition:
-        case Equal(column, value):
-            return bool(row.get(column) == value)
-        case In(column, values):
-            return row.get(column) in values
-        case Exists():
-            return exists
-
-
-def _columns(connection: sqlite3.Connection, table: Table) -> set[str]:
-    """Of the table as it is in the file; empty where it is not."""
-    names = (table.name, f"{table.name}__static")
-    return {raw[1] for name in names for raw in connection.execute(f'PRAGMA table_info("{name}")')}
-
-
-def _schema_version(connection: sqlite3.Connection) -> int:
-    if not _columns(connection, VERSIONS):
-        return 0
-    kept = layout(VERSIONS)
-    sql = kept.select(("version",), kept.slice(0, 0)) + kept.in_order
-    return max((version for (version,) in connection.execute(sql, kept.place((COMPONENT,)))), default=0)

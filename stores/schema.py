@@ -1,4 +1,4 @@
-"""Versioned changes of the tables: what is missing from a store, in the order of ``since``."""
+"""Versions of the schema: which tables and columns a store lacks, in the order of ``since``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ COMPONENT = "tables"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Create the table with all its columns, or add one ``column`` to it."""
+    """A table to create with all its columns, or one ``column`` to add to it."""
 
     table: Table
     column: str | None = None
@@ -42,8 +42,10 @@ def version_of(tables: Sequence[Table]) -> int:
 
 
 def changes(tables: Sequence[Table], stored: int, existing: Mapping[str, set[str]]) -> list[Change]:
-    """What ``existing`` (columns by table) lacks. It looks at what is there, not only at the ``stored`` version, so
-    that an init that died halfway is finished by the next. InvalidInput where ``stored`` is newer than ``tables``."""
+    """The changes that ``existing`` (columns by table) lacks. InvalidInput where ``stored`` is newer than ``tables``.
+
+    It compares with what exists, not only with the ``stored`` version: so the next init finishes one that died.
+    """
     known = version_of(tables)
     if stored > known:
         raise InvalidInput(

@@ -1,14 +1,14 @@
-"""What the embedded rows and the embedded log have in common: a SQLite file of which nothing deleted is left."""
+"""Writes a SQLite file anew, without bytes of what was deleted: for the embedded rows and the embedded log."""
 
 import sqlite3
 import time
 
 CHECKPOINTED_WITHIN = 10.0
-"""Seconds: a reader that is at it holds on to what it began with."""
+"""Seconds to wait for readers, which hold on to the old content until they end."""
 
 
 def write_anew(connection: sqlite3.Connection) -> None:
-    """The file then has what its tables have and nothing else, and its log is empty."""
+    """Leaves in the file what its tables have and nothing else, and empties its write-ahead log."""
     connection.execute("VACUUM")
     until = time.monotonic() + CHECKPOINTED_WITHIN
     while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < until:

@@ -1,14 +1,18 @@
 """How SQLite keeps a table as Cassandra understands it: hidden columns, statements and codecs.
 
-Beside its own columns a table has ``_token`` (a hash of the partition key; the primary key begins with it, so walks
-and partitions are ranges of one b-tree), ``_live`` (when the row was last inserted; null: never or deleted),
-``_dead`` (its latest deletion) and for each column ``<name>__t``, its write time. A deletion nulls what is older than
-itself, so reads need no times. Static columns are in ``<table>__static``. A map or set that is not frozen is kept as
-entries with write times of their own.
+Beside its own columns a table has hidden ones:
 
-A row of which nothing is left still beats late writes, for good, and does so without its key: its times go to
-``<table>__hidden`` under a hash of the key, and come back before the key is written again (``Place``). So a deleted key
-is in the file no more.
+- ``_token``: a hash of the partition key. The primary key begins with it, so that partitions and walks are ranges of one
+  b-tree.
+- ``_live``: when the row was last inserted; null where never, or where it was deleted.
+- ``_dead``: the time of its latest deletion. A deletion sets older values to null, so that reads need no times.
+- ``<name>__t`` for each column: its write time.
+
+Static columns are in ``<table>__static``. A map or set that is not frozen is kept as entries with write times.
+
+A deleted row must still win against late writes with older times, for good, and yet its key must not stay in the file.
+So its times move to ``<table>__hidden`` under a hash of the key, and come back before the key is written again
+(``Place``).
 """
 
 # ruff: noqa: S608 - names come from declared tables, values are always bound
@@ -29,7 +33,7 @@ Statement = tuple[str, tuple[Any, ...]]
 _Code = Callable[[Any], Any]
 
 NEVER = -(1 << 63) + 1
-"""Older than every write; SQLite reads one less as a float."""
+"""A time older than every write. SQLite would read the next lower number as a float."""
 
 _AFFINITIES = {"text": "TEXT", "double": "REAL", "blob": "BLOB"}
 
@@ -39,7 +43,7 @@ def _same(value: Any) -> Any:
 
 
 def _plain(type_: ColumnType) -> tuple[_Code, _Code]:
-    """To and from what JSON can hold."""
+    """Codes to and from what JSON can hold."""
     match type_:
         case Scalar():
             if type_ == TIMESTAMP:
@@ -66,7 +70,7 @@ def _plain(type_: ColumnType) -> tuple[_Code, _Code]:
 
 
 def _codec(type_: ColumnType) -> tuple[_Code, _Code]:
-    """To and from what a SQLite column holds; never called with None."""
+    """Codes to and from what a SQLite column holds. Neither is called with None."""
     match type_:
         case Scalar("timestamp"):
             return milliseconds, moment
@@ -86,7 +90,7 @@ def _codec(type_: ColumnType) -> tuple[_Code, _Code]:
 
 
 def _entries(type_: ColumnType, value: Any, time: int) -> bytes:
-    """Of a map or set that is not frozen: [key or element, value or null, write time]."""
+    """Entries of a map or set that is not frozen: [key or element, value or null, write time]."""
     pairs = _plain(type_)[0](value)
     return orjson.dumps(
         [(k, v, time) for k, v in (pairs if isinstance(type_, Map) else ((e, None) for e in pairs))]
@@ -94,7 +98,7 @@ def _entries(type_: ColumnType, value: Any, time: int) -> bytes:
 
 
 def merged(old: bytes | None, new: bytes | None, replaced: int, dead: int) -> bytes | None:
-    """The latest of each entry, without those written before the whole was replaced or the row deleted (SQL)."""
+    """The latest of each entry, without those from before the whole was ``replaced`` or the row deleted. An SQL function."""
     latest: dict[Any, Any] = {}
     for entry in (*orjson.loads(old or b"[]"), *orjson.loads(new or b"[]")):
         key, _, time = entry
@@ -108,7 +112,7 @@ def _loose(type_: ColumnType) -> bool:
 
 
 def hashed(*key: Any) -> bytes:
-    """Of a key as stored (SQL); nobody reads the key from it."""
+    """A hash of a stored key, which can't be read from it. An SQL function."""
     plain = [part.hex() if isinstance(part, bytes) else part for part in key]
     return blake2b(orjson.dumps(plain), digest_size=16).digest()
 
@@ -118,10 +122,10 @@ def _list(parts: Iterable[str], separator: str = ", ") -> str:
 
 
 class Place:
-    """Where rows of one kind are, those of a table or its partitions' static columns, and where the hidden ones are.
+    """A table for rows, or for static columns of partitions, and the table of its hidden rows.
 
-    ``at``: the token and the key's columns; ``times``: the columns that are left of a hidden row; ``values``: those of
-    which a row that is there has at least one.
+    ``at``: the token and the key's columns. ``times``: the columns that a hidden row keeps. ``values``: a row with none
+    of these is gone.
     """
 
     def __init__(self, name: str, at: Sequence[str], times: Sequence[str], values: Sequence[str]) -> None:
@@ -134,13 +138,13 @@ class Place:
             f"{_list(map(self._time, times))}) WITHOUT ROWID"
         )
         self.create_index = f'CREATE INDEX "{self.index}" ON {self.name} (_token) WHERE {gone}'
-        """Of the rows of which nothing is left, alone."""
+        """Indexes the rows that are gone, alone."""
         self.has_hidden = f'SELECT EXISTS (SELECT 1 FROM "{self.hidden}")'
         self.dig_up = (
             f"INSERT OR IGNORE INTO {self.name} ({_list(at)}, {kept}) "
             f'SELECT {_list("?" * len(at))}, {kept} FROM "{self.hidden}" WHERE _hash = ?'
         )
-        """Bound to the place and its hash."""
+        """Takes the place and its hash as parameters."""
         self.forget = f'DELETE FROM "{self.hidden}" WHERE _hash = ?'
         self.has_gone = f"SELECT EXISTS (SELECT 1 FROM {among_gone})"
         self.bury = (
@@ -158,7 +162,7 @@ class Place:
 
 
 class Layout:
-    """The statements of one table. Names are quoted, values bound; keys and values come checked (stores/values.py)."""
+    """The statements of one table. Names are quoted, values bound. Keys and values are checked before (stores/values.py)."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -178,13 +182,13 @@ class Layout:
             self.places.append(
                 Place(f"{table.name}__static", self._partition_at, tuple(times), tuple(values))
             )
-        # Statement texts are made once a shape.
+        # Each text is made once for the same arguments.
         self.upsert, self.select = cache(self._upsert), cache(self._select)
 
     # --- what is stored
 
     def token(self, key: Key) -> int:
-        """Of a partition, by its key's first values; stable, as walks are resumed by it."""
+        """The token of a partition, by the key's first values. It must never change: walks are resumed by it."""
         digest = blake2b(
             orjson.dumps(self._plain_key(key[: len(self.table.partition)])), digest_size=8
         ).digest()
@@ -284,7 +288,7 @@ class Layout:
         return cells
 
     def _upsert(self, names: tuple[str, ...], insert: bool | None) -> str:
-        """``insert`` None: of static columns."""
+        """Inserts or updates a row; static columns where ``insert`` is None."""
         static = insert is None
         at = self._partition_at if static else self._at
         columns, changes = list(at), []
@@ -330,7 +334,7 @@ class Layout:
     # --- reading
 
     def _select(self, columns: tuple[str, ...], where: str, *, key: bool = False) -> str:
-        """``where`` is about key columns. ``key``: the token and the whole primary key come first."""
+        """``where`` is about key columns. With ``key`` the token and the whole primary key come first."""
         asked = [f'"{name}"' for name in columns]
         joined = any(name in self.table.statics for name in columns)
         source = (
@@ -345,7 +349,7 @@ class Layout:
         return _list((f"{c} = ?" for c in self._at), " AND ")
 
     def slice(self, prefix: int, rest: int) -> str:
-        """Of one partition: the first ``prefix`` clustering columns given, the next ``rest`` exceeded."""
+        """WHERE for a slice of one partition: the first ``prefix`` clustering columns equal, the next ``rest`` greater."""
         fixed = len(self._partition_at) + prefix
         where = [f"{c} = ?" for c in self._at[:fixed]]
         bounded = self._at[fixed : fixed + rest]
@@ -367,7 +371,7 @@ class Layout:
 
     @cached_property
     def statics(self) -> str:
-        """The static columns of a partition that exists; bound to its place."""
+        """Selects the static columns of a partition that exists. Its place is the parameter."""
         place = f"(SELECT {_list(f'? AS {c}' for c in self._partition_at)}) AS place"
         here = _list((f"{self.name}.{c} = place.{c}" for c in self._partition_at), " AND ")
         rows = f"EXISTS (SELECT 1 FROM {self.name} WHERE {here} AND {self._exists})"
@@ -381,12 +385,13 @@ class Layout:
     # --- resuming a walk
 
     def mark(self, raw: Sequence[Any]) -> str:
-        """Where a walk stands: after the row with this token and key, as stored."""
+        """A text that says where a walk goes on: after the row with this token and key, as stored."""
         return orjson.dumps(
             [{"blob": v.hex()} if isinstance(v, bytes) else v for v in raw[: len(self._at)]]
         ).decode()
 
     def place_of(self, mark: str) -> tuple[Any, ...]:
+        """The place that a text of ``mark`` says."""
         return tuple(bytes.fromhex(v["blob"]) if isinstance(v, dict) else v for v in orjson.loads(mark))
 
 

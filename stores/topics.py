@@ -1,22 +1,23 @@
-"""Every topic, declared once. Names get the instance's prefix from the engine."""
+"""Every topic, declared once. The engine puts the instance's prefix before the names."""
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS
 from stores.events import Topic
 
 TRIGGERS = Topic("triggers")
-"""Commands to workers, keyed by user: rows changed, look again (rules/triggers.py)."""
+"""From commands to workers, keyed by user: rows have changed (rules/triggers.py)."""
 PROFILES = Topic("profiles")
-"""Learner profiles from other systems, keyed by user."""
+"""From other systems: profiles of learners, keyed by user."""
 STATES = Topic(ACTIVITY_STATE.topic, retention_days=30)
-"""Workers to group queries, keyed by activity, collection, context and user (rules/states.py)."""
+"""From workers to group queries, keyed by activity, collection, context and user (rules/states.py)."""
 TOTALS = Topic(ACTIVITY_TOTALS.topic, retention_days=30)
-"""The batch aggregation to group queries, keyed by cell (rules/totals.py)."""
+"""From the batch aggregation to group queries, keyed by cell (rules/totals.py)."""
 GROUP_CHANGES = Topic("group-changes")
-"""Commands to the batch aggregation, keyed by group: its members or activities changed (ingest/commands/learner_groups.py)."""
+"""From commands to the batch aggregation, keyed by group: members or activities have changed
+(ingest/commands/learner_groups.py)."""
 ASSESSMENTS = Topic("assessments")
-"""Submitted attempts, keyed by user, in the platform's envelope (reference 3); scores are computed from them."""
+"""Submitted attempts, keyed by user, in the envelope of the existing platform. Scores are computed from them."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
-"""What could not be processed, with the reason; ``cohort dead-letters`` lists and replays it."""
+"""Records that could not be processed, with the reason. ``cohort dead-letters`` lists and replays them."""
 
 TOPICS = (TRIGGERS, PROFILES, STATES, TOTALS, GROUP_CHANGES, ASSESSMENTS, DEAD_LETTERS)
 WORKER_GROUP = "workers"

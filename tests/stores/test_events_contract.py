@@ -48,7 +48,7 @@ def _topics_go_in_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
         return
 
     async def delete() -> None:
-        async with (await KafkaEvents.open(SERVERS))._admin() as admin:
+        async with (await KafkaEvents.open(SERVERS)).clients.admin() as admin:
             if mine := [topic for topic in await admin.list_topics() if topic.startswith(f"test-{RUN}")]:
                 await admin.delete_topics(mine)
 
@@ -360,7 +360,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def program(events: Events, engine: str, task: str) -> asyncio.subprocess.Process:
     if isinstance(events, EmbeddedEvents):
-        address, prefix = str(events._path), events._prefix
+        address, prefix = str(events._file.path), events._file.prefix
     else:
         assert isinstance(events, KafkaEvents)
         address, prefix = SERVERS, events._prefix
@@ -590,7 +590,7 @@ async def test_a_coordinator_that_is_still_loading_is_asked_for_the_lag_again(
 async def test_topics_are_made_as_they_are_declared() -> None:
     events = await KafkaEvents.open(SERVERS, prefix_())
     await events.init([ONE, Topic("kept", partitions=3, retention_days=None)])
-    async with events._admin() as admin:
+    async with events.clients.admin() as admin:
         names = [events.name("one"), events.name("kept")]
         answers = await admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
@@ -822,7 +822,7 @@ async def test_the_file_does_not_contain_what_was_forgotten(log: EmbeddedEvents,
 async def test_a_log_at_rest_is_cleaned_by_whoever_reads_it(
     log: EmbeddedEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.events_embedded.QUIET", 0.0)
+    monkeypatch.setattr("stores.log_forgetting.QUIET", 0.0)
     await log.send("one", *of("VERY-DISTINCT"))
     consumer = await log.consumer("first", ["one"])
     await consumer.commit(await consumer.batch(10, 1.0))

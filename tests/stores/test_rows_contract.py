@@ -979,7 +979,7 @@ async def test_the_routing_key_is_the_one_the_driver_finds(
     rows: CassandraRows, table: Table, key: Any
 ) -> None:
     cql = rows._cql(table)
-    bound = await rows._bound(cql.select(table.key[:1], cql.slice(0, 0)), cql.key(key))
+    bound = await rows._statements.bind(cql.select(table.key[:1], cql.slice(0, 0)), cql.key(key))
     assert cql.routing_key(key) == bound.routing_key
     assert Routed.routing_key is None
 

@@ -1,0 +1,120 @@
+"""The bound statements of writes in Cassandra, and the batches they are sent in."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+from cassandra.query import BatchStatement, BatchType, BoundStatement
+
+from stores.cassandra_session import CassandraSession
+from stores.columns import Table
+from stores.cql import Cql
+from stores.rows import Applied, Change, Condition, Exists, Key, Put, Write
+from stores.values import check_key, check_values
+
+_BATCH = 30
+_BATCH_BYTES = 4_000
+"""The server warns of a batch of more than 5 KB, by its own count, and refuses one of 50 KB."""
+
+Metered = tuple[str, BoundStatement]
+"""A statement and the name that the meter counts it by."""
+
+
+class Statements:
+    """Binds the statements of one keyspace. Each CQL text is prepared once a session."""
+
+    def __init__(self, session: CassandraSession) -> None:
+        self._session = session
+        self.cql = lru_cache(maxsize=1024)(partial(Cql, keyspace=session.address.keyspace))
+
+    async def bind(
+        self, text: str, values: Sequence[Any], kind: type[BoundStatement] = BoundStatement
+    ) -> BoundStatement:
+        return kind(await self._session.prepare(text)).bind(values)
+
+    async def of_write(self, write: Write) -> list[Metered]:
+        """One statement, or two: an insert can't put into maps and sets, so an update follows."""
+        table, cql = write.table, self.cql(write.table)
+        key = cql.key(check_key(table, table.key, write.key))
+        timed, time = write.timestamp is not None, [] if write.timestamp is None else [write.timestamp]
+        if write.delete:
+            return [(f"delete {table.name}", await self.bind(cql.delete(timed=timed), [*time, *key]))]
+        values = check_values(table, write.values)
+        statements = []
+        if write.insert:
+            plain = tuple(name for name, value in values.items() if not isinstance(value, Put))
+            bound = [*key, *(cql.encode(name, values.pop(name)) for name in plain), *time]
+            statements.append(
+                (f"insert {table.name}", await self.bind(cql.insert(plain, timed=timed), bound))
+            )
+        if values:
+            text, bound = _update(cql, key, values, time)
+            statements.append((f"update {table.name}", await self.bind(text, bound)))
+        return statements
+
+    async def insert_if_absent(self, table: Table, key: Key, values: Mapping[str, Any]) -> BoundStatement:
+        cql = self.cql(table)
+        encoded = [cql.encode(name, value) for name, value in values.items()]
+        return await self.bind(cql.insert(tuple(values), absent=True), cql.key(key) + encoded)
+
+    async def of_change(self, table: Table, change: Change) -> list[BoundStatement]:
+        """One statement, or two: of a conditional deletion, and of the static columns set with it."""
+        cql = self.cql(table)
+        if not change.delete and not change.conditions:
+            return [await self.insert_if_absent(table, change.key, change.values)]
+        end, more = cql.condition(change.conditions)
+        if not change.delete:
+            text, bound = _update(cql, cql.key(change.key), change.values, [])
+            return [await self.bind(text + end, bound + more)]
+        statements = [await self.bind(cql.delete() + end, cql.key(change.key) + more)]
+        if change.values:
+            statements.append(await self.bind(*_update(cql, cql.key(change.key), change.values, [])))
+        return statements
+
+    async def of_conditional(self, table: Table, change: Change) -> BoundStatement | BatchStatement:
+        """What to send for a change that is alone."""
+        statements = await self.of_change(table, change)
+        # Where there are static columns, a missing row is refused with nulls. Within a batch the key is in the answer
+        # too, and null where the row is missing.
+        return unlogged(statements) if table.statics else statements[0]
+
+
+def unlogged(statements: Sequence[BoundStatement]) -> BatchStatement:
+    """One batch without a log, of statements for one partition or one set of replicas."""
+    batch = BatchStatement(BatchType.UNLOGGED)
+    for bound in statements:
+        batch.add(bound)
+    return batch
+
+
+def batches(statements: Sequence[Metered]) -> list[list[Metered]]:
+    """The statements in parts that are small enough for a batch each."""
+    parts: list[list[Metered]] = []
+    size = _BATCH_BYTES
+    for what, bound in statements:
+        own = 32 + sum(20 + len(value) for value in bound.values if isinstance(value, bytes))
+        if size + own > _BATCH_BYTES or len(parts[-1]) == _BATCH:
+            parts.append([])
+            size = 0
+        parts[-1].append((what, bound))
+        size += own
+    return parts
+
+
+def applied(cql: Cql, answer: dict[str, Any], conditions: Sequence[Condition]) -> Applied:
+    """What the server's ``answer`` to a conditional update or deletion of one row says."""
+    if answer.pop("[applied]"):
+        return Applied(True)
+    if not answer or (cql.table.statics and answer[cql.table.key[-1]] is None):
+        return Applied(False)
+    names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
+    return Applied(False, cql.decode(names, [answer[name] for name in names]))
+
+
+def _update(cql: Cql, key: list[Any], values: Mapping[str, Any], time: list[int]) -> tuple[str, list[Any]]:
+    """The text of an update and what to bind. Where only static columns are set, the key is the partition's."""
+    names = tuple(values)
+    puts = frozenset(name for name, value in values.items() if isinstance(value, Put))
+    where = len(cql.table.partition if set(names) <= set(cql.table.statics) else cql.table.key)
+    bound = [*time, *(cql.encode(name, value) for name, value in values.items()), *key[:where]]
+    return cql.update(names, puts, where, timed=bool(time)), bound

@@ -1,0 +1,160 @@
+"""Clients of Kafka, over aiokafka: how producers, consumers, readers and admins are started and stopped."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import Context
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from rules.errors import StoreUnavailable
+from stores.deadline import remaining
+
+T = TypeVar("T")
+
+SESSION = 10.0
+"""Seconds without a heartbeat after which a member counts as dead and its partitions go to others."""
+BEAT = 3.0
+"""Seconds between a member's heartbeats."""
+BATCH_BYTES = 256 * 1024
+"""A sender's messages to one partition wait for a round trip whenever this much is full."""
+CLOSING = 5.0
+"""Seconds that closing may take: what is unsent is sent, the group is left."""
+
+
+class KafkaClients:
+    """Starts clients of one cluster. Each call waits at most ``timeout`` seconds."""
+
+    def __init__(self, bootstrap: str, timeout: float) -> None:
+        """``bootstrap`` is host:port,host:port."""
+        self._servers = bootstrap.split(",")
+        self._timeout = timeout
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def answers(self) -> AsyncIterator[None]:
+        """Turns Kafka's errors and its silence into StoreUnavailable."""
+        try:
+            async with asyncio.timeout(remaining(self._timeout)):
+                yield
+        except TimeoutError as error:
+            remaining(self._timeout)  # DeadlineExceeded, where it was that
+            raise StoreUnavailable(
+                f"the event log did not answer within {self._timeout:g} s", detail="Kafka"
+            ) from error
+        except (KafkaError, OSError) as error:
+            raise StoreUnavailable("the event log is away", detail=f"Kafka: {error!r}") from error
+
+    async def start_producer(self) -> AIOKafkaProducer:
+        """An idempotent producer; a send is acknowledged by all replicas."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            acks="all",
+            enable_idempotence=True,
+            # Messages of one moment share a request anyway, while the one before is under way.
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=self._milliseconds,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await stop_producer(producer)
+            raise
+        return producer
+
+    def new_member(self, group: str, patience: float) -> AIOKafkaConsumer:
+        """A consumer of the group, to be started. ``patience``: seconds that it may take from one batch to the next."""
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(SESSION * 1000),
+            heartbeat_interval_ms=int(BEAT * 1000),
+            max_poll_interval_ms=int(patience * 1000),
+            request_timeout_ms=self._milliseconds,
+        )
+
+    # Short-lived clients, so that nothing needs repair when Kafka was away.
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=self._milliseconds)
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            await admin.close()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer that belongs to no group."""
+        reader = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=self._milliseconds,
+        )
+        try:
+            async with self.answers():
+                await reader.start()
+            yield reader
+        finally:
+            await stop_consumer(reader)
+
+    @property
+    def _milliseconds(self) -> int:
+        return int(self._timeout * 1000)
+
+    # Stopping beside the calls that go on.
+
+    def stop_later(self, stopping: Coroutine[Any, Any, None]) -> None:
+        """Runs ``stopping`` in a task of its own; ``stopped`` waits for it."""
+        # In a context of its own: the deadline of this call is not for stopping.
+        task = asyncio.get_running_loop().create_task(stopping, context=Context())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def stopped(self) -> None:
+        """Returns once every client of ``stop_later`` has stopped."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Sends what is left if Kafka takes it in time."""
+    if not await _ended(producer.stop()):
+        # stop() has no end while Kafka is away, and a second one does nothing.
+        producer._message_accumulator.fail_all(KafkaError("closed before Kafka took it"))
+        await _ended(producer._sender.close())
+        await producer.client.close()
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leaves the group if Kafka answers in time."""
+    if not await _ended(consumer.stop()):
+        await consumer._client.close()
+
+
+async def retried(call: Callable[[], Awaitable[T]]) -> T:
+    """Calls again, without end, while Kafka says that a moment later it may succeed. The caller sets the timeout."""
+    while True:
+        try:
+            return await call()
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+        await asyncio.sleep(0.1)
+
+
+async def _ended(closing: Coroutine[Any, Any, None]) -> bool:
+    """Whether it ended well and in time. In a task: aiokafka may raise a CancelledError that nobody asked for."""
+    task = asyncio.create_task(closing)
+    await asyncio.wait({task}, timeout=CLOSING)
+    if not task.done():
+        task.cancel()
+        return False
+    return not task.cancelled() and task.exception() is None
