@@ -27,7 +27,7 @@ from gateway.settings import Settings
 from gateway.wiring import Cohort
 from ingest.commands.content_states import update_states
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.writes.triggers import change_moment
+from loaders.change_clock import ChangeClock
 from loaders.views import row_key, view_values
 from rules.content_states import ContentState
 from rules.identifiers import ViewKey
@@ -86,15 +86,16 @@ class Bench:
         return [figure, Figure(f"{what}, {many[1]} at once", base, mine, cpu, figure.statements)]
 
 
+changed_at = ChangeClock()
+
+
 def keys(user: str) -> list[Key]:
     return [row_key(ViewKey(user, "big", "batch", f"big-leaf-{leaf}")) for leaf in range(CONTENTS)]
 
 
 def start_rows(user: str) -> list[dict[str, Any]]:
-    changed_at = change_moment()
-    return [
-        {**VIEWS.named(key), **view_values(_started(key)), "changed_at": changed_at} for key in keys(user)
-    ]
+    moment = changed_at()
+    return [{**VIEWS.named(key), **view_values(_started(key)), "changed_at": moment} for key in keys(user)]
 
 
 def _started(key: Key) -> View:
@@ -141,7 +142,7 @@ async def updates(bench: Bench) -> list[Figure]:
         await bench.floor.start_all(start_rows(user))
 
     async def complete(user: str) -> None:
-        await bench.floor.end_all(keys(user), ENDING | {"changed_at": change_moment()})
+        await bench.floor.end_all(keys(user), ENDING | {"changed_at": changed_at()})
 
     async def nothing(_: str) -> None:
         pass

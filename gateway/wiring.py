@@ -16,7 +16,7 @@ from gateway.supervision import Supervised, supervised
 from ingest.aggregation import Schedule
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
-from ingest.modes.agreement import settled
+from ingest.modes.agreement import agree
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
@@ -128,7 +128,7 @@ def tracking_of(settings: Settings) -> Tracking:
 async def check_mode(settings: Settings, stores: Stores) -> None:
     """SettingsError if the rows are kept in another mode than the one that is set. The first start of an instance decides it."""
     wanted = TrackingMode(settings.tracking_mode)
-    there = await settled(stores.rows, wanted, utc_now())
+    there = await agree(stores.rows, wanted, utc_now())
     if there.to is not None:
         raise SettingsError(
             f"the rows are going over from mode {there.mode.value} to {there.to.value}: "

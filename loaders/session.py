@@ -11,6 +11,7 @@ from strawberry.dataloader import DataLoader
 
 from loaders.answers import KEEP, TTL, Answers
 from loaders.background import Background
+from loaders.change_clock import ChangeClock
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages
@@ -55,6 +56,7 @@ class Shared:
     pages: Pages
     costs: TableCosts
     now: Callable[[], datetime] = utc_now
+    change_moment: ChangeClock = field(default_factory=ChangeClock)
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
     changing: "WeakValueDictionary[ViewKey | str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)

@@ -89,9 +89,9 @@ def change(
 async def _from(cohort: "Cohort", to: TrackingMode) -> TrackingMode | None:
     """The mode to go over from; None, with a line printed, if there is nothing to do."""
     from ingest.jobs.mode_change import mode_before
-    from ingest.modes.agreement import settled
+    from ingest.modes.agreement import agree
 
-    there = await settled(cohort.stores.rows, to, cohort.shared.now())
+    there = await agree(cohort.stores.rows, to, cohort.shared.now())
     if there.to is not None:
         if there.to is not to:
             raise InvalidInput(

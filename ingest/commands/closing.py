@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from ingest.calls.acknowledgement import acknowledge
 from ingest.writes.announcement import Announcement
-from ingest.writes.triggers import change_moment, trigger_of
+from ingest.writes.triggers import trigger_of
 from loaders.session import Session, Shared
 from loaders.views import key_of
 from rules.errors import InvalidInput
@@ -86,7 +86,7 @@ class Closer:
             "last_completed_time": accessed,
             "last_updated_time": self._at,
             "origin": self._origin.encode(),
-            "changed_at": change_moment(),
+            "changed_at": self._shared.change_moment(),
         }
         conditions = [Equal(name, row[name]) for name in ("status", "last_access_time", "last_updated_time")]
         place = tuple(row[name] for name in VIEWS.key)

@@ -15,7 +15,7 @@ from ingest.commands.assessments import AssessmentCall, begun_on, submit_assessm
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import enter_scopes, put
-from ingest.writes.triggers import change_moment, trigger_of
+from ingest.writes.triggers import trigger_of
 from loaders.erasures import check_after_erasure, erased_places
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of
@@ -250,11 +250,8 @@ async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, Vie
         begun = {key.progress_key: key.scope for key in changed if stored[key] is None}
         await enter_scopes(session.shared, begun)
         # One moment for all: they are one change of the partition.
-        changed_at = change_moment()
-        changes = [
-            Change(change.key, {**change.values, "changed_at": changed_at}, change.conditions)
-            for change in (put(view, stored[key]) for key, view in changed.items())
-        ]
+        changed_at = session.shared.change_moment()
+        changes = [put(view, stored[key], changed_at) for key, view in changed.items()]
         for batch in _batches(changes):
             if not await rows.write_together(VIEWS, batch):
                 break

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ingest.modes.strategies import added_by
-from ingest.writes.triggers import change_moment, send_trigger
+from ingest.writes.triggers import send_trigger
 from loaders.enrolments import as_read, enrolment_of, row_key
 from loaders.erasures import check_not_erased
 from loaders.session import Session
@@ -43,7 +43,7 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
     if moved is not None:
         session.refresh()
         return moved
-    rows, changed_at = session.stores.rows, change_moment()
+    rows, changed_at = session.stores.rows, session.shared.change_moment()
     wanted = Enrolment(key, active=True, enrolled_on=at, changed_at=changed_at)
     values = {"active": True, "enrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
     applied = await rows.insert_if_absent(ENROLMENTS, {**ENROLMENTS.named(row_key(key)), **values})
@@ -87,7 +87,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
     """
     key, at, _ = await _placed(session, call)
     key = await added_by(session.shared.tracking).current_key(session.shared, key)
-    rows, changed_at = session.stores.rows, change_moment()
+    rows, changed_at = session.stores.rows, session.shared.change_moment()
     stored = enrolment_of(await rows.get(ENROLMENTS, row_key(key)))
     if stored is None:
         raise NotEnrolled(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from ingest.writes.retrying import Attempts
-from ingest.writes.triggers import change_moment, trigger_of
+from ingest.writes.triggers import trigger_of
 from loaders import touches
 from loaders.enrolments import row_key
 from loaders.session import Shared
@@ -72,7 +72,9 @@ class ErasedRows:
                 return 0
             rows = page[:MOST_CHANGES]
             emptied = len(page) <= MOST_CHANGES and await self.has_only(partition, prefix, len(page))
-            if await self._rows.write_together(VIEWS, _deletions(rows, None if emptied else change_moment())):
+            if await self._rows.write_together(
+                VIEWS, _deletions(rows, None if emptied else self._shared.change_moment())
+            ):
                 return len(rows)
         raise Conflict("the learner's views keep changing; send the call again", field="userId")
 
@@ -159,7 +161,7 @@ class ErasedRows:
                 touched = row["last_updated_time"]
                 if touched is None or touched < self.erased_on:
                     only = len(rows) == 1 and await self.has_only((self.user_id, scope), prefix, 1)
-                    changes = _deletions([row], None if only else change_moment())
+                    changes = _deletions([row], None if only else self._shared.change_moment())
                     await self._rows.write_together(VIEWS, changes)
 
 

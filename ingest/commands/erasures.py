@@ -9,7 +9,6 @@ from ingest.commands.erased_rows import ErasedRows, Place
 from ingest.commands.learner_erasure import LearnerErasure
 from ingest.commands.place_erasure import PlaceErasure
 from ingest.modes.strategies import added_by
-from ingest.writes.triggers import change_moment
 from loaders.session import Session
 from rules.errors import Absent, CohortError
 from rules.identifiers import ProgressKey, checked_id, optional_id
@@ -59,7 +58,7 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
     )
     collection_id = optional_id(call.collection_id, "collectionId")
     context_id = optional_id(call.context_id, "contextId")
-    erased = ErasedRows(session.shared, user_id, session.now(), change_moment())
+    erased = ErasedRows(session.shared, user_id, session.now(), session.shared.change_moment())
     if collection_id is not None:
         key = ProgressKey(user_id, collection_id, context_id or collection_id)
         place = PlaceErasure(session.shared, erased)

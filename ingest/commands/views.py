@@ -14,7 +14,6 @@ from ingest.modes.strategies import added_by
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import enter_scope
-from ingest.writes.triggers import change_moment
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of, view_values
 from rules.errors import Conflict, InvalidInput, ViewNotStarted
@@ -172,7 +171,7 @@ async def _acknowledged(
     announcement = Announcement(shared)
     try:
         async with announcement.writing([key]):
-            view = await write(change_moment())
+            view = await write(session.shared.change_moment())
     except ViewNotStarted:
         if await added_by(shared.tracking).current_key(shared, key) != key:
             raise Conflict("the enrolment has moved meanwhile; send it again", field="contextId") from None

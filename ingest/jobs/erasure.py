@@ -7,7 +7,6 @@ from typing import Any
 from ingest.commands.erased_rows import ErasedRows
 from ingest.commands.learner_erasure import STEPS, LearnerErasure
 from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, OnProgress, Plan
-from ingest.writes.triggers import change_moment
 from loaders.session import Shared
 from rules.identifiers import checked_id
 from rules.moments import milliseconds, moment
@@ -27,7 +26,7 @@ async def erase_learner(shared: Shared, user_id: str, on_progress: OnProgress | 
     arguments = {
         "user_id": checked_id(user_id, "userId"),
         "erased_on": milliseconds(shared.now()),
-        "written_on": change_moment(),
+        "written_on": shared.change_moment(),
     }
     report = report_of(await Jobs(shared).start(ERASURE, arguments, on_progress))
     await shared.stores.rows.scrub()

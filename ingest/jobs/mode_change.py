@@ -15,7 +15,7 @@ from typing import Any
 from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, OnProgress, Pace, Plan
 from ingest.modes.agreement import TRACKING, agreed
 from ingest.writes.transfers import Step, enter_scope, put, transfer
-from ingest.writes.triggers import change_moment, trigger_of
+from ingest.writes.triggers import trigger_of
 from loaders.enrolments import enrolment_of
 from loaders.enrolments import row_key as enrolment_key
 from loaders.session import Shared
@@ -206,7 +206,7 @@ class _Change:
             for key, moved_to in pointers.items():
                 values: dict[str, Any] = {"moved_to": None}
                 if key in counting:
-                    values["changed_at"] = change_moment()
+                    values["changed_at"] = self._shared.change_moment()
                 await rows.update_if(ENROLMENTS, enrolment_key(key), values, [Equal("moved_to", moved_to)])
                 done += 1
             yield Checkpoint(page.resume, done)
@@ -363,7 +363,7 @@ async def _write(shared: Shared, come: _Coming) -> int:
     rows = shared.stores.rows
     for view in come.changed:
         status = Equal("status", int(view.status))
-        await rows.update_if(VIEWS, row_key(view.key), {"changed_at": change_moment()}, [status])
+        await rows.update_if(VIEWS, row_key(view.key), {"changed_at": shared.change_moment()}, [status])
     if come.keys:
         triggers = [trigger_of(TriggerKind.RECONCILE, key) for key in come.keys]
         await shared.stores.events.send(TRIGGERS.name, *triggers)
@@ -376,7 +376,7 @@ async def _bring(shared: Shared, key: ProgressKey, views: Mapping[str, View]) ->
     async def plan() -> list[Step]:
         found = await shared.stores.rows.get_many(VIEWS, list(keys.values()))
         return [
-            Step(after, [put(after, row)])
+            Step(after, [put(after, row, shared.change_moment())])
             for content, view in views.items()
             if (after := merged(view_of(row := found.get(keys[content])), view)) is not None
         ]

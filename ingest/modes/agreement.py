@@ -24,7 +24,7 @@ async def agreed(rows: Rows) -> Agreed | None:
     return None if row is None or row["value"] is None else Agreed.decode(row["value"])
 
 
-async def settled(rows: Rows, wanted: TrackingMode, at: datetime) -> Agreed:
+async def agree(rows: Rows, wanted: TrackingMode, at: datetime) -> Agreed:
     """What holds once a process that is set to ``wanted`` starts: that, where nothing is kept yet; else what there is.
 
     One read. Where there is no agreement, or another one, it looks whether there is any data: rows from before there

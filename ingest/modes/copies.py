@@ -200,7 +200,7 @@ async def _write(shared: Shared, key: ProgressKey, views: Mapping[str, View]) ->
             row = found.get(keys[content])
             there = view_of(row)
             if there is None or there.status < Status.COMPLETED:
-                steps.append(Step(after := _on_top(there, view), [put(after, row)]))
+                steps.append(Step(after := _on_top(there, view), [put(after, row, shared.change_moment())]))
             elif there.origin is not None and there.origin.kind is OriginKind.COPIED:
                 ours = True
         return steps

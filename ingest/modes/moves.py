@@ -17,7 +17,7 @@ from datetime import datetime
 
 from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import Step, put, taken_away, transfer
-from ingest.writes.triggers import change_moment, send_trigger
+from ingest.writes.triggers import send_trigger
 from loaders import touches
 from loaders.enrolments import as_read, enrolments_by_key, enrolments_in, row_key
 from loaders.session import Session, Shared
@@ -191,7 +191,7 @@ async def _flipped(
     """The pointer: all in one write, or None where another call has changed one of the enrolments."""
     to, at = taking.to, taking.begun_on
     after = Enrolment(
-        to, active=True, enrolled_on=at, changed_at=change_moment(), moved_from=left[0].key.context_id
+        to, active=True, enrolled_on=at, changed_at=shared.change_moment(), moved_from=left[0].key.context_id
     )
     conditions: list[Condition] = [Equal("enrolled_on", None)]
     if there is not None:
@@ -208,7 +208,7 @@ async def _flipped(
     }
     changes = [Change(row_key(to), values, conditions)]
     for enrolment in left:
-        ending = {"active": False, "unenrolled_on": at, "changed_at": change_moment()}
+        ending = {"active": False, "unenrolled_on": at, "changed_at": shared.change_moment()}
         announced = replace(enrolment, moved_to=to.context_id)
         changes.append(Change(row_key(enrolment.key), ending, as_read(announced)))
     return after if await shared.stores.rows.write_together(ENROLMENTS, changes) else None
@@ -228,7 +228,7 @@ async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id
     async def plan() -> list[Step]:
         there = await _rows(shared, taking.to, content_id)
         return [
-            Step(after, [put(after, there.get(content))])
+            Step(after, [put(after, there.get(content), shared.change_moment())])
             for content, row in (await _rows(shared, source, content_id)).items()
             if (view := view_of(row)) is not None
             and (after := taking.merged(view_of(there.get(content)), view)) is not None
@@ -257,8 +257,15 @@ async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[st
             if view is None or not taking.takes(view):
                 continue
             after = taking.merged(view_of(there.get(content)), view)
-            gone = taken_away(view.key, row)
-            steps.append(Step(after, [gone] if after is None else [put(after, there.get(content)), gone]))
+            gone = taken_away(view.key, row, shared.change_moment())
+            steps.append(
+                Step(
+                    after,
+                    [gone]
+                    if after is None
+                    else [put(after, there.get(content), shared.change_moment()), gone],
+                )
+            )
         return steps
 
     await transfer(shared, taking.to, plan)

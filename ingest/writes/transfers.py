@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
-from ingest.writes.triggers import change_moment
 from loaders.session import Shared
 from loaders.views import row_key, view_values
 from rules.errors import StoreUnavailable
@@ -73,16 +72,16 @@ async def enter_scopes(shared: Shared, scopes: Mapping[ProgressKey, str]) -> Non
         known.update(dict.fromkeys(entries))
 
 
-def put(view: View, stored: Row | None) -> Change:
+def put(view: View, stored: Row | None, changed_at: int) -> Change:
     """The whole view instead of what is stored under its key, if that is still as it was read."""
-    values = {**view_values(view), "changed_at": change_moment()}
+    values = {**view_values(view), "changed_at": changed_at}
     if stored is None or stored["status"] is None:
         return Change(row_key(view.key), values, [Equal("status", None)])
     return Change(row_key(view.key), values, _as_read(stored))
 
 
-def taken_away(key: ViewKey, stored: Row) -> Change:
-    return Change(row_key(key), {"changed_at": change_moment()}, _as_read(stored), delete=True)
+def taken_away(key: ViewKey, stored: Row, changed_at: int) -> Change:
+    return Change(row_key(key), {"changed_at": changed_at}, _as_read(stored), delete=True)
 
 
 def _as_read(stored: Row) -> list[Equal]:

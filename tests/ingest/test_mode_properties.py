@@ -17,7 +17,7 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.mode_change import change_mode
-from ingest.modes.agreement import agreed, settled
+from ingest.modes.agreement import agree, agreed
 from ingest.workers.worker import Worker
 from rules.errors import CohortError
 from rules.modes import Agreed
@@ -408,7 +408,7 @@ async def test_nobody_loses_what_they_see_when_the_mode_changes(
 
 async def _agrees_on(cohort: Instance, mode: TrackingMode) -> None:
     """Whatever the learners of the examples before have left it at."""
-    await settled(cohort.stores.rows, mode, NOW)
+    await agree(cohort.stores.rows, mode, NOW)
     there = await agreed(cohort.stores.rows)
     assert there is not None
     values, as_it_is = {"value": Agreed(mode).encode()}, Equal("value", there.encode())

@@ -13,7 +13,7 @@ from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.mode_change import Report, change_mode, mode_before, survey
 from ingest.jobs.runner import JobRecord, Jobs
-from ingest.modes.agreement import agreed, has_data, settled
+from ingest.modes.agreement import agree, agreed, has_data
 from loaders.enrolments import enrolments_in
 from loaders.session import Session
 from loaders.views import views_by_key
@@ -148,7 +148,7 @@ async def embedded_school(embedded: Instance) -> Instance:
 
 async def begins(cohort: Instance, mode: TrackingMode) -> None:
     """The instance's first start, and Ada's first days, of which the workers have seen all."""
-    assert await settled(cohort.stores.rows, mode, NOW) == Agreed(mode)
+    assert await agree(cohort.stores.rows, mode, NOW) == Agreed(mode)
     cohort.track(mode)
     await joins(cohort)
     await learns(cohort, "a", *BATCH)
@@ -223,7 +223,7 @@ async def test_a_view_that_came_over_says_where_from_and_why(embedded_school: In
 
 async def test_time_and_dates_come_along_and_going_back_adds_nothing(embedded_school: Instance) -> None:
     school = embedded_school
-    await settled(school.stores.rows, STRICT, NOW)
+    await agree(school.stores.rows, STRICT, NOW)
     await joins(school)
     await joins(school, "second")
     await learns(school, "a", *BATCH, spent=60)
@@ -248,7 +248,7 @@ async def test_time_and_dates_come_along_and_going_back_adds_nothing(embedded_sc
 
 async def test_a_call_sent_again_after_the_change_counts_once(embedded_school: Instance) -> None:
     school = embedded_school
-    await settled(school.stores.rows, STRICT, NOW)
+    await agree(school.stores.rows, STRICT, NOW)
     await learns(school, "a", *BATCH, spent=60, end=False)
     await goes_over(school, STRICT, COLLECTION)
     await learns(school, "a", *BATCH, spent=60, end=False)
@@ -262,7 +262,7 @@ async def test_carried_progress_is_told_at_once_where_no_row_had_to_be_written(
 ) -> None:
     """The rows of another context are in the same partition: what the workers kept looks as if it had seen them."""
     school = embedded_school
-    await settled(school.stores.rows, STRICT, NOW)
+    await agree(school.stores.rows, STRICT, NOW)
     await joins(school)
     await joins(school, "second")
     await learns(school, "a", *NONE)
@@ -292,7 +292,7 @@ async def test_what_was_taken_along_shows_at_both_ends_of_a_move_when_moving_end
     embedded_school: Instance,
 ) -> None:
     school = embedded_school
-    await settled(school.stores.rows, MOVE, NOW)
+    await agree(school.stores.rows, MOVE, NOW)
     school.track(MOVE, '{"rules": [{"type": "always"}]}')
     program = NewContext(ContextType.PROGRAM, "Program", ("course",), "program")
     await create_context(school.session(), program)
@@ -318,7 +318,7 @@ async def test_what_was_taken_along_shows_at_both_ends_of_a_move_when_moving_end
 
 async def test_a_move_of_nothing_leads_nowhere_either_when_moving_ends(embedded_school: Instance) -> None:
     school = embedded_school
-    await settled(school.stores.rows, MOVE, NOW)
+    await agree(school.stores.rows, MOVE, NOW)
     school.track(MOVE, '{"rules": [{"type": "always"}]}')
     await joins(school)
     await joins(school, "second")
@@ -342,7 +342,7 @@ async def test_a_change_that_was_cut_off_goes_on_where_it_stopped(embedded_schoo
     with pytest.raises(asyncio.CancelledError):
         await change_mode(school.shared, STRICT, FULL, on_progress=cut_off)
     assert await agreed(school.stores.rows) == Agreed(STRICT, FULL)
-    assert await settled(school.stores.rows, FULL, NOW) == Agreed(STRICT, FULL), "nobody may start yet"
+    assert await agree(school.stores.rows, FULL, NOW) == Agreed(STRICT, FULL), "nobody may start yet"
     with pytest.raises(Conflict, match="not kept in mode strict any more"):
         await change_mode(school.shared, STRICT, COPY)
     report = await goes_over(school, STRICT, FULL)
@@ -389,7 +389,7 @@ async def test_many_learners_are_each_taken_once_whatever_the_pages(
 ) -> None:
     monkeypatch.setattr("ingest.jobs.mode_change.PAGE", 2)
     school = embedded_school
-    await settled(school.stores.rows, STRICT, NOW)
+    await agree(school.stores.rows, STRICT, NOW)
     users = [f"learner-{number}" for number in range(20)]
     for user in users:
         for call in (ViewCall("a", *BATCH), ViewCall("a", *SECOND), ViewCall("a", *NONE), ViewCall("b")):
@@ -402,26 +402,26 @@ async def test_many_learners_are_each_taken_once_whatever_the_pages(
 async def test_the_first_start_decides_and_as_long_as_there_is_nothing_the_last(embedded: Instance) -> None:
     rows = embedded.stores.rows
     assert await agreed(rows) is None
-    assert await settled(rows, COPY, NOW) == Agreed(COPY)
-    assert await settled(rows, FULL, NOW) == Agreed(FULL)
+    assert await agree(rows, COPY, NOW) == Agreed(COPY)
+    assert await agree(rows, FULL, NOW) == Agreed(FULL)
     await embedded.publish()
     await embedded.batch()
     assert not await has_data(rows), "collections and contexts are kept alike in every mode"
-    assert await settled(rows, MOVE, NOW) == Agreed(MOVE)
+    assert await agree(rows, MOVE, NOW) == Agreed(MOVE)
     await joins(embedded)
     assert await has_data(rows)
-    assert await settled(rows, STRICT, NOW) == Agreed(MOVE)
+    assert await agree(rows, STRICT, NOW) == Agreed(MOVE)
 
 
 async def test_data_from_before_there_were_modes_is_strict(embedded_school: Instance) -> None:
     await learns(embedded_school, "a")
-    assert await settled(embedded_school.stores.rows, FULL, NOW) == Agreed(STRICT)
+    assert await agree(embedded_school.stores.rows, FULL, NOW) == Agreed(STRICT)
     assert await agreed(embedded_school.stores.rows) == Agreed(STRICT)
 
 
 async def test_processes_that_start_at_once_agree(embedded: Instance) -> None:
     wanted = [COPY, COPY, COPY]
-    found = await asyncio.gather(*(settled(embedded.stores.rows, mode, NOW) for mode in wanted))
+    found = await asyncio.gather(*(agree(embedded.stores.rows, mode, NOW) for mode in wanted))
     assert found == [Agreed(COPY)] * 3
 
 
@@ -440,7 +440,7 @@ async def test_a_key_of_progress_is_not_lost_between_two_collections(embedded_sc
     }
     await school.publish(other)
     await school.batch("other-batch", "other")
-    await settled(school.stores.rows, STRICT, NOW)
+    await agree(school.stores.rows, STRICT, NOW)
     await joins(school)
     await joins(school, "other-batch", "other")
     await learns(school, "a", *BATCH)

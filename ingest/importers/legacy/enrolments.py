@@ -7,7 +7,6 @@ from ingest.importers.legacy.report import ERASED, TableReport, told
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import consumed, write_views
 from ingest.importers.legacy.writing import Erasures, Migrating, each, settle
-from ingest.writes.triggers import change_moment
 from loaders.enrolments import enrolment_of, row_key
 from rules.identifiers import ProgressKey
 from rules.legacy import (
@@ -72,7 +71,7 @@ async def _write(
             if values is None:
                 left.add(key)
             elif values:
-                changes.append(_change(key, stored.get(key), values))
+                changes.append(_change(key, stored.get(key), values, migrating.shared.change_moment()))
         if migrating.dry_run:
             would.update(change.key for change in changes)
             return []
@@ -93,14 +92,14 @@ def _values(row: Row | None, found: LegacyEnrolment) -> dict[str, object] | None
     return enrolment_values(enrolment_of(row), None if row is None else row["certificates"], found)
 
 
-def _change(key: Key, row: Row | None, values: Mapping[str, object]) -> Change:
+def _change(key: Key, row: Row | None, values: Mapping[str, object], changed_at: int) -> Change:
     """The workers see by ``changed_at`` that there is something to do."""
     conditions: list[Condition] = []
     if row is None:
         values = {name: value for name, value in values.items() if value is not None}
     else:
         conditions = [Equal(name, row[name]) for name in _GUARDS]
-    return Change(key, {**values, "changed_at": change_moment()}, conditions)
+    return Change(key, {**values, "changed_at": changed_at}, conditions)
 
 
 async def _fill(

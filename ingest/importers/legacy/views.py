@@ -8,7 +8,6 @@ from functools import reduce
 from ingest.importers.legacy.report import ERASED, TableReport
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.writing import Erasures, Migrating, settle
-from ingest.writes.triggers import change_moment
 from loaders import touches
 from loaders.views import row_key, view_of, view_values
 from rules.identifiers import ProgressKey, ViewKey
@@ -88,7 +87,11 @@ async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge)
 
     async def needed(keys: list[Key]) -> list[Change]:
         stored = await migrating.rows.get_many(VIEWS, keys)
-        changes = [change for key in keys if (change := _change(key, stored.get(key), found[key], merge))]
+        changes = [
+            change
+            for key in keys
+            if (change := _change(key, stored.get(key), found[key], merge, migrating.shared.change_moment()))
+        ]
         if migrating.dry_run:
             would.update(change.key for change in changes)
             return []
@@ -104,7 +107,7 @@ async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge)
     return keys
 
 
-def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge) -> Change | None:
+def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge, changed_at: int) -> Change | None:
     before = view_of(row)
     after = reduce(lambda view, one: merge(view, one) or view, found, before)
     if after is None or after == before:
@@ -115,7 +118,7 @@ def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge) -> C
     conditions: list[Condition] = []
     if row is not None:
         conditions = [Equal(name, row[name]) for name in _GUARDS]
-    return Change(key, {**changed, "changed_at": change_moment()}, conditions)
+    return Change(key, {**changed, "changed_at": changed_at}, conditions)
 
 
 async def _enter_scopes(migrating: Migrating, keys: Iterable[ViewKey]) -> None:
