@@ -20,23 +20,10 @@ from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
 from rules.contents import ContentKind
 from rules.errors import CohortError, InvalidInput, NotFound
 from rules.identifiers import ContextType, aggregate_context, parse_aggregate_context
-from rules.metric_queries import (
-    COLLECTION,
-    CONTEXT,
-    UNIT,
-    Among,
-    Every,
-    Filter,
-    MetricQuery,
-    Opposite,
-    Some,
-    Table,
-    Unknown,
-    Within,
-    rolled_up,
-    table_of,
-    table_plan,
-)
+from rules.metric_filters import Among, Every, Filter, Opposite, Some, Unknown, Within
+from rules.metric_plans import table_plan
+from rules.metric_queries import COLLECTION, CONTEXT, UNIT, MetricQuery
+from rules.metric_tables import Table, rolled_up, table_of
 from rules.metrics import BANDS, COUNTS, LATEST
 from rules.moments import milliseconds, moment
 from rules.plans import Mode, Plan, Source

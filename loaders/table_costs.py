@@ -13,7 +13,7 @@ from druid_specs import ACTIVITY_STATE
 from loaders.shared import SharedLoader
 from loaders.totals import last_aggregation
 from rules.errors import StoreUnavailable
-from rules.metric_queries import Extent
+from rules.metric_plans import Extent
 from stores.engines import Stores
 from stores.groups import KeyFilter
 

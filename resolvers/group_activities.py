@@ -30,6 +30,7 @@ from rules.aggregates import UNIT_TYPE
 from rules.contents import Content
 from rules.entries import NO_ENTRY, Entry
 from rules.errors import NotFound
+from rules.group_access import check_may_read, sees_members
 from rules.group_figures import (
     ACTIVITY_METRICS,
     MEMBER_METRICS,
@@ -40,14 +41,7 @@ from rules.group_figures import (
     unknown_figures,
 )
 from rules.identifiers import ProgressKey, parse_aggregate_context
-from rules.learner_groups import (
-    Activity,
-    Group,
-    Member,
-    Roster,
-    check_may_read,
-    sees_members,
-)
+from rules.learner_groups import Activity, Group, Member, Roster
 from rules.learners import Learner
 from rules.plans import Mode, Plan, Source, Taken, page_plan, still_missing, written_at
 from rules.subjects import Subject, is_called, roots_within, subject_of, subject_within

@@ -18,15 +18,9 @@ from loaders.session import Session
 from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.errors import Forbidden, NotFound
+from rules.group_access import check_may_read, is_listed, may_be_shown
 from rules.identifiers import checked_id
-from rules.learner_groups import (
-    Group,
-    GroupStatus,
-    Member,
-    check_may_read,
-    is_listed,
-    may_be_shown,
-)
+from rules.learner_groups import Group, GroupStatus, Member
 from rules.learners import Learner
 
 __all__ = [
@@ -107,7 +101,7 @@ async def contents_of(session: Session, group: Group) -> dict[str, Content]:
 
 async def profiled(session: Session, members: Sequence[Member]) -> list[Profiled]:
     """Read in one batch. Of a learner whom the viewer may not see on their own, as members see each other, only
-    the name, and not even that of one who is invited (rules/learner_groups.py)."""
+    the name, and not even that of one who is invited (rules/group_access.py)."""
     found = await session.loaders.learners.load_many([member.user_id for member in members])
     return [
         Profiled(member, _shown(session, member, learner or Learner(member.user_id)))

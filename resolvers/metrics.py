@@ -6,7 +6,8 @@ from loaders.metrics import Answered, Tile
 from loaders.session import Session
 from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
-from rules.metric_queries import MetricQuery, camel, metric_query
+from rules.metric_queries import MetricQuery, metric_query
+from rules.metric_tables import camel
 from rules.plans import Mode, Taken
 from rules.viewers import ALL_LEARNERS, Role, Viewer
 

@@ -23,26 +23,22 @@ from rules.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import Figure
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.learner_groups import (
     Activity,
-    AddMember,
-    EditMember,
     Group,
     GroupRole,
     GroupStatus,
-    ItemError,
-    Kind,
     Member,
-    MemberChange,
     MembershipType,
     MemberStatus,
-    RemoveMember,
     Roster,
 )
 from rules.learners import ATTRIBUTES, Learner
-from rules.metric_queries import ColumnKind, OrderBy
+from rules.metric_queries import OrderBy
+from rules.metric_tables import ColumnKind
 from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds

@@ -21,32 +21,32 @@ from loaders.learner_groups import (
 from loaders.session import Session, Shared
 from rules.contents import ContentKind
 from rules.errors import Conflict, Forbidden, InvalidInput, LastAdmin, LimitReached, NotFound
+from rules.group_access import check_active, check_may_change
+from rules.group_changes import (
+    AddMember,
+    Author,
+    ItemError,
+    Kind,
+    MemberChange,
+    OpenGroup,
+    RemoveMember,
+    activities_after,
+    check_many,
+    checked_activity,
+    member_after,
+)
+from rules.group_texts import checked_description, checked_name
 from rules.identifiers import checked_id
 from rules.learner_groups import (
     ANSWERABLE,
     Activity,
-    AddMember,
-    Author,
     Group,
     GroupRole,
     GroupStatus,
-    ItemError,
-    Kind,
     Member,
-    MemberChange,
     MembershipType,
-    OpenGroup,
-    RemoveMember,
     Roster,
-    activities_after,
-    check_active,
-    check_many,
-    check_may_change,
-    checked_activity,
-    checked_description,
-    checked_name,
     is_published_type,
-    member_after,
 )
 from rules.viewers import Role
 from stores.engines import Stores

@@ -14,8 +14,9 @@ from loaders.session import Session, Shared
 from loaders.totals import group_row_key, members_blob
 from rules.entries import Entry
 from rules.errors import StoreUnavailable
+from rules.group_changes import AddMember, EditMember, RemoveMember
 from rules.group_figures import ACTIVITY_METRICS
-from rules.learner_groups import Activity, AddMember, EditMember, GroupRole, RemoveMember
+from rules.learner_groups import Activity, GroupRole
 from rules.plans import Mode, write_token
 from rules.progress import Progress, Status
 from rules.subjects import subject_of

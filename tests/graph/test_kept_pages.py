@@ -9,7 +9,8 @@ import pytest
 from ingest.commands.learner_groups import GroupCall, update_group
 from loaders.pages import Page, Pages
 from loaders.session import Session
-from rules.learner_groups import GroupRole, RemoveMember
+from rules.group_changes import RemoveMember
+from rules.learner_groups import GroupRole
 from rules.plans import Plan, Source, Taken
 from rules.viewers import Role
 from tests.conftest import NOW, Instance

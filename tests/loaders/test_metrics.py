@@ -22,7 +22,9 @@ from loaders.metrics import Answered, Tile, TooManyGroups
 from loaders.session import Session, Shared
 from resolvers.metrics import activity_metrics
 from rules.errors import CohortError, InvalidInput, NotFound, StoreUnavailable
-from rules.metric_queries import TARGET, MetricQuery, OrderBy, Table, metric_query
+from rules.metric_plans import TARGET
+from rules.metric_queries import MetricQuery, OrderBy, metric_query
+from rules.metric_tables import Table
 from rules.metrics import Metric
 from rules.plans import Mode, Source
 from rules.progress import Status

@@ -9,28 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.errors import InvalidInput
-from rules.metric_queries import (
+from rules.metric_filters import (
     DEEPEST_FILTER,
     LARGEST_FILTER,
-    MOST_NAMED,
     MOST_VALUES,
-    TARGET,
     Among,
     Every,
-    Extent,
-    Key,
-    MetricQuery,
     Opposite,
-    OrderBy,
     Unknown,
     Within,
-    camel,
     checked_filter,
-    metric_query,
-    rolled_up,
-    table_of,
-    table_plan,
 )
+from rules.metric_plans import TARGET, Extent, table_plan
+from rules.metric_queries import MOST_NAMED, MetricQuery, OrderBy, metric_query
+from rules.metric_tables import Key, camel, rolled_up, table_of
 from rules.metrics import Counts, Metric
 from rules.plans import Mode, Plan, Source
 
