@@ -16,10 +16,11 @@ from loaders.healing import Healing
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages
 from loaders.learners import learners_by_id
 from loaders.library import Library
-from loaders.metrics import Answered, Tables, Tile
+from loaders.metrics.costs import TableCosts
+from loaders.metrics.plans import Tile
+from loaders.metrics.tables import Answered, Tables
 from loaders.pages import Pages
 from loaders.standings import Standings, Touches
-from loaders.table_costs import TableCosts
 from loaders.together import reads_together
 from loaders.views import views_by_key
 from rules.contents import Content

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from loaders.metrics import Answered, Tile
+from loaders.metrics.plans import Tile
+from loaders.metrics.tables import Answered
 from loaders.session import Session
 from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES

@@ -16,9 +16,11 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loaders import metrics as loading
 from loaders.answers import Origin
-from loaders.metrics import Answered, Tile, TooManyGroups
+from loaders.metrics import queries as asking
+from loaders.metrics.plans import Tile
+from loaders.metrics.queries import TooManyGroups
+from loaders.metrics.tables import Answered, Tables
 from loaders.session import Session, Shared
 from resolvers.metrics import activity_metrics
 from rules.errors import CohortError, InvalidInput, NotFound, StoreUnavailable
@@ -382,7 +384,7 @@ async def test_tables_that_make_too_many_groups_together_are_asked_for_one_by_on
     filled: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four genders (none, an empty one, F, M) and three districts are 12 groups together."""
-    monkeypatch.setattr(loading, "MOST_GROUPS", 4)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 4)
     with filled.stores.groups.meter.measure() as queries:
         found = await ask_all(session(filled), [BY_GENDER, BY_DISTRICT])
     assert [one.table.rows for one in found] == [expected(BY_GENDER)[0], expected(BY_DISTRICT)[0]]
@@ -392,7 +394,7 @@ async def test_tables_that_make_too_many_groups_together_are_asked_for_one_by_on
 async def test_too_many_groups_are_refused_with_what_to_do(
     filled: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "MOST_GROUPS", 3)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 3)
     with pytest.raises(
         TooManyGroups, match="more than 3 groups: filter, or leave a dimension out"
     ) as refused:
@@ -400,7 +402,7 @@ async def test_too_many_groups_are_refused_with_what_to_do(
     assert (refused.value.code, refused.value.field) == (InvalidInput.code, "dimensions")
     several = [query({**BY_GENDER, "totals": True}), query(BY_DISTRICT)]
     shared = session(filled).shared
-    tables = loading.Tables(filled.stores, shared.library, shared.answers, shared.costs)
+    tables = Tables(filled.stores, shared.library, shared.answers, shared.costs)
     gender, district = await tables.tables([Tile(one, Mode.QUERY) for one in several])
     assert isinstance(gender, TooManyGroups)
     assert isinstance(district, Answered), "the error of a table is its own"
@@ -448,9 +450,9 @@ async def test_a_table_alone_is_bounded_before_its_limit_however_it_is_ordered(
     """Four genders (none, an empty one, F, M) are more than three, although one row is all that is shown."""
     asker, store = recorded(filled)
     ask = {**BY_GENDER, "metrics": ["enrolledCount", "averageProgress"], "order": [(order, True)], "limit": 1}
-    monkeypatch.setattr(loading, "MOST_GROUPS", 4)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 4)
     assert (await ask_one(asker, ask)).rows == expected(ask)[0]
-    monkeypatch.setattr(loading, "MOST_GROUPS", 3)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 3)
     with pytest.raises(TooManyGroups, match="more than 3 groups") as refused:
         await ask_one(Session(asker.viewer, asker.shared), ask)
     assert refused.value.field == "dimensions"
