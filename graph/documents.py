@@ -17,11 +17,11 @@ from graphql import (
     specified_rules,
 )
 from strawberry.extensions import ParserCache
-from strawberry.schema.schema import validate_document
 
 from graph.costs import NOTHING, Cost, costs_of
 from graph.introspection import Questions, TooMany
 from graph.limits import Limits, limit_rule
+from graph.upstream import core_schema, validate_document
 
 KEPT_DOCUMENTS = 128
 LONGEST_KEPT = 4_096
@@ -94,7 +94,7 @@ class KnownDocuments(ParserCache):
         context = self.execution_context
         document = context.graphql_document
         if document is not None:
-            known = self._documents.known(context.schema._schema, document, context.query or "")
+            known = self._documents.known(core_schema(context.schema), document, context.query or "")
             context.pre_execution_errors = known.errors or self._too_much(known)
         yield
 
@@ -138,7 +138,7 @@ class KnownDocuments(ParserCache):
             if self._answer in self._documents.answers:
                 return []
         try:
-            questions.check(context.schema._schema, context.variables or {}, most)
+            questions.check(core_schema(context.schema), context.variables or {}, most)
         except TooMany:
             told = f"the answer would have more than {most:,} values of the schema: ask for less at a time"
             return [_refused(told, operation, None, most)]

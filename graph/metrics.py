@@ -16,6 +16,7 @@ from druid_specs import ACTIVITY_STATE
 from graph import enums
 from graph.fields import field
 from graph.info import Info
+from graph.planned import Planned
 from graph.scalars import serialised_json
 from resolvers import nouns
 from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query
@@ -232,7 +233,8 @@ class MetricTable:
 class MetricQueries:
     @field(
         description="Figures over the active enrolments of activities. Needs the role mentor, reporter, admin or "
-        "service; a creator sees them too, but not by attributes of learners. Tables of one document that share source and filter cost one query together."
+        "service; a creator sees them too, but not by attributes of learners. Tables of one document that share source and filter cost one query together.",
+        graphql_type=MetricTable | None,
     )
     async def activity_metrics(
         self,
@@ -240,7 +242,6 @@ class MetricQueries:
         query: Annotated[
             ActivityMetricsInput, strawberry.argument(description="What to count, and by what.")
         ],
-    ) -> MetricTable | None:
-        return MetricTable.of(
-            await activity_metrics(info.context, query.query(), mode=query.mode, path=info.path.as_list())
-        )
+    ) -> Planned[MetricTable]:
+        answered = await activity_metrics(info.context, query.query(), mode=query.mode)
+        return Planned(MetricTable.of(answered), answered.taken)

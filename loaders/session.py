@@ -19,7 +19,7 @@ from loaders.library import Library
 from loaders.metrics.costs import TableCosts
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered, Tables
-from loaders.pages import Pages
+from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
 from loaders.views import views_by_key
@@ -29,7 +29,7 @@ from rules.errors import CohortError
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
-from rules.plans import Mode, Taken
+from rules.plans import Mode
 from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
@@ -53,7 +53,7 @@ class Shared:
     background: Background
     answers: Answers
     rosters: Rosters
-    pages: Pages
+    responses: ResponseCache
     costs: TableCosts
     now: Callable[[], datetime] = utc_now
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
@@ -87,7 +87,7 @@ class Shared:
         limits = group_limits or GroupLimits()
         return cls(
             *(stores, Library(stores.rows), healing, background, answers),
-            *(Rosters(stores.rows), Pages(answers_ttl), TableCosts(stores), now),
+            *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores), now),
             group_limits=limits,
             mode=mode,
             tracking=tracking or Tracking(),
@@ -158,8 +158,6 @@ class Session:
 
     viewer: Viewer
     shared: Shared
-    plans: list[Taken] = field(default_factory=list)
-    """What the group queries of this request were answered from, for its ``extensions``."""
     stores: Stores = field(init=False)
     """The process's; reads of rows that this request begins at the same moment share statements."""
     loaders: Loaders = field(init=False)

@@ -1,7 +1,5 @@
 """Figures of activities over all their learners, for those who answer for learners or make what they learn."""
 
-from collections.abc import Sequence
-
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered
 from loaders.session import Session
@@ -9,22 +7,18 @@ from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
 from rules.metric_queries import MetricQuery, metric_query
 from rules.metric_tables import camel
-from rules.plans import Mode, Taken
+from rules.plans import Mode
 from rules.viewers import ALL_LEARNERS, Role, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
 
 
-async def activity_metrics(
-    session: Session, query: MetricQuery, *, mode: Mode | None = None, path: Sequence[str | int] = ()
-) -> Answered:
+async def activity_metrics(session: Session, query: MetricQuery, *, mode: Mode | None = None) -> Answered:
     """``mode``: that of the instance without it. What a request asks for at once costs one query for each source and
     filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
     session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
     _check_attributes(session.viewer, query)
-    answered = await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
-    session.plans.append(Taken(answered.plan, answered.origin.value.lower(), answered.age, tuple(path)))
-    return answered
+    return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
 
 
 def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:

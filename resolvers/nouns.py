@@ -7,7 +7,7 @@ from ingest.commands.learner_groups import Changed as GroupChanged
 from ingest.commands.learner_groups import GroupCall, NewGroup
 from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
-from loaders.pages import Page
+from loaders.responses import KeptResponse
 from loaders.session import Session
 from rules.contents import Content, ContentKind
 from rules.contexts import Context, ContextStatus, EnrolmentType
@@ -43,7 +43,7 @@ from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
-from rules.plans import Mode, Plan, Source, write_token
+from rules.plans import Mode, Plan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
@@ -80,6 +80,7 @@ __all__ = [
     "GroupStatus",
     "InvalidInput",
     "ItemError",
+    "KeptResponse",
     "Kind",
     "Learner",
     "Member",
@@ -94,7 +95,6 @@ __all__ = [
     "OrderBy",
     "Origin",
     "OriginKind",
-    "Page",
     "Plan",
     "ProfileCall",
     "Progress",
@@ -107,6 +107,7 @@ __all__ = [
     "Status",
     "StoreUnavailable",
     "SummaryFormat",
+    "Taken",
     "Touch",
     "Tracking",
     "TrackingMode",

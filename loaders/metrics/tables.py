@@ -17,7 +17,7 @@ from loaders.metrics.queries import Counted, TooManyGroups, counted, figures_que
 from loaders.metrics.tabulation import tables_of
 from rules.errors import CohortError
 from rules.metric_tables import Table
-from rules.plans import Plan
+from rules.plans import Plan, Taken
 from stores.engines import Stores
 from stores.groups import Figures
 
@@ -37,6 +37,11 @@ class Answered:
     complete: bool
     origin: Origin
     age: float
+
+    @property
+    def taken(self) -> Taken:
+        """How it came about, as clients are told."""
+        return Taken(self.plan, self.origin.value.lower(), self.age)
 
 
 TileAnswers = dict[Tile, Answered | CohortError]

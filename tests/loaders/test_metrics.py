@@ -516,8 +516,8 @@ async def test_the_answer_says_until_when_it_knows(filled: Instance) -> None:
 
 async def test_what_a_request_was_answered_from_is_told(filled: Instance) -> None:
     asker = slow(filled)
-    await ask_all(asker, [ENROLLED, COURSES])
-    told = [(taken.plan.source, taken.origin) for taken in asker.plans]
+    found = await ask_all(asker, [ENROLLED, COURSES])
+    told = [(one.taken.plan.source, one.taken.origin) for one in found]
     assert told == [(Source.STATES, "computed"), (Source.TOTALS, "computed")]
 
 
