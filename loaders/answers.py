@@ -48,7 +48,7 @@ _STAMP = struct.Struct(">Q")
 Compute = Callable[[], Awaitable[bytes]]
 
 
-class Origin(Enum):
+class AnswerOrigin(Enum):
     """Where an answer is from. STALE: an older one, for lack of a new one."""
 
     COMPUTED = "COMPUTED"
@@ -63,7 +63,7 @@ class Answer:
     value: bytes
     as_of: datetime
     age: float
-    origin: Origin
+    origin: AnswerOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class _Kept:
     def age(self, now: datetime) -> float:
         return (now - moment(self.stamp)) / timedelta(seconds=1)
 
-    def answer(self, now: datetime, origin: Origin) -> Answer:
+    def answer(self, now: datetime, origin: AnswerOrigin) -> Answer:
         return Answer(self.value, moment(self.stamp), max(0.0, self.age(now)), origin)
 
 
@@ -167,13 +167,13 @@ class Answers:
         names = ("hits", "misses", "flights", "shared", "stale")
         return {name: getattr(self, name) for name in names}
 
-    def _count(self, joined: bool, origin: Origin | None) -> None:
-        if origin is Origin.CACHED:
+    def _count(self, joined: bool, origin: AnswerOrigin | None) -> None:
+        if origin is AnswerOrigin.CACHED:
             self.hits += 1
             return
         self.misses += 1
         self.shared += joined
-        self.stale += origin is Origin.STALE
+        self.stale += origin is AnswerOrigin.STALE
 
     def _take_off(self, key: str, compute: Compute) -> _Flight:
         flight = self._flights[key] = _Flight(key)
@@ -231,7 +231,7 @@ class Answers:
         now = self._now()
         # By absolute value: what a clock that is ahead has stamped must not stay fresh for that much longer.
         if abs(kept.age(now)) < self.ttl * (1 - SPREAD * _fraction(flight.key, kept.stamp)):
-            return kept.answer(now, Origin.CACHED)
+            return kept.answer(now, AnswerOrigin.CACHED)
         return None
 
     async def _claimed(self, flight: _Flight, compute: Compute) -> Answer:
@@ -261,7 +261,7 @@ class Answers:
         finally:
             renewing.cancel()
         await self._cache.set(flight.key, kept.encode(), self._keep)
-        return kept.answer(self._now(), Origin.COMPUTED)
+        return kept.answer(self._now(), AnswerOrigin.COMPUTED)
 
     async def _renew(self, claim: str, token: str) -> None:
         while True:
@@ -272,7 +272,7 @@ class Answers:
         now = self._now()
         if flight.kept is None or flight.kept.age(now) >= self._keep:
             return None
-        return flight.kept.answer(now, Origin.STALE)
+        return flight.kept.answer(now, AnswerOrigin.STALE)
 
     def _forget(self, flight: _Flight) -> None:
         if self._flights.get(flight.key) is flight:

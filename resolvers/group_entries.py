@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from loaders.answers import Answer, Origin, key_of
+from loaders.answers import Answer, AnswerOrigin, key_of
 from loaders.content_entries import content_entries
 from loaders.entries import Found, best_entries, decoded, encoded, entries_from_rows, entries_from_states
 from loaders.fresh_entries import fresh_entries
@@ -46,7 +46,7 @@ class PageEntries:
     """By activity id. ``age`` of the oldest in seconds."""
 
     by_activity: Mapping[str, ActivityEntries]
-    origin: Origin
+    origin: AnswerOrigin
     age: float
 
 
@@ -87,7 +87,7 @@ async def _aggregated(session: Session, roster: Roster, subjects: Sequence[Subje
 
     return PageEntries(
         {subject.activity.id: of_activity(subject, results[subject.activity]) for subject in subjects},
-        Origin.COMPUTED,
+        AnswerOrigin.COMPUTED,
         (session.now() - oldest).total_seconds() if oldest else 0.0,
     )
 
@@ -109,7 +109,7 @@ async def _computed(
         return orjson.dumps([sorted(incomplete), by_activity])
 
     if fresh:
-        answer = Answer(await compute(), session.now(), 0.0, Origin.COMPUTED)
+        answer = Answer(await compute(), session.now(), 0.0, AnswerOrigin.COMPUTED)
     else:
         key = key_of("group page", source, roster.group_id, roster.version, versions_of(subjects))
         answer = await session.shared.answers.answer(key, compute)
@@ -122,7 +122,7 @@ async def _computed(
         return ActivityEntries(
             entries if subject.is_known else None,
             answer.as_of,
-            complete=current and answer.origin is not Origin.STALE,
+            complete=current and answer.origin is not AnswerOrigin.STALE,
         )
 
     return PageEntries(

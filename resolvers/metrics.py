@@ -7,13 +7,15 @@ from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
 from rules.metric_queries import MetricQuery, metric_query
 from rules.metric_tables import camel
-from rules.plans import Mode
+from rules.plans import AnswerMode
 from rules.viewers import ALL_LEARNERS, Role, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
 
 
-async def activity_metrics(session: Session, query: MetricQuery, *, mode: Mode | None = None) -> Answered:
+async def activity_metrics(
+    session: Session, query: MetricQuery, *, mode: AnswerMode | None = None
+) -> Answered:
     """``mode``: that of the instance without it. What a request asks for at once costs one query for each source and
     filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
     session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)

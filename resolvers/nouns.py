@@ -43,7 +43,7 @@ from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
-from rules.plans import Mode, Plan, Source, Taken, write_token
+from rules.plans import AnswerMode, Plan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
@@ -57,6 +57,7 @@ __all__ = [
     "Acknowledged",
     "Activity",
     "AddMember",
+    "AnswerMode",
     "CohortError",
     "ColumnKind",
     "Content",
@@ -88,7 +89,6 @@ __all__ = [
     "MemberStatus",
     "MembershipType",
     "Metric",
-    "Mode",
     "NewContext",
     "NewGroup",
     "NotFound",

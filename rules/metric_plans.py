@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rules.errors import InvalidInput
 from rules.metric_filters import Among, conditions
 from rules.metric_queries import MetricQuery
-from rules.plans import Mode, Plan, Source
+from rules.plans import AnswerMode, Plan, Source
 
 TARGET = 0.5
 """Seconds in which a table is to be there: states that can be counted in that time are, and cells are read in place of
@@ -27,11 +27,11 @@ class Extent:
         return None if self.states is None else self.states / self.pace
 
 
-def table_plan(query: MetricQuery, mode: Mode, extent: Extent) -> Plan:
+def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> Plan:
     """States where they can be counted within the target time, else the cells that the last aggregation added up, if one
     has. InvalidInput where batch mode is asked for what the cells can't answer."""
     finer = finer_than_cells(query)
-    if mode is Mode.BATCH:
+    if mode is AnswerMode.BATCH:
         if finer:
             raise InvalidInput(
                 f"batch mode has figures by one dimension of the learner at a time; this {finer}: "

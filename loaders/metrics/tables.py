@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from druid_specs import ACTIVITY_STATE
-from loaders.answers import Answers, Origin
+from loaders.answers import AnswerOrigin, Answers
 from loaders.library import Library
 from loaders.metrics.costs import TableCosts
 from loaders.metrics.grounds import Ground
@@ -35,7 +35,7 @@ class Answered:
     table: Table
     as_of: datetime | None
     complete: bool
-    origin: Origin
+    origin: AnswerOrigin
     age: float
 
     @property
@@ -97,7 +97,7 @@ class Tables:
         tabulate = partial(tables_of, asked, found.rows, queries)
         tables = await asyncio.to_thread(tabulate) if len(found.rows) > _MANY_ROWS else tabulate()
         as_of = answer.as_of if ground.source is ACTIVITY_STATE else found.as_of
-        complete = found.complete and answer.origin is not Origin.STALE
+        complete = found.complete and answer.origin is not AnswerOrigin.STALE
         return {
             one.tile: Answered(one.plan, table, as_of, complete, answer.origin, answer.age)
             for one, table in zip(batch, tables, strict=True)
