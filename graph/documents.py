@@ -31,7 +31,7 @@ KEPT_ANSWERS = 8
 
 
 class Known(NamedTuple):
-    """What is known of a document: why it is refused, or what each of its operations asks for, by name."""
+    """What is known about a document: why it is refused, or what each of its operations asks for, by name."""
 
     document: DocumentNode
     errors: list[GraphQLError]
@@ -40,16 +40,16 @@ class Known(NamedTuple):
 
 
 class Documents:
-    """Of one schema. Keyed by the identity of the parsed document, of which the parser's cache gives out the same
-    one again: to compare two of them costs a tenth of validating one."""
+    """The known documents of one schema. The key is the identity of the parsed document, which the parser's cache
+    gives out again: to compare two documents costs a tenth of validating one."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.answers: LRUCache[tuple[str, str | None, bytes], dict[str, Any]] = LRUCache(KEPT_ANSWERS)
-        """To questions about the schema, which is the same as long as the process lives."""
+        """Answers to questions about the schema, which is the same as long as the process lives."""
         self._rules: tuple[type[ASTValidationRule], ...] = (*specified_rules, limit_rule(limits))
         self._known: LRUCache[int, Known] = LRUCache(KEPT_DOCUMENTS)
-        """With the documents, so that no other one gets the id of one that is gone."""
+        """What is known, with the document itself, so that no other document gets the id of one that is gone."""
 
     def known(self, schema: GraphQLSchema, document: DocumentNode, text: str) -> Known:
         kept = self._known.get(id(document))
@@ -73,7 +73,7 @@ class Documents:
 
 
 class KnownDocuments(ParserCache):
-    """Of one request, as Strawberry wants its extensions."""
+    """The extension of one request, as Strawberry wants it."""
 
     def __init__(self, documents: Documents) -> None:
         super().__init__(KEPT_DOCUMENTS)

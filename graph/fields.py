@@ -10,7 +10,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 AT_HAND = "at hand"
-"""In the metadata of a field: how to answer it without its resolver."""
+"""The key in a field's metadata: how to answer the field without its resolver."""
 
 
 def field(

@@ -31,7 +31,7 @@ _SET_HERE = {"active", "tree_version"}
 
 
 def _dimensions() -> Iterator[tuple[str, str]]:
-    """With their descriptions."""
+    """The dimensions with their descriptions."""
     yield from _ENROLMENT.items()
     for column, moment in ACTIVITY_STATE.months.items():
         done = moment.removesuffix("_on")
@@ -130,7 +130,7 @@ class MetricFilterInput:
     range: RangeInput | None = strawberry.field(default=None, description="The measure is in this range.")
 
     def said(self) -> dict[str, Any]:
-        """By the names that clients use."""
+        """The filter by the names that clients use."""
         return {
             "and": self.every and [part.said() for part in self.every],
             "or": self.some and [part.said() for part in self.some],

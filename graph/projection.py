@@ -57,12 +57,13 @@ class _Compiled(NamedTuple):
 
 
 class ProjectingExecutor(Executor):
-    """Of one request: arguments and directives are resolved with its variables when a field is first met."""
+    """The executor of one request. Arguments and directives are resolved with its variables when a field is first
+    met."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fields: dict[int, tuple[Selected, _Compiled | None, Read | None]] = {}
-        """By identity of the selections, which are kept so that no others get the same."""
+        """The compiled fields by identity of their selections, which are kept so that no others get the same."""
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         kept = self._fields.get(id(selected))
@@ -72,7 +73,7 @@ class ProjectingExecutor(Executor):
         return None if field is None else field.read
 
     def _field(self, parent: GraphQLObjectType, selected: Selected) -> _Compiled | None:
-        """None where only the executor can."""
+        """The compiled field; None if only the executor can answer it."""
         kept = self._fields.get(id(selected))
         if kept is not None:
             return kept[1]

@@ -65,7 +65,7 @@ class Mutation(
 
 
 async def find_node(session: nouns.Session, global_id: str) -> Node:
-    """The same functions as the fields call, so the same access."""
+    """The node with this id. It calls the same functions as the fields, so access is the same."""
     type_name, *parts = decode(global_id, "id")
     match type_name, parts:
         case Collection.__name__, [identifier]:
@@ -119,7 +119,7 @@ schema = build_schema()
 
 
 def printed_schema() -> str:
-    """As ``cohort schema`` prints it and graph/schema.graphql has it."""
+    """The schema as ``cohort schema`` prints it and graph/schema.graphql has it."""
     return f"{schema.as_str().strip()}\n"
 
 

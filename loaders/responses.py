@@ -24,7 +24,7 @@ class KeptResponse:
 
     @property
     def fragment(self) -> orjson.Fragment:
-        """As an encoder of JSON copies it."""
+        """The text for an encoder of JSON, which copies it."""
         return orjson.Fragment(self.text)
 
 

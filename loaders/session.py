@@ -63,7 +63,7 @@ class Shared:
     failing each other."""
     group_limits: GroupLimits = field(default_factory=GroupLimits)
     mode: AnswerMode = AnswerMode.QUERY
-    """Of requests that ask for none."""
+    """The mode of requests that ask for none."""
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
     """How long a link to a file for download holds."""
@@ -96,7 +96,7 @@ class Shared:
 
 
 class Loaders:
-    """Fresh for each request, and after each command in it."""
+    """The loaders of one request. They are made anew after each command in it."""
 
     def __init__(self, shared: Shared, stores: Stores) -> None:
         rows = stores.rows
@@ -133,15 +133,15 @@ class Loaders:
             return await tables.tables(tiles)
 
         self.standings_of_page = reader.standings
-        """Of many keys at once: a DataLoader has a cost of its own for each."""
+        """Loads many keys at once. A DataLoader would cost something for each of them."""
         self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
         self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
         self.views: DataLoader[ViewKey, View | None] = DataLoader(load_fn=views)
         self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(load_fn=enrolments)
         self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
-        """By learner and collection, under all contexts."""
+        """Loads by learner and collection, under all contexts."""
         self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=contents)
-        """Read anew once a request, for what must be of one version: the library's may be some seconds old."""
+        """Reads contents anew once in a request. The library's may be some seconds old."""
         self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
         self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (

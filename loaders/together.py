@@ -26,7 +26,7 @@ where nobody joins it: most requests read for one learner."""
 
 
 def reads_together(rows: Rows) -> Rows:
-    """These rows for one request. What is no read passes through."""
+    """The rows port for one request, whose reads are batched. Everything that is no read passes through."""
     return cast("Rows", _Together(rows))
 
 

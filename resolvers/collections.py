@@ -36,7 +36,7 @@ class Tree:
         return found
 
     def leaves(self) -> list[Json]:
-        """Each once, in the tree's order."""
+        """The tree's leaves, each once, in the tree's order."""
         return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
 
     def units(self) -> list[Json]:
@@ -56,7 +56,7 @@ async def collection(session: Session, identifier: str, field: str = "identifier
 
 
 async def collections(session: Session, identifiers: Sequence[str]) -> list[Content | None]:
-    """In the order asked for; None for what is no collection."""
+    """The collections with these identifiers, in their order; None for an identifier of no collection."""
     session.viewer.known()
     wanted = [
         checked_id(identifier, "identifiers") for identifier in checked_many(identifiers, "identifiers")
@@ -77,7 +77,7 @@ async def tree(session: Session, content: Content) -> Tree:
 
 
 async def metadata(session: Session, contents: Sequence[Content]) -> dict[str, Metadata]:
-    """What was published of these collections, units and leaves themselves, by identifier."""
+    """The published metadata of collections, units and leaves, by identifier."""
     return await session.library.metadata_of(contents)
 
 

@@ -19,7 +19,7 @@ async def context(session: Session, context_id: str) -> Context:
 
 
 async def collections_of(session: Session, context: Context) -> list[Content]:
-    """Those that are still there."""
+    """The collections of a context that are still published."""
     found = await session.library.contents.load_many(context.collection_ids)
     return [content for content in found if content is not None and content.kind is ContentKind.COLLECTION]
 

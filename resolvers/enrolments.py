@@ -50,13 +50,14 @@ class Enrolled:
     collection: Content | None
     context: Context | None
     statuses: Mapping[str, int]
-    """Of what was started, by leaf; nothing where the collection is gone."""
+    """The status of each started leaf; empty if the collection is gone."""
 
 
 async def enrolments_page(
     session: Session, user_id: str, *, first: int, after: Place | None, active: bool | None
 ) -> Page[Enrolled]:
-    """In the order of collection and context. ``active`` None: those that ended as well."""
+    """A page of a learner's enrolments, in the order of collection and context. ``active`` None: also the enrolments
+    that ended."""
     session.viewer.check_may_see(user_id)
     found, more = await rows.enrolments_page(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active

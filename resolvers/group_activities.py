@@ -53,7 +53,7 @@ class MemberEntry:
     entry: Entry | None
 
     def figures(self) -> Sequence[Figure]:
-        """Without a value where they are not known."""
+        """The member's figures. They have no value if Cohort does not know the activity."""
         return unknown_figures(MEMBER_METRICS) if self.entry is None else member_figures(self.entry)
 
 
@@ -79,7 +79,7 @@ class ActivityFigures:
 
 @dataclass(frozen=True, slots=True)
 class GroupPage:
-    """In the order of the group. ``taken``: how the figures came about."""
+    """The figures of a group's activities, in the group's order. ``taken``: how they came about."""
 
     activities: list[ActivityFigures]
     taken: Taken

@@ -43,7 +43,7 @@ class ActivityEntries:
 
 @dataclass(frozen=True, slots=True)
 class PageEntries:
-    """By activity id. ``age`` of the oldest in seconds."""
+    """The entries of all activities of a page, by activity id. ``age``: of the oldest entries, in seconds."""
 
     by_activity: Mapping[str, ActivityEntries]
     origin: AnswerOrigin
@@ -98,7 +98,8 @@ async def _aggregated(session: Session, roster: Roster, subjects: Sequence[Subje
 async def _computed(
     session: Session, source: Source, roster: Roster, subjects: Sequence[Subject], *, fresh: bool
 ) -> PageEntries:
-    """What is kept is of all members; each viewer is given what they may see of it."""
+    """Entries that are computed now, or were kept since. They are of all members: each viewer is shown a part of
+    them."""
     users = [member.user_id for member in roster.counted()]
 
     async def compute() -> bytes:
@@ -159,8 +160,8 @@ async def _found_in_states(
 async def _found_in_rows(
     session: Session, subjects: Sequence[Subject], user_ids: Sequence[str], *, fresh: bool
 ) -> tuple[Found, Set[str]]:
-    """As the workers wrote them; with what no worker has seen yet where ``fresh`` wants it, and where a version was
-    published since, of which the workers know nothing yet."""
+    """Entries as the workers wrote them. Views are read as well if ``fresh`` wants what no worker has seen, or if a
+    version was published that the workers do not know yet."""
     rows = session.stores.rows
     if not fresh:
         found = await entries_from_rows(rows, subjects, user_ids)

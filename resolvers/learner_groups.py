@@ -80,21 +80,21 @@ async def members(session: Session, group: Group) -> list[Member]:
 
 
 async def own_membership(session: Session, group: Group) -> Profiled | None:
-    """The viewer's; None where they are no member."""
+    """The viewer's own membership; None if they are no member."""
     roster = await session.loaders.rosters.load(group.group_id)
     own = roster.member(session.viewer.user_id)
     return None if own is None else (await profiled(session, [own]))[0]
 
 
 async def members_page(session: Session, group: Group, *, first: int, after: str | None) -> Page[Profiled]:
-    """In the order of user ids. ``after``: the user id of the last one seen."""
+    """A page of the members, in the order of user ids. ``after``: the user id of the last one seen."""
     limit = checked_first(first)
     found = [m for m in await members(session, group) if after is None or m.user_id > after]
     return Page(await profiled(session, found[:limit]), len(found) > limit)
 
 
 async def contents_of(session: Session, group: Group) -> dict[str, Content]:
-    """What is published of the group's activities, by identifier."""
+    """The published contents of the group's activities, by identifier."""
     found = await session.library.contents.load_many([activity.id for activity in group.activities])
     return {content.identifier: content for content in found if content is not None}
 

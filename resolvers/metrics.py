@@ -16,15 +16,15 @@ __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
 async def activity_metrics(
     session: Session, query: MetricQuery, *, mode: AnswerMode | None = None
 ) -> Answered:
-    """``mode``: that of the instance without it. What a request asks for at once costs one query for each source and
-    filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
+    """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
+    one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
     session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
     _check_attributes(session.viewer, query)
     return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
 
 
 def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:
-    """Who makes what others learn sees how it goes, not who they are. Forbidden names the dimension."""
+    """Forbidden if a creator names an attribute of learners: creators see how learning goes, not who learns."""
     if viewer.has(*ALL_LEARNERS):
         return
     for name in sorted(query.named & set(ATTRIBUTES)):

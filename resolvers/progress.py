@@ -27,7 +27,7 @@ class OwnProgress:
     statuses: Mapping[str, int]
 
     def of(self, node: str) -> Progress:
-        """In the collection or a unit; in a leaf, whether it is done."""
+        """The viewer's progress on one node. A leaf is done or not done."""
         leaf = node in self.relations.leaf_nodes
         return progress_of({node} if leaf else self.relations.required(node), self.statuses)
 
@@ -78,7 +78,7 @@ def begun_without(place: ProgressKey, context_id: str | None) -> ProgressKey | N
 
 
 async def own_progress(session: Session, collection: Content, context_id: str | None) -> OwnProgress:
-    """Of the viewer. Unauthenticated, NotFound, InvalidInput, StoreUnavailable."""
+    """The viewer's own progress. Unauthenticated, NotFound, InvalidInput, StoreUnavailable."""
     key = await placed_key(session, session.viewer.known(), collection, context_id)
     relations = await session.library.relation_tree(collection)
     touches = await session.loaders.touches.load(key)
