@@ -20,8 +20,8 @@ def field(
     graphql_type: Any = None,
     extensions: Sequence[FieldExtension] = (),
 ) -> Callable[[F], F]:
-    """A field that is computed. ``at_hand`` gives the same from an object that has it already and raises where it has
-    to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
+    """A field that is computed. ``at_hand`` gives the same from an object that has it already, and raises AttributeError
+    if it has to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
     ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py)."""
     metadata = {} if at_hand is None else {AT_HAND: at_hand}
     return cast(

@@ -103,7 +103,7 @@ class ProjectingExecutor(Executor):
             return None
         at_hand: Read | None = definition.metadata.get(AT_HAND)
         if at_hand is not None:
-            return _tried(at_hand)
+            return at_hand  # AttributeError: it is not at hand
         attribute = attribute_of(definition)
         if attribute is not None:
             return attrgetter(attribute)
