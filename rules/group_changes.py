@@ -18,7 +18,7 @@ MOST_ITEMS = 500
 
 
 class Kind(Enum):
-    """What an item of a call is about."""
+    """The kind of thing that an item of a call is about."""
 
     MEMBER = "member"
     ACTIVITY = "activity"
@@ -57,7 +57,7 @@ class RemoveMember:
 
 @dataclass(frozen=True, slots=True)
 class OpenGroup:
-    """The member's own to do: who is invited is counted and shown from then on."""
+    """Opens the group, which only the member can do. One who is invited is counted and shown from then on."""
 
     user_id: str
 
@@ -67,7 +67,7 @@ MemberChange = AddMember | EditMember | RemoveMember | OpenGroup
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes a change, and when."""
+    """The one who makes a change, and the time."""
 
     user_id: str
     at: datetime
@@ -75,11 +75,11 @@ class Author:
 
 
 def member_after(roster: Roster, change: MemberChange, author: Author, limits: GroupLimits) -> Member | None:
-    """The member as the change leaves them; None where it is as the change wants it already. Who is invited becomes a
+    """The member after the change; None if the member is already as the change wants. One who is invited becomes a
     member when somebody adds them who answers for learners.
 
-    LimitReached where the group is full, LastAdmin where nobody could change the group any more, NotFound where
-    there is no such member, InvalidInput where one who is to be added has another role already.
+    LimitReached if the group is full, LastAdmin if nobody could change the group any more, NotFound if there is no
+    such member, InvalidInput if one who is to be added has another role already.
     """
     stored = roster.members.get(change.user_id)
     by, at = author.user_id, author.at
@@ -136,8 +136,9 @@ def _check_admin_remains(roster: Roster, before: Member, after: Member) -> None:
 def activities_after(
     activities: Sequence[Activity], add: Sequence[Activity], remove: Sequence[str], limits: GroupLimits
 ) -> tuple[tuple[Activity, ...], list[ItemError]]:
-    """With those removed (by id) and then those added, in the order in which they were added; and what was refused:
-    one beyond the limit, or of another type than the group has it with. An id that is not there is removed already."""
+    """The activities after some were removed (by id) and then some added, in the order in which they were added; and
+    what was refused. An activity is refused beyond the limit, or if the group has it with another type. An id that is
+    not there is removed already."""
     gone = set(remove)
     found = {activity.id: activity for activity in activities if activity.id not in gone}
     errors = []

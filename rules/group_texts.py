@@ -9,7 +9,7 @@ LONGEST_DESCRIPTION = 4096
 
 
 def checked_name(name: str) -> str:
-    """InvalidInput where it is blank, too long, or has what ``_check_text`` refuses."""
+    """The name without blanks around it. InvalidInput if it is blank, too long, or has what ``_check_text`` refuses."""
     text = name.strip()
     if not text:
         raise InvalidInput("name must not be blank", field="name")
@@ -20,7 +20,8 @@ def checked_name(name: str) -> str:
 
 
 def checked_description(description: str | None) -> str | None:
-    """None for a blank one. It may have lines and tabs."""
+    """The description; None for a blank one. It may have lines and tabs. InvalidInput if it is too long or has what
+    ``_check_text`` refuses."""
     text = (description or "").strip()
     if len(text) > LONGEST_DESCRIPTION:
         raise InvalidInput(
@@ -38,7 +39,7 @@ _DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI",
 
 
 def _check_text(text: str, field: str) -> None:
-    """InvalidInput for control characters, line separators and changes of direction. Joiners are no less invisible, and
+    """InvalidInput for control characters, line separators and changes of direction. Joiners are invisible too, but
     several scripts are not written without them."""
     for character in text:
         hidden = category(character) in ("Cc", "Zl", "Zp") or bidirectional(character) in _DIRECTIONS

@@ -63,15 +63,15 @@ def is_published_type(type_: str) -> bool:
 
 
 ANSWERABLE = (Role.MENTOR, Role.ADMIN, Role.SERVICE)
-"""Whom these add is a member at once."""
+"""The roles of those whose added members are members at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Of one group.
+    """A member of one group.
 
-    ``answered_for``: who added them had one of the roles ANSWERABLE then. ``visited``: the member has seen the group's
-    page, and so knows who sees them.
+    ``answered_for``: who added them had one of the roles ANSWERABLE then. ``visited``: the member has opened the
+    group, and so knows who sees them.
     """
 
     group_id: str
@@ -89,12 +89,13 @@ class Member:
 
     @property
     def is_active(self) -> bool:
-        """Not a former one."""
+        """Whether they are no former member."""
         return self.status is MemberStatus.ACTIVE
 
     @property
     def invited(self) -> bool:
-        """A fellow learner added them, and they have not opened the group since: neither counted nor shown."""
+        """Whether a fellow learner added them and they have not opened the group since. They are neither counted nor
+        shown."""
         agreed = self.visited or self.answered_for or self.created_by == self.user_id
         return self.is_active and not agreed
 
@@ -131,10 +132,10 @@ _MEMBERS_BITS = 32
 
 
 def version_of(changes: int, members_version: int) -> int:
-    """Of a group, out of the versions of its two parts, which are read and written apart.
+    """The version of a group, from the versions of its two parts, which are read and written apart.
 
-    Each part's only grows, so this does; and whoever reads one part a moment before the other gets a version that
-    no other pair of states has, which their sum would not promise.
+    Each part's version only grows, so this does. Whoever reads one part a moment before the other gets a version that
+    no other pair of states has, which a sum would not promise.
     """
     return changes << _MEMBERS_BITS | members_version
 
@@ -148,11 +149,11 @@ class Roster:
     members: Mapping[str, Member] = field(default_factory=dict)
 
     def active(self) -> list[Member]:
-        """Everybody who takes a place in the group, those who are invited too; in the order of user ids."""
+        """Everybody who takes a place in the group, also those who are invited, in the order of user ids."""
         return sorted((m for m in self.members.values() if m.is_active), key=lambda m: m.user_id)
 
     def counted(self) -> list[Member]:
-        """Whom figures are of: without those who are invited; in the order of user ids."""
+        """The members whom figures are of, without those who are invited, in the order of user ids."""
         return [member for member in self.active() if not member.invited]
 
     def member(self, user_id: str | None) -> Member | None:
@@ -166,10 +167,10 @@ class Roster:
         return member is not None and member.role is GroupRole.ADMIN
 
     def with_member(self, member: Member) -> "Roster":
-        """After one change."""
+        """The roster after one change."""
         return replace(self, version=self.version + 1, members={**self.members, member.user_id: member})
 
     def without(self, user_id: str) -> "Roster":
-        """After the row was erased."""
+        """The roster after a row was erased."""
         left = {other: member for other, member in self.members.items() if other != user_id}
         return replace(self, version=self.version + 1, members=left)

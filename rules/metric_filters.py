@@ -16,7 +16,7 @@ DEEPEST_FILTER = 8
 LARGEST_FILTER = 100
 """Conditions in a filter."""
 MOST_VALUES, MOST_VALUES_TOGETHER = 500, 1000
-"""Of one condition, and of all in a filter."""
+"""The values of one condition, and of all conditions in a filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,13 @@ class Opposite:
 
 
 Filter = Among | Within | Unknown | Every | Some | Opposite
-"""Over enrolments. Made by ``checked_filter``, so that filters that say the same in another order are equal."""
+"""A filter over enrolments. ``checked_filter`` makes it, so that filters that say the same in another order are
+equal."""
 
 
 def checked_filter(given: Mapping[str, Any], field: str = "filter") -> Filter:
-    """Of ``{and | or: […]}``, ``{not: …}``, ``{dimension, in | isNull}`` or ``{measure, range | isNull}``, as clients
-    have it. InvalidInput names the path of what is wrong with it."""
+    """The filter in ``{and | or: […]}``, ``{not: …}``, ``{dimension, in | isNull}`` or ``{measure, range | isNull}``,
+    as clients write it. InvalidInput names the path of what is wrong with it."""
     found = _read(given, field, 1)
     compared = [*conditions(found)]
     if len(compared) > LARGEST_FILTER:
@@ -81,7 +82,7 @@ def checked_filter(given: Mapping[str, Any], field: str = "filter") -> Filter:
 
 
 def conditions(filter: Filter | None) -> Iterable[Among | Within | Unknown]:  # noqa: A002
-    """What it compares, without how that is put together."""
+    """The conditions of a filter, without how they are put together."""
     match filter:
         case Every(parts) | Some(parts):
             for part in parts:
@@ -151,7 +152,7 @@ def _of_measure(said: Mapping[str, Any], field: str) -> Filter:
 
 
 def _bound(measure: str, given: object, field: str) -> float:
-    """Of a moment, which are the measures called ``…_on``, in epoch milliseconds."""
+    """The bound of a measure. A moment, which a measure called ``…_on`` is, is in epoch milliseconds."""
     if measure.endswith("_on"):
         try:
             at = datetime.fromisoformat(given) if isinstance(given, str) else None
@@ -183,7 +184,7 @@ def _alone(said: Mapping[str, Any], allowed: set[str], field: str) -> None:
 
 
 def _combined(kind: type[Every] | type[Some], parts: Iterable[Filter]) -> Filter:
-    """Flat, each part once, in an order of its own."""
+    """The parts in one filter: flat, each once, in an order of its own."""
     flat: dict[Filter, None] = {}
     for part in parts:
         flat.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))

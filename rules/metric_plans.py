@@ -8,8 +8,8 @@ from rules.metric_queries import MetricQuery
 from rules.plans import AnswerMode, Plan, Source
 
 TARGET = 0.5
-"""Seconds in which a table is to be there: states that can be counted in that time are, and cells are read in place of
-more."""
+"""Seconds in which a table is to be there. States that can be counted in that time are counted; otherwise cells are
+read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Extent:
 
 
 def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> Plan:
-    """States where they can be counted within the target time, else the cells that the last aggregation added up, if one
-    has. InvalidInput where batch mode is asked for what the cells can't answer."""
+    """The plan: states if they can be counted within the target time, else the cells that the last aggregation added
+    up, if there are any. InvalidInput if batch mode is asked for what the cells cannot answer."""
     finer = finer_than_cells(query)
     if mode is AnswerMode.BATCH:
         if finer:
@@ -55,7 +55,7 @@ def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> Plan:
 
 
 def finer_than_cells(query: MetricQuery) -> str | None:
-    """Why the cells can't answer it: each is of one dimension of the learner. None where they can."""
+    """The reason why the cells cannot answer the query: each is of one dimension of the learner. None if they can."""
     if len(query.of_learners) > 1:
         return f"names {len(query.of_learners)} ({', '.join(query.of_learners)})"
     measures = sorted({part.measure for part in conditions(query.filter) if not isinstance(part, Among)})

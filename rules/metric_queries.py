@@ -24,7 +24,7 @@ USUAL_ROWS, MOST_ROWS = 100, 1000
 
 @dataclass(frozen=True, slots=True)
 class OrderBy:
-    """A metric or a dimension of the query."""
+    """An order by a metric or a dimension of the query."""
 
     by: Metric | str
     descending: bool = False
@@ -32,7 +32,7 @@ class OrderBy:
 
 @dataclass(frozen=True, slots=True)
 class MetricQuery:
-    """Made by ``metric_query``. No ``activity_ids``: all collections, or all units."""
+    """A query for a table, made by ``metric_query``. No ``activity_ids``: all collections, or all units."""
 
     metrics: tuple[Metric, ...]
     dimensions: tuple[str, ...] = ()
@@ -49,14 +49,14 @@ class MetricQuery:
 
     @property
     def named(self) -> frozenset[str]:
-        """Every dimension that it shows or filters by."""
+        """Every dimension that the query shows or filters by."""
         return frozenset(self.dimensions) | {
             part.dimension for part in conditions(self.filter) if isinstance(part, Among)
         }
 
     @property
     def of_units(self) -> bool:
-        """About units, not about the collections that they are in."""
+        """Whether the query is about units, not about the collections that they are in."""
         return UNIT in self.named
 
     @property
@@ -75,7 +75,7 @@ def metric_query(
     limit: int = USUAL_ROWS,
     totals: bool = False,
 ) -> MetricQuery:
-    """Checked and in one form for all that ask the same. InvalidInput names the field at fault."""
+    """A checked query, in one form for all that ask the same. InvalidInput names the field at fault."""
     if not metrics:
         raise InvalidInput("metrics must name one at least", field="metrics")
     if not 1 <= limit <= MOST_ROWS:
@@ -93,7 +93,7 @@ def metric_query(
 
 
 def _checked_order(query: MetricQuery, order: Iterable[OrderBy]) -> tuple[OrderBy, ...]:
-    """Each metric or dimension once: a second time it decides nothing."""
+    """The order with each metric or dimension once: a second time it decides nothing."""
     first: dict[Metric | str, OrderBy] = {}
     for number, wanted in enumerate(order):
         if wanted.by not in (*query.metrics, *query.dimensions):

@@ -11,7 +11,7 @@ from rules.metrics import Counts, Metric, MetricValue, joined, metric_value
 
 
 class ColumnKind(Enum):
-    """What the values of a column are."""
+    """The kind of a column's values."""
 
     DIMENSION = "dimension"
     NUMBER = "number"
@@ -33,7 +33,7 @@ _KINDS = {
 
 
 Key = tuple[str | None, ...]
-"""A value for each dimension of a query; None where it is not known."""
+"""A value for each dimension of a query; None for a value that is not known."""
 
 
 TableRow = list[MetricValue]
@@ -58,7 +58,8 @@ class Table:
 def rolled_up(
     rows: Iterable[Sequence[Any]], dimensions: Sequence[int], counts: Mapping[str, int]
 ) -> dict[Key, Counts]:
-    """The counts of rows that have the same values at ``dimensions`` together; ``counts`` has the place of each."""
+    """The counts of rows with the same values at ``dimensions``, added up by these values. ``counts``: the place of
+    each count in a row."""
     members: defaultdict[Key, list[Sequence[Any]]] = defaultdict(list)
     if not dimensions:
         members[()] = []  # nothing at all adds up to nothing, a row all the same
@@ -75,8 +76,8 @@ def rolled_up(
 
 
 def table_of(query: MetricQuery, groups: Mapping[Key, Counts]) -> Table:
-    """Ordered as the query has it, then by its dimensions, so that equal questions have equal rows; what is not known
-    is the smallest. Metrics follow from counts, of a row as of the totals."""
+    """The table in the query's order, then by its dimensions, so that equal questions have equal rows. An unknown
+    value is the smallest. Metrics follow from counts, in a row as in the totals."""
     columns = [Column(camel(dimension), ColumnKind.DIMENSION) for dimension in query.dimensions]
     columns += [Column(metric.value, _KINDS[metric]) for metric in query.metrics]
     ordered = list(groups.items())
@@ -93,7 +94,7 @@ def table_of(query: MetricQuery, groups: Mapping[Key, Counts]) -> Table:
 
 
 def _full_order(query: MetricQuery) -> tuple[OrderBy, ...]:
-    """With the dimensions that it leaves open: no two rows are equal under it."""
+    """The order with the dimensions that it leaves open: no two rows are equal under it."""
     asked = {order.by for order in query.order}
     return (*query.order, *(OrderBy(dimension) for dimension in query.dimensions if dimension not in asked))
 

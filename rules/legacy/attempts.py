@@ -75,14 +75,14 @@ _SCORE = "score:"
 
 @dataclass(frozen=True, slots=True)
 class LegacyScores:
-    """A row of user_activity_agg: of which contents it has a score, under which batch."""
+    """A row of user_activity_agg: the contents that it has a score of, under one batch."""
 
     key: ProgressKey
     content_ids: frozenset[str]
 
 
 def scores_of_row(row: LegacyRow) -> LegacyScores | None:
-    """None where it has no scores, as those of units have none. Unreadable where its context is no batch."""
+    """The scores in a row; None if it has none, as rows of units. Unreadable if its context is no batch."""
     figures = {**(row.get("agg") or {}), **(row.get("aggregates") or {})}
     scored = frozenset(name.removeprefix(_SCORE) for name in figures if name.startswith(_SCORE))
     if not scored:

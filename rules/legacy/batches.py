@@ -48,7 +48,8 @@ def context_of_batch(row: LegacyRow) -> Mapped[Context]:
 
 
 def merged_context(stored: Context | None, found: Context) -> Context | None:
-    """The context to write: it gains a course that it did not have; else the later change wins. None for no change."""
+    """The context to write, None for no change. It gains a course that it did not have; for the rest the later change
+    wins."""
     if stored is None:
         return found
     collections = tuple(sorted({*stored.collection_ids, *found.collection_ids}))

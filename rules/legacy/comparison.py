@@ -36,7 +36,8 @@ UNEXPLAINED = "unexplained"
 def reason_of_difference(
     enrolment: LegacyEnrolment, tree: RelationTree, statuses: Mapping[str, int], ours: Progress
 ) -> str:
-    """Why the two rules show different figures for one enrolment, UNEXPLAINED where none of the known reasons holds.
+    """The reason why the two rules show different figures for one enrolment; UNEXPLAINED if none of the known reasons
+    holds.
 
     ``statuses``: by content, as they are here.
     """

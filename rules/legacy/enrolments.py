@@ -31,7 +31,7 @@ class LegacyEnrolment:
 
 
 def enrolment_of_row(row: LegacyRow) -> Mapped[LegacyEnrolment]:
-    """Unreadable where an id is none, or no time at all is known."""
+    """The enrolment in a row of user_enrolments. Unreadable if an id is no id, or no time at all is known."""
     notes: list[str] = []
     key = ProgressKey(*ids_in(row, "user_id", "collection_id", "context_id"))
     accessed = first_moment(row, "lastcontentaccesstime", notes=notes)
@@ -59,9 +59,9 @@ def enrolment_of_row(row: LegacyRow) -> Mapped[LegacyEnrolment]:
 
 
 def views_of_enrolment(enrolment: LegacyEnrolment, at: datetime) -> Iterator[View | Unreadable]:
-    """What contentstatus says of contents that were touched.
+    """The views that contentstatus tells of.
 
-    It has no times. A completed course's date of completion is that of its contents: none of them was later.
+    It has no times. The date of completion of a completed course is that of its contents: none of them was later.
     """
     key, updated = enrolment.key, enrolment.changed_on or enrolment.last_accessed_on
     for content_id, value in enrolment.content_status.items():
@@ -90,9 +90,9 @@ def views_of_enrolment(enrolment: LegacyEnrolment, at: datetime) -> Iterator[Vie
 def enrolment_values(
     stored: Enrolment | None, certificates: Sequence[Mapping[str, str]] | None, found: LegacyEnrolment
 ) -> dict[str, Any] | None:
-    """The columns to write, nothing where all is there already; None where the enrolment was changed here since.
+    """The columns to write; empty if all is there already; None if the enrolment was changed here since.
 
-    ``stored`` and its ``certificates`` are what is here. The workers' figures are written with a new enrolment alone:
+    ``stored`` and ``certificates`` are what is here. The workers' figures are written with a new enrolment alone:
     those of a collection that is not published yet would be lost otherwise, and the workers' own replace them.
     """
     ended_on = None if found.active else found.changed_on or found.last_accessed_on or found.enrolled_on

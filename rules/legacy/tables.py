@@ -89,9 +89,10 @@ LEGACY_TABLES = (
 
 
 def names_of(table: LegacyTable, key: Collection[str], columns: Collection[str]) -> dict[str, str]:
-    """How a deployment calls what is taken of a table, by our name; a column that is not there is left out.
+    """The names that a deployment uses for the columns that are taken of a table, by our name. A column that is not
+    there is left out.
 
-    ``key``: its primary key, ``columns``: all of its columns. InvalidInput where a part of the key is missing.
+    ``key``: the table's primary key, ``columns``: all of its columns. InvalidInput if a part of the key is missing.
     """
     if table.ours and table.ours <= {*columns}:
         raise InvalidInput(

@@ -31,9 +31,10 @@ _END_OF_DAY = time(23, 59, 59, 999000)
 
 
 def moment_of(value: object, *, end_of_day: bool = False) -> datetime | None:
-    """In UTC, whole milliseconds; of a timestamp or of a text in one of the platform's forms, None for nothing.
+    """The moment in a timestamp or in a text of one of the platform's forms, in UTC and whole milliseconds; None for
+    nothing.
 
-    A date alone begins at midnight UTC, or with ``end_of_day`` is its last moment. Unreadable for any other text.
+    A date alone begins at midnight UTC, or is its last moment with ``end_of_day``. Unreadable for any other text.
     """
     if value is None:
         return None
@@ -59,7 +60,7 @@ def _whole(at: datetime) -> datetime:
 def first_moment(
     row: LegacyRow, *columns: str, notes: list[str], end_of_day: bool = False
 ) -> datetime | None:
-    """Of the first of these columns that has one; a text that can't be read is passed over and noted."""
+    """The moment in the first of these columns that has one. A text that cannot be read is passed over and noted."""
     for column in columns:
         try:
             at = moment_of(row.get(column), end_of_day=end_of_day)
@@ -89,7 +90,8 @@ def status_in(value: int | None) -> Status:
 
 @dataclass(frozen=True, slots=True)
 class Mapped(Generic[T]):
-    """``notes``: what of the row was left behind or had to be guessed, in few words, so that they can be counted."""
+    """A value from a row. ``notes``: what was left behind or had to be guessed, in few words, so that they can be
+    counted."""
 
     value: T
     notes: Sequence[str] = ()

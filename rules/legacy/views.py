@@ -76,7 +76,7 @@ def _details(text: str | None, notes: list[str]) -> Any:
 
 
 def placed(view: View, stored: ViewKey) -> View:
-    """Under the key that the instance's mode keeps it by."""
+    """The view under the key by which the instance's mode keeps it."""
     if view.key == stored or view.origin is None:
         return replace(view, key=stored)
     place = (view.key.collection_id, view.key.context_id)
@@ -112,5 +112,5 @@ def merged(stored: View | None, found: View) -> View | None:
 
 
 def filled(stored: View | None, found: View) -> View | None:
-    """As merged, of a view out of contentstatus: it fills a gap or raises a status, and says nothing else."""
+    """As ``merged``, for a view out of contentstatus. It fills a gap or raises a status, and says nothing else."""
     return merged(stored, found) if stored is None or found.status > stored.status else None
