@@ -53,7 +53,7 @@ class View(Node):
 
     @classmethod
     def of(cls, view: nouns.View, *, whole: bool = True) -> Self:
-        """``whole`` False: beyond the short form, ``view`` is not to be relied on."""
+        """A view for clients. ``whole`` False: only the short form of ``view`` may be relied on."""
         return cls(
             content_id=view.key.content_id,
             status=view.status,

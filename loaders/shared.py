@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 class _Kept(AbstractCache[K, V | None]):
-    """Keeps answers, but neither failures nor absences: what is not there may be there the next moment."""
+    """Keeps answers, but no failures and no absences: what is not there may be there the next moment."""
 
     def __init__(self, kept: MutableMapping[K, asyncio.Future[V | None]]) -> None:
         self._kept = kept

@@ -27,7 +27,7 @@ class Tree:
         return len(found.leaf_nodes) if found else 0
 
     def node(self, identifier: str) -> Json:
-        """NotFound where the tree has no such node."""
+        """One node. NotFound if the tree has no such node."""
         found = self.hierarchy.node(checked_id(identifier, "identifier"))
         if found is None:
             raise NotFound(
@@ -50,7 +50,7 @@ class Tree:
 
 
 async def collection(session: Session, identifier: str, field: str = "identifier") -> Content:
-    """NotFound, InvalidInput, Unauthenticated."""
+    """A published collection. NotFound, InvalidInput, Unauthenticated."""
     session.viewer.known()
     return await session.library.collection(checked_id(identifier, field), field)
 
@@ -69,7 +69,7 @@ async def collections(session: Session, identifiers: Sequence[str]) -> list[Cont
 
 
 async def tree(session: Session, content: Content) -> Tree:
-    """NotFound where its live version is gone."""
+    """The tree of a collection's live version. NotFound if that is gone."""
     hierarchy, relations = await asyncio.gather(
         session.library.hierarchy(content), session.library.relation_tree(content)
     )

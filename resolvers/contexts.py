@@ -13,7 +13,7 @@ __all__ = ["change_context", "collections_of", "context", "create_context"]
 
 
 async def context(session: Session, context_id: str) -> Context:
-    """NotFound, InvalidInput, Unauthenticated."""
+    """One context. NotFound, InvalidInput, Unauthenticated."""
     session.viewer.known()
     return await session.library.context(checked_id(context_id, "contextId"))
 
@@ -25,7 +25,8 @@ async def collections_of(session: Session, context: Context) -> list[Content]:
 
 
 async def change_context(session: Session, context_id: str, changes: dict[str, Any]) -> Context:
-    """``changes`` as an edge has them: lists, and None to clear. InvalidInput for what can't be cleared."""
+    """Changes a context. ``changes`` as GraphQL or REST has them: lists, and None to clear. InvalidInput for what
+    cannot be cleared."""
     for name, field in (
         ("name", "name"),
         ("collection_ids", "collectionIds"),

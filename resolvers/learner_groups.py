@@ -52,7 +52,8 @@ class Profiled:
 
 
 async def group(session: Session, group_id: str) -> Group:
-    """A suspended one too. NotFound (also for a deleted one), Forbidden, InvalidInput, Unauthenticated."""
+    """A group that the viewer may read, also a suspended one. NotFound (also for a deleted one), Forbidden,
+    InvalidInput, Unauthenticated."""
     session.viewer.known()
     group_id = checked_id(group_id, "groupId")
     found, roster = await asyncio.gather(
@@ -65,15 +66,15 @@ async def group(session: Session, group_id: str) -> Group:
 
 
 async def visit_group(session: Session, group_id: str) -> Changed:
-    """The viewer has opened it. NotFound where they are no member, LimitReached where they were invited and are in all
-    the groups they may be in; InvalidInput, Unauthenticated, Conflict."""
+    """Notes that the viewer has opened the group. NotFound if they are no member, LimitReached if they were invited
+    and are in all the groups they may be in; InvalidInput, Unauthenticated, Conflict."""
     await visit_groups(session, [group_id])
     return Changed(await group(session, group_id))
 
 
 async def members(session: Session, group: Group) -> list[Member]:
-    """Those whom the viewer is told of, without former ones, in the order of user ids: an order that no change of a
-    role disturbs."""
+    """The members whom the viewer is told of, without former ones. They are in the order of user ids, which no change
+    of a role disturbs."""
     roster = await session.loaders.rosters.load(group.group_id)
     check_may_read(session.viewer, roster)
     return [member for member in roster.active() if is_listed(session.viewer, roster, member)]
@@ -100,8 +101,8 @@ async def contents_of(session: Session, group: Group) -> dict[str, Content]:
 
 
 async def profiled(session: Session, members: Sequence[Member]) -> list[Profiled]:
-    """Read in one batch. Of a learner whom the viewer may not see on their own, as members see each other, only
-    the name, and not even that of one who is invited (rules/group_access.py)."""
+    """The members with their profiles, read in one batch. Members see only the name of each other, and not even that
+    of one who is invited (rules/group_access.py)."""
     found = await session.loaders.learners.load_many([member.user_id for member in members])
     return [
         Profiled(member, _shown(session, member, learner or Learner(member.user_id)))

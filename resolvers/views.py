@@ -119,10 +119,10 @@ async def _views_under(
 
 
 PLACES_AT_ONCE = 16
-"""Places of a learner's list that are read at the same time, at most."""
+"""The most places of a learner's list that are read at the same time."""
 
 Location = tuple[str, str, str]
-"""Collection, context and content: where in all that a learner has viewed a view stands."""
+"""The place of a view in all that a learner has viewed: collection, context and content."""
 
 
 async def views_everywhere(

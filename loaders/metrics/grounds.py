@@ -12,7 +12,7 @@ from stores.groups import All, Between, KeyFilter, Not, OneOf, Where
 from stores.groups import Any as AnyOf
 
 _EVERYTHING = "all"
-"""The cells that are of no dimension of the learner."""
+"""The dimension of cells that are of no dimension of the learner."""
 _COLUMNS = {COLLECTION: "collection_id", UNIT: "activity_id", CONTEXT: "context_id"}
 _ENROLLED: dict[str, Where] = {
     ACTIVITY_STATE.name: OneOf("active", (1,)),
@@ -59,8 +59,8 @@ def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
 
 
 def _activities(query: MetricQuery, named: Named) -> tuple[tuple[str, ...], tuple[str, ...], Where | None]:
-    """Types and ids of the activities that are meant, and what else must hold: a unit may be in other collections as
-    well, and may be a collection of its own. No ids: all of these types."""
+    """The types and ids of the activities that are meant, and what else must hold: a unit may be in other collections
+    as well, and may be a collection of its own. No ids: all activities of these types."""
     if query.of_units:
         if not query.activity_ids:
             return (UNIT_TYPE,), (), None
@@ -103,7 +103,7 @@ def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002
 
 
 def _among_contexts(values: tuple[str | None, ...]) -> Where:
-    """By the ids of contexts, of whatever type; None for collections taken by themselves."""
+    """A condition on the ids of contexts, of whatever type; None stands for collections taken by themselves."""
     if None in values:
         first = aggregate_context(ContextType.COLLECTION, "")
         return Between("context_id", first, first[:-1] + chr(ord(first[-1]) + 1), below=True)

@@ -22,7 +22,7 @@ from stores.engines import Stores
 from stores.groups import Figures
 
 _MANY_ROWS = 2_000
-"""From here on tables are put together beside the event loop."""
+"""Rows from which on tables are made in a thread, beside the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ TileAnswers = dict[Tile, Answered | CohortError]
 
 
 class Tables:
-    """Of one request."""
+    """The tables of one request."""
 
     def __init__(self, stores: Stores, library: Library, answers: Answers, costs: TableCosts) -> None:
         self._stores = stores
@@ -58,7 +58,8 @@ class Tables:
         self._costs = costs
 
     async def tables(self, tiles: Sequence[Tile]) -> list[Answered | CohortError]:
-        """In the order of the tiles. Plans them, batches those that count the same, and asks for each batch."""
+        """The answers in the order of the tiles: plans them, batches those that count the same, and asks for each
+        batch."""
         found: TileAnswers = {}
         batches: defaultdict[Ground, list[PlannedTile]] = defaultdict(list)
         distinct = list(dict.fromkeys(tiles))
@@ -78,7 +79,8 @@ class Tables:
             return error
 
     async def _batch(self, ground: Ground, batch: Sequence[PlannedTile]) -> TileAnswers:
-        """By one query; where all dimensions together make too many groups, by one for each tile."""
+        """Answers a batch by one query. If all dimensions together make too many groups, each tile has a query of its
+        own."""
         try:
             return await self._together(ground, batch)
         except TooManyGroups as error:
