@@ -43,7 +43,8 @@ from gateway.wiring import Cohort
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.workers.worker import Worker
 from loaders import totals
-from rules.learner_groups import Activity, AddMember
+from rules.group_changes import AddMember
+from rules.learner_groups import Activity
 from rules.plans import write_token
 from rules.viewers import Role
 from stores.druid_http import Address, DruidHttp

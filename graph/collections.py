@@ -26,7 +26,7 @@ MetadataFields = Annotated[
 ]
 
 
-class Ground:
+class OwnTree:
     """A tree, and the viewer's own progress on it under each context that the page asks for."""
 
     def __init__(self, tree: Tree) -> None:
@@ -37,13 +37,13 @@ class Ground:
     async def of(cls, info: Info, tree: Tree) -> Self:
         """Reads what the fields below this one will show, once for all of them. Where that fails, they fail and
         what else there is of the tree is answered."""
-        ground = cls(tree)
+        own_tree = cls(tree)
         for context_id in contexts_asked(info):
             try:
-                ground._own[context_id] = await own_progress(info.context, tree.content, context_id)
+                own_tree._own[context_id] = await own_progress(info.context, tree.content, context_id)
             except nouns.CohortError as error:
-                ground._own[context_id] = error
-        return ground
+                own_tree._own[context_id] = error
+        return own_tree
 
     def own(self, context_id: str | None) -> OwnProgress:
         found = self._own[context_id]
@@ -61,36 +61,36 @@ class HierarchyNode:
     primary_category: str | None = strawberry.field(description="What it is for, such as `Course Unit`.")
     leaf_nodes_count: int = strawberry.field(description="Distinct leaves below it; 0 for a leaf.")
     optional: bool = strawberry.field(description="Whether progress does without it.")
-    ground: strawberry.Private[Ground]
+    own_tree: strawberry.Private[OwnTree]
     source: strawberry.Private[dict[str, Any]]
 
     @classmethod
-    def of(cls, ground: Ground, node: dict[str, Any]) -> Self:
+    def of(cls, own_tree: OwnTree, node: dict[str, Any]) -> Self:
         return cls(
             identifier=node["identifier"],
             name=node["name"],
-            kind=ground.tree.kind(node),
+            kind=own_tree.tree.kind(node),
             mime_type=_text(node, "mimeType"),
             primary_category=_text(node, "primaryCategory"),
-            leaf_nodes_count=ground.tree.leaves_count(node),
+            leaf_nodes_count=own_tree.tree.leaves_count(node),
             optional=is_optional(node),
-            ground=ground,
+            own_tree=own_tree,
             source=node,
         )
 
     @field(description="The nodes right below, in order.")
     def children(self) -> list["HierarchyNode"]:
-        return [HierarchyNode.of(self.ground, child) for child in self.source.get("children") or ()]
+        return [HierarchyNode.of(self.own_tree, child) for child in self.source.get("children") or ()]
 
     @field(description="The viewer's own progress in it.")
     def progress(self, context_id: OwnContextId = None) -> Progress | None:
-        return Progress.of(self.ground.own(context_id).of(self.identifier))
+        return Progress.of(self.own_tree.own(context_id).of(self.identifier))
 
     @field(
         description="The viewer's own view of this leaf, NOT_STARTED where there is none yet; null for a unit."
     )
     def view(self, context_id: OwnContextId = None) -> View | None:
-        own = self.ground.own(context_id)
+        own = self.own_tree.own(context_id)
         if self.kind is not enums.ContentKind.CONTENT:
             return None
         return View.of_touch(own.key, self.identifier, own.view(self.identifier))
@@ -133,14 +133,14 @@ class Collection(Node):
     def key(self) -> tuple[str, ...]:
         return (self.identifier,)
 
-    async def _ground(self, info: Info) -> Ground:
-        return await Ground.of(info, await collections.tree(info.context, self.content))
+    async def _own_tree(self, info: Info) -> OwnTree:
+        return await OwnTree.of(info, await collections.tree(info.context, self.content))
 
     @field(description="The nodes right below the root, in order.")
     async def children(self, info: Info) -> list[HierarchyNode] | None:
-        ground = await self._ground(info)
-        root = ground.tree.hierarchy.root
-        return [HierarchyNode.of(ground, child) for child in root.get("children") or ()]
+        own_tree = await self._own_tree(info)
+        root = own_tree.tree.hierarchy.root
+        return [HierarchyNode.of(own_tree, child) for child in root.get("children") or ()]
 
     @field(description="A node anywhere in the tree, the root included.")
     async def node(
@@ -148,13 +148,13 @@ class Collection(Node):
         info: Info,
         identifier: Annotated[str, strawberry.argument(description="The node's identifier.")],
     ) -> HierarchyNode | None:
-        ground = await self._ground(info)
-        return HierarchyNode.of(ground, ground.tree.node(identifier))
+        own_tree = await self._own_tree(info)
+        return HierarchyNode.of(own_tree, own_tree.tree.node(identifier))
 
     @field(description="Every leaf of the tree, each once, in the tree's order.")
     async def leaf_nodes(self, info: Info) -> list[HierarchyNode] | None:
-        ground = await self._ground(info)
-        return [HierarchyNode.of(ground, leaf) for leaf in ground.tree.leaves()]
+        own_tree = await self._own_tree(info)
+        return [HierarchyNode.of(own_tree, leaf) for leaf in own_tree.tree.leaves()]
 
     @field(
         description="Everything that was published of the collection itself, without its children; of more than 32 KB "

@@ -116,7 +116,7 @@ class UpdateContextInput:
     mentors: list[str] | None = strawberry.field(default=UNSET, description=_MENTORS)
 
     def changes(self) -> dict[str, Any]:
-        """By the domain's names."""
+        """The changes, by the domain's names."""
         given = {name: value for name, value in vars(self).items() if value is not UNSET}
         del given["context_id"]
         return given

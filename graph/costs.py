@@ -34,7 +34,7 @@ Variables = Mapping[str, Any]
 UNTOLD = 10
 """Members of a list whose size nothing in the document tells, as the units of a course."""
 LONG = {("Collection", "leafNodes"): 100, ("Summary", "contentStatus"): 100}
-"""Those that are longer as a rule."""
+"""Lists that are usually longer."""
 HEAVY = {"JSON": 50}
 """Values that a scalar of this type stands for."""
 
@@ -47,7 +47,7 @@ class Part(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Of a selection: what is known, and its lists whose size only a request's variables tell."""
+    """The cost of a selection: the part that is known, and its lists whose size only a request's variables tell."""
 
     known: int
     parts: tuple[Part, ...] = ()
@@ -69,7 +69,8 @@ NOTHING = Cost(0)
 
 
 def costs_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str | None, Cost]:
-    """Of each operation of a valid document, by name. Questions about the schema itself are not counted here."""
+    """The cost of each operation of a valid document, by name. Questions about the schema itself are not counted
+    here."""
     reading = _Reading(schema, document)
     return {
         operation.name.value if operation.name else None: reading.of(operation)
@@ -79,7 +80,7 @@ def costs_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str | None, 
 
 
 class _Reading:
-    """Of one document; each fragment is looked at once."""
+    """Works out the costs of one document. Each fragment is looked at once."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -141,7 +142,7 @@ class _Reading:
         return self._known[name]
 
     def _size(self, parent: str, field: GraphQLField, node: FieldNode) -> int | Callable[[Variables], int]:
-        """Of a list, or of a page of one, whose members are the edges below it."""
+        """The size of a list, or of a page of one, whose members are the edges below it."""
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         if "first" in field.args:
             return self._read(given.get("first"), USUAL, _page)
@@ -175,7 +176,7 @@ def _is_edges(parent: str, node: FieldNode) -> bool:
 
 
 def _literal(value: ValueNode) -> Any:
-    """Of a list, as many members as it has: they may be variables."""
+    """The members of a list literal: they may be variables."""
     if isinstance(value, ListValueNode):
         return value.values
     return int(value.value) if isinstance(value, IntValueNode) else value

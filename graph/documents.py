@@ -17,11 +17,11 @@ from graphql import (
     specified_rules,
 )
 from strawberry.extensions import ParserCache
-from strawberry.schema.schema import validate_document
 
 from graph.costs import NOTHING, Cost, costs_of
 from graph.introspection import Questions, TooMany
 from graph.limits import Limits, limit_rule
+from graph.upstream import core_schema, validate_document
 
 KEPT_DOCUMENTS = 128
 LONGEST_KEPT = 4_096
@@ -31,7 +31,7 @@ KEPT_ANSWERS = 8
 
 
 class Known(NamedTuple):
-    """What is known of a document: why it is refused, or what each of its operations asks for, by name."""
+    """What is known about a document: why it is refused, or what each of its operations asks for, by name."""
 
     document: DocumentNode
     errors: list[GraphQLError]
@@ -40,16 +40,16 @@ class Known(NamedTuple):
 
 
 class Documents:
-    """Of one schema. Keyed by the identity of the parsed document, of which the parser's cache gives out the same
-    one again: to compare two of them costs a tenth of validating one."""
+    """The known documents of one schema. The key is the identity of the parsed document, which the parser's cache
+    gives out again: to compare two documents costs a tenth of validating one."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.answers: LRUCache[tuple[str, str | None, bytes], dict[str, Any]] = LRUCache(KEPT_ANSWERS)
-        """To questions about the schema, which is the same as long as the process lives."""
+        """Answers to questions about the schema, which is the same as long as the process lives."""
         self._rules: tuple[type[ASTValidationRule], ...] = (*specified_rules, limit_rule(limits))
         self._known: LRUCache[int, Known] = LRUCache(KEPT_DOCUMENTS)
-        """With the documents, so that no other one gets the id of one that is gone."""
+        """What is known, with the document itself, so that no other document gets the id of one that is gone."""
 
     def known(self, schema: GraphQLSchema, document: DocumentNode, text: str) -> Known:
         kept = self._known.get(id(document))
@@ -73,7 +73,7 @@ class Documents:
 
 
 class KnownDocuments(ParserCache):
-    """Of one request, as Strawberry wants its extensions."""
+    """The extension of one request, as Strawberry wants it."""
 
     def __init__(self, documents: Documents) -> None:
         super().__init__(KEPT_DOCUMENTS)
@@ -94,7 +94,7 @@ class KnownDocuments(ParserCache):
         context = self.execution_context
         document = context.graphql_document
         if document is not None:
-            known = self._documents.known(context.schema._schema, document, context.query or "")
+            known = self._documents.known(core_schema(context.schema), document, context.query or "")
             context.pre_execution_errors = known.errors or self._too_much(known)
         yield
 
@@ -138,7 +138,7 @@ class KnownDocuments(ParserCache):
             if self._answer in self._documents.answers:
                 return []
         try:
-            questions.check(context.schema._schema, context.variables or {}, most)
+            questions.check(core_schema(context.schema), context.variables or {}, most)
         except TooMany:
             told = f"the answer would have more than {most:,} values of the schema: ask for less at a time"
             return [_refused(told, operation, None, most)]

@@ -7,6 +7,7 @@ from typing import TypeVar
 import strawberry
 
 from resolvers.nouns import (
+    AnswerMode,
     ColumnKind,
     ContentKind,
     ContextStatus,
@@ -17,7 +18,6 @@ from resolvers.nouns import (
     MembershipType,
     MemberStatus,
     Metric,
-    Mode,
     OriginKind,
     Source,
     Status,
@@ -27,6 +27,7 @@ from resolvers.nouns import (
 from resolvers.nouns import Kind as GroupItemKind
 
 __all__ = [
+    "AnswerMode",
     "ColumnKind",
     "ContentKind",
     "ContextStatus",
@@ -38,7 +39,6 @@ __all__ = [
     "MemberStatus",
     "MembershipType",
     "Metric",
-    "Mode",
     "OriginKind",
     "Source",
     "Status",
@@ -162,12 +162,12 @@ described(
     },
 )
 described(
-    Mode,
+    AnswerMode,
     "AggregationMode",
     "How figures over many learners come about.",
     {
-        Mode.QUERY: "Computed when they are asked for, perhaps out of a cache.",
-        Mode.BATCH: "Taken from the last aggregation.",
+        AnswerMode.QUERY: "Computed when they are asked for, perhaps out of a cache.",
+        AnswerMode.BATCH: "Taken from the last aggregation.",
     },
 )
 described(

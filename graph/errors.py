@@ -24,7 +24,7 @@ INTERNAL_ERROR = CohortError.code
 
 
 def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[CohortError]]:
-    """Those of rules/errors.py that have a code of their own."""
+    """The errors of rules/errors.py that have a code of their own."""
     for error in base.__subclasses__():
         if error.__module__ == CohortError.__module__:
             if "code" in vars(error):
@@ -68,9 +68,9 @@ async def carry_out(session: Session, command: Coroutine[Any, Any, T]) -> tuple[
 
 
 def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> GraphQLError:
-    """The error as a client may see it. Of an unexpected one only an id, which is logged with the trace.
+    """The error as a client may see it. An unexpected one shows only an id, which is logged with the trace.
 
-    With ``schema``, one about a value that an enum does not have lists those that it has.
+    With ``schema``, an error about a value that an enum does not have lists the values that it has.
     """
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):

@@ -1,22 +1,35 @@
 """Strawberry's decorators with the types that its own leave out; a description is not optional here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import strawberry
+from strawberry.extensions import FieldExtension
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 AT_HAND = "at hand"
-"""In the metadata of a field: how to answer it without its resolver."""
+"""The key in a field's metadata: how to answer the field without its resolver."""
 
 
-def field(*, description: str, at_hand: Callable[[Any], Any] | None = None) -> Callable[[F], F]:
-    """A field that is computed. ``at_hand`` gives the same from an object that has it already and raises where it has
-    to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py)."""
+def field(
+    *,
+    description: str,
+    at_hand: Callable[[Any], Any] | None = None,
+    graphql_type: Any = None,
+    extensions: Sequence[FieldExtension] = (),
+) -> Callable[[F], F]:
+    """A field that is computed. ``at_hand`` gives the same from an object that has it already, and raises AttributeError
+    if it has to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
+    ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py)."""
     metadata = {} if at_hand is None else {AT_HAND: at_hand}
-    return cast("Callable[[F], F]", strawberry.field(description=description, metadata=metadata))
+    return cast(
+        "Callable[[F], F]",
+        strawberry.field(
+            description=description, metadata=metadata, graphql_type=graphql_type, extensions=list(extensions)
+        ),
+    )
 
 
 def mutation(*, description: str) -> Callable[[F], F]:

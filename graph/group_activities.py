@@ -1,10 +1,8 @@
 """What a group does together, and how its members stand in it."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import strawberry
 
@@ -13,7 +11,7 @@ from graph.collections import Collection
 from graph.fields import field
 from graph.info import Info
 from graph.paging import After, Connection, First, connection, page_size
-from graph.written import ToWrite, Written
+from graph.planned import GivenAgain, Planned
 from resolvers import group_activities, nouns
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import Page, checked_first, checked_many
@@ -94,7 +92,7 @@ class GroupActivity:
         "activity that no aggregation has reached or that Cohort does not know, figures of an older version of the "
         "collection than its leaves, a part of the data that was away."
     )
-    mode: enums.Mode = strawberry.field(description="Whether they were computed for the request.")
+    mode: enums.AnswerMode = strawberry.field(description="Whether they were computed for the request.")
     found: strawberry.Private[group_activities.ActivityFigures]
     learners: strawberry.Private[Mapping[str, Any]]
 
@@ -141,9 +139,15 @@ class OfGroup(Protocol):
     group: nouns.Group
 
 
+async def _version_of(of: OfGroup, session: nouns.Session) -> tuple[object, ...]:
+    return await group_activities.page_version(session, of.group)
+
+
 @field(
     description="What the group does together, in the order in which it was added, with figures. One plan for all of "
-    "them: `extensions.plans` of the answer says which."
+    "them: `extensions.plans` of the answer says which.",
+    graphql_type=list[GroupActivity] | None,
+    extensions=[GivenAgain(_version_of)],
 )
 async def activities(
     self: OfGroup,
@@ -152,7 +156,7 @@ async def activities(
         list[str] | None, strawberry.argument(description="Only these; all of the group's without it.")
     ] = None,
     mode: Annotated[
-        enums.Mode | None,
+        enums.AnswerMode | None,
         strawberry.argument(description="How to answer; as the instance is set without it."),
     ] = None,
     fresh: Annotated[
@@ -161,42 +165,16 @@ async def activities(
             description="A token that a mutation gave out: its change is in the figures then."
         ),
     ] = None,
-) -> list[GroupActivity] | None:
-    session = info.context
-    key = await _page_key(info, self.group)
-    page = session.shared.pages.get(key, session.now()) if fresh is None else None
-    if page is not None:
-        session.plans.append(replace(page.taken, path=tuple(info.path.as_list())))
-        return cast("list[GroupActivity]", Written(page.text))
-    named = None if activity_ids is None else dict.fromkeys(checked_many(activity_ids, "activityIds"))
-    found = await group_activities.group_activities(
-        session, self.group, activities=named, mode=mode, fresh=fresh, path=info.path.as_list()
-    )
+) -> Planned[list[GroupActivity]]:
     from graph.learners import Learner
 
+    named = None if activity_ids is None else dict.fromkeys(checked_many(activity_ids, "activityIds"))
+    page = await group_activities.group_activities(
+        info.context, self.group, activities=named, mode=mode, fresh=fresh
+    )
     profiles = {
-        one.member.user_id: one.learner for activity in found.activities[:1] for one in activity.members
+        one.member.user_id: one.learner for activity in page.activities[:1] for one in activity.members
     }
     learners = {user_id: Learner.of(profile) for user_id, profile in profiles.items()}
-    answer = [GroupActivity.of(activity, learners) for activity in found.activities]
-    taken, as_of = found.taken, found.as_of
-    if not taken.reusable or as_of is None or taken.plan.mode is not enums.Mode.QUERY:
-        return answer
-
-    def keep(text: bytes) -> None:
-        session.shared.pages.keep(key, nouns.Page(text, taken, as_of))
-
-    return cast("list[GroupActivity]", ToWrite(answer, keep))
-
-
-async def _page_key(info: Info, group: nouns.Group) -> tuple[object, ...]:
-    """Whatever the page depends on: what is asked, of which group, members and published versions, and by whom."""
-    session = info.context
-    roster, versions = await asyncio.gather(
-        session.loaders.rosters.load(group.group_id), group_activities.published_versions(session, group)
-    )
-    raw, viewer = info._raw_info, session.viewer
-    document = raw.operation.loc.source.body if raw.operation.loc else ""
-    asked = (document, raw.operation.name and raw.operation.name.value, repr(raw.variable_values))
-    place = (group.group_id, group.version, roster.version, versions, viewer.user_id, viewer.roles)
-    return *asked, *info.path.as_list(), *place
+    answer = [GroupActivity.of(activity, learners) for activity in page.activities]
+    return Planned(answer, page.taken, page.as_of)

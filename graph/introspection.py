@@ -29,7 +29,7 @@ class TooMany(Exception):
 
 
 class Questions:
-    """Those of one operation of a valid document. ``alone``: it asks for nothing else."""
+    """The questions of one operation of a valid document. ``alone``: it asks for nothing else."""
 
     def __init__(self, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._defaults = {
@@ -65,7 +65,7 @@ class Questions:
             raise TooMany
 
     def _fields(self, selected: SelectionSetNode) -> Iterator[FieldNode]:
-        """Those at the top. A valid document has few: each is spread there."""
+        """The fields at the top. A valid document has few, so each fragment is spread."""
         seen: set[int] = set()
         waiting = [selected]
         while waiting:
@@ -84,7 +84,7 @@ class Questions:
 
 
 class _Count:
-    """Of values below a part of the schema, each part and selection counted once."""
+    """Counts the values below a part of the schema. Each part and selection is counted once."""
 
     def __init__(self, schema: GraphQLSchema, fragments: Mapping[str, SelectionSetNode], most: int) -> None:
         self._info = SimpleNamespace(schema=schema)
@@ -134,7 +134,7 @@ def _is_one(found: Any) -> bool:
 
 
 def _name(field: FieldNode, variables: Mapping[str, Any]) -> str:
-    """Of the type that ``__type`` asks for; that of none where it is no text."""
+    """The name that ``__type`` asks for; that of no type if it is no text."""
     (argument,) = field.arguments or (None,)
     value: Any = argument and argument.value
     if isinstance(value, VariableNode):

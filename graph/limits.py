@@ -20,7 +20,7 @@ from graph.introspection import SCHEMA, TYPE
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one document. Trees may have 32 levels, but nobody shows that many."""
+    """The limits of one document. Trees may have 32 levels, but nobody shows that many."""
 
     depth: int = 20
     aliases: int = 50
@@ -34,7 +34,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of a document as it will be executed, fragments in place. ``schema`` and ``type``: how often it asks for these."""
+    """The size of a document as it will be executed, with fragments in place. ``schema`` and ``type``: how often it
+    asks for these."""
 
     depth: int = 0
     aliases: int = 0

@@ -11,7 +11,7 @@ OWN_FIELDS = frozenset({"progress", "view"})
 
 
 def contexts_asked(info: Info) -> set[str | None]:
-    """The ``contextId`` of every such field below this one."""
+    """The ``contextId`` of every field of OWN_FIELDS below this one."""
     return set(_contexts([below for field in info.selected_fields for below in field.selections]))
 
 

@@ -16,6 +16,7 @@ from druid_specs import ACTIVITY_STATE
 from graph import enums
 from graph.fields import field
 from graph.info import Info
+from graph.planned import Planned
 from graph.scalars import serialised_json
 from resolvers import nouns
 from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query
@@ -30,7 +31,7 @@ _SET_HERE = {"active", "tree_version"}
 
 
 def _dimensions() -> Iterator[tuple[str, str]]:
-    """With their descriptions."""
+    """The dimensions with their descriptions."""
     yield from _ENROLMENT.items()
     for column, moment in ACTIVITY_STATE.months.items():
         done = moment.removesuffix("_on")
@@ -129,7 +130,7 @@ class MetricFilterInput:
     range: RangeInput | None = strawberry.field(default=None, description="The measure is in this range.")
 
     def said(self) -> dict[str, Any]:
-        """By the names that clients use."""
+        """The filter by the names that clients use."""
         return {
             "and": self.every and [part.said() for part in self.every],
             "or": self.some and [part.said() for part in self.some],
@@ -171,7 +172,7 @@ class ActivityMetricsInput:
     totals: bool = strawberry.field(
         default=False, description="Whether a row over everything is wanted, with what the limit cuts off."
     )
-    mode: enums.Mode | None = strawberry.field(
+    mode: enums.AnswerMode | None = strawberry.field(
         default=None, description="How up to date; as the instance is set without it."
     )
 
@@ -212,7 +213,7 @@ class MetricTable:
         description="False where a part of the data was away or not computed yet, and where the figures are older than "
         "they should be for lack of new ones."
     )
-    mode: enums.Mode = strawberry.field(description="How up to date the figures are.")
+    mode: enums.AnswerMode = strawberry.field(description="How up to date the figures are.")
 
     @classmethod
     def of(cls, answered: Answered) -> Self:
@@ -232,7 +233,8 @@ class MetricTable:
 class MetricQueries:
     @field(
         description="Figures over the active enrolments of activities. Needs the role mentor, reporter, admin or "
-        "service; a creator sees them too, but not by attributes of learners. Tables of one document that share source and filter cost one query together."
+        "service; a creator sees them too, but not by attributes of learners. Tables of one document that share source and filter cost one query together.",
+        graphql_type=MetricTable | None,
     )
     async def activity_metrics(
         self,
@@ -240,7 +242,6 @@ class MetricQueries:
         query: Annotated[
             ActivityMetricsInput, strawberry.argument(description="What to count, and by what.")
         ],
-    ) -> MetricTable | None:
-        return MetricTable.of(
-            await activity_metrics(info.context, query.query(), mode=query.mode, path=info.path.as_list())
-        )
+    ) -> Planned[MetricTable]:
+        answered = await activity_metrics(info.context, query.query(), mode=query.mode)
+        return Planned(MetricTable.of(answered), answered.taken)

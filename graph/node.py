@@ -9,7 +9,7 @@ from resolvers.opaque_texts import encode
 @strawberry.interface(description="Something with a global id, by which `node` finds it again.")
 class Node:
     def key(self) -> tuple[str, ...]:
-        """What the global id holds beside the type's name."""
+        """The parts of the global id beside the type's name."""
         raise NotImplementedError
 
     @field(description="Global and opaque.")

@@ -50,7 +50,7 @@ def page_size(first: int | None) -> int:
 def connection(
     page: Page[D], node: Callable[[D], T], place: Callable[[D], Sequence[str]], *, begun: bool
 ) -> Connection[T]:
-    """``place`` is what the cursor of a member carries; ``begun``: the page has an ``after``."""
+    """A connection for a page. ``place``: what the cursor of a member carries; ``begun``: the page has an ``after``."""
     edges = [Edge(cursor=encode(*place(member)), node=node(member)) for member in page.members]
     return Connection(
         edges=edges,

@@ -12,13 +12,13 @@ from strawberry.types.scalar import ScalarDefinition
 
 
 def format_moment(value: datetime) -> str:
-    """In UTC, whole milliseconds: a fixed width, so that texts compare as moments do."""
+    """A moment in UTC and whole milliseconds. Its width is fixed, so that texts compare as moments do."""
     moment = value if value.tzinfo is UTC else value.astimezone(UTC)
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"  # without +00:00
 
 
 def parse_moment(value: Any) -> datetime:
-    """In UTC and whole milliseconds, as stores keep them."""
+    """The moment in a text, in UTC and whole milliseconds, as stores keep it."""
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:

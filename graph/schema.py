@@ -23,10 +23,12 @@ from graph.learners import Learner, LearnerMutations, LearnerQueries
 from graph.limits import Limits
 from graph.metrics import MetricQueries
 from graph.node import Node
+from graph.planned import PlansTold
 from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
+from graph.upstream import core_schema
 from graph.views import View, ViewMutations
 from resolvers import collections, contexts, enrolments, learner_groups, learners, nouns, views
 from resolvers.opaque_texts import decode
@@ -63,7 +65,7 @@ class Mutation(
 
 
 async def find_node(session: nouns.Session, global_id: str) -> Node:
-    """The same functions as the fields call, so the same access."""
+    """The node with this id. It calls the same functions as the fields, so access is the same."""
     type_name, *parts = decode(global_id, "id")
     match type_name, parts:
         case Collection.__name__, [identifier]:
@@ -89,14 +91,9 @@ class CohortSchema(strawberry.Schema):
 
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
         result = await super().execute(*args, **kwargs)
-        session = kwargs.get("context_value")
-        if session is not None and session.plans:
-            # Taken out, since a session may be used for several documents.
-            plans, session.plans = session.plans, []
-            result.extensions = {**(result.extensions or {}), "plans": [plan.told() for plan in plans]}
         if result.errors:
             # A new list: the document's own is kept.
-            result.errors = [presented(error, self._schema) for error in result.errors]
+            result.errors = [presented(error, core_schema(self)) for error in result.errors]
         return result
 
     def process_errors(
@@ -108,7 +105,7 @@ class CohortSchema(strawberry.Schema):
 def build_schema(limits: Limits | None = None) -> CohortSchema:
     """A schema with these limits, which knows its documents again."""
     documents = Documents(limits or Limits())
-    extensions: Sequence[Callable[[], SchemaExtension]] = (lambda: KnownDocuments(documents),)
+    extensions: Sequence[Callable[[], SchemaExtension]] = (lambda: KnownDocuments(documents), PlansTold)
     return CohortSchema(
         query=Query,
         mutation=Mutation,
@@ -122,7 +119,7 @@ schema = build_schema()
 
 
 def printed_schema() -> str:
-    """As ``cohort schema`` prints it and graph/schema.graphql has it."""
+    """The schema as ``cohort schema`` prints it and graph/schema.graphql has it."""
     return f"{schema.as_str().strip()}\n"
 
 

@@ -6,7 +6,7 @@ from typing import Self
 import strawberry
 
 from graph import enums
-from graph.collections import Ground, HierarchyNode
+from graph.collections import HierarchyNode, OwnTree
 from graph.fields import field
 from graph.info import Info
 from graph.progress import Progress
@@ -58,10 +58,10 @@ class Summary(Progress):
 
     @field(description="Every inner collection below the root, each once, in the tree's order.")
     async def units(self, info: Info) -> list[UnitProgress]:
-        ground = await Ground.of(info, self.found.tree)
+        own_tree = await OwnTree.of(info, self.found.tree)
         return [
             UnitProgress(
-                unit=HierarchyNode.of(ground, unit),
+                unit=HierarchyNode.of(own_tree, unit),
                 status=progress.status,
                 completed_count=progress.completed_count,
                 required_count=progress.required_count,

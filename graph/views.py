@@ -53,7 +53,7 @@ class View(Node):
 
     @classmethod
     def of(cls, view: nouns.View, *, whole: bool = True) -> Self:
-        """``whole`` False: beyond the short form, ``view`` is not to be relied on."""
+        """A view for clients. ``whole`` False: only the short form of ``view`` may be relied on."""
         return cls(
             content_id=view.key.content_id,
             status=view.status,
@@ -66,7 +66,7 @@ class View(Node):
 
     @classmethod
     def of_touch(cls, place: nouns.ProgressKey, content_id: str, touch: nouns.Touch) -> Self:
-        """From the short form, as pages with many leaves have it."""
+        """A view from the short form, which pages with many leaves have."""
         return cls(
             content_id=content_id,
             status=touch.status,
@@ -80,7 +80,7 @@ class View(Node):
         return self.place.user_id, self.place.collection_id, self.place.context_id, self.content_id
 
     async def load(self, info: Info) -> nouns.View:
-        """What the short form leaves out, in one batch for the whole page."""
+        """Loads what the short form leaves out, in one batch for the whole page."""
         if self.whole is None:
             self.whole = await views.whole_view(info.context, nouns.ViewKey(*self.key()))
         return self.whole

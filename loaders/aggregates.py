@@ -14,7 +14,7 @@ Place = tuple[str, str, str]
 ENTRY_COLUMNS = tuple(
     column for column in AGGREGATES.types if column not in ("content_status", "agg_last_updated")
 )
-"""What pages of groups show. The status of each leaf is most of a row, and most of what reading it costs."""
+"""The columns that pages of groups show. They leave out the status of each leaf, which is most of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class StoredAggregate:
 
 
 async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
-    """By whole partitions, a row for each context the learner was in: keys that differ in the activity alone share a
-    statement, whatever their contexts."""
+    """The aggregates of these keys, in their order. Whole partitions are read: keys that differ in the activity alone
+    share a statement, whatever their contexts."""
     found = await aggregates_by_place(
         rows, [(key.activity_type, key.activity_id, key.user_id) for key in keys]
     )
@@ -62,8 +62,8 @@ async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[St
 async def aggregates_by_place(
     rows: Rows, places: Sequence[Place], columns: Sequence[str] | None = None
 ) -> dict[Place, list[StoredAggregate]]:
-    """Those of all contexts, in the order of contexts and collections; an empty list where there is none. Batched as the
-    rows port batches partitions. ``columns``: ENTRY_COLUMNS, or all of them for None."""
+    """The aggregates of each place under all contexts, in the order of contexts and collections; an empty list if
+    there is none. Partitions are batched by the rows port. ``columns``: ENTRY_COLUMNS, or None for all."""
     found = await rows.partitions(AGGREGATES, list(dict.fromkeys(places)), columns)
     return {
         place: [stored for row in partition if (stored := _stored(row)) is not None]
@@ -77,7 +77,7 @@ def aggregate_place(key: AggregateKey) -> tuple[str, str, str, str, str]:
 
 
 def _stored(row: Row) -> StoredAggregate | None:
-    """None for what is left of a row that only an older or partial write reached."""
+    """The aggregate in a row. None for a row that only an older or partial write reached."""
     if row["version"] is None:
         return None
     figures = row["aggregates"] or {}

@@ -31,26 +31,28 @@ log = logging.getLogger(__name__)
 TTL = 60.0
 """Seconds that an answer is given again; as the platform's cache of group aggregates has it (reference 4.12)."""
 KEEP = 86_400.0
-"""Seconds that it may be given while it can't be computed anew."""
+"""Seconds for which an answer is given if it cannot be computed anew."""
 FLIGHT = 30.0
-"""Seconds that a computation may take, whoever waits for it."""
+"""Seconds that a computation may take, however long its callers wait."""
 CLAIM = 5.0
-"""Seconds after which another process takes over from one that died; one that lives renews its claim."""
+"""Seconds after which another process takes over from a process that died. A process that lives renews its claim."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
-"""Seconds between two looks for what another process is computing; they double."""
+"""Seconds between two looks for the answer that another process computes. The pause doubles from the first to the
+longest."""
 SPREAD = 0.1
-"""Part of its time by which an answer may go earlier, so that those of one moment do not all go in one moment."""
+"""Fraction of the TTL used as expiry jitter, so that the answers of one moment do not expire in one moment."""
 PATIENCE = 0.9
-"""Part of a caller's time to wait for a new answer while there is an old one: the rest of the request needs time too."""
+"""Fraction of a caller's time that it waits for a new answer while there is an old one. The rest of the request needs
+time too."""
 
 _STAMP = struct.Struct(">Q")
 
 Compute = Callable[[], Awaitable[bytes]]
 
 
-class Origin(Enum):
-    """Where an answer is from. STALE: an older one, for lack of a new one."""
+class AnswerOrigin(Enum):
+    """Where an answer comes from. STALE: it is older than it should be, because no new one could be computed."""
 
     COMPUTED = "COMPUTED"
     CACHED = "CACHED"
@@ -64,12 +66,12 @@ class Answer:
     value: bytes
     as_of: datetime
     age: float
-    origin: Origin
+    origin: AnswerOrigin
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """In the cache: eight bytes of milliseconds since 1970, then the value."""
+    """An answer in the cache: eight bytes of milliseconds since 1970, then the value."""
 
     value: bytes
     stamp: int
@@ -88,7 +90,7 @@ class _Kept:
     def age(self, now: datetime) -> float:
         return (now - moment(self.stamp)) / timedelta(seconds=1)
 
-    def answer(self, now: datetime, origin: Origin) -> Answer:
+    def answer(self, now: datetime, origin: AnswerOrigin) -> Answer:
         return Answer(self.value, moment(self.stamp), max(0.0, self.age(now)), origin)
 
 
@@ -103,7 +105,8 @@ class _Flight:
 
 
 class Answers:
-    """Of one process. The counters grow from its start; a call that was not cancelled is a hit or a miss."""
+    """The answers of one process. Its counters grow from the start of the process. Each call is a hit or a miss,
+    unless it is cancelled."""
 
     def __init__(
         self,
@@ -136,12 +139,13 @@ class Answers:
         self._flights: dict[str, _Flight] = {}
 
     async def answer(self, key: str, compute: Compute) -> Answer:
-        """What was kept for ``key`` if it is younger than ``ttl`` seconds, or than up to a tenth less; else what
-        ``compute`` gives, in a flight that calls with this key share.
+        """The kept answer, if it is younger than ``ttl`` seconds (less the jitter of SPREAD); else the answer of
+        ``compute``, in a flight that all calls with this key share.
 
-        Where ``compute`` fails with StoreUnavailable or takes longer than the caller has, what is younger than
-        ``keep`` seconds is given, as STALE. Else the error, which is not kept; DeadlineExceeded where the caller's
-        time is over. A call that is cancelled takes nothing from the others; the last one to leave ends the flight.
+        If ``compute`` fails with StoreUnavailable, or takes longer than the caller has, an answer younger than
+        ``keep`` seconds is given as STALE. If there is none, the error is raised and not kept; DeadlineExceeded if
+        the caller's time is over. A call that is cancelled takes nothing from the others. The last call that leaves
+        ends the flight.
         """
         while True:
             # Whoever has no deadline waits until the flight ends by itself.
@@ -151,7 +155,7 @@ class Answers:
             if flight is None:
                 flight = self._take_off(key, compute)
             try:
-                answer = await self._landed(flight, left)
+                answer = await self._wait_for(flight, left)
             except asyncio.CancelledError:
                 # This call was cancelled; or the computation was, from within, as by a loader's future that its owner
                 # took along when leaving: then those who joined have their own.
@@ -168,13 +172,13 @@ class Answers:
         names = ("hits", "misses", "flights", "shared", "stale")
         return {name: getattr(self, name) for name in names}
 
-    def _count(self, joined: bool, origin: Origin | None) -> None:
-        if origin is Origin.CACHED:
+    def _count(self, joined: bool, origin: AnswerOrigin | None) -> None:
+        if origin is AnswerOrigin.CACHED:
             self.hits += 1
             return
         self.misses += 1
         self.shared += joined
-        self.stale += origin is Origin.STALE
+        self.stale += origin is AnswerOrigin.STALE
 
     def _take_off(self, key: str, compute: Compute) -> _Flight:
         flight = self._flights[key] = _Flight(key)
@@ -182,7 +186,7 @@ class Answers:
         flight.task = asyncio.create_task(self._fly(flight, compute), context=Context())
         return flight
 
-    async def _landed(self, flight: _Flight, left: float) -> Answer:
+    async def _wait_for(self, flight: _Flight, left: float) -> Answer:
         """Its answer, or an error of this caller's own; ``left``: seconds that it has.
 
         ``asyncio.wait`` shields the flight as ``asyncio.shield`` does, and tells its cancellation from the caller's.
@@ -211,7 +215,7 @@ class Answers:
         try:
             with deadline(self._flight_timeout):
                 async with asyncio.timeout(self._flight_timeout):
-                    return await self._found(flight) or await self._claimed(flight, compute)
+                    return await self._found(flight) or await self._claim_and_compute(flight, compute)
         except (StoreUnavailable, TimeoutError) as error:
             stale = self._stale(flight)
             if stale is not None:
@@ -224,7 +228,7 @@ class Answers:
             self._forget(flight)
 
     async def _found(self, flight: _Flight) -> Answer | None:
-        """What is kept, if it is fresh."""
+        """The kept answer, if it is fresh."""
         frame = await self._cache.get(flight.key)
         if frame is None or len(frame) < _STAMP.size:
             return None
@@ -232,11 +236,12 @@ class Answers:
         now = self._now()
         # By absolute value: what a clock that is ahead has stamped must not stay fresh for that much longer.
         if abs(kept.age(now)) < self.ttl * (1 - SPREAD * _fraction(flight.key, kept.stamp)):
-            return kept.answer(now, Origin.CACHED)
+            return kept.answer(now, AnswerOrigin.CACHED)
         return None
 
-    async def _claimed(self, flight: _Flight, compute: Compute) -> Answer:
-        """Computed here, unless another process does: then what it stores, or here once it has given up or died."""
+    async def _claim_and_compute(self, flight: _Flight, compute: Compute) -> Answer:
+        """Claims the key and computes. If another process has the claim, waits for its answer, or computes once that
+        process gave up or died."""
         claim, token = f"{flight.key}:claim", uuid4().hex
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         try:
@@ -247,12 +252,12 @@ class Answers:
                     return found
             # Who had the claim may have stored its answer after our look and before our claim.
             found = await self._found(flight)
-            return found or await self._computed(flight, compute, claim, token)
+            return found or await self._compute(flight, compute, claim, token)
         finally:
             # Not awaited here: it must happen when the flight is cancelled too.
             self._background.start(self._cache.release(claim, token))
 
-    async def _computed(self, flight: _Flight, compute: Compute, claim: str, token: str) -> Answer:
+    async def _compute(self, flight: _Flight, compute: Compute, claim: str, token: str) -> Answer:
         self.flights += 1
         as_of = self._now()
         renewing = asyncio.create_task(self._renew(claim, token))
@@ -261,7 +266,7 @@ class Answers:
         finally:
             renewing.cancel()
         await self._cache.set(flight.key, kept.encode(), self._keep)
-        return kept.answer(self._now(), Origin.COMPUTED)
+        return kept.answer(self._now(), AnswerOrigin.COMPUTED)
 
     async def _renew(self, claim: str, token: str) -> None:
         while True:
@@ -272,7 +277,7 @@ class Answers:
         now = self._now()
         if flight.kept is None or flight.kept.age(now) >= self._keep:
             return None
-        return flight.kept.answer(now, Origin.STALE)
+        return flight.kept.answer(now, AnswerOrigin.STALE)
 
     def _forget(self, flight: _Flight) -> None:
         if self._flights.get(flight.key) is flight:
@@ -280,8 +285,9 @@ class Answers:
 
 
 def key_of(*parts: object) -> str:
-    """The same for equal parts, whatever the order of their mappings and sets: texts, numbers, dates, enums,
-    dataclasses, and lists, mappings and sets of these. Whatever the answer depends on must be among them."""
+    """The key of an answer, equal for equal parts in whatever order their mappings and sets are. Parts are texts,
+    numbers, dates, enums, dataclasses, and lists, mappings and sets of these. Everything that the answer depends on
+    must be among them."""
     return f"answers:{blake2b(_canonical(parts), digest_size=20).hexdigest()}"
 
 
@@ -296,12 +302,12 @@ def _sorted(value: object) -> object:
 
 
 def _fraction(key: str, stamp: int) -> float:
-    """From 0 to 1, by chance but the same in every process."""
+    """A number from 0 to 1, by chance but the same in every process."""
     return crc32(_STAMP.pack(stamp), crc32(key.encode())) / 2**32
 
 
 def _twin(error: BaseException) -> BaseException:
-    """An equal one: each call raises its own, since raising writes a traceback into it."""
+    """An equal error. Each call raises its own, because raising writes a traceback into it."""
     twin = type(error).__new__(type(error), *error.args)
     twin.__dict__.update(error.__dict__)
     return twin

@@ -20,7 +20,7 @@ Place = tuple[str, str, str]
 async def attempts_page(
     rows: Rows, place: Place, *, content_id: str | None, after: Sequence[str] | None, limit: int
 ) -> list[Attempt]:
-    """Of all contents or of one; ``after`` is content and attempt of the last one seen."""
+    """A page of attempts at all contents, or at one. ``after``: content and attempt of the last one seen."""
     user_id, collection_id, context_id = place
     found = await rows.partition(
         ATTEMPTS,
@@ -35,9 +35,10 @@ async def attempts_page(
 async def latest_attempts(
     rows: Rows, key: ProgressKey, content_ids: Collection[str] | None = None
 ) -> dict[str, list[Attempt]]:
-    """By content the latest MOST_ATTEMPTS, the latest first; of these contents or of all that have any.
+    """The latest MOST_ATTEMPTS attempts at each content, the latest first; of these contents, or of all that have
+    attempts.
 
-    Read page by page: no more is held than what is told.
+    Rows are read page by page, so that no more is held than is returned.
     """
     latest: dict[str, list[tuple[float, str, Attempt]]] = {}
     async for attempt in _all(rows, (key.user_id, key.collection_id, key.context_id)):

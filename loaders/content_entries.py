@@ -19,11 +19,11 @@ _SCOPE = ("userid", "collectionid", "contextid")
 async def content_entries(
     rows: Rows, tracking: Tracking, subjects: Iterable[Subject], user_ids: Collection[str]
 ) -> Found:
-    """One entry for each place where a learner took the content: by itself, and in each collection that holds it, under
-    each context, the group's own among them.
+    """One entry for each place where a learner took the content: by itself, and in each collection that holds it,
+    under each context.
 
-    Of all contents and learners together one batched read tells which collections hold the contents, one where the
-    learners have been in these, one the views. Where views are kept by content there is but one place.
+    For all contents and learners together one batched read tells which collections hold the contents, one where the
+    learners have been in these, and one reads the views. If views are kept by content there is only one place.
     """
     contents = [subject.activity.id for subject in subjects if subject.is_single_content]
     if not contents or not user_ids:

@@ -14,7 +14,7 @@ Place = tuple[str, str]
 
 
 ACTIVE_AT_ONCE = 1_000
-"""Rows of ``active_places`` in a statement: some 80 bytes each."""
+"""Rows that ``active_places`` reads in a statement: some 80 bytes each."""
 
 
 async def enrolments_by_key(rows: Rows, keys: Sequence[ProgressKey]) -> list[Enrolment | None]:
@@ -23,7 +23,7 @@ async def enrolments_by_key(rows: Rows, keys: Sequence[ProgressKey]) -> list[Enr
 
 
 async def enrolments_in(rows: Rows, user_id: str, collection_id: str) -> list[Enrolment]:
-    """Of one collection under all contexts, active or not: one statement."""
+    """A learner's enrolments in one collection under all contexts, active or not: one statement."""
     found = await rows.partition(ENROLMENTS, (user_id,), prefix=(collection_id,))
     return [enrolment for enrolment in map(enrolment_of, found) if enrolment is not None]
 
@@ -31,9 +31,9 @@ async def enrolments_in(rows: Rows, user_id: str, collection_id: str) -> list[En
 async def enrolments_page(
     rows: Rows, user_id: str, *, after: Place | None, limit: int, active: bool | None
 ) -> tuple[list[Enrolment], bool]:
-    """At most ``limit`` of them, and whether there are more. ``active`` None: those that ended as well.
+    """At most ``limit`` enrolments, and whether there are more. ``active`` None: also the enrolments that ended.
 
-    The cost is bounded by what is passed over: rows are read in pages until there are enough.
+    Rows are read in pages until there are enough, so the cost is bounded by the rows that are passed over.
     """
     found: list[Enrolment] = []
     while len(found) <= limit:
@@ -50,9 +50,10 @@ async def enrolments_page(
 
 
 async def active_places(rows: Rows, user_id: str) -> list[tuple[datetime | None, Place]]:
-    """Every active enrolment's last access, as the workers last saw it, and place; of each row no more than that.
+    """The last access, as the workers last saw it, and the place of every active enrolment. No other columns are
+    read.
 
-    One statement for ACTIVE_AT_ONCE enrolments.
+    One statement reads ACTIVE_AT_ONCE enrolments.
     """
     columns = ("collectionid", "contextid", "active", "enrolled_on", "lastcontentaccesstime")
     found: list[tuple[datetime | None, Place]] = []
@@ -72,7 +73,8 @@ async def active_places(rows: Rows, user_id: str) -> list[tuple[datetime | None,
 
 
 def enrolment_of(row: Row | None) -> Enrolment | None:
-    """None where there is no row, or only figures of one that is gone: only enrolling makes an enrolment."""
+    """The enrolment in a row. None if there is no row, or only figures of an enrolment that is gone: only enrolling
+    makes one."""
     if row is None or row["enrolled_on"] is None:
         return None
     return Enrolment(
@@ -101,7 +103,7 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
 
 
 def as_read(enrolment: Enrolment) -> list[Condition]:
-    """That no other call has changed it since."""
+    """The conditions that no other call has changed the enrolment since it was read."""
     return [
         Equal("active", enrolment.active),
         Equal("enrolled_on", enrolment.enrolled_on),

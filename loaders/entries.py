@@ -22,7 +22,7 @@ EntryKey = tuple[str, str]
 """Activity id and user id: a group has an activity's id once."""
 Entries = dict[EntryKey, Entry]
 Found = dict[EntryKey, list[Entry]]
-"""All entries of each learner in each activity; who has not been in it may have none."""
+"""All entries of each learner in each activity. A learner who has not been in it may have none."""
 
 STATE_COLUMNS = (
     "activity_id",
@@ -41,7 +41,7 @@ STATE_COLUMNS = (
 
 
 async def entries_from_rows(rows: Rows, subjects: Iterable[Subject], user_ids: Collection[str]) -> Found:
-    """Batched for all subjects together."""
+    """Entries from the rows, batched for all subjects together."""
     subjects = list(subjects)
     stored = await aggregates_by_place(rows, places_of(subjects, user_ids), ENTRY_COLUMNS)
     return {
@@ -54,7 +54,7 @@ async def entries_from_rows(rows: Rows, subjects: Iterable[Subject], user_ids: C
 async def entries_from_states(
     groups: Groups, subjects: Iterable[Subject], user_ids: Collection[str]
 ) -> tuple[Found, bool]:
-    """By one query, whatever the page shows; and whether the engine had all of its data."""
+    """Entries from the groups store by one query, and whether the engine had all of its data."""
     by_id = {subject.activity.id: subject for subject in subjects if subject.types}
     if not by_id or not user_ids:
         return {}, True
@@ -74,7 +74,7 @@ async def entries_from_states(
 def counted_of(
     subject: Subject, user_id: str, stored: Mapping[Place, Sequence[StoredAggregate]]
 ) -> Iterator[StoredAggregate]:
-    """Of the learner's aggregates those that are the activity's."""
+    """The aggregates of a learner that count for the activity."""
     for kind in subject.types:
         for aggregate in stored[kind, subject.activity.id, user_id]:
             if subject.counts(aggregate.key.collection_id):
@@ -82,7 +82,7 @@ def counted_of(
 
 
 def places_of(subjects: Iterable[Subject], user_ids: Collection[str]) -> list[Place]:
-    """Where aggregates of these learners in these activities may be."""
+    """The places in which aggregates of these learners in these activities may be."""
     return [
         (kind, subject.activity.id, user_id)
         for subject in subjects
@@ -106,12 +106,12 @@ def entry_of(stored: StoredAggregate) -> Entry:
 
 
 def best_entries(found: Mapping[EntryKey, Iterable[Entry]]) -> Entries:
-    """The best of each learner's places; a learner of whom none says anything is left out."""
+    """The best entry of each learner. A learner whose entries say nothing is left out."""
     return {key: best for key, entries in found.items() if (best := best_entry(entries)) is not None}
 
 
 def encoded(entry: Entry) -> list[Any]:
-    """For JSON. Times in epoch milliseconds."""
+    """An entry for JSON, with times in epoch milliseconds."""
     progress = entry.progress
     return [
         entry.collection_id,

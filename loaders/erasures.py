@@ -10,17 +10,17 @@ from stores.rows import Rows
 from stores.tables import ERASURES
 
 EVERYWHERE = ("", "")
-"""In place of collection and context: the whole learner."""
+"""Stands for collection and context if the whole learner was erased."""
 
 
 async def erased_learners(rows: Rows, user_ids: Collection[str]) -> dict[str, datetime]:
-    """When each of these learners was last erased whole; one who never was is left out."""
+    """The time at which each learner was last erased whole. A learner who never was is left out."""
     found = await rows.get_many(ERASURES, [(user_id, *EVERYWHERE) for user_id in user_ids], ["erased_on"])
     return {key[0]: row["erased_on"] for key, row in found.items()}
 
 
 async def erased_places(rows: Rows, keys: Sequence[ProgressKey]) -> dict[ProgressKey, datetime]:
-    """When what is under each key was last erased, by itself or with the whole learner."""
+    """The time at which each key was last erased, by itself or with the whole learner."""
     if not keys:
         return {}
     places = [(key.user_id, key.collection_id, key.context_id) for key in keys]
@@ -35,19 +35,19 @@ async def erased_places(rows: Rows, keys: Sequence[ProgressKey]) -> dict[Progres
 
 
 async def check_not_erased(rows: Rows, key: ProgressKey, at: datetime) -> None:
-    """For calls that say when they happened, or whose device does. Erased where that was no later than the erasure: a replay must not bring
-    back what was deleted."""
+    """Checks a call that says when it happened, or whose device does. Erased if that was no later than the erasure: a
+    replay must not bring back what was deleted."""
     check_after_erasure((await erased_places(rows, [key])).get(key), at)
 
 
 def check_after_erasure(erased_on: datetime | None, at: datetime) -> None:
-    """As check_not_erased, of a place that was last erased then."""
+    """As check_not_erased, if the time of the last erasure is known."""
     if erased_on is not None and milliseconds(at) <= milliseconds(erased_on):
         raise Erased(f"what was there up to {erased_on.isoformat()} was deleted at that time", field="at")
 
 
 async def check_learner_not_erased(rows: Rows, user_id: str, at: datetime) -> None:
-    """As check_not_erased, for what belongs to no place."""
+    """As check_not_erased, for data that belongs to no place."""
     erased_on = (await erased_learners(rows, [user_id])).get(user_id)
     if erased_on is not None and at <= erased_on:
         raise Erased(f"the learner was deleted at {erased_on.isoformat()}", field="at")

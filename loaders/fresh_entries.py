@@ -37,7 +37,8 @@ class _Unseen:
     tree: RelationTree
 
     def aggregates(self, touches: Mapping[str, Touch], stored: Iterable[str]) -> list[Aggregate]:
-        """Of the collection, the units with a viewed leaf, and the activities that have a row (``stored``)."""
+        """The aggregates of the collection, of units with a viewed leaf, and of the activities that have a row
+        (``stored``)."""
         return aggregates_of(self.tree, touches, dict.fromkeys(stored))
 
     def entry(self, aggregate: Aggregate) -> Entry:
@@ -60,7 +61,7 @@ async def fresh_entries(
     subjects: Iterable[Subject],
     user_ids: Collection[str],
 ) -> Found:
-    """As loaders/entries.py gives them once the workers have seen everything."""
+    """The entries that loaders/entries.py gives once the workers have seen everything."""
     subjects = [subject for subject in subjects if subject.types]
     collections = await _collections_of(rows, subjects)
     roots = [(COLLECTION_TYPE, root, user_id) for root in collections for user_id in user_ids]
@@ -99,7 +100,7 @@ def _written(
 
 
 async def _collections_of(rows: Rows, subjects: Sequence[Subject]) -> list[str]:
-    """The published collections that these are, or are units of."""
+    """The published collections that are subjects, or have subjects as units."""
     ids = {subject.activity.id for subject in subjects}
     found = await rows.partitions(NODE_ROOTS, [(activity_id,) for activity_id in ids])
     return sorted(
@@ -120,7 +121,8 @@ async def _unseen(
     user_ids: Collection[str],
     stored: Stored,
 ) -> list[_Unseen]:
-    """Of all that these learners do in these collections. ``stored``: the aggregates of the collections."""
+    """The keys of these learners in these collections that no worker has seen as they are now. ``stored``: the
+    aggregates of the collections."""
     seen = {each.key: each.seen for found in stored.values() for each in found}
     users = [(user_id,) for user_id in user_ids]
     published, enrolments, scopes = await asyncio.gather(

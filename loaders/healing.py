@@ -1,4 +1,4 @@
-"""What a read does when it finds a change that no aggregate has seen: it sends the trigger again."""
+"""A read that finds a change no aggregate has seen sends the trigger again."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,8 @@ AGAIN_AFTER = 10.0
 
 
 class Healing:
-    """Of one process. Harmless where the trigger is merely still on its way; it costs the workers one look more."""
+    """The repairs of one process. A repair does no harm if the trigger is still on its way: it only costs the workers
+    one more look."""
 
     def __init__(self, events: Events, background: Background) -> None:
         self._events = events
@@ -27,11 +28,13 @@ class Healing:
         self._sent: TTLCache[tuple[ProgressKey, int | None], None] = TTLCache(10_000, AGAIN_AFTER)
 
     def heal(self, kind: TriggerKind, key: ProgressKey, changed_at: int | None) -> None:
-        """Neither delays nor fails the read it serves: with the log away, a later read tries again."""
+        """Sends the trigger of one key. The read that calls this is neither delayed nor failed: if the log is away, a
+        later read tries again."""
         self.heal_all(kind, {key: changed_at})
 
     def heal_all(self, kind: TriggerKind, keys: Mapping[ProgressKey, int | None]) -> None:
-        """As ``heal``, for keys by their unseen change, or by the published version that was not seen: in one send."""
+        """As ``heal``, for many keys in one send. ``keys`` have the unseen change, or the published version that was
+        not seen."""
         due = [(key, unseen) for key, unseen in keys.items() if (key, unseen) not in self._sent]
         self._sent.update(dict.fromkeys(due))
         if due:

@@ -26,7 +26,7 @@ ROSTERS_KEPT = 200
 
 
 async def groups_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Group | None]:
-    """As stored: a deleted one is there, inactive."""
+    """The groups as they are stored. A deleted group is there, inactive."""
     keys = [(group_id,) for group_id in group_ids]
     found, statics = await asyncio.gather(
         rows.get_many(LEARNER_GROUPS, keys), rows.statics(GROUP_MEMBERS, keys)
@@ -36,8 +36,8 @@ async def groups_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Group | Non
 
 
 async def _members_counts(rows: Rows, statics: Mapping[Key, Row]) -> dict[Key, int]:
-    """Without those who are invited. They are counted one by one in groups whose members did not change since there is
-    a column that says how many they are."""
+    """The members of each group, without invited ones. Members are counted one by one in groups that have not changed
+    since there is a column with the number of invited ones."""
     untold = [key for key, row in statics.items() if row["members_count"] and row["invited_count"] is None]
     rosters = await rosters_by_id(rows, [group_id for (group_id,) in untold]) if untold else []
     return {
@@ -46,7 +46,7 @@ async def _members_counts(rows: Rows, statics: Mapping[Key, Row]) -> dict[Key, i
 
 
 async def rosters_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Roster]:
-    """Of whole groups, former members included; an empty one where there is none."""
+    """The rosters of whole groups, former members included. A group that does not exist has an empty roster."""
     found = await rows.partitions(GROUP_MEMBERS, [(group_id,) for group_id in group_ids])
     return [_roster(group_id, found[group_id,]) for group_id in group_ids]
 
@@ -59,7 +59,7 @@ class Rosters:
         self._kept: LRUCache[str, Roster] = LRUCache(ROSTERS_KEPT)
 
     async def load(self, group_ids: Sequence[str]) -> list[Roster]:
-        """One statement for the versions of those at hand, one for the others."""
+        """The rosters of these groups. One statement reads the versions of those that are kept, one the others."""
         kept = {group_id: self._kept[group_id] for group_id in group_ids if group_id in self._kept}
         statics = await self._rows.statics(GROUP_MEMBERS, [(group_id,) for group_id in kept]) if kept else {}
         found = {
@@ -76,7 +76,7 @@ class Rosters:
 
 
 async def roster_of(rows: Rows, group_id: str) -> Roster:
-    """What a conditional write may build on: the version is also known where every row is gone."""
+    """The roster that a conditional write may build on: it has the version even if every row is gone."""
     found = await rows.partition(GROUP_MEMBERS, (group_id,))
     if found:
         return _roster(group_id, found)
@@ -86,7 +86,8 @@ async def roster_of(rows: Rows, group_id: str) -> Roster:
 
 @dataclass(slots=True)
 class _Search:
-    """For a page of a learner's groups: what was found, and after which of them to look on; None at the end."""
+    """The search for a page of a learner's groups: ``found`` so far, and the place to look on ``after``; None at the
+    end."""
 
     found: list[tuple[Group, Member]]
     after: Key | None
@@ -129,15 +130,15 @@ async def groups_pages(
 
 
 async def memberships_of(rows: Rows, user_ids: Sequence[str]) -> dict[str, list[tuple[Group, Member]]]:
-    """Of each of these learners, all groups they are in."""
+    """All groups that each of these learners is in."""
     found = await rows.partitions(USER_GROUPS, [(user_id,) for user_id in user_ids])
     return await memberships(rows, {u: [row["groupid"] for row in found[u,]] for u in user_ids})
 
 
 async def memberships(rows: Rows, places: dict[str, list[str]]) -> dict[str, list[tuple[Group, Member]]]:
-    """Of these groups, by learner, those that the learner is an active member of: the index may name others.
+    """The groups of ``places`` that each learner is an active member of: the index may name others.
 
-    The groups' rows of all these learners are read together: no two learners need be in the same groups.
+    The rows of all these learners' groups are read together, because no two learners need be in the same groups.
     """
     keys = list(dict.fromkeys((group, user_id) for user_id, named in places.items() for group in named))
     distinct = list(dict.fromkeys(group_id for group_id, _ in keys))

@@ -17,7 +17,7 @@ from stores.rows import Row, Rows
 from stores.tables import CONTENTS, CONTEXTS, HIERARCHIES, RELATIONS
 
 LIVE = "live"
-"""content_hierarchy.mode of published trees."""
+"""The ``mode`` of published trees in content_hierarchy."""
 FRESH_FOR = 5.0
 """Seconds for which a content's pointer or a context may be answered from memory after another process changed it."""
 
@@ -27,10 +27,10 @@ PublishedNode = tuple[str, str, int]
 """A node of a published version: its identifier, the collection's, the version."""
 
 _POINTERS = tuple(name for name in CONTENTS.types if name not in ("metadata", "digest"))
-"""What a Content is made of: most requests need no more, and processes keep many."""
+"""The columns that make a Content. Most requests need no more, and processes keep many contents."""
 _VERSION = ("root", "live_version")
 MOST_TREES = 20
-"""Trees that are read at once for what was published before the contents' rows had all of it."""
+"""Trees that are read at once, for metadata that the contents' rows do not have yet."""
 
 
 class Library:
@@ -45,8 +45,8 @@ class Library:
         self.hierarchies: SharedLoader[Published, Hierarchy] = SharedLoader(self._hierarchies, most=500)
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
-        """Contents as they are now, also what another process published a moment ago: which versions are live is read
-        anew, the contents themselves only where they are not of these."""
+        """Contents as they are now, also if another process published them a moment ago. Which versions are live is
+        read anew; a content itself only if it is not of its live version."""
         keys = [(identifier,) for identifier in identifiers]
         pointers, contents = await asyncio.gather(
             self._rows.get_many(CONTENTS, keys, _VERSION), self.contents.load_many(identifiers)
@@ -64,14 +64,14 @@ class Library:
         return await self.contents.load_many(identifiers)
 
     async def content(self, identifier: str, field: str) -> Content:
-        """NotFound that names ``field`` where there is no such content."""
+        """One content. NotFound that names ``field`` if there is no such content."""
         found = await self.contents.load(identifier)
         if found is None:
             raise NotFound(f"there is no content {identifier}", field=field)
         return found
 
     async def collection(self, identifier: str, field: str = "collectionId") -> Content:
-        """NotFound where there is no such collection, or where it is a unit or a leaf of another one."""
+        """One collection. NotFound if there is none, or if it is a unit or a leaf of another one."""
         found = await self.contents.load(identifier)
         if found is None:
             raise NotFound(f"there is no collection {identifier}", field=field)
@@ -83,14 +83,14 @@ class Library:
         return found
 
     async def context(self, context_id: str, field: str = "contextId") -> Context:
-        """NotFound where there is no such context."""
+        """One context. NotFound if there is no such context."""
         found = await self.contexts.load(context_id)
         if found is None:
             raise NotFound(f"there is no context {context_id}", field=field)
         return found
 
     async def relation_tree(self, content: Content) -> RelationTree:
-        """Of the live version of the tree that the content is in."""
+        """The relations of the live version of the tree that the content is in."""
         _, tree = (await self.published([content.identifier])).get(content.identifier, (content, None))
         if tree is None:
             raise NotFound(f"collection {content.root} has no published version")
@@ -113,10 +113,10 @@ class Library:
         return {c.identifier: (c, tree) for c, tree in zip(contents, trees, strict=True)}
 
     async def metadata_of(self, contents: Sequence[Content]) -> dict[str, Metadata]:
-        """What was published of these contents themselves, by identifier: one statement however many they are.
+        """The published metadata of these contents, by identifier: one statement however many they are.
 
-        Of one that was published before its row had this its tree says it, as long as no more than MOST_TREES of these
-        are such; else nothing, until it is published again.
+        A content that was published before its row had metadata has it in its tree, which is read for at most
+        MOST_TREES of them; else its metadata is empty until it is published again.
         """
         wanted = {(one.identifier, one.root, one.live_version): one for one in contents}
         found = dict(zip(wanted, await self.metadata.load_many(list(wanted)), strict=True))
@@ -134,8 +134,8 @@ class Library:
         }
 
     async def hierarchy(self, content: Content) -> Hierarchy:
-        """The live tree from this collection or unit down. A unit's version is its collection's, whose pointer flips
-        last: until then a reader sees the unit as it was."""
+        """The live tree from this collection or unit down. A unit's version is its collection's, whose pointer is
+        changed last: until then a reader sees the unit as it was."""
         for _ in range(2):
             root = await self.contents.load(content.root) or content
             found = await self.hierarchies.load((content.identifier, root.live_version))
@@ -150,7 +150,8 @@ class Library:
         return [_content(found.get(key)) for key in keys]
 
     async def _metadata(self, nodes: list[PublishedNode]) -> list[Metadata | None]:
-        """Of the version that is live by now, which may be a newer one: then nobody asks for this one again."""
+        """The metadata of the version that is live by now. That may be a newer one: then nobody asks for this one
+        again."""
         keys = list({(identifier,) for identifier, _, _ in nodes})
         found = await self._rows.get_many(CONTENTS, keys, ("identifier", "metadata"))
         texts = [(found.get((identifier,)) or {}).get("metadata") for identifier, _, _ in nodes]

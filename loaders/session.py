@@ -17,10 +17,11 @@ from loaders.healing import Healing
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages
 from loaders.learners import learners_by_id
 from loaders.library import Library
-from loaders.metrics import Answered, Tables, Tile
-from loaders.pages import Pages
+from loaders.metrics.costs import TableCosts
+from loaders.metrics.plans import Tile
+from loaders.metrics.tables import Answered, Tables
+from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
-from loaders.table_costs import TableCosts
 from loaders.together import reads_together
 from loaders.views import views_by_key
 from rules.contents import Content
@@ -29,7 +30,7 @@ from rules.errors import CohortError
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
-from rules.plans import Mode, Taken
+from rules.plans import AnswerMode
 from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
@@ -53,7 +54,7 @@ class Shared:
     background: Background
     answers: Answers
     rosters: Rosters
-    pages: Pages
+    responses: ResponseCache
     costs: TableCosts
     now: Callable[[], datetime] = utc_now
     change_moment: ChangeClock = field(default_factory=ChangeClock)
@@ -63,8 +64,8 @@ class Shared:
     """Views, and groups by id whose members, calls of this process are changing: they wait for each other instead of
     failing each other."""
     group_limits: GroupLimits = field(default_factory=GroupLimits)
-    mode: Mode = Mode.QUERY
-    """Of requests that ask for none."""
+    mode: AnswerMode = AnswerMode.QUERY
+    """The mode of requests that ask for none."""
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
     """How long a link to a file for download holds."""
@@ -78,7 +79,7 @@ class Shared:
         answers_ttl: float = TTL,
         answers_kept: float = KEEP,
         group_limits: GroupLimits | None = None,
-        mode: Mode = Mode.QUERY,
+        mode: AnswerMode = AnswerMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
     ) -> "Shared":
@@ -88,7 +89,7 @@ class Shared:
         limits = group_limits or GroupLimits()
         return cls(
             *(stores, Library(stores.rows), healing, background, answers),
-            *(Rosters(stores.rows), Pages(answers_ttl), TableCosts(stores), now),
+            *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores), now),
             group_limits=limits,
             mode=mode,
             tracking=tracking or Tracking(),
@@ -97,7 +98,7 @@ class Shared:
 
 
 class Loaders:
-    """Fresh for each request, and after each command in it."""
+    """The loaders of one request. They are made anew after each command in it."""
 
     def __init__(self, shared: Shared, stores: Stores) -> None:
         rows = stores.rows
@@ -134,15 +135,15 @@ class Loaders:
             return await tables.tables(tiles)
 
         self.standings_of_page = reader.standings
-        """Of many keys at once: a DataLoader has a cost of its own for each."""
+        """Loads many keys at once. A DataLoader would cost something for each of them."""
         self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
         self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
         self.views: DataLoader[ViewKey, View | None] = DataLoader(load_fn=views)
         self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(load_fn=enrolments)
         self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
-        """By learner and collection, under all contexts."""
+        """Loads by learner and collection, under all contexts."""
         self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=contents)
-        """Read anew once a request, for what must be of one version: the library's may be some seconds old."""
+        """Reads contents anew once in a request. The library's may be some seconds old."""
         self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
         self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
@@ -159,8 +160,6 @@ class Session:
 
     viewer: Viewer
     shared: Shared
-    plans: list[Taken] = field(default_factory=list)
-    """What the group queries of this request were answered from, for its ``extensions``."""
     stores: Stores = field(init=False)
     """The process's; reads of rows that this request begins at the same moment share statements."""
     loaders: Loaders = field(init=False)

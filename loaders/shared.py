@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 class _Kept(AbstractCache[K, V | None]):
-    """Keeps answers, but neither failures nor absences: what is not there may be there the next moment."""
+    """Keeps answers, but no failures and no absences: what is not there may be there the next moment."""
 
     def __init__(self, kept: MutableMapping[K, asyncio.Future[V | None]]) -> None:
         self._kept = kept
@@ -61,7 +61,7 @@ class SharedLoader(Generic[K, V]):
         return await asyncio.shield(asyncio.ensure_future(Context().run(self._loader.load, key)))
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
-        """What is kept costs no task."""
+        """Loads many keys. A kept value costs no task."""
         known: dict[K, V | None] = {}
         missing: list[K] = []
         for key in dict.fromkeys(keys):
@@ -75,5 +75,5 @@ class SharedLoader(Generic[K, V]):
         return [known[key] for key in keys]
 
     def forget(self, key: K) -> None:
-        """The next load reads the store: called by whoever changed it in this process."""
+        """Makes the next load read the store. Whoever changed the value in this process calls this."""
         self._kept.delete(key)

@@ -40,8 +40,11 @@ class Standings:
         self._now = now
 
     async def standings(self, keys: Sequence[ProgressKey]) -> list[Standing | None]:
-        """None where the collection is gone. An aggregate that has seen the last change serves without the rows; so a
-        whole page of enrolments costs two statements, which a hash for each of them would not save."""
+        """How the learner stands under each key; None if the collection is gone.
+
+        An aggregate that has seen the last change serves without the rows. So a whole page of enrolments costs two
+        statements, which a hash for each of them would not save.
+        """
         if self._tracking.keeps_by_content:
             trees = await self._trees(keys)
             aggregates, changed = await asyncio.gather(self._aggregates(keys), self._changed(keys, trees))
@@ -141,19 +144,19 @@ class Standings:
 
 
 def root_key(key: ProgressKey, aggregate_context_id: str) -> AggregateKey:
-    """Of the figures of the collection itself."""
+    """The key of the figures of the collection itself."""
     return AggregateKey(key.collection_id, key.collection_id, aggregate_context_id, key.user_id)
 
 
 def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:
-    """As aggregate rows write it; a context that is gone counts as a batch, the platform's only kind."""
+    """The context as aggregate rows write it. A context that is gone counts as a batch, the platform's only kind."""
     if not key.has_context:
         return aggregate_context(ContextType.COLLECTION, key.context_id)
     return aggregate_context(context.type if context else ContextType.BATCH, key.context_id)
 
 
 def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None, tree: RelationTree | None) -> bool:
-    """It has seen the last change of the rows, and was computed for the live version."""
+    """Whether the aggregate has seen the last change of the rows and was computed for the live version."""
     return (
         aggregate is not None
         and aggregate.seen.changed_at == changed_at

@@ -21,19 +21,19 @@ _TURNS, _MOST_TURNS = 10, 200
 """Turns of the event loop, some microseconds each, that a batch waits after the last read that joined it, and in all: the
 members of a list come to a read by ways that are nearly as long."""
 _CROWD = 3
-"""Reads in a batch that show that a request has lists to read for. Before, a read waits for one turn, and for no longer
-where nobody joins it: most requests read for one learner."""
+"""Reads in a batch that show that a request reads for lists. Before that, a read waits for one turn, and no longer if
+no other read joins it: most requests read for one learner."""
 
 
 def reads_together(rows: Rows) -> Rows:
-    """These rows for one request. What is no read passes through."""
+    """The rows port for one request, whose reads are batched. Everything that is no read passes through."""
     return cast("Rows", _Together(rows))
 
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Reads of one shape. ``alone``: how the first of them is made where no other comes, if not like many. ``ends``: the
-    latest of their deadlines; None where one has none. It is closed in turn ``closes``."""
+    """Reads of one shape. ``alone``: how a single read is made, if not like many. ``ends``: the latest of their
+    deadlines; None if one of them has none. The batch is closed in turn ``closes``."""
 
     together: Callable[[list[Key]], Awaitable[_Found]]
     alone: Callable[[], Awaitable[_Found]] | None
@@ -174,8 +174,8 @@ class _Together:
         together: Callable[[list[Key]], Awaitable[_Found]],
         alone: Callable[[], Awaitable[_Found]] | None = None,
     ) -> _Found:
-        """What the batch of this shape finds that is being filled now; among it these keys. Each caller waits until its
-        own deadline."""
+        """The rows that the open batch of this shape finds, these keys among them. Each caller waits until its own
+        deadline."""
         ends, loop = until(), asyncio.get_running_loop()
         batch = self._open.get(shape)
         if batch is None:
@@ -207,7 +207,7 @@ class _Together:
         task = asyncio.ensure_future(batch.send())
 
         def left_by(_: asyncio.Future[_Found]) -> None:
-            """Once the last caller has gone nobody waits for it."""
+            """Cancels the read once the last caller has gone: nobody waits for it."""
             if all(waiter.cancelled() for waiter in batch.waiting):
                 task.cancel()
 

@@ -23,7 +23,7 @@ ACTIVITIES = "activities"
 """The name of the one aggregation in ``aggregation``."""
 
 OF_GROUP = ""
-"""In place of the collection: the row is of a group's members, who learn in collections of their own."""
+"""Stands for the collection in a row of a group, whose members learn in collections of their own."""
 
 ActivityPlace = tuple[str, str, str]
 """Activity, the collection it is looked at in, and context as aggregate rows write it (``cb:<batchId>``)."""
@@ -64,7 +64,7 @@ class StoredGroupResult:
 
 
 async def last_aggregation(rows: Rows) -> datetime | None:
-    """When the last run began that came to its end: nothing from before is missing. None before the first."""
+    """The time at which the last complete run began: nothing from before is missing. None before the first run."""
     row = await rows.get(AGGREGATIONS, (ACTIVITIES,), ("as_of",))
     return row["as_of"] if row else None
 
@@ -72,7 +72,7 @@ async def last_aggregation(rows: Rows) -> datetime | None:
 async def group_results(
     rows: Rows, group_id: str, activities: Sequence[Activity]
 ) -> dict[Activity, StoredGroupResult | None]:
-    """Of these activities of the group; None for one that was not aggregated yet."""
+    """The last results of these activities of the group; None for an activity that was not aggregated yet."""
     keys = {activity: group_row_key(group_id, activity) for activity in activities}
     columns = ("members", "as_of", "version")
     # The time first: a run that ends in between makes the figures newer than it says, not older.
@@ -84,8 +84,8 @@ async def group_results(
 async def activity_results(
     rows: Rows, places: Sequence[ActivityPlace]
 ) -> dict[ActivityPlace, StoredActivityResult | None]:
-    """Of collections and units under the contexts of enrolments; None for what was not aggregated yet, and with
-    version 0 for what a first run only began."""
+    """The last results of collections and units under the contexts of enrolments; None for what was not aggregated
+    yet. A result has version 0 if a first run only began it."""
     keys = {place: activity_row_key(place) for place in places}
     found = await rows.get_many(ACTIVITY_AGGREGATES, list(keys.values()))
     return {place: _activity_result(found.get(key)) for place, key in keys.items()}
@@ -119,7 +119,7 @@ def _activity_result(row: Row | None) -> StoredActivityResult | None:
 
 
 def cells_blob(cells: Mapping[Cell, Counts]) -> bytes:
-    """As rows store cells, in the order of their names so that equal ones have equal bytes."""
+    """Cells as rows store them, in the order of their names, so that equal cells have equal bytes."""
     ordered = ordered_cells(cells)
     return _packed(
         {
@@ -134,8 +134,8 @@ def pending_blob(cells: frozenset[Cell]) -> bytes:
 
 
 def members_blob(entries: Mapping[str, Entry | None]) -> bytes:
-    """As rows store the members of a group in an activity, in the order of their ids; None for one who has
-    not been in it."""
+    """The members of a group in an activity as rows store them, in the order of their ids; None for one who has not
+    been in it."""
     ordered = sorted(entries.items())
     return _packed({user_id: encoded(entry) if entry else None for user_id, entry in ordered})
 

@@ -34,12 +34,12 @@ def hash_key(key: ProgressKey) -> str:
 
 
 async def announce(cache: Cache, key: ProgressKey, call: str, now: datetime) -> None:
-    """Before the row is touched."""
+    """Announces a call, before it touches the row."""
     await cache.raise_fields(hash_key(key), {_MARK + call: _encode_time(now)}, TTL)
 
 
 async def settle(cache: Cache, view: View, call: str) -> None:
-    """After the row was written and the trigger sent: the view goes in and the mark goes, at once."""
+    """Puts the view in and takes the mark away, at once, after the row was written and the trigger sent."""
     await settle_all(cache, view.key.progress_key, [view], call)
 
 
@@ -55,28 +55,29 @@ async def settle_all(cache: Cache, key: ProgressKey, views: Iterable[View], call
 
 
 async def forget(cache: Cache, keys: Sequence[ProgressKey]) -> None:
-    """Where the rows are gone: what the hashes say would be raised again with the next views."""
+    """Deletes the hashes of rows that are gone: what they say would be raised again with the next views."""
     await cache.delete(*map(hash_key, keys))
 
 
 async def withdraw(cache: Cache, key: ProgressKey, *calls: str) -> None:
-    """After a refusal, which changed nothing, or when a dead call was healed."""
+    """Takes the marks of calls away, after a refusal, which changed nothing, or once a dead call was healed."""
     await cache.raise_fields(hash_key(key), {}, TTL, drop=[_MARK + call for call in calls])
 
 
 async def distrust(cache: Cache, keys: Sequence[ProgressKey]) -> None:
-    """The next readers fill these anew: a process that could not reach the cache may have left them without a view."""
+    """Makes the next readers fill these hashes anew: a process that could not reach the cache may have left them
+    without a view."""
     await cache.drop_field(_WHOLE, [hash_key(key) for key in keys])
 
 
 async def fill(cache: Cache, key: ProgressKey, touches: Mapping[str, Touch]) -> None:
-    """With every view that the rows have."""
+    """Fills the hash with every view that the rows have."""
     fields = {_CONTENT + content: _encode(touch) for content, touch in touches.items()}
     await cache.raise_fields(hash_key(key), {**fields, _WHOLE: b"1"}, TTL)
 
 
 def trusted(fields: Mapping[str, bytes]) -> dict[str, Touch] | None:
-    """The touches by content; None where the hash can't be trusted."""
+    """The touches by content; None if the hash cannot be trusted."""
     if _WHOLE not in fields or any(name.startswith(_MARK) for name in fields):
         return None
     return {

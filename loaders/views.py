@@ -26,7 +26,7 @@ TOUCH_COLUMNS = (
     "last_completed_time",
 )
 FIGURE_COLUMNS = (*TOUCH_COLUMNS, "timespent")
-"""What the workers' figures need beyond what pages show."""
+"""The columns that the workers' figures need, more than pages show."""
 
 
 def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
@@ -35,7 +35,7 @@ def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
 
 
 async def views_by_key(rows: Rows, tracking: Tracking, keys: Sequence[ViewKey]) -> list[View | None]:
-    """Of the keys that clients name, wherever the instance keeps them."""
+    """The views of the keys that clients name, wherever the instance keeps them."""
     stored = [tracking.stored(key) for key in keys]
     found = await _rows_of(rows, dict.fromkeys(map(row_key, stored)))
     views = [view_of(found.get(row_key(key))) for key in stored]
@@ -48,9 +48,11 @@ read of each then, at most."""
 
 
 async def _rows_of(rows: Rows, keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Row]:
-    """Of the rows with these keys those that there are. What differs from partition to partition, as the leaves of many
-    collections do, shares no statement: then the collections named are read, as far as the learners have begun them, and
-    by key only what is beyond AT_ONCE."""
+    """The rows with these keys, as far as they exist.
+
+    Keys that differ from partition to partition, as the leaves of many collections do, share no statement. Then the
+    named collections are read, as far as the learners have begun them; only what is beyond AT_ONCE is read by key.
+    """
     wanted = list(keys)
     if not wanted or len(share(wanted, 2)) <= len(wanted) // MOST_KEYS + FEW_STATEMENTS:
         return await rows.get_many(VIEWS, wanted)
@@ -64,8 +66,8 @@ async def _rows_of(rows: Rows, keys: Iterable[tuple[str, ...]]) -> dict[tuple[st
 
 
 def shown(view: View, asked: ViewKey) -> View:
-    """As a client that asked for this key is told of it: without an origin where it was taken in right here; where it
-    was taken in alone, or by the collection itself, it is carried from there."""
+    """The view as a client that asked for this key is told of it. It has no origin if it was taken in right here. If
+    it was taken in alone, or by the collection itself, it is carried from there."""
     here, kept = (asked.collection_id, asked.context_id), (view.key.collection_id, view.key.context_id)
     origin = view.origin
     if origin is not None and origin.kind is OriginKind.CARRIED and origin.place == here:
@@ -76,12 +78,12 @@ def shown(view: View, asked: ViewKey) -> View:
 
 
 def key_of(row: Row) -> ViewKey:
-    """Of a view's row with its whole primary key."""
+    """The key of a view's row, which has its whole primary key."""
     return ViewKey(row["userid"], row["collectionid"], row["contextid"], row["contentid"])
 
 
 def view_of(row: Row | None) -> View | None:
-    """None where there is no row, or one without a status: only a start makes a view."""
+    """The view in a row. None if there is no row, or one without a status: only a start makes a view."""
     if row is None or row["status"] is None:
         return None
     details = row["progressdetails"]
@@ -102,7 +104,7 @@ def view_of(row: Row | None) -> View | None:
 
 
 def touch_of(row: Row) -> Touch:
-    """Of a row with a status."""
+    """The short form of a row that has a status."""
     return Touch(
         status_of(row["status"]),
         row["progress"] or 0,
@@ -181,7 +183,7 @@ def _leaves(key: ProgressKey, trees: Mapping[str, RelationTree]) -> Set[str]:
 
 
 def _partition_of(key: ProgressKey) -> tuple[str, str]:
-    """Where the views of a key are, beside those of the learner's other contexts of the collection."""
+    """The partition that has the views of a key, and those of the learner's other contexts of the collection."""
     return key.user_id, scope_of(key.collection_id)
 
 

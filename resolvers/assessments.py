@@ -23,8 +23,11 @@ async def attempts_page(
     first: int,
     after: Sequence[str] | None,
 ) -> Page[Attempt]:
-    """In the order of content and attempt; ``after`` names both, of the last one seen. The content by itself where
-    ``collection_id`` is that content's."""
+    """A page of a learner's attempts in one place, in the order of content and attempt.
+
+    If ``collection_id`` is the id of the content, the place is the content by itself. ``after``: content and attempt
+    of the last one seen.
+    """
     session.viewer.check_may_see(user_id)
     limit = checked_first(first)
     collection_id, content_id = (

@@ -27,7 +27,7 @@ class Tree:
         return len(found.leaf_nodes) if found else 0
 
     def node(self, identifier: str) -> Json:
-        """NotFound where the tree has no such node."""
+        """One node. NotFound if the tree has no such node."""
         found = self.hierarchy.node(checked_id(identifier, "identifier"))
         if found is None:
             raise NotFound(
@@ -36,7 +36,7 @@ class Tree:
         return found
 
     def leaves(self) -> list[Json]:
-        """Each once, in the tree's order."""
+        """The tree's leaves, each once, in the tree's order."""
         return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
 
     def units(self) -> list[Json]:
@@ -50,13 +50,13 @@ class Tree:
 
 
 async def collection(session: Session, identifier: str, field: str = "identifier") -> Content:
-    """NotFound, InvalidInput, Unauthenticated."""
+    """A published collection. NotFound, InvalidInput, Unauthenticated."""
     session.viewer.known()
     return await session.library.collection(checked_id(identifier, field), field)
 
 
 async def collections(session: Session, identifiers: Sequence[str]) -> list[Content | None]:
-    """In the order asked for; None for what is no collection."""
+    """The collections with these identifiers, in their order; None for an identifier of no collection."""
     session.viewer.known()
     wanted = [
         checked_id(identifier, "identifiers") for identifier in checked_many(identifiers, "identifiers")
@@ -69,7 +69,7 @@ async def collections(session: Session, identifiers: Sequence[str]) -> list[Cont
 
 
 async def tree(session: Session, content: Content) -> Tree:
-    """NotFound where its live version is gone."""
+    """The tree of a collection's live version. NotFound if that is gone."""
     hierarchy, relations = await asyncio.gather(
         session.library.hierarchy(content), session.library.relation_tree(content)
     )
@@ -77,7 +77,7 @@ async def tree(session: Session, content: Content) -> Tree:
 
 
 async def metadata(session: Session, contents: Sequence[Content]) -> dict[str, Metadata]:
-    """What was published of these collections, units and leaves themselves, by identifier."""
+    """The published metadata of collections, units and leaves, by identifier."""
     return await session.library.metadata_of(contents)
 
 

@@ -13,19 +13,20 @@ __all__ = ["change_context", "collections_of", "context", "create_context"]
 
 
 async def context(session: Session, context_id: str) -> Context:
-    """NotFound, InvalidInput, Unauthenticated."""
+    """One context. NotFound, InvalidInput, Unauthenticated."""
     session.viewer.known()
     return await session.library.context(checked_id(context_id, "contextId"))
 
 
 async def collections_of(session: Session, context: Context) -> list[Content]:
-    """Those that are still there."""
+    """The collections of a context that are still published."""
     found = await session.library.contents.load_many(context.collection_ids)
     return [content for content in found if content is not None and content.kind is ContentKind.COLLECTION]
 
 
 async def change_context(session: Session, context_id: str, changes: dict[str, Any]) -> Context:
-    """``changes`` as an edge has them: lists, and None to clear. InvalidInput for what can't be cleared."""
+    """Changes a context. ``changes`` as GraphQL or REST has them: lists, and None to clear. InvalidInput for what
+    cannot be cleared."""
     for name, field in (
         ("name", "name"),
         ("collection_ids", "collectionIds"),

@@ -35,8 +35,8 @@ __all__ = [
 
 
 Recency = tuple[int, str, str]
-"""Milliseconds of the last access, negative, then collection and context: where in a learner's list by last access an
-enrolment stands."""
+"""The place of an enrolment in a learner's list by last access: negative milliseconds of the last access, then
+collection and context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,14 @@ class Enrolled:
     collection: Content | None
     context: Context | None
     statuses: Mapping[str, int]
-    """Of what was started, by leaf; nothing where the collection is gone."""
+    """The status of each started leaf; empty if the collection is gone."""
 
 
 async def enrolments_page(
     session: Session, user_id: str, *, first: int, after: Place | None, active: bool | None
 ) -> Page[Enrolled]:
-    """In the order of collection and context. ``active`` None: those that ended as well."""
+    """A page of a learner's enrolments, in the order of collection and context. ``active`` None: also the enrolments
+    that ended."""
     session.viewer.check_may_see(user_id)
     found, more = await rows.enrolments_page(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
@@ -68,10 +69,11 @@ async def enrolments_page(
 async def recent_enrolments_page(
     session: Session, user_id: str, *, first: int, after: Recency | None
 ) -> tuple[Page[Enrolled], Recency | None]:
-    """The active ones, those last accessed first, as the platform sorts them; and where the page ends.
+    """A page of the active enrolments, those last accessed first, as the platform sorts them; and where the page
+    ends.
 
-    To sort them all their keys are read, narrow and a thousand a statement; whatever a page shows is read of the page's
-    alone. ``enrolments_page`` reads no more than a page, in an order that it is stored in.
+    To sort them all their keys are read, a thousand in a statement. Everything else is read of the page's enrolments
+    alone. ``enrolments_page`` reads no more than a page, in the order of storage.
     """
     session.viewer.check_may_see(user_id)
     limit = checked_first(first)
@@ -89,7 +91,7 @@ async def recent_enrolments_page(
 
 
 async def enrolment(session: Session, user_id: str, collection_id: str, context_id: str) -> Enrolled:
-    """NotFound where the learner never enrolled there."""
+    """One enrolment, ended or not. NotFound if the learner never enrolled there."""
     session.viewer.check_may_see(user_id)
     key = ProgressKey(user_id, checked_id(collection_id, "collectionId"), checked_id(context_id, "contextId"))
     found = await session.loaders.enrolments.load(key)
@@ -101,7 +103,7 @@ async def enrolment(session: Session, user_id: str, collection_id: str, context_
 
 
 async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[Enrolled]:
-    """What a page of enrolments shows, read in one batch of each kind."""
+    """The enrolments with all that a page of them shows, read in one batch of each kind."""
     keys = [enrolment.key for enrolment in enrolments]
     standings, published, contexts = await asyncio.gather(
         session.loaders.standings_of_page(keys),
@@ -135,7 +137,8 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
 
 
 def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
-    """Where no worker has seen the last change, its trigger may have been lost with the call that made it."""
+    """Sends the trigger again of each enrolment whose last change no worker has seen: it may have been lost with the
+    call that made the change."""
     for enrolment in enrolments:
         if enrolment.changed_at != enrolment.seen_changed_at:
             session.shared.healing.heal(TriggerKind.ENROLMENT, enrolment.key, enrolment.changed_at)
@@ -152,7 +155,7 @@ def _progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTre
 async def _stored_figures(
     session: Session, gone: Sequence[tuple[Enrolment, Context | None]]
 ) -> dict[ProgressKey, Progress]:
-    """What the workers last computed in collections that are gone."""
+    """The figures that the workers last computed in collections that are gone."""
     if not gone:
         return {}
     found = await aggregates_by_key(

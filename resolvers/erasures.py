@@ -13,7 +13,7 @@ LONGEST_IDLE = 36_500
 
 
 async def close_idle_views(session: Session, idle_days: int, user_id: str | None) -> Closing:
-    """Those of one learner. InvalidInput, Forbidden, StoreUnavailable."""
+    """Ends the views of one learner that nobody has touched for long. InvalidInput, Forbidden, StoreUnavailable."""
     if not 1 <= idle_days <= LONGEST_IDLE:
         raise InvalidInput(f"idleDays must be from 1 to {LONGEST_IDLE}", field="idleDays")
     return await close_own_idle_views(session, timedelta(days=idle_days), user_id)

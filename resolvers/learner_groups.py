@@ -17,15 +17,9 @@ from loaders.session import Session
 from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.errors import Forbidden, NotFound
+from rules.group_access import check_may_read, is_listed, may_be_shown
 from rules.identifiers import checked_id
-from rules.learner_groups import (
-    Group,
-    GroupStatus,
-    Member,
-    check_may_read,
-    is_listed,
-    may_be_shown,
-)
+from rules.learner_groups import Group, GroupStatus, Member
 from rules.learners import Learner
 
 __all__ = [
@@ -57,7 +51,8 @@ class Profiled:
 
 
 async def group(session: Session, group_id: str) -> Group:
-    """A suspended one too. NotFound (also for a deleted one), Forbidden, InvalidInput, Unauthenticated."""
+    """A group that the viewer may read, also a suspended one. NotFound (also for a deleted one), Forbidden,
+    InvalidInput, Unauthenticated."""
     session.viewer.known()
     group_id = checked_id(group_id, "groupId")
     found, roster = await asyncio.gather(
@@ -70,43 +65,43 @@ async def group(session: Session, group_id: str) -> Group:
 
 
 async def visit_group(session: Session, group_id: str) -> Changed:
-    """The viewer has opened it. NotFound where they are no member, LimitReached where they were invited and are in all
-    the groups they may be in; InvalidInput, Unauthenticated, Conflict."""
+    """Notes that the viewer has opened the group. NotFound if they are no member, LimitReached if they were invited
+    and are in all the groups they may be in; InvalidInput, Unauthenticated, Conflict."""
     await visit_groups(session, [group_id])
     return Changed(await group(session, group_id))
 
 
 async def members(session: Session, group: Group) -> list[Member]:
-    """Those whom the viewer is told of, without former ones, in the order of user ids: an order that no change of a
-    role disturbs."""
+    """The members whom the viewer is told of, without former ones. They are in the order of user ids, which no change
+    of a role disturbs."""
     roster = await session.loaders.rosters.load(group.group_id)
     check_may_read(session.viewer, roster)
     return [member for member in roster.active() if is_listed(session.viewer, roster, member)]
 
 
 async def own_membership(session: Session, group: Group) -> Profiled | None:
-    """The viewer's; None where they are no member."""
+    """The viewer's own membership; None if they are no member."""
     roster = await session.loaders.rosters.load(group.group_id)
     own = roster.member(session.viewer.user_id)
     return None if own is None else (await profiled(session, [own]))[0]
 
 
 async def members_page(session: Session, group: Group, *, first: int, after: str | None) -> Page[Profiled]:
-    """In the order of user ids. ``after``: the user id of the last one seen."""
+    """A page of the members, in the order of user ids. ``after``: the user id of the last one seen."""
     limit = checked_first(first)
     found = [m for m in await members(session, group) if after is None or m.user_id > after]
     return Page(await profiled(session, found[:limit]), len(found) > limit)
 
 
 async def contents_of(session: Session, group: Group) -> dict[str, Content]:
-    """What is published of the group's activities, by identifier."""
+    """The published contents of the group's activities, by identifier."""
     found = await session.library.contents.load_many([activity.id for activity in group.activities])
     return {content.identifier: content for content in found if content is not None}
 
 
 async def profiled(session: Session, members: Sequence[Member]) -> list[Profiled]:
-    """Read in one batch. Of a learner whom the viewer may not see on their own, as members see each other, only
-    the name, and not even that of one who is invited (rules/learner_groups.py)."""
+    """The members with their profiles, read in one batch. Members see only the name of each other, and not even that
+    of one who is invited (rules/group_access.py)."""
     found = await session.loaders.learners.load_many([member.user_id for member in members])
     return [
         Profiled(member, _shown(session, member, learner or Learner(member.user_id)))

@@ -33,6 +33,6 @@ async def learner(session: Session, user_id: str) -> str:
 
 
 async def profile(session: Session, user_id: str) -> Learner:
-    """An empty one where none was sent yet."""
+    """A learner's profile; an empty one if none was sent yet."""
     session.viewer.check_may_see(user_id)
     return await session.loaders.learners.load(user_id) or Learner(user_id)

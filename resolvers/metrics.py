@@ -1,32 +1,30 @@
 """Figures of activities over all their learners, for those who answer for learners or make what they learn."""
 
-from collections.abc import Sequence
-
-from loaders.metrics import Answered, Tile
+from loaders.metrics.plans import Tile
+from loaders.metrics.tables import Answered
 from loaders.session import Session
 from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
-from rules.metric_queries import MetricQuery, camel, metric_query
-from rules.plans import Mode, Taken
+from rules.metric_queries import MetricQuery, metric_query
+from rules.metric_tables import camel
+from rules.plans import AnswerMode
 from rules.viewers import ALL_LEARNERS, Role, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
 
 
 async def activity_metrics(
-    session: Session, query: MetricQuery, *, mode: Mode | None = None, path: Sequence[str | int] = ()
+    session: Session, query: MetricQuery, *, mode: AnswerMode | None = None
 ) -> Answered:
-    """``mode``: that of the instance without it. What a request asks for at once costs one query for each source and
-    filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
+    """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
+    one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
     session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
     _check_attributes(session.viewer, query)
-    answered = await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
-    session.plans.append(Taken(answered.plan, answered.origin.value.lower(), answered.age, tuple(path)))
-    return answered
+    return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
 
 
 def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:
-    """Who makes what others learn sees how it goes, not who they are. Forbidden names the dimension."""
+    """Forbidden if a creator names an attribute of learners: creators see how learning goes, not who learns."""
     if viewer.has(*ALL_LEARNERS):
         return
     for name in sorted(query.named & set(ATTRIBUTES)):

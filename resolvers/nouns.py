@@ -7,7 +7,7 @@ from ingest.commands.group_calls import Changed as GroupChanged
 from ingest.commands.learner_groups import GroupCall, NewGroup
 from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
-from loaders.pages import Page
+from loaders.responses import KeptResponse
 from loaders.session import Session
 from rules.contents import Content, ContentKind
 from rules.contexts import Context, ContextStatus, EnrolmentType
@@ -23,31 +23,27 @@ from rules.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import Figure
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.learner_groups import (
     Activity,
-    AddMember,
-    EditMember,
     Group,
     GroupRole,
     GroupStatus,
-    ItemError,
-    Kind,
     Member,
-    MemberChange,
     MembershipType,
     MemberStatus,
-    RemoveMember,
     Roster,
 )
 from rules.learners import ATTRIBUTES, Learner
-from rules.metric_queries import ColumnKind, OrderBy
+from rules.metric_queries import OrderBy
+from rules.metric_tables import ColumnKind
 from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
-from rules.plans import Mode, Plan, Source, write_token
+from rules.plans import AnswerMode, Plan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
@@ -61,6 +57,7 @@ __all__ = [
     "Acknowledged",
     "Activity",
     "AddMember",
+    "AnswerMode",
     "CohortError",
     "ColumnKind",
     "Content",
@@ -84,6 +81,7 @@ __all__ = [
     "GroupStatus",
     "InvalidInput",
     "ItemError",
+    "KeptResponse",
     "Kind",
     "Learner",
     "Member",
@@ -91,14 +89,12 @@ __all__ = [
     "MemberStatus",
     "MembershipType",
     "Metric",
-    "Mode",
     "NewContext",
     "NewGroup",
     "NotFound",
     "OrderBy",
     "Origin",
     "OriginKind",
-    "Page",
     "Plan",
     "ProfileCall",
     "Progress",
@@ -111,6 +107,7 @@ __all__ = [
     "Status",
     "StoreUnavailable",
     "SummaryFormat",
+    "Taken",
     "Touch",
     "Tracking",
     "TrackingMode",

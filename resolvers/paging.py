@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 USUAL = 20
 MOST = 200
-"""Members a page may have, and identifiers a call may name."""
+"""The most members of a page, and the most identifiers that a call may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Page(Generic[T]):
 
 
 def checked_first(first: int) -> int:
-    """InvalidInput that names the limit."""
+    """The same. InvalidInput that names the limit if it is beyond it."""
     if not 1 <= first <= MOST:
         raise InvalidInput(f"first must be from 1 to {MOST}", field="first")
     return first
 
 
 def checked_many(identifiers: Sequence[str], field: str) -> Sequence[str]:
-    """InvalidInput that names the limit."""
+    """The same. InvalidInput that names the limit if it is beyond it."""
     if len(identifiers) > MOST:
         raise InvalidInput(f"{field} must name at most {MOST}, not {len(identifiers)}", field=field)
     return identifiers

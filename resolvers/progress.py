@@ -19,7 +19,7 @@ UNTOUCHED = Touch(Status.NOT_STARTED, 0)
 
 @dataclass(frozen=True, slots=True)
 class OwnProgress:
-    """Under one context, or under none."""
+    """The viewer's progress under one context, or under none."""
 
     key: ProgressKey
     relations: RelationTree
@@ -27,7 +27,7 @@ class OwnProgress:
     statuses: Mapping[str, int]
 
     def of(self, node: str) -> Progress:
-        """In the collection or a unit; in a leaf, whether it is done."""
+        """The viewer's progress on one node. A leaf is done or not done."""
         leaf = node in self.relations.leaf_nodes
         return progress_of({node} if leaf else self.relations.required(node), self.statuses)
 
@@ -38,8 +38,8 @@ class OwnProgress:
 async def placed_key(
     session: Session, user_id: str, collection: Content, context_id: str | None
 ) -> ProgressKey:
-    """Under the context, or the collection by itself; in copy and move mode as ``place_read`` has it. NotFound or
-    InvalidInput where there is no such context in it."""
+    """The key under a context, or that of the collection by itself; in copy and move mode the key of ``place_read``.
+    NotFound or InvalidInput if the collection has no such context."""
     wanted = optional_id(context_id, "contextId")
     if wanted is not None and wanted != collection.identifier:
         check_contains(await session.library.context(wanted), collection.identifier)
@@ -70,15 +70,15 @@ async def place_read(
 
 
 def begun_without(place: ProgressKey, context_id: str | None) -> ProgressKey | None:
-    """Where a read of views that names no context, and looks under the active one (``place_read``), looks as well for
-    what it does not find there: what was begun without a context is kept so, and read back so."""
+    """The second place of a read of views that names no context, for what it does not find under the active one
+    (``place_read``). What was begun without a context is kept and read back without one."""
     if context_id is not None or not place.has_context:
         return None
     return replace(place, context_id=place.collection_id)
 
 
 async def own_progress(session: Session, collection: Content, context_id: str | None) -> OwnProgress:
-    """Of the viewer. Unauthenticated, NotFound, InvalidInput, StoreUnavailable."""
+    """The viewer's own progress. Unauthenticated, NotFound, InvalidInput, StoreUnavailable."""
     key = await placed_key(session, session.viewer.known(), collection, context_id)
     relations = await session.library.relation_tree(collection)
     touches = await session.loaders.touches.load(key)

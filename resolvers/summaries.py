@@ -40,13 +40,14 @@ __all__ = [
 ]
 
 DIRECT = 1_000
-"""Enrolments that a file may have to be answered with itself, where that is asked for; of more there is a link."""
+"""Enrolments that a file may have to be answered with itself, if that is asked for. For more there is a link."""
 _SCORED = ("context_id", "content_id", "total_score", "total_max_score")
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file of all enrolments: itself in ``content``, or where it is to be had until ``expires_on``. ``size`` in bytes."""
+    """A file of all enrolments: itself in ``content``, or a link to it that holds until ``expires_on``. ``size`` in
+    bytes."""
 
     format: SummaryFormat
     rows: int
@@ -59,9 +60,9 @@ class Download:
 async def summaries_page(
     session: Session, user_id: str, *, first: int, after: Place | None
 ) -> Page[EnrolmentSummary]:
-    """All enrolments, those that ended as well, in the order of collection and context.
+    """A page of all enrolments, ended or not, in the order of collection and context.
 
-    ``after``: collection and context of the last one seen. Reads as much for a page however many there are.
+    ``after``: collection and context of the last one seen. A page costs the same however many enrolments there are.
     """
     return await _page(session, user_id, first, after, scored=True)
 
@@ -69,9 +70,11 @@ async def summaries_page(
 async def read_summary(
     session: Session, user_id: str, collection_id: str, context_id: str | None
 ) -> EnrolmentSummary:
-    """One enrolment; in move mode where it has moved to. NotFound where the learner never enrolled there.
+    """The summary of one enrolment; in move mode at the place that it has moved to. NotFound if the learner never
+    enrolled there.
 
-    Without a context what was done in the collection by itself; in copy and move mode the active enrolment in it.
+    Without a context it is of what was done in the collection by itself; in copy and move mode of the active
+    enrolment in it.
     """
     session.viewer.check_may_see(user_id)
     collection_id = checked_id(collection_id, "collectionId")
@@ -102,9 +105,10 @@ async def download(
     *,
     direct: bool = False,
 ) -> Download:
-    """All enrolments as CSV or JSON, in the blob store, with a link that expires. Built a page at a time.
+    """Writes all enrolments as CSV or JSON to the blob store, a page at a time, and gives a link that expires.
 
-    ``direct``: in ``content`` itself where there are at most DIRECT. Forbidden, LimitReached, StoreUnavailable.
+    ``direct``: the file is in ``content`` if it has at most DIRECT enrolments. Forbidden, LimitReached,
+    StoreUnavailable.
     """
     user_id = checked_id(user_id, "userId")
     session.viewer.check_may_see(user_id)

@@ -30,7 +30,7 @@ class Summary:
 
 
 async def summary(session: Session, user_id: str, collection_id: str, context_id: str | None) -> Summary:
-    """Also where the learner is not enrolled. NotFound, InvalidInput, Forbidden, StoreUnavailable."""
+    """The summary, even if the learner is not enrolled. NotFound, InvalidInput, Forbidden, StoreUnavailable."""
     session.viewer.check_may_see(user_id)
     content = await collections.collection(session, collection_id, "collectionId")
     key = await placed_key(session, user_id, content, context_id)

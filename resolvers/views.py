@@ -31,7 +31,7 @@ __all__ = [
 async def view(
     session: Session, user_id: str, content_id: str, collection_id: str | None, context_id: str | None
 ) -> View:
-    """Not started where there is none of a content that is there; NotFound where that is not."""
+    """A learner's view of a content, or one that is not started. NotFound if there is no such content."""
     session.viewer.check_may_see(user_id)
     key = view_key(user_id, content_id, collection_id, context_id)
     if not key.is_content_alone:
@@ -57,7 +57,7 @@ async def view(
 
 
 async def whole_view(session: Session, key: ViewKey) -> View:
-    """What the short form of a view leaves out; the caller got the key from what the viewer may see."""
+    """The whole view of a key. The caller got the key from something that the viewer may see."""
     session.viewer.check_may_see(key.user_id)
     return await session.loaders.views.load(key) or View(key, Status.NOT_STARTED)
 
@@ -72,9 +72,10 @@ async def views_page(
     first: int,
     after: str | None,
 ) -> Page[View]:
-    """The started ones of one context, or of the collection by itself, in the order of content ids.
+    """A page of the views that a learner has started under one context, or in the collection by itself, in the order
+    of content ids.
 
-    ``content_ids``: only of these. ``after``: the content id of the last one seen.
+    ``content_ids``: only views of these contents. ``after``: the content id of the last view seen.
     """
     session.viewer.check_may_see(user_id)
     limit = checked_first(first)
@@ -98,7 +99,7 @@ async def views_page(
 async def _views_under(
     session: Session, place: ProgressKey, wanted: Sequence[str] | None, *, after: str | None, limit: int
 ) -> list[View]:
-    """Of these contents, or the first ``limit`` there are, in the order of content ids."""
+    """The views of these contents, or the first ``limit`` views of the place, in the order of content ids."""
     if wanted is not None:
         keys = [ViewKey(*_parts(place), content) for content in wanted if after is None or content > after]
         return [view for view in await session.loaders.views.load_many(keys) if view is not None]
@@ -118,10 +119,10 @@ async def _views_under(
 
 
 PLACES_AT_ONCE = 16
-"""Places of a learner's list that are read at the same time, at most."""
+"""The most places of a learner's list that are read at the same time."""
 
 Location = tuple[str, str, str]
-"""Collection, context and content: where in all that a learner has viewed a view stands."""
+"""The place of a view in all that a learner has viewed: collection, context and content."""
 
 
 async def views_everywhere(
@@ -132,12 +133,12 @@ async def views_everywhere(
     first: int,
     after: Location | None,
 ) -> Page[View]:
-    """Those in every place where the learner has any, as they are kept, in the order of collection, context and content;
-    in all contexts of one collection where that is given.
+    """A page of the views in every place where the learner has any, as they are kept, in the order of collection,
+    context and content. ``collection_id``: only in this collection, under all of its contexts.
 
-    By the learner's list of places, of which no more are read than there are views on the page. Contents by themselves
-    cost a statement for each of their buckets, other places one each; of these 1, 2, 4, 8, then PLACES_AT_ONCE are read
-    at the same time, so that few are read in vain where the first ones fill the page.
+    The learner's list of places leads to them. No more places are read than the page has views. A content by itself
+    costs a statement for each bucket, another place costs one. Of these 1, 2, 4, 8, then PLACES_AT_ONCE are read at
+    the same time, so that few are read in vain if the first ones fill the page.
     """
     session.viewer.check_may_see(user_id)
     most = checked_first(first) + 1
@@ -203,8 +204,8 @@ async def _views_of_places(
 async def _page_of_leaves(
     session: Session, place: ProgressKey, *, after: str | None, limit: int
 ) -> Page[View]:
-    """Where views are kept by content: which leaves were started comes from the aggregate where it has seen the last
-    change, else from the rows in short; then the rows of the page are read."""
+    """The page in a mode that keeps views by content. Which leaves were started comes from the aggregate if it has
+    seen the last change, else from the rows in short. Then the page's rows are read."""
     standing = await session.loaders.standings.load(place)
     started = sorted(
         leaf

@@ -16,7 +16,7 @@ NEWEST_TOKEN = timedelta(minutes=5)
 """How far ahead of our clock a token may be before it can't be one of ours."""
 
 
-class Mode(Enum):
+class AnswerMode(Enum):
     """Of an instance, or of a request that asks for the other one (seed 000, Group Progress Updates)."""
 
     QUERY = "query"
@@ -45,9 +45,9 @@ class Plan:
     estimate: int | None
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> AnswerMode:
         """The one that it answers in."""
-        return Mode.BATCH if self.source in (Source.BATCH, Source.TOTALS) else Mode.QUERY
+        return AnswerMode.BATCH if self.source in (Source.BATCH, Source.TOTALS) else AnswerMode.QUERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,12 @@ def still_missing(fresh: datetime, ttl: float, now: datetime) -> datetime | None
     return fresh if now - fresh <= VISIBLE_WITHIN + timedelta(seconds=ttl) else None
 
 
-def page_plan(*, members: int, activities: int, mode: Mode, fresh: datetime | None, now: datetime) -> Plan:
+def page_plan(
+    *, members: int, activities: int, mode: AnswerMode, fresh: datetime | None, now: datetime
+) -> Plan:
     """Of a group page. ``fresh``: the write that the answer must have in it, while it may be missing."""
     keys = members * activities
-    if mode is Mode.BATCH and fresh is None:
+    if mode is AnswerMode.BATCH and fresh is None:
         return Plan(Source.BATCH, "batch mode: what the last aggregation computed", activities)
     if fresh is not None and now - fresh < VISIBLE_WITHIN:
         return Plan(Source.ROWS, "a write of a moment ago must be in the answer", keys)

@@ -9,8 +9,9 @@ import orjson
 from loaders.learner_groups import groups_by_id, roster_of
 from loaders.session import Session
 from rules.errors import NotFound
+from rules.group_changes import ItemError
 from rules.identifiers import checked_id
-from rules.learner_groups import Group, GroupStatus, ItemError, Roster
+from rules.learner_groups import Group, GroupStatus, Roster
 from stores.engines import Stores
 from stores.events import Message
 from stores.rows import Rows

@@ -9,22 +9,19 @@ from ingest.writes.retrying import Attempts
 from loaders.learner_groups import groups_by_id, member_values, memberships, memberships_of, roster_of
 from loaders.session import Session, Shared
 from rules.errors import Conflict, InvalidInput, LastAdmin, LimitReached, NotFound
-from rules.identifiers import checked_id
-from rules.learner_groups import (
-    ANSWERABLE,
+from rules.group_changes import (
     AddMember,
     Author,
-    GroupStatus,
     ItemError,
     Kind,
-    Member,
     MemberChange,
     OpenGroup,
     RemoveMember,
-    Roster,
     check_many,
     member_after,
 )
+from rules.identifiers import checked_id
+from rules.learner_groups import ANSWERABLE, GroupStatus, Member, Roster
 from stores.rows import Equal, Rows, Write
 from stores.tables import GROUP_MEMBERS, USER_GROUPS
 

@@ -20,27 +20,20 @@ from loaders.learner_groups import group_values, groups_by_id, roster_of
 from loaders.session import Session
 from rules.contents import ContentKind
 from rules.errors import Conflict, Forbidden, InvalidInput, LimitReached, NotFound
-from rules.identifiers import checked_id
-from rules.learner_groups import (
-    Activity,
+from rules.group_access import check_active, check_may_change
+from rules.group_changes import (
     AddMember,
-    Group,
-    GroupRole,
-    GroupStatus,
     ItemError,
     Kind,
     MemberChange,
-    MembershipType,
     RemoveMember,
     activities_after,
-    check_active,
     check_many,
-    check_may_change,
     checked_activity,
-    checked_description,
-    checked_name,
-    is_published_type,
 )
+from rules.group_texts import checked_description, checked_name
+from rules.identifiers import checked_id
+from rules.learner_groups import Activity, Group, GroupRole, GroupStatus, MembershipType, is_published_type
 from rules.viewers import Role
 from stores.rows import Equal
 from stores.tables import LEARNER_GROUPS

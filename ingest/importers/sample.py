@@ -21,9 +21,10 @@ from ingest.commands.views import end_view, start_view, update_view
 from loaders.learner_groups import groups_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Session, Shared
+from rules.group_changes import AddMember
 from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, relations_of
 from rules.identifiers import ContextType
-from rules.learner_groups import Activity, AddMember
+from rules.learner_groups import Activity
 from rules.learners import Learner
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange

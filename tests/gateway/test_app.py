@@ -12,7 +12,7 @@ from starlette.routing import Route
 from gateway.app import create_app
 from gateway.identity import make_token
 from gateway.settings import Settings, SettingsError, load_settings
-from loaders.answers import Origin
+from loaders.answers import AnswerOrigin
 from rules.errors import Conflict, DeadlineExceeded, Forbidden, StoreUnavailable
 from rules.viewers import Role
 from stores.deadline import remaining
@@ -64,15 +64,15 @@ async def test_settings_say_how_long_an_answer_is_given_again_and_how_long_it_is
 
     async with serving(load_settings(jwt_key=KEY, answers_ttl=0, answers_kept=0.2)) as client:
         answers = client.app.state.cohort.shared.answers  # type: ignore[attr-defined]
-        assert (await answers.answer("a", compute)).origin is Origin.COMPUTED
-        assert (await answers.answer("a", compute)).origin is Origin.COMPUTED
+        assert (await answers.answer("a", compute)).origin is AnswerOrigin.COMPUTED
+        assert (await answers.answer("a", compute)).origin is AnswerOrigin.COMPUTED
         await asyncio.sleep(0.3)
         with pytest.raises(StoreUnavailable):
             await answers.answer("a", away)
     async with serving(load_settings(jwt_key=KEY)) as client:
         answers = client.app.state.cohort.shared.answers  # type: ignore[attr-defined]
-        assert (await answers.answer("a", compute)).origin is Origin.COMPUTED
-        assert (await answers.answer("a", away)).origin is Origin.CACHED
+        assert (await answers.answer("a", compute)).origin is AnswerOrigin.COMPUTED
+        assert (await answers.answer("a", away)).origin is AnswerOrigin.CACHED
 
 
 async def test_a_token_decides_who_asks(settings: Settings, serving: Serving) -> None:

@@ -30,8 +30,9 @@ from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.views import start_view
+from rules.group_changes import AddMember
 from rules.identifiers import ContextType
-from rules.learner_groups import Activity, AddMember
+from rules.learner_groups import Activity
 from rules.viewers import Role
 from tests.conftest import COURSE, examples
 from tests.gateway.conftest import Serving

@@ -22,8 +22,9 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from loaders.session import Session
 from rules.errors import StoreUnavailable
+from rules.group_changes import AddMember, RemoveMember
 from rules.group_figures import ACTIVITY_METRICS
-from rules.learner_groups import Activity, AddMember, RemoveMember
+from rules.learner_groups import Activity
 from rules.plans import write_token
 from rules.viewers import Role
 from rules.views import ViewChange

@@ -26,7 +26,8 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from loaders.session import Session
 from loaders.totals import group_results
-from rules.learner_groups import Activity, AddMember, GroupRole, RemoveMember
+from rules.group_changes import AddMember, RemoveMember
+from rules.learner_groups import Activity, GroupRole
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 from tests.conftest import NOW

@@ -29,7 +29,8 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
 from loaders.session import Session, Shared
 from resolvers.opaque_texts import encode
-from rules.learner_groups import Activity, AddMember
+from rules.group_changes import AddMember
+from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer
 from tests.conftest import LEAF, Instance, instance_of, real_urls

@@ -7,7 +7,8 @@ from typing import Any
 from ingest.aggregation.run import aggregate
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
-from rules.learner_groups import Activity, AddMember
+from rules.group_changes import AddMember
+from rules.learner_groups import Activity
 from rules.viewers import Role
 from tests.conftest import COURSE, Instance
 from tests.graph.conftest import BATCH, DOCUMENTS, data, document, record, view_to_end

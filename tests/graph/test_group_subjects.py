@@ -14,8 +14,9 @@ from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session, Shared
+from rules.group_changes import AddMember
 from rules.identifiers import ContextType
-from rules.learner_groups import Activity, AddMember
+from rules.learner_groups import Activity
 from rules.tracking import TrackingMode
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from ingest.commands.learner_groups import GroupCall, update_group
-from loaders.pages import Page, Pages
+from loaders.responses import KeptResponse, ResponseCache
 from loaders.session import Session
-from rules.learner_groups import GroupRole, RemoveMember
+from rules.group_changes import RemoveMember
+from rules.learner_groups import GroupRole
 from rules.plans import Plan, Source, Taken
 from rules.viewers import Role
 from tests.conftest import NOW, Instance
@@ -101,10 +102,10 @@ async def test_a_call_with_a_token_is_never_answered_from_before(class_: Instanc
 
 
 def test_pages_that_grow_too_many_make_room() -> None:
-    pages = Pages(ttl=60)
+    pages = ResponseCache(ttl=60)
     taken = Taken(Plan(Source.ROWS, "few", 1), "computed", 0)
     for number in range(5):
-        pages.keep(number, Page(b"x" * (16 * 1024 * 1024), taken, NOW))
+        pages.keep(number, KeptResponse(b"x" * (16 * 1024 * 1024), taken, NOW))
     assert [pages.get(number, NOW) is not None for number in range(5)] == [False, True, True, True, True]
-    pages.keep("huge", Page(b"x" * (65 * 1024 * 1024), taken, NOW))
+    pages.keep("huge", KeptResponse(b"x" * (65 * 1024 * 1024), taken, NOW))
     assert pages.get("huge", NOW) is None

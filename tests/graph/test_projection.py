@@ -41,7 +41,7 @@ class Leaf(Named):
     strict: list[int] | None
     kept: strawberry.Private[dict[str, str] | None]
 
-    @field(description="Of what is kept, or else loaded.", at_hand=lambda leaf: leaf.kept["word"])
+    @field(description="Of what is kept, or else loaded.", at_hand=lambda leaf: leaf.kept.get("word"))
     async def word(self) -> str | None:
         return "loaded" if self.kept is None else self.kept["word"]
 

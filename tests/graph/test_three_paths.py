@@ -26,7 +26,8 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session, Shared
 from rules.errors import CohortError
-from rules.learner_groups import Activity, AddMember, RemoveMember
+from rules.group_changes import AddMember, RemoveMember
+from rules.learner_groups import Activity
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 from stores.engines import Stores

@@ -29,7 +29,8 @@ from loaders.totals import (
 )
 from rules.entries import Entry
 from rules.errors import Conflict, StoreUnavailable
-from rules.learner_groups import Activity, AddMember, RemoveMember
+from rules.group_changes import AddMember, RemoveMember
+from rules.learner_groups import Activity
 from rules.metrics import SUMS
 from rules.progress import Progress, Status, status_of
 from rules.states import State

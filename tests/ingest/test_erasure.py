@@ -26,9 +26,10 @@ from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_page
 from rules.content_states import ContentState
 from rules.errors import Erased, Forbidden, InvalidInput, StoreUnavailable
+from rules.group_changes import AddMember
 from rules.identifiers import ProgressKey, ViewKey
 from rules.jobs import JobState
-from rules.learner_groups import AddMember, GroupRole
+from rules.learner_groups import GroupRole
 from rules.progress import Status
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role

@@ -35,20 +35,8 @@ from rules.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
-from rules.learner_groups import (
-    Activity,
-    AddMember,
-    EditMember,
-    Group,
-    GroupLimits,
-    GroupRole,
-    GroupStatus,
-    ItemError,
-    Kind,
-    MemberChange,
-    OpenGroup,
-    RemoveMember,
-)
+from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, OpenGroup, RemoveMember
+from rules.learner_groups import Activity, Group, GroupLimits, GroupRole, GroupStatus
 from rules.learners import Learner
 from rules.viewers import Role, Viewer
 from stores.rows import Equal

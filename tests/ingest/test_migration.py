@@ -31,7 +31,7 @@ from rules.contexts import Context, EnrolmentType
 from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from rules.identifiers import ContextType, ProgressKey, ViewKey
 from rules.jobs import JobState
-from rules.legacy import OPTIONAL, SHRANK
+from rules.legacy.comparison import OPTIONAL, SHRANK
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
 from rules.tracking import Tracking, TrackingMode

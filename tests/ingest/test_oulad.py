@@ -20,15 +20,8 @@ from loaders.learners import learners_by_id
 from loaders.session import Shared
 from rules.enrolments import Enrolment
 from rules.errors import InvalidInput
-from rules.learner_groups import (
-    Activity,
-    AddMember,
-    Group,
-    GroupLimits,
-    GroupRole,
-    GroupStatus,
-    RemoveMember,
-)
+from rules.group_changes import AddMember, RemoveMember
+from rules.learner_groups import Activity, Group, GroupLimits, GroupRole, GroupStatus
 from rules.learners import Learner
 from stores.tables import JOBS, LEARNER_GROUPS, TABLES, VIEWS
 from tests.conftest import NOW, Instance

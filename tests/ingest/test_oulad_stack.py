@@ -25,7 +25,7 @@ from ingest.aggregation import aggregate
 from ingest.importers.oulad import load_oulad
 from ingest.importers.oulad.dataset import parts
 from ingest.workers.worker import Worker
-from loaders.pages import Pages
+from loaders.responses import ResponseCache
 from rules.progress import Status, percentage
 from rules.viewers import Role
 from stores.tables import AGGREGATES, ENROLMENTS, VIEWS
@@ -398,7 +398,7 @@ async def check_pages(cohort: Instance, files: Files) -> None:
     shown += sorted(groups.keys() - set(shown))[::40]
     sources = {"ROWS": ("QUERY", 500), "STATES": ("QUERY", 0), "BATCH": ("BATCH", 500)}
     # A page that is given again would hide the other sources.
-    cohort.shared = replace(cohort.shared, pages=Pages(ttl=0))
+    cohort.shared = replace(cohort.shared, responses=ResponseCache(ttl=0))
     for source, (mode, cheap_keys) in sources.items():
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("rules.plans.CHEAP_KEYS", cheap_keys)

@@ -26,7 +26,8 @@ from ingest.jobs.reconcile import reconcile
 from ingest.jobs.runner import Jobs
 from resolvers.group_activities import group_activities
 from resolvers.summaries import download
-from rules.learner_groups import Activity, AddMember, RemoveMember
+from rules.group_changes import AddMember, RemoveMember
+from rules.learner_groups import Activity
 from rules.summaries import SummaryFormat
 from rules.tracking import TrackingMode
 from rules.viewers import Role

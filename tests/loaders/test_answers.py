@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.answers import Answer, Answers, Origin, key_of
+from loaders.answers import Answer, AnswerOrigin, Answers, key_of
 from loaders.background import Background
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from rules.viewers import Role
@@ -104,10 +104,10 @@ async def test_an_answer_is_kept_for_all_processes_with_its_time(processes: Proc
     query.value = bytes(range(256))
     one, two = processes.another(), processes.another()
     first = await asking(one, query)
-    assert first == Answer(query.value, NOW, 0, Origin.COMPUTED)
+    assert first == Answer(query.value, NOW, 0, AnswerOrigin.COMPUTED)
     processes.later(50)
-    assert await asking(one, query) == Answer(query.value, NOW, 50, Origin.CACHED)
-    assert await asking(two, query) == Answer(query.value, NOW, 50, Origin.CACHED)
+    assert await asking(one, query) == Answer(query.value, NOW, 50, AnswerOrigin.CACHED)
+    assert await asking(two, query) == Answer(query.value, NOW, 50, AnswerOrigin.CACHED)
     assert query.began == 1
     assert one.counts() == {"hits": 1, "misses": 1, "flights": 1, "shared": 0, "stale": 0}
     assert two.counts() == {"hits": 1, "misses": 0, "flights": 0, "shared": 0, "stale": 0}
@@ -118,7 +118,7 @@ async def test_it_is_computed_anew_after_its_time(processes: Processes, query: Q
     await asking(answers, query)
     query.value = b"2"
     processes.later(61)
-    assert await asking(answers, query) == Answer(b"2", processes.moment, 0, Origin.COMPUTED)
+    assert await asking(answers, query) == Answer(b"2", processes.moment, 0, AnswerOrigin.COMPUTED)
 
 
 async def test_the_time_of_an_answer_is_when_its_computation_began(
@@ -130,7 +130,7 @@ async def test_the_time_of_an_answer_is_when_its_computation_began(
     await query.under_way()
     processes.later(3)
     query.gate.set()
-    assert await asked == Answer(b"1", NOW, 3, Origin.COMPUTED)
+    assert await asked == Answer(b"1", NOW, 3, AnswerOrigin.COMPUTED)
 
 
 async def test_keys_do_not_share_answers(processes: Processes) -> None:
@@ -150,7 +150,7 @@ async def test_many_who_ask_at_once_cause_one_computation(processes: Processes, 
     asked = [asking(answers, query) for _ in range(200)]
     await query.under_way()
     query.gate.set()
-    assert await asyncio.gather(*asked) == [Answer(b"1", NOW, 0, Origin.COMPUTED)] * 200
+    assert await asyncio.gather(*asked) == [Answer(b"1", NOW, 0, AnswerOrigin.COMPUTED)] * 200
     assert query.began == 1
     assert answers.counts() == {"hits": 0, "misses": 200, "flights": 1, "shared": 199, "stale": 0}
 
@@ -199,8 +199,8 @@ async def test_what_nobody_waits_for_any_more_is_not_computed(processes: Process
     await processes.background.settled()
     assert (query.began, query.left) == (1, 1)
     query.gate.set()
-    assert (await asking(two, query)).origin is Origin.COMPUTED
-    assert (await asking(one, query)).origin is Origin.CACHED
+    assert (await asking(two, query)).origin is AnswerOrigin.COMPUTED
+    assert (await asking(one, query)).origin is AnswerOrigin.CACHED
     assert query.began == 2
 
 
@@ -217,7 +217,7 @@ async def test_another_process_computes_when_the_one_that_began_gives_up(
     first.cancel()
     await query.under_way(2)
     query.gate.set()
-    assert (await second).origin is Origin.COMPUTED
+    assert (await second).origin is AnswerOrigin.COMPUTED
 
 
 COMPUTES_FOR_GOOD = """
@@ -254,7 +254,7 @@ async def test_a_process_that_lives_is_waited_for_and_one_that_died_is_replaced(
     assert query.began == 0, "beyond 0.6 s the claim holds because it is renewed"
     holder.kill()
     await holder.communicate()
-    assert (await asked).origin is Origin.COMPUTED
+    assert (await asked).origin is AnswerOrigin.COMPUTED
     assert query.began == 1
 
 
@@ -266,13 +266,13 @@ async def test_an_old_answer_is_given_with_its_age_while_no_new_one_can_be_compu
     query.failure = StoreUnavailable("the broker does not answer")
     processes.later(3599)
     for answers in (one, two):
-        assert await asking(answers, query) == Answer(b"1", NOW, 3599, Origin.STALE)
+        assert await asking(answers, query) == Answer(b"1", NOW, 3599, AnswerOrigin.STALE)
     assert (one.stale, two.stale) == (1, 1)
     processes.later(1)
     with pytest.raises(StoreUnavailable, match="the broker does not answer"):
         await asking(one, query)
     query.failure = None
-    assert (await asking(two, query)).origin is Origin.COMPUTED
+    assert (await asking(two, query)).origin is AnswerOrigin.COMPUTED
 
 
 async def test_a_fault_is_not_hidden_behind_an_old_answer(processes: Processes, query: Query) -> None:
@@ -300,7 +300,7 @@ async def test_errors_are_not_kept_and_everybody_gets_one_of_their_own(
     depths = {len(traceback.extract_tb(cast("Exception", error).__traceback__)) for error in errors}
     assert len(depths) == 1, "nobody's traceback is in another's"
     query.failure = None
-    assert (await asking(answers, query)).origin is Origin.COMPUTED
+    assert (await asking(answers, query)).origin is AnswerOrigin.COMPUTED
     assert query.began == 2
 
 
@@ -333,7 +333,7 @@ async def test_an_old_answer_is_given_where_a_new_one_takes_too_long_with_time_l
     processes.later(100)
     query.gate.clear()
     with deadline(0.5):
-        assert await answers.answer(KEY, query) == Answer(b"1", NOW, 100, Origin.STALE)
+        assert await answers.answer(KEY, query) == Answer(b"1", NOW, 100, AnswerOrigin.STALE)
         assert remaining(1) > 0
     await processes.background.settled()
     assert (query.began, query.left) == (2, 1)
@@ -347,7 +347,7 @@ async def test_a_computation_ends_with_the_time_of_its_flight(processes: Process
     assert query.allowed[0] <= 0.1
     assert query.left == 1
     query.gate.set()
-    assert (await asking(answers, query)).origin is Origin.COMPUTED
+    assert (await asking(answers, query)).origin is AnswerOrigin.COMPUTED
 
 
 async def test_a_computation_that_its_owner_took_along_is_done_again_by_those_who_joined(
@@ -380,9 +380,9 @@ async def test_without_the_cache_everything_is_answered_and_computed_once_a_proc
     asked = [asking(answers, query) for _ in range(100)]
     await query.under_way()
     query.gate.set()
-    assert {answer.origin for answer in await asyncio.gather(*asked)} == {Origin.COMPUTED}
+    assert {answer.origin for answer in await asyncio.gather(*asked)} == {AnswerOrigin.COMPUTED}
     assert query.began == 1
-    assert (await asking(answers, query)).origin is Origin.COMPUTED
+    assert (await asking(answers, query)).origin is AnswerOrigin.COMPUTED
     await processes.background.settled()
     await nobody.close()
 
@@ -416,7 +416,7 @@ async def test_an_old_answer_survives_a_cache_that_stops_while_a_new_one_is_comp
     await query.under_way(2)
     await server.close()
     query.gate.set()
-    assert await asked == Answer(b"1", NOW, 100, Origin.STALE)
+    assert await asked == Answer(b"1", NOW, 100, AnswerOrigin.STALE)
     await processes.background.settled()
     await client.close()
 
@@ -431,7 +431,7 @@ async def test_answers_are_fresh_and_kept_for_as_long_as_the_process_is_told(
     for seconds in (4, 2, 93):
         processes.later(seconds)
         found.append((await answers.answer(KEY, query)).origin)
-    assert found == [Origin.CACHED, Origin.STALE, Origin.STALE]
+    assert found == [AnswerOrigin.CACHED, AnswerOrigin.STALE, AnswerOrigin.STALE]
     processes.later(1)
     with pytest.raises(StoreUnavailable):
         await answers.answer(KEY, query)
@@ -439,7 +439,7 @@ async def test_answers_are_fresh_and_kept_for_as_long_as_the_process_is_told(
 
 async def test_what_is_no_answer_in_the_cache_is_computed(processes: Processes, query: Query) -> None:
     await processes.cache.set(KEY, b"broken", 60)
-    assert (await asking(processes.another(), query)).origin is Origin.COMPUTED
+    assert (await asking(processes.another(), query)).origin is AnswerOrigin.COMPUTED
 
 
 class Dictionary:
@@ -471,13 +471,13 @@ async def test_what_another_process_stored_just_before_the_claim_is_not_computed
 
     stored = Dictionary()
     processes = Processes(cast("Cache", JustStored()))
-    assert (await processes.another().answer(KEY, query)).origin is Origin.CACHED
+    assert (await processes.another().answer(KEY, query)).origin is AnswerOrigin.CACHED
     assert query.began == 1
 
 
 async def origins_at(
     key: str, made: datetime, age: timedelta, ttl: float, processes_count: int = 2
-) -> set[Origin]:
+) -> set[AnswerOrigin]:
     """Of an answer of this age, in each of several processes, while nothing can be computed."""
     processes = Processes(cast("Cache", Dictionary()), made)
     query = Query()
@@ -502,21 +502,21 @@ def test_an_answer_is_fresh_for_nine_tenths_of_its_time_at_least_and_never_longe
     assert len(found) == 1, "every process decides alike"
     # Ages are counted from whole milliseconds, hence the thousandth.
     if age.total_seconds() < 0.9 * ttl - 0.001:
-        assert found == {Origin.CACHED}
+        assert found == {AnswerOrigin.CACHED}
     if age.total_seconds() > ttl:
-        assert found == {Origin.STALE}
+        assert found == {AnswerOrigin.STALE}
 
 
 async def test_answers_of_one_moment_do_not_go_in_one_moment() -> None:
     at_95 = [await origins_at(key_of(n), NOW, timedelta(seconds=57), 60, 1) for n in range(100)]
-    fresh = at_95.count({Origin.CACHED})
+    fresh = at_95.count({AnswerOrigin.CACHED})
     assert 20 < fresh < 80
-    assert fresh + at_95.count({Origin.STALE}) == 100
+    assert fresh + at_95.count({AnswerOrigin.STALE}) == 100
 
 
 async def test_what_a_clock_that_is_ahead_has_stamped_is_not_fresh_for_longer() -> None:
-    assert await origins_at(KEY, NOW, timedelta(seconds=-30), 60) == {Origin.CACHED}
-    assert await origins_at(KEY, NOW, timedelta(seconds=-61), 60) == {Origin.STALE}
+    assert await origins_at(KEY, NOW, timedelta(seconds=-30), 60) == {AnswerOrigin.CACHED}
+    assert await origins_at(KEY, NOW, timedelta(seconds=-61), 60) == {AnswerOrigin.STALE}
 
 
 def test_a_key_is_the_same_for_equal_parts_and_another_for_others() -> None:

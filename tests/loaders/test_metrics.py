@@ -16,15 +16,19 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loaders import metrics as loading
-from loaders.answers import Origin
-from loaders.metrics import Answered, Tile, TooManyGroups
+from loaders.answers import AnswerOrigin
+from loaders.metrics import queries as asking
+from loaders.metrics.plans import Tile
+from loaders.metrics.queries import TooManyGroups
+from loaders.metrics.tables import Answered, Tables
 from loaders.session import Session, Shared
 from resolvers.metrics import activity_metrics
 from rules.errors import CohortError, InvalidInput, NotFound, StoreUnavailable
-from rules.metric_queries import TARGET, MetricQuery, OrderBy, Table, metric_query
+from rules.metric_plans import TARGET
+from rules.metric_queries import MetricQuery, OrderBy, metric_query
+from rules.metric_tables import Table
 from rules.metrics import Metric
-from rules.plans import Mode, Source
+from rules.plans import AnswerMode, Source
 from rules.progress import Status
 from rules.states import State
 from rules.viewers import Role, Viewer
@@ -169,12 +173,12 @@ def query(ask: Ask) -> MetricQuery:
     )
 
 
-async def ask_all(session: Session, asks: Sequence[Ask], mode: Mode | None = None) -> list[Answered]:
+async def ask_all(session: Session, asks: Sequence[Ask], mode: AnswerMode | None = None) -> list[Answered]:
     """In one document."""
     return await asyncio.gather(*(activity_metrics(session, query(ask), mode=mode) for ask in asks))
 
 
-async def ask_one(session: Session, ask: Ask, mode: Mode | None = None) -> Table:
+async def ask_one(session: Session, ask: Ask, mode: AnswerMode | None = None) -> Table:
     (answered,) = await ask_all(session, [ask], mode)
     return answered.table
 
@@ -304,7 +308,7 @@ async def test_a_month_begins_and_ends_in_utc_and_none_is_a_group_by_itself(fill
     ask = {"activity_ids": ["hand"], "dimensions": ["enrolled_month"], "metrics": ["enrolledCount"]}
     found = await ask_one(session(filled), ask)
     assert found.rows == [[None, 1], ["2025-12", 1], ["2026-01", 2]]
-    assert await ask_one(session(filled), ask, Mode.BATCH) == found
+    assert await ask_one(session(filled), ask, AnswerMode.BATCH) == found
 
 
 async def test_a_learner_who_left_is_not_counted(filled: Instance) -> None:
@@ -312,7 +316,7 @@ async def test_a_learner_who_left_is_not_counted(filled: Instance) -> None:
     assert any(state.activity_id == "hand" and state.user_id == "gone" for state in POPULATION)
     ask = {"activity_ids": ["hand"], "metrics": ["enrolledCount"]}
     assert (await ask_one(session(filled), ask)).rows == [[4]]
-    assert (await ask_one(session(filled), ask, Mode.BATCH)).rows == [[4]]
+    assert (await ask_one(session(filled), ask, AnswerMode.BATCH)).rows == [[4]]
 
 
 async def test_figures_of_nobody_are_a_row_of_nothing(filled: Instance) -> None:
@@ -380,7 +384,7 @@ async def test_tables_that_make_too_many_groups_together_are_asked_for_one_by_on
     filled: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four genders (none, an empty one, F, M) and three districts are 12 groups together."""
-    monkeypatch.setattr(loading, "MOST_GROUPS", 4)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 4)
     with filled.stores.groups.meter.measure() as queries:
         found = await ask_all(session(filled), [BY_GENDER, BY_DISTRICT])
     assert [one.table.rows for one in found] == [expected(BY_GENDER)[0], expected(BY_DISTRICT)[0]]
@@ -390,7 +394,7 @@ async def test_tables_that_make_too_many_groups_together_are_asked_for_one_by_on
 async def test_too_many_groups_are_refused_with_what_to_do(
     filled: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "MOST_GROUPS", 3)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 3)
     with pytest.raises(
         TooManyGroups, match="more than 3 groups: filter, or leave a dimension out"
     ) as refused:
@@ -398,8 +402,8 @@ async def test_too_many_groups_are_refused_with_what_to_do(
     assert (refused.value.code, refused.value.field) == (InvalidInput.code, "dimensions")
     several = [query({**BY_GENDER, "totals": True}), query(BY_DISTRICT)]
     shared = session(filled).shared
-    tables = loading.Tables(filled.stores, shared.library, shared.answers, shared.costs)
-    gender, district = await tables.tables([Tile(one, Mode.QUERY) for one in several])
+    tables = Tables(filled.stores, shared.library, shared.answers, shared.costs)
+    gender, district = await tables.tables([Tile(one, AnswerMode.QUERY) for one in several])
     assert isinstance(gender, TooManyGroups)
     assert isinstance(district, Answered), "the error of a table is its own"
 
@@ -446,9 +450,9 @@ async def test_a_table_alone_is_bounded_before_its_limit_however_it_is_ordered(
     """Four genders (none, an empty one, F, M) are more than three, although one row is all that is shown."""
     asker, store = recorded(filled)
     ask = {**BY_GENDER, "metrics": ["enrolledCount", "averageProgress"], "order": [(order, True)], "limit": 1}
-    monkeypatch.setattr(loading, "MOST_GROUPS", 4)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 4)
     assert (await ask_one(asker, ask)).rows == expected(ask)[0]
-    monkeypatch.setattr(loading, "MOST_GROUPS", 3)
+    monkeypatch.setattr(asking, "MOST_GROUPS", 3)
     with pytest.raises(TooManyGroups, match="more than 3 groups") as refused:
         await ask_one(Session(asker.viewer, asker.shared), ask)
     assert refused.value.field == "dimensions"
@@ -476,7 +480,7 @@ async def test_a_question_in_other_words_is_answered_from_what_is_kept(filled: I
     asker.refresh()
     (second,) = await ask_all(asker, [other])
     assert first.table == second.table
-    assert (first.origin, second.origin) == (Origin.COMPUTED, Origin.CACHED)
+    assert (first.origin, second.origin) == (AnswerOrigin.COMPUTED, AnswerOrigin.CACHED)
     assert len(store.asked) == 1
 
 
@@ -494,8 +498,8 @@ async def test_while_the_store_is_away_an_older_answer_says_so(filled: Instance)
     store.away = True
     asker.refresh()
     (stale,) = await ask_all(asker, [asked])
-    assert (fresh.origin, fresh.complete) == (Origin.COMPUTED, True)
-    assert (stale.origin, stale.complete) == (Origin.STALE, False)
+    assert (fresh.origin, fresh.complete) == (AnswerOrigin.COMPUTED, True)
+    assert (stale.origin, stale.complete) == (AnswerOrigin.STALE, False)
     assert (stale.table, stale.as_of) == (fresh.table, fresh.as_of)
     with pytest.raises(StoreUnavailable, match="the groups store is away"):
         await ask_one(asker, {**ENROLLED, "filter": {"dimension": "gender", "in": ["M"]}})
@@ -512,11 +516,11 @@ async def test_the_answer_says_until_when_it_knows(filled: Instance) -> None:
 
 async def test_what_a_request_was_answered_from_is_told(filled: Instance) -> None:
     asker = slow(filled)
-    await ask_all(asker, [ENROLLED, COURSES])
-    told = [(taken.plan.source, taken.origin) for taken in asker.plans]
+    found = await ask_all(asker, [ENROLLED, COURSES])
+    told = [(one.taken.plan.source, one.taken.origin) for one in found]
     assert told == [(Source.STATES, "computed"), (Source.TOTALS, "computed")]
 
 
 async def test_batch_mode_has_the_same_figures_as_of_the_last_aggregation(filled: Instance) -> None:
-    (batch,) = await ask_all(session(filled), [BY_GENDER], Mode.BATCH)
+    (batch,) = await ask_all(session(filled), [BY_GENDER], AnswerMode.BATCH)
     assert (batch.table.rows, batch.as_of) == (expected(BY_GENDER)[0], AGGREGATED_ON)

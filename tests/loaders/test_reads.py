@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import ingest.commands.views
+import ingest.calls.acknowledgement
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import update_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
@@ -66,12 +66,12 @@ def later(cohort: Instance, seconds: float) -> Shared:
 async def die_before_the_trigger(cohort: Instance, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     """The process is gone once the row is written: no trigger, and the mark in the hash stays."""
 
-    async def gone(*_: object) -> None:
+    def gone(*_: object) -> None:
         raise asyncio.CancelledError
 
     call = ViewCall(content, "course", "batch")
     with monkeypatch.context() as patched:
-        patched.setattr(ingest.commands.views, "send_trigger", gone)
+        patched.setattr(ingest.calls.acknowledgement, "trigger_of", gone)
         with pytest.raises(asyncio.CancelledError):
             await end_view(cohort.session("ada"), call, ViewChange(NOW))
 

@@ -16,30 +16,29 @@ from rules.errors import (
     LimitReached,
     NotFound,
 )
-from rules.learner_groups import (
-    Activity,
+from rules.group_access import check_active, check_may_change, check_may_read
+from rules.group_changes import (
     AddMember,
     Author,
     EditMember,
+    MemberChange,
+    OpenGroup,
+    RemoveMember,
+    activities_after,
+    check_many,
+    checked_activity,
+    member_after,
+)
+from rules.group_texts import checked_description, checked_name
+from rules.learner_groups import (
+    Activity,
     Group,
     GroupLimits,
     GroupRole,
     GroupStatus,
     Member,
-    MemberChange,
     MemberStatus,
-    OpenGroup,
-    RemoveMember,
     Roster,
-    activities_after,
-    check_active,
-    check_many,
-    check_may_change,
-    check_may_read,
-    checked_activity,
-    checked_description,
-    checked_name,
-    member_after,
     version_of,
 )
 from rules.viewers import Role, Viewer

@@ -13,34 +13,23 @@ from rules.enrolments import Enrolment
 from rules.errors import InvalidInput
 from rules.hierarchy import Relations, RelationTree
 from rules.identifiers import ContextType, ProgressKey, ViewKey
-from rules.legacy import (
-    CONSUMPTION,
+from rules.legacy.attempts import attempt_of_row, scores_of_row
+from rules.legacy.batches import context_of_batch, merged_context
+from rules.legacy.comparison import (
     FROZEN,
     LAGGED,
-    LEGACY_TABLES,
     OPTIONAL,
     SHRANK,
     STARTED,
     UNEXPLAINED,
     Figures,
-    LegacyEnrolment,
-    Unreadable,
-    attempt_of_row,
-    context_of_batch,
-    enrolment_of_row,
-    enrolment_values,
-    filled,
     legacy_figures,
-    merged,
-    merged_context,
-    moment_of,
-    names_of,
-    placed,
     reason_of_difference,
-    scores_of_row,
-    view_of_consumption,
-    views_of_enrolment,
 )
+from rules.legacy.enrolments import LegacyEnrolment, enrolment_of_row, enrolment_values, views_of_enrolment
+from rules.legacy.tables import CONSUMPTION, LEGACY_TABLES, names_of
+from rules.legacy.values import Unreadable, moment_of
+from rules.legacy.views import filled, merged, placed, view_of_consumption
 from rules.origins import OriginKind
 from rules.progress import Status, progress_of
 from rules.views import LARGEST_DETAILS, View

@@ -33,9 +33,6 @@ USER_HEADER = "X-Authenticated-User-Token"
 FOR_HEADER = "X-Authenticated-For"
 """The user that a call is for, where that is not the caller."""
 
-MaxAge = int | Callable[[Session], int]
-"""Seconds, or a function that gives them by what the request was answered from."""
-
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
@@ -50,7 +47,16 @@ class Call(Generic[R]):
     """As in Endpoint."""
 
 
-Handler = Callable[[Session, Call[R]], Coroutine[Any, Any, Mapping[str, Any]]]
+@dataclass(frozen=True, slots=True)
+class TimedResult:
+    """A result that says itself for how long a client may use it."""
+
+    result: Json
+    max_age: int
+    """In place of the endpoint's."""
+
+
+Handler = Callable[[Session, Call[R]], Coroutine[Any, Any, Mapping[str, Any] | TimedResult]]
 """Gives the ``result`` of the answer."""
 
 
@@ -73,7 +79,7 @@ class Endpoint(Generic[R]):
     """A type from which the JSON schema of the result follows."""
     handler: Handler[R]
     codes: Codes = field(default_factory=lambda: MappingProxyType({}))
-    max_age: MaxAge | None = None
+    max_age: int | None = None
     """Seconds that a client may use the answer without asking; 0 if it must ask each time. None if the call changes
     something. The tag of an answer is that of its result without ``extensions``, which tell how it came about
     (gateway/http/conditional.py)."""
@@ -110,9 +116,7 @@ class Endpoint(Generic[R]):
                 checked_request, request.path_params, request.headers.get(FOR_HEADER), self.for_others
             )
             answering = self.handler(session, call)
-            result = await (
-                answering if self.max_age is None else while_connected(request.receive, answering)
-            )
+            given = await (answering if self.max_age is None else while_connected(request.receive, answering))
         except ClientDisconnect:
             return Response()  # nobody reads it
         except HTTPException as error:  # the body was too large (gateway/http/limits.py)
@@ -127,14 +131,16 @@ class Endpoint(Generic[R]):
             log.exception("internal error at %s", request.url.path)
             fault = CohortError("something went wrong here; it is logged")
             return refused(self.api_id, message_id, fault, self.codes)
+        result, max_age = (
+            (given.result, given.max_age) if isinstance(given, TimedResult) else (given, self.max_age)
+        )
         response = answered(self.api_id, message_id, result)
-        if self.max_age is None:
+        if max_age is None:
             return response
         tag_of = orjson.dumps({name: value for name, value in result.items() if name != "extensions"})
-        seconds = self.max_age if isinstance(self.max_age, int) else self.max_age(session)
         response.headers.add_vary_header(USER_HEADER)
         response.headers.add_vary_header(FOR_HEADER)
-        return conditional(request, response, tag_of=tag_of, max_age=seconds)
+        return conditional(request, response, tag_of=tag_of, max_age=max_age)
 
 
 async def _check_only_query(request: Request) -> None:

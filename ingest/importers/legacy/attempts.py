@@ -8,16 +8,9 @@ from ingest.importers.legacy.report import ERASED, TableReport, told
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.writing import Erasures, Migrating, each
 from rules.identifiers import ProgressKey, scope_of
-from rules.legacy import (
-    ASSESSMENTS,
-    LegacyAttempt,
-    LegacyRow,
-    LegacyScores,
-    Mapped,
-    Unreadable,
-    attempt_of_row,
-    scores_of_row,
-)
+from rules.legacy.attempts import LegacyAttempt, LegacyScores, attempt_of_row, scores_of_row
+from rules.legacy.tables import ASSESSMENTS, LegacyRow
+from rules.legacy.values import Mapped, Unreadable
 from rules.moments import milliseconds
 from stores.rows import Key, Row, Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, LEARNER_SCOPES

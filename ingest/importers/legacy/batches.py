@@ -9,7 +9,9 @@ from ingest.importers.legacy.report import TableReport
 from ingest.importers.legacy.writing import Migrating, settle
 from loaders.library import context_values
 from rules.contexts import Context
-from rules.legacy import LegacyRow, Unreadable, context_of_batch, merged_context
+from rules.legacy.batches import context_of_batch, merged_context
+from rules.legacy.tables import LegacyRow
+from rules.legacy.values import Unreadable
 from stores.rows import Change, Equal, Key
 from stores.tables import CONTEXTS
 

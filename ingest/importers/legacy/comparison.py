@@ -11,13 +11,8 @@ from loaders.views import touches_by_key
 from rules.contents import ContentKind
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
-from rules.legacy import (
-    Figures,
-    LegacyEnrolment,
-    legacy_figures,
-    reason_of_difference,
-    views_of_enrolment,
-)
+from rules.legacy.comparison import Figures, legacy_figures, reason_of_difference
+from rules.legacy.enrolments import LegacyEnrolment, views_of_enrolment
 from rules.progress import progress_of
 from rules.views import View
 

@@ -9,16 +9,11 @@ from ingest.importers.legacy.views import consumed, write_views
 from ingest.importers.legacy.writing import Erasures, Migrating, each, settle
 from loaders.enrolments import enrolment_of, row_key
 from rules.identifiers import ProgressKey
-from rules.legacy import (
-    LegacyEnrolment,
-    LegacyRow,
-    Mapped,
-    Unreadable,
-    enrolment_of_row,
-    enrolment_values,
-    filled,
-)
-from rules.legacy import views_of_enrolment as views_of
+from rules.legacy.enrolments import LegacyEnrolment, enrolment_of_row, enrolment_values
+from rules.legacy.enrolments import views_of_enrolment as views_of
+from rules.legacy.tables import LegacyRow
+from rules.legacy.values import Mapped, Unreadable
+from rules.legacy.views import filled
 from rules.views import View
 from stores.rows import Change, Condition, Equal, Key, Row
 from stores.tables import ENROLMENTS

@@ -25,7 +25,7 @@ from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey
 from rules.jobs import JobState
-from rules.legacy import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
+from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
 from rules.triggers import TriggerKind
 from stores.keys import ring
 from stores.rows import Page

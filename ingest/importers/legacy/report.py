@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rules.identifiers import ProgressKey
-from rules.legacy import UNEXPLAINED
+from rules.legacy.comparison import UNEXPLAINED
 
 EXAMPLES = 5
 """Rows named of each reason in one table."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from rules.errors import InvalidInput, NotFound
-from rules.legacy import LEGACY_TABLES, LegacyTable, names_of
+from rules.legacy.tables import LEGACY_TABLES, LegacyTable, names_of
 from stores.foreign_keyspace import ForeignKeyspace, ForeignTable
 from stores.rows import Page, Row, TokenRange
 
@@ -46,7 +46,7 @@ class Layout:
     names: Mapping[str, str]
 
     def rows(self, found: Sequence[Row]) -> list[Row]:
-        """By the names of rules.legacy."""
+        """By the names of rules/legacy/tables.py."""
         return [{name: row[column] for name, column in self.names.items()} for row in found]
 
 
@@ -81,7 +81,7 @@ class Platform:
     async def walk(
         self, table: str, token_range: TokenRange, *, page_size: int, resume: str | None
     ) -> AsyncIterator[Page]:
-        """As the rows port walks, by the names of rules.legacy. Nothing where there is no such table."""
+        """As the rows port walks, by the names of rules/legacy/tables.py. Nothing where there is no such table."""
         layout = self._layouts.get(table)
         if layout is None:
             return

@@ -11,7 +11,9 @@ from ingest.importers.legacy.writing import Erasures, Migrating, settle
 from loaders import touches
 from loaders.views import row_key, view_of, view_values
 from rules.identifiers import ProgressKey, ViewKey
-from rules.legacy import CONSUMPTION, LegacyRow, Mapped, Unreadable, merged, placed, view_of_consumption
+from rules.legacy.tables import CONSUMPTION, LegacyRow
+from rules.legacy.values import Mapped, Unreadable
+from rules.legacy.views import merged, placed, view_of_consumption
 from rules.views import View
 from stores.rows import Change, Condition, Equal, Key, Row, Write
 from stores.tables import LEARNER_SCOPES, VIEWS

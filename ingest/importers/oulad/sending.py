@@ -27,8 +27,9 @@ from loaders.session import Session, Shared
 from loaders.views import views_by_key
 from rules.enrolments import Enrolment
 from rules.errors import StoreUnavailable
+from rules.group_changes import AddMember, RemoveMember
 from rules.identifiers import ProgressKey, ViewKey
-from rules.learner_groups import AddMember, Group, GroupStatus, Member, RemoveMember, Roster
+from rules.learner_groups import Group, GroupStatus, Member, Roster
 from rules.learners import Learner
 from rules.progress import Status
 from rules.viewers import Role, Viewer

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from gateway.rest.framework.envelope import Json
 from gateway.rest.nouns.contents import content_metadata, text_of
 from resolvers import collections
-from resolvers.group_activities import MEMBER_METRICS, ActivityFigures, MemberEntry
+from resolvers.group_activities import MEMBER_METRICS, ActivityFigures, GroupPage, MemberEntry
 from resolvers.nouns import ATTRIBUTES, Figure, Session, milliseconds
 
 METADATA = ("identifier", "name", "status", "mimeType", "leafNodesCount", "lastPublishedOn")
@@ -188,5 +188,5 @@ def _milliseconds(at: datetime | None) -> int | None:
     return None if at is None else milliseconds(at)
 
 
-def extensions(session: Session) -> Json:
-    return {"extensions": {"plans": [plan.told() for plan in session.plans]}}
+def extensions(page: GroupPage) -> Json:
+    return {"extensions": {"plans": [page.taken.told()]}}

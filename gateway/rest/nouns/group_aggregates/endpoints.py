@@ -14,18 +14,6 @@ from gateway.rest.nouns.group_aggregates.requests import (
     GroupAggQuery,
     PlatformActivityAgg,
 )
-from resolvers.nouns import Session
-
-
-def _max_age(session: Session) -> int:
-    """Seconds that are left of ``answers_ttl`` for the oldest of the kept answers; 0 if the next answer may differ."""
-    ttl = session.shared.answers.ttl
-    lefts = [
-        ttl - (plan.age if plan.origin == "cached" else 0.0) if plan.reusable else 0.0
-        for plan in session.plans
-    ]
-    return max(0, int(min(lefts, default=ttl)))
-
 
 _PLATFORM_CODES: Codes = {
     (MISSING, "groupId"): "GROUP_ID_MISSING",
@@ -40,8 +28,8 @@ def _of_documents(path: str) -> tuple[Endpoint[Any], ...]:
     """The call of the viewer's documents for the figures of a group's activities."""
     api_id, answer = "api.group.agg", GroupAggTold
     return (
-        Endpoint("POST", path, api_id, _FIGURES, GroupAgg, answer, group_agg, max_age=_max_age),
-        Endpoint("GET", path, api_id, _FIGURES, GroupAggQuery, answer, group_agg, max_age=_max_age),
+        Endpoint("POST", path, api_id, _FIGURES, GroupAgg, answer, group_agg, max_age=0),
+        Endpoint("GET", path, api_id, _FIGURES, GroupAggQuery, answer, group_agg, max_age=0),
     )
 
 
@@ -55,7 +43,7 @@ _PLATFORMS_OWN = Endpoint(
     PlatformAggTold,
     platform_activity_agg,
     _PLATFORM_CODES,
-    _max_age,
+    0,
 )
 """The platform's own call, under the path that its clients use and in the shape that they know."""
 
@@ -65,12 +53,12 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
     Endpoint(
         *("POST", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAgg, ActivityAggTold),
         group_activity_agg,
-        max_age=_max_age,
+        max_age=0,
     ),
     Endpoint(
         *("GET", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAggQuery, ActivityAggTold),
         group_activity_agg,
-        max_age=_max_age,
+        max_age=0,
     ),
     _PLATFORMS_OWN,
     _PLATFORMS_OWN.under("/v1/group/activity/agg"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.rest.framework.endpoints import Call
+from gateway.rest.framework.endpoints import Call, TimedResult
 from gateway.rest.framework.envelope import Json
 from gateway.rest.nouns.contents import PLATFORM_NAMES, text_of
 from gateway.rest.nouns.group_aggregates.answers import (
@@ -30,17 +30,17 @@ from gateway.rest.nouns.group_aggregates.requests import (
     PlatformActivityAgg,
 )
 from resolvers import group_activities, learner_groups
-from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, ActivityFigures
+from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, GroupPage
 from resolvers.nouns import InvalidInput, Session
 
 
-async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]) -> Json:
+async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]) -> TimedResult:
     """The figures of activities of a group, as a GroupAggTold."""
     request = call.request
-    found = await _found(session, request, request.named())
-    metadata = await metadata_by_activity(session, found)
+    page = await _page(session, request, request.named())
+    metadata = await metadata_by_activity(session, page.activities)
     fields = _fields(request.fields, metadata, *PROVENANCE, AGG, *ACTIVITY_METRICS)
-    return {
+    result = {
         "groupId": request.group_id,
         "activity": [
             {
@@ -52,19 +52,23 @@ async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]
                 ),
                 **identified(activity),
             }
-            for activity in found
+            for activity in page.activities
         ],
-        **extensions(session),
+        **extensions(page),
     }
+    return _timed(session, page, result)
 
 
-async def group_activity_agg(session: Session, call: Call[ActivityAgg] | Call[ActivityAggQuery]) -> Json:
+async def group_activity_agg(
+    session: Session, call: Call[ActivityAgg] | Call[ActivityAggQuery]
+) -> TimedResult:
     """The figures of one activity and of each member in it, as an ActivityAggTold.
 
     If ``fields`` has a name that the activity and its members have, such as ``name``, both are sent.
     """
     request = call.request
-    activity = await _one(session, request)
+    page = await _page_of_one(session, request)
+    (activity,) = page.activities
     by_id = await metadata_by_activity(session, [activity])
     metadata = by_id[activity.activity.id]
     ours = (METADATA_FIELD, *PROVENANCE, AGG, *ACTIVITY_METRICS, MEMBERS, *MEMBER, *MEMBER_METRICS)
@@ -77,21 +81,23 @@ async def group_activity_agg(session: Session, call: Call[ActivityAgg] | Call[Ac
         answer = {METADATA_FIELD: named, **answer} if named else answer
     if fields is None or fields & {MEMBERS, *MEMBER, *MEMBER_METRICS}:
         answer[MEMBERS] = [member_answer(member, of_members or None) for member in activity.members]
-    return {
+    result = {
         "groupId": request.group_id,
         "activity": {**identified(activity), **answer},
-        **extensions(session),
+        **extensions(page),
     }
+    return _timed(session, page, result)
 
 
-async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg]) -> Json:
+async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg]) -> TimedResult:
     """The figures of one activity, as a PlatformAggTold.
 
     Each member has one entry. Unlike on the platform it has zeros if there is no row.
     """
-    activity = await _one(session, call.request)
+    page = await _page_of_one(session, call.request)
+    (activity,) = page.activities
     (enrolled,) = group_activities.chosen(activity.figures, ["enrolledCount"], ACTIVITY_METRICS)
-    return {
+    result = {
         "groupId": call.request.group_id,
         "activity": {
             **identified(activity),
@@ -109,6 +115,7 @@ async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg
             for found in activity.members
         ],
     }
+    return _timed(session, page, result)
 
 
 def _fields(
@@ -126,16 +133,20 @@ def _fields(
     return frozenset(fields) or None
 
 
-async def _found(
-    session: Session, request: OfGroup, named: Mapping[str, str] | None
-) -> list[ActivityFigures]:
+async def _page(session: Session, request: OfGroup, named: Mapping[str, str] | None) -> GroupPage:
     group = await learner_groups.group(session, request.group_id)
-    page = await group_activities.group_activities(
+    return await group_activities.group_activities(
         session, group, activities=named, mode=request.mode, fresh=request.fresh
     )
-    return page.activities
 
 
-async def _one(session: Session, request: PlatformActivityAgg) -> ActivityFigures:
-    (activity,) = await _found(session, request, {request.activity_id: request.activity_type})
-    return activity
+async def _page_of_one(session: Session, request: PlatformActivityAgg) -> GroupPage:
+    return await _page(session, request, {request.activity_id: request.activity_type})
+
+
+def _timed(session: Session, page: GroupPage, result: Json) -> TimedResult:
+    """With the seconds that are left of ``answers_ttl`` for a kept page; 0 if the next answer may differ."""
+    if not page.taken.reusable:
+        return TimedResult(result, 0)
+    age = page.taken.age if page.taken.origin == "cached" else 0.0
+    return TimedResult(result, max(0, int(session.shared.answers.ttl - age)))

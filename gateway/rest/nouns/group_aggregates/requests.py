@@ -6,12 +6,14 @@ from pydantic import Field
 
 from gateway.rest.framework.fields import MOST_ITEMS, ByValue, Commas, Texts
 from gateway.rest.framework.requests import RequestModel
-from resolvers.nouns import Mode
+from resolvers.nouns import AnswerMode
 
 
 class OfGroup(RequestModel):
     group_id: str
-    mode: Annotated[Mode, ByValue] | None = Field(default=None, description="Without it the instance's.")
+    mode: Annotated[AnswerMode, ByValue] | None = Field(
+        default=None, description="Without it the instance's."
+    )
     fresh: str | None = Field(
         default=None, description="The token of a write that the figures must have seen."
     )

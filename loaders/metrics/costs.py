@@ -1,4 +1,4 @@
-"""What planning a table of figures has to know, kept a moment: how many states it counts, and whether there are cells.
+"""Costs of tables of figures, kept for a moment: how many states a table counts, and whether there are cells.
 
 Tables that are planned at the same moment share what they ask.
 """
@@ -13,28 +13,28 @@ from druid_specs import ACTIVITY_STATE
 from loaders.shared import SharedLoader
 from loaders.totals import last_aggregation
 from rules.errors import StoreUnavailable
-from rules.metric_queries import Extent
+from rules.metric_plans import Extent
 from stores.engines import Stores
 from stores.groups import KeyFilter
 
 KEPT_FOR = 30.0
-"""Seconds: an activity does not grow by much in that time."""
+"""Seconds that a cost is kept: an activity does not grow by much in that time."""
 MOST_KEPT = 5_000
 
 
 class TableCosts:
-    """Of one process."""
+    """The costs of one process."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._extents: SharedLoader[KeyFilter, int] = SharedLoader(self._read, most=MOST_KEPT, ttl=KEPT_FOR)
         self._last: LRUCache[KeyFilter, int] = LRUCache(MOST_KEPT)
-        """While the groups store is away: so that the plan stays the one whose answer is kept."""
+        """The last costs. While the groups store is away, they keep the plan the one whose answer is kept."""
         self._runs: SharedLoader[None, datetime] = SharedLoader(self._run, most=1)
-        """A run that came to its end: what has once stays so."""
+        """Whether an aggregation has come to its end, which stays so."""
 
     async def extent(self, keys: KeyFilter) -> Extent:
-        """Of the states with these keys."""
+        """The cost of counting the states with these keys."""
         return Extent(await self._states(keys), self._stores.groups.pace, await self._aggregated())
 
     async def _states(self, keys: KeyFilter) -> int | None:

@@ -1,0 +1,183 @@
+"""The private API of graphql-core and Strawberry, as far as Cohort uses it: all of it is here, with the reason for each.
+
+tests/graph/test_upstream.py fails where a release changes one of these; pyproject.toml holds both libraries to a minor
+version.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from graphql import (
+    ExecutionResult,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationType,
+    get_argument_values,
+)
+
+# The types of what the executor's hooks are given: where a document asks for a field.
+from graphql.execution.collect_fields import FieldDetails, FieldDetailsList
+
+# The same: the place of a field in the answer.
+from graphql.pyutils import Path
+
+# Strawberry's own executor, which hands ``operation_extensions`` on: a schema's ``execution_context_class`` must be one.
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+# Strawberry's own rules of validation beside graphql-core's: public is only an extension that validates every time.
+from strawberry.schema.schema import validate_document as validate_document
+
+# The key under which a type or a field of graphql-core has Strawberry's definition.
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+# The arguments of a resolver out of a field's values, with inputs and enums as classes.
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+
+from graph.planned import Planned
+from resolvers.nouns import KeptResponse, Taken
+
+_DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
+
+Read = Callable[[Any], Any]
+"""From an object to what a field of it answers, or from a value to what stands for it in the answer."""
+Selected = FieldDetailsList
+"""Where a document asks for a field: once, or several times in several fragments."""
+
+
+class NotPlain(Exception):
+    """A value that is not plainly of its type, or a resolver that failed: only the executor can report it at its path."""
+
+
+class Executor(StrawberryGraphQLCoreExecutionContext):
+    """graphql-core's executor, of one request. It overrides what the library calls private, since its public API has no
+    hook at a field's value: ``execute_field``, ``complete_value`` and ``build_response``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        wrapped = self.middleware_manager is not None and bool(self.middleware_manager.middlewares)
+        self._reads = self.operation.operation is OperationType.QUERY and not wrapped
+        """What a mutation answers is met once: to compile it would be for nothing."""
+        self._taken: list[Taken] = []
+        """How the planned fields of this answer came about."""
+
+    def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
+        """The hook: answers a field without its executor; None where only that can."""
+        raise NotImplementedError
+
+    def execute_field(
+        self,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        field_details_list: Selected,
+        path: Path,
+        position_context: Any,
+    ) -> Any:
+        if self._reads and position_context is None:
+            read = self.reader(parent_type, field_details_list)
+            if read is not None:
+                try:
+                    return read(source)
+                except (NotPlain, AttributeError):
+                    pass
+        return super().execute_field(parent_type, source, field_details_list, path, position_context)
+
+    def complete_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        """What a planned field was written as stands for its value."""
+        if isinstance(result, KeptResponse):
+            self._tell(result.taken, path)
+            return result.fragment
+        if not isinstance(result, Planned):
+            return super().complete_value(
+                return_type, field_details_list, info, path, result, position_context
+            )
+        self._tell(result.taken, path)
+        completed = super().complete_value(
+            return_type, field_details_list, info, path, result.value, position_context
+        )
+        if result.keep is None or self.is_awaitable(completed) or self.collected_errors.errors:
+            return completed
+        return result.keep(completed).fragment
+
+    def build_response(self, data: dict[str, Any] | None) -> Any:
+        response = super().build_response(data)
+        if self._taken and isinstance(response, ExecutionResult):
+            response.extensions = {"plans": [taken.told() for taken in self._taken]}
+        return response
+
+    def _tell(self, taken: Taken, path: Path) -> None:
+        self._taken.append(replace(taken, path=tuple(path.as_list())))
+
+    def arguments(self, field: GraphQLField, details: FieldDetails) -> dict[str, Any]:
+        """What the resolver of the field is called with. GraphQLError where a value does not hold."""
+        given = get_argument_values(
+            field, details.node, self.variable_values, details.fragment_variable_values, self.hide_suggestions
+        )
+        schema: Any = (self.schema.extensions or {})[_DEFINITION]
+        definition: StrawberryField = (field.extensions or {})[_DEFINITION]
+        registry = schema.schema_converter.scalar_registry
+        return convert_arguments(given, definition.arguments, registry, schema.config)
+
+    def below(self, of: GraphQLObjectType, selected: Selected) -> Mapping[str, Selected] | None:
+        """What a document asks for of an object, by the names in the answer; None where a part of it is deferred."""
+        fields, deferred, _ = self.collect_subfields(of, selected)
+        return None if deferred else fields
+
+
+def core_schema(schema: Any) -> GraphQLSchema:
+    """The schema of graphql-core behind Strawberry's, for which Strawberry has no public name."""
+    found: GraphQLSchema = schema._schema
+    return found
+
+
+def definition_of(field: GraphQLField) -> StrawberryField | None:
+    """Strawberry's definition of the field; None for one that others made, or that an extension wraps."""
+    definition = (field.extensions or {}).get(_DEFINITION)
+    return definition if isinstance(definition, StrawberryField) and not definition.extensions else None
+
+
+def attribute_of(definition: StrawberryField) -> str | None:
+    """The attribute that answers the field; None where a resolver does."""
+    if definition.base_resolver is not None or definition.default_resolver is not getattr:
+        return None
+    return definition.python_name
+
+
+def plain_function_of(definition: StrawberryField) -> Callable[..., Any] | None:
+    """The field's resolver, where it takes nothing but the object and the field's arguments, and awaits nothing."""
+    resolver = definition.base_resolver
+    if resolver is None or definition.is_async or not resolver.self_parameter:
+        return None
+    reserved = [spec for spec, parameter in resolver.reserved_parameters.items() if parameter]
+    # The function itself: the resolver's call only checks that there is one.
+    function: Any = resolver.wrapped_func
+    return function if len(reserved) == 1 else None
+
+
+def classes_of(of: GraphQLObjectType) -> frozenset[type] | None:
+    """The classes whose instances are of this type; None where its own function decides that."""
+    definition = (of.extensions or {}).get(_DEFINITION)
+    if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of:
+        return None
+    generic = definition.concrete_of
+    return frozenset({definition.origin, generic.origin if generic else definition.origin})
+
+
+def enum_class_of(of: GraphQLEnumType) -> type | None:
+    """The Python enum behind it; None for one that Strawberry did not make."""
+    found: type | None = getattr(of, "wrapped_cls", None)
+    return found

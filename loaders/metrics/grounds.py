@@ -1,0 +1,124 @@
+"""What a table counts, as the groups store has it: a data source, keys, and conditions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
+from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
+from rules.identifiers import ContextType, aggregate_context, parse_aggregate_context
+from rules.metric_filters import Among, Every, Filter, Opposite, Some, Unknown, Within
+from rules.metric_queries import COLLECTION, CONTEXT, UNIT, MetricQuery
+from stores.groups import All, Between, KeyFilter, Not, OneOf, Where
+from stores.groups import Any as AnyOf
+
+_EVERYTHING = "all"
+"""The dimension of cells that are of no dimension of the learner."""
+_COLUMNS = {COLLECTION: "collection_id", UNIT: "activity_id", CONTEXT: "context_id"}
+_ENROLLED: dict[str, Where] = {
+    ACTIVITY_STATE.name: OneOf("active", (1,)),
+    # A cell stays when all its learners have left, with nothing in it.
+    ACTIVITY_TOTALS.name: Between("enrolled", least=1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The ids of a query: collections, each with its units, and units."""
+
+    collections: Mapping[str, tuple[str, ...]]
+    units: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Tiles that share it are answered by one query."""
+
+    source: DataSource
+    keys: KeyFilter
+    where: Where
+
+
+def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
+    """The ground of a query in one data source."""
+    keys: list[tuple[str, tuple[str, ...]]] = []
+    conditions: list[Where] = [_ENROLLED[source.name]]
+    types, activities, of_both = _activities(query, named)
+    keys.append(("activity_type", types))
+    if activities:
+        keys.append(("activity_id", activities))
+    if of_both is not None:
+        conditions.append(of_both)
+    if query.context_ids:
+        contexts = {aggregate_context(kind, id_) for id_ in query.context_ids for kind in ContextType}
+        keys.append(("context_id", tuple(sorted(contexts))))
+    if source is ACTIVITY_TOTALS:
+        keys.append(("dimension", query.of_learners or (_EVERYTHING,)))
+    if query.filter is not None:
+        conditions.append(_where(query.filter, source))
+    return Ground(source, tuple(sorted(keys)), All(tuple(conditions)))
+
+
+def _activities(query: MetricQuery, named: Named) -> tuple[tuple[str, ...], tuple[str, ...], Where | None]:
+    """The types and ids of the activities that are meant, and what else must hold: a unit may be in other collections
+    as well, and may be a collection of its own. No ids: all activities of these types."""
+    if query.of_units:
+        if not query.activity_ids:
+            return (UNIT_TYPE,), (), None
+        # The units of collections; and what is named wherever it is a unit, which a collection may be as well.
+        units = {*query.activity_ids, *(unit for of_one in named.collections.values() for unit in of_one)}
+        meant = (
+            OneOf("collection_id", tuple(sorted(named.collections))),
+            OneOf("activity_id", query.activity_ids),
+        )
+        return (UNIT_TYPE,), tuple(sorted(units)), AnyOf(meant)
+    if not named.units:
+        return (COLLECTION_TYPE,), query.activity_ids, None
+    if not named.collections:
+        return (UNIT_TYPE,), query.activity_ids, None
+    of_both: list[Where] = [
+        All((OneOf("activity_type", (kind,)), OneOf("activity_id", tuple(sorted(ids)))))
+        for kind, ids in ((COLLECTION_TYPE, named.collections), (UNIT_TYPE, named.units))
+    ]
+    return (COLLECTION_TYPE, UNIT_TYPE), query.activity_ids, AnyOf(tuple(of_both))
+
+
+def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002
+    match filter:
+        case Among(dimension, values):
+            return (
+                _among_contexts(values)
+                if dimension == CONTEXT
+                else OneOf(column_of(dimension, source), values)
+            )
+        case Within(measure, least, most, above, below):
+            return Between(measure, least, most, above, below)
+        case Unknown(measure):
+            return OneOf(measure, (None,))
+        case Every(parts):
+            return All(tuple(_where(part, source) for part in parts))
+        case Some(parts):
+            return AnyOf(tuple(_where(part, source) for part in parts))
+        case Opposite(part):
+            return Not(_where(part, source))
+
+
+def _among_contexts(values: tuple[str | None, ...]) -> Where:
+    """A condition on the ids of contexts, of whatever type; None stands for collections taken by themselves."""
+    if None in values:
+        first = aggregate_context(ContextType.COLLECTION, "")
+        return Between("context_id", first, first[:-1] + chr(ord(first[-1]) + 1), below=True)
+    kinds = [kind for kind in ContextType if kind is not ContextType.COLLECTION]
+    return OneOf(
+        "context_id", tuple(aggregate_context(kind, value or "") for value in values for kind in kinds)
+    )
+
+
+def column_of(dimension: str, source: DataSource) -> str:
+    """The column of a dimension. A cell is of one dimension of the learner, and its column ``value`` has the value."""
+    return _COLUMNS.get(dimension) or ("value" if source is ACTIVITY_TOTALS else dimension)
+
+
+def context_in(stored: str) -> str | None:
+    """The context's id in the column of contexts; None for a collection taken by itself."""
+    kind, context_id = parse_aggregate_context(stored)
+    return None if kind is ContextType.COLLECTION else context_id

@@ -1,0 +1,56 @@
+"""Parts of responses as they were written, kept by this process: to write thousands of members as JSON takes far longer
+than to look up what they depend on."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import orjson
+from cachetools import LRUCache
+
+from loaders.answers import SPREAD
+from rules.plans import Taken
+
+MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResponse:
+    """``text``: JSON; ``taken``: how its figures came about, ``as_of``: when."""
+
+    text: bytes
+    taken: Taken
+    as_of: datetime
+
+    @property
+    def fragment(self) -> orjson.Fragment:
+        """The text for an encoder of JSON, which copies it."""
+        return orjson.Fragment(self.text)
+
+
+class ResponseCache:
+    """A key has whatever a response depends on, but for names and titles: these may be as old as its figures."""
+
+    def __init__(self, ttl: float) -> None:
+        # An answer of the cache may go earlier by as much (loaders/answers.py); a response is never older than one.
+        self._ttl = timedelta(seconds=ttl * (1 - SPREAD))
+        self._kept: LRUCache[Hashable, KeptResponse] = LRUCache(
+            MOST_BYTES, getsizeof=lambda response: len(response.text)
+        )
+
+    def get(self, key: Hashable, now: datetime) -> KeptResponse | None:
+        """Its ``taken`` says that it is kept, and its age now."""
+        response = self._kept.get(key)
+        if response is None:
+            return None
+        age = now - response.as_of
+        if abs(age) >= self._ttl:
+            del self._kept[key]
+            return None
+        taken = replace(response.taken, origin="cached", age=max(0.0, age / timedelta(seconds=1)))
+        return replace(response, taken=taken)
+
+    def keep(self, key: Hashable, response: KeptResponse) -> None:
+        """Does not keep a response that is larger than all of them together may be."""
+        if self._ttl and len(response.text) <= MOST_BYTES:
+            self._kept[key] = response

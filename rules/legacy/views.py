@@ -1,0 +1,116 @@
+"""The existing platform's views as ours, and how they are merged with those that are here."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from rules.identifiers import ViewKey
+from rules.legacy.tables import CONSUMPTION, LegacyRow
+from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in, migrated_from, status_in
+from rules.moments import later
+from rules.progress import Status
+from rules.views import LARGEST_DETAILS, View
+
+
+def view_of_consumption(row: LegacyRow, at: datetime) -> Mapped[View]:
+    """A row of user_content_consumption under the ids that a client names (the three scenarios, seed 001).
+
+    ``at``: when it is brought over. Unreadable where there is nothing to bring, or nowhere to bring it to.
+    """
+    notes: list[str] = []
+    user_id, content_id = ids_in(row, "user_id", "content_id")
+    # What is blank defaults as in a call.
+    collection_id = row.get("collection_id") or content_id
+    named = {"collection_id": collection_id, "context_id": row.get("context_id") or collection_id}
+    collection_id, context_id = ids_in(named, "collection_id", "context_id")
+    key = ViewKey(user_id, collection_id, context_id, content_id)
+    if key.is_content_alone and key.progress_key.has_context:
+        raise Unreadable("a content by itself under a context")
+    progress = max(row.get("progress") or 0, int(row.get("completionpercentage") or 0))
+    if not 0 <= progress <= 100:
+        notes.append("progress: not from 0 to 100")
+        progress = min(max(progress, 0), 100)
+    status = max(status_in(row.get("status")), Status.IN_PROGRESS if progress else Status.NOT_STARTED)
+    if status is Status.NOT_STARTED:
+        raise Unreadable("not started")
+    accessed = first_moment(row, "last_access_time", "lastaccesstime", "datetime", notes=notes)
+    updated = first_moment(row, "last_updated_time", "lastupdatedtime", "datetime", notes=notes) or accessed
+    completed = None
+    if status is Status.COMPLETED:
+        progress = 100
+        completed = first_moment(row, "last_completed_time", "lastcompletedtime", notes=notes)
+        if completed is None:
+            completed = updated
+            notes.append("last_completed_time: missing, taken from the last update")
+    if (row.get("viewcount") or 0) > 1 or (row.get("completedcount") or 0) > 1:
+        notes.append("viewcount, completedcount: above 1, not brought over")
+    view = View(
+        key,
+        status,
+        progress,
+        last_accessed_on=accessed,
+        last_updated_on=updated,
+        completed_on=completed,
+        progress_details=_details(row.get("progressdetails"), notes),
+        origin=migrated_from(CONSUMPTION, at),
+    )
+    return Mapped(view, list(dict.fromkeys(notes)))
+
+
+def _details(text: str | None, notes: list[str]) -> Any:
+    if not text or not text.strip():
+        return None
+    try:
+        details = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        details = None
+    if not isinstance(details, dict):
+        notes.append("progressdetails: no JSON object")
+        return None
+    if len(orjson.dumps(details)) > LARGEST_DETAILS:
+        notes.append(f"progressdetails: above {LARGEST_DETAILS} bytes")
+        return None
+    return details or None
+
+
+def placed(view: View, stored: ViewKey) -> View:
+    """The view under the key by which the instance's mode keeps it."""
+    if view.key == stored or view.origin is None:
+        return replace(view, key=stored)
+    place = (view.key.collection_id, view.key.context_id)
+    return replace(view, key=stored, origin=replace(view.origin, place=place))
+
+
+def merged(stored: View | None, found: View) -> View | None:
+    """The stored view with what the existing platform has of it, None where that is nothing new.
+
+    Nothing goes down and no date of completion changes: what the learner did here since stays, in whichever order the
+    two come and however often.
+    """
+    if stored is None:
+        return found
+    rises = found.status > stored.status
+    status = max(stored.status, found.status)
+    updated, before = found.last_updated_on, stored.last_updated_on
+    newer = updated is not None and (before is None or updated > before)
+    details = found.progress_details
+    if stored.progress_details is not None and (details is None or not newer):
+        details = stored.progress_details
+    after = replace(
+        stored,
+        status=status,
+        progress=max(stored.progress, found.progress),
+        last_accessed_on=later(stored.last_accessed_on, found.last_accessed_on),
+        last_updated_on=later(stored.last_updated_on, found.last_updated_on),
+        completed_on=stored.completed_on or found.completed_on if status is Status.COMPLETED else None,
+        progress_details=details,
+        origin=found.origin if rises else stored.origin,
+    )
+    return None if after == stored else after
+
+
+def filled(stored: View | None, found: View) -> View | None:
+    """As ``merged``, for a view out of contentstatus. It fills a gap or raises a status, and says nothing else."""
+    return merged(stored, found) if stored is None or found.status > stored.status else None

@@ -1,0 +1,62 @@
+"""Where a table of figures is answered from: states that are counted now, or cells that the last aggregation added up."""
+
+from dataclasses import dataclass
+
+from rules.errors import InvalidInput
+from rules.metric_filters import Among, conditions
+from rules.metric_queries import MetricQuery
+from rules.plans import AnswerMode, Plan, Source
+
+TARGET = 0.5
+"""Seconds in which a table is to be there. States that can be counted in that time are counted; otherwise cells are
+read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What counting the states of a query costs. ``states``: how many there are, about, None where nobody can tell now;
+    ``pace``: how many are counted in a second; ``is_aggregated``: whether an aggregation has come to its end, so that
+    there are cells."""
+
+    states: int | None
+    pace: int
+    is_aggregated: bool
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.states is None else self.states / self.pace
+
+
+def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> Plan:
+    """The plan: states if they can be counted within the target time, else the cells that the last aggregation added
+    up, if there are any. InvalidInput if batch mode is asked for what the cells cannot answer."""
+    finer = finer_than_cells(query)
+    if mode is AnswerMode.BATCH:
+        if finer:
+            raise InvalidInput(
+                f"batch mode has figures by one dimension of the learner at a time; this {finer}: "
+                "ask for less, or with mode QUERY",
+                field="mode",
+            )
+        return Plan(Source.TOTALS, "batch mode: what the last aggregation computed", None)
+    states, seconds = extent.states, extent.seconds
+    about = "states, how many nobody can tell now," if states is None else f"about {states:,} states"
+    if seconds is not None and seconds <= TARGET:
+        return Plan(Source.STATES, f"{about} are counted within {TARGET} s", states)
+    if finer:
+        return Plan(Source.STATES, f"{about} are counted, which is slow: this {finer}", states)
+    if not extent.is_aggregated:
+        return Plan(Source.STATES, f"{about} are counted: no aggregation has come to its end yet", states)
+    return Plan(
+        Source.TOTALS,
+        f"{about} are not counted within {TARGET} s: the last aggregation added them up",
+        states,
+    )
+
+
+def finer_than_cells(query: MetricQuery) -> str | None:
+    """The reason why the cells cannot answer the query: each is of one dimension of the learner. None if they can."""
+    if len(query.of_learners) > 1:
+        return f"names {len(query.of_learners)} ({', '.join(query.of_learners)})"
+    measures = sorted({part.measure for part in conditions(query.filter) if not isinstance(part, Among)})
+    return f"filters by {', '.join(measures)}" if measures else None
