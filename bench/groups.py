@@ -93,7 +93,7 @@ FRESH_PAGE = (
 
 @dataclass
 class Figure:
-    """Medians in milliseconds. ``reach``: what the design asks for (section 8)."""
+    """Medians in milliseconds. ``reach``: what docs/benchmarks.md says that it should reach."""
 
     what: str
     floor: float | None

@@ -2,7 +2,7 @@
 
 A data source is two files: the supervisor that reads its topic and the compaction beside it. The tables of the embedded
 engine, the compilers of group queries and the dimensions of the GraphQL schema come from here and are listed nowhere
-else (design, sections 1 and 5).
+else (R-QUERY-7, R-QUERY-8).
 """
 
 import json

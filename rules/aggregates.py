@@ -58,7 +58,7 @@ def aggregates_of(
     """An aggregate for the root and for every unit above a viewed leaf, by the one rule. ``touches`` by content.
 
     ``completed_before`` has the stored completion dates by activity: a date once given stays, also when a
-    republished collection asks for more (design, section 4). A new one is the time of the last completion that
+    republished collection asks for more (R-PROGRESS-2). A new one is the time of the last completion that
     the activity needed. Activities in it get an aggregate even where no leaf of theirs is viewed any more.
     """
     by_leaf = {leaf: touch for leaf, touch in touches.items() if leaf in relations.leaf_nodes}
@@ -98,6 +98,6 @@ def next_version(stored: int | None, appended_at: int, offset: int) -> int:
     """The version of a row written for a trigger: the larger of stored + 1 and its place in the log.
 
     ``appended_at`` is the log-append time in ms, so that a later trigger wins whichever process handles it
-    (design, section 4).
+    (R-AGG-2).
     """
     return max((stored or 0) + 1, (appended_at << _OFFSET_BITS) | (offset & ((1 << _OFFSET_BITS) - 1)))

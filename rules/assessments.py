@@ -1,4 +1,4 @@
-"""Submitted assessments: what is accepted and how it is told to those who compute scores (reference 2.2, 3, 4.5, 4.6)."""
+"""Submitted assessments: what is accepted and how it is told to those who compute scores (R-ASSESS-1, P-3.1)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def checked_events(events: object) -> Sequence[Event]:
 
 def attempt_of(key: ViewKey, attempt_id: str | None, attempted_on: datetime) -> str:
     """The attempt's id: the given one, else one that follows from learner, content and time, so that the same
-    submission sent again is the same attempt (reference 4.6)."""
+    submission sent again is the same attempt (P-4.6)."""
     given = optional_id(attempt_id, "attemptId")
     if given is not None:
         return given
@@ -74,7 +74,7 @@ def attempt_of(key: ViewKey, attempt_id: str | None, attempted_on: datetime) -> 
 
 
 def encoded(submission: Submission) -> bytes:
-    """As the platform has it on its topic (reference 3)."""
+    """As the platform has it on its topic (P-3.1)."""
     key = submission.key
     return orjson.dumps(
         {

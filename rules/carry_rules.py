@@ -1,5 +1,5 @@
-"""Which completions elsewhere count in a context: the business rules of copy and move, as declared data (seed 001, Copy
-Mode; reference 4.7).
+"""Which completions elsewhere count in a context: the business rules of copy and move, as declared data (R-MODE-6,
+P-4.7).
 
 ``{"match": "any"|"all", "rules": [{"type": "completedWithin", "unit": "days"|"months", "value": n},
 {"type": "withinContextDuration"}, {"type": "always"}]}``. A month has 30 days.

@@ -1,4 +1,4 @@
-"""The platform's state of a content in one call (reference 2.2, 4.4): start, progress and end together."""
+"""The platform's state of a content in one call (P-2.2, P-4.4): start, progress and end together."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -10,7 +10,7 @@ from rules.identifiers import ContextType
 
 
 class EnrolmentType(Enum):
-    """Who may enrol (reference 1.1, course_batch.enrollmenttype)."""
+    """Who may enrol (P-1.2)."""
 
     OPEN = "open"
     INVITE_ONLY = "invite-only"

@@ -1,5 +1,5 @@
-"""Copy mode: which completion elsewhere becomes a completed view in a context, and how it says so (seed 001, Copy Mode;
-reference 4.7)."""
+"""Copy mode: which completion elsewhere becomes a completed view in a context, and how it says so (R-MODE-5,
+P-4.7)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from rules.progress import Status
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """What an enrolment repeats of its collection and context, for those who read rows alone (design, section 3)."""
+    """What an enrolment repeats of its collection and context, for those who read rows alone (R-ENROL-3)."""
 
     collection_name: str | None = None
     context_name: str | None = None

@@ -1,4 +1,4 @@
-"""A collection's tree and what follows from it: leaves, optional nodes, ancestors (reference 4.1)."""
+"""A collection's tree and what follows from it: leaves, optional nodes, ancestors (R-PROGRESS-2, P-4.1)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -157,7 +157,7 @@ def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
 
 
 def relations_of(hierarchy: Hierarchy) -> RelationTree:
-    """The relations of every node, computed from the tree alone, never from a stored ``leafNodes`` (reference 4.1).
+    """The relations of every node, computed from the tree alone, never from a stored ``leafNodes`` (P-4.1).
 
     Optional as the platform has it: a node's optional set holds its optional children and those of its other
     children; an optional unit is not descended into, so its leaves stay required.

@@ -1,4 +1,4 @@
-"""Ids as clients send them, and the keys of rows that follow from them (seed 001, the three scenarios)."""
+"""Ids as clients send them, and the keys of rows that follow from them (R-VIEW-3)."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -78,7 +78,7 @@ class ViewKey:
 def view_key(
     user_id: str, content_id: str, collection_id: str | None = None, context_id: str | None = None
 ) -> ViewKey:
-    """The row for a call with these ids: what is left out defaults to the next one in (seed 001, scenarios 1-3).
+    """The row for a call with these ids: what is left out defaults to the next one in (R-VIEW-3).
 
     A context without a collection is refused: no scenario has it, and it would fall under a row nobody reads.
     """
@@ -96,7 +96,7 @@ def scope_of(collection_id: str, content_id: str | None = None) -> str:
     """The partition of a view row beside the user.
 
     The collection; for a content by itself one of 16 buckets, so that reading many leaves touches few partitions
-    and no partition grows with a learner's life (design, section 3).
+    and no partition grows with a learner's life (R-RUN-2).
     """
     if content_id is not None and content_id == collection_id:
         return f"content:{crc32(content_id.encode()) % CONTENT_SCOPES}"
@@ -104,7 +104,7 @@ def scope_of(collection_id: str, content_id: str | None = None) -> str:
 
 
 class ContextType(Enum):
-    """What gives a collection its dates and people. The value is the prefix in aggregate rows (reference 1.1)."""
+    """What gives a collection its dates and people. The value is the prefix in aggregate rows (P-1.1)."""
 
     BATCH = "cb"
     PROGRAM = "pr"

@@ -1,4 +1,4 @@
-"""The existing platform's rows as ours (reference 1.1): its names, its times, its statuses, and how they are merged.
+"""The existing platform's rows as ours (R-MIGRATE-1, P-1.1): its names, its times, its statuses, and how they are merged.
 
 Pure: rows come as dicts by the names of LEGACY_TABLES, whatever a deployment calls its columns (``names_of``).
 """
@@ -213,7 +213,7 @@ class Mapped(Generic[T]):
 
 
 def view_of_consumption(row: LegacyRow, at: datetime) -> Mapped[View]:
-    """A row of user_content_consumption under the ids that a client names (the three scenarios, seed 001).
+    """A row of user_content_consumption under the ids that a client names (R-VIEW-3).
 
     ``at``: when it is brought over. Unreadable where there is nothing to bring, or nowhere to bring it to.
     """
@@ -593,7 +593,7 @@ class Figures:
 
 
 def legacy_figures(completed_count: int, leaf_nodes_count: int) -> Figures:
-    """As the existing platform's enrolment list computes them when read (reference 2.4)."""
+    """As the existing platform's enrolment list computes them when read (P-2.4)."""
     if completed_count <= 0:
         return Figures(0, 0)
     if completed_count < leaf_nodes_count:

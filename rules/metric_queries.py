@@ -1,4 +1,4 @@
-"""What a table of figures is asked for, where it is answered from, and the table itself (seed 000, Course Metrics).
+"""What a table of figures is asked for, where it is answered from, and the table itself (R-QUERY-8).
 
 Dimensions go by the names that data sources have for them: ``collection``, ``unit`` and ``context`` are of the
 enrolment, every other one (an attribute, a month) is of the learner.

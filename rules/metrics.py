@@ -1,4 +1,4 @@
-"""What is counted of an activity's enrolments, and the metrics that follow from it (seed 000, Course Metrics).
+"""What is counted of an activity's enrolments, and the metrics that follow from it (R-QUERY-9).
 
 Counted are enrolments that are active. The counts add up over activities and dimensions; metrics are computed from the
 sums, never from other metrics, so that a total over rows is right for percentages and averages as well.
@@ -62,7 +62,7 @@ def metric_value(metric: Metric, counts: Counts) -> MetricValue:
     """Of these counts; a count that is missing or None is 0.
 
     ``averageProgress`` is a percentage with two decimals, None where nobody is enrolled; ``completionPercentage`` is
-    whole and 0 then (design, section 4); ``timeSpent`` in seconds; ``lastActivity`` in RFC 3339, UTC, or None;
+    whole and 0 then (R-PROGRESS-1); ``timeSpent`` in seconds; ``lastActivity`` in RFC 3339, UTC, or None;
     ``progressDistribution`` by band, such as ``{"0": 3, "1-24": 0, …}``.
     """
     match metric:

@@ -1,5 +1,5 @@
 """Move mode: which progress a learner takes along into another context of the same collection, and what becomes of it
-there (seed 001, Move Mode)."""
+there (R-MODE-7)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

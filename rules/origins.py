@@ -1,5 +1,4 @@
-"""Where a view's status came from, when the learner did not earn it in that very place (seed 001: nobody could explain
-the data)."""
+"""Where a view's status came from, when the learner did not earn it in that very place (R-MODE-8)."""
 
 from dataclasses import dataclass
 from datetime import datetime

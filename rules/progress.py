@@ -1,4 +1,4 @@
-"""The one rule of progress (design, section 4). Every number a client sees comes from here."""
+"""The one rule of progress (R-PROGRESS-1). Every number a client sees comes from here."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Of a view, an enrolment, a unit or a collection. The values are stored (reference 1.1)."""
+    """Of a view, an enrolment, a unit or a collection. The values are stored (P-1.1)."""
 
     NOT_STARTED = 0
     IN_PROGRESS = 1

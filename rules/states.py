@@ -1,4 +1,4 @@
-"""The whole state of one key, as group queries read it: sent on every change, never a delta (design, section 5)."""
+"""The whole state of one key, as group queries read it: sent on every change, never a delta (R-QUERY-7)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A learner's enrolments as they are handed out: one in full, or all of them as a file (reference 2.7)."""
+"""A learner's enrolments as they are handed out: one in full, or all of them as a file (R-SUMMARY-2, P-2.7)."""
 
 import csv
 import io

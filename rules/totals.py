@@ -31,7 +31,7 @@ FIGURES = (
     Metric.AVERAGE_PROGRESS,
     Metric.TIME_SPENT,
 )
-"""The metrics that ``activity_agg`` keeps as numbers (seed 000, Course Metrics)."""
+"""The metrics that ``activity_agg`` keeps as numbers (R-AGG-5)."""
 
 
 @dataclass(frozen=True, slots=True)

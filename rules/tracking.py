@@ -1,5 +1,5 @@
-"""The modes of an instance: under which keys views are kept, and what a completion elsewhere counts (seed 001, Config
-Modes; reference 4.7)."""
+"""The modes of an instance: under which keys views are kept, and what a completion elsewhere counts (R-MODE-1,
+P-4.7)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,7 +39,7 @@ class Tracking:
     rules: CarryRules = NOTHING
 
     def stored(self, asked: ViewKey) -> ViewKey:
-        """Where the view is kept that a client names so (the table of reference 4.7)."""
+        """Where the view is kept that a client names so; docs/modes.md has the table."""
         if self.mode is TrackingMode.CARRY_FORWARD_FULL:
             return ViewKey(asked.user_id, asked.content_id, asked.content_id, asked.content_id)
         source = self.source(asked.progress_key)

@@ -1,4 +1,4 @@
-"""One learner's view of one content: its states and how a call changes it (seed 001, content view lifecycle)."""
+"""One learner's view of one content: its states and how a call changes it (R-VIEW-1, R-VIEW-2)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The engines of an instance, chosen by URL (design, section 2)."""
+"""The engines of an instance, chosen by URL (R-RUN-1)."""
 
 import asyncio
 from collections.abc import AsyncIterator

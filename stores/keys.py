@@ -10,7 +10,7 @@ MIN_TOKEN, MAX_TOKEN = -(1 << 63), (1 << 63) - 1
 """Of the Murmur3 ring; no partition has MIN_TOKEN."""
 
 MOST_KEYS = 100
-"""In one statement: beyond, a coordinator carries too much (design, section 3); the guardrail refuses 200."""
+"""Keys in one statement (R-RUN-2). More would load one coordinator too much; the server's guardrail refuses 200."""
 
 Span = tuple[int, int]
 """Columns of a key, from the first to before the last."""

@@ -157,7 +157,7 @@ class Rows(Protocol):
         whose first clustering column is one of these; or ``prefix``, ``after``: as in ``partition``. ``limit``: at most
         so many of each partition.
 
-        Batched as the design has it: keys that differ in one column, or are all pairs of the values of two, share a
+        Keys are batched (R-RUN-2): those that differ in one column, or are all pairs of the values of two, share a
         statement of at most 100 keys, grouped by replica set (stores/keys.py); a group that fails is retried key by key.
         """
         ...

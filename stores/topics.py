@@ -14,7 +14,7 @@ TOTALS = Topic(ACTIVITY_TOTALS.topic, retention_days=30)
 GROUP_CHANGES = Topic("group-changes")
 """Commands to the batch aggregation, keyed by group: its members or activities changed (ingest/commands/learner_groups.py)."""
 ASSESSMENTS = Topic("assessments")
-"""Submitted attempts, keyed by user, in the platform's envelope (reference 3); scores are computed from them."""
+"""Submitted attempts, keyed by user, in the platform's envelope (P-3.1); scores are computed from them."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
 """What could not be processed, with the reason; ``cohort dead-letters`` lists and replays it."""
 

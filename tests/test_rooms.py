@@ -1,4 +1,4 @@
-"""Imports point only the way the design has it (docs, section 1), those inside functions too."""
+"""Imports point only one way (R-RUN-3, docs/architecture.md), those inside functions too."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Content state update and read, the platform's calls about views and assessments (reference 2.2, 2.3)."""
+"""Content state update and read, the platform's calls about views and assessments (R-LEGACY-1, P-2.2, P-2.3)."""
 
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Annotated, Any, NotRequired

@@ -46,7 +46,7 @@ E = TypeVar("E", bound=Enum)
 USER_HEADER = "X-Authenticated-User-Token"
 """Goes before the bearer token, so an answer depends on it as well."""
 FOR_HEADER = "X-Authenticated-For"
-"""The user that a call is for, where that is not the caller (reference 2.1, requestedFor)."""
+"""The user that a call is for, where that is not the caller (P-2.1)."""
 MOST_ITEMS = 200
 """In one list of a call."""
 
@@ -155,7 +155,7 @@ class Endpoint(Generic[A]):
 
     ``path`` in Starlette's notation. ``for_others``: who may name another user than the caller in the body or in
     FOR_HEADER, in words; None where the call has no such user. ``only_400``: what ``codes`` has is HTTP 400 CLIENT_ERROR
-    whatever it is, as the platform's courses and viewer answer (reference 2.1).
+    whatever it is, as the platform's courses and viewer answer (P-2.1).
 
     A DELETE takes nothing that it does not know, and no body: what it deletes doesn't come back.
     """

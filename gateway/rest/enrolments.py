@@ -1,4 +1,4 @@
-"""Enrolments as the platform's clients call them (reference 2.4)."""
+"""Enrolments as the platform's clients call them (R-LEGACY-1, P-2.4)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -37,7 +37,7 @@ ENROL_FOR = "a service, an admin or a mentor of the batch"
 BATCH_IDS = ("identifier", "batchId")
 """What ``batch`` has whatever is asked of it."""
 MOST_LISTED = 1000
-"""In one list, as on the platform, whose clients name no limit (reference 2.4)."""
+"""Enrolments in one list, as on the platform, whose clients name no limit (P-2.4)."""
 
 
 # --- what is asked

@@ -1,4 +1,4 @@
-"""The platform's envelope around answers (reference 2.1).
+"""The platform's envelope around answers (P-2.1).
 
 An answer is ``{id, ver, ts, params: {resmsgid, msgid, err, status, errmsg}, responseCode, result}``. In an error ``err``
 and ``status`` are the code, ``errmsg`` says what is wrong.

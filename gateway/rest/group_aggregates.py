@@ -1,5 +1,5 @@
-"""Figures of a group's activities and of its members in them, as the documents have the calls (seed 000, Group Activity
-Aggregates) and as the platform has its own (reference 2.5). Moments are epoch milliseconds, as the platform's are."""
+"""Figures of a group's activities and of its members in them: the two calls that are required (R-QUERY-1, R-QUERY-2) and
+the platform's own (P-2.5). Moments are epoch milliseconds, as the platform's are."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -373,8 +373,8 @@ _FIGURES = "Figures of a group's activities."
 _OF_MEMBERS = "Figures of an activity of a group, and of each member in it."
 
 
-def _of_documents(path: str) -> tuple[Endpoint[Any], ...]:
-    """The figures of a group's activities, as the documents have the call."""
+def _of_activities(path: str) -> tuple[Endpoint[Any], ...]:
+    """The figures of a group's activities (R-QUERY-1)."""
     api_id, told = "api.group.agg", GroupAggTold
     return (
         Endpoint("POST", path, api_id, _FIGURES, GroupAgg, told, group_agg, max_age=_max_age),
@@ -397,8 +397,8 @@ _PLATFORMS_OWN = Endpoint(
 """Under the path that the platform's clients call, in the shape that they know."""
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
-    *_of_documents("/data/group/agg"),
-    *_of_documents("/data/v1/group/agg"),
+    *_of_activities("/data/group/agg"),
+    *_of_activities("/data/v1/group/agg"),
     Endpoint(
         *("POST", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAgg, ActivityAggTold),
         group_activity_agg,

@@ -1,4 +1,4 @@
-"""Groups of learners as the platform's clients call them (reference 2.6; codes: docs/api.md)."""
+"""Groups of learners as the platform's clients call them (R-LEGACY-1, P-2.6; codes: docs/api.md)."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired

@@ -1,4 +1,4 @@
-"""The viewer's calls about summaries of enrolments (reference 2.7). Whose they are is in the path or, for one, in the
+"""The viewer's calls about summaries of enrolments (R-LEGACY-3, P-2.7). Whose they are is in the path or, for one, in the
 call; a learner's own, or of somebody whom the caller may see."""
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Recomputes aggregates and enrolments from rows: the one writer of both (design, section 4, the workers).
+"""Recomputes aggregates and enrolments from rows: the one writer of both (R-AGG-1).
 
 From the rows alone, never from what a trigger says, so that duplicates, reordering and replays change nothing.
 """

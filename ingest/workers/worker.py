@@ -1,4 +1,4 @@
-"""The workers: one consumer group, the only writer of aggregates (design, section 4).
+"""The workers: one consumer group, the only writer of aggregates (R-AGG-1, R-AGG-2).
 
 A batch of triggers is turned into the set of keys they are about; each key is recomputed once, from rows read after
 the last of its triggers. Offsets are committed after the writes and the sends, so a worker killed anywhere leaves
