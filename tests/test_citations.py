@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 THIS = Path(__file__).resolve()
 REQUIREMENTS = ROOT / "docs" / "requirements.md"
 PLATFORM = ROOT / "docs" / "platform.md"
+GLOSSARY = ROOT / "docs" / "glossary.md"
 DECISIONS = ROOT / "docs" / "decisions.md"
 PUBLIC_SCHEMA = ROOT / "graph" / "schema.graphql"
 CITATION = re.compile(r"\b(?:R-[A-Z]+-\d+|P-\d+\.\d+|D-[A-Z]{2,}(?:-[A-Z]+)*)\b")
@@ -22,6 +23,8 @@ OUTSIDE = re.compile(r"\bseeds? 0|\breference,? \d|\bdesign, sections?|\(issue:"
 NUMBERED = re.compile(r"^### (R-[A-Z]+-\d+|P-\d+\.\d+) ", re.MULTILINE)
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+NAME = re.compile(r"\[`(?:[a-z_]+\.)*([A-Za-z_]+)`\]\(\.\./([\w/]+\.py)\)")
+"""``[`View`](../rules/views.py)``: a name and the module that defines it."""
 TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -103,6 +106,24 @@ def test_every_test_that_is_named_exists() -> None:
         if test not in functions(name)
     ]
     assert missing == []
+
+
+def test_every_name_of_the_glossary_is_in_its_module() -> None:
+    named = NAME.findall(GLOSSARY.read_text())
+    assert named
+    assert [(name, path) for name, path in named if name not in definitions(path)] == []
+
+
+@cache
+def definitions(name: str) -> frozenset[str]:
+    """Whatever a module defines at its top level."""
+    found: set[str] = set()
+    for node in ast.parse((ROOT / name).read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return frozenset(found)
 
 
 @cache
