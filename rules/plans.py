@@ -8,12 +8,13 @@ from rules.errors import InvalidInput
 from rules.moments import milliseconds, moment
 
 CHEAP_KEYS = 500
-"""Keys (activity and learner) up to which reading rows costs less than a query to the groups store."""
+"""The most keys (activity and learner) for which reading rows costs less than a query to the groups store."""
 VISIBLE_WITHIN = timedelta(seconds=15)
-"""After so long a write is in the groups store: some ten seconds (docs/benchmarks.md), and half of that to spare."""
+"""The time after which a write is in the groups store: some ten seconds (docs/benchmarks.md), and half of that to
+spare."""
 _MARK = "w"
 NEWEST_TOKEN = timedelta(minutes=5)
-"""How far ahead of our clock a token may be before it can't be one of ours."""
+"""How far ahead of this clock a token may be. A token of a later moment was not given out by this instance."""
 
 
 class Mode(Enum):
@@ -54,7 +55,8 @@ class Plan:
 class Taken:
     """A plan that was carried out, for clients. ``origin``: ``computed`` now, ``cached``, or ``stale``: older than it
     should be, for lack of a new one. ``age`` in seconds; ``path``: the field of a document that it answered.
-    ``reusable``: whole, up to date and not for one request's token, so that a client may use it again without asking."""
+    ``reusable``: whole, up to date and not for one request's token, so that a client may use it again without
+    asking."""
 
     plan: Plan
     origin: str
