@@ -125,7 +125,7 @@ def check_open(context: Context, at: datetime) -> None:
 
 
 def check_takes_enrolment(context: Context, at: datetime, *, invited: bool) -> None:
-    """Raises EnrolmentClosed or Forbidden unless the context takes this enrolment. It does so before its start, too."""
+    """Raises EnrolmentClosed or Forbidden unless the context takes this enrolment, before its start too."""
     for name, end in (("ended", context.end_date), ("closed its enrolment", context.enrolment_end_date)):
         if end is not None and at > end:
             raise EnrolmentClosed(

@@ -1,4 +1,5 @@
-"""Links to blobs in a directory, which the gateway serves: signed, so that only who was given one can use it."""
+"""Links to blobs in a directory, which the gateway serves. They are signed, so that only who was given one can use
+it."""
 
 import hmac
 import time
@@ -11,13 +12,14 @@ from rules.errors import Forbidden
 from stores.blobs import checked_life, checked_name
 
 PATH = "/blobs"
-"""Where the gateway serves them."""
+"""The path where the gateway serves blobs."""
 
 
 class BlobLinks:
-    """Makes and checks them. ``base`` is where clients reach the gateway; without it links are paths.
+    """Makes and checks links. ``base`` is where clients reach the gateway; without it links are paths.
 
-    The key is not used as it is: what is signed with it elsewhere (tokens) must never hold here, nor the other way.
+    Links are signed with a key that is derived from the given one. So a signature of a token never holds for a link,
+    nor the other way round.
     """
 
     def __init__(self, key: str, base: str = "", now: Callable[[], float] = time.time) -> None:
@@ -31,7 +33,7 @@ class BlobLinks:
         return f"{self._base}{PATH}/{quote(name)}?{query}"
 
     def check(self, name: str, expires: str, signature: str) -> None:
-        """Forbidden where it was not made so, or is over."""
+        """Raises Forbidden where the link was not made here, or has expired."""
         # Compared as bytes: a text that is not ASCII is refused, not an error.
         if not hmac.compare_digest(self._signature(name, expires).encode(), signature.encode()):
             raise Forbidden("this link was not given out so; ask for a new one", field="signature")

@@ -21,10 +21,10 @@ from rules.errors import InvalidInput
 from stores.meter import Meter
 
 CHUNK = 5 * 1024 * 1024
-"""Bytes that are sent at a time; object stores take no smaller parts."""
+"""The bytes that are sent at a time. Object stores take no smaller parts."""
 LONGEST_NAME = 400
 LONGEST_LINK = timedelta(days=7)
-"""Object stores sign for no longer."""
+"""The longest time that a link may hold. Object stores sign for no longer."""
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}")
 _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "zip": "application/zip"}
@@ -32,7 +32,7 @@ _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "z
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """``size`` in bytes."""
+    """A blob that is there. ``size`` is in bytes."""
 
     name: str
     size: int
@@ -45,55 +45,58 @@ class Blobs(Protocol):
     meter: Meter
 
     async def put(self, name: str, content: AsyncIterable[bytes]) -> int:
-        """Its size, once all of it is there. Where ``content`` fails, nothing is, and what was there before stays."""
+        """Writes a blob and returns its size, once all of it is there. Where ``content`` fails nothing is written, and
+        what was there before stays."""
         ...
 
     def get(self, name: str) -> AsyncIterator[bytes]:
-        """In chunks. NotFound, with the first of them, where there is none."""
+        """Yields the blob in chunks. The first one raises NotFound where there is no blob."""
         ...
 
     async def find(self, name: str) -> Blob | None:
-        """None where there is none."""
+        """Returns what is known of a blob, None where there is none."""
         ...
 
     def below(self, prefix: str) -> AsyncIterator[Blob]:
-        """All whose name has ``prefix`` as its first parts, in no order: ``exports/ada`` has ``exports/ada/…`` alone."""
+        """Yields all blobs whose name has ``prefix`` as its first parts, in no order: ``exports/ada`` gives
+        ``exports/ada/…`` alone."""
         ...
 
     async def delete(self, *names: str) -> None:
-        """What is not there is no error."""
+        """Deletes these blobs. A name of nothing is no error."""
         ...
 
     async def link(self, name: str, expires: timedelta) -> str:
-        """Where anybody who is told can read it until then; it need not be there yet. At most ``LONGEST_LINK``."""
+        """Returns a link under which anybody who is told can read the blob until ``until``, at most LONGEST_LINK from
+        now. The blob need not be there yet."""
         ...
 
     async def ping(self) -> None:
-        """StoreUnavailable unless the store can be used now."""
+        """Raises StoreUnavailable unless the store can be used now."""
         ...
 
     async def close(self) -> None: ...
 
 
 def checked_name(name: str) -> str:
-    """InvalidInput for what no engine takes."""
+    """Returns the name. InvalidInput says that no engine takes it."""
     if len(name) > LONGEST_NAME or not all(map(_PART.fullmatch, name.split("/"))):
         raise InvalidInput("a blob's name is parts of letters, digits, . _ - between slashes", field="name")
     return name
 
 
 def checked_life(expires: timedelta) -> timedelta:
-    """InvalidInput for a link that would hold for no time or longer than any store's."""
+    """Returns how long a link may hold. InvalidInput says that it is no time, or longer than a store allows."""
     if not timedelta(seconds=1) <= expires <= LONGEST_LINK:
         raise InvalidInput(f"a link holds from a second to {LONGEST_LINK.days} days", field="expires")
     return expires
 
 
 def file_name(name: str) -> str:
-    """What who follows a link saves it as."""
+    """Returns the name of the file that whoever follows a link saves."""
     return name.rpartition("/")[2]
 
 
 def media_type(name: str) -> str:
-    """By its suffix."""
+    """Returns the media type that the suffix tells."""
     return _MEDIA_TYPES.get(name.rpartition(".")[2], "application/octet-stream")

@@ -20,11 +20,12 @@ class Cache(Protocol):
     async def get(self, key: str) -> bytes | None: ...
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
-        """Seconds to live, jittered by up to a tenth so that keys of one moment do not expire in one moment."""
+        """Sets a value for ``ttl`` seconds, less up to a tenth, so that keys of one moment do not expire in one
+        moment."""
         ...
 
     async def hashes(self, keys: Sequence[str]) -> list[dict[str, bytes]]:
-        """The hash at each key, in one round trip; empty where there is none."""
+        """Returns the hash at each key, in one round trip. It is empty where there is none."""
         ...
 
     async def raise_fields(
@@ -44,19 +45,19 @@ class Cache(Protocol):
     async def delete(self, *keys: str) -> None: ...
 
     async def claim(self, key: str, token: str, ttl: float) -> bool:
-        """Whether the key is now this token's, for exactly ``ttl`` seconds: nobody else had it. Who has it and claims
-        again renews it.
+        """Claims the key for this token, for exactly ``ttl`` seconds. Returns False where another token has it. Whoever
+        has it and claims again renews the claim.
 
         A claim saves others the same work and promises nothing: with the server away everybody gets it.
         """
         ...
 
     async def release(self, key: str, token: str) -> None:
-        """Ends this token's claim; one that expired and is another's by now stays."""
+        """Ends this token's claim. A claim that has expired and is another token's by now stays."""
         ...
 
     async def ping(self) -> None:
-        """StoreUnavailable unless the server answers now: the one call that does not fail open."""
+        """Raises StoreUnavailable unless the server answers now. This is the one call that does not fail open."""
         ...
 
     async def close(self) -> None: ...

@@ -45,7 +45,7 @@ logging.getLogger("cassandra.protocol").addFilter(
     lambda record: "Server warning: Unlogged batch covering" not in record.getMessage()
 )
 _connecting: set[int] = set()
-"""Threads. What goes wrong there is told by the error that ``connect`` raises, and the driver need not log it too."""
+"""Threads whose log lines are left out. The error that ``connect`` raises tells what goes wrong there."""
 logging.getLogger("cassandra.cluster").addFilter(lambda record: record.thread not in _connecting)
 
 _AWAY = (
@@ -62,7 +62,7 @@ _AWAY = (
 
 
 class Answer(NamedTuple):
-    """``page``: where the next one begins; None at the end."""
+    """Rows that the driver returned. ``page`` is where the next page begins, None at the end."""
 
     rows: list[tuple[Any, ...]]
     page: bytes | None
@@ -83,7 +83,7 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, *, prefix: str = "") -> Self:
-        """``prefix`` begins the keyspace's name; InvalidInput says what is wrong with the URL."""
+        """Reads a URL. ``prefix`` begins the keyspace's name. InvalidInput says what is wrong with the URL."""
         parts = urlsplit(url)
         who, _, where = parts.netloc.rpartition("@")
         user, _, password = who.partition(":")
@@ -119,13 +119,14 @@ class Address:
 
 
 class Routed(BoundStatement):  # type: ignore[misc]
-    """A bound statement that says itself where it belongs: the driver does not know for IN."""
+    """A bound statement that knows its routing key, which the driver can't work out for IN."""
 
     routing_key: bytes | None = None
 
 
 class CassandraSession:
-    """At most ``in_flight`` statements at a time, the others wait. Belongs to the loop that opened it."""
+    """A session for one event loop, which opened it. At most ``in_flight`` statements run at a time, and the others
+    wait."""
 
     connecting: ClassVar[Mapping[str, Any]] = {"protocol_version": ProtocolVersion.V5}
     """What the driver is told beyond the address."""
@@ -143,7 +144,8 @@ class CassandraSession:
         self._session: Any = None
 
     async def connect(self) -> None:
-        """StoreUnavailable where no host answers; then, or when cancelled, nothing is left behind."""
+        """Opens a session. StoreUnavailable says that no host answers. Then nothing is left behind, and neither when
+        the call is cancelled."""
         try:
             async with asyncio.timeout(remaining(TIMEOUT)):
                 # In a thread, as names are resolved and hosts tried in turn.
@@ -188,7 +190,7 @@ class CassandraSession:
             await asyncio.to_thread(self._cluster.shutdown)
 
     def alike(self, items: Sequence[T], routing_key: Callable[[T], bytes]) -> list[list[T]]:
-        """The items in groups that the same nodes hold; in one where there is but one node."""
+        """Returns the items in groups that the same nodes hold; on one node in a single group."""
         if self.nodes < 2:
             return [[*items]] if items else []
         groups: dict[frozenset[Any], list[T]] = {}
@@ -201,12 +203,12 @@ class CassandraSession:
         return len(self._cluster.metadata.all_hosts())
 
     def replicas(self, routing_key: bytes) -> frozenset[Any]:
-        """The nodes that hold a partition."""
+        """Returns the nodes that hold a partition."""
         hosts = self._cluster.metadata.get_replicas(self.address.keyspace, routing_key)
         return frozenset(host.endpoint for host in hosts)
 
     async def prepare(self, cql: str) -> Any:
-        """Once a text, whoever asks at the same time."""
+        """Prepares a statement once for each text, also for callers of the same moment."""
         if (known := self._prepared.get(cql)) is not None:
             return known
         task = self._preparing.get(cql)
@@ -252,7 +254,7 @@ class CassandraSession:
         self._wake((future, None, error))
 
     def _wake(self, answer: tuple[asyncio.Future[Answer], Answer | None, BaseException | None]) -> None:
-        """In the driver's thread. The loop is woken only where it has not been already."""
+        """Runs in the driver's thread. It wakes the loop only where that has not been done already."""
         self._answered.append(answer)
         if not self._waking:
             self._waking = True
@@ -274,7 +276,7 @@ class CassandraSession:
                 future.set_exception(error)
 
     async def change_schema(self, ddl: str) -> None:
-        """One statement of DDL; returns when every node agrees."""
+        """Executes one statement of DDL, and returns when every node agrees."""
         self.meter.count("schema change")
         with _errors():
             agreed = await asyncio.to_thread(self._change_schema, ddl)
@@ -292,7 +294,7 @@ class CassandraSession:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Those of the driver become ours; past the deadline, DeadlineExceeded."""
+    """Turns errors of the driver into those of Cohort, and what comes after the deadline into DeadlineExceeded."""
     try:
         yield
     except _AWAY as error:

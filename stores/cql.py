@@ -29,7 +29,7 @@ _CASSANDRA_TYPES = {
 
 
 def type_name(type_: ColumnType) -> str:
-    """As DDL has it; a UDT by its bare name, frozen where it must be."""
+    """Returns the type as DDL writes it. A UDT is written by its bare name, frozen where it must be."""
     match type_:
         case Scalar(cql):
             return cql
@@ -46,7 +46,7 @@ def type_name(type_: ColumnType) -> str:
 
 
 def udts(type_: ColumnType) -> list[Udt]:
-    """The user-defined types within, each after those it needs."""
+    """Returns the user-defined types within, each after those that it needs."""
     match type_:
         case Udt(fields=fields):
             return [inner for field in fields.values() for inner in udts(field)] + [type_]
@@ -57,7 +57,7 @@ def udts(type_: ColumnType) -> list[Udt]:
 
 
 def _encoder(type_: ColumnType) -> _Code | None:
-    """To what the driver binds; None where it takes the value as it is."""
+    """Returns the function from a value to what the driver binds, None where the driver takes the value as it is."""
     match type_:
         case Scalar():
             return milliseconds if type_ == TIMESTAMP else None
@@ -73,7 +73,7 @@ def _encoder(type_: ColumnType) -> _Code | None:
 
 
 def _decoder(type_: ColumnType) -> _Code | None:
-    """From what the driver returns, which is never None here."""
+    """Returns the function from what the driver returns, which is never None here, to a value."""
     match type_:
         case Scalar():
             return _moment if type_ == TIMESTAMP else None
@@ -98,7 +98,7 @@ def _same(value: Any) -> Any:
 
 
 def _moment(value: datetime) -> datetime:
-    """The driver's naive UTC, which far from the epoch is a few microseconds off."""
+    """Returns the moment of the driver's naive UTC, which is a few microseconds off when it is far from the epoch."""
     aware = value.replace(tzinfo=UTC)
     return (
         moment(milliseconds(aware) + round(value.microsecond % 1000 / 1000))
@@ -116,7 +116,7 @@ def _equal(names: Iterable[str], separator: str = " AND ") -> str:
 
 
 class Cql:
-    """Of one table in one keyspace. Values are bound in the order of their question marks."""
+    """The statements of one table in one keyspace. Values are bound in the order of their question marks."""
 
     def __init__(self, table: Table, keyspace: str) -> None:
         self.table = table
@@ -144,7 +144,7 @@ class Cql:
         return value if code is None or value is None else code(value)
 
     def key(self, key: Key) -> list[Any]:
-        """Of a partition or a row, or the beginning of it."""
+        """Returns the key of a partition or a row, or its beginning, as the driver binds it."""
         return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
 
     def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
@@ -157,7 +157,7 @@ class Cql:
         return row
 
     def decode_key(self, raw: Sequence[Any], width: int) -> Key:
-        """The first ``width`` key columns, which ``raw`` begins with."""
+        """Returns the values of the first ``width`` key columns, which ``raw`` begins with."""
         key = tuple(raw[:width])
         return key if self._plain_key else tuple(self.decode(self.table.key[:width], key).values())
 
@@ -165,7 +165,7 @@ class Cql:
         return [(name, self._decoders[name]) for name in columns if name in self._decoders]
 
     def routing_key(self, key: Key) -> bytes:
-        """What the partitioner hashes of a partition key."""
+        """Returns the bytes of a partition key that the partitioner hashes."""
         parts = [type_.serialize(v, 4) for type_, v in zip(self._key_types, self.key(key), strict=True)]
         if len(parts) == 1:
             return bytes(parts[0])
@@ -174,7 +174,7 @@ class Cql:
     # --- DDL
 
     def types(self) -> list[tuple[str, str]]:
-        """Name and DDL of each user-defined type the table needs, in order."""
+        """Returns name and DDL of each user-defined type that the table needs, in order."""
         return [
             (udt.name, f'CREATE TYPE IF NOT EXISTS {self._keyspace}."{udt.name}" ({self._typed(udt.fields)})')
             for type_ in self.table.types.values()
@@ -220,7 +220,8 @@ class Cql:
         return f"SELECT {asked} FROM {self.name} WHERE {where}{end}"
 
     def _slice(self, prefix: int, rest: int) -> str:
-        """Of one partition: the first ``prefix`` clustering columns given, the next ``rest`` exceeded."""
+        """Returns the statement that reads one partition: rows with the first ``prefix`` clustering columns as given,
+        and with the next ``rest`` greater than given."""
         return _equal(self.table.partition) + self.within(prefix, rest)
 
     def _within(self, prefix: int, rest: int) -> str:

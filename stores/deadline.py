@@ -12,7 +12,7 @@ _until: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Within, no store call waits beyond ``seconds`` from now, nor beyond an outer deadline."""
+    """Sets a deadline: inside, no store call waits longer than ``seconds`` from now, nor beyond an outer deadline."""
     outer = _until.get()
     ends = time.monotonic() + seconds
     token = _until.set(ends if outer is None else min(outer, ends))
@@ -24,7 +24,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def deadline_at(ends: float | None) -> Iterator[None]:
-    """Within, this deadline, as ``until`` gave it, in place of whatever was there."""
+    """Replaces the deadline, inside, by one that ``until`` gave."""
     token = _until.set(ends)
     try:
         yield
@@ -33,12 +33,13 @@ def deadline_at(ends: float | None) -> Iterator[None]:
 
 
 def until() -> float | None:
-    """When the current request's time is over, by time.monotonic(); None where it has no end."""
+    """Returns when the current request's time is over, by time.monotonic(), and None where it has no end."""
     return _until.get()
 
 
 def remaining(most: float) -> float:
-    """Seconds a store call may take: ``most``, or less near the deadline; DeadlineExceeded once it has passed."""
+    """Returns the seconds that a store call may take: ``most``, or less near the deadline. DeadlineExceeded says that
+    it has passed."""
     ends = _until.get()
     if ends is None:
         return most

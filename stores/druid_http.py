@@ -24,7 +24,7 @@ TIMED_OUT = 504
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one Druid is. ``kafka`` is what its tasks read from, as they reach it."""
+    """The address of a Druid. ``kafka`` names the servers that its tasks read from, as these reach them."""
 
     broker: str
     coordinator: str
@@ -79,7 +79,7 @@ class DruidHttp:
         )
 
     async def ask(self, body: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """A native query's rows and Druid's response context."""
+        """Returns a native query's rows and Druid's response context."""
         response = await self._send("POST", f"{self.address.broker}/druid/v2/", body)
         context = response.headers.get("x-druid-response-context", "{}")
         return _read(response.content), _read(context.encode())
@@ -88,7 +88,7 @@ class DruidHttp:
         await self._send("DELETE", f"{self.address.broker}/druid/v2/{query_id}")
 
     async def sql(self, statement: str, *parameters: str) -> Any:
-        """Rows of Druid's own tables; group queries are native."""
+        """Returns rows of Druid's own tables. Group queries are native instead."""
         body = {
             "query": statement,
             "parameters": [{"type": "VARCHAR", "value": parameter} for parameter in parameters],
@@ -97,7 +97,7 @@ class DruidHttp:
         return _read((await self._send("POST", f"{self.address.broker}/druid/v2/sql", body)).content)
 
     async def manage(self, method: str, path: str, body: object = None) -> Any:
-        """At the coordinator or overlord; None where there is no such thing, or the answer is empty."""
+        """Calls the coordinator or the overlord. Returns None where there is no such thing, or the answer is empty."""
         response = await self._send(method, f"{self.address.coordinator}/druid/{path}", body, absent=True)
         return (
             _read(response.content)
@@ -151,7 +151,8 @@ def _read(content: bytes) -> Any:
 
 
 def _refusal(response: httpx.Response) -> StoreUnavailable:
-    """Of Druid's error documents, old and new: ``error``, ``errorCode``, ``errorMessage``, ``category``."""
+    """Returns the error that a document of Druid tells, in its old form or its new one: ``error``, ``errorCode``,
+    ``errorMessage``, ``category``."""
     try:
         document = orjson.loads(response.content)
     except orjson.JSONDecodeError:

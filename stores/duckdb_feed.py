@@ -23,9 +23,9 @@ from stores.events import Consumer, Events, Record
 log = logging.getLogger(__name__)
 
 MOST, WAIT = 10_000, 0.5
-"""Events of a batch, and the seconds that an idle feed waits for the first one."""
+"""The most events in a batch, and the seconds that an idle feed waits for the first one."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-"""Seconds before a feed that failed goes on; doubled each time."""
+"""The seconds before a feed that failed goes on. They double each time."""
 _LARGEST = 1 << 63
 
 _GONE = "_gone"
@@ -48,7 +48,7 @@ class Feed:
         self._task = asyncio.create_task(self._run(), name="groups feed", context=Context())
 
     async def caught_up(self) -> None:
-        """Returns once the file has what was in the topics at the start of the feed."""
+        """Waits until the file has what was in the topics at the start of the feed."""
         try:
             async with asyncio.timeout(remaining(PATIENCE)):
                 await self._caught_up.wait()
@@ -60,7 +60,7 @@ class Feed:
             ) from None
 
     async def close(self) -> None:
-        """What is to be cleaned is, before the file is closed."""
+        """Stops the feed. What is to be cleaned is cleaned first."""
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -95,7 +95,8 @@ class Feed:
             await consumer.close()
 
     async def _catch_up(self, group: str, consumer: Consumer) -> None:
-        """Returns when as much is in as there was at the start, or nothing is left: others may be writing meanwhile."""
+        """Reads until as many records are in as there were at the start, or none is left: others may be writing
+        meanwhile."""
 
         async def left() -> int:
             return sum((await self._events.lag(group, [*self._sources])).values())
@@ -109,7 +110,8 @@ class Feed:
         self._caught_up.set()
 
     async def _take(self, consumer: Consumer) -> list[Record]:
-        """Into the file first, then committed: killed in between, the same events come again and change nothing."""
+        """Writes events into the file, then commits them. Killed in between, the same events come again and change
+        nothing."""
         records = await consumer.batch(MOST, WAIT)
         if records:
             await self._file.write(lambda connection: self._write(connection, records))
@@ -117,7 +119,7 @@ class Feed:
         return records
 
     async def _clean(self) -> None:
-        """Where rows were removed, the file is written anew without what was left of them."""
+        """Writes the file anew where rows were removed, so that nothing of them is left."""
         if self._unclean:
             await self._file.renew(_cleaned)
             self._unclean = False
@@ -144,7 +146,7 @@ class Feed:
 
     @staticmethod
     def _of_today(connection: Connection, source: DataSource, events: Sequence[Event]) -> list[Event]:
-        """Without those from before their keys were gone."""
+        """Returns the events without those from before their keys were gone."""
         if connection.execute("SELECT 1 FROM gone LIMIT 1").fetchone() is None:
             return [*events]
         by_hash = {_hash(event): event for event in events}
@@ -153,8 +155,8 @@ class Feed:
 
 
 def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
-    """The event of the highest version of each key. What is no event of the source is logged and passed over, as Druid
-    does (``logParseExceptions``)."""
+    """Returns the event of the highest version of each key. What is no event of the source is logged and left out, as
+    Druid does it (``logParseExceptions``)."""
     found: dict[tuple[object, ...], tuple[int, Event]] = {}
     for record in records:
         try:
@@ -176,7 +178,7 @@ def _is_version(value: object) -> bool:
 
 
 def _hash(event: Event) -> str:
-    """Of its key; nobody reads that from it."""
+    """Returns a hash of an event's key, from which nobody reads the key."""
     return blake2b(event[KEY].encode(), digest_size=16).hexdigest()
 
 

@@ -17,12 +17,12 @@ from typing import Protocol
 from stores.meter import Meter
 
 PATIENCE = 300.0
-"""Seconds that a consumer may work on a batch."""
+"""The seconds that a consumer may work on a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be sent."""
+    """A record that is to be sent."""
 
     key: str
     value: bytes
@@ -31,7 +31,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was read. ``appended_at`` in epoch ms."""
+    """A record that was read. ``appended_at`` is in epoch milliseconds."""
 
     topic: str
     partition: int
@@ -44,7 +44,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """``retention_days`` None: records are kept for good. Names carry no prefix; the engine adds its own."""
+    """A topic. Its name has no prefix; the engine adds its own. ``retention_days`` None: records are kept for good."""
 
     name: str
     partitions: int = 4
@@ -53,8 +53,8 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What records are about: those with this ``key`` or whose key ends with it after a ``|``, of all keys for None; and
-    of these the ones whose value holds each of the texts in ``holding``."""
+    """What records are about. Their key is ``key``, or ends with it after a ``|``; None stands for every key. Their
+    value has each of the texts in ``holding``."""
 
     key: str | None = None
     holding: Sequence[str] = ()
@@ -64,19 +64,19 @@ class Consumer(Protocol):
     """One member of a group."""
 
     async def batch(self, most: int, wait: float) -> list[Record]:
-        """Up to ``most`` records, after at most ``wait`` seconds what there is, possibly nothing.
+        """Returns up to ``most`` records. After ``wait`` seconds it returns what there is, which may be nothing.
 
         Records of a partition come in order. Partitions may come and go between calls.
         """
         ...
 
     async def commit(self, records: Sequence[Record]) -> bool:
-        """These and all before them in their partitions are done. Partitions that meanwhile belong to another
-        member are passed over: it will see those records again. False where there are any."""
+        """Marks these records, and all before them in their partitions, as done. A partition that belongs to another
+        member by now is left out, and that member sees its records again: then it returns False."""
         ...
 
     async def close(self) -> None:
-        """Leaves the group at once, so that others take over without waiting."""
+        """Leaves the group at once, so that other members take over without waiting."""
         ...
 
 
@@ -86,31 +86,33 @@ class Events(Protocol):
     meter: Meter
 
     async def send(self, topic: str, *messages: Message) -> None:
-        """All are in the log when it returns; where it raises, some may be."""
+        """Sends messages. All are in the log when it returns; where it raises, some may be."""
         ...
 
     async def consumer(self, group: str, topics: Sequence[str], *, patience: float = PATIENCE) -> Consumer:
-        """A new member of the group; a group without a committed place starts at the first record.
+        """Returns a new member of the group. A group without a committed place starts at the first record.
 
-        ``patience``: seconds that it may take from one batch to the next; an engine may take one that is slower for
-        dead."""
+        ``patience`` is in seconds: an engine may take a member for dead that needs longer from one batch to the next.
+        """
         ...
 
     def read(self, topic: str) -> AsyncIterator[Record]:
-        """Every record now in the topic, in order within each partition, then ends. Belongs to no group."""
+        """Yields every record that is in the topic now, in order within each partition. It belongs to no group."""
         ...
 
     async def lag(self, group: str, topics: Sequence[str]) -> dict[str, int]:
-        """Records in each topic that the group has not committed."""
+        """Returns how many records of each topic the group has not committed."""
         ...
 
     async def forget(self, topic: str, *subjects: Subject) -> None:
-        """Records about these that are in the topic now go, each as soon as every group has committed it, and are in no
-        file of the engine any more some seconds later. An engine of servers leaves them to the topic's retention."""
+        """Deletes the records about these subjects that are in the topic now, each as soon as every group has committed
+        it. Some seconds later they are in no file of the engine. An engine of servers leaves them to the topic's
+        retention."""
         ...
 
     async def init(self, topics: Sequence[Topic]) -> list[str]:
-        """Creates the missing ones and says so, a line each; the second time nothing."""
+        """Creates the missing topics and returns what it did, a line for each topic. The second time that is
+        nothing."""
         ...
 
     async def ping(self) -> None: ...

@@ -9,27 +9,28 @@ from tempfile import NamedTemporaryFile
 from urllib.parse import quote
 
 LONGEST_NAME = 160
-"""Bytes of a name that is made from an id, well within what file systems take with a suffix."""
+"""The most bytes of a name that is made from an id. File systems take more, and a suffix."""
 _KEPT = 100
 _FILE, _FOLDER = 0o644, 0o755
 
 
 class Files:
-    """Those under one directory, by names such as ``groups/<id>.json`` whose parts ``safe_name`` made."""
+    """Files under one directory, by names such as ``groups/<id>.json`` whose parts ``safe_name`` made."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     async def write(self, name: str, content: bytes) -> bool:
-        """Whole or not at all; whether it was written: what has this content already is left as it is."""
+        """Writes a file, whole or not at all. Returns False where the file has this content already: then it is left as
+        it is."""
         return await asyncio.to_thread(self._write, name, content)
 
     async def remove(self, name: str) -> bool:
-        """Whether there was one."""
+        """Removes a file. Returns whether there was one."""
         return await asyncio.to_thread(self._remove, name)
 
     async def count(self, folder: str) -> int:
-        """Files below it, at any depth."""
+        """Yields the files below a folder, at any depth."""
         return await asyncio.to_thread(
             lambda: sum(path.is_file() for path in (self._root / folder).rglob("*.json"))
         )
@@ -68,8 +69,8 @@ class Files:
 
 
 def safe_name(id_: str) -> str:
-    """One part of a path for any id, different ones for different ids: percent-encoded, but for what names and URLs
-    take as it is. One that would be too long is cut and ends with a hash of the whole."""
+    """Returns one part of a path for an id, and different parts for different ids. What names or URLs do not take is
+    percent-encoded. A part that would be too long is cut, and ends with a hash of the whole."""
     name = quote(id_, safe=":").replace("~", "%7E")
     if name.startswith("."):
         name = f"%2E{name[1:]}"

@@ -8,7 +8,8 @@ from stores.groups import All, Any, Between, Figures, Kind, Measure, Not, OneOf,
 
 
 def check_query(query: Query) -> None:
-    """InvalidInput names the column or value at fault, and what the source has."""
+    """Raises InvalidInput where the query can't be right. It names the column or value at fault, and what the source
+    has."""
     source = query.source
     for name, _ in query.keys:
         _check_column(name, source.key, f"the key of {source.name}")
@@ -28,7 +29,7 @@ def check_query(query: Query) -> None:
 
 
 def answered(query: Query) -> tuple[str, ...]:
-    """The columns of the answer."""
+    """Returns the columns of the answer."""
     match query:
         case Rows(columns=columns):
             return columns

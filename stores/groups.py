@@ -26,11 +26,11 @@ from stores.meter import Meter
 Value = str | int | float | None
 
 GONE = {"gone": "1"}
-"""The headers of such an event."""
+"""The headers of an event that says that its key is gone."""
 
 
 class Busy(StoreUnavailable):
-    """The engine runs as many queries of this kind as it may; the same call may be sent again."""
+    """The engine runs as many queries of this kind as it may. The same call may be sent again."""
 
     code = "GROUPS_BUSY"
 
@@ -68,21 +68,21 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every one of these holds; true without any."""
+    """Every one of these filters holds. Without any it is true."""
 
     filters: tuple["Where", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Any:
-    """At least one of these holds; false without any."""
+    """At least one of these filters holds. Without any it is false."""
 
     filters: tuple["Where", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """It does not hold: two-valued, so that nothing is not one of some values."""
+    """The filter does not hold. It has two values only, so nothing (null) is not one of some values."""
 
     filter: "Where"
 
@@ -92,7 +92,7 @@ Where = OneOf | Between | All | Any | Not
 
 class Kind(Enum):
     COUNT = "count"
-    """Rows; 0 without any."""
+    """The number of rows, 0 without any."""
     SUM = "sum"
     MAX = "max"
 
@@ -109,14 +109,14 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By a dimension or a measure of the query; nothing is the smallest."""
+    """An order by a dimension or a measure of the query. Nothing is the smallest."""
 
     by: str
     descending: bool = False
 
 
 KeyFilter = tuple[tuple[str, tuple[str, ...]], ...]
-"""Column of the key and the values that it may have; sorted, so that equal filters are equal."""
+"""Columns of the key, each with the values that it may have. They are sorted, so that equal filters are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,29 +164,33 @@ class Groups(Protocol):
     meter: Meter
     """``counts["activity-state"]``: queries sent, by data source."""
     lags: bool
-    """Whether seconds pass until it shows what was sent to it, in its own time."""
+    """Whether seconds pass until the engine shows what was sent to it."""
 
     async def query(self, query: Query, lane: Lane) -> Answer:
-        """InvalidInput where it names a column that the source does not have, or orders by one that the answer does not;
-        where a condition compares texts with numbers or numbers with texts; where it sums texts or takes their highest,
-        or a count has a column and another measure none; and where the answer would have no column, or two of a name.
+        """Answers a query.
+
+        InvalidInput says that the query names a column that the source does not have, or orders by one that the answer
+        does not have; that a condition compares texts with numbers; that a measure sums texts or takes the highest of
+        them; that a count has a column, or another measure has none; or that the answer would have no column, or two of
+        a name.
         """
         ...
 
     pace: int
-    """About how many keys a query goes through in a second: what planning by cost goes by."""
+    """About how many keys a query goes through in a second. Plans go by it."""
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:
-        """About how many keys a query with this filter goes through: at least as many as there are, more where a key is
-        stored several times for the time being. Costs little of what such a query does."""
+        """Returns about how many keys a query with this filter goes through. It is never too low, and too high while a
+        key is stored several times. It costs little beside such a query."""
         ...
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
-        """Creates or changes what differs from the specs and says so, a line each; the second time nothing."""
+        """Creates or changes what differs from the specs, and returns what it did, a line each. The second time that is
+        nothing."""
         ...
 
     async def ping(self) -> None:
-        """StoreUnavailable unless a query can be answered now."""
+        """Raises StoreUnavailable unless a query can be answered now."""
         ...
 
     async def close(self) -> None: ...

@@ -7,17 +7,17 @@ from itertools import combinations, pairwise
 from stores.rows import Key, TokenRange
 
 MIN_TOKEN, MAX_TOKEN = -(1 << 63), (1 << 63) - 1
-"""Of the Murmur3 ring; no partition has MIN_TOKEN."""
+"""The ends of the Murmur3 ring. No partition has MIN_TOKEN."""
 
 MOST_KEYS = 100
 """Keys in one statement (R-RUN-2). More would load one coordinator too much; the server's guardrail refuses 200."""
 
 Span = tuple[int, int]
-"""Columns of a key, from the first to before the last."""
+"""Columns of a key: the first one, and the one after the last."""
 
 
 def ring(count: int) -> list[TokenRange]:
-    """The whole ring in ``count`` parts of the same size."""
+    """Returns the whole ring in ``count`` parts of the same size."""
     if count < 1:
         raise ValueError("count must be 1 or more")
     width = MAX_TOKEN - MIN_TOKEN
@@ -27,18 +27,20 @@ def ring(count: int) -> list[TokenRange]:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Keys that a statement reads together: ``differing`` are the key columns in which they do, each span of them from
-    its first to before its last. In all other columns they agree; of the values in two spans every pair is a key."""
+    """Keys that one statement reads. ``differing`` are the spans of key columns in which they differ; in all other
+    columns they agree. Where there are two spans, every pair of their values is a key."""
 
     differing: tuple[Span, ...]
     keys: Sequence[Key]
 
 
 def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> list[Shared]:
-    """Which keys share a statement, at most ``most`` of them: those that differ in one column, or in the whole
-    clustering, which follows the first ``partition`` columns, or that are every pair of the values of two such spans,
-    one of them of the partition: as of the members of a class in the same few courses. What gives the fewest statements
-    is taken. ``keys`` are distinct, at least one."""
+    """Returns which keys share a statement, at most ``most`` of them. The way with the fewest statements is taken.
+
+    Keys share a statement that differ in one column, or in the whole clustering, which follows the first ``partition``
+    columns. So do keys that are every pair of the values of two such spans, one of them of the partition, such as the
+    members of a class in the same few courses. ``keys`` are distinct, and there is at least one.
+    """
     width, least = len(keys[0]), -(-len(keys) // most)
     spans: list[Span] = [(column, column + 1) for column in range(width)]
     if width - partition > 1:
@@ -64,7 +66,7 @@ def _alike(keys: Sequence[Key], span: Span, most: int) -> list[Shared]:
 
 
 def _paired(keys: Sequence[Key], one: Span, other: Span, most: int) -> list[Shared]:
-    """Those with the same values in ``other`` go together, whatever they have in ``one``."""
+    """Groups the keys that have the same values in ``other``, whatever they have in ``one``."""
     beside: dict[tuple[Key, Key, Key], dict[Key, dict[Key, Key]]] = {}
     for key in keys:
         rest = key[: one[0]], key[one[1] : other[0]], key[other[1] :]
@@ -88,7 +90,7 @@ def _paired(keys: Sequence[Key], one: Span, other: Span, most: int) -> list[Shar
 
 
 def beyond(prefix: Key, after: Key | None) -> Key | None:
-    """What the clustering that follows ``prefix`` must exceed: () for no bound, None where no row can."""
+    """Returns what the clustering after ``prefix`` must exceed: () for no bound, None where no row can."""
     if after is None:
         return ()
     head = after[: len(prefix)]

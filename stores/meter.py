@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 
 class Meter:
-    """``counts["select user_enrolments"]`` statements since the start; ``measure()`` for a stretch of code."""
+    """Counts statements: ``counts["select user_enrolments"]`` are those since the start, ``measure()`` those of a
+    stretch of code."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -16,7 +17,7 @@ class Meter:
 
     @contextmanager
     def measure(self) -> Iterator[Counter[str]]:
-        """Filled with the counts of the stretch when it ends."""
+        """Gives counts that are filled when the stretch ends."""
         before = self.counts.copy()
         measured: Counter[str] = Counter()
         try:

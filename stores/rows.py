@@ -23,12 +23,13 @@ Key = tuple[Any, ...]
 """Values of a table's key columns, in order: of the partition key, or of the whole primary key."""
 
 MOST_CHANGES = 50
-"""In one ``write_together``: a conditional batch is replayed by whoever comes next where it was cut off."""
+"""The most changes in one ``write_together``. A conditional batch that was cut off is replayed by whoever comes
+next."""
 
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """The column's value is one of these."""
+    """A condition: the column's value is one of these."""
 
     column: str
     values: tuple[Any, ...]
@@ -36,7 +37,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Equal:
-    """The column has this value; None for no value."""
+    """A condition: the column has this value. None stands for no value."""
 
     column: str
     value: Any
@@ -44,7 +45,7 @@ class Equal:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """The row exists."""
+    """A condition: the row exists."""
 
 
 Condition = In | Equal | Exists
@@ -52,15 +53,15 @@ Condition = In | Equal | Exists
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """As a value in an update: put these keys into a map, or add these elements to a set, that is not frozen."""
+    """A value in an update: these keys are put into a map, or these elements added to a set, that is not frozen."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a conditional write. ``stored``: where refused, the values of the columns in its conditions
-    (of every column for insert_if_absent); None where there is no such row."""
+    """What became of a conditional write. Where it was refused, ``stored`` has the values of the columns in its
+    conditions (of every column for insert_if_absent), and is None where there is no such row."""
 
     applied: bool
     stored: Row | None = None
@@ -97,7 +98,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class TokenRange:
-    """Partitions whose token is in (start, end]; the ranges of one call to ``ranges`` cover the ring once."""
+    """The partitions whose token is in (start, end]. The ranges of one call to ``ranges`` cover the ring once."""
 
     start: int
     end: int
@@ -105,7 +106,7 @@ class TokenRange:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of a walk. ``resume`` continues after them, in another process too; None at the end."""
+    """Some rows of a walk. ``resume`` goes on after them, in another process too. It is None at the end."""
 
     rows: list[Row]
     resume: str | None
@@ -117,14 +118,14 @@ class Rows(Protocol):
     meter: Meter
 
     async def get(self, table: Table, key: Key, columns: Sequence[str] | None = None) -> Row | None:
-        """The row with this whole primary key, static columns included."""
+        """Returns the row with this whole primary key, with its static columns."""
         ...
 
     async def get_many(
         self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
     ) -> dict[Key, Row]:
-        """Rows by whole primary key; what does not exist is left out. Batched as in ``partitions``; keys of one
-        partition share statements whichever columns of the clustering they differ in."""
+        """Returns rows by whole primary key. A row that does not exist is left out. Keys are batched as in
+        ``partitions``; those of one partition share statements, whichever columns of the clustering they differ in."""
         ...
 
     async def partition(
@@ -137,9 +138,9 @@ class Rows(Protocol):
         limit: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> list[Row]:
-        """Rows of one partition in clustering order: those whose clustering begins with ``prefix``, after ``after``
-        (a whole clustering key, which need not exist), at most ``limit``. Without a limit, all of them, read page by page.
-        """
+        """Returns rows of one partition in clustering order, at most ``limit``: those whose clustering begins with
+        ``prefix``, and that come after ``after`` (a whole clustering key, which need not exist). Without a limit all
+        are read, page by page."""
         ...
 
     async def partitions(
@@ -153,28 +154,33 @@ class Rows(Protocol):
         after: Key | None = None,
         limit: int | None = None,
     ) -> dict[Key, list[Row]]:
-        """All rows of each partition; an entry for each key, an empty list where there is nothing. ``among``: only those
-        whose first clustering column is one of these; or ``prefix``, ``after``: as in ``partition``. ``limit``: at most
-        so many of each partition.
+        """Returns the rows of each partition. There is an entry for each key, with an empty list where there is
+        nothing.
+
+        ``among``: only rows whose first clustering column is one of these. ``prefix`` and ``after`` are as in
+        ``partition``. ``limit``: at most so many rows of each partition.
 
         Keys are batched (R-RUN-2): those that differ in one column, or are all pairs of the values of two, share a
-        statement of at most 100 keys, grouped by replica set (stores/keys.py); a group that fails is retried key by key.
+        statement of at most 100 keys, grouped by replica set (stores/keys.py); a group that fails is retried key by
+        key.
         """
         ...
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
-        """The static columns of each partition that exists. Batched likewise; does not read the rows."""
+        """Returns the static columns of each partition that exists, without reading its rows. Keys are batched
+        likewise."""
         ...
 
     async def write(self, *writes: Write) -> None:
-        """Unconditional writes, in no order and not as one transaction; all are done when it returns.
+        """Writes without conditions, in no order and not as one transaction. All is written when it returns.
 
-        Idempotent, so that a failed call may be repeated whole.
+        A call that failed may be repeated whole.
         """
         ...
 
     async def insert_if_absent(self, table: Table, row: Mapping[str, Any]) -> Applied:
-        """``row`` has the whole primary key; its static columns are set in the same write."""
+        """Inserts a row where there is none. ``row`` has the whole primary key; its static columns are set in the same
+        write."""
         ...
 
     async def update_if(
@@ -191,18 +197,19 @@ class Rows(Protocol):
         statics: Mapping[str, Any] | None = None,
     ) -> Applied:
         """Removes the row with this primary key where every condition holds, and sets ``statics`` of its partition in
-        the same write. What is conditionally written later is there again."""
+        the same write. A later conditional write brings the row back."""
         ...
 
     async def write_together(self, table: Table, changes: Sequence[Change]) -> bool:
-        """Changes of several rows of ONE partition: all of them, where every row meets its conditions, or none.
+        """Changes several rows of ONE partition: all of them, where every row meets its conditions, or none.
 
-        Each row once, at most MOST_CHANGES. False where refused: what is stored is for the caller to read.
+        A row is named once, and there are at most MOST_CHANGES. It returns False where it was refused; the caller then
+        reads what is stored.
         """
         ...
 
     def ranges(self, count: int) -> list[TokenRange]:
-        """The whole ring in at most ``count`` parts, the same ones each time."""
+        """Returns the whole ring in at most ``count`` parts, the same ones each time."""
         ...
 
     def walk(
@@ -214,15 +221,15 @@ class Rows(Protocol):
         page_size: int = 500,
         resume: str | None = None,
     ) -> AsyncIterator[Page]:
-        """Every row of the range in token order, a page at a time; a partition may span pages."""
+        """Yields every row of the range in token order, a page at a time. A partition may span pages."""
         ...
 
     async def schema_version(self) -> int:
-        """Of what is stored; 0 before the first init."""
+        """Returns the version of the schema that is stored, 0 before the first init."""
         ...
 
     async def init(self, tables: Sequence[Table]) -> list[str]:
-        """Creates or upgrades what is missing and says what it did, a line each; the second time nothing.
+        """Creates or upgrades what is missing, and returns what it did, a line each. The second time that is nothing.
 
         Changes are versioned: what a table's or column's ``since`` says is applied in that order and recorded.
         InvalidInput where the stored schema is newer than ``tables``: an old program must not run on it.
@@ -230,20 +237,20 @@ class Rows(Protocol):
         ...
 
     async def exists(self, table: Table) -> bool:
-        """Whether the store has the table, with whatever columns."""
+        """Returns whether the store has the table, with whatever columns."""
         ...
 
     async def drop(self, table: Table) -> None:
-        """Removes the table with all that is in it; nothing where there is none."""
+        """Removes the table with all that is in it. Nothing happens where there is none."""
         ...
 
     async def scrub(self) -> None:
-        """What was deleted before is in no file of the engine any more, not even unseen. For an engine of servers
-        nothing: they do so in their own time (docs/operations.md)."""
+        """Cleans the engine's files: afterwards they contain nothing that was deleted before. Servers do so in their
+        own time (docs/operations.md), so that their engine does nothing here."""
         ...
 
     async def ping(self) -> None:
-        """StoreUnavailable unless a statement can be answered now."""
+        """Raises StoreUnavailable unless a statement can be answered now."""
         ...
 
     async def close(self) -> None: ...

@@ -35,15 +35,16 @@ class Change:
 
 
 def version_of(tables: Sequence[Table]) -> int:
-    """The highest ``since`` of the tables and their columns."""
+    """Returns the highest ``since`` of the tables and their columns."""
     return max(
         (since for t in tables for since in (t.since, *(c.since for c in t.values.values()))), default=0
     )
 
 
 def changes(tables: Sequence[Table], stored: int, existing: Mapping[str, set[str]]) -> list[Change]:
-    """What ``existing`` (columns by table) lacks. It looks at what is there, not only at the ``stored`` version, so
-    that an init that died halfway is finished by the next. InvalidInput where ``stored`` is newer than ``tables``."""
+    """Returns what ``existing`` (columns by table) lacks. It looks at what is there, not only at the ``stored``
+    version: so the next init finishes one that died half way. InvalidInput says that ``stored`` is newer than
+    ``tables``."""
     known = version_of(tables)
     if stored > known:
         raise InvalidInput(

@@ -4,11 +4,11 @@ import sqlite3
 import time
 
 CHECKPOINTED_WITHIN = 10.0
-"""Seconds: a reader that is at it holds on to what it began with."""
+"""The seconds to wait for readers: each holds on to what it began with."""
 
 
 def write_anew(connection: sqlite3.Connection) -> None:
-    """The file then has what its tables have and nothing else, and its log is empty."""
+    """Writes the file anew. Afterwards it has what its tables have and nothing else, and its log is empty."""
     connection.execute("VACUUM")
     until = time.monotonic() + CHECKPOINTED_WITHIN
     while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < until:

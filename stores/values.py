@@ -12,7 +12,7 @@ from stores.keys import beyond
 from stores.rows import MOST_CHANGES, Change, Condition, Equal, Exists, In, Key, Put
 
 _Form = Callable[[Any], Any]
-"""From a caller's value to the canonical one; ValueError says what is expected instead."""
+"""A function from a caller's value to the canonical one. ValueError says what is expected instead."""
 
 _KEY_BYTES = 65_535
 
@@ -149,7 +149,7 @@ def _checked(table: Table, column: str, value: Any) -> Any:
 
 
 def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
-    """The canonical key of these key columns; InvalidInput names the one at fault."""
+    """Returns the canonical key of these key columns. InvalidInput names the column at fault."""
     names = tuple(names)
     if len(key) != len(names):
         raise InvalidInput(
@@ -171,13 +171,14 @@ def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
 
 
 def check_first(table: Table, values: Iterable[Any]) -> list[Any]:
-    """The canonical values of the first clustering column, each once and in order."""
+    """Returns the canonical values of the first clustering column, each once and in order."""
     first = table.key[len(table.partition)]
     return sorted({check_key(table, (first,), (value,))[0] for value in values})
 
 
 def check_slice(table: Table, prefix: Key, after: Key | None) -> tuple[Key, Key] | None:
-    """What the clustering of the rows must begin with, and what must follow it exceed; None where no row can."""
+    """Returns what the clustering of the rows must begin with, and what the rest of it must exceed, and None where no
+    row can."""
     clustering = tuple(table.clustering)
     prefix = check_key(table, clustering[: len(prefix)], prefix)
     rest = beyond(prefix, None if after is None else check_key(table, clustering, after))
@@ -185,7 +186,7 @@ def check_slice(table: Table, prefix: Key, after: Key | None) -> tuple[Key, Key]
 
 
 def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The canonical values of columns that are not part of the key; ``Put`` of nothing is left out."""
+    """Returns the canonical values of columns that are not part of the key. A ``Put`` of nothing is left out."""
     checked: dict[str, Any] = {}
     for column, value in values.items():
         known = table.values.get(column)
@@ -205,7 +206,7 @@ def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
-    """A whole row as its primary key and its other values."""
+    """Returns a whole row as its primary key and its other values."""
     missing = [column for column in table.key if row.get(column) is None]
     if missing:
         raise InvalidInput(f"a row of {table.name} needs {', '.join(missing)}", field=missing[0])
@@ -214,7 +215,7 @@ def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]
 
 
 def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns asked for; all of them for None."""
+    """Returns the columns that were asked for, all of them for None."""
     for column in columns or ():
         if column not in table.types:
             raise InvalidInput(f"{table.name} has no column {column}", field=column)
@@ -224,7 +225,7 @@ def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...
 def check_update(
     table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
 ) -> tuple[Key, dict[str, Any], list[Condition]]:
-    """The canonical parts of a conditional update."""
+    """Returns the canonical parts of a conditional update."""
     key, values = check_key(table, table.key, key), check_values(table, values)
     if not values or not conditions:
         raise InvalidInput(
@@ -242,7 +243,7 @@ def check_update(
 def check_deletion(
     table: Table, key: Key, conditions: Sequence[Condition], statics: Mapping[str, Any]
 ) -> tuple[Key, dict[str, Any], list[Condition]]:
-    """The canonical parts of a conditional deletion."""
+    """Returns the canonical parts of a conditional deletion."""
     if not conditions:
         raise InvalidInput(f"a conditional deletion of {table.name} needs a condition", field=table.name)
     values = check_values(table, statics)
@@ -260,7 +261,7 @@ def check_deletion(
 
 
 def check_together(table: Table, changes: Sequence[Change]) -> list[Change]:
-    """Canonical changes of rows of one partition."""
+    """Returns the canonical changes of rows of one partition."""
     if not 0 < len(changes) <= MOST_CHANGES:
         raise InvalidInput(
             f"changes of {table.name} are written together up to {MOST_CHANGES} at a time, not {len(changes)}",
@@ -287,8 +288,8 @@ def _check_change(table: Table, change: Change) -> Change:
 
 
 def _check_conditions(table: Table, conditions: Sequence[Condition]) -> list[Condition]:
-    """Canonical conditions. Exists is left out beside one that only an existing row can meet, since Cassandra takes
-    no other condition beside it; InvalidInput where it would matter."""
+    """Returns the canonical conditions. Exists is left out beside a condition that only an existing row can meet,
+    because Cassandra takes no other condition beside it. InvalidInput says that it would matter."""
     checked: list[Condition] = []
     for condition in conditions:
         match condition:

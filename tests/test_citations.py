@@ -25,6 +25,10 @@ HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 NAME = re.compile(r"\[`(?:[a-z_]+\.)*([A-Za-z_]+)`\]\(\.\./([\w/]+\.py)\)")
 """``[`View`](../rules/views.py)``: a name and the module that defines it."""
+PATH = re.compile(
+    r"\b(?:rules|stores|loaders|ingest|resolvers|graph|gateway|druid_specs|stack|tests|docs|bench)"
+    r"/[a-z_/]+\.(?:py|md|graphql)\b"
+)
 TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -69,6 +73,10 @@ def test_every_citation_leads_to_a_section() -> None:
 
 def test_no_text_outside_of_the_repository_is_cited() -> None:
     assert list(found(OUTSIDE, files())) == []
+
+
+def test_every_file_that_is_named_exists() -> None:
+    assert [(where, name) for where, name in found(PATH, files()) if not (ROOT / name).is_file()] == []
 
 
 def test_the_public_schema_says_the_thing_itself() -> None:
