@@ -17,14 +17,14 @@ from stores.deadline import remaining
 from stores.meter import Meter
 
 SIDE_BY_SIDE = 2
-"""Chunks of one blob that are on their way at a time."""
+"""The most chunks of one blob that are on their way at a time."""
 READ = 256 * 1024
-"""Bytes that are handed on at a time, at least."""
+"""The least bytes that are handed on at a time."""
 WHOLE = 600.0
-"""Seconds that a whole blob may take to be written where no deadline is nearer."""
+"""The seconds that writing a whole blob may take where no deadline is nearer."""
 LISTED = 500
 DELETED = 1000
-"""Names in one request of S3's, at most."""
+"""The most names in one request of S3."""
 _CREDENTIALS = {"s3": ("access_key_id", "secret_access_key"), "az": ("account_name", "account_key")}
 
 
@@ -168,7 +168,7 @@ class CloudBlobs:
             return url
 
     async def ping(self) -> None:
-        """By a list of what is not there: that the bucket is there is part of it."""
+        """Asks for a list of names that are not there. It fails where the bucket is not there."""
         async with self._call():
             await anext(obstore.list(self._store, "ping", chunk_size=1), None)
 
@@ -206,7 +206,7 @@ def _blob(meta: Any) -> Blob:
 
 
 def _line(error: Exception) -> str:
-    """What follows the first line is for who debugs the driver."""
+    """Returns the first line of the driver's error. The others are for whoever debugs the driver."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 

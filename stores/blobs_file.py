@@ -19,19 +19,20 @@ from stores.meter import Meter
 from stores.private import private_folder
 
 READ = 256 * 1024
-"""Bytes that are read at a time."""
+"""The bytes that are read at a time."""
 PARTS = ".parts"
-"""The folder of what is being written: none of its names is a blob's."""
+"""The folder of files that are being written. No blob has such a name."""
 ABANDONED = 86_400.0
-"""Seconds after which what was being written is a dead process's."""
+"""The seconds after which a file that is being written belongs to a dead process."""
 TIMEOUT = 10.0
 LISTED = 500
 AGAIN = 5
-"""Times that a folder may be removed, emptied by a deletion, just before something is put into it."""
+"""How often a write tries again, because a deletion that emptied the folder has just removed it."""
 
 
 class FileBlobs:
-    """The Blobs port under ``root/prefix``. ``links`` are those of the gateway that serves them; without, there are none."""
+    """The Blobs port under ``root/prefix``. ``links`` are those of the gateway that serves the blobs; without it there
+    are none."""
 
     def __init__(self, root: Path, prefix: str, links: BlobLinks | None) -> None:
         self.meter = Meter()
@@ -131,7 +132,7 @@ class FileBlobs:
                         part.unlink()
 
     def _new_part(self) -> IO[bytes]:
-        """Its owner's alone, as every blob is."""
+        """Makes a file that its owner alone may read, as every blob is."""
         return NamedTemporaryFile(dir=self._parts, delete=False)
 
     @staticmethod
@@ -159,7 +160,7 @@ class FileBlobs:
         return Blob(name, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
 
     def _below(self, folder: Path) -> Iterator[Blob]:
-        """Deleted while it goes on, what is gone is left out."""
+        """Lists the files. A file that is deleted meanwhile is left out."""
         for directory, _, names in os.walk(folder):
             for name in names:
                 if (blob := self._blob(Path(directory) / name)) is not None:

@@ -19,7 +19,7 @@ from stores.cache_redis import ServerCache
 from stores.private import private_file
 
 STARTS_WITHIN = 10.0
-"""Seconds until the server must answer; it takes about 0.1."""
+"""The seconds within which the server must answer. It takes about 0.1."""
 
 # The shell waits on a pipe of which we hold the other end: it closes however our process ends, SIGKILL included.
 # So neither the server nor its directory is ever left behind, and no thread or signal handler is needed.
@@ -33,7 +33,7 @@ rm -rf "$directory"
 
 
 class EmbeddedCache(ServerCache):
-    """Nothing is persisted; the least recently used goes when memory is full."""
+    """A server that stores nothing on disk. When memory is full the least recently used key goes."""
 
     _keeper: Process | None = None
     _notice: Path | None = None
@@ -65,7 +65,8 @@ class EmbeddedCache(ServerCache):
 
     @classmethod
     async def _join(cls, prefix: str, timeout: float, notice: Path) -> Self | None:  # noqa: ASYNC109 - as in open
-        """The server of another process, if it still answers. A socket's path is short, unlike the directory's."""
+        """Returns the server of another process, if it still answers. A socket's path must be short; the directory's
+        need not be."""
         socket = await asyncio.to_thread(_read, notice)
         if socket is None:
             return None
@@ -113,7 +114,7 @@ class EmbeddedCache(ServerCache):
         return cache
 
     async def close(self) -> None:
-        """Ends the server too, if it is ours; returns when its process and directory are gone."""
+        """Ends the server too, if this process started it. Then it returns when process and directory are gone."""
         await super().close()
         if self._notice is not None:
             self._notice.unlink(missing_ok=True)

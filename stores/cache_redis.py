@@ -20,9 +20,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REST = 1.0
-"""Seconds the server is left alone after a failure, and between the tries to find it back."""
+"""The seconds that the server is left alone after a failure, and between tries to reach it again."""
 MOST_DOUBTFUL = 100_000
-"""Keys remembered while the server is away; beyond, all keys of the prefix are removed when it is back."""
+"""The most keys that are remembered while the server is away. With more, all keys of the prefix are removed when it is
+back."""
 
 # Lua compares strings by the server's locale, hence the loop over bytes.
 RAISE_FIELDS = """
@@ -141,7 +142,7 @@ class ServerCache:
         )
 
     async def release(self, key: str, token: str) -> None:
-        """Not a change that a server could come back without: a claim ends by itself."""
+        """Releases the claim. It need not be remembered while the server is away, since a claim ends by itself."""
         await self._ask("cache release", lambda: self._release(keys=[self._key(key)], args=[token]), None)
 
     async def ping(self) -> None:
@@ -169,7 +170,7 @@ class ServerCache:
                 self._doubtful = {"*"}
 
     async def _ask(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T, times: int = 1) -> T:
-        """What the server answers, or ``otherwise``."""
+        """Returns what the server answers, or ``otherwise``."""
         if self._recovery is not None:
             return otherwise
         try:
@@ -190,7 +191,7 @@ class ServerCache:
             return otherwise
 
     async def _recover(self) -> None:
-        """Until the server answers and holds none of the doubtful keys."""
+        """Tries until the server answers and has none of the doubtful keys."""
         while True:
             await asyncio.sleep(REST)
             if await self._cleaned() and not self._doubtful:
@@ -199,7 +200,7 @@ class ServerCache:
                 return
 
     async def _cleaned(self) -> bool:
-        """Whether the server answers and holds none of the keys that were doubtful by now."""
+        """Removes the keys that are doubtful by now. Returns whether the server answered."""
         doubtful = list(self._doubtful)
         try:
             async with asyncio.timeout(REST):

@@ -41,14 +41,14 @@ from stores.groups import (
 NOTHING = "\0"
 ESCAPE = "\0="
 FIRST_PLAIN = "\1"
-"""Texts from here on are stored as they are."""
+"""The first character of texts that are stored as they are."""
 PAST_SURROGATES, ASTRAL, HIGHEST = "\ue000", "\U00010000", "\uffff"
-"""Druid compares texts by UTF-16 unit. That is code point order, but that characters from ASTRAL on come before those
-from PAST_SURROGATES up to HIGHEST."""
+"""Druid compares texts by UTF-16 unit. This is the order of code points, except that characters from ASTRAL on come
+before those from PAST_SURROGATES to HIGHEST."""
 LOWEST = -(2**63)
-"""Of whole numbers."""
+"""The lowest whole number."""
 LONGEST_TEXT = 1024
-"""Bytes of a text that follows the version: 256 characters, whichever. Druid cuts off the rest."""
+"""The most bytes of a text that follows the version: enough for 256 characters of any kind. Druid cuts off the rest."""
 
 _NATIVE = {"string": "STRING", "long": "LONG", "double": "DOUBLE"}
 _AGGREGATORS = {
@@ -62,13 +62,13 @@ _EVERYTHING = ((FIRST_DAY, FIRST_DAY + timedelta(days=DAYS)),)
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """``body`` is what to POST, all but its context."""
+    """A query for Druid. ``body`` is what to POST, without its context."""
 
     body: dict[str, Json]
     query: Query
 
     def rows(self, found: list[list[Value]]) -> Sequence[Sequence[Value]]:
-        """Druid's rows (``resultAsArray``) as those of an answer."""
+        """Returns Druid's rows (``resultAsArray``) as rows of an answer."""
         query = self.query
         if isinstance(query, Figures) and not query.dimensions and not found:
             return [[0 if measure.kind is Kind.COUNT else None for measure in query.measures]]
@@ -88,13 +88,15 @@ class Compiled:
 
 
 def compiled(query: Query, name: str) -> Compiled:
-    """``name`` is that of the data source in Druid. InvalidInput where the query says what the source does not have."""
+    """Compiles a query. ``name`` is that of the data source in Druid. InvalidInput says that the query names what the
+    source does not have."""
     check_query(query)
     return Compiled(_rows(query, name) if isinstance(query, Rows) else _figures(query, name), query)
 
 
 def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
-    """What to POST to have the stored rows counted, without going through what they hold: all but its context."""
+    """Returns what to POST, without its context, to have the stored rows counted. Druid does not go through their
+    values."""
     check_query(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
     filters = [_filter(source, OneOf(column, values)) for column, values in keys]
     body: dict[str, Json] = {
@@ -110,7 +112,8 @@ def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
 
 
 def encoded(text: str | None) -> str:
-    """As it is, but nothing as NUL, and an empty text and one that begins with NUL behind an escape.
+    """Returns the text as it is stored. Nothing becomes NUL; an empty text, and one that begins with NUL,
+    stand behind an escape. Every other text stays as it is.
 
     >>> [encoded(text) for text in (None, "", "North")]
     ['\\x00', '\\x00=', 'North']
@@ -166,7 +169,7 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
 def _latest(
     source: DataSource, name: str, columns: set[str], keys: KeyFilter, where: Where | None
 ) -> dict[str, Json]:
-    """One row a key, with the latest values of these columns."""
+    """Returns the inner query: one row a key, with the latest values of these columns."""
     filters = [_filter(source, OneOf(column, values)) for column, values in keys]
     if where is not None:
         filters.append(_filter(source, where))
@@ -200,7 +203,7 @@ def _built(body: dict[str, Json]) -> dict[str, Json]:
 
 
 def _produced(body: dict[str, Json]) -> list[str]:
-    """The columns of Druid's rows."""
+    """Returns the columns of Druid's rows."""
     return (
         [dimension["outputName"] for dimension in body["dimensions"]]
         + [each.get("aggregator", each)["name"] for each in body["aggregations"]]
@@ -209,7 +212,8 @@ def _produced(body: dict[str, Json]) -> list[str]:
 
 
 def _intervals(source: DataSource, keys: KeyFilter) -> Sequence[tuple[datetime, datetime]]:
-    """Of the activities asked for, since all rows of one have the same synthetic time (rules/states.py)."""
+    """Returns the days of the activities that are asked for. All rows of an activity have the same synthetic time
+    (rules/states.py)."""
     activities = dict(keys).get("activity_id")
     return sorted({interval_of(activity) for activity in activities}) if activities else _EVERYTHING
 
@@ -252,7 +256,7 @@ def _order(order: Order) -> dict[str, str]:
 
 
 def _by_text(query: Figures) -> bool:
-    """Whether the order is one that Druid does not have: all groups are fetched then, and sorted here."""
+    """Whether Druid can't sort in this order. Then all groups are fetched and sorted here."""
     texts = {column for column in query.dimensions if query.source.types[column] == "string"}
     return any(order.by in texts for order in query.order)
 
@@ -266,7 +270,7 @@ def _sorted(query: Figures, rows: list[list[Value]]) -> list[list[Value]]:
 
 
 def _rank(value: Value) -> tuple[bool, Json]:
-    """Nothing before everything."""
+    """Returns the key of an order in which nothing comes first."""
     return value is not None, value
 
 
@@ -346,7 +350,8 @@ def _whole(where: Between) -> Filter:
 
 
 def _after(column: str, text: str, above: bool) -> Filter:
-    """Texts from this one on, by code point: from it on by UTF-16 unit, mended where they fork from it."""
+    """Returns the filter for texts from this one on, by code point. Druid compares by UTF-16 unit, so the filter is
+    mended where the two orders part."""
     after = _Native(type="range", column=column, matchValueType="STRING", lower=text, lowerOpen=above)
     for place, character in enumerate(text):
         start = text[:place]
@@ -362,14 +367,14 @@ def _after(column: str, text: str, above: bool) -> Filter:
 
 
 def _stored(source: DataSource, column: str, value: Value) -> Value:
-    """As the column has it."""
+    """Returns the value as the column has it."""
     if source.latest.get(column) != "string":
         return value
     return encoded(None if value is None else str(value))
 
 
 def _divided(source: DataSource, where: Where | None) -> tuple[Where | None, Where | None]:
-    """What can be told from the key alone, and the rest. The former need not wait for latest values."""
+    """Splits a filter in what the key alone decides, and the rest. The former need not wait for latest values."""
     if where is None:
         return None, None
     conditions = where.filters if isinstance(where, All) else (where,)

@@ -16,7 +16,7 @@ SUPERVISOR = "indexer/v1/supervisor"
 COMPACTION = "coordinator/v1/config/compaction"
 TASK = "indexer/v1/task"
 POLL = 1.0
-"""Seconds between two looks at a task that is waited for."""
+"""The seconds between two looks at a task that is waited for."""
 
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _SEGMENTS = """
@@ -56,14 +56,15 @@ class SourceStatus:
 
 
 class Supervision:
-    """Every method may raise StoreUnavailable. What is there already is never asked for twice."""
+    """Changes and shows the data sources. Every method may raise StoreUnavailable, and none changes what is right
+    already."""
 
     def __init__(self, http: DruidHttp, prefix: str) -> None:
         self._http = http
         self._prefix = prefix
 
     async def apply(self, sources: Sequence[DataSource]) -> list[str]:
-        """Posts what differs from the files and says so, a line each."""
+        """Posts what differs from the files, and returns what it did, a line each."""
         done = []
         for source in sources:
             name = druid_name(self._prefix, source)
@@ -77,7 +78,7 @@ class Supervision:
         return done
 
     async def _remove(self, name: str) -> list[str]:
-        """A data source that nobody asks any more: its supervisor, its compaction, what is stored."""
+        """Removes a data source that nobody asks any more: its supervisor, its compaction and its data."""
         if await self._http.manage("GET", f"{SUPERVISOR}/{name}") is None:
             return []
         await self._http.manage("POST", f"{SUPERVISOR}/{name}/terminate")
@@ -89,9 +90,11 @@ class Supervision:
         return [await self._status(source) for source in sources]
 
     async def compact(self, sources: Sequence[DataSource]) -> AsyncIterator[str]:
-        """Brings each key back to one row on the days that got segments since the last time; a line for each day.
+        """Brings each key back to one row on the days that got segments since the last time. Returns a line for each
+        day.
 
-        A day after the other, as each task waits for one of its own. StoreUnavailable where one fails.
+        It takes one day after the other, because each task waits for a task of its own. StoreUnavailable says that one
+        failed.
         """
         for source in sources:
             name = druid_name(self._prefix, source)
@@ -101,7 +104,8 @@ class Supervision:
                 yield f"compacted {start[:10]} of {name}"
 
     async def _wanted(self, source: DataSource) -> list[tuple[str, str, dict[str, Any], Any]]:
-        """For the supervisor and the compaction: its name, where to post it, as the file has it, as Druid has it."""
+        """Yields, for the supervisor and the compaction, its name, where to post it, what the file says and what Druid
+        says."""
         name = druid_name(self._prefix, source)
         supervisor = supervisor_of(source, self._prefix, self._http.address.kafka)
         there = await self._http.manage("GET", f"{SUPERVISOR}/{name}")
@@ -156,12 +160,12 @@ class Supervision:
 
 
 def druid_name(prefix: str, source: DataSource) -> str:
-    """Of the data source, and so of its supervisor: ``cohort.activity-state-2``."""
+    """Returns the name of the data source, which is its supervisor's too, such as ``cohort.activity-state-2``."""
     return f"{prefix}.{source.stored_as}"
 
 
 def supervisor_of(source: DataSource, prefix: str, kafka: str) -> dict[str, Any]:
-    """The file's supervisor for one instance: its names, and its Kafka as Druid reaches it."""
+    """Returns the file's supervisor for one instance, with its names, and its Kafka as Druid reaches it."""
     supervisor: dict[str, Any] = copy.deepcopy(dict(source.supervisor))
     spec = supervisor["spec"]
     spec["dataSchema"]["dataSource"] = druid_name(prefix, source)
@@ -175,7 +179,8 @@ def compaction_of(source: DataSource, prefix: str) -> dict[str, Any]:
 
 
 def differences(ours: object, theirs: object, at: str = "") -> list[str]:
-    """What we say and Druid's echo does not, a line each. What only Druid says are its defaults."""
+    """Returns where Druid's echo differs from what was sent, a line each. What only Druid says is a default of its
+    own."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         return [
             line
@@ -191,7 +196,7 @@ def differences(ours: object, theirs: object, at: str = "") -> list[str]:
 
 
 def _normal(value: object) -> object:
-    """Druid writes ``NONE`` as ``{"type": "none"}`` and ``PT1H`` as ``PT3600S``."""
+    """Returns a value in one form: Druid writes ``NONE`` as ``{"type": "none"}`` and ``PT1H`` as ``PT3600S``."""
     if isinstance(value, Mapping) and value.keys() == {"type"}:
         value = str(value["type"]).upper()
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):

@@ -20,9 +20,9 @@ from stores.private import PRIVATE
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds that a call may take."""
+"""The seconds that a call may take."""
 READERS = 2
-"""Queries of a lane that run at once; others wait for their turn."""
+"""The most queries of a lane that run at once. Others wait for their turn."""
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
@@ -31,7 +31,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 _AWAY = (duckdb.OperationalError, duckdb.InternalError, duckdb.InterruptException)
 _ANEW = 0.01
-"""Seconds between two interruptions: one that comes before the statement began has no effect."""
+"""The seconds between two interruptions. An interruption before the statement begins has no effect."""
 
 
 class HeldElsewhere(StoreUnavailable):
@@ -67,7 +67,8 @@ class DuckFile:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """The file is created where there is none, not its folder. HeldElsewhere, StoreUnavailable."""
+        """Opens the file, and creates it where there is none, but not its folder. It may raise HeldElsewhere and
+        StoreUnavailable."""
         file = cls(path)
         try:
             file._connection = await asyncio.get_running_loop().run_in_executor(file._writer, file._connect)
@@ -80,7 +81,7 @@ class DuckFile:
         return await self._run(self._readers[lane], work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """``work`` is one transaction."""
+        """Runs ``work`` as one transaction, and returns what it returns."""
 
         def transaction(connection: Connection) -> T:
             with _transaction(connection):
@@ -92,9 +93,9 @@ class DuckFile:
         return await self._run(self._writer, transaction)
 
     async def renew(self, then: Callable[[Connection], None]) -> None:
-        """Writes the file anew, so that it contains nothing but what its tables have; ``then`` is done in the new one.
+        """Writes the file anew, so that it has nothing but what its tables have. ``then`` is done in the new file.
 
-        Calls wait meanwhile, some seconds for each GB. Died anywhere, the old file is there or the new one is.
+        Calls wait meanwhile, some seconds for each GB. If the process dies, the old file is there, or the new one.
         """
         self._renewed.clear()
         try:
@@ -209,7 +210,7 @@ def _silent(seconds: float) -> str:
 
 
 def _seen(result: "asyncio.Future[T]") -> None:
-    """How work ends that nobody waits for any more is no news."""
+    """Takes no notice of how work ends that nobody waits for any more."""
     if not result.cancelled():
         result.exception()
 
@@ -226,7 +227,8 @@ def _transaction(connection: Connection) -> Iterator[None]:
 
 
 def lay_out(connection: Connection, sources: Sequence[DataSource]) -> list[str]:
-    """Creates the tables of new sources and the columns that others gained, and removes former ones; a line for each."""
+    """Creates the tables of new sources and the columns that others gained, and removes former tables. Returns a line
+    for each."""
     there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     done = []
     for name in sorted(there.intersection(FORMER_DATA_SOURCES)):

@@ -24,19 +24,19 @@ from stores.groups import (
 )
 
 KEY = "_key"
-"""The column that tells rows apart: the whole key as a JSON list, since a part of it may be nothing."""
+"""The column that tells rows apart. It has the whole key as a JSON list, since a part of a key may be nothing."""
 _TYPES = {"long": "BIGINT", "double": "DOUBLE", "string": "VARCHAR"}
 
 
 def compiled(query: Query) -> tuple[str, list[Value]]:
-    """A statement and its parameters; InvalidInput where the query says what the source does not have."""
+    """Returns a statement and its parameters. InvalidInput says that the query names what the source does not have."""
     check_query(query)
     statement = _Statement(query.source)
     return statement.of(query), statement.parameters
 
 
 def extent(source: DataSource, keys: KeyFilter) -> tuple[str, list[Value]]:
-    """A statement that counts the keys, and its parameters."""
+    """Returns a statement that counts the keys, and its parameters."""
     return compiled(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
 
 
@@ -45,7 +45,8 @@ def table(source: DataSource) -> str:
 
 
 def columns(source: DataSource) -> dict[str, str]:
-    """Of the source's table, with DuckDB's types: the key, the version, what it decides about."""
+    """Returns the columns of the source's table with DuckDB's types: the key, the version, and what the version decides
+    about."""
     key = dict.fromkeys((KEY, *source.key), "VARCHAR")
     return key | {VERSION: "BIGINT"} | {name: _TYPES[type_] for name, type_ in source.latest.items()}
 
@@ -57,7 +58,8 @@ def create(source: DataSource) -> str:
 
 @lru_cache
 def upsert(source: DataSource) -> str:
-    """One parameter: a JSON list of objects with their KEY, each once. A row gives way only to a higher version."""
+    """Returns the statement that writes events. Its parameter is a JSON list of objects with their KEY, each once. A
+    row gives way only to a higher version."""
     names = columns(source)
     shape = orjson.dumps([names]).decode()
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in (KEY, *source.key))
@@ -70,13 +72,14 @@ def upsert(source: DataSource) -> str:
 
 
 CREATE_GONE = "CREATE TABLE IF NOT EXISTS gone (source VARCHAR, hash VARCHAR, version BIGINT, PRIMARY KEY (source, hash))"
-"""Keys that are no rows any more, under a hash, and the version that said so: what is older is still older than that."""
+"""Keys whose rows are gone, under a hash, with the version that said so. Whatever is older stays away."""
 GONE_SINCE = "SELECT hash, version FROM gone WHERE source = ? AND hash IN (SELECT unnest(?))"
 NOTE_GONE = "INSERT INTO gone VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = greatest(version, excluded.version)"
 
 
 def remove(source: DataSource) -> str:
-    """Two parameters: a KEY and a version. A row gives way only to a higher version."""
+    """Returns the statement that removes a row. Its parameters are a KEY and a version. A row gives way only to a
+    higher version."""
     return f"DELETE FROM {table(source)} WHERE {KEY} = ? AND {VERSION} < ?"  # noqa: S608 - names of the spec
 
 
@@ -158,7 +161,7 @@ class _Statement:
 
 
 def _joined(word: str, conditions: list[str]) -> str:
-    """Of no conditions: AND is true, OR is false."""
+    """Joins conditions. Without any, AND is true and OR is false."""
     return f"({f' {word} '.join(conditions)})" if conditions else str(word == "AND")
 
 

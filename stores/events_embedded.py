@@ -30,17 +30,17 @@ from stores.sqlite_file import write_anew
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds a call may take; other processes hold the write lock for some ms."""
+"""The seconds that a call may take. Other processes hold the write lock for some milliseconds."""
 LEASE = 3.0
-"""Seconds without a heartbeat after which a member counts as dead."""
+"""The seconds without a heartbeat after which a member counts as dead."""
 BEAT = 1.0
 POLL = 0.05
-"""Seconds between looks for what other processes wrote; this process's own sends wake its consumers at once."""
+"""The seconds between looks for what other processes wrote. Sends of this process wake its consumers at once."""
 LOOK_ANEW = 0.5
-"""Seconds after which a waiting consumer fetches anyway: a member's death writes nothing."""
+"""The seconds after which a waiting consumer fetches anyway, since a member that dies writes nothing."""
 PAGE = 1000
 QUIET = 2.0
-"""Seconds after records were forgotten last, before the file is written anew without what was left of them."""
+"""The seconds between the last deletion of records that are to be forgotten, and writing the file anew without them."""
 CLEANED_WITHIN = 600.0
 
 SCHEMA = """
@@ -102,7 +102,8 @@ class EmbeddedEvents:
 
     @classmethod
     async def open(cls, path: str | Path, prefix: str = "cohort") -> Self:
-        """Creates the file if it is missing, not its folder. StoreUnavailable where that fails."""
+        """Opens the log, and creates the file if it is missing, but not its folder. StoreUnavailable says that this
+        failed."""
         events = cls(path, prefix)
         try:
             await events.run(events._connect)
@@ -121,7 +122,7 @@ class EmbeddedEvents:
     async def consumer(
         self, group: str, topics: Sequence[str], *, patience: float = WORK
     ) -> "EmbeddedConsumer":
-        """A member that works is never taken for dead, however long it takes."""
+        """Returns a new member. It is never taken for dead while it works, however long that takes."""
         member = EmbeddedConsumer(self, self.name(group), [self.name(topic) for topic in topics])
         await member.join()
         self._members.add(member)
@@ -144,12 +145,12 @@ class EmbeddedEvents:
         )
 
     async def forget(self, topic: str, *subjects: Subject) -> None:
-        """Until a record goes, the file says what to look for."""
+        """Notes what to delete. The file says it until the last of these records is gone."""
         if subjects:
             await self.run(lambda: self._forget(self.name(topic), subjects))
 
     async def clean(self) -> None:
-        """What was forgotten is in the file no more, where that is due: by writing it anew."""
+        """Writes the file anew where that is due, so that nothing of what was forgotten is left."""
         if await self.run(self._is_unclean):
             await self.run(self._clean, CLEANED_WITHIN)
 
@@ -184,7 +185,7 @@ class EmbeddedEvents:
         return f"{self._prefix}.{name}"
 
     async def run(self, work: Callable[[], T], patience: float = PATIENCE) -> T:
-        """Does ``work``, one transaction, on the log's thread; a cancelled call may still be carried out."""
+        """Does ``work`` as one transaction on the log's thread. A cancelled call may still be carried out."""
         try:
             async with asyncio.timeout(remaining(patience)):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -197,12 +198,12 @@ class EmbeddedEvents:
             raise StoreUnavailable("the event log is away", detail=f"{self._path}: {error}") from error
 
     def wake(self) -> None:
-        """Lets every consumer that waits look again."""
+        """Has every consumer that waits look again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def change(self, version: int, wait: float) -> None:
-        """Returns once there may be something that a fetch at data ``version`` did not see, or after ``wait``."""
+        """Waits until there may be something that a fetch at data ``version`` did not see, ``wait`` seconds at most."""
         changed, until = self._changed, time.monotonic() + min(wait, LOOK_ANEW)
         while (left := until - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
@@ -246,7 +247,7 @@ class EmbeddedEvents:
         self._db = None
 
     def version(self) -> int:
-        """Changes with every commit of another connection."""
+        """Returns a number that changes with every commit of another connection."""
         return int(self.db.execute("PRAGMA data_version").fetchone()[0])
 
     def partitions(self, topic: str) -> int:
@@ -311,7 +312,7 @@ class EmbeddedEvents:
             )
 
     def _left(self, place: Place, start: int, end: int) -> int:
-        """Records from ``start`` on."""
+        """Returns records from ``start`` on."""
         start = max(start, self._first(place, end))
         (forgotten,) = self.db.execute(
             "SELECT count(*) FROM forgotten WHERE topic = ? AND partition = ? AND offset >= ?",
@@ -320,7 +321,7 @@ class EmbeddedEvents:
         return max(0, end - start - int(forgotten))
 
     def _first(self, place: Place, end: int) -> int:
-        """The offset of the oldest record that retention has left."""
+        """Returns the offset of the oldest record that retention has left."""
         row = self.db.execute(
             "SELECT min(offset) FROM records WHERE topic = ? AND partition = ?", place
         ).fetchone()
@@ -362,7 +363,7 @@ class EmbeddedEvents:
             )
 
     def _done(self, place: Place, end: int) -> int:
-        """Up to where every group has committed."""
+        """Returns the offset up to which every group has committed."""
         (done,) = self.db.execute(
             "SELECT min(next) FROM places WHERE topic = ? AND partition = ?", place
         ).fetchone()
@@ -416,7 +417,7 @@ class EmbeddedEvents:
         return self.db.execute("SELECT 1 FROM unclean").fetchone() is not None
 
     def rests(self) -> bool:
-        """Whether the file is due to be written anew."""
+        """Returns whether the file is due to be written anew."""
         return (
             self.db.execute("SELECT 1 FROM unclean WHERE since < ?", (time.time() - QUIET,)).fetchone()
             is not None
@@ -432,7 +433,7 @@ class EmbeddedEvents:
 
 
 class EmbeddedConsumer:
-    """A member of a group; a task of its own keeps it alive while its records are worked on."""
+    """A member of a group. A task of its own keeps it alive while its records are worked on."""
 
     def __init__(self, events: EmbeddedEvents, group: str, topics: Sequence[str]) -> None:
         self._events = events
@@ -440,7 +441,7 @@ class EmbeddedConsumer:
         self._topics = topics
         self._id = uuid.uuid4().hex
         self._next: Mapping[Place, int] = {}
-        """Where to read on, in the partitions owned at the last fetch."""
+        """The offset to read on from, for each partition owned at the last fetch."""
         self._turn = 0
         self._heart: asyncio.Task[None] | None = None
 

@@ -30,14 +30,14 @@ from stores.meter import Meter
 T = TypeVar("T")
 
 SESSION = 10.0
-"""Seconds without a heartbeat after which a member counts as dead and its partitions go to others."""
+"""The seconds without a heartbeat after which a member counts as dead, and its partitions go to others."""
 BEAT = 3.0
 BATCH_BYTES = 256 * 1024
-"""A sender's messages to one partition wait for a round trip whenever this much is full."""
+"""The bytes of a batch. When it is full, a sender's messages to that partition wait for a round trip."""
 QUIET = 5.0
-"""Seconds without a record after which a consumer asks whether Kafka is still there; aiokafka does not say."""
+"""The seconds without a record after which a consumer asks whether Kafka is still there. aiokafka does not say."""
 CLOSING = 5.0
-"""Seconds that closing may take: what is unsent is sent, the group is left."""
+"""The seconds that closing may take: sending what is unsent, and leaving the group."""
 
 
 class KafkaEvents:
@@ -75,7 +75,7 @@ class KafkaEvents:
         return cls(bootstrap, prefix, timeout, replicas)
 
     async def send(self, topic: str, *messages: Message) -> None:
-        """InvalidInput for a message that Kafka will never take (about 1 MB)."""
+        """Sends messages. InvalidInput says that Kafka will never take one of them (more than about 1 MB)."""
         if not messages:
             return
         self.meter.count(f"send {topic}", len(messages))
@@ -138,10 +138,10 @@ class KafkaEvents:
         return lags
 
     async def forget(self, topic: str, *subjects: Subject) -> None:
-        """Kafka's records go by their topic's retention alone."""
+        """Does nothing: Kafka's records go by their topic's retention alone."""
 
     async def init(self, topics: Sequence[Topic]) -> list[str]:
-        """Partitions are never added to a topic: a key would move to another."""
+        """Creates missing topics. Partitions are never added to one, since keys would move to other partitions."""
         async with self.answers(), self._admin() as admin:
             there = set(await admin.list_topics())
             missing = {self.name(topic.name): topic for topic in topics if self.name(topic.name) not in there}
@@ -237,7 +237,7 @@ class KafkaEvents:
         self._members.discard(member)
 
     def later(self, closing: Coroutine[Any, Any, None]) -> None:
-        """Closes something beside the calls that go on; ``close`` waits for it."""
+        """Closes something while other calls go on. ``close`` waits for it."""
         # In a context of its own: the deadline of this call is not for closing.
         task = asyncio.get_running_loop().create_task(closing, context=Context())
         self._closing.add(task)
@@ -270,7 +270,8 @@ class KafkaEvents:
             return self._producer
 
     def _retire(self, producer: AIOKafkaProducer) -> None:
-        """A batch that failed leaves a gap in its partition's sequence, and Kafka refuses all that follow."""
+        """Replaces the producer. A batch that failed leaves a gap in its partition's sequence, and Kafka refuses all
+        that follow."""
         if self._producer is producer:
             self._producer = None
         self.later(_stop_producer(producer))
@@ -302,7 +303,7 @@ class KafkaEvents:
             await _stop_consumer(reader)
 
     async def _require(self, name: str) -> None:
-        """aiokafka would wait for an unknown topic to appear."""
+        """Raises an error for a topic that there is not. aiokafka would wait for it to appear."""
         if name not in self._known:
             await self._places(name)
 
@@ -316,7 +317,7 @@ class KafkaEvents:
         return [TopicPartition(name, partition["partition"]) for partition in topics[name]["partitions"]]
 
     async def _led(self, admin: AIOKafkaAdminClient, names: Collection[str]) -> None:
-        """An error that may be retried, until every partition of these topics has a leader."""
+        """Raises an error that may be retried, until every partition of these topics has a leader."""
         topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
         for name in names:
             if name not in topics or any(place["error_code"] for place in topics[name]["partitions"]):
@@ -335,7 +336,7 @@ class KafkaEvents:
         return committed
 
     async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
-        """While Kafka says that a moment later it may do; within a timeout of the caller's."""
+        """Tries again while Kafka says that it may do a moment later, within the caller's timeout."""
         while True:
             try:
                 return await call()
@@ -352,7 +353,7 @@ class KafkaEvents:
 
 
 class KafkaConsumer:
-    """A member of a group; aiokafka keeps it alive in the background."""
+    """A member of a group. aiokafka keeps it alive in the background."""
 
     def __init__(self, events: KafkaEvents, group: str, topics: Sequence[str], patience: float) -> None:
         self._events = events
@@ -443,7 +444,8 @@ async def _stop_consumer(consumer: AIOKafkaConsumer) -> None:
 
 
 async def _ended(closing: Coroutine[Any, Any, None]) -> bool:
-    """Whether it ended well and in time. In a task: aiokafka may raise a CancelledError that nobody asked for."""
+    """Returns whether something ended well and in time. It runs in a task, because aiokafka may raise a CancelledError
+    that nobody asked for."""
     task = asyncio.create_task(closing)
     await asyncio.wait({task}, timeout=CLOSING)
     if not task.done():

@@ -26,7 +26,7 @@ _PAGE = 2000
 
 @dataclass(frozen=True, slots=True)
 class ForeignTable:
-    """As system_schema has it. ``columns`` are all of its columns, those of the key among them."""
+    """A table as system_schema has it. ``columns`` are all of its columns, those of the key among them."""
 
     name: str
     partition: tuple[str, ...]
@@ -38,7 +38,8 @@ class ForeignTable:
         return (*self.partition, *self.clustering)
 
     def prefix(self, names: Mapping[str, Any]) -> tuple[str, ...]:
-        """The longest beginning of the key that these columns name; empty where that is less than a partition."""
+        """Returns the longest beginning of the key that these columns name. It is empty where that is less than a
+        partition."""
         named = tuple(takewhile(names.__contains__, self.key))
         return named if len(named) >= len(self.partition) else ()
 
@@ -84,7 +85,7 @@ class ForeignKeyspace:
         return keyspace
 
     async def tables(self) -> dict[str, ForeignTable]:
-        """By name."""
+        """Returns the tables by name."""
         found: dict[str, list[tuple[str, str, int]]] = {}
         for table, column, kind, position in await self._system(
             "table_name, column_name, kind, position", "columns"
@@ -115,7 +116,7 @@ class ForeignKeyspace:
         page_size: int,
         resume: str | None = None,
     ) -> AsyncIterator[Page]:
-        """Every row of the range in token order, a page at a time, as stores.rows has it."""
+        """Yields every row of the range in token order, a page at a time, as in stores/rows.py."""
         token = f"token({_named(table.partition)})"
         text = f"SELECT {_named(columns)} FROM {self._name(table)} WHERE {token} > ? AND {token} <= ?"
         with _told(table):

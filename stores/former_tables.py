@@ -1,4 +1,5 @@
-"""Tables of earlier schemas, as they were. ``cohort init`` carries over what they hold and removes them (ingest/jobs/upgrade.py)."""
+"""Tables of earlier schemas. ``cohort init`` carries over what they hold, then removes them
+(ingest/jobs/upgrade.py)."""
 
 from stores.columns import BIGINT, BLOB, BOOLEAN, DOUBLE, INT, TEXT, TIMESTAMP, Map, Table
 

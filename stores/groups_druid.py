@@ -20,17 +20,17 @@ from stores.groups import Answer, Busy, KeyFilter, Lane, Query
 from stores.meter import Meter
 
 IN_FLIGHT = {Lane.PAGES: 8, Lane.TABLES: 4}
-"""Queries of a process that are at Druid at a time; the others wait. Fewer than the broker's own lanes take."""
+"""The most queries of a process that are at Druid at a time. Others wait. The broker's own lanes take more."""
 PRIORITY = {Lane.PAGES: 10, Lane.TABLES: 0}
-"""Where data nodes have to choose."""
+"""The priority of queries by lane, for data nodes that have to choose."""
 CANCELLING = 5.0
-"""Seconds that telling Druid to stop may take."""
+"""The seconds that telling Druid to stop may take."""
 MANY_ROWS = 2_000
-"""From here on rows are read beside the event loop."""
+"""The number of rows from which they are decoded beside the event loop."""
 PATIENCE = 1.0
-"""Seconds that a query waits for a place in Druid's lane, which other processes share, before it is refused."""
+"""The seconds that a query waits for a place in Druid's lane, which other processes share, before it is refused."""
 OTHERS = 4
-"""Connections beside those of queries."""
+"""The connections beside those of queries."""
 
 
 class DruidGroups:
@@ -88,7 +88,7 @@ class DruidGroups:
         return await self.supervision.apply(sources)
 
     async def ping(self) -> None:
-        """By a query that costs next to nothing and still takes the way of all others."""
+        """Sends a query that costs next to nothing, and takes the way of all others."""
         name = druid_name(self._prefix, ACTIVITY_STATE)
         day = f"{FIRST_DAY:%Y-%m-%d}/P1D"
         await self._ask({"queryType": "timeBoundary", "dataSource": name, "intervals": [day]}, Lane.PAGES)
@@ -98,7 +98,7 @@ class DruidGroups:
         await self._http.close()
 
     async def _patiently(self, body: dict[str, Any], lane: Lane) -> tuple[Any, Any]:
-        """Again after a moment where Druid's lane is full: it is seldom full for long."""
+        """Sends a query, and sends it again where Druid's lane is full, since it is seldom full for long."""
         clock = asyncio.get_running_loop().time
         until, pause = clock() + min(PATIENCE, remaining(PATIENCE)), 0.05
         while True:

@@ -43,11 +43,11 @@ class DuckGroups:
     async def open(
         cls, path: str | Path, events: Events, sources: Sequence[DataSource] = DATA_SOURCES
     ) -> Self:
-        """Touches nothing yet; ``events`` must stay open for as long."""
+        """Makes an engine that touches nothing yet. ``events`` must stay open for as long."""
         return cls(Path(path), events, sources)
 
     async def query(self, query: Query, lane: Lane) -> Answer:
-        """The first one waits until the file has what was in the topics when it was opened."""
+        """Answers a query. The first one waits until the file has what was in the topics when it was opened."""
         statement, parameters = compiled(query)
         file = await self._fed()
         self.meter.count(query.source.name)

@@ -38,7 +38,7 @@ T = TypeVar("T")
 _IN_FLIGHT = 256
 _BATCH = 30
 _BATCH_BYTES = 4_000
-"""The server warns of a batch of more than 5 KB, by its own count, and refuses one of 50 KB."""
+"""The most bytes of a batch. The server warns of more than 5 KB, by its own count, and refuses 50 KB."""
 _PAGE = 2000
 
 _Raw = Sequence[Any]
@@ -156,8 +156,8 @@ class CassandraRows:
     async def _together(
         self, table: Table, keys: Sequence[Key], text: Callable[[str], str], others: Sequence[Any] = ()
     ) -> list[_Raw]:
-        """The rows of these partitions, or those with these whole keys, by as few statements as there can be.
-        ``text`` of a WHERE; ``others``: values of what it adds to that."""
+        """Returns the rows of these partitions, or those with these whole keys, by as few statements as there can be.
+        ``text`` makes a WHERE; ``others`` are values of what it adds."""
         if not keys:
             return []
         cql = self._cql(table)
@@ -189,7 +189,7 @@ class CassandraRows:
         return _joined(await _gather(map(read_or_retry, statements)))
 
     async def _all(self, table: Table, bound: Any) -> list[_Raw]:
-        """Every page."""
+        """Returns the rows of every page."""
         bound.fetch_size = _PAGE
         raws: list[_Raw] = []
         page = None
@@ -321,7 +321,7 @@ class CassandraRows:
     async def _deletion(
         self, table: Table, key: Key, conditions: Sequence[Condition], statics: Mapping[str, Any]
     ) -> list[BoundStatement]:
-        """The statement of a conditional deletion, and that of the static columns set with it."""
+        """Returns the statement of a conditional deletion, and that of the static columns that are set with it."""
         cql = self._cql(table)
         end, more = cql.condition(conditions)
         statements = [await self._bound(cql.delete() + end, cql.key(key) + more)]
@@ -402,7 +402,7 @@ class CassandraRows:
         await self._session.change_schema(self._cql(table).drop())
 
     async def _existing(self) -> dict[str, set[str]]:
-        """Columns by table, as they are in the keyspace."""
+        """Returns the columns by table, as they are in the keyspace."""
         existing: dict[str, set[str]] = {}
         for table, column in await self._system("table_name, column_name", "columns"):
             existing.setdefault(table, set()).add(column)
@@ -416,7 +416,7 @@ class CassandraRows:
         return answer.rows
 
     async def scrub(self) -> None:
-        """Compaction does, gc_grace_seconds after the deletion."""
+        """Does nothing: compaction cleans, gc_grace_seconds after the deletion."""
 
     async def ping(self) -> None:
         await self._session.send("ping", SimpleStatement("SELECT key FROM system.local"))
@@ -426,7 +426,7 @@ class CassandraRows:
 
 
 def _applied(cql: Cql, answer: dict[str, Any], conditions: Sequence[Condition]) -> Applied:
-    """Of a conditional update or deletion of one row."""
+    """Returns what became of a conditional update or deletion of one row."""
     if answer.pop("[applied]"):
         return Applied(True)
     if not answer or (cql.table.statics and answer[cql.table.key[-1]] is None):
@@ -440,7 +440,7 @@ def _joined(parts: Iterable[list[_Raw]]) -> list[_Raw]:
 
 
 async def _gather(work: Iterable[Awaitable[T]]) -> list[T]:
-    """Without a task where there is but one."""
+    """Waits for several calls. A single one needs no task."""
     waiting = list(work)
     return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
 

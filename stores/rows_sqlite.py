@@ -61,7 +61,7 @@ _AWAY = {
 
 
 class _Lane:
-    """Threads with a connection each; work is done in one of them."""
+    """Threads with a connection each. Work is done in one of them."""
 
     def __init__(self, path: Path, threads: int, name: str) -> None:
         self._path = path
@@ -70,7 +70,7 @@ class _Lane:
         self._connections: list[sqlite3.Connection] = []
 
     async def run(self, work: Callable[[sqlite3.Connection], T], patience: float = _TIMEOUT) -> T:
-        """What ``work`` returns; it is interrupted at the deadline, and never begun after it."""
+        """Returns what ``work`` returns. Work is interrupted at the deadline, and never begun after it."""
         left = remaining(patience)
         until = time.monotonic() + left
 
@@ -135,7 +135,7 @@ class SqliteRows:
 
     @classmethod
     async def open(cls, path: str | Path, *, meter: Meter | None = None, readers: int = 3) -> Self:
-        """The file is created where there is none; StoreUnavailable where it can't be."""
+        """Opens the file, and creates it where there is none. StoreUnavailable says that it can't be."""
         rows = cls(Path(path), meter or Meter(), readers)
         try:
             await rows.ping()
@@ -333,7 +333,7 @@ class SqliteRows:
         return await self._writer.run(work)
 
     def _now(self) -> int:
-        """A write time: microseconds, later than every one before."""
+        """Returns a write time in microseconds, later than every one before."""
         self._last = max(time.time_ns() // 1000, self._last + 1)
         return self._last
 
@@ -409,7 +409,7 @@ class SqliteRows:
         await self._writer.run(work)
 
     async def scrub(self) -> None:
-        """By writing the file anew, which takes some seconds for each GB; others' writes wait for it."""
+        """Writes the file anew, which takes some seconds for each GB. Other writes wait for it."""
         await self._writer.run(write_anew, SCRUBBED_WITHIN)
 
     async def ping(self) -> None:
@@ -447,7 +447,8 @@ def _apply(connection: sqlite3.Connection, table: Table, change: Change, time_: 
 
 @contextmanager
 def _changing(connection: sqlite3.Connection, table: Table, keys: Sequence[Key]) -> Iterator[None]:
-    """What is hidden of these keys is there while they are written; afterwards what has nothing left is hidden."""
+    """Brings back what is hidden of these keys while they are written. Afterwards rows of which nothing is left are
+    hidden."""
     kept = layout(table)
     for place in kept.places:
         if connection.execute(place.has_hidden).fetchone()[0]:
@@ -462,7 +463,7 @@ def _changing(connection: sqlite3.Connection, table: Table, keys: Sequence[Key])
 
 
 def _keep_hidden(connection: sqlite3.Connection, table: Table) -> None:
-    """Where rows of which nothing is left are kept, for whatever columns the table has by now."""
+    """Creates the tables of rows of which nothing is left, for whatever columns the table has by now."""
     for place in layout(table).places:
         connection.execute(place.create)
         there = {f'"{raw[1]}"' for raw in connection.execute(f'PRAGMA table_info("{place.hidden}")')}
@@ -495,7 +496,7 @@ def _slice(
     rest: Key,
     limit: int | None,
 ) -> list[Row]:
-    """Rows of a partition whose clustering begins with ``prefix`` and exceeds ``rest`` after it."""
+    """Returns rows of a partition whose clustering begins with ``prefix``, and exceeds ``rest`` after it."""
     sql = kept.select(names, kept.slice(len(prefix), len(rest))) + kept.in_order + " LIMIT ?"
     bound = (*kept.place((*key, *prefix, *rest)), -1 if limit is None else limit)
     return [kept.decode(names, raw) for raw in connection.execute(sql, bound)]
@@ -504,7 +505,7 @@ def _slice(
 def _met(
     connection: sqlite3.Connection, table: Table, key: Key, conditions: Sequence[Condition]
 ) -> tuple[bool, Row | None]:
-    """Whether the row meets all of them, and its values of their columns; None where it is missing."""
+    """Returns whether the row meets all conditions, and its values of their columns, None where it is missing."""
     kept = layout(table)
     names = tuple(dict.fromkeys(c.column for c in conditions if not isinstance(c, Exists)))
     stored = _get(connection, kept, key, names)
@@ -534,7 +535,7 @@ def _holds(condition: Condition, exists: bool, row: Row) -> bool:
 
 
 def _columns(connection: sqlite3.Connection, table: Table) -> set[str]:
-    """Of the table as it is in the file; empty where it is not."""
+    """Returns the columns of the table as it is in the file. They are empty where it is not there."""
     names = (table.name, f"{table.name}__static")
     return {raw[1] for name in names for raw in connection.execute(f'PRAGMA table_info("{name}")')}
 

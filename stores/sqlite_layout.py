@@ -29,7 +29,7 @@ Statement = tuple[str, tuple[Any, ...]]
 _Code = Callable[[Any], Any]
 
 NEVER = -(1 << 63) + 1
-"""Older than every write; SQLite reads one less as a float."""
+"""A write time older than every write. SQLite would read one less as a float."""
 
 _AFFINITIES = {"text": "TEXT", "double": "REAL", "blob": "BLOB"}
 
@@ -39,7 +39,7 @@ def _same(value: Any) -> Any:
 
 
 def _plain(type_: ColumnType) -> tuple[_Code, _Code]:
-    """To and from what JSON can hold."""
+    """Returns two functions: to what JSON can hold, and from it."""
     match type_:
         case Scalar():
             if type_ == TIMESTAMP:
@@ -66,7 +66,7 @@ def _plain(type_: ColumnType) -> tuple[_Code, _Code]:
 
 
 def _codec(type_: ColumnType) -> tuple[_Code, _Code]:
-    """To and from what a SQLite column holds; never called with None."""
+    """Returns two functions: to what a SQLite column holds, and from it. They are never called with None."""
     match type_:
         case Scalar("timestamp"):
             return milliseconds, moment
@@ -86,7 +86,7 @@ def _codec(type_: ColumnType) -> tuple[_Code, _Code]:
 
 
 def _entries(type_: ColumnType, value: Any, time: int) -> bytes:
-    """Of a map or set that is not frozen: [key or element, value or null, write time]."""
+    """An entry of a map or set that is not frozen: [key or element, value or null, write time]."""
     pairs = _plain(type_)[0](value)
     return orjson.dumps(
         [(k, v, time) for k, v in (pairs if isinstance(type_, Map) else ((e, None) for e in pairs))]
@@ -94,7 +94,8 @@ def _entries(type_: ColumnType, value: Any, time: int) -> bytes:
 
 
 def merged(old: bytes | None, new: bytes | None, replaced: int, dead: int) -> bytes | None:
-    """The latest of each entry, without those written before the whole was replaced or the row deleted (SQL)."""
+    """Returns (in SQL) the latest of each entry, without those written before the whole was replaced or the row
+    deleted."""
     latest: dict[Any, Any] = {}
     for entry in (*orjson.loads(old or b"[]"), *orjson.loads(new or b"[]")):
         key, _, time = entry
@@ -108,7 +109,7 @@ def _loose(type_: ColumnType) -> bool:
 
 
 def hashed(*key: Any) -> bytes:
-    """Of a key as stored (SQL); nobody reads the key from it."""
+    """Returns (in SQL) a hash of a key as stored, from which nobody reads the key."""
     plain = [part.hex() if isinstance(part, bytes) else part for part in key]
     return blake2b(orjson.dumps(plain), digest_size=16).digest()
 
@@ -134,13 +135,13 @@ class Place:
             f"{_list(map(self._time, times))}) WITHOUT ROWID"
         )
         self.create_index = f'CREATE INDEX "{self.index}" ON {self.name} (_token) WHERE {gone}'
-        """Of the rows of which nothing is left, alone."""
+        """The index of the rows of which nothing is left."""
         self.has_hidden = f'SELECT EXISTS (SELECT 1 FROM "{self.hidden}")'
         self.dig_up = (
             f"INSERT OR IGNORE INTO {self.name} ({_list(at)}, {kept}) "
             f'SELECT {_list("?" * len(at))}, {kept} FROM "{self.hidden}" WHERE _hash = ?'
         )
-        """Bound to the place and its hash."""
+        """A statement that is bound to the place and its hash."""
         self.forget = f'DELETE FROM "{self.hidden}" WHERE _hash = ?'
         self.has_gone = f"SELECT EXISTS (SELECT 1 FROM {among_gone})"
         self.bury = (
@@ -184,7 +185,8 @@ class Layout:
     # --- what is stored
 
     def token(self, key: Key) -> int:
-        """Of a partition, by its key's first values; stable, as walks are resumed by it."""
+        """Returns the token of a partition, by its key's first values. It never changes, since walks are resumed by
+        it."""
         digest = blake2b(
             orjson.dumps(self._plain_key(key[: len(self.table.partition)])), digest_size=8
         ).digest()
@@ -192,7 +194,7 @@ class Layout:
         return MAX_TOKEN if token == MIN_TOKEN else token
 
     def place(self, key: Key) -> tuple[Any, ...]:
-        """The token and the key as stored."""
+        """Returns the token and the key as stored."""
         return (self.token(key), *self.encode(self.table.key, key))
 
     def encode(self, names: Sequence[str], values: Key) -> tuple[Any, ...]:
@@ -253,7 +255,7 @@ class Layout:
     # --- writing
 
     def write(self, key: Key, values: Mapping[str, Any], time: int, *, insert: bool) -> list[Statement]:
-        """The statements of one write: of the row, of the partition's static columns, or both."""
+        """Returns the statements of one write: that of the row, that of the partition's static columns, or both."""
         place = self.place(key)
         regular = tuple(n for n in values if n not in self.table.statics)
         static = tuple(n for n in values if n in self.table.statics)
@@ -345,7 +347,8 @@ class Layout:
         return _list((f"{c} = ?" for c in self._at), " AND ")
 
     def slice(self, prefix: int, rest: int) -> str:
-        """Of one partition: the first ``prefix`` clustering columns given, the next ``rest`` exceeded."""
+        """Returns the statement that reads one partition: rows with the first ``prefix`` clustering columns as given,
+        and with the next ``rest`` greater than given."""
         fixed = len(self._partition_at) + prefix
         where = [f"{c} = ?" for c in self._at[:fixed]]
         bounded = self._at[fixed : fixed + rest]
@@ -367,7 +370,8 @@ class Layout:
 
     @cached_property
     def statics(self) -> str:
-        """The static columns of a partition that exists; bound to its place."""
+        """Returns the statement for the static columns of a partition that exists. It is bound to the partition's
+        place."""
         place = f"(SELECT {_list(f'? AS {c}' for c in self._partition_at)}) AS place"
         here = _list((f"{self.name}.{c} = place.{c}" for c in self._partition_at), " AND ")
         rows = f"EXISTS (SELECT 1 FROM {self.name} WHERE {here} AND {self._exists})"
@@ -381,7 +385,7 @@ class Layout:
     # --- resuming a walk
 
     def mark(self, raw: Sequence[Any]) -> str:
-        """Where a walk stands: after the row with this token and key, as stored."""
+        """Returns where a walk stands: after the row with this token and key, as stored."""
         return orjson.dumps(
             [{"blob": v.hex()} if isinstance(v, bytes) else v for v in raw[: len(self._at)]]
         ).decode()
