@@ -1,6 +1,6 @@
 """Answers that cost much and may be a moment old: kept in the cache, computed once however many ask.
 
-In front of the group queries (design, section 5). One flight a key: callers of this process share it, and of all
+In front of the group queries (R-QUERY-4). One flight a key: callers of this process share it, and of all
 processes one computes while the others wait for what it stores. Where it can't be computed, what was computed last
 is given, with its age. Without the cache everything is computed, still once for all callers of a process.
 """
@@ -29,7 +29,7 @@ from stores.deadline import deadline, remaining
 log = logging.getLogger(__name__)
 
 TTL = 60.0
-"""Seconds that an answer is given again; as the platform's cache of group aggregates has it (reference 4.12)."""
+"""Seconds that an answer is given again; as the platform's cache of group aggregates has it (P-4.9)."""
 KEEP = 86_400.0
 """Seconds for which an answer is given if it cannot be computed anew."""
 FLIGHT = 30.0

@@ -9,7 +9,7 @@ from stores.rows import Row, Rows
 from stores.tables import ATTEMPTS
 
 MOST_ATTEMPTS = 25
-"""Of a content, in a list of scores (reference 2.3): the latest."""
+"""Attempts at a content in a list of scores, the latest ones (P-2.3)."""
 _READ = 500
 """Rows at a time."""
 

@@ -1,5 +1,5 @@
 """Content states, the platform's form of views: what a device did in one call, and what a learner has done
-(reference 2.2, 2.3)."""
+(P-2.2, P-2.3)."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -50,8 +50,8 @@ async def place_read(
     session: Session, user_id: str, collection_id: str, context_id: str | None
 ) -> ProgressKey:
     """Where a read of these ids looks. A collection without a context is the collection by itself, but in copy and move
-    mode under the learner's active context of it: the latest enrolment that is under way, if there is one (seed 001,
-    Extended Enrolment Consumption). In move mode a context that was left leads to the place where it has moved to.
+    mode under the learner's active context of it: the latest enrolment that is under way, if there is one (R-MODE-9).
+    In move mode a context that was left leads to the place where it has moved to.
 
     One statement in these modes, whatever is asked of the collection in a request; none in the others.
     """

@@ -1,4 +1,4 @@
-"""Summaries of a learner's enrolments: a page of them, one of them, and all of them as a file (reference 2.7)."""
+"""Summaries of a learner's enrolments: a page of them, one of them, and all of them as a file (R-SUMMARY-1)."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing

@@ -12,19 +12,20 @@ from rules.standings import Touch
 COLLECTION_TYPE = "Course"
 """The type of a collection's own figures, whatever kind of collection it is."""
 UNIT_TYPE = "CourseUnit"
-"""The type of the figures of a unit, which are those of one collection that it is looked at in: a course has figures of
-its own, and others as a unit of each program that holds it."""
+"""The type of a unit's figures. A unit has them in each collection that holds it: a course has figures of its own, and
+others as a unit of each program."""
 
 _OFFSET_BITS = 20
 
 
 def activity_type(activity_id: str, collection_id: str) -> str:
-    """Of the figures of the activity in the collection: the collection's own, or those of a unit of it."""
+    """Returns the type of the activity's figures in the collection: the collection's own, or those of a unit of it."""
     return COLLECTION_TYPE if activity_id == collection_id else UNIT_TYPE
 
 
 class AggregateKey(NamedTuple):
-    """Whose figures in what. ``context_id`` is as aggregate rows write it (``cb:<batchId>``)."""
+    """The key of an aggregate: learner, activity, collection and context. ``context_id`` is as aggregate rows write it
+    (``cb:<batchId>``)."""
 
     activity_id: str
     collection_id: str
@@ -40,7 +41,8 @@ class AggregateKey(NamedTuple):
 class Aggregate:
     """A learner's figures in one activity (the collection, or a unit of it) under one context.
 
-    ``content_status`` maps the leaves below the activity that were touched to 1 or 2. Times in UTC, time in seconds.
+    ``content_status`` maps each leaf that was touched below the activity to 1 or 2. Moments are in UTC, ``time_spent``
+    is in seconds.
     """
 
     activity_id: str
@@ -55,11 +57,11 @@ class Aggregate:
 def aggregates_of(
     relations: RelationTree, touches: Mapping[str, Touch], completed_before: Mapping[str, datetime | None]
 ) -> list[Aggregate]:
-    """An aggregate for the root and for every unit above a viewed leaf, by the one rule. ``touches`` by content.
+    """Returns an aggregate for the root and for each unit above a viewed leaf. ``touches`` is by content.
 
-    ``completed_before`` has the stored completion dates by activity: a date once given stays, also when a
-    republished collection asks for more (design, section 4). A new one is the time of the last completion that
-    the activity needed. Activities in it get an aggregate even where no leaf of theirs is viewed any more.
+    ``completed_before`` has the stored dates of completion by activity. A date stays, also when a republished
+    collection requires more (R-PROGRESS-2). A new date is that of the last completion that the activity needed.
+    Each activity in it gets an aggregate, even where none of its leaves is viewed any more.
     """
     by_leaf = {leaf: touch for leaf, touch in touches.items() if leaf in relations.leaf_nodes}
     touched = relations.touched_by(frozenset(by_leaf)) | (completed_before.keys() & relations.nodes.keys())
@@ -95,9 +97,10 @@ def _aggregate(
 
 
 def next_version(stored: int | None, appended_at: int, offset: int) -> int:
-    """The version of a row written for a trigger: the larger of stored + 1 and its place in the log.
+    """Returns the version of a row that is written for a trigger: the larger of stored + 1 and the trigger's place in
+    the log.
 
-    ``appended_at`` is the log-append time in ms, so that a later trigger wins whichever process handles it
-    (design, section 4).
+    ``appended_at`` is the moment when the log took the trigger, in ms. So a later trigger wins, whichever process
+    handles it (R-AGG-2).
     """
     return max((stored or 0) + 1, (appended_at << _OFFSET_BITS) | (offset & ((1 << _OFFSET_BITS) - 1)))

@@ -1,4 +1,4 @@
-"""Submitted assessments: what is accepted and how it is told to those who compute scores (reference 2.2, 3, 4.5, 4.6)."""
+"""Submitted assessments: what is accepted, and the message for those who compute scores (R-ASSESS-1, P-3.1)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from rules.identifiers import ViewKey, checked_id, optional_id
 from rules.moments import milliseconds
 
 MOST_EVENTS = 1000
-"""Answers to questions in one submission."""
+"""The most events (answers to questions) in one submission."""
 LARGEST_EVENTS = 512 * 1024
-"""Bytes of the events, serialised: a log takes about a megabyte in one record."""
+"""The most bytes that the events may have, serialised. A log takes about a megabyte in one record."""
 ASSESS = "ASSESS"
 """The kind of every event in a submission."""
 
@@ -45,8 +45,8 @@ class Attempt:
 
 
 def checked_events(events: object) -> Sequence[Event]:
-    """InvalidInput names the first event that is none, and what it lacks. Without any event a submission only has the
-    scores computed anew."""
+    """Returns the events. InvalidInput names the first one that is malformed, and what it lacks. A submission without
+    events only has the scores computed anew."""
     if not isinstance(events, list):
         raise InvalidInput("events must be a list of ASSESS events", field="events")
     if len(events) > MOST_EVENTS:
@@ -63,8 +63,8 @@ def checked_events(events: object) -> Sequence[Event]:
 
 
 def attempt_of(key: ViewKey, attempt_id: str | None, attempted_on: datetime) -> str:
-    """The attempt's id: the given one, else one that follows from learner, content and time, so that the same
-    submission sent again is the same attempt (reference 4.6)."""
+    """Returns the id that was given, or one that follows from learner, content and time. So the same submission, sent
+    again, is the same attempt (P-4.6)."""
     given = optional_id(attempt_id, "attemptId")
     if given is not None:
         return given
@@ -74,7 +74,7 @@ def attempt_of(key: ViewKey, attempt_id: str | None, attempted_on: datetime) -> 
 
 
 def encoded(submission: Submission) -> bytes:
-    """As the platform has it on its topic (reference 3)."""
+    """Returns the message of the platform's topic (P-3.1)."""
     key = submission.key
     return orjson.dumps(
         {

@@ -1,5 +1,5 @@
-"""Which completions elsewhere count in a context: the business rules of copy and move, as declared data (seed 001, Copy
-Mode; reference 4.7).
+"""Which completions elsewhere count in a context: the business rules of copy and move, as declared data (R-MODE-6,
+P-4.7).
 
 ``{"match": "any"|"all", "rules": [{"type": "completedWithin", "unit": "days"|"months", "value": n},
 {"type": "withinContextDuration"}, {"type": "always"}]}``. A month has 30 days.
@@ -23,7 +23,7 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a rule looks at: when the content was completed, when it is to count, and the dates of the context."""
+    """What a rule looks at: when the content was completed, when that is to count, and the dates of the context."""
 
     completed_on: datetime
     at: datetime
@@ -33,7 +33,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class CompletedWithin:
-    """At most so many days before it is to count."""
+    """The content was completed at most ``days`` before the moment when that is to count."""
 
     days: int
     words: str
@@ -44,12 +44,12 @@ class CompletedWithin:
 
 @dataclass(frozen=True, slots=True)
 class WithinContextDuration:
-    """From the context's start to its end; an open end has none."""
+    """The content was completed between the start and the end of the context. An open end is no end."""
 
     words: str = "completed within the duration of the context"
 
     def holds(self, completion: Completion) -> bool | None:
-        """None for a context without dates: the rule abstains."""
+        """Returns None for a context without dates: the rule abstains."""
         starts, ends = completion.starts_on, completion.ends_on
         if starts is None and ends is None:
             return None
@@ -70,15 +70,16 @@ Rule = CompletedWithin | WithinContextDuration | Always
 
 @dataclass(frozen=True, slots=True)
 class CarryRules:
-    """``problem``: why what was declared can't be read; it carries nothing then."""
+    """The rules of an instance. ``problem`` says why the setting can't be read; then nothing is carried."""
 
     match: Match = Match.ANY
     rules: tuple[Rule, ...] = ()
     problem: str | None = None
 
     def reason(self, completion: Completion) -> str | None:
-        """The words of what lets it count; None where it does not. Rules that abstain are passed over; where all
-        abstain, or there are none, nothing counts."""
+        """Returns the rules that let the completion count, in words, and None where it does not count.
+
+        Rules that abstain are passed over. Where all abstain, or there is no rule, nothing counts."""
         told = [(rule, holds) for rule in self.rules if (holds := rule.holds(completion)) is not None]
         held = [rule.words for rule, holds in told if holds]
         if not held or (self.needs_all and len(held) < len(told)):
@@ -91,12 +92,12 @@ class CarryRules:
 
 
 NOTHING = CarryRules()
-"""Carries nothing."""
+"""No rules: nothing is carried."""
 
 
 def parse_rules(text: str | None) -> CarryRules:
-    """Of the setting. Never an error: rules that can't be read carry nothing and have a ``problem``, which is told at
-    start-up."""
+    """Reads the rules of the setting. It raises no error: rules that can't be read carry nothing, and have a
+    ``problem`` that servers and workers tell as they start."""
     if text is None or not text.strip():
         return CarryRules(problem="no rules are declared")
     try:
@@ -126,7 +127,7 @@ def _parsed(match: Match, documents: Iterable[Any]) -> CarryRules:
 
 
 def _rule(document: Any) -> Rule | str:
-    """Or what is wrong with it."""
+    """Returns the rule, or what is wrong with it, in words."""
     kind = document.get("type") if isinstance(document, dict) else None
     known = {"type", "unit", "value"} if kind == "completedWithin" else {"type"}
     if kind is not None and (unknown := document.keys() - known):

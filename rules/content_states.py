@@ -1,4 +1,4 @@
-"""The platform's state of a content in one call (reference 2.2, 4.4): start, progress and end together."""
+"""The platform's state of a content in one call (P-2.2, P-4.4): start, progress and end together."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,18 +26,18 @@ class ContentState:
 
     @property
     def happened_on(self) -> datetime | None:
-        """The latest time that it tells."""
+        """The latest of the device's times, None where it sent none."""
         return max(filter(None, (self.last_accessed_on, self.last_completed_on)), default=None)
 
 
 def stated(
     view: View | None, key: ViewKey, state: ContentState, at: datetime, since: datetime | None = None
 ) -> View | None:
-    """The view with what the client says, None where that changes nothing.
+    """Returns the view after the state, None where the state changes nothing.
 
-    A view begins with its first state that is not "not started". Neither status nor progress goes down, a completed
-    view stays as it is. Its times are the state's, never later than ``at``, the call's, nor earlier than ``since``, the
-    learner's beginning there (``counted_on``).
+    A view begins with its first state that is not "not started". Neither status nor progress goes down, and a completed
+    view stays as it is. The view's times are those of the state. They are never later than the call (``at``), and never
+    earlier than the learner's beginning there (``since``, see ``counted_on``).
     """
     if state.status is Status.NOT_STARTED:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 LARGEST_METADATA = 32 * 1024
-"""Bytes of what is kept of a node beside its tree, serialised."""
+"""The most bytes of a node's metadata that are kept beside its tree, serialised."""
 
 Metadata = Mapping[str, Any]
 """What was published of a node itself, by the names that it was published under."""
@@ -40,8 +40,8 @@ class Content:
 
 
 def metadata_of(node: Metadata) -> Metadata:
-    """Of a published node, without its children. Where that is more than LARGEST_METADATA the largest values are left
-    out: lists of ids and texts of pages, which the tree has."""
+    """Returns the metadata of a published node, without its children. Where they are larger than LARGEST_METADATA the
+    largest values are left out: these are lists of ids and texts of pages, and the tree has them."""
     sizes = {name: len(orjson.dumps(value)) for name, value in node.items() if name != "children"}
     left = sum(sizes.values()) - LARGEST_METADATA
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):

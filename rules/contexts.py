@@ -10,7 +10,7 @@ from rules.identifiers import ContextType
 
 
 class EnrolmentType(Enum):
-    """Who may enrol (reference 1.1, course_batch.enrollmenttype)."""
+    """Who may enrol (P-1.2)."""
 
     OPEN = "open"
     INVITE_ONLY = "invite-only"
@@ -43,14 +43,14 @@ class Context:
     description: str | None = None
     mentors: frozenset[str] = frozenset()
     buckets: int = 16
-    """Partitions of ``enrolment_by_context`` that its learners are spread over; never changes."""
+    """The number of partitions of ``enrolment_by_context`` that its learners are spread over. It never changes."""
     created_by: str | None = None
     created_on: datetime | None = None
     updated_on: datetime | None = None
 
     @property
     def opened_on(self) -> datetime | None:
-        """Since when learners may work in it; None where that is no matter of dates."""
+        """The moment from which learners may work in it, None where no date says so."""
         return self.opens_on or self.start_date
 
     def status_at(self, at: datetime) -> ContextStatus:
@@ -70,8 +70,8 @@ _DATES = {
 
 
 def checked_context(context: Context) -> Context:
-    """The context, its dates in whole milliseconds as stores keep them; InvalidInput where its collections or dates
-    make no sense."""
+    """Returns the context with its dates in whole milliseconds, as stores keep them. InvalidInput says where
+    collections or dates make no sense."""
     if context.type is ContextType.COLLECTION:
         raise InvalidInput("a collection is its own context; it can't be created as one", field="type")
     if not context.name.strip():
@@ -108,7 +108,8 @@ def check_contains(context: Context, collection_id: str) -> None:
 
 
 def check_open(context: Context, at: datetime) -> None:
-    """ContextClosed unless learners may work in the context at this time: a batch that was open then is open."""
+    """Raises ContextClosed unless learners may work in the context at ``at``. It is the call's own time that counts: a
+    batch that was open then is open."""
     opens = context.opened_on
     if opens is not None and at < opens:
         raise ContextClosed(
@@ -124,7 +125,7 @@ def check_open(context: Context, at: datetime) -> None:
 
 
 def check_takes_enrolment(context: Context, at: datetime, *, invited: bool) -> None:
-    """EnrolmentClosed or Forbidden unless the context takes this enrolment; before its start it does."""
+    """Raises EnrolmentClosed or Forbidden unless the context takes this enrolment, before its start too."""
     for name, end in (("ended", context.end_date), ("closed its enrolment", context.enrolment_end_date)):
         if end is not None and at > end:
             raise EnrolmentClosed(

@@ -1,5 +1,5 @@
-"""Copy mode: which completion elsewhere becomes a completed view in a context, and how it says so (seed 001, Copy Mode;
-reference 4.7)."""
+"""Copy mode: which completion elsewhere becomes a completed view in a context, and how it says so (R-MODE-5,
+P-4.7)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from rules.views import View
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A completed view, as far as copying looks at it. ``place``: collection and context where it was earned, which
-    for a copy is where the first one stood: no chain of copies hides it."""
+    """The part of a completed view that copying looks at. ``place`` is the collection and the context where it was
+    earned. A copy has the place of the first one, so that no chain of copies hides it."""
 
     content_id: str
     place: tuple[str, str]
@@ -31,18 +31,18 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Taker:
-    """An active enrolment, begun then, that completions elsewhere may be copied into."""
+    """An active enrolment that completions elsewhere may be copied into, and when it was begun."""
 
     key: ProgressKey
     begun_on: datetime
     context: Context
 
     def copy_of(self, completed: Completed, rules: CarryRules) -> View | None:
-        """The view to be written here, None where the rules do not let it count.
+        """Returns the view to be written here, None where the rules do not let the completion count.
 
-        What was completed before the enrolment counts, or not, at the time of the enrolment; what is completed later
-        at that moment, as long as the context has not ended before it. So the answer is the same whenever it is asked.
-        No time was spent here, and the learner has not been here: neither is taken along.
+        A completion of before the enrolment is judged at the time of the enrolment. A later one is judged at its own
+        time, as long as the context has not ended before. So the answer is the same whenever somebody asks. The copy
+        has neither time spent nor last access, because the learner was not here.
         """
         done, ends = completed.completed_on, self.context.end_date
         if done > self.begun_on and ends is not None and done > ends:
@@ -61,7 +61,8 @@ class Taker:
         )
 
     def copies(self, completed: Iterable[Completed], rules: CarryRules) -> dict[str, View]:
-        """By content. Of several completions that may count the latest does: the one that counts longest."""
+        """Returns the views to be written by content. Of several completions that may count, the latest is taken: it
+        counts longest."""
         found: dict[str, View] = {}
         for each in sorted(completed, key=lambda each: (each.completed_on, each.place)):
             view = self.copy_of(each, rules)

@@ -12,7 +12,7 @@ from rules.progress import Status
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """What an enrolment repeats of its collection and context, for those who read rows alone (design, section 3)."""
+    """What an enrolment repeats of its collection and context, for those who read rows alone (R-ENROL-3)."""
 
     collection_name: str | None = None
     context_name: str | None = None
@@ -28,9 +28,9 @@ class Copies:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """As stored. What the commands decide (active, times) and what the workers computed stand side by side.
+    """A stored enrolment. The commands decide ``active`` and its moments; the workers compute the figures.
 
-    ``enrolled_on`` is the first time, and stays; ``reenrolled_on`` is when the learner came back last, None where they
+    ``enrolled_on`` is the first time and stays. ``reenrolled_on`` is when the learner came back last, None where they
     never left.
     """
 
@@ -48,7 +48,7 @@ class Enrolment:
     seen_changed_at: int | None = None
     copies: Copies = Copies()
     certificates: Sequence[Mapping[str, str]] = ()
-    """As they were issued; Cohort hands them out and issues none."""
+    """Certificates as they were issued. Cohort hands them out and issues none."""
     moved_to: str | None = None
     """In move mode: the context where the learner goes on with the collection."""
     moved_from: str | None = None
@@ -56,16 +56,17 @@ class Enrolment:
 
     @property
     def begun_on(self) -> datetime:
-        """When it was begun last: what carries progress along goes by this."""
+        """When the enrolment was begun last. What carries progress along goes by this."""
         return self.reenrolled_on or self.enrolled_on
 
     def was_begun(self, at: datetime) -> bool:
-        """By a call of that time, which does no more when it is sent again."""
+        """Whether a call of that time made this enrolment. Such a call changes nothing when it is sent again."""
         return at in (self.enrolled_on, self.reenrolled_on)
 
     @property
     def has_moved(self) -> bool:
-        """Whether ``moved_to`` is a pointer to be followed; in an active enrolment a move is only under way."""
+        """Whether ``moved_to`` is a pointer to be followed. In an active enrolment it only says that a move is under
+        way."""
         return self.moved_to is not None and not self.active
 
 
@@ -78,6 +79,6 @@ def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) ->
 
 
 def under_way(found: Iterable[tuple[Enrolment, Context | None]], at: datetime) -> list[Enrolment]:
-    """Those that are, the latest enrolment first."""
+    """Returns the enrolments that are under way, the latest first."""
     enrolments = [enrolment for enrolment, context in found if is_under_way(enrolment, context, at)]
     return sorted(enrolments, key=lambda e: (e.begun_on, e.key), reverse=True)

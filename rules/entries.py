@@ -1,4 +1,4 @@
-"""A member's standing in an activity of a group: one entry a member, however many places they learn in."""
+"""How a member is doing in an activity of a group: one entry a member, in however many places they learn."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from rules.progress import Progress, Status
 class Entry:
     """How a learner stands in an activity in one place: the collection that it is looked at in, under one context.
 
-    ``active``: enrolled there; a single content knows no enrolment. ``tree_version``: the published version of the
-    collection that it was computed from, where it is known. Time in seconds, UTC.
+    ``active``: the learner is enrolled there; a single content knows no enrolment. ``tree_version``: the published
+    version that the figures were computed from, where it is known. ``time_spent`` is in seconds, moments are in UTC.
     """
 
     collection_id: str
@@ -31,22 +31,26 @@ class Entry:
 
     @property
     def says_nothing(self) -> bool:
-        """As of a key whose row is gone, of which the groups store has a state all the same (rules/states.py)."""
+        """Whether the entry tells nothing. So is that of a key whose row is gone: the groups store still has a state of
+        it (rules/states.py)."""
         return not (self.active or self.progress.status or self.time_spent or self.last_updated_on)
 
 
 NO_ENTRY = Entry("", "", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
-"""Of a member who has not been in the activity."""
+"""The entry of a member who has not been in the activity."""
 
 
 def best_entry(entries: Iterable[Entry]) -> Entry | None:
-    """Those of an active enrolment first; of these the one with most completed, then status, time spent, last access.
+    """Returns the entry that counts: one of an active enrolment goes first, then the one with most completed, the
+    higher status, more time spent, the later last access.
 
-    The place decides the rest, so that every path to the same rows has the same answer. None where none of them says
-    anything.
+    The place decides between equal ones, so that every way to the same rows gives the same answer. Returns None where
+    no entry tells anything.
     """
     telling = [entry for entry in entries if not entry.says_nothing]
-    if len(telling) < 2:  # as nearly all have it: ranking costs more than all the rest here
+    if (
+        len(telling) < 2
+    ):  # Nearly all members have one place. Ranking costs more than the rest of this function.
         return telling[0] if telling else None
     return min(telling, key=_rank)
 

@@ -46,25 +46,25 @@ class NotFound(CohortError):
 
 
 class ContextClosed(CohortError):
-    """The context is not open at the time of the call (reference 4.4, NOT_A_ON_GOING_BATCH)."""
+    """The context is not open at the time of the call."""
 
     code = "CONTEXT_CLOSED"
 
 
 class EnrolmentClosed(CohortError):
-    """The context takes no enrolment at this time, or none of this kind (reference 2.4)."""
+    """The context takes no enrolment at this time, or none of this kind."""
 
     code = "ENROLMENT_CLOSED"
 
 
 class AlreadyEnrolled(CohortError):
-    """The learner is enrolled and active (reference 2.4, USER_ALREADY_ENROLLED_COURSE)."""
+    """The learner is enrolled and active."""
 
     code = "ALREADY_ENROLLED"
 
 
 class NotEnrolled(CohortError):
-    """The learner has no active enrolment to end (reference 2.4, USER_NOT_ENROLLED_COURSE)."""
+    """The learner has no active enrolment to end."""
 
     code = "NOT_ENROLLED"
 
@@ -76,7 +76,7 @@ class AlreadyCompleted(CohortError):
 
 
 class ViewNotStarted(CohortError):
-    """An update or an end of a view that was never started (seed 001, content view lifecycle)."""
+    """An update or an end of a view that was never started."""
 
     code = "VIEW_NOT_STARTED"
 
@@ -101,7 +101,7 @@ class LastAdmin(CohortError):
 
 
 class GroupSuspended(CohortError):
-    """A suspended group can be read, but only reactivated, left or deleted (reference 2.6, GS_UDT08)."""
+    """A suspended group can be read, but only reactivated, left or deleted."""
 
     code = "GROUP_SUSPENDED"
 

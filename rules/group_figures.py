@@ -17,16 +17,17 @@ _PERCENTAGE = Metric.COMPLETION_PERCENTAGE.value
 _TIME_SPENT = Metric.TIME_SPENT.value
 
 ACTIVITY_METRICS = (_ENROLLED, _COMPLETED, _PERCENTAGE, LEAF_NODES_COUNT)
-"""Of an activity: members with an active enrolment; of these, those who completed it; how many of a hundred of them
-did, rounded down; distinct leaves of its tree. Nobody enrols in a single content: of all members those who completed it."""
+"""The metrics of an activity: how many members have an active enrolment, how many of these completed it, the percentage
+of them, rounded down, and the distinct leaves of its tree. Nobody enrols in a single content: there all members
+count."""
 MEMBER_METRICS = (_COMPLETED, _PERCENTAGE, _TIME_SPENT)
-"""Of a member: required leaves that are completed; how many of a hundred, rounded down; seconds."""
+"""The metrics of a member: completed required leaves, the percentage of them, rounded down, and seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``value`` is None where it does not apply or is not known, which is another thing than 0. ``last_updated_on``: by
-    the events' own times; None where nothing happened yet."""
+    """A metric of an activity or of a member. ``value`` is None where it does not apply or is not known, which is
+    another thing than 0. ``last_updated_on`` goes by the events' own times, and is None where nothing happened yet."""
 
     metric: str
     value: int | None
@@ -36,8 +37,8 @@ class Figure:
 def activity_figures(
     entries: Iterable[Entry], *, leaf_nodes_count: int | None, published_on: datetime | None = None
 ) -> list[Figure]:
-    """Of a collection or a unit, by these members' best entries, one each. The leaves change when the collection is
-    published, the other figures when a member does something."""
+    """Returns the figures of a collection or a unit. ``entries`` are the best ones of the members who count, one each.
+    The leaves change when the collection is published, the other figures when a member does something."""
     entries = list(entries)
     enrolled = [entry for entry in entries if entry.active]
     return [
@@ -47,13 +48,13 @@ def activity_figures(
 
 
 def content_figures(entries: Iterable[Entry], *, published_on: datetime | None = None) -> list[Figure]:
-    """Of a single content, by these members' best entries, one each."""
+    """Returns the figures of a single content. ``entries`` are the best ones of the members who count, one each."""
     entries = list(entries)
     return [*_completion(entries, entries, None), Figure(LEAF_NODES_COUNT, 1, published_on)]
 
 
 def subject_figures(subject: Subject, entries: Iterable[Entry]) -> list[Figure]:
-    """Of a known activity, by these members' best entries, one each."""
+    """Returns the figures of a known activity. ``entries`` are the best ones of the members who count, one each."""
     content = subject.content
     published_on = content.published_on if content else None
     if subject.is_single_content:
@@ -73,12 +74,12 @@ def _completion(entries: Sequence[Entry], counted: Sequence[Entry], enrolled: in
 
 
 def unknown_figures(metrics: Sequence[str]) -> list[Figure]:
-    """Of an activity that Cohort can tell nothing of."""
+    """Returns the figures of an activity that Cohort knows nothing of."""
     return [Figure(metric, None) for metric in metrics]
 
 
 def member_figures(entry: Entry) -> list[Figure]:
-    """Of a member."""
+    """Returns the figures of a member."""
     updated = entry.last_updated_on
     return [
         Figure(_COMPLETED, entry.progress.completed_count, updated),
@@ -90,8 +91,8 @@ def member_figures(entry: Entry) -> list[Figure]:
 def chosen(
     figures: Sequence[Figure], metrics: Collection[str] | None, known: Sequence[str]
 ) -> Sequence[Figure]:
-    """Those that are named, in the order of the declaration; all of them for None. InvalidInput lists the ``known`` ones
-    where another is named, whether or not there are figures."""
+    """Returns the figures that are named, in the order of the declaration, and all of them for None. InvalidInput lists
+    the ``known`` metrics where another one is named, also where there are no figures."""
     for metric in metrics or ():
         if metric not in known:
             raise InvalidInput(f"there is no metric {metric}; there are {', '.join(known)}", field="metrics")

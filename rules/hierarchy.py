@@ -1,4 +1,4 @@
-"""A collection's tree and what follows from it: leaves, optional nodes, ancestors (reference 4.1)."""
+"""A collection's tree and what follows from it: leaves, optional nodes, ancestors (R-PROGRESS-2, P-4.1)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from rules.identifiers import checked_id
 
 COLLECTION_MIME_TYPE = "application/vnd.ekstep.content-collection"
 DEEPEST = 32
-"""Levels a tree may have; a deeper one is refused when it is loaded."""
+"""The most levels that a tree may have. A deeper one is refused when it is loaded."""
 
 Json = dict[str, Any]
 
@@ -52,12 +52,12 @@ class RelationTree:
 
     @cached_property
     def collections(self) -> tuple[str, ...]:
-        """The root and every inner collection: those that have an aggregate row of their own."""
+        """The root and every unit: the nodes that have an aggregate of their own."""
         inner = sorted({above for node in self.nodes.values() for above in node.ancestors} - {self.root})
         return (self.root, *inner)
 
     def touched_by(self, leaves: frozenset[str]) -> frozenset[str]:
-        """The collections above these leaves, the root included even where none is known."""
+        """Returns the collections above these leaves. The root is always among them, even where no leaf is known."""
         above = (self.nodes[leaf].ancestors for leaf in leaves if leaf in self.nodes)
         return frozenset({self.root}.union(*above))
 
@@ -87,7 +87,7 @@ class Hierarchy:
 
     @cached_property
     def serialised(self) -> bytes:
-        """The tree as JSON, made once for all who are sent the whole of it."""
+        """The tree as JSON. It is made once, for everybody who is sent the whole tree."""
         return orjson.dumps(self.root)
 
 
@@ -96,18 +96,19 @@ def children_of(node: Json) -> list[Json]:
 
 
 def is_collection(node: Json) -> bool:
-    """An inner node: it has children, or says that it is one and has none yet."""
+    """Whether the node is an inner one: it has children, or its MIME type says so."""
     return bool(children_of(node)) or node.get("mimeType") == COLLECTION_MIME_TYPE
 
 
 def is_optional(node: Json) -> bool:
-    """As the platform marks it: ``relationalMetadata.optional`` of the child, a boolean or the text "true"."""
+    """Whether the node is marked as optional, as the platform does it: ``relationalMetadata.optional`` of the child is
+    true, or the text "true"."""
     mark = (node.get("relationalMetadata") or {}).get("optional", node.get("optional"))
     return mark is True or str(mark).lower() == "true"
 
 
 def walk(node: Json) -> Iterator[Json]:
-    """Every node from the top down, in the tree's order; a node in two places comes twice."""
+    """Yields every node from the top down, in the tree's order. A node in two places comes twice."""
     stack = [node]
     while stack:
         current = stack.pop()
@@ -116,10 +117,10 @@ def walk(node: Json) -> Iterator[Json]:
 
 
 def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
-    """The document as a Hierarchy; InvalidInput that names the path of what is wrong with it.
+    """Returns the document as a Hierarchy. InvalidInput names the path of what is wrong with it.
 
-    Refused: a node without identifier or name, fields of another type than they have, children that are no list, a node below itself, two different
-    nodes under one identifier, a tree deeper than 32.
+    It refuses a node without identifier or name, a field of the wrong type, children that are no list, a node below
+    itself, two different nodes under one identifier, and a tree of more than DEEPEST levels.
     """
     seen: dict[str, tuple[object, ...]] = {}
 
@@ -157,10 +158,10 @@ def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
 
 
 def relations_of(hierarchy: Hierarchy) -> RelationTree:
-    """The relations of every node, computed from the tree alone, never from a stored ``leafNodes`` (reference 4.1).
+    """Computes the relations of every node from the tree alone, never from a stored ``leafNodes`` (P-4.1).
 
-    Optional as the platform has it: a node's optional set holds its optional children and those of its other
-    children; an optional unit is not descended into, so its leaves stay required.
+    The optional set of a node has its optional children and the optional sets of its other children. Nothing below an
+    optional unit is in it, so the leaves of that unit stay required.
     """
     leaves: dict[str, frozenset[str]] = {}
     optional: dict[str, frozenset[str]] = {}

@@ -1,4 +1,4 @@
-"""Ids as clients send them, and the keys of rows that follow from them (seed 001, the three scenarios)."""
+"""Ids as clients send them, and the keys of rows that follow from them (R-VIEW-3)."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,8 +11,8 @@ CONTENT_SCOPES = 16
 
 
 def checked_id(value: str | None, field: str) -> str:
-    """``value`` without surrounding space; Absent where it is blank, InvalidInput where it is too long or holds control
-    characters."""
+    """Returns ``value`` without the space around it. Absent says that it is blank, InvalidInput that it is too long or
+    has control characters."""
     text = (value or "").strip()
     if not text:
         raise Absent(f"{field} must not be blank", field=field)
@@ -24,13 +24,13 @@ def checked_id(value: str | None, field: str) -> str:
 
 
 def optional_id(value: str | None, field: str) -> str | None:
-    """None where the id was left out; a blank one that was given is an error, not a default."""
+    """Returns the checked id, None where it was left out. An id that was given blank is an error, not a default."""
     return None if value is None else checked_id(value, field)
 
 
 def either(value: str | None, legacy: str | None, field: str, legacy_field: str) -> str | None:
-    """An id that has two names, under whichever it was given: courseId is collectionId, batchId is contextId.
-    InvalidInput where both were given and differ."""
+    """Returns an id that has two names, whichever name it was given under: courseId is collectionId, batchId is
+    contextId (R-LEGACY-2). InvalidInput says that both were given and differ."""
     if value is not None and legacy is not None and value.strip() != legacy.strip():
         raise InvalidInput(
             f"{field} and {legacy_field} are the same id; give one of them", field=legacy_field
@@ -40,7 +40,7 @@ def either(value: str | None, legacy: str | None, field: str, legacy_field: str)
 
 @dataclass(frozen=True, slots=True, order=True)
 class ProgressKey:
-    """Whose progress in what: the unit of recomputation."""
+    """A learner in a place: whose progress it is, and in what. Workers recompute one key at a time."""
 
     user_id: str
     collection_id: str
@@ -48,13 +48,14 @@ class ProgressKey:
 
     @property
     def has_context(self) -> bool:
-        """False where a collection was taken by itself (scenario 2), or a content (scenario 1)."""
+        """Whether a context was named. It is False for a collection by itself (scenario 2) and a content by itself
+        (scenario 1)."""
         return self.context_id != self.collection_id
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ViewKey:
-    """The row of one content view."""
+    """The key of one view."""
 
     user_id: str
     collection_id: str
@@ -63,7 +64,7 @@ class ViewKey:
 
     @property
     def is_content_alone(self) -> bool:
-        """Scenario 1: a content found by search, outside any collection."""
+        """Whether the content was viewed by itself (scenario 1)."""
         return self.collection_id == self.content_id
 
     @property
@@ -78,9 +79,10 @@ class ViewKey:
 def view_key(
     user_id: str, content_id: str, collection_id: str | None = None, context_id: str | None = None
 ) -> ViewKey:
-    """The row for a call with these ids: what is left out defaults to the next one in (seed 001, scenarios 1-3).
+    """Returns the key for a call with these ids. The context defaults to the collection, the collection to the content
+    (R-VIEW-3).
 
-    A context without a collection is refused: no scenario has it, and it would fall under a row nobody reads.
+    A context without a collection is refused: no scenario has it, and nobody would read its row.
     """
     user = checked_id(user_id, "userId")
     content = checked_id(content_id, "contentId")
@@ -93,10 +95,10 @@ def view_key(
 
 
 def scope_of(collection_id: str, content_id: str | None = None) -> str:
-    """The partition of a view row beside the user.
+    """Returns the part of a view's partition key beside the user.
 
-    The collection; for a content by itself one of 16 buckets, so that reading many leaves touches few partitions
-    and no partition grows with a learner's life (design, section 3).
+    It is the collection. For a content by itself it is one of 16 buckets: so reading many leaves touches few
+    partitions, and no partition grows with a learner's life (R-RUN-2).
     """
     if content_id is not None and content_id == collection_id:
         return f"content:{crc32(content_id.encode()) % CONTENT_SCOPES}"
@@ -104,7 +106,7 @@ def scope_of(collection_id: str, content_id: str | None = None) -> str:
 
 
 class ContextType(Enum):
-    """What gives a collection its dates and people. The value is the prefix in aggregate rows (reference 1.1)."""
+    """What gives a collection its dates and people. The value is the prefix in aggregate rows (P-1.1)."""
 
     BATCH = "cb"
     PROGRAM = "pr"
@@ -116,7 +118,7 @@ class ContextType(Enum):
 
 
 def aggregate_context(context_type: ContextType, context_id: str) -> str:
-    """``cb:<batchId>`` and the like, as aggregate rows have it."""
+    """Returns the context as aggregate rows write it, such as ``cb:<batchId>``."""
     return f"{context_type.value}:{context_id}"
 
 

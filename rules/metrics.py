@@ -1,7 +1,7 @@
-"""What is counted of an activity's enrolments, and the metrics that follow from it (seed 000, Course Metrics).
+"""What is counted of an activity's enrolments, and the metrics that follow from it (R-QUERY-9).
 
-Counted are enrolments that are active. The counts add up over activities and dimensions; metrics are computed from the
-sums, never from other metrics, so that a total over rows is right for percentages and averages as well.
+Active enrolments are counted. Counts can be added up over activities and dimensions. Metrics are computed from these
+sums, never from other metrics, so that a total over rows is right for percentages and averages, too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,11 @@ BANDS = {
     "progress_75_99": (75, 99),
     "progress_100": (100, 100),
 }
-"""The counts of the distribution: enrolments whose percentage is from the first to the second, both included."""
+"""The counts of the distribution. Each counts enrolments whose percentage is in its range, both ends included."""
 
 SUMS = ("enrolled", "completed", "progress_sum", *BANDS, "time_spent")
 LATEST = "last_accessed_on"
-"""Epoch milliseconds; of several the latest."""
+"""A moment in epoch milliseconds. Of several the latest counts."""
 COUNTS = (*SUMS, LATEST)
 """``progress_sum`` is the sum of percentages, ``time_spent`` of seconds."""
 
@@ -43,7 +43,7 @@ class Metric(Enum):
 
     @property
     def counts(self) -> tuple[str, ...]:
-        """What it is computed from."""
+        """The counts that the metric is computed from."""
         return _NEEDS[self]
 
 
@@ -59,10 +59,10 @@ _NEEDS = {
 
 
 def metric_value(metric: Metric, counts: Counts) -> MetricValue:
-    """Of these counts; a count that is missing or None is 0.
+    """Returns the metric's value for these counts. A count that is missing or None is 0.
 
     ``averageProgress`` is a percentage with two decimals, None where nobody is enrolled; ``completionPercentage`` is
-    whole and 0 then (design, section 4); ``timeSpent`` in seconds; ``lastActivity`` in RFC 3339, UTC, or None;
+    whole and 0 then (R-PROGRESS-1); ``timeSpent`` in seconds; ``lastActivity`` in RFC 3339, UTC, or None;
     ``progressDistribution`` by band, such as ``{"0": 3, "1-24": 0, …}``.
     """
     match metric:
@@ -81,17 +81,17 @@ def metric_value(metric: Metric, counts: Counts) -> MetricValue:
 
 
 def band_label(band: str) -> str:
-    """``progress_1_24`` is ``1-24``."""
+    """Returns the name of a band for clients: ``progress_1_24`` is ``1-24``."""
     return band.removeprefix("progress_").replace("_", "-")
 
 
 def band_of(percentage: int) -> str:
-    """The band that counts an enrolment with this percentage."""
+    """Returns the band that counts an enrolment with this percentage."""
     return next(band for band, (least, most) in BANDS.items() if least <= percentage <= most)
 
 
 def joined(name: str, values: Iterable[int | None]) -> int | None:
-    """The count of all groups together that have these: their sum, or the latest."""
+    """Joins the counts of several groups: their sum, or the latest moment."""
     known = [value for value in values if value is not None]
     return max(known, default=None) if name == LATEST else sum(known)
 

@@ -1,7 +1,7 @@
 """Going from one tracking mode to another: what is written where, and what learners see differently afterwards.
 
-Nobody loses what they see: a view that was shown somewhere is merged into the one that the new mode shows there. Merging
-lowers nothing, and doing it again changes nothing.
+Nobody loses what they see: a view that was shown somewhere is merged into the one that the new mode shows there.
+Merging lowers nothing, and doing it again changes nothing.
 """
 
 from collections.abc import Iterable
@@ -20,19 +20,21 @@ _CHANGING = "changing"
 
 
 def carries_nothing(tracking: Tracking) -> str | None:
-    """Why an instance in copy or move carries nothing over, where its rules can't be read; None elsewhere."""
+    """Returns why an instance in copy or move mode carries nothing over: its rules can't be read. Returns None
+    elsewhere."""
     return tracking.rules.problem if tracking.mode in HAVE_RULES else None
 
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """In which mode the rows are kept, by what the whole instance has agreed on; ``to``: a change is under way."""
+    """The mode that the rows are kept in, as the whole instance has agreed. ``to`` is set while a change is under
+    way."""
 
     mode: TrackingMode
     to: TrackingMode | None = None
 
     def encode(self) -> str:
-        """``strict``, or ``changing:strict:copy``."""
+        """Returns the text that is stored: ``strict``, or ``changing:strict:copy``."""
         if self.to is None:
             return self.mode.value
         return f"{_CHANGING}:{self.mode.value}:{self.to.value}"
@@ -47,7 +49,7 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class ModeChange:
-    """From one mode to another one, begun ``at`` that moment."""
+    """A change from one mode to another. ``at`` is when it began."""
 
     old: TrackingMode
     new: TrackingMode
@@ -55,11 +57,11 @@ class ModeChange:
 
     @property
     def reason(self) -> str:
-        """As origins tell it."""
+        """The reason that origins tell, in words."""
         return f"the instance went over from {self.old.value} to {self.new.value}"
 
     def arriving(self, views: Iterable[View], to: ViewKey) -> View:
-        """What these views, at least one, come to under the key ``to``. Whichever was completed first is the origin."""
+        """Merges at least one view into one under the key ``to``. The view that was completed first is the origin."""
         first, *others = sorted(views, key=_how_early)
         view = self._carried(first, to)
         for other in others:
@@ -68,7 +70,7 @@ class ModeChange:
 
     def _carried(self, view: View, to: ViewKey) -> View:
         origin = view.origin
-        # One that names the very place the view goes back to would explain nothing.
+        # An origin that names the place where the view goes back to would explain nothing.
         if origin is None or origin.place == (to.collection_id, to.context_id):
             origin = Origin.of(OriginKind.MODE_CHANGED, view.key, self.reason, self.at)
         # Entries that no caller sent are a move's own, about another key.
@@ -77,10 +79,11 @@ class ModeChange:
 
 
 def merged(there: View | None, arriving: View) -> View | None:
-    """The view that is ``there`` with the arriving one of the same key put into it; None where that changes nothing.
+    """Merges an arriving view into the one that is ``there`` under the same key. Returns None where that changes
+    nothing.
 
-    Status, progress and time spent keep their larger value, never the sum: what was spent may be counted in both. A
-    completion that is there keeps its date and its origin.
+    Status, progress and time spent keep the larger value. They are not added up, since the same minutes may stand in
+    both. A completion that is there keeps its date and its origin.
     """
     if there is None:
         return arriving
@@ -101,7 +104,7 @@ def merged(there: View | None, arriving: View) -> View | None:
         last_updated_on=later(there.last_updated_on, arriving.last_updated_on),
         completed_on=arriving.completed_on if rises else there.completed_on,
         progress_details=details,
-        # Its own are the ones that may still be sent again.
+        # Only its own calls may still be sent again.
         recent_calls=(*unknown, *there.recent_calls)[-RECENT_CALLS:],
         origin=arriving.origin if rises else there.origin,
     )
@@ -144,7 +147,7 @@ _ENTERED = {
 
 
 def seen_differently(old: TrackingMode, new: TrackingMode) -> list[str]:
-    """What learners see differently once the instance has gone over, a sentence each."""
+    """Returns what learners see differently after the change, a sentence each."""
     lines = [*_LEFT[old], *_ENTERED[new]]
     # In both of these a collection without a context is the learner's active context of it.
     if old in HAVE_RULES and new not in HAVE_RULES:

@@ -1,5 +1,5 @@
-"""Move mode: which progress a learner takes along into another context of the same collection, and what becomes of it
-there (seed 001, Move Mode)."""
+"""Move mode: which progress a learner takes along into another context of the same collection, and what it becomes
+there (R-MODE-7)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from rules.progress import Status
 from rules.views import MARK, View, remembered
 
 LONGEST_CHAIN = 16
-"""Moves that a read follows one after the other."""
+"""The most moves that a read follows, one after the other."""
 
 _MOVED = f"{MARK}moved{MARK}"
-"""Begins an entry among a view's recent calls: ``\\tmoved\\t<context>\\t<seconds>``, how much of the time spent was spent
-there."""
+"""The beginning of an entry among a view's recent calls: ``\\tmoved\\t<context>\\t<seconds>``. It says how many seconds
+were spent in that context."""
 
 
 def current_place(enrolments: Mapping[str, Enrolment], context_id: str) -> str:
-    """Where the pointers of these enrolments in one collection, by context, lead to from this context."""
+    """Follows the pointers of the enrolments in one collection (by context), and returns the context where they end."""
     for _ in range(LONGEST_CHAIN):
         enrolment = enrolments.get(context_id)
         if enrolment is None or not enrolment.has_moved or enrolment.moved_to is None:
@@ -34,7 +34,7 @@ def current_place(enrolments: Mapping[str, Enrolment], context_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """What goes along into the enrolment ``to``, begun then."""
+    """What is taken along into the enrolment ``to``, and when that was begun."""
 
     to: ProgressKey
     begun_on: datetime
@@ -42,11 +42,11 @@ class Taking:
     rules: CarryRules
 
     def merged(self, there: View | None, view: View) -> View | None:
-        """The view at the new place once ``view`` has come along; None where that changes nothing, or where the rules
-        leave it behind. ``there``: what is at the new place already.
+        """Returns the view at the new place after ``view`` has come along, None where that changes nothing, or where
+        the rules leave it behind. ``there`` is what is at the new place already.
 
-        Neither status nor progress goes down. Time spent is what was spent at each place, which only grows there, so a
-        view may come along again, and by whatever way: of each place the larger number counts.
+        Neither status nor progress goes down. Time spent is kept for each place, where it only grows, and of each place
+        the larger number counts. So a view may come along again, and by any way.
         """
         reason = self._reason(view)
         if reason is None:
@@ -84,8 +84,8 @@ class Taking:
         return self._reason(view) is not None
 
     def _reason(self, view: View) -> str | None:
-        """The rules are asked about completions; what is in progress goes along with the collection, if there are any
-        rules at all."""
+        """Whether the view goes along. The rules judge completions. What is in progress goes along with the collection,
+        if there are any rules."""
         if not self.rules.rules:
             return None
         if view.status is not Status.COMPLETED or view.completed_on is None:
@@ -96,14 +96,14 @@ class Taking:
 
 
 def _spent(view: View) -> dict[str, int]:
-    """Seconds of it by the context where they were spent; what did not come along was spent at the view's own."""
+    """Returns the seconds spent on the view by context. What did not come along was spent in the view's own context."""
     marks = [call.removeprefix(_MOVED) for call in view.recent_calls if call.startswith(_MOVED)]
     spent = {place: int(seconds) for place, _, seconds in (mark.partition(MARK) for mark in marks)}
     return {**spent, view.key.context_id: max(0, view.time_spent - sum(spent.values()))}
 
 
 def _earned_at(view: View) -> tuple[str, str]:
-    """Where it was earned first, however often it has moved since."""
+    """Returns where the view was earned first, however often it has moved since."""
     origin = view.origin
     if origin is not None and origin.kind is OriginKind.MOVED and origin.place is not None:
         return origin.place

@@ -1,5 +1,4 @@
-"""Where a view's status came from, when the learner did not earn it in that very place (seed 001: nobody could explain
-the data)."""
+"""Where a view's status came from, when the learner did not earn it in that very place (R-MODE-8)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,8 +29,8 @@ class OriginKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """``place``: collection and context where the status was earned, where that is another place; ``reason``: the rule
-    or command, in words; ``at``: when it was carried over."""
+    """Where a status came from. ``place`` is the collection and the context where it was earned, if that is another
+    place; ``reason`` is the rule or command, in words; ``at`` is when it was carried over."""
 
     kind: OriginKind
     place: tuple[str, str] | None = None
@@ -40,11 +39,11 @@ class Origin:
 
     @classmethod
     def of(cls, kind: OriginKind, key: ViewKey, reason: str, at: datetime) -> "Origin":
-        """From the place of this view."""
+        """Returns an origin at the place of this view."""
         return cls(kind, (key.collection_id, key.context_id), reason, at)
 
     def encode(self) -> str:
-        """As the column ``origin`` has it."""
+        """Returns the text of the column ``origin``."""
         at = None if self.at is None else milliseconds(self.at)
         return orjson.dumps([self.kind.value, self.place, self.reason, at]).decode()
 

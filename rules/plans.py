@@ -1,4 +1,4 @@
-"""Where a group query is answered from, and why (design, section 5)."""
+"""Where a group query is answered from, and why (R-QUERY-6)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,14 +10,14 @@ from rules.moments import milliseconds, moment
 CHEAP_KEYS = 500
 """Keys (activity and learner) up to which reading rows costs less than a query to the groups store."""
 VISIBLE_WITHIN = timedelta(seconds=15)
-"""After so long a write is in the groups store: some ten seconds (design, section 8), and half of that to spare."""
+"""After so long a write is in the groups store: some ten seconds (docs/benchmarks.md), and half of that to spare."""
 _MARK = "w"
 NEWEST_TOKEN = timedelta(minutes=5)
 """How far ahead of our clock a token may be before it can't be one of ours."""
 
 
 class AnswerMode(Enum):
-    """Of an instance, or of a request that asks for the other one (seed 000, Group Progress Updates)."""
+    """Of an instance, or of a request that asks for the other one (R-QUERY-4, R-QUERY-5)."""
 
     QUERY = "query"
     """Computed when it is asked for, perhaps out of the cache."""

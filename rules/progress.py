@@ -1,4 +1,4 @@
-"""The one rule of progress (design, section 4). Every number a client sees comes from here."""
+"""The one rule of progress (R-PROGRESS-1). Every number a client sees comes from here."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Of a view, an enrolment, a unit or a collection. The values are stored (reference 1.1)."""
+    """Of a view, an enrolment, a unit or a collection. The values are stored (P-1.1)."""
 
     NOT_STARTED = 0
     IN_PROGRESS = 1
@@ -17,7 +17,8 @@ _STATUSES = tuple(Status)
 
 
 def status_of(stored: int | None) -> Status:
-    """Of a column's value; nothing stored is not started. A tenth of what calling the enum costs."""
+    """Returns the status of a column's value; nothing stored is not started. It takes a tenth of the time of calling
+    the enum."""
     return _STATUSES[stored or 0]
 
 
@@ -40,7 +41,8 @@ class Progress:
 
 
 def progress_of(required: Set[str], statuses: Mapping[str, int]) -> Progress:
-    """completed = required leaves with status 2. In progress from the first required leaf that was started."""
+    """Computes the progress: completed are the required leaves with status 2. It is in progress from the first required
+    leaf that was started."""
     touched = [statuses[leaf] for leaf in required if leaf in statuses]
     completed = touched.count(Status.COMPLETED)
     if required and completed == len(required):

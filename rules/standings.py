@@ -1,4 +1,5 @@
-"""How a learner stands in a collection right now, from statuses alone: what reads answer before any worker ran."""
+"""How far a learner is in a collection at this moment, from statuses alone (R-VIEW-5). Reads answer this before any
+worker ran."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from rules.progress import Progress, Status, progress_of
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """The short form of a view: all that figures and pages with many leaves need. ``time_spent`` in seconds; readers
-    of pages leave it out."""
+    """The short form of a view, which is all that figures and pages of many leaves need. ``time_spent`` is in seconds;
+    reads of pages leave it out."""
 
     status: Status
     progress: int
@@ -22,20 +23,20 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Statuses by content, and the moments that follow from them."""
+    """A learner's statuses in a collection by content, and the moments that follow from them."""
 
     statuses: Mapping[str, int]
     completed_on: datetime | None = None
-    """When the collection was completed, None where it is not."""
+    """When the collection was completed, None where it is not completed."""
     last_accessed_on: datetime | None = None
 
     def progress(self, relations: RelationTree, node: str | None = None) -> Progress:
-        """In the collection, or in one of its units."""
+        """Returns the progress in the collection, or in one of its units."""
         return progress_of(relations.required(node or relations.root), self.statuses)
 
 
 def standing_of(touches: Mapping[str, Touch], relations: RelationTree) -> Standing:
-    """The same figures as rules.aggregates gives for the root."""
+    """Returns the standing. Its figures are those that rules/aggregates.py computes for the root."""
     statuses = {leaf: int(touch.status) for leaf, touch in touches.items() if leaf in relations.leaf_nodes}
     required = relations.required(relations.root)
     completed_on = None

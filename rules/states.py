@@ -1,4 +1,4 @@
-"""The whole state of one key, as group queries read it: sent on every change, never a delta (design, section 5)."""
+"""The whole state of one key, as group queries read it: sent on every change, never a delta (R-QUERY-7)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,16 +15,17 @@ from rules.progress import Status
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 DAYS = 16
-"""Days that the synthetic times of all activities are spread over."""
+"""The number of days that the synthetic times of all activities are spread over."""
 
 
 def synthetic_time(activity_id: str) -> datetime:
-    """A fixed date + hash(activity) mod 16 days: never changes for a key and bounds the number of intervals."""
+    """Returns a fixed date + hash(activity) mod 16 days. It never changes for a key, and it bounds the number of
+    intervals."""
     return FIRST_DAY + timedelta(days=crc32(activity_id.encode()) % DAYS)
 
 
 def interval_of(activity_id: str) -> tuple[datetime, datetime]:
-    """The one day that holds every state of the activity; its end is not in it."""
+    """Returns the day that has every state of the activity, without its end."""
     start = synthetic_time(activity_id)
     return start, start + timedelta(days=1)
 
@@ -62,7 +63,7 @@ class State:
 
     @property
     def key(self) -> str:
-        """On the topic: all states of a key go to one partition, in order."""
+        """The key of the record: all states of a key go to one partition, in order."""
         return f"{self.activity_id}|{self.collection_id}|{self.context_id}|{self.user_id}"
 
 
@@ -98,13 +99,14 @@ def state_of(
 
 
 def vanished_state(key: AggregateKey, version: int) -> State:
-    """Of a key whose row is deleted: it counts for nothing and tells nothing of the learner. What is append-only
-    can't forget a key, so a deletion is a state like any other."""
+    """Returns the state of a key whose row is deleted. It counts for nothing, and tells nothing of the learner. An
+    append-only store can't forget a key, so a deletion is a state like any other."""
     return State(key.activity_id, key.collection_id, key.context_id, key.user_id, version)
 
 
 def encode_state(state: State) -> bytes:
-    """As it goes onto the topic, whole each time. Times in epoch milliseconds, unknown is null, flags are 0 or 1."""
+    """Returns the whole state as it goes onto the topic. Moments are in epoch milliseconds, unknown is null, flags are
+    0 or 1."""
     return orjson.dumps(
         {
             "time": synthetic_time(state.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),

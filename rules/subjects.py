@@ -1,4 +1,4 @@
-"""What an activity of a group is to Cohort: whose figures tell how a member stands in it."""
+"""What an activity of a group is to Cohort: whose figures tell how far a member is in it."""
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from rules.learner_groups import Activity, is_published_type
 class Subject:
     """An activity and what is published under its id.
 
-    ``types``: of the figures that count, COLLECTION_TYPE and UNIT_TYPE; none of a single content, whose views count, and
-    of what Cohort knows nothing of. ``within``: the collections in which a unit's figures are looked at; None for all.
+    ``types`` are those of the figures that count: COLLECTION_TYPE, UNIT_TYPE, or both. There are none for a single
+    content, where views count, and for what Cohort does not know. ``within``: the collections in which a unit's figures
+    are looked at, None for all.
     """
 
     activity: Activity
@@ -27,7 +28,7 @@ class Subject:
 
     @property
     def is_known(self) -> bool:
-        """Whether Cohort can tell how anybody stands in it."""
+        """Whether Cohort can tell how far anybody is in it."""
         return bool(self.types) or self.is_single_content
 
     def counts(self, collection_id: str) -> bool:
@@ -38,9 +39,9 @@ class Subject:
 
 
 def subject_of(activity: Activity, content: Content | None) -> Subject:
-    """Of an activity of a group. What the id is decides: a client may call a unit ``Course``, as the platform does. A
-    collection that is called ``CourseUnit`` is meant as a unit, in whichever collection holds it. What is gone is still
-    known by its type."""
+    """Returns the subject of an activity of a group. The id decides what it is: a client may call a unit ``Course``, as
+    the platform does. A collection that is called ``CourseUnit`` is meant as a unit, in any collection that holds it. A
+    content that is gone is still known by its type."""
     called_unit = activity.type.casefold() == UNIT_TYPE.casefold()
     if content is None:
         known = (UNIT_TYPE if called_unit else COLLECTION_TYPE,) if is_published_type(activity.type) else ()
@@ -55,8 +56,8 @@ def subject_of(activity: Activity, content: Content | None) -> Subject:
 
 
 def subject_within(activity: Activity, content: Content, roots: Iterable[str]) -> Subject:
-    """Of what is no activity of the group itself, but stands in these collections, which are: a unit there, and if it is
-    a collection of its own, that as well."""
+    """Returns the subject of what is no activity of the group, but stands in these collections, which are. It is a unit
+    there, and, where it is a collection of its own, that as well."""
     if content.kind is ContentKind.CONTENT:
         return Subject(activity, content)
     own = (COLLECTION_TYPE,) if content.kind is ContentKind.COLLECTION else ()
@@ -71,5 +72,6 @@ def is_called(activity: Activity, type_: str) -> bool:
 
 
 def roots_within(activity_ids: Set[str], ancestors: Mapping[str, Iterable[str]]) -> list[str]:
-    """Of the collections that hold a node, with its ancestors in each, those in which one of the activities is above it."""
+    """Returns the collections in which one of the activities is above a node. ``ancestors`` has the node's ancestors in
+    each collection that holds it."""
     return sorted(root for root, above in ancestors.items() if not activity_ids.isdisjoint(above))

@@ -1,4 +1,4 @@
-"""A learner's enrolments as they are handed out: one in full, or all of them as a file (reference 2.7)."""
+"""A learner's enrolments as they are handed out: one in full, or all of them as a file (R-SUMMARY-2, P-2.7)."""
 
 import csv
 import io
@@ -41,8 +41,11 @@ class CollectionNote:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentSummary:
-    """One enrolment, or what was done in a collection without one: then ``enrolled_on`` is None. ``content_status``: of what was started, by content, 1 or 2; ``scores`` by assessment;
-    ``certificates`` as they were issued. ``collection`` None: it is gone."""
+    """A summary of one enrolment, or of what was done in a collection without one: then ``enrolled_on`` is None.
+
+    ``content_status`` is 1 or 2 for each content that was started, ``scores`` are by assessment, ``certificates`` are
+    as they were issued. ``collection`` is None where it is gone.
+    """
 
     key: ProgressKey
     active: bool
@@ -67,14 +70,14 @@ COLUMNS = (
     "lastcontentaccesstime",
     "certificatescount",
 )
-"""Of the CSV file, as the platform has them. ``progress`` is a count of leaves."""
+"""The columns of the CSV file, which are the platform's. ``progress`` is a count of leaves."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""The characters that begin a formula in a spreadsheet."""
 
 
 def summary_document(summary: EnrolmentSummary) -> dict[str, Any]:
-    """As the JSON file has it: the platform's names, moments in RFC 3339."""
+    """Returns the summary as the JSON file has it: the platform's names, moments in RFC 3339."""
     collection = summary.collection
     return {
         "userId": summary.key.user_id,
@@ -109,7 +112,8 @@ def csv_header() -> str:
 
 
 def csv_lines(summaries: Iterable[EnrolmentSummary]) -> str:
-    """RFC 4180: CRLF after each line, a cell in quotes where it has a quote, a comma or a line's end in it."""
+    """Returns lines as RFC 4180 has them: CRLF ends a line, and a cell with a quote, a comma or the end of a line is
+    quoted."""
     return _lines(
         (
             csv_text(summary.key.collection_id),
@@ -127,16 +131,17 @@ def csv_lines(summaries: Iterable[EnrolmentSummary]) -> str:
 
 
 def csv_text(text: str) -> str:
-    """With an apostrophe before what a spreadsheet would run as a formula.
+    """Returns the text, with an apostrophe before what a spreadsheet would run as a formula.
 
-    RFC 4180 says nothing of it, and quotes don't help. The ids of the platform never begin so, whoever makes an id that
-    does could make others' spreadsheets send what is in them, and the JSON file has every id as it is.
+    RFC 4180 says nothing of this, and quotes don't help. An id that begins like a formula could make somebody else's
+    spreadsheet send its contents. The platform's ids never begin so, and the JSON file has every id as it is.
     """
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def best_scores(attempts: Iterable[tuple[str, float | None, float | None]]) -> dict[str, Score]:
-    """By content, out of (content, score, maximum) of each attempt; one that has no score counts for nothing."""
+    """Returns the best score by content. An attempt is (content, score, maximum); one without a score does not
+    count."""
     best: dict[str, Score] = {}
     for content_id, score, maximum in attempts:
         if score is None:

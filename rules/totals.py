@@ -20,7 +20,7 @@ ALL: Cell = ("all", None)
 
 
 def ordered_cells(cells: Iterable[Cell]) -> list[Cell]:
-    """By dimension and value, no value first: so that equal ones are written down alike."""
+    """Returns the cells by dimension and value, no value first, so that equal cells are written down alike."""
     return sorted(cells, key=lambda cell: (cell[0], cell[1] is not None, cell[1] or ""))
 
 
@@ -31,19 +31,19 @@ FIGURES = (
     Metric.AVERAGE_PROGRESS,
     Metric.TIME_SPENT,
 )
-"""The metrics that ``activity_agg`` keeps as numbers (seed 000, Course Metrics)."""
+"""The metrics that ``activity_agg`` keeps as numbers (R-AGG-5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """What cells are made by beside ALL: learner ``attributes``, and ``months`` by the field of a state that they are
-    the month of, such as ``{"enrolled_month": "enrolled_on"}``."""
+    """The dimensions that cells are made by, beside ALL: ``attributes`` of learners, and ``months``, each with the
+    field of a state that it is the month of, such as ``{"enrolled_month": "enrolled_on"}``."""
 
     attributes: tuple[str, ...]
     months: Mapping[str, str]
 
     def cells_with(self, state: State) -> Iterator[Cell]:
-        """Every cell that counts the state: one of each dimension."""
+        """Yields every cell that counts the state: one of each dimension."""
         yield ALL
         for name in self.attributes:
             yield name, state.attributes.get(name)
@@ -52,7 +52,7 @@ class Dimensions:
 
 
 class Tally:
-    """Counts states portion by portion; only the cells are kept."""
+    """Counts states, portion by portion. Only the cells are kept."""
 
     def __init__(self, dimensions: Dimensions) -> None:
         self._dimensions = dimensions
@@ -60,7 +60,7 @@ class Tally:
         self._latest: dict[Cell, int] = {}
 
     def count(self, states: Iterable[State]) -> Self:
-        """Those of active enrolments; each state once."""
+        """Counts the states of active enrolments. Each state is given once."""
         for state in states:
             if not state.active:
                 continue
@@ -80,26 +80,27 @@ class Tally:
         return self
 
     def cells(self) -> dict[Cell, Counts]:
-        """ALL is always there, whoever is enrolled."""
+        """Returns the counts by cell. ALL is always there, also where nobody is enrolled."""
         return {cell: {**sums, LATEST: self._latest.get(cell)} for cell, sums in self._sums.items()}
 
 
 def vanished(before: Iterable[Cell], now: Iterable[Cell]) -> dict[Cell, Counts]:
-    """Cells that were there and are no more, as zeros: what is append-only can't forget a key."""
+    """Returns the cells that were there and are gone, with zeros: an append-only store can't forget a key."""
     gone = set(before).difference(now)
     return {cell: {**dict.fromkeys(SUMS, 0), LATEST: None} for cell in gone}
 
 
 def figures_of(cells: Mapping[Cell, Counts]) -> dict[str, float]:
-    """FIGURES of everybody, by name; one that is not known is left out."""
+    """Returns FIGURES of everybody, by name. A figure that is not known is left out."""
     values = {metric.value: metric_value(metric, cells[ALL]) for metric in FIGURES}
     return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Whose cells these are. ``context_id`` as aggregate rows write it; ``version`` grows with each computation of the
-    cells, and no two share one; ``as_of``: when it began, so that nothing from before is missing."""
+    """The activity, collection and context that cells are of. ``context_id`` is as aggregate rows write it. ``version``
+    grows with each computation of the cells, and no two share one. ``as_of`` is when the computation began: nothing
+    from before is missing."""
 
     activity_id: str
     collection_id: str
@@ -113,13 +114,14 @@ class Total:
 
 
 def cell_key(total: Total, cell: Cell) -> str:
-    """On the topic: all states of a cell go to one partition, in order."""
+    """Returns the key of the record: all states of a cell go to one partition, in order."""
     dimension, value = cell
     return f"{total.activity_id}|{total.collection_id}|{total.context_id}|{dimension}|{value or ''}"
 
 
 def cell_state(total: Total, cell: Cell, counts: Counts) -> dict[str, object]:
-    """The whole state of a cell, as druid_specs/activity-totals.json reads it. Times in epoch milliseconds."""
+    """Returns the whole state of a cell, as druid_specs/activity-totals.json reads it. Moments are in epoch
+    milliseconds."""
     dimension, value = cell
     return {
         "time": synthetic_time(total.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -1,5 +1,5 @@
-"""The modes of an instance: under which keys views are kept, and what a completion elsewhere counts (seed 001, Config
-Modes; reference 4.7)."""
+"""The modes of an instance: under which keys views are kept, and what a completion elsewhere counts (R-MODE-1,
+P-4.7)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,27 +33,28 @@ _CARRIED = {
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """How this instance keeps views. ``rules`` are those of copy and move; the other modes have none."""
+    """How an instance keeps views. ``rules`` are those of copy and move; the other modes have none."""
 
     mode: TrackingMode = TrackingMode.STRICT
     rules: CarryRules = NOTHING
 
     def stored(self, asked: ViewKey) -> ViewKey:
-        """Where the view is kept that a client names so (the table of reference 4.7)."""
+        """Returns the key of the row for the ids that a client names; docs/modes.md has the table."""
         if self.mode is TrackingMode.CARRY_FORWARD_FULL:
             return ViewKey(asked.user_id, asked.content_id, asked.content_id, asked.content_id)
         source = self.source(asked.progress_key)
         return ViewKey(asked.user_id, source.collection_id, source.context_id, asked.content_id)
 
     def source(self, key: ProgressKey) -> ProgressKey:
-        """Which key the views of this one are kept under. Carry forward of contents keeps them by content, under no
-        key of a collection: the same one is given."""
+        """Returns the key that the views of this one are kept under. Full carry forward keeps views by content, under
+        no key of a collection: then the same key is returned."""
         if self.mode is TrackingMode.CARRY_FORWARD_COLLECTION:
             return ProgressKey(key.user_id, key.collection_id, key.collection_id)
         return key
 
     def origin(self, asked: ViewKey, at: datetime) -> Origin | None:
-        """Of a view that is kept elsewhere than it was taken in: where that was, and why it shows elsewhere."""
+        """Returns the origin of a view that is kept elsewhere than it was taken: where that was, and why it shows
+        elsewhere."""
         if self.stored(asked) == asked:
             return None
         return Origin.of(OriginKind.CARRIED, asked, _CARRIED[self.mode], at)
@@ -64,5 +65,5 @@ class Tracking:
 
     @property
     def carries(self) -> bool:
-        """Whether a view may show in other places than it was taken in, without being written there."""
+        """Whether a view may show in other places than where it was taken, without being written there."""
         return self.mode in (TrackingMode.CARRY_FORWARD_FULL, TrackingMode.CARRY_FORWARD_COLLECTION)

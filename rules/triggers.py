@@ -1,4 +1,4 @@
-"""What commands send to the workers: "the rows of this learner changed, look again". Never a delta."""
+"""What commands send to the workers: "the rows of this learner changed, look again" (R-AGG-1). It is never a delta."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -15,16 +15,16 @@ class TriggerKind(Enum):
     PROFILE = "profile"
     RECONCILE = "reconcile"
     ERASURE = "erasure"
-    """The rows are deleted: what was computed from them goes too, unless there are new ones."""
+    """The rows are deleted. What was computed from them goes too, unless there are new rows."""
     FORGET = "forget"
-    """An erasure is at its end, of a place or, where none is named, of the learner: what the log and files still hold goes
-    as well."""
+    """The erasure of a place is at its end, or of the whole learner where no place is named. What the log and files
+    still have goes as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """JSON on the wire: ``{kind, userId, collectionId?, contextId?, contentId?}``; a profile trigger is of all a learner
-    has. ``content_id`` is the one content that was viewed; any of the key's may have been where there is none."""
+    """A trigger, in JSON ``{kind, userId, collectionId?, contextId?, contentId?}``. A profile trigger is about all that
+    a learner has. ``content_id`` is the content that was viewed; without it any content of the place may have been."""
 
     kind: TriggerKind
     user_id: str
@@ -50,7 +50,7 @@ class Trigger:
 
 
 def parse_trigger(value: bytes) -> Trigger:
-    """The trigger in these bytes; InvalidInput with the reason where there is none."""
+    """Returns the trigger in these bytes. InvalidInput says why there is none."""
     document = parse_object(value)
     try:
         kind = TriggerKind(document.get("kind"))
@@ -67,7 +67,7 @@ def parse_trigger(value: bytes) -> Trigger:
 
 
 def parse_object(value: bytes) -> dict[str, object]:
-    """The JSON object in these bytes."""
+    """Returns the JSON object in these bytes. InvalidInput says why there is none."""
     try:
         document = orjson.loads(value)
     except orjson.JSONDecodeError as error:
@@ -78,7 +78,7 @@ def parse_object(value: bytes) -> dict[str, object]:
 
 
 def text_of(document: dict[str, object], field: str) -> str:
-    """A checked id out of an event."""
+    """Returns a checked id out of an event."""
     value = document.get(field)
     if not isinstance(value, str):
         raise InvalidInput(f"{field} must be a text", field=field)

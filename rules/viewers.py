@@ -19,12 +19,12 @@ class Role(Enum):
 
 
 ALL_LEARNERS = (Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
-"""Who may see every learner."""
+"""The roles that may see every learner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The caller, out of a verified token. Without one: no user and no role."""
+    """The caller, out of a verified token. A call without a token has no user and no role."""
 
     user_id: str | None = None
     roles: frozenset[Role] = frozenset()
@@ -33,13 +33,14 @@ class Viewer:
         return not self.roles.isdisjoint(roles)
 
     def known(self) -> str:
-        """The caller's user id; Unauthenticated where there is none."""
+        """Returns the caller's user id. Unauthenticated says that there is none."""
         if self.user_id is None:
             raise Unauthenticated("a bearer token is needed; `cohort token` prints one")
         return self.user_id
 
     def check_may_see(self, user_id: str) -> None:
-        """A learner sees only their own; those who answer for learners see all."""
+        """Raises Forbidden unless the caller may see the learner: learners see themselves, those in ALL_LEARNERS see
+        everybody."""
         if self.known() != user_id and not self.has(*ALL_LEARNERS):
             raise Forbidden(
                 "only the learner, a mentor, a reporter, an admin or a service may see this", field="userId"
@@ -52,7 +53,8 @@ class Viewer:
             raise Forbidden(f"this needs the role {names}")
 
     def acting_for(self, user_id: str | None, *others: Role) -> str:
-        """Whose rows a change is of: the caller's, or, for a service and ``others``, those of the user named."""
+        """Returns the user whose rows a change is about: the caller, or the user who is named, where the caller is a
+        service or has one of the roles in ``others``."""
         own = self.known()
         if user_id is None or user_id == own:
             return own
@@ -63,7 +65,7 @@ class Viewer:
         return user_id
 
     def time_of_call(self, at: datetime | None, now: datetime) -> datetime:
-        """``at`` where a service gives one, else now. Whole milliseconds, as stores keep them."""
+        """Returns ``at`` where a service gives it, else now, in whole milliseconds as stores keep them."""
         if at is not None:
             if not self.has(Role.SERVICE):
                 raise Forbidden("only a service may act at another time", field="at")

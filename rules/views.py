@@ -1,4 +1,4 @@
-"""One learner's view of one content: its states and how a call changes it (seed 001, content view lifecycle)."""
+"""One learner's view of one content: its states and how a call changes it (R-VIEW-1, R-VIEW-2)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,13 +12,14 @@ from rules.origins import Origin
 from rules.progress import Status
 
 LARGEST_DETAILS = 16 * 1024
-"""Bytes of progress details, serialised."""
+"""The most bytes of progress details, serialised."""
 LONGEST_CALL = 24 * 3600
-"""Seconds of time spent that one call may add."""
+"""The most seconds of time spent that one call may add."""
 RECENT_CALLS = 16
-"""Call ids that a view remembers: a learner's devices send again only what they sent last."""
+"""The number of call ids that a view remembers. A learner's devices send again only what they sent last."""
 MARK = "\t"
-"""Begins what is remembered beside them, as by rules/moves.py, and is not pushed out by calls: their ids hold no tabs."""
+"""The beginning of what is remembered beside call ids, as by rules/moves.py. Calls do not push it out; their ids have
+no tabs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class View:
     recent_calls: tuple[str, ...] = ()
     changed_at: int | None = None
     origin: Origin | None = None
-    """Where the status came from, where it was not earned here."""
+    """Where the status came from; None where it was earned here."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewChange:
-    """What an update or an end asks for. None leaves as it is; ``time_spent`` is added."""
+    """What an update or an end asks for. None leaves a value as it is; ``time_spent`` is added."""
 
     at: datetime
     progress: int | None = None
@@ -53,7 +54,7 @@ class ViewChange:
 
 
 def checked_change(change: ViewChange) -> ViewChange:
-    """InvalidInput where a number is out of its range or the call's id is blank."""
+    """Returns the change. InvalidInput says that a number is out of its range, or that the call's id is blank."""
     if change.progress is not None and not 0 <= change.progress <= 100:
         raise InvalidInput("progress must be from 0 to 100", field="progress")
     if not 0 <= change.time_spent <= LONGEST_CALL:
@@ -62,11 +63,11 @@ def checked_change(change: ViewChange) -> ViewChange:
 
 
 def updated(view: View, change: ViewChange) -> View | None:
-    """The view after an update, None where nothing changes: a completed one is never changed by a revisit.
+    """Returns the view after an update, None where nothing changes: a revisit never changes a completed view
+    (R-VIEW-2).
 
-    Progress keeps its largest value, details the latest call's, time spent adds up, but once for each call id,
-    as far back as RECENT_CALLS.
-    StatusGoesDown where the call names a status below the stored one.
+    Progress keeps the largest value, details those of the latest call. Time spent adds up, once for each of the last
+    RECENT_CALLS call ids. StatusGoesDown says that the call names a status below the stored one.
     """
     if change.status is not None and change.status < view.status:
         raise StatusGoesDown(
@@ -88,7 +89,7 @@ def updated(view: View, change: ViewChange) -> View | None:
 
 
 def ended(view: View, change: ViewChange) -> View | None:
-    """The view after its end, None where it had ended before."""
+    """Returns the view after its end, None where it had ended before."""
     counted = change.call_id in view.recent_calls
     after = updated(view, replace(change, call_id=None, time_spent=0) if counted else change)
     return after and replace(after, status=Status.COMPLETED, progress=100, completed_on=change.at)
@@ -99,7 +100,7 @@ def _with_call(calls: tuple[str, ...], call_id: str | None) -> tuple[str, ...]:
 
 
 def remembered(calls: Iterable[str]) -> tuple[str, ...]:
-    """The latest of these, in order, and all marks behind them."""
+    """Returns the latest of these calls, in order, and all marks behind them."""
     found = list(calls)
     marks = [call for call in found if call.startswith(MARK)]
     return (*[call for call in found if not call.startswith(MARK)][-RECENT_CALLS:], *marks)

@@ -94,7 +94,7 @@ class Table:
 
     @cached_property
     def types(self) -> dict[str, ColumnType]:
-        """Every column's type, the key first."""
+        """The type of every column, the key's first."""
         return {**self.partition, **self.clustering, **{name: c.type for name, c in self.values.items()}}
 
     @cached_property
@@ -102,7 +102,7 @@ class Table:
         return tuple(name for name, c in self.values.items() if c.static)
 
     def named(self, key: tuple[Any, ...]) -> dict[str, Any]:
-        """The values of a whole primary key by column."""
+        """Returns the values of a whole primary key by column."""
         return dict(zip(self.key, key, strict=True))
 
     def __hash__(self) -> int:

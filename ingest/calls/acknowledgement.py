@@ -1,4 +1,4 @@
-"""The protocol of a call that writes views: what makes an acknowledged call one that is never lost.
+"""The protocol of a call that writes views: what makes an acknowledged call one that is never lost (R-VIEW-4).
 
 1. ``Announcement.writing`` marks the learner's hashes: a call is under way.
 2. The rows are written by condition, with the partition's ``changed_at``. A refusal takes the marks back.

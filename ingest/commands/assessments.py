@@ -1,4 +1,4 @@
-"""Assessments that learners submit (reference 2.2, 2.7, 4.6): checked, then in the log, then the caller is answered.
+"""Assessments that learners submit (R-ASSESS-1): checked, then in the log, then the caller is answered.
 
 Scores are computed by whoever reads the topic.
 """

@@ -1,5 +1,5 @@
-"""Forced end: views that were started and never ended are completed once nobody has touched them for long (seed 001: "Shall
-we enable force 'view end' to handle the collection progress update sync issues?").
+"""Forced end: views that were started and never ended are completed once nobody has touched them for long
+(R-VIEW-6).
 
 They end at their last access, with the reason as their origin, by the same conditional write, mark and trigger as an end
 that the learner's device sends; so one that comes back meanwhile is left alone. What was completed stays so.

@@ -1,4 +1,4 @@
-"""Content state update: what a device did with several contents, in one call (reference 2.2, 4.4).
+"""Content state update: what a device did with several contents, in one call (R-LEGACY-1, P-2.2).
 
 As ingest/commands/views.py, for many views: marks on the learner's hashes; the rows, those of a partition in one conditional
 write; one send of all triggers. Only then is the caller answered, item by item.
@@ -144,7 +144,7 @@ def _completion(call: AssessmentCall) -> ContentState:
 async def sync_enrolment(
     session: Session, collection_id: str, context_id: str, user_id: str | None = None
 ) -> None:
-    """Has the workers compute anew how the learner stands, whatever they have seen (reference 4.3).
+    """Has the workers compute anew how the learner stands, whatever they have seen (P-4.3).
 
     NotEnrolled where there is no enrolment; NotFound, InvalidInput, Forbidden.
     """

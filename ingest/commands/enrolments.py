@@ -1,4 +1,4 @@
-"""Enrol and unenrol (reference 2.4): the row by condition, then the trigger; a call sent again does no harm."""
+"""Enrol and unenrol (R-ENROL-1): the row by condition, then the trigger; a call sent again does no harm."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Deletes what a learner has, in one place or everywhere (issue: summary delete; reference 2.7, 4.7)."""
+"""Deletes what a learner has, in one place or everywhere (R-ERASE-1)."""
 
 import asyncio
 import logging

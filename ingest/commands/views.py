@@ -1,4 +1,4 @@
-"""Start, update and end of a content view.
+"""Start, update and end of a content view (R-VIEW-1 to R-VIEW-4).
 
 Each is one conditional write within the protocol of a call (ingest/calls/acknowledgement.py). A call sent again changes
 nothing and sends its trigger again.

@@ -1,5 +1,5 @@
 """Which keys a changed view counts for, beyond its own: the enrolments that show what is kept elsewhere (the carry-forward
-modes; reference 4.7, fan-out)."""
+modes, R-MODE-3, R-MODE-4)."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Set

@@ -1,4 +1,4 @@
-"""Copy mode: completions elsewhere are written into the contexts where the rules let them count (seed 001, Copy All Mode).
+"""Copy mode: completions elsewhere are written into the contexts where the rules let them count (R-MODE-5).
 
 Twice: into an enrolment when it is made, and out of a view when it is completed. Both give the same rows whenever and
 however often they run (rules/copies.py), so the workers do both again for each trigger and heal what died half way. A

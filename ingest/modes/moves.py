@@ -1,5 +1,5 @@
-"""Move mode: who enrols into a context takes the progress along from where the collection is under way (seed 001, Move
-Mode). The enrolments are the pointer, and one write flips both.
+"""Move mode: who enrols into a context takes the progress along from where the collection is under way
+(R-MODE-7). The enrolments are the pointer, and one write flips both.
 
 1. ``moved_to`` is set in the enrolment that is left, which stays active: from now on calls that write there write to the
    new place as well before they are answered (``forward``).

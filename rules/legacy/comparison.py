@@ -17,7 +17,7 @@ class Figures:
 
 
 def legacy_figures(completed_count: int, leaf_nodes_count: int) -> Figures:
-    """As the existing platform's enrolment list computes them when read (reference 2.4)."""
+    """As the existing platform's enrolment list computes them when read (P-2.4)."""
     if completed_count <= 0:
         return Figures(0, 0)
     if completed_count < leaf_nodes_count:

@@ -15,7 +15,7 @@ from rules.views import LARGEST_DETAILS, View
 
 
 def view_of_consumption(row: LegacyRow, at: datetime) -> Mapped[View]:
-    """A row of user_content_consumption under the ids that a client names (the three scenarios, seed 001).
+    """A row of user_content_consumption under the ids that a client names (R-VIEW-3).
 
     ``at``: when it is brought over. Unreadable where there is nothing to bring, or nowhere to bring it to.
     """

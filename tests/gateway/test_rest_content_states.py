@@ -1,4 +1,4 @@
-"""Content state update and read as the platform's clients know them (reference 2.2, 2.3)."""
+"""Content state update and read as the platform's clients know them (P-2.2, P-2.3)."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Enrolments and their summaries over REST (reference 2.4, 2.7)."""
+"""Enrolments and their summaries over REST (P-2.4, P-2.7)."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The documents' two calls about a group's figures, field by field, and the platform's own (seed 000; reference 2.5)."""
+"""The two calls about a group's figures (R-QUERY-1, R-QUERY-2), field by field, and the platform's own (P-2.5)."""
 
 import asyncio
 import re
@@ -117,7 +117,7 @@ def published(name: str, value: object) -> dict[str, object]:
     return {"identifier": "course", "name": "Course", "status": "Live", "leafNodesCount": 4, name: value}
 
 
-async def test_group_aggregates_are_as_the_documents_have_them(post: Call) -> None:
+async def test_group_aggregates_have_every_field_that_is_required(post: Call) -> None:
     """``{groupId, activity: [{id, type, …metadata, agg: [{metric, value, lastUpdatedOn}]}]}``."""
     found = await result(await post(AGG, groupId="g"))
     course = found["activity"][0]
@@ -159,7 +159,7 @@ async def test_group_aggregates_are_as_the_documents_have_them(post: Call) -> No
     }
 
 
-async def test_activity_aggregates_are_as_the_documents_have_them(post: Call) -> None:
+async def test_activity_aggregates_have_every_field_that_is_required(post: Call) -> None:
     """``{groupId, activity: {id, type, metadata, agg, members: [{id, …profile, agg}]}}``."""
     found = await result(await post(ACTIVITY_AGG, **COURSE_OF_G))
     course = found["activity"]

@@ -1,4 +1,4 @@
-"""The platform's calls about groups: its paths, envelopes and codes (reference 2.1, 2.6)."""
+"""The platform's calls about groups: its paths, envelopes and codes (P-2.1, P-2.6)."""
 
 import re
 from collections.abc import AsyncIterator, Callable

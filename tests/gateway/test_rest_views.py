@@ -1,4 +1,4 @@
-"""The viewer's calls about views and assessments (reference 2.7)."""
+"""The viewer's calls about views and assessments (R-LEGACY-3, P-2.7)."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any

@@ -1,5 +1,5 @@
 """Whichever way a client comes, by GraphQL, by the viewer's REST calls or by the platform's, and under whichever names it
-gives ids: the same rows are written, and what one wrote the others read (seed 001, the scenarios 1 to 3)."""
+gives ids: the same rows are written, and what one wrote the others read (R-VIEW-3)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable

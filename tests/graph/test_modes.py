@@ -1,4 +1,4 @@
-"""The behaviour tables of seed 001, Config Modes: strict, and carry forward of contents and of collections. Copy and move
+"""What learners see in strict mode and in carry forward of contents and of collections (R-MODE-2 to R-MODE-4). Copy and move
 have modules of their own."""
 
 from datetime import timedelta
@@ -77,7 +77,7 @@ async def completes(cohort: Instance, content: str, *place: str) -> None:
 
 
 async def kept(cohort: Instance) -> list[tuple[str, str, str, int]]:
-    """The seed's table "Entry in DB"."""
+    """Which rows of views there are, as (collection, context, content, status)."""
     rows = await rows_of(cohort.shared, VIEWS)
     return sorted((r["collectionid"], r["contextid"], r["contentid"], r["status"]) for r in rows)
 
@@ -248,7 +248,7 @@ async def test_views_that_are_carried_are_listed_page_by_page(maths_school: Inst
 
 
 async def test_an_older_name_of_an_id_is_the_same_id(maths_school: Instance) -> None:
-    """A write under one name is read back under the other (reference 6.2, viewer bug C2)."""
+    """A write under one name is read back under the other (P-2.7)."""
     start = """
     mutation Starts { startView(input: { contentId: "single-digit-addition", courseId: "class-1-maths", batchId: "batch-1" }) {
       view { collectionId contextId } errors { code field }

@@ -1,4 +1,4 @@
-"""Copy All Mode, the behaviour table of seed 001 row by row, and its read and write requests."""
+"""What learners see in copy mode (R-MODE-5), case by case, and reads and writes without a context (R-MODE-9)."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ RULES = orjson.dumps(
         ],
     }
 ).decode()
-"""The seed's: "in the last 3 months or within the program/course duration"."""
+"""Completed in the last three months, or while the context lasts."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def rahul(cohort: Instance) -> Instance:
 
 
 async def test_what_was_completed_before_is_copied_into_the_course(rahul: Instance) -> None:
-    """Row 1, and the seed's entries in the database, where 'copied' is the origin."""
+    """The rows of views are there as well: that in the course is a copy, as its origin says."""
     view = await opens(rahul, SINGLE, CLASS_1, "batch-1")
     assert view == {
         "status": "COMPLETED",

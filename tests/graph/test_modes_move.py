@@ -1,4 +1,4 @@
-"""Move Mode, the behaviour table of seed 001 row by row: one copy of a collection that is under way."""
+"""What learners see in move mode (R-MODE-7), case by case: one copy of a collection that is under way."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from tests.graph.test_modes import CLASS_1, CONTENTS, completes, joins, kept, ma
 SINGLE, DOUBLE, TRIPLE = CONTENTS
 PROGRAM = "program-1"
 ALWAYS = '{"rules": [{"type": "always"}]}'
-"""On top of the seed's rule, which is what the mode is about: "if the user has an on-going batch"."""
+"""On top of the rule that the mode is about: the learner is under way in a batch of the collection."""
 
 
 async def school(cohort: Instance) -> Instance:

@@ -1,4 +1,4 @@
-"""A small existing platform in the three layouts that deployments have (reference 1.1), in memory and as CQL.
+"""A small existing platform in the three layouts that deployments have (P-1.1), in memory and as CQL.
 
 What its learners did is the same in each:
 

@@ -1,4 +1,4 @@
-"""What who submits an assessment may rely on (reference 2.2, 3, 4.6)."""
+"""What who submits an assessment may rely on (R-ASSESS-1, P-3.1, P-4.6)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ NOW_MS = 1_772_366_400_000
 
 
 def event(question: str = "q1", **answer: Any) -> dict[str, Any]:
-    """As reference 3 has it."""
+    """As the platform's clients send it (P-3.1)."""
     item = {"id": question, "maxscore": 2, "type": "mcq", "params": [], "title": "One", "desc": ""}
     return {
         "eid": "ASSESS",

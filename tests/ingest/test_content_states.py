@@ -1,4 +1,4 @@
-"""What a device may rely on that sends what a learner did with several contents in one call (reference 2.2, 4.4)."""
+"""What a device may rely on that sends what a learner did with several contents in one call (P-2.2, P-4.4)."""
 
 import asyncio
 from dataclasses import replace

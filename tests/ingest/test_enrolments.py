@@ -195,7 +195,7 @@ async def test_nobody_leaves_before_they_came(embedded_course: Instance) -> None
 
 
 async def test_views_without_an_enrolment_make_none(embedded_course: Instance) -> None:
-    """Reference 4.2, CASE_3 and 4.6: the enrolment is touched only if the row exists, no phantom rows."""
+    """The enrolment is touched only if the row exists, there are no phantom rows (R-AGG-4, P-4.2, P-4.6)."""
     session, call = embedded_course.session("ada"), ViewCall("a", "course", "batch")
     await start_view(session, call)
     await end_view(session, call, ViewChange(NOW))

@@ -397,7 +397,7 @@ def tracking(cohort: Instance, mode: TrackingMode) -> None:
 
 
 async def test_carried_views_stay_while_another_active_enrolment_shows_them(published: Instance) -> None:
-    """Reference 4.7: shared rows are kept while another active batch of that learner uses them."""
+    """Shared rows are kept while another active batch of that learner uses them (P-4.7)."""
     tracking(published, TrackingMode.CARRY_FORWARD_COLLECTION)
     session = published.session("ann")
     for context in ("batch", "batch-2"):

@@ -298,7 +298,7 @@ class Learning:
         collection: str,
         context: str,
     ) -> dict[str, Any]:
-        """The table of reference 4.7: which rows count at a place."""
+        """Which rows count at a place; docs/modes.md has the table."""
         match mode:
             case TrackingMode.CARRY_FORWARD_FULL:
                 found = {

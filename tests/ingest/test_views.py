@@ -270,7 +270,7 @@ async def test_learners_do_not_share_views_even_where_their_ids_run_together(emb
 
 
 async def test_each_scenario_is_read_back_from_its_own_place(course: Instance) -> None:
-    """Seed 001, scenarios 1-3 in strict mode: what was done in one place is not started in another."""
+    """The three scenarios in strict mode (R-VIEW-3): what was done in one place is not started in another."""
     session = course.session("ada")
     scenarios = [ViewCall("a"), ViewCall("a", "course"), ViewCall("a", "course", "batch")]
     keys = [view_key("ada", call.content_id, call.collection_id, call.context_id) for call in scenarios]

@@ -60,7 +60,7 @@ def figures(found: list[Aggregate]) -> dict[str, tuple[int, int]]:
 
 
 def test_the_first_worked_fixture() -> None:
-    """Reference 4.2, CASE_1: ..299(2), ..300(2 in the row, 1 in the event), ..301(1)."""
+    """The first case of P-4.2: ..299(2), ..300(2 in the row, 1 in the event), ..301(1)."""
     tree = course({"unit1": ["299"], "unit2": ["300"], "unit3": ["301", "300"]})
     found = aggregates(tree, [view("299"), view("300"), view("301", 1)])
     assert figures(found) == {"unit1": (1, 1), "unit2": (1, 1), "unit3": (1, 2), "course": (2, 3)}
@@ -156,8 +156,8 @@ def test_a_later_trigger_has_a_higher_version(at: int, offset: int, later: int) 
     assert next_version(None, at + later, 0) > next_version(None, at, offset)
 
 
-def test_versions_are_as_the_design_has_them() -> None:
-    """Design, section 4: the log-append time in ms << 20 | the offset's low 20 bits."""
+def test_a_version_has_the_place_in_the_log() -> None:
+    """The log-append time in ms << 20 | the offset's low 20 bits (R-AGG-2)."""
     assert next_version(None, 1_772_366_400_000, 5) == (1_772_366_400_000 << 20) | 5
     assert next_version(None, 1, 2**20 + 7) == (1 << 20) | 7
     assert next_version(10**18 * 5, 1_772_366_400_000, 5) == 10**18 * 5 + 1

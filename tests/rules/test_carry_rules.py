@@ -1,4 +1,4 @@
-"""The business rules of copy and move: what is declared, what counts, and what it becomes (reference 4.7)."""
+"""The business rules of copy and move: what is declared, what counts, and what it becomes (R-MODE-6, P-4.7)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -59,7 +59,7 @@ def completed(ago: float, *, window: float | None = None) -> Completion:
     ],
 )
 def test_the_platforms_own_examples(declared: CarryRules, completion: Completion, counts: bool) -> None:
-    """Reference 4.7 [test], and the ends of each rule; a month has 30 days."""
+    """Those of the platform's tests (P-4.7), and the ends of each rule; a month has 30 days."""
     assert (declared.reason(completion) is not None) is counts
 
 

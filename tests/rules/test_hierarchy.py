@@ -50,7 +50,7 @@ def test_an_optional_leaf_is_optional_up_to_the_root() -> None:
 
 
 def test_the_leaves_of_an_optional_unit_stay_required() -> None:
-    """Reference 4.1: only the unit's id is in the set; it is not descended into."""
+    """Only the unit's id is in the set; it is not descended into (P-4.1)."""
     extra = unit("extra", leaf("a"), leaf("b", **OPTIONAL), **OPTIONAL)
     tree = relations(unit("root", unit("one", extra), leaf("c")))
     assert tree.nodes["one"].optional_nodes == {"extra"}
@@ -60,7 +60,7 @@ def test_the_leaves_of_an_optional_unit_stay_required() -> None:
 
 
 def test_a_leaf_that_is_optional_in_one_unit_is_not_required_of_the_root() -> None:
-    """Reference 4.1: the sets are subtracted by id; the other unit goes on requiring it."""
+    """The sets are subtracted by id; the other unit goes on requiring it (P-4.1)."""
     tree = relations(unit("root", unit("one", leaf("a", **OPTIONAL), leaf("b")), unit("two", leaf("a"))))
     assert tree.required("root") == {"b"}
     assert tree.required("one") == {"b"}
@@ -84,7 +84,7 @@ def paths(node: Json, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def optional_below(node: Json) -> set[str]:
-    """Reference 4.1, word for word: optional children, and recursively those of the non-optional children."""
+    """A naive recount: optional children, and recursively those of the children that are not optional (P-4.1)."""
     found: set[str] = set()
     for child in node.get("children", ()):
         found |= {child["identifier"]} if is_optional(child) else optional_below(child)

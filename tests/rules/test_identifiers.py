@@ -23,7 +23,7 @@ IDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, ma
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        # Seed 001, the table of scenarios: values('<userid>','<contentid>','<contentid>','<contentid>')
+        # Scenario 1 of R-VIEW-3: the content's id is in all three columns.
         ({"content_id": "x"}, ViewKey("u", "x", "x", "x")),
         ({"content_id": "x", "collection_id": "c"}, ViewKey("u", "c", "c", "x")),
         ({"content_id": "x", "collection_id": "c", "context_id": "b"}, ViewKey("u", "c", "b", "x")),

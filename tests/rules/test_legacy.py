@@ -1,4 +1,4 @@
-"""How the existing platform's rows are read, and what becomes of a row that both have (reference 1.1, 2.4)."""
+"""How the existing platform's rows are read, and what becomes of a row that both have (R-MIGRATE-1, P-1.1, P-2.4)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -65,7 +65,7 @@ class TestNames:
         named = names_of(TABLES[CONSUMPTION], new, [*new, "courseid", "batchid"])
         assert (named["collection_id"], named["context_id"]) == ("collectionid", "contextid")
 
-    def test_the_seed_s_name_of_the_questions_is_read_too(self) -> None:
+    def test_the_other_name_of_the_questions_is_read_too(self) -> None:
         key = ("course_id", "batch_id", "user_id", "content_id", "attempt_id")
         assert names_of(TABLES["assessment_aggregator"], key, [*key, "questions"])["question"] == "questions"
 
@@ -463,7 +463,7 @@ class TestVerification:
         ],
     )
     def test_the_platform_s_figures(self, completed: int, leaves: int, figures: Figures) -> None:
-        """Reference 2.4: whatever is not below the number of leaves reads as complete."""
+        """Whatever is not below the number of leaves reads as complete (P-2.4)."""
         assert legacy_figures(completed, leaves) == figures
 
     @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ STATUSES = st.dictionaries(st.sampled_from("abcdefghxyz"), st.integers(0, 2))
     [
         (0, 3, 0),
         (1, 3, 33),
-        (2, 3, 66),  # the platform's clients round it to 67, its lists say 66 (reference 4.10)
+        (2, 3, 66),  # the platform's clients round it to 67, its lists say 66 (P-4.8)
         (3, 3, 100),
         (199, 200, 99),
         (210, 211, 99),

@@ -1,4 +1,4 @@
-"""Where a view is kept, by mode: the table of the reference, 4.7, and the seed's three scenarios."""
+"""Where a view is kept, by mode (R-MODE-1, the table of docs/modes.md), in the three scenarios (R-VIEW-3)."""
 
 import pytest
 

@@ -24,7 +24,7 @@ _FIGURES = "Figures of a group's activities."
 _OF_MEMBERS = "Figures of an activity of a group, and of each member in it."
 
 
-def _of_documents(path: str) -> tuple[Endpoint[Any], ...]:
+def _of_activities(path: str) -> tuple[Endpoint[Any], ...]:
     """The call of the viewer's documents for the figures of a group's activities."""
     api_id, answer = "api.group.agg", GroupAggTold
     return (
@@ -48,8 +48,8 @@ _PLATFORMS_OWN = Endpoint(
 """The platform's own call, under the path that its clients use and in the shape that they know."""
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
-    *_of_documents("/data/group/agg"),
-    *_of_documents("/data/v1/group/agg"),
+    *_of_activities("/data/group/agg"),
+    *_of_activities("/data/v1/group/agg"),
     Endpoint(
         *("POST", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAgg, ActivityAggTold),
         group_activity_agg,
