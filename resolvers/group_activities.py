@@ -28,7 +28,7 @@ from rules.group_figures import (
 )
 from rules.learner_groups import Activity, Group, Member, Roster
 from rules.learners import Learner
-from rules.plans import AnswerMode, Plan, Source, Taken, page_plan, still_missing, written_at
+from rules.plans import AnswerMode, QueryPlan, Source, Taken, page_plan, still_missing, written_at
 from rules.subjects import Subject
 from rules.viewers import Viewer
 
@@ -141,7 +141,7 @@ def _plan(
     subjects: Sequence[Subject],
     mode: AnswerMode | None,
     fresh: str | None,
-) -> tuple[Plan, datetime | None]:
+) -> tuple[QueryPlan, datetime | None]:
     """The plan, and the write that the answer must have in it, while what is kept may lack it."""
     now = session.now()
     missing = (
@@ -169,7 +169,7 @@ def _shown(viewer: Viewer, roster: Roster) -> list[Member]:
 
 
 def _figures(
-    subject: Subject, plan: Plan, known: ActivityEntries, roster: Roster, shown: Iterable[Profiled]
+    subject: Subject, plan: QueryPlan, known: ActivityEntries, roster: Roster, shown: Iterable[Profiled]
 ) -> ActivityFigures:
     """Figures of all members who are counted; entries of those who are ``shown``."""
     entries = known.entries

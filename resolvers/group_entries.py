@@ -18,7 +18,7 @@ from resolvers.group_subjects import versions_of
 from rules.entries import Entry
 from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learner_groups import Roster
-from rules.plans import Plan, Source
+from rules.plans import QueryPlan, Source
 from rules.subjects import Subject
 from rules.triggers import TriggerKind
 
@@ -51,7 +51,7 @@ class PageEntries:
 
 
 async def page_entries(
-    session: Session, plan: Plan, roster: Roster, subjects: Sequence[Subject], *, fresh: bool
+    session: Session, plan: QueryPlan, roster: Roster, subjects: Sequence[Subject], *, fresh: bool
 ) -> PageEntries:
     """Entries of all members who are counted, whoever asks. ``fresh``: with every acknowledged write in them, and
     nothing that is kept from before."""

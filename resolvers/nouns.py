@@ -43,7 +43,7 @@ from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
-from rules.plans import AnswerMode, Plan, Source, Taken, write_token
+from rules.plans import AnswerMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
@@ -95,10 +95,10 @@ __all__ = [
     "OrderBy",
     "Origin",
     "OriginKind",
-    "Plan",
     "ProfileCall",
     "Progress",
     "ProgressKey",
+    "QueryPlan",
     "RemoveMember",
     "Role",
     "Roster",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rules.errors import InvalidInput
 from rules.metric_filters import Among, conditions
 from rules.metric_queries import MetricQuery
-from rules.plans import AnswerMode, Plan, Source
+from rules.plans import AnswerMode, QueryPlan, Source
 
 TARGET = 0.5
 """Seconds in which a table is to be there. States that can be counted in that time are counted; otherwise cells are
@@ -27,7 +27,7 @@ class Extent:
         return None if self.states is None else self.states / self.pace
 
 
-def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> Plan:
+def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> QueryPlan:
     """The plan: states if they can be counted within the target time, else the cells that the last aggregation added
     up, if there are any. InvalidInput if batch mode is asked for what the cells cannot answer."""
     finer = finer_than_cells(query)
@@ -38,16 +38,18 @@ def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> Plan:
                 "ask for less, or with mode QUERY",
                 field="mode",
             )
-        return Plan(Source.TOTALS, "batch mode: what the last aggregation computed", None)
+        return QueryPlan(Source.TOTALS, "batch mode: what the last aggregation computed", None)
     states, seconds = extent.states, extent.seconds
     about = "states, how many nobody can tell now," if states is None else f"about {states:,} states"
     if seconds is not None and seconds <= TARGET:
-        return Plan(Source.STATES, f"{about} are counted within {TARGET} s", states)
+        return QueryPlan(Source.STATES, f"{about} are counted within {TARGET} s", states)
     if finer:
-        return Plan(Source.STATES, f"{about} are counted, which is slow: this {finer}", states)
+        return QueryPlan(Source.STATES, f"{about} are counted, which is slow: this {finer}", states)
     if not extent.is_aggregated:
-        return Plan(Source.STATES, f"{about} are counted: no aggregation has come to its end yet", states)
-    return Plan(
+        return QueryPlan(
+            Source.STATES, f"{about} are counted: no aggregation has come to its end yet", states
+        )
+    return QueryPlan(
         Source.TOTALS,
         f"{about} are not counted within {TARGET} s: the last aggregation added them up",
         states,

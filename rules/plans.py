@@ -37,7 +37,7 @@ class Source(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QueryPlan:
     """``reason`` is for people; ``estimate``: keys that may be read at most, None where only reading tells."""
 
     source: Source
@@ -56,7 +56,7 @@ class Taken:
     should be, for lack of a new one. ``age`` in seconds; ``path``: the field of a document that it answered.
     ``reusable``: whole, up to date and not for one request's token, so that a client may use it again without asking."""
 
-    plan: Plan
+    plan: QueryPlan
     origin: str
     age: float
     path: tuple[str | int, ...] = ()
@@ -99,13 +99,15 @@ def still_missing(fresh: datetime, ttl: float, now: datetime) -> datetime | None
 
 def page_plan(
     *, members: int, activities: int, mode: AnswerMode, fresh: datetime | None, now: datetime
-) -> Plan:
+) -> QueryPlan:
     """Of a group page. ``fresh``: the write that the answer must have in it, while it may be missing."""
     keys = members * activities
     if mode is AnswerMode.BATCH and fresh is None:
-        return Plan(Source.BATCH, "batch mode: what the last aggregation computed", activities)
+        return QueryPlan(Source.BATCH, "batch mode: what the last aggregation computed", activities)
     if fresh is not None and now - fresh < VISIBLE_WITHIN:
-        return Plan(Source.ROWS, "a write of a moment ago must be in the answer", keys)
+        return QueryPlan(Source.ROWS, "a write of a moment ago must be in the answer", keys)
     if keys <= CHEAP_KEYS:
-        return Plan(Source.ROWS, f"{keys} keys are cheaper read one by one, up to {CHEAP_KEYS}", keys)
-    return Plan(Source.STATES, f"{keys} keys are more than the {CHEAP_KEYS} that rows are read for", keys)
+        return QueryPlan(Source.ROWS, f"{keys} keys are cheaper read one by one, up to {CHEAP_KEYS}", keys)
+    return QueryPlan(
+        Source.STATES, f"{keys} keys are more than the {CHEAP_KEYS} that rows are read for", keys
+    )

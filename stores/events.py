@@ -52,7 +52,7 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class RecordFilter:
     """Says which records are about somebody: those that match ``key`` and whose value contains every text in ``holding``.
 
     A record matches ``key`` where its key is the same, or ends with ``|`` and this. None matches every key.
@@ -109,7 +109,7 @@ class Events(Protocol):
         """How many records of each topic the group has not committed."""
         ...
 
-    async def forget(self, topic: str, *subjects: Subject) -> None:
+    async def forget(self, topic: str, *subjects: RecordFilter) -> None:
         """Deletes the records about these subjects that are in the topic now, each once every group has committed it.
 
         Some seconds later no file of the engine contains them. An engine on servers leaves them to the topic's retention.

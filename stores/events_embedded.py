@@ -19,7 +19,7 @@ from rules.errors import StoreUnavailable
 from stores import log_forgetting
 from stores.deadline import remaining
 from stores.events import PATIENCE as WORK
-from stores.events import Message, Record, Subject, Topic
+from stores.events import Message, Record, RecordFilter, Topic
 from stores.log_file import LogFile, Place
 from stores.log_members import Member
 from stores.meter import Meter
@@ -99,7 +99,7 @@ class EmbeddedEvents:
             lambda: {topic: self._file.lag(self.name(group), self.name(topic)) for topic in topics}
         )
 
-    async def forget(self, topic: str, *subjects: Subject) -> None:
+    async def forget(self, topic: str, *subjects: RecordFilter) -> None:
         """The file keeps the list of subjects until their records are gone."""
         if subjects:
             await self.run(lambda: log_forgetting.note_subjects(self._file, self.name(topic), subjects))

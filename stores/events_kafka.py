@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, MessageSizeTooLargeError
 
 from rules.errors import InvalidInput, StoreUnavailable
-from stores.events import PATIENCE, Message, Record, Subject, Topic
+from stores.events import PATIENCE, Message, Record, RecordFilter, Topic
 from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
 from stores.kafka_topics import KafkaTopics, committed, create_missing
 from stores.meter import Meter
@@ -114,7 +114,7 @@ class KafkaEvents:
                 )
         return lags
 
-    async def forget(self, topic: str, *subjects: Subject) -> None:
+    async def forget(self, topic: str, *subjects: RecordFilter) -> None:
         """Kafka's records go by their topic's retention alone."""
 
     async def init(self, topics: Sequence[Topic]) -> list[str]:

@@ -18,7 +18,7 @@ from cassandra.cluster import NoHostAvailable
 from rules.errors import Forbidden, InvalidInput, NotFound, StoreUnavailable
 from stores.cassandra_session import Address, CassandraSession
 from stores.meter import Meter
-from stores.rows import Page, Row, TokenRange
+from stores.rows import Row, RowPage, TokenRange
 
 _IN_FLIGHT = 16
 """Statements at a time; the others wait."""
@@ -119,7 +119,7 @@ class ForeignKeyspace:
         *,
         page_size: int,
         resume: str | None = None,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[RowPage]:
         """Every row of the range in token order, a page at a time, as in stores/rows.py."""
         token = f"token({_named(table.partition)})"
         text = f"SELECT {_named(columns)} FROM {self._name(table)} WHERE {token} > ? AND {token} <= ?"
@@ -131,7 +131,7 @@ class ForeignKeyspace:
             with _errors(table):
                 raws, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
             resume = None if page is None else base64.b64encode(page).decode()
-            yield Page([_row(columns, raw) for raw in raws], resume)
+            yield RowPage([_row(columns, raw) for raw in raws], resume)
             if resume is None:
                 return
 

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from stores.events import Subject
+from stores.events import RecordFilter
 from stores.log_file import LogFile, Place, transaction
 from stores.sqlite_file import write_anew
 
@@ -16,7 +16,7 @@ QUIET = 2.0
 """Seconds without a new deletion before the file is written anew."""
 
 
-def note_subjects(file: LogFile, topic: str, subjects: Sequence[Subject]) -> None:
+def note_subjects(file: LogFile, topic: str, subjects: Sequence[RecordFilter]) -> None:
     """Lists the subjects for every partition of the topic, and deletes at once what every group has committed."""
     with transaction(file.db):
         for partition, end in file.ends(topic).items():

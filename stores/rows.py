@@ -110,7 +110,7 @@ class TokenRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RowPage:
     """Some rows of a walk. Given to ``walk``, ``resume`` continues after them, in another process too; None at the end."""
 
     rows: list[Row]
@@ -223,7 +223,7 @@ class Rows(Protocol):
         columns: Sequence[str] | None = None,
         page_size: int = 500,
         resume: str | None = None,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[RowPage]:
         """Every row of the range in token order, a page at a time. A partition may span pages."""
         ...
 

@@ -22,7 +22,7 @@ from stores.cassandra_statements import Metered, Statements, applied, batches, u
 from stores.columns import Table
 from stores.keys import Shared, ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Key, Page, Row, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Key, Row, RowPage, TokenRange, Write
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
 from stores.values import (
     check_columns,
@@ -274,7 +274,7 @@ class CassandraRows:
         columns: Sequence[str] | None = None,
         page_size: int = 500,
         resume: str | None = None,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[RowPage]:
         names = check_columns(table, columns)
         cql = self._cql(table)
         bound = await self._statements.bind(
@@ -285,7 +285,7 @@ class CassandraRows:
             page = None if resume is None else base64.b64decode(resume)
             raws, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
             resume = None if page is None else base64.b64encode(page).decode()
-            yield Page([cql.decode(names, raw[1:]) for raw in raws if raw[0] is not None], resume)
+            yield RowPage([cql.decode(names, raw[1:]) for raw in raws if raw[0] is not None], resume)
             if resume is None:
                 return
 

@@ -20,7 +20,7 @@ from stores import sqlite_schema
 from stores.columns import Table
 from stores.keys import ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Key, Page, Row, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Key, Row, RowPage, TokenRange, Write
 from stores.sqlite_file import write_anew
 from stores.sqlite_lane import Lane
 from stores.sqlite_layout import layout
@@ -243,7 +243,7 @@ class SqliteRows:
         columns: Sequence[str] | None = None,
         page_size: int = 500,
         resume: str | None = None,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[RowPage]:
         names = check_columns(table, columns)
         kept = layout(table)
         width = len(table.key) + 1
@@ -255,7 +255,7 @@ class SqliteRows:
             self.meter.count(f"select {table.name}")
             raws = await self._readers.run(fetch_all(sql, (*bound, page_size + 1)))
             resume = kept.mark(raws[page_size - 1]) if len(raws) > page_size else None
-            yield Page([kept.decode(names, raw[width:]) for raw in raws[:page_size]], resume)
+            yield RowPage([kept.decode(names, raw[width:]) for raw in raws[:page_size]], resume)
             if resume is None:
                 return
 

@@ -20,9 +20,9 @@ def oulad(
     Run again after an interruption: it goes on where it stopped. A worker turns what is loaded into progress.
     """
     from gateway.commands.progress import progress
-    from ingest.importers.oulad import Report, load_oulad
+    from ingest.importers.oulad import OuladReport, load_oulad
 
-    async def main() -> Report:
+    async def main() -> OuladReport:
         async with instance() as cohort:
             with progress() as tell:
                 return await load_oulad(cohort.shared, directory, tell)

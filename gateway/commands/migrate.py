@@ -8,7 +8,7 @@ import typer
 from gateway.commands import instance, run
 
 if TYPE_CHECKING:
-    from ingest.importers.legacy import Report
+    from ingest.importers.legacy import MigrationReport
 
 app = typer.Typer(help="Bring over what another platform has stored.", no_args_is_help=True)
 
@@ -51,7 +51,7 @@ def legacy(
     from gateway.commands.progress import progress
     from ingest.importers.legacy import migrate_legacy
 
-    async def main() -> "Report":
+    async def main() -> "MigrationReport":
         async with instance() as cohort:
             with progress() as tell:
                 return await migrate_legacy(
@@ -67,7 +67,7 @@ def legacy(
         raise typer.Exit(LOOK)
 
 
-def _show(report: "Report") -> None:
+def _show(report: "MigrationReport") -> None:
     """Prints a line for each table, and below it what to look at."""
     columns = ("read", "written", "unchanged", "left", "skipped", "filled", "triggers")
     typer.echo(
@@ -105,7 +105,7 @@ def _tell(what: str, count: int, examples: "list[str] | tuple[()]") -> None:
         typer.echo(f"    {example}")
 
 
-def _write(report: "Report", path: Path) -> None:
+def _write(report: "MigrationReport", path: Path) -> None:
     import orjson
 
     path.write_bytes(orjson.dumps(report.document(), option=orjson.OPT_INDENT_2) + b"\n")

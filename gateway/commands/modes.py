@@ -11,7 +11,7 @@ from rules.tracking import TrackingMode
 
 if TYPE_CHECKING:
     from gateway.wiring import Cohort
-    from ingest.jobs.mode_change import Report
+    from ingest.jobs.mode_change import ModeChangeReport
 
 app = typer.Typer(help="What a view counts for elsewhere: see the mode, or change it.", no_args_is_help=True)
 
@@ -111,7 +111,7 @@ async def _from(cohort: "Cohort", to: TrackingMode) -> TrackingMode | None:
     return before
 
 
-def _tell(old: TrackingMode, new: TrackingMode, report: "Report") -> None:
+def _tell(old: TrackingMode, new: TrackingMode, report: "ModeChangeReport") -> None:
     from rules.modes import seen_differently
 
     typer.echo(f"from {old.value} to {new.value}:")

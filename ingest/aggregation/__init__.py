@@ -6,6 +6,6 @@ the data source ``activity-totals``, to the table ``activity_agg``, and to stati
 
 from ingest.aggregation.run import Status, aggregate, aggregation_status
 from ingest.aggregation.schedule import Schedule
-from ingest.aggregation.turn import Report
+from ingest.aggregation.turn import AggregationReport
 
-__all__ = ["Report", "Schedule", "Status", "aggregate", "aggregation_status"]
+__all__ = ["AggregationReport", "Schedule", "Status", "aggregate", "aggregation_status"]

@@ -16,7 +16,7 @@ from ingest.aggregation.activities import Place, aggregate_place, let_vanish
 from ingest.aggregation.groups import aggregate_groups
 from ingest.aggregation.lease import AggregationLease, leased
 from ingest.aggregation.touched import PATIENCE, READ, Touched, commit, outstanding, pass_over, portions
-from ingest.aggregation.turn import Report, Sent, Turn
+from ingest.aggregation.turn import AggregationReport, Sent, Turn
 from loaders.session import Shared
 from loaders.totals import ACTIVITIES, OF_GROUP, activity_results
 from rules.errors import StoreUnavailable
@@ -53,7 +53,9 @@ async def aggregation_status(shared: Shared) -> Status:
     return Status(row.get("as_of"), row.get("owner") if is_held else None, await outstanding(shared))
 
 
-async def aggregate(shared: Shared, *, static: Path | None = None, everything: bool = False) -> Report:
+async def aggregate(
+    shared: Shared, *, static: Path | None = None, everything: bool = False
+) -> AggregationReport:
     """One run, the only one at a time. Without ``everything`` what was touched since the last one, unless there was
     none, it was broken off while it went through everything, or it is longer ago than the log remembers.
 
@@ -64,7 +66,7 @@ async def aggregate(shared: Shared, *, static: Path | None = None, everything: b
     files = Files(static) if static is not None else None
     async with leased(shared) as lease:
         is_known = lease.complete and lease.as_of is not None and as_of - lease.as_of < REMEMBERED
-        report = Report(everything or not is_known)
+        report = AggregationReport(everything or not is_known)
         run = _Run(shared, lease, files, report)
         if report.everything:
             await run.aggregate_everything()
@@ -79,7 +81,9 @@ async def aggregate(shared: Shared, *, static: Path | None = None, everything: b
 
 
 class _Run:
-    def __init__(self, shared: Shared, lease: AggregationLease, files: Files | None, report: Report) -> None:
+    def __init__(
+        self, shared: Shared, lease: AggregationLease, files: Files | None, report: AggregationReport
+    ) -> None:
         self._shared = shared
         self._lease = lease
         self._files = files

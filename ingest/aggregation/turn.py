@@ -10,7 +10,7 @@ from stores.files import Files
 
 
 @dataclass(slots=True)
-class Report:
+class AggregationReport:
     """What a run did. ``activities``: activities under a context whose figures were sent and written, ``groups``:
     activities of groups likewise; ``cells`` sent, those ``vanished`` among them; ``removed`` rows; ``files`` written
     or removed; ``records`` read of the log. ``everything``: all was gone through, touched or not. ``shown``: the groups
@@ -46,7 +46,7 @@ class Turn:
     as_of: datetime
     everything: bool
     files: Files | None
-    report: Report
+    report: AggregationReport
     sent: Sent
 
     @property

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from ingest.commands.closing import COLUMNS, PAGE, RANGES, Closer, Closing, checked_idle
-from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, OnProgress, Pace, Plan
+from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.moments import milliseconds, moment
@@ -38,7 +38,7 @@ def report_of(job: JobRecord) -> Closing:
     return Closing(*(sum(report.get(name, 0) for report in reports) for name in ("looked_at", "closed")))
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
+def _plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
     idle, at = timedelta(seconds=arguments["idle"]), moment(arguments["at"])
     return _Job(Closer(shared, idle, at, dry_run=arguments["dry_run"]), shared, arguments["rate"])
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from ingest.commands.erased_rows import ErasedRows
 from ingest.commands.learner_erasure import STEPS, LearnerErasure
-from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, OnProgress, Plan
+from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress
 from loaders.session import Shared
 from rules.identifiers import checked_id
 from rules.moments import milliseconds, moment
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ErasureReport:
     """Of a job: how many places, groups and rows of views were deleted."""
 
     places: int
@@ -21,7 +21,7 @@ class Report:
     views: int
 
 
-async def erase_learner(shared: Shared, user_id: str, on_progress: OnProgress | None = None) -> Report:
+async def erase_learner(shared: Shared, user_id: str, on_progress: OnProgress | None = None) -> ErasureReport:
     """All of a learner, as a job, to its end. Its row has the learner's id until then."""
     arguments = {
         "user_id": checked_id(user_id, "userId"),
@@ -33,12 +33,14 @@ async def erase_learner(shared: Shared, user_id: str, on_progress: OnProgress | 
     return report
 
 
-def report_of(job: JobRecord) -> Report:
+def report_of(job: JobRecord) -> ErasureReport:
     reports = [step.checkpoint.report for step in job.steps]
-    return Report(*(sum(report.get(name, 0) for report in reports) for name in ("places", "groups", "views")))
+    return ErasureReport(
+        *(sum(report.get(name, 0) for report in reports) for name in ("places", "groups", "views"))
+    )
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
+def _plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
     user_id, erased_on = arguments["user_id"], moment(arguments["erased_on"])
     return _Job(LearnerErasure(shared, ErasedRows(shared, user_id, erased_on, arguments["written_on"])))
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, OnProgress, Pace, Plan
+from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
 from ingest.modes.agreement import TRACKING, agreed
 from ingest.writes.transfers import Step, enter_scope, put, transfer
 from ingest.writes.triggers import trigger_of
@@ -51,7 +51,7 @@ _VIEWS, _POINTERS, _AGREE = "views", "pointers", "agree"
 
 
 @dataclass(slots=True)
-class Report:
+class ModeChangeReport:
     """Of all ``learners`` who have viewed anything: ``views`` written, ``enrolments`` to be looked at by the workers, and
     those that were ``left`` out, as their collection or context is gone."""
 
@@ -60,7 +60,7 @@ class Report:
     enrolments: int = 0
     left: int = 0
 
-    def __iadd__(self, other: "Report") -> "Report":
+    def __iadd__(self, other: "ModeChangeReport") -> "ModeChangeReport":
         self.learners += other.learners
         self.views += other.views
         self.enrolments += other.enrolments
@@ -68,9 +68,9 @@ class Report:
         return self
 
 
-async def survey(shared: Shared, old: TrackingMode, new: TrackingMode) -> Report:
+async def survey(shared: Shared, old: TrackingMode, new: TrackingMode) -> ModeChangeReport:
     """What ``change_mode`` would do. Writes nothing."""
-    change, report = ModeChange(old, new, shared.now()), Report()
+    change, report = ModeChange(old, new, shared.now()), ModeChangeReport()
     for token_range in shared.stores.rows.ranges(RANGES):
         last = None
         async for page in shared.stores.rows.walk(
@@ -90,7 +90,7 @@ async def change_mode(
     *,
     rate: float = 500,
     on_progress: OnProgress | None = None,
-) -> Report:
+) -> ModeChangeReport:
     """Runs the job to its end. ``rate``: learners a second at most. One that was begun goes on where it stopped; one that
     is done is done again, which takes what was written in the old mode since.
 
@@ -120,16 +120,16 @@ async def mode_before(shared: Shared, mode: TrackingMode) -> TrackingMode | None
     return None if job is None else TrackingMode(job.arguments["from"])
 
 
-def report_of(job: JobRecord) -> Report:
+def report_of(job: JobRecord) -> ModeChangeReport:
     """Of all steps together."""
-    report = Report()
+    report = ModeChangeReport()
     for step in job.steps:
         report += _report(step.checkpoint.report)
     return report
 
 
-def _report(kept: Mapping[str, Any]) -> Report:
-    return Report(*(kept.get(name, 0) for name in ("learners", "views", "enrolments", "left")))
+def _report(kept: Mapping[str, Any]) -> ModeChangeReport:
+    return ModeChangeReport(*(kept.get(name, 0) for name in ("learners", "views", "enrolments", "left")))
 
 
 async def _latest(shared: Shared, old: TrackingMode | None, new: TrackingMode) -> JobRecord | None:
@@ -141,7 +141,7 @@ async def _latest(shared: Shared, old: TrackingMode | None, new: TrackingMode) -
     return None
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
+def _plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
     old, new = TrackingMode(arguments["from"]), TrackingMode(arguments["to"])
     return _Change(shared, ModeChange(old, new, moment(arguments["at"])), arguments["rate"])
 
@@ -243,7 +243,7 @@ class _Coming:
     """What is to be done for a learner: ``views`` by where they go, to be merged into what is there; one view of each
     partition that is to look ``changed``; ``keys`` that workers have to look at."""
 
-    report: Report = field(default_factory=Report)
+    report: ModeChangeReport = field(default_factory=ModeChangeReport)
     views: dict[ProgressKey, dict[str, View]] = field(default_factory=lambda: defaultdict(dict))
     changed: list[View] = field(default_factory=list)
     keys: list[ProgressKey] = field(default_factory=list)
@@ -302,7 +302,7 @@ async def _of_learner(
     recomputed = {(key.collection_id, key.context_id) for key in come.keys}
     alive = sum((e.key.collection_id, e.key.context_id) in recomputed for e in enrolments)
     written = sum(map(len, come.views.values()))
-    come.report = Report(int(bool(views)), written, alive, len(enrolments) - alive)
+    come.report = ModeChangeReport(int(bool(views)), written, alive, len(enrolments) - alive)
     return come
 
 

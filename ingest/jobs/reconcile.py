@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, OnProgress, Pace, Plan
+from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
 from ingest.workers.recompute import recompute
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
@@ -28,7 +28,7 @@ _COLUMNS = ("userid", "collectionid", "contextid")
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReconcileReport:
     """``drifted`` of ``checked`` keys had stored figures that differ from the rows; ``examples`` names some:
     ``"user collection context: activity, …"``. What the workers have not seen although no figure differs is no drift. ``failed`` keys name a collection or context that is gone."""
 
@@ -46,7 +46,7 @@ async def reconcile(
     rate: float = 500,
     states: bool = False,
     on_progress: OnProgress | None = None,
-) -> Report:
+) -> ReconcileReport:
     """Runs the job to its end. ``rate``: keys a second at most. What drifted is sent to the workers as a trigger:
     they are the one writer. ``states``: what did not drift as well, so that they send every state again."""
     if rate <= 0:
@@ -60,7 +60,7 @@ async def reconcile(
     return report_of(await Jobs(shared).start(RECONCILIATION, arguments, on_progress))
 
 
-def report_of(job: JobRecord) -> Report:
+def report_of(job: JobRecord) -> ReconcileReport:
     """Of all steps together."""
     reports = [step.checkpoint.report for step in job.steps]
 
@@ -68,10 +68,10 @@ def report_of(job: JobRecord) -> Report:
         return sum(report.get(name, 0) for report in reports)
 
     examples = [example for report in reports for example in report.get("examples", ())]
-    return Report(total("checked"), total("drifted"), total("failed"), examples)
+    return ReconcileReport(total("checked"), total("drifted"), total("failed"), examples)
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any]) -> Plan:
+def _plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
     return _Reconciliation(
         shared,
         arguments["user_id"],

@@ -67,7 +67,7 @@ class JobRecord:
         return sum(step.checkpoint.done for step in self.steps)
 
 
-class Plan(Protocol):
+class JobPlan(Protocol):
     """What a kind of job does, made from its arguments alone, so that another process makes the same one."""
 
     def steps(self) -> Sequence[str]: ...
@@ -77,7 +77,7 @@ class Plan(Protocol):
         ...
 
 
-PlanMaker = Callable[[Shared, Mapping[str, Any]], Plan]
+JobPlanMaker = Callable[[Shared, Mapping[str, Any]], JobPlan]
 OnProgress = Callable[[JobRecord], None]
 
 
@@ -87,7 +87,7 @@ class JobKind:
     job is done. ``job_kinds.py`` lists all of them."""
 
     name: str
-    plan: PlanMaker
+    plan: JobPlanMaker
     private: Set[str] = frozenset()
 
 
@@ -185,7 +185,7 @@ class Jobs:
         return Lease(self._rows, JOBS, (kind.name, job_id, ITSELF), owner)
 
     async def _run(
-        self, kind: JobKind, job_id: str, lease: Lease, plan: Plan, on_progress: OnProgress | None
+        self, kind: JobKind, job_id: str, lease: Lease, plan: JobPlan, on_progress: OnProgress | None
     ) -> JobRecord:
         async def tell() -> JobRecord:
             job = await self.get(kind.name, job_id)

@@ -8,7 +8,7 @@ anew. Every key is told to the workers, who send the states of all activities to
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from ingest.jobs.runner import Checkpoint, JobKind, Jobs, OnProgress, Pace, Plan
+from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, Jobs, OnProgress, Pace
 from ingest.writes.triggers import trigger_of
 from loaders.aggregates import aggregate_place
 from loaders.session import Shared
@@ -54,7 +54,7 @@ async def upgrade(shared: Shared, on_progress: OnProgress | None = None) -> list
     ]
 
 
-def _plan(shared: Shared, _arguments: Mapping[str, Any]) -> Plan:
+def _plan(shared: Shared, _arguments: Mapping[str, Any]) -> JobPlan:
     return _Upgrade(shared)
 
 

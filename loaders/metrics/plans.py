@@ -10,7 +10,7 @@ from rules.contents import ContentKind
 from rules.errors import InvalidInput, NotFound
 from rules.metric_plans import table_plan
 from rules.metric_queries import MetricQuery
-from rules.plans import AnswerMode, Plan, Source
+from rules.plans import AnswerMode, QueryPlan, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class PlannedTile:
     """``ground``: what the plan counts."""
 
     tile: Tile
-    plan: Plan
+    plan: QueryPlan
     ground: Ground
 
 

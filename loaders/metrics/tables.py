@@ -17,7 +17,7 @@ from loaders.metrics.queries import Counted, TooManyGroups, counted, figures_que
 from loaders.metrics.tabulation import tables_of
 from rules.errors import CohortError
 from rules.metric_tables import Table
-from rules.plans import Plan, Taken
+from rules.plans import QueryPlan, Taken
 from stores.engines import Stores
 from stores.groups import Figures
 
@@ -31,7 +31,7 @@ class Answered:
     has run. ``complete`` is False where a part of the data was away or was never computed, and for an answer older than
     it should be. ``age`` in seconds."""
 
-    plan: Plan
+    plan: QueryPlan
     table: Table
     as_of: datetime | None
     complete: bool

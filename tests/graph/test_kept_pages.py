@@ -11,7 +11,7 @@ from loaders.responses import KeptResponse, ResponseCache
 from loaders.session import Session
 from rules.group_changes import RemoveMember
 from rules.learner_groups import GroupRole
-from rules.plans import Plan, Source, Taken
+from rules.plans import QueryPlan, Source, Taken
 from rules.viewers import Role
 from tests.conftest import NOW, Instance
 from tests.graph.conftest import BATCH, ask, record, view_to_end
@@ -103,7 +103,7 @@ async def test_a_call_with_a_token_is_never_answered_from_before(class_: Instanc
 
 def test_pages_that_grow_too_many_make_room() -> None:
     pages = ResponseCache(ttl=60)
-    taken = Taken(Plan(Source.ROWS, "few", 1), "computed", 0)
+    taken = Taken(QueryPlan(Source.ROWS, "few", 1), "computed", 0)
     for number in range(5):
         pages.keep(number, KeptResponse(b"x" * (16 * 1024 * 1024), taken, NOW))
     assert [pages.get(number, NOW) is not None for number in range(5)] == [False, True, True, True, True]

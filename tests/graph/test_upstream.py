@@ -38,10 +38,10 @@ from graph.upstream import (
     plain_function_of,
     validate_document,
 )
-from resolvers.nouns import Plan, Source, Taken
+from resolvers.nouns import QueryPlan, Source, Taken
 
 ROOT = Path(__file__).parent.parent.parent
-TAKEN = Taken(Plan(Source.ROWS, "few", 1), "computed", 0.0)
+TAKEN = Taken(QueryPlan(Source.ROWS, "few", 1), "computed", 0.0)
 
 
 class Wrapped(FieldExtension):

@@ -22,7 +22,7 @@ from zlib import crc32
 
 from stores.foreign_keyspace import ForeignTable
 from stores.keys import MIN_TOKEN
-from stores.rows import Page, Row, TokenRange
+from stores.rows import Row, RowPage, TokenRange
 
 URL = "cassandra://sunbird:secret@lms/sunbird_courses"
 
@@ -393,7 +393,7 @@ class MemorySource:
         *,
         page_size: int,
         resume: str | None = None,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[RowPage]:
         rows = self._sorted(table)
         tokens = [_token(table, row) for row in rows]
         rows = rows[bisect_right(tokens, token_range.start) : bisect_right(tokens, token_range.end)]
@@ -402,7 +402,7 @@ class MemorySource:
             page, first = rows[first : first + page_size], first + page_size
             more = str(first) if first < len(rows) else None
             self.pages += 1
-            yield Page([_row(row, columns) for row in page], more)
+            yield RowPage([_row(row, columns) for row in page], more)
             if more is None:
                 return
 

@@ -18,7 +18,7 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, unenrol
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.commands.views import end_view, start_view, update_view
-from ingest.importers.legacy import Report, migrate_legacy
+from ingest.importers.legacy import MigrationReport, migrate_legacy
 from ingest.importers.legacy.source import PASSWORD, open_source
 from ingest.job_kinds import job_kind
 from ingest.jobs.runner import Jobs
@@ -38,7 +38,7 @@ from rules.tracking import Tracking, TrackingMode
 from rules.views import View, ViewChange
 from stores.columns import Table
 from stores.foreign_keyspace import ForeignTable
-from stores.rows import Change, Page, Row, TokenRange, Write
+from stores.rows import Change, Row, RowPage, TokenRange, Write
 from stores.tables import (
     ATTEMPTS,
     ATTEMPTS_WITH_QUESTIONS,
@@ -69,7 +69,7 @@ FAST = 1e6
 OURS = (VIEWS, LEARNER_SCOPES, ENROLMENTS, CONTEXTS, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS)
 
 
-async def migrate(shared: Shared, layout: str = OLD, **options: Any) -> Report:
+async def migrate(shared: Shared, layout: str = OLD, **options: Any) -> MigrationReport:
     """From memory."""
     options = {"source": MemorySource(platform(layout)), "rate": FAST, "every": 1, "ranges": 2, **options}
     return await migrate_legacy(shared, URL, **options)
@@ -94,7 +94,7 @@ async def view(cohort: Instance, *key: str) -> View | None:
     return view_of(rows[0]) if rows else None
 
 
-def totals(report: Report) -> dict[str, tuple[int, ...]]:
+def totals(report: MigrationReport) -> dict[str, tuple[int, ...]]:
     """By table: read, written, unchanged, left, skipped."""
     return {
         name: (table.read, table.written, table.unchanged, table.left, sum(table.skipped.values()))
@@ -450,7 +450,7 @@ class Breaking(MemorySource):
         *,
         page_size: int,
         resume: str | None = None,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[RowPage]:
         async for page in super().walk(table, token_range, columns, page_size=page_size, resume=resume):
             if self.left < len(page.rows):
                 raise StoreUnavailable("away")
@@ -616,7 +616,7 @@ async def test_it_waits_for_workers_that_run_and_not_for_others(
             *,
             page_size: int,
             resume: str | None = None,
-        ) -> AsyncIterator[Page]:
+        ) -> AsyncIterator[RowPage]:
             if table.name == "user_content_consumption":
                 async for page in super().walk(
                     table, token_range, columns, page_size=page_size, resume=resume

@@ -11,7 +11,7 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view, update_view
-from ingest.jobs.mode_change import Report, change_mode, mode_before, survey
+from ingest.jobs.mode_change import ModeChangeReport, change_mode, mode_before, survey
 from ingest.jobs.runner import JobRecord, Jobs
 from ingest.modes.agreement import agree, agreed, has_data
 from loaders.enrolments import enrolments_in
@@ -92,7 +92,7 @@ async def joins(cohort: Instance, context: str = "batch", collection: str = "cou
     await enrol(cohort.session("ada"), EnrolmentCall(collection, context))
 
 
-async def goes_over(cohort: Instance, old: TrackingMode, new: TrackingMode) -> Report:
+async def goes_over(cohort: Instance, old: TrackingMode, new: TrackingMode) -> ModeChangeReport:
     """Every process stops, the mode changes, they start in the new one."""
     report = await change_mode(cohort.shared, old, new)
     cohort.track(new)
@@ -172,7 +172,7 @@ async def test_each_change_writes_what_was_shown_to_where_the_new_mode_keeps_it(
     promised = await survey(school.shared, old, new)
     assert await kept(school) == FIRST[from_to[0]], "who asks what it would do changes nothing"
     report = await goes_over(school, old, new)
-    assert report == promised == Report(learners=1, views=len(ADDED[from_to]), enrolments=2)
+    assert report == promised == ModeChangeReport(learners=1, views=len(ADDED[from_to]), enrolments=2)
     assert await kept(school) == FIRST[from_to[0]] | ADDED[from_to]
     assert await agreed(school.stores.rows) == Agreed(new)
     # Where she neither was nor is enrolled, nothing is promised.
@@ -302,7 +302,7 @@ async def test_what_was_taken_along_shows_at_both_ends_of_a_move_when_moving_end
     await school.drain()
     assert await kept(school) == _kept("course", "program", a=2)
     report = await goes_over(school, MOVE, STRICT)
-    assert report == Report(learners=1, views=1, enrolments=2)
+    assert report == ModeChangeReport(learners=1, views=1, enrolments=2)
     assert await kept(school) == _kept("course", "program", a=2) | _kept("course", "batch", a=2)
     await school.drain()
     enrolments = await enrolments_in(school.stores.rows, "ada", "course")
@@ -325,7 +325,7 @@ async def test_a_move_of_nothing_leads_nowhere_either_when_moving_ends(embedded_
     await school.drain()
     found = await enrolments_in(school.stores.rows, "ada", "course")
     assert [(each.key.context_id, each.moved_to) for each in found] == [("batch", "second"), ("second", None)]
-    assert await goes_over(school, MOVE, STRICT) == Report()
+    assert await goes_over(school, MOVE, STRICT) == ModeChangeReport()
     await school.drain()
     kept = await school.stores.rows.partition(ENROLMENTS, ("ada",))
     assert [(row["moved_to"], row["progress"], row["status"]) for row in kept] == [(None, 0, 0)] * 2
@@ -346,7 +346,7 @@ async def test_a_change_that_was_cut_off_goes_on_where_it_stopped(embedded_schoo
     with pytest.raises(Conflict, match="not kept in mode strict any more"):
         await change_mode(school.shared, STRICT, COPY)
     report = await goes_over(school, STRICT, FULL)
-    assert report == Report(learners=1, views=2, enrolments=2)
+    assert report == ModeChangeReport(learners=1, views=2, enrolments=2)
     (job,) = await Jobs(school.shared).list()
     assert (job.state, job.steps_done) == (JobState.DONE, job.total)
     assert await kept(school) == FIRST["context"] | ADDED["context", "content"]
@@ -380,7 +380,7 @@ async def test_enrolments_in_what_is_gone_are_left_as_they_are(embedded_school: 
     await school.stores.rows.write(Write(CONTEXTS, ("second",), {}, delete=True))
     school.shared.library.contexts.forget("second")
     report = await goes_over(school, FULL, STRICT)
-    assert report == Report(learners=1, views=6, enrolments=1, left=1)
+    assert report == ModeChangeReport(learners=1, views=6, enrolments=1, left=1)
     assert await status(school, "a", *SECOND) == 2, "its views come over all the same"
 
 
@@ -395,7 +395,7 @@ async def test_many_learners_are_each_taken_once_whatever_the_pages(
         for call in (ViewCall("a", *BATCH), ViewCall("a", *SECOND), ViewCall("a", *NONE), ViewCall("b")):
             await start_view(school.session(user), call)
     promised = await survey(school.shared, STRICT, COLLECTION)
-    assert promised == Report(learners=20)  # in the course without a context both are there already
+    assert promised == ModeChangeReport(learners=20)  # in the course without a context both are there already
     assert await change_mode(school.shared, STRICT, COLLECTION, rate=1000) == promised
 
 

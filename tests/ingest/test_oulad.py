@@ -12,7 +12,7 @@ import pytest
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, delete_group, suspend_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.importers.oulad import Counts, Report, load_oulad, loading
+from ingest.importers.oulad import Counts, OuladReport, load_oulad, loading
 from ingest.importers.oulad.loading import MAPPING
 from loaders.enrolments import enrolments_page
 from loaders.learner_groups import groups_by_id, groups_pages, rosters_by_id
@@ -28,7 +28,7 @@ from tests.conftest import NOW, Instance
 from tests.ingest.oulad_files import HEADERS, SMALL, generated, write
 from tests.ingest.test_sample import rows_of
 
-ALL_THERE = Report(
+ALL_THERE = OuladReport(
     Counts(0, 2), Counts(0, 3), Counts(0, 4), Counts(0, 2), Counts(0, 4), Counts(0, 3), Counts(0, 4)
 )
 AAA, AAA_BATCH = "oulad:AAA-2013J", "oulad:AAA-2013J:batch"
@@ -155,7 +155,9 @@ class TestWhatBecomesWhat:
     ) -> None:
         steps: list[tuple[str, int, int]] = []
         report = await load_oulad(embedded.shared, files, lambda *step: steps.append(step))
-        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4), Counts(3), Counts(4))
+        assert report == OuladReport(
+            Counts(2), Counts(3), Counts(4), Counts(2), Counts(4), Counts(3), Counts(4)
+        )
         size = sum(file.stat().st_size for file in map(files.joinpath, HEADERS))
         last = {phase: (done, total) for phase, done, total in steps}
         assert last == {"reading": (size, size), "courses": (2, 2), "learners": (3, 3), "groups": (3, 3)}
@@ -303,7 +305,7 @@ class TestGroups:
         write(files, {**content, "studentVle.csv": []})
         registered = len(content["studentRegistration.csv"])
         monkeypatch.setattr(loading, "GROUPS_A_CHECKPOINT", 1)
-        task: asyncio.Task[Report]
+        task: asyncio.Task[OuladReport]
 
         def stop_in_the_middle(phase: str, done: int, _total: int) -> None:
             if (phase, done) == ("groups", 3):
@@ -327,7 +329,9 @@ class TestForms:
 
     async def same(self, instance: Instance, files: Path) -> None:
         report = await load_oulad(instance.shared, files)
-        assert report == Report(Counts(2), Counts(3), Counts(4), Counts(2), Counts(4), Counts(3), Counts(4))
+        assert report == OuladReport(
+            Counts(2), Counts(3), Counts(4), Counts(2), Counts(4), Counts(3), Counts(4)
+        )
 
     async def test_quoted(self, embedded: Instance, files: Path) -> None:
         await self.same(embedded, write(files, quoted=True))
@@ -548,7 +552,7 @@ class TestAgain:
     ) -> None:
         write(files, generated(40))
         monkeypatch.setattr(loading, "CALLS_A_CHECKPOINT", 100)
-        task: asyncio.Task[Report]
+        task: asyncio.Task[OuladReport]
 
         def stop_in_the_middle(phase: str, done: int, total: int) -> None:
             if phase == "learners" and done > total // 2:

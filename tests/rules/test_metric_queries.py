@@ -24,7 +24,7 @@ from rules.metric_plans import TARGET, Extent, table_plan
 from rules.metric_queries import MOST_NAMED, MetricQuery, OrderBy, metric_query
 from rules.metric_tables import Key, camel, rolled_up, table_of
 from rules.metrics import Counts, Metric
-from rules.plans import AnswerMode, Plan, Source
+from rules.plans import AnswerMode, QueryPlan, Source
 
 ENROLLED = (Metric.ENROLLED_COUNT,)
 F = {"dimension": "gender", "in": ["F"]}
@@ -197,10 +197,10 @@ def test_states_are_counted_where_that_is_quick_and_else_read_as_they_were_added
     asked: dict[str, Any],
 ) -> None:
     query = metric_query(metrics=ENROLLED, **asked)
-    assert table_plan(query, AnswerMode.QUERY, SMALL) == Plan(
+    assert table_plan(query, AnswerMode.QUERY, SMALL) == QueryPlan(
         Source.STATES, "about 500 states are counted within 0.5 s", 500
     )
-    assert table_plan(query, AnswerMode.QUERY, LARGE) == Plan(
+    assert table_plan(query, AnswerMode.QUERY, LARGE) == QueryPlan(
         Source.TOTALS,
         "about 501 states are not counted within 0.5 s: the last aggregation added them up",
         501,

@@ -12,7 +12,7 @@ from rules.plans import (
     NEWEST_TOKEN,
     VISIBLE_WITHIN,
     AnswerMode,
-    Plan,
+    QueryPlan,
     Source,
     Taken,
     page_plan,
@@ -47,7 +47,7 @@ def test_a_token_of_the_future_is_refused_but_clocks_may_differ() -> None:
 
 def plan(
     members: int, activities: int, mode: AnswerMode = AnswerMode.QUERY, age: timedelta | None = None
-) -> Plan:
+) -> QueryPlan:
     fresh = None if age is None else NOW - age
     return page_plan(members=members, activities=activities, mode=mode, fresh=fresh, now=NOW)
 
@@ -79,7 +79,7 @@ def test_a_token_counts_while_an_answer_may_lack_its_write_and_changes_nothing_l
 
 
 def test_a_plan_tells_clients_what_was_done_and_why() -> None:
-    taken = Taken(Plan(Source.STATES, "many", 3000), "cached", 1.23456, ("group", "activities"))
+    taken = Taken(QueryPlan(Source.STATES, "many", 3000), "cached", 1.23456, ("group", "activities"))
     told = {"source": "states", "reason": "many", "estimate": 3000, "origin": "cached", "age": 1.235}
     assert taken.told() == {"path": ["group", "activities"], **told}
     assert Taken(taken.plan, "cached", 1.23456).told() == told

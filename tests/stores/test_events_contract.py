@@ -19,7 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from stores.deadline import deadline
-from stores.events import Consumer, Events, Message, Record, Subject, Topic
+from stores.events import Consumer, Events, Message, Record, RecordFilter, Topic
 from stores.events_embedded import EmbeddedEvents
 from stores.events_kafka import KafkaEvents
 
@@ -765,7 +765,7 @@ async def test_forgotten_records_go_once_every_group_has_done_with_them(events: 
     before = [record.key async for record in events.read("one")]
     for group in ("first", "second"):
         await (await events.consumer(group, ["one"])).close()
-    await events.forget("one", Subject("ann", holding=('"user":"ann"',)))
+    await events.forget("one", RecordFilter("ann", holding=('"user":"ann"',)))
     assert [record.key async for record in events.read("one")] == before
     await taken(events, "first")
     assert [record.key async for record in events.read("one")] == before
@@ -784,7 +784,7 @@ async def test_the_lag_counts_no_record_that_is_forgotten(log: EmbeddedEvents) -
     end would wait for good."""
     await log.send("one", *of("ann"), *of("bob"), *of("ann"))
     await taken(log, "first")
-    await log.forget("one", Subject("ann"))
+    await log.forget("one", RecordFilter("ann"))
     assert [record.offset async for record in log.read("one")] == [2, 3]
     assert await log.lag("first", ["one"]) == {"one": 0}
     assert await log.lag("later", ["one"]) == {"one": 2}
@@ -792,7 +792,7 @@ async def test_the_lag_counts_no_record_that_is_forgotten(log: EmbeddedEvents) -
     assert await log.lag("later", ["one"]) == {"one": 0}
     await log.send("one", *of("cyd"))
     assert [record.offset for record in await taken(log, "later")] == [6, 7]
-    await log.forget("one", Subject("bob"), Subject("cyd"))
+    await log.forget("one", RecordFilter("bob"), RecordFilter("cyd"))
     assert await log.lag("new", ["one"]) == {"one": 2}  # "first" has not had cyd's yet
     await taken(log, "first")
     assert await log.lag("new", ["one"]) == {"one": 0}
@@ -802,7 +802,7 @@ async def test_a_record_of_any_key_may_be_forgotten_by_what_it_holds(log: Embedd
     await log.send(
         "one", Message("k", b'{"id":"ann"}'), Message("k", b'{"id":"anna"}'), Message("k", b"\xff")
     )
-    await log.forget("one", Subject(holding=('"ann"',)))
+    await log.forget("one", RecordFilter(holding=('"ann"',)))
     assert [record.value async for record in log.read("one")] == [b'{"id":"anna"}', b"\xff"]
 
 
@@ -813,7 +813,7 @@ async def test_the_file_does_not_contain_what_was_forgotten(log: EmbeddedEvents,
             await log.send("four", *of(user, "x" * 50))
     await taken(log, "first", "four")
     for user in users[::4]:
-        await log.forget("four", Subject(user))
+        await log.forget("four", RecordFilter(user))
     await taken(log, "first", "four")
     await log.clean()
     assert [user for user in users if not holds(tmp_path, user)] == users[::4]
@@ -826,7 +826,7 @@ async def test_a_log_at_rest_is_cleaned_by_whoever_reads_it(
     await log.send("one", *of("VERY-DISTINCT"))
     consumer = await log.consumer("first", ["one"])
     await consumer.commit(await consumer.batch(10, 1.0))
-    await log.forget("one", Subject("VERY-DISTINCT"))
+    await log.forget("one", RecordFilter("VERY-DISTINCT"))
     async with asyncio.timeout(20):
         while holds(tmp_path, "VERY-DISTINCT"):
             await asyncio.sleep(0.1)

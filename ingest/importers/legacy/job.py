@@ -15,11 +15,11 @@ from ingest.importers.legacy.attempts import bring_attempts, explain_scores
 from ingest.importers.legacy.batches import bring_batches
 from ingest.importers.legacy.comparison import compare, published
 from ingest.importers.legacy.enrolments import bring_enrolments
-from ingest.importers.legacy.report import Report, TableReport, count
+from ingest.importers.legacy.report import MigrationReport, TableReport, count
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.views import bring_views
 from ingest.importers.legacy.writing import Migrating
-from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobRecord, Jobs, Pace, Plan
+from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobPlan, JobRecord, Jobs, Pace
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.errors import InvalidInput
@@ -28,7 +28,7 @@ from rules.jobs import JobState
 from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
 from rules.triggers import TriggerKind
 from stores.keys import ring
-from stores.rows import Page
+from stores.rows import RowPage
 from stores.topics import TRIGGERS, WORKER_GROUP
 
 RANGES = 16
@@ -62,7 +62,7 @@ async def migrate_legacy(
     every: int = SAMPLE,
     ranges: int = RANGES,
     on_progress: OnProgress = _quiet,
-) -> Report:
+) -> MigrationReport:
     """Copies the keyspace at ``url`` and returns what became of it; one that was interrupted goes on where it stopped.
 
     ``rate``: rows a second at most; one enrolment in ``every`` is compared; ``source`` is read instead of opening the URL.
@@ -104,9 +104,9 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(one.get(name) == other[name] for name in ("from", "dry_run", "ranges"))
 
 
-def report_of(job: JobRecord, missing: Sequence[str] = ()) -> Report:
+def report_of(job: JobRecord, missing: Sequence[str] = ()) -> MigrationReport:
     reports = {step.name: TableReport.parse(step.checkpoint.report) for step in job.steps}
-    return Report(
+    return MigrationReport(
         job.id,
         bool(job.arguments["dry_run"]),
         {name: reports[name] for name in STEPS if name in reports},
@@ -123,7 +123,7 @@ async def _reading(source: Source) -> AsyncIterator[Platform]:
         await source.close()
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any], opened: Platform | None = None) -> Plan:
+def _plan(shared: Shared, arguments: Mapping[str, Any], opened: Platform | None = None) -> JobPlan:
     return _Migration(shared, arguments, opened)
 
 
@@ -171,7 +171,7 @@ class _Migration:
 
     async def _pages(
         self, platform: Platform, step: str, resume: str | None
-    ) -> AsyncIterator[tuple[int, Page]]:
+    ) -> AsyncIterator[tuple[int, RowPage]]:
         """With the part of the ring that each is of."""
         first = _part(resume, self._ranges) if resume else 0
         within = resume.partition(" ")[2] if resume else ""

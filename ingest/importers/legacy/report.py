@@ -92,7 +92,7 @@ def count(counts: Counts, name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class MigrationReport:
     """Of a whole migration. ``missing``: tables that the platform does not have."""
 
     job: str

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from rules.errors import InvalidInput, NotFound
 from rules.legacy.tables import LEGACY_TABLES, LegacyTable, names_of
 from stores.foreign_keyspace import ForeignKeyspace, ForeignTable
-from stores.rows import Page, Row, TokenRange
+from stores.rows import Row, RowPage, TokenRange
 
 PASSWORD = "COHORT_LEGACY_PASSWORD"  # noqa: S105 - its name, not one
 """The variable that has the password where the URL has none: jobs don't store it, and a process list doesn't show it."""
@@ -28,7 +28,7 @@ class Source(Protocol):
         *,
         page_size: int,
         resume: str | None = None,
-    ) -> AsyncIterator[Page]: ...
+    ) -> AsyncIterator[RowPage]: ...
 
     async def rows(
         self, table: ForeignTable, equal: Mapping[str, Any], columns: Sequence[str]
@@ -80,7 +80,7 @@ class Platform:
 
     async def walk(
         self, table: str, token_range: TokenRange, *, page_size: int, resume: str | None
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncIterator[RowPage]:
         """As the rows port walks, by the names of rules/legacy/tables.py. Nothing where there is no such table."""
         layout = self._layouts.get(table)
         if layout is None:
@@ -89,7 +89,7 @@ class Platform:
         async for page in self._source.walk(
             layout.found, token_range, columns, page_size=page_size, resume=resume
         ):
-            yield Page(layout.rows(page.rows), page.resume)
+            yield RowPage(layout.rows(page.rows), page.resume)
 
     async def rows(self, table: str, **equal: str) -> list[Row]:
         """Those with these values in columns of the key."""

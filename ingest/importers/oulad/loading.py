@@ -9,9 +9,9 @@ from typing import Any
 
 from ingest.importers.oulad.dataset import Dataset, Presentation, RegionGroup, Student, parts
 from ingest.importers.oulad.reading import Reader
-from ingest.importers.oulad.report import Report
+from ingest.importers.oulad.report import OuladReport
 from ingest.importers.oulad.sending import calls_of, send_course, send_groups, send_students
-from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, Plan
+from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.jobs import JobState
@@ -30,7 +30,7 @@ def _quiet(phase: str, done: int, total: int) -> None:
     pass
 
 
-async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = _quiet) -> Report:
+async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = _quiet) -> OuladReport:
     """Checks every file, then loads all of them. The same files again change nothing.
 
     InvalidInput names file and line of what is wrong, before anything is loaded; Conflict where another process is
@@ -85,10 +85,10 @@ async def _earlier(jobs: Jobs, arguments: Mapping[str, Any]) -> JobRecord | None
     return min(same, key=lambda job: job.state is not JobState.DONE, default=None)
 
 
-def _report_of(job: JobRecord) -> Report:
-    report = Report()
+def _report_of(job: JobRecord) -> OuladReport:
+    report = OuladReport()
     for step in job.steps:
-        report = report.plus(Report.parse(step.checkpoint.report))
+        report = report.plus(OuladReport.parse(step.checkpoint.report))
     return report
 
 
@@ -101,7 +101,7 @@ def _things(dataset: Dataset, group_members: int) -> dict[str, Sequence[Any]]:
     }
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any], checked: Dataset | None = None) -> Plan:
+def _plan(shared: Shared, arguments: Mapping[str, Any], checked: Dataset | None = None) -> JobPlan:
     # A job that began when there were no groups may be resumed.
     most = arguments.get("group_members", shared.group_limits.members)
     return _Loading(shared, Path(arguments["directory"]), arguments["digest"], most, checked)
@@ -129,9 +129,9 @@ class _Loading:
         dataset = self._checked or await _read(self._shared, self._directory)
         if dataset.digest != self._digest:
             raise InvalidInput(f"the files in {self._directory} are not those of this job", field="directory")
-        report, done = Report.parse(start.report), int(start.resume or 0)
+        report, done = OuladReport.parse(start.report), int(start.resume or 0)
         things = _things(dataset, self._group_members)[step]
-        sendings: dict[str, Callable[[Sequence[Any], Report], AsyncIterator[int]]] = {
+        sendings: dict[str, Callable[[Sequence[Any], OuladReport], AsyncIterator[int]]] = {
             "courses": self._send_courses,
             "learners": self._send_learners,
             "groups": self._send_groups,
@@ -143,18 +143,18 @@ class _Loading:
             yield Checkpoint(None, 0)
 
     async def _send_courses(
-        self, presentations: Sequence[Presentation], report: Report
+        self, presentations: Sequence[Presentation], report: OuladReport
     ) -> AsyncIterator[int]:
         for presentation in presentations:
             await send_course(self._shared, presentation, report)
             yield 1
 
-    async def _send_learners(self, students: Sequence[Student], report: Report) -> AsyncIterator[int]:
+    async def _send_learners(self, students: Sequence[Student], report: OuladReport) -> AsyncIterator[int]:
         for some in _portions(students):
             await send_students(self._shared, some, report)
             yield len(some)
 
-    async def _send_groups(self, groups: Sequence[RegionGroup], report: Report) -> AsyncIterator[int]:
+    async def _send_groups(self, groups: Sequence[RegionGroup], report: OuladReport) -> AsyncIterator[int]:
         for some in parts(groups, GROUPS_A_CHECKPOINT):
             await send_groups(self._shared, some, report)
             yield len(some)

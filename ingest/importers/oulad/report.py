@@ -28,7 +28,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Report:
+class OuladReport:
     """``views`` counts pairs of a learner and a site."""
 
     courses: Counts = field(default_factory=Counts)
@@ -40,7 +40,7 @@ class Report:
     memberships: Counts = field(default_factory=Counts)
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> "Report":
+    def parse(cls, document: Mapping[str, Any]) -> "OuladReport":
         """As ``document`` wrote it; what it does not name is none."""
         return cls(**{name: Counts(*counts) for name, counts in document.items()})
 
@@ -48,13 +48,13 @@ class Report:
         """For a job's checkpoint."""
         return {name: [c.loaded, c.there_already, c.different] for name, c in self._counts().items()}
 
-    def plus(self, other: "Report") -> "Report":
+    def plus(self, other: "OuladReport") -> "OuladReport":
         ours, theirs = self._counts(), other._counts()
-        return Report(**{name: counts.plus(theirs[name]) for name, counts in ours.items()})
+        return OuladReport(**{name: counts.plus(theirs[name]) for name, counts in ours.items()})
 
-    def again(self) -> "Report":
+    def again(self) -> "OuladReport":
         """Of a run that finds all of this there."""
-        return Report(
+        return OuladReport(
             **{name: Counts(0, c.loaded + c.there_already, c.different) for name, c in self._counts().items()}
         )
 

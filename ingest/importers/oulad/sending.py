@@ -19,7 +19,7 @@ from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, up
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from ingest.importers.oulad.dataset import Presentation, RegionGroup, Registration, Student, content_id
-from ingest.importers.oulad.report import Report
+from ingest.importers.oulad.report import OuladReport
 from loaders.enrolments import enrolments_by_key
 from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id
@@ -46,7 +46,7 @@ FIRST_PAUSE, LONGEST_PAUSE, PAUSES = 1.0, 16.0, 5
 LOADER = Viewer("oulad", frozenset({Role.SERVICE}))
 
 
-async def send_course(shared: Shared, presentation: Presentation, report: Report) -> None:
+async def send_course(shared: Shared, presentation: Presentation, report: OuladReport) -> None:
     """The course and its batch. A batch with other dates is an InvalidInput: the views would not fit it."""
     session = Session(LOADER, shared)
     publication = await publish_collection(session, presentation.document)
@@ -57,7 +57,7 @@ async def send_course(shared: Shared, presentation: Presentation, report: Report
     report.courses.add(there=stored is not None and not publication.changed)
 
 
-async def send_students(shared: Shared, students: Sequence[Student], report: Report) -> None:
+async def send_students(shared: Shared, students: Sequence[Student], report: OuladReport) -> None:
     """Returns when all are sent. Those with the most views begin first, so that none is left over at the end."""
     stored = await _Stored.read(shared, students)
     gate = asyncio.Semaphore(LEARNERS_AT_ONCE)
@@ -69,7 +69,7 @@ async def send_students(shared: Shared, students: Sequence[Student], report: Rep
     await _together(send(student) for student in sorted(students, key=calls_of, reverse=True))
 
 
-async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: Report) -> None:
+async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: OuladReport) -> None:
     """All of them at once; the members of each come one after another. Nobody is their admin: the data names no tutor,
     and a service may change every group.
 
@@ -85,7 +85,7 @@ async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: Rep
 
 
 async def _send_group(
-    session: Session, wanted: RegionGroup, stored: Group | None, roster: Roster, report: Report
+    session: Session, wanted: RegionGroup, stored: Group | None, roster: Roster, report: OuladReport
 ) -> None:
     if stored is not None and not _is_as_wanted(wanted, stored):
         report.groups.different += 1
@@ -183,7 +183,7 @@ class _Sending:
     session: Session
     student: Student
     stored: _Stored
-    report: Report
+    report: OuladReport
 
     async def run(self) -> None:
         await self._send_profile()

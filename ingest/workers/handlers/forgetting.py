@@ -11,7 +11,7 @@ import orjson
 from ingest.workers.work import Handler, Work
 from loaders.session import Shared
 from rules.triggers import Trigger, TriggerKind
-from stores.events import Record, Subject
+from stores.events import Record, RecordFilter
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
 
 
@@ -29,25 +29,25 @@ async def _finish(shared: Shared, work: Work) -> None:
         await shared.stores.rows.scrub()
 
 
-def subjects_of(erased: Trigger) -> Mapping[str, Sequence[Subject]]:
+def subjects_of(erased: Trigger) -> Mapping[str, Sequence[RecordFilter]]:
     """By topic, what its records about the learner, or about the learner in the place, look like."""
     user = erased.user_id
     if erased.collection_id is None or erased.context_id is None:
         return {
-            TRIGGERS.name: [Subject(user)],
-            PROFILES.name: [Subject(user)],
-            ASSESSMENTS.name: [Subject(user)],
-            STATES.name: [Subject(user, [_pair("user_id", user)])],
-            DEAD_LETTERS.name: [Subject(user), Subject(holding=[_text(user)])],
+            TRIGGERS.name: [RecordFilter(user)],
+            PROFILES.name: [RecordFilter(user)],
+            ASSESSMENTS.name: [RecordFilter(user)],
+            STATES.name: [RecordFilter(user, [_pair("user_id", user)])],
+            DEAD_LETTERS.name: [RecordFilter(user), RecordFilter(holding=[_text(user)])],
         }
     collection, context = erased.collection_id, erased.context_id
     place = [_pair("collectionId", collection), _pair("contextId", context)]
     state = [_pair("user_id", user), _pair("collection_id", collection), f":{_text(context)[1:]}"]
     return {
-        TRIGGERS.name: [Subject(user, place)],
-        ASSESSMENTS.name: [Subject(user, [_text(collection), _text(context)])],
-        STATES.name: [Subject(user, state)],
-        DEAD_LETTERS.name: [Subject(user, [_text(collection), _text(context)])],
+        TRIGGERS.name: [RecordFilter(user, place)],
+        ASSESSMENTS.name: [RecordFilter(user, [_text(collection), _text(context)])],
+        STATES.name: [RecordFilter(user, state)],
+        DEAD_LETTERS.name: [RecordFilter(user, [_text(collection), _text(context)])],
     }
 
 
