@@ -22,7 +22,7 @@ from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
 from rules.learner_groups import GroupLimits
 from rules.modes import carries_nothing
-from rules.plans import AnswerMode
+from rules.plans import AggregationMode
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from stores.blob_links import BlobLinks
@@ -98,7 +98,7 @@ async def running(
             group_limits=GroupLimits(
                 settings.group_members, settings.group_activities, settings.groups_per_learner
             ),
-            mode=AnswerMode(settings.mode),
+            mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
         )

@@ -7,7 +7,7 @@ from typing import TypeVar
 import strawberry
 
 from resolvers.nouns import (
-    AnswerMode,
+    AggregationMode,
     ColumnKind,
     ContentKind,
     ContextStatus,
@@ -27,7 +27,7 @@ from resolvers.nouns import (
 from resolvers.nouns import Kind as GroupItemKind
 
 __all__ = [
-    "AnswerMode",
+    "AggregationMode",
     "ColumnKind",
     "ContentKind",
     "ContextStatus",
@@ -162,12 +162,12 @@ described(
     },
 )
 described(
-    AnswerMode,
+    AggregationMode,
     "AggregationMode",
     "How figures over many learners come about.",
     {
-        AnswerMode.QUERY: "Computed when they are asked for, perhaps out of a cache.",
-        AnswerMode.BATCH: "Taken from the last aggregation.",
+        AggregationMode.QUERY: "Computed when they are asked for, perhaps out of a cache.",
+        AggregationMode.BATCH: "Taken from the last aggregation.",
     },
 )
 described(

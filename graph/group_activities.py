@@ -92,7 +92,7 @@ class GroupActivity:
         "activity that no aggregation has reached or that Cohort does not know, figures of an older version of the "
         "collection than its leaves, a part of the data that was away."
     )
-    mode: enums.AnswerMode = strawberry.field(description="Whether they were computed for the request.")
+    mode: enums.AggregationMode = strawberry.field(description="Whether they were computed for the request.")
     found: strawberry.Private[group_activities.ActivityFigures]
     learners: strawberry.Private[Mapping[str, Any]]
 
@@ -156,7 +156,7 @@ async def activities(
         list[str] | None, strawberry.argument(description="Only these; all of the group's without it.")
     ] = None,
     mode: Annotated[
-        enums.AnswerMode | None,
+        enums.AggregationMode | None,
         strawberry.argument(description="How to answer; as the instance is set without it."),
     ] = None,
     fresh: Annotated[

@@ -172,7 +172,7 @@ class ActivityMetricsInput:
     totals: bool = strawberry.field(
         default=False, description="Whether a row over everything is wanted, with what the limit cuts off."
     )
-    mode: enums.AnswerMode | None = strawberry.field(
+    mode: enums.AggregationMode | None = strawberry.field(
         default=None, description="How up to date; as the instance is set without it."
     )
 
@@ -213,7 +213,7 @@ class MetricTable:
         description="False where a part of the data was away or not computed yet, and where the figures are older than "
         "they should be for lack of new ones."
     )
-    mode: enums.AnswerMode = strawberry.field(description="How up to date the figures are.")
+    mode: enums.AggregationMode = strawberry.field(description="How up to date the figures are.")
 
     @classmethod
     def of(cls, answered: Answered) -> Self:

@@ -13,7 +13,7 @@ import orjson
 from strawberry.extensions import FieldExtension, SchemaExtension
 
 from graph.info import Info
-from resolvers.nouns import AnswerMode, KeptResponse, Session, Taken
+from resolvers.nouns import AggregationMode, KeptResponse, Session, Taken
 
 T = TypeVar("T")
 
@@ -55,7 +55,11 @@ class GivenAgain(FieldExtension):
             return kept
         planned = await next_(source, info, **arguments)
         as_of = planned.as_of
-        if as_of is None or not planned.taken.reusable or planned.taken.plan.mode is not AnswerMode.QUERY:
+        if (
+            as_of is None
+            or not planned.taken.reusable
+            or planned.taken.plan.mode is not AggregationMode.QUERY
+        ):
             return planned
 
         def keep(completed: Any) -> KeptResponse:

@@ -30,7 +30,7 @@ from rules.errors import CohortError
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
-from rules.plans import AnswerMode
+from rules.plans import AggregationMode
 from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
@@ -64,7 +64,7 @@ class Shared:
     """Views, and groups by id whose members, calls of this process are changing: they wait for each other instead of
     failing each other."""
     group_limits: GroupLimits = field(default_factory=GroupLimits)
-    mode: AnswerMode = AnswerMode.QUERY
+    mode: AggregationMode = AggregationMode.QUERY
     """The mode of requests that ask for none."""
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
@@ -79,7 +79,7 @@ class Shared:
         answers_ttl: float = TTL,
         answers_kept: float = KEEP,
         group_limits: GroupLimits | None = None,
-        mode: AnswerMode = AnswerMode.QUERY,
+        mode: AggregationMode = AggregationMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
     ) -> "Shared":

@@ -28,7 +28,7 @@ from rules.group_figures import (
 )
 from rules.learner_groups import Activity, Group, Member, Roster
 from rules.learners import Learner
-from rules.plans import AnswerMode, QueryPlan, Source, Taken, page_plan, still_missing, written_at
+from rules.plans import AggregationMode, QueryPlan, Source, Taken, page_plan, still_missing, written_at
 from rules.subjects import Subject
 from rules.viewers import Viewer
 
@@ -71,7 +71,7 @@ class ActivityFigures:
     content: Content | None
     figures: list[Figure]
     members: list[MemberEntry]
-    mode: AnswerMode
+    mode: AggregationMode
     source: Source
     as_of: datetime | None
     complete: bool
@@ -95,7 +95,7 @@ async def group_activities(
     group: Group,
     *,
     activities: Mapping[str, str | None] | None = None,
-    mode: AnswerMode | None = None,
+    mode: AggregationMode | None = None,
     fresh: str | None = None,
 ) -> GroupPage:
     """``activities``: only these, by id, with their type where the caller names one; units, nested collections and
@@ -139,7 +139,7 @@ def _plan(
     group: Group,
     roster: Roster,
     subjects: Sequence[Subject],
-    mode: AnswerMode | None,
+    mode: AggregationMode | None,
     fresh: str | None,
 ) -> tuple[QueryPlan, datetime | None]:
     """The plan, and the write that the answer must have in it, while what is kept may lack it."""
@@ -153,7 +153,7 @@ def _plan(
     plan = page_plan(
         members=len(roster.counted()),
         activities=sum(bool(subject.types) for subject in subjects),
-        mode=(mode or session.shared.mode) if aggregated else AnswerMode.QUERY,
+        mode=(mode or session.shared.mode) if aggregated else AggregationMode.QUERY,
         fresh=missing,
         now=now,
     )

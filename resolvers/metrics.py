@@ -7,14 +7,14 @@ from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
 from rules.metric_queries import MetricQuery, metric_query
 from rules.metric_tables import camel
-from rules.plans import AnswerMode
+from rules.plans import AggregationMode
 from rules.viewers import ALL_LEARNERS, Role, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
 
 
 async def activity_metrics(
-    session: Session, query: MetricQuery, *, mode: AnswerMode | None = None
+    session: Session, query: MetricQuery, *, mode: AggregationMode | None = None
 ) -> Answered:
     """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
     one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""

@@ -43,7 +43,7 @@ from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
-from rules.plans import AnswerMode, QueryPlan, Source, Taken, write_token
+from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
@@ -57,7 +57,7 @@ __all__ = [
     "Acknowledged",
     "Activity",
     "AddMember",
-    "AnswerMode",
+    "AggregationMode",
     "CohortError",
     "ColumnKind",
     "Content",

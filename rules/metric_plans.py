@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rules.errors import InvalidInput
 from rules.metric_filters import Among, conditions
 from rules.metric_queries import MetricQuery
-from rules.plans import AnswerMode, QueryPlan, Source
+from rules.plans import AggregationMode, QueryPlan, Source
 
 TARGET = 0.5
 """Seconds in which a table is to be there. States that can be counted in that time are counted; otherwise cells are
@@ -27,11 +27,11 @@ class Extent:
         return None if self.states is None else self.states / self.pace
 
 
-def table_plan(query: MetricQuery, mode: AnswerMode, extent: Extent) -> QueryPlan:
+def table_plan(query: MetricQuery, mode: AggregationMode, extent: Extent) -> QueryPlan:
     """The plan: states if they can be counted within the target time, else the cells that the last aggregation added
     up, if there are any. InvalidInput if batch mode is asked for what the cells cannot answer."""
     finer = finer_than_cells(query)
-    if mode is AnswerMode.BATCH:
+    if mode is AggregationMode.BATCH:
         if finer:
             raise InvalidInput(
                 f"batch mode has figures by one dimension of the learner at a time; this {finer}: "

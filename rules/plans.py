@@ -16,7 +16,7 @@ NEWEST_TOKEN = timedelta(minutes=5)
 """How far ahead of our clock a token may be before it can't be one of ours."""
 
 
-class AnswerMode(Enum):
+class AggregationMode(Enum):
     """Of an instance, or of a request that asks for the other one (R-QUERY-4, R-QUERY-5)."""
 
     QUERY = "query"
@@ -45,9 +45,11 @@ class QueryPlan:
     estimate: int | None
 
     @property
-    def mode(self) -> AnswerMode:
+    def mode(self) -> AggregationMode:
         """The one that it answers in."""
-        return AnswerMode.BATCH if self.source in (Source.BATCH, Source.TOTALS) else AnswerMode.QUERY
+        return (
+            AggregationMode.BATCH if self.source in (Source.BATCH, Source.TOTALS) else AggregationMode.QUERY
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,11 @@ def still_missing(fresh: datetime, ttl: float, now: datetime) -> datetime | None
 
 
 def page_plan(
-    *, members: int, activities: int, mode: AnswerMode, fresh: datetime | None, now: datetime
+    *, members: int, activities: int, mode: AggregationMode, fresh: datetime | None, now: datetime
 ) -> QueryPlan:
     """Of a group page. ``fresh``: the write that the answer must have in it, while it may be missing."""
     keys = members * activities
-    if mode is AnswerMode.BATCH and fresh is None:
+    if mode is AggregationMode.BATCH and fresh is None:
         return QueryPlan(Source.BATCH, "batch mode: what the last aggregation computed", activities)
     if fresh is not None and now - fresh < VISIBLE_WITHIN:
         return QueryPlan(Source.ROWS, "a write of a moment ago must be in the answer", keys)

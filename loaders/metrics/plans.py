@@ -10,7 +10,7 @@ from rules.contents import ContentKind
 from rules.errors import InvalidInput, NotFound
 from rules.metric_plans import table_plan
 from rules.metric_queries import MetricQuery
-from rules.plans import AnswerMode, QueryPlan, Source
+from rules.plans import AggregationMode, QueryPlan, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Tile:
     """A table that is asked for, and the mode that it is to be answered in."""
 
     query: MetricQuery
-    mode: AnswerMode
+    mode: AggregationMode
 
 
 @dataclass(frozen=True, slots=True)

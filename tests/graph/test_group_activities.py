@@ -18,7 +18,7 @@ from rules.errors import StoreUnavailable
 from rules.group_changes import AddMember, EditMember, RemoveMember
 from rules.group_figures import ACTIVITY_METRICS
 from rules.learner_groups import Activity, GroupRole
-from rules.plans import AnswerMode, write_token
+from rules.plans import AggregationMode, write_token
 from rules.progress import Progress, Status
 from rules.subjects import subject_of
 from rules.viewers import Role, Viewer
@@ -536,7 +536,7 @@ async def test_batch_mode_answers_what_was_aggregated_and_says_so(class_: Instan
 async def test_an_instance_in_batch_mode_answers_so_unless_a_request_asks_for_the_other(
     class_: Instance,
 ) -> None:
-    shared = Shared.of(class_.stores, lambda: NOW, mode=AnswerMode.BATCH)
+    shared = Shared.of(class_.stores, lambda: NOW, mode=AggregationMode.BATCH)
     mo = Session(Viewer("mo", frozenset({Role.LEARNER})), shared)
     assert (await page(mo))["course"]["mode"] == "BATCH"
     assert (await page(mo, mode="QUERY"))["course"]["mode"] == "QUERY"

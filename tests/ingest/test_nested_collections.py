@@ -20,7 +20,7 @@ from rules.aggregates import AggregateKey
 from rules.identifiers import ContextType
 from rules.metric_queries import metric_query
 from rules.metrics import Metric
-from rules.plans import AnswerMode, Source
+from rules.plans import AggregationMode, Source
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 from stores.former_tables import AGGREGATES_V1, FORMER_TABLES
@@ -87,7 +87,7 @@ async def programs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         yield instance
 
 
-async def counted(cohort: Instance, mode: AnswerMode) -> dict[tuple[str, str], tuple[int, int]]:
+async def counted(cohort: Instance, mode: AggregationMode) -> dict[tuple[str, str], tuple[int, int]]:
     """As a dashboard shows them: collections, then units, each in its collection."""
     shared = Shared.of(cohort.stores, cohort.shared.now, answers_ttl=0)
     session = Session(Viewer("rita", frozenset({Role.REPORTER})), shared)
@@ -97,14 +97,14 @@ async def counted(cohort: Instance, mode: AnswerMode) -> dict[tuple[str, str], t
         query = metric_query(metrics=metrics, dimensions=dimensions, context_ids=["term"])
         answered = await activity_metrics(session, query, mode=mode)
         assert answered.complete
-        assert answered.plan.source is (Source.TOTALS if mode is AnswerMode.BATCH else Source.STATES)
+        assert answered.plan.source is (Source.TOTALS if mode is AggregationMode.BATCH else Source.STATES)
         for *key, enrolled, completed in answered.table.rows:
             found[key[0], key[-1]] = (enrolled, completed)  # type: ignore[index,assignment]
     return found
 
 
 async def shown(
-    cohort: Instance, mode: AnswerMode, within: float = 60
+    cohort: Instance, mode: AggregationMode, within: float = 60
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """Once the groups store has what was sent to it."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
@@ -137,9 +137,9 @@ async def test_each_has_the_figures_of_a_count_by_hand_in_rows_states_and_totals
     await programs.drain()
     assert await leaves_of_ann(programs) == OF_ANN
     await programs.arrived()
-    assert await shown(programs, AnswerMode.QUERY) == FIGURES
+    assert await shown(programs, AggregationMode.QUERY) == FIGURES
     await aggregate(programs.shared)
-    assert await shown(programs, AnswerMode.BATCH) == FIGURES
+    assert await shown(programs, AggregationMode.BATCH) == FIGURES
     # Two enrolments of Ann's shared a row, and each run found the other one drifted.
     for _ in range(2):
         assert (await reconcile(programs.shared, rate=100_000)).drifted == 0
@@ -193,8 +193,8 @@ async def test_what_was_stored_in_the_old_form_is_carried_over(programs: Instanc
     assert row is not None
     assert row["completed_on"] == completed_on, "a date that was given once stays"
     await programs.arrived()
-    assert await shown(programs, AnswerMode.QUERY) == FIGURES
+    assert await shown(programs, AggregationMode.QUERY) == FIGURES
     report = await aggregate(programs.shared)
     assert report.everything
-    assert await shown(programs, AnswerMode.BATCH) == FIGURES
+    assert await shown(programs, AggregationMode.BATCH) == FIGURES
     assert (await reconcile(programs.shared, rate=100_000)).drifted == 0

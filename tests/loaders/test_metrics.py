@@ -28,7 +28,7 @@ from rules.metric_plans import TARGET
 from rules.metric_queries import MetricQuery, OrderBy, metric_query
 from rules.metric_tables import Table
 from rules.metrics import Metric
-from rules.plans import AnswerMode, Source
+from rules.plans import AggregationMode, Source
 from rules.progress import Status
 from rules.states import State
 from rules.viewers import Role, Viewer
@@ -173,12 +173,14 @@ def query(ask: Ask) -> MetricQuery:
     )
 
 
-async def ask_all(session: Session, asks: Sequence[Ask], mode: AnswerMode | None = None) -> list[Answered]:
+async def ask_all(
+    session: Session, asks: Sequence[Ask], mode: AggregationMode | None = None
+) -> list[Answered]:
     """In one document."""
     return await asyncio.gather(*(activity_metrics(session, query(ask), mode=mode) for ask in asks))
 
 
-async def ask_one(session: Session, ask: Ask, mode: AnswerMode | None = None) -> Table:
+async def ask_one(session: Session, ask: Ask, mode: AggregationMode | None = None) -> Table:
     (answered,) = await ask_all(session, [ask], mode)
     return answered.table
 
@@ -308,7 +310,7 @@ async def test_a_month_begins_and_ends_in_utc_and_none_is_a_group_by_itself(fill
     ask = {"activity_ids": ["hand"], "dimensions": ["enrolled_month"], "metrics": ["enrolledCount"]}
     found = await ask_one(session(filled), ask)
     assert found.rows == [[None, 1], ["2025-12", 1], ["2026-01", 2]]
-    assert await ask_one(session(filled), ask, AnswerMode.BATCH) == found
+    assert await ask_one(session(filled), ask, AggregationMode.BATCH) == found
 
 
 async def test_a_learner_who_left_is_not_counted(filled: Instance) -> None:
@@ -316,7 +318,7 @@ async def test_a_learner_who_left_is_not_counted(filled: Instance) -> None:
     assert any(state.activity_id == "hand" and state.user_id == "gone" for state in POPULATION)
     ask = {"activity_ids": ["hand"], "metrics": ["enrolledCount"]}
     assert (await ask_one(session(filled), ask)).rows == [[4]]
-    assert (await ask_one(session(filled), ask, AnswerMode.BATCH)).rows == [[4]]
+    assert (await ask_one(session(filled), ask, AggregationMode.BATCH)).rows == [[4]]
 
 
 async def test_figures_of_nobody_are_a_row_of_nothing(filled: Instance) -> None:
@@ -403,7 +405,7 @@ async def test_too_many_groups_are_refused_with_what_to_do(
     several = [query({**BY_GENDER, "totals": True}), query(BY_DISTRICT)]
     shared = session(filled).shared
     tables = Tables(filled.stores, shared.library, shared.answers, shared.costs)
-    gender, district = await tables.tables([Tile(one, AnswerMode.QUERY) for one in several])
+    gender, district = await tables.tables([Tile(one, AggregationMode.QUERY) for one in several])
     assert isinstance(gender, TooManyGroups)
     assert isinstance(district, Answered), "the error of a table is its own"
 
@@ -522,5 +524,5 @@ async def test_what_a_request_was_answered_from_is_told(filled: Instance) -> Non
 
 
 async def test_batch_mode_has_the_same_figures_as_of_the_last_aggregation(filled: Instance) -> None:
-    (batch,) = await ask_all(session(filled), [BY_GENDER], AnswerMode.BATCH)
+    (batch,) = await ask_all(session(filled), [BY_GENDER], AggregationMode.BATCH)
     assert (batch.table.rows, batch.as_of) == (expected(BY_GENDER)[0], AGGREGATED_ON)

@@ -24,7 +24,7 @@ from rules.metric_plans import TARGET, Extent, table_plan
 from rules.metric_queries import MOST_NAMED, MetricQuery, OrderBy, metric_query
 from rules.metric_tables import Key, camel, rolled_up, table_of
 from rules.metrics import Counts, Metric
-from rules.plans import AnswerMode, QueryPlan, Source
+from rules.plans import AggregationMode, QueryPlan, Source
 
 ENROLLED = (Metric.ENROLLED_COUNT,)
 F = {"dimension": "gender", "in": ["F"]}
@@ -197,10 +197,10 @@ def test_states_are_counted_where_that_is_quick_and_else_read_as_they_were_added
     asked: dict[str, Any],
 ) -> None:
     query = metric_query(metrics=ENROLLED, **asked)
-    assert table_plan(query, AnswerMode.QUERY, SMALL) == QueryPlan(
+    assert table_plan(query, AggregationMode.QUERY, SMALL) == QueryPlan(
         Source.STATES, "about 500 states are counted within 0.5 s", 500
     )
-    assert table_plan(query, AnswerMode.QUERY, LARGE) == QueryPlan(
+    assert table_plan(query, AggregationMode.QUERY, LARGE) == QueryPlan(
         Source.TOTALS,
         "about 501 states are not counted within 0.5 s: the last aggregation added them up",
         501,
@@ -209,7 +209,9 @@ def test_states_are_counted_where_that_is_quick_and_else_read_as_they_were_added
 
 def test_before_any_aggregation_states_are_counted_however_many_there_are() -> None:
     """There is nothing added up yet: an empty table would be wrong."""
-    plan = table_plan(metric_query(metrics=ENROLLED), AnswerMode.QUERY, replace(LARGE, is_aggregated=False))
+    plan = table_plan(
+        metric_query(metrics=ENROLLED), AggregationMode.QUERY, replace(LARGE, is_aggregated=False)
+    )
     assert (plan.source, plan.reason) == (
         Source.STATES,
         "about 501 states are counted: no aggregation has come to its end yet",
@@ -217,7 +219,7 @@ def test_before_any_aggregation_states_are_counted_however_many_there_are() -> N
 
 
 def test_where_nobody_can_tell_how_many_there_are_they_count_as_many() -> None:
-    plan = table_plan(metric_query(metrics=ENROLLED), AnswerMode.QUERY, replace(LARGE, states=None))
+    plan = table_plan(metric_query(metrics=ENROLLED), AggregationMode.QUERY, replace(LARGE, states=None))
     assert (plan.source, plan.estimate) == (Source.TOTALS, None)
 
 
@@ -233,19 +235,19 @@ def test_what_is_finer_than_the_cells_is_counted_and_batch_mode_says_why_not(
     asked: dict[str, Any], why: str
 ) -> None:
     query = metric_query(metrics=ENROLLED, **asked)
-    plan = table_plan(query, AnswerMode.QUERY, LARGE)
+    plan = table_plan(query, AggregationMode.QUERY, LARGE)
     assert (plan.source, plan.reason) == (
         Source.STATES,
         f"about 501 states are counted, which is slow: this {why}",
     )
     with pytest.raises(InvalidInput, match=re.escape(why)) as error:
-        table_plan(query, AnswerMode.BATCH, SMALL)
+        table_plan(query, AggregationMode.BATCH, SMALL)
     assert error.value.field == "mode"
 
 
 def test_batch_mode_is_what_the_last_aggregation_computed() -> None:
     one = metric_query(metrics=ENROLLED, activity_ids=["a"], dimensions=["gender"])
-    assert table_plan(one, AnswerMode.BATCH, SMALL).source is Source.TOTALS
+    assert table_plan(one, AggregationMode.BATCH, SMALL).source is Source.TOTALS
 
 
 # --- tables

@@ -11,7 +11,7 @@ from rules.plans import (
     CHEAP_KEYS,
     NEWEST_TOKEN,
     VISIBLE_WITHIN,
-    AnswerMode,
+    AggregationMode,
     QueryPlan,
     Source,
     Taken,
@@ -46,7 +46,7 @@ def test_a_token_of_the_future_is_refused_but_clocks_may_differ() -> None:
 
 
 def plan(
-    members: int, activities: int, mode: AnswerMode = AnswerMode.QUERY, age: timedelta | None = None
+    members: int, activities: int, mode: AggregationMode = AggregationMode.QUERY, age: timedelta | None = None
 ) -> QueryPlan:
     fresh = None if age is None else NOW - age
     return page_plan(members=members, activities=activities, mode=mode, fresh=fresh, now=NOW)
@@ -64,11 +64,11 @@ def test_a_write_of_a_moment_ago_is_in_the_rows_however_many_they_are() -> None:
 
 
 def test_batch_mode_reads_what_was_aggregated_unless_a_write_must_be_in_it() -> None:
-    assert plan(150, 20, AnswerMode.BATCH).source is Source.BATCH
-    assert plan(150, 20, AnswerMode.BATCH).mode is AnswerMode.BATCH
-    assert plan(150, 20, AnswerMode.BATCH, SECOND).source is Source.ROWS
-    assert plan(150, 20, AnswerMode.BATCH, SECOND).mode is AnswerMode.QUERY
-    assert plan(150, 20, AnswerMode.BATCH, timedelta(minutes=1)).source is Source.STATES
+    assert plan(150, 20, AggregationMode.BATCH).source is Source.BATCH
+    assert plan(150, 20, AggregationMode.BATCH).mode is AggregationMode.BATCH
+    assert plan(150, 20, AggregationMode.BATCH, SECOND).source is Source.ROWS
+    assert plan(150, 20, AggregationMode.BATCH, SECOND).mode is AggregationMode.QUERY
+    assert plan(150, 20, AggregationMode.BATCH, timedelta(minutes=1)).source is Source.STATES
 
 
 def test_a_token_counts_while_an_answer_may_lack_its_write_and_changes_nothing_later() -> None:

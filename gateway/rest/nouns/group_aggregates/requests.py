@@ -6,12 +6,12 @@ from pydantic import Field
 
 from gateway.rest.framework.fields import MOST_ITEMS, ByValue, Commas, Texts
 from gateway.rest.framework.requests import RequestModel
-from resolvers.nouns import AnswerMode
+from resolvers.nouns import AggregationMode
 
 
 class OfGroup(RequestModel):
     group_id: str
-    mode: Annotated[AnswerMode, ByValue] | None = Field(
+    mode: Annotated[AggregationMode, ByValue] | None = Field(
         default=None, description="Without it the instance's."
     )
     fresh: str | None = Field(
