@@ -2,8 +2,9 @@
 
 Compiled is what needs nothing but the object at hand: attributes, resolvers that are no coroutines and take no
 ``info``, and fields that say how they are answered ``at_hand``, with all that is below them. The rest goes field by
-field, as ever. So does every value that is not plainly of its type, and every object of which a resolver fails: the
-executor meets it again and reports it at its path. Resolvers of this kind may be called twice, and must not mind.
+field, as ever. So does every value that is not plainly of its type, and every object of which a resolver refuses to answer:
+the executor meets it again and reports it at its path. Resolvers of this kind may be called twice, and must not mind. Any
+other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
 
 from datetime import datetime
@@ -41,6 +42,7 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
+from resolvers.nouns import CohortError
 
 
 class _Compiled(NamedTuple):
@@ -162,7 +164,7 @@ class ProjectingExecutor(Executor):
                 raise NotPlain
             try:
                 serialised = of.coerce_output_value(value)
-            except Exception as error:
+            except _FAILURES as error:
                 raise NotPlain from error
             if serialised is None or serialised is Undefined:
                 raise NotPlain
@@ -174,12 +176,12 @@ class ProjectingExecutor(Executor):
 
 
 def _tried(function: Read) -> Read:
-    """The same, but NotPlain where it fails."""
+    """Answers as ``function`` does; NotPlain where that fails as a resolver may."""
 
     def read(source: Any) -> Any:
         try:
             return function(source)
-        except Exception as error:
+        except _FAILURES as error:
             raise NotPlain from error
 
     return read
@@ -203,6 +205,8 @@ def _list(item: Read | None) -> Read | None:
     return read_list
 
 
+_FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError, ValueError)
+"""What resolvers refuse with, and what scalars, enums and resolvers meet in a value that is not of its type."""
 _PLAIN: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Classes whose values stand for themselves."""
 _REPEATED = {"DateTime": datetime}

@@ -52,12 +52,12 @@ Selected = FieldDetailsList
 
 
 class NotPlain(Exception):
-    """A value that is not plainly of its type, or a resolver that failed: only the executor can report it at its path."""
+    """A value that is not plainly of its type, or a resolver that refused: only the executor can tell that at its path."""
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's executor, of one request. It overrides what the library calls private, since its public API has no
-    hook at a field's value: ``execute_field``, ``complete_value`` and ``build_response``."""
+    hook at a field's value: ``execute_field``, ``complete_value`` and ``build_response``; and it calls ``handle_field_error``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,6 +86,10 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
                     return read(source)
                 except (NotPlain, AttributeError):
                     pass
+                except Exception as error:  # noqa: BLE001 - a fault of ours, as the executor takes it
+                    field = parent_type.fields[field_details_list[0].node.name.value]
+                    self.handle_field_error(error, field.type, field_details_list, path)
+                    return None
         return super().execute_field(parent_type, source, field_details_list, path, position_context)
 
     def complete_value(

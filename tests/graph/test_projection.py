@@ -49,6 +49,9 @@ class Leaf(Named):
     def times(self, by: int = 2, words: list[str] | None = None) -> str:
         if by == 13:
             raise GraphQLError("no luck")
+        if by == 17:
+            faults.append(self.name)
+            raise RuntimeError("a fault")
         return " ".join([self.name] * by + (words or []))
 
     @strawberry.field
@@ -58,6 +61,10 @@ class Leaf(Named):
     @strawberry.field
     def about(self, info: strawberry.Info) -> str:
         return ".".join(str(key) for key in info.path.as_list())
+
+
+faults: list[str] = []
+"""Of whom a resolver failed."""
 
 
 @strawberry.type
@@ -244,6 +251,14 @@ async def test_what_is_plain_never_meets_the_executor(monkeypatch: pytest.Monkey
     result = await PROJECTING.execute(EVERYTHING, context_value=BRANCH)
     assert result.errors is None
     assert result.data == {"branch": EXPECTED}
+
+
+async def test_a_fault_is_met_once_and_told_at_the_field_that_was_compiled() -> None:
+    faults.clear()
+    result = await PROJECTING.execute("{ branch { name leaves { times(by: 17) } } }", context_value=BRANCH)
+    assert faults == ["a"], "a resolver that broke is not called again"
+    assert [error.path for error in result.errors or []] == [["branch", "leaves"]]
+    assert result.data == {"branch": None}
 
 
 async def test_extensions_that_wrap_resolvers_are_not_passed_by() -> None:
