@@ -2,7 +2,7 @@
 
 ``writes``       how rows are changed beside others: retried conditions, announced views, triggers
 ``modes``        what the tracking modes add: carried keys, copies, moves
-``calls``        from a caller's names to a row, and the protocol of an acknowledged call
+``calls``        finding the row that a caller names, and the protocol of an acknowledged call
 ``commands``     what a mutation or a call of the platform does, one module a noun
 ``workers``      consumer, one handler a kind of trigger, recomputation, tombstones
 ``jobs``         the runner and one module a kind

@@ -1,4 +1,4 @@
-"""Every kind of job, for whoever knows a job by its row alone (``cohort jobs resume``)."""
+"""Every kind of job. It serves whoever knows a job by its row alone (``cohort jobs resume``)."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ JOB_KINDS: Sequence[JobKind] = (CLOSING, ERASURE, LOADING, MIGRATION, MODE_CHANG
 
 
 def job_kind(name: str) -> JobKind:
-    """InvalidInput where there is none of this name."""
+    """Returns the kind of this name. Raises InvalidInput if there is none."""
     for kind in JOB_KINDS:
         if kind.name == name:
             return kind

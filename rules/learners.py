@@ -18,7 +18,7 @@ ATTRIBUTES = (
     "age_band",
     "deprivation_band",
 )
-"""What reports group learners by. Each is a column of ``learner`` and a field of the schema."""
+"""What reports group learners by. Each is a key of the map ``learner.attributes`` and a field of the schema."""
 LONGEST_VALUE = 256
 
 

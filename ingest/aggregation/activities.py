@@ -1,4 +1,4 @@
-"""The figures of a collection and its units under one context, counted from rows."""
+"""Counts the figures of a collection and its units under one context, from rows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set
@@ -39,17 +39,18 @@ Place = tuple[str, str]
 DIMENSIONS = Dimensions(
     tuple(column for column in ACTIVITY_STATE.latest if column in ATTRIBUTES), ACTIVITY_STATE.months
 )
-"""What cells are made by: what states can be grouped by."""
+"""What cells are made by. It is what states can be grouped by."""
 
 PAGE = 200
-"""Enrolments that are read at a time of each bucket of a context."""
+"""Enrolments that are read at a time from each bucket of a context."""
 MOST_ROWS = 1000
-"""Aggregates that are read and counted at a time; bounds the memory, and how long the event loop is held up."""
+"""Aggregates that are read and counted at a time. It bounds the memory, and how long the event loop is held up."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Of an activity under a context: what is stored, and the cells that should be; None where it should be gone."""
+    """What is stored of an activity under a context, and the cells that it should have. ``cells`` is None if it should
+    be gone."""
 
     total: Total
     before: StoredActivityResult | None
@@ -57,7 +58,7 @@ class _Change:
 
     @property
     def is_needed(self) -> bool:
-        """Also where a run died halfway."""
+        """True if the stored result differs, or if an earlier run died halfway."""
         before = self.before
         return (
             self.cells is None or before is None or before.pending is not None or before.cells != self.cells
@@ -65,7 +66,7 @@ class _Change:
 
     @property
     def known(self) -> frozenset[Cell]:
-        """Cells that were sent, or perhaps were."""
+        """Returns the cells that were sent, or perhaps were."""
         return frozenset({*self.before.cells, *(self.before.pending or ())} if self.before else ())
 
     @property
@@ -74,12 +75,13 @@ class _Change:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Of the row."""
+        """Returns the key of the row."""
         total = self.total
         return activity_row_key((total.activity_id, total.collection_id, total.context_id))
 
     def figures(self, cells: Mapping[Cell, Counts]) -> tuple[dict[str, float], dict[str, datetime]]:
-        """And when a run first saw each as it is: not every change has a time of its own in the rows."""
+        """Returns the figures, and when a run first saw each as it is now. Not every change has a time of its own in
+        the rows."""
         figures = figures_of(cells)
         stored, updated = (self.before.figures, self.before.last_updated) if self.before else ({}, {})
         return figures, {
@@ -89,11 +91,13 @@ class _Change:
 
 
 async def aggregate_place(turn: Turn, place: Place, named: Set[str] = frozenset()) -> None:
-    """Sends and writes what has changed of the collection and each unit: ``named`` are those that states were sent of,
-    so that a unit which the published version has no longer is found."""
+    """Sends and writes what has changed of the collection and each unit.
+
+    ``named`` are the activities that states were sent of. So a unit is found that the published version no longer has.
+    """
     shared, (collection_id, context_id) = turn.shared, place
     key = ProgressKey("", collection_id, context_id)
-    # What is in memory may be from before the change that is counted here, and nothing would have it counted again.
+    # The memory may be from before the change that is counted here. Nothing would make it be counted again.
     shared.library.contents.forget(collection_id)
     shared.library.contexts.forget(context_id)
     context = await shared.library.contexts.load(context_id) if key.has_context else None
@@ -122,11 +126,11 @@ async def let_vanish(turn: Turn, stored: StoredActivityResult) -> None:
 
 
 async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
-    """The events, then the rows, then the files.
+    """Sends the events, then writes the rows, then the files.
 
-    Before all of them the rows get what is ``pending``: a run that dies after its events leaves a row that tells which
-    cells it may have sent. The next one then sends all of them again, as zeros where they are gone by then, whatever
-    the row's figures say.
+    Before all of them the rows get what is ``pending``. If a run dies after its events, the row tells which cells it
+    may have sent. The next run then sends all of them again, whatever the row's figures say. Cells that are gone by
+    then are sent as zeros.
     """
     rows, report = turn.shared.stores.rows, turn.report
     needed = [change for change in changes if turn.everything or change.is_needed]
@@ -160,7 +164,7 @@ def _messages(change: _Change) -> Iterator[Message]:
 
 
 def _result_write(turn: Turn, change: _Change) -> Write:
-    """USING TIMESTAMP version: a process that lost its lease can't overwrite what is newer."""
+    """Returns the write, USING TIMESTAMP version: a process that lost its lease can't overwrite what is newer."""
     if change.cells is None:
         return Write(ACTIVITY_AGGREGATES, change.key, {}, timestamp=turn.version, delete=True)
     figures, updated = change.figures(change.cells)
@@ -178,8 +182,10 @@ def _result_write(turn: Turn, change: _Change) -> Write:
 async def _counted(
     turn: Turn, place: Place, aggregate_context: str, activities: Sequence[str], buckets: int
 ) -> dict[str, dict[Cell, Counts]]:
-    """The cells of each activity; nothing where nobody was ever enrolled. A unit counts those who have begun it: they
-    have a state of it, so that every source gives the same figures."""
+    """Returns the cells of each activity. There are none if nobody was ever enrolled.
+
+    A unit counts those who have begun it. They have a state of it, so every source gives the same figures.
+    """
     rows, (collection_id, _) = turn.shared.stores.rows, place
     tallies = {activity: Tally(DIMENSIONS) for activity in activities}
     most, counted = max(1, MOST_ROWS // len(activities)), set[str]()
@@ -211,7 +217,7 @@ def _state(
     stored: StoredAggregate | None,
     learner: Learner | None,
 ) -> State:
-    """Of a learner whose enrolment is active; one without an aggregate has not begun."""
+    """Returns the state of a learner whose enrolment is active. A learner without an aggregate has not begun."""
     attributes = learner.attributes if learner else {}
     if stored is None:
         return State(*key, version=0, active=True, enrolled_on=enrolled_on, attributes=attributes)
@@ -232,7 +238,7 @@ def _state(
 
 
 async def _enrolled(turn: Turn, place: Place, buckets: int) -> AsyncIterator[list[Row]]:
-    """Those who are or were enrolled, from a page of each bucket at a time."""
+    """Gives those who are or were enrolled, from a page of each bucket at a time."""
     rows, (collection_id, context_id) = turn.shared.stores.rows, place
     columns = ("userid", "active", "enrolled_on")
     after: dict[int, tuple[str] | None] = dict.fromkeys(range(buckets))

@@ -1,6 +1,6 @@
 """How the members of groups stand in the groups' activities: rows of ``activity_agg_v2`` under ``gr:<groupId>``.
 
-They are no cells of ``activity-totals``: who is in a group is enrolled elsewhere and counted there.
+They are no cells of ``activity-totals``: the members of a group are enrolled elsewhere and counted there.
 """
 
 import asyncio
@@ -22,16 +22,19 @@ from stores.rows import Row, Write
 from stores.tables import ACTIVITY_AGGREGATES, GROUP_AGGREGATES
 
 TOGETHER = 8
-"""Groups that are read together; with the limits of a group it bounds the memory."""
+"""Groups that are read together. With the limits of a group it bounds the memory."""
 
 Touched = Mapping[str, Set[str] | None]
-"""By group the ids of the activities to be looked at; None for all of them."""
+"""The ids of the activities to be looked at, by group. None means all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Computed:
-    """``found``: by activity that was looked at and is known, the members' entries; ``listed``: those that may have a
-    row."""
+    """What was computed of a group.
+
+    - ``found``: the members' entries, for each activity that was looked at and is known.
+    - ``listed``: the activities that may have a row.
+    """
 
     group: Group
     user_ids: Sequence[str]
@@ -40,7 +43,7 @@ class _Computed:
 
 
 async def aggregate_groups(turn: Turn, touched: Touched) -> None:
-    """Writes what has changed, and removes what is of removed activities and deleted groups."""
+    """Writes what has changed. Removes the rows of removed activities and of deleted groups."""
     ids = list(touched)
     for first in range(0, len(ids), TOGETHER):
         await _aggregate_together(
@@ -80,7 +83,7 @@ async def _aggregate_together(turn: Turn, touched: Touched) -> None:
 
 
 async def _settle(turn: Turn, computed: _Computed) -> None:
-    """Writes what has changed of a group, and removes what is no activity of it any more."""
+    """Writes what has changed of a group. Removes what is no activity of it any more."""
     rows, group = turn.shared.stores.rows, computed.group
     stored = await group_results(rows, group.group_id, group.activities)
     changed = {
@@ -90,7 +93,7 @@ async def _settle(turn: Turn, computed: _Computed) -> None:
     }
     listed = computed.listed | {subject.activity for subject in changed}
     removed = computed.listed - set(group.activities)
-    if listed - computed.listed:  # before their rows, so that none is left behind
+    if listed - computed.listed:  # the list goes before its rows, so that no row is left behind
         await rows.write(_listing(turn, group.group_id, listed, turn.announcing))
     await rows.write(
         *(_result_write(turn, computed, subject, entries) for subject, entries in changed.items()),
@@ -112,7 +115,7 @@ async def _contents(turn: Turn, group: Group) -> list[Content | None]:
 
 
 async def _remove(turn: Turn, group_id: str, listed: Set[Activity]) -> None:
-    """Removes what there is of a group that is deleted."""
+    """Removes what there is of a deleted group."""
     rows = turn.shared.stores.rows
     await rows.write(*_deletes(turn, group_id, listed))
     if listed:
@@ -126,7 +129,7 @@ def _differs(stored: StoredGroupResult | None, entries: Mapping[str, Entry], use
 
 
 def _result_write(turn: Turn, computed: _Computed, subject: Subject, entries: Mapping[str, Entry]) -> Write:
-    """USING TIMESTAMP version, as all of these rows."""
+    """Returns the write, USING TIMESTAMP version like all of these rows."""
     of_members = [entries.get(user, NO_ENTRY) for user in computed.user_ids]
     figures = [
         figure

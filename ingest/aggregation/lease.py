@@ -1,4 +1,4 @@
-"""Who may aggregate: one process at a time, by a lease in the table ``aggregation`` that the living renew."""
+"""The right to aggregate. One process has it at a time, by a lease in the table ``aggregation`` that it renews."""
 
 import asyncio
 import os
@@ -24,8 +24,8 @@ _KEY = (ACTIVITIES,)
 class AggregationLease:
     """The right to aggregate, while it is held.
 
-    ``as_of``: when the last run began that came to its end. ``complete``: no run that was to go through everything is
-    under way or was broken off.
+    - ``as_of``: when the last finished run began.
+    - ``complete``: False if a run that was to go through everything is under way or was broken off.
     """
 
     def __init__(self, shared: Shared, lease: Lease, before: Row | None) -> None:
@@ -38,16 +38,17 @@ class AggregationLease:
         self._over = False
 
     def check(self) -> None:
-        """Conflict once another process has taken over."""
+        """Raises Conflict once another process has taken over."""
         if self._over:
             raise Conflict("the aggregation was taken over by another process", field="owner")
 
     async def next_version(self) -> int:
-        """For what is computed from now on: above every version that any run was given before.
+        """Returns the version for what is computed from now on. It is above every version that any run got before.
 
-        Even, so that what is written under a version can be preceded by what announces it, under the odd one before.
-        Not below twice the milliseconds of the clock, so that versions grow also where the table was lost. A process
-        that lost its lease without knowing has a lower one than its successor, and what it writes and sends loses.
+        - It is even, so that what announces a write can come before it, under the odd version before.
+        - It is at least twice the milliseconds of the clock, so that versions also grow if the table was lost.
+        - A process that lost its lease without knowing has a lower version than its successor. What it writes and sends
+          loses.
         """
         version = 2 * max(self._version // 2 + 1, milliseconds(self._shared.now()))
         await self._change(version=version)
@@ -55,11 +56,11 @@ class AggregationLease:
         return version
 
     async def owe(self) -> None:
-        """From now on everything is to be gone through, by this run or, where it ends early, by the next."""
+        """Notes that from now on everything is to be gone through: by this run or, if it ends early, by the next."""
         await self._change(complete=False)
 
     async def finish(self, as_of: datetime) -> None:
-        """Nothing from before ``as_of`` is missing any more. Gives the lease back."""
+        """Notes that nothing from before ``as_of`` is missing any more. Gives the lease back."""
         await self._change(as_of=as_of, complete=True, owner=None, expires_on=None)
         self._over = True
 
@@ -71,7 +72,7 @@ class AggregationLease:
                 await self._change()
 
     async def give_back(self) -> None:
-        """Does nothing where it is held no more; where a store is away, the lease expires."""
+        """Gives the lease back. Does nothing if it is not held any more. If a store is away, the lease expires."""
         with suppress(StoreUnavailable, Conflict):
             await self._change(owner=None, expires_on=None)
 
@@ -85,11 +86,11 @@ class AggregationLease:
 
 @asynccontextmanager
 async def leased(shared: Shared) -> AsyncIterator[AggregationLease]:
-    """Conflict that says who has it, where another process is at it."""
+    """Takes the lease and holds it while the body runs. If another process has it, raises Conflict that says who."""
     owner = f"{socket.gethostname()} process {os.getpid()} {uuid4().hex[:6]}"
     taken = Lease(shared.stores.rows, AGGREGATIONS, _KEY, owner)
     lease = AggregationLease(shared, taken, await _take(shared, taken))
-    # In a context of its own: the deadline of the call that begins is not the lease's.
+    # The task has a context of its own: the deadline of the call that starts it is not the lease's.
     renewing = asyncio.create_task(lease.renew(), context=Context())
     try:
         yield lease
@@ -99,7 +100,7 @@ async def leased(shared: Shared) -> AsyncIterator[AggregationLease]:
 
 
 async def _take(shared: Shared, lease: Lease) -> Row | None:
-    """Returns what was there before; Conflict where another process has it."""
+    """Takes the lease and returns the row that was there before. Raises Conflict if another process has it."""
     rows, now = shared.stores.rows, shared.now()
     values = {"expires_on": now + ABANDONED_AFTER}
     before = await rows.get(AGGREGATIONS, _KEY)

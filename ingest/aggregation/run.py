@@ -1,4 +1,4 @@
-"""A run of the batch aggregation: what was touched since the last one, or everything."""
+"""A run of the batch aggregation. It covers what was touched since the last run, or everything."""
 
 import asyncio
 import logging
@@ -31,15 +31,19 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 REMEMBERED = timedelta(days=min(t.retention_days or 36_500 for t in TOPICS if t.name in READ)) * 0.9
-"""The log may have forgotten what was touched since a run that is longer ago than this."""
+"""If the last run is longer ago than this, the log may have forgotten what was touched since."""
 SHOWN_WITHIN, LOOK_AGAIN = 30.0, 0.25
-"""Seconds that the groups store has to show what was sent, and from one look to the next."""
+"""Seconds that the groups store has to show what was sent, and seconds from one look to the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """``as_of``: when the last run began that came to its end; ``owner``: who is at it now; ``lag``: records by topic
-    that no run has dealt with."""
+    """How far the aggregation is.
+
+    - ``as_of``: when the last finished run began.
+    - ``owner``: who is at it now.
+    - ``lag``: records by topic that no run has dealt with.
+    """
 
     as_of: datetime | None
     owner: str | None
@@ -56,11 +60,15 @@ async def aggregation_status(shared: Shared) -> Status:
 async def aggregate(
     shared: Shared, *, static: Path | None = None, everything: bool = False
 ) -> AggregationReport:
-    """One run, the only one at a time. Without ``everything`` what was touched since the last one, unless there was
-    none, it was broken off while it went through everything, or it is longer ago than the log remembers.
+    """Does one run, the only one at a time. It covers what was touched since the last run. It covers everything:
 
-    ``static``: the directory for static files. Conflict where another process is at it, StoreUnavailable where a store
-    is away: then the next run does what this one left.
+    - if ``everything`` is set
+    - if there was no run yet
+    - if the last one was broken off while it went through everything
+    - if the last one is longer ago than the log remembers
+
+    ``static`` is the directory for static files. Raises Conflict if another process is at it. Raises StoreUnavailable
+    if a store is away: then the next run does what this one left.
     """
     began, as_of = time.monotonic(), shared.now()
     files = Files(static) if static is not None else None
@@ -91,8 +99,11 @@ class _Run:
         self._sent = Sent()
 
     async def aggregate_touched(self) -> None:
-        """Aggregates what was touched since the last run. A portion is committed once it is sent and written: killed anywhere,
-        the rest is touched still."""
+        """Aggregates what was touched since the last run.
+
+        A portion is committed once it is sent and written. So wherever the run is killed, the rest still counts as
+        touched.
+        """
         records = sum((await outstanding(self._shared)).values())
         if not records:
             return
@@ -103,8 +114,11 @@ class _Run:
                 self._report.records += portion.records
 
     async def aggregate_everything(self) -> None:
-        """Aggregates all there is. What the log has is passed over first, so that what happens meanwhile is touched for the next run. From then
-        on to the end everything is owed, whatever becomes of this process."""
+        """Aggregates all there is.
+
+        What the log has is passed over first, so what happens meanwhile is left to the next run. From then to the end
+        everything is owed, whatever becomes of this process.
+        """
         await self._lease.owe()
         records = sum((await outstanding(self._shared)).values())
         if records:
@@ -130,11 +144,13 @@ class _Run:
         )
 
     async def wait_until_shown(self) -> None:
-        """Returns once the groups store has the cells that were sent last, which are some in each partition of the
-        topic, or after SHOWN_WITHIN: the run must not say that it came to its end while tables lack what it counted.
+        """Returns once the groups store has the cells that were sent last, or after SHOWN_WITHIN.
 
-        Where the store can't be asked, or is slower, the run ends all the same, since rows and files are as they
-        should be, and its report says so.
+        These cells are in each partition of the topic. The run must not say that it is finished while tables lack what
+        it counted.
+
+        If the store can't be asked or is slower, the run ends all the same, as rows and files are right. Its report
+        says so.
         """
         total, cells = self._sent.total, {(name, value or "") for name, value in self._sent.cells}
         if total is None or not self._shared.stores.groups.lags:
@@ -165,7 +181,7 @@ class _Run:
                 await aggregate_place(turn, place)
 
     async def _places(self) -> AsyncIterator[Place]:
-        """Some of them more than once."""
+        """Gives the places. Some come more than once."""
         rows, columns = self._shared.stores.rows, ("contextid", "collectionid")
         for token_range in rows.ranges(1):
             async for page in rows.walk(ENROLMENTS_BY_CONTEXT, token_range, columns=columns, page_size=PAGE):
@@ -180,7 +196,7 @@ class _Run:
                 await aggregate_groups(turn, {row["groupid"]: None for row in page.rows})
 
     async def _remove_leftovers(self, turn: Turn) -> None:
-        """Removes rows of what is gone: all others have this version. Those of groups are the groups' business."""
+        """Removes rows of what is gone. All other rows have this version. The rows of groups are the groups' business."""
         rows, columns = self._shared.stores.rows, (*ACTIVITY_AGGREGATES.key, "version")
         for token_range in rows.ranges(1):
             async for page in rows.walk(ACTIVITY_AGGREGATES, token_range, columns=columns, page_size=PAGE):

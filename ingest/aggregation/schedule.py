@@ -1,4 +1,4 @@
-"""The aggregation of a process that runs it every so often."""
+"""The aggregation of a process that runs it again and again."""
 
 import asyncio
 import logging
@@ -12,8 +12,10 @@ log = logging.getLogger(__name__)
 
 
 class Schedule:
-    """Runs until ``stop``; ``every``: seconds from the end of one run to the next. Many processes may have one: while
-    another is at it, a turn is left out."""
+    """Runs until ``stop``. ``every`` is the seconds from the end of one run to the next.
+
+    Many processes may have a schedule: while another one aggregates, a turn is left out.
+    """
 
     def __init__(self, shared: Shared, every: float, static: Path | None = None) -> None:
         self._shared = shared
@@ -22,7 +24,7 @@ class Schedule:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """What is under way is broken off: the next run does what it left."""
+        """Breaks off what is under way. The next run does what it left."""
         self._stopping.set()
 
     async def run(self) -> None:

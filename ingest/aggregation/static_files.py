@@ -1,7 +1,7 @@
-"""What an edge may serve without asking Cohort: figures of groups and activities, learners by their ids alone.
+"""Files that an edge may serve without asking Cohort: figures of groups and activities. Learners are there by id alone.
 
-An edge knows no viewer, so there are neither names nor attributes of learners in a group's file. Nothing in a file but
-the index changes with the clock: one whose figures are the same stays as it is.
+An edge knows no viewer, so a group's file has neither names nor attributes of learners. Only the index changes with the
+clock. A file whose figures are the same stays as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def group_name(group_id: str) -> str:
 
 
 def activity_name(total: Total) -> str:
-    """Of a unit below the collection that it is looked at in."""
+    """Returns the name of the file. A unit is below the collection that it is looked at in."""
     unit = "" if total.activity_id == total.collection_id else f"/units/{safe_name(total.activity_id)}"
     return f"{ACTIVITIES}/{safe_name(total.collection_id)}{unit}/{safe_name(total.context_id)}.json"
 
@@ -36,7 +36,7 @@ def activity_name(total: Total) -> str:
 def group_file(
     group_id: str, user_ids: Sequence[str], entries: Mapping[Subject, Mapping[str, Entry]]
 ) -> bytes:
-    """As ``POST /data/group/agg`` has it, with the members in each activity that was aggregated."""
+    """Returns what ``POST /data/group/agg`` has, with the members in each activity that was aggregated."""
     return _json(
         {
             "groupId": group_id,
@@ -63,7 +63,7 @@ def activity_file(
     updated: Mapping[str, datetime],
     cells: Mapping[Cell, Counts],
 ) -> bytes:
-    """The figures of everybody, and the counts of each cell."""
+    """Returns the figures of everybody, and the counts of each cell."""
     ordered = ordered_cells(cells)
     return _json(
         {
@@ -81,7 +81,7 @@ def activity_file(
 
 
 def index_file(as_of: datetime, counts: Mapping[str, int]) -> bytes:
-    """When the last run began, and how many files there are of each kind."""
+    """Returns when the last run began, and how many files there are of each kind."""
     return _json({"asOf": milliseconds(as_of), **counts})
 
 

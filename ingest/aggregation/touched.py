@@ -1,4 +1,4 @@
-"""What was touched since the last run: read off the log as a consumer group of its own."""
+"""What was touched since the last run. It is read from the log by a consumer group of its own."""
 
 import logging
 import time
@@ -18,24 +18,29 @@ from stores.topics import AGGREGATION_GROUP, GROUP_CHANGES, STATES, TRIGGERS
 log = logging.getLogger(__name__)
 
 READ = (STATES.name, GROUP_CHANGES.name, TRIGGERS.name)
-"""Triggers for single contents: how learners stand in these is read from their views, of which workers send no state."""
+"""The topics that are read. Triggers are read for single contents: views tell how learners stand there, and workers
+send no state of them."""
 BATCH = 5000
 """Records that are taken at a time."""
 MOST = 2_000
-"""Collections with a context, and groups, of a portion: it is held in memory."""
+"""Places (collections with a context) and groups of a portion. A portion is held in memory."""
 PATIENCE = 3600.0
 """Seconds that a portion may take."""
 MOST_LEARNERS = 50_000
 """Learners whose groups are remembered while a portion is read."""
 WAIT = 0.5
 SILENCE = 30.0
-"""Seconds to wait for records that the log is known to have: longer than a member that died keeps its partitions."""
+"""Seconds to wait for records that the log is known to have. It is longer than a dead member keeps its partitions."""
 
 
 @dataclass(slots=True)
 class Touched:
-    """``activities``: by collection and context those that states name; ``groups``: by group the activities in which
-    a member did something, None where the group itself changed. ``last``: of each partition the last record."""
+    """What a portion of the log touched.
+
+    - ``activities``: by collection and context, the activities that states name.
+    - ``groups``: by group, the activities in which a member did something. None means that the group itself changed.
+    - ``last``: the last record of each partition.
+    """
 
     activities: dict[Place, set[str]] = field(default_factory=dict)
     groups: dict[str, set[str] | None] = field(default_factory=dict)
@@ -44,7 +49,7 @@ class Touched:
 
     @property
     def done(self) -> Collection[Record]:
-        """To be committed: these and all before them."""
+        """Returns the records to be committed. They stand for themselves and all before them."""
         return self.last.values()
 
     def __len__(self) -> int:
@@ -52,15 +57,15 @@ class Touched:
 
 
 async def outstanding(shared: Shared) -> dict[str, int]:
-    """Records by topic that no run has dealt with."""
+    """Returns the number of records by topic that no run has dealt with."""
     return await shared.stores.events.lag(AGGREGATION_GROUP, READ)
 
 
 async def portions(shared: Shared, consumer: Consumer, records: int) -> AsyncIterator[Touched]:
-    """What was touched up to now, in portions; ``records``: how many are outstanding now. What comes meanwhile may be
-    in it or be left to the next run.
+    """Gives what was touched up to now, in portions. ``records`` is how many are outstanding now.
 
-    StoreUnavailable where the log does not hand out what it has.
+    What comes meanwhile may be in it or be left to the next run. Raises StoreUnavailable if the log does not hand out
+    what it has.
     """
     now = time.time_ns() // 1_000_000
     reader = _Reader(shared)
@@ -74,7 +79,10 @@ async def portions(shared: Shared, consumer: Consumer, records: int) -> AsyncIte
 
 
 async def pass_over(consumer: Consumer, records: int) -> int:
-    """Commits what is outstanding without looking at it; says how many those were. StoreUnavailable as ``commit``."""
+    """Commits what is outstanding without looking at it. Returns how many records these were.
+
+    Raises StoreUnavailable as ``commit`` does.
+    """
     passed = 0
     async for batch in _batches(consumer, records, time.time_ns() // 1_000_000):
         await commit(consumer, batch)
@@ -83,8 +91,11 @@ async def pass_over(consumer: Consumer, records: int) -> int:
 
 
 async def commit(consumer: Consumer, records: Collection[Record]) -> None:
-    """These and all before them are done. StoreUnavailable where the log has taken the consumer to be dead meanwhile:
-    they come again, and the run must not say that it came to its end."""
+    """Commits these records and all before them.
+
+    Raises StoreUnavailable if the log has meanwhile taken the consumer to be dead. Then the records come again, and the
+    run must not say that it came to its end.
+    """
     if not await consumer.commit(list(records)):
         raise StoreUnavailable(
             f"the log gave {', '.join(READ)} to another consumer of the group {AGGREGATION_GROUP} meanwhile"
@@ -92,7 +103,7 @@ async def commit(consumer: Consumer, records: Collection[Record]) -> None:
 
 
 async def _batches(consumer: Consumer, records: int, now: int) -> AsyncIterator[Sequence[Record]]:
-    """Until as many were read as there were, and only later ones come."""
+    """Gives batches until as many records were read as there were, and only later ones come."""
     read, heard = 0, time.monotonic()
     while True:
         batch = await consumer.batch(BATCH, WAIT if read < records else 0.0)
@@ -124,7 +135,7 @@ class _Reader:
             try:
                 self._sort(record, by_learner)
             except (InvalidInput, ValueError) as error:
-                # The group queries can't read it either; a later state of the key will be read.
+                # The group queries can't read it either. A later state of the key will be read.
                 log.warning(
                     "%s %d/%d is passed over: %s", record.topic, record.partition, record.offset, error
                 )
@@ -138,7 +149,7 @@ class _Reader:
                     touched |= there
 
     def _sort(self, record: Record, by_learner: dict[str, set[str] | None]) -> None:
-        """``by_learner``: what was touched of each; None for anything."""
+        """Sorts one record. ``by_learner`` is what was touched of each learner. None means anything."""
         if record.topic == TRIGGERS.name:
             self._sort_trigger(parse_trigger(record.value), by_learner)
             return
@@ -155,7 +166,10 @@ class _Reader:
 
     @staticmethod
     def _sort_trigger(trigger: Trigger, by_learner: dict[str, set[str] | None]) -> None:
-        """One of several views does not name them."""
+        """A trigger for several views names no content: then all of the learner is touched.
+
+        Profile and enrolment triggers are left out: they touch no view.
+        """
         if trigger.kind in (TriggerKind.PROFILE, TriggerKind.ENROLMENT):
             return
         if trigger.content_id is None:
@@ -164,7 +178,7 @@ class _Reader:
             touched.add(trigger.content_id)
 
     async def _remember(self, learners: Collection[str]) -> None:
-        """The groups that count these learners. A group that changes meanwhile says so itself."""
+        """Remembers the groups that count these learners. A group that changes meanwhile says so itself."""
         if len(self._memberships) > MOST_LEARNERS:
             self._memberships.clear()
         unknown = [user_id for user_id in learners if user_id not in self._memberships]

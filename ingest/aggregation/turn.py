@@ -1,4 +1,4 @@
-"""What one portion of an aggregation has in common, and what became of all of them."""
+"""What one portion of an aggregation has in common, and what became of all portions."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,10 +11,17 @@ from stores.files import Files
 
 @dataclass(slots=True)
 class AggregationReport:
-    """What a run did. ``activities``: activities under a context whose figures were sent and written, ``groups``:
-    activities of groups likewise; ``cells`` sent, those ``vanished`` among them; ``removed`` rows; ``files`` written
-    or removed; ``records`` read of the log. ``everything``: all was gone through, touched or not. ``shown``: the groups
-    store had what was sent to it before the run ended; where False, its figures are behind the run's time for a while."""
+    """What a run did.
+
+    - ``everything``: all was gone through, touched or not.
+    - ``records``: records read from the log.
+    - ``groups``: activities of groups whose figures were written.
+    - ``activities``: activities under a context whose figures were sent and written.
+    - ``cells``: cells that were sent. ``vanished`` counts those of them that are gone.
+    - ``removed``: rows that were removed. ``files``: files that were written or removed.
+    - ``shown``: the groups store had what was sent to it before the run ended. If False, its figures are behind the
+      run's time for a while.
+    """
 
     everything: bool
     records: int = 0
@@ -30,7 +37,7 @@ class AggregationReport:
 
 @dataclass(slots=True)
 class Sent:
-    """What a run sent last: of the activity ``total``, these cells."""
+    """What a run sent last: these cells of the activity ``total``."""
 
     total: Total | None = None
     cells: Collection[Cell] = ()
@@ -38,8 +45,11 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """``version`` of all that is computed in it, ``as_of``: when it began. With ``everything`` also what has not
-    changed is sent and written."""
+    """One portion of a run.
+
+    ``version`` is the version of all that is computed in it. ``as_of`` is when it began. If ``everything`` is set, what
+    has not changed is sent and written too.
+    """
 
     shared: Shared
     version: int
@@ -51,7 +61,7 @@ class Turn:
 
     @property
     def announcing(self) -> int:
-        """The write time of what announces the others."""
+        """Returns the write time of what announces the others."""
         return self.version - 1
 
     async def write_file(self, name: str, content: bytes) -> None:

@@ -1,1 +1,1 @@
-"""From a caller's names to a row, and the protocol of an acknowledged call."""
+"""Finds the row that a caller's names lead to, and holds the protocol of an acknowledged call."""

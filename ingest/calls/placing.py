@@ -1,4 +1,4 @@
-"""From what a caller names to the row that it is about: who acts for whom, when, and whether that may be."""
+"""Finds the row that a call is about. Checks who acts for whom, at which time, and whether that is allowed."""
 
 from collections.abc import Set
 from dataclasses import dataclass, replace
@@ -19,7 +19,8 @@ from rules.views import LARGEST_DETAILS, View, ViewChange
 
 @dataclass(frozen=True, slots=True)
 class ViewCall:
-    """What every call names. ``user_id`` and ``at`` are for services; ids left out default as the scenarios have it."""
+    """What every call names. ``user_id`` and ``at`` are for services. Ids that are left out get the defaults of the
+    scenarios."""
 
     content_id: str
     collection_id: str | None = None
@@ -30,8 +31,13 @@ class ViewCall:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """``asked``: as the caller names it; ``key``: where the instance's mode keeps it; ``at``: when it happened;
-    ``opened_on``: since when one may work there, where that is known."""
+    """Where a call goes, and when.
+
+    - ``asked``: the key as the caller names it.
+    - ``key``: the key where the instance's mode keeps the view.
+    - ``at``: when it happened.
+    - ``opened_on``: since when one may work there, if that is known.
+    """
 
     asked: ViewKey
     key: ViewKey
@@ -40,8 +46,10 @@ class Placed:
 
 
 async def placed(session: Session, call: ViewCall, happened_on: datetime | None = None) -> Placed:
-    """The row and the time of a call, once all that it names exists and is open. ``happened_on``: by a learner's device;
-    nothing is judged by it but whether what was there then has been erased since."""
+    """Returns the row and the time of a call, after checking that all it names exists and is open.
+
+    ``happened_on`` is the device's time. It is used only to check for an erasure since then.
+    """
     key, at = named(session, call)
     told = at if call.at is not None else happened_on
     if told is not None:
@@ -53,7 +61,7 @@ async def placed(session: Session, call: ViewCall, happened_on: datetime | None 
 
 
 def named(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
-    """The key and the time that the call names; InvalidInput or Forbidden where it may not."""
+    """Returns the key and the time that the call names. Raises InvalidInput or Forbidden if it may not name them."""
     viewer = session.viewer
     user_id = viewer.acting_for(None if call.user_id is None else checked_id(call.user_id, "userId"))
     at = viewer.time_of_call(call.at, session.now())
@@ -62,19 +70,21 @@ def named(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the views of a place stand on: the contents that may be viewed there and, where a context was named, the one
-    that the progress is under by now, or why nothing may be viewed under it."""
+    """Contents that may be viewed, and the current context or the error that forbids it.
+
+    ``context`` is None if no context was named. Otherwise it is the one that holds the progress now, or the error.
+    """
 
     contents: Set[str]
     context: Context | CohortError | None = None
 
     def current(self, key: ProgressKey) -> ProgressKey:
-        """Where the progress is by now of this key of its own."""
+        """Returns the key where the progress of ``key`` is now. ``key`` must be one that these contents were found for."""
         return replace(key, context_id=self.context.context_id) if isinstance(self.context, Context) else key
 
 
 def placed_on(session: Session, ground: Ground, key: ViewKey, at: datetime) -> Placed:
-    """Of the key's own ground. NotFound, ContextClosed, and what is the matter with the context."""
+    """Places the key among its own viewable contents. Raises NotFound, ContextClosed, or the error of the context."""
     if key.content_id not in ground.contents:
         raise NotFound(f"collection {key.collection_id} has no content {key.content_id}", field="contentId")
     if isinstance(ground.context, CohortError):
@@ -88,8 +98,11 @@ def placed_on(session: Session, ground: Ground, key: ViewKey, at: datetime) -> P
 
 
 async def ground_of(session: Session, key: ViewKey) -> Ground:
-    """The same one for all contents of a collection that are viewed under one context, or under none. NotFound where
-    there is none."""
+    """Returns the viewable contents of a key. All contents of one place have the same. Raises NotFound if there are
+    none.
+
+    A place here is a collection under one context, or under none.
+    """
     if key.is_content_alone:
         content = await session.library.content(key.content_id, "contentId")
         if content.kind is not ContentKind.CONTENT:
@@ -133,7 +146,8 @@ def check_details(change: ViewChange) -> None:
 
 
 def earned(session: Session, place: Placed, before: View | None, after: View) -> View:
-    """With its origin, where the mode keeps it elsewhere: the place where it was begun, then where it was completed."""
+    """Adds the origin if the mode keeps the view elsewhere. The origin is where the view was begun, then where it was
+    completed."""
     tracking = session.shared.tracking
     completed = after.status is Status.COMPLETED and (before is None or before.status is not Status.COMPLETED)
     if not tracking.carries or not (before is None or completed):

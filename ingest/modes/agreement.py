@@ -1,6 +1,6 @@
-"""In which tracking mode the rows of an instance are kept (rules/modes.py).
+"""The tracking mode in which the rows of an instance are kept (rules/modes.py).
 
-What the whole instance has agreed on is a row, written by conditions alone: processes that are set otherwise don't start.
+The agreement of the whole instance is a row, written by conditions alone. Processes that are set otherwise don't start.
 """
 
 from datetime import datetime
@@ -19,16 +19,16 @@ RANGES = 16
 
 
 async def agreed(rows: Rows) -> Agreed | None:
-    """None in an instance that has not started yet, or not since there are modes."""
+    """Returns None if no mode was ever stored."""
     row = await rows.get(INSTANCE, TRACKING)
     return None if row is None or row["value"] is None else Agreed.decode(row["value"])
 
 
 async def agree(rows: Rows, wanted: TrackingMode, at: datetime) -> Agreed:
-    """What holds once a process that is set to ``wanted`` starts: that, where nothing is kept yet; else what there is.
+    """Returns the mode that holds. An empty instance takes ``wanted``; otherwise the stored mode stays.
 
-    One read. Where there is no agreement, or another one, it looks whether there is any data: rows from before there
-    were modes are strict.
+    It costs one read. If there is no agreement, or another one, it also looks whether there is any data. If there is
+    data but no agreement, the mode is strict: the rows are from before there were modes.
     """
     async for _ in Attempts():
         there = await agreed(rows)
@@ -49,7 +49,7 @@ async def agree(rows: Rows, wanted: TrackingMode, at: datetime) -> Agreed:
 
 
 async def has_data(rows: Rows) -> bool:
-    """Whether there is a view or an enrolment. Looks through the ring until it finds one."""
+    """Returns True if there is a view or an enrolment. Looks through the ring until it finds one."""
     for table in (ENROLMENTS, VIEWS):
         for token_range in rows.ranges(RANGES):
             async for page in rows.walk(table, token_range, columns=("userid",), page_size=1):

@@ -1,5 +1,5 @@
-"""Which keys a changed view counts for, beyond its own: the enrolments that show what is kept elsewhere (the carry-forward
-modes, R-MODE-3, R-MODE-4)."""
+"""The keys that a changed view counts for, beside its own: enrolments that show what is kept elsewhere. This is what
+the carry-forward modes add (R-MODE-3, R-MODE-4)."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -16,9 +16,9 @@ async def carried_to(
     _enrolled: Collection[ProgressKey],
     _viewed: Mapping[ProgressKey, Set[str] | None],
 ) -> dict[ProgressKey, ProgressKey]:
-    """Enrolments of the learners, each with the one of ``keys`` whose views show there.
+    """Returns enrolments of the learners, each with the one of ``keys`` whose views show there.
 
-    One statement for the collections of all contents, one for each learner and collection.
+    It costs one statement for the collections of all contents, and one for each learner and collection.
     """
     tracking = shared.tracking
     by_source = [key for key in keys if not key.has_context]
@@ -41,7 +41,7 @@ async def carried_to(
 async def _enrolments_at(
     shared: Shared, wanted: Iterable[tuple[ProgressKey, str]]
 ) -> dict[ProgressKey, ProgressKey]:
-    """Whether they are active or not: figures of those that ended stay right too."""
+    """Returns the enrolments at these places, active or not: the figures of ended ones stay right too."""
     places = {(key.user_id, collection): key for key, collection in wanted}
 
     found = await asyncio.gather(*(enrolments_in(shared.stores.rows, *place) for place in places))

@@ -1,8 +1,8 @@
 """Copy mode: completions elsewhere are written into the contexts where the rules let them count (R-MODE-5).
 
-Twice: into an enrolment when it is made, and out of a view when it is completed. Both give the same rows whenever and
-however often they run (rules/copies.py), so the workers do both again for each trigger and heal what died half way. A
-copy is never copied on: what it came from reaches the same places by itself.
+It happens twice: into an enrolment when it is made, and out of a view when it is completed. Both give the same rows
+whenever and however often they run (rules/copies.py). So the workers do both again for each trigger and mend what died
+half way. A copy is never copied on: its original reaches the same places by itself.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _COLUMNS = (
 T = TypeVar("T")
 
 Contents = Set[str] | None
-"""Of a key: those that were viewed; None where it may be any of them."""
+"""The contents of a key that were viewed. None means that it may be any of them."""
 
 
 async def write_copies(
@@ -44,21 +44,29 @@ async def write_copies(
     enrolled: Collection[ProgressKey],
     viewed: Mapping[ProgressKey, Contents],
 ) -> dict[ProgressKey, ProgressKey]:
-    """Writes what follows from triggers of these enrolments and views, for the workers. The keys that were copied into,
-    each with the one that it follows from."""
+    """Writes, for the workers, what follows from triggers of these enrolments and views.
+
+    Returns the keys that were copied into, each with the key that it follows from.
+    """
     stored = await enrolments_by_key(shared.stores.rows, list(enrolled))
     await copy_into(shared, [enrolment for enrolment in stored if enrolment is not None])
     return await copy_out_of(shared, viewed)
 
 
 async def copy_into(shared: Shared, enrolments: Sequence[Enrolment]) -> None:
-    """What the learner has completed elsewhere: the contents alone, in the same collection under another context or
-    under none, in other collections that hold them. Only into active enrolments.
+    """Copies the learner's completions from elsewhere into these enrolments.
 
-    For each, besides what the process remembers of collections and contexts: one read of ``node_roots`` and one of the
-    learner's scopes for 100 leaves, one of the views for 100 collections that hold any of them, one for each bucket of
-    contents taken alone (16 at most, for 100 contents), one of the rows to be written and one conditional write for 50
-    of them. However long the learner's history is: of nothing else.
+    Elsewhere is: the contents alone; the same collection under another context or under none; other collections that
+    hold the contents. Only active enrolments get copies.
+
+    Costs for each enrolment, besides what the process remembers of collections and contexts:
+
+    - for 100 leaves, one read of ``node_roots`` and one of the learner's scopes
+    - for 100 collections that hold any of them, one read of the views
+    - for each bucket of contents taken alone (16 at most, for 100 contents), one read of the views
+    - for 50 rows to be written, one read of them and one conditional write
+
+    The length of the learner's history does not matter: nothing else is read.
     """
     takers = await _takers(shared, enrolments)
 
@@ -72,10 +80,14 @@ async def copy_into(shared: Shared, enrolments: Sequence[Enrolment]) -> None:
 async def copy_out_of(
     shared: Shared, viewed: Mapping[ProgressKey, Contents]
 ) -> dict[ProgressKey, ProgressKey]:
-    """What was completed there, into the learner's other active enrolments whose collections hold it.
+    """Copies what was completed under these keys into the learner's other active enrolments.
 
-    For all keys together: one read of ``node_roots`` for 100 contents, of views for 100 contents or for each key
-    without; one of the enrolments for each learner and collection that holds any; then as ``copy_into`` writes.
+    An enrolment takes it if its collection holds the content. Costs for all keys together:
+
+    - for 100 contents, one read of ``node_roots``
+    - for 100 contents, or for each key without contents, one read of views
+    - for each learner and collection that holds any, one read of the enrolments
+    - then what ``copy_into`` costs to write
     """
     done = await _completed(shared, viewed)
     if not done:
@@ -108,7 +120,7 @@ async def copy_out_of(
 
 
 async def _takers(shared: Shared, enrolments: Iterable[Enrolment]) -> list[tuple[Taker, frozenset[str]]]:
-    """The active ones of collections and contexts that are there, with the collection's leaves."""
+    """Returns the active enrolments whose collection and context exist, each with the collection's leaves."""
     active = [enrolment for enrolment in enrolments if enrolment.active]
     published, contexts = await asyncio.gather(
         shared.library.published(list({e.key.collection_id for e in active})),
@@ -146,7 +158,7 @@ async def _completed_elsewhere(shared: Shared, key: ProgressKey, leaves: Set[str
 
 
 async def _holders(rows: Rows, contents: Collection[str]) -> dict[str, set[str]]:
-    """Of each content the published collections that hold it."""
+    """Returns, for each content, the published collections that hold it."""
     found = await rows.partitions(NODE_ROOTS, [(content,) for content in contents], ("root",))
     return {content: {row["root"] for row in of_content} for (content,), of_content in found.items()}
 
@@ -154,7 +166,7 @@ async def _holders(rows: Rows, contents: Collection[str]) -> dict[str, set[str]]
 async def _completed(
     shared: Shared, viewed: Mapping[ProgressKey, Contents]
 ) -> dict[ProgressKey, list[Completed]]:
-    """Of each key what was completed there and nowhere else before."""
+    """Returns, for each key, its completed views that are not copies."""
     rows = shared.stores.rows
     named = [
         row_key(ViewKey(key.user_id, key.collection_id, key.context_id, content))
@@ -185,8 +197,10 @@ async def _completed(
 
 
 async def _write(shared: Shared, key: ProgressKey, views: Mapping[str, View]) -> bool:
-    """Where there is no completed view yet. Whether any of them is there now, be it from an attempt before, whose
-    figures may not have been computed."""
+    """Writes each view where none is completed. Returns True if a copy is there now.
+
+    The copy may be from an earlier attempt, whose figures may not have been computed.
+    """
     if not views:
         return False
     keys = {content: row_key(view.key) for content, view in views.items()}
@@ -209,7 +223,7 @@ async def _write(shared: Shared, key: ProgressKey, views: Mapping[str, View]) ->
 
 
 def _on_top(there: View | None, copy: View) -> View:
-    """What was begun here keeps its time, details and dates."""
+    """Returns the copy merged into a view that was begun here. That one keeps its time, details and dates."""
     if there is None:
         return copy
     return replace(
@@ -223,7 +237,8 @@ def _on_top(there: View | None, copy: View) -> View:
 
 
 def _completed_of(row: Row) -> Completed | None:
-    """A completion without its date can't be judged by any rule about dates: it is left where it is."""
+    """Returns the completion in this row. If it has no date, returns None: no rule about dates can judge it, so it
+    stays."""
     if row["status"] != Status.COMPLETED or row["last_completed_time"] is None:
         return None
     return Completed.of(key_of(row), row["last_completed_time"], _origin_of(row))
@@ -239,7 +254,8 @@ def _origin_of(row: Row) -> Origin | None:
 
 
 async def _some_at_once(works: Sequence[Awaitable[T]]) -> list[T]:
-    """In order. All come to their end, also when one fails: what was begun is not left half way."""
+    """Returns the results in order. All works come to their end, even if one fails: nothing that was begun is left half
+    way."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(work: Awaitable[T]) -> T:

@@ -1,13 +1,15 @@
-"""Move mode: who enrols into a context takes the progress along from where the collection is under way
-(R-MODE-7). The enrolments are the pointer, and one write flips both.
+"""Move mode: whoever enrols into a context takes the progress along from where the collection is under way (R-MODE-7).
 
-1. ``moved_to`` is set in the enrolment that is left, which stays active: from now on calls that write there write to the
-   new place as well before they are answered (``forward``).
-2. The views are written to the new place; nothing is taken away.
+The enrolments are the pointer, and one write flips both.
+
+1. ``moved_to`` is set in the enrolment that is left. It stays active. From now on, calls that write there also write to
+   the new place before they are answered (``forward``).
+2. The views are written to the new place. Nothing is taken away.
 3. One conditional write of the learner's partition makes the new enrolment active and the old one a pointer.
 4. The workers take away what is left: views, aggregates, states (``take_rest``; ingest/workers/moved_places.py).
 
-Cut off before 3, the learner is where they were; after it, at the new place. Any step may be done again.
+If the move is cut off before 3, the learner is where they were. After 3 they are at the new place. Any step may be done
+again.
 """
 
 import asyncio
@@ -33,12 +35,14 @@ from stores.rows import Change, Condition, Equal, Row
 from stores.tables import ENROLMENTS, VIEWS
 
 ATTEMPTS = 6
-"""How often an enrolment is tried against other calls that change the learner's enrolments."""
+"""How often an enrolment is tried while other calls change the learner's enrolments."""
 
 
 async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
-    """Where the progress of this key is by now: the same key unless it has moved. One statement, however often it
-    moved."""
+    """Returns the key where the progress of this key is now. It is the same key unless the progress has moved.
+
+    It costs one statement, however often the progress moved.
+    """
     if not key.has_context:
         return key
     enrolments = await _enrolments(shared, key)
@@ -48,12 +52,20 @@ async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
 async def enrol_taking_along(
     session: Session, key: ProgressKey, at: datetime, context: Context
 ) -> Enrolment | None:
-    """The new enrolment, the progress with it; None where there is nothing to take along, or nothing that the rules
-    let move, or where the enrolment is one that ingest/commands/enrolments.py repeats or refuses.
+    """Enrols and brings the progress along. Returns the new enrolment.
 
-    One statement tells whether there is anything. Then one conditional write for each place that is left, two reads of
-    it, one conditional write for 50 views, and the one that flips. Conflict where others keep changing the learner's
-    enrolments.
+    Returns None in these cases:
+
+    - There is nothing to take along, or nothing that the rules let move.
+    - ingest/commands/enrolments.py repeats or refuses the enrolment.
+
+    One statement tells whether there is anything. Further costs:
+
+    - for each place that is left, one conditional write and two reads
+    - for 50 views, one conditional write
+    - one conditional write that flips
+
+    Raises Conflict if others keep changing the learner's enrolments.
     """
     shared = session.shared
     if not shared.tracking.rules.rules:
@@ -65,7 +77,7 @@ async def enrol_taking_along(
         if there is not None and _is_settled(there, at):
             return None
         if there is not None and there.has_moved:
-            # Back again: what still stands here has gone along before, and would be there a second time.
+            # The learner comes back. What still stands here was taken along before, so it would be there twice.
             await _take_rest(shared, there.key, {**enrolments, key.context_id: there})
         left = await _under_way(shared, list(enrolments.values()), at)
         if not left:
@@ -81,10 +93,10 @@ async def enrol_taking_along(
 
 
 async def forward(shared: Shared, keys: Sequence[ViewKey]) -> dict[ViewKey, View]:
-    """After views of these keys were written: writes them to the new place too where their enrolment has moved meanwhile,
-    or is about to. By key the view at the new place, where that is the one to read by now.
+    """Looks whether the enrolments moved after these views were written. If so, writes the views there too.
 
-    One statement for each learner, collection and context.
+    A move that is about to happen counts as well. Returns, by key, the view at the new place, if that is now the one to
+    read. It costs one statement for each learner, collection and context.
     """
     places = list(dict.fromkeys(key.progress_key for key in keys if key.progress_key.has_context))
     found = await asyncio.gather(*(_enrolments(shared, place) for place in places))
@@ -106,7 +118,7 @@ async def _forward_view(shared: Shared, key: ViewKey, enrolments: Mapping[str, E
     here = enrolments[place.context_id]
     context_id = current_place(enrolments, place.context_id) if here.has_moved else here.moved_to or ""
     there = enrolments.get(context_id)
-    # Of an enrolment that is about to be made the time is now.
+    # If the enrolment is about to be made, its time is now.
     begun_on = there.begun_on if here.has_moved and there is not None else shared.now()
     taking = await _taking(shared, place, context_id, begun_on)
     if taking is None:
@@ -120,7 +132,7 @@ async def _forward_view(shared: Shared, key: ViewKey, enrolments: Mapping[str, E
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An enrolment that is a pointer, where it leads, and the key whose trigger tells of it."""
+    """An enrolment that is a pointer, the key where it leads, and the key whose trigger tells of it."""
 
     enrolment: Enrolment
     to: ProgressKey
@@ -130,10 +142,11 @@ class Moved:
 async def take_rest(
     shared: Shared, keys: Collection[ProgressKey], enrolled: Collection[ProgressKey]
 ) -> list[Moved]:
-    """Brings along and takes away what still stands at places that were left: those of ``keys`` that have moved, and
-    those that one of ``enrolled`` has moved on from. For the workers.
+    """Brings along and takes away what still stands at places that were left. It is for the workers.
 
-    One read of the enrolments for 100 keys; one for each learner and collection that has moved.
+    These are the places of ``keys`` that have moved, and the places that one of ``enrolled`` has moved on from.
+
+    It costs one read of the enrolments for 100 keys, and one for each learner and collection that has moved.
     """
     stored = await enrolments_by_key(shared.stores.rows, list(keys))
     places: dict[tuple[str, str], dict[str, ProgressKey]] = {}
@@ -156,13 +169,13 @@ async def take_rest(
 
 
 def _is_settled(there: Enrolment, at: datetime) -> bool:
-    """One that is not to be begun: it goes on, it was made by this very call, or the call is of before its end."""
+    """True if the enrolment must not begin anew: it is active, this call made it, or the call is older than its end."""
     before_end = there.unenrolled_on is not None and at < there.unenrolled_on
     return there.active or there.was_begun(at) or before_end
 
 
 async def _enrolments(shared: Shared, key: ProgressKey) -> dict[str, Enrolment]:
-    """The learner's in the collection, by context."""
+    """Returns the learner's enrolments in the collection, by context."""
     found = await enrolments_in(shared.stores.rows, key.user_id, key.collection_id)
     return {enrolment.key.context_id: enrolment for enrolment in found}
 
@@ -173,7 +186,8 @@ async def _under_way(shared: Shared, enrolments: Sequence[Enrolment], at: dateti
 
 
 async def _announced(shared: Shared, enrolment: Enrolment, context_id: str) -> bool:
-    """From now on calls forward what they write. False where another call has changed the enrolment."""
+    """Sets ``moved_to``: from now on calls forward what they write. Returns False if another call has changed the
+    enrolment."""
     if enrolment.moved_to == context_id:
         return True
     applied = await shared.stores.rows.update_if(
@@ -188,7 +202,7 @@ async def _announced(shared: Shared, enrolment: Enrolment, context_id: str) -> b
 async def _flipped(
     shared: Shared, taking: Taking, there: Enrolment | None, left: Sequence[Enrolment]
 ) -> Enrolment | None:
-    """The pointer: all in one write, or None where another call has changed one of the enrolments."""
+    """Writes both sides of the pointer in one write. Returns None if another call has changed one of the enrolments."""
     to, at = taking.to, taking.begun_on
     after = Enrolment(
         to, active=True, enrolled_on=at, changed_at=shared.change_moment(), moved_from=left[0].key.context_id
@@ -215,7 +229,7 @@ async def _flipped(
 
 
 async def _taking(shared: Shared, key: ProgressKey, context_id: str, begun_on: datetime) -> Taking | None:
-    """What goes along from the key to that context; None where the context is gone."""
+    """Returns the rule for what goes along from the key to that context. Returns None if the context is gone."""
     context = await shared.library.contexts.load(context_id)
     if context is None:
         return None
@@ -223,7 +237,7 @@ async def _taking(shared: Shared, key: ProgressKey, context_id: str, begun_on: d
 
 
 async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id: str | None = None) -> None:
-    """The views of that key, or one of them, to the new place; they stay where they were as well."""
+    """Writes the views of that key, or one of them, to the new place. They also stay where they were."""
 
     async def plan() -> list[Step]:
         there = await _rows(shared, taking.to, content_id)
@@ -238,8 +252,10 @@ async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id
 
 
 async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[str, Enrolment]) -> None:
-    """What still stands at a place that was left: a view in the same write as its row there goes. What the rules leave
-    behind stays, for who comes back."""
+    """Moves the views that are still at the old place. One write adds a view there and deletes it here.
+
+    What the rules leave behind stays, for a learner who comes back.
+    """
     context_id = current_place(enrolments, source.context_id)
     there = enrolments.get(context_id)
     if there is None or context_id == source.context_id:
@@ -273,7 +289,7 @@ async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[st
 
 
 async def _rows(shared: Shared, key: ProgressKey, content_id: str | None = None) -> dict[str, Row]:
-    """By content."""
+    """Returns the rows by content."""
     place = (key.collection_id, key.context_id)
     found = await shared.stores.rows.partition(
         VIEWS,

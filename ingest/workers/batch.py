@@ -1,4 +1,4 @@
-"""The way of one batch of records: what it asks for, what follows from that in the tracking mode, the keys, the rest."""
+"""The way of one batch of records: what it asks for, what the tracking mode adds, the keys, the rest."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from stores.events import Message, Record
 from stores.topics import DEAD_LETTERS
 
 MOST_KEYS = 200
-"""Keys of a chunk, which is read, recomputed and written together."""
+"""Keys of a chunk. A chunk is read, recomputed and written together."""
 AT_ONCE = 4
-"""Chunks under way; with MOST_KEYS it bounds the memory and the statements in flight."""
+"""Chunks under way. Together with MOST_KEYS it bounds the memory and the statements in flight."""
 
 
 async def handle(shared: Shared, records: Sequence[Record]) -> Work:
-    """Does all that the records ask for, and says what that was. Any exception leaves work that may be done again."""
+    """Does all that the records ask for, and returns what that was. If it raises, the work may be done again."""
     work = Work()
     for record in records:
         _read(work, record)
@@ -33,7 +33,7 @@ async def handle(shared: Shared, records: Sequence[Record]) -> Work:
     await _settle_moves(shared, work)
     await _refresh(shared, work)
     await put_away(shared, work.dead)
-    # After the dead letters, which are to be forgotten too.
+    # This comes after the dead letters, because they are to be forgotten too.
     for handler in HANDLERS:
         if handler.finish is not None:
             await handler.finish(shared, work)
@@ -53,7 +53,7 @@ def _read(work: Work, record: Record) -> None:
 
 
 async def _settle_moves(shared: Shared, work: Work) -> None:
-    """A place that was left has no figures of its own any more; those of the new one are due."""
+    """Takes away the figures of places that were left, and adds the new places to the keys."""
     moved = await added_by(shared.tracking).take_rest(shared, list(work.keys), work.enrolled)
     for each in moved:
         record = work.keys[each.cause]
@@ -64,7 +64,7 @@ async def _settle_moves(shared: Shared, work: Work) -> None:
 
 
 async def _refresh(shared: Shared, work: Work) -> None:
-    """All keys. One chunk computes while others wait for their stores."""
+    """Refreshes all keys. One chunk computes while others wait for their stores."""
     keys = list(work.keys)
     chunks = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
     for start in range(0, len(chunks), AT_ONCE):

@@ -1,4 +1,4 @@
-"""Events that could not be processed: kept with the reason, listed, replayed."""
+"""Events that could not be processed. They are kept with the reason, listed, and replayed."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from stores.topics import DEAD_LETTERS
 
 LONGEST_REASON = 500
 LARGEST_VALUE = 900_000
-"""Bytes; Kafka takes a record of 1 MB."""
+"""In bytes. Kafka takes a record of 1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class DeadLetter:
 
 
 def dead_letter(record: Record, reason: str) -> Message:
-    """Cut where it is larger than a log takes beside its headers; the reason then says so."""
+    """Returns the message that keeps this record.
+
+    If the record is larger than the log takes beside its headers, the value is cut and the reason says so.
+    """
     if len(record.value) > LARGEST_VALUE:
         reason = f"{reason[:LONGEST_REASON]} (cut from {len(record.value)} bytes)"
     headers = {"place": _place(record), "topic": record.topic, "reason": reason[: LONGEST_REASON + 50]}
@@ -34,7 +37,7 @@ def dead_letter(record: Record, reason: str) -> Message:
 
 
 async def pending(stores: Stores) -> AsyncIterator[DeadLetter]:
-    """Those that were not replayed since they died, the oldest first. One that died twice comes once."""
+    """Gives the dead letters that were not replayed since they died, the oldest first. One that died twice comes once."""
     letters: dict[str, DeadLetter] = {}
     async for record in stores.events.read(DEAD_LETTERS.name):
         place = record.headers["place"]
@@ -50,9 +53,9 @@ async def pending(stores: Stores) -> AsyncIterator[DeadLetter]:
 
 
 async def replay(stores: Stores, place: str | None = None) -> int:
-    """Sends them, or the one at ``place``, to the topic they came from, and says how many.
+    """Sends the dead letters, or the one at ``place``, to the topic that they came from. Returns how many.
 
-    What still can't be processed comes back as a new dead letter.
+    If one still can't be processed, it comes back as a new dead letter.
     """
     count = 0
     async for letter in pending(stores):

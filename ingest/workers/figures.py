@@ -1,4 +1,4 @@
-"""The figures of one key as they should be, beside what its rows say."""
+"""The figures of one key as they should be, and what its rows say."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ from rules.identifiers import ProgressKey
 class Recomputed:
     """What rows should say for one key, and what they say.
 
-    ``figures`` has an aggregate for the root and each touched unit, ``stored`` what is there for each; ``dropped``
-    what is there of units that the published version has no longer.
+    - ``figures``: an aggregate for the root and for each touched unit.
+    - ``stored``: what is stored for each of these.
+    - ``dropped``: what is stored for units that the published version no longer has.
     """
 
     key: ProgressKey
@@ -46,14 +47,19 @@ class Recomputed:
 
     @property
     def drifted(self) -> list[str]:
-        """Activities whose row differs from the figures or should be gone, and ``enrolment`` where that differs. What a
-        row was computed from is no figure: the views of a learner's other contexts of the collection change it too."""
+        """Returns the activities whose row differs from the figures or should be gone, and ``enrolment`` if that
+        differs.
+
+        What a row was computed from is no figure: views in the learner's other contexts of the collection change it
+        too.
+        """
         changed = [figure.activity_id for figure in self.figures if self.figures_differ(figure)]
         return [*changed, *self.dropped, *(["enrolment"] if self.enrolment_figures_differ else [])]
 
     @property
     def is_behind(self) -> bool:
-        """Whether the workers have something to write: figures that drifted, or what they were computed from."""
+        """True if the workers have something to write: the figures drifted, or what they were computed from has
+        changed."""
         changed = any(self.has_changed(figure) for figure in self.figures)
         return changed or bool(self.dropped) or self.enrolment_has_changed
 
@@ -79,7 +85,7 @@ class Recomputed:
 
     @property
     def enrolment_has_changed(self) -> bool:
-        """Whether the workers' columns of the enrolment are to be written."""
+        """True if the workers' columns of the enrolment are to be written."""
         enrolment = self.enrolment
         return enrolment is not None and (
             enrolment.seen_changed_at != enrolment.changed_at or self.enrolment_figures_differ
@@ -107,22 +113,25 @@ class Recomputed:
 
     @property
     def copies(self) -> Copies:
-        """What the enrolment repeats of its collection and context."""
+        """Returns what the enrolment repeats of its collection and context."""
         return Copies.of(self.content.name, self.context)
 
     def next_version(self, appended_at: int, offset: int) -> int:
-        """For the rows that a trigger at this place in the log changes. Above the root's and the dropped ones', which
-        were read before the views: whoever reads views later also gets the higher version."""
+        """Returns the version for the rows that a trigger at this place in the log changes.
+
+        It is above the versions of the root and of the dropped units. These were read before the views, so whoever
+        reads views later also gets the higher version.
+        """
         read_first = (self.stored[self.root.activity_id], *self.dropped.values())
         highest = max((stored.version for stored in read_first if stored), default=None)
         return next_version(highest, appended_at, offset)
 
     def versions(self, version: int, *, renew: bool) -> dict[str, int]:
-        """By activity: ``version`` where the state of it differs from the one sent before, else the stored one.
+        """Gives each activity its version: the new one if its state differs, else the stored one.
 
-        The state also holds the enrolment and the learner's profile, so a change of the first, or ``renew`` for the
-        second, gives every activity the new version: two different states must never share one. The root has the
-        highest.
+        The state also holds the enrolment and the learner's profile. If the enrolment changed, or the profile
+        (``renew``), every activity gets the new version: two different states must never share one. The root has the
+        highest version.
         """
         root = self.stored[self.root.activity_id]
         renew = renew or root is None or root.seen.enrolment != self.seen(self.root).enrolment

@@ -1,4 +1,4 @@
-"""Places that a learner has moved on from: what the workers keep of them goes."""
+"""Takes away what the workers keep of places that a learner has moved on from."""
 
 from dataclasses import asdict
 
@@ -15,8 +15,11 @@ from stores.tables import ENROLMENTS
 
 
 async def vanish(shared: Shared, moved: Moved, appended_at: int, offset: int) -> None:
-    """Takes away the states and aggregates of the place that was left, then marks its change as seen: at the version of
-    the trigger, so that a slow process can't bring them back (ingest/workers/tombstones.py)."""
+    """Takes away the states and aggregates of the place that was left, then marks its change as seen.
+
+    Both happen at the version of the trigger, so that a slow process can't bring them back
+    (ingest/workers/tombstones.py).
+    """
     enrolment, key = moved.enrolment, moved.enrolment.key
     content, tree = (await shared.library.published([key.collection_id])).get(key.collection_id, (None, None))
     context = await shared.library.contexts.load(key.context_id)

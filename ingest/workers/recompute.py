@@ -1,6 +1,6 @@
 """Computes what aggregates and enrolments should say, from rows alone.
 
-Never from what a trigger says, so that duplicates, reordering and replays change nothing.
+It never uses what a trigger says. So duplicates, reordering and replays change nothing.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from rules.standings import Touch
 
 @dataclass(slots=True)
 class Recomputation:
-    """Of many keys: those with figures, those that were erased and are to vanish, and those that can't be computed."""
+    """The outcome for many keys: those with figures, erased ones that are to vanish, and those that can't be computed."""
 
     done: list[Recomputed] = field(default_factory=list)
     gone: list[Vanished] = field(default_factory=list)
@@ -50,8 +50,11 @@ Places = Mapping[ProgressKey, _Place]
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What was read of a key. ``stored``: what there is of the root and of each unit that is looked at; ``dropped``: of
-    units that the published version has no longer."""
+    """What was read of a key.
+
+    - ``stored``: what is stored for the root and for each unit that is looked at.
+    - ``dropped``: what is stored for units that the published version no longer has.
+    """
 
     touches: Mapping[str, Touch]
     changed_at: int | None
@@ -61,7 +64,7 @@ class _Rows:
 
     @property
     def left(self) -> dict[str, StoredAggregate]:
-        """The aggregates that there are, by activity."""
+        """Returns the stored aggregates by activity."""
         return {activity: aggregate for activity, aggregate in self.stored.items() if aggregate}
 
 
@@ -74,14 +77,19 @@ async def recompute(
 ) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
 
-    Units without a viewed leaf are looked at for the keys in ``whole``, and where the enrolment or the published
-    version is not the one seen before: one that lost its last viewed leaf to a new version has a row all the same.
+      Each key has one outcome:
 
-    A key without views, enrolment and aggregate has no figures; a content alone has none either. A key whose
-    collection or context does not exist has failed.
+      - done: it has figures.
+      - failed: its collection or context does not exist, and the key is not erased.
+      - gone: it is in ``erased`` and has neither views of its own nor an enrolment, or its collection or context is gone.
+      - nothing: it has no views, no enrolment and no aggregate, or it is a content alone, or its enrolment has moved on and left
+    no aggregate.
 
-    ``erased``: keys that are erased, also ``whole``, and when. With no views of its own and no enrolment such a key is
-    gone; one that has some again keeps nothing of before, not even the date of a completion.
+      Units without a viewed leaf are looked at only in two cases: the key is in ``whole``, or its enrolment or published
+      version is not the one seen before. A unit that lost its last viewed leaf to a new version still has a row.
+
+      ``erased`` holds the keys that are erased, and when; they are also in ``whole``. If such a key has views or an
+      enrolment again, it keeps nothing of before, not even the date of a completion.
     """
     result = Recomputation()
     places = await _places(shared, keys, result)
@@ -101,12 +109,12 @@ async def recompute(
 def _outcome(
     shared: Shared, key: ProgressKey, place: _Place, rows: _Rows, erased_on: datetime | None
 ) -> Recomputed | Vanished | None:
-    """The figures of the key, or that it is to vanish; None where there is nothing of it."""
+    """Returns the figures of the key, or that it is to vanish, or None if there is nothing of it."""
     enrolment, left, dropped = rows.enrolment, rows.left, rows.dropped
     is_erased = erased_on is not None
     touches = {} if is_erased and enrolment is None and _is_carried(shared, key) else rows.touches
     if enrolment is not None and enrolment.has_moved and not left and not is_erased:
-        return None  # a pointer: its figures are those of the place where it leads
+        return None  # a pointer: the place where it leads has the figures
     if not touches and enrolment is None:
         if is_erased:
             return Vanished.of(key, [*left.values(), *dropped.values()], place.context)
@@ -133,13 +141,13 @@ def _outcome(
 def _completed_before(
     key: ProgressKey, rows: _Rows, erased_on: datetime | None
 ) -> dict[str, datetime | None]:
-    """By activity the date of completion that is kept: none from before an erasure."""
+    """Returns the dates of completion that are kept, by activity. No date from before an erasure is kept."""
     dates = {
         activity: aggregate.completed_on
         for activity, aggregate in rows.left.items()
         if erased_on is None or (aggregate.completed_on and aggregate.completed_on > erased_on)
     }
-    # Brought from another platform (ingest/importers/legacy), an enrolment has a date before there is an aggregate.
+    # An enrolment from another platform (ingest/importers/legacy) has a date before there is an aggregate.
     at = rows.enrolment.completed_on if rows.enrolment else None
     if at and not dates.get(key.collection_id) and (erased_on is None or at > erased_on):
         dates[key.collection_id] = at
@@ -147,12 +155,12 @@ def _completed_before(
 
 
 def _is_carried(shared: Shared, key: ProgressKey) -> bool:
-    """Whether the views that count for it are kept elsewhere, and so stay there when it is erased."""
+    """True if the views that count for the key are kept elsewhere. They stay there when the key is erased."""
     return shared.tracking.keeps_by_content or shared.tracking.source(key) != key
 
 
 async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict[ProgressKey, _Rows]:
-    # The roots and the dropped units before the views: see Recomputed.next_version.
+    # The roots and the dropped units are read before the views: see Recomputed.next_version.
     roots = await _stored(shared, places, {key: {key.collection_id} for key in places})
     dropped = await _dropped(shared, places, roots)
     trees = {key.collection_id: place.tree for key, place in places.items()}
@@ -184,7 +192,7 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
 
 
 async def _lost(shared: Shared, key: ProgressKey) -> Vanished:
-    """Of an erased key whose collection or context is gone: what there is of its root."""
+    """Returns what is stored of the root of an erased key whose collection or context is gone."""
     place = (COLLECTION_TYPE, key.collection_id, key.user_id)
     stored = (await aggregates_by_place(shared.stores.rows, [place]))[place]
     (context,) = await shared.library.contexts.load_many([key.context_id])
@@ -197,8 +205,11 @@ async def _dropped(
     places: Places,
     roots: Mapping[ProgressKey, Mapping[str, StoredAggregate | None]],
 ) -> dict[ProgressKey, dict[str, StoredAggregate]]:
-    """What is stored of units that were in the version a root has seen and are not in the live one. Nothing where
-    that version's relations are gone, or where it is newer than the one this process knows yet."""
+    """Returns what is stored of units that were in the version a root has seen and are not in the live one.
+
+    It is nothing in two cases: the relations of the seen version are gone, or that version is newer than the one that
+    this process knows.
+    """
     before = {
         key: (key.collection_id, root.seen.tree_version)
         for key, place in places.items()
@@ -225,7 +236,7 @@ async def _dropped(
 async def _stored(
     shared: Shared, places: Places, activities: Mapping[ProgressKey, Set[str]]
 ) -> dict[ProgressKey, dict[str, StoredAggregate | None]]:
-    """By key and activity."""
+    """Returns what is stored, by key and activity."""
     wanted = {
         key: [
             AggregateKey(activity, key.collection_id, places[key].aggregate_context_id, key.user_id)
@@ -243,7 +254,7 @@ async def _stored(
 async def _places(
     shared: Shared, keys: Collection[ProgressKey], result: Recomputation
 ) -> dict[ProgressKey, _Place]:
-    """Collection, context and relations of each key that has something to compute."""
+    """Returns collection, context and relations of each key that has something to compute. Notes the others as failed."""
     context_ids = list({key.context_id for key in keys if key.has_context})
     published, contexts = await asyncio.gather(
         shared.library.published(list({key.collection_id for key in keys})),

@@ -1,4 +1,4 @@
-"""Refreshes what is stored of keys: reads their rows, computes their figures, writes and sends what follows."""
+"""Refreshes what is stored of keys: reads their rows, computes their figures, writes and sends the results."""
 
 import asyncio
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from stores.topics import STATES
 
 
 async def refresh(shared: Shared, keys: Sequence[ProgressKey], work: Work) -> None:
-    """What can't be computed becomes a dead letter where a trigger named it."""
+    """Refreshes these keys. If a key can't be computed and a trigger named it, the trigger becomes a dead letter."""
     erased = await erased_places(shared.stores.rows, [key for key in keys if key in work.erased])
     await sweep(shared, erased)
     result = await recompute(shared, keys, whole=work.whole, erased=erased)
@@ -39,7 +39,8 @@ async def refresh(shared: Shared, keys: Sequence[ProgressKey], work: Work) -> No
 async def _let_go(
     shared: Shared, erased: Collection[ProgressKey], gone: Sequence[Vanished], work: Work
 ) -> None:
-    """Takes away the keys that are gone; of all erased ones the hashes, which never forget a view by themselves."""
+    """Takes away the keys that are gone. Also takes away the hashes of all erased keys: a hash never forgets a view by
+    itself."""
     aggregates: dict[AggregateKey, int] = {}
     others: list[Write] = []
     for each in gone:
@@ -54,10 +55,11 @@ async def _let_go(
 async def _write(
     shared: Shared, done: Sequence[Recomputed], erased: Mapping[ProgressKey, datetime], work: Work
 ) -> None:
-    """Units first, then what marks the change as seen, then the states; hashes are to be filled anew.
+    """Writes units, then root and enrolment, then sends states. Marks the hashes as to be filled anew.
 
-    A state goes out when its version is in the rows: were it sent before, and the writing failed, the same trigger
-    would give what changed meanwhile the same version.
+    - If units were written last, a crash would leave them unwritten although the root marks the change as seen.
+    - If a state were sent before its version is in the rows and the writing then failed, the same trigger would give
+      the same version to a later, different state.
     """
     stores = shared.stores
     versions = {}
@@ -71,7 +73,8 @@ async def _write(
         stores.rows.write(*(w for item in done for w in unit_writes(item, versions[item.key]))),
     )
     learners = dict(zip(user_ids, found, strict=True))
-    # Before the root, which marks the new version of the collection as seen: nothing tells of them afterwards.
+    # The dropped units go before the root is written. The root marks the new version of the collection as seen: after
+    # that nothing tells of them.
     if dropped := {
         item.aggregate_key(activity): versions[item.key][item.root.activity_id]
         for item in done
@@ -94,8 +97,11 @@ async def _write(
 
 
 def _scope_writes(item: Recomputed, erased: Container[ProgressKey]) -> Iterator[Write]:
-    """The learner's list of scopes, with the first aggregate of a key: a gateway may remember an entry that an erasure
-    has deleted since, and without one neither lists nor the next erasure would find the key."""
+    """Lists the scope again at a key's first aggregate, because an erasure may have deleted the entry.
+
+    A gateway may still remember the deleted entry, so it does not write it. Without an entry neither lists nor the next
+    erasure would find the key.
+    """
     first = item.stored[item.root.activity_id] is None or item.key in erased
     if first and (item.enrolment is None or item.root.content_status):
         key = item.key

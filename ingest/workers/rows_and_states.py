@@ -1,6 +1,6 @@
 """What is written and sent of recomputed figures.
 
-Aggregates and the workers' columns of enrolments are written here and in ``tombstones.py``, and nowhere else.
+Only this module and ``tombstones.py`` write aggregates and the workers' columns of enrolments.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
 
 
 def unit_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
-    """The rows that follow from a change but do not tell that it was seen: to be written first."""
+    """Gives the rows that follow from a change but do not mark it as seen. They must be written first."""
     key, enrolment = recomputed.key, recomputed.enrolment
     for figure in recomputed.figures[1:]:
         yield from _aggregate_write(recomputed, figure, versions)
@@ -35,8 +35,10 @@ def unit_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator
 
 
 def sealing_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
-    """The root's aggregate and the enrolment, which mark the change as seen. The enrolment only where there is one:
-    an update of none would leave a phantom."""
+    """Gives the root's aggregate and the enrolment. They mark the change as seen.
+
+    If there is no enrolment, none is written: an update would leave a phantom row.
+    """
     yield from _aggregate_write(recomputed, recomputed.root, versions)
     enrolment, key = recomputed.enrolment, recomputed.key
     if enrolment is None or not recomputed.enrolment_has_changed:
@@ -66,8 +68,10 @@ def sealing_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Itera
 def _aggregate_write(
     recomputed: Recomputed, figure: Aggregate, versions: Mapping[str, int]
 ) -> Iterator[Write]:
-    """The row if it gets a new version, whole, USING TIMESTAMP version: a slow process that lost its partition can't
-    overwrite what is newer."""
+    """Gives the whole row if it gets a new version, USING TIMESTAMP version.
+
+    So a slow process that lost its partition can't overwrite what is newer.
+    """
     stored, version = recomputed.stored[figure.activity_id], versions[figure.activity_id]
     if stored is not None and stored.version == version:
         return
@@ -100,7 +104,8 @@ def _aggregate_write(
 def state_messages(
     recomputed: Recomputed, versions: Mapping[str, int], learner: Learner | None
 ) -> Iterator[Message]:
-    """A whole state for every figure, changed or not: a crash between the rows and the topic leaves nothing out."""
+    """Gives a whole state for every figure, changed or not. So a crash between the rows and the topic leaves nothing
+    out."""
     key = recomputed.key
     for figure in recomputed.figures:
         state = state_of(
@@ -117,6 +122,6 @@ def state_messages(
 
 
 def _last_updated(figure: Aggregate, enrolment: Enrolment | None) -> dict[str, datetime]:
-    """By the events' own times, so that a recount gives the same."""
+    """Returns the time of the events themselves, so that a recount gives the same."""
     at = figure.last_accessed_on or (enrolment.enrolled_on if enrolment else None)
     return {} if at is None else {"completedCount": at}

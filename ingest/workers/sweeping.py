@@ -1,4 +1,4 @@
-"""Behind an erasure: views that were written while it went on."""
+"""Deletes views that were written while an erasure ran."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,12 +12,18 @@ from rules.identifiers import ProgressKey
 
 
 async def sweep(shared: Shared, erased: Mapping[ProgressKey, datetime]) -> None:
-    """For the workers, before they look at what is left: views that a call or a copy under way when the erasure began
-    has written behind it. Not where there is an enrolment again, which may have brought older views along; in the
-    carry-forward modes only behind the erasure of a whole learner, as that of a place keeps views that others show.
+    """A call may have written views while the erasure ran. This deletes them, before the workers look at what is left.
 
-    A call that writes even later, behind the workers, leaves its view; then the list of scopes names it again: the
-    workers enter that of a collection with its figures, while a content by itself is entered by its next start.
+    A copy that was under way may have written some too. Exceptions:
+
+    - If there is an enrolment again, its views stay: it may have brought older ones along.
+    - In the carry-forward modes only the erasure of a whole learner is swept. The erasure of a place keeps views that
+      other enrolments show.
+
+    If a call writes even later, behind the workers, its view stays. Then the list of scopes names it again:
+
+    - The workers enter the scope of a collection with its figures.
+    - The scope of a content by itself is entered by its next start.
     """
     rows = shared.stores.rows
     if shared.tracking.carries:

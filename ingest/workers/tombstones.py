@@ -1,7 +1,7 @@
 """What the workers take away: aggregates, what group queries know of them, and a key's place in lists.
 
-They alone write these, USING TIMESTAMP version, and so they alone delete them, in the same way: whatever a slower worker
-still writes of before is older and loses.
+Only the workers write these, USING TIMESTAMP version, so only they delete them, in the same way. If a slower worker
+still writes something from before, its version is older and loses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,15 +33,17 @@ WORKERS_COLUMNS = (
     "seen_changed_at",
     "version",
 )
-"""Of an enrolment: what the workers wrote stays when a command deletes the row, as theirs is the later write time."""
+"""The columns of an enrolment that the workers write. They stay when a command deletes the row: their write time is
+later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
     """A key of which nothing stays.
 
-    ``rows``: the key of each aggregate that is stored; ``highest``: the highest of their versions; ``bucket``: where the
-    key is in the list of the context's learners.
+    - ``rows``: the key of each stored aggregate.
+    - ``highest``: the highest version of these.
+    - ``bucket``: where the key is in the list of the context's learners.
     """
 
     key: ProgressKey
@@ -56,15 +58,15 @@ class Vanished:
         return cls(key, [aggregate.key for aggregate in stored], highest, bucket)
 
     def version(self, appended_at: int, offset: int) -> int:
-        """For a trigger at this place in the log."""
+        """Returns the version for a trigger at this place in the log."""
         return next_version(self.highest, appended_at, offset)
 
 
 async def bury(shared: Shared, aggregates: Mapping[AggregateKey, int], *others: Write) -> None:
-    """Takes away aggregates, each at the version given; ``others`` are written together with the deletions.
+    """Takes away aggregates, each at the version given. ``others`` are written together with the deletions.
 
-    The states go out first: as long as a row is there, it is found again. A state that goes out twice says the same. A
-    unit that came back meanwhile has a higher version, and stays.
+    The states go out first: as long as a row is there, it is found again. If a state goes out twice, it says the same.
+    A unit that came back meanwhile has a higher version, so it stays.
     """
     states = [vanished_state(key, version) for key, version in aggregates.items()]
     messages = [Message(state.key, encode_state(state), GONE) for state in states]
@@ -77,14 +79,17 @@ async def bury(shared: Shared, aggregates: Mapping[AggregateKey, int], *others: 
 
 
 def unlisting(gone: Vanished, version: int) -> Write:
-    """Takes the key out of the list of the context's learners."""
+    """Returns the write that takes the key out of the list of the context's learners."""
     key = gone.key
     listed = (key.context_id, key.collection_id, gone.bucket, key.user_id)
     return Write(ENROLMENTS_BY_CONTEXT, listed, {}, timestamp=version, delete=True)
 
 
 def cleared_enrolment(key: ProgressKey, version: int) -> Write:
-    """Takes away what the workers wrote of an enrolment. Its row is not deleted: at this write time that would hide every
-    later one. The rest of it is the commands'."""
+    """Returns the write that clears the workers' columns of an enrolment.
+
+    The row is not deleted: a deletion at this write time would hide every later row. Its other columns belong to
+    commands.
+    """
     nothing = dict.fromkeys(WORKERS_COLUMNS)
     return Write(ENROLMENTS, row_key(key), nothing, timestamp=version, insert=False)

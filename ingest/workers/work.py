@@ -14,12 +14,17 @@ from stores.rows import Write
 class Work:
     """What the records of one batch ask for. Handlers fill it.
 
-    ``keys`` are recomputed; each has the last record that asks for it. Of these, a trigger ``named`` some itself, a
-    profile ``renewed`` some, some are looked at ``whole``, some are ``erased``, and some were ``enrolled`` in or out of.
-    ``viewed`` has the contents that were viewed of a key, None for any of them.
-
-    ``users`` have a changed profile, each with its last record. ``profiles`` are to be written; ``ignored`` counts those
-    that were not. ``forgotten`` are erasures that came to their end. ``dead`` are records that can't be processed.
+    - ``keys`` are recomputed. Each has the last record that asks for it. The next five hold some of these keys.
+    - ``named``: a trigger names the key itself.
+    - ``renewed``: a profile asks for the key.
+    - ``whole``: all units of the key are looked at.
+    - ``erased``: rows of the key were deleted.
+    - ``enrolled``: the enrolment there began or ended, or is to be looked at again.
+    - ``viewed``: the contents that were viewed of a key. None means any of them.
+    - ``users`` have a changed profile. Each has its last record.
+    - ``profiles`` are to be written. ``ignored`` counts those that were not.
+    - ``forgotten``: erasures that came to their end.
+    - ``dead``: records that can't be processed.
     """
 
     keys: dict[ProgressKey, Record] = field(default_factory=dict)
@@ -44,12 +49,12 @@ class Work:
         return key
 
     def follow(self, sources: Mapping[ProgressKey, ProgressKey]) -> None:
-        """Adds keys that no trigger names, each for the same record as the key it follows from."""
+        """Adds keys that no trigger names. Each gets the record of the key that it follows from."""
         for key, source in sources.items():
             self.keys.setdefault(key, self.keys[source])
 
     def view(self, key: ProgressKey, content_id: str | None) -> None:
-        """Adds a content that was viewed; None for any of the key's."""
+        """Adds a content that was viewed. None means any content of the key."""
         contents = self.viewed.setdefault(key, set())
         if contents is None or content_id is None:
             self.viewed[key] = None
@@ -64,8 +69,9 @@ Step = Callable[[Shared, Work], Awaitable[None]]
 class Handler:
     """What the workers do about one kind of trigger.
 
-    ``ask`` adds to the work of the batch what one trigger asks for. ``prepare`` runs once a batch, before keys are
-    recomputed; ``finish`` runs once a batch, after everything else and before the records are committed.
+    - ``ask`` adds to the work of the batch what one trigger asks for.
+    - ``prepare`` runs once a batch, before keys are recomputed.
+    - ``finish`` runs once a batch, after everything else and before the records are committed.
     """
 
     kind: TriggerKind

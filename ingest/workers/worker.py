@@ -1,8 +1,8 @@
 """The workers: one consumer group, the only writer of aggregates and of the workers' columns of enrolments.
 
-A batch of triggers is turned into the set of keys they are about; each key is recomputed once, from rows read after
-the last of its triggers. Offsets are committed after the writes and the sends, so a worker killed anywhere leaves
-nothing behind but work that is done again to the same end.
+A batch of triggers becomes the set of keys that they are about. Each key is recomputed once, from rows that are read
+after the last of its triggers. Offsets are committed after the writes and the sends. So if a worker is killed, wherever
+it is, the work is only done again and ends the same.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ class _Stopped(Exception):
 
 
 class Worker:
-    """One member of the group. ``run`` until ``stop``; several may run in one process or in many.
+    """One member of the group. It runs from ``run`` to ``stop``. Several may run in one process or in many.
 
-    ``most``: records of a batch, ``wait``: seconds to wait for them.
+    ``most`` is the number of records in a batch. ``wait`` is how many seconds it waits for them.
     """
 
     def __init__(
@@ -47,16 +47,17 @@ class Worker:
         self.processed = 0
         """Records done since the start."""
         self.dead = 0
-        """Of these, put away as dead letters."""
+        """How many of these were put away as dead letters."""
         self.ignored = 0
-        """Of these, profiles from before an erasure of their learners."""
+        """How many of these were profiles from before an erasure of their learners."""
 
     def stop(self) -> None:
-        """The batch at hand is finished and committed, then ``run`` returns."""
+        """Finishes and commits the batch at hand. Then ``run`` returns."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Waits out stores that are away; ends by ``stop`` or cancellation, either way leaving the group."""
+        """Processes batches until ``stop`` or cancellation, and leaves the group in either case. Waits while a store is
+        away."""
         try:
             consumer = await self._patiently(self._join)
         except _Stopped:
@@ -81,7 +82,7 @@ class Worker:
         self.processed += len(records)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Again and again, with growing pauses, while a store is away. Nothing is read meanwhile: back-pressure."""
+        """Tries again and again, with growing pauses, while a store is away. Nothing is read meanwhile: back-pressure."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
@@ -92,7 +93,7 @@ class Worker:
                 raise _Stopped
 
     async def _process(self, records: Sequence[Record]) -> None:
-        """A record that breaks a batch is found by processing each alone, and put away."""
+        """Processes the records. If one breaks the batch, each is processed alone, and the one that breaks is put away."""
         try:
             work = await handle(self._shared, records)
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""The mark of a call on the hashes of the keys whose views it writes (loaders/touches.py)."""
+"""The mark that a call sets on the hashes of the keys whose views it writes (loaders/touches.py)."""
 
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
@@ -13,8 +13,10 @@ from rules.views import View
 
 
 class Announcement:
-    """One call. Until its mark goes, readers of a hash go to the rows; where the mark is so old that the call must have
-    died, they also send its trigger (loaders/healing.py)."""
+    """The marks of one call. Until its mark goes, readers of a hash go to the rows.
+
+    If the mark is so old that the call must have died, readers also send its trigger (loaders/healing.py).
+    """
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -22,17 +24,17 @@ class Announcement:
         self._marked: dict[ProgressKey, None] = {}
 
     async def mark(self, key: ProgressKey) -> None:
-        """Comes before the first write. Does nothing the second time."""
+        """Marks the key. It must come before the first write. The second time it does nothing."""
         if key not in self._marked:
             await touches.announce(self._shared.stores.cache, key, self._call, self._shared.now())
             self._marked[key] = None
 
     @asynccontextmanager
     async def writing(self, keys: Collection[ProgressKey]) -> AsyncIterator[None]:
-        """Marks the keys and lets the body write their rows.
+        """Marks the keys, then lets the body write their rows.
 
-        A refusal has changed nothing, so it takes the marks back. Where a store is away they stay: the rows may have been
-        written, and a reader has to look.
+        - If the call is refused, nothing has changed: the marks are taken back.
+        - If a store is away, the marks stay: the rows may have been written, so a reader has to look.
         """
         for key in keys:
             await self.mark(key)
@@ -47,7 +49,7 @@ class Announcement:
             raise
 
     async def settle(self, views: Iterable[View]) -> None:
-        """Puts the views that were started into the hashes and takes the marks away, at once for each key."""
+        """Puts the started views into the hashes and takes the marks away, both at once for each key."""
         by_key: dict[ProgressKey, list[View]] = {key: [] for key in self._marked}
         for view in views:
             if view.status is not Status.NOT_STARTED:

@@ -1,12 +1,12 @@
-"""Conditional writes beside others who change the same rows: what was refused is tried again."""
+"""Conditional writes while others change the same rows. A write that was refused is tried again."""
 
 import asyncio
 import random
 
 ATTEMPTS = 12
-"""How often a write is tried where nothing else is said: more than that, and the caller is told to try again."""
+"""How often a write is tried if nothing else is said. After that the caller is told to try again."""
 LONGEST_PAUSE = 0.1
-"""Seconds between two attempts at most, a random part of it: so that others get through meanwhile."""
+"""The longest pause in seconds between two attempts. The pause is a random part of it, so that others get through."""
 
 
 class Attempts:
@@ -33,6 +33,6 @@ class Attempts:
 
 
 async def pause_before(attempt: int, attempts: int) -> None:
-    """Longer before each attempt, none before the first, which is 0."""
+    """Pauses before an attempt: longer before each one, not at all before the first, which is 0."""
     if attempt:
         await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / attempts)  # noqa: S311

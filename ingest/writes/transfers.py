@@ -1,5 +1,8 @@
-"""Writing views that follow from others: copies and moves. By conditions alone, so that they lower nothing and stand
-beside commands; several in one write, since they are in one partition."""
+"""Writes views that follow from others: copies and moves.
+
+All writes are conditional, so they lower nothing and may run beside commands. Several views go in one write, as they
+are in one partition.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,23 +18,25 @@ from stores.rows import MOST_CHANGES, Change, Equal, Row, Write
 from stores.tables import LEARNER_SCOPES, VIEWS
 
 _CHANGING = ("status", "progress", "timespent", "last_updated_time")
-"""One of these differs after whatever changed a view."""
+"""Every change of a view changes at least one of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A view to be written, None where there is only something to be deleted, and what is written for it at once."""
+    """A view to be written and all changes that are written for it at once. ``view`` is None if something is only
+    deleted."""
 
     view: View | None
     changes: Sequence[Change]
 
 
 async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitable[list[Step]]]) -> int:
-    """Writes what ``plan`` asks for into the views of ``key``, up to MOST_CHANGES rows in one write; whenever that is
-    refused, as someone else was faster, the plan is made anew. How many views were written.
+    """Writes what ``plan`` asks for into the views of ``key``. Returns how many views were written.
 
-    The hash of ``key`` is announced to and settled as by a call (loaders/touches.py), so reads see the views at once.
-    StoreUnavailable also where the rows are changed so often that it never comes through: to be tried again.
+    One write has up to MOST_CHANGES rows. If a write is refused because someone else was faster, the plan is made anew.
+    The hash of ``key`` is marked and settled as a call does it (loaders/touches.py), so reads see the views at once.
+
+    Raises StoreUnavailable also if the rows change so often that no write succeeds. It may then be tried again.
     """
     announcement, written = Announcement(shared), dict[str, View]()
     async for _ in Attempts():
@@ -51,15 +56,15 @@ async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitabl
 
 
 async def enter_scope(shared: Shared, key: ProgressKey, scope: str) -> None:
-    """The learner's list of scopes names this one before it has its first row."""
+    """Writes this scope into the learner's list of scopes, before the scope has its first row."""
     await enter_scopes(shared, {key: scope})
 
 
 async def enter_scopes(shared: Shared, scopes: Mapping[ProgressKey, str]) -> None:
-    """As ``enter_scope``, for the scopes of several keys in one write."""
+    """Does what ``enter_scope`` does for the scopes of several keys, in one write."""
     known = shared.entered_scopes
-    # Another process may have erased an entry that this one remembers. The workers write that of a collection again;
-    # for a content by itself they write nothing.
+    # Another process may have erased an entry that this one remembers. The workers write the entry of a collection
+    # again. They write none for a content by itself, so that one is always written here.
     entries = {
         place: scope
         for key, scope in scopes.items()
@@ -73,7 +78,7 @@ async def enter_scopes(shared: Shared, scopes: Mapping[ProgressKey, str]) -> Non
 
 
 def put(view: View, stored: Row | None, changed_at: int) -> Change:
-    """The whole view instead of what is stored under its key, if that is still as it was read."""
+    """Returns the change that puts the whole view in place of the stored one, if that is still as it was read."""
     values = {**view_values(view), "changed_at": changed_at}
     if stored is None or stored["status"] is None:
         return Change(row_key(view.key), values, [Equal("status", None)])
@@ -89,7 +94,7 @@ def _as_read(stored: Row) -> list[Equal]:
 
 
 def _batches(steps: Sequence[Step]) -> list[list[Step]]:
-    """What belongs together stays together."""
+    """Groups the steps into writes. The changes of one step stay in one write."""
     batches: list[list[Step]] = []
     size = MOST_CHANGES
     for step in steps:

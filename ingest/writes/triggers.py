@@ -8,7 +8,7 @@ from stores.topics import TRIGGERS
 
 
 def trigger_of(kind: TriggerKind, key: ProgressKey, content_id: str | None = None) -> Message:
-    """Keyed by user, so that one worker sees all of a learner's changes in order."""
+    """Returns a trigger. Its key is the user, so that one worker sees all changes of a learner in order."""
     trigger = Trigger(kind, key.user_id, key.collection_id, key.context_id, content_id)
     return Message(key.user_id, trigger.encode())
 

@@ -1,4 +1,4 @@
-"""The rows of a key were deleted. What is done about it is part of refreshing the key (ingest/workers/refresh.py)."""
+"""The rows of a key were deleted. Refreshing the key does what is needed (ingest/workers/refresh.py)."""
 
 from ingest.workers.work import Handler, Work
 from rules.triggers import Trigger, TriggerKind

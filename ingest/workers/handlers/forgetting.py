@@ -1,7 +1,7 @@
-"""An erasure, of a learner or of one place, has come to its end. What is left goes: records in the log, and whatever the
-rows' files keep of deleted rows.
+"""An erasure, of a learner or of one place, has come to its end. This deletes what is left.
 
-The last trigger of an erasure asks for it: by then the workers have taken away all that they wrote.
+What is left are records in the log, and whatever the rows' files keep of deleted rows. The last trigger of an erasure
+asks for it: by then the workers have taken away all that they wrote.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,10 @@ def _ask(work: Work, trigger: Trigger, record: Record) -> None:
 
 
 async def _finish(shared: Shared, work: Work) -> None:
-    """Has the log forget its records once every group has done with them, and the rows' files what was deleted. May be
-    repeated. Servers do both in their own time (docs/operations.md)."""
+    """Makes the log forget its records and the rows' files forget what was deleted. May be repeated.
+
+    The log forgets a record once every group has done with it. Servers do both in their own time (docs/operations.md).
+    """
     for trigger in work.forgotten:
         for topic, subjects in subjects_of(trigger).items():
             await shared.stores.events.forget(topic, *subjects)
@@ -30,7 +32,7 @@ async def _finish(shared: Shared, work: Work) -> None:
 
 
 def subjects_of(erased: Trigger) -> Mapping[str, Sequence[RecordFilter]]:
-    """By topic, what its records about the learner, or about the learner in the place, look like."""
+    """Returns, by topic, the filters for its records about the learner, or about the learner in the place."""
     user = erased.user_id
     if erased.collection_id is None or erased.context_id is None:
         return {

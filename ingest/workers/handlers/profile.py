@@ -1,4 +1,4 @@
-"""A learner's profile has changed: told by a trigger, or brought by an event of the topic of profiles."""
+"""A learner's profile has changed. A trigger tells it, or an event of the topic of profiles brings it."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def read_event(work: Work, record: Record) -> None:
-    """Adds a profile that came as an event; InvalidInput where it is none."""
+    """Adds a profile that came as an event. Raises InvalidInput if the event is no profile."""
     learner = parse_profile(record.value, record.appended_at)
     work.profiles.append(profile_write(learner))
     work.users[learner.user_id] = record
@@ -38,7 +38,7 @@ async def _prepare(shared: Shared, work: Work) -> None:
 
 
 async def _not_erased(rows: Rows, profiles: Sequence[Write]) -> list[Write]:
-    """Without those from before their learners were erased: a late replay brings nothing back."""
+    """Returns the profiles without those from before their learners were erased: a late replay brings nothing back."""
     users = list({write.key[0] for write in profiles})
     erased = await erased_learners(rows, users)
     kept = [w for w in profiles if w.key[0] not in erased or w.values["updated_on"] > erased[w.key[0]]]
@@ -48,7 +48,7 @@ async def _not_erased(rows: Rows, profiles: Sequence[Write]) -> list[Write]:
 
 
 async def _renew_places(rows: Rows, work: Work) -> None:
-    """Adds all that the learners have. The profile is in the state of each of their places, and of each unit there."""
+    """Adds all places of the learners. Their profile is in the state of each place, and of each unit there."""
     users = [(user,) for user in work.users]
     columns = ("userid", "collectionid", "contextid")
     for table in (LEARNER_SCOPES, ENROLMENTS):

@@ -1,4 +1,4 @@
-"""A repair: whatever may have happened to the key is looked at again."""
+"""A repair: the workers look again at all that may have happened to the key."""
 
 from ingest.workers.work import Handler, Work
 from rules.triggers import Trigger, TriggerKind
