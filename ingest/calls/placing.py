@@ -79,7 +79,7 @@ class Ground:
     context: Context | CohortError | None = None
 
     def current(self, key: ProgressKey) -> ProgressKey:
-        """Returns the key where the progress of ``key`` is now. ``key`` must be one that these contents were found for."""
+        """Returns the key where the progress of ``key`` is now. These contents must have been found for ``key``."""
         return replace(key, context_id=self.context.context_id) if isinstance(self.context, Context) else key
 
 

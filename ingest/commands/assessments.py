@@ -1,6 +1,6 @@
-"""Assessments that learners submit (R-ASSESS-1): checked, then in the log, then the caller is answered.
+"""Assessments that learners submit (R-ASSESS-1). Each is checked, then put into the log, then the caller is answered.
 
-Scores are computed by whoever reads the topic.
+Whoever reads the topic computes the scores.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,8 +20,12 @@ from stores.topics import ASSESSMENTS
 
 @dataclass(frozen=True, slots=True)
 class AssessmentCall:
-    """What was answered where, and when. ``user_id`` is for services; ids left out default as those of a view;
-    ``attempted_on`` is now unless given."""
+    """What was answered where, and when.
+
+    - ``user_id`` is for services.
+    - Ids that are left out get the same defaults as those of a view.
+    - ``attempted_on`` is now unless it is given.
+    """
 
     content_id: str
     collection_id: str | None = None
@@ -33,11 +37,13 @@ class AssessmentCall:
 
 
 async def submit_assessment(session: Session, call: AssessmentCall) -> Submission:
-    """What was sent to the log; sent again with the same attempt or time, it is the same attempt.
+    """Sends the attempt to the log and returns it. Sent again with the same attempt or time, it is the same attempt.
 
-    A learner's is judged by whether the context is open now, a service's by when it was attempted. InvalidInput,
-    NotFound, ContextClosed, Forbidden; Erased where it was attempted before what was there was deleted; StoreUnavailable
-    where it may be sent again.
+    - If a learner calls, the context must be open now.
+    - If a service calls, the context must have been open at the time of the attempt.
+
+    Raises InvalidInput, NotFound, ContextClosed, Forbidden. Raises Erased if the attempt is older than an erasure
+    there. If it raises StoreUnavailable, the call may be sent again.
     """
     events = checked_events(list(call.events))
     told = _attempted(session, call.attempted_on)
@@ -55,8 +61,11 @@ async def submit_assessment(session: Session, call: AssessmentCall) -> Submissio
 
 
 async def begun_on(session: Session, places: Collection[Placed]) -> dict[Placed, datetime]:
-    """Since when the learner is there: enrolled, or the context open where that was later. Of the places where either is
-    known; one read for all of them. Progress that came along from elsewhere may be older than its enrolment."""
+    """Returns since when the learner is at each place: enrolled, or since the context opened if that was later.
+
+    Places where neither is known are left out. It costs one read for all places. Progress that came along from
+    elsewhere may be older than its enrolment.
+    """
     keys = list(
         dict.fromkeys(place.asked.progress_key for place in places if place.asked.progress_key.has_context)
     )
@@ -72,8 +81,10 @@ async def begun_on(session: Session, places: Collection[Placed]) -> dict[Placed,
 
 
 def _attempted(session: Session, at: datetime | None) -> datetime:
-    """Whole milliseconds, as the caller tells it. InvalidInput where a service tells a time in the future; a device's clock
-    may be wrong."""
+    """Returns the caller's time in whole milliseconds.
+
+    Raises InvalidInput if a service tells a time in the future. A device's clock may be wrong.
+    """
     now = session.now()
     moment = at or now
     if moment.tzinfo is None:

@@ -1,8 +1,7 @@
-"""Forced end: views that were started and never ended are completed once nobody has touched them for long
-(R-VIEW-6).
+"""Forced end: views that were started and never ended are completed after nobody has touched them for long (R-VIEW-6).
 
-They end at their last access, with the reason as their origin, by the same conditional write, mark and trigger as an end
-that the learner's device sends; so one that comes back meanwhile is left alone. What was completed stays so.
+They end at their last access, with the reason as their origin. Condition, mark and trigger are those of an end that the
+learner's device sends, so a view that is used again meanwhile is left alone. A completed view stays as it is.
 """
 
 import asyncio
@@ -31,14 +30,15 @@ RANGES = 16
 """Parts of the ring, each a step."""
 PAGE = 200
 AT_ONCE = 16
-"""Conditional writes under way."""
+"""Conditional writes under way at the same time."""
 SHORTEST = timedelta(minutes=1)
 
 COLUMNS = (*VIEWS.key, "status", "last_access_time", "last_updated_time", "origin")
 
 
 class Closer:
-    """``at``: when the closing began; what was last touched ``idle`` before is closed."""
+    """Closes idle views. ``at`` is when the closing began. A view last touched ``idle`` before that, or earlier, is
+    closed."""
 
     def __init__(self, shared: Shared, idle: timedelta, at: datetime, *, dry_run: bool) -> None:
         self._shared = shared
@@ -49,14 +49,14 @@ class Closer:
         self._dry_run = dry_run
 
     async def close(self, rows: Sequence[Row]) -> int:
-        """How many of these views were closed, each with its trigger sent."""
+        """Closes the idle ones of these views and sends a trigger for each. Returns how many were closed."""
         idle = [row for row in rows if self._is_idle(row)]
         if self._dry_run:
             return len(idle)
         by_key: dict[ProgressKey, list[Row]] = {}
         for row in idle:
             by_key.setdefault(key_of(row).progress_key, []).append(row)
-        # Closed before the job died, perhaps without their trigger.
+        # These were closed before the job died, perhaps without their trigger.
         before = [key_of(row) for row in rows if row["origin"] == self._origin.encode()]
         slots = asyncio.Semaphore(AT_ONCE)
         closed = await asyncio.gather(*(self._close_of(key, of, slots) for key, of in by_key.items()))
@@ -69,7 +69,7 @@ class Closer:
         return bool(row["status"] == Status.IN_PROGRESS and touched is not None and touched <= self._until)
 
     async def _close_of(self, key: ProgressKey, rows: Sequence[Row], slots: asyncio.Semaphore) -> int:
-        """As a call that ends these views (ingest/calls/acknowledgement.py)."""
+        """Closes these views as a call that ends them would do (ingest/calls/acknowledgement.py)."""
         announcement = Announcement(self._shared)
         async with announcement.writing([key]):
             found = await asyncio.gather(*(self._end(row, slots) for row in rows))
@@ -78,7 +78,7 @@ class Closer:
         return len(views)
 
     async def _end(self, row: Row, slots: asyncio.Semaphore) -> View | None:
-        """None where somebody has touched it since it was read."""
+        """Ends the view. Returns None if somebody has touched it since it was read."""
         key, accessed = key_of(row), row["last_access_time"]
         values = {
             "status": int(Status.COMPLETED),
@@ -98,7 +98,7 @@ class Closer:
 
 
 async def _views_of(shared: Shared, user_id: str) -> AsyncIterator[list[Row]]:
-    """Every view of a learner, a page at a time."""
+    """Gives every view of a learner, a page at a time."""
     rows, after = shared.stores.rows, None
     seen: set[str] = set()
     while places := await rows.partition(LEARNER_SCOPES, (user_id,), after=after, limit=PAGE):
@@ -129,15 +129,18 @@ def _words(idle: timedelta) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Of ``looked_at`` views ``closed`` were idle, or would be closed in a dry run."""
+    """How many views were ``looked_at``, and how many of them were idle: ``closed``, or to be closed in a dry run."""
 
     looked_at: int
     closed: int
 
 
 async def close_own_idle_views(session: Session, idle: timedelta, user_id: str | None = None) -> Closing:
-    """Of one learner: the caller, or whom an admin or a service names. Nothing is read whole; a call that ran out of time
-    goes on when it is sent again. InvalidInput, Forbidden, StoreUnavailable."""
+    """Closes idle views of one learner: the caller, or the one whom an admin or a service names.
+
+    Nothing is read whole. If a call runs out of time, it goes on when it is sent again. Raises InvalidInput, Forbidden,
+    StoreUnavailable.
+    """
     user_id = session.viewer.acting_for(
         None if user_id is None else checked_id(user_id, "userId"), Role.ADMIN
     )

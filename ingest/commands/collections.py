@@ -1,4 +1,5 @@
-"""Puts a nested hierarchy in place as live: data first, the pointer last, so that a reader sees one version or the next."""
+"""Puts a nested hierarchy in place as live. The data goes first and the pointer last, so a reader sees one version or
+the next."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +19,12 @@ from stores.rows import Equal, Row, Write
 from stores.tables import CONTENTS, HIERARCHIES, NODE_ROOTS, RELATIONS
 
 _CLAIM = ""
-"""The node under which ``hierarchy_relations`` says that a version is taken; no node has this id."""
+"""The node under which ``hierarchy_relations`` says that a version is taken. No node has this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What became of a document. ``changed`` is False where the same one was live already."""
+    """What became of a document. ``changed`` is False if the same one was live already."""
 
     identifier: str
     version: int
@@ -32,11 +33,13 @@ class Publication:
 
 
 async def publish_collection(session: Session, document: object) -> Publication:
-    """``document``: nested JSON, ``{identifier, name, mimeType?, status?, children: [...]}``.
+    """Publishes ``document``: nested JSON, ``{identifier, name, mimeType?, status?, children: [...]}``.
 
-    A document that is a leaf becomes a content in no collection. An inner node that is published as a collection of
-    its own stays that. Needs the role creator, admin or service. InvalidInput names the path of what is wrong;
-    Conflict where another process published meanwhile.
+    - A document that is a leaf becomes a content in no collection.
+    - An inner node that is published as a collection of its own stays that.
+
+    Needs the role creator, admin or service. Raises InvalidInput that names the path of what is wrong. Raises Conflict
+    if another process published meanwhile.
     """
     session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
     hierarchy = checked_hierarchy(document)
@@ -66,7 +69,7 @@ async def publish_collection(session: Session, document: object) -> Publication:
 
 
 def _contents(published: Hierarchy, relations: RelationTree, at: datetime) -> list[Content]:
-    """A content for each node, the root's first."""
+    """Returns a content for each node, the root's first."""
     return [
         Content(
             identifier=node["identifier"],
@@ -86,7 +89,7 @@ def _contents(published: Hierarchy, relations: RelationTree, at: datetime) -> li
 async def _write_version(
     session: Session, published: Hierarchy, relations: RelationTree, contents: Sequence[Content]
 ) -> None:
-    """All of a version but the root's content, which makes it the live one."""
+    """Writes all of a version except the root's content, which makes it the live one."""
     rows, own = session.stores.rows, await _collections_of_their_own(session, published)
     await rows.write(*_tree_writes(published, own), *_relation_writes(relations, published.version))
     await rows.write(
@@ -101,7 +104,7 @@ async def _write_version(
 
 
 async def _flip_pointer(session: Session, stored: Row | None, values: Mapping[str, Any]) -> None:
-    """Writes the root's content, on condition that no other process has published since it was read. Conflict."""
+    """Writes the root's content if no other process has published since it was read. Raises Conflict otherwise."""
     rows, identifier = session.stores.rows, values["root"]
     if stored is None:
         applied = await rows.insert_if_absent(CONTENTS, {"identifier": identifier, **values})
@@ -113,8 +116,10 @@ async def _flip_pointer(session: Session, stored: Row | None, values: Mapping[st
 
 
 async def _describe(session: Session, published: Hierarchy) -> None:
-    """What was published of each node, where the rows lack it: those of an earlier schema. The root's, by which it is
-    known whether they do, goes last."""
+    """Writes what was published of each node, if the rows lack it because they are from an earlier schema.
+
+    The root's row goes last: it tells whether the others have it.
+    """
     rows, root = session.stores.rows, published.identifier
     stored = await rows.get_many(CONTENTS, [(node,) for node in published.nodes], ("identifier", "root"))
     ours = [row["identifier"] for row in stored.values() if row["root"] == root and row["identifier"] != root]
@@ -123,14 +128,16 @@ async def _describe(session: Session, published: Hierarchy) -> None:
     )
     version = Equal("live_version", published.version)
     await rows.update_if(CONTENTS, (root,), metadata_values(published.root), [version])
-    # Another process that published meanwhile has described its own version.
+    # If another process published meanwhile, it has described its own version.
 
 
 async def _claim_version(session: Session, identifier: str, first: int) -> int:
-    """A version that no other attempt writes, whether it goes on beside this one or died before its pointer: what
-    (root, version) leads to must never change, since readers keep it for good.
+    """Claims a version that no other attempt writes, and returns it.
 
-    No bound: an attempt that died keeps its version for good, and each of them is passed over.
+    The other attempt may go on beside this one, or have died before its pointer. What (root, version) leads to must
+    never change, since readers keep it for good.
+
+    There is no bound: an attempt that died keeps its version for good, and each such version is passed over.
     """
     version = first
     while True:
@@ -141,7 +148,8 @@ async def _claim_version(session: Session, identifier: str, first: int) -> int:
 
 
 async def _versions_before(session: Session, identifier: str, before: int) -> list[int]:
-    """Older than the one that was live until now, which a request that began earlier may still be reading."""
+    """Returns the versions older than the one that was live until now. An earlier request may still be reading that
+    one."""
     rows = await session.stores.rows.partition(HIERARCHIES, (identifier, LIVE), columns=("version",))
     return sorted({row["version"] for row in rows if row["version"] < before})
 
@@ -153,8 +161,8 @@ def _kind(node: dict[str, object], root: str) -> ContentKind:
 
 
 async def _collections_of_their_own(session: Session, hierarchy: Hierarchy) -> set[str]:
-    """Inner nodes that are published by themselves too, such as the courses of a program, and contents without
-    a collection: their own pointer stays theirs."""
+    """Returns inner nodes that are published by themselves too, such as the courses of a program, and contents without
+    a collection. They keep their own pointer."""
     others = [node for node in hierarchy.nodes if node != hierarchy.identifier]
     stored = await session.stores.rows.get_many(
         CONTENTS, [(node,) for node in others], ("identifier", "root")
@@ -163,7 +171,8 @@ async def _collections_of_their_own(session: Session, hierarchy: Hierarchy) -> s
 
 
 def _tree_writes(hierarchy: Hierarchy, own: set[str]) -> Iterator[Write]:
-    """The root's JSON and that of each inner collection, but of those that are published by themselves."""
+    """Gives the writes of the root's JSON and of each inner collection's, except those that are published by
+    themselves."""
     for identifier, node in hierarchy.nodes.items():
         if identifier == hierarchy.identifier or (is_collection(node) and identifier not in own):
             chunks = encode_hierarchy(node)
@@ -187,7 +196,8 @@ def _relation_writes(relations: RelationTree, version: int) -> Iterator[Write]:
 
 
 async def _drop(session: Session, hierarchy: Hierarchy, version: int) -> None:
-    """An old version nobody reads any more. What became a collection of its own, or went to another one, is theirs."""
+    """Deletes an old version that nobody reads any more. What became a collection of its own, or went to another one,
+    stays."""
     rows = session.stores.rows
     relations = await rows.partition(RELATIONS, (hierarchy.identifier, version), columns=("node",))
     nodes = [row["node"] for row in relations if row["node"] != _CLAIM]

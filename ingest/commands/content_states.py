@@ -1,7 +1,8 @@
 """Content state update: what a device did with several contents, in one call (R-LEGACY-1, P-2.2).
 
-As ingest/commands/views.py, for many views: marks on the learner's hashes; the rows, those of a partition in one conditional
-write; one send of all triggers. Only then is the caller answered, item by item.
+It does for many views what ingest/commands/views.py does for one: it marks the learner's hashes, writes the rows, and
+sends all triggers in one send. The rows of a partition go in one conditional write. Only then is the caller answered,
+item by item.
 """
 
 import asyncio
@@ -33,16 +34,16 @@ from stores.tables import VIEWS
 from stores.topics import TRIGGERS
 
 LARGEST_WRITE = 40_000
-"""Bytes of the views in one conditional write, about: servers refuse larger batches."""
+"""About how many bytes of views one conditional write has. Servers refuse larger batches."""
 _BYTES_A_VIEW = 500
-"""Without its details."""
+"""The bytes of a view without its details."""
 
 Outcome = View | CohortError
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A state that may be written. ``place``: which of the call's."""
+    """A state that may be written. ``place`` is its place in the call."""
 
     place: int
     state: ContentState
@@ -51,15 +52,23 @@ class _Item:
 
 
 async def update_states(session: Session, states: Sequence[ContentState]) -> list[Outcome]:
-    """For each state the view after the call, or why it was refused; the others are done all the same.
+    """Returns for each state the view after the call, or why it was refused. If one is refused, the others are still
+    done.
 
-    A learner's are judged by whether the context is open now; a service's by their own time. Either is Erased where it
-    tells a time of before what was there was deleted. StoreUnavailable where nothing could be written: the call may be
-    sent again, as it may after any answer.
+    - If a learner calls, the context must be open now.
+    - If a service calls, the context must have been open at the state's own time.
+    - In both cases, a state whose time is older than an erasure there is Erased.
 
-    One statement for the rows of a partition, one write of the scopes that it enters, one conditional write for up to
-    MOST_CHANGES rows, one send. Calls that tell times read the erasures and the enrolments of all places once; in move mode
-    the enrolments of each place are read twice.
+    Raises StoreUnavailable if nothing could be written. The call may be sent again, also after any answer.
+
+    Costs:
+
+    - for the rows of a partition, one statement
+    - for the scopes that it enters, one write
+    - for up to MOST_CHANGES rows, one conditional write
+    - one send
+    - if the call tells times, one read of the erasures and one of the enrolments of all places
+    - in move mode, two reads of the enrolments of each place
     """
     session.viewer.known()
     found = await _placed(session, states)
@@ -101,11 +110,11 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
 async def take(
     session: Session, states: Sequence[ContentState], calls: Sequence[AssessmentCall]
 ) -> tuple[list[Outcome], list[Submission | CohortError]]:
-    """What a device did: contents, and answers in assessments. Of each what became of it.
+    """Takes what a device did: contents, and answers in assessments. Returns what became of each.
 
-    Who answers in an assessment has completed its content, at the time of the attempt: a submission that is taken is a
-    state as well, and written with the others. It is in the log first, so a call that died between the two is sent again
-    as a whole. One without events only has the scores computed anew.
+    Whoever answers in an assessment has completed its content, at the time of the attempt. So a submission that is
+    taken is a state as well, and is written with the others. It is in the log first, so a call that died between the
+    two is sent again as a whole. A submission without events only makes the scores be computed anew.
     """
     submitted = list(await asyncio.gather(*(_submitted(session, call) for call in calls)))
     taken = [
@@ -144,9 +153,9 @@ def _completion(call: AssessmentCall) -> ContentState:
 async def sync_enrolment(
     session: Session, collection_id: str, context_id: str, user_id: str | None = None
 ) -> None:
-    """Has the workers compute anew how the learner stands, whatever they have seen (P-4.3).
+    """Makes the workers compute anew how the learner stands, whatever they have seen (P-4.3).
 
-    NotEnrolled where there is no enrolment; NotFound, InvalidInput, Forbidden.
+    Raises NotEnrolled if there is no enrolment. Raises NotFound, InvalidInput, Forbidden.
     """
     user_id = session.viewer.acting_for(
         None if user_id is None else checked_id(user_id, "userId"), Role.MENTOR, Role.ADMIN
@@ -163,7 +172,10 @@ async def sync_enrolment(
 
 
 async def _placed(session: Session, states: Sequence[ContentState]) -> list[Placed | CohortError]:
-    """Of each state the row, or why it is refused: as ``ingest.commands.views.placed``, with one look at what several name."""
+    """Returns for each state the row, or why it is refused.
+
+    It does what ``ingest.calls.placing.placed`` does, but looks only once at what several states name.
+    """
     service = session.viewer.has(Role.SERVICE)
     times = [state.happened_on if service else None for state in states]
     names = [_named(session, *each) for each in zip(states, times, strict=True)]
@@ -171,7 +183,7 @@ async def _placed(session: Session, states: Sequence[ContentState]) -> list[Plac
     places = {_place(key): key for key in known}
     found = await asyncio.gather(*(_ground(session, key) for key in places.values()))
     grounds = dict(zip(places, found, strict=True))
-    # By the name that the call has for a place, and where it has moved since.
+    # This holds, by the name that the call has for a place, where the place has moved since.
     under: dict[ProgressKey, ProgressKey] = {}
     for one, state in zip(names, states, strict=True):
         if not isinstance(one, CohortError) and state.happened_on is not None:
@@ -208,7 +220,7 @@ def _named(
 
 
 def _place(key: ViewKey) -> tuple[ProgressKey, bool]:
-    """Keys of one place have the same ground."""
+    """Returns the place of a key. Keys of one place have the same viewable contents."""
     return key.progress_key, key.is_content_alone
 
 
@@ -222,7 +234,7 @@ async def _ground(session: Session, key: ViewKey) -> Ground | CohortError:
 async def _written(
     session: Session, items: Sequence[_Item], announcement: Announcement
 ) -> dict[int, Outcome]:
-    """Of one partition, by the item's place."""
+    """Writes the items of one partition. Returns the outcomes by the item's place."""
     keys = list({item.placed.key.progress_key: None for item in items})
     try:
         async with announcement.writing(keys):
@@ -233,7 +245,8 @@ async def _written(
 
 
 async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View]:
-    """The views after the call: read, merged by the rules, written if nobody changed them in between."""
+    """Reads the views, merges by the rules, and writes if nobody changed them in between. Returns the views after the
+    call."""
     keys = list({item.placed.key: None for item in items})
     rows = session.stores.rows
     async for _ in Attempts():
@@ -249,7 +262,7 @@ async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, Vie
                 views[key] = changed[key] = after
         begun = {key.progress_key: key.scope for key in changed if stored[key] is None}
         await enter_scopes(session.shared, begun)
-        # One moment for all: they are one change of the partition.
+        # All get one moment: they are one change of the partition.
         changed_at = session.shared.change_moment()
         changes = [put(view, stored[key], changed_at) for key, view in changed.items()]
         for batch in _batches(changes):

@@ -17,7 +17,7 @@ from stores.tables import CONTEXTS
 
 @dataclass(frozen=True, slots=True)
 class NewContext:
-    """Without ``context_id`` it gets one."""
+    """A context to be created. Without ``context_id`` it gets one."""
 
     type: ContextType
     name: str
@@ -33,10 +33,10 @@ class NewContext:
 
 
 async def create_context(session: Session, new: NewContext) -> Context:
-    """The context as created; the same call sent again answers with it.
+    """Creates the context and returns it. The same call sent again returns it too.
 
-    Needs the role creator, admin or service. InvalidInput where the id is taken by a different one, NotFound for an
-    unknown collection.
+    Needs the role creator, admin or service. Raises InvalidInput if a different context has the id. Raises NotFound if
+    the collection is unknown.
     """
     viewer = session.viewer
     viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
@@ -73,9 +73,10 @@ async def create_context(session: Session, new: NewContext) -> Context:
 
 
 async def update_context(session: Session, context_id: str, changes: dict[str, Any]) -> Context:
-    """``changes`` by the names of rules.contexts.Context; what is left out stays. Type and id never change.
+    """Changes the context. ``changes`` are by the names of rules.contexts.Context; what is left out stays.
 
-    Needs the role creator, admin or service. NotFound, InvalidInput; Conflict where another call changed it meanwhile.
+    Type and id never change. Needs the role creator, admin or service. Raises NotFound, InvalidInput. Raises Conflict
+    if another call changed the context meanwhile.
     """
     viewer = session.viewer
     viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)

@@ -1,4 +1,5 @@
-"""Enrol and unenrol (R-ENROL-1): the row by condition, then the trigger; a call sent again does no harm."""
+"""Enrol and unenrol (R-ENROL-1). The row is written by condition, then the trigger is sent. A call sent again does no
+harm."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from stores.tables import ENROLMENTS
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentCall:
-    """``user_id`` is for mentors, admins and services, ``at`` for services."""
+    """What an enrolment call names. ``user_id`` is for mentors, admins and services, ``at`` for services."""
 
     collection_id: str
     context_id: str
@@ -30,11 +31,12 @@ class EnrolmentCall:
 
 
 async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
-    """An active enrolment; one that had ended is taken up again, and keeps the date of the first. In copy and move mode what counts of the learner's
-    progress elsewhere is there when the call is answered.
+    """Enrols and returns the active enrolment. One that had ended is taken up again, and keeps the date of the first.
 
-    AlreadyEnrolled where there is an active one of another time; NotFound, EnrolmentClosed, Forbidden,
-    InvalidInput where the call can't be; StoreUnavailable where it may be sent again.
+    In copy and move mode, what counts of the learner's progress elsewhere is there when the call is answered.
+
+    Raises AlreadyEnrolled if there is an active one of another time. Raises NotFound, EnrolmentClosed, Forbidden or
+    InvalidInput if the call is refused. If it raises StoreUnavailable, the call may be sent again.
     """
     key, at, context = await _placed(session, call)
     check_takes_enrolment(context, at, invited=_answers_for(session.viewer, context))
@@ -53,7 +55,7 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
         else enrolment_of({**ENROLMENTS.named(row_key(key)), **(applied.stored or {})})
     )
     if stored is None:
-        if not applied.applied:  # figures without an enrolment: a worker wrote beside a deletion
+        if not applied.applied:  # the row has figures but no enrolment: a worker wrote beside a deletion
             applied = await rows.update_if(ENROLMENTS, row_key(key), values, [Equal("enrolled_on", None)])
             _check_applied(applied.applied)
     elif stored.was_begun(at):
@@ -80,10 +82,10 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
 
 
 async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
-    """The enrolment, inactive from the time of the call. Its progress is kept, and the date when it was completed.
+    """Ends the enrolment at the time of the call and returns it. Its progress and its date of completion are kept.
 
-    In move mode that of the place where it has moved to. NotEnrolled where there is none that is active; AlreadyCompleted
-    where nothing required is missing, but for a service; otherwise as enrol.
+    In move mode it ends the enrolment of the place where it has moved to. Raises NotEnrolled if no enrolment is active.
+    Raises AlreadyCompleted if nothing required is missing, except for a service. Otherwise it raises what enrol raises.
     """
     key, at, _ = await _placed(session, call)
     key = await added_by(session.shared.tracking).current_key(session.shared, key)
@@ -98,7 +100,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
             )
         if not session.viewer.has(Role.SERVICE):
             await _check_not_completed(session, key)
-        # By its moved_to as well: a move that is under way would make a pointer of it.
+        # The condition includes moved_to: a move that is under way would make a pointer of it.
         values: dict[str, object] = {"active": False, "unenrolled_on": at, "changed_at": changed_at}
         if stored.moved_to:
             values["moved_to"] = None
@@ -114,7 +116,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
 
 
 async def _check_not_completed(session: Session, key: ProgressKey) -> None:
-    """By the views as they are, whatever the workers have seen: as reads tell it."""
+    """Checks by the views as they are, whatever the workers have seen. Reads tell it in the same way."""
     standing = await session.loaders.standings.load(key)
     tree = await session.library.relation_tree(await session.library.collection(key.collection_id))
     if standing is not None and standing.progress(tree).status is Status.COMPLETED:
@@ -141,7 +143,7 @@ async def _placed(session: Session, call: EnrolmentCall) -> tuple[ProgressKey, d
 
 
 def _answers_for(viewer: Viewer, context: Context) -> bool:
-    """A mentor of another context does not."""
+    """True for a mentor of this context, an admin or a service. False for a mentor of another context."""
     is_mentor = viewer.has(Role.MENTOR) and viewer.user_id in context.mentors
     return is_mentor or viewer.has(Role.ADMIN, Role.SERVICE)
 

@@ -19,14 +19,19 @@ from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ENROLMENTS, ERASURE
 from stores.topics import TRIGGERS
 
 PAGE = 50
-"""Places, groups or attempts that are read and deleted together: well within ABANDONED_AFTER (ingest/writes/leases.py)."""
+"""Places, groups or attempts that are read and deleted together. It takes far less than ABANDONED_AFTER
+(ingest/writes/leases.py)."""
 
 Place = tuple[str, str]
-"""Collection and context; the collection twice where there was none."""
+"""Collection and context. If there was no context, it is the collection twice."""
 
 
 class ErasedRows:
-    """Of one learner: ``erased_on`` by the instance's clock, ``written_on`` by the one of unconditional writes."""
+    """The rows of one learner that are deleted.
+
+    - ``erased_on``: the time of the erasure by the instance's clock.
+    - ``written_on``: its time by the clock of unconditional writes.
+    """
 
     def __init__(self, shared: Shared, user_id: str, erased_on: datetime, written_on: int) -> None:
         self._shared = shared
@@ -36,7 +41,7 @@ class ErasedRows:
         self.written_on = written_on
 
     async def raise_watermark(self, place: Place) -> None:
-        """It only grows. Conflict where other erasures keep raising it."""
+        """Raises the watermark of the place. It only grows. Raises Conflict if other erasures keep raising it."""
         key, values = (self.user_id, *place), {"erased_on": self.erased_on}
         result = await self._rows.insert_if_absent(ERASURES, {**ERASURES.named(key), **values})
         if result.applied:
@@ -51,15 +56,18 @@ class ErasedRows:
         raise Conflict("the learner is being erased by others too; send the call again", field="userId")
 
     async def delete_views(self, partition: tuple[str, str], prefix: Key) -> int:
-        """Deletes them a page at a time. How many there were."""
+        """Deletes the views, a page at a time. Returns how many there were."""
         erased = 0
         while deleted := await self._delete_page(partition, prefix):
             erased += deleted
         return erased
 
     async def _delete_page(self, partition: tuple[str, str], prefix: Key) -> int:
-        """Deletes a page of views in one conditional write, which also says that the partition changed; with its last
-        rows the partition is gone, as nothing is left of it that says whose it was. How many: 0 where none is left."""
+        """Deletes one page of views in one conditional write and updates `changed_at`. Returns how many.
+
+        It returns 0 if no view is left. With its last rows the partition is gone: nothing is left that says whose it
+        was.
+        """
         async for _ in Attempts():
             page = await self._rows.partition(
                 VIEWS,
@@ -85,12 +93,12 @@ class ErasedRows:
         return len(rows) <= count
 
     async def delete_enrolments(self, keys: Sequence[ProgressKey]) -> int:
-        """Deletes those that there are, and says how many. What the workers wrote of them is theirs to delete."""
+        """Deletes the enrolments that exist, and returns how many. The workers delete their own columns of them."""
         found = await self._rows.get_many(ENROLMENTS, [row_key(key) for key in keys], ["enrolled_on"])
         return sum([await self._delete_enrolment(key, row["enrolled_on"]) for key, row in found.items()])
 
     async def _delete_enrolment(self, key: Key, enrolled_on: datetime | None) -> bool:
-        """Also where it is made anew meanwhile. Whether there was one."""
+        """Deletes the enrolment, even if it is made anew meanwhile. Returns True if there was one."""
         async for _ in Attempts():
             if enrolled_on is None:
                 return False
@@ -101,7 +109,8 @@ class ErasedRows:
         raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
     async def delete_attempts(self, collection_id: str, prefix: Key) -> int:
-        """How many. At the attempt's own time where that is later than the erasure's."""
+        """Deletes the attempts and returns how many. The deletion has the attempt's own time if that is later than the
+        erasure's."""
         count = 0
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
             columns = (*table.key, "last_attempted_on", "updated_on")
@@ -119,26 +128,30 @@ class ErasedRows:
         return Write(table, key, {}, microseconds(at), delete=True)
 
     async def tell_workers(self, keys: Sequence[ProgressKey]) -> None:
-        """The workers; and whoever reads before they look goes to the rows."""
+        """Sends the triggers, and makes readers go to the rows.
+
+        The second is for whoever reads before the workers look.
+        """
         source: Callable[[ProgressKey], ProgressKey] = self._shared.tracking.source
         await touches.forget(self._shared.stores.cache, [source(key) for key in keys])
         messages = [trigger_of(TriggerKind.ERASURE, key) for key in keys]
         await self._shared.stores.events.send(TRIGGERS.name, *messages)
 
     async def forget(self, place: ProgressKey | None = None) -> None:
-        """Nothing is written of it any more."""
+        """Sends the last trigger of an erasure. After it nothing is written about the place, or about the learner if
+        there is no ``place``."""
         where = () if place is None else (place.collection_id, place.context_id)
         trigger = Trigger(TriggerKind.FORGET, self.user_id, *where)
         await self._shared.stores.events.send(TRIGGERS.name, Message(self.user_id, trigger.encode()))
 
     def deletion(self, table: Table, key: Key) -> Write:
-        """What is written after the erasure began is a later one."""
+        """Returns the deletion of this row. What is written after the erasure began has a later time and stays."""
         return Write(table, key, {}, self.written_on, delete=True)
 
     async def pages(
         self, table: Table, partition: Key, *, prefix: Key = (), columns: Sequence[str] | None = None
     ) -> AsyncIterator[list[Row]]:
-        """The rows of a partition, PAGE at a time, whatever becomes of those already given."""
+        """Gives the rows of a partition, PAGE at a time, whatever becomes of those already given."""
         after: Key | None = None
         while page := await self._rows.partition(
             table, partition, prefix=prefix, after=after, limit=PAGE, columns=columns
@@ -149,7 +162,7 @@ class ErasedRows:
             after = tuple(page[-1][name] for name in table.clustering)
 
     async def delete_views_of_before(self, key: ProgressKey) -> None:
-        """Deletes those of this place that nobody has touched since."""
+        """Deletes the views of this place that nobody has touched since the erasure."""
         scopes = {scope_of(key.collection_id)}
         if not key.has_context:
             scopes.add(scope_of(key.collection_id, key.collection_id))
@@ -166,7 +179,10 @@ class ErasedRows:
 
 
 def _deletions(rows: Sequence[Row], changed_at: int | None) -> list[Change]:
-    """Of views as they were read, in a partition that nobody changed since; ``changed_at`` is what it gets."""
+    """Returns the deletions of views as they were read, if nobody has changed the partition since.
+
+    ``changed_at`` is what the partition gets.
+    """
     first, *others = (
         Change(tuple(row[name] for name in VIEWS.key), {}, [Equal("status", row["status"])], delete=True)
         for row in rows

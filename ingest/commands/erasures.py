@@ -18,13 +18,16 @@ from stores.deadline import remaining
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
-"""Seconds that a call waits for the erasure of a whole learner; then it goes on behind its back."""
+"""Seconds that a call waits for the erasure of a whole learner. After that the erasure goes on in the background."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureCall:
-    """``user_id`` is for admins and services. Without a collection all of the learner; ``context_id`` left out is the
-    collection taken by itself."""
+    """What is to be deleted. ``user_id`` is for admins and services.
+
+    - If there is no collection, all of the learner is meant.
+    - If ``context_id`` is left out, the collection taken by itself is meant.
+    """
 
     user_id: str | None = None
     collection_id: str | None = None
@@ -33,9 +36,13 @@ class ErasureCall:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """``purged``: the places where there was something that is deleted; of a whole learner without contents viewed by
-    themselves. ``done`` False: there is so much that it goes on; the same call sent again tells when it is done, and
-    finishes it should this process end."""
+    """What an erasure did.
+
+    - ``purged``: the places where something was deleted. For a whole learner it leaves out contents viewed by
+      themselves.
+    - ``done``: False if there is so much that it goes on. The same call sent again tells when it is done. If this
+      process ends, that call also finishes it.
+    """
 
     user_id: str
     purged: Sequence[Place]
@@ -46,12 +53,13 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
     """Deletes one enrolment (or a collection or content that was taken by itself) with its views, or all that a learner
     has.
 
-    Views that another active enrolment of the learner shows stay in carry-forward-collection; in carry-forward-full,
-    which keeps them by content, they go only with the whole learner. They stay listed then. In move mode the enrolments
-    that led to the deleted one are ended: what is sent there from now on is kept there. Where there is nothing, nothing
-    happens.
+    - In carry-forward-collection, views that another active enrolment of the learner shows stay, and stay listed.
+    - In carry-forward-full, which keeps views by content, they go only with the whole learner, and stay listed until
+      then.
+    - In move mode, the enrolments that led to the deleted one are ended: what is sent there from now on is kept there.
+    - If there is nothing, nothing happens.
 
-    Forbidden, InvalidInput, Conflict; StoreUnavailable where it may be sent again.
+    Raises Forbidden, InvalidInput, Conflict. If it raises StoreUnavailable, the call may be sent again.
     """
     user_id = session.viewer.acting_for(
         None if call.user_id is None else checked_id(call.user_id, "userId"), Role.ADMIN
@@ -62,7 +70,7 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
     if collection_id is not None:
         key = ProgressKey(user_id, collection_id, context_id or collection_id)
         place = PlaceErasure(session.shared, erased)
-        # In move mode where the progress went as well: deleted by the name that the learner knows it by.
+        # In move mode this is also where the progress went. It is deleted by the name that the learner knows it by.
         keys = dict.fromkeys((await added_by(session.shared.tracking).current_key(session.shared, key), key))
         purged = [(each.collection_id, each.context_id) for each in keys if await place.erase(each)]
         session.refresh()
@@ -76,7 +84,8 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
 
 
 async def _within(session: Session, erasure: LearnerErasure) -> bool:
-    """Whether the erasure of the learner came to its end while the caller waits; it does without the caller too."""
+    """Returns True if the erasure of the learner ended while the caller waited. The erasure goes on without the caller
+    too."""
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def whole() -> None:

@@ -1,4 +1,5 @@
-"""Files of a learner's own data, for download: in the blob store under names that nobody guesses, until they expire."""
+"""Files of a learner's own data, for download. They lie in the blob store under names that nobody guesses, until they
+expire."""
 
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator
@@ -12,15 +13,17 @@ from stores.blobs import Blobs
 
 ROOT = "exports"
 LIVE_MOST = 20
-"""Files of one learner that may wait for download by one viewer at a time: who asks again and again fills no disk, and
-keeps nobody else from theirs."""
+"""How many files of one learner may wait for download by one viewer at a time.
+
+So whoever asks again and again fills no disk, and keeps nobody else from their files.
+"""
 DELETED = 500
-"""Names that are deleted at a time."""
+"""How many names are deleted at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """``url`` holds until ``expires_on``; ``size`` in bytes."""
+    """A file for download. ``url`` holds until ``expires_on``. ``size`` is in bytes."""
 
     url: str
     size: int
@@ -28,16 +31,16 @@ class Export:
 
 
 def exports_of(user_id: str) -> str:
-    """What the names of all of a learner's files begin with; it tells nobody whose they are."""
+    """Returns what the names of all files of a learner begin with. It tells nobody whose files they are."""
     return f"{ROOT}/{_tag(user_id)}"
 
 
 async def write_export(
     session: Session, user_id: str, file_name: str, content: AsyncIterable[bytes]
 ) -> Export:
-    """Stores what ``content`` gives and links to it. Deletes what has expired of the learner's before.
+    """Stores what ``content`` gives and returns a link to it. Deletes the learner's files that have expired.
 
-    Whoever calls has checked that the viewer may have it. LimitReached, StoreUnavailable.
+    The caller has checked that the viewer may have it. Raises LimitReached, StoreUnavailable.
     """
     blobs, now = session.stores.blobs, session.now()
     live = await _sweep(blobs, exports_of(user_id), now)
@@ -49,13 +52,13 @@ async def write_export(
     until = int((now + session.shared.link_ttl).timestamp())
     name = f"{exports_of(user_id)}/{until}-{viewer}-{secrets.token_hex(16)}/{file_name}"
     size = await blobs.put(name, content)
-    # The link ends with the file, or a moment before.
+    # The link ends when the file ends, or a moment before.
     url = await blobs.link(name, session.shared.link_ttl)
     return Export(url, size, datetime.fromtimestamp(until, UTC))
 
 
 async def sweep_exports(blobs: Blobs, now: datetime) -> int:
-    """Deletes the expired files of all learners; how many there were."""
+    """Deletes the expired files of all learners. Returns how many there were."""
     swept = 0
     async for some in _batches(_expired(blobs, ROOT, now)):
         await blobs.delete(*some)
@@ -64,7 +67,7 @@ async def sweep_exports(blobs: Blobs, now: datetime) -> int:
 
 
 async def delete_exports(blobs: Blobs, user_id: str) -> int:
-    """All of a learner's, expired or not; how many there were."""
+    """Deletes all files of a learner, expired or not. Returns how many there were."""
     deleted = 0
     async for some in _batches(blob.name async for blob in blobs.below(exports_of(user_id))):
         await blobs.delete(*some)
@@ -73,7 +76,7 @@ async def delete_exports(blobs: Blobs, user_id: str) -> int:
 
 
 async def _sweep(blobs: Blobs, prefix: str, now: datetime) -> list[str]:
-    """Deletes the expired ones; the names of those that are left."""
+    """Deletes the expired files. Returns the names of those that are left."""
     names = [blob.name async for blob in blobs.below(prefix)]
     expired = [name for name in names if _has_expired(name, now)]
     if expired:
@@ -88,7 +91,8 @@ async def _expired(blobs: Blobs, prefix: str, now: datetime) -> AsyncIterator[st
 
 
 def _has_expired(name: str, now: datetime) -> bool:
-    """``exports/LEARNER/UNTIL-VIEWER-SECRET/FILE``, UNTIL in seconds since 1970."""
+    """True if the file has expired. Its name is ``exports/LEARNER/UNTIL-VIEWER-SECRET/FILE``, UNTIL in seconds since
+    1970."""
     return int(name.split("/")[2].partition("-")[0]) <= now.timestamp()
 
 

@@ -1,4 +1,4 @@
-"""How every call about a group of learners begins and ends: the group is read, and those who follow it are told."""
+"""How every call about a group of learners begins and ends: it reads the group, and tells those who follow it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,19 +18,20 @@ from stores.rows import Rows
 from stores.topics import GROUP_CHANGES
 
 MOST_ATTEMPTS = 100
-"""Lost conditional writes in a row, each to another call that went through: a whole class may join at once."""
+"""How many conditional writes in a row may be lost, each to another call that went through. A whole class may join at
+once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The group after a call, and the items of it that were refused while the others were not."""
+    """The group after a call, and the items of the call that were refused while the others were not."""
 
     group: Group
     item_errors: tuple[ItemError, ...] = ()
 
 
 async def stored_group(rows: Rows, group_id: str) -> tuple[Group, Roster]:
-    """Read anew: what a command decides by must not be from before another one. NotFound."""
+    """Reads the group anew: a command must not decide by what is from before another one. Raises NotFound."""
     group_id = checked_id(group_id, "groupId")
     (group,), roster = await asyncio.gather(groups_by_id(rows, [group_id]), roster_of(rows, group_id))
     if group is None or group.status is GroupStatus.INACTIVE:
@@ -39,8 +40,10 @@ async def stored_group(rows: Rows, group_id: str) -> tuple[Group, Roster]:
 
 
 async def announce(session: Session, group_id: str, errors: Sequence[ItemError]) -> Changed:
-    """The end of a call: those who follow the group are told, changed or not, since a call that is sent again may
-    have lost its message the first time."""
+    """Ends a call: tells those who follow the group, whether it changed or not.
+
+    If a call is sent again, its message may have been lost the first time.
+    """
     session.refresh()
     group = await session.loaders.groups.load(group_id)
     if group is None or group.status is GroupStatus.INACTIVE:

@@ -1,4 +1,4 @@
-"""Members of groups of learners: each is changed by one conditional write (docs/decisions.md)."""
+"""Members of groups of learners. Each is changed by one conditional write (docs/decisions.md)."""
 
 import asyncio
 from collections.abc import Sequence, Set
@@ -27,8 +27,11 @@ from stores.tables import GROUP_MEMBERS, USER_GROUPS
 
 
 async def leave_group(session: Session, group_id: str) -> Changed:
-    """The viewer is no member any more, of a suspended group either. LastAdmin where nobody could change the group
-    then; NotFound where there is no such group or they never were in it; Conflict."""
+    """Ends the viewer's membership, also in a suspended group.
+
+    Raises LastAdmin if nobody could change the group then. Raises NotFound if there is no such group or the viewer was
+    never in it. Raises Conflict.
+    """
     author = author_of(session, session.viewer.known(), session.viewer.time_of_call(None, session.now()))
     stored, _ = await stored_group(session.stores.rows, group_id)
     await _change_own(session, stored.group_id, RemoveMember(author.user_id), author)
@@ -36,10 +39,10 @@ async def leave_group(session: Session, group_id: str) -> Changed:
 
 
 async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
-    """The viewer has seen these groups' pages; where they were invited they are a member now.
+    """Notes that the viewer has seen these groups' pages. If they were invited, they become a member.
 
-    NotFound where they are no member and LimitReached where they would be in more groups than they may, and then nothing
-    is written; InvalidInput where the groups are more than one call may have; Conflict.
+    Raises NotFound if they are no member, and LimitReached if they would be in more groups than they may. Then nothing
+    is written. Raises InvalidInput if the groups are more than one call may have. Raises Conflict.
     """
     user_id, rows = session.viewer.known(), session.stores.rows
     author = author_of(session, user_id, session.viewer.time_of_call(None, session.now()))
@@ -56,7 +59,7 @@ async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
         raise too_many_groups(session, user_id, "groups")
     for group_id in (group_id for group_id in wanted if not members[group_id].visited):
         await _change_own(session, group_id, OpenGroup(user_id), author)
-    # Those who follow a group are told anyway: a call that is sent again may have lost its message the first time.
+    # Those who follow a group are told anyway: if this call is sent again, its message may have been lost the first time.
     for group in await groups_by_id(rows, wanted):
         if group is not None:
             await send_change(session.stores, group.group_id, group.version)
@@ -64,8 +67,11 @@ async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
 
 
 async def erase_membership(shared: Shared, group_id: str, user_id: str) -> None:
-    """The learner was never in this group, as far as it knows. No rule of the group stands against that: it may be left
-    without an admin, and then an admin of the instance can make a member one. May be repeated; Conflict."""
+    """Deletes the learner from this group, as if they had never been in it.
+
+    No rule of the group stands against that. The group may be left without an admin; then an admin of the instance can
+    make a member one. May be repeated. Raises Conflict.
+    """
     rows = shared.stores.rows
     await erase_member(rows, await roster_of(rows, group_id), user_id)
     (group,) = await groups_by_id(rows, [group_id])
@@ -76,13 +82,13 @@ async def erase_membership(shared: Shared, group_id: str, user_id: str) -> None:
 async def change_members(
     session: Session, group_id: str, changes: Sequence[MemberChange], author: Author
 ) -> list[ItemError]:
-    """One conditional write for each member, so that what one item is refused for does not touch the others.
+    """Changes each member by one conditional write, so that the refusal of one item does not touch the others.
 
-    An item that was in the way only until another one is done (a place that becomes free, an admin who follows) is
-    tried once more after them.
+    An item may be refused only because another one must be done first (a place that becomes free, an admin who
+    follows). It is tried once more after the others.
     """
     added = [change.user_id for change in changes if isinstance(change, AddMember)]
-    # Nobody learns by an invitation in how many groups somebody is: the place is taken when they open the group.
+    # An invitation must not tell in how many groups somebody is, so the place is taken only when they open the group.
     full = await full_learners(session, added, {group_id}) if author.answers_for_learners else set()
     errors: list[ItemError] = []
     async with _in_turn(session, group_id):
@@ -103,21 +109,23 @@ async def change_members(
 
 
 async def _change_own(session: Session, group_id: str, change: MemberChange, author: Author) -> None:
-    """What members do themselves, and a whole class at the same moment."""
+    """Changes what members change themselves. A whole class may do it at the same moment."""
     async with _in_turn(session, group_id):
         await _change_member(session, await roster_of(session.stores.rows, group_id), change, author)
 
 
 def _in_turn(session: Session, group_id: str) -> asyncio.Lock:
-    """Calls of this process that change the members of a group come one after another."""
+    """Returns the lock of a group: calls of this process that change its members come one after another."""
     return session.shared.changing.setdefault(group_id, asyncio.Lock())
 
 
 async def _change_member(
     session: Session, roster: Roster, change: MemberChange, author: Author, full: Set[str] = frozenset()
 ) -> Roster:
-    """Decides on the change, anew where another call was faster, and writes it. The roster after it. ``full``: who may
-    be added to no group."""
+    """Decides on the change and writes it. Decides anew if another call was faster. Returns the roster after it.
+
+    ``full`` holds who may be added to no group.
+    """
     rows, limits, group_id = session.stores.rows, session.shared.group_limits, roster.group_id
     async for _ in Attempts(MOST_ATTEMPTS):
         member = member_after(roster, change, author, limits)
@@ -134,12 +142,15 @@ async def _change_member(
 
 
 async def erase_member(rows: Rows, roster: Roster, user_id: str) -> Roster:
-    """Deletes all that the group has of a learner. The roster after it; ``roster``: as it was read last. Conflict."""
+    """Deletes all that the group has of a learner. Returns the roster after it.
+
+    ``roster`` is the roster as it was read last. Raises Conflict.
+    """
     async for attempt in Attempts(MOST_ATTEMPTS):
         if attempt:
             roster = await roster_of(rows, roster.group_id)
         if user_id not in roster.members:
-            # Also where a call died between the two writes.
+            # This also helps if a call died between the two writes.
             await rows.write(_index_entry_gone(roster, user_id))
             return roster
         after = roster.without(user_id)
@@ -150,7 +161,7 @@ async def erase_member(rows: Rows, roster: Roster, user_id: str) -> Roster:
 
 
 def _index_entry_gone(roster: Roster, user_id: str) -> Write:
-    """At the version of the roster: an addition that comes later stays."""
+    """Returns the deletion at the version of the roster. An addition that comes later stays."""
     return Write(USER_GROUPS, (user_id, roster.group_id), {}, timestamp=roster.version, delete=True)
 
 
@@ -159,11 +170,13 @@ def _keep_changing(group_id: str) -> Conflict:
 
 
 async def _write_member(rows: Rows, roster: Roster, member: Member) -> bool:
-    """Writes the member's row, if none of the group's changed since the roster was read. Whether it did.
+    """Writes the member's row, if none of the group's has changed since the roster was read. Returns True if it did.
 
     The learner's index is written before the row counts, at the time that is the version, and cleared after the row is
-    erased: so an addition and an erasure by two processes end as the versions have it, whatever their clocks. It keeps
-    naming a group that was left: the row is still there, and is to be found when all of the learner's is deleted.
+    erased. So an addition and an erasure by two processes end as the versions have it, whatever their clocks.
+
+    The index keeps naming a group that was left: the row is still there, and must be found when all of the learner's is
+    deleted.
     """
     after = roster.with_member(member)
     if member.is_active and roster.member(member.user_id) is None:
@@ -175,7 +188,7 @@ async def _write_member(rows: Rows, roster: Roster, member: Member) -> bool:
 
 
 async def _write_row(rows: Rows, before: Roster, after: Roster, user_id: str) -> bool:
-    """Writes the row of the one member who differs, with the version and the counts of all. Whether it did."""
+    """Writes the row of the one member who differs, with the version and the counts of all. Returns True if it did."""
     taken, counted = len(after.active()), len(after.counted())
     values = {
         **member_values(after.members.get(user_id)),
@@ -188,12 +201,11 @@ async def _write_row(rows: Rows, before: Roster, after: Roster, user_id: str) ->
 
 
 async def full_learners(session: Session, user_ids: Sequence[str], joined: Set[str]) -> set[str]:
-    """Those of them who would be in more groups than they may be, were they in ``joined`` too. One where they are
-    invited is none of theirs.
+    """Returns those learners who would be in more groups than they may be, if they were in ``joined`` too.
 
-    As exact as reading before writing is: calls that put the same learner into different groups at the same moment
-    may each find the last place free, and then all of them get it. Nothing else depends on this limit, so nobody
-    waits for a lock on the learner.
+    A group where they are only invited does not count. This is as exact as reading before writing is: if calls put the
+    same learner into different groups at the same moment, each may find the last place free, and then all get it.
+    Nothing else depends on this limit, so nobody waits for a lock on the learner.
     """
     if not user_ids:
         return set()
@@ -212,5 +224,5 @@ def too_many_groups(session: Session, user_id: str, field: str) -> LimitReached:
 
 
 def author_of(session: Session, user_id: str, at: datetime) -> Author:
-    """``user_id``: whom the caller acts for; the roles are the caller's."""
+    """Returns the author of a change. ``user_id`` is whom the caller acts for. The roles are the caller's."""
     return Author(user_id, at, session.viewer.has(*ANSWERABLE))

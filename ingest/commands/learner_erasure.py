@@ -1,15 +1,16 @@
 """Deletes all that a learner has.
 
-In this order, so that a call which died anywhere is finished by the next one:
+It goes in this order, so that the next call finishes one that died anywhere:
 
-1. the watermark: from now on calls and profiles of before are refused (loaders/erasures.py);
-2. every enrolment gets an entry in the learner's list of scopes, which is what 3 goes by;
-3. a page of that list after the other: views, attempts, enrolments, then triggers, then the entries themselves;
-4. groups, profile, files for download, finished jobs;
-5. a last trigger.
+1. The watermark: from now on older calls and profiles are refused (loaders/erasures.py).
+2. Every enrolment gets an entry in the learner's list of scopes. Step 3 goes by this list.
+3. Page after page of that list: views, attempts, enrolments, then triggers, then the entries themselves.
+4. Groups, profile, files for download, finished jobs.
+5. A last trigger.
 
-What the workers write they delete, told by the triggers of 3 (ingest/workers/tombstones.py), and by that of 5 they have the
-log and the rows' files forget what is left (ingest/workers/handlers/forgetting.py). Nothing is read whole.
+The workers delete what they write: the triggers of 3 tell them to (ingest/workers/tombstones.py). By the trigger of 5
+they make the log and the rows' files forget what is left (ingest/workers/handlers/forgetting.py). Nothing is read
+whole.
 """
 
 import asyncio
@@ -39,12 +40,12 @@ from stores.tables import (
 
 STEPS = ("watermark", "list", "places", "groups", "profile", "exports", "jobs", "end")
 AT_ONCE = 8
-"""Partitions of views that are being emptied."""
+"""Partitions of views that are emptied at the same time."""
 _PLACE = ("collectionid", "contextid")
 
 
 class LearnerErasure:
-    """Of one learner. ``purged``: the places where there was something."""
+    """The erasure of one learner. ``purged`` holds the places where there was something."""
 
     def __init__(self, shared: Shared, erased: ErasedRows) -> None:
         self._shared = shared
@@ -59,7 +60,7 @@ class LearnerErasure:
                 pass
 
     async def run_step(self, name: str) -> AsyncIterator[Mapping[str, int]]:
-        """Runs the step, and says again and again what it has deleted since the last time, of each kind."""
+        """Runs the step. Gives, again and again, what it has deleted since the last time, by kind."""
         match name:
             case "watermark":
                 await self._erased.raise_watermark(EVERYWHERE)
@@ -81,7 +82,7 @@ class LearnerErasure:
                 await self._erased.forget()
 
     async def _list_enrolments(self) -> None:
-        """An enrolment that is deleted is found by its entry until its trigger is out."""
+        """Lists every enrolment. By its entry a deleted enrolment is found until its trigger is out."""
         before = self._erased.written_on - 1  # so that the deletion of the list is later
         async for page in self._erased.pages(ENROLMENTS, (self._user_id,), columns=_PLACE):
             await self._rows.write(
@@ -109,7 +110,7 @@ class LearnerErasure:
             yield {"places": len(keys), "views": views}
 
     async def _erase_scopes(self, scopes: Set[str]) -> int:
-        """How many views there were. Where one fails the others come to their end: what was begun is not left."""
+        """Empties these scopes and returns how many views there were. If one fails, the others still come to their end."""
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(scope: str) -> int:
@@ -130,7 +131,7 @@ class LearnerErasure:
             yield {"groups": len(page)}
 
     async def _unname(self, group_id: str) -> None:
-        """In the rows of a group that the learner was in, and of its members, nobody stands where the learner did."""
+        """Clears the learner's id from the rows of a group that the learner was in, and from the rows of its members."""
         columns = ("created_by", "updated_by", "removed_by")
         for table, rows in (
             (LEARNER_GROUPS, [await self._rows.get(LEARNER_GROUPS, (group_id,), ("groupid", *columns[:2]))]),
@@ -147,7 +148,8 @@ class LearnerErasure:
                     await self._rows.update_if(table, key, dict.fromkeys(named), still)
 
     async def _erase_profile(self) -> None:
-        """At its own time, or the erasure's where that is later: what is older stays hidden, what is newer is not."""
+        """Deletes the profile at its own time, or at the erasure's if that is later. So what is older stays hidden, and
+        what is newer does not."""
         stored = await self._rows.get(LEARNERS, (self._user_id,), ["updated_on"])
         if stored is not None:
             at = max(self._erased.erased_on, stored["updated_on"] or self._erased.erased_on)
@@ -155,7 +157,7 @@ class LearnerErasure:
 
 
 async def forget_jobs(rows: Rows, name: str) -> int:
-    """Deletes jobs whose rows have this name of somebody, but for those at work; how many there were."""
+    """Deletes jobs whose rows contain this name of somebody, except running ones. Returns how many there were."""
     named = re.compile(rf'["\s]{re.escape(orjson.dumps(name).decode()[1:-1])}["\s]')
     found: dict[tuple[str, str], list[Row]] = {}
     for token_range in rows.ranges(1):

@@ -41,8 +41,12 @@ from stores.tables import LEARNER_GROUPS
 
 @dataclass(frozen=True, slots=True)
 class NewGroup:
-    """``user_id``: who creates it and becomes its admin, for a service; a service that names nobody makes a group
-    without an admin. ``group_id``: for a service, so that it may send the call again."""
+    """A group to be created.
+
+    - ``user_id``, for a service: who creates it and becomes its admin. If a service names nobody, the group has no
+      admin.
+    - ``group_id``, for a service: so that it may send the call again.
+    """
 
     name: str
     description: str | None = None
@@ -55,8 +59,10 @@ class NewGroup:
 
 @dataclass(frozen=True, slots=True)
 class GroupCall:
-    """``values``: of name, description and membership_type those that change, by these names. Activities are
-    removed by their ids."""
+    """What a call changes. ``values`` holds what changes of name, description and membership_type, by these names.
+
+    Activities are removed by their ids.
+    """
 
     group_id: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -66,12 +72,14 @@ class GroupCall:
 
 
 async def create_group(session: Session, new: NewGroup) -> Changed:
-    """The group with its creator as admin. Members come first and the group itself last, so that it is there whole
-    or not at all; activities or members that can't be are named in ``item_errors``.
+    """Creates the group with its creator as admin, and returns it.
 
-    Its members are invited until they open it, unless the caller answers for learners (rules/learner_groups.py).
-    LimitReached where the creator is in all the groups they may be in, or where there are too many members or
-    activities; InvalidInput where the id is taken by another group, Forbidden.
+    Members come first and the group itself last, so it is there whole or not at all. Activities or members that are
+    refused are named in ``item_errors``. Its members are invited until they open it, unless the caller answers for
+    learners (rules/learner_groups.py).
+
+    Raises LimitReached if the creator is in all the groups they may be in, or if there are too many members or
+    activities. Raises InvalidInput if another group has the id. Raises Forbidden.
     """
     viewer, limits = session.viewer, session.shared.group_limits
     by = viewer.acting_for(None if new.user_id is None else checked_id(new.user_id, "userId"))
@@ -111,9 +119,10 @@ async def create_group(session: Session, new: NewGroup) -> Changed:
 
 
 async def update_group(session: Session, call: GroupCall) -> Changed:
-    """The group after the call, and what of it was refused. A call that got no answer may be sent again.
+    """Changes the group. Returns it as it is after the call, and what was refused.
 
-    NotFound, Forbidden, GroupSuspended, InvalidInput, Conflict. A member may remove themselves (and nothing else).
+    If a call got no answer, it may be sent again. A member may remove themselves (and nothing else). Raises NotFound,
+    Forbidden, GroupSuspended, InvalidInput, Conflict.
     """
     viewer = session.viewer
     by, now = viewer.known(), viewer.time_of_call(None, session.now())
@@ -145,18 +154,22 @@ async def update_group(session: Session, call: GroupCall) -> Changed:
 
 
 async def suspend_group(session: Session, group_id: str) -> Changed:
-    """It can be read, but not changed until it is reactivated. NotFound, Forbidden, Conflict."""
+    """Suspends the group: it can be read, but not changed until it is reactivated. Raises NotFound, Forbidden,
+    Conflict."""
     return await _change_status(session, group_id, GroupStatus.SUSPENDED)
 
 
 async def reactivate_group(session: Session, group_id: str) -> Changed:
-    """NotFound, Forbidden, Conflict."""
+    """Ends the suspension of the group. Raises NotFound, Forbidden, Conflict."""
     return await _change_status(session, group_id, GroupStatus.ACTIVE)
 
 
 async def delete_group(session: Session, group_id: str) -> Changed:
-    """The group as it was, inactive. From the first write on nobody finds it; the rest only tidies up, so a call
-    that died may be sent again by whoever sent it. Needs what changing it needs; NotFound, Forbidden, Conflict."""
+    """Deletes the group. Returns it as it was, inactive.
+
+    From the first write on nobody finds it. The rest only tidies up, so if the call died, the same caller may send it
+    again. It needs the rights that changing the group needs. Raises NotFound, Forbidden, Conflict.
+    """
     viewer, rows = session.viewer, session.stores.rows
     by, now = viewer.known(), viewer.time_of_call(None, session.now())
     group_id = checked_id(group_id, "groupId")
@@ -166,7 +179,7 @@ async def delete_group(session: Session, group_id: str) -> Changed:
         raise NotFound(f"there is no group {group_id}", field="groupId")
     if not again:
         check_may_change(viewer, roster)
-        # What is left says only that the id is taken and who may send the call again.
+        # What is left of the group says only that the id is taken and who may send the call again.
         await _change_group(
             session,
             stored,
@@ -195,8 +208,10 @@ async def _change_status(session: Session, group_id: str, status: GroupStatus) -
 async def _change_group(
     session: Session, stored: Group, change: Callable[[Group], Group], by: str, at: datetime
 ) -> None:
-    """All of the group's own columns in one conditional write; ``change`` is asked again where another call was
-    faster. Nothing is written where it changes nothing."""
+    """Writes all of the group's own columns in one conditional write.
+
+    If another call was faster, ``change`` is asked again. If it changes nothing, nothing is written.
+    """
     rows = session.stores.rows
     async for _ in Attempts(MOST_ATTEMPTS):
         wanted = change(stored)
@@ -218,7 +233,10 @@ async def _change_group(
 async def _known_activities(
     session: Session, activities: Sequence[Activity]
 ) -> tuple[list[Activity], list[ItemError]]:
-    """Those that may be added: a course or a unit must be published. Other types are other systems' to know."""
+    """Returns the activities that may be added, and errors for the others.
+
+    A course or a unit must be published. Other types belong to other systems, so they are not checked.
+    """
     ids = list(dict.fromkeys(a.id for a in activities if is_published_type(a.type)))
     contents = dict(zip(ids, await session.library.contents.load_many(ids), strict=True))
     known, errors = [], []
@@ -233,7 +251,7 @@ async def _known_activities(
 
 
 def _check_same(group: Group, stored: Group | None) -> None:
-    """A call that is sent again asks for the same group."""
+    """Checks that a call sent again asks for the same group."""
     if stored is not None and group_values(stored) != group_values(
         replace(group, created_on=stored.created_on)
     ):

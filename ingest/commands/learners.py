@@ -1,4 +1,4 @@
-"""Learner profiles: by mutation, and from the profile topic. The newest profile wins, whatever the order of arrival."""
+"""Learner profiles, by mutation and from the profile topic. The newest profile wins, whatever the order of arrival."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +21,12 @@ from stores.topics import TRIGGERS
 
 @dataclass(frozen=True, slots=True)
 class ProfileCall:
-    """``attributes``: those named are set, or removed where None; the others stay. ``user_id``: for an admin or a
-    service, ``at`` for a service."""
+    """What a profile call sets.
+
+    - ``attributes``: each one named is set, or removed if it is None. The others stay.
+    - ``user_id``: for an admin or a service.
+    - ``at``: for a service.
+    """
 
     name: str | None = None
     attributes: Mapping[str, str | None] | None = None
@@ -31,7 +35,7 @@ class ProfileCall:
 
 
 async def save_profile(session: Session, call: ProfileCall) -> Learner:
-    """The profile after the call. InvalidInput, Forbidden, StoreUnavailable."""
+    """Saves the profile and returns it as it is after the call. Raises InvalidInput, Forbidden, StoreUnavailable."""
     viewer = session.viewer
     user_id = viewer.acting_for(
         None if call.user_id is None else checked_id(call.user_id, "userId"), Role.ADMIN
@@ -63,16 +67,17 @@ def profile_trigger(user_id: str) -> Message:
 
 
 def profile_write(learner: Learner) -> Write:
-    """USING TIMESTAMP of the profile: an older one that arrives late loses, column by column the whole row."""
+    """Writes at the profile's time, so an older profile that comes late changes no column."""
     timestamp = None if learner.updated_on is None else int(learner.updated_on.timestamp() * 1_000_000)
     return Write(LEARNERS, (learner.user_id,), learner_values(learner), timestamp=timestamp)
 
 
 def parse_profile(value: bytes, appended_at: int) -> Learner:
-    """A profile event: ``{userId, updatedOn, name?, attributes?: {…}}``, whole, ``updatedOn`` in RFC 3339.
+    """Returns the profile in an event: ``{userId, updatedOn, name?, attributes?: {…}}``, whole, ``updatedOn`` in RFC
+    3339.
 
-    InvalidInput with the reason otherwise; also for one from later than it was sent (``appended_at``, ms): it would
-    win over every other for good.
+    Raises InvalidInput with the reason otherwise. It also refuses a profile that is later than when it was sent
+    (``appended_at``, ms): such a profile would win over every other for good.
     """
     document = parse_object(value)
     user_id = text_of(document, "userId")

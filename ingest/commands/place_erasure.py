@@ -15,7 +15,7 @@ from stores.tables import ENROLMENTS, LEARNER_SCOPES, VIEWS
 
 
 class PlaceErasure:
-    """Of one learner."""
+    """The erasure of one place of one learner."""
 
     def __init__(self, shared: Shared, erased: ErasedRows) -> None:
         self._shared = shared
@@ -24,7 +24,7 @@ class PlaceErasure:
         self._erased = erased
 
     async def erase(self, key: ProgressKey) -> bool:
-        """Whether there was something that is gone now."""
+        """Erases the place. Returns True if there was something that is gone now."""
         await self._erased.raise_watermark((key.collection_id, key.context_id))
         pointers = await self._settle_pointers(key)
         scope = await self._rows.get(LEARNER_SCOPES, row_key(key))
@@ -32,7 +32,7 @@ class PlaceErasure:
         views = await self._erase_views_of(key)
         attempts = await self._erased.delete_attempts(key.collection_id, (key.context_id,))
         await self._erased.tell_workers([key, *pointers])
-        # Last: as long as they lead here, a call that names one of them finishes this one.
+        # This comes last: as long as they lead here, a call that names one of them finishes this one.
         await self._end_pointers(key)
         listed = scope is not None and not await self._keeps_views(key, scope)
         if listed:
@@ -42,7 +42,7 @@ class PlaceErasure:
         return bool(listed or enrolled or views or attempts)
 
     async def _keeps_views(self, key: ProgressKey, scope: Row) -> bool:
-        """Whether views are still where this entry of the list says. Who goes by the list must find them."""
+        """True if there are still views where this entry of the list says. Whoever goes by the list must find them."""
         if not self._shared.tracking.carries:
             return False
         partition = (self._user_id, scope["scope"] or scope_of(key.collection_id))
@@ -52,7 +52,8 @@ class PlaceErasure:
         )
 
     async def _leading_to(self, key: ProgressKey) -> list[Enrolment]:
-        """In move mode: whose progress has gone here, by whatever way, and where a move to here is under way."""
+        """Returns the enrolments that lead here in move mode: their progress has come here, by whatever way, or is
+        moving here."""
         if self._shared.tracking.mode is not TrackingMode.MOVE or not key.has_context:
             return []
         found = await enrolments_in(self._rows, key.user_id, key.collection_id)
@@ -66,8 +67,10 @@ class PlaceErasure:
         ]
 
     async def _settle_pointers(self, key: ProgressKey) -> list[ProgressKey]:
-        """The places that have moved here. What still stood there has come along, to be deleted here; what is sent of
-        before is refused there too."""
+        """Brings along what is left at the places that have moved here, and returns these places.
+
+        What is brought along is deleted here. What is sent there and is older than the erasure is refused there too.
+        """
         pointers = [enrolment.key for enrolment in await self._leading_to(key) if enrolment.has_moved]
         for pointer in pointers:
             await self._erased.raise_watermark((pointer.collection_id, pointer.context_id))
@@ -75,8 +78,10 @@ class PlaceErasure:
         return pointers
 
     async def _end_pointers(self, key: ProgressKey) -> None:
-        """They would have calls write here, where there is no enrolment any more. In one write: by each of their names
-        the others are found."""
+        """Clears these pointers: they lead to an enrolment that is deleted.
+
+        All are cleared in one write, since each of their names finds the others.
+        """
         async for _ in Attempts():
             changes = [_pointer_ended(enrolment) for enrolment in await self._leading_to(key)]
             batches = [changes[at : at + MOST_CHANGES] for at in range(0, len(changes), MOST_CHANGES)]
@@ -85,7 +90,8 @@ class PlaceErasure:
         raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
     async def _erase_views_of(self, key: ProgressKey) -> int:
-        """Those of this place, unless another active enrolment shows them. After its own enrolment is gone."""
+        """Deletes the views of this place, unless another active enrolment shows them. The own enrolment must be gone
+        before."""
         tracking = self._shared.tracking
         if tracking.keeps_by_content:
             return 0
@@ -94,7 +100,7 @@ class PlaceErasure:
             enrolments = await enrolments_in(self._rows, self._user_id, key.collection_id)
             if any(enrolment.active for enrolment in enrolments):
                 return 0
-        # One that was taken by itself is a collection or a content.
+        # A key without a context is a collection or a content taken by itself.
         scopes = [scope_of(source.collection_id)]
         if not key.has_context:
             scopes.append(scope_of(key.collection_id, key.collection_id))
@@ -103,5 +109,5 @@ class PlaceErasure:
 
 
 def _pointer_ended(enrolment: Enrolment) -> Change:
-    """Unless another call has changed it."""
+    """Returns the change that ends a pointer, unless another call has changed it."""
     return Change(row_key(enrolment.key), {"moved_to": None}, as_read(enrolment))

@@ -1,7 +1,7 @@
 """Start, update and end of a content view (R-VIEW-1 to R-VIEW-4).
 
-Each is one conditional write within the protocol of a call (ingest/calls/acknowledgement.py). A call sent again changes
-nothing and sends its trigger again.
+Each is one conditional write within the protocol of a call (ingest/calls/acknowledgement.py). If a call is sent again,
+it changes nothing and sends its trigger again.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from stores.tables import VIEWS
 class Acknowledged:
     """The view after the call, and a token for reads that must see it.
 
-    ``whole`` is False where the call only completed a view without reading it: start, time spent and details are
-    then not in ``view``.
+    ``whole`` is False if the call only completed a view without reading it. Then ``view`` lacks start, time spent and
+    details.
     """
 
     view: View
@@ -39,10 +39,10 @@ class Acknowledged:
 
 
 async def start_view(session: Session, call: ViewCall) -> Acknowledged:
-    """A view in progress, unless there is one: a revisit changes nothing.
+    """Starts a view and returns it in progress. If there is one already, a revisit changes nothing.
 
-    NotFound, InvalidInput, ContextClosed or Forbidden where the call can't be; StoreUnavailable where it may be
-    sent again.
+    Raises NotFound, InvalidInput, ContextClosed or Forbidden if the call is refused. If it raises StoreUnavailable, the
+    call may be sent again.
     """
     place = await placed(session, call)
     key, at = place.key, place.at
@@ -68,8 +68,11 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
 
 
 async def update_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
-    """Progress, details and time spent of a started view. Neither status nor progress goes down; a completed view
-    stays as it is. ViewNotStarted, StatusGoesDown, Conflict, and what start_view raises."""
+    """Updates progress, details and time spent of a started view.
+
+    Neither status nor progress goes down. A completed view stays as it is. Raises ViewNotStarted, StatusGoesDown,
+    Conflict, and what start_view raises.
+    """
     change = checked_change(change)
     check_details(change)
     if change.status is Status.COMPLETED:
@@ -83,7 +86,7 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
 
 
 async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
-    """A completed view. ViewNotStarted where there is none, Conflict, and what start_view raises."""
+    """Completes a view and returns it. Raises ViewNotStarted if there is none, Conflict, and what start_view raises."""
     change = checked_change(change)
     check_details(change)
     place = await placed(session, call)
@@ -92,7 +95,7 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
 
     async def write(changed_at: int) -> View:
         nonlocal whole
-        # A call of now, of nothing but the end, needs no look at the row; one of another time must not set it back.
+        # A call that is of now and only ends the view need not read the row. One of another time must not set it back.
         if change.time_spent or change.progress_details is not None or change.call_id or call.at is not None:
             return await _merged(session, place, replace(change, at=at, progress=None), changed_at, end=True)
         view = View(key, Status.COMPLETED, 100, last_accessed_on=at, last_updated_on=at, completed_on=at)
@@ -121,7 +124,8 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
 
 
 async def _merged(session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool) -> View:
-    """Read, merge by the rules, write if nobody changed it in between. Calls of this process go one by one."""
+    """Reads the view, merges by the rules, and writes if nobody changed it in between. Calls of this process go one by
+    one."""
     lock = session.shared.changing.setdefault(place.key, asyncio.Lock())
     async with lock:
         return await _merged_alone(session, place, change, changed_at, end=end)

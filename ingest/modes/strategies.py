@@ -1,7 +1,7 @@
 """What each tracking mode adds to calls and to the workers.
 
-Strict mode adds nothing: each step of it does nothing. Another mode replaces the steps that it has, so that no step of one
-mode is in the way of another.
+Each step of strict mode does nothing. Another mode replaces only its own steps, so no step of one mode is in the way of
+another.
 """
 
 from collections.abc import Collection, Mapping, Sequence, Set
@@ -22,7 +22,7 @@ class Strict:
 
     @staticmethod
     async def current_key(_shared: Shared, key: ProgressKey, /) -> ProgressKey:
-        """Where the progress of a key is by now."""
+        """Returns the key where the progress of a key is now."""
         return key
 
     @staticmethod
@@ -39,7 +39,7 @@ class Strict:
 
     @staticmethod
     async def copy_into(_shared: Shared, _enrolments: Sequence[Enrolment], /) -> None:
-        """Writes what counts of elsewhere into new enrolments."""
+        """Writes what counts from elsewhere into new enrolments."""
 
     @staticmethod
     async def follow(
@@ -49,14 +49,15 @@ class Strict:
         _viewed: Mapping[ProgressKey, Set[str] | None],
         /,
     ) -> dict[ProgressKey, ProgressKey]:
-        """For the workers: the keys that are due beside the triggered ones, each with the one that it follows from."""
+        """Returns, for the workers, the keys that are due beside the triggered ones, each with the one that it follows
+        from."""
         return {}
 
     @staticmethod
     async def take_rest(
         _shared: Shared, _keys: Collection[ProgressKey], _enrolled: Collection[ProgressKey], /
     ) -> list[Moved]:
-        """For the workers: takes away what was left at places that a learner has moved on from."""
+        """Takes away, for the workers, what was left at places that a learner has moved on from."""
         return []
 
 
@@ -86,5 +87,5 @@ STRATEGIES: Mapping[TrackingMode, type[Strict]] = {
 
 
 def added_by(tracking: Tracking) -> type[Strict]:
-    """What the instance's mode adds."""
+    """Returns what the instance's mode adds."""
     return STRATEGIES[tracking.mode]

@@ -37,7 +37,7 @@ def dead_letter(record: Record, reason: str) -> Message:
 
 
 async def pending(stores: Stores) -> AsyncIterator[DeadLetter]:
-    """Gives the dead letters that were not replayed since they died, the oldest first. One that died twice comes once."""
+    """Gives the dead letters not replayed since they died, the oldest first. One that died twice comes once."""
     letters: dict[str, DeadLetter] = {}
     async for record in stores.events.read(DEAD_LETTERS.name):
         place = record.headers["place"]

@@ -28,7 +28,7 @@ from rules.standings import Touch
 
 @dataclass(slots=True)
 class Recomputation:
-    """The outcome for many keys: those with figures, erased ones that are to vanish, and those that can't be computed."""
+    """The outcome for many keys: those with figures, erased ones that vanish, and those that can't be computed."""
 
     done: list[Recomputed] = field(default_factory=list)
     gone: list[Vanished] = field(default_factory=list)
@@ -77,19 +77,19 @@ async def recompute(
 ) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
 
-      Each key has one outcome:
+    Each key has one outcome:
 
-      - done: it has figures.
-      - failed: its collection or context does not exist, and the key is not erased.
-      - gone: it is in ``erased`` and has neither views of its own nor an enrolment, or its collection or context is gone.
-      - nothing: it has no views, no enrolment and no aggregate, or it is a content alone, or its enrolment has moved on and left
-    no aggregate.
+    - done: it has figures.
+    - failed: its collection or context does not exist, and the key is not erased.
+    - gone: it is in ``erased`` and has neither views of its own nor an enrolment, or its collection or context is gone.
+    - nothing: it has no views, no enrolment and no aggregate, or it is a content alone, or its enrolment has moved on
+      and left no aggregate.
 
-      Units without a viewed leaf are looked at only in two cases: the key is in ``whole``, or its enrolment or published
-      version is not the one seen before. A unit that lost its last viewed leaf to a new version still has a row.
+    Units without a viewed leaf are looked at only in two cases: the key is in ``whole``, or its enrolment or published
+    version is not the one seen before. A unit that lost its last viewed leaf to a new version still has a row.
 
-      ``erased`` holds the keys that are erased, and when; they are also in ``whole``. If such a key has views or an
-      enrolment again, it keeps nothing of before, not even the date of a completion.
+    ``erased`` holds the keys that are erased, and when. They are also in ``whole``. If such a key has views or an
+    enrolment again, it keeps nothing of before, not even the date of a completion.
     """
     result = Recomputation()
     places = await _places(shared, keys, result)

@@ -82,7 +82,7 @@ class Worker:
         self.processed += len(records)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Tries again and again, with growing pauses, while a store is away. Nothing is read meanwhile: back-pressure."""
+        """Tries again and again while a store is away, with growing pauses. Nothing is read meanwhile: back-pressure."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
