@@ -196,7 +196,7 @@ class _Run:
                 await aggregate_groups(turn, {row["groupid"]: None for row in page.rows})
 
     async def _remove_leftovers(self, turn: Turn) -> None:
-        """Removes rows of what is gone. All other rows have this version. Rows of groups are removed with the groups."""
+        """Removes rows of what is gone. All others have this version. Rows of groups are removed with the groups."""
         rows, columns = self._shared.stores.rows, (*ACTIVITY_AGGREGATES.key, "version")
         for token_range in rows.ranges(1):
             async for page in rows.walk(ACTIVITY_AGGREGATES, token_range, columns=columns, page_size=PAGE):

@@ -110,7 +110,7 @@ class LearnerErasure:
             yield {"places": len(keys), "views": views}
 
     async def _erase_scopes(self, scopes: Set[str]) -> int:
-        """Empties these scopes and returns how many views there were. If one fails, the others still come to their end."""
+        """Empties these scopes and returns how many views there were. If one fails, the others come to their end."""
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(scope: str) -> int:
@@ -131,7 +131,7 @@ class LearnerErasure:
             yield {"groups": len(page)}
 
     async def _unname(self, group_id: str) -> None:
-        """Clears the learner's id from the rows of a group that the learner was in, and from the rows of its members."""
+        """Clears the learner's id from the row of a group that they were in, and from the rows of its members."""
         columns = ("created_by", "updated_by", "removed_by")
         for table, rows in (
             (LEARNER_GROUPS, [await self._rows.get(LEARNER_GROUPS, (group_id,), ("groupid", *columns[:2]))]),

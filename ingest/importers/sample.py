@@ -1,7 +1,7 @@
 """A small, deterministic sample for development: five courses, sixty learners, progress in every state, and a group.
 
 Who has done what depends on ids alone. Dates count back from the first day of the month in which it was loaded, so
-that nothing lies in the future; batches that are open have no end, so that they stay open.
+nothing lies in the future. Open batches have no end, so they stay open.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 
 FIRST_LEARNER = "ada"
-"""Has enrolments in every state: in progress, completed, not started, left."""
+"""This learner has enrolments in every state: in progress, completed, not started, left."""
 SAMPLE_COLLECTION = "sky"
 SAMPLE_CONTEXT = "sky-open"
 SAMPLE_CONTENT = "sky-mars"
@@ -40,9 +40,9 @@ ENROLABLE_COLLECTION = "chess"
 ENROLABLE_CONTEXT = "chess-open"
 ENROLABLE_CONTENT = "chess-square"
 MENTOR = "mira"
-"""Of every batch."""
+"""The mentor of every batch."""
 SAMPLE_GROUP = "evening-class"
-"""FIRST_LEARNER is its admin, SAMPLE_COLLECTION one of its activities; its members are in every state there is."""
+"""FIRST_LEARNER is its admin and SAMPLE_COLLECTION one of its activities. Its members are in every state there is."""
 
 OnProgress = Callable[[str, int, int], None]
 """Phase (``courses``, ``learners``), done, total."""
@@ -59,9 +59,9 @@ def _quiet(phase: str, done: int, total: int) -> None:
 
 
 async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
-    """Loads what is missing; the first learner's profile comes last and tells that all of it is there.
+    """Loads what is missing. The first learner's profile comes last: it tells that all of it is there.
 
-    Only the group is looked for in any case: samples had none once.
+    Only the group is looked for in any case, because older samples had none.
     """
     rows = shared.stores.rows
     if (await learners_by_id(rows, [FIRST_LEARNER]))[0] is not None:
@@ -100,7 +100,8 @@ async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
 
 
 async def _load_group(shared: Shared) -> None:
-    """One that was deleted stays so. A service adds its members, so that its admin sees how they stand."""
+    """Loads the group. A deleted group stays deleted. A service adds its members, so that its admin sees how they
+    stand."""
     if (await groups_by_id(shared.stores.rows, [SAMPLE_GROUP]))[0] is None:
         await create_group(Session(_LOADER, shared), GROUP)
 
@@ -205,7 +206,7 @@ COURSES = (
 """A leaf in two units and an optional one, three levels deep: all in the first."""
 
 RETURNING = "ada-tanaka"
-"""Did not complete the first course last year, and is in the batch that is open as well."""
+"""This learner did not complete the first course last year, and is in the open batch as well."""
 GROUP = NewGroup(
     "The evening class",
     "Who meets on Thursdays, in the old library",
@@ -239,7 +240,7 @@ _LEAVES = {course["identifier"]: sorted(relations_of(Hierarchy(course)).leaf_nod
 
 
 async def _month(shared: Shared) -> datetime:
-    """The first of this month, or of the one in which an interrupted load began."""
+    """Returns the first of this month, or of the month in which an interrupted load began."""
     begun = await shared.library.contexts.load(SAMPLE_CONTEXT)
     if begun is not None and begun.start_date is not None:
         return begun.start_date + _OPEN_FOR
@@ -248,7 +249,7 @@ async def _month(shared: Shared) -> datetime:
 
 
 def _batches(course: dict[str, Any], month: datetime) -> Iterator[NewContext]:
-    """One that is open for each course; the first one also has one that has ended and one that is to come."""
+    """Gives one open batch for each course. The first course also has one that has ended and one that is to come."""
     identifier = course["identifier"]
 
     def batch(key: str, name: str, starts: datetime, ends: datetime | None) -> NewContext:
@@ -308,7 +309,8 @@ def _plans(user_id: str, month: datetime) -> Iterator[_Plan]:
 
 
 async def _follow(session: Session, user_id: str, plan: _Plan) -> None:
-    """Each call may be sent again: a completed view stays as it is, and an update counts once by its call id."""
+    """Does what the plan says. Each call may be sent again: a completed view stays, and an update counts once by its
+    call id."""
     at = plan.enrolled_on
     enrolment = EnrolmentCall(plan.collection_id, plan.context_id, user_id, at)
     await enrol(session, enrolment)
@@ -368,7 +370,7 @@ _VALUES: dict[str, Sequence[str]] = {
 
 
 def _learners() -> list[Learner]:
-    """Sixty, the first one first."""
+    """Returns sixty learners, the first one first."""
     names = [(first, last) for last in _LAST_NAMES for first in _FIRST_NAMES]
     ids = [FIRST_LEARNER, *(f"{first}-{last}".lower() for first, last in names[1:])]
     return [
@@ -382,5 +384,5 @@ def _learners() -> list[Learner]:
 
 
 def _number(*parts: str) -> int:
-    """The same for the same ids on every machine."""
+    """Returns the same number for the same ids on every machine."""
     return crc32("/".join(parts).encode())

@@ -1,1 +1,1 @@
-"""Everything long: the runner, and one module a kind."""
+"""Everything long: the runner, and one module for each kind of job."""

@@ -1,4 +1,4 @@
-"""Forced end as a job: views that nobody has touched for long are completed (ingest/commands/closing.py)."""
+"""Forced end as a job. Views that nobody has touched for long are completed (ingest/commands/closing.py)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
@@ -20,7 +20,10 @@ async def close_idle_views(
     dry_run: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Closing:
-    """Of all learners, as a job, to its end. ``rate``: views that are looked at in a second, at most."""
+    """Closes the idle views of all learners, as a job, and returns at its end.
+
+    ``rate`` is how many views are looked at in a second, at most.
+    """
     if rate <= 0:
         raise InvalidInput("rate must be above 0", field="rate")
     arguments = {
@@ -33,7 +36,7 @@ async def close_idle_views(
 
 
 def report_of(job: JobRecord) -> Closing:
-    """Of all steps together."""
+    """Returns the report of all steps together."""
     reports = [step.checkpoint.report for step in job.steps]
     return Closing(*(sum(report.get(name, 0) for report in reports) for name in ("looked_at", "closed")))
 

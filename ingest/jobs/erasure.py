@@ -14,7 +14,7 @@ from rules.moments import milliseconds, moment
 
 @dataclass(frozen=True, slots=True)
 class ErasureReport:
-    """Of a job: how many places, groups and rows of views were deleted."""
+    """How many places, groups and rows of views a job has deleted."""
 
     places: int
     groups: int
@@ -22,7 +22,7 @@ class ErasureReport:
 
 
 async def erase_learner(shared: Shared, user_id: str, on_progress: OnProgress | None = None) -> ErasureReport:
-    """All of a learner, as a job, to its end. Its row has the learner's id until then."""
+    """Deletes all of a learner, as a job, and returns at its end. Until then the job's row has the learner's id."""
     arguments = {
         "user_id": checked_id(user_id, "userId"),
         "erased_on": milliseconds(shared.now()),
@@ -49,7 +49,7 @@ ERASURE = JobKind("erase", _plan, private=frozenset({"user_id"}))
 
 
 class _Job:
-    """An erasure resumes by itself, as what is deleted is not found again: a checkpoint only tells how far it is."""
+    """An erasure resumes by itself, as what is deleted is not found again. A checkpoint only tells how far it is."""
 
     def __init__(self, erasure: LearnerErasure) -> None:
         self._erasure = erasure

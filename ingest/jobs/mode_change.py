@@ -1,9 +1,9 @@
-"""Going over to another tracking mode (rules/modes.py).
+"""Changes an instance to another tracking mode (rules/modes.py).
 
-A change is a job. For each learner it writes the views that the old mode showed, at every enrolment and every place that
-the learner has been at, to where the new mode keeps them; then the workers are told to look again. Old rows stay: going
-back loses nothing. No other process may run meanwhile; what an old one wrote all the same comes over when the change is
-repeated.
+A change is a job. For each learner it takes the views that the old mode showed, at every enrolment and every place that
+the learner has been at, and writes them where the new mode keeps them. Then the workers are told to look again. Old
+rows stay, so going back loses nothing. No other process may run meanwhile. If an old one wrote all the same, its views
+come over when the change is repeated.
 """
 
 import asyncio
@@ -39,12 +39,12 @@ from stores.topics import TRIGGERS
 RANGES = 16
 """Parts of the ring, each a step."""
 PAGE = 500
-"""Scopes at a time."""
+"""How many scopes are read at a time."""
 AT_ONCE = 8
-"""Learners at a time; the views of one are in memory together."""
+"""How many learners are done at a time. All views of one learner are in memory together."""
 
 _VIEWS, _POINTERS, _AGREE = "views", "pointers", "agree"
-"""Kinds of steps, in their order."""
+"""The kinds of steps, in their order."""
 
 
 # --- The change
@@ -52,8 +52,12 @@ _VIEWS, _POINTERS, _AGREE = "views", "pointers", "agree"
 
 @dataclass(slots=True)
 class ModeChangeReport:
-    """Of all ``learners`` who have viewed anything: ``views`` written, ``enrolments`` to be looked at by the workers, and
-    those that were ``left`` out, as their collection or context is gone."""
+    """What a change did for all ``learners`` who have viewed anything.
+
+    - ``views``: views that were written.
+    - ``enrolments``: enrolments that the workers look at.
+    - ``left``: enrolments that were left out, as their collection or context is gone.
+    """
 
     learners: int = 0
     views: int = 0
@@ -69,7 +73,7 @@ class ModeChangeReport:
 
 
 async def survey(shared: Shared, old: TrackingMode, new: TrackingMode) -> ModeChangeReport:
-    """What ``change_mode`` would do. Writes nothing."""
+    """Returns what ``change_mode`` would do. Writes nothing."""
     change, report = ModeChange(old, new, shared.now()), ModeChangeReport()
     for token_range in shared.stores.rows.ranges(RANGES):
         last = None
@@ -91,10 +95,12 @@ async def change_mode(
     rate: float = 500,
     on_progress: OnProgress | None = None,
 ) -> ModeChangeReport:
-    """Runs the job to its end. ``rate``: learners a second at most. One that was begun goes on where it stopped; one that
-    is done is done again, which takes what was written in the old mode since.
+    """Runs the job to its end. ``rate`` is learners a second at most.
 
-    Conflict where another process is at it, or where the instance has agreed on something else.
+    - If a job was begun, it goes on where it stopped.
+    - If it is done, it is done again, and takes what was written in the old mode since.
+
+    Raises Conflict if another process is at it, or if the instance has agreed on something else.
     """
     if rate <= 0:
         raise InvalidInput("rate must be above 0", field="rate")
@@ -115,13 +121,13 @@ async def change_mode(
 
 
 async def mode_before(shared: Shared, mode: TrackingMode) -> TrackingMode | None:
-    """The one that the instance came to this one from last."""
+    """Returns the mode that the instance had last before this one."""
     job = await _latest(shared, None, mode)
     return None if job is None else TrackingMode(job.arguments["from"])
 
 
 def report_of(job: JobRecord) -> ModeChangeReport:
-    """Of all steps together."""
+    """Returns the report of all steps together."""
     report = ModeChangeReport()
     for step in job.steps:
         report += _report(step.checkpoint.report)
@@ -199,7 +205,7 @@ class _Change:
                 if row["moved_to"] is not None
             }
             # An enrolment that is no pointer any more has figures of its own again, whether or not a view comes over.
-            # The triggers go first: whoever is cut off between them and the rows does both again.
+            # The triggers go first: if the job is cut off between them and the rows, it does both again.
             counting = await self._there(list(pointers))
             triggers = [trigger_of(TriggerKind.RECONCILE, key) for key in counting]
             await self._shared.stores.events.send(TRIGGERS.name, *triggers)
@@ -231,7 +237,7 @@ class _Change:
 
 
 def _users(rows: Sequence[Row], last: str | None) -> list[str]:
-    """Of a page of a walk, but for the one that the page before ended with."""
+    """Returns the users of a page of a walk, except the one that the page before ended with."""
     return [user for user in dict.fromkeys(row["userid"] for row in rows) if user != last]
 
 
@@ -240,8 +246,12 @@ def _users(rows: Sequence[Row], last: str | None) -> list[str]:
 
 @dataclass(slots=True)
 class _Coming:
-    """What is to be done for a learner: ``views`` by where they go, to be merged into what is there; one view of each
-    partition that is to look ``changed``; ``keys`` that workers have to look at."""
+    """What is to be done for a learner.
+
+    - ``views``: by the place where they go, views to be merged into what is there.
+    - ``changed``: one view of each partition that must look changed.
+    - ``keys``: keys that the workers have to look at.
+    """
 
     report: ModeChangeReport = field(default_factory=ModeChangeReport)
     views: dict[ProgressKey, dict[str, View]] = field(default_factory=lambda: defaultdict(dict))
@@ -250,7 +260,8 @@ class _Coming:
 
 
 async def _coming(shared: Shared, change: ModeChange, user_ids: Sequence[str]) -> AsyncIterator[_Coming]:
-    """Of each learner. Two reads for all, and for each of them one of the views for 100 scopes."""
+    """Gives what is to be done for each learner. It costs two reads for all, and for each one read of the views for 100
+    scopes."""
     rows, keys = shared.stores.rows, [(user,) for user in user_ids]
     scopes, enrolled = await asyncio.gather(
         rows.partitions(LEARNER_SCOPES, keys), rows.partitions(ENROLMENTS, keys)
@@ -307,7 +318,7 @@ async def _of_learner(
 
 
 class _Look:
-    """What the old mode shows a learner, and where that differs from what the new one keeps."""
+    """What the old mode shows a learner, and where that differs from what the new mode keeps."""
 
     def __init__(
         self,
@@ -326,7 +337,7 @@ class _Look:
             self._enrolments[enrolment.key.collection_id][enrolment.key.context_id] = enrolment
 
     def shown(self, key: ProgressKey) -> Iterator[View]:
-        """In the old mode, under this key."""
+        """Gives the views that the old mode shows under this key."""
         tree = self._trees.get(key.collection_id)
         if self._old.keeps_by_content and (tree is not None or key.has_context):
             for leaf in sorted(tree.leaf_nodes if tree is not None else ()):
@@ -343,8 +354,11 @@ class _Look:
     def changed(
         self, keys: Sequence[ProgressKey], written: Mapping[ProgressKey, Mapping[str, View]]
     ) -> Iterator[View]:
-        """A view of each partition where nothing is written, and yet other views of it count for one of the keys: its
-        figures would look as if they had seen them (carry forward of collections reads other rows of one partition)."""
+        """Picks one view in each partition that must look changed although nothing was written there.
+
+        Other views of the partition now count for one of the keys: carry forward of collections reads other rows of one
+        partition. Without this, the figures of the key would look as if they had seen them.
+        """
         if self._old.keeps_by_content or self._new.keeps_by_content:
             return
         touched = {key.collection_id for key in written}
@@ -356,7 +370,7 @@ class _Look:
 
 
 async def _write(shared: Shared, come: _Coming) -> int:
-    """Views that were written. The workers look when all are."""
+    """Writes the views and returns how many were written. Tells the workers when all are."""
     written = 0
     for key, views in come.views.items():
         written += await _bring(shared, key, views)
@@ -381,6 +395,6 @@ async def _bring(shared: Shared, key: ProgressKey, views: Mapping[str, View]) ->
             if (after := merged(view_of(row := found.get(keys[content])), view)) is not None
         ]
 
-    # A content by itself has a scope that its collection does not tell.
+    # The scope of a content by itself can't be told from its collection.
     await enter_scope(shared, key, next(iter(views.values())).key.scope)
     return await transfer(shared, key, plan)

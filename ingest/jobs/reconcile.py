@@ -1,4 +1,4 @@
-"""Compares what is stored with what the rows say, for one learner or all, and has the workers mend the difference."""
+"""Compares what is stored with what the rows say, for one learner or all. Makes the workers mend the difference."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from stores.tables import ENROLMENTS, LEARNER_SCOPES
 from stores.topics import TRIGGERS
 
 RANGES = 16
-"""Parts of the ring, each a step for each table."""
+"""Parts of the ring. Each is a step for each table."""
 PAGE = 200
 EXAMPLES = 20
 """Drifts that a step's report names one by one."""
@@ -29,8 +29,14 @@ _COLUMNS = ("userid", "collectionid", "contextid")
 
 @dataclass(frozen=True, slots=True)
 class ReconcileReport:
-    """``drifted`` of ``checked`` keys had stored figures that differ from the rows; ``examples`` names some:
-    ``"user collection context: activity, …"``. What the workers have not seen although no figure differs is no drift. ``failed`` keys name a collection or context that is gone."""
+    """What the comparison found.
+
+    - ``checked``: keys that were compared.
+    - ``drifted``: keys of these whose stored figures differ from the rows. If no figure differs, it is no drift, even
+      if the workers have not seen a change.
+    - ``examples``: some of these, as ``"user collection context: activity, …"``.
+    - ``failed``: keys whose collection or context is gone.
+    """
 
     checked: int
     drifted: int
@@ -47,8 +53,11 @@ async def reconcile(
     states: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ReconcileReport:
-    """Runs the job to its end. ``rate``: keys a second at most. What drifted is sent to the workers as a trigger:
-    they are the one writer. ``states``: what did not drift as well, so that they send every state again."""
+    """Runs the job to its end. ``rate`` is keys a second at most.
+
+    For what drifted, the workers get a trigger: they are the only writer. If ``states`` is set, they get one for what
+    did not drift too, so that they send every state again.
+    """
     if rate <= 0:
         raise InvalidInput("rate must be above 0", field="rate")
     arguments = {
@@ -61,7 +70,7 @@ async def reconcile(
 
 
 def report_of(job: JobRecord) -> ReconcileReport:
-    """Of all steps together."""
+    """Returns the report of all steps together."""
     reports = [step.checkpoint.report for step in job.steps]
 
     def total(name: str) -> int:
@@ -77,7 +86,7 @@ def _plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
         arguments["user_id"],
         arguments["collection_id"],
         arguments["rate"],
-        # A job that began before there was such an argument may be resumed.
+        # A resumed job may have begun before there was such an argument.
         arguments.get("states", False),
     )
 

@@ -1,7 +1,8 @@
-"""One mechanism for everything long: a job has steps, each step a checkpoint, so that any process can go on with it.
+"""One mechanism for everything long. A job has steps, and each step has a checkpoint, so that any process can go on
+with it.
 
-A job is a row with the step ``''`` and a row for each of its steps. The process that runs it owns it, renews its
-claim with every checkpoint, and stops when another one has taken over.
+A job is a row with the step ``''`` and a row for each of its steps. The process that runs it owns it, renews its claim
+with every checkpoint, and stops when another one has taken over.
 """
 
 import asyncio
@@ -23,12 +24,13 @@ from stores.rows import Row, Write
 from stores.tables import JOBS
 
 SIGN_OF_LIFE = 20.0
-"""Seconds between two checkpoints at most, however low the rate of a job: well within ABANDONED_AFTER."""
+"""The most seconds between two checkpoints, however low the rate of a job. It is far less than ABANDONED_AFTER."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a step is. ``resume`` None: at its end. ``report`` is the step's so far, whole."""
+    """How far a step is. If ``resume`` is None, the step is at its end. ``report`` is the whole report of the step so
+    far."""
 
     resume: str | None
     done: int
@@ -44,7 +46,7 @@ class StepState:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as stored. ``steps`` holds those that were begun."""
+    """A job as stored. ``steps`` holds the steps that were begun."""
 
     kind: str
     id: str
@@ -63,17 +65,18 @@ class JobRecord:
 
     @property
     def done(self) -> int:
-        """Things done in all steps."""
+        """Returns how many things are done in all steps."""
         return sum(step.checkpoint.done for step in self.steps)
 
 
 class JobPlan(Protocol):
-    """What a kind of job does, made from its arguments alone, so that another process makes the same one."""
+    """What a kind of job does. It is made from the job's arguments alone, so that another process makes the same one."""
 
     def steps(self) -> Sequence[str]: ...
 
     def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
-        """From the checkpoint on; each one that it yields is stored before it goes on. The last has no ``resume``."""
+        """Runs the step from the checkpoint on. Each checkpoint that it yields is stored before it goes on. The last
+        one has no ``resume``."""
         ...
 
 
@@ -83,8 +86,12 @@ OnProgress = Callable[[JobRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """``name``: as rows have it; ``plan``: what a job of this kind does; ``private``: arguments that no row has once the
-    job is done. ``job_kinds.py`` lists all of them."""
+    """A kind of job. ``job_kinds.py`` lists all kinds.
+
+    - ``name``: its name in the rows.
+    - ``plan``: what a job of this kind does.
+    - ``private``: arguments that no row has once the job is done.
+    """
 
     name: str
     plan: JobPlanMaker
@@ -92,8 +99,7 @@ class JobKind:
 
 
 class Pace:
-    """Holds a job to ``rate`` things a second. ``page`` is how many of them there are for one checkpoint, ``most`` at
-    most."""
+    """Holds a job to ``rate`` things a second. ``page`` is how many things go into one checkpoint: ``most`` at most."""
 
     def __init__(self, rate: float, most: int) -> None:
         self._rate = rate
@@ -115,7 +121,7 @@ class Jobs:
         self._rows = shared.stores.rows
 
     async def list(self) -> list[JobRecord]:
-        """All of them, the newest first."""
+        """Returns all jobs, the newest first."""
         keys: dict[tuple[str, str], None] = {}
         for token_range in self._rows.ranges(1):
             async for page in self._rows.walk(JOBS, token_range, columns=("kind", "id")):
@@ -165,9 +171,9 @@ class Jobs:
         return await self._run(kind, job_id, self._lease(kind, job_id, owner), plan, on_progress)
 
     async def resume(self, kind: JobKind, id: str, on_progress: OnProgress | None = None) -> JobRecord:  # noqa: A002
-        """Takes over a job that was interrupted, failed, or was left without a sign of life, where it stopped.
+        """Takes over a job where it stopped: one that was interrupted, failed, or was left without a sign of life.
 
-        InvalidInput where it is done; Conflict where another process is at it.
+        Raises InvalidInput if it is done. Raises Conflict if another process is at it.
         """
         job = await self.get(kind.name, id)
         if job.state is JobState.DONE:

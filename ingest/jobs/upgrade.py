@@ -1,8 +1,8 @@
-"""Carries over what earlier schemas kept in tables of another key (stores/former_tables.py); ``cohort init`` runs it.
+"""Carries over what earlier schemas kept in tables of another key (stores/former_tables.py). ``cohort init`` runs it.
 
-Until version 3 a collection's own figures and those of a unit of the same id shared a row. Each row says in which
-collection its figures were counted, so it goes to the key of that; of the two that shared it the other one is computed
-anew. Every key is told to the workers, who send the states of all activities to the data sources of the new keys.
+Until version 3, the figures of a collection shared a row with those of a unit of the same id. Each row says in which
+collection its figures were counted, so it goes to the key of that collection. The other one of the two is computed
+anew. The workers are told of every key. They send the states of all activities to the data sources of the new keys.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,15 +27,17 @@ RANGES = 16
 """Parts of the ring, each a step."""
 PAGE = 200
 RATE = 20_000.0
-"""Rows a second at most: nobody waits for them but whoever upgrades."""
+"""Rows a second at most. Only the one who upgrades waits for them."""
 _CARRIED = tuple(name for name in AGGREGATES.values if name in AGGREGATES_V1.values)
 _LAST = "remove former tables"
 
 
 async def upgrade(shared: Shared, on_progress: OnProgress | None = None) -> list[str]:
-    """Says what it did, a line each; nothing where there is no former table. One that was broken off is gone on with.
+    """Carries the rows over and returns what it did, one line for each thing. Returns nothing if there is no former
+    table.
 
-    The instance may serve and work meanwhile: reads compute from views what has no row yet.
+    An upgrade that was broken off goes on. The instance may serve and work meanwhile: if there is no row yet, reads
+    compute from views.
     """
     if not any([await shared.stores.rows.exists(table) for table in FORMER_TABLES]):
         return []
@@ -90,8 +92,10 @@ class _Upgrade:
             yield Checkpoint(page.resume, report["carried"], report)
 
     async def _carry(self, rows: Sequence[Row]) -> tuple[int, int]:
-        """How many rows were carried over, and how many keys the workers were told of. The rows first: a worker that
-        computes a key looks at them for the dates of completion, which stay."""
+        """Carries the rows over, then tells the workers of their keys. Returns how many rows and how many keys.
+
+        The rows go first: a worker that computes a key takes the dates of completion from them.
+        """
         known = [row for row in rows if _says_something(row)]
         await self._rows.write(
             *(
@@ -111,8 +115,10 @@ class _Upgrade:
         return len(known), len(messages)
 
     async def _concerned(self, rows: Sequence[Row]) -> list[ProgressKey]:
-        """The keys whose figures stood in these rows or may have been overwritten there: the collection that a row is of,
-        and its activity where that is a collection of its own."""
+        """Returns the keys whose figures stood in these rows or may have been overwritten there.
+
+        They are of the row's collection, and of its activity if that is a collection of its own.
+        """
         activities = list({row["activity_id"] for row in rows})
         contents = await self._shared.library.contents.load_many(activities)
         own = {c.identifier for c in contents if c is not None and c.kind is ContentKind.COLLECTION}
@@ -125,14 +131,18 @@ class _Upgrade:
         return list(keys)
 
     async def _remove(self) -> None:
-        """And has the next aggregation go through everything; until then tables are counted from states."""
+        """Removes the former tables, and makes the next aggregation go through everything.
+
+        Until then tables are counted from states.
+        """
         await self._rows.delete_if(AGGREGATIONS, (ACTIVITIES,), [Exists()])
         for table in FORMER_TABLES:
             await self._rows.drop(table)
 
 
 def _says_something(row: Row) -> bool:
-    """A unit that was not begun in the collection had a row where the same unit was begun in another one."""
+    """False for an empty row: a unit that was not begun in the collection had one if it was begun in another
+    collection."""
     if row["version"] is None or row["collection_id"] is None:
         return False
     return row["activity_id"] == row["collection_id"] or bool(row["status"])

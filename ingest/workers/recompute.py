@@ -254,7 +254,7 @@ async def _stored(
 async def _places(
     shared: Shared, keys: Collection[ProgressKey], result: Recomputation
 ) -> dict[ProgressKey, _Place]:
-    """Returns collection, context and relations of each key that has something to compute. Notes the others as failed."""
+    """Returns collection, context and relations of each key with something to compute. Notes the others as failed."""
     context_ids = list({key.context_id for key in keys if key.has_context})
     published, contexts = await asyncio.gather(
         shared.library.published(list({key.collection_id for key in keys})),

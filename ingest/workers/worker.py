@@ -82,7 +82,7 @@ class Worker:
         self.processed += len(records)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Tries again and again while a store is away, with growing pauses. Nothing is read meanwhile: back-pressure."""
+        """Tries again and again, with growing pauses, while a store is away. Meanwhile it reads nothing: back-pressure."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
@@ -93,7 +93,7 @@ class Worker:
                 raise _Stopped
 
     async def _process(self, records: Sequence[Record]) -> None:
-        """Processes the records. If one breaks the batch, each is processed alone, and the one that breaks is put away."""
+        """Processes the records. If one breaks the batch, processes each alone, and puts away the one that breaks."""
         try:
             work = await handle(self._shared, records)
         except StoreUnavailable:

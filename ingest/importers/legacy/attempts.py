@@ -1,4 +1,5 @@
-"""Attempts into both forms, ``assessment_attempt`` and ``assessment_aggregator``, USING TIMESTAMP of the attempt."""
+"""Brings attempts into both forms, ``assessment_attempt`` and ``assessment_aggregator``, USING TIMESTAMP of the
+attempt."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ NO_ATTEMPT = "a score that no attempt explains"
 async def bring_attempts(
     migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
 ) -> dict[ProgressKey, bool]:
-    """Of a page of assessment_aggregator: by key whether an attempt was written."""
+    """Brings a page of assessment_aggregator. Returns, by key, whether an attempt was written."""
     mapped: list[Mapped[LegacyAttempt]] = []
     for row in rows:
         report.read += 1
@@ -61,7 +62,7 @@ async def bring_attempts(
             writes += [
                 Write(ATTEMPTS, key, attempt.figures, timestamp=at),
                 Write(ATTEMPTS_WITH_QUESTIONS, key, wanted, timestamp=at),
-                # Whatever a learner has is found through their scopes.
+                # All that a learner has is found through their scopes.
                 Write(LEARNER_SCOPES, _place(attempt.key), {"scope": _scope(attempt)}),
             ]
     if not migrating.dry_run:
@@ -89,8 +90,10 @@ def _scope(attempt: LegacyAttempt) -> str:
 async def explain_scores(
     migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
 ) -> None:
-    """Of a page of user_activity_agg: scores of contents that no attempt is stored of are noted. Nothing is copied: all
-    figures are computed here."""
+    """Looks through a page of user_activity_agg and notes scores of contents that have no stored attempt.
+
+    Nothing is copied: all figures are computed here.
+    """
     scores: list[LegacyScores] = []
     for row in rows:
         report.read += 1

@@ -1,5 +1,7 @@
-"""Batches into ``context``, as ``create_context`` and ``update_context`` write them, but of any course: one that is not
-published yet may be later."""
+"""Brings batches into ``context``. They are written as ``create_context`` and ``update_context`` write them.
+
+They may be of any course: one that is not published yet may be published later.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from stores.tables import CONTEXTS
 
 
 async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport) -> None:
-    """Of a page of course_batch."""
+    """Brings a page of course_batch."""
     found: dict[Key, list[Context]] = defaultdict(list)
     for row in rows:
         report.read += 1

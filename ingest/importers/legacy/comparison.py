@@ -1,4 +1,4 @@
-"""A sample of enrolments, as the existing platform shows them and as Cohort does."""
+"""Compares a sample of enrolments, as the existing platform shows them, with what Cohort shows."""
 
 from collections.abc import Mapping, Sequence
 from zlib import crc32
@@ -18,12 +18,12 @@ from rules.views import View
 
 
 def in_sample(key: ProgressKey, every: int) -> bool:
-    """The same one in ``every``, each time."""
+    """True for the same one key in ``every``, each time."""
     return crc32("\n".join((key.user_id, key.collection_id, key.context_id)).encode()) % every == 0
 
 
 async def published(migrating: Migrating, collection_ids: Sequence[str]) -> dict[str, RelationTree]:
-    """Of those that are published collections of their own."""
+    """Returns the relations of those that are published collections of their own."""
     found = await migrating.shared.library.published(collection_ids)
     return {
         identifier: tree
@@ -39,7 +39,7 @@ async def compare(
     every: int,
     report: TableReport,
 ) -> None:
-    """Of those in the sample. In a dry run with what would be here."""
+    """Compares the enrolments in the sample. In a dry run it takes what would be here."""
     sample = [enrolment for enrolment in enrolments if in_sample(enrolment.key, every)]
     trees = await published(migrating, list({one.key.collection_id for one in sample}))
     known = [one for one in sample if one.key.collection_id in trees]
@@ -75,7 +75,7 @@ def _compare_one(
 
 
 async def _to_come(migrating: Migrating, platform: Platform, enrolment: LegacyEnrolment) -> dict[str, int]:
-    """Statuses that this migration would bring of one enrolment."""
+    """Returns the statuses that this migration would bring of one enrolment."""
     statuses = {
         content: int(view.status)
         for content, view in (await consumed(migrating, platform, enrolment.key)).items()

@@ -1,4 +1,4 @@
-"""Enrolments into ``user_enrolments``, and what their contentstatus knows beyond the views."""
+"""Brings enrolments into ``user_enrolments``, with what their contentstatus knows beyond the views."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -19,14 +19,17 @@ from stores.rows import Change, Condition, Equal, Key, Row
 from stores.tables import ENROLMENTS
 
 VIEWS_AT_ONCE = 2000
-"""Contents of contentstatus that are looked up together: a page of enrolments may have many times as many."""
+"""Contents of contentstatus that are looked up together. A page of enrolments may have many times as many."""
 _GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at")
 
 
 async def bring_enrolments(
     migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
 ) -> tuple[list[LegacyEnrolment], dict[ProgressKey, bool]]:
-    """Of a page of user_enrolments: those that were taken, and by key (where views are kept, too) what was changed."""
+    """Brings a page of user_enrolments. Returns those that were taken, and by key whether something was changed.
+
+    The keys are those where views are kept, too.
+    """
     mapped: list[Mapped[LegacyEnrolment]] = []
     for row in rows:
         report.read += 1
@@ -54,7 +57,7 @@ async def bring_enrolments(
 async def _write(
     migrating: Migrating, enrolments: Mapping[Key, LegacyEnrolment], report: TableReport
 ) -> set[Key]:
-    """The keys of those that were changed; the report counts all."""
+    """Writes the enrolments. Returns the keys of those that were changed. The report counts all."""
     left, would = set[Key](), set[Key]()
 
     async def needed(keys: list[Key]) -> list[Change]:
@@ -88,7 +91,7 @@ def _values(row: Row | None, found: LegacyEnrolment) -> dict[str, object] | None
 
 
 def _change(key: Key, row: Row | None, values: Mapping[str, object], changed_at: int) -> Change:
-    """The workers see by ``changed_at`` that there is something to do."""
+    """Returns the change of an enrolment. By ``changed_at`` the workers see that there is something to do."""
     conditions: list[Condition] = []
     if row is None:
         values = {name: value for name, value in values.items() if value is not None}
@@ -104,7 +107,8 @@ async def _fill(
     erasures: Erasures,
     report: TableReport,
 ) -> set[ProgressKey]:
-    """The keys, where views are kept, of views that were filled in or raised."""
+    """Writes views that contentstatus has and that are missing or less far here. Returns their keys, where views are
+    kept."""
     views: list[View] = []
     for enrolment, there in zip(
         enrolments, await _not_here_yet(migrating, platform, enrolments), strict=True
@@ -128,7 +132,7 @@ async def _fill(
 async def _not_here_yet(
     migrating: Migrating, platform: Platform, enrolments: Sequence[LegacyEnrolment]
 ) -> list[dict[str, View]]:
-    """Of each enrolment the views that a dry run has not written."""
+    """Returns for each enrolment the views that a dry run has not written."""
     if not migrating.dry_run:
         return [{} for _ in enrolments]
     return await each(enrolments, lambda enrolment: consumed(migrating, platform, enrolment.key))

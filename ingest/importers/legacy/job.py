@@ -1,6 +1,7 @@
-"""Copies the existing platform's rows into ours as a job: a step a table, a checkpoint a page, the ring in parts.
+"""Copies the existing platform's rows into ours as a job: a step for each table, a checkpoint for each page, the ring
+in parts.
 
-Everything is written so that it may be written again: a page that was interrupted is brought over whole.
+Every write may be repeated: a page that was interrupted is brought over whole.
 """
 
 import asyncio
@@ -38,14 +39,16 @@ RATE = 5000.0
 SAMPLE = 100
 """One enrolment in so many is compared."""
 MOST_WAITING = 20_000
-"""Triggers in the log beyond which the job waits for the workers: those of learners at work wait behind them."""
+"""If more triggers than this wait in the log, the job waits for the workers. Triggers of learners at work wait behind
+them."""
 LOOK_AGAIN = 1.0
-"""Seconds in which workers that run take triggers away."""
+"""Seconds from one look at the log to the next. In this time running workers take triggers away."""
 STEPS = (BATCHES, CONSUMPTION, ENROLMENTS, ASSESSMENTS, FIGURES)
-"""In this order: a batch is there before its enrolments, views before contentstatus fills their gaps."""
+"""The steps in their order: a batch comes before its enrolments, and views come before contentstatus fills their gaps.
+"""
 
 OnProgress = Callable[[str, int, int], None]
-"""Table, parts of the ring that are done, all of them."""
+"""Table, finished parts of the ring, all parts."""
 
 
 def _quiet(phase: str, done: int, total: int) -> None:
@@ -63,10 +66,14 @@ async def migrate_legacy(
     ranges: int = RANGES,
     on_progress: OnProgress = _quiet,
 ) -> MigrationReport:
-    """Copies the keyspace at ``url`` and returns what became of it; one that was interrupted goes on where it stopped.
+    """Copies the keyspace at ``url`` and returns what became of it. An interrupted migration goes on where it stopped.
 
-    ``rate``: rows a second at most; one enrolment in ``every`` is compared; ``source`` is read instead of opening the URL.
-    InvalidInput, NotFound or StoreUnavailable where that can't be; Conflict where another process is at it.
+    - ``rate``: rows a second at most.
+    - ``every``: one enrolment in so many is compared.
+    - ``source``: is read instead of opening the URL.
+
+    Raises InvalidInput, NotFound or StoreUnavailable if the copy can't be made. Raises Conflict if another process is
+    at it.
     """
     if rate <= 0:
         raise InvalidInput("rate must be above 0", field="rate")
@@ -131,7 +138,7 @@ MIGRATION = JobKind("migrate-legacy", _plan)
 
 
 class _Migration:
-    """``opened``: what is read; without it each step opens the URL, with the password that the environment has."""
+    """The job. ``opened`` is what is read. Without it each step opens the URL, with the password from the environment."""
 
     def __init__(self, shared: Shared, arguments: Mapping[str, Any], opened: Platform | None) -> None:
         self._shared = shared
@@ -148,7 +155,7 @@ class _Migration:
 
     async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
         report = TableReport.parse(start.report)
-        # What an interrupted page has written is not known to be announced: all of it is, then.
+        # It is not known whether the writes of an interrupted page were announced, so all of the page is announced.
         again = start.resume is not None
         if not again:
             yield Checkpoint(_resume(0), 0, report.document())
@@ -172,7 +179,7 @@ class _Migration:
     async def _pages(
         self, platform: Platform, step: str, resume: str | None
     ) -> AsyncIterator[tuple[int, RowPage]]:
-        """With the part of the ring that each is of."""
+        """Gives the pages, each with its part of the ring."""
         first = _part(resume, self._ranges) if resume else 0
         within = resume.partition(" ")[2] if resume else ""
         for part, token_range in enumerate(ring(self._ranges)):
@@ -217,8 +224,10 @@ class _Migration:
         *,
         again: bool,
     ) -> None:
-        """Triggers of what was changed, and of all of a page that is brought ``again``: of keys that the workers can
-        compute."""
+        """Sends triggers of what was changed. If a page is brought ``again``, sends them for all of it.
+
+        Only keys that the workers can compute get a trigger.
+        """
         changed = [key for key, has_changed in touched.items() if again or has_changed]
         keys = await self._computable(migrating, platform, changed)
         report.triggers += len(keys)
@@ -229,7 +238,10 @@ class _Migration:
     async def _computable(
         self, migrating: Migrating, platform: Platform, keys: Sequence[ProgressKey]
     ) -> list[ProgressKey]:
-        """A content by itself has no figures, but where views are kept by content those of collections follow."""
+        """Returns the keys that the workers can compute.
+
+        A content by itself has no figures. But if views are kept by content, the figures of collections follow from it.
+        """
         library, by_content = self._shared.library, self._shared.tracking.keeps_by_content
         collection_ids = list({key.collection_id for key in keys})
         trees, contents, places = await asyncio.gather(
@@ -246,7 +258,8 @@ class _Migration:
         return [key for key in keys if is_computable(key)]
 
     async def _known(self, platform: Platform, places: Set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of these collections and contexts whose context is here; in a dry run, or would be."""
+        """Returns those of these collections and contexts whose context is here. In a dry run it may also be one that
+        would be here."""
         found = await self._shared.library.contexts.load_many(list({context_id for _, context_id in places}))
         known = {
             (collection_id, context.context_id)
@@ -265,7 +278,7 @@ class _Migration:
     async def _note_what_is_missing(
         self, migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
     ) -> None:
-        """Rows of collections and contexts that are not here: they wait for them."""
+        """Notes rows of collections and contexts that are not here. The rows wait for them."""
         places = [
             (collection_id, row["context_id"] or collection_id)
             for row in rows
@@ -282,8 +295,10 @@ class _Migration:
                 count(report.unknown_contexts, context_id)
 
     async def _wait_for_workers(self) -> None:
-        """While there is much for them to do and they are at it, though never for long: the job's claim is to be
-        renewed, and what waits in the log is not lost."""
+        """Waits while the workers have much to do and are at it.
+
+        It never waits for long: the job's claim must be renewed, and what waits in the log is not lost.
+        """
         events, before = self._shared.stores.events, None
         until = time.monotonic() + SIGN_OF_LIFE
         while time.monotonic() < until:
@@ -299,5 +314,5 @@ def _resume(part: int, within: str = "") -> str:
 
 
 def _part(resume: str | None, ranges: int) -> int:
-    """Of the ring, where a step goes on; all of them at its end."""
+    """Returns the part of the ring where a step goes on. At the end of the step it returns the number of all parts."""
     return ranges if resume is None else int(resume.partition(" ")[0])

@@ -8,9 +8,9 @@ from rules.identifiers import ProgressKey
 from rules.legacy.comparison import UNEXPLAINED
 
 EXAMPLES = 5
-"""Rows named of each reason in one table."""
+"""How many rows are named of each reason in one table."""
 MOST_NAMES = 200
-"""Collections and contexts that a step counts one by one."""
+"""How many collections and contexts a step counts one by one."""
 OTHERS = "others"
 NOT_STARTED = "not started"
 ERASED = "erased here since"
@@ -22,11 +22,13 @@ Counts = dict[str, int]
 
 @dataclass(slots=True)
 class TableReport:
-    """``read`` = ``written`` + ``unchanged`` + ``left`` + all of ``skipped``.
+    """What became of a table. ``read`` = ``written`` + ``unchanged`` + ``left`` + all of ``skipped``.
 
-    ``left``: here is something newer. ``notes``: what of a row that was taken was left behind or guessed. ``examples``
-    name some rows of each reason. ``unpublished`` and ``unknown_contexts``: rows of collections that are not published
-    here, and of contexts that do not exist: they are copied, and computed once those are there.
+    - ``left``: rows where something newer is here.
+    - ``notes``: what was left behind or guessed of a row that was taken.
+    - ``examples``: some rows of each reason.
+    - ``unpublished`` and ``unknown_contexts``: rows of collections that are not published here, and of contexts that do
+      not exist. They are copied, and computed once those are there.
     """
 
     read: int = 0
@@ -39,18 +41,18 @@ class TableReport:
     unpublished: Counts = field(default_factory=dict)
     unknown_contexts: Counts = field(default_factory=dict)
     filled: int = 0
-    """Of enrolments: contents that contentstatus alone knows, or knows to be further."""
+    """For enrolments: contents that contentstatus alone knows, or knows to be further."""
     triggers: int = 0
     compared: int = 0
     same: int = 0
     not_compared: int = 0
-    """Of a sample of enrolments: in collections that are not published here."""
+    """For a sample of enrolments: those in collections that are not published here."""
     differences: Counts = field(default_factory=dict)
-    """By reason."""
+    """How many differences there are, by reason."""
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> "TableReport":
-        """As ``document`` wrote it; what it does not name is none."""
+        """Returns the report that ``document`` wrote. What the document does not name is zero."""
         return cls(**{one.name: document[one.name] for one in fields(cls) if one.name in document})
 
     def document(self) -> dict[str, Any]:
@@ -71,7 +73,7 @@ class TableReport:
         self._exemplify("changed here since, left as it is", row)
 
     def compare(self, reason: str | None, told: str) -> None:
-        """``reason`` None: the same figures."""
+        """Counts a comparison. If ``reason`` is None, the figures are the same."""
         self.compared += 1
         if reason is None:
             self.same += 1
@@ -86,14 +88,14 @@ class TableReport:
 
 
 def count(counts: Counts, name: str) -> None:
-    """Beyond MOST_NAMES under OTHERS."""
+    """Counts the name. Beyond MOST_NAMES it counts under OTHERS."""
     name = name if name in counts or len(counts) < MOST_NAMES else OTHERS
     counts[name] = counts.get(name, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationReport:
-    """Of a whole migration. ``missing``: tables that the platform does not have."""
+    """The report of a whole migration. ``missing`` holds tables that the platform does not have."""
 
     job: str
     dry_run: bool
@@ -102,7 +104,7 @@ class MigrationReport:
 
     @property
     def is_whole(self) -> bool:
-        """Every row was brought over but those with nothing to bring, and each difference has a known reason."""
+        """True if every row with something to bring was brought over, and each difference has a known reason."""
         return not any(
             table.skipped.keys() - EXPECTED or UNEXPLAINED in table.differences
             for table in self.tables.values()
@@ -119,5 +121,5 @@ class MigrationReport:
 
 
 def told(key: ProgressKey, *more: str) -> str:
-    """As examples name a row."""
+    """Returns a row's name as examples have it."""
     return " ".join((key.user_id, key.collection_id, key.context_id, *more))

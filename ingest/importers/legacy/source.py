@@ -12,7 +12,7 @@ from stores.foreign_keyspace import ForeignKeyspace, ForeignTable
 from stores.rows import Row, RowPage, TokenRange
 
 PASSWORD = "COHORT_LEGACY_PASSWORD"  # noqa: S105 - its name, not one
-"""The variable that has the password where the URL has none: jobs don't store it, and a process list doesn't show it."""
+"""The variable that has the password if the URL has none. Jobs don't store it, and a process list doesn't show it."""
 
 
 class Source(Protocol):
@@ -39,14 +39,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table of the platform as this deployment has it; ``names`` maps ours to its columns."""
+    """A table of the platform as this deployment has it. ``names`` maps our names to its columns."""
 
     table: LegacyTable
     found: ForeignTable
     names: Mapping[str, str]
 
     def rows(self, found: Sequence[Row]) -> list[Row]:
-        """By the names of rules/legacy/tables.py."""
+        """Returns the rows by the names of rules/legacy/tables.py."""
         return [{name: row[column] for name, column in self.names.items()} for row in found]
 
 
@@ -59,7 +59,11 @@ class Platform:
 
     @classmethod
     async def of(cls, source: Source) -> "Platform":
-        """NotFound where a table is missing that every platform has, InvalidInput where one is laid out otherwise."""
+        """Finds the tables of a source.
+
+        Raises NotFound if a table is missing that every platform has. Raises InvalidInput if a table is laid out
+        otherwise.
+        """
         found = await source.tables()
         missing = [table.name for table in LEGACY_TABLES if table.required and table.name not in found]
         if missing:
@@ -75,13 +79,13 @@ class Platform:
 
     @property
     def missing(self) -> list[str]:
-        """Tables that only some deployments have, and this one has not."""
+        """Returns the tables that only some deployments have, and this one has not."""
         return [table.name for table in LEGACY_TABLES if table.name not in self._layouts]
 
     async def walk(
         self, table: str, token_range: TokenRange, *, page_size: int, resume: str | None
     ) -> AsyncIterator[RowPage]:
-        """As the rows port walks, by the names of rules/legacy/tables.py. Nothing where there is no such table."""
+        """Walks as the rows port does, by the names of rules/legacy/tables.py. Gives nothing if there is no such table."""
         layout = self._layouts.get(table)
         if layout is None:
             return
@@ -92,7 +96,7 @@ class Platform:
             yield RowPage(layout.rows(page.rows), page.resume)
 
     async def rows(self, table: str, **equal: str) -> list[Row]:
-        """Those with these values in columns of the key."""
+        """Returns the rows with these values in columns of the key."""
         layout = self._layouts.get(table)
         if layout is None:
             return []
@@ -102,8 +106,10 @@ class Platform:
 
 
 async def open_source(url: str) -> Source:
-    """``cassandra://user:password@host,host:9042/keyspace?dc=…``; the errors of ForeignKeyspace.open, in terms of the
-    field ``from``."""
+    """Opens ``cassandra://user:password@host,host:9042/keyspace?dc=…``.
+
+    Raises the errors of ForeignKeyspace.open, with ``from`` as their field.
+    """
     parts = urlsplit(url)
     who, at, where = parts.netloc.rpartition("@")
     password = os.environ.get(PASSWORD)
@@ -113,7 +119,7 @@ async def open_source(url: str) -> Source:
 
 
 def without_password(url: str) -> str:
-    """For jobs and reports. InvalidInput where the URL is of another kind."""
+    """Returns the URL for jobs and reports. Raises InvalidInput if the URL is of another kind."""
     parts = urlsplit(url)
     if parts.scheme != "cassandra":
         raise InvalidInput("takes cassandra://user:password@host,host:9042/keyspace", field="from")

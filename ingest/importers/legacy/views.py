@@ -1,4 +1,4 @@
-"""Views into ``user_content_consumption``, by conditional writes as every call writes them."""
+"""Brings views into ``user_content_consumption``, by conditional writes as every call writes them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -19,15 +19,15 @@ from stores.rows import Change, Condition, Equal, Key, Row, Write
 from stores.tables import LEARNER_SCOPES, VIEWS
 
 Merge = Callable[[View | None, View], View | None]
-"""What becomes of the stored view; None where it stays."""
+"""Returns what becomes of the stored view. Returns None if it stays."""
 _GUARDS = ("status", "progress", "timespent", "last_updated_time")
-"""Columns that any change of a view changes one of, as calls take them."""
+"""Every change of a view changes at least one of these columns. Calls use the same ones."""
 
 
 async def bring_views(
     migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
 ) -> dict[ProgressKey, bool]:
-    """Of a page of user_content_consumption: whether each key was changed, where views are kept."""
+    """Brings a page of user_content_consumption. Returns for each key, where views are kept, whether it was changed."""
     mapped: list[tuple[str, Mapped[View]]] = []
     for row in rows:
         report.read += 1
@@ -50,7 +50,7 @@ async def bring_views(
 
 
 async def consumed(migrating: Migrating, platform: Platform, key: ProgressKey) -> dict[str, View]:
-    """What the existing platform has of one key, by content: what a dry run would have brought."""
+    """Returns, by content, what the existing platform has of one key: what a dry run would have brought."""
     rows = await platform.rows(
         CONSUMPTION, user_id=key.user_id, collection_id=key.collection_id, context_id=key.context_id
     )
@@ -65,7 +65,7 @@ async def consumed(migrating: Migrating, platform: Platform, key: ProgressKey) -
 def _counted(
     migrating: Migrating, views: Sequence[View], changed: set[ViewKey], report: TableReport
 ) -> dict[ProgressKey, bool]:
-    """By key where views are kept, whether it was changed; the report counts the views."""
+    """Counts the views in the report. Returns for each key, where views are kept, whether it was changed."""
     keys: dict[ProgressKey, bool] = {}
     for view in views:
         stored = migrating.shared.tracking.stored(view.key)
@@ -78,9 +78,10 @@ def _counted(
 
 
 async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge) -> set[ViewKey]:
-    """Merges these views, under the ids that clients name, into what is stored; the keys of the rows that changed.
+    """Merges these views, under the ids that clients name, into what is stored. Returns the keys of the rows that
+    changed.
 
-    A hash in the cache that has been filled before is not trusted any more.
+    If a hash in the cache was filled before, it is not trusted any more.
     """
     found: dict[Key, list[View]] = defaultdict(list)
     for view in views:
@@ -114,7 +115,7 @@ def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge, chan
     after = reduce(lambda view, one: merge(view, one) or view, found, before)
     if after is None or after == before:
         return None
-    # What a new row has no value for is left out: a null would be a tombstone.
+    # If a new row has no value for a column, the column is left out: a null would be a tombstone.
     stored = dict.fromkeys(view_values(after)) if before is None else view_values(before)
     changed = {name: value for name, value in view_values(after).items() if value != stored[name]}
     conditions: list[Condition] = []
@@ -124,7 +125,7 @@ def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge, chan
 
 
 async def _enter_scopes(migrating: Migrating, keys: Iterable[ViewKey]) -> None:
-    """As a start of a view does: the learner's list of scopes names a place before it has its first row."""
+    """Writes the places into the learner's list of scopes before they have their first row, as a start of a view does."""
     places = {(key.user_id, key.collection_id, key.context_id): key.scope for key in keys}
     await migrating.rows.write(
         *(Write(LEARNER_SCOPES, place, {"scope": scope}) for place, scope in places.items())

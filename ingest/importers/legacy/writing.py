@@ -1,4 +1,4 @@
-"""What the tables' writers have in common: watermarks of erasures, and conditional writes that are tried again."""
+"""What the writers of all tables share: watermarks of erasures, and conditional writes that are tried again."""
 
 import asyncio
 from collections import defaultdict
@@ -21,12 +21,12 @@ B = TypeVar("B")
 AT_ONCE = 32
 """Partitions that are written at a time."""
 LARGEST_PORTION = 10_000
-"""Characters of one conditional batch: in any script below the 50 KB at which the server refuses it."""
+"""Characters of one conditional batch. In any script it is below the 50 KB at which the server refuses it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migrating:
-    """``at``: when rows are brought over. A ``dry_run`` writes nothing but says what it would."""
+    """A migration. ``at`` is when rows are brought over. A ``dry_run`` writes nothing but says what it would write."""
 
     shared: Shared
     at: datetime
@@ -38,7 +38,7 @@ class Migrating:
 
 
 class Erasures:
-    """What was erased here stays so, whatever the existing platform still has of it."""
+    """The erasures of this instance. What was erased here stays erased, whatever the existing platform still has of it."""
 
     def __init__(self, migrating: Migrating, found: Mapping[ProgressKey, datetime]) -> None:
         self._migrating = migrating
@@ -46,20 +46,22 @@ class Erasures:
 
     @classmethod
     async def of(cls, migrating: Migrating, keys: Iterable[ProgressKey]) -> "Erasures":
-        """Of these keys, as clients name them."""
+        """Reads the erasures of these keys, as clients name them."""
         asked = {each for key in keys for each in (key, migrating.shared.tracking.source(key))}
         return cls(migrating, await erased_places(migrating.rows, list(asked)))
 
     def cover(self, key: ProgressKey, at: datetime | None) -> bool:
-        """Whether a row of this time is from before an erasure, of the place that clients name or the one where its
-        views are kept; one without a time is."""
+        """True if a row of this time is from before an erasure. A row without a time counts as older.
+
+        The erasure may be of the place that clients name, or of the one where its views are kept.
+        """
         places = (key, self._migrating.shared.tracking.source(key))
         erased = [self._found[place] for place in places if place in self._found]
         return any(at is None or at <= erased_on for erased_on in erased)
 
 
 async def each(items: Iterable[A], work: Callable[[A], Awaitable[B]]) -> list[B]:
-    """The results in order, AT_ONCE at a time; the first failure ends the others."""
+    """Returns the results in order. AT_ONCE run at a time. The first failure ends the others."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(item: A) -> B:
@@ -75,13 +77,13 @@ async def each(items: Iterable[A], work: Callable[[A], Awaitable[B]]) -> list[B]
 
 
 Needed = Callable[[list[Key]], Awaitable[list[Change]]]
-"""Reads some rows of one partition and says what is left to change of them."""
+"""Reads some rows of one partition and returns what is left to change of them."""
 
 
 async def settle(rows: Rows, table: Table, keys: Iterable[Key], needed: Needed) -> set[Key]:
-    """Brings rows to what they should be by conditional writes alone, and gives the keys of those that it changed.
+    """Brings rows to what they should be, by conditional writes alone. Returns the keys of those that it changed.
 
-    ``needed`` is asked again where others changed them in between. Conflict where they keep doing so.
+    If others changed rows in between, ``needed`` is asked again. Raises Conflict if they keep doing so.
     """
     width = len(table.partition)
     partitions: dict[Key, list[Key]] = defaultdict(list)

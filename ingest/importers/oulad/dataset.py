@@ -14,7 +14,7 @@ from rules.learner_groups import Activity
 T = TypeVar("T")
 
 OPENS_BEFORE = 60
-"""Days before a presentation's start from which its sites may be viewed: real students begin about 25 days early."""
+"""A presentation's sites may be viewed from so many days before its start. Real students begin about 25 days early."""
 FIRST_MONTHS = {"B": 2, "J": 10}
 """The letter of a presentation says the month it starts in."""
 _AFTER_ALL_WEEKS = 1_000_000
@@ -23,12 +23,12 @@ _NOT_OF_AN_ID = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A row of vle.csv: a page, a quiz, a forum …, perhaps planned for some weeks."""
+    """A row of vle.csv: a page, a quiz, a forum and so on. It may be planned for some weeks."""
 
     id: int
     activity_type: str
     weeks: tuple[int, int] | None = None
-    """The first and the last one."""
+    """The first and the last week."""
 
     @property
     def content_id(self) -> str:
@@ -37,13 +37,13 @@ class Site:
 
 @dataclass(slots=True)
 class Presentation:
-    """A row of courses.csv: a module as it was taught once. Days count from its start."""
+    """A row of courses.csv: one presentation of a module. Days count from its start."""
 
     module: str
     code: str
     length: int
     sites: dict[str, Site] = field(default_factory=dict)
-    """By the id as files write it."""
+    """The sites, by the id that the files write."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class Presentation:
         return datetime(int(self.code[:4]), FIRST_MONTHS[self.code[4]], 1, tzinfo=UTC)
 
     def day(self, number: int) -> datetime:
-        """When it begins, in UTC."""
+        """Returns the moment when the day begins, in UTC."""
         return self.starts + timedelta(days=number)
 
     def noon(self, number: int) -> datetime:
@@ -82,7 +82,7 @@ class Presentation:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The course as nested JSON: a unit for each plan, its sites in the order of their ids."""
+        """Returns the course as nested JSON: a unit for each plan, with its sites in the order of their ids."""
         units: dict[tuple[int, int, str], list[Site]] = {}
         for site in sorted(self.sites.values(), key=lambda site: site.id):
             units.setdefault(_plan(site), []).append(site)
@@ -121,8 +121,10 @@ class Presentation:
 
 @dataclass(slots=True)
 class Registration:
-    """A student in a presentation. Days are None where the file leaves them blank; ``is_registered`` is False for
-    one who is in studentInfo.csv alone."""
+    """A student in a presentation. A day is None if the file leaves it blank.
+
+    ``is_registered`` is False for a student who is in studentInfo.csv alone.
+    """
 
     presentation: Presentation
     attributes: dict[str, str | None]
@@ -130,7 +132,7 @@ class Registration:
     registered_day: int | None = None
     unregistered_day: int | None = None
     first_days: dict[int, int] = field(default_factory=dict)
-    """Sites viewed, by id, with the first day of each."""
+    """The sites viewed, by id, each with its first day."""
 
     @property
     def enrolled_on(self) -> datetime:
@@ -138,7 +140,7 @@ class Registration:
 
     @property
     def unenrolled_on(self) -> datetime | None:
-        """Never before the enrolment."""
+        """Returns when the student left. It is never before the enrolment."""
         if self.unregistered_day is None:
             return None
         return max(self.enrolled_on, self.presentation.day(self.unregistered_day))
@@ -160,12 +162,13 @@ class Student:
 
     @property
     def latest(self) -> Registration:
-        """Of the presentation that started last; of two that started together, the later module."""
+        """Returns the registration in the presentation that started last. Of two that started together it is the later
+        module."""
         return max(self.registrations, key=lambda r: (r.presentation.starts, r.presentation.module))
 
     @property
     def region(self) -> str:
-        """As the profile has it: that of the latest presentation. Empty where it has none."""
+        """Returns the region of the profile, which is that of the latest presentation. It is empty if there is none."""
         return self.latest.attributes["region"] or ""
 
 
@@ -194,16 +197,19 @@ class RegionGroup:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All of it, checked. Presentations in the order of their start, students in that of their ids."""
+    """The whole dataset, checked. Presentations are in the order of their start, students in the order of their ids."""
 
     presentations: list[Presentation]
     students: list[Student]
     digest: str
-    """Of the files it was read from."""
+    """The digest of the files that it was read from."""
 
     def groups(self, most: int) -> list[RegionGroup]:
-        """One for each presentation and region, of those registered; where they are more than ``most``, split in the
-        order of their ids. In the order of presentations, and of regions within each."""
+        """Returns one group for each presentation and region, of the registered students.
+
+        If there are more than ``most``, they are split in the order of their ids. Groups are in the order of
+        presentations, and of regions within each.
+        """
         living: dict[str, dict[str, list[Student]]] = {p.collection_id: {} for p in self.presentations}
         for student in self.students:
             if student.region:
@@ -224,18 +230,18 @@ def content_id(site_id: int) -> str:
 
 
 def _region_id(region: str) -> str:
-    """As group ids have it: London Region is london-region."""
+    """Returns a region as group ids have it: London Region is london-region."""
     return _NOT_OF_AN_ID.sub("-", region.lower()).strip("-")
 
 
 def parts(things: Sequence[T], most: int) -> Iterator[Sequence[T]]:
-    """In their order, all as large as may be but the last one."""
+    """Gives the things in their order, in parts that are as large as possible except the last one."""
     for first in range(0, len(things), most):
         yield things[first : first + most]
 
 
 def _plan(site: Site) -> tuple[int, int, str]:
-    """What a site is grouped by: the weeks it is planned for, else its activity type; weeks come first."""
+    """Returns what a site is grouped by: its planned weeks, else its activity type. Weeks come first."""
     if site.weeks is None:
         return _AFTER_ALL_WEEKS, _AFTER_ALL_WEEKS, site.activity_type
     return *site.weeks, ""

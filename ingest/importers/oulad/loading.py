@@ -1,4 +1,4 @@
-"""Loads the dataset as a job, so that it goes on where it was stopped, and a second time costs a reading."""
+"""Loads the dataset as a job. So it goes on where it was stopped, and a second time only costs a reading."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from rules.errors import InvalidInput
 from rules.jobs import JobState
 
 MAPPING = 2
-"""Raised when the same files become something else, so that they are loaded anew."""
+"""It is raised when the same files become something else, so that they are loaded anew."""
 CALLS_A_CHECKPOINT = 1500
 """About a second of work, after which the job says how far it is."""
 GROUPS_A_CHECKPOINT = 16
@@ -33,8 +33,9 @@ def _quiet(phase: str, done: int, total: int) -> None:
 async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = _quiet) -> OuladReport:
     """Checks every file, then loads all of them. The same files again change nothing.
 
-    InvalidInput names file and line of what is wrong, before anything is loaded; Conflict where another process is
-    loading the same files. After StoreUnavailable or an interruption the next call goes on where this one stopped.
+    Raises InvalidInput, before anything is loaded, that names file and line of what is wrong. Raises Conflict if
+    another process is loading the same files. After StoreUnavailable or an interruption the next call goes on where
+    this one stopped.
     """
     dataset = await _read(shared, directory, on_progress)
     arguments = _arguments(shared, directory, dataset)
@@ -50,7 +51,7 @@ async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = 
     if earlier is not None and earlier.state is JobState.DONE:
         told(earlier)
         return _report_of(earlier).again()
-    # The job need not read again what was just checked.
+    # The job need not read again what was checked a moment ago.
     kind = replace(LOADING, plan=partial(_plan, checked=dataset))
     if earlier is None:
         return _report_of(await jobs.start(kind, arguments, told))
@@ -75,7 +76,8 @@ def _arguments(shared: Shared, directory: Path, dataset: Dataset) -> Mapping[str
 
 
 async def _earlier(jobs: Jobs, arguments: Mapping[str, Any]) -> JobRecord | None:
-    """The job of the same files, wherever they were then, and of groups as large; one that is done before others."""
+    """Returns an earlier job of the same files, wherever they were then, and of groups as large. A finished job comes
+    first."""
     same = [
         job
         for job in await jobs.list()
@@ -93,7 +95,7 @@ def _report_of(job: JobRecord) -> OuladReport:
 
 
 def _things(dataset: Dataset, group_members: int) -> dict[str, Sequence[Any]]:
-    """What each step goes through."""
+    """Returns what each step goes through."""
     return {
         "courses": dataset.presentations,
         "learners": dataset.students,
@@ -102,7 +104,7 @@ def _things(dataset: Dataset, group_members: int) -> dict[str, Sequence[Any]]:
 
 
 def _plan(shared: Shared, arguments: Mapping[str, Any], checked: Dataset | None = None) -> JobPlan:
-    # A job that began when there were no groups may be resumed.
+    # A resumed job may have begun when there were no groups.
     most = arguments.get("group_members", shared.group_limits.members)
     return _Loading(shared, Path(arguments["directory"]), arguments["digest"], most, checked)
 
@@ -111,7 +113,7 @@ LOADING = JobKind("load-oulad", _plan)
 
 
 class _Loading:
-    """``checked``: the dataset, where it was read already."""
+    """The job. ``checked`` is the dataset, if it was read already."""
 
     def __init__(
         self, shared: Shared, directory: Path, digest: str, group_members: int, checked: Dataset | None
@@ -161,7 +163,7 @@ class _Loading:
 
 
 def _portions(students: Sequence[Student]) -> Iterator[list[Student]]:
-    """In their order, of about as many calls each."""
+    """Gives the students in their order, in portions of about as many calls each."""
     portion: list[Student] = []
     calls = 0
     for student in students:

@@ -40,7 +40,7 @@ NOT_YET_LOADED = {
     "assessments.csv": (*PRESENTATION, "id_assessment", "assessment_type", "date", "weight"),
     "studentAssessment.csv": ("id_assessment", "id_student", "date_submitted", "is_banked", "score"),
 }
-"""Files whose header is looked at where they are there."""
+"""Files that are not loaded. If they are there, their header is checked."""
 
 ATTRIBUTES = {
     "gender": "gender",
@@ -54,7 +54,7 @@ ATTRIBUTES = {
 FARTHEST_DAY = 3650
 LARGEST_ID = 10**12 - 1
 LONGEST = {"region": 80}
-"""Characters that a text may have: a region becomes a part of the ids and names of groups."""
+"""How many characters a text may have. A region becomes a part of the ids and names of groups."""
 LAST_WEEK = 520
 ROWS_A_STEP = 20_000
 
@@ -67,7 +67,7 @@ _ACTIVITY_TYPE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class Reader:
-    """Reads a directory step by step, so that whoever drives it can show progress and stop it between steps."""
+    """Reads a directory step by step, so that the caller can show progress and stop it between steps."""
 
     def __init__(self, directory: Path, now: datetime) -> None:
         self._now = now
@@ -87,7 +87,7 @@ class Reader:
         self._digest = hashlib.sha256()
 
     def steps(self) -> Iterator[tuple[int, int]]:
-        """Bytes read and bytes in all, after each step; InvalidInput names file and line of what is wrong."""
+        """Gives bytes read and bytes in all, after each step. If something is wrong, InvalidInput names file and line."""
         total = sum(table.size for table, _ in self._files)
         for table in self._others:
             if table.path.exists():
@@ -104,7 +104,7 @@ class Reader:
 
     @property
     def dataset(self) -> Dataset:
-        """Once every step is done."""
+        """Returns the dataset, once every step is done."""
         return Dataset(
             sorted(self._presentations.values(), key=lambda p: (p.starts, p.module)),
             sorted(self._students.values(), key=lambda student: student.id),
@@ -174,7 +174,7 @@ class Reader:
             table.refuse("the registration or its end lies in the future")
 
     def _take_view(self, table: CsvTable, row: Row) -> None:
-        """There are millions: what was checked once is looked up after that."""
+        """Takes a row of views. There are millions, so what was checked once is only looked up after that."""
         module, code, student, id_site, date, sum_click = row
         registration = self._registrations.get((module, code, student))
         if registration is None:

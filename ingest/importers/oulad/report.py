@@ -7,7 +7,8 @@ from typing import Any
 
 @dataclass(slots=True)
 class Counts:
-    """``different``: there is one that somebody changed since; it was left as it is."""
+    """What became of things of one kind. ``different`` counts those that somebody changed since. They were left as they
+    are."""
 
     loaded: int = 0
     there_already: int = 0
@@ -29,7 +30,7 @@ class Counts:
 
 @dataclass(slots=True)
 class OuladReport:
-    """``views`` counts pairs of a learner and a site."""
+    """What became of everything. ``views`` counts pairs of a learner and a site."""
 
     courses: Counts = field(default_factory=Counts)
     learners: Counts = field(default_factory=Counts)
@@ -41,11 +42,11 @@ class OuladReport:
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> "OuladReport":
-        """As ``document`` wrote it; what it does not name is none."""
+        """Returns the report that ``document`` wrote. What the document does not name is zero."""
         return cls(**{name: Counts(*counts) for name, counts in document.items()})
 
     def document(self) -> dict[str, list[int]]:
-        """For a job's checkpoint."""
+        """Returns the report for a job's checkpoint."""
         return {name: [c.loaded, c.there_already, c.different] for name, c in self._counts().items()}
 
     def plus(self, other: "OuladReport") -> "OuladReport":
@@ -53,7 +54,7 @@ class OuladReport:
         return OuladReport(**{name: counts.plus(theirs[name]) for name, counts in ours.items()})
 
     def again(self) -> "OuladReport":
-        """Of a run that finds all of this there."""
+        """Returns the report of a run that finds all of this there."""
         return OuladReport(
             **{name: Counts(0, c.loaded + c.there_already, c.different) for name, c in self._counts().items()}
         )

@@ -1,7 +1,7 @@
 """Sends what was read through the ordinary commands, each at its real time, with a service's rights.
 
-Every command may be sent again, so a portion that was interrupted is simply sent whole. What somebody changed since
-an earlier load (a profile, an enrolment at another time, a group) is left as it is, and counted.
+Every command may be sent again, so a portion that was interrupted is simply sent whole. If somebody changed a thing
+since an earlier load (a profile, an enrolment at another time, a group), it is left as it is, and counted.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LEARNERS_AT_ONCE = 64
-"""The calls of each go one after another."""
+"""Learners that are sent at the same time. The calls of each go one after another."""
 FIRST_PAUSE, LONGEST_PAUSE, PAUSES = 1.0, 16.0, 5
-"""Seconds between attempts of a call while a store is away, and how many pauses there are."""
+"""Seconds between attempts of a call while a store is away, and the number of pauses."""
 LOADER = Viewer("oulad", frozenset({Role.SERVICE}))
 
 
 async def send_course(shared: Shared, presentation: Presentation, report: OuladReport) -> None:
-    """The course and its batch. A batch with other dates is an InvalidInput: the views would not fit it."""
+    """Sends the course and its batch. Raises InvalidInput if the batch has other dates: the views would not fit it."""
     session = Session(LOADER, shared)
     publication = await publish_collection(session, presentation.document)
     stored, wanted = await shared.library.contexts.load(presentation.context_id), presentation.batch
@@ -58,7 +58,8 @@ async def send_course(shared: Shared, presentation: Presentation, report: OuladR
 
 
 async def send_students(shared: Shared, students: Sequence[Student], report: OuladReport) -> None:
-    """Returns when all are sent. Those with the most views begin first, so that none is left over at the end."""
+    """Sends the students. Returns when all are sent. Those with the most views begin first, so none is left over at the
+    end."""
     stored = await _Stored.read(shared, students)
     gate = asyncio.Semaphore(LEARNERS_AT_ONCE)
 
@@ -70,11 +71,13 @@ async def send_students(shared: Shared, students: Sequence[Student], report: Oul
 
 
 async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: OuladReport) -> None:
-    """All of them at once; the members of each come one after another. Nobody is their admin: the data names no tutor,
-    and a service may change every group.
+    """Sends all groups at once. The members of each come one after another.
 
-    A member whom somebody removed since stays away, and one whom somebody added stays. Those whom an earlier load
-    added are members for as long as the files have them there.
+    Nobody is their admin: the data names no tutor, and a service may change every group.
+
+    - A member whom somebody removed since stays away.
+    - A member whom somebody added stays.
+    - Members whom an earlier load added stay as long as the files have them there.
     """
     rows, ids = shared.stores.rows, [group.group_id for group in groups]
     stored, rosters = await asyncio.gather(groups_by_id(rows, ids), rosters_by_id(rows, ids))
@@ -119,14 +122,15 @@ def _is_as_wanted(wanted: RegionGroup, stored: Group) -> bool:
 
 
 def _may_be_added(member: Member | None) -> bool:
-    """Not one who is there, nor one whom somebody else removed. Whom an earlier version added is invited."""
+    """False for a member who is there, and for one whom somebody else removed. One whom an earlier version added is
+    invited."""
     if member is None or member.invited:
         return True
     return not member.is_active and member.removed_by == LOADER.user_id
 
 
 async def _patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-    """Calls again while a store is away: one that is busy for a moment must not end a load of hours."""
+    """Calls again while a store is away: a store that is busy for a moment must not end a load of hours."""
     backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     for _ in range(PAUSES):
         try:
@@ -138,7 +142,7 @@ async def _patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T
 
 
 async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """The first failure ends the others."""
+    """Runs the calls together. The first failure ends the others."""
     try:
         async with asyncio.TaskGroup() as group:
             for call in calls:
@@ -148,13 +152,13 @@ async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 def calls_of(student: Student) -> int:
-    """How much work a student is, roughly."""
+    """Returns roughly how much work a student is."""
     return 1 + sum(1 + 2 * len(registration.first_days) for registration in student.registrations)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What there is already of some students, read in batches."""
+    """What is already stored of some students. It is read in batches."""
 
     learners: Mapping[str, Learner | None]
     enrolments: Mapping[ProgressKey, Enrolment | None]
@@ -178,7 +182,7 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """One student, in order: the profile; then for each presentation the enrolment, the views, the end of it."""
+    """Sends one student, in order: the profile; then for each presentation the enrolment, the views, the end of it."""
 
     session: Session
     student: Student
@@ -205,7 +209,7 @@ class _Sending:
         self.report.learners.add(there=saved == stored)
 
     async def _send_enrolment(self, registration: Registration) -> bool:
-        """Whether it is as the dataset has it, by this call or since before."""
+        """Sends the enrolment. Returns True if it is as the dataset has it, by this call or since before."""
         key = _progress_key(self.student, registration)
         stored = self.stored.enrolments[key]
         if stored is not None and not _is_from(registration, stored):
@@ -224,8 +228,10 @@ class _Sending:
             self.report.unenrolments.add(there=stored is not None and not stored.active)
 
     async def _send_views(self, registration: Registration) -> None:
-        """A completed one is started once more, which does no more than send its trigger: the run that completed it
-        may not have come so far."""
+        """Sends the views. A completed one is started once more, which only sends its trigger.
+
+        The run that completed it may have died before it sent the trigger.
+        """
         for key, day in _view_keys(self.student, registration).items():
             at = registration.presentation.noon(day)
             call = ViewCall(key.content_id, key.collection_id, key.context_id, key.user_id, at)
@@ -238,7 +244,7 @@ class _Sending:
 
 
 def _is_from(registration: Registration, stored: Enrolment) -> bool:
-    """Whether a load made the stored enrolment, even if it has not come to its end yet."""
+    """True if a load made the stored enrolment, even if it has not come to its end yet."""
     if stored.begun_on != registration.enrolled_on:
         return False
     return stored.active or stored.unenrolled_on == registration.unenrolled_on
@@ -254,7 +260,7 @@ def _progress_key(student: Student, registration: Registration) -> ProgressKey:
 
 
 def _view_keys(student: Student, registration: Registration) -> dict[ViewKey, int]:
-    """The views of a registration with the day of each, in the order of time."""
+    """Returns the views of a registration with the day of each, in the order of time."""
     key = _progress_key(student, registration)
     return {
         ViewKey(key.user_id, key.collection_id, key.context_id, content_id(site)): day

@@ -1,4 +1,4 @@
-"""One CSV file of the dataset, row by row. Whatever is wrong with it is an InvalidInput that names file and line."""
+"""One CSV file of the dataset, row by row. If anything is wrong with it, InvalidInput names file and line."""
 
 import csv
 import re
@@ -15,9 +15,9 @@ _REPLACED = re.compile("[\udc80-\udcff]")
 
 
 class CsvTable:
-    """Columns are found by the header, in any order and beside others; fields may be quoted or not.
+    """A CSV file. Columns are found by the header, in any order and beside others. Fields may be quoted or not.
 
-    A byte order mark and either kind of line ending are welcome. ``line`` is that of the row being looked at.
+    A byte order mark and either kind of line ending are accepted. ``line`` is the line of the row at hand.
     """
 
     def __init__(self, directory: Path, name: str, columns: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ class CsvTable:
 
     @property
     def size(self) -> int:
-        """Bytes; InvalidInput where there is no such file."""
+        """Returns the bytes of the file. Raises InvalidInput if there is no such file."""
         try:
             if self.path.is_file():
                 return self.path.stat().st_size
@@ -39,18 +39,18 @@ class CsvTable:
 
     @property
     def place(self) -> int:
-        """Bytes read so far."""
+        """Returns the bytes read so far."""
         return self._place
 
     def check_header(self) -> None:
-        """Reads no further than the first line."""
+        """Checks the header. Reads only the first line."""
         for _ in self.rows():
             return
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The fields of each row in the order of ``columns``; blank lines are passed over.
+        """Gives the fields of each row in the order of ``columns``. Blank lines are passed over.
 
-        Bytes that are no UTF-8 are kept as lone surrogates, which no check lets through, so that their line is known.
+        Bytes that are no UTF-8 are kept as lone surrogates. No check lets these through, so their line is known.
         """
         try:
             with self.path.open("rb") as file:
@@ -76,7 +76,7 @@ class CsvTable:
             raise InvalidInput(f"{self.name} can't be read: {error.strerror}", field=self.name) from None
 
     def refuse(self, reason: str, *, line: int | None = None) -> NoReturn:
-        """The row being looked at is wrong."""
+        """Raises InvalidInput: the row at hand is wrong."""
         raise InvalidInput(f"{self.name} line {line or self.line}: {reason}", field=self.name)
 
     def whole(self, value: str, column: str, *, least: int, most: int) -> int:
@@ -88,11 +88,11 @@ class CsvTable:
         return number
 
     def optional_whole(self, value: str, column: str, *, least: int, most: int) -> int | None:
-        """None where it is blank; older copies of the dataset write ``?`` for that."""
+        """Returns the number, or None if it is blank. Older copies of the dataset write ``?`` for blank."""
         return None if is_blank(value) else self.whole(value, column, least=least, most=most)
 
     def text(self, value: str, column: str, *, longest: int) -> str:
-        """What may be shown to people; it may be blank."""
+        """Returns a text that may be shown to people. It may be blank."""
         text = "" if is_blank(value) else value
         if not text.isprintable():
             encoding = " in UTF-8" if _REPLACED.search(text) else ""
@@ -122,6 +122,6 @@ def is_blank(value: str) -> bool:
 
 
 def shown(value: str) -> str:
-    """As an error message quotes it."""
+    """Returns the value as an error message quotes it."""
     short = value if len(value) <= 40 else value[:40] + "…"
     return ascii(short) if not short.isprintable() else f"'{short}'"
