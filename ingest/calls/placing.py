@@ -54,7 +54,7 @@ async def placed(session: Session, call: ViewCall, happened_on: datetime | None 
     told = at if call.at is not None else happened_on
     if told is not None:
         await check_not_erased(session.stores.rows, key.progress_key, told)
-    place = placed_on(session, await ground_of(session, key), key, at)
+    place = placed_on(session, await viewable_contents(session, key), key, at)
     if told is not None and place.asked != key:
         await check_not_erased(session.stores.rows, place.asked.progress_key, told)
     return place
@@ -69,7 +69,7 @@ def named(session: Session, call: ViewCall) -> tuple[ViewKey, datetime]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class ViewableContents:
     """Contents that may be viewed, and the current context or the error that forbids it.
 
     ``context`` is None if no context was named. Otherwise it is the one that holds the progress now, or the error.
@@ -83,21 +83,21 @@ class Ground:
         return replace(key, context_id=self.context.context_id) if isinstance(self.context, Context) else key
 
 
-def placed_on(session: Session, ground: Ground, key: ViewKey, at: datetime) -> Placed:
+def placed_on(session: Session, viewable: ViewableContents, key: ViewKey, at: datetime) -> Placed:
     """Places the key among its own viewable contents. Raises NotFound, ContextClosed, or the error of the context."""
-    if key.content_id not in ground.contents:
+    if key.content_id not in viewable.contents:
         raise NotFound(f"collection {key.collection_id} has no content {key.content_id}", field="contentId")
-    if isinstance(ground.context, CohortError):
-        raise ground.context
+    if isinstance(viewable.context, CohortError):
+        raise viewable.context
     opened_on = None
-    if ground.context is not None:
-        key = replace(key, context_id=ground.context.context_id)
-        check_open(ground.context, at)
-        opened_on = ground.context.opened_on
+    if viewable.context is not None:
+        key = replace(key, context_id=viewable.context.context_id)
+        check_open(viewable.context, at)
+        opened_on = viewable.context.opened_on
     return Placed(key, session.shared.tracking.stored(key), at, opened_on)
 
 
-async def ground_of(session: Session, key: ViewKey) -> Ground:
+async def viewable_contents(session: Session, key: ViewKey) -> ViewableContents:
     """Returns the viewable contents of a key. All contents of one place have the same. Raises NotFound if there are
     none.
 
@@ -112,15 +112,15 @@ async def ground_of(session: Session, key: ViewKey) -> Ground:
                 f"{key.content_id} is a content, not a collection; a context is of a collection",
                 field="collectionId",
             )
-        return Ground({key.content_id})
+        return ViewableContents({key.content_id})
     collection = await session.library.collection(key.collection_id)
     tree = await session.library.relation_tree(collection)
     if not key.progress_key.has_context:
-        return Ground(tree.leaf_nodes)
+        return ViewableContents(tree.leaf_nodes)
     try:
-        return Ground(tree.leaf_nodes, await _current_context(session, key.progress_key))
+        return ViewableContents(tree.leaf_nodes, await _current_context(session, key.progress_key))
     except CohortError as error:
-        return Ground(tree.leaf_nodes, error)
+        return ViewableContents(tree.leaf_nodes, error)
 
 
 async def _current_context(session: Session, key: ProgressKey) -> Context:

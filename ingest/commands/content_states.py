@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.calls.acknowledgement import acknowledge
-from ingest.calls.placing import Ground, Placed, ViewCall, check_details, earned, ground_of, named, placed_on
+from ingest.calls.placing import (
+    Placed,
+    ViewableContents,
+    ViewCall,
+    check_details,
+    earned,
+    named,
+    placed_on,
+    viewable_contents,
+)
 from ingest.commands.assessments import AssessmentCall, begun_on, submit_assessment
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
@@ -91,7 +100,9 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
             item = _Item(place, state, one, since.get(one))
             partitions.setdefault((one.key.user_id, one.key.scope), []).append(item)
     announcement = Announcement(session.shared)
-    written = await asyncio.gather(*(_written(session, items, announcement) for items in partitions.values()))
+    written = await asyncio.gather(
+        *(_write_partition(session, items, announcement) for items in partitions.values())
+    )
     for of_partition in written:
         outcomes |= of_partition
     items = [item for of_partition in partitions.values() for item in of_partition]
@@ -181,14 +192,14 @@ async def _placed(session: Session, states: Sequence[ContentState]) -> list[Plac
     names = [_named(session, *each) for each in zip(states, times, strict=True)]
     known = [one[0] for one in names if not isinstance(one, CohortError)]
     places = {_place(key): key for key in known}
-    found = await asyncio.gather(*(_ground(session, key) for key in places.values()))
-    grounds = dict(zip(places, found, strict=True))
+    found = await asyncio.gather(*(_viewable(session, key) for key in places.values()))
+    viewables = dict(zip(places, found, strict=True))
     # This holds, by the name that the call has for a place, where the place has moved since.
     under: dict[ProgressKey, ProgressKey] = {}
     for one, state in zip(names, states, strict=True):
         if not isinstance(one, CohortError) and state.happened_on is not None:
-            ground, named_key = grounds[_place(one[0])], one[0].progress_key
-            under[named_key] = named_key if isinstance(ground, CohortError) else ground.current(named_key)
+            viewable, named_key = viewables[_place(one[0])], one[0].progress_key
+            under[named_key] = named_key if isinstance(viewable, CohortError) else viewable.current(named_key)
     erased = await erased_places(session.stores.rows, list(dict.fromkeys((*under, *under.values()))))
 
     def placed(one: tuple[ViewKey, datetime] | CohortError, told: datetime | None) -> Placed | CohortError:
@@ -199,8 +210,8 @@ async def _placed(session: Session, states: Sequence[ContentState]) -> list[Plac
             if told is not None:
                 for place in (key.progress_key, under[key.progress_key]):
                     check_after_erasure(erased.get(place), told)
-            ground = grounds[_place(key)]
-            return ground if isinstance(ground, CohortError) else placed_on(session, ground, key, at)
+            viewable = viewables[_place(key)]
+            return viewable if isinstance(viewable, CohortError) else placed_on(session, viewable, key, at)
         except CohortError as error:
             return error
 
@@ -224,27 +235,27 @@ def _place(key: ViewKey) -> tuple[ProgressKey, bool]:
     return key.progress_key, key.is_content_alone
 
 
-async def _ground(session: Session, key: ViewKey) -> Ground | CohortError:
+async def _viewable(session: Session, key: ViewKey) -> ViewableContents | CohortError:
     try:
-        return await ground_of(session, key)
+        return await viewable_contents(session, key)
     except CohortError as error:
         return error
 
 
-async def _written(
+async def _write_partition(
     session: Session, items: Sequence[_Item], announcement: Announcement
 ) -> dict[int, Outcome]:
     """Writes the items of one partition. Returns the outcomes by the item's place."""
     keys = list({item.placed.key.progress_key: None for item in items})
     try:
         async with announcement.writing(keys):
-            views = await _merged(session, items)
+            views = await _merge(session, items)
     except CohortError as error:
         return {item.place: error for item in items}
     return {item.place: views[item.placed.key] for item in items}
 
 
-async def _merged(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View]:
+async def _merge(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View]:
     """Reads the views, merges by the rules, and writes if nobody changed them in between. Returns the views after the
     call."""
     keys = list({item.placed.key: None for item in items})

@@ -64,7 +64,7 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
         )
         return stored or started
 
-    return await _acknowledged(session, place, insert)
+    return await _write_and_acknowledge(session, place, insert)
 
 
 async def update_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
@@ -80,9 +80,9 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
     place = await placed(session, call)
 
     async def write(changed_at: int) -> View:
-        return await _merged(session, place, replace(change, at=place.at), changed_at, end=False)
+        return await _merge(session, place, replace(change, at=place.at), changed_at, end=False)
 
-    return await _acknowledged(session, place, write)
+    return await _write_and_acknowledge(session, place, write)
 
 
 async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
@@ -97,7 +97,7 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
         nonlocal whole
         # A call that is of now and only ends the view need not read the row. One of another time must not set it back.
         if change.time_spent or change.progress_details is not None or change.call_id or call.at is not None:
-            return await _merged(session, place, replace(change, at=at, progress=None), changed_at, end=True)
+            return await _merge(session, place, replace(change, at=at, progress=None), changed_at, end=True)
         view = View(key, Status.COMPLETED, 100, last_accessed_on=at, last_updated_on=at, completed_on=at)
         values = {
             "status": int(view.status),
@@ -119,19 +119,19 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
         whole = False
         return view
 
-    acknowledged = await _acknowledged(session, place, write)
+    acknowledged = await _write_and_acknowledge(session, place, write)
     return replace(acknowledged, whole=whole)
 
 
-async def _merged(session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool) -> View:
+async def _merge(session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool) -> View:
     """Reads the view, merges by the rules, and writes if nobody changed it in between. Calls of this process go one by
     one."""
     lock = session.shared.changing.setdefault(place.key, asyncio.Lock())
     async with lock:
-        return await _merged_alone(session, place, change, changed_at, end=end)
+        return await _merge_alone(session, place, change, changed_at, end=end)
 
 
-async def _merged_alone(
+async def _merge_alone(
     session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool
 ) -> View:
     key = place.key
@@ -167,7 +167,7 @@ async def _stored(session: Session, key: ViewKey) -> View:
     return view
 
 
-async def _acknowledged(
+async def _write_and_acknowledge(
     session: Session, place: Placed, write: Callable[[int], Awaitable[View]]
 ) -> Acknowledged:
     """Runs the write within the protocol of a call (ingest/calls/acknowledgement.py)."""

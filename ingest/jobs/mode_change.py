@@ -54,9 +54,8 @@ _VIEWS, _POINTERS, _AGREE = "views", "pointers", "agree"
 class ModeChangeReport:
     """What a change did for all ``learners`` who have viewed anything.
 
-    - ``views``: views that were written.
-    - ``enrolments``: enrolments that the workers look at.
-    - ``left``: enrolments that were left out, as their collection or context is gone.
+    It wrote so many ``views``. The workers look at so many ``enrolments``. So many were ``left`` out, as their
+    collection or context is gone.
     """
 
     learners: int = 0
@@ -218,7 +217,7 @@ class _Change:
             yield Checkpoint(page.resume, done)
 
     async def _there(self, keys: Sequence[ProgressKey]) -> set[ProgressKey]:
-        """Those whose collection and context there are."""
+        """Returns the keys whose collection and context exist."""
         library = self._shared.library
         published, contexts = await asyncio.gather(
             library.published(list({key.collection_id for key in keys})),
@@ -246,12 +245,8 @@ def _users(rows: Sequence[Row], last: str | None) -> list[str]:
 
 @dataclass(slots=True)
 class _Coming:
-    """What is to be done for a learner.
-
-    - ``views``: by the place where they go, views to be merged into what is there.
-    - ``changed``: one view of each partition that must look changed.
-    - ``keys``: keys that the workers have to look at.
-    """
+    """What is to be done for a learner: ``views`` to be merged into what is there, by where they go; one view of each
+    partition that must look ``changed``; ``keys`` that the workers have to look at."""
 
     report: ModeChangeReport = field(default_factory=ModeChangeReport)
     views: dict[ProgressKey, dict[str, View]] = field(default_factory=lambda: defaultdict(dict))

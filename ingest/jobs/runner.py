@@ -70,7 +70,7 @@ class JobRecord:
 
 
 class JobPlan(Protocol):
-    """What a kind of job does. It is made from the job's arguments alone, so that another process makes the same one."""
+    """What a kind of job does. It is made from the arguments alone, so that another process makes the same."""
 
     def steps(self) -> Sequence[str]: ...
 

@@ -82,11 +82,11 @@ async def enrol_taking_along(
         left = await _under_way(shared, list(enrolments.values()), at)
         if not left:
             return None
-        if not all([await _announced(shared, enrolment, key.context_id) for enrolment in left]):
+        if not all([await _announce_move(shared, enrolment, key.context_id) for enrolment in left]):
             continue
         for enrolment in left:
             await _bring(shared, taking, enrolment.key)
-        if (moved := await _flipped(shared, taking, there, left)) is not None:
+        if (moved := await _flip(shared, taking, there, left)) is not None:
             await send_trigger(shared.stores, TriggerKind.ENROLMENT, key)
             return moved
     raise Conflict("the enrolment was changed by another call; send this one again", field="contextId")
@@ -185,7 +185,7 @@ async def _under_way(shared: Shared, enrolments: Sequence[Enrolment], at: dateti
     return under_way(zip(enrolments, contexts, strict=True), at)
 
 
-async def _announced(shared: Shared, enrolment: Enrolment, context_id: str) -> bool:
+async def _announce_move(shared: Shared, enrolment: Enrolment, context_id: str) -> bool:
     """Sets ``moved_to``: from now on calls forward what they write. Returns False if another call has changed the
     enrolment."""
     if enrolment.moved_to == context_id:
@@ -199,7 +199,7 @@ async def _announced(shared: Shared, enrolment: Enrolment, context_id: str) -> b
     return applied.applied
 
 
-async def _flipped(
+async def _flip(
     shared: Shared, taking: Taking, there: Enrolment | None, left: Sequence[Enrolment]
 ) -> Enrolment | None:
     """Writes both sides of the pointer in one write. Returns None if another call has changed one of the enrolments."""

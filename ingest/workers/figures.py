@@ -40,7 +40,7 @@ class Recomputed:
         return AggregateKey(activity_id, self.key.collection_id, self.aggregate_context_id, self.key.user_id)
 
     def seen(self, figure: Aggregate) -> Seen:
-        """What the figure's row is computed from."""
+        """Returns what the figure's row is computed from."""
         if figure is not self.root:
             return Seen(tree_version=self.tree_version)
         return Seen(self.changed_at, self.enrolment.changed_at if self.enrolment else None, self.tree_version)
@@ -64,7 +64,7 @@ class Recomputed:
         return changed or bool(self.dropped) or self.enrolment_has_changed
 
     def has_changed(self, figure: Aggregate) -> bool:
-        """Whether the row is to be written."""
+        """True if the row is to be written."""
         stored = self.stored[figure.activity_id]
         return stored is None or stored.seen != self.seen(figure) or self.figures_differ(figure)
 

@@ -28,7 +28,7 @@ async def bring_enrolments(
 ) -> tuple[list[LegacyEnrolment], dict[ProgressKey, bool]]:
     """Brings a page of user_enrolments. Returns those that were taken, and by key whether something was changed.
 
-    The keys are those where views are kept, too.
+    The keys include those where views are kept.
     """
     mapped: list[Mapped[LegacyEnrolment]] = []
     for row in rows:

@@ -138,7 +138,7 @@ MIGRATION = JobKind("migrate-legacy", _plan)
 
 
 class _Migration:
-    """The job. ``opened`` is what is read. Without it each step opens the URL, with the password from the environment."""
+    """The job. ``opened`` is what is read. Without it each step opens the URL, with the environment's password."""
 
     def __init__(self, shared: Shared, arguments: Mapping[str, Any], opened: Platform | None) -> None:
         self._shared = shared

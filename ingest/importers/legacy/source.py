@@ -85,7 +85,7 @@ class Platform:
     async def walk(
         self, table: str, token_range: TokenRange, *, page_size: int, resume: str | None
     ) -> AsyncIterator[RowPage]:
-        """Walks as the rows port does, by the names of rules/legacy/tables.py. Gives nothing if there is no such table."""
+        """Walks like the rows port, by the names of rules/legacy/tables.py. Gives nothing if there is no such table."""
         layout = self._layouts.get(table)
         if layout is None:
             return

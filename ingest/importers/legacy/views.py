@@ -46,7 +46,7 @@ async def bring_views(
             report.note(one.notes, name)
             views.append(view)
     changed = await write_views(migrating, views, merged)
-    return _counted(migrating, views, changed, report)
+    return _count(migrating, views, changed, report)
 
 
 async def consumed(migrating: Migrating, platform: Platform, key: ProgressKey) -> dict[str, View]:
@@ -62,7 +62,7 @@ async def consumed(migrating: Migrating, platform: Platform, key: ProgressKey) -
     return views
 
 
-def _counted(
+def _count(
     migrating: Migrating, views: Sequence[View], changed: set[ViewKey], report: TableReport
 ) -> dict[ProgressKey, bool]:
     """Counts the views in the report. Returns for each key, where views are kept, whether it was changed."""
@@ -125,7 +125,7 @@ def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge, chan
 
 
 async def _enter_scopes(migrating: Migrating, keys: Iterable[ViewKey]) -> None:
-    """Writes the places into the learner's list of scopes before they have their first row, as a start of a view does."""
+    """Writes the places into the learner's list of scopes before their first row, as a start of a view does."""
     places = {(key.user_id, key.collection_id, key.context_id): key.scope for key in keys}
     await migrating.rows.write(
         *(Write(LEARNER_SCOPES, place, {"scope": scope}) for place, scope in places.items())

@@ -38,7 +38,7 @@ class Migrating:
 
 
 class Erasures:
-    """The erasures of this instance. What was erased here stays erased, whatever the existing platform still has of it."""
+    """The erasures of this instance. What was erased here stays erased, whatever the old platform still has."""
 
     def __init__(self, migrating: Migrating, found: Mapping[ProgressKey, datetime]) -> None:
         self._migrating = migrating

@@ -157,7 +157,7 @@ class Student:
 
     @property
     def name(self) -> str:
-        """The data has none."""
+        """Returns a made-up name: the data has none."""
         return f"Student {self.id}"
 
     @property

@@ -87,7 +87,7 @@ class Reader:
         self._digest = hashlib.sha256()
 
     def steps(self) -> Iterator[tuple[int, int]]:
-        """Gives bytes read and bytes in all, after each step. If something is wrong, InvalidInput names file and line."""
+        """Gives bytes read and bytes in all, after each step. If a file is wrong, InvalidInput names file and line."""
         total = sum(table.size for table, _ in self._files)
         for table in self._others:
             if table.path.exists():
