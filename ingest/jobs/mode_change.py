@@ -1,9 +1,9 @@
 """Changes an instance to another tracking mode (rules/modes.py).
 
 A change is a job. For each learner it takes the views that the old mode showed, at every enrolment and every place that
-the learner has been at, and writes them where the new mode keeps them. Then the workers are told to look again. Old
-rows stay, so going back loses nothing. No other process may run meanwhile. If an old one wrote all the same, its views
-come over when the change is repeated.
+the learner has been at. It writes them to the place where the new mode keeps them. Then the workers are told to look
+again. Old rows stay, so going back loses nothing. No other process may run meanwhile. If an old one wrote all the same,
+its views come over when the change is repeated.
 """
 
 import asyncio

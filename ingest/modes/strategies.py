@@ -34,7 +34,7 @@ class Strict:
     async def enrol_taking_along(
         _session: Session, _key: ProgressKey, _at: datetime, _context: Context, /
     ) -> Enrolment | None:
-        """Enrols and brings progress from elsewhere. Returns None where there is none to bring."""
+        """Enrols and brings progress from elsewhere. Returns None if there is none to bring."""
         return None
 
     @staticmethod
