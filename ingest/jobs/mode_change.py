@@ -161,7 +161,7 @@ class _Change:
         self._pace = Pace(rate, PAGE)
 
     def steps(self) -> Sequence[str]:
-        """Pointers of moves end when what they lead to is written where they lead from."""
+        """Returns the steps. Pointers of moves end last: first what they lead to is written where they lead from."""
         kinds = (_VIEWS, _POINTERS) if self._change.old is TrackingMode.MOVE else (_VIEWS,)
         return [*(f"{kind} {number}" for kind in kinds for number in range(RANGES)), _AGREE]
 
