@@ -69,6 +69,11 @@ class Enrolment:
         way."""
         return self.moved_to is not None and not self.active
 
+    @property
+    def is_unseen(self) -> bool:
+        """Whether no worker has seen the last change of a command."""
+        return self.changed_at != self.seen_changed_at
+
 
 def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) -> bool:
     """Whether the learner was at work there at that time: enrolled by then and active, in a context that is open."""

@@ -259,7 +259,7 @@ async def _merge(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View
     """Reads the views, merges by the rules, and writes if nobody changed them in between. Returns the views after the
     call."""
     keys = list({item.placed.key: None for item in items})
-    rows = session.stores.rows
+    rows, has_written = session.stores.rows, False
     async for _ in Attempts():
         found = await rows.get_many(VIEWS, [row_key(key) for key in keys])
         stored = {key: found.get(row_key(key)) for key in keys}
@@ -279,9 +279,13 @@ async def _merge(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View
         for batch in _batches(changes):
             if not await rows.write_together(VIEWS, batch):
                 break
+            has_written = True
         else:
             return {key: views[key] or View(key, Status.NOT_STARTED) for key in keys}
-    raise Conflict("these views are being changed by others; send the call again", field="contentId")
+    refusal = "these views are being changed by others; send the call again"
+    if has_written:
+        raise StoreUnavailable(refusal)  # the marks stay: some of the rows have changed
+    raise Conflict(refusal, field="contentId")
 
 
 def _batches(changes: Sequence[Change]) -> list[list[Change]]:

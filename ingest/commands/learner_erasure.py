@@ -13,7 +13,6 @@ they make the log and the rows' files forget what is left (ingest/workers/handle
 whole.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Set
 
@@ -22,6 +21,7 @@ import orjson
 from ingest.commands.erased_rows import ErasedRows, Place, microseconds
 from ingest.commands.exports import delete_exports
 from ingest.commands.group_members import erase_membership
+from ingest.writes.all_ended import all_ended
 from loaders.enrolments import row_key
 from loaders.erasures import EVERYWHERE
 from loaders.session import Shared
@@ -111,17 +111,8 @@ class LearnerErasure:
 
     async def _erase_scopes(self, scopes: Set[str]) -> int:
         """Empties these scopes and returns how many views there were. If one fails, the others come to their end."""
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def one(scope: str) -> int:
-            async with slots:
-                return await self._erased.delete_views((self._user_id, scope), ())
-
-        counts = await asyncio.gather(*map(one, sorted(scopes)), return_exceptions=True)
-        for count in counts:
-            if isinstance(count, BaseException):
-                raise count
-        return sum(count for count in counts if isinstance(count, int))
+        erase = self._erased.delete_views
+        return sum(await all_ended((erase((self._user_id, scope), ()) for scope in sorted(scopes)), AT_ONCE))
 
     async def _leave_groups(self) -> AsyncIterator[Mapping[str, int]]:
         async for page in self._erased.pages(USER_GROUPS, (self._user_id,)):

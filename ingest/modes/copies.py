@@ -7,10 +7,11 @@ half way. A copy is never copied on: its original reaches the same places by its
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TypeVar
 
+from ingest.writes.all_ended import all_ended
 from ingest.writes.transfers import Step, put, transfer
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.session import Shared
@@ -40,16 +41,20 @@ Contents = Set[str] | None
 
 async def write_copies(
     shared: Shared,
-    _keys: Collection[ProgressKey],
+    keys: Collection[ProgressKey],
     enrolled: Collection[ProgressKey],
     viewed: Mapping[ProgressKey, Contents],
 ) -> dict[ProgressKey, ProgressKey]:
     """Writes, for the workers, what follows from triggers of these enrolments and views.
 
+    An enrolment whose last change no worker has seen counts as one of ``enrolled``: the trigger of a call that died is
+    lost, and after this batch nothing tells of it any more.
+
     Returns the keys that were copied into, each with the key that it follows from.
     """
-    stored = await enrolments_by_key(shared.stores.rows, list(enrolled))
-    await copy_into(shared, [enrolment for enrolment in stored if enrolment is not None])
+    stored = await enrolments_by_key(shared.stores.rows, list({*keys, *enrolled}))
+    new = [each for each in stored if each is not None and (each.key in enrolled or each.is_unseen)]
+    await copy_into(shared, new)
     return await copy_out_of(shared, viewed)
 
 
@@ -74,7 +79,7 @@ async def copy_into(shared: Shared, enrolments: Sequence[Enrolment]) -> None:
         completed = await _completed_elsewhere(shared, taker.key, leaves)
         await _write(shared, taker.key, taker.copies(completed, shared.tracking.rules))
 
-    await _some_at_once([into(taker, leaves) for taker, leaves in takers])
+    await all_ended([into(taker, leaves) for taker, leaves in takers], AT_ONCE)
 
 
 async def copy_out_of(
@@ -115,7 +120,7 @@ async def copy_out_of(
             if found := taker.copies(reaching, shared.tracking.rules):
                 wanted[taker.key] |= found
                 sources.setdefault(taker.key, key)
-    reached = await _some_at_once([_write(shared, key, views) for key, views in wanted.items()])
+    reached = await all_ended([_write(shared, key, views) for key, views in wanted.items()], AT_ONCE)
     return {key: sources[key] for key, here in zip(wanted, reached, strict=True) if here}
 
 
@@ -251,19 +256,3 @@ def _is_copy(row: Row) -> bool:
 
 def _origin_of(row: Row) -> Origin | None:
     return Origin.decode(row["origin"]) if row["origin"] else None
-
-
-async def _some_at_once(works: Sequence[Awaitable[T]]) -> list[T]:
-    """Returns the results in order. All works come to their end, even if one fails: nothing that was begun is left half
-    way."""
-    slots = asyncio.Semaphore(AT_ONCE)
-
-    async def one(work: Awaitable[T]) -> T:
-        async with slots:
-            return await work
-
-    done = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
-    for outcome in done:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in done if not isinstance(outcome, BaseException)]

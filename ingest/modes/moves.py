@@ -101,20 +101,21 @@ async def forward(shared: Shared, keys: Sequence[ViewKey]) -> dict[ViewKey, View
     places = list(dict.fromkeys(key.progress_key for key in keys if key.progress_key.has_context))
     found = await asyncio.gather(*(_enrolments(shared, place) for place in places))
     enrolments = dict(zip(places, found, strict=True))
-    leaving = [
-        key
-        for key in keys
-        if (here := enrolments.get(key.progress_key, {}).get(key.progress_key.context_id)) is not None
-        and here.moved_to is not None
-    ]
-    views = await asyncio.gather(
-        *(_forward_view(shared, key, enrolments[key.progress_key]) for key in leaving)
+    leaving: dict[ProgressKey, list[ViewKey]] = {}
+    for key in keys:
+        here = enrolments.get(key.progress_key, {}).get(key.progress_key.context_id)
+        if here is not None and here.moved_to is not None:
+            leaving.setdefault(key.progress_key, []).append(key)
+    moved = await asyncio.gather(
+        *(_forward_views(shared, place, of, enrolments[place]) for place, of in leaving.items())
     )
-    return {key: view for key, view in zip(leaving, views, strict=True) if view is not None}
+    return {key: view for views in moved for key, view in views.items()}
 
 
-async def _forward_view(shared: Shared, key: ViewKey, enrolments: Mapping[str, Enrolment]) -> View | None:
-    place = key.progress_key
+async def _forward_views(
+    shared: Shared, place: ProgressKey, keys: Sequence[ViewKey], enrolments: Mapping[str, Enrolment]
+) -> dict[ViewKey, View]:
+    """Brings these views of one place together. All of the place comes along if there are several."""
     here = enrolments[place.context_id]
     context_id = current_place(enrolments, place.context_id) if here.has_moved else here.moved_to or ""
     there = enrolments.get(context_id)
@@ -122,12 +123,13 @@ async def _forward_view(shared: Shared, key: ViewKey, enrolments: Mapping[str, E
     begun_on = there.begun_on if here.has_moved and there is not None else shared.now()
     taking = await _taking(shared, place, context_id, begun_on)
     if taking is None:
-        return None
-    await _bring(shared, taking, place, key.content_id)
+        return {}
+    await _bring(shared, taking, place, keys[0].content_id if len(keys) == 1 else None)
     if not here.has_moved:
-        return None
-    (view,) = await views_by_key(shared.stores.rows, shared.tracking, [replace(key, context_id=context_id)])
-    return view
+        return {}
+    there_now = [replace(key, context_id=context_id) for key in keys]
+    views = await views_by_key(shared.stores.rows, shared.tracking, there_now)
+    return {key: view for key, view in zip(keys, views, strict=True) if view is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ async def take_rest(
 ) -> list[Moved]:
     """Brings along and takes away what still stands at places that were left. It is for the workers.
 
-    These are the places of ``keys`` that have moved, and the places that one of ``enrolled`` has moved on from.
+    These are the places of ``keys`` that have moved, and the places that one of ``enrolled`` has moved on from, or one
+    whose last change no worker has seen: the trigger of a call that died is lost.
 
     It costs one read of the enrolments for 100 keys, and one for each learner and collection that has moved.
     """
@@ -152,7 +155,8 @@ async def take_rest(
     places: dict[tuple[str, str], dict[str, ProgressKey]] = {}
     for key, enrolment in zip(keys, stored, strict=True):
         if enrolment is not None and (
-            enrolment.has_moved or (key in enrolled and enrolment.moved_from is not None)
+            enrolment.has_moved
+            or (enrolment.moved_from is not None and (key in enrolled or enrolment.is_unseen))
         ):
             places.setdefault((key.user_id, key.collection_id), {})[key.context_id] = key
     found: list[Moved] = []

@@ -1,6 +1,5 @@
 """The way of one batch of records: what it asks for, what the tracking mode adds, the keys, the rest."""
 
-import asyncio
 from collections.abc import Sequence
 
 from ingest.modes.strategies import added_by
@@ -9,6 +8,7 @@ from ingest.workers.handlers import HANDLERS, TOPICS
 from ingest.workers.moved_places import vanish
 from ingest.workers.refresh import refresh
 from ingest.workers.work import Work
+from ingest.writes.all_ended import all_ended
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from stores.events import Message, Record
@@ -68,4 +68,5 @@ async def _refresh(shared: Shared, work: Work) -> None:
     keys = list(work.keys)
     chunks = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
     for start in range(0, len(chunks), AT_ONCE):
-        await asyncio.gather(*(refresh(shared, chunk, work) for chunk in chunks[start : start + AT_ONCE]))
+        # All end before one that failed is tried again: two attempts would give two states the same version.
+        await all_ended(refresh(shared, chunk, work) for chunk in chunks[start : start + AT_ONCE])

@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from ingest.commands.content_states import update_states
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.reconcile import reconcile
+from ingest.modes.strategies import Copy, Strict
 from loaders.session import Session
 from loaders.touches import DEAD_AFTER, hash_key
 from resolvers.enrolments import enrolments_page
@@ -25,6 +28,7 @@ from stores.tables import VIEWS
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
 
+ALWAYS = '{"rules": [{"type": "always"}]}'
 LONG_AGO = NOW - timedelta(days=40)
 A = ViewCall("a", "course", "batch")
 
@@ -133,7 +137,7 @@ async def test_killed_at_any_step_views_that_follow_from_others_are_there_in_the
     published: Instance, *, after: bool
 ) -> None:
     """Copies into a new enrolment: the workers, who write them too, end what a dead call began."""
-    published.track(TrackingMode.COPY, '{"rules": [{"type": "always"}]}')
+    published.track(TrackingMode.COPY, ALWAYS)
     step, reached = 0, True
     while reached:
         user = f"learner-{step}"
@@ -177,3 +181,87 @@ async def test_a_refusal_takes_its_mark_back_and_a_store_that_is_away_leaves_it(
         await start_view(dying, A)
     assert await marks() == 1
     assert await reads_say(published, "ann", timedelta(0)) == await rows_say(published, "ann") == {}
+
+
+async def dies_before_its_trigger(
+    cohort: Instance, user: str, call: Callable[[Session], Awaitable[None]]
+) -> None:
+    """The call has written all its rows, and nothing comes after."""
+    events = cohort.shared.stores.events
+
+    class Silent:
+        def __getattr__(self, name: str) -> object:
+            return getattr(events, name)
+
+        async def send(self, *_: object) -> None:
+            raise StoreUnavailable("this process died here")
+
+    stores = replace(cohort.shared.stores, events=Silent())  # type: ignore[arg-type]
+    with suppress(StoreUnavailable):
+        await call(Session(cohort.session(user).viewer, replace(cohort.shared, stores=stores)))
+    await cohort.shared.background.settled()
+
+
+async def test_an_enrolment_whose_trigger_is_lost_gets_its_copies_by_any_other_trigger(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks, nobody sends the call again; the learner starts another view there."""
+    published.track(TrackingMode.COPY, ALWAYS)
+    session = published.session("ann")
+    await start_view(session, ViewCall("a"))
+    await end_view(session, ViewCall("a"), ViewChange(NOW))
+    await published.drain()
+    with monkeypatch.context() as patched:
+        patched.setattr(Copy, "copy_into", Strict.copy_into)
+        await dies_before_its_trigger(published, "ann", enrols)
+    await start_view(session, ViewCall("b", "course", "batch"))
+    await published.drain()
+    assert await rows_say(published, "ann") == {"a": COMPLETED, "b": STARTED}
+
+
+async def test_a_view_whose_trigger_is_lost_is_copied_although_another_trigger_came_first(
+    published: Instance,
+) -> None:
+    """The workers have seen the partition's change by a trigger that names another content."""
+    published.track(TrackingMode.COPY, ALWAYS)
+    await published.batch("other")
+    session = published.session("ann")
+    for context in ("batch", "other"):
+        await enrol(session, EnrolmentCall("course", context))
+    await starts_another(session)
+    await start_view(session, A)
+    await published.shared.background.settled()
+    await published.drain()
+    await dies_before_its_trigger(published, "ann", ends)
+    await update_view(session, ViewCall("b", "course", "batch"), ViewChange(NOW, progress=9, call_id="b"))
+    await published.shared.background.settled()
+    await published.drain()
+    later = DEAD_AFTER + timedelta(seconds=1)
+    assert (await reads_say(published, "ann", later))["a"] is COMPLETED
+    await published.shared.background.settled()
+    await published.drain()
+    rows = await published.stores.rows.partition(VIEWS, ("ann", "course"), prefix=("course", "other"))
+    assert [(row["contentid"], row["status"]) for row in rows] == [("a", COMPLETED)]
+
+
+async def test_states_of_which_some_were_written_leave_their_mark(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no reader trusts the hash: of two writes the first was applied, and others keep changing the second."""
+    monkeypatch.setattr("ingest.commands.content_states.LARGEST_WRITE", 1)
+    rows, written = published.shared.stores.rows, 0
+    sound = rows.write_together
+
+    async def once(*arguments: Any) -> bool:
+        nonlocal written
+        written += 1
+        return await sound(*arguments) if written == 1 else False
+
+    monkeypatch.setattr(rows, "write_together", once)
+    session = published.session("ann")
+    states = [ContentState(c, COMPLETED, "course", "batch") for c in "ab"]
+    with pytest.raises(StoreUnavailable, match="being changed by others"):
+        await update_states(session, states)
+    assert await rows_say(published, "ann") == {"a": COMPLETED}
+    assert await reads_say(published, "ann", timedelta(0)) == {"a": COMPLETED}
+    await is_whole(published, "ann")
