@@ -145,7 +145,7 @@ def check_details(change: ViewChange) -> None:
         )
 
 
-def earned(session: Session, place: Placed, before: View | None, after: View) -> View:
+def with_origin(session: Session, place: Placed, before: View | None, after: View) -> View:
     """Adds the origin if the mode keeps the view elsewhere. The origin is where the view was begun, then where it was
     completed."""
     tracking = session.shared.tracking

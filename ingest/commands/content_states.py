@@ -16,10 +16,10 @@ from ingest.calls.placing import (
     ViewableContents,
     ViewCall,
     check_details,
-    earned,
     named,
     placed_on,
     viewable_contents,
+    with_origin,
 )
 from ingest.commands.assessments import AssessmentCall, begun_on, submit_assessment
 from ingest.writes.announcement import Announcement
@@ -269,7 +269,7 @@ async def _merge(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View
             key = item.placed.key
             after = stated(views[key], key, item.state, item.placed.at, item.since)
             if after is not None:
-                after = earned(session, item.placed, views[key], after)
+                after = with_origin(session, item.placed, views[key], after)
                 views[key] = changed[key] = after
         begun = {key.progress_key: key.scope for key in changed if stored[key] is None}
         await enter_scopes(session.shared, begun)

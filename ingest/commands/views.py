@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from ingest.calls.acknowledgement import acknowledge
-from ingest.calls.placing import Placed, ViewCall, check_details, earned, placed
+from ingest.calls.placing import Placed, ViewCall, check_details, placed, with_origin
 from ingest.modes.strategies import added_by
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
@@ -46,7 +46,7 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
     """
     place = await placed(session, call)
     key, at = place.key, place.at
-    started = earned(
+    started = with_origin(
         session,
         place,
         None,
@@ -140,7 +140,7 @@ async def _merge_alone(
         after = ended(view, change) if end else updated(view, change)
         if after is None:
             return view
-        after = earned(session, place, view, after)
+        after = with_origin(session, place, view, after)
         before, wanted = view_values(view), view_values(after)
         changed = {name: value for name, value in wanted.items() if value != before[name]}
         if not changed:

@@ -49,8 +49,8 @@ class Strict:
         _viewed: Mapping[ProgressKey, Set[str] | None],
         /,
     ) -> dict[ProgressKey, ProgressKey]:
-        """Returns, for the workers, the keys that are due beside the triggered ones, each with the one that it follows
-        from."""
+        """Writes, for the workers, what follows from triggers of these keys. Returns the keys that are due beside them, each
+        with the one that it follows from."""
         return {}
 
     @staticmethod

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ingest.modes.strategies import added_by
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.handlers import HANDLERS, TOPICS
-from ingest.workers.moved_places import vanish
+from ingest.workers.moved_places import remove_figures
 from ingest.workers.refresh import refresh
 from ingest.workers.work import Work
 from ingest.writes.all_ended import all_ended
@@ -32,7 +32,7 @@ async def handle(shared: Shared, records: Sequence[Record]) -> Work:
     work.follow(await mode.follow(shared, list(work.keys), work.enrolled, work.viewed))
     await _settle_moves(shared, work)
     await _refresh(shared, work)
-    await put_away(shared, work.dead)
+    await send_dead_letters(shared, work.dead)
     # This comes after the dead letters, because they are to be forgotten too.
     for handler in HANDLERS:
         if handler.finish is not None:
@@ -40,7 +40,7 @@ async def handle(shared: Shared, records: Sequence[Record]) -> Work:
     return work
 
 
-async def put_away(shared: Shared, letters: Sequence[Message]) -> None:
+async def send_dead_letters(shared: Shared, letters: Sequence[Message]) -> None:
     if letters:
         await shared.stores.events.send(DEAD_LETTERS.name, *letters)
 
@@ -57,7 +57,7 @@ async def _settle_moves(shared: Shared, work: Work) -> None:
     moved = await added_by(shared.tracking).take_rest(shared, list(work.keys), work.enrolled)
     for each in moved:
         record = work.keys[each.cause]
-        await vanish(shared, each, record.appended_at, record.offset)
+        await remove_figures(shared, each, record.appended_at, record.offset)
         work.keys.setdefault(each.to, record)
     for each in moved:
         work.keys.pop(each.enrolment.key, None)

@@ -14,7 +14,7 @@ from stores.rows import Write
 from stores.tables import ENROLMENTS
 
 
-async def vanish(shared: Shared, moved: Moved, appended_at: int, offset: int) -> None:
+async def remove_figures(shared: Shared, moved: Moved, appended_at: int, offset: int) -> None:
     """Takes away the states and aggregates of the place that was left, then marks its change as seen.
 
     Both happen at the version of the trigger, so that a slow process can't bring them back

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from ingest.workers.batch import handle, put_away
+from ingest.workers.batch import handle, send_dead_letters
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.handlers import TOPICS
 from loaders.session import Shared
@@ -101,7 +101,7 @@ class Worker:
         except Exception as error:
             if len(records) == 1:
                 log.exception("could not process %s", records[0])
-                await put_away(self._shared, [dead_letter(records[0], f"internal error: {error!r}")])
+                await send_dead_letters(self._shared, [dead_letter(records[0], f"internal error: {error!r}")])
                 self.dead += 1
                 return
             for record in records:
