@@ -62,15 +62,23 @@ async def _write(
       the same version to a later, different state.
     """
     stores = shared.stores
-    versions = {}
+    new, versions = {}, {}
     for item in done:
         record = work.keys[item.key]
-        version = item.next_version(record.appended_at, record.offset)
-        versions[item.key] = item.versions(version, renew=item.key in work.renewed)
+        new[item.key] = item.next_version(record.appended_at, record.offset)
+        versions[item.key] = item.versions(new[item.key], renew=item.key in work.renewed)
     user_ids = list({item.key.user_id for item in done})
     found, _ = await asyncio.gather(
         learners_by_id(stores.rows, user_ids),
-        stores.rows.write(*(w for item in done for w in unit_writes(item, versions[item.key]))),
+        stores.rows.write(
+            *(
+                write
+                for item in done
+                for write in unit_writes(
+                    item, versions[item.key], new[item.key], enrolled=item.key in work.enrolled
+                )
+            )
+        ),
     )
     learners = dict(zip(user_ids, found, strict=True))
     # The dropped units go before the root is written. The root marks the new version of the collection as seen: after

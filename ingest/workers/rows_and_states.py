@@ -19,18 +19,26 @@ from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT
 
 
-def unit_writes(recomputed: Recomputed, versions: Mapping[str, int]) -> Iterator[Write]:
-    """Gives the rows that follow from a change but do not mark it as seen. They must be written first."""
+def unit_writes(
+    recomputed: Recomputed, versions: Mapping[str, int], version: int, *, enrolled: bool
+) -> Iterator[Write]:
+    """Gives the rows that follow from a change but do not mark it as seen. They must be written first.
+
+    The row in the context's list is written for each trigger of an enrolment (``enrolled``), also if its change was seen.
+    A worker that died may have written that row for an earlier trigger under the ``version`` that another worker then used
+    for a later state: of two values with one version any may win. No figure is compared with that row, so nothing else
+    would mend it. The trigger of the last change always finds the last state.
+    """
     key, enrolment = recomputed.key, recomputed.enrolment
     for figure in recomputed.figures[1:]:
         yield from _aggregate_write(recomputed, figure, versions)
-    if enrolment is not None and recomputed.enrolment_has_changed:
+    if enrolment is not None and (enrolled or recomputed.enrolment_has_changed):
         buckets = recomputed.context.buckets if recomputed.context else 1
         yield Write(
             ENROLMENTS_BY_CONTEXT,
             (key.context_id, key.collection_id, bucket_of(key.user_id, buckets), key.user_id),
             {"active": enrolment.active, "enrolled_on": enrolment.enrolled_on},
-            timestamp=versions[recomputed.root.activity_id],
+            timestamp=version,
         )
 
 

@@ -28,11 +28,13 @@ from rules.triggers import Trigger, TriggerKind, parse_trigger
 from rules.views import ViewChange
 from stores.events import Message
 from stores.rows import Write
-from stores.tables import AGGREGATES
+from stores.tables import AGGREGATES, ENROLMENTS_BY_CONTEXT
 from stores.topics import PROFILES, STATES, TRIGGERS
 from tests.aggregates import figures_key
 from tests.conftest import COURSE, NOW, Instance, embedded_urls, instance_of
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
+from tests.ingest.interruptions import Interruption
+from tests.ingest.test_sample import rows_of
 
 
 async def finish(cohort: Instance, user: str, content: str) -> None:
@@ -122,10 +124,26 @@ async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> N
     newer = await aggregates_by_key(course.stores.rows, roots)
     assert newer[0] is not None
     assert newer[0].completed_count == 2
-    versions = stale.versions(stale.next_version(first.appended_at, first.offset), renew=True)
-    await course.stores.rows.write(*unit_writes(stale, versions))
+    version = stale.next_version(first.appended_at, first.offset)
+    versions = stale.versions(version, renew=True)
+    await course.stores.rows.write(*unit_writes(stale, versions, version, enrolled=True))
     await course.stores.rows.write(*sealing_writes(stale, versions))
     assert await aggregates_by_key(course.stores.rows, roots) == newer
+
+
+async def test_a_worker_that_died_before_it_sealed_leaves_nobody_in_a_contexts_list(course: Instance) -> None:
+    """The next one uses the same version, as it does the same trigger again; but the learner has left meanwhile."""
+    call = EnrolmentCall("course", "batch")
+    await enrol(course.session("ada"), call)
+
+    async def leaves_and_dies() -> None:
+        await unenrol(course.session("ada"), call)
+        raise StoreUnavailable("this process died here")
+
+    # Step 0 writes what must be there first, step 1 seals it.
+    await course.drain(Worker(Interruption(1, leaves_and_dies).of(course.shared), most=1, wait=0.05))
+    rows = await rows_of(course.shared, ENROLMENTS_BY_CONTEXT)
+    assert [(row["userid"], row["active"]) for row in rows] == [("ada", False)]
 
 
 async def newest_states(cohort: Instance) -> dict[tuple[str, str], dict[str, Any]]:
