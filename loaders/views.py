@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
@@ -13,7 +14,7 @@ from rules.standings import Touch
 from rules.tracking import Tracking
 from rules.views import View
 from stores.keys import MOST_KEYS, share
-from stores.rows import Row, Rows
+from stores.rows import Condition, Equal, Row, Rows
 from stores.tables import VIEWS
 
 TOUCH_COLUMNS = (
@@ -185,6 +186,12 @@ def _leaves(key: ProgressKey, trees: Mapping[str, RelationTree]) -> Set[str]:
 def _partition_of(key: ProgressKey) -> tuple[str, str]:
     """The partition that has the views of a key, and those of the learner's other contexts of the collection."""
     return key.user_id, scope_of(key.collection_id)
+
+
+def as_read(stored: Mapping[str, Any]) -> list[Condition]:
+    """The conditions that nobody has changed the view since these columns of it were read: every change of a view changes
+    one of them at least."""
+    return [Equal(name, stored[name]) for name in ("status", "progress", "timespent", "last_updated_time")]
 
 
 def view_values(view: View) -> dict[str, object]:

@@ -140,7 +140,7 @@ def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
     """Sends the trigger again of each enrolment whose last change no worker has seen: it may have been lost with the
     call that made the change."""
     for enrolment in enrolments:
-        if enrolment.changed_at != enrolment.seen_changed_at:
+        if enrolment.is_unseen:
             session.shared.healing.heal(TriggerKind.ENROLMENT, enrolment.key, enrolment.changed_at)
 
 

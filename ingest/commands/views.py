@@ -15,13 +15,13 @@ from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import enter_scope
 from loaders.session import Session
-from loaders.views import row_key, shown, view_of, view_values
+from loaders.views import as_read, row_key, shown, view_of, view_values
 from rules.errors import Conflict, InvalidInput, ViewNotStarted
 from rules.identifiers import ViewKey
 from rules.plans import write_token
 from rules.progress import Status
 from rules.views import View, ViewChange, checked_change, ended, updated
-from stores.rows import Equal, In
+from stores.rows import In
 from stores.tables import VIEWS
 
 
@@ -146,10 +146,7 @@ async def _merge_alone(
         if not changed:
             return view
         applied = await session.stores.rows.update_if(
-            VIEWS,
-            row_key(key),
-            {**changed, "changed_at": changed_at},
-            [Equal(name, before[name]) for name in ("status", "progress", "timespent", "last_updated_time")],
+            VIEWS, row_key(key), {**changed, "changed_at": changed_at}, as_read(before)
         )
         if applied.applied:
             return after
@@ -175,7 +172,7 @@ async def _write_and_acknowledge(
     announcement = Announcement(shared)
     try:
         async with announcement.writing([key]):
-            view = await write(session.shared.change_moment())
+            view = await write(shared.change_moment())
     except ViewNotStarted:
         if await added_by(shared.tracking).current_key(shared, key) != key:
             raise Conflict("the enrolment has moved meanwhile; send it again", field="contextId") from None

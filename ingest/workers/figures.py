@@ -87,9 +87,7 @@ class Recomputed:
     def enrolment_has_changed(self) -> bool:
         """True if the workers' columns of the enrolment are to be written."""
         enrolment = self.enrolment
-        return enrolment is not None and (
-            enrolment.seen_changed_at != enrolment.changed_at or self.enrolment_figures_differ
-        )
+        return enrolment is not None and (enrolment.is_unseen or self.enrolment_figures_differ)
 
     @property
     def enrolment_figures_differ(self) -> bool:

@@ -27,7 +27,7 @@ async def remove_figures(shared: Shared, moved: Moved, appended_at: int, offset:
     activities = tree.collections if tree is not None else (key.collection_id,)
     keys = [AggregateKey(activity, key.collection_id, context_id, key.user_id) for activity in activities]
     ours = [each for each in await aggregates_by_key(shared.stores.rows, keys) if each is not None]
-    if not ours and enrolment.seen_changed_at == enrolment.changed_at:
+    if not ours and not enrolment.is_unseen:
         return
     gone = Vanished.of(key, ours, context)
     version = gone.version(appended_at, offset)

@@ -27,12 +27,8 @@ class Attempts:
         attempt = self._next
         if attempt == self._most:
             raise StopAsyncIteration
-        await pause_before(attempt, self._most)
+        if attempt:
+            # Longer before each one; a random part of it, so that others get through.
+            await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / self._most)  # noqa: S311
         self._next += 1
         return attempt
-
-
-async def pause_before(attempt: int, attempts: int) -> None:
-    """Pauses before an attempt: longer before each one, not at all before the first, which is 0."""
-    if attempt:
-        await asyncio.sleep(LONGEST_PAUSE * random.random() * attempt / attempts)  # noqa: S311

@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
 from loaders.session import Shared
-from loaders.views import row_key, view_values
+from loaders.views import as_read, row_key, view_values
 from rules.errors import StoreUnavailable
 from rules.identifiers import ProgressKey, ViewKey, scope_of
 from rules.views import View
 from stores.rows import MOST_CHANGES, Change, Equal, Row, Write
 from stores.tables import LEARNER_SCOPES, VIEWS
-
-_CHANGING = ("status", "progress", "timespent", "last_updated_time")
-"""Every change of a view changes at least one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +79,11 @@ def put(view: View, stored: Row | None, changed_at: int) -> Change:
     values = {**view_values(view), "changed_at": changed_at}
     if stored is None or stored["status"] is None:
         return Change(row_key(view.key), values, [Equal("status", None)])
-    return Change(row_key(view.key), values, _as_read(stored))
+    return Change(row_key(view.key), values, as_read(stored))
 
 
 def taken_away(key: ViewKey, stored: Row, changed_at: int) -> Change:
-    return Change(row_key(key), {"changed_at": changed_at}, _as_read(stored), delete=True)
-
-
-def _as_read(stored: Row) -> list[Equal]:
-    return [Equal(name, stored[name]) for name in _CHANGING]
+    return Change(row_key(key), {"changed_at": changed_at}, as_read(stored), delete=True)
 
 
 def _batches(steps: Sequence[Step]) -> list[list[Step]]:

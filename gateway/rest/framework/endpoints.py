@@ -60,6 +60,11 @@ Handler = Callable[[Session, Call[R]], Coroutine[Any, Any, Mapping[str, Any] | T
 """Gives the ``result`` of the answer."""
 
 
+def prefixes(noun: str) -> tuple[str, str]:
+    """Returns what the paths of a noun begin with: the service's own prefix, and the one that clients use."""
+    return f"/v1/{noun}", f"/{noun}/v1"
+
+
 @dataclass(frozen=True)
 class Endpoint(Generic[R]):
     """One method and path, with what it takes and what it answers.

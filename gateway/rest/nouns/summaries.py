@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from gateway.rest.framework.callers import MANY_VIEWERS, changed_user, reader_of
-from gateway.rest.framework.endpoints import Call, Endpoint, Handler
+from gateway.rest.framework.endpoints import Call, Endpoint, Handler, prefixes
 from gateway.rest.framework.envelope import Codes
 from gateway.rest.framework.fields import After, ByValue, Limit, cursor
 from gateway.rest.framework.moments import moment
@@ -195,7 +195,7 @@ def _both(
     max_age: int | None = None,
     for_others: str | None = None,
 ) -> list[Endpoint[R]]:
-    """The call under the service's own prefix and under the one that clients use."""
+    """The call under both prefixes."""
     api_id = f"api.summary.{name}"
     return [
         Endpoint(
@@ -203,7 +203,7 @@ def _both(
             for_others=for_others,
             only_400=True,
         )
-        for prefix in ("/v1/summary", "/summary/v1")
+        for prefix in prefixes("summary")
     ]
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.rest.framework.callers import MANY_VIEWERS, ONLY_A_SERVICE, changed_user, reader_of
-from gateway.rest.framework.endpoints import Call, Endpoint, Handler
+from gateway.rest.framework.endpoints import Call, Endpoint, Handler, prefixes
 from gateway.rest.framework.envelope import MISSING, Codes
 from gateway.rest.framework.fields import After, Limit, Milliseconds, Texts, cursor
 from gateway.rest.framework.moments import moment
@@ -322,7 +322,7 @@ def _both(
     max_age: int | None = None,
     for_others: str | None = None,
 ) -> list[Endpoint[R]]:
-    """The call under the service's own prefix and under the one that clients use.
+    """The call under both prefixes.
 
     ``for_others`` is by default whoever may read others' data for a call that reads, and a service for other calls.
     """
@@ -333,7 +333,7 @@ def _both(
             *("POST", f"{prefix}/{name}", api_id, summary, request, result, handler, CODES, max_age, others),
             only_400=True,
         )
-        for prefix in (f"/v1/{noun}", f"/{noun}/v1")
+        for prefix in prefixes(noun)
     ]
 
 

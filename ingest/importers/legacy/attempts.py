@@ -11,7 +11,6 @@ from ingest.importers.legacy.writing import Erasures, Migrating, each
 from rules.identifiers import ProgressKey, scope_of
 from rules.legacy.attempts import LegacyAttempt, LegacyScores, attempt_of_row, scores_of_row
 from rules.legacy.tables import ASSESSMENTS, LegacyRow
-from rules.legacy.values import Mapped, Unreadable
 from rules.moments import milliseconds
 from stores.rows import Key, Row, Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, LEARNER_SCOPES
@@ -23,14 +22,8 @@ async def bring_attempts(
     migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
 ) -> dict[ProgressKey, bool]:
     """Brings a page of assessment_aggregator. Returns, by key, whether an attempt was written."""
-    mapped: list[Mapped[LegacyAttempt]] = []
-    for row in rows:
-        report.read += 1
-        try:
-            mapped.append(attempt_of_row(row))
-        except Unreadable as error:
-            parts = ("user_id", "collection_id", "context_id", "content_id", "attempt_id")
-            report.skip(error.reason, " ".join(str(row[part]) for part in parts))
+    columns = ("user_id", "collection_id", "context_id", "content_id", "attempt_id")
+    mapped = [one for _, one in report.readable(rows, columns, attempt_of_row)]
     erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
     found: dict[Key, LegacyAttempt] = {}
     for one in mapped:
@@ -95,14 +88,7 @@ async def explain_scores(
     Nothing is copied: all figures are computed here.
     """
     scores: list[LegacyScores] = []
-    for row in rows:
-        report.read += 1
-        name = f"{row['user_id']} {row['activity_id']} {row['context_id']}"
-        try:
-            found = scores_of_row(row)
-        except Unreadable as error:
-            report.skip(error.reason, name)
-            continue
+    for _, found in report.readable(rows, ("user_id", "activity_id", "context_id"), scores_of_row):
         report.unchanged += 1
         if found is not None:
             scores.append(found)

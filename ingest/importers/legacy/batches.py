@@ -13,7 +13,6 @@ from loaders.library import context_values
 from rules.contexts import Context
 from rules.legacy.batches import context_of_batch, merged_context
 from rules.legacy.tables import LegacyRow
-from rules.legacy.values import Unreadable
 from stores.rows import Change, Equal, Key
 from stores.tables import CONTEXTS
 
@@ -21,14 +20,7 @@ from stores.tables import CONTEXTS
 async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport) -> None:
     """Brings a page of course_batch."""
     found: dict[Key, list[Context]] = defaultdict(list)
-    for row in rows:
-        report.read += 1
-        name = f"{row['collection_id']} {row['context_id']}"
-        try:
-            mapped = context_of_batch(row)
-        except Unreadable as error:
-            report.skip(error.reason, name)
-            continue
+    for name, mapped in report.readable(rows, ("collection_id", "context_id"), context_of_batch):
         report.note(mapped.notes, name)
         found[mapped.value.context_id,].append(mapped.value)
     library, would = migrating.shared.library, set[Key]()

@@ -12,7 +12,7 @@ from rules.identifiers import ProgressKey
 from rules.legacy.enrolments import LegacyEnrolment, enrolment_of_row, enrolment_values
 from rules.legacy.enrolments import views_of_enrolment as views_of
 from rules.legacy.tables import LegacyRow
-from rules.legacy.values import Mapped, Unreadable
+from rules.legacy.values import Unreadable
 from rules.legacy.views import filled
 from rules.views import View
 from stores.rows import Change, Condition, Equal, Key, Row
@@ -30,14 +30,8 @@ async def bring_enrolments(
 
     The keys include those where views are kept.
     """
-    mapped: list[Mapped[LegacyEnrolment]] = []
-    for row in rows:
-        report.read += 1
-        try:
-            mapped.append(enrolment_of_row(row))
-        except Unreadable as error:
-            name = " ".join(str(row[part]) for part in ("user_id", "collection_id", "context_id"))
-            report.skip(error.reason, name)
+    columns = ("user_id", "collection_id", "context_id")
+    mapped = [one for _, one in report.readable(rows, columns, enrolment_of_row)]
     erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
     enrolments: dict[Key, LegacyEnrolment] = {}
     for one in mapped:

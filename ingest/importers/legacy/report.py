@@ -1,11 +1,13 @@
 """What became of the existing platform's rows, table by table, and how its figures compare with ours."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from rules.identifiers import ProgressKey
 from rules.legacy.comparison import UNEXPLAINED
+from rules.legacy.tables import LegacyRow
+from rules.legacy.values import Unreadable
 
 EXAMPLES = 5
 """How many rows are named of each reason in one table."""
@@ -18,6 +20,7 @@ EXPECTED = frozenset({NOT_STARTED, ERASED})
 """Reasons to skip a row that say nothing is wrong."""
 
 Counts = dict[str, int]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -57,6 +60,21 @@ class TableReport:
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
+
+    def readable(
+        self, rows: Iterable[LegacyRow], key: Sequence[str], read: Callable[[LegacyRow], T]
+    ) -> Iterator[tuple[str, T]]:
+        """Counts the rows and gives each that can be read: its name, which is made of the columns ``key``, and what
+        ``read`` makes of it. The others are skipped."""
+        for row in rows:
+            self.read += 1
+            name = " ".join(str(row[column]) for column in key)
+            try:
+                value = read(row)
+            except Unreadable as error:
+                self.skip(error.reason, name)
+            else:
+                yield name, value
 
     def skip(self, reason: str, row: str) -> None:
         self.skipped[reason] = self.skipped.get(reason, 0) + 1

@@ -9,33 +9,25 @@ from ingest.importers.legacy.report import ERASED, TableReport
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.writing import Erasures, Migrating, settle
 from loaders import touches
-from loaders.views import row_key, view_of, view_values
+from loaders.views import as_read, row_key, view_of, view_values
 from rules.identifiers import ProgressKey, ViewKey
 from rules.legacy.tables import CONSUMPTION, LegacyRow
-from rules.legacy.values import Mapped, Unreadable
+from rules.legacy.values import Unreadable
 from rules.legacy.views import merged, placed, view_of_consumption
 from rules.views import View
-from stores.rows import Change, Condition, Equal, Key, Row, Write
+from stores.rows import Change, Key, Row, Write
 from stores.tables import LEARNER_SCOPES, VIEWS
 
 Merge = Callable[[View | None, View], View | None]
 """Returns what becomes of the stored view. Returns None if it stays."""
-_GUARDS = ("status", "progress", "timespent", "last_updated_time")
-"""Every change of a view changes at least one of these columns. Calls use the same ones."""
 
 
 async def bring_views(
     migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
 ) -> dict[ProgressKey, bool]:
     """Brings a page of user_content_consumption. Returns for each key, where views are kept, whether it was changed."""
-    mapped: list[tuple[str, Mapped[View]]] = []
-    for row in rows:
-        report.read += 1
-        name = " ".join(str(row[part]) for part in ("user_id", "collection_id", "context_id", "content_id"))
-        try:
-            mapped.append((name, view_of_consumption(row, migrating.at)))
-        except Unreadable as error:
-            report.skip(error.reason, name)
+    columns = ("user_id", "collection_id", "context_id", "content_id")
+    mapped = list(report.readable(rows, columns, lambda row: view_of_consumption(row, migrating.at)))
     erasures = await Erasures.of(migrating, (one.value.key.progress_key for _, one in mapped))
     views = []
     for name, one in mapped:
@@ -118,9 +110,7 @@ def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge, chan
     # If a new row has no value for a column, the column is left out: a null would be a tombstone.
     stored = dict.fromkeys(view_values(after)) if before is None else view_values(before)
     changed = {name: value for name, value in view_values(after).items() if value != stored[name]}
-    conditions: list[Condition] = []
-    if row is not None:
-        conditions = [Equal(name, row[name]) for name in _GUARDS]
+    conditions = [] if row is None else as_read(row)
     return Change(key, {**changed, "changed_at": changed_at}, conditions)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.rest.framework.endpoints import Endpoint, Handler
+from gateway.rest.framework.endpoints import Endpoint, Handler, prefixes
 from gateway.rest.framework.envelope import Codes
 from gateway.rest.framework.requests import R
 from gateway.rest.nouns.learner_groups.answers import GroupChanged, GroupCreated, GroupList, GroupTold
@@ -66,13 +66,13 @@ def _both(
     rest: str = "",
     max_age: int | None = None,
 ) -> list[Endpoint[R]]:
-    """The call under the service's own prefix and under the one that clients use."""
+    """The call under both prefixes."""
     api_id = f"api.group.{name.replace('/', '.')}"
     return [
         Endpoint(
             method, f"{prefix}/{name}{rest}", api_id, summary, request, result, handler, CODES[name], max_age
         )
-        for prefix in ("/v1/group", "/group/v1")
+        for prefix in prefixes("group")
     ]
 
 
