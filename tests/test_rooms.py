@@ -17,8 +17,9 @@ INGEST: dict[str, set[str]] = {
     "workers": {"commands", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
-    "importers": {"jobs", "commands", "calls", "writes"},
-    "job_kinds": {"jobs", "importers"},
+    "publishing": {"jobs", "commands", "modes", "writes"},
+    "importers": {"publishing", "jobs", "commands", "calls", "writes"},
+    "job_kinds": {"jobs", "publishing", "importers"},
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
 BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs"}

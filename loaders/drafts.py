@@ -1,0 +1,88 @@
+"""What authors edit, from the rows: drafts, and the edit forms of collections."""
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+
+import orjson
+
+from rules.contents import ContentKind
+from rules.drafts import Draft, DraftStatus, EditForm
+from stores.rows import Row, Rows
+from stores.tables import DRAFTS, HIERARCHIES
+
+CHUNK = 256 * 1024
+"""Bytes of a chunk. Cassandra takes larger values, but not gladly."""
+IN_THREAD_FROM = 64 * 1024
+"""Bytes from which on something is packed or parsed in a thread, beside the event loop."""
+
+
+async def drafts_by_id(rows: Rows, identifiers: Sequence[str]) -> list[Draft | None]:
+    """Returns the draft of each content or collection, None where there is none."""
+    found = await rows.get_many(DRAFTS, [(identifier,) for identifier in identifiers])
+    return [_draft(found.get((identifier,))) for identifier in identifiers]
+
+
+async def edit_form(rows: Rows, draft: Draft) -> EditForm | None:
+    """Returns the edit form that the draft leads to. None if another call has replaced it since the draft was read."""
+    if draft.form_key is None:
+        return EditForm(draft.identifier)
+    chunks = await rows.partition(HIERARCHIES, (draft.identifier, form_mode(draft.form_key)))
+    if not chunks or len(chunks) < chunks[0]["chunks"]:
+        return None
+    data = b"".join(row["data"] for row in chunks)
+    if len(data) < IN_THREAD_FROM:
+        return EditForm.decode(zlib.decompress(data))
+    return await asyncio.to_thread(lambda: EditForm.decode(zlib.decompress(data)))
+
+
+async def form_chunks(form: EditForm) -> list[bytes]:
+    """Returns the chunks that are stored of an edit form."""
+
+    def packed() -> bytes:
+        return zlib.compress(form.encode(), 1)
+
+    data = await asyncio.to_thread(packed)
+    return [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
+
+
+def form_mode(form_key: str) -> str:
+    """Returns the ``mode`` of the partition that an edit form is stored in. Each has one of its own, so that no read
+    meets what was deleted of others."""
+    return f"edit:{form_key}"
+
+
+def draft_values(draft: Draft) -> dict[str, object]:
+    """The columns that ``content_draft`` stores of a draft, apart from its key."""
+    return {
+        "kind": draft.kind.value,
+        "status": draft.status.value,
+        "mime_type": draft.mime_type,
+        "metadata": orjson.dumps(dict(draft.metadata)).decode(),
+        "version_key": draft.version_key,
+        "form_key": draft.form_key,
+        "imported": draft.imported,
+        "created_by": draft.created_by,
+        "created_on": draft.created_on,
+        "updated_by": draft.updated_by,
+        "updated_on": draft.updated_on,
+    }
+
+
+def _draft(row: Row | None) -> Draft | None:
+    if row is None or row["version_key"] is None:
+        return None
+    return Draft(
+        identifier=row["identifier"],
+        kind=ContentKind(row["kind"]),
+        status=DraftStatus(row["status"]),
+        metadata=orjson.loads(row["metadata"]),
+        version_key=row["version_key"],
+        mime_type=row["mime_type"],
+        form_key=row["form_key"],
+        imported=bool(row["imported"]),
+        created_by=row["created_by"],
+        created_on=row["created_on"],
+        updated_by=row["updated_by"],
+        updated_on=row["updated_on"],
+    )

@@ -1,0 +1,97 @@
+"""Contents, collections and contexts."""
+
+from stores.columns import BLOB, BOOLEAN, INT, TEXT, TIMESTAMP, Column, SetOf, Table
+
+CONTENTS = Table(
+    "content",
+    comment="Metadata of a collection, unit or leaf; root and live_version point to the published tree",
+    partition={"identifier": TEXT},
+    columns={
+        "name": TEXT,
+        "kind": TEXT,
+        "status": TEXT,
+        "mime_type": TEXT,
+        "leaf_nodes_count": INT,
+        "root": TEXT,
+        "live_version": INT,
+        "digest": TEXT,
+        "published_on": TIMESTAMP,
+        "metadata": Column(TEXT, since=4),
+        "metadata_left": Column(SetOf(TEXT), since=5),
+    },
+)
+
+DRAFTS = Table(
+    "content_draft",
+    comment="What authors edit of a content or a collection, by conditions on version_key alone",
+    since=5,
+    partition={"identifier": TEXT},
+    columns={
+        "kind": TEXT,
+        "status": TEXT,
+        "mime_type": TEXT,
+        "metadata": TEXT,
+        "version_key": TEXT,
+        "form_key": TEXT,
+        "imported": BOOLEAN,
+        "created_by": TEXT,
+        "created_on": TIMESTAMP,
+        "updated_by": TEXT,
+        "updated_on": TIMESTAMP,
+    },
+)
+
+HIERARCHIES = Table(
+    "content_hierarchy",
+    comment="zlib, in chunks: live versions as nested JSON (content.live_version), edit forms (content_draft.form_key)",
+    partition={"identifier": TEXT, "mode": TEXT},
+    clustering={"version": INT, "chunk": INT},
+    columns={"chunks": INT, "data": BLOB},
+)
+
+RELATIONS = Table(
+    "hierarchy_relations",
+    comment="What progress needs of each node of a published version",
+    partition={"root": TEXT, "version": INT},
+    clustering={"node": TEXT},
+    columns={"leaf_nodes": SetOf(TEXT), "optional_nodes": SetOf(TEXT), "ancestors": SetOf(TEXT)},
+)
+
+NODE_ROOTS = Table(
+    "node_roots",
+    comment="Which published collections hold this leaf or unit",
+    partition={"node": TEXT},
+    clustering={"root": TEXT},
+    columns={"version": INT},
+)
+
+CONTEXTS = Table(
+    "context",
+    comment="A batch, program, event …",
+    partition={"contextid": TEXT},
+    columns={
+        "type": TEXT,
+        "name": TEXT,
+        "description": TEXT,
+        "collections": SetOf(TEXT),
+        "start_date": TIMESTAMP,
+        "end_date": TIMESTAMP,
+        "opens_on": TIMESTAMP,
+        "enrolment_end_date": TIMESTAMP,
+        "enrolment_type": TEXT,
+        "mentors": SetOf(TEXT),
+        "buckets": INT,
+        "created_by": TEXT,
+        "created_on": TIMESTAMP,
+        "updated_on": TIMESTAMP,
+    },
+)
+
+CONTEXTS_OF_COLLECTIONS = Table(
+    "context_by_collection",
+    comment="Which contexts a collection has; the context decides. USING TIMESTAMP of the context's updated_on",
+    since=5,
+    partition={"collectionid": TEXT},
+    clustering={"contextid": TEXT},
+    columns={"type": TEXT, "enrolment_type": TEXT, "start_date": TIMESTAMP, "closes_on": TIMESTAMP},
+)
