@@ -2,5 +2,5 @@
 
 ``PORT.py`` has the Protocol and ``PORT_ENGINE.py`` an engine, such as ``rows_sqlite.py``. Parts of an engine are named
 after it: ``sqlite_*``, ``cassandra_*``, ``log_*`` (the embedded log), ``kafka_*``, ``duckdb_*``, ``druid_*``. ``engines.py``
-opens them. ``tables.py`` and ``topics.py`` declare what is stored.
+opens them. ``tables/`` and ``topics.py`` declare what is stored.
 """

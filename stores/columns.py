@@ -71,7 +71,7 @@ def static(type_: ColumnType) -> Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, declared once in stores/tables.py. ``partition`` and ``clustering`` map key columns to types, in order.
+    """A table, declared once in stores/tables/. ``partition`` and ``clustering`` map key columns to types, in order.
 
     ``columns`` has the others. Key columns are never null. Clustering order is ascending.
     """
