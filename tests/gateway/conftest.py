@@ -1,9 +1,12 @@
 """Settings of a test's own: no file, no variable and no directory of whoever runs it."""
 
+import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -48,6 +51,19 @@ def settings() -> Settings:
     return load_settings(jwt_key=KEY)
 
 
+_made: list[TemporaryDirectory[str]] = []
+
+
+async def _initialised() -> Path:
+    """The data of an instance of which nothing but `cohort init` is known. It is made once: tests copy it."""
+    if not _made:
+        _made.append(TemporaryDirectory())
+        data = Path(_made[0].name, "data")
+        async with opened(load_settings(jwt_key=KEY, data=data)) as stores:
+            await initialise(stores)
+    return Path(_made[0].name, "data")
+
+
 Serving = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
@@ -57,8 +73,8 @@ def serving() -> Serving:
 
     @asynccontextmanager
     async def serve(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-        async with opened(settings) as stores:
-            await initialise(stores)
+        if not settings.data.exists():
+            await asyncio.to_thread(shutil.copytree, await _initialised(), settings.data)
         app = create_app(settings)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
