@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rules.errors import CohortError
+from rules.hierarchy import DEEPEST
 
 PREFIX = "COHORT_"
 CONFIG = "COHORT_CONFIG"
@@ -140,6 +141,17 @@ class Settings(BaseSettings):
     group_members: int = Field(default=150, gt=0, description="Members that a group of learners may have")
     group_activities: int = Field(
         default=20, gt=0, description="Activities that a group of learners may have"
+    )
+    deepest_collection: int = Field(
+        default=DEEPEST,
+        ge=2,
+        le=DEEPEST,
+        description="Levels that a collection may have, the root among them",
+    )
+    largest_collection: int = Field(
+        default=20_000,
+        gt=0,
+        description="Nodes that a collection may have when it is edited, each counted wherever it stands",
     )
     groups_per_learner: int = Field(default=50, gt=0, description="Groups that a learner may be in")
     worker_batch: int = Field(default=2000, gt=0, description="Events that a worker takes at a time, at most")

@@ -20,6 +20,7 @@ from ingest.modes.agreement import agree
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
+from rules.form_checks import FormLimits
 from rules.learner_groups import GroupLimits
 from rules.modes import carries_nothing
 from rules.plans import AggregationMode
@@ -98,6 +99,7 @@ async def running(
             group_limits=GroupLimits(
                 settings.group_members, settings.group_activities, settings.groups_per_learner
             ),
+            form_limits=FormLimits(settings.deepest_collection, settings.largest_collection),
             mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),

@@ -27,6 +27,7 @@ from loaders.views import views_by_key
 from rules.contents import Content
 from rules.enrolments import Enrolment
 from rules.errors import CohortError
+from rules.form_checks import FormLimits
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
@@ -61,9 +62,10 @@ class Shared:
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
     changing: "WeakValueDictionary[ViewKey | str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
-    """Views, and groups by id whose members, calls of this process are changing: they wait for each other instead of
-    failing each other."""
+    """Views, groups by id whose members, and drafts, that calls of this process are changing: they wait for each other
+    instead of failing each other."""
     group_limits: GroupLimits = field(default_factory=GroupLimits)
+    form_limits: FormLimits = field(default_factory=FormLimits)
     mode: AggregationMode = AggregationMode.QUERY
     """The mode of requests that ask for none."""
     tracking: Tracking = field(default_factory=Tracking)
@@ -79,6 +81,7 @@ class Shared:
         answers_ttl: float = TTL,
         answers_kept: float = KEEP,
         group_limits: GroupLimits | None = None,
+        form_limits: FormLimits | None = None,
         mode: AggregationMode = AggregationMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
@@ -91,6 +94,7 @@ class Shared:
             *(stores, Library(stores.rows), healing, background, answers),
             *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores), now),
             group_limits=limits,
+            form_limits=form_limits or FormLimits(),
             mode=mode,
             tracking=tracking or Tracking(),
             link_ttl=link_ttl,

@@ -11,6 +11,9 @@ import orjson
 LARGEST_METADATA = 32 * 1024
 """The most bytes of a node's metadata that are kept beside its tree, serialised."""
 
+RETIRED = "Retired"
+"""The status of what takes no new learners and is not found any more, as the platform writes it."""
+
 Metadata = Mapping[str, Any]
 """What was published of a node itself, by the names that it was published under."""
 
@@ -37,6 +40,10 @@ class Content:
     root: str
     live_version: int
     published_on: datetime | None = None
+
+    @property
+    def is_retired(self) -> bool:
+        return self.status == RETIRED
 
 
 def metadata_of(node: Metadata) -> Metadata:

@@ -14,6 +14,7 @@ import orjson
 
 from rules.contents import ContentKind, Metadata
 from rules.hierarchy import Json, children_of, is_collection, walk
+from rules.moments import written
 
 OF_A_PLACE = ("relationalMetadata", "optional")
 """What a node says of itself at one place: it may be optional in one unit and required in another."""
@@ -89,6 +90,18 @@ class EditForm:
     def decode(cls, stored: bytes) -> Self:
         document = orjson.loads(stored)
         return cls(document["root"], document["nodes"], document["hierarchy"], document["places"])
+
+
+def described(draft: Draft) -> Json:
+    """Returns the draft's metadata with what the draft itself tells: status, version key, when and by whom."""
+    told: Json = {"status": draft.status.value, "versionKey": draft.version_key}
+    if draft.created_on is not None:
+        told |= {"createdOn": written(draft.created_on)}
+    if draft.updated_on is not None:
+        told |= {"lastUpdatedOn": written(draft.updated_on), "lastUpdatedBy": draft.updated_by}
+    if draft.created_by is not None and "createdBy" not in draft.metadata:
+        told |= {"createdBy": draft.created_by}
+    return {**draft.metadata, **told}
 
 
 def own_metadata(node: Metadata) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from loaders.erasures import check_not_erased
 from loaders.session import Session
 from rules.contexts import Context, check_contains, check_takes_enrolment
 from rules.enrolments import Enrolment
-from rules.errors import AlreadyCompleted, AlreadyEnrolled, Conflict, Forbidden, InvalidInput, NotEnrolled
+from rules.errors import (
+    AlreadyCompleted,
+    AlreadyEnrolled,
+    Conflict,
+    EnrolmentClosed,
+    Forbidden,
+    InvalidInput,
+    NotEnrolled,
+)
 from rules.identifiers import ProgressKey, checked_id
 from rules.progress import Status
 from rules.triggers import TriggerKind
@@ -40,6 +48,8 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
     """
     key, at, context = await _placed(session, call)
     check_takes_enrolment(context, at, invited=_answers_for(session.viewer, context))
+    if (await session.library.collection(key.collection_id)).is_retired:
+        raise EnrolmentClosed(f"{key.collection_id} is retired", field="collectionId")
     mode = added_by(session.shared.tracking)
     moved = await mode.enrol_taking_along(session, key, at, context)
     if moved is not None:

@@ -4,13 +4,25 @@
 top of whatever is there.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ingest.commands.draft_changes import Change, Outdated, change_draft, check_author
+from ingest.commands.draft_origins import import_published
+from ingest.commands.generated_ids import generated_ids
+from loaders.drafts import drafts_by_id, edit_form
 from loaders.session import Session
-from rules.contents import Metadata
-from rules.drafts import Draft
+from rules.contents import ContentKind, Metadata
+from rules.drafts import Draft, DraftStatus, EditForm
+from rules.errors import Absent, InvalidInput
+from rules.form_checks import named
+from rules.form_edits import Edited, reordered, updated, with_children, with_relation, without_children
+from rules.hierarchy_updates import HierarchyUpdate
+from rules.identifiers import checked_id
+
+Leaves = Mapping[str, Metadata]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +45,18 @@ async def update_hierarchy(
     hierarchy: Mapping[str, Any],
     version_key: str | None = None,
 ) -> HierarchyEdited:
-    """Changes metadata of the root and of units, makes new units, and gives the parents in ``hierarchy`` new children."""
-    raise NotImplementedError
+    """Changes metadata of the root and of units, makes new units, and gives the parents in ``hierarchy`` new children
+    (P-2.8). Parents that are not in it keep theirs. A unit that loses its only place is removed."""
+    root_id, limits = checked_id(root_id, "rootId"), session.shared.form_limits
+    asked = HierarchyUpdate.of(root_id, nodes_modified, hierarchy)
+    generated = dict(zip(asked.temporary, generated_ids(len(asked.temporary), session.now()), strict=True))
+    update = asked.with_ids(generated)
+
+    def edit(form: EditForm, root: Metadata, leaves: Leaves) -> Edited:
+        return updated(form, root, update, leaves, limits)
+
+    new = [child for child in update.children if child not in update.nodes or not update.nodes[child].is_new]
+    return replace(await _edit(session, root_id, version_key, edit, new, "hierarchy"), identifiers=generated)
 
 
 async def add_children(
@@ -46,18 +68,33 @@ async def add_children(
     position: int | None = None,
     version_key: str | None = None,
 ) -> HierarchyEdited:
-    """Adds contents to the root or a unit, at ``position`` (from 0) or behind the others.
+    """Adds contents to the root or a unit, at ``position`` (from 0) or behind the others. One that is there already keeps
+    its place unless a position is given.
 
     ``places``: the relational metadata of a child there, by its id.
     """
-    raise NotImplementedError
+    limits, unit_id, children = (
+        session.shared.form_limits,
+        checked_id(unit_id, "unitId"),
+        _checked_ids(children),
+    )
+
+    def edit(form: EditForm, root: Metadata, leaves: Leaves) -> Edited:
+        return with_children(form, root, unit_id, children, places or {}, position, leaves, limits)
+
+    return await _edit(session, root_id, version_key, edit, children, "children")
 
 
 async def remove_children(
     session: Session, root_id: str, unit_id: str, children: Sequence[str], version_key: str | None = None
 ) -> HierarchyEdited:
-    """Removes children from the root or a unit."""
-    raise NotImplementedError
+    """Removes children from the root or a unit. One that is not there is as good as removed."""
+    unit_id, children = checked_id(unit_id, "unitId"), _checked_ids(children)
+
+    def edit(form: EditForm, root: Metadata, _: Leaves) -> Edited:
+        return without_children(form, root, unit_id, children)
+
+    return await _edit(session, root_id, version_key, edit)
 
 
 async def update_relation(
@@ -70,11 +107,92 @@ async def update_relation(
 ) -> HierarchyEdited:
     """Changes what a child says of itself below this parent (``optional``, ``keywords``, ``relName``), and the ``name`` of
     a unit. None clears."""
-    raise NotImplementedError
+    parent_id, child_id = checked_id(parent_id, "parentId"), checked_id(child_id, "childId")
+
+    def edit(form: EditForm, root: Metadata, _: Leaves) -> Edited:
+        return with_relation(form, root, parent_id, child_id, changes)
+
+    return await _edit(session, root_id, version_key, edit)
 
 
 async def reorder_children(
     session: Session, root_id: str, parent_id: str, children: Sequence[str], version_key: str | None = None
 ) -> HierarchyEdited:
     """Puts the children of the root or a unit in this order. InvalidInput names what is missing or unknown."""
-    raise NotImplementedError
+    parent_id, children = checked_id(parent_id, "parentId"), _checked_ids(children)
+
+    def edit(form: EditForm, root: Metadata, _: Leaves) -> Edited:
+        return reordered(form, root, parent_id, children)
+
+    return await _edit(session, root_id, version_key, edit)
+
+
+async def _edit(
+    session: Session,
+    root_id: str,
+    version_key: str | None,
+    edit: Callable[[EditForm, Metadata, Leaves], Edited],
+    children: Sequence[str] = (),
+    field: str = "children",
+) -> HierarchyEdited:
+    """Carries out an edit. ``children``: those that may be new to the tree; they must be contents that are available.
+
+    Needs the role creator, admin or service. Raises NotFound, InvalidInput, Conflict.
+    """
+    check_author(session)
+    removed: tuple[str, ...] = ()
+
+    async def decide(stored: Draft) -> Change | None:
+        nonlocal removed
+        if stored.kind is not ContentKind.COLLECTION:
+            raise InvalidInput(f"{root_id} is a content, and has no children", field="rootId")
+        form = await edit_form(session.stores.rows, stored)
+        if form is None:
+            raise Outdated
+        known = {form.root, *form.units, *form.leaves}
+        leaves = await _available(session, [child for child in children if child not in known], field)
+        edited = await asyncio.to_thread(edit, form, stored.metadata, leaves)
+        removed = edited.removed
+        if edited.form == form and edited.root == stored.metadata:
+            return None
+        return replace(stored, metadata=edited.root, status=DraftStatus.DRAFT), edited.form
+
+    draft = await change_draft(session, checked_id(root_id, "rootId"), version_key, decide, "rootId")
+    return HierarchyEdited(draft, removed=removed)
+
+
+async def _available(session: Session, identifiers: Sequence[str], field: str) -> dict[str, Metadata]:
+    """Returns the metadata of contents that are to become leaves, as far as the checks need it."""
+    if not identifiers:
+        return {}
+    drafts, contents = await asyncio.gather(
+        drafts_by_id(session.stores.rows, identifiers), session.library.current(identifiers)
+    )
+    found: dict[str, Metadata] = {}
+    missing, collections, published = [], [], []
+    for identifier, draft, content in zip(identifiers, drafts, contents, strict=True):
+        kind = draft.kind if draft else content.kind if content else None
+        if (
+            kind is None
+            or (draft and draft.status is DraftStatus.RETIRED)
+            or (content and content.is_retired)
+        ):
+            missing.append(identifier)
+        elif kind is ContentKind.COLLECTION:
+            collections.append(identifier)
+        else:
+            found[identifier] = {"visibility": "Parent"} if kind is ContentKind.UNIT else {}
+            if draft is None and content is not None and kind is ContentKind.CONTENT:
+                published.append(content)
+    if missing:
+        raise InvalidInput(f"children which are not available: {named(missing)}", field=field)
+    if collections:
+        raise InvalidInput(f"collections can't be put into another one: {named(collections)}", field=field)
+    await import_published(session, published)
+    return found
+
+
+def _checked_ids(children: Sequence[str]) -> list[str]:
+    if not children:
+        raise Absent("children must not be empty", field="children")
+    return [checked_id(child, "children") for child in children]

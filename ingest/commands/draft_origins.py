@@ -1,0 +1,118 @@
+"""Where drafts come from that nobody has created: what was published without one gets it when it is first edited."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from uuid import uuid4
+
+from ingest.writes.drafts import insert_draft
+from loaders.drafts import draft_values, drafts_by_id
+from loaders.session import Session
+from rules.contents import RETIRED, Content, ContentKind, Metadata
+from rules.drafts import Draft, DraftStatus, flattened
+from rules.errors import NotFound
+from rules.hierarchy import COLLECTION_MIME_TYPE, Json
+from stores.tables import DRAFTS
+
+_STATUSES = {RETIRED: DraftStatus.RETIRED, DraftStatus.UNLISTED.value: DraftStatus.UNLISTED}
+
+
+async def draft_for_edit(session: Session, identifier: str, field: str = "identifier") -> Draft:
+    """Returns the draft of a content or a collection. If there is none it is made of the live version.
+
+    NotFound if nothing has the id, or a unit: units are edited with their collection.
+    """
+    (draft,) = await drafts_by_id(session.stores.rows, [identifier])
+    if draft is not None:
+        return draft
+    (content,) = await session.library.current([identifier])
+    if content is None:
+        raise NotFound(f"there is no content {identifier}", field=field)
+    if content.kind is ContentKind.UNIT:
+        raise NotFound(f"{identifier} is a unit of {content.root}, and is edited with it", field=field)
+    node = await _live_node(session, content)
+    if content.kind is ContentKind.COLLECTION:
+        return await _collection_draft(session, content, node)
+    await insert_draft(session.stores.rows, _of_live(content, node), None)
+    return await draft_for_edit(session, identifier, field)
+
+
+async def import_published(session: Session, contents: Iterable[Content]) -> None:
+    """Gives a draft to each of these contents that was published within a collection alone and has none."""
+    alone = [content for content in contents if content.root != content.identifier]
+    await import_leaves(
+        session, {content.identifier: await _live_node(session, content) for content in alone}
+    )
+
+
+async def import_leaves(session: Session, leaves: Mapping[str, Metadata]) -> None:
+    """Gives a draft to each of these leaves of a tree that has none and was not published by itself.
+
+    ``leaves``: their nodes in the tree. It may be done again: what is there stays.
+    """
+    rows = session.stores.rows
+    drafts, contents = await asyncio.gather(
+        rows.get_many(DRAFTS, [(leaf,) for leaf in leaves], ("identifier", "version_key")),
+        session.library.contents.load_many(list(leaves)),
+    )
+    own = {
+        content.identifier
+        for content in contents
+        if content is not None and content.root == content.identifier
+    }
+    made = [
+        _draft(leaf, ContentKind.CONTENT, node.get("mimeType"), node, DraftStatus.LIVE, imported=True)
+        for leaf, node in leaves.items()
+        if (leaf,) not in drafts and leaf not in own
+    ]
+    await asyncio.gather(
+        *(
+            rows.insert_if_absent(DRAFTS, {"identifier": draft.identifier, **draft_values(draft)})
+            for draft in made
+        )
+    )
+
+
+async def _collection_draft(session: Session, content: Content, root: Json) -> Draft:
+    """Makes the draft of a published collection: its leaves' first, its own last."""
+    form, leaves = await asyncio.to_thread(flattened, root)
+    await import_leaves(session, leaves)
+    await insert_draft(session.stores.rows, _of_live(content, root), form)
+    return await draft_for_edit(session, content.identifier)
+
+
+async def _live_node(session: Session, content: Content) -> Json:
+    """Returns the content's node in the live tree that it is in."""
+    library = session.library
+    root = (
+        content if content.root == content.identifier else await library.content(content.root, "identifier")
+    )
+    node = (await library.hierarchy(root)).node(content.identifier)
+    if node is None:
+        raise NotFound(f"{content.identifier} is not in {content.root} any more", field="identifier")
+    return node
+
+
+def _of_live(content: Content, node: Json) -> Draft:
+    # Children are in the form. The key stays for its position among the others.
+    metadata = {**node, "children": []} if "children" in node else node
+    is_collection = content.kind is ContentKind.COLLECTION
+    return _draft(
+        content.identifier,
+        content.kind,
+        COLLECTION_MIME_TYPE if is_collection else content.mime_type,
+        metadata,
+        _STATUSES.get(content.status, DraftStatus.LIVE),
+        imported=content.root != content.identifier,
+    )
+
+
+def _draft(
+    identifier: str,
+    kind: ContentKind,
+    mime_type: str | None,
+    metadata: Metadata,
+    status: DraftStatus,
+    *,
+    imported: bool,
+) -> Draft:
+    return Draft(identifier, kind, status, metadata, uuid4().hex, mime_type, imported=imported)
