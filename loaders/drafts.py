@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from rules.contents import ContentKind
-from rules.drafts import Draft, DraftStatus, EditForm
+from loaders.library import Library
+from rules.contents import ContentKind, Metadata
+from rules.drafts import Draft, DraftStatus, EditForm, described
 from stores.rows import Row, Rows
 from stores.tables import DRAFTS, HIERARCHIES
 
@@ -34,6 +35,28 @@ async def edit_form(rows: Rows, draft: Draft) -> EditForm | None:
     if len(data) < IN_THREAD_FROM:
         return EditForm.decode(zlib.decompress(data))
     return await asyncio.to_thread(lambda: EditForm.decode(zlib.decompress(data)))
+
+
+async def leaf_metadata(rows: Rows, library: Library, leaves: Sequence[str]) -> dict[str, Metadata]:
+    """Returns the metadata of leaves as authors see them: as they were published by themselves, or else their draft.
+
+    Leaves that are retired or gone are left out.
+    """
+    drafts, contents = await asyncio.gather(
+        drafts_by_id(rows, leaves), library.contents.load_many(list(leaves))
+    )
+    own = [content for content in contents if content is not None and content.root == content.identifier]
+    published = await library.metadata_of(own)
+    found: dict[str, Metadata] = {}
+    for leaf, draft, content in zip(leaves, drafts, contents, strict=True):
+        retired = (draft and draft.status is DraftStatus.RETIRED) or (content and content.is_retired)
+        if retired:
+            continue
+        if leaf in published:
+            found[leaf] = published[leaf]
+        elif draft is not None:
+            found[leaf] = draft.metadata if draft.imported else described(draft)
+    return found
 
 
 async def form_chunks(form: EditForm) -> list[bytes]:

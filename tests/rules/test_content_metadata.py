@@ -47,7 +47,7 @@ def test_computed_keys_can_t_be_set(key: str) -> None:
 
 
 def test_all_computed_keys_of_a_call_are_named_and_one_that_is_so_already_is_not() -> None:
-    with pytest.raises(InvalidInput, match="^childNodes, pkgVersion, status can't be set"):
+    with pytest.raises(InvalidInput, match=r"^childNodes, pkgVersion, status can't be set"):
         after({"status": "Draft", "pkgVersion": 2, "childNodes": []})
     assert after({"identifier": "c", "status": "Live"}) == PDF
 
