@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import NewGroup, create_group

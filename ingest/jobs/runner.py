@@ -151,16 +151,35 @@ class Jobs:
         self, kind: JobKind, arguments: Mapping[str, Any], on_progress: OnProgress | None = None
     ) -> JobRecord:
         """Runs a new job to its end."""
-        owner, now = uuid4().hex, self._shared.now()
-        job_id = f"{now:%Y%m%dT%H%M%S}-{owner[:6]}"
+        owner = uuid4().hex
+        job_id = f"{self._shared.now():%Y%m%dT%H%M%S}-{owner[:6]}"
         plan = kind.plan(self._shared, arguments)
+        await self._insert(kind, job_id, arguments, plan, JobState.RUNNING, owner)
+        return await self._run(kind, job_id, self._lease(kind, job_id, owner), plan, on_progress)
+
+    async def create(self, kind: JobKind, id: str, arguments: Mapping[str, Any]) -> JobRecord:  # noqa: A002
+        """Writes a job that waits for somebody to ``run`` it, or returns the one that has this id already."""
+        plan = kind.plan(self._shared, arguments)
+        await self._insert(kind, id, arguments, plan, JobState.WAITING, None)
+        return await self.get(kind.name, id)
+
+    async def _insert(
+        self,
+        kind: JobKind,
+        job_id: str,
+        arguments: Mapping[str, Any],
+        plan: JobPlan,
+        state: JobState,
+        owner: str | None,
+    ) -> None:
+        now = self._shared.now()
         await self._rows.insert_if_absent(
             JOBS,
             {
                 "kind": kind.name,
                 "id": job_id,
                 "step": ITSELF,
-                "state": JobState.RUNNING.value,
+                "state": state.value,
                 "arguments": orjson.dumps(dict(arguments)).decode(),
                 "total": len(plan.steps()),
                 "started_on": now,
@@ -168,7 +187,6 @@ class Jobs:
                 "owner": owner,
             },
         )
-        return await self._run(kind, job_id, self._lease(kind, job_id, owner), plan, on_progress)
 
     async def resume(self, kind: JobKind, id: str, on_progress: OnProgress | None = None) -> JobRecord:  # noqa: A002
         """Takes over a job where it stopped: one that was interrupted, failed, or was left without a sign of life.
@@ -180,12 +198,23 @@ class Jobs:
             raise InvalidInput(f"job {kind.name} {id} is done", field="id")
         if job.state is JobState.RUNNING and self._shared.now() - job.updated_on < ABANDONED_AFTER:
             raise Conflict(f"job {kind.name} {id} is being run by another process", field="id")
-        lease = self._lease(kind, id, uuid4().hex)
+        return await self._take_over(kind, job, on_progress)
+
+    async def run(self, kind: JobKind, id: str, on_progress: OnProgress | None = None) -> JobRecord:  # noqa: A002
+        """Runs a job that waits, or takes it over at once: for a caller who knows that its former owner is gone.
+
+        If that one is not gone, it stops at its next checkpoint. A job that is done is returned as it is.
+        """
+        job = await self.get(kind.name, id)
+        return job if job.state is JobState.DONE else await self._take_over(kind, job, on_progress)
+
+    async def _take_over(self, kind: JobKind, job: JobRecord, on_progress: OnProgress | None) -> JobRecord:
+        lease = self._lease(kind, job.id, uuid4().hex)
         seen = {"owner": job.owner, "updated_on": job.updated_on}
         values = {"state": JobState.RUNNING.value, "error": None, "updated_on": self._shared.now()}
         if not (await lease.take(seen, values)).applied:
-            raise Conflict(f"job {kind.name} {id} was taken up by another process", field="id")
-        return await self._run(kind, id, lease, kind.plan(self._shared, job.arguments), on_progress)
+            raise Conflict(f"job {kind.name} {job.id} was taken up by another process", field="id")
+        return await self._run(kind, job.id, lease, kind.plan(self._shared, job.arguments), on_progress)
 
     def _lease(self, kind: JobKind, job_id: str, owner: str) -> Lease:
         return Lease(self._rows, JOBS, (kind.name, job_id, ITSELF), owner)

@@ -14,7 +14,7 @@ from gateway.identity import make_token
 from gateway.settings import Settings
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.group_members import visit_groups
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group

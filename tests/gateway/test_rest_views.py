@@ -8,7 +8,7 @@ import pytest
 
 from gateway.settings import Settings
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import start_view

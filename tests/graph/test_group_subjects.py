@@ -9,7 +9,7 @@ import pytest
 
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.views import end_view, start_view, update_view

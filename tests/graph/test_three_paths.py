@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from druid_specs import DATA_SOURCES
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile

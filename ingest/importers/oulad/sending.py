@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from ingest.commands.contexts import create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group

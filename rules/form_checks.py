@@ -1,0 +1,159 @@
+"""What an edit form must hold before it is stored or published (R-COLL-3)."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from rules.contents import Metadata
+from rules.drafts import EditForm
+from rules.errors import InvalidInput
+from rules.hierarchy import DEEPEST
+
+MOST_NAMED = 20
+"""Ids that an error names. Of more it says how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormLimits:
+    """How large a collection may become: levels with the root's, and nodes, each counted wherever it stands."""
+
+    levels: int = DEEPEST
+    nodes: int = 20_000
+
+
+def check_form(
+    form: EditForm,
+    leaves: Mapping[str, Metadata],
+    limits: FormLimits | None = None,
+    *,
+    published: Collection[str] = (),
+    field: str = "hierarchy",
+) -> None:
+    """Raises InvalidInput that names the ids unless the form is a tree.
+
+    ``leaves``: the metadata of every leaf that exists; an empty one where only that is known. ``published``: units that
+    were collections by themselves when the tree was loaded, such as the courses of a program. ``field``: what the caller
+    named the children in.
+    """
+    _check_units(form, published)
+    check_children(form, leaves, field)
+    if lost := unreachable(form):
+        raise InvalidInput(f"units that no parent holds: {named(lost)}", field=field)
+    check_size(form, limits or FormLimits(), field)
+
+
+def check_children(form: EditForm, leaves: Mapping[str, Metadata], field: str) -> None:
+    """Checks that each child is there, once in its parent, below a unit, and not below itself."""
+    inner = {form.root, *form.units}
+    if wrong := [parent for parent in form.children if parent not in inner and parent in leaves]:
+        raise InvalidInput(f"leaves can't have children: {named(wrong)}", field=field)
+    if wrong := [parent for parent in form.children if parent not in inner]:
+        raise InvalidInput(f"parents that are no units of {form.root}: {named(wrong)}", field=field)
+    for parent, below in form.children.items():
+        if len(set(below)) < len(below):
+            twice = dict.fromkeys(child for child in below if below.count(child) > 1)
+            raise InvalidInput(f"{parent} has children twice: {named(twice)}", field=field)
+    if wrong := [leaf for leaf in form.leaves if leaf != form.root and leaf not in leaves]:
+        raise InvalidInput(f"children which are not available: {named(wrong)}", field=field)
+    if wrong := [leaf for leaf in form.leaves if leaves.get(leaf, {}).get("visibility") == "Parent"]:
+        raise InvalidInput(f"units of other collections can't be leaves: {named(wrong)}", field=field)
+    if cycle := _cycle(form):
+        raise InvalidInput(f"below itself: {' > '.join(cycle)}", field=field)
+
+
+def check_size(form: EditForm, limits: FormLimits, field: str) -> None:
+    """Checks levels and nodes of a form without cycles."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for node in reversed(_downwards(form)):
+        below = [sizes.get(child, (1, 1)) for child in form.children.get(node, ())]
+        sizes[node] = (
+            1 + max((levels for levels, _ in below), default=0),
+            1 + sum(nodes for _, nodes in below),
+        )
+        if sizes[node][0] > limits.levels:
+            raise InvalidInput(
+                f"{form.root} may have at most {limits.levels} levels; too much is below {_top(form, node)}",
+                field=field,
+            )
+    if sizes[form.root][1] > limits.nodes:
+        raise InvalidInput(
+            f"{form.root} may have at most {limits.nodes:,} nodes, and would have {sizes[form.root][1]:,}",
+            field=field,
+        )
+
+
+def unreachable(form: EditForm) -> list[str]:
+    """Returns the units that can't be reached from the root."""
+    reached = {form.root}
+    left = [form.root]
+    while left:
+        below = [child for child in form.children.get(left.pop(), ()) if child not in reached]
+        reached.update(below)
+        left += below
+    return [unit for unit in form.units if unit not in reached]
+
+
+def named(identifiers: Iterable[str]) -> str:
+    """Returns the ids as an error names them."""
+    every = list(identifiers)
+    more = len(every) - MOST_NAMED
+    return ", ".join(every[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _check_units(form: EditForm, published: Collection[str]) -> None:
+    if form.root in form.units:
+        raise InvalidInput(f"{form.root} is the root, not a unit", field="nodesModified")
+    for unit, metadata in form.units.items():
+        name = metadata.get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidInput(f"unit {unit} has no name", field=f"nodesModified.{unit}.metadata.name")
+        if metadata.get("visibility", "Parent") != "Parent" and unit not in published:
+            raise InvalidInput(
+                f"unit {unit} must have the visibility Parent",
+                field=f"nodesModified.{unit}.metadata.visibility",
+            )
+
+
+def _cycle(form: EditForm) -> list[str]:
+    """Returns a way from a node down to itself; empty if there is none."""
+    done: set[str] = set()
+    for start in (form.root, *form.units):
+        above: dict[str, None] = {}
+        # A node comes off the stack twice: on the way down, and when all below it is done.
+        stack = [(start, False)]
+        while stack:
+            node, is_done = stack.pop()
+            if is_done:
+                del above[node]
+                done.add(node)
+            elif node in above:
+                way = list(above)
+                return [*way[way.index(node) :], node]
+            elif node not in done:
+                above[node] = None
+                stack.append((node, True))
+                stack += [(child, False) for child in form.children.get(node, ())]
+    return []
+
+
+def _downwards(form: EditForm) -> list[str]:
+    """Returns the root and the units below it, each after all of its parents. There must be no cycle."""
+    order: list[str] = []
+    done: set[str] = set()
+    stack = [(form.root, False)]
+    while stack:
+        node, is_done = stack.pop()
+        if is_done:
+            order.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            stack += [(child, False) for child in form.children.get(node, ()) if child in form.units]
+    return order[::-1]
+
+
+def _top(form: EditForm, node: str) -> str:
+    """Returns the child of the root that the node is below."""
+    parents = {child: parent for parent, below in form.children.items() for child in below}
+    while parents.get(node, form.root) != form.root:
+        node = parents[node]
+    return node
