@@ -69,6 +69,8 @@ class Shared:
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
     """How long a link to a file for download holds."""
+    public_url: str = ""
+    """What the lasting links to packages begin with; without it they are paths."""
 
     @classmethod
     def of(
@@ -82,6 +84,7 @@ class Shared:
         mode: AggregationMode = AggregationMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
+        public_url: str = "",
     ) -> "Shared":
         background = Background()
         healing = Healing(stores.events, background)
@@ -94,6 +97,7 @@ class Shared:
             mode=mode,
             tracking=tracking or Tracking(),
             link_ttl=link_ttl,
+            public_url=public_url,
         )
 
 

@@ -6,6 +6,7 @@ Pure: the same tree and the same release give the same result, in whichever proc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import orjson
 
@@ -87,6 +88,12 @@ def released(tree: Json, release: Release) -> Json:
 def is_unit(node: Json) -> bool:
     """Whether an inner node lives in this tree alone."""
     return is_collection(node) and node.get("visibility") != DEFAULT_VISIBILITY
+
+
+def platform_moment(at: datetime) -> str:
+    """Returns the moment as the platform has it in metadata: ``2026-01-31T12:00:00.000+0000``."""
+    utc = at.astimezone(UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='milliseconds')}+0000"
 
 
 def _counts(below: Mapping[str, Json]) -> Json:

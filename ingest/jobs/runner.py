@@ -58,6 +58,8 @@ class JobRecord:
     updated_on: datetime
     error: str | None = None
     owner: str | None = None
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    """Of an error that the caller can act on: its ``code``, and the ``field`` at fault."""
 
     @property
     def steps_done(self) -> int:
@@ -80,6 +82,7 @@ class JobPlan(Protocol):
         ...
 
 
+Json = Mapping[str, Any]
 JobPlanMaker = Callable[[Shared, Mapping[str, Any]], JobPlan]
 OnProgress = Callable[[JobRecord], None]
 
@@ -145,6 +148,7 @@ class Jobs:
             itself["updated_on"],
             itself["error"],
             itself["owner"],
+            orjson.loads(itself["report"]) if itself["report"] else {},
         )
 
     async def start(
@@ -211,7 +215,12 @@ class Jobs:
     async def _take_over(self, kind: JobKind, job: JobRecord, on_progress: OnProgress | None) -> JobRecord:
         lease = self._lease(kind, job.id, uuid4().hex)
         seen = {"owner": job.owner, "updated_on": job.updated_on}
-        values = {"state": JobState.RUNNING.value, "error": None, "updated_on": self._shared.now()}
+        values = {
+            "state": JobState.RUNNING.value,
+            "error": None,
+            "report": None,
+            "updated_on": self._shared.now(),
+        }
         if not (await lease.take(seen, values)).applied:
             raise Conflict(f"job {kind.name} {job.id} was taken up by another process", field="id")
         return await self._run(kind, job.id, lease, kind.plan(self._shared, job.arguments), on_progress)
@@ -228,8 +237,10 @@ class Jobs:
                 on_progress(job)
             return job
 
-        async def end(state: JobState, error: str | None = None) -> None:
+        async def end(state: JobState, error: str | None = None, failure: Json | None = None) -> None:
             values = {"state": state.value, "error": error, "updated_on": self._shared.now()}
+            if failure is not None:
+                values["report"] = orjson.dumps(failure).decode()
             if state is JobState.DONE and kind.private:
                 arguments = (await self.get(kind.name, job_id)).arguments
                 public = {name: value for name, value in arguments.items() if name not in kind.private}
@@ -248,7 +259,7 @@ class Jobs:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise
         except CohortError as error:
-            await end(JobState.FAILED, error.message)
+            await end(JobState.FAILED, error.message, {"code": error.code, "field": error.field})
             raise
         except Exception as error:
             await end(JobState.FAILED, f"internal error: {error!r}")

@@ -17,7 +17,7 @@ from ingest.publishing.versions import (
     drop_older,
     flip_pointer,
     own_version,
-    stored_trees,
+    tree_nodes,
     write_contents,
     write_relations,
     write_trees,
@@ -87,11 +87,9 @@ async def _write_version(
 ) -> None:
     """Writes all of a version except the root's content, which makes it the live one."""
     rows, own = session.stores.rows, await collections_of_their_own(session.stores.rows, published)
-    await write_trees(rows, published, stored_trees(published, own))
+    await write_trees(rows, published, [node for node in tree_nodes(published) if node not in own])
     await write_relations(rows, relations, list(published.nodes))
-    await write_contents(
-        rows, published, [content for content in contents if content.identifier not in own]
-    )
+    await write_contents(rows, published, [content for content in contents if content.identifier not in own])
 
 
 async def _describe(session: Session, published: Hierarchy) -> None:

@@ -55,13 +55,12 @@ async def collections_of_their_own(rows: Rows, published: Hierarchy) -> Set[str]
     return {row["identifier"] for row in stored.values() if row["root"] == row["identifier"]}
 
 
-def stored_trees(published: Hierarchy, own: Set[str]) -> list[str]:
-    """Returns the nodes whose trees are stored under their own ids: the root, and each inner collection that is not
-    published by itself."""
+def tree_nodes(published: Hierarchy) -> list[str]:
+    """Returns the nodes whose trees are stored: the root and the inner collections."""
     return [
         identifier
         for identifier, node in published.nodes.items()
-        if identifier == published.identifier or (is_collection(node) and identifier not in own)
+        if identifier == published.identifier or is_collection(node)
     ]
 
 
@@ -213,9 +212,6 @@ async def _drop(rows: Rows, live: Hierarchy, version: int) -> None:
 
 
 async def write_in_portions(rows: Rows, writes: Sequence[Write]) -> None:
-    portions = (
-        writes[start : start + WRITES_AT_ONCE] for start in range(0, len(writes), WRITES_AT_ONCE)
-    )
+    portions = (writes[start : start + WRITES_AT_ONCE] for start in range(0, len(writes), WRITES_AT_ONCE))
     for portion in portions:
         await rows.write(*portion)
-
