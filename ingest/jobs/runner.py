@@ -254,7 +254,9 @@ class Jobs:
                 if step is not None and step.state is JobState.DONE:
                     continue
                 start = step.checkpoint if step else Checkpoint(None, 0)
-                await self._run_step(kind.name, job_id, lease, name, plan.run(name, start), tell)
+                await self._run_step(
+                    *(kind.name, job_id, lease, name, plan.run(name, start)), tell if on_progress else None
+                )
         except asyncio.CancelledError:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise
@@ -274,7 +276,7 @@ class Jobs:
         lease: Lease,
         name: str,
         checkpoints: AsyncIterator[Checkpoint],
-        tell: Callable[[], Awaitable[JobRecord]],
+        tell: Callable[[], Awaitable[JobRecord]] | None,
     ) -> None:
         async for checkpoint in checkpoints:
             if not await lease.change({"updated_on": self._shared.now()}):
@@ -288,7 +290,8 @@ class Jobs:
                 "updated_on": self._shared.now(),
             }
             await self._rows.write(Write(JOBS, (kind, job_id, name), values))
-            await tell()
+            if tell is not None:
+                await tell()
 
 
 def _step(row: Row) -> StepState:

@@ -4,7 +4,6 @@ What authors publish goes through a job (job.py). Both write a version by the sa
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ import orjson
 
 from ingest.publishing.versions import (
     claim_version,
-    collections_of_their_own,
     contents_of,
     drop_older,
     flip_pointer,
@@ -24,7 +22,6 @@ from ingest.publishing.versions import (
 )
 from loaders.library import metadata_values
 from loaders.session import Session
-from rules.contents import Content
 from rules.hierarchy import Hierarchy, Json, RelationTree, checked_hierarchy, relations_of
 from rules.viewers import Role
 from stores.rows import Equal, Write
@@ -68,7 +65,9 @@ async def publish_collection(session: Session, document: object) -> Published:
     relations = RelationTree(identifier, version, relations.nodes)
     at = session.viewer.time_of_call(None, session.now())
     contents = contents_of(published, relations, list(published.nodes), at)
-    await _write_version(session, published, relations, contents[1:])
+    await write_trees(rows, published, tree_nodes(published))
+    await write_relations(rows, relations, list(published.nodes))
+    await write_contents(rows, published, contents[1:])
     await flip_pointer(rows, contents[0], published.root, before, digest)
     for content in contents:
         session.library.contents.forget(content.identifier)
@@ -80,16 +79,6 @@ async def publish_collection(session: Session, document: object) -> Published:
 def digest_of(tree: Json) -> str:
     """Returns what two trees share only if they are the same."""
     return hashlib.sha256(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-async def _write_version(
-    session: Session, published: Hierarchy, relations: RelationTree, contents: Sequence[Content]
-) -> None:
-    """Writes all of a version except the root's content, which makes it the live one."""
-    rows, own = session.stores.rows, await collections_of_their_own(session.stores.rows, published)
-    await write_trees(rows, published, [node for node in tree_nodes(published) if node not in own])
-    await write_relations(rows, relations, list(published.nodes))
-    await write_contents(rows, published, [content for content in contents if content.identifier not in own])
 
 
 async def _describe(session: Session, published: Hierarchy) -> None:

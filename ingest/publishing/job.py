@@ -21,7 +21,6 @@ from ingest.publishing.sources import draft_source, live_source
 from ingest.publishing.staging import Staged, Staging
 from ingest.publishing.versions import (
     claim_version,
-    collections_of_their_own,
     contents_of,
     drop_older,
     flip_pointer,
@@ -46,9 +45,9 @@ STEPS = (
 OF_A_CONTENT = ("validate", "status", "hierarchy", "relations", "pointer", "search", "caches")
 """The steps of a content without a tree below it."""
 
-NODES_AT_ONCE = 500
+NODES_AT_ONCE = 2_000
 """Nodes whose rows are written between two checkpoints."""
-TREES_AT_ONCE = 100
+TREES_AT_ONCE = 200
 """Trees that are written between two checkpoints. An inner tree repeats what is in those above it."""
 MOST_NAMED, LONGEST_URL = 20, 300
 """Ids or URLs that a report names, and characters of a URL. Of more it says how many."""
@@ -107,6 +106,7 @@ class _Publish:
         self._rows = shared.stores.rows
         self._order = PublishOrder.of(arguments)
         self._staging = Staging(self._rows, self._order.identifier, self._order.job)
+        self._reports: Mapping[str, Mapping[str, Any]] = {}
         self._published: Hierarchy | None = None
         self._sizes: Mapping[str, int] = {}
         self._relations: RelationTree | None = None
@@ -115,7 +115,9 @@ class _Publish:
         return OF_A_CONTENT if self._order.kind is ContentKind.CONTENT else STEPS
 
     async def run(self, step: str, start: Checkpoint) -> Checkpoints:
-        if step != "validate" and (await self._frozen())["version"] is None:
+        job = await Jobs(self._shared).get(PUBLISHING.name, self._order.job)
+        self._reports = {step.name: step.checkpoint.report for step in job.steps}
+        if step != "validate" and self._frozen["version"] is None:
             yield Checkpoint(None, 0)  # there is nothing to publish
             return
         async for checkpoint in self._STEPS[step](self, start):
@@ -158,7 +160,7 @@ class _Publish:
         )
 
     async def _fetch_icons(self, _: Checkpoint) -> Checkpoints:
-        version = (await self._frozen())["version"]
+        version = self._frozen["version"]
         urls = _icon_urls(await self._staging.read(Staged.TREE))
         icons = await fetch_icons(self._shared, urls, self._order.identifier, version)
         await self._staging.write(Staged.ICONS, dict(icons.stored))
@@ -192,10 +194,9 @@ class _Publish:
 
     async def _hierarchy(self, start: Checkpoint) -> Checkpoints:
         live = await self._live()
-        own = await collections_of_their_own(self._rows, live)
 
         async def write(nodes: Sequence[str]) -> None:
-            await write_trees(self._rows, live, [node for node in nodes if node not in own])
+            await write_trees(self._rows, live, nodes)
 
         async for checkpoint in _in_portions(tree_nodes(live), TREES_AT_ONCE, start, write):
             yield checkpoint
@@ -211,11 +212,9 @@ class _Publish:
 
     async def _contents(self, start: Checkpoint) -> Checkpoints:
         live, relations = await self._live(), await self._live_relations()
-        own = await collections_of_their_own(self._rows, live)
 
         async def write(nodes: Sequence[str]) -> None:
-            ours = [node for node in nodes if node not in own]
-            await write_contents(self._rows, live, contents_of(live, relations, ours, self._order.at))
+            await write_contents(self._rows, live, contents_of(live, relations, nodes, self._order.at))
 
         async for checkpoint in _in_portions(list(live.nodes)[1:], NODES_AT_ONCE, start, write):
             yield checkpoint
@@ -223,7 +222,7 @@ class _Publish:
     # --- the version goes live
 
     async def _pointer(self, _: Checkpoint) -> Checkpoints:
-        frozen, live, relations = await self._frozen(), await self._live(), await self._live_relations()
+        frozen, live, relations = self._frozen, await self._live(), await self._live_relations()
         (content,) = contents_of(live, relations, [live.identifier], self._order.at)
         digest = await asyncio.to_thread(digest_of, live.root)
         await flip_pointer(self._rows, content, live.root, frozen["before"], digest)
@@ -243,7 +242,7 @@ class _Publish:
     async def _caches(self, start: Checkpoint) -> Checkpoints:
         report = dict(start.report)
         if start.resume is None:
-            before = (await self._frozen())["before"]
+            before = self._frozen["before"]
             report["versionsDropped"] = await drop_older(self._rows, await self._live(), before)
             yield Checkpoint("frozen", 1, report)
         # From here on no step needs what was frozen.
@@ -251,39 +250,35 @@ class _Publish:
         yield Checkpoint(None, 2, report)
 
     async def _learners(self, _: Checkpoint) -> Checkpoints:
-        before = (await self._frozen())["before"]
+        before = self._frozen["before"]
         told = await recompute_learners(self._shared, self._order.identifier, before)
         yield Checkpoint(None, told, {"recomputed": told})
 
     # --- what follows from what is frozen
 
-    async def _reports(self) -> Mapping[str, Mapping[str, Any]]:
-        job = await Jobs(self._shared).get(PUBLISHING.name, self._order.job)
-        return {step.name: step.checkpoint.report for step in job.steps}
-
-    async def _frozen(self) -> Mapping[str, Any]:
-        return (await self._reports())["validate"]
+    @property
+    def _frozen(self) -> Mapping[str, Any]:
+        return self._reports["validate"]
 
     async def _live(self) -> Hierarchy:
         """Returns the tree as it goes live; once all packages are written, with their sizes."""
-        reports = await self._reports()
-        packages = reports.get("package", {})
+        packages = self._reports.get("package", {})
         sizes = {variant: packages[variant]["size"] for variant in VARIANTS if variant in packages}
         sizes = sizes if len(sizes) == len(VARIANTS) else {}
         if self._published is None or self._sizes != sizes:
-            release = self._release(reports["validate"], sizes)
+            release = self._release(sizes)
             root = await asyncio.to_thread(released, await self._staging.read(Staged.TREE), release)
             self._published, self._sizes = Hierarchy(root, release.version), sizes
         return self._published
 
-    def _release(self, frozen: Mapping[str, Any], sizes: Mapping[str, int]) -> Release:
-        order, version = self._order, frozen["version"]
+    def _release(self, sizes: Mapping[str, int]) -> Release:
+        order, version = self._order, self._frozen["version"]
         return Release(
             version=version,
             status=order.status.value,
             published_on=platform_moment(order.at),
             published_by=order.by,
-            version_key=frozen["versionKey"],
+            version_key=self._frozen["versionKey"],
             package_url=f"{order.package_root}/{quote(order.identifier, safe='')}/{version}",
             sizes=sizes,
         )

@@ -47,10 +47,10 @@ async def claim_version(rows: Rows, identifier: str, before: int | None, claimed
         version += 1
 
 
-async def collections_of_their_own(rows: Rows, published: Hierarchy) -> Set[str]:
-    """Returns inner nodes that are published by themselves too, such as the courses of a program, and contents without
-    a collection. They keep their own pointer."""
-    others = [(node,) for node in published.nodes if node != published.identifier]
+async def of_their_own(rows: Rows, root: str, nodes: Sequence[str]) -> Set[str]:
+    """Returns those of the nodes below ``root`` that are published by themselves too, such as the courses of a program,
+    and contents without a collection. They keep their own pointer."""
+    others = [(node,) for node in nodes if node != root]
     stored = await rows.get_many(CONTENTS, others, ("identifier", "root"))
     return {row["identifier"] for row in stored.values() if row["root"] == row["identifier"]}
 
@@ -65,10 +65,12 @@ def tree_nodes(published: Hierarchy) -> list[str]:
 
 
 async def write_trees(rows: Rows, published: Hierarchy, nodes: Sequence[str]) -> None:
-    """Writes the trees of these nodes. They are serialised in a thread."""
+    """Writes the trees of these nodes, but for those that are published by themselves. They are serialised in a thread."""
+    own = await of_their_own(rows, published.identifier, nodes)
 
     def chunks() -> list[Write]:
-        return [write for node in nodes for write in _tree_writes(published.nodes[node], published.version)]
+        ours = (published.nodes[node] for node in nodes if node not in own)
+        return [write for node in ours for write in _tree_writes(node, published.version)]
 
     await rows.write(*await asyncio.to_thread(chunks))
 
@@ -128,14 +130,16 @@ def _kind(node: Mapping[str, object], root: str) -> ContentKind:
 
 
 async def write_contents(rows: Rows, published: Hierarchy, contents: Sequence[Content]) -> None:
-    """Writes the contents of nodes below the root. Readers ask the root for the live version, so they see these once
-    the pointer has flipped."""
+    """Writes the contents of nodes below the root, but for those that are published by themselves. Readers ask the root
+    for the live version, so they see these once the pointer has flipped."""
+    own = await of_their_own(rows, published.identifier, [content.identifier for content in contents])
     await rows.write(
         *(
             Write(
                 CONTENTS, (content.identifier,), content_values(content, published.nodes[content.identifier])
             )
             for content in contents
+            if content.identifier not in own
         )
     )
 
