@@ -20,7 +20,7 @@ from ingest.writes.leases import ABANDONED_AFTER, Lease
 from loaders.session import Shared
 from rules.errors import CohortError, Conflict, InvalidInput, NotFound
 from rules.jobs import ITSELF, JobState
-from stores.rows import Row, Write
+from stores.rows import Row, Rows, Write
 from stores.tables import JOBS
 
 SIGN_OF_LIFE = 20.0
@@ -117,11 +117,11 @@ class Pace:
 
 
 class Jobs:
-    """The jobs of an instance."""
+    """The jobs of an instance. ``rows``: a request's own, so that its reads share statements."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, rows: Rows | None = None) -> None:
         self._shared = shared
-        self._rows = shared.stores.rows
+        self._rows = rows or shared.stores.rows
 
     async def list(self) -> list[JobRecord]:
         """Returns all jobs, the newest first."""

@@ -94,6 +94,15 @@ class PublishOrder:
     def status(self) -> DraftStatus:
         return DraftStatus.UNLISTED if self.unlisted else DraftStatus.LIVE
 
+    @property
+    def steps(self) -> Sequence[str]:
+        return OF_A_CONTENT if self.kind is ContentKind.CONTENT else STEPS
+
+
+def steps_of(arguments: Mapping[str, Any]) -> Sequence[str]:
+    """Returns the steps of the job with these arguments."""
+    return PublishOrder.of(arguments).steps
+
 
 Checkpoints = AsyncIterator[Checkpoint]
 
@@ -112,7 +121,7 @@ class _Publish:
         self._relations: RelationTree | None = None
 
     def steps(self) -> Sequence[str]:
-        return OF_A_CONTENT if self._order.kind is ContentKind.CONTENT else STEPS
+        return self._order.steps
 
     async def run(self, step: str, start: Checkpoint) -> Checkpoints:
         job = await Jobs(self._shared).get(PUBLISHING.name, self._order.job)
