@@ -40,7 +40,9 @@ class PublicationError:
 
     @classmethod
     def of(cls, failure: publications.Failure | None) -> Self | None:
-        return failure and cls(code=failure.code, message=failure.message, field=failure.field)
+        if failure is None:
+            return None
+        return cls(code=failure.code, message=failure.message, field=failure.field)
 
 
 @strawberry.type(description="How a draft goes live: a job in steps.")

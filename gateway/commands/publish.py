@@ -39,11 +39,14 @@ class _Told:
         self._steps: set[str] = set()
 
     def tell(self, job: "JobRecord") -> None:
-        for step in job.steps:
-            if step.state.value == "done" and step.name not in self._steps:
-                self._steps.add(step.name)
-                report = " ".join(f"{name}={value}" for name, value in step.checkpoint.report.items())
-                typer.echo(f"  {step.name:11}{step.checkpoint.done:>7}  {report}".rstrip())
+        from ingest.publishing.job import steps_of
+
+        done = {step.name: step.checkpoint for step in job.steps if step.state.value == "done"}
+        for name in steps_of(job.arguments):
+            if name in done and name not in self._steps:
+                self._steps.add(name)
+                report = " ".join(f"{key}={value}" for key, value in done[name].report.items())
+                typer.echo(f"  {name:11}{done[name].done:>7}  {report}".rstrip())
 
     def outcome(self, job: "JobRecord") -> str:
         version = next(s.checkpoint.report.get("version") for s in job.steps if s.name == "validate")

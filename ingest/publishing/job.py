@@ -249,14 +249,12 @@ class _Publish:
         yield Checkpoint(None, 1, asdict(report))
 
     async def _caches(self, start: Checkpoint) -> Checkpoints:
-        report = dict(start.report)
         if start.resume is None:
-            before = self._frozen["before"]
-            report["versionsDropped"] = await drop_older(self._rows, await self._live(), before)
-            yield Checkpoint("frozen", 1, report)
+            await drop_older(self._rows, await self._live(), self._frozen["before"])
+            yield Checkpoint("frozen", 1)
         # From here on no step needs what was frozen.
         await self._staging.delete()
-        yield Checkpoint(None, 2, report)
+        yield Checkpoint(None, 2)
 
     async def _learners(self, _: Checkpoint) -> Checkpoints:
         before = self._frozen["before"]

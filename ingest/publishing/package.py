@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from urllib.parse import quote
 
 import orjson
 
@@ -26,5 +26,5 @@ async def write_package(
     async def content() -> AsyncIterator[bytes]:
         yield orjson.dumps({"tree": tree, "icons": dict(icons)})
 
-    name = f"packages/{sha256(identifier.encode()).hexdigest()[:16]}/{version}/{variant}.json"
+    name = f"packages/{quote(identifier, safe='')}/{version}/{variant}.json"
     return PackageFile(name, await shared.stores.blobs.put(name, content()))

@@ -165,14 +165,14 @@ async def flip_pointer(rows: Rows, content: Content, node: Json, before: int | N
     raise Conflict(f"{identifier} was published by another process; try again", field="identifier")
 
 
-async def drop_older(rows: Rows, live: Hierarchy, before: int | None) -> int:
-    """Deletes the versions older than ``before``, the one that was live until now, and returns how many.
+async def drop_older(rows: Rows, live: Hierarchy, before: int | None) -> None:
+    """Deletes the versions older than ``before``, the one that was live until now.
 
     An earlier request may still be reading ``before`` itself. Which versions there are, the claims say: each is deleted
     last of its version, and the oldest version first, so those that are left are always the ones next below ``before``.
     """
     if before is None:
-        return 0
+        return
     older: list[int] = []
     while True:
         top = older[-1] if older else before
@@ -186,7 +186,6 @@ async def drop_older(rows: Rows, live: Hierarchy, before: int | None) -> int:
             break
     for version in reversed(older):
         await _drop(rows, live, version)
-    return len(older)
 
 
 async def _drop(rows: Rows, live: Hierarchy, version: int) -> None:
