@@ -9,7 +9,7 @@ from rules.drafts import Draft, DraftStatus, flattened
 from rules.hierarchy import COLLECTION_MIME_TYPE, Json
 from stores.rows import Rows, Write
 from stores.tables import DRAFTS, HIERARCHIES
-from tests.conftest import LEAF, NOW
+from tests.conftest import NOW
 
 
 async def save_collection(rows: Rows, document: Json, version_key: str = "first") -> None:
@@ -17,7 +17,7 @@ async def save_collection(rows: Rows, document: Json, version_key: str = "first"
     form, leaves = flattened(document)
     chunks = await form_chunks(form)
     key = f"form-{version_key}"
-    root = {name: value for name, value in document.items() if name != "children"}
+    root = {**document, "children": []}  # where the key stood
     draft = collection_draft(root, version_key, form_key=key)
     await rows.write(
         Write(DRAFTS, (draft.identifier,), draft_values(draft)),
@@ -58,9 +58,9 @@ def leaf_write(
         metadata["identifier"],
         ContentKind.CONTENT,
         status,
-        {"name": metadata["identifier"], "mimeType": LEAF, **metadata},
+        metadata,
         version_key,
-        mime_type=metadata.get("mimeType", LEAF),
+        mime_type=metadata.get("mimeType"),
         imported=imported,
     )
     return Write(DRAFTS, (draft.identifier,), draft_values(draft))

@@ -17,7 +17,7 @@ from ingest.publishing import job
 from ingest.publishing.requests import run_publication
 from loaders.session import Shared
 from rules.jobs import JobState
-from tests.conftest import ENGINES, NOW, Instance, embedded_urls, instance_of, real_urls
+from tests.conftest import NOW, Instance, embedded_urls, instance_of, real_urls
 from tests.ingest.interrupted_publish import Dying, Killed, in_small_portions
 from tests.ingest.publications import all_left, job_of, third_version
 
@@ -52,7 +52,7 @@ class Instances:
 
     async def undisturbed(self) -> tuple[dict[str, Any], int, int]:
         """What a publication leaves that nobody disturbs, how many changes it makes, and how many checkpoints."""
-        counting, told = Dying(UNBOUNDED), []
+        counting, told = Dying(UNBOUNDED), list[JobRecord]()
         async with self.one() as (instance, job_id):
             done = await run_publication(counting.of(instance.shared), job_id, told.append)
             assert done.state is JobState.DONE
@@ -116,16 +116,26 @@ async def test_cancelled_at_a_checkpoint_it_is_interrupted_and_ends_the_same(ins
             assert await all_left(instance.shared) == expected, number
 
 
-@pytest.mark.parametrize("engines", ENGINES)
+PARTS = 6
+"""Of the checkpoints on the real servers: all of them in one test would take minutes."""
+
+
+@pytest.mark.parametrize(
+    ("real", "first", "every"),
+    [
+        (False, 1, 9),
+        *(pytest.param(True, part, PARTS, marks=pytest.mark.stack) for part in range(1, PARTS + 1)),
+    ],
+)
 async def test_a_process_that_is_killed_after_a_checkpoint_is_followed_by_another(
-    engines: str, tmp_path: Path
+    tmp_path: Path, *, real: bool, first: int, every: int
 ) -> None:
     """By SIGKILL: on the real servers after each checkpoint, so after each step, and in the middle of those that write
     portions or packages."""
-    instances = Instances(engines == "real", tmp_path)
+    instances = Instances(real, tmp_path)
     expected, _, checkpoints = await instances.undisturbed()
     assert checkpoints > len(job.STEPS) + 5
-    for number in range(1, checkpoints + 1, 1 if instances.real else 6):
+    for number in range(first, checkpoints + 1, every):
         async with instances.one() as (instance, job_id):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.ingest.publish_process"),
