@@ -18,6 +18,7 @@ from gateway.commands import (
     load,
     migrate,
     modes,
+    publish,
     run,
     views,
 )
@@ -211,6 +212,7 @@ def schema(
 
 
 app.command()(jobs.reconcile)
+app.command()(publish.publish)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(aggregate.app, name="aggregate")
 app.add_typer(blobs.app, name="blobs")

@@ -1,4 +1,4 @@
-"""The place where an instance is put together: settings, stores, what requests share, the worker, the schedule."""
+"""The place where an instance is put together: settings, stores, what requests share, the worker, the publisher, the schedule."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ from ingest.aggregation import Schedule
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
 from ingest.modes.agreement import agree
+from ingest.publishing.publisher import Publisher
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
@@ -81,7 +82,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 async def running(
     settings: Settings, *, worker: bool = False, in_any_mode: bool = False
 ) -> AsyncIterator[Cohort]:
-    """The whole instance. With ``worker`` it has a worker, and the aggregation on its schedule.
+    """The whole instance. With ``worker`` it has a worker, a publisher, and the aggregation on its schedule.
 
     At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
     has another version than this program, or if the rows are kept in another mode than the one that is set, unless
@@ -103,6 +104,7 @@ async def running(
             mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
+            public_url=settings.public_url,
         )
         stack.push_async_callback(shared.background.settled)
         at_work = (
@@ -110,6 +112,8 @@ async def running(
             if worker
             else None
         )
+        if worker:
+            await stack.enter_async_context(supervised(lambda: Publisher(shared), "publisher"))
         if worker and settings.aggregate_every:
             await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
         yield Cohort(settings, shared, at_work)

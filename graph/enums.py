@@ -15,6 +15,7 @@ from resolvers.nouns import (
     EnrolmentType,
     GroupRole,
     GroupStatus,
+    JobState,
     MembershipType,
     MemberStatus,
     Metric,
@@ -36,6 +37,7 @@ __all__ = [
     "GroupItemKind",
     "GroupRole",
     "GroupStatus",
+    "JobState",
     "MemberStatus",
     "MembershipType",
     "Metric",
@@ -232,5 +234,17 @@ described(
         ColumnKind.SECONDS: "Whole seconds.",
         ColumnKind.DATETIME: "Moments as `DateTime` has them, or null.",
         ColumnKind.DISTRIBUTION: "Objects with a count for each band.",
+    },
+)
+described(
+    JobState,
+    "JobState",
+    "How far a job or a step of it is.",
+    {
+        JobState.WAITING: "Nobody has begun it.",
+        JobState.RUNNING: "It is being done.",
+        JobState.DONE: "It is done.",
+        JobState.FAILED: "It was given up, with an error.",
+        JobState.INTERRUPTED: "Its process ended before it; somebody goes on with it.",
     },
 )

@@ -25,6 +25,7 @@ from graph.metrics import MetricQueries
 from graph.node import Node
 from graph.planned import PlansTold
 from graph.projection import ProjectingExecutor
+from graph.publications import PublicationMutations, PublicationQueries
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
@@ -37,7 +38,15 @@ PRINTED = Path(__file__).with_name("schema.graphql")
 
 
 @strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
-class Query(CollectionQueries, LearnerQueries, ContextQueries, GroupQueries, MetricQueries, TrackingQueries):
+class Query(
+    CollectionQueries,
+    LearnerQueries,
+    ContextQueries,
+    GroupQueries,
+    MetricQueries,
+    TrackingQueries,
+    PublicationQueries,
+):
     @field(description="Whatever has this global id, as far as the viewer may see it.")
     async def node(
         self,
@@ -60,6 +69,7 @@ class Mutation(
     GroupMutations,
     SummaryMutations,
     ErasureMutations,
+    PublicationMutations,
 ):
     pass
 

@@ -10,9 +10,13 @@ from ingest.jobs.mode_change import MODE_CHANGE
 from ingest.jobs.reconcile import RECONCILIATION
 from ingest.jobs.runner import JobKind
 from ingest.jobs.upgrade import UPGRADE
+from ingest.publishing.job import PUBLISHING
 from rules.errors import InvalidInput
 
-JOB_KINDS: Sequence[JobKind] = (CLOSING, ERASURE, LOADING, MIGRATION, MODE_CHANGE, RECONCILIATION, UPGRADE)
+JOB_KINDS: Sequence[JobKind] = (
+    *(CLOSING, ERASURE, LOADING, MIGRATION, MODE_CHANGE),
+    *(PUBLISHING, RECONCILIATION, UPGRADE),
+)
 
 
 def job_kind(name: str) -> JobKind:

@@ -71,6 +71,8 @@ class Shared:
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
     """How long a link to a file for download holds."""
+    public_url: str = ""
+    """What the lasting links to packages begin with; without it they are paths."""
 
     @classmethod
     def of(
@@ -85,6 +87,7 @@ class Shared:
         mode: AggregationMode = AggregationMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
+        public_url: str = "",
     ) -> "Shared":
         background = Background()
         healing = Healing(stores.events, background)
@@ -98,6 +101,7 @@ class Shared:
             mode=mode,
             tracking=tracking or Tracking(),
             link_ttl=link_ttl,
+            public_url=public_url,
         )
 
 

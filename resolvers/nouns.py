@@ -26,6 +26,7 @@ from rules.errors import (
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import Figure
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
+from rules.jobs import JobState
 from rules.learner_groups import (
     Activity,
     Group,
@@ -81,6 +82,7 @@ __all__ = [
     "GroupStatus",
     "InvalidInput",
     "ItemError",
+    "JobState",
     "KeptResponse",
     "Kind",
     "Learner",

@@ -7,6 +7,8 @@ ITSELF = ""
 
 
 class JobState(Enum):
+    WAITING = "waiting"
+    """It is asked for, and no process has begun it."""
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"

@@ -1,7 +1,15 @@
 """Waiting for what is away: pauses that double, so that many who wait do not keep it from coming back."""
 
 import asyncio
+import logging
 import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from rules.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 JITTER = 0.2
 """A pause is longer or shorter by up to this part of it, so that processes do not come back all at once."""
@@ -32,3 +40,21 @@ class Backoff:
         except TimeoutError:
             return False
         return True
+
+
+class Stopped(Exception):
+    """Somebody said to stop while a store was away."""
+
+
+async def patiently(
+    attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event, first: float = 0.1, longest: float = 10.0
+) -> T:
+    """Tries again and again, with growing pauses, while a store is away. Raises Stopped once ``stopping`` is set."""
+    backoff = Backoff(first, longest)
+    while True:
+        try:
+            return await attempt()
+        except StoreUnavailable as error:
+            log.warning("a store is away, trying again in %.1f s: %s", backoff.seconds, error)
+        if await backoff.pause(stopping):
+            raise Stopped

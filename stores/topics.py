@@ -16,9 +16,12 @@ GROUP_CHANGES = Topic("group-changes")
 (ingest/commands/learner_groups.py)."""
 ASSESSMENTS = Topic("assessments")
 """Submitted attempts, keyed by user, in the envelope of the existing platform. Scores are computed from them."""
+PUBLISH_REQUESTS = Topic("publish-requests")
+"""From commands to publishers, keyed by collection: a publication waits (ingest/publishing/requests.py)."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
 """Records that could not be processed, with the reason. ``cohort dead-letters`` lists and replays them."""
 
-TOPICS = (TRIGGERS, PROFILES, STATES, TOTALS, GROUP_CHANGES, ASSESSMENTS, DEAD_LETTERS)
+TOPICS = (TRIGGERS, PROFILES, STATES, TOTALS, GROUP_CHANGES, ASSESSMENTS, PUBLISH_REQUESTS, DEAD_LETTERS)
 WORKER_GROUP = "workers"
 AGGREGATION_GROUP = "aggregation"
+PUBLISHER_GROUP = "publishers"

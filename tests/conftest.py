@@ -20,8 +20,8 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
-from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context
+from ingest.publishing.direct import publish_collection
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared
 from rules.aggregates import AggregateKey

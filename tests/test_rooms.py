@@ -17,7 +17,7 @@ INGEST: dict[str, set[str]] = {
     "workers": {"commands", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
-    "publishing": {"jobs", "commands", "modes", "writes"},
+    "publishing": {"jobs", "workers", "commands", "modes", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
     "job_kinds": {"jobs", "publishing", "importers"},
 }

@@ -45,8 +45,8 @@ def collection(
     """Publish collections: they are live at once. Of a new version, the workers recompute all its learners."""
     import orjson
 
-    from ingest.commands.collections import publish_collection
     from ingest.jobs.reconcile import reconcile
+    from ingest.publishing.direct import publish_collection
 
     documents = {}
     for file in files:

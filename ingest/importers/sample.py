@@ -12,12 +12,12 @@ from typing import Any
 from zlib import crc32
 
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
+from ingest.publishing.direct import publish_collection
 from loaders.learner_groups import groups_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Session, Shared

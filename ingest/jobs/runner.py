@@ -20,7 +20,7 @@ from ingest.writes.leases import ABANDONED_AFTER, Lease
 from loaders.session import Shared
 from rules.errors import CohortError, Conflict, InvalidInput, NotFound
 from rules.jobs import ITSELF, JobState
-from stores.rows import Row, Write
+from stores.rows import Row, Rows, Write
 from stores.tables import JOBS
 
 SIGN_OF_LIFE = 20.0
@@ -58,6 +58,8 @@ class JobRecord:
     updated_on: datetime
     error: str | None = None
     owner: str | None = None
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    """Of an error that the caller can act on: its ``code``, and the ``field`` at fault."""
 
     @property
     def steps_done(self) -> int:
@@ -80,6 +82,7 @@ class JobPlan(Protocol):
         ...
 
 
+Json = Mapping[str, Any]
 JobPlanMaker = Callable[[Shared, Mapping[str, Any]], JobPlan]
 OnProgress = Callable[[JobRecord], None]
 
@@ -114,11 +117,11 @@ class Pace:
 
 
 class Jobs:
-    """The jobs of an instance."""
+    """The jobs of an instance. ``rows``: a request's own, so that its reads share statements."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, rows: Rows | None = None) -> None:
         self._shared = shared
-        self._rows = shared.stores.rows
+        self._rows = rows or shared.stores.rows
 
     async def list(self) -> list[JobRecord]:
         """Returns all jobs, the newest first."""
@@ -145,22 +148,42 @@ class Jobs:
             itself["updated_on"],
             itself["error"],
             itself["owner"],
+            orjson.loads(itself["report"]) if itself["report"] else {},
         )
 
     async def start(
         self, kind: JobKind, arguments: Mapping[str, Any], on_progress: OnProgress | None = None
     ) -> JobRecord:
         """Runs a new job to its end."""
-        owner, now = uuid4().hex, self._shared.now()
-        job_id = f"{now:%Y%m%dT%H%M%S}-{owner[:6]}"
+        owner = uuid4().hex
+        job_id = f"{self._shared.now():%Y%m%dT%H%M%S}-{owner[:6]}"
         plan = kind.plan(self._shared, arguments)
+        await self._insert(kind, job_id, arguments, plan, JobState.RUNNING, owner)
+        return await self._run(kind, job_id, self._lease(kind, job_id, owner), plan, on_progress)
+
+    async def create(self, kind: JobKind, id: str, arguments: Mapping[str, Any]) -> JobRecord:  # noqa: A002
+        """Writes a job that waits for somebody to ``run`` it, or returns the one that has this id already."""
+        plan = kind.plan(self._shared, arguments)
+        await self._insert(kind, id, arguments, plan, JobState.WAITING, None)
+        return await self.get(kind.name, id)
+
+    async def _insert(
+        self,
+        kind: JobKind,
+        job_id: str,
+        arguments: Mapping[str, Any],
+        plan: JobPlan,
+        state: JobState,
+        owner: str | None,
+    ) -> None:
+        now = self._shared.now()
         await self._rows.insert_if_absent(
             JOBS,
             {
                 "kind": kind.name,
                 "id": job_id,
                 "step": ITSELF,
-                "state": JobState.RUNNING.value,
+                "state": state.value,
                 "arguments": orjson.dumps(dict(arguments)).decode(),
                 "total": len(plan.steps()),
                 "started_on": now,
@@ -168,7 +191,6 @@ class Jobs:
                 "owner": owner,
             },
         )
-        return await self._run(kind, job_id, self._lease(kind, job_id, owner), plan, on_progress)
 
     async def resume(self, kind: JobKind, id: str, on_progress: OnProgress | None = None) -> JobRecord:  # noqa: A002
         """Takes over a job where it stopped: one that was interrupted, failed, or was left without a sign of life.
@@ -180,12 +202,28 @@ class Jobs:
             raise InvalidInput(f"job {kind.name} {id} is done", field="id")
         if job.state is JobState.RUNNING and self._shared.now() - job.updated_on < ABANDONED_AFTER:
             raise Conflict(f"job {kind.name} {id} is being run by another process", field="id")
-        lease = self._lease(kind, id, uuid4().hex)
+        return await self._take_over(kind, job, on_progress)
+
+    async def run(self, kind: JobKind, id: str, on_progress: OnProgress | None = None) -> JobRecord:  # noqa: A002
+        """Runs a job that waits, or takes it over at once: for a caller who knows that its former owner is gone.
+
+        If that one is not gone, it stops at its next checkpoint. A job that is done is returned as it is.
+        """
+        job = await self.get(kind.name, id)
+        return job if job.state is JobState.DONE else await self._take_over(kind, job, on_progress)
+
+    async def _take_over(self, kind: JobKind, job: JobRecord, on_progress: OnProgress | None) -> JobRecord:
+        lease = self._lease(kind, job.id, uuid4().hex)
         seen = {"owner": job.owner, "updated_on": job.updated_on}
-        values = {"state": JobState.RUNNING.value, "error": None, "updated_on": self._shared.now()}
+        values = {
+            "state": JobState.RUNNING.value,
+            "error": None,
+            "report": None,
+            "updated_on": self._shared.now(),
+        }
         if not (await lease.take(seen, values)).applied:
-            raise Conflict(f"job {kind.name} {id} was taken up by another process", field="id")
-        return await self._run(kind, id, lease, kind.plan(self._shared, job.arguments), on_progress)
+            raise Conflict(f"job {kind.name} {job.id} was taken up by another process", field="id")
+        return await self._run(kind, job.id, lease, kind.plan(self._shared, job.arguments), on_progress)
 
     def _lease(self, kind: JobKind, job_id: str, owner: str) -> Lease:
         return Lease(self._rows, JOBS, (kind.name, job_id, ITSELF), owner)
@@ -199,8 +237,10 @@ class Jobs:
                 on_progress(job)
             return job
 
-        async def end(state: JobState, error: str | None = None) -> None:
+        async def end(state: JobState, error: str | None = None, failure: Json | None = None) -> None:
             values = {"state": state.value, "error": error, "updated_on": self._shared.now()}
+            if failure is not None:
+                values["report"] = orjson.dumps(failure).decode()
             if state is JobState.DONE and kind.private:
                 arguments = (await self.get(kind.name, job_id)).arguments
                 public = {name: value for name, value in arguments.items() if name not in kind.private}
@@ -214,12 +254,14 @@ class Jobs:
                 if step is not None and step.state is JobState.DONE:
                     continue
                 start = step.checkpoint if step else Checkpoint(None, 0)
-                await self._run_step(kind.name, job_id, lease, name, plan.run(name, start), tell)
+                await self._run_step(
+                    *(kind.name, job_id, lease, name, plan.run(name, start)), tell if on_progress else None
+                )
         except asyncio.CancelledError:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise
         except CohortError as error:
-            await end(JobState.FAILED, error.message)
+            await end(JobState.FAILED, error.message, {"code": error.code, "field": error.field})
             raise
         except Exception as error:
             await end(JobState.FAILED, f"internal error: {error!r}")
@@ -234,7 +276,7 @@ class Jobs:
         lease: Lease,
         name: str,
         checkpoints: AsyncIterator[Checkpoint],
-        tell: Callable[[], Awaitable[JobRecord]],
+        tell: Callable[[], Awaitable[JobRecord]] | None,
     ) -> None:
         async for checkpoint in checkpoints:
             if not await lease.change({"updated_on": self._shared.now()}):
@@ -248,7 +290,8 @@ class Jobs:
                 "updated_on": self._shared.now(),
             }
             await self._rows.write(Write(JOBS, (kind, job_id, name), values))
-            await tell()
+            if tell is not None:
+                await tell()
 
 
 def _step(row: Row) -> StepState:

@@ -7,27 +7,18 @@ it is, the work is only done again and ends the same.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from ingest.workers.batch import handle, send_dead_letters
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.handlers import TOPICS
 from loaders.session import Shared
 from rules.errors import StoreUnavailable
-from stores.backoff import Backoff
+from stores.backoff import Stopped, patiently
 from stores.events import Consumer, Record
 from stores.topics import WORKER_GROUP
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
-"""Seconds between attempts while a store is away."""
-
-
-class _Stopped(Exception):
-    """``stop`` was called while a store was away."""
 
 
 class Worker:
@@ -59,13 +50,13 @@ class Worker:
         """Processes batches until ``stop`` or cancellation, and leaves the group in either case. Waits while a store is
         away."""
         try:
-            consumer = await self._patiently(self._join)
-        except _Stopped:
+            consumer = await patiently(self._join, self._stopping)
+        except Stopped:
             return
         try:
             while not self._stopping.is_set():
                 await self._turn(consumer)
-        except _Stopped:
+        except Stopped:
             pass
         finally:
             await consumer.close()
@@ -74,23 +65,12 @@ class Worker:
         return await self._shared.stores.events.consumer(self._group, list(TOPICS))
 
     async def _turn(self, consumer: Consumer) -> None:
-        records = await self._patiently(lambda: consumer.batch(self._most, self._wait))
+        records = await patiently(lambda: consumer.batch(self._most, self._wait), self._stopping)
         if not records:
             return
-        await self._patiently(lambda: self._process(records))
-        await self._patiently(lambda: consumer.commit(records))
+        await patiently(lambda: self._process(records), self._stopping)
+        await patiently(lambda: consumer.commit(records), self._stopping)
         self.processed += len(records)
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Tries again and again, with growing pauses, while a store is away. Meanwhile it reads nothing: back-pressure."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        while True:
-            try:
-                return await attempt()
-            except StoreUnavailable as error:
-                log.warning("a store is away, trying again in %.1f s: %s", backoff.seconds, error)
-            if await backoff.pause(self._stopping):
-                raise _Stopped
 
     async def _process(self, records: Sequence[Record]) -> None:
         """Processes the records. If one breaks the batch, processes each alone, and puts away the one that breaks."""

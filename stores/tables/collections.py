@@ -23,7 +23,7 @@ CONTENTS = Table(
 
 DRAFTS = Table(
     "content_draft",
-    comment="What authors edit of a content or a collection, by conditions on version_key alone",
+    comment="What authors edit of a content or a collection, by conditions on version_key alone; its last publication",
     since=5,
     partition={"identifier": TEXT},
     columns={
@@ -34,6 +34,7 @@ DRAFTS = Table(
         "version_key": TEXT,
         "form_key": TEXT,
         "imported": BOOLEAN,
+        "publication": TEXT,
         "created_by": TEXT,
         "created_on": TIMESTAMP,
         "updated_by": TEXT,
@@ -43,7 +44,7 @@ DRAFTS = Table(
 
 HIERARCHIES = Table(
     "content_hierarchy",
-    comment="zlib, in chunks: live versions as nested JSON (content.live_version), edit forms (content_draft.form_key)",
+    comment="zlib, in chunks: live versions (content.live_version), edit forms (content_draft.form_key), what a publish froze",
     partition={"identifier": TEXT, "mode": TEXT},
     clustering={"version": INT, "chunk": INT},
     columns={"chunks": INT, "data": BLOB},
@@ -54,7 +55,12 @@ RELATIONS = Table(
     comment="What progress needs of each node of a published version",
     partition={"root": TEXT, "version": INT},
     clustering={"node": TEXT},
-    columns={"leaf_nodes": SetOf(TEXT), "optional_nodes": SetOf(TEXT), "ancestors": SetOf(TEXT)},
+    columns={
+        "leaf_nodes": SetOf(TEXT),
+        "optional_nodes": SetOf(TEXT),
+        "ancestors": SetOf(TEXT),
+        "claimed_by": Column(TEXT, since=5),
+    },
 )
 
 NODE_ROOTS = Table(

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from gateway.identity import make_token
 from gateway.rest.routes import ENDPOINTS
 from gateway.settings import Settings
-from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context
+from ingest.publishing.direct import publish_collection
 from loaders.session import Session
 from rules.identifiers import ContextType
 from rules.viewers import Role, Viewer

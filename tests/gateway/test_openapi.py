@@ -25,11 +25,11 @@ from gateway.rest.framework.requests import RequestModel
 from gateway.rest.routes import ENDPOINTS, ROUTES
 from gateway.settings import Settings
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.views import start_view
+from ingest.publishing.direct import publish_collection
 from rules.group_changes import AddMember
 from rules.identifiers import ContextType
 from rules.learner_groups import Activity

@@ -9,10 +9,10 @@ import pytest
 
 from gateway.identity import make_token
 from gateway.settings import Settings
-from ingest.commands.collections import publish_collection
 from ingest.commands.content_states import update_states
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.publishing.direct import publish_collection
 from rules.content_states import ContentState
 from rules.contexts import EnrolmentType
 from rules.identifiers import ContextType

@@ -13,7 +13,7 @@ from gateway.identity import make_token
 from gateway.rest.nouns.learner_groups.answers import ACTIVITY_CODES, MEMBER_CODES
 from gateway.rest.nouns.learner_groups.endpoints import CODES
 from gateway.settings import Settings, load_settings
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from rules.errors import StoreUnavailable
 from rules.viewers import Role
 from tests.conftest import COURSE

@@ -9,10 +9,10 @@ import pytest
 
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.views import end_view, start_view, update_view
+from ingest.publishing.direct import publish_collection
 from loaders.session import Session, Shared
 from rules.group_changes import AddMember
 from rules.identifiers import ContextType

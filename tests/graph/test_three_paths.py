@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from druid_specs import DATA_SOURCES
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
+from ingest.publishing.direct import publish_collection
 from loaders.session import Session, Shared
 from rules.errors import CohortError
 from rules.group_changes import AddMember, RemoveMember

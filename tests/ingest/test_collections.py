@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view
 from ingest.jobs.reconcile import reconcile
+from ingest.publishing.direct import publish_collection
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.library import LIVE, Library

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from ingest.calls.placing import ViewCall
-from ingest.commands.collections import publish_collection
 from ingest.commands.contexts import create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
@@ -20,6 +19,7 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from ingest.importers.oulad.dataset import Presentation, RegionGroup, Registration, Student, content_id
 from ingest.importers.oulad.report import OuladReport
+from ingest.publishing.direct import publish_collection
 from loaders.enrolments import enrolments_by_key
 from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id

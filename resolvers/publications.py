@@ -1,0 +1,91 @@
+"""Publications: asking for one, and how far it is (R-COLL-5)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest.jobs.runner import JobRecord, Jobs
+from ingest.publishing.job import PUBLISHING, steps_of
+from ingest.publishing.requests import request_publish
+from loaders.session import Session
+from rules.identifiers import checked_id
+from rules.jobs import JobState
+from rules.viewers import Role
+
+__all__ = ["Failure", "Publication", "Step", "publication", "publish"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``done``: how many things of its kind are done. ``report``: what it tells of them."""
+
+    name: str
+    state: JobState
+    done: int
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a publication ended. ``code``: of rules/errors.py; None for an error that nobody expected."""
+
+    code: str | None
+    message: str
+    field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The job of one publish, as a client sees it. ``version``: the one that it makes live; None before it is claimed, or
+    if there was nothing to publish."""
+
+    id: str
+    identifier: str
+    version: int | None
+    state: JobState
+    steps: Sequence[Step]
+    failure: Failure | None
+    started_on: datetime
+    updated_on: datetime
+
+    @classmethod
+    def of(cls, job: JobRecord) -> "Publication":
+        begun = {step.name: step for step in job.steps}
+        steps = [
+            Step(name, at.state, at.checkpoint.done, at.checkpoint.report)
+            if (at := begun.get(name)) is not None
+            else Step(name, JobState.WAITING, 0, {})
+            for name in steps_of(job.arguments)
+        ]
+        failure = None
+        if job.error is not None:
+            code = job.failure.get("code")
+            message = job.error if code is not None else "internal error"
+            failure = Failure(code, message, job.failure.get("field"))
+        version = begun["validate"].checkpoint.report.get("version") if "validate" in begun else None
+        return cls(
+            job.id,
+            job.arguments["identifier"],
+            version,
+            job.state,
+            steps,
+            failure,
+            job.started_on,
+            job.updated_on,
+        )
+
+
+async def publication(session: Session, publication_id: str) -> Publication:
+    """One publication. NotFound, Forbidden, Unauthenticated."""
+    session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    jobs = Jobs(session.shared, session.stores.rows)
+    return Publication.of(await jobs.get(PUBLISHING.name, checked_id(publication_id, "id")))
+
+
+async def publish(
+    session: Session, identifier: str, *, unlisted: bool, version_key: str | None
+) -> Publication:
+    """Asks for a publish. NotFound, Forbidden, Conflict, InvalidInput."""
+    job = await request_publish(session, identifier, unlisted=unlisted, version_key=version_key)
+    return Publication.of(job)
