@@ -106,6 +106,19 @@ class Settings(BaseSettings):
         le=604_800,
         description="Seconds that a link to a file for download holds; then the file is deleted",
     )
+    icon_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        description="Hosts of which a publish fetches the icons of a collection and its units, with their port unless it is "
+        "the usual one; of none without it: icons keep their URL",
+    )
+    largest_icon: int = Field(default=1_048_576, gt=0, description="Bytes that an icon may have")
+    icon_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds that fetching an icon may take, redirections included"
+    )
+    icon_private_addresses: bool = Field(
+        default=False,
+        description="Whether an icon's host may be this machine or in a private network",
+    )
     request_timeout: float = Field(
         default=10.0, gt=0, description="Seconds after which a request stops waiting for its stores"
     )

@@ -36,6 +36,7 @@ from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
 from rules.views import View
+from rules.web_addresses import FetchRules
 from stores.engines import Stores
 
 LINK_TTL = timedelta(hours=1)
@@ -71,6 +72,8 @@ class Shared:
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
     """How long a link to a file for download holds."""
+    icon_rules: FetchRules = field(default_factory=FetchRules)
+    """Of which hosts a publish fetches icons."""
 
     @classmethod
     def of(
@@ -85,6 +88,7 @@ class Shared:
         mode: AggregationMode = AggregationMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
+        icon_rules: FetchRules | None = None,
     ) -> "Shared":
         background = Background()
         healing = Healing(stores.events, background)
@@ -98,6 +102,7 @@ class Shared:
             mode=mode,
             tracking=tracking or Tracking(),
             link_ttl=link_ttl,
+            icon_rules=icon_rules or FetchRules(),
         )
 
 
