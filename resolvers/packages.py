@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loaders.session import Shared
-from rules.contents import Content, ContentKind
+from rules.contents import Content
 from rules.drafts import DraftStatus
 from rules.errors import NotFound
 from rules.identifiers import checked_id
@@ -28,13 +28,13 @@ async def package(shared: Shared, content: Content, variant: PackageVariant) -> 
 
 
 async def package_link(shared: Shared, identifier: str, version: int, variant: PackageVariant) -> PackageLink:
-    """A package by its URL that stays, for anybody. NotFound if the collection is not live, or the version is not, or
-    is too old."""
+    """A package by its URL that stays, for anybody. NotFound if what it is of is not live by itself, or
+    the version is not live yet or too old."""
     identifier = checked_id(identifier, "identifier")
     (content,) = await shared.library.current([identifier])
     live = (
         content is not None
-        and content.kind is ContentKind.COLLECTION
+        and content.root == identifier
         and content.status != DraftStatus.RETIRED.value
         and version <= content.live_version
     )
