@@ -61,7 +61,7 @@ async def write_package(
     The same tree and icons give the same bytes, so that a publish which died may be repeated. The tree must not change
     meanwhile. Raises StoreUnavailable, NotFound if an icon is gone.
     """
-    paths = icon_paths(tree, icons) if variant is PackageVariant.SPINE else {}
+    paths = await asyncio.to_thread(icon_paths, tree, icons) if variant is PackageVariant.SPINE else {}
     message_id = str(
         UUID(bytes=blake2b(f"{variant.value}\n{version}\n{identifier}".encode(), digest_size=16).digest())
     )
