@@ -23,6 +23,7 @@ DEFAULT_FILE = Path("cohort.toml")
 SHORTEST_KEY = 32
 """Bytes. HMAC-SHA256 needs so many to be as strong as its digest."""
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _QUERY_SECRET = re.compile(r"((?:password|secret|token|key)=)[^&]*", re.IGNORECASE)
 
@@ -36,6 +37,13 @@ class SettingsError(CohortError):
 def _split(value: object) -> object:
     """The list from a text such as ``a,b`` in the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ValueError("each must be HOST or HOST:PORT, as it stands in a URL, without the rest of it")
+    return names
 
 
 def _strong(key: SecretStr) -> SecretStr:
@@ -106,7 +114,7 @@ class Settings(BaseSettings):
         le=604_800,
         description="Seconds that a link to a file for download holds; then the file is deleted",
     )
-    icon_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    icon_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_hosts)] = Field(
         default=(),
         description="Hosts of which a publish fetches the icons of a collection and its units, with their port unless it is "
         "the usual one; of none without it: icons keep their URL",

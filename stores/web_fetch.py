@@ -65,6 +65,7 @@ class WebFetch:
     @classmethod
     @asynccontextmanager
     async def open(cls, rules: FetchRules, resolve: Resolve = addresses_of) -> AsyncIterator[Self]:
+        """Closes its connections at the end."""
         # Reading the certificates of authorities takes long.
         tls = await asyncio.to_thread(ssl.create_default_context)
         pool = httpcore.AsyncConnectionPool(
