@@ -45,8 +45,8 @@ def create_app(settings: Settings) -> Starlette:
         Route("/graphql", GraphQLEndpoint(session_of)),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
-        *ROUTES,
         *download_routes(settings),
+        *ROUTES,  # behind the others: they answer whatever else begins as the platform's paths do
     ]
     if settings.dev:
         from gateway.start_page import start_page

@@ -1,5 +1,6 @@
-"""Downloads: the files of a blob store that is a directory, for whoever has a link, and a learner's summary."""
+"""Downloads: the files of a blob store that is a directory, for whoever has a link; a learner's summary; packages."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -9,20 +10,24 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.settings import Settings
 from gateway.wiring import Cohort, links_of
+from resolvers.packages import PATH as PACKAGES
+from resolvers.packages import PackageVariant, package_link
 from resolvers.summaries import SummaryFormat, download
 from rules.errors import NotFound
 from stores.blob_links import PATH
 from stores.blobs import file_name, media_type
 
 SUMMARY = "/learners/{user_id:path}/summary.{format}"
+PACKAGE = f"{PACKAGES}/{{identifier:path}}/{{version}}/{{variant}}"
+VERSION = re.compile("[0-9]{1,9}")
 
 
 def download_routes(settings: Settings) -> Sequence[BaseRoute]:
     """The routes of downloads. There is none for the files of an object store, which serves them itself."""
     links = links_of(settings)
-    summary_file = Route(SUMMARY, _summary_file)
+    everywhere = (Route(SUMMARY, _summary_file), Route(PACKAGE, _package))
     if links is None or not settings.blobs.startswith("file:"):
-        return (summary_file,)
+        return everywhere
 
     async def blob(request: Request) -> Response:
         """The file, for every request that has the link's signature."""
@@ -36,7 +41,7 @@ def download_routes(settings: Settings) -> Sequence[BaseRoute]:
         headers = _headers(name) | {"Content-Length": str(found.size)}
         return StreamingResponse(cohort.stores.blobs.get(name), media_type=media_type(name), headers=headers)
 
-    return (Route(f"{PATH}/{{name:path}}", blob), summary_file)
+    return (Route(f"{PATH}/{{name:path}}", blob), *everywhere)
 
 
 async def _summary_file(request: Request) -> Response:
@@ -52,6 +57,21 @@ async def _summary_file(request: Request) -> Response:
     if found.url is not None:
         return RedirectResponse(found.url, HTTPStatus.SEE_OTHER, {"Cache-Control": "private, no-store"})
     return Response(found.content, media_type=media_type(name), headers=_headers(name))
+
+
+async def _package(request: Request) -> Response:
+    """A redirection to the package, by a link that was signed just now. Without a token: this URL stands in metadata,
+    and clients give it to the system's downloader, which has none (D-PACKAGES)."""
+    known = {variant.value: variant for variant in PackageVariant}
+    wanted = known.get(request.path_params["variant"])
+    if wanted is None:
+        raise NotFound(f"a package is one of {', '.join(known)}", field="variant")
+    version = request.path_params["version"]
+    if not VERSION.fullmatch(version):
+        raise NotFound("a version is a whole number", field="version")
+    cohort: Cohort = request.app.state.cohort
+    found = await package_link(cohort.shared, request.path_params["identifier"], int(version), wanted)
+    return RedirectResponse(found.url, HTTPStatus.FOUND, {"Cache-Control": "no-store"})
 
 
 def _headers(name: str) -> dict[str, str]:

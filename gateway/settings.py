@@ -23,6 +23,7 @@ DEFAULT_FILE = Path("cohort.toml")
 SHORTEST_KEY = 32
 """Bytes. HMAC-SHA256 needs so many to be as strong as its digest."""
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _QUERY_SECRET = re.compile(r"((?:password|secret|token|key)=)[^&]*", re.IGNORECASE)
 
@@ -36,6 +37,13 @@ class SettingsError(CohortError):
 def _split(value: object) -> object:
     """The list from a text such as ``a,b`` in the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ValueError("each must be HOST or HOST:PORT, as it stands in a URL, without the rest of it")
+    return names
 
 
 def _strong(key: SecretStr) -> SecretStr:
@@ -105,6 +113,19 @@ class Settings(BaseSettings):
         ge=60,
         le=604_800,
         description="Seconds that a link to a file for download holds; then the file is deleted",
+    )
+    icon_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_hosts)] = Field(
+        default=(),
+        description="Hosts of which a publish fetches the icons of a collection and its units, with their port unless it is "
+        "the usual one; of none without it: icons keep their URL",
+    )
+    largest_icon: int = Field(default=1_048_576, gt=0, description="Bytes that an icon may have")
+    icon_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds that fetching an icon may take, redirections included"
+    )
+    icon_private_addresses: bool = Field(
+        default=False,
+        description="Whether an icon's host may be this machine or in a private network",
     )
     request_timeout: float = Field(
         default=10.0, gt=0, description="Seconds after which a request stops waiting for its stores"

@@ -27,6 +27,7 @@ from rules.modes import carries_nothing
 from rules.plans import AggregationMode
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
+from rules.web_addresses import FetchRules
 from stores.blob_links import BlobLinks
 from stores.engines import Stores, open_stores
 from stores.schema import version_of
@@ -105,6 +106,12 @@ async def running(
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
             public_url=settings.public_url,
+            icon_rules=FetchRules(
+                settings.icon_hosts,
+                largest=settings.largest_icon,
+                within=settings.icon_timeout,
+                private_addresses=settings.icon_private_addresses,
+            ),
         )
         stack.push_async_callback(shared.background.settled)
         at_work = (

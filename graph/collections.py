@@ -12,10 +12,11 @@ from graph.fields import field
 from graph.info import Info
 from graph.lookahead import contexts_asked
 from graph.node import Node
+from graph.packages import Package, Variant
 from graph.progress import Progress
 from graph.scalars import serialised_json
 from graph.views import View
-from resolvers import collections, nouns
+from resolvers import collections, nouns, packages
 from resolvers.collections import Tree, is_optional
 from resolvers.paging import MOST
 from resolvers.progress import OwnProgress, own_progress
@@ -168,6 +169,11 @@ class Collection(Node):
     @field(description="The whole tree as nested JSON, as it was published.")
     async def hierarchy(self, info: Info) -> JSON | None:
         return serialised_json(await collections.serialised(info.context, self.content))
+
+    @field(description="The live version as a file; null where it was published without one.")
+    async def package(self, info: Info, variant: Variant = enums.PackageVariant.SPINE) -> Package | None:
+        found = await packages.package(info.context.shared, self.content, variant)
+        return Package.of(found) if found else None
 
     @field(description="The viewer's own progress in it.")
     async def progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:

@@ -20,6 +20,7 @@ from resolvers.nouns import (
     MemberStatus,
     Metric,
     OriginKind,
+    PackageVariant,
     Source,
     Status,
     SummaryFormat,
@@ -42,6 +43,7 @@ __all__ = [
     "MembershipType",
     "Metric",
     "OriginKind",
+    "PackageVariant",
     "Source",
     "Status",
     "SummaryFormat",
@@ -152,6 +154,15 @@ described(
     {
         GroupItemKind.MEMBER: "A member, by user id.",
         GroupItemKind.ACTIVITY: "An activity, by identifier.",
+    },
+)
+described(
+    PackageVariant,
+    "PackageVariant",
+    "What is in a package of a collection.",
+    {
+        PackageVariant.SPINE: "The manifest, the tree, and the icons of the collection and its units.",
+        PackageVariant.ONLINE: "The manifest and the tree; icons are URLs.",
     },
 )
 described(

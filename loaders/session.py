@@ -36,6 +36,7 @@ from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
 from rules.views import View
+from rules.web_addresses import FetchRules
 from stores.engines import Stores
 
 LINK_TTL = timedelta(hours=1)
@@ -73,6 +74,8 @@ class Shared:
     """How long a link to a file for download holds."""
     public_url: str = ""
     """What the lasting links to packages begin with; without it they are paths."""
+    icon_rules: FetchRules = field(default_factory=FetchRules)
+    """Of which hosts a publish fetches icons."""
 
     @classmethod
     def of(
@@ -88,6 +91,7 @@ class Shared:
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
         public_url: str = "",
+        icon_rules: FetchRules | None = None,
     ) -> "Shared":
         background = Background()
         healing = Healing(stores.events, background)
@@ -102,6 +106,7 @@ class Shared:
             tracking=tracking or Tracking(),
             link_ttl=link_ttl,
             public_url=public_url,
+            icon_rules=icon_rules or FetchRules(),
         )
 
 

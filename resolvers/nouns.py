@@ -44,6 +44,7 @@ from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
+from rules.packages import PackageVariant
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.standings import Touch
@@ -97,6 +98,7 @@ __all__ = [
     "OrderBy",
     "Origin",
     "OriginKind",
+    "PackageVariant",
     "ProfileCall",
     "Progress",
     "ProgressKey",

@@ -29,7 +29,16 @@ LONGEST_LINK = timedelta(days=7)
 """Object stores sign for no longer."""
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}")
-_MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "zip": "application/zip"}
+_MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "ecar": "application/zip",
+    "gif": "image/gif",
+    "jpg": "image/jpeg",
+    "json": "application/json",
+    "png": "image/png",
+    "webp": "image/webp",
+    "zip": "application/zip",
+}
 
 
 @dataclass(frozen=True, slots=True)

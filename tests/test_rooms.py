@@ -58,6 +58,7 @@ LIBRARIES_OF_ONE_ROOM = {
     "duckdb": {"stores"},
     "obstore": {"stores"},
     "pydruid": {"stores"},
+    "httpcore": {"stores"},
     "httpx": {"stores"},
     "typer": {"gateway"},
 }

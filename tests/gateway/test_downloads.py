@@ -1,19 +1,23 @@
 """Links to files: the signature is all that is asked for, and nothing else opens them."""
 
 from datetime import timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from gateway.identity import make_token
 from gateway.settings import Settings, load_settings
+from ingest.publishing.package import write_package
 from resolvers import summaries
+from rules.packages import PackageVariant, package_url
 from rules.viewers import Role
 from stores.rows import Write
-from stores.tables import ENROLMENTS
+from stores.tables import CONTENTS, ENROLMENTS
 from tests.conftest import NOW
 from tests.gateway.conftest import KEY, Serving
-from tests.stores.test_blobs_contract import pieces
+from tests.stores.test_blobs_contract import pieces, read
 
 MUTATION = "mutation { downloadSummary(input: {format: CSV}) { download { url size } errors { code } } }"
 
@@ -110,3 +114,66 @@ async def test_who_may_not_have_a_summary_gets_none(
     headers = {} if status == 401 else {"Authorization": f"Bearer {token}"}
     async with serving(settings) as client:
         assert (await client.get(f"/learners/{path}", headers=headers)).status_code == status
+
+
+async def packaged(client: httpx.AsyncClient, identifier: str, version: int) -> bytes:
+    """A package as a publish writes it."""
+    shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
+    tree = {"identifier": identifier, "name": "Book", "children": []}
+    written = await write_package(shared, identifier, version, tree, {}, PackageVariant.SPINE)
+    return await read(shared.stores.blobs, written.name)
+
+
+async def test_the_url_of_a_package_stays_and_leads_to_a_fresh_link_without_a_token(served: Any) -> None:
+    """It stands in the metadata of a collection, and a client gives it to its system's downloader."""
+    content = await packaged(served.client, "course", 1)
+    stays = package_url("", "course", 1, PackageVariant.SPINE)
+    for method in ("GET", "HEAD"):
+        led = await served.client.request(method, stays)
+        assert (led.status_code, led.headers["cache-control"]) == (302, "no-store")
+    found = await served.client.get(led.headers["location"])
+    assert (found.status_code, found.content) == (200, content)
+    assert found.headers["content-type"] == "application/zip"
+    assert found.headers["content-disposition"] == 'attachment; filename="course_1_spine.ecar"'
+
+
+async def test_an_id_of_any_form_has_such_a_url(served: Any) -> None:
+    identifier = "a course/ä ?#"
+    await served.publish({"identifier": identifier, "name": "Odd"})
+    content = await packaged(served.client, identifier, 1)
+    led = await served.client.get(package_url("", identifier, 1, PackageVariant.SPINE), follow_redirects=True)
+    assert (led.status_code, led.content) == (200, content)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("course/1/online", "no package of version 1 of course"),
+        ("course/2/spine", "no package of version 2 of course"),
+        ("unit-1/1/spine", "no package of version 1 of unit-1"),
+        ("nobody/1/spine", "no package of version 1 of nobody"),
+        ("course/1/full", "one of spine, online"),
+        ("course/one/spine", "a whole number"),
+        ("course/-1/spine", "a whole number"),
+        (f"course/{'9' * 5000}/spine", "a whole number"),
+    ],
+)
+async def test_what_is_no_package_of_a_published_version_is_not_found(
+    served: Any, path: str, told: str
+) -> None:
+    """Also what a publish has written that is not over, or never ended."""
+    for version in (1, 2):
+        await packaged(served.client, "course", version)
+    await packaged(served.client, "unit-1", 1)
+    await packaged(served.client, "nobody", 1)
+    answer = await served.client.get(f"/content/v1/package/{path}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+    assert told in answer.json()["error"]["message"]
+
+
+async def test_of_a_retired_collection_there_is_no_package(served: Any) -> None:
+    await packaged(served.client, "course", 1)
+    cohort = served.client.app.state.cohort
+    await cohort.stores.rows.write(Write(CONTENTS, ("course",), {"status": "Retired"}))
+    cohort.shared.library.contents.forget("course")
+    assert (await served.client.get("/content/v1/package/course/1/spine")).status_code == 404

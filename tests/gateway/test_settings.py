@@ -50,6 +50,11 @@ def test_lists_are_separated_by_commas_in_the_environment(monkeypatch: pytest.Mo
     assert load_settings().jwt_algorithms == ("HS384", "HS256")
 
 
+def test_hosts_of_icons_are_as_they_stand_in_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COHORT_ICON_HOSTS", "files.example, minio:9000, [::1]:9000")
+    assert load_settings().icon_hosts == ("files.example", "minio:9000", "[::1]:9000")
+
+
 def test_an_unknown_name_is_refused_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("cohort.toml").write_text("prot = 1")
     with pytest.raises(SettingsError, match=re.escape("cohort.toml: prot is no setting; do you mean port?")):
@@ -77,6 +82,8 @@ def test_variables_of_ours_that_are_no_settings_are_left_alone(monkeypatch: pyte
         ("PREFIX", "Blank "),
         ("REQUEST_TIMEOUT", "0"),
         ("LOG_LEVEL", "loud"),
+        ("ICON_HOSTS", "files.example,https://files.example"),
+        ("ICON_HOSTS", "files.example/icons"),
     ],
 )
 def test_a_wrong_value_names_its_variable_and_is_not_repeated(

@@ -137,6 +137,7 @@ OF_COLLECTION = {
     "node": 'node(identifier: "common") { name }',
     "leaves": "leafNodes { identifier }",
     "hierarchy": "hierarchy",
+    "package": "package { url size }",
     "progress": "progress { completedCount }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
     "views of leaves": "leafNodes { view { timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } }",
