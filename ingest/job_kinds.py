@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
 from ingest.jobs.closing import CLOSING
+from ingest.jobs.context_lists import LISTING
 from ingest.jobs.erasure import ERASURE
 from ingest.jobs.mode_change import MODE_CHANGE
 from ingest.jobs.reconcile import RECONCILIATION
@@ -12,7 +13,16 @@ from ingest.jobs.runner import JobKind
 from ingest.jobs.upgrade import UPGRADE
 from rules.errors import InvalidInput
 
-JOB_KINDS: Sequence[JobKind] = (CLOSING, ERASURE, LOADING, MIGRATION, MODE_CHANGE, RECONCILIATION, UPGRADE)
+JOB_KINDS: Sequence[JobKind] = (
+    CLOSING,
+    ERASURE,
+    LISTING,
+    LOADING,
+    MIGRATION,
+    MODE_CHANGE,
+    RECONCILIATION,
+    UPGRADE,
+)
 
 
 def job_kind(name: str) -> JobKind:

@@ -159,7 +159,7 @@ class Library:
 
     async def _contexts(self, context_ids: list[str]) -> list[Context | None]:
         found = await self._rows.get_many(CONTEXTS, [(context_id,) for context_id in context_ids])
-        return [_context(found.get((context_id,))) for context_id in context_ids]
+        return [context_of(found.get((context_id,))) for context_id in context_ids]
 
     async def _relations(self, published: list[Published]) -> list[RelationTree | None]:
         found = await self._rows.partitions(RELATIONS, published)
@@ -186,7 +186,8 @@ def _content(row: Row | None) -> Content | None:
     )
 
 
-def _context(row: Row | None) -> Context | None:
+def context_of(row: Row | None) -> Context | None:
+    """The context in a row of ``context``."""
     if row is None:
         return None
     return Context(

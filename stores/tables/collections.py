@@ -92,6 +92,6 @@ CONTEXTS_OF_COLLECTIONS = Table(
     comment="Which contexts a collection has; the context decides. USING TIMESTAMP of the context's updated_on",
     since=5,
     partition={"collectionid": TEXT},
-    clustering={"contextid": TEXT},
-    columns={"type": TEXT, "enrolment_type": TEXT, "start_date": TIMESTAMP, "closes_on": TIMESTAMP},
+    clustering={"joinable_until": TIMESTAMP, "contextid": TEXT},
+    columns={"type": TEXT},
 )
