@@ -138,6 +138,8 @@ OF_COLLECTION = {
     "leaves": "leafNodes { identifier }",
     "hierarchy": "hierarchy",
     "progress": "progress { completedCount }",
+    "contexts": "contexts { edges { node { name } } }",
+    "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
     "views of leaves": "leafNodes { view { timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } }",
 }

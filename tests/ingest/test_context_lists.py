@@ -3,8 +3,10 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -14,7 +16,7 @@ from ingest.jobs.context_lists import fill_context_lists
 from ingest.writes.context_lists import list_contexts
 from loaders.contexts import context_ids_of, contexts_page
 from loaders.library import context_values
-from loaders.session import Shared
+from loaders.session import Session, Shared
 from rules.contexts import Context, EnrolmentType
 from rules.errors import Conflict, StoreUnavailable
 from rules.identifiers import ContextType
@@ -76,21 +78,24 @@ async def test_a_call_that_dies_anywhere_leaves_no_context_out(embedded: Instanc
     died = 0
     for step in range(4):
         name = f"b{step}"
-        for call in (
-            lambda session, name=name: create_context(session, replace(NEW, context_id=name)),
-            lambda session, name=name: update_context(session, name, LATER),
-        ):
+        for call in (partial(create, name), partial(move, name)):
             interruption = Interruption(step, dies, after=after)
-            session = Instance(embedded.urls, embedded.data)
-            session.shared = interruption.of(embedded.shared)
             try:
-                await call(session.session())
+                await call(Session(embedded.session().viewer, interruption.of(embedded.shared)))
             except StoreUnavailable:
                 died += 1
             await agrees(embedded, name)
             await call(embedded.session())
             await agrees(embedded, name)
     assert died >= 5, "a create changes two things, an update three"
+
+
+async def create(context_id: str, session: Session) -> Context:
+    return await create_context(session, replace(NEW, context_id=context_id))
+
+
+async def move(context_id: str, session: Session) -> Context:
+    return await update_context(session, context_id, LATER)
 
 
 async def agrees(instance: Instance, context_id: str) -> None:
@@ -142,8 +147,6 @@ async def former(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """As an instance of schema version 4 left it: contexts, one without any date, and no lists."""
     urls = embedded_urls()
     if request.param == "real":
-        from uuid import uuid4
-
         run = uuid4().hex[:10]
         urls = real_urls() | {"rows": f"{real_urls()['rows'].rpartition('/')[0]}/test_{run}"}
         urls |= {name: embedded_urls()[name] for name in ("events", "cache", "groups", "blobs")}
