@@ -223,7 +223,8 @@ def _relation_tree(published: Published, rows: Sequence[Row]) -> RelationTree | 
         )
         for row in rows
     }
-    return RelationTree(*published, nodes)
+    since = {row["node"]: row["unchanged_since"] for row in rows}
+    return RelationTree(*published, nodes, since.get(published[0]))
 
 
 def _hierarchy(rows: Sequence[Row], version: int) -> Hierarchy | None:

@@ -158,9 +158,9 @@ def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:
 
 
 def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None, tree: RelationTree | None) -> bool:
-    """Whether the aggregate has seen the last change of the rows and was computed for the live version."""
+    """Whether the aggregate has seen the last change of the rows and has the figures of the live version."""
     return (
         aggregate is not None
         and aggregate.seen.changed_at == changed_at
-        and (tree is None or aggregate.seen.tree_version == tree.version)
+        and (tree is None or tree.covers(aggregate.seen.tree_version))
     )

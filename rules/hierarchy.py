@@ -1,7 +1,7 @@
 """A collection's tree and what follows from it: leaves, optional nodes, ancestors (R-PROGRESS-2, P-4.1)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -36,11 +36,16 @@ class Relations:
 
 @dataclass(frozen=True)
 class RelationTree:
-    """The relations of every node of one published version of a collection. Immutable, so it may be cached."""
+    """The relations of every node of one published version of a collection. Immutable, so it may be cached.
+
+    ``unchanged_since``: the first of the versions up to this one whose figures are those of this one; None for this one
+    alone.
+    """
 
     root: str
     version: int
     nodes: Mapping[str, Relations]
+    unchanged_since: int | None = None
 
     @property
     def leaf_nodes(self) -> frozenset[str]:
@@ -55,6 +60,28 @@ class RelationTree:
         """The root and every unit: the nodes that have an aggregate of their own."""
         inner = sorted({above for node in self.nodes.values() for above in node.ancestors} - {self.root})
         return (self.root, *inner)
+
+    def counts_like(self, other: "RelationTree") -> bool:
+        """Whether any learner has the same figures in both: the same units, with the same leaves, of which the same
+        are required."""
+        return self._counted == other._counted
+
+    @cached_property
+    def _counted(self) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
+        return {node: (self.nodes[node].leaf_nodes, self.required(node)) for node in self.collections}
+
+    def following(self, before: "RelationTree | None", *, renamed: bool = False) -> "RelationTree":
+        """Returns the tree of this version, published after ``before``, with what it says of earlier figures.
+
+        A collection that was ``renamed`` counts as changed: enrolments repeat its name.
+        """
+        if before is None or renamed or not self.counts_like(before):
+            return replace(self, unchanged_since=None)
+        return replace(self, unchanged_since=before.unchanged_since or before.version)
+
+    def covers(self, version: int | None) -> bool:
+        """Whether figures that were computed in ``version`` are those of this one."""
+        return version is not None and (self.unchanged_since or self.version) <= version <= self.version
 
     def touched_by(self, leaves: frozenset[str]) -> frozenset[str]:
         """Returns the collections above these leaves. The root is always among them, even where no leaf is known."""

@@ -3,7 +3,7 @@ the next."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +56,9 @@ async def publish_collection(session: Session, document: object) -> Publication:
 
     version = await _claim_version(session, identifier, (before or 0) + 1)
     published = Hierarchy(hierarchy.root, version)
+    live = None if before is None else await session.library.relations.load((identifier, before))
+    renamed = stored is not None and stored["name"] != hierarchy.root["name"]
+    relations = replace(relations, version=version).following(live, renamed=renamed)
     contents = _contents(published, relations, session.viewer.time_of_call(None, session.now()))
     await _write_version(session, published, relations, contents)
     await _flip_pointer(session, stored, content_values(contents[0], published.root) | {"digest": digest})
@@ -91,7 +94,7 @@ async def _write_version(
 ) -> None:
     """Writes all of a version except the root's content, which makes it the live one."""
     rows, own = session.stores.rows, await _collections_of_their_own(session, published)
-    await rows.write(*_tree_writes(published, own), *_relation_writes(relations, published.version))
+    await rows.write(*_tree_writes(published, own), *_relation_writes(relations))
     await rows.write(
         *(
             Write(
@@ -181,7 +184,8 @@ def _tree_writes(hierarchy: Hierarchy, own: set[str]) -> Iterator[Write]:
                 yield Write(HIERARCHIES, key, {"chunks": len(chunks), "data": data})
 
 
-def _relation_writes(relations: RelationTree, version: int) -> Iterator[Write]:
+def _relation_writes(relations: RelationTree) -> Iterator[Write]:
+    version = relations.version
     for node in relations.nodes.values():
         yield Write(
             RELATIONS,
@@ -190,6 +194,7 @@ def _relation_writes(relations: RelationTree, version: int) -> Iterator[Write]:
                 "leaf_nodes": node.leaf_nodes,
                 "optional_nodes": node.optional_nodes,
                 "ancestors": node.ancestors,
+                "unchanged_since": relations.unchanged_since if node.node == relations.root else None,
             },
         )
         yield Write(NODE_ROOTS, (node.node, relations.root), {"version": version})

@@ -51,10 +51,15 @@ HIERARCHIES = Table(
 
 RELATIONS = Table(
     "hierarchy_relations",
-    comment="What progress needs of each node of a published version",
+    comment="What progress needs of each node of a published version; the root's row has unchanged_since",
     partition={"root": TEXT, "version": INT},
     clustering={"node": TEXT},
-    columns={"leaf_nodes": SetOf(TEXT), "optional_nodes": SetOf(TEXT), "ancestors": SetOf(TEXT)},
+    columns={
+        "leaf_nodes": SetOf(TEXT),
+        "optional_nodes": SetOf(TEXT),
+        "ancestors": SetOf(TEXT),
+        "unchanged_since": Column(INT, since=5),
+    },
 )
 
 NODE_ROOTS = Table(
