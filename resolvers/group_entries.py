@@ -112,7 +112,8 @@ async def _computed(
     if fresh:
         answer = Answer(await compute(), session.now(), 0.0, AnswerOrigin.COMPUTED)
     else:
-        key = key_of("group page", source, roster.group_id, roster.version, versions_of(subjects))
+        versions = await versions_of(session, subjects)
+        key = key_of("group page", source, roster.group_id, roster.version, versions)
         answer = await session.shared.answers.answer(key, compute)
     incomplete, by_activity = orjson.loads(answer.value)
 

@@ -730,6 +730,7 @@ async def test_the_date_of_completion_is_the_platform_s(embedded: Instance) -> N
     ada = await embedded.session().loaders.enrolments.load(ProgressKey("ada", "course", "batch"))
     assert ada is not None
     assert (ada.status, ada.completed_on) == (Status.COMPLETED, on(20))
+    assert ada.completed_version is None, "nobody there noted the version"
     (figures,) = await aggregates_by_key(embedded.stores.rows, [figures_key("course", "ada")])
     assert figures is not None
     assert figures.completed_on == on(20)
