@@ -70,6 +70,11 @@ class RelationTree:
     def _counted(self) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
         return {node: (self.nodes[node].leaf_nodes, self.required(node)) for node in self.collections}
 
+    @property
+    def since(self) -> int:
+        """The first version whose figures are those of this one."""
+        return self.unchanged_since or self.version
+
     def following(self, before: "RelationTree | None", *, renamed: bool = False) -> "RelationTree":
         """Returns the tree of this version, published after ``before``, with what it says of earlier figures.
 
@@ -77,11 +82,11 @@ class RelationTree:
         """
         if before is None or renamed or not self.counts_like(before):
             return replace(self, unchanged_since=None)
-        return replace(self, unchanged_since=before.unchanged_since or before.version)
+        return replace(self, unchanged_since=before.since)
 
     def covers(self, version: int | None) -> bool:
         """Whether figures that were computed in ``version`` are those of this one."""
-        return version is not None and (self.unchanged_since or self.version) <= version <= self.version
+        return version is not None and self.since <= version <= self.version
 
     def touched_by(self, leaves: frozenset[str]) -> frozenset[str]:
         """Returns the collections above these leaves. The root is always among them, even where no leaf is known."""
