@@ -11,6 +11,8 @@ from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 
 COLLECTION_MIME_TYPE = "application/vnd.ekstep.content-collection"
+RETIRED = "Retired"
+"""The status of a content that is not to be used any more. A publish leaves it out; a tree may come from elsewhere."""
 DEEPEST = 32
 """The most levels that a tree may have. A deeper one is refused when it is loaded."""
 
@@ -133,10 +135,14 @@ def is_collection(node: Json) -> bool:
 
 
 def is_optional(node: Json) -> bool:
-    """Whether the node is marked as optional, as the platform does it: ``relationalMetadata.optional`` of the child is
-    true, or the text "true"."""
+    """Whether progress does without the node. It is marked as the platform does it: ``relationalMetadata.optional`` of
+    the child is true, or the text "true". A retired leaf is not required either (R-PROGRESS-2)."""
     mark = (node.get("relationalMetadata") or {}).get("optional", node.get("optional"))
-    return mark is True or str(mark).lower() == "true"
+    return mark is True or str(mark).lower() == "true" or _is_retired(node)
+
+
+def _is_retired(node: Json) -> bool:
+    return node.get("status") == RETIRED and not is_collection(node)
 
 
 def walk(node: Json) -> Iterator[Json]:
