@@ -47,6 +47,7 @@ TABS = (
     Ready("my_courses", {"first": 20}, "Ctrl-Enter runs it; the other tabs are ready, too."),
     Ready("course_page", _ENROLMENT),
     Ready("course_tree", {"collection": sample.SAMPLE_COLLECTION}),
+    Ready("collection_contexts", {"collection": sample.SAMPLE_COLLECTION}),
     Ready("my_summary", _ENROLMENT),
     Ready(
         "record_view",

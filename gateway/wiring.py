@@ -14,6 +14,7 @@ from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from ingest.aggregation import Schedule
+from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
 from ingest.modes.agreement import agree
@@ -189,6 +190,7 @@ async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> l
         *await stores.events.init(TOPICS),
         *await stores.groups.init(DATA_SOURCES),
         *await upgrade(Shared.of(stores), on_progress),
+        *await fill_context_lists(Shared.of(stores), on_progress),
     ]
 
 

@@ -1,7 +1,7 @@
 """Collections and the nodes of their trees."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 from strawberry.scalars import JSON
@@ -13,13 +13,18 @@ from graph.info import Info
 from graph.lookahead import contexts_asked
 from graph.node import Node
 from graph.packages import Package, Variant
+from graph.paging import After, Connection, First, connection, page_size
 from graph.progress import Progress
 from graph.scalars import serialised_json
 from graph.views import View
-from resolvers import collections, nouns, packages
+from resolvers import collections, contexts, nouns, packages
 from resolvers.collections import Tree, is_optional
+from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 from resolvers.progress import OwnProgress, own_progress
+
+if TYPE_CHECKING:
+    from graph.contexts import Context
 
 MetadataFields = Annotated[
     list[str] | None,
@@ -179,6 +184,42 @@ class Collection(Node):
     async def progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
         own = await own_progress(info.context, self.content, context_id)
         return Progress.of(own.of(self.identifier))
+
+    @field(
+        description="Its contexts, by the last moment to join them: first those by invitation alone, last those without "
+        "an end. With `status` a page may have fewer than `first` although there are more."
+    )
+    async def contexts(
+        self,
+        info: Info,
+        open: Annotated[  # noqa: A002 - the schema's name for it
+            bool | None,
+            strawberry.argument(
+                description="Only those that the viewer may join now without an invitation, or only the others."
+            ),
+        ] = None,
+        status: Annotated[
+            enums.ContextStatus | None,
+            strawberry.argument(description="Only those that are there by their dates."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Annotated["Context", strawberry.lazy("graph.contexts")]] | None:
+        from graph.contexts import Context
+
+        place = decode_cursor(after, 2)
+        page = await contexts.contexts_of(
+            info.context,
+            self.identifier,
+            joinable=open,
+            status=status,
+            first=page_size(first),
+            after=place,
+        )
+        now = info.context.now()
+        return connection(
+            page, lambda found: Context.of(found, now), contexts.cursor_of, begun=place is not None
+        )
 
 
 @strawberry.type

@@ -39,6 +39,9 @@ class Enrolment(Node):
     completed_on: datetime | None = strawberry.field(
         description="When the collection was first completed; it stays although a later version asks for more."
     )
+    completed_version: int | None = strawberry.field(
+        description="Which version of the collection that was; null where nobody noted it, as for what was migrated."
+    )
     last_accessed_on: datetime | None = strawberry.field(description="The learner's last view in it.")
     moved_to: str | None = strawberry.field(
         description="In move mode: the context where the learner goes on with the collection; null where it is this one."
@@ -65,6 +68,7 @@ class Enrolment(Node):
             required_count=progress.required_count,
             completion_percentage=progress.completion_percentage,
             completed_on=found.completed_on,
+            completed_version=found.completed_version,
             last_accessed_on=found.last_accessed_on,
             moved_to=enrolment.moved_to if enrolment.has_moved else None,
             moved_from=enrolment.moved_from,

@@ -139,8 +139,11 @@ class OfGroup(Protocol):
     group: nouns.Group
 
 
-async def _version_of(of: OfGroup, session: nouns.Session) -> tuple[object, ...]:
-    return await group_activities.page_version(session, of.group)
+async def _version_of(
+    of: OfGroup, session: nouns.Session, arguments: Mapping[str, Any]
+) -> tuple[object, ...]:
+    named = checked_many(arguments.get("activity_ids") or (), "activityIds")
+    return await group_activities.page_version(session, of.group, named)
 
 
 @field(

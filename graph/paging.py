@@ -27,7 +27,7 @@ class PageInfo:
     has_previous_page: bool = strawberry.field(description="Whether this page began after a cursor.")
     start_cursor: str | None = strawberry.field(description="The cursor of the first edge.")
     end_cursor: str | None = strawberry.field(
-        description="The cursor of the last edge: `after` of the next page."
+        description="Where the page ends, usually the cursor of the last edge: `after` of the next page."
     )
 
 
@@ -58,6 +58,6 @@ def connection(
             has_next_page=page.has_more,
             has_previous_page=begun,
             start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
+            end_cursor=encode(*page.end) if page.end else edges[-1].cursor if edges else None,
         ),
     )

@@ -4,7 +4,7 @@ The response tells their plans in ``extensions.plans``. What such a field was wr
 question (loaders/responses.py).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -35,11 +35,13 @@ class Planned(Generic[T]):
 class GivenAgain(FieldExtension):
     """Gives a field's answer again, to the same viewer, until what it depends on has changed.
 
-    ``version_of``: what the field of an object depends on beside what is asked and by whom. A call with a token of a
-    write (``fresh``) is never answered from before.
+    ``version_of``: what the field of an object, with its arguments, depends on beside what is asked and by whom. A call
+    with a token of a write (``fresh``) is never answered from before.
     """
 
-    def __init__(self, version_of: Callable[[Any, Session], Awaitable[tuple[object, ...]]]) -> None:
+    def __init__(
+        self, version_of: Callable[[Any, Session, Mapping[str, Any]], Awaitable[tuple[object, ...]]]
+    ) -> None:
         self._version_of = version_of
 
     async def resolve_async(
@@ -49,7 +51,7 @@ class GivenAgain(FieldExtension):
         if arguments.get("fresh") is not None:
             planned: Planned[Any] = await next_(source, info, **arguments)
             return planned
-        key = (*_question(info), *await self._version_of(source, session))
+        key = (*_question(info), *await self._version_of(source, session, arguments))
         kept = responses.get(key, session.now())
         if kept is not None:
             return kept

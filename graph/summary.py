@@ -31,7 +31,12 @@ class Summary(Progress):
     context_id: str = strawberry.field(
         description="The context's id; the collection's identifier without one."
     )
-    completed_on: datetime | None = strawberry.field(description="When the collection was first completed.")
+    completed_on: datetime | None = strawberry.field(
+        description="When the collection was first completed; it stays although a later version asks for more."
+    )
+    completed_version: int | None = strawberry.field(
+        description="Which version of the collection that was; null where nobody noted it, as for what was migrated."
+    )
     last_accessed_on: datetime | None = strawberry.field(description="The learner's last view in it.")
     content_status: list[ContentStatus] = strawberry.field(
         description="Every leaf, each once, in the tree's order."
@@ -49,6 +54,7 @@ class Summary(Progress):
             collection_id=found.key.collection_id,
             context_id=found.key.context_id,
             completed_on=found.completed_on,
+            completed_version=found.completed_version,
             last_accessed_on=found.last_accessed_on,
             content_status=[
                 ContentStatus(content_id=content_id, status=status) for content_id, status in found.contents

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
 from ingest.jobs.closing import CLOSING
+from ingest.jobs.context_lists import LISTING
 from ingest.jobs.erasure import ERASURE
 from ingest.jobs.mode_change import MODE_CHANGE
 from ingest.jobs.reconcile import RECONCILIATION
@@ -14,8 +15,15 @@ from ingest.publishing.job import PUBLISHING
 from rules.errors import InvalidInput
 
 JOB_KINDS: Sequence[JobKind] = (
-    *(CLOSING, ERASURE, LOADING, MIGRATION, MODE_CHANGE),
-    *(PUBLISHING, RECONCILIATION, UPGRADE),
+    CLOSING,
+    ERASURE,
+    LISTING,
+    LOADING,
+    MIGRATION,
+    MODE_CHANGE,
+    PUBLISHING,
+    RECONCILIATION,
+    UPGRADE,
 )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from rules.aggregates import AggregateKey
 from rules.progress import Status, status_of
+from rules.standings import FirstCompletion
 from stores.rows import Row, Rows
 from stores.tables import AGGREGATES
 
@@ -47,6 +48,11 @@ class StoredAggregate:
     last_updated_on: datetime | None
     version: int
     seen: Seen
+    completed_version: int | None = None
+
+    @property
+    def completed(self) -> FirstCompletion | None:
+        return FirstCompletion.of(self.completed_on, self.completed_version)
 
 
 async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
@@ -96,4 +102,5 @@ def _stored(row: Row) -> StoredAggregate | None:
         last_updated_on=updated.get("completedCount"),
         version=row["version"],
         seen=Seen(row["seen_changed_at"], row["seen_enrolment"], row["seen_version"]),
+        completed_version=row["completed_version"],
     )

@@ -87,6 +87,7 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
         status=status_of(row["status"]),
         completed_count=row["progress"] or 0,
         completed_on=row["completedon"],
+        completed_version=row["completed_version"],
         last_read_content_id=row["lastreadcontentid"],
         last_accessed_on=row["lastcontentaccesstime"],
         seen_changed_at=row["seen_changed_at"],

@@ -154,11 +154,8 @@ async def _unseen(
     for key in keys:
         enrolment, tree = enrolled.get(key), trees[key.collection_id]
         context_id = aggregate_context_of(key, context_by_id.get(key.context_id))
-        now = Seen(
-            changed[key],
-            enrolment.changed_at if enrolment else None,
-            tree.version,
-        )
-        if seen.get(root_key(key, context_id)) != now:
+        before = seen.get(root_key(key, context_id), Seen())
+        now = (changed[key], enrolment.changed_at if enrolment else None)
+        if (before.changed_at, before.enrolment) != now or not tree.covers(before.tree_version):
             unseen.append(_Unseen(key, context_id, enrolment, tree))
     return unseen

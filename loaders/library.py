@@ -14,7 +14,7 @@ from rules.errors import NotFound
 from rules.hierarchy import Hierarchy, Relations, RelationTree
 from rules.identifiers import ContextType
 from stores.rows import Row, Rows
-from stores.tables import CONTENTS, CONTEXTS, HIERARCHIES, RELATIONS
+from stores.tables import CONTENTS, CONTEXTS, HIERARCHIES, NODE_ROOTS, RELATIONS
 
 LIVE = "live"
 """The ``mode`` of published trees in content_hierarchy."""
@@ -41,6 +41,8 @@ class Library:
         self.contents: SharedLoader[str, Content] = SharedLoader(self._contents, most=50_000, ttl=FRESH_FOR)
         self.metadata: SharedLoader[PublishedNode, Metadata] = SharedLoader(self._metadata, most=5_000)
         self.contexts: SharedLoader[str, Context] = SharedLoader(self._contexts, most=20_000, ttl=FRESH_FOR)
+        self.roots: SharedLoader[str, frozenset[str]] = SharedLoader(self._roots, most=50_000, ttl=FRESH_FOR)
+        """Loads which collections hold a node."""
         self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
         self.hierarchies: SharedLoader[Published, Hierarchy] = SharedLoader(self._hierarchies, most=500)
 
@@ -159,7 +161,11 @@ class Library:
 
     async def _contexts(self, context_ids: list[str]) -> list[Context | None]:
         found = await self._rows.get_many(CONTEXTS, [(context_id,) for context_id in context_ids])
-        return [_context(found.get((context_id,))) for context_id in context_ids]
+        return [context_of(found.get((context_id,))) for context_id in context_ids]
+
+    async def _roots(self, nodes: list[str]) -> list[frozenset[str]]:
+        found = await self._rows.partitions(NODE_ROOTS, [(node,) for node in nodes], ("node", "root"))
+        return [frozenset(row["root"] for row in found[node,]) for node in nodes]
 
     async def _relations(self, published: list[Published]) -> list[RelationTree | None]:
         found = await self._rows.partitions(RELATIONS, published)
@@ -186,7 +192,8 @@ def _content(row: Row | None) -> Content | None:
     )
 
 
-def _context(row: Row | None) -> Context | None:
+def context_of(row: Row | None) -> Context | None:
+    """The context in a row of ``context``."""
     if row is None:
         return None
     return Context(
@@ -222,7 +229,8 @@ def _relation_tree(published: Published, rows: Sequence[Row]) -> RelationTree | 
         )
         for row in rows
     }
-    return RelationTree(*published, nodes)
+    since = {row["node"]: row["unchanged_since"] for row in rows}
+    return RelationTree(*published, nodes, since.get(published[0]))
 
 
 def _hierarchy(rows: Sequence[Row], version: int) -> Hierarchy | None:

@@ -14,7 +14,7 @@ from rules.aggregates import AggregateKey
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
 from rules.identifiers import ContextType, ProgressKey, aggregate_context
-from rules.standings import Standing, Touch, standing_of
+from rules.standings import FirstCompletion, Standing, Touch, standing_of
 from rules.tracking import Tracking
 from rules.triggers import TriggerKind
 from stores.engines import Stores
@@ -64,8 +64,8 @@ class Standings:
                 return None
             aggregate = aggregates.get(key)
             if key in fresh and aggregate is not None:
-                return Standing(aggregate.content_status, aggregate.completed_on, aggregate.last_accessed_on)
-            return standing_of(touches.get(key, {}), tree)
+                return Standing(aggregate.content_status, aggregate.completed, aggregate.last_accessed_on)
+            return standing_of(touches.get(key, {}), tree, _kept(aggregate, changed[key]))
 
         return [standing(key) for key in keys]
 
@@ -158,9 +158,17 @@ def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:
 
 
 def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None, tree: RelationTree | None) -> bool:
-    """Whether the aggregate has seen the last change of the rows and was computed for the live version."""
+    """Whether the aggregate has seen the last change of the rows and has the figures of the live version."""
     return (
         aggregate is not None
         and aggregate.seen.changed_at == changed_at
-        and (tree is None or aggregate.seen.tree_version == tree.version)
+        and (tree is None or tree.covers(aggregate.seen.tree_version))
     )
+
+
+def _kept(aggregate: StoredAggregate | None, changed_at: int | None) -> FirstCompletion | None:
+    """The completion that stays although the aggregate is of an older version. Where the rows have changed since, it
+    follows from them: they may have been erased."""
+    if aggregate is None or aggregate.seen.changed_at != changed_at:
+        return None
+    return aggregate.completed

@@ -20,7 +20,7 @@ from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, checked_id
 from rules.moments import milliseconds
 from rules.progress import Progress, Status
-from rules.standings import Standing
+from rules.standings import FirstCompletion, Standing
 from rules.triggers import TriggerKind
 
 __all__ = [
@@ -45,12 +45,20 @@ class Enrolled:
 
     enrolment: Enrolment
     progress: Progress
-    completed_on: datetime | None
+    completed: FirstCompletion | None
     last_accessed_on: datetime | None
     collection: Content | None
     context: Context | None
     statuses: Mapping[str, int]
     """The status of each started leaf; empty if the collection is gone."""
+
+    @property
+    def completed_on(self) -> datetime | None:
+        return self.completed.on if self.completed else None
+
+    @property
+    def completed_version(self) -> int | None:
+        return self.completed.version if self.completed else None
 
 
 async def enrolments_page(
@@ -124,7 +132,7 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
         Enrolled(
             enrolment,
             gone.get(enrolment.key) or _progress(enrolment, standing, trees.get(enrolment.key.collection_id)),
-            enrolment.completed_on or (standing.completed_on if standing else None),
+            enrolment.completed or (standing.completed if standing else None),
             (standing.last_accessed_on if standing else None) or enrolment.last_accessed_on,
             content,
             context,

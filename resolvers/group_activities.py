@@ -126,12 +126,15 @@ async def group_activities(
     return GroupPage(figures, Taken(plan, entries.origin.value.lower(), entries.age, reusable=reusable))
 
 
-async def page_version(session: Session, group: Group) -> tuple[object, ...]:
-    """What figures of the group depend on, whoever asks: the group, its members, and the versions that are live."""
+async def page_version(session: Session, group: Group, named: Iterable[str]) -> tuple[object, ...]:
+    """What figures of the group depend on, whoever asks: the group, its members, and the versions that are live, of its
+    activities and of what is ``named`` below them."""
     roster, subjects = await asyncio.gather(
         session.loaders.rosters.load(group.group_id), own_subjects(session, group.activities)
     )
-    return group.group_id, group.version, roster.version, versions_of(subjects)
+    below = set(named) - {activity.id for activity in group.activities}
+    versions = await versions_of(session, subjects, named=below)
+    return group.group_id, group.version, roster.version, versions
 
 
 def _plan(

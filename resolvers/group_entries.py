@@ -112,7 +112,8 @@ async def _computed(
     if fresh:
         answer = Answer(await compute(), session.now(), 0.0, AnswerOrigin.COMPUTED)
     else:
-        key = key_of("group page", source, roster.group_id, roster.version, versions_of(subjects))
+        versions = await versions_of(session, subjects)
+        key = key_of("group page", source, roster.group_id, roster.version, versions)
         answer = await session.shared.answers.answer(key, compute)
     incomplete, by_activity = orjson.loads(answer.value)
 
@@ -172,17 +173,24 @@ async def _found_in_rows(
 
 
 async def _outdated(session: Session, found: Found) -> dict[ProgressKey, int]:
-    """The keys whose entries are of an older version of the collection than the live one, with the live one."""
+    """The keys whose entries are of an older version of the collection, which counts otherwise than the live one, with
+    the live one."""
     collections = list({entry.collection_id for entries in found.values() for entry in entries})
     contents = await session.loaders.contents.load_many(collections)
     live = {content.identifier: content.live_version for content in contents if content is not None}
-    return {
-        ProgressKey(user_id, entry.collection_id, parse_aggregate_context(entry.context_id)[1]): live[
-            entry.collection_id
-        ]
+    older = {
+        (user_id, entry)
         for (_, user_id), entries in found.items()
         for entry in entries
         if entry.tree_version is not None and entry.tree_version < live.get(entry.collection_id, 0)
+    }
+    versions = list({(entry.collection_id, live[entry.collection_id]) for _, entry in older})
+    trees = dict(zip(versions, await session.library.relations.load_many(versions), strict=True))
+    return {
+        ProgressKey(user_id, entry.collection_id, parse_aggregate_context(entry.context_id)[1]): version
+        for user_id, entry in older
+        for version in (live[entry.collection_id],)
+        if (tree := trees[entry.collection_id, version]) is None or not tree.covers(entry.tree_version)
     }
 
 

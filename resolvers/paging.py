@@ -15,10 +15,14 @@ MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some of a list, in its order."""
+    """Some of a list, in its order.
+
+    ``end``: what the cursor after the page carries, if that is not the cursor of its last member.
+    """
 
     members: Sequence[T]
     has_more: bool
+    end: Sequence[str] | None = None
 
 
 def checked_first(first: int) -> int:

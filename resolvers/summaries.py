@@ -92,6 +92,7 @@ async def read_summary(
             content_status={content: int(status) for content, status in sorted(alone.contents) if status},
             scores=scores,
             collection=await _note(session, alone.tree.content),
+            completed_version=alone.completed_version,
         )
     found = await enrolments.enrolment(session, user_id, place.collection_id, place.context_id)
     note = None if found.collection is None else await _note(session, found.collection)
@@ -212,6 +213,7 @@ def _summary(
         },
         scores=scores,
         collection=note or (None if content is None else _note_of(content, {})),
+        completed_version=found.completed_version,
     )
 
 

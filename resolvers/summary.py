@@ -14,6 +14,7 @@ from rules.errors import NotFound
 from rules.hierarchy import Json
 from rules.identifiers import ProgressKey
 from rules.progress import Progress, Status
+from rules.standings import FirstCompletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,18 @@ class Summary:
     key: ProgressKey
     tree: Tree
     progress: Progress
-    completed_on: datetime | None
+    completed: FirstCompletion | None
     last_accessed_on: datetime | None
     contents: Sequence[tuple[str, Status]]
     units: Sequence[tuple[Json, Progress]]
+
+    @property
+    def completed_on(self) -> datetime | None:
+        return self.completed.on if self.completed else None
+
+    @property
+    def completed_version(self) -> int | None:
+        return self.completed.version if self.completed else None
 
 
 async def summary(session: Session, user_id: str, collection_id: str, context_id: str | None) -> Summary:
@@ -47,7 +56,7 @@ async def summary(session: Session, user_id: str, collection_id: str, context_id
         key,
         tree,
         standing.progress(tree.relations),
-        (enrolment.completed_on if enrolment else None) or standing.completed_on,
+        (enrolment.completed if enrolment else None) or standing.completed,
         standing.last_accessed_on,
         [
             (leaf["identifier"], Status(standing.statuses.get(leaf["identifier"], Status.NOT_STARTED)))

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from rules.hierarchy import RelationTree
-from rules.progress import Progress, Status, progress_of
-from rules.standings import Touch
+from rules.progress import Progress, progress_of
+from rules.standings import FirstCompletion, Touch, completion_of
 
 COLLECTION_TYPE = "Course"
 """The type of a collection's own figures, whatever kind of collection it is."""
@@ -51,16 +51,26 @@ class Aggregate:
     time_spent: int
     last_accessed_on: datetime | None
     last_content_id: str | None
-    completed_on: datetime | None
+    completed: FirstCompletion | None
+
+    @property
+    def completed_on(self) -> datetime | None:
+        return self.completed.on if self.completed else None
+
+    @property
+    def completed_version(self) -> int | None:
+        return self.completed.version if self.completed else None
 
 
 def aggregates_of(
-    relations: RelationTree, touches: Mapping[str, Touch], completed_before: Mapping[str, datetime | None]
+    relations: RelationTree,
+    touches: Mapping[str, Touch],
+    completed_before: Mapping[str, FirstCompletion | None],
 ) -> list[Aggregate]:
     """Returns an aggregate for the root and for each unit above a viewed leaf. ``touches`` is by content.
 
-    ``completed_before`` has the stored dates of completion by activity. A date stays, also when a republished
-    collection requires more (R-PROGRESS-2). A new date is that of the last completion that the activity needed.
+    ``completed_before`` has the stored completions by activity. A completion stays, also when a republished
+    collection requires more (R-PROGRESS-3). A new one is on the date of the last leaf that the activity needed.
     Each activity in it gets an aggregate, even where none of its leaves is viewed any more.
     """
     by_leaf = {leaf: touch for leaf, touch in touches.items() if leaf in relations.leaf_nodes}
@@ -73,26 +83,24 @@ def aggregates_of(
 
 
 def _aggregate(
-    relations: RelationTree, activity: str, by_leaf: Mapping[str, Touch], completed_before: datetime | None
+    relations: RelationTree,
+    activity: str,
+    by_leaf: Mapping[str, Touch],
+    completed_before: FirstCompletion | None,
 ) -> Aggregate:
     below = relations.nodes[activity].leaf_nodes
     touches = {leaf: by_leaf[leaf] for leaf in below if leaf in by_leaf}
     statuses = {leaf: int(touch.status) for leaf, touch in touches.items()}
-    required = relations.required(activity)
-    progress = progress_of(required, statuses)
-    completed_on = completed_before
-    if completed_on is None and progress.status == Status.COMPLETED:
-        completed_on = max((at for leaf in required if (at := touches[leaf].completed_on)), default=None)
     accessed = ((at, leaf) for leaf, touch in touches.items() if (at := touch.last_accessed_on))
     last_accessed_on, last_content_id = max(accessed, default=(None, None))
     return Aggregate(
         activity,
-        progress,
+        progress_of(relations.required(activity), statuses),
         statuses,
         sum(touch.time_spent for touch in touches.values()),
         last_accessed_on,
         last_content_id,
-        completed_on,
+        completed_before or completion_of(relations, activity, touches),
     )
 
 

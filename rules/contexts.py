@@ -1,12 +1,17 @@
 """Contexts (a batch, a program, an event, a group …): who may do what in them, and when."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from zlib import crc32
 
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""The last moment to join a context that nobody may join by themselves."""
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""The last moment to join a context that no date closes."""
 
 
 class EnrolmentType(Enum):
@@ -52,6 +57,13 @@ class Context:
     def opened_on(self) -> datetime | None:
         """The moment from which learners may work in it, None where no date says so."""
         return self.opens_on or self.start_date
+
+    @property
+    def joinable_until(self) -> datetime:
+        """The last moment at which learners may enrol by themselves. ``is_joinable`` says the same of one moment."""
+        if self.enrolment_type is EnrolmentType.INVITE_ONLY:
+            return NEVER
+        return min(end or FOREVER for end in (self.end_date, self.enrolment_end_date))
 
     def status_at(self, at: datetime) -> ContextStatus:
         if self.end_date is not None and at > self.end_date:
@@ -124,19 +136,32 @@ def check_open(context: Context, at: datetime) -> None:
         )
 
 
-def check_takes_enrolment(context: Context, at: datetime, *, invited: bool) -> None:
-    """Raises EnrolmentClosed or Forbidden unless the context takes this enrolment, before its start too."""
+def enrolment_refusal(context: Context, at: datetime, *, invited: bool) -> EnrolmentClosed | Forbidden | None:
+    """Returns why the context does not take this enrolment. None if it does, before its start too."""
     for name, end in (("ended", context.end_date), ("closed its enrolment", context.enrolment_end_date)):
         if end is not None and at > end:
-            raise EnrolmentClosed(
+            return EnrolmentClosed(
                 f"context {context.context_id} {name} on {end.isoformat()}; the call is of {at.isoformat()}",
                 field="contextId",
             )
     if context.enrolment_type is EnrolmentType.INVITE_ONLY and not invited:
-        raise Forbidden(
+        return Forbidden(
             f"context {context.context_id} is invite-only: a mentor, an admin or a service enrols its learners",
             field="contextId",
         )
+    return None
+
+
+def check_takes_enrolment(context: Context, at: datetime, *, invited: bool) -> None:
+    """Raises EnrolmentClosed or Forbidden unless the context takes this enrolment."""
+    refusal = enrolment_refusal(context, at, invited=invited)
+    if refusal is not None:
+        raise refusal
+
+
+def is_joinable(context: Context, at: datetime) -> bool:
+    """Whether learners may enrol by themselves at ``at``."""
+    return enrolment_refusal(context, at, invited=False) is None
 
 
 def bucket_of(user_id: str, buckets: int) -> int:

@@ -8,6 +8,7 @@ from typing import Self
 from rules.contexts import Context
 from rules.identifiers import ProgressKey
 from rules.progress import Status
+from rules.standings import FirstCompletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Enrolment:
     status: Status = Status.NOT_STARTED
     completed_count: int = 0
     completed_on: datetime | None = None
+    completed_version: int | None = None
     last_read_content_id: str | None = None
     last_accessed_on: datetime | None = None
     seen_changed_at: int | None = None
@@ -53,6 +55,10 @@ class Enrolment:
     """In move mode: the context where the learner goes on with the collection."""
     moved_from: str | None = None
     """In move mode: the context that the progress was taken along from."""
+
+    @property
+    def completed(self) -> FirstCompletion | None:
+        return FirstCompletion.of(self.completed_on, self.completed_version)
 
     @property
     def begun_on(self) -> datetime:

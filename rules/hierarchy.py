@@ -1,7 +1,7 @@
 """A collection's tree and what follows from it: leaves, optional nodes, ancestors (R-PROGRESS-2, P-4.1)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -11,6 +11,8 @@ from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 
 COLLECTION_MIME_TYPE = "application/vnd.ekstep.content-collection"
+RETIRED = "Retired"
+"""The status of a content that is not to be used any more. A publish leaves it out; a tree may come from elsewhere."""
 DEEPEST = 32
 """The most levels that a tree may have. A deeper one is refused when it is loaded."""
 
@@ -36,11 +38,16 @@ class Relations:
 
 @dataclass(frozen=True)
 class RelationTree:
-    """The relations of every node of one published version of a collection. Immutable, so it may be cached."""
+    """The relations of every node of one published version of a collection. Immutable, so it may be cached.
+
+    ``unchanged_since``: the first of the versions up to this one whose figures are those of this one; None for this one
+    alone.
+    """
 
     root: str
     version: int
     nodes: Mapping[str, Relations]
+    unchanged_since: int | None = None
 
     @property
     def leaf_nodes(self) -> frozenset[str]:
@@ -55,6 +62,33 @@ class RelationTree:
         """The root and every unit: the nodes that have an aggregate of their own."""
         inner = sorted({above for node in self.nodes.values() for above in node.ancestors} - {self.root})
         return (self.root, *inner)
+
+    def counts_like(self, other: "RelationTree") -> bool:
+        """Whether any learner has the same figures in both: the same units, with the same leaves, of which the same
+        are required."""
+        return self._counted == other._counted
+
+    @cached_property
+    def _counted(self) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
+        return {node: (self.nodes[node].leaf_nodes, self.required(node)) for node in self.collections}
+
+    @property
+    def since(self) -> int:
+        """The first version whose figures are those of this one."""
+        return self.unchanged_since or self.version
+
+    def following(self, before: "RelationTree | None", *, renamed: bool = False) -> "RelationTree":
+        """Returns the tree of this version, published after ``before``, with what it says of earlier figures.
+
+        A collection that was ``renamed`` counts as changed: enrolments repeat its name.
+        """
+        if before is None or renamed or not self.counts_like(before):
+            return replace(self, unchanged_since=None)
+        return replace(self, unchanged_since=before.since)
+
+    def covers(self, version: int | None) -> bool:
+        """Whether figures that were computed in ``version`` are those of this one."""
+        return version is not None and self.since <= version <= self.version
 
     def touched_by(self, leaves: frozenset[str]) -> frozenset[str]:
         """Returns the collections above these leaves. The root is always among them, even where no leaf is known."""
@@ -101,10 +135,14 @@ def is_collection(node: Json) -> bool:
 
 
 def is_optional(node: Json) -> bool:
-    """Whether the node is marked as optional, as the platform does it: ``relationalMetadata.optional`` of the child is
-    true, or the text "true"."""
+    """Whether progress does without the node. It is marked as the platform does it: ``relationalMetadata.optional`` of
+    the child is true, or the text "true". A retired leaf is not required either (R-PROGRESS-2)."""
     mark = (node.get("relationalMetadata") or {}).get("optional", node.get("optional"))
-    return mark is True or str(mark).lower() == "true"
+    return mark is True or str(mark).lower() == "true" or _is_retired(node)
+
+
+def _is_retired(node: Json) -> bool:
+    return node.get("status") == RETIRED and not is_collection(node)
 
 
 def walk(node: Json) -> Iterator[Json]:

@@ -44,7 +44,7 @@ class EnrolmentSummary:
     """A summary of one enrolment, or of what was done in a collection without one: then ``enrolled_on`` is None.
 
     ``content_status`` is 1 or 2 for each content that was started, ``scores`` are by assessment, ``certificates`` are
-    as they were issued. ``collection`` is None where it is gone.
+    as they were issued. ``collection`` is None where it is gone. ``completed_version`` is None where it is not known.
     """
 
     key: ProgressKey
@@ -57,6 +57,7 @@ class EnrolmentSummary:
     content_status: Mapping[str, int] | None = None
     scores: Mapping[str, Score] | None = None
     collection: CollectionNote | None = None
+    completed_version: int | None = None
 
 
 COLUMNS = (
@@ -100,6 +101,7 @@ def summary_document(summary: EnrolmentSummary) -> dict[str, Any]:
         },
         "issuedCertificates": list(summary.certificates),
         "completedOn": _moment(summary.completed_on),
+        "completedVersion": summary.completed_version,
         "lastContentAccessTime": _moment(summary.last_accessed_on),
         "progress": summary.progress.completed_count,
         "completionPercentage": summary.progress.completion_percentage,

@@ -1,10 +1,11 @@
 """Create and update a batch or another context."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from ingest.writes.context_lists import list_contexts, unlist_context
 from loaders.library import context_values
 from loaders.session import Session
 from rules.contexts import Context, EnrolmentType, checked_context
@@ -13,6 +14,9 @@ from rules.identifiers import ContextType, checked_id
 from rules.viewers import Role
 from stores.rows import Equal
 from stores.tables import CONTEXTS
+
+_TICK = timedelta(milliseconds=1)
+"""The least time between two changes of a context: stores keep whole milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ async def create_context(session: Session, new: NewContext) -> Context:
     )
     for collection_id in context.collection_ids:
         await session.library.collection(collection_id, "collectionIds")
+    await list_contexts(session.stores.rows, [context])
     row = {"contextid": context.context_id, **context_values(context)}
     applied = await session.stores.rows.insert_if_absent(CONTEXTS, row)
     session.library.contexts.forget(context.context_id)
@@ -83,9 +88,13 @@ async def update_context(session: Session, context_id: str, changes: dict[str, A
     context_id = checked_id(context_id, "contextId")
     session.library.contexts.forget(context_id)
     stored = await session.library.context(context_id)
-    context = checked_context(replace(stored, **changes, updated_on=viewer.time_of_call(None, session.now())))
+    now = viewer.time_of_call(None, session.now())
+    # Later than the last change, whichever clock made that: rows of the lists go by it.
+    updated_on = max(now, stored.updated_on + _TICK) if stored.updated_on else now
+    context = checked_context(replace(stored, **changes, updated_on=updated_on))
     for collection_id in context.collection_ids:
         await session.library.collection(collection_id, "collectionIds")
+    await list_contexts(session.stores.rows, [context])
     applied = await session.stores.rows.update_if(
         CONTEXTS, (context_id,), context_values(context), [Equal("updated_on", stored.updated_on)]
     )
@@ -95,4 +104,5 @@ async def update_context(session: Session, context_id: str, changes: dict[str, A
         raise Conflict(
             f"context {context_id} was changed by another call; send this one again", field="contextId"
         )
+    await unlist_context(session.stores.rows, stored, context)
     return context

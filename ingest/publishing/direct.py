@@ -4,7 +4,7 @@ What authors publish goes through a job (job.py). Both write a version by the sa
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import orjson
@@ -22,7 +22,7 @@ from ingest.publishing.versions import (
 )
 from loaders.library import metadata_values
 from loaders.session import Session
-from rules.hierarchy import Hierarchy, Json, RelationTree, checked_hierarchy, relations_of
+from rules.hierarchy import Hierarchy, Json, checked_hierarchy, relations_of
 from rules.viewers import Role
 from stores.rows import Equal, Write
 from stores.tables import CONTENTS
@@ -62,7 +62,9 @@ async def publish_collection(session: Session, document: object) -> Published:
 
     version = await claim_version(rows, identifier, before, claimed_by=uuid4().hex)
     published = Hierarchy(hierarchy.root, version)
-    relations = RelationTree(identifier, version, relations.nodes)
+    live = None if before is None else await session.library.relations.load((identifier, before))
+    renamed = stored is not None and stored["name"] != hierarchy.root["name"]
+    relations = replace(relations, version=version).following(live, renamed=renamed)
     at = session.viewer.time_of_call(None, session.now())
     contents = contents_of(published, relations, list(published.nodes), at)
     await write_trees(rows, published, tree_nodes(published))

@@ -6,7 +6,7 @@ again, in another process too, and ends the same. Readers see nothing of it befo
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
@@ -136,7 +136,9 @@ class _Publish:
 
     async def _validate(self, _: Checkpoint) -> Checkpoints:
         order = self._order
-        stored = await self._rows.get(CONTENTS, (order.identifier,), ("identifier", "root", "live_version"))
+        stored = await self._rows.get(
+            CONTENTS, (order.identifier,), ("identifier", "root", "live_version", "name")
+        )
         before = own_version(stored)
         source = (
             await live_source(self._shared, order.identifier, order.without)
@@ -155,6 +157,7 @@ class _Publish:
             {
                 "version": version,
                 "before": before,
+                "renamed": stored is not None and stored["name"] != source.tree["name"],
                 "versionKey": source.version_key,
                 "retired": source.retired[:MOST_NAMED],
                 "retiredCount": len(source.retired),
@@ -256,10 +259,11 @@ class _Publish:
         await self._staging.delete()
         yield Checkpoint(None, 2)
 
-    async def _learners(self, _: Checkpoint) -> Checkpoints:
-        before = self._frozen["before"]
-        told = await recompute_learners(self._shared, self._order.identifier, before)
-        yield Checkpoint(None, told, {"recomputed": told})
+    async def _learners(self, start: Checkpoint) -> Checkpoints:
+        before, version = self._frozen["before"], self._frozen["version"]
+        telling = recompute_learners(self._shared, self._order.identifier, before, version, start)
+        async for checkpoint in telling:
+            yield replace(checkpoint, report={"recomputed": checkpoint.done})
 
     # --- what follows from what is frozen
 
@@ -292,7 +296,10 @@ class _Publish:
 
     async def _live_relations(self) -> RelationTree:
         if self._relations is None:
-            self._relations = await asyncio.to_thread(relations_of, await self._live())
+            identifier, before = self._order.identifier, self._frozen["before"]
+            live = None if before is None else await self._shared.library.relations.load((identifier, before))
+            relations = await asyncio.to_thread(relations_of, await self._live())
+            self._relations = relations.following(live, renamed=self._frozen["renamed"])
         return self._relations
 
     _STEPS: Mapping[str, Callable[["_Publish", Checkpoint], Checkpoints]] = {

@@ -1,8 +1,113 @@
-"""Learners whose progress a new version changes. (A stand-in: the slice of learners has the real one.)"""
+"""Tells the workers about the learners of a collection whose new version counts otherwise than the one before.
 
+Told are all who are or were enrolled: under the collection's contexts, and under the collection by itself. Nobody else has
+to be found. A learner who has only views is mended by their next read (loaders/standings.py), and by ``cohort
+reconcile --collection``. A program that holds the collection has its own copy of the tree: its learners are told when
+the program is published.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from ingest.jobs.runner import Checkpoint, Pace
+from ingest.writes.triggers import trigger_of
+from loaders.contexts import context_ids_of
 from loaders.session import Shared
+from rules.errors import NotFound
+from rules.identifiers import ProgressKey
+from rules.triggers import TriggerKind
+from stores.tables import ENROLMENTS_BY_CONTEXT
+from stores.topics import TRIGGERS
+
+PAGE = 500
+"""Learners of each bucket of a context that are read at once."""
+RATE = 5_000.0
+"""Learners a second that are told at most: the workers have other work, too."""
+SIGN_OF_LIFE = 100
+"""Contexts without any learner after which the job says that it is alive."""
 
 
-async def recompute_learners(shared: Shared, root: str, before: int | None) -> int:
-    """Sends nothing."""
-    return 0
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """How far the learners are told: up to this learner of this context, or all of it if ``user_id`` is None."""
+
+    context_id: str
+    user_id: str | None
+
+    def encode(self) -> str:
+        return orjson.dumps([self.context_id, self.user_id]).decode()
+
+    @classmethod
+    def decode(cls, resume: str | None) -> "_Position | None":
+        return None if resume is None else cls(*orjson.loads(resume))
+
+
+async def recompute_learners(
+    shared: Shared,
+    root: str,
+    before: int | None,
+    version: int,
+    start: Checkpoint,
+    *,
+    rate: float = RATE,
+) -> AsyncIterator[Checkpoint]:
+    """Sends the trigger of each learner to recompute, a page at a time. ``done`` counts them.
+
+    ``before`` is the version that was live until ``version`` was, None if there was none. Sends nothing if
+    the figures of that version are those of the new one.
+    """
+    tree = await shared.library.relations.load((root, version))
+    if tree is None:
+        raise NotFound(f"collection {root} has no version {version}", field="identifier")
+    if tree.covers(before):
+        yield Checkpoint(None, start.done)
+        return
+    rows, pace, done = shared.stores.rows, Pace(rate, PAGE), start.done
+    position = _Position.decode(start.resume)
+    # By id, not as the list has them: a context may move in the list while the job is interrupted.
+    context_ids = sorted({root, *await context_ids_of(rows, root)})
+    quiet = 0
+    for context_id in context_ids:
+        if position is not None and context_id < position.context_id:
+            continue
+        if position is not None and position == _Position(context_id, None):
+            continue
+        after = position.user_id if position and position.context_id == context_id else None
+        async for users in _learners(shared, context_id, root, after):
+            async with pace.of(len(users)):
+                keys = [ProgressKey(user_id, root, context_id) for user_id in users]
+                messages = [trigger_of(TriggerKind.RECONCILE, key) for key in keys]
+                await shared.stores.events.send(TRIGGERS.name, *messages)
+            done += len(users)
+            yield Checkpoint(_Position(context_id, users[-1]).encode(), done)
+            quiet = 0
+        quiet += 1
+        if quiet >= SIGN_OF_LIFE:
+            yield Checkpoint(_Position(context_id, None).encode(), done)
+            quiet = 0
+    yield Checkpoint(None, done)
+
+
+async def _learners(
+    shared: Shared, context_id: str, collection_id: str, after: str | None
+) -> AsyncIterator[Sequence[str]]:
+    """Gives the learners of a context in the order of their ids, PAGE or more at a time."""
+    context = await shared.library.contexts.load(context_id)
+    buckets = context.buckets if context is not None else 1
+    keys = [(context_id, collection_id, bucket) for bucket in range(buckets)]
+    while True:
+        found = await shared.stores.rows.partitions(
+            ENROLMENTS_BY_CONTEXT, keys, ("userid",), after=None if after is None else (after,), limit=PAGE
+        )
+        pages = [[row["userid"] for row in rows] for rows in found.values()]
+        # Beyond the last learner of a page that is full there may be others, whose turn is earlier.
+        ends = [page[-1] for page in pages if len(page) == PAGE]
+        last = min(ends, default=None)
+        users = sorted(user for page in pages for user in page if last is None or user <= last)
+        if users:
+            yield users
+        if last is None:
+            return
+        after = last

@@ -90,11 +90,13 @@ async def write_relations(rows: Rows, relations: RelationTree, nodes: Sequence[s
 def _relation_writes(relations: RelationTree, node: str) -> Iterator[Write]:
     of_node = relations.nodes[node]
     # A value that is empty is not sent: to Cassandra, an empty set that is written is a tombstone.
-    values = {
+    values: dict[str, object] = {
         "leaf_nodes": of_node.leaf_nodes,
         "optional_nodes": of_node.optional_nodes,
         "ancestors": of_node.ancestors,
     }
+    if node == relations.root and relations.unchanged_since is not None:
+        values["unchanged_since"] = relations.unchanged_since
     yield Write(
         RELATIONS,
         (relations.root, relations.version, node),

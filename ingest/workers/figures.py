@@ -79,7 +79,7 @@ class Recomputed:
             or stored.status != figure.progress.status
             or stored.content_status != figure.content_status
             or stored.time_spent != figure.time_spent
-            or stored.completed_on != figure.completed_on
+            or stored.completed != figure.completed
             or stored.last_accessed_on != figure.last_accessed_on
         )
 
@@ -95,7 +95,7 @@ class Recomputed:
         return enrolment is not None and (
             enrolment.status != root.progress.status
             or enrolment.completed_count != root.progress.completed_count
-            or enrolment.completed_on != root.completed_on
+            or enrolment.completed != root.completed
             or enrolment.last_accessed_on != root.last_accessed_on
             or enrolment.last_read_content_id != root.last_content_id
             or enrolment.copies != self.copies

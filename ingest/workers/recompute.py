@@ -23,7 +23,7 @@ from rules.enrolments import Enrolment
 from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, parse_aggregate_context
-from rules.standings import Touch
+from rules.standings import FirstCompletion, Touch
 
 
 @dataclass(slots=True)
@@ -140,18 +140,18 @@ def _outcome(
 
 def _completed_before(
     key: ProgressKey, rows: _Rows, erased_on: datetime | None
-) -> dict[str, datetime | None]:
-    """Returns the dates of completion that are kept, by activity. No date from before an erasure is kept."""
-    dates = {
-        activity: aggregate.completed_on
+) -> dict[str, FirstCompletion | None]:
+    """Returns the completions that are kept, by activity. None from before an erasure is kept."""
+    completed = {
+        activity: aggregate.completed
         for activity, aggregate in rows.left.items()
         if erased_on is None or (aggregate.completed_on and aggregate.completed_on > erased_on)
     }
     # An enrolment from another platform (ingest/importers/legacy) has a date before there is an aggregate.
-    at = rows.enrolment.completed_on if rows.enrolment else None
-    if at and not dates.get(key.collection_id) and (erased_on is None or at > erased_on):
-        dates[key.collection_id] = at
-    return dates
+    enrolled = rows.enrolment.completed if rows.enrolment else None
+    if enrolled and not completed.get(key.collection_id) and (erased_on is None or enrolled.on > erased_on):
+        completed[key.collection_id] = enrolled
+    return completed
 
 
 def _is_carried(shared: Shared, key: ProgressKey) -> bool:
@@ -254,10 +254,16 @@ async def _stored(
 async def _places(
     shared: Shared, keys: Collection[ProgressKey], result: Recomputation
 ) -> dict[ProgressKey, _Place]:
-    """Returns collection, context and relations of each key with something to compute. Notes the others as failed."""
+    """Returns collection, context and relations of each key with something to compute. Notes the others as failed.
+
+    Which versions are live is read anew. Whoever publishes tells each learner once: a process that remembers the
+    version before would take the trigger and compute for that one.
+    """
+    collection_ids = list({key.collection_id for key in keys})
     context_ids = list({key.context_id for key in keys if key.has_context})
+    await shared.library.current(collection_ids)
     published, contexts = await asyncio.gather(
-        shared.library.published(list({key.collection_id for key in keys})),
+        shared.library.published(collection_ids),
         shared.library.contexts.load_many(context_ids),
     )
     context_by_id = dict(zip(context_ids, contexts, strict=True))

@@ -24,6 +24,7 @@ WORKERS_COLUMNS = (
     "status",
     "progress",
     "completedon",
+    "completed_version",
     "lastreadcontentid",
     "lastcontentaccesstime",
     "collection_name",

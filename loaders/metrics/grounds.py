@@ -1,7 +1,9 @@
 """What a table counts, as the groups store has it: a data source, keys, and conditions."""
 
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
@@ -23,19 +25,31 @@ _ENROLLED: dict[str, Where] = {
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The ids of a query: collections, each with its units, and units."""
+    """The ids of a query: collections, each with its units, and units.
+
+    ``since``: of each collection that holds one of them, the first version whose figures are those of the live one.
+    ``published_on``: when the last of these was published.
+    """
 
     collections: Mapping[str, tuple[str, ...]]
     units: frozenset[str]
+    since: Mapping[str, int] = field(default_factory=dict)
+    published_on: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Tiles that share it are answered by one query."""
+    """Tiles that share it are answered by one query.
+
+    ``outdated``: which states are of a version that counted otherwise than the live one; None if there can't be any.
+    ``published_on``: totals that were added up before may have such states in them.
+    """
 
     source: DataSource
     keys: KeyFilter
     where: Where
+    outdated: Where | None = None
+    published_on: datetime | None = None
 
 
 def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
@@ -55,7 +69,23 @@ def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
         keys.append(("dimension", query.of_learners or (_EVERYTHING,)))
     if query.filter is not None:
         conditions.append(_where(query.filter, source))
-    return Ground(source, tuple(sorted(keys)), All(tuple(conditions)))
+    ground = Ground(source, tuple(sorted(keys)), All(tuple(conditions)))
+    if source is ACTIVITY_TOTALS:
+        return replace(ground, published_on=named.published_on)
+    return replace(ground, outdated=_outdated(named))
+
+
+def _outdated(named: Named) -> Where | None:
+    """Collections whose figures changed with the same version share a condition."""
+    by_version: defaultdict[int, list[str]] = defaultdict(list)
+    for collection, since in named.since.items():
+        if since > 1:
+            by_version[since].append(collection)
+    conditions: list[Where] = [
+        All((OneOf("collection_id", tuple(sorted(collections))), Between("tree_version", 1, since - 1)))
+        for since, collections in sorted(by_version.items())
+    ]
+    return AnyOf(tuple(conditions)) if conditions else None
 
 
 def _activities(query: MetricQuery, named: Named) -> tuple[tuple[str, ...], tuple[str, ...], Where | None]:

@@ -54,6 +54,8 @@ async def _named(library: Library, query: MetricQuery) -> Named:
             f"{', '.join(contents)}: figures are of collections and units, not of single contents",
             field="activityIds",
         )
+    roots = set().union(*filter(None, await library.roots.load_many(ids)))
+    live = await library.published(sorted(roots)) if roots else {}
     return Named(
         {
             id_: tree.collections[1:] if tree is not None else ()
@@ -61,6 +63,8 @@ async def _named(library: Library, query: MetricQuery) -> Named:
             if kinds[id_] is ContentKind.COLLECTION
         },
         frozenset(id_ for id_, kind in kinds.items() if kind is ContentKind.UNIT),
+        {root: tree.since for root, (_, tree) in live.items() if tree is not None},
+        max((at for content, _ in live.values() if (at := content.published_on)), default=None),
     )
 
 

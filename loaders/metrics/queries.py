@@ -23,6 +23,11 @@ MOST_GROUPS = 50_000
 """Groups that a table may have before its limit: they are ordered and added up here."""
 
 
+_OUTDATED = "outdated"
+"""The last measure of a query of a collection that was published again: how many states are of a version that counted
+otherwise. The workers are at them, or nobody has told the workers yet."""
+
+
 class TooManyGroups(InvalidInput):
     """More than MOST_GROUPS."""
 
@@ -53,10 +58,14 @@ def figures_query(ground: Ground, queries: Iterable[MetricQuery]) -> Figures:
     queries = list(queries)
     dimensions = {column_of(dimension, ground.source) for query in queries for dimension in query.dimensions}
     counts = {count for query in queries for count in query.counts}
+    measures = [_MEASURES[ground.source.name][count] for count in sorted(counts)]
+    if ground.outdated is not None:
+        # The version is in the condition, so an answer of before the publish is not given after it.
+        measures.append(Measure(_OUTDATED, Kind.COUNT, where=ground.outdated))
     return Figures(
         ground.source,
         tuple(sorted(dimensions)),
-        tuple(_MEASURES[ground.source.name][count] for count in sorted(counts)),
+        tuple(measures),
         ground.keys,
         ground.where,
         limit=MOST_GROUPS + 1 if dimensions else None,
@@ -83,6 +92,8 @@ async def counted(stores: Stores, query: Figures) -> Counted:
             field="dimensions",
         )
     complete = answer.complete and (query.source is ACTIVITY_STATE or as_of is not None)
+    if query.measures and query.measures[-1].name == _OUTDATED:
+        complete = complete and not any(row[-1] for row in answer.rows)
     return Counted(complete, as_of, list(answer.rows))
 
 

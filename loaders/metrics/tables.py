@@ -28,8 +28,8 @@ _MANY_ROWS = 2_000
 @dataclass(frozen=True, slots=True)
 class Answered:
     """``plan``: where it was answered from. ``as_of``: what happened before is in the figures; None where no aggregation
-    has run. ``complete`` is False where a part of the data was away or was never computed, and for an answer older than
-    it should be. ``age`` in seconds."""
+    has run. ``complete`` is False where a part of the data was away or was never computed, where figures are of an older
+    version of a collection, and for an answer older than it should be. ``age`` in seconds."""
 
     plan: QueryPlan
     table: Table
@@ -100,6 +100,8 @@ class Tables:
         tables = await asyncio.to_thread(tabulate) if len(found.rows) > _MANY_ROWS else tabulate()
         as_of = answer.as_of if ground.source is ACTIVITY_STATE else found.as_of
         complete = found.complete and answer.origin is not AnswerOrigin.STALE
+        if ground.published_on is not None and as_of is not None:
+            complete = complete and as_of >= ground.published_on
         return {
             one.tile: Answered(one.plan, table, as_of, complete, answer.origin, answer.age)
             for one, table in zip(batch, tables, strict=True)

@@ -52,7 +52,7 @@ HIERARCHIES = Table(
 
 RELATIONS = Table(
     "hierarchy_relations",
-    comment="What progress needs of each node of a published version",
+    comment="What progress needs of each node of a published version; the root's row has unchanged_since",
     partition={"root": TEXT, "version": INT},
     clustering={"node": TEXT},
     columns={
@@ -60,6 +60,7 @@ RELATIONS = Table(
         "optional_nodes": SetOf(TEXT),
         "ancestors": SetOf(TEXT),
         "claimed_by": Column(TEXT, since=5),
+        "unchanged_since": Column(INT, since=5),
     },
 )
 
@@ -98,6 +99,6 @@ CONTEXTS_OF_COLLECTIONS = Table(
     comment="Which contexts a collection has; the context decides. USING TIMESTAMP of the context's updated_on",
     since=5,
     partition={"collectionid": TEXT},
-    clustering={"contextid": TEXT},
-    columns={"type": TEXT, "enrolment_type": TEXT, "start_date": TIMESTAMP, "closes_on": TIMESTAMP},
+    clustering={"joinable_until": TIMESTAMP, "contextid": TEXT},
+    columns={"type": TEXT},
 )

@@ -139,6 +139,8 @@ OF_COLLECTION = {
     "hierarchy": "hierarchy",
     "package": "package { url size }",
     "progress": "progress { completedCount }",
+    "contexts": "contexts { edges { node { name } } }",
+    "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
     "views of leaves": "leafNodes { view { timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } }",
 }

@@ -27,7 +27,7 @@ from ingest.writes.leases import ABANDONED_AFTER
 from loaders.aggregates import aggregates_by_key
 from loaders.session import Shared
 from loaders.views import view_of
-from rules.contexts import Context, EnrolmentType
+from rules.contexts import NEVER, Context, EnrolmentType
 from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from rules.identifiers import ContextType, ProgressKey, ViewKey
 from rules.jobs import JobState
@@ -43,6 +43,7 @@ from stores.tables import (
     ATTEMPTS,
     ATTEMPTS_WITH_QUESTIONS,
     CONTEXTS,
+    CONTEXTS_OF_COLLECTIONS,
     ENROLMENTS,
     ERASURES,
     JOBS,
@@ -66,7 +67,10 @@ from tests.ingest.legacy_platform import (
 )
 
 FAST = 1e6
-OURS = (VIEWS, LEARNER_SCOPES, ENROLMENTS, CONTEXTS, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS)
+OURS = (
+    *(VIEWS, LEARNER_SCOPES, ENROLMENTS, CONTEXTS, CONTEXTS_OF_COLLECTIONS),
+    *(ATTEMPTS, ATTEMPTS_WITH_QUESTIONS),
+)
 
 
 async def migrate(shared: Shared, layout: str = OLD, **options: Any) -> MigrationReport:
@@ -402,6 +406,31 @@ async def test_what_the_platform_has_new_is_brought_over_the_next_time(embedded:
     assert batch.end_date == datetime(2026, 1, 31, 23, 59, 59, 999000, UTC)
 
 
+async def test_batches_are_in_the_lists_of_their_courses_and_move_there_as_their_dates_do(
+    embedded: Instance,
+) -> None:
+    """The platform's batch is by invitation alone; then it is opened, to the end of January."""
+    await embedded.publish()
+    await migrate(embedded.shared)
+
+    async def lists() -> dict[str, list[tuple[datetime, str]]]:
+        found: dict[str, list[tuple[datetime, str]]] = {}
+        for row in (await stored(embedded, CONTEXTS_OF_COLLECTIONS))["context_by_collection"]:
+            found.setdefault(row["collectionid"], []).append((row["joinable_until"], row["contextid"]))
+        return found
+
+    b2 = await embedded.shared.library.context("b2")
+    assert await lists() == {"course": [(NEVER, "batch")], "other": [(b2.joinable_until, "b2")]}
+    tables = platform(OLD)
+    opened = {"enrollmenttype": "open", "enddate": "2026-01-31", "updateddate": "2025-11-21"}
+    batches = tables["course_batch"]
+    rows = [row | opened if row["batchid"] == "batch" else row for row in batches.rows]
+    tables["course_batch"] = replace(batches, rows=rows)
+    await migrate(embedded.shared, source=MemorySource(tables))
+    closes = datetime(2026, 1, 31, 23, 59, 59, 999000, UTC)
+    assert (await lists())["course"] == [(closes, "batch")]
+
+
 async def test_what_was_erased_here_does_not_come_back(embedded: Instance) -> None:
     await embedded.publish()
     await migrate(embedded.shared)
@@ -701,6 +730,7 @@ async def test_the_date_of_completion_is_the_platform_s(embedded: Instance) -> N
     ada = await embedded.session().loaders.enrolments.load(ProgressKey("ada", "course", "batch"))
     assert ada is not None
     assert (ada.status, ada.completed_on) == (Status.COMPLETED, on(20))
+    assert ada.completed_version is None, "nobody there noted the version"
     (figures,) = await aggregates_by_key(embedded.stores.rows, [figures_key("course", "ada")])
     assert figures is not None
     assert figures.completed_on == on(20)

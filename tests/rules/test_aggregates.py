@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rules.aggregates import Aggregate, aggregates_of, next_version
 from rules.hierarchy import RelationTree, checked_hierarchy, relations_of
 from rules.progress import Status
-from rules.standings import Touch, standing_of
+from rules.standings import FirstCompletion, Touch, standing_of
 from tests.rules.strategies import LEAVES, Json, trees
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +51,8 @@ def aggregates(
     views: list[tuple[str, Touch]],
     completed_before: Mapping[str, datetime | None] | None = None,
 ) -> list[Aggregate]:
-    return aggregates_of(tree, dict(views), completed_before or {})
+    before = {activity: FirstCompletion.of(at, None) for activity, at in (completed_before or {}).items()}
+    return aggregates_of(tree, dict(views), before)
 
 
 def figures(found: list[Aggregate]) -> dict[str, tuple[int, int]]:

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rules.contexts import (
     Context,
@@ -13,6 +15,7 @@ from rules.contexts import (
     check_open,
     check_takes_enrolment,
     checked_context,
+    is_joinable,
 )
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
@@ -113,3 +116,22 @@ def test_a_context_that_makes_no_sense_is_refused_by_field(wrong: dict[str, obje
 def test_dates_are_whole_milliseconds_as_stores_keep_them() -> None:
     precise = replace(BATCH, start_date=FEBRUARY + timedelta(microseconds=1999))
     assert checked_context(precise).start_date == FEBRUARY + timedelta(microseconds=1000)
+
+
+MOMENTS = st.integers(-3, 3).map(lambda days: FEBRUARY + timedelta(days=days))
+
+
+@given(MOMENTS, st.none() | MOMENTS, st.none() | MOMENTS, st.sampled_from(EnrolmentType))
+def test_the_last_moment_to_join_says_what_an_enrolment_is_told(
+    at: datetime, end: datetime | None, enrolment_end: datetime | None, kind: EnrolmentType
+) -> None:
+    context = replace(
+        BATCH, start_date=None, end_date=end, enrolment_end_date=enrolment_end, enrolment_type=kind
+    )
+    try:
+        check_takes_enrolment(context, at, invited=False)
+    except (EnrolmentClosed, Forbidden):
+        taken = False
+    else:
+        taken = True
+    assert taken == is_joinable(context, at) == (at <= context.joinable_until)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from rules.aggregates import aggregates_of
 from rules.errors import InvalidInput
 from rules.hierarchy import (
     COLLECTION_MIME_TYPE,
@@ -15,7 +17,9 @@ from rules.hierarchy import (
     is_optional,
     relations_of,
 )
-from tests.rules.strategies import Json, trees
+from rules.progress import Status
+from rules.standings import Touch
+from tests.rules.strategies import LEAVES, Json, trees
 
 OPTIONAL: Json = {"relationalMetadata": {"optional": "true"}}
 
@@ -47,6 +51,17 @@ def test_an_optional_leaf_is_optional_up_to_the_root() -> None:
     for node in ("root", "one", "two"):
         assert tree.nodes[node].optional_nodes == {"b"}
         assert tree.required(node) == {"a"}
+
+
+def test_a_retired_leaf_is_not_required() -> None:
+    """A retired unit is no leaf: its leaves count as they are marked."""
+    retired = {"status": "Retired"}
+    tree = relations(
+        unit("root", unit("one", leaf("a"), leaf("b", **retired)), unit("two", leaf("c"), **retired))
+    )
+    assert tree.required("root") == {"a", "c"}
+    assert tree.required("one") == {"a"}
+    assert tree.leaf_nodes == {"a", "b", "c"}
 
 
 def test_the_leaves_of_an_optional_unit_stay_required() -> None:
@@ -169,3 +184,53 @@ def test_a_malformed_tree_is_refused_with_the_path_of_what_is_wrong(document: ob
         checked_hierarchy(document)
     assert refused.value.field == path
     assert path in refused.value.message
+
+
+# --- versions that count alike
+
+
+def published(document: Json, version: int) -> RelationTree:
+    return relations_of(checked_hierarchy(document, version))
+
+
+@given(trees(), trees(), st.sets(st.sampled_from(LEAVES)))
+def test_versions_that_count_alike_give_every_learner_the_same_figures(
+    one: Json, other: Json, done: set[str]
+) -> None:
+    first, second = published(one, 1), published({**other, "identifier": one["identifier"]}, 2)
+    touches = {leaf: Touch(Status.COMPLETED, 100) for leaf in done}
+    figures = [
+        {
+            found.activity_id: (found.progress, found.content_status)
+            for found in aggregates_of(tree, touches, dict.fromkeys(tree.collections))
+        }
+        for tree in (first, second)
+    ]
+    if first.counts_like(second):
+        assert figures[0] == figures[1]
+        assert second.following(first).covers(1)
+    else:
+        assert not second.following(first).covers(1)
+    assert second.following(first).covers(2)
+
+
+def test_a_version_covers_those_before_it_that_count_alike() -> None:
+    course = unit("root", unit("one", leaf("a"), leaf("b")))
+    turned = unit("root", unit("one", leaf("b", name="New"), leaf("a")), description="New")
+    grown = unit("root", unit("one", leaf("a"), leaf("b"), leaf("c")))
+    optional = unit("root", unit("one", leaf("a"), leaf("b"), leaf("c", **OPTIONAL)))
+    first = published(course, 1).following(None)
+    second = published(turned, 3).following(first)
+    third = published(turned, 4).following(second)
+    assert [third.covers(version) for version in (None, 1, 2, 3, 4, 5)] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
+    fourth = published(grown, 5).following(third)
+    assert [fourth.covers(version) for version in (1, 3, 4, 5)] == [False, False, False, True]
+    assert not published(optional, 6).following(fourth).covers(5)
+    assert not published(turned, 5).following(third, renamed=True).covers(4), "enrolments repeat the name"

@@ -102,6 +102,7 @@ def test_a_document_has_the_platforms_names() -> None:
         },
         "issuedCertificates": [{"identifier": "c1", "name": "Course done"}],
         "completedOn": None,
+        "completedVersion": None,
         "lastContentAccessTime": None,
         "progress": 2,
         "completionPercentage": 66,

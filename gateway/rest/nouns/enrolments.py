@@ -87,6 +87,7 @@ class CourseTold(TypedDict):
     contentStatus: dict[str, int]
     enrolledDate: str | None
     completedOn: str | None
+    completedVersion: int | None
     lastContentAccessTime: str | None
     lastReadContentId: str | None
     lastReadContentStatus: int | None
@@ -192,6 +193,7 @@ def _course_answer(
         "contentStatus": {content: status for content, status in found.statuses.items() if status},
         "enrolledDate": moment(enrolment.enrolled_on),
         "completedOn": moment(found.completed_on),
+        "completedVersion": found.completed_version,
         "lastContentAccessTime": moment(found.last_accessed_on),
         "lastReadContentId": read,
         "lastReadContentStatus": None if read is None else found.statuses.get(read),

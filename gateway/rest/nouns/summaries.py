@@ -79,6 +79,7 @@ class SummaryTold(TypedDict):
     collection: CollectionTold
     issuedCertificates: list[dict[str, str]]
     completedOn: str | None
+    completedVersion: int | None
     lastContentAccessTime: str | None
     progress: int
     completionPercentage: int
@@ -177,6 +178,7 @@ def _summary_answer(summary: EnrolmentSummary) -> SummaryTold:
         },
         "issuedCertificates": [dict(certificate) for certificate in summary.certificates],
         "completedOn": moment(summary.completed_on),
+        "completedVersion": summary.completed_version,
         "lastContentAccessTime": moment(summary.last_accessed_on),
         "progress": summary.progress.completed_count,
         "completionPercentage": summary.progress.completion_percentage,

@@ -9,6 +9,7 @@ from functools import reduce
 
 from ingest.importers.legacy.report import TableReport
 from ingest.importers.legacy.writing import Migrating, settle
+from ingest.writes.context_lists import list_contexts, unlist_context
 from loaders.library import context_values
 from rules.contexts import Context
 from rules.legacy.batches import context_of_batch, merged_context
@@ -24,15 +25,20 @@ async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report:
         report.note(mapped.notes, name)
         found[mapped.value.context_id,].append(mapped.value)
     library, would = migrating.shared.library, set[Key]()
+    replaced: dict[Key, tuple[Context, Context]] = {}
     for (context_id,) in found:
         library.contexts.forget(context_id)
 
     async def needed(keys: list[Key]) -> list[Change]:
-        changes = []
+        changes, wanted = [], list[Context]()
         for key in keys:
+            replaced.pop(key, None)  # of an attempt that was refused
             stored = await library.contexts.load(key[0])
             after = reduce(lambda one, more: merged_context(one, more) or one, found[key], stored)
             if after is not None and after != stored:
+                if stored is not None:
+                    replaced[key] = stored, after
+                wanted.append(after)
                 changes.append(
                     Change(
                         key,
@@ -44,9 +50,12 @@ async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report:
         if migrating.dry_run:
             would.update(change.key for change in changes)
             return []
+        await list_contexts(migrating.rows, wanted)
         return changes
 
     changed = await settle(migrating.rows, CONTEXTS, found, needed) | would
+    for before, after in () if migrating.dry_run else replaced.values():
+        await unlist_context(migrating.rows, before, after)
     for key, contexts in found.items():
         if key in changed:
             report.written += len(contexts)

@@ -1,0 +1,45 @@
+"""How the list of a collection's contexts is kept (loaders/contexts.py reads it).
+
+Whoever writes a context writes its rows here first, so that no crash leaves a context out. Afterwards the rows that the
+context had before, and has no more, are removed.
+"""
+
+from collections.abc import Iterable, Set
+
+from loaders.contexts import place_of
+from rules.contexts import Context
+from rules.moments import milliseconds
+from stores.rows import Key, Rows, Write
+from stores.tables import CONTEXTS_OF_COLLECTIONS
+
+
+async def list_contexts(rows: Rows, contexts: Iterable[Context]) -> None:
+    """Writes the contexts into the lists of their collections. Call this before the contexts themselves are visible."""
+    writes = [
+        # Above the removals of the same moment: a migration may give a context a collection back without a new date.
+        Write(CONTEXTS_OF_COLLECTIONS, key, {"type": context.type.value}, timestamp=_written_at(context) + 1)
+        for context in contexts
+        for key in _keys(context)
+    ]
+    if writes:
+        await rows.write(*writes)
+
+
+async def unlist_context(rows: Rows, before: Context, after: Context) -> None:
+    """Removes what ``before`` had in the lists and ``after`` has not. A later change of the context is never undone, as
+    its ``updated_on`` is later."""
+    gone = _keys(before) - _keys(after)
+    if gone:
+        at = _written_at(after)
+        await rows.write(
+            *(Write(CONTEXTS_OF_COLLECTIONS, key, {}, timestamp=at, delete=True) for key in sorted(gone))
+        )
+
+
+def _keys(context: Context) -> Set[Key]:
+    return {(collection_id, *place_of(context)) for collection_id in context.collection_ids}
+
+
+def _written_at(context: Context) -> int:
+    """The time of the context's last change in microseconds; 0 for a migrated one that has none."""
+    return 0 if context.updated_on is None else milliseconds(context.updated_on) * 1_000
