@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 import orjson
 
 from rules.hierarchy import COLLECTION_MIME_TYPE, Json, children_of, is_collection
+from rules.packages import PackageVariant
 
 DEFAULT_VISIBILITY = "Default"
 """The visibility of what has a life of its own. A unit's is Parent."""
-VARIANTS = ("spine", "online")
-"""The packages of a collection. The online one is what ``downloadUrl`` leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Release:
     """What one publish says of everything that it publishes.
 
     - ``published_on``: the moment of the request, as the platform writes it.
-    - ``package_url``: what the links to the packages begin with.
+    - ``packages_url``: what the URLs of the packages begin with.
     - ``sizes``: the bytes of each package that is written already.
     """
 
@@ -32,7 +31,7 @@ class Release:
     published_on: str
     published_by: str | None
     version_key: str
-    package_url: str
+    packages_url: str
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     def of_each(self) -> Json:
@@ -49,11 +48,12 @@ class Release:
     def of_packages(self) -> Json:
         """Returns where the packages of a collection are."""
         variants = {
-            variant: {"ecarUrl": f"{self.package_url}/{variant}"}
-            | ({"size": self.sizes[variant]} if variant in self.sizes else {})
-            for variant in VARIANTS
+            name: {"ecarUrl": f"{self.packages_url}/{name}"}
+            | ({"size": self.sizes[name]} if name in self.sizes else {})
+            for name in (variant.value for variant in PackageVariant)
         }
-        return {"downloadUrl": f"{self.package_url}/online", "variants": variants}
+        online = variants[PackageVariant.ONLINE.value]["ecarUrl"]
+        return {"downloadUrl": online, "variants": variants}
 
 
 def released(tree: Json, release: Release) -> Json:

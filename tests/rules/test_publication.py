@@ -20,7 +20,7 @@ RELEASE = Release(
     published_on="2026-03-01T12:00:00.000+0000",
     published_by="ann",
     version_key="key",
-    package_url="https://cohort.example/content/v1/package/book/7",
+    packages_url="https://cohort.example/content/v1/package/book/7",
 )
 
 
