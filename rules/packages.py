@@ -66,12 +66,7 @@ def version_of(name: str) -> int:
 
 def package_url(public_url: str, identifier: str, version: int, variant: PackageVariant) -> str:
     """Returns the URL of a package. It never changes; each request to it is led to a fresh link."""
-    return f"{packages_url(public_url, identifier, version)}/{variant.value}"
-
-
-def packages_url(public_url: str, identifier: str, version: int) -> str:
-    """Returns what the URLs of a version's packages begin with."""
-    return f"{public_url.rstrip('/')}{PATH}/{quote(identifier, safe='')}/{version}"
+    return f"{public_url.rstrip('/')}{PATH}/{quote(identifier, safe='')}/{version}/{variant.value}"
 
 
 def icon_urls(tree: Json) -> list[str]:

@@ -22,7 +22,7 @@ class Release:
     """What one publish says of everything that it publishes.
 
     - ``published_on``: the moment of the request, as the platform writes it.
-    - ``packages_url``: what the URLs of the packages begin with.
+    - ``package_urls``: where each package of the collection is, for good.
     - ``sizes``: the bytes of each package that is written already.
     """
 
@@ -31,8 +31,8 @@ class Release:
     published_on: str
     published_by: str | None
     version_key: str
-    packages_url: str
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    package_urls: Mapping[PackageVariant, str]
+    sizes: Mapping[PackageVariant, int] = field(default_factory=dict)
 
     def of_each(self) -> Json:
         """Returns what is said of the root and of each unit alike."""
@@ -46,14 +46,12 @@ class Release:
         return {name: value for name, value in said.items() if value is not None}
 
     def of_packages(self) -> Json:
-        """Returns where the packages of a collection are."""
+        """Returns where the packages of a collection are. ``downloadUrl`` leads to the spine (P-4.10)."""
         variants = {
-            name: {"ecarUrl": f"{self.packages_url}/{name}"}
-            | ({"size": self.sizes[name]} if name in self.sizes else {})
-            for name in (variant.value for variant in PackageVariant)
+            variant.value: {"ecarUrl": url} | ({"size": self.sizes[variant]} if variant in self.sizes else {})
+            for variant, url in self.package_urls.items()
         }
-        online = variants[PackageVariant.ONLINE.value]["ecarUrl"]
-        return {"downloadUrl": online, "variants": variants}
+        return {"downloadUrl": self.package_urls[PackageVariant.SPINE], "variants": variants}
 
 
 def released(tree: Json, release: Release) -> Json:

@@ -33,7 +33,7 @@ from loaders.session import Shared
 from rules.contents import ContentKind
 from rules.drafts import DraftStatus
 from rules.hierarchy import Hierarchy, RelationTree, is_collection, relations_of
-from rules.packages import PackageVariant, icon_urls, packages_url
+from rules.packages import PackageVariant, icon_urls, package_url
 from rules.publication import Release, collections_in, platform_moment, released
 from stores.rows import Equal
 from stores.tables import CONTENTS, DRAFTS
@@ -59,7 +59,7 @@ class PublishOrder:
 
     - ``version_key``: the only draft that may be published; None for the one that there is.
     - ``without``: leaves that the live tree is to lose. If there are none, the draft is published.
-    - ``public_url``: what the URLs of the packages begin with.
+    - ``public_url``: where clients reach the gateway, in the URLs of packages.
     """
 
     job: str
@@ -117,7 +117,7 @@ class _Publish:
         self._staging = Staging(self._rows, self._order.identifier, self._order.job)
         self._reports: Mapping[str, Mapping[str, Any]] = {}
         self._published: Hierarchy | None = None
-        self._sizes: Mapping[str, int] = {}
+        self._sizes: Mapping[PackageVariant, int] = {}
         self._relations: RelationTree | None = None
 
     def steps(self) -> Sequence[str]:
@@ -199,9 +199,10 @@ class _Publish:
             if variant.value in report:
                 continue
             file = await write_package(self._shared, live.identifier, live.version, live.root, icons, variant)
-            report[variant.value] = {"name": file.name, "size": file.size, "digest": file.digest}
-            is_last = len(report) == len(PackageVariant)
-            yield Checkpoint(None if is_last else variant.value, len(report), report)
+            report[variant.value] = {"name": file.name, "size": file.size}
+            yield Checkpoint(
+                variant.value if len(report) < len(PackageVariant) else None, len(report), report
+            )
 
     # --- the version's rows, which no reader is led to yet
 
@@ -254,8 +255,9 @@ class _Publish:
 
     async def _caches(self, start: Checkpoint) -> Checkpoints:
         if start.resume is None:
-            await drop_older(self._rows, await self._live(), self._frozen["before"])
-            await drop_packages(self._shared, self._order.identifier, self._frozen["version"])
+            live, before = await self._live(), self._frozen["before"]
+            await drop_older(self._rows, live, before)
+            await drop_packages(self._shared, live.identifier, live.version, before)
             yield Checkpoint("frozen", 1)
         # From here on no step needs what was frozen.
         await self._staging.delete()
@@ -276,7 +278,7 @@ class _Publish:
     async def _live(self) -> Hierarchy:
         """Returns the tree as it goes live; once all packages are written, with their sizes."""
         packages = self._reports.get("package", {})
-        sizes = {name: file["size"] for name, file in packages.items()}
+        sizes = {each: packages[each.value]["size"] for each in PackageVariant if each.value in packages}
         sizes = sizes if len(sizes) == len(PackageVariant) else {}
         if self._published is None or self._sizes != sizes:
             release = self._release(sizes)
@@ -284,7 +286,7 @@ class _Publish:
             self._published, self._sizes = Hierarchy(root, release.version), sizes
         return self._published
 
-    def _release(self, sizes: Mapping[str, int]) -> Release:
+    def _release(self, sizes: Mapping[PackageVariant, int]) -> Release:
         order, version = self._order, self._frozen["version"]
         return Release(
             version=version,
@@ -292,7 +294,10 @@ class _Publish:
             published_on=platform_moment(order.at),
             published_by=order.by,
             version_key=self._frozen["versionKey"],
-            packages_url=packages_url(order.public_url, order.identifier, version),
+            package_urls={
+                variant: package_url(order.public_url, order.identifier, version, variant)
+                for variant in PackageVariant
+            },
             sizes=sizes,
         )
 

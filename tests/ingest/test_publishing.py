@@ -90,7 +90,7 @@ async def test_a_draft_goes_live_whole(cohort: Instance) -> None:
     tree = (await library.hierarchy(content)).root
     assert (tree["leafNodesCount"], tree["totalCompressedSize"], tree["pkgVersion"]) == (6, 60, 1)
     assert (tree["lastPublishedBy"], tree["lastPublishedOn"]) == ("ann", "2026-03-01T12:00:00.000+0000")
-    assert tree["downloadUrl"] == "/content/v1/package/book/1/online"
+    assert tree["downloadUrl"] == "/content/v1/package/book/1/spine"
     assert tree["variants"]["online"]["size"] > 0
     inner = await library.content("book-1-1", "identifier")
     assert (inner.kind, inner.root, inner.leaf_nodes_count) == (ContentKind.UNIT, "book", 2)
