@@ -180,4 +180,4 @@ async def activities(
     }
     learners = {user_id: Learner.of(profile) for user_id, profile in profiles.items()}
     answer = [GroupActivity.of(activity, learners) for activity in page.activities]
-    return Planned(answer, page.taken, page.as_of)
+    return Planned(answer, page.taken, page.as_of, page.live)
