@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 import orjson
 
 from rules.hierarchy import COLLECTION_MIME_TYPE, Json, children_of, is_collection
+from rules.packages import PackageVariant, package_url
 
 DEFAULT_VISIBILITY = "Default"
 """The visibility of what has a life of its own. A unit's is Parent."""
-VARIANTS = ("spine", "online")
-"""The packages of a collection. The online one is what ``downloadUrl`` leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +22,8 @@ class Release:
     """What one publish says of everything that it publishes.
 
     - ``published_on``: the moment of the request, as the platform writes it.
-    - ``package_url``: what the links to the packages begin with.
-    - ``sizes``: the bytes of each package that is written already.
+    - ``public_url``: what the links to the packages begin with.
+    - ``sizes``: the bytes of each package, once they are written.
     """
 
     version: int
@@ -32,8 +31,8 @@ class Release:
     published_on: str
     published_by: str | None
     version_key: str
-    package_url: str
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    public_url: str
+    sizes: Mapping[PackageVariant, int] = field(default_factory=dict)
 
     def of_each(self) -> Json:
         """Returns what is said of the root and of each unit alike."""
@@ -46,14 +45,17 @@ class Release:
         }
         return {name: value for name, value in said.items() if value is not None}
 
-    def of_packages(self) -> Json:
-        """Returns where the packages of a collection are."""
-        variants = {
-            variant: {"ecarUrl": f"{self.package_url}/{variant}"}
-            | ({"size": self.sizes[variant]} if variant in self.sizes else {})
-            for variant in VARIANTS
+    def of_packages(self, identifier: str) -> Json:
+        """Returns where the packages of a collection are. The online one has no icons: it is for who has the net."""
+        urls = {
+            variant: package_url(self.public_url, identifier, self.version, variant)
+            for variant in PackageVariant
         }
-        return {"downloadUrl": f"{self.package_url}/online", "variants": variants}
+        variants = {
+            variant.value: {"ecarUrl": url} | ({"size": self.sizes[variant]} if variant in self.sizes else {})
+            for variant, url in urls.items()
+        }
+        return {"downloadUrl": urls[PackageVariant.ONLINE], "variants": variants}
 
 
 def released(tree: Json, release: Release) -> Json:
@@ -64,7 +66,7 @@ def released(tree: Json, release: Release) -> Json:
     """
     if not is_collection(tree):
         return {**tree, **release.of_each()}
-    packages = release.of_packages()
+    packages = release.of_packages(tree["identifier"])
 
     def visit(node: Json) -> tuple[Json, dict[str, Json]]:
         """Returns the node as it goes live, and the distinct nodes below it in the tree's order."""

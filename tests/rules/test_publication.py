@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, is_collection, relations_of, walk
+from rules.packages import PackageVariant
 from rules.publication import Release, is_unit, platform_moment, released, without
 
 Json = dict[str, Any]
@@ -20,7 +21,7 @@ RELEASE = Release(
     published_on="2026-03-01T12:00:00.000+0000",
     published_by="ann",
     version_key="key",
-    package_url="https://cohort.example/content/v1/package/book/7",
+    public_url="https://cohort.example",
 )
 
 
@@ -95,7 +96,7 @@ def test_a_unit_says_what_is_below_it_and_where_the_book_is() -> None:
     assert (deep["leafNodes"], deep["leafNodesCount"], deep["childNodes"]) == (["a", "c"], 2, ["a", "c"])
     assert (deep["mimeTypesCount"], deep["totalCompressedSize"]) == ('{"application/pdf":2}', 100)
     assert (deep["status"], deep["pkgVersion"], deep["versionKey"]) == ("Live", 7, "key")
-    assert deep["downloadUrl"] == RELEASE.of_packages()["downloadUrl"]
+    assert deep["downloadUrl"] == RELEASE.of_packages("book")["downloadUrl"]
 
 
 def test_an_empty_unit_has_nothing_below_it() -> None:
@@ -106,7 +107,7 @@ def test_an_empty_unit_has_nothing_below_it() -> None:
 def test_sizes_of_packages_are_told_once_they_are_written() -> None:
     sized = Release(
         **{name: getattr(RELEASE, name) for name in RELEASE.__slots__ if name != "sizes"},
-        sizes={"spine": 10, "online": 20},
+        sizes={PackageVariant.SPINE: 10, PackageVariant.ONLINE: 20},
     )
     variants = released(BOOK, sized)["variants"]
     assert (variants["spine"]["size"], variants["online"]["size"]) == (10, 20)
