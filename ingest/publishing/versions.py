@@ -196,7 +196,10 @@ async def _drop(rows: Rows, live: Hierarchy, version: int) -> None:
     root = live.identifier
     relations = await rows.partition(RELATIONS, (root, version), columns=("node",))
     nodes = [row["node"] for row in relations if row["node"] != _CLAIM]
-    stored = await rows.get_many(CONTENTS, [(node,) for node in nodes], ("identifier", "root"))
+    of_root = await rows.get(RELATIONS, (root, version, root), ("leaf_nodes",))
+    leaves = (of_root or {}).get("leaf_nodes") or frozenset()
+    trees = [node for node in nodes if node not in leaves]
+    stored = await rows.get_many(CONTENTS, [(node,) for node in trees], ("identifier", "root"))
     ours = {row["identifier"] for row in stored.values() if row["root"] == root} | {root}
     chunks = await rows.partitions(
         HIERARCHIES, [(node, LIVE) for node in ours], ("version", "chunk"), prefix=(version,)

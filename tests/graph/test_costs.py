@@ -27,8 +27,11 @@ from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
+from ingest.jobs.runner import Jobs
+from ingest.publishing.job import PUBLISHING, PublishOrder
 from loaders.session import Session, Shared
 from resolvers.opaque_texts import encode
+from rules.contents import ContentKind
 from rules.group_changes import AddMember
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
@@ -187,6 +190,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "collection": lambda n: (
             f'collection(identifier: "many-{n}") {{ progress(contextId: "batch-{n}") {{ status }} }}'
         ),
+        "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
         "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
         "metrics": lambda n: (
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], limit: 1{n} }}) {{ rows }}'
@@ -262,6 +266,10 @@ async def school(instance: Instance) -> None:
         }
         await instance.publish({"identifier": f"many-{number}", "name": "Many", "children": [unit]})
         await instance.batch(f"batch-{number}", f"many-{number}")
+        order = PublishOrder(
+            f"job-{number}", f"many-{number}", ContentKind.COLLECTION, False, "ann", instance.shared.now(), ""
+        )
+        await Jobs(instance.shared).create(PUBLISHING, order.job, order.arguments())
     service, activities = instance.session(), (Activity("many-0", "Course"), Activity("many-1", "Course"))
     for number in range(MANY):
         user = instance.session(f"u{number}")
@@ -289,7 +297,7 @@ async def school(instance: Instance) -> None:
 async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
     """Statements to the rows and group queries, nothing being kept from before."""
     shared = Shared.of(instance.stores, instance.shared.now, answers_ttl=0)
-    session = Session(Viewer(user, frozenset({Role.LEARNER, Role.MENTOR})), shared)
+    session = Session(Viewer(user, frozenset({Role.LEARNER, Role.MENTOR, Role.CREATOR})), shared)
     with instance.stores.rows.meter.measure() as cost, instance.stores.groups.meter.measure() as queries:
         await data(session, f"{{ {text} }}")
     await shared.background.settled()
