@@ -15,8 +15,6 @@ from rules.moments import milliseconds
 
 LIVE = "Live"
 """The status of what everybody may find."""
-RETIRED = "Retired"
-"""The status of what nobody may find: it has no documents."""
 DEFAULT, PARENT = "Default", "Parent"
 """The platform's words for the visibility of a collection, and of a unit, which is found within its collection alone."""
 
@@ -177,27 +175,3 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def _is_of_a_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN" or character in JOINERS
-
-
-@dataclass(frozen=True, slots=True)
-class SearchChanges:
-    """What makes the index of a collection equal to what is published."""
-
-    missing: Sequence[SearchDocument]
-    changed: Sequence[SearchDocument]
-    extra: Sequence[SearchDocument]
-
-    @property
-    def count(self) -> int:
-        return len(self.missing) + len(self.changed) + len(self.extra)
-
-
-def changes(wanted: Sequence[SearchDocument], indexed: Sequence[SearchDocument]) -> SearchChanges:
-    """Compares what is published of one collection with what the index has of it (R-COLL-6)."""
-    before = {document.key: document for document in indexed}
-    after = {document.key: document for document in wanted}
-    return SearchChanges(
-        missing=[document for key, document in after.items() if key not in before],
-        changed=[document for key, document in after.items() if key in before and before[key] != document],
-        extra=[document for key, document in before.items() if key not in after],
-    )

@@ -122,9 +122,9 @@ class Search(Protocol):
         """Gives every collection that the index has documents of, a page at a time, in order."""
         ...
 
-    async def write(self, writes: Sequence[IndexWrite]) -> int:
-        """Makes the writes whose revision is still there, and returns how many others there were. Whatever was written
-        is found when it returns; where it fails, any part may be."""
+    async def write(self, writes: Sequence[IndexWrite]) -> Sequence[IndexWrite]:
+        """Makes the writes whose revision is still there, and returns the others. Whatever was written is found when it
+        returns; where it fails, any part of it may be written."""
         ...
 
     async def ping(self) -> None: ...

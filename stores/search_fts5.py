@@ -106,15 +106,15 @@ class Fts5Search:
             yield page
             last = page[-1]
 
-    async def write(self, writes: Sequence[IndexWrite]) -> int:
+    async def write(self, writes: Sequence[IndexWrite]) -> Sequence[IndexWrite]:
         """In one transaction."""
         if not writes:
-            return 0
+            return []
         self.meter.count("write documents", len(writes))
 
-        def write(connection: sqlite3.Connection) -> int:
+        def write(connection: sqlite3.Connection) -> list[IndexWrite]:
             with transaction(connection):
-                return sum(not _write(connection, one) for one in writes)
+                return [one for one in writes if not _write(connection, one)]
 
         return await self._writer.run(write)
 

@@ -39,7 +39,7 @@ BULK_BYTES = 512 * 1024
 FORM = "search must be fts5:///FILE, opensearch://HOST:PORT or opensearchs://USER:PASSWORD@HOST:PORT"
 LONGEST_REASON = 300
 """Characters of OpenSearch's reason that an error repeats."""
-_CONFLICT, _GONE, _MANY = 409, 404, 429
+_CONFLICT, _GONE = 409, 404
 _ORDER = {
     SearchOrder.RELEVANCE: "_score",
     SearchOrder.NAME: "name_in_order",
@@ -247,18 +247,18 @@ class OpenSearch:
                 return
             of["after"] = {"root": page[-1]}
 
-    async def write(self, writes: Sequence[IndexWrite]) -> int:
+    async def write(self, writes: Sequence[IndexWrite]) -> Sequence[IndexWrite]:
         if not writes:
-            return 0
+            return []
         self.meter.count("write documents", len(writes))
-        left = 0
-        for bulk in _bulks(writes):
+        left: list[IndexWrite] = []
+        for bulk, body in _bulks(writes):
             async with self._call():
-                answer = await self._client.bulk(body=bulk, index=self._alias, require_alias=True)
-            for item in answer["items"] if answer["errors"] else ():
+                answer = await self._client.bulk(body=body, index=self._alias, require_alias=True)
+            for write, item in zip(bulk, answer["items"], strict=True):
                 (done,) = item.values()
                 if done["status"] == _CONFLICT:
-                    left += 1
+                    left.append(write)
                 elif "error" in done:
                     raise self._refusal(f"{done['status']}: {done['error']}")
         await self._refresh()
@@ -334,19 +334,19 @@ def _filters(filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     return [{"terms": {f"filters.{name}": list(values)}} for name, values in filters.items()]
 
 
-def _bulks(writes: Iterable[IndexWrite]) -> Iterator[bytes]:
-    """Gives the bodies of bulk calls."""
-    lines: list[bytes] = []
-    size = 0
+def _bulks(writes: Iterable[IndexWrite]) -> Iterator[tuple[list[IndexWrite], bytes]]:
+    """Gives the writes of each bulk call, and its body."""
+    bulk: list[IndexWrite] = []
+    body = bytearray()
     for write in writes:
+        bulk.append(write)
         for line in _lines(write):
-            lines.append(line)
-            size += len(line) + 1
-        if size >= BULK_BYTES:
-            yield b"\n".join([*lines, b""])
-            lines, size = [], 0
-    if lines:
-        yield b"\n".join([*lines, b""])
+            body += line + b"\n"
+        if len(body) >= BULK_BYTES:
+            yield bulk, bytes(body)
+            bulk, body = [], bytearray()
+    if bulk:
+        yield bulk, bytes(body)
 
 
 def _lines(write: IndexWrite) -> Iterator[bytes]:
