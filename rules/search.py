@@ -1,5 +1,6 @@
 """What is searched for: a document for each published collection and for each of its units, and the words of a text."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,3 +176,14 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def _is_of_a_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN" or character in JOINERS
+
+
+_ALONE = re.compile(
+    "([\u3040-\u309f\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[\u30a0-\u30ff\uff66-\uff9f]+)"
+)
+"""What is a word by itself in Chinese and Japanese, which have no spaces: a character, or a run of Katakana."""
+
+
+def parted(text: str) -> str:
+    """Returns the text with a space around each character that is a word by itself."""
+    return _ALONE.sub(r" \1 ", text)

@@ -5,14 +5,13 @@ One connection writes, in a thread of its own; a few others read (stores/sqlite_
 
 # ruff: noqa: S608 - names are the module's own, values are always bound
 
-import re
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from rules.search import JOINERS, PARENT, SearchDocument
+from rules.search import JOINERS, PARENT, SearchDocument, parted
 from stores.meter import Meter
 from stores.search import (
     FACET_VALUES,
@@ -154,17 +153,9 @@ class _Found(NamedTuple):
         return cls(f"{source} WHERE {' AND '.join(conditions) or '1'}", tuple(bound))
 
 
-_ALONE = re.compile("([\u3040-\u309f\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
-"""Characters of Chinese and Japanese, which stand for words and have no space between them."""
-
-
-def _spaced(text: str) -> str:
-    return _ALONE.sub(r" \1 ", text)
-
-
 def _phrases(words: Sequence[str]) -> list[str]:
     """Returns each word as FTS5 is asked for it: quoted, so that it is no operator. The last one may go on."""
-    quoted = [f'"{_spaced(word)}"' for word in words]
+    quoted = [f'"{parted(word)}"' for word in words]
     return [*quoted[:-1], f"{quoted[-1]} *"]
 
 
@@ -285,10 +276,10 @@ def _write(connection: sqlite3.Connection, write: IndexWrite) -> bool:
         "INSERT INTO words (rowid, name, keywords, description, unit_names) VALUES (?, ?, ?, ?, ?)",
         (
             revision,
-            _spaced(document.name),
-            _spaced("\n".join(document.keywords)),
-            _spaced(document.description),
-            _spaced("\n".join(document.unit_names)),
+            parted(document.name),
+            parted("\n".join(document.keywords)),
+            parted(document.description),
+            parted("\n".join(document.unit_names)),
         ),
     )
     return True

@@ -11,7 +11,7 @@ import orjson
 from opensearchpy import AsyncOpenSearch, ImproperlyConfigured, NotFoundError, RequestError, TransportError
 
 from rules.errors import InvalidInput, StoreUnavailable
-from rules.search import FILTERS, JOINERS, PARENT, SearchDocument
+from rules.search import FILTERS, JOINERS, PARENT, SearchDocument, parted
 from stores.deadline import remaining
 from stores.meter import Meter
 from stores.search import (
@@ -34,6 +34,8 @@ TIMEOUT = 10.0
 CONNECTIONS = 10
 PAGE = 1_000
 """Documents or collections that are read at a time."""
+MOST_BEGINNINGS = 1_000
+"""Words that may begin as a text of Chinese or Japanese ends."""
 BULK_BYTES = 512 * 1024
 """About how many bytes go into one bulk call."""
 FORM = "search must be fts5:///FILE, opensearch://HOST:PORT or opensearchs://USER:PASSWORD@HOST:PORT"
@@ -318,13 +320,16 @@ def _must(words: Sequence[str]) -> list[dict[str, Any]]:
     if not words:
         return []
 
-    def clause(word: str, kind: str) -> dict[str, Any]:
-        return {"multi_match": {"query": word, "type": kind, "fields": fields}}
+    def clause(word: str, kind: str, **more: object) -> dict[str, Any]:
+        return {"multi_match": {"query": word, "type": kind, "fields": fields, **more}}
 
     whole = [clause(word, "phrase") for word in words]
-    going_on = {
-        "multi_match": {"query": words[-1], "type": "bool_prefix", "operator": "and", "fields": fields}
-    }
+    # Only the first of the two knows an order of words, only the second has no bound.
+    going_on = (
+        clause(words[-1], "phrase_prefix", max_expansions=MOST_BEGINNINGS)
+        if len(parted(words[-1]).split()) > 1
+        else clause(words[-1], "bool_prefix")
+    )
     # The word itself weighs more than what begins with it, which counts the same wherever it is found.
     last = {"bool": {"must": [going_on], "should": [whole[-1]]}}
     return [*whole[:-1], last]

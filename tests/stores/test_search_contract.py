@@ -1,7 +1,11 @@
 """What the search port promises, on SQLite FTS5 and on a real OpenSearch server."""
 
 import asyncio
+import ssl
+import subprocess
+import sys
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -10,7 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+import pytest_asyncio
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
@@ -497,3 +502,128 @@ async def test_a_wrong_url_is_refused(tmp_path: Path, url: str) -> None:
         ):
             pass
     assert refused.value.field == "search"
+
+
+async def test_the_name_and_password_in_the_url_are_sent(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        seen.extend(line for line in head.decode().splitlines() if line.lower().startswith("authorization"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    search = await OpenSearch.open(f"opensearch://ann:p%40%2F%3A@127.0.0.1:{port}", "test")
+    await search.ping()
+    await search.close()
+    listening.close()
+    (line,) = seen
+    assert b64decode(line.split()[-1]) == b"ann:p@/:"
+
+
+async def test_with_tls_the_server_must_prove_who_it_is(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=localhost", "-days", "1", "-nodes", "-newkey", "rsa:2048"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    made = await asyncio.create_subprocess_exec(
+        "openssl", "req", "-x509", *subject, *files, stderr=asyncio.subprocess.DEVNULL
+    )
+    assert await made.wait() == 0
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    asked = []
+
+    async def server(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(True)
+        writer.close()
+
+    listening = await asyncio.start_server(server, "127.0.0.1", 0, ssl=context)
+    port = listening.sockets[0].getsockname()[1]
+    search = await OpenSearch.open(f"opensearchs://ann:secret@127.0.0.1:{port}", "test")
+    with pytest.raises(StoreUnavailable, match="certificate"):
+        await search.ping()
+    await search.close()
+    listening.close()
+    assert asked == [], "nobody was sent the password"
+
+
+def test_an_embedded_instance_starts_without_the_client_of_opensearch() -> None:
+    loaded = (
+        "import sys, gateway.app, gateway.wiring, stores.search_fts5; sys.exit('opensearchpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
+
+
+# --- both engines
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Search, Search]]:
+    prefix = f"test-{uuid4().hex[:10]}"
+    engines = (
+        await Fts5Search.open(tmp_path_factory.mktemp("search") / "search.db"),
+        await OpenSearch.open(SEARCH, prefix),
+    )
+    for engine in engines:
+        await engine.init()
+    yield engines
+    for engine in engines:
+        await engine.close()
+    await drop_search_index(prefix)
+
+
+SYLLABLES = [
+    "ri",
+    "ver",
+    "ma",
+    "É",
+    "ß",
+    "कि",
+    "ता",
+    "ब",
+    "மி",
+    "漢",
+    "字",
+    "ひ",
+    "カタ",
+    "12",
+    "9",
+    "Ж",
+    "𐐀",
+]
+SIGNS = [" ", " ", "-", ":", "_", ".", "'", "*", '"', "/", "🎓"]
+TEXTS = st.lists(st.sampled_from(SYLLABLES * 2 + SIGNS), max_size=12).map("".join)
+
+
+@pytest.mark.stack
+@pytest.mark.asyncio(loop_scope="module")
+@settings(
+    max_examples=300,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
+@given(
+    books=st.lists(st.tuples(TEXTS, TEXTS, st.lists(TEXTS, max_size=2)), min_size=1, max_size=8),
+    texts=st.lists(TEXTS, min_size=1, max_size=5),
+)
+async def test_both_engines_find_the_same(
+    two: tuple[Search, Search], books: list[tuple[str, str, list[str]]], texts: list[str]
+) -> None:
+    documents = [
+        collection(f"b-{number}", name, description=description, unit_names=tuple(units))
+        for number, (name, description, units) in enumerate(books)
+    ]
+    for engine in two:
+        for root in [root async for page in engine.roots() for root in page]:
+            old = await engine.documents(root)
+            await engine.write([IndexWrite(one.document, one.revision, delete=True) for one in old])
+        await fill(engine, *documents)
+    # Of each book a word, and the beginning of one, too.
+    for text in [*texts, *(name for name, _, _ in books), *(name[:3] for name, _, _ in books)]:
+        words = words_of(text)
+        found = [await engine.find(SearchQuery(words, order=SearchOrder.NAME)) for engine in two]
+        assert found[0] == found[1], (text, documents)
