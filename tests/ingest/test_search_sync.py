@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from ingest.commands.collections import publish_collection
 from ingest.job_kinds import job_kind
 from ingest.jobs.runner import Jobs
+from ingest.publishing.direct import publish_collection
 from ingest.publishing.search_check import SearchCheckReport, check_search
 from ingest.publishing.search_sync import SearchSyncReport, sync_search
 from loaders.session import Shared
@@ -38,6 +38,23 @@ GROWN = {
 """unit-1 has another name, unit-2 is gone, unit-3 is new."""
 
 
+class Lost:
+    """An index that loses what it is given."""
+
+    async def documents(self, root: str) -> list[Indexed]:
+        return []
+
+    async def write(self, writes: Sequence[IndexWrite]) -> list[IndexWrite]:
+        return []
+
+
+async def publish(cohort: Instance, document: object = COURSE) -> None:
+    """By a process whose last step, the index, came to nothing."""
+    stores = replace(cohort.stores, search=cast("Search", Lost()))
+    session = replace(cohort.session(), shared=Shared.of(stores, cohort.shared.now))
+    await publish_collection(session, document)
+
+
 async def indexed(cohort: Instance, root: str = "course") -> dict[str, SearchDocument]:
     found = await cohort.stores.search.documents(root)
     return {one.document.identifier: one.document for one in found}
@@ -50,7 +67,7 @@ async def retire(cohort: Instance, identifier: str) -> None:
 
 
 async def test_what_is_new_is_created_what_differs_updated_what_is_gone_deleted(cohort: Instance) -> None:
-    await cohort.publish()
+    await publish(cohort)
     assert await sync_search(cohort.shared, "course") == SearchSyncReport(created=3)
     first = await indexed(cohort)
     assert {one.identifier: one.filters["visibility"] for one in first.values()} == {
@@ -63,7 +80,7 @@ async def test_what_is_new_is_created_what_differs_updated_what_is_gone_deleted(
     assert first["course"].version == 1
     assert await sync_search(cohort.shared, "course") == SearchSyncReport()
 
-    await cohort.publish(GROWN)
+    await publish(cohort, GROWN)
     # Of the root and unit-1 name or version are others, unit-3 is new, unit-2 is gone.
     assert await sync_search(cohort.shared, "course") == SearchSyncReport(created=1, updated=2, deleted=1)
     second = await indexed(cohort)
@@ -77,8 +94,17 @@ async def test_what_is_new_is_created_what_differs_updated_what_is_gone_deleted(
     assert await sync_search(cohort.shared, "course") == SearchSyncReport()
 
 
-async def test_a_retired_collection_and_one_that_never_was_lose_their_documents(cohort: Instance) -> None:
+async def test_who_publishes_brings_the_index_up_to_date(cohort: Instance) -> None:
     await cohort.publish()
+    assert set(await indexed(cohort)) == {"course", "unit-1", "unit-2"}
+    assert await sync_search(cohort.shared, "course") == SearchSyncReport()
+    await publish(cohort, GROWN)
+    await cohort.publish(GROWN)  # live already: the same call again does what is missing
+    assert set(await indexed(cohort)) == {"course", "unit-1", "unit-3"}
+
+
+async def test_a_retired_collection_and_one_that_never_was_lose_their_documents(cohort: Instance) -> None:
+    await publish(cohort)
     await sync_search(cohort.shared, "course")
     await retire(cohort, "course")
     assert await sync_search(cohort.shared, "course") == SearchSyncReport(deleted=3)
@@ -88,15 +114,15 @@ async def test_a_retired_collection_and_one_that_never_was_lose_their_documents(
 
 
 async def test_a_unit_and_a_content_have_no_documents_of_their_own(embedded: Instance) -> None:
-    await embedded.publish()
-    await embedded.publish({"identifier": "video", "name": "Video", "mimeType": "video/mp4"})
+    await publish(embedded)
+    await publish(embedded, {"identifier": "video", "name": "Video", "mimeType": "video/mp4"})
     for identifier in ("unit-1", "a", "video"):
         assert await sync_search(embedded.shared, identifier) == SearchSyncReport()
 
 
 async def test_a_unit_of_two_collections_has_a_document_in_each(cohort: Instance) -> None:
-    await cohort.publish()
-    await cohort.publish({"identifier": "program", "name": "Program", "children": [COURSE]})
+    await publish(cohort)
+    await publish(cohort, {"identifier": "program", "name": "Program", "children": [COURSE]})
     for _ in range(2):
         for root in ("course", "program"):
             await sync_search(cohort.shared, root)
@@ -119,7 +145,7 @@ async def test_metadata_becomes_filters(embedded: Instance) -> None:
         "createdBy": "ann",
         "status": "Unlisted",
     }
-    await embedded.publish({**COURSE, **told})
+    await publish(embedded, {**COURSE, **told})
     await sync_search(embedded.shared, "course")
     course = (await indexed(embedded))["course"]
     assert course.filters == {
@@ -155,12 +181,12 @@ class Between:
 
 async def test_who_is_late_undoes_nothing_that_another_process_did(cohort: Instance) -> None:
     """A process has read the index; another one publishes and brings it up to date; the first goes on."""
-    await cohort.publish()
+    await publish(cohort)
     await sync_search(cohort.shared, "course")
 
     async def meanwhile() -> None:
         other = Shared.of(cohort.stores, lambda: NOW)
-        await cohort.publish(GROWN)
+        await publish(cohort, GROWN)
         await sync_search(other, "course")
 
     slow = replace(cohort.stores, search=Between(cohort.stores.search, meanwhile))
@@ -171,7 +197,7 @@ async def test_who_is_late_undoes_nothing_that_another_process_did(cohort: Insta
 
 
 async def test_many_at_once_agree(cohort: Instance) -> None:
-    await cohort.publish()
+    await publish(cohort)
     reports = await asyncio.gather(*(sync_search(cohort.shared, "course") for _ in range(5)))
     assert sum(report.created for report in reports) == 3
     assert await sync_search(cohort.shared, "course") == SearchSyncReport()
@@ -181,7 +207,8 @@ async def damage(cohort: Instance) -> None:
     """Of ten courses: 0 lacks everything, 1 a unit, 2 has another name, 3 a unit too many, 4 is retired; and there are
     documents of a collection that never was."""
     for number in range(10):
-        await cohort.publish(
+        await publish(
+            cohort,
             {
                 "identifier": f"c{number}",
                 "name": f"Course {number}",
@@ -193,7 +220,7 @@ async def damage(cohort: Instance) -> None:
                     }
                     for unit in range(2)
                 ],
-            }
+            },
         )
         await sync_search(cohort.shared, f"c{number}")
     search = cohort.stores.search
@@ -260,7 +287,7 @@ async def test_one_collection_is_checked_by_itself(cohort: Instance) -> None:
 async def test_an_index_that_was_lost_is_filled_anew(
     cohort: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await cohort.publish()
+    await publish(cohort)
     await sync_search(cohort.shared, "course")
     before = await indexed(cohort)
     monkeypatch.setattr(f"{type(cohort.stores.search).__module__}.VERSION", 2)
@@ -295,8 +322,8 @@ async def test_an_interrupted_check_goes_on(embedded: Instance, monkeypatch: pyt
 
 
 async def test_a_collection_whose_tree_is_gone_is_told_and_left(embedded: Instance) -> None:
-    await embedded.publish()
-    await publish_collection(embedded.session(), {**COURSE, "identifier": "other"})
+    await publish(embedded)
+    await publish(embedded, {**COURSE, "identifier": "other"})
     await sync_search(embedded.shared, "course")
     await embedded.stores.rows.write(Write(CONTENTS, ("course",), {"live_version": 77}, insert=False))
     embedded.shared.library.contents.forget("course")
