@@ -10,6 +10,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from graph.assessments import AssessmentMutations
+from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
 from graph.contexts import Context, ContextMutations, ContextQueries
 from graph.documents import Documents, KnownDocuments
@@ -40,6 +41,7 @@ PRINTED = Path(__file__).with_name("schema.graphql")
 @strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
 class Query(
     CollectionQueries,
+    CollectionSearchQueries,
     LearnerQueries,
     ContextQueries,
     GroupQueries,

@@ -52,6 +52,7 @@ from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role
 from rules.views import View, ViewChange
+from stores.search import SearchOrder
 
 __all__ = [
     "ATTRIBUTES",
@@ -106,6 +107,7 @@ __all__ = [
     "RemoveMember",
     "Role",
     "Roster",
+    "SearchOrder",
     "Session",
     "Source",
     "Status",

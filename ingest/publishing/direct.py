@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.publishing.search_sync import sync_search
 from ingest.publishing.versions import (
     claim_version,
     contents_of,
@@ -45,7 +46,8 @@ async def publish_collection(session: Session, document: object) -> Published:
     - An inner node that is published as a collection of its own stays that.
 
     Needs the role creator, admin or service. Raises InvalidInput that names the path of what is wrong. Raises Conflict
-    if another process published meanwhile.
+    if another process published meanwhile. If the search is away, it raises StoreUnavailable once all else is done, and
+    the same call brings the index up to date later.
     """
     session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
     hierarchy = checked_hierarchy(document)
@@ -58,6 +60,7 @@ async def publish_collection(session: Session, document: object) -> Published:
     if stored is not None and before is not None and stored["digest"] == digest:
         if stored["metadata"] is None:
             await _describe(session, Hierarchy(hierarchy.root, before))
+        await sync_search(session.shared, identifier)
         return Published(identifier, before, False, count)
 
     version = await claim_version(rows, identifier, before, claimed_by=uuid4().hex)
@@ -75,6 +78,7 @@ async def publish_collection(session: Session, document: object) -> Published:
         session.library.contents.forget(content.identifier)
     await drop_older(rows, published, before)
     session.refresh()
+    await sync_search(session.shared, identifier)
     return Published(identifier, version, True, count)
 
 

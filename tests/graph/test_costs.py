@@ -29,6 +29,7 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
 from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING, PublishOrder
+from ingest.publishing.search_sync import sync_search
 from loaders.session import Session, Shared
 from resolvers.opaque_texts import encode
 from rules.contents import ContentKind
@@ -171,6 +172,11 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
     ids = ", ".join(f'"many-{number}"' for number in range(count))
     for name, asked in OF_COLLECTION.items():
         yield f"collections: {name}", f"collections(identifiers: [{ids}]) {{ {asked} }}"
+        yield (
+            f"collections found: {name}",
+            f'searchCollections(text: "many", first: {count}, facets: [SUBJECT]) {{ '
+            f"totalCount edges {{ units {{ name }} node {{ {asked} }} }} }}",
+        )
     for name, ask in {
         "learner node": lambda n: f"{node('Learner', f'u{n}')} {{ ... on Learner {{ name }} }}",
         "enrolment node": lambda n: (
@@ -265,6 +271,7 @@ async def school(instance: Instance) -> None:
             ],
         }
         await instance.publish({"identifier": f"many-{number}", "name": "Many", "children": [unit]})
+        await sync_search(instance.shared, f"many-{number}")
         await instance.batch(f"batch-{number}", f"many-{number}")
         order = PublishOrder(
             f"job-{number}", f"many-{number}", ContentKind.COLLECTION, False, "ann", instance.shared.now(), ""
@@ -295,13 +302,18 @@ async def school(instance: Instance) -> None:
 
 
 async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
-    """Statements to the rows and group queries, nothing being kept from before."""
+    """Statements to the rows, group queries and searches, nothing being kept from before."""
     shared = Shared.of(instance.stores, instance.shared.now, answers_ttl=0)
     session = Session(Viewer(user, frozenset({Role.LEARNER, Role.MENTOR, Role.CREATOR})), shared)
-    with instance.stores.rows.meter.measure() as cost, instance.stores.groups.meter.measure() as queries:
+    stores = instance.stores
+    with (
+        stores.rows.meter.measure() as cost,
+        stores.groups.meter.measure() as queries,
+        stores.search.meter.measure() as searches,
+    ):
         await data(session, f"{{ {text} }}")
     await shared.background.settled()
-    return cost + queries
+    return cost + queries + searches
 
 
 async def compared(instance: Instance, names: Callable[[str], bool] = bool) -> dict[str, Any]:
