@@ -16,6 +16,7 @@ from resolvers.nouns import (
     GroupRole,
     GroupStatus,
     JobState,
+    HierarchyMode,
     MembershipType,
     MemberStatus,
     Metric,
@@ -39,6 +40,7 @@ __all__ = [
     "GroupRole",
     "GroupStatus",
     "JobState",
+    "HierarchyMode",
     "MemberStatus",
     "MembershipType",
     "Metric",
@@ -79,6 +81,15 @@ described(
         ContentKind.COLLECTION: "The collection itself, the root of the tree.",
         ContentKind.UNIT: "An inner collection.",
         ContentKind.CONTENT: "A leaf: what a learner views.",
+    },
+)
+described(
+    HierarchyMode,
+    "HierarchyMode",
+    "Which form of a collection is read.",
+    {
+        HierarchyMode.LIVE: "The published version, which learners see.",
+        HierarchyMode.EDIT: "The draft, which creators, admins and services see.",
     },
 )
 described(
