@@ -15,6 +15,7 @@ from resolvers.nouns import (
     EnrolmentType,
     GroupRole,
     GroupStatus,
+    HierarchyMode,
     JobState,
     MembershipType,
     MemberStatus,
@@ -40,6 +41,7 @@ __all__ = [
     "GroupItemKind",
     "GroupRole",
     "GroupStatus",
+    "HierarchyMode",
     "JobState",
     "MemberStatus",
     "MembershipType",
@@ -92,6 +94,15 @@ described(
         CollectionOrderBy.NAME: "By name; small and capital letters are alike.",
         CollectionOrderBy.LAST_PUBLISHED_ON: "By when the live version was published.",
         CollectionOrderBy.LEAF_NODES_COUNT: "By the number of distinct leaves.",
+    },
+)
+described(
+    HierarchyMode,
+    "HierarchyMode",
+    "Which form of a collection is read.",
+    {
+        HierarchyMode.LIVE: "The published version, which learners see.",
+        HierarchyMode.EDIT: "The draft, which creators, admins and services see.",
     },
 )
 described(

@@ -84,9 +84,9 @@ async def published_documents(shared: Shared, root: str) -> list[SearchDocument]
         (content,) = await library.current([root])
         if content is None or content.kind is not ContentKind.COLLECTION or content.is_retired:
             return []
-        version = (root, content.live_version)
         tree, relations = await asyncio.gather(
-            library.hierarchies.load(version), library.relations.load(version)
+            library.trees.hierarchy((root, root, content.live_version)),
+            library.relations.load((root, content.live_version)),
         )
         if tree is not None and relations is not None:
             return await asyncio.to_thread(documents_of, content, tree, relations)
