@@ -1,7 +1,6 @@
 """Published collections and their trees. Any authenticated viewer may read them."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from loaders.session import Session
@@ -70,17 +69,16 @@ async def collections(session: Session, identifiers: Sequence[str]) -> list[Cont
 
 async def tree(session: Session, content: Content) -> Tree:
     """The tree of a collection's live version. NotFound if that is gone."""
-    hierarchy, relations = await asyncio.gather(
-        session.library.hierarchy(content), session.library.relation_tree(content)
-    )
-    return Tree(content, hierarchy, relations)
+    return Tree(*await session.library.tree(content))
 
 
-async def metadata(session: Session, contents: Sequence[Content]) -> dict[str, Metadata]:
-    """The published metadata of collections, units and leaves, by identifier."""
-    return await session.library.metadata_of(contents)
+async def metadata(
+    session: Session, contents: Sequence[Content], names: Collection[str] | None = None
+) -> dict[str, Metadata]:
+    """The published metadata of collections, units and leaves, by identifier: all of it, or at least these names."""
+    return await session.library.metadata_of(contents, names)
 
 
-async def serialised(session: Session, content: Content) -> bytes:
-    """The whole tree as JSON."""
-    return (await session.library.hierarchy(content)).serialised
+async def serialised(session: Session, content: Content, node: str | None = None) -> bytes:
+    """The tree as JSON, as it is stored; from a node down if one is given. NotFound if the tree has no such node."""
+    return await session.library.serialised(content, None if node is None else checked_id(node, "node"))
