@@ -4,7 +4,6 @@ A publish writes the rows of units and leaves before the pointer of their collec
 that is under way, or that died. Its collection decides which version is live, and a row of another one is not believed.
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,9 +48,7 @@ class PublishedContents:
     def __init__(self, rows: Rows, trees: Trees) -> None:
         self._rows = rows
         self._trees = trees
-        self._roots: SharedLoader[str, Content] = SharedLoader(
-            self._roots_stored, most=20_000, ttl=FRESH_FOR
-        )
+        self._roots: SharedLoader[str, Content] = SharedLoader(self._roots_stored, most=20_000, ttl=FRESH_FOR)
         """Contents that decide about themselves: the roots of trees."""
         self._described: SharedLoader[PublishedNode, _Described] = SharedLoader(
             self._describe, most=MOST_METADATA, size=lambda one: one.size
@@ -132,7 +129,9 @@ class PublishedContents:
         nothing = _Described({}, 0)
         return {
             # A root's row is always of a version that was live, if not of the one that a reader still knows.
-            node[0]: (whole.get(node) or (row if row and (row.live or node[0] == node[1]) else nothing)).metadata
+            node[0]: (
+                whole.get(node) or (row if row and (row.live or node[0] == node[1]) else nothing)
+            ).metadata
             for node, row in rows.items()
         }
 

@@ -17,8 +17,8 @@ from ingest.publishing.direct import publish_collection
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.library import Library
-from loaders.trees import LIVE
 from loaders.session import Shared
+from loaders.trees import LIVE
 from rules.contents import ContentKind
 from rules.errors import Conflict, Forbidden, InvalidInput, NotFound
 from rules.identifiers import ProgressKey
