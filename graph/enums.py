@@ -16,6 +16,7 @@ from resolvers.nouns import (
     GroupRole,
     GroupStatus,
     JobState,
+    HierarchyMode,
     MembershipType,
     MemberStatus,
     Metric,
@@ -41,6 +42,7 @@ __all__ = [
     "GroupRole",
     "GroupStatus",
     "JobState",
+    "HierarchyMode",
     "MemberStatus",
     "MembershipType",
     "Metric",
@@ -92,6 +94,12 @@ described(
         CollectionOrderBy.NAME: "By name; small and capital letters are alike.",
         CollectionOrderBy.LAST_PUBLISHED_ON: "By when the live version was published.",
         CollectionOrderBy.LEAF_NODES_COUNT: "By the number of distinct leaves.",
+    HierarchyMode,
+    "HierarchyMode",
+    "Which form of a collection is read.",
+    {
+        HierarchyMode.LIVE: "The published version, which learners see.",
+        HierarchyMode.EDIT: "The draft, which creators, admins and services see.",
     },
 )
 described(

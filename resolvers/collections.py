@@ -4,39 +4,84 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from loaders.session import Session
-from resolvers.paging import checked_many
-from rules.contents import Content, ContentKind, Metadata
-from rules.errors import NotFound
-from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection, is_optional
+from resolvers.paging import Page, checked_first, checked_many
+from rules.contents import Content, ContentKind, HierarchyMode, Metadata
+from rules.errors import InvalidInput, NotFound
+from rules.hierarchy import (
+    DEEPEST,
+    Hierarchy,
+    Json,
+    RelationTree,
+    children_of,
+    is_collection,
+    is_optional,
+)
 from rules.identifiers import checked_id
 
-__all__ = ["Tree", "collection", "collections", "is_optional", "metadata", "serialised", "tree"]
+__all__ = [
+    "Leaf",
+    "Tree",
+    "collection",
+    "collections",
+    "is_optional",
+    "metadata",
+    "root_of",
+    "serialised",
+    "tree",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf and its place among the leaves of a tree, from 1."""
+
+    node: Json
+    place: int
+
+    @property
+    def cursor(self) -> Sequence[str]:
+        return str(self.node["identifier"]), str(self.place)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The live version of a collection."""
+    """A collection in one of its forms: the live version, or what is edited. ``version_key``: of the draft."""
 
     content: Content
     hierarchy: Hierarchy
     relations: RelationTree
+    mode: HierarchyMode = HierarchyMode.LIVE
+    version_key: str | None = None
 
     def leaves_count(self, node: Json) -> int:
         found = self.relations.nodes.get(node["identifier"])
         return len(found.leaf_nodes) if found else 0
 
-    def node(self, identifier: str) -> Json:
+    def node(self, identifier: str, field: str = "identifier") -> Json:
         """One node. NotFound if the tree has no such node."""
-        found = self.hierarchy.node(checked_id(identifier, "identifier"))
+        found = self.hierarchy.node(checked_id(identifier, field))
         if found is None:
-            raise NotFound(
-                f"collection {self.content.identifier} has no node {identifier}", field="identifier"
-            )
+            raise NotFound(f"collection {self.content.identifier} has no node {identifier}", field=field)
         return found
+
+    def part(self, node: str | None, depth: int | None) -> Json:
+        """A node, or the root, with this many levels below it, or all. Nodes of the last level are without ``children``."""
+        if depth is not None and not 0 <= depth <= DEEPEST:
+            raise InvalidInput(f"depth must be from 0 to {DEEPEST}", field="depth")
+        found = self.hierarchy.root if node is None else self.node(node, "node")
+        return found if depth is None else _cut(found, depth)
 
     def leaves(self) -> list[Json]:
         """The tree's leaves, each once, in the tree's order."""
         return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
+
+    def leaves_page(self, *, first: int, after: Sequence[str] | None) -> Page[Leaf]:
+        """A page of the leaves. ``after``: identifier and place of the last one seen. If a publish has taken that leaf away
+        meanwhile, the page goes on at its place."""
+        limit, leaves = checked_first(first), self.leaves()
+        begin = 0 if after is None else _place_behind(leaves, *after)
+        shown = enumerate(leaves[begin : begin + limit], begin + 1)
+        return Page([Leaf(node, place) for place, node in shown], len(leaves) > begin + limit)
 
     def units(self) -> list[Json]:
         """Every inner collection below the root, each once, in the tree's order."""
@@ -46,6 +91,23 @@ class Tree:
         if node["identifier"] == self.hierarchy.identifier:
             return ContentKind.COLLECTION
         return ContentKind.UNIT if is_collection(node) else ContentKind.CONTENT
+
+
+def _place_behind(leaves: Sequence[Json], identifier: str, place: str) -> int:
+    for number, leaf in enumerate(leaves, 1):
+        if leaf["identifier"] == identifier:
+            return number
+    if not place.isdecimal():
+        raise InvalidInput("after must be a cursor of this list", field="after")
+    return max(0, int(place) - 1)
+
+
+def _cut(node: Json, depth: int) -> Json:
+    if depth == 0:
+        return {name: value for name, value in node.items() if name != "children"}
+    if "children" not in node:
+        return node
+    return {**node, "children": [_cut(child, depth - 1) for child in children_of(node)]}
 
 
 async def collection(session: Session, identifier: str, field: str = "identifier") -> Content:
@@ -65,6 +127,21 @@ async def collections(session: Session, identifiers: Sequence[str]) -> list[Cont
         content if content is not None and content.kind is ContentKind.COLLECTION else None
         for content in found
     ]
+
+
+async def root_of(session: Session, node: str, field: str = "identifier") -> Content:
+    """The published collection that a node is in; a collection itself. NotFound if none holds it. Of several collections
+    that hold a leaf it is the one that published it last, or the first by id."""
+    session.viewer.known()
+    found = await session.library.contents.load(checked_id(node, field))
+    if found is None:
+        raise NotFound(f"there is no published node {node}", field=field)
+    if found.kind is ContentKind.COLLECTION:
+        return found
+    root = await session.library.holder(found)
+    if root is None:
+        raise NotFound(f"no published collection holds {node}", field=field)
+    return root
 
 
 async def tree(session: Session, content: Content) -> Tree:

@@ -9,7 +9,7 @@ from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
 from loaders.responses import KeptResponse
 from loaders.session import Session
-from rules.contents import Content, ContentKind
+from rules.contents import Content, ContentKind, HierarchyMode
 from rules.contexts import Context, ContextStatus, EnrolmentType
 from rules.enrolments import Enrolment
 from rules.entries import Entry
@@ -82,6 +82,7 @@ __all__ = [
     "GroupChanged",
     "GroupRole",
     "GroupStatus",
+    "HierarchyMode",
     "InvalidInput",
     "ItemError",
     "JobState",

@@ -139,14 +139,16 @@ OF_COLLECTION = {
     "metadata": "metadata",
     "children": "children { name children { identifier metadata } }",
     "node": 'node(identifier: "common") { name }',
-    "leaves": "leafNodes { identifier }",
+    "leaves": "leafNodes(first: 3) { totalCount edges { node { identifier } } }",
     "hierarchy": "hierarchy",
     "package": "package { url size }",
+    "hierarchy of two levels": "hierarchy(depth: 1)",
     "progress": "progress { completedCount }",
     "contexts": "contexts { edges { node { name } } }",
     "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
-    "views of leaves": "leafNodes { view { timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } }",
+    "views of leaves": "leafNodes(first: 3) { edges { node { view { "
+    "timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } } } }",
 }
 MEMBERS = "members(first: 100) { edges { node { learner { %s } } } }"
 ENROLMENTS = "me { enrolments(first: 100) { edges { node { %s } } } }"
@@ -197,6 +199,9 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             f'collection(identifier: "many-{n}") {{ progress(contextId: "batch-{n}") {{ status }} }}'
         ),
         "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
+        "hierarchy node": lambda n: (
+            f'hierarchyNode(identifier: "many-{n}-0") {{ name collection {{ name }} }}'
+        ),
         "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
         "metrics": lambda n: (
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], limit: 1{n} }}) {{ rows }}'
