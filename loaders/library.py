@@ -35,6 +35,9 @@ class Library:
         self.contexts: SharedLoader[str, Context] = SharedLoader(self._contexts, most=20_000, ttl=FRESH_FOR)
         self.roots: SharedLoader[str, frozenset[str]] = SharedLoader(self._roots, most=50_000, ttl=FRESH_FOR)
         """Loads which collections hold a node."""
+        self._holders: SharedLoader[str, Content] = SharedLoader(
+            self._holders_of, most=5_000, ttl=FRESH_FOR
+        )
         self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
@@ -137,9 +140,19 @@ class Library:
 
     async def holder(self, content: Content) -> Content | None:
         """The published collection whose live tree holds a unit or a leaf. None if there is none; of several the one that
-        published it last."""
-        found = (await self._published_contents.held([content])).get(content.identifier)
-        return None if found is None else await self.contents.load(found.root)
+        published it last, or else the first by id."""
+        if content.root != content.identifier:
+            root = await self.contents.load(content.root)
+            if root is not None and root.live_version == content.live_version:
+                return root
+        return await self._holders.load(content.identifier)
+
+    async def _holders_of(self, identifiers: list[str]) -> list[Content | None]:
+        nodes = [node for node in await self.contents.load_many(identifiers) if node is not None]
+        held = await self._published_contents.held(nodes)
+        roots = {node.root: node for node in held.values()}
+        found = dict(zip(roots, await self.contents.load_many(list(roots)), strict=True))
+        return [found[held[one].root] if one in held else None for one in identifiers]
 
     async def hierarchy(self, content: Content) -> Hierarchy:
         """The live tree from this collection or unit down."""
