@@ -9,6 +9,7 @@ from strawberry.scalars import JSON
 
 from graph import enums
 from graph.arguments import OwnContextId
+from graph.encoding import SentAsIs
 from graph.fields import field
 from graph.info import Info
 from graph.lookahead import contexts_asked
@@ -16,7 +17,6 @@ from graph.node import Node
 from graph.packages import Package, Variant
 from graph.paging import After, Connection, First, connection, page_size
 from graph.progress import Progress
-from graph.scalars import serialised_json
 from graph.views import View
 from resolvers import collections, contexts, edit_trees, nouns, packages
 from resolvers.collections import Tree, is_optional
@@ -225,7 +225,8 @@ class Collection(Node):
         ] = None,
     ) -> JSON | None:
         if self.edited is None and depth is None:
-            return serialised_json(await collections.serialised(info.context, self.content, node))
+            stored = await collections.stored_tree(info.context, self.content, node)
+            return JSON(SentAsIs(stored.data, stored.tag))
         return JSON((await self._tree(info)).part(node, depth))
 
     @field(description="The live version as a file; null where it was published without one.")

@@ -7,7 +7,7 @@ import orjson
 
 from loaders.published_contents import FRESH_FOR, PublishedContents
 from loaders.shared import SharedLoader
-from loaders.trees import Trees, tree_nodes
+from loaders.trees import StoredTree, Trees, tree_nodes
 from rules.contents import Content, ContentKind, Metadata, metadata_of
 from rules.contexts import Context, EnrolmentType
 from rules.errors import NotFound
@@ -38,6 +38,7 @@ class Library:
         self._holders: SharedLoader[str, Content] = SharedLoader(
             self._holders_of, most=5_000, ttl=FRESH_FOR
         )
+        self._holders: SharedLoader[str, Content] = SharedLoader(self._holders_of, most=5_000, ttl=FRESH_FOR)
         self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
@@ -175,12 +176,17 @@ class Library:
         raise _unpublished(content)
 
     async def serialised(self, content: Content, node: str | None = None) -> bytes:
-        """A collection's live tree as JSON, as it is stored; from ``node`` down if that is given. NotFound if the tree has
-        no such node."""
+        """The JSON of ``stored_tree``."""
+        return (await self.stored_tree(content, node)).data
+
+    async def stored_tree(self, content: Content, node: str | None = None) -> StoredTree:
+        """A collection's live tree as it is stored; from ``node`` down if that is given. NotFound if the tree has no such
+        node."""
         async for of in self._known_and_anew(content):
-            found = await self._serialised(of, node or of.identifier)
+            below = node or of.identifier
+            found = await self._serialised(of, below)
             if found is not None:
-                return found
+                return StoredTree(found, f"{of.root}\n{of.live_version}\n{of.published_on}\n{below}")
         raise _unpublished(content)
 
     async def _serialised(self, content: Content, node: str) -> bytes | None:

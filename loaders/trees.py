@@ -33,6 +33,14 @@ PublishedNode = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTree:
+    """A tree as JSON. ``tag`` tells it from every other, so that nobody has to read it for that."""
+
+    data: bytes
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Parsed:
     hierarchy: Hierarchy
     size: int

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from loaders.session import Session
+from loaders.trees import StoredTree
 from resolvers.paging import Page, checked_first, checked_many
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.errors import InvalidInput, NotFound
@@ -26,7 +27,7 @@ __all__ = [
     "is_optional",
     "metadata",
     "root_of",
-    "serialised",
+    "stored_tree",
     "tree",
 ]
 
@@ -156,6 +157,6 @@ async def metadata(
     return await session.library.metadata_of(contents, names)
 
 
-async def serialised(session: Session, content: Content, node: str | None = None) -> bytes:
+async def stored_tree(session: Session, content: Content, node: str | None = None) -> StoredTree:
     """The tree as JSON, as it is stored; from a node down if one is given. NotFound if the tree has no such node."""
-    return await session.library.serialised(content, None if node is None else checked_id(node, "node"))
+    return await session.library.stored_tree(content, None if node is None else checked_id(node, "node"))

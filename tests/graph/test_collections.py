@@ -15,7 +15,7 @@ from rules.viewers import Role
 from stores.rows import Write
 from stores.tables import CONTENTS, DRAFTS, HIERARCHIES
 from tests.conftest import COURSE, LEAF, Instance
-from tests.graph.conftest import BATCH, code, data, view_to_end
+from tests.graph.conftest import BATCH, application, client_of, code, data, view_to_end
 
 UNITS: Any = COURSE["children"]
 UNIT_2 = UNITS[1]
@@ -118,6 +118,48 @@ async def test_the_whole_tree_is_answered_without_parsing_it(
     session = Session(published.session("ann").viewer, shared)
     for node, expected in ((None, COURSE), ("unit-2", UNIT_2)):
         assert (await data(session, HIERARCHY, node=node))["collection"]["hierarchy"] == expected
+
+
+async def test_a_tree_that_was_not_changed_is_not_sent_again(published: Instance) -> None:
+    """By GET with the tag of the first answer, also from another process, until the next publish."""
+    query = {
+        "query": """{ collection(identifier: "course") { name whole: hierarchy unit: hierarchy(node: "unit-2")
+        leaf: hierarchy(node: "d") } }"""
+    }
+    tags = []
+    for description in ("old", "new"):
+        await published.publish({**COURSE, "description": description})
+        async with client_of(application(published.shared)) as client:
+            first = await client.get("/graphql", params=query)
+            assert first.json()["data"]["collection"] == {
+                "name": "Course",
+                "whole": {**COURSE, "description": description},
+                "unit": UNIT_2,
+                "leaf": UNIT_2["children"][2],
+            }
+            assert int(first.headers["content-length"]) == len(first.content)
+            assert (await client.post("/graphql", json=query)).content == first.content
+        tags.append(first.headers["etag"])
+        other = Shared.of(published.stores, published.shared.now)
+        async with client_of(application(other)) as client:
+            again = await client.get("/graphql", params=query, headers={"If-None-Match": tags[-1]})
+            assert (again.status_code, again.content) == (304, b"")
+    assert tags[0] != tags[1]
+
+
+async def test_a_304_costs_one_look_up(published: Instance) -> None:
+    """In a process that has answered before and no longer knows which version is live."""
+    query = {"query": '{ collection(identifier: "course") { hierarchy } }'}
+    async with client_of(application(published.shared)) as client:
+        first = await client.get("/graphql", params=query)
+        published.shared.library.contents.forget("course")
+        with published.stores.rows.meter.measure() as rows, published.stores.cache.meter.measure() as cache:
+            again = await client.get(
+                "/graphql", params=query, headers={"If-None-Match": first.headers["etag"]}
+            )
+        assert again.status_code == 304
+        assert dict(rows) == {f"select {CONTENTS.name}": 1}
+        assert not cache
 
 
 # --- a node by its id
