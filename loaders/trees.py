@@ -22,7 +22,7 @@ CHUNK = 256 * 1024
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of JSON that a process keeps."""
 MOST_PARSED = 16 * 1024 * 1024
-"""Bytes of JSON whose trees a process keeps parsed. A parsed tree takes some six times as much."""
+"""Bytes of JSON whose trees a process keeps parsed. A parsed tree takes three to seven times as much."""
 IN_THREAD_FROM = 64 * 1024
 """Bytes from which on a tree is unpacked or parsed in a thread, beside the event loop."""
 KEPT_FOR = 7 * 24 * 3600.0
