@@ -19,6 +19,8 @@ from stores.tables import CONTENTS, CONTEXTS, NODE_ROOTS, RELATIONS
 
 Published = tuple[str, int]
 """A published version of a collection: its identifier and version. What it leads to never changes."""
+MOST_RELATIONS = 200_000
+"""Nodes whose relations a process keeps, each some 600 bytes: of 60 large textbooks, or of 4,000 courses of 50 nodes."""
 _VERSION = ("root", "live_version")
 
 
@@ -39,7 +41,9 @@ class Library:
             self._holders_of, most=5_000, ttl=FRESH_FOR
         )
         self._holders: SharedLoader[str, Content] = SharedLoader(self._holders_of, most=5_000, ttl=FRESH_FOR)
-        self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
+        self.relations: SharedLoader[Published, RelationTree] = SharedLoader(
+            self._relations, most=MOST_RELATIONS, size=lambda tree: len(tree.nodes)
+        )
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
         """Contents as they are now, also if another process published them a moment ago. Which versions are live is
