@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from ingest.commands.learner_groups import NewGroup, create_group
 from loaders.drafts import draft_values, form_chunks, form_mode
 from loaders.session import Session, Shared
 from rules.contents import ContentKind
 from rules.drafts import Draft, DraftStatus, EditForm
+from rules.group_changes import AddMember
 from rules.hierarchy import COLLECTION_MIME_TYPE
+from rules.learner_groups import Activity
 from rules.viewers import Role
 from stores.rows import Write
 from stores.tables import CONTENTS, DRAFTS, HIERARCHIES
@@ -447,3 +450,18 @@ async def test_a_summary_names_leaves_and_units(published: Instance) -> None:
         ("d", "D"),
     ]
     assert [one["unit"]["name"] for one in found["units"]] == ["Unit 1", "Unit 2"]
+
+
+async def test_an_activity_of_a_group_has_a_name_whatever_it_is(published: Instance) -> None:
+    activities = (Activity("course", "Course"), Activity("unit-2", "CourseUnit"), Activity("d", "Quiz"))
+    strange = Activity("strange", "Link")
+    members = (AddMember("ann"),)
+    new = NewGroup("Class", members=members, activities=(*activities, strange), group_id="class")
+    await create_group(published.session(), new)
+    query = """{ group(groupId: "class") { activities { id name } } }"""
+    assert (await data(published.session("ann"), query))["group"]["activities"] == [
+        {"id": "course", "name": "Course"},
+        {"id": "unit-2", "name": "Unit 2"},
+        {"id": "d", "name": "D"},
+        {"id": "strange", "name": None},
+    ]
