@@ -37,9 +37,6 @@ class Library:
         self.contexts: SharedLoader[str, Context] = SharedLoader(self._contexts, most=20_000, ttl=FRESH_FOR)
         self.roots: SharedLoader[str, frozenset[str]] = SharedLoader(self._roots, most=50_000, ttl=FRESH_FOR)
         """Loads which collections hold a node."""
-        self._holders: SharedLoader[str, Content] = SharedLoader(
-            self._holders_of, most=5_000, ttl=FRESH_FOR
-        )
         self._holders: SharedLoader[str, Content] = SharedLoader(self._holders_of, most=5_000, ttl=FRESH_FOR)
         self.relations: SharedLoader[Published, RelationTree] = SharedLoader(
             self._relations, most=MOST_RELATIONS, size=lambda tree: len(tree.nodes)

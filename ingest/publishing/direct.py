@@ -76,7 +76,8 @@ async def publish_collection(session: Session, document: object) -> Published:
     await flip_pointer(rows, contents[0], published.root, before, digest)
     for content in contents:
         session.library.contents.forget(content.identifier)
-    await drop_older(rows, published, before)
+    dropped = await drop_older(rows, published, before)
+    await session.library.drop_cached_trees(identifier, dropped, tree_nodes(published))
     session.refresh()
     await sync_search(session.shared, identifier)
     return Published(identifier, version, True, count)

@@ -256,7 +256,8 @@ class _Publish:
     async def _caches(self, start: Checkpoint) -> Checkpoints:
         if start.resume is None:
             live, before = await self._live(), self._frozen["before"]
-            await drop_older(self._rows, live, before)
+            dropped = await drop_older(self._rows, live, before)
+            await self._shared.library.drop_cached_trees(live.identifier, dropped, tree_nodes(live))
             await drop_packages(self._shared, live.identifier, live.version, before)
             yield Checkpoint("frozen", 1)
         # From here on no step needs what was frozen.

@@ -184,7 +184,9 @@ class _Leaves:
     async def _from_trees(self, leaves: Sequence[str]) -> dict[str, Json]:
         """Reads the trees that hold these leaves: few leaves have more metadata than their rows keep."""
         places = {leaf: (self._rows[leaf]["root"], self._rows[leaf]["live_version"]) for leaf in leaves}
-        trees = await self._shared.library.hierarchies.load_many(list(places.values()))
+        trees = await self._shared.library.trees.hierarchies(
+            [(root, root, version) for root, version in places.values()]
+        )
         found: dict[str, Json] = {}
         for (leaf, place), tree in zip(places.items(), trees, strict=True):
             node = tree.node(leaf) if tree is not None else None
