@@ -123,6 +123,17 @@ async def test_versions_that_are_dropped_leave_the_cache(embedded: Instance) -> 
     assert await embedded.stores.cache.get_many(keys) == [None, None]
 
 
+async def test_a_publish_makes_room_in_the_cache(embedded: Instance) -> None:
+    """Of the version that nobody reads any more; the one before the live one may still be read by somebody."""
+    for number in (1, 2, 3):
+        await embedded.publish(COURSE | {"description": f"{number}"})
+        await read(reader(embedded))
+        await read(reader(embedded), "unit-1")
+    keys = [f"tree:course\n{version}\n{node}" for version in (1, 2, 3) for node in ("course", "unit-1")]
+    kept = await embedded.stores.cache.get_many(keys)
+    assert [value is not None for value in kept] == [False, False, True, True, True, True]
+
+
 async def test_a_large_tree_is_the_same_as_a_small_one(embedded: Instance) -> None:
     """Large enough for more than one chunk, and to be unpacked and parsed in a thread."""
     children = [
