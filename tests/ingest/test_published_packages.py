@@ -49,7 +49,7 @@ async def test_a_package_has_the_tree_that_went_live_and_the_icons_that_could_be
     (icons,) = [step.checkpoint.report for step in done.steps if step.name == "icons"]
     assert (icons["stored"], icons["failed"]) == (1, {gone: "the server answered with status 404"})
 
-    library = Library(publishing.stores.rows)
+    library = Library(publishing.stores.rows, publishing.stores.cache)
     live = (await library.hierarchy(await library.collection("book"))).root
     assert live["downloadUrl"] == live["variants"]["spine"]["ecarUrl"] == "/content/v1/package/book/1/spine"
     for variant in PackageVariant:
