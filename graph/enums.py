@@ -94,6 +94,9 @@ described(
         CollectionOrderBy.NAME: "By name; small and capital letters are alike.",
         CollectionOrderBy.LAST_PUBLISHED_ON: "By when the live version was published.",
         CollectionOrderBy.LEAF_NODES_COUNT: "By the number of distinct leaves.",
+    },
+)
+described(
     HierarchyMode,
     "HierarchyMode",
     "Which form of a collection is read.",

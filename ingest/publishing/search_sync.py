@@ -86,7 +86,7 @@ async def published_documents(shared: Shared, root: str) -> list[SearchDocument]
             return []
         version = (root, content.live_version)
         tree, relations = await asyncio.gather(
-            library.hierarchies.load(version), library.relations.load(version)
+            library.trees.hierarchy((root, *version)), library.relations.load(version)
         )
         if tree is not None and relations is not None:
             return await asyncio.to_thread(documents_of, content, tree, relations)
