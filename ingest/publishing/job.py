@@ -259,18 +259,10 @@ class _Publish:
             dropped = await drop_older(self._rows, live, before)
             await self._shared.library.drop_cached_trees(live.identifier, dropped, tree_nodes(live))
             await drop_packages(self._shared, live.identifier, live.version, before)
-            await self._drop_cached(before)
             yield Checkpoint("frozen", 1)
         # From here on no step needs what was frozen.
         await self._staging.delete()
         yield Checkpoint(None, 2)
-
-    async def _drop_cached(self, before: int | None) -> None:
-        """Makes room in the cache. A request that still reads the version before finds it in the rows."""
-        library, identifier = self._shared.library, self._order.identifier
-        relations = None if before is None else await library.relations.load((identifier, before))
-        if relations is not None:
-            await library.drop_cached_trees(identifier, {relations.version}, relations.collections[1:])
 
     async def _learners(self, start: Checkpoint) -> Checkpoints:
         before, version = self._frozen["before"], self._frozen["version"]

@@ -102,6 +102,9 @@ async def all_left(shared: Shared) -> dict[str, Any]:
     }
     async for blob in shared.stores.blobs.below("packages"):
         found[blob.name] = b"".join([chunk async for chunk in shared.stores.blobs.get(blob.name)])
+    roots = {row["root"] for row in await _all_rows(rows, CONTENTS)}
+    indexed = [await shared.stores.search.documents(root) for root in roots]
+    found["index"] = sorted(repr(one.document) for documents in indexed for one in documents)
     return found
 
 
@@ -110,6 +113,8 @@ async def _all_rows(rows: Rows, table: Any) -> list[dict[str, Any]]:
 
 
 def _shown(row: dict[str, Any]) -> str:
+    if row.get("step") == "search":
+        row = row | {"report": None}  # how much the last run of it had to write
     if row.get("data") is not None:
         row = row | {"data": zlib.decompress(row["data"]).decode()}
     shown = {
