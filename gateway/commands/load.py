@@ -63,8 +63,12 @@ def hierarchy(
                 document = _document(file)
                 try:
                     done = await load_hierarchy(cohort.operator(), document, replace_edits=replace)
-                except (Conflict, InvalidInput) as error:
-                    raise type(error)(f"{file}: {error.message}", field=error.field) from None
+                except InvalidInput as error:
+                    raise InvalidInput(f"{file}: {error.message}", field=error.field) from None
+                except Conflict as error:
+                    raise Conflict(
+                        f"{file}: {error.message}; --replace does that", field=error.field
+                    ) from None
                 typer.echo(_told(done))
 
     run(main())

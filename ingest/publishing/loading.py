@@ -95,7 +95,7 @@ async def loadable(rows: Rows, tree: LoadedTree, *, replace_edits: bool = False)
     (stored,) = await drafts_by_id(rows, [tree.root.identifier])
     if stored is not None and not stored.imported and not replace_edits:
         raise Conflict(
-            f"{stored.identifier} has been edited here; loading it would replace that, which --replace allows",
+            f"{stored.identifier} has been edited here since: it is not replaced",
             field="identifier",
         )
     return stored
