@@ -8,19 +8,20 @@ that died, and else changes nothing.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 from ingest.publishing.direct import publish_collection
 from ingest.jobs.reconcile import reconcile
-from loaders.drafts import draft_values, drafts_by_id, form_chunks, form_mode
+from ingest.writes.drafts import insert_draft, replace_draft
+from loaders.drafts import draft_values, drafts_by_id
 from loaders.session import Session
+from rules.contents import ContentKind
 from rules.drafts import Draft, EditForm
 from rules.errors import Conflict
 from rules.hierarchy import Hierarchy, checked_hierarchy, document_of
 from rules.loading import LoadedTree, is_older, loaded_tree, unfinished
 from rules.viewers import Role
 from stores.rows import Equal, Rows, Write
-from stores.tables import CONTENTS, DRAFTS, HIERARCHIES
+from stores.tables import CONTENTS, DRAFTS
 
 _YIELDS = 60_000_000
 """Microseconds by which drafts of leaves are written in the past: what an author writes at the same time counts."""
@@ -145,48 +146,14 @@ async def _leaves_to_write(rows: Rows, leaves: Mapping[str, Draft]) -> tuple[lis
 
 
 async def _write_draft(rows: Rows, stored: Draft | None, draft: Draft, form: EditForm) -> None:
-    """Writes the edit form, then the draft if it is still the one that was read, and takes the former form away.
-
-    Raises Conflict if somebody else has written the draft meanwhile.
-    """
-    if form.children.get(form.root):
-        draft = replace(draft, form_key=uuid4().hex)
-        await _write_form(rows, draft, form)
+    """Writes the draft of the root with its edit form. Raises Conflict if somebody else has written it meanwhile."""
+    own = form if draft.kind is ContentKind.COLLECTION else None
     if stored is None:
-        values = _said(draft_values(draft))
-        applied = await rows.insert_if_absent(DRAFTS, {"identifier": draft.identifier, **values})
+        written = await insert_draft(rows, draft, own)
     else:
-        as_read = Equal("version_key", stored.version_key)
-        applied = await rows.update_if(DRAFTS, (draft.identifier,), draft_values(draft), [as_read])
-    await _delete_form(rows, stored if applied.applied else draft)
-    if not applied.applied:
+        written = await replace_draft(rows, stored, draft, own, version_key=draft.version_key) is not None
+    if not written:
         raise Conflict(f"{draft.identifier} is being edited by somebody else; try again", field="identifier")
-
-
-async def _write_form(rows: Rows, draft: Draft, form: EditForm) -> None:
-    chunks = await form_chunks(form)
-    await rows.write(
-        *(
-            Write(HIERARCHIES, (*_form(draft), 0, number), {"chunks": len(chunks), "data": data})
-            for number, data in enumerate(chunks)
-        )
-    )
-
-
-async def _delete_form(rows: Rows, draft: Draft | None) -> None:
-    if draft is None or draft.form_key is None:
-        return
-    chunks = await rows.partition(HIERARCHIES, _form(draft), columns=("version", "chunk"))
-    await rows.write(
-        *(
-            Write(HIERARCHIES, (*_form(draft), row["version"], row["chunk"]), {}, delete=True)
-            for row in chunks
-        )
-    )
-
-
-def _form(draft: Draft) -> tuple[str, str]:
-    return draft.identifier, form_mode(draft.form_key or "")
 
 
 def _said(values: Mapping[str, object]) -> dict[str, object]:
