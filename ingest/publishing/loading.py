@@ -69,10 +69,9 @@ async def load_tree(
     rows, root = session.stores.rows, tree.root
     stored = await loadable(rows, tree, replace_edits=replace_edits)
     if is_loaded(stored, tree):
-        content = await session.library.contents.load(root.identifier)
-        published = content if content is not None and content.root == root.identifier else None
-        version, count = (published.live_version, published.leaf_nodes_count) if published else (None, 0)
-        return Loaded(root.identifier, version, False, count)
+        content = await rows.get(CONTENTS, (root.identifier,), ("live_version", "leaf_nodes_count")) or {}
+        count = content.get("leaf_nodes_count") or 0
+        return Loaded(root.identifier, content.get("live_version"), False, count)
 
     kept = await write_leaves(session, tree.leaves)
     if live is None:
