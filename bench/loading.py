@@ -1,0 +1,120 @@
+"""What loading a hierarchy costs: CPU and time above an open instance, and what a process costs before it begins."""
+
+import asyncio
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from ingest.publishing.loading import load_hierarchy
+from rules.hierarchy import COLLECTION_MIME_TYPE
+from tests.conftest import LEAF, embedded_urls, instance_of, real_urls
+
+SIZES = {"as the platform's of 290 KB": (40, 220), "400 units, 3,000 leaves": (400, 3_000)}
+
+
+def textbook(identifier: str, units: int, leaves: int) -> dict[str, Any]:
+    """A textbook whose nodes have the metadata that the platform's have: a tenth of the units are chapters."""
+    chapters = max(1, units // 10)
+    sections = [
+        _node(f"{identifier}-{number}", COLLECTION_MIME_TYPE, "Parent") for number in range(units - chapters)
+    ]
+    for number in range(leaves):
+        leaf = _node(f"{identifier}-leaf-{number}", LEAF, "Default")
+        sections[number % len(sections)].setdefault("children", []).append(leaf)
+    root = _node(identifier, COLLECTION_MIME_TYPE, "Default")
+    root["children"] = [
+        {
+            **_node(f"{identifier}-chapter-{number}", COLLECTION_MIME_TYPE, "Parent"),
+            "children": sections[number::chapters],
+        }
+        for number in range(chapters)
+    ]
+    return root
+
+
+def _node(identifier: str, mime_type: str, visibility: str) -> dict[str, Any]:
+    at, place = "2020-07-24T06:40:16.410+0000", f"https://storage.example.org/content/{identifier}"
+    return {
+        "ownershipType": ["createdBy"],
+        "copyright": "State",
+        "subject": ["Mathematics"],
+        "channel": "01269878797503692810",
+        "organisation": ["Department"],
+        "language": ["English"],
+        "mimeType": mime_type,
+        "objectType": "Content",
+        "gradeLevel": ["Class 7"],
+        "medium": ["English"],
+        "primaryCategory": "Explanation Content",
+        "identifier": identifier,
+        "audience": ["Student"],
+        "visibility": visibility,
+        "framework": "tn_k-12_5",
+        "createdOn": at,
+        "lastUpdatedOn": at,
+        "status": "Live",
+        "compatibilityLevel": 1,
+        "versionKey": "1595572816410",
+        "pkgVersion": 1,
+        "appIcon": f"{place}/artifact/a.thumb.png",
+        "artifactUrl": f"{place}/artifact/a.mp4",
+        "downloadUrl": f"{place}/a.ecar",
+        "lastPublishedOn": at,
+        "name": f"Node {identifier}",
+        "variants": {
+            "spine": {"ecarUrl": f"{place}/spine.ecar", "size": "12345"},
+            "online": {"ecarUrl": f"{place}/online.ecar", "size": "999"},
+        },
+        "description": "What is a fraction, and how two of them are added, in twelve pictures and a game.",
+    }
+
+
+async def main(engines: str = "embedded") -> None:
+    table = Table("what", "KB", "CPU, ms", "time, ms", title=f"{engines} engines")
+    for name, command in (("a command that does nothing", "--help"), ("one that opens the instance", "jobs")):
+        cpu, took = _of_process(command)
+        table.add_row(name, "", f"{cpu:.0f}", f"{took:.0f}")
+    urls = real_urls() if engines == "real" else embedded_urls()
+    with tempfile.TemporaryDirectory() as folder:
+        async with instance_of(urls, Path(folder)) as cohort:
+            await load_hierarchy(cohort.session(), textbook("warm", 2, 2))
+            for what, size in SIZES.items():
+                data = orjson.dumps({"result": {"content": textbook(f"do-{size[1]}", *size)}})
+                for again in ("", ", again"):
+                    began, cpu = time.perf_counter(), time.process_time()
+                    await load_hierarchy(cohort.session(), orjson.loads(data))
+                    used, took = time.process_time() - cpu, time.perf_counter() - began
+                    table.add_row(
+                        what + again, f"{len(data) // 1024}", f"{used * 1000:.0f}", f"{took * 1000:.0f}"
+                    )
+    Console().print(table)
+
+
+def _of_process(command: str) -> tuple[float, float]:
+    """CPU and time in milliseconds of a process of `cohort`, on an embedded instance."""
+    arguments = [command, "list"] if command == "jobs" else [command]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"COHORT_DATA": folder, "COHORT_DEV": "true"}
+
+        def cohort(*given: str) -> None:
+            done = [sys.executable, "-m", "gateway.cli", *given]
+            subprocess.run(done, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+        cohort("init")
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        cohort(*arguments)
+        took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return used * 1000, took * 1000
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:2]))
