@@ -7,74 +7,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 
+from bench.textbook import textbook
 from ingest.publishing.loading import load_hierarchy
-from rules.hierarchy import COLLECTION_MIME_TYPE
-from tests.conftest import LEAF, embedded_urls, instance_of, real_urls
+from tests.conftest import embedded_urls, instance_of, real_urls
 
-SIZES = {"as the platform's of 290 KB": (40, 220), "400 units, 3,000 leaves": (400, 3_000)}
-
-
-def textbook(identifier: str, units: int, leaves: int) -> dict[str, Any]:
-    """A textbook whose nodes have the metadata that the platform's have: a tenth of the units are chapters."""
-    chapters = max(1, units // 10)
-    sections = [
-        _node(f"{identifier}-{number}", COLLECTION_MIME_TYPE, "Parent") for number in range(units - chapters)
-    ]
-    for number in range(leaves):
-        leaf = _node(f"{identifier}-leaf-{number}", LEAF, "Default")
-        sections[number % len(sections)].setdefault("children", []).append(leaf)
-    root = _node(identifier, COLLECTION_MIME_TYPE, "Default")
-    root["children"] = [
-        {
-            **_node(f"{identifier}-chapter-{number}", COLLECTION_MIME_TYPE, "Parent"),
-            "children": sections[number::chapters],
-        }
-        for number in range(chapters)
-    ]
-    return root
-
-
-def _node(identifier: str, mime_type: str, visibility: str) -> dict[str, Any]:
-    at, place = "2020-07-24T06:40:16.410+0000", f"https://storage.example.org/content/{identifier}"
-    return {
-        "ownershipType": ["createdBy"],
-        "copyright": "State",
-        "subject": ["Mathematics"],
-        "channel": "01269878797503692810",
-        "organisation": ["Department"],
-        "language": ["English"],
-        "mimeType": mime_type,
-        "objectType": "Content",
-        "gradeLevel": ["Class 7"],
-        "medium": ["English"],
-        "primaryCategory": "Explanation Content",
-        "identifier": identifier,
-        "audience": ["Student"],
-        "visibility": visibility,
-        "framework": "tn_k-12_5",
-        "createdOn": at,
-        "lastUpdatedOn": at,
-        "status": "Live",
-        "compatibilityLevel": 1,
-        "versionKey": "1595572816410",
-        "pkgVersion": 1,
-        "appIcon": f"{place}/artifact/a.thumb.png",
-        "artifactUrl": f"{place}/artifact/a.mp4",
-        "downloadUrl": f"{place}/a.ecar",
-        "lastPublishedOn": at,
-        "name": f"Node {identifier}",
-        "variants": {
-            "spine": {"ecarUrl": f"{place}/spine.ecar", "size": "12345"},
-            "online": {"ecarUrl": f"{place}/online.ecar", "size": "999"},
-        },
-        "description": "What is a fraction, and how two of them are added, in twelve pictures and a game.",
-    }
+SIZES = {"40 units, 220 leaves": (40, 220), "400 units, 3,000 leaves": (400, 3_000)}
 
 
 async def main(engines: str = "embedded") -> None:

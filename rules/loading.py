@@ -1,4 +1,4 @@
-"""What a tree that is loaded means for the drafts of the collection and of its leaves (R-COLL-8)."""
+"""What a tree that is loaded means for the drafts of the collection and of its leaves (R-COLL-9)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

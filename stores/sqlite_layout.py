@@ -170,7 +170,7 @@ class Layout:
         self.static_name = f'"{table.name}__static"'
         self.regular = tuple(name for name, column in table.values.items() if not column.static)
         self._codecs = {name: _codec(type_) for name, type_ in table.types.items()}
-        self._plain_codes = [_plain(table.types[name])[0] for name in table.key]
+        self._plain_codes = [_plain(type_)[0] for type_ in table.partition.values()]
         self._loose = {name for name, type_ in table.types.items() if _loose(type_)}
         self._at = ("_token", *map('"{}"'.format, table.key))
         self._partition_at = ("_token", *map('"{}"'.format, table.partition))
@@ -191,9 +191,8 @@ class Layout:
 
     def token(self, key: Key) -> int:
         """The token of a partition, by the key's first values. It must never change: walks are resumed by it."""
-        digest = blake2b(
-            orjson.dumps(self._plain_key(key[: len(self.table.partition)])), digest_size=8
-        ).digest()
+        plain = [to_plain(part) for to_plain, part in zip(self._plain_codes, key, strict=False)]
+        digest = blake2b(orjson.dumps(plain), digest_size=8).digest()
         token = int.from_bytes(digest, "big", signed=True)
         return MAX_TOKEN if token == MIN_TOKEN else token
 
@@ -207,9 +206,6 @@ class Layout:
     def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
         codecs = self._codecs
         return {n: None if v is None else codecs[n][1](v) for n, v in zip(columns, raw, strict=False)}
-
-    def _plain_key(self, key: Key) -> list[Any]:
-        return [to_plain(v) for to_plain, v in zip(self._plain_codes, key, strict=False)]
 
     # --- DDL
 
@@ -283,12 +279,10 @@ class Layout:
             value = values[name]
             if isinstance(value, Put):
                 cells += [_entries(self.table.types[name], value.value, time), NEVER]
-            elif value is None:
-                cells += [None, time]
-            elif name in self._loose:
+            elif value is not None and name in self._loose:
                 cells += [_entries(self.table.types[name], value, time), time]
             else:
-                cells += [self._codecs[name][0](value), time]
+                cells += [None if value is None else self._codecs[name][0](value), time]
         return cells
 
     def _upsert(self, names: tuple[str, ...], insert: bool | None) -> str:

@@ -1,4 +1,4 @@
-"""Loads a collection that was made elsewhere: what authors see of it, and what learners see (R-COLL-8).
+"""Loads a collection that was made elsewhere: what authors see of it, and what learners see (R-COLL-9).
 
 In this order: the drafts of its leaves, its edit form with its draft, the live version, and what follows from that. The
 draft has a version key of its own until all is done. So the same document loaded again completes what an attempt left
@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ingest.publishing.direct import publish_collection
 from ingest.jobs.reconcile import reconcile
+from ingest.publishing.direct import publish_collection
+from ingest.publishing.search_sync import sync_search
 from ingest.writes.drafts import insert_draft, replace_draft
 from loaders.drafts import draft_values, drafts_by_id
 from loaders.session import Session
@@ -81,6 +82,7 @@ async def load_tree(
     if stored is None or stored.version_key != begun.version_key:
         await _write_draft(rows, stored, begun, tree.form)
     publication = await publish_collection(session, live.root)
+    await sync_search(session.shared, root.identifier)
     drifted = 0
     if publication.version > 1:
         drifted = (await reconcile(session.shared, collection_id=root.identifier)).drifted

@@ -1,4 +1,4 @@
-"""The existing platform's hierarchies as ours (R-COLL-7, P-1.2).
+"""The existing platform's hierarchies as ours (R-COLL-7, P-2.8).
 
 A live tree stands under the id of its collection, the version that authors were at work on under that id and ``.img``.
 Both are nested JSON. Of the latter the root has its id and children only, and what a child says of itself in one place

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ingest.publishing.direct import Published, publish_collection
 from ingest.importers.legacy import collections, migrate_collections
 from ingest.publishing import loading
+from ingest.publishing.direct import Published, publish_collection
 from loaders.session import Session
 from tests.conftest import Instance
 from tests.ingest.legacy_hierarchies import URL, hierarchies

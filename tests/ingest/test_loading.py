@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.publishing.direct import publish_collection
 from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.publishing.direct import publish_collection
 from ingest.publishing.loading import load_hierarchy
 from loaders.drafts import draft_values, drafts_by_id, edit_form
 from loaders.session import Shared
@@ -333,6 +333,20 @@ async def test_learners_are_recomputed_where_the_required_leaves_changed(course:
     grown = {**COURSE, "children": [*COURSE["children"], {"identifier": "e", "name": "E", "mimeType": LEAF}]}
     assert (await load_hierarchy(course.session(), grown)).drifted == 1
     assert (await load_hierarchy(course.session(), grown)).drifted == 0
+
+
+async def test_the_search_index_follows_what_is_live_once(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, int]] = []
+
+    async def sync(shared: Shared, root: str) -> None:
+        synced.append((root, (await shared.library.collection(root)).live_version))
+
+    monkeypatch.setattr("ingest.publishing.loading.sync_search", sync)
+    for document in (BOOK, BOOK, LATER):
+        await load_hierarchy(embedded.session(), document)
+    assert synced == [("book", 1), ("book", 2)]
 
 
 @pytest.mark.parametrize("role", [Role.LEARNER, Role.MENTOR, Role.REPORTER])
