@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
 from ingest.jobs.closing import CLOSING
@@ -17,6 +18,7 @@ from rules.errors import InvalidInput
 
 JOB_KINDS: Sequence[JobKind] = (
     CLOSING,
+    COLLECTIONS,
     ERASURE,
     LISTING,
     LOADING,

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
-from strawberry.dataloader import DataLoader
 
 from loaders.answers import KEEP, TTL, Answers
 from loaders.background import Background
@@ -114,6 +113,9 @@ class Loaders:
     """The loaders of one request. They are made anew after each command in it."""
 
     def __init__(self, shared: Shared, stores: Stores) -> None:
+        # Importing it brings all of GraphQL along, which most commands at a shell can do without.
+        from strawberry.dataloader import DataLoader
+
         rows = stores.rows
         reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
         tables = Tables(stores, shared.library, shared.answers, shared.costs)
@@ -175,15 +177,20 @@ class Session:
     shared: Shared
     stores: Stores = field(init=False)
     """The process's; reads of rows that this request begins at the same moment share statements."""
-    loaders: Loaders = field(init=False)
+    _loaders: Loaders | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.stores = replace(self.shared.stores, rows=reads_together(self.shared.stores.rows))
-        self.refresh()
+
+    @property
+    def loaders(self) -> Loaders:
+        if self._loaders is None:
+            self._loaders = Loaders(self.shared, self.stores)
+        return self._loaders
 
     def refresh(self) -> None:
         """Forgets what this request has read: a command has changed it."""
-        self.loaders = Loaders(self.shared, self.stores)
+        self._loaders = None
 
     @property
     def library(self) -> Library:

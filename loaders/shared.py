@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, MutableMapping, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from cachetools import LRUCache, TTLCache
-from strawberry.dataloader import AbstractCache, DataLoader
+
+if TYPE_CHECKING:
+    from strawberry.dataloader import AbstractCache, DataLoader
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class _Kept(AbstractCache[K, V | None]):
+class _Kept(Generic[K, V]):
     """Keeps answers, but no failures and no absences: what is not there may be there the next moment."""
 
     def __init__(self, kept: MutableMapping[K, asyncio.Future[V | None]], *, sized: bool) -> None:
@@ -76,7 +79,14 @@ class SharedLoader(Generic[K, V]):
         getsizeof = None if size is None else weight
         kept = LRUCache(most, getsizeof) if ttl is None else TTLCache(most, ttl, getsizeof=getsizeof)
         self._kept = _Kept(kept, sized=size is not None)
-        self._loader: DataLoader[K, V | None] = DataLoader(load_fn=load, cache_map=self._kept)
+        self._load = load
+
+    @cached_property
+    def _loader(self) -> "DataLoader[K, V | None]":
+        # Importing it brings all of GraphQL along, which most commands at a shell can do without.
+        from strawberry.dataloader import DataLoader
+
+        return DataLoader(load_fn=self._load, cache_map=cast("AbstractCache[K, V | None]", self._kept))
 
     async def load(self, key: K) -> V | None:
         kept = self._kept.get(key)

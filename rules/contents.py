@@ -58,10 +58,13 @@ class Content:
 def metadata_of(node: Metadata) -> Metadata:
     """Returns the metadata of a published node, without its children. Where they are larger than LARGEST_METADATA the
     largest values are left out: these are lists of ids and texts of pages, and the tree has them."""
-    sizes = {name: len(orjson.dumps(value)) for name, value in node.items() if name != "children"}
+    own = {name: value for name, value in node.items() if name != "children"}
+    if len(orjson.dumps(own)) <= LARGEST_METADATA:
+        return own
+    sizes = {name: len(orjson.dumps(value)) for name, value in own.items()}
     left = sum(sizes.values()) - LARGEST_METADATA
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
         if left <= 0:
             break
         left -= sizes.pop(name)
-    return {name: value for name, value in node.items() if name in sizes}
+    return {name: value for name, value in own.items() if name in sizes}

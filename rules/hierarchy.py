@@ -1,12 +1,13 @@
 """A collection's tree and what follows from it: leaves, optional nodes, ancestors (R-PROGRESS-2, P-4.1)."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
 from rules.errors import InvalidInput
-from rules.identifiers import checked_id
+from rules.identifiers import LONGEST_ID, checked_id
 
 COLLECTION_MIME_TYPE = "application/vnd.ekstep.content-collection"
 RETIRED = "Retired"
@@ -15,6 +16,9 @@ DEEPEST = 32
 """The most levels that a tree may have. A deeper one is refused when it is loaded."""
 
 Json = dict[str, Any]
+
+_PLAIN_ID = re.compile(rf"[\w.:-]{{1,{LONGEST_ID}}}", re.ASCII).fullmatch
+"""Tells ids that ``checked_id`` takes as they are. Nearly all are, and a tree has thousands."""
 
 
 @dataclass(frozen=True)
@@ -147,45 +151,101 @@ def walk(node: Json) -> Iterator[Json]:
         stack.extend(reversed(children_of(current)))
 
 
+def document_of(answer: object) -> object:
+    """Returns the tree in a whole answer of the platform's read API: what is under ``result.content`` or
+    ``result.collection``, or under one of these names alone. Anything else is returned as it is.
+
+    InvalidInput says that the answer has no tree, as when what was read is not there.
+    """
+    if not isinstance(answer, dict) or "identifier" in answer:
+        return answer
+    result = answer.get("result", answer)
+    for name in ("content", "collection"):
+        if isinstance(result, dict) and name in result:
+            return result[name]
+    if "result" not in answer:
+        return answer
+    params = answer.get("params")
+    said = (params.get("errmsg") if isinstance(params, dict) else None) or answer.get("responseCode")
+    raise InvalidInput(
+        "result has neither content nor collection" + (f": the answer says {said}" if said else ""),
+        field="result",
+    )
+
+
 def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
     """Returns the document as a Hierarchy. InvalidInput names the path of what is wrong with it.
 
     It refuses a node without identifier or name, a field of the wrong type, children that are no list, a node below
-    itself, two different nodes under one identifier, and a tree of more than DEEPEST levels.
+    itself or twice in one parent, two different nodes under one identifier, and a tree of more than DEEPEST levels.
     """
     seen: dict[str, tuple[object, ...]] = {}
 
-    def check(node: object, path: str, above: tuple[str, ...]) -> None:
+    def check(node: object, at: _At | None, above: tuple[str, ...]) -> tuple[str, bool]:
+        """Checks a node and all below it. Returns its identifier and whether it is optional, which its parent needs."""
         if not isinstance(node, dict):
-            raise InvalidInput(f"{path} must be an object", field=path)
-        identifier = node.get("identifier")
-        if not isinstance(identifier, str):
-            raise InvalidInput(f"{path}.identifier must be a text", field=f"{path}.identifier")
-        if checked_id(identifier, f"{path}.identifier") != identifier:
-            raise InvalidInput(f"{path}.identifier must not have space around it", field=f"{path}.identifier")
-        if not isinstance(node.get("name"), str):
-            raise InvalidInput(f"{path}.name must be a text", field=f"{path}.name")
+            raise _refused(at, "", "must be an object")
+        identifier = _checked_fields(node, at)
         if identifier in above:
-            raise InvalidInput(f"{path}: {identifier} is below itself", field=path)
+            raise _refused(at, "", f"{identifier} is below itself", " ")
         if len(above) >= DEEPEST:
-            raise InvalidInput(f"{path}: a tree may have at most {DEEPEST} levels", field=path)
-        children = node.get("children")
-        if children is not None and not isinstance(children, list):
-            raise InvalidInput(f"{path}.children must be a list", field=f"{path}.children")
-        for name, kind, expected in (("mimeType", str, "a text"), ("relationalMetadata", dict, "an object")):
-            if not isinstance(node.get(name), kind | None):
-                raise InvalidInput(f"{path}.{name} must be {expected}", field=f"{path}.{name}")
-        for index, child in enumerate(children or ()):
-            check(child, f"{path}.children[{index}]", (*above, identifier))
-        below = tuple((child["identifier"], is_optional(child)) for child in children or ())
-        shape = (node["name"], is_collection(node), below)
+            raise _refused(at, "", f"a tree may have at most {DEEPEST} levels", " ")
+        below: tuple[tuple[str, bool], ...] = ()
+        if children := node.get("children"):
+            under = (*above, identifier)
+            below = tuple([check(child, (at, index), under) for index, child in enumerate(children)])
+            _check_distinct(below, at)
+        shape = (node["name"], bool(below) or is_collection(node), below)
         if seen.setdefault(identifier, shape) != shape:
-            raise InvalidInput(
-                f"{path}: {identifier} stands elsewhere with another name, type or children", field=path
+            raise _refused(at, "", f"{identifier} stands elsewhere with another name, type or children", " ")
+        return identifier, is_optional(node)
+
+    check(document, None, ())
+    return Hierarchy(cast("Json", document), version)
+
+
+_At = tuple[Any, int]
+"""Where a node stands: its parent's place, and its index among the children. It becomes a path when something is wrong."""
+
+
+def _checked_fields(node: Json, at: _At | None) -> str:
+    """Returns the identifier of a node whose own fields are of the right types."""
+    identifier = node.get("identifier")
+    if not isinstance(identifier, str):
+        raise _refused(at, ".identifier", "must be a text")
+    if not _PLAIN_ID(identifier):
+        path = f"{_path(at)}.identifier"
+        if checked_id(identifier, path) != identifier:
+            raise _refused(at, ".identifier", "must not have space around it")
+    if not isinstance(node.get("name"), str):
+        raise _refused(at, ".name", "must be a text")
+    children = node.get("children")
+    if children is not None and not isinstance(children, list):
+        raise _refused(at, ".children", "must be a list")
+    for name, kind, expected in (("mimeType", str, "a text"), ("relationalMetadata", dict, "an object")):
+        if not isinstance(node.get(name), kind | None):
+            raise _refused(at, f".{name}", f"must be {expected}")
+    return identifier
+
+
+def _check_distinct(below: Sequence[tuple[str, bool]], at: _At | None) -> None:
+    if len({identifier for identifier, _ in below}) == len(below):
+        return
+    first: dict[str, int] = {}
+    for index, (identifier, _) in enumerate(below):
+        if first.setdefault(identifier, index) != index:
+            raise _refused(
+                (at, index), "", f"{identifier} is child {first[identifier]} of its parent too", " "
             )
 
-    check(document, "collection", ())
-    return Hierarchy(cast("Json", document), version)
+
+def _refused(at: _At | None, field: str, why: str, between: str = "") -> InvalidInput:
+    path = _path(at) + field
+    return InvalidInput(f"{path}{':' if between else ''} {why}", field=path)
+
+
+def _path(at: _At | None) -> str:
+    return "collection" if at is None else f"{_path(at[0])}.children[{at[1]}]"
 
 
 def relations_of(hierarchy: Hierarchy) -> RelationTree:

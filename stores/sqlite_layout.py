@@ -170,6 +170,8 @@ class Layout:
         self.static_name = f'"{table.name}__static"'
         self.regular = tuple(name for name, column in table.values.items() if not column.static)
         self._codecs = {name: _codec(type_) for name, type_ in table.types.items()}
+        self._plain_codes = [_plain(type_)[0] for type_ in table.partition.values()]
+        self._loose = {name for name, type_ in table.types.items() if _loose(type_)}
         self._at = ("_token", *map('"{}"'.format, table.key))
         self._partition_at = ("_token", *map('"{}"'.format, table.partition))
         alive = ("_live", *map('"{}"'.format, self.regular))
@@ -189,9 +191,8 @@ class Layout:
 
     def token(self, key: Key) -> int:
         """The token of a partition, by the key's first values. It must never change: walks are resumed by it."""
-        digest = blake2b(
-            orjson.dumps(self._plain_key(key[: len(self.table.partition)])), digest_size=8
-        ).digest()
+        plain = [to_plain(part) for to_plain, part in zip(self._plain_codes, key, strict=False)]
+        digest = blake2b(orjson.dumps(plain), digest_size=8).digest()
         token = int.from_bytes(digest, "big", signed=True)
         return MAX_TOKEN if token == MIN_TOKEN else token
 
@@ -205,10 +206,6 @@ class Layout:
     def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
         codecs = self._codecs
         return {n: None if v is None else codecs[n][1](v) for n, v in zip(columns, raw, strict=False)}
-
-    def _plain_key(self, key: Key) -> list[Any]:
-        types = self.table.types
-        return [_plain(types[n])[0](v) for n, v in zip(self.table.key, key, strict=False)]
 
     # --- DDL
 
@@ -259,8 +256,9 @@ class Layout:
     def write(self, key: Key, values: Mapping[str, Any], time: int, *, insert: bool) -> list[Statement]:
         """The statements of one write: of the row, of the partition's static columns, or both."""
         place = self.place(key)
-        regular = tuple(n for n in values if n not in self.table.statics)
-        static = tuple(n for n in values if n in self.table.statics)
+        statics = self.table.statics
+        static = tuple(n for n in values if n in statics) if statics else ()
+        regular = tuple(n for n in values if n not in statics) if static else tuple(values)
         statements: list[Statement] = []
         if regular or insert:
             live = (time,) if insert else ()
@@ -278,11 +276,11 @@ class Layout:
     def _cells(self, names: Sequence[str], values: Mapping[str, Any], time: int) -> list[Any]:
         cells: list[Any] = []
         for name in names:
-            value, type_ = values[name], self.table.types[name]
+            value = values[name]
             if isinstance(value, Put):
-                cells += [_entries(type_, value.value, time), NEVER]
-            elif value is not None and _loose(type_):
-                cells += [_entries(type_, value, time), time]
+                cells += [_entries(self.table.types[name], value.value, time), NEVER]
+            elif value is not None and name in self._loose:
+                cells += [_entries(self.table.types[name], value, time), time]
             else:
                 cells += [None if value is None else self._codecs[name][0](value), time]
         return cells

@@ -142,9 +142,9 @@ def _forms(table: Table) -> dict[str, _Form]:
     return {name: _form(type_) for name, type_ in table.types.items()}
 
 
-def _checked(table: Table, column: str, value: Any) -> Any:
+def _checked(table: Table, column: str, form: _Form, value: Any) -> Any:
     try:
-        return _forms(table)[column](value)
+        return form(value)
     except ValueError as wrong:
         raise InvalidInput(f"{table.name}.{column} takes {wrong}, not {value!r:.60}", field=column) from None
 
@@ -157,8 +157,9 @@ def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
             f"a key of {table.name} is ({', '.join(names)}), not {key!r:.60}", field=table.name
         )
     checked = []
+    forms = _forms(table)
     for column, given in zip(names, key, strict=True):
-        value = _checked(table, column, given)
+        value = _checked(table, column, forms[column], given)
         if isinstance(value, str | bytes) and len(value) > _KEY_BYTES // 4:
             size = len(value if isinstance(value, bytes) else value.encode())
             if size > _KEY_BYTES:
@@ -188,8 +189,9 @@ def check_slice(table: Table, prefix: Key, after: Key | None) -> tuple[Key, Key]
 def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical values of columns that are not part of the key. An empty ``Put`` is left out."""
     checked: dict[str, Any] = {}
+    forms, columns = _forms(table), table.values
     for column, value in values.items():
-        known = table.values.get(column)
+        known = columns.get(column)
         if known is None:
             raise InvalidInput(f"{table.name} has no column {column} beside its key", field=column)
         if value is None:
@@ -197,11 +199,11 @@ def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, Put):
             if getattr(known.type, "frozen", True):
                 raise InvalidInput(f"{table.name}.{column} is frozen: it is replaced whole", field=column)
-            added = _checked(table, column, value.value)
+            added = _checked(table, column, forms[column], value.value)
             if added:
                 checked[column] = Put(added)
         else:
-            checked[column] = _checked(table, column, value)
+            checked[column] = _checked(table, column, forms[column], value)
     return checked
 
 

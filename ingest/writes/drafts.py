@@ -28,14 +28,20 @@ async def insert_draft(rows: Rows, draft: Draft, form: EditForm | None) -> bool:
 
 
 async def replace_draft(
-    rows: Rows, stored: Draft, changed: Draft, form: EditForm | None = None
+    rows: Rows,
+    stored: Draft,
+    changed: Draft,
+    form: EditForm | None = None,
+    *,
+    version_key: str | None = None,
 ) -> Draft | None:
     """Writes ``changed`` over ``stored`` and returns it with its new version key. None if another call was faster.
 
-    ``form``: the new edit form; None leaves the one that is stored.
+    ``form``: the new edit form; None leaves the one that is stored. ``version_key``: the new one, if it follows from
+    what is written; it must be another one than that of ``stored``.
     """
     form_key = stored.form_key if form is None else await _write_form(rows, form)
-    written = replace(changed, form_key=form_key, version_key=uuid4().hex)
+    written = replace(changed, form_key=form_key, version_key=version_key or uuid4().hex)
     applied = await rows.update_if(
         DRAFTS, (stored.identifier,), draft_values(written), [Equal("version_key", stored.version_key)]
     )

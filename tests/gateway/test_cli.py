@@ -180,10 +180,24 @@ def test_the_commands_on_an_instance_that_is_empty() -> None:
     assert cohort("load", "collection", "course.json").stdout == "c: live, version 1, 0 leaf nodes\n"
     assert cohort("load", "collection", "course.json").stdout == "c: live already, 0 leaf nodes\n"
     Path("course.json").write_text(json.dumps({"identifier": "c", "name": "Other", "children": []}))
-    assert cohort("load", "collection", "course.json").stdout.splitlines() == [
-        "c: live, version 2, 0 leaf nodes",
-        "c: 0 learners are being recomputed",
+    assert cohort("load", "collection", "course.json").stdout == "c: live, version 2, 0 leaf nodes\n"
+
+
+def test_load_hierarchy_takes_trees_and_answers_one_after_the_other() -> None:
+    cohort("init")
+    tree = {"identifier": "c", "name": "C", "children": [{"identifier": "a", "name": "A"}]}
+    Path("tree.json").write_text(json.dumps(tree))
+    Path("answer.json").write_text(json.dumps({"result": {"content": {**tree, "identifier": "d"}}}))
+    Path("wrong.json").write_text(json.dumps({"result": {"collection": {**tree, "children": [tree]}}}))
+    done = cohort("load", "hierarchy", "tree.json", "answer.json", "wrong.json", "tree.json")
+    assert done.stdout.splitlines() == [
+        "c: live, version 1, 1 leaf nodes",
+        "d: live, version 1, 1 leaf nodes",
     ]
+    assert (done.returncode, done.stderr) == (
+        1,
+        "cohort: wrong.json: collection.children[0]: c is below itself\n",
+    )
 
 
 def test_dev_serves_the_sample_until_it_is_stopped() -> None:

@@ -1,4 +1,4 @@
-"""`cohort migrate legacy`: a table on the console, a report in a file, and an exit code that tells."""
+"""`cohort migrate`: a table on the console, a report in a file, and an exit code that tells."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ingest.importers.legacy import job
+from ingest.importers.legacy import collections, job
 from tests.gateway.test_cli import cohort
+from tests.ingest.legacy_hierarchies import hierarchies, live, row
 from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform
 
 
@@ -16,8 +17,9 @@ def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The platform is read from memory, the instance is an empty one."""
 
     async def opened(_: str) -> MemorySource:
-        return MemorySource(platform(OLD))
+        return MemorySource(platform(OLD) | hierarchies())
 
+    monkeypatch.setattr(collections, "open_source", opened)
     monkeypatch.setattr(job, "open_source", opened)
     monkeypatch.setenv("COHORT_DATA", str(tmp_path / "data"))
     assert cohort("init").returncode == 0
@@ -66,3 +68,33 @@ def test_another_url_is_a_line_and_exit_code_one() -> None:
     done = cohort("migrate", "legacy", "--from", "mysql://user:secret@host/db")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "cohort: takes cassandra://user:password@host,host:9042/keyspace\n"
+
+
+def test_collections_are_counted_and_those_left_out_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    done = cohort("migrate", "collections", "--from", URL, "--report", str(file))
+    assert done.returncode == 3
+    first, *lines = done.stdout.splitlines()
+    assert first == (
+        "12 collections: 5 brought over (3 live, 3 with changes that are not published), 0 unchanged, "
+        "0 edited here since, 4 refused"
+    )
+    assert "  skipped: retired: 1" in lines
+    assert "  do_torn: the hierarchy is no JSON" in lines
+    report = orjson.loads(file.read_bytes())
+    assert (report["whole"], report["dryRun"], report["refused"], len(report["why"])) == (False, False, 4, 4)
+    assert "migrate-collections" in cohort("jobs", "list").stdout
+
+
+def test_collections_that_are_all_brought_over_end_with_nought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def one(_: str) -> MemorySource:
+        return MemorySource(hierarchies([row("do", live("do"))]))
+
+    monkeypatch.setattr(collections, "open_source", one)
+    done = cohort("migrate", "collections", "--from", URL, "--dry-run")
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "dry run")
+    assert cohort("migrate", "collections", "--from", URL).stdout.startswith("1 collections: 1 brought over")

@@ -14,6 +14,7 @@ from rules.hierarchy import (
     DEEPEST,
     RelationTree,
     checked_hierarchy,
+    document_of,
     is_optional,
     relations_of,
 )
@@ -134,6 +135,9 @@ def test_an_id_leads_to_its_node(document: Json) -> None:
     assert relations_of(hierarchy).version == 7
 
 
+TREE = unit("course", unit("one", leaf("a")))
+
+
 def tower(levels: int) -> Json:
     node = leaf("bottom")
     for level in range(levels - 1):
@@ -177,6 +181,8 @@ def test_the_deepest_tree_is_taken() -> None:
             "collection.children[0].relationalMetadata",
         ),
         (tower(DEEPEST + 1), "collection" + ".children[0]" * DEEPEST),
+        (unit("course", leaf("a"), leaf("b"), leaf("a")), "collection.children[2]"),
+        (unit("course", unit("one", leaf("a"), leaf("a"))), "collection.children[0].children[1]"),
     ],
 )
 def test_a_malformed_tree_is_refused_with_the_path_of_what_is_wrong(document: object, path: str) -> None:
@@ -184,6 +190,44 @@ def test_a_malformed_tree_is_refused_with_the_path_of_what_is_wrong(document: ob
         checked_hierarchy(document)
     assert refused.value.field == path
     assert path in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TREE,
+        {"id": "api.content.hierarchy.get", "responseCode": "OK", "result": {"content": TREE}},
+        {"result": {"collection": TREE}},
+        {"content": TREE},
+        {"collection": TREE},
+        {**TREE, "content": {"identifier": "not the tree"}, "result": 1},
+    ],
+    ids=["bare", "content", "collection", "content alone", "collection alone", "metadata of these names"],
+)
+def test_the_tree_is_found_in_an_answer_of_the_platform_s_read_call(answer: Json) -> None:
+    found = document_of(answer)
+    assert isinstance(found, dict)
+    assert (found["identifier"], found["children"]) == ("course", TREE["children"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"result": {}}, "neither content nor collection"),
+        ({"result": None}, "neither content nor collection"),
+        ({"responseCode": "RESOURCE_NOT_FOUND", "result": {}}, "RESOURCE_NOT_FOUND"),
+        ({"params": {"errmsg": "rootId x does not exist"}, "result": {}}, "rootId x does not exist"),
+    ],
+)
+def test_an_answer_without_a_tree_is_refused_with_what_it_says(answer: Json, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said) as refused:
+        document_of(answer)
+    assert refused.value.field == "result"
+
+
+@pytest.mark.parametrize("document", [None, 3, [], {}, {"name": "nothing"}])
+def test_what_is_no_answer_is_left_to_the_check(document: object) -> None:
+    assert document_of(document) is document
 
 
 # --- versions that count alike

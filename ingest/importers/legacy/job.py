@@ -7,7 +7,7 @@ Every write may be repeated: a page that was interrupted is brought over whole.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,17 +19,23 @@ from ingest.importers.legacy.enrolments import bring_enrolments
 from ingest.importers.legacy.report import MigrationReport, TableReport, count
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.views import bring_views
+from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume
 from ingest.importers.legacy.writing import Migrating
-from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobPlan, JobRecord, Jobs, Pace
+from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobPlan, JobRecord, Pace
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey
-from rules.jobs import JobState
-from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
+from rules.legacy.tables import (
+    ASSESSMENTS,
+    BATCHES,
+    CONSUMPTION,
+    ENROLMENTS,
+    FIGURES,
+    LEGACY_TABLES,
+    LegacyRow,
+)
 from rules.triggers import TriggerKind
-from stores.keys import ring
-from stores.rows import RowPage
 from stores.topics import TRIGGERS, WORKER_GROUP
 
 RANGES = 16
@@ -90,25 +96,12 @@ async def migrate_legacy(
     def tell(job: JobRecord) -> None:
         begun = {step.name: step for step in job.steps}
         for step in [begun[name] for name in STEPS if name in begun][-1:]:
-            on_progress(step.name, _part(step.checkpoint.resume, ranges), ranges)
+            on_progress(step.name, part_of(step.checkpoint.resume, ranges), ranges)
 
-    jobs = Jobs(shared)
-    earlier = [
-        job
-        for job in await jobs.list()
-        if job.kind == MIGRATION.name and job.state is not JobState.DONE and _same(job.arguments, arguments)
-    ]
-    async with _reading(source or await open_source(url)) as platform:
+    async with reading(source or await open_source(url), LEGACY_TABLES) as platform:
         kind = replace(MIGRATION, plan=partial(_plan, opened=platform))
-        if earlier:
-            job = await jobs.resume(kind, earlier[0].id, tell)
-        else:
-            job = await jobs.start(kind, arguments, tell)
+        job = await run_or_resume(shared, kind, arguments, ("from", "dry_run", "ranges"), tell)
         return report_of(job, platform.missing)
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one.get(name) == other[name] for name in ("from", "dry_run", "ranges"))
 
 
 def report_of(job: JobRecord, missing: Sequence[str] = ()) -> MigrationReport:
@@ -119,15 +112,6 @@ def report_of(job: JobRecord, missing: Sequence[str] = ()) -> MigrationReport:
         {name: reports[name] for name in STEPS if name in reports},
         missing,
     )
-
-
-@asynccontextmanager
-async def _reading(source: Source) -> AsyncIterator[Platform]:
-    """Closes the source at the end."""
-    try:
-        yield await Platform.of(source)
-    finally:
-        await source.close()
 
 
 def _plan(shared: Shared, arguments: Mapping[str, Any], opened: Platform | None = None) -> JobPlan:
@@ -158,36 +142,24 @@ class _Migration:
         # It is not known whether the writes of an interrupted page were announced, so all of the page is announced.
         again = start.resume is not None
         if not again:
-            yield Checkpoint(_resume(0), 0, report.document())
+            yield Checkpoint(mark_of(0), 0, report.document())
         async with AsyncExitStack() as stack:
             platform = self._opened
             if platform is None:
-                platform = await stack.enter_async_context(_reading(await open_source(self._url)))
-            async for part, page in self._pages(platform, step, start.resume):
+                platform = await stack.enter_async_context(
+                    reading(await open_source(self._url), LEGACY_TABLES)
+                )
+            table = pages(platform, step, ranges=self._ranges, page_size=self._pace.page, start=start.resume)
+            async for rows, mark in table:
                 sent = report.triggers
-                async with self._pace.of(len(page.rows)):
-                    await self._bring(platform, step, page.rows, report, again=again)
+                async with self._pace.of(len(rows)):
+                    await self._bring(platform, step, rows, report, again=again)
                 again = False
                 if report.triggers > sent and not self._dry_run:
                     await self._wait_for_workers()
-                if page.resume is not None:
-                    yield Checkpoint(_resume(part, page.resume), report.read, report.document())
-                elif part + 1 < self._ranges:
-                    yield Checkpoint(_resume(part + 1), report.read, report.document())
+                if mark is not None:
+                    yield Checkpoint(mark, report.read, report.document())
         yield Checkpoint(None, report.read, report.document())
-
-    async def _pages(
-        self, platform: Platform, step: str, resume: str | None
-    ) -> AsyncIterator[tuple[int, RowPage]]:
-        """Gives the pages, each with its part of the ring."""
-        first = _part(resume, self._ranges) if resume else 0
-        within = resume.partition(" ")[2] if resume else ""
-        for part, token_range in enumerate(ring(self._ranges)):
-            if part < first:
-                continue
-            inside = within if part == first and within else None
-            async for page in platform.walk(step, token_range, page_size=self._pace.page, resume=inside):
-                yield part, page
 
     async def _bring(
         self,
@@ -307,12 +279,3 @@ class _Migration:
                 return
             before = waiting
             await asyncio.sleep(LOOK_AGAIN)
-
-
-def _resume(part: int, within: str = "") -> str:
-    return f"{part} {within}"
-
-
-def _part(resume: str | None, ranges: int) -> int:
-    """Returns the part of the ring where a step goes on. At the end of the step it returns the number of all parts."""
-    return ranges if resume is None else int(resume.partition(" ")[0])

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from rules.errors import InvalidInput, NotFound
-from rules.legacy.tables import LEGACY_TABLES, LegacyTable, names_of
+from rules.legacy.tables import LegacyTable, names_of
 from stores.foreign_keyspace import ForeignKeyspace, ForeignTable
 from stores.rows import Row, RowPage, TokenRange
 
@@ -53,34 +53,29 @@ class Layout:
 class Platform:
     """The platform's tables that a source has."""
 
-    def __init__(self, source: Source, layouts: Mapping[str, Layout]) -> None:
+    def __init__(self, source: Source, layouts: Mapping[str, Layout], missing: Sequence[str]) -> None:
         self._source = source
         self._layouts = layouts
+        self.missing = missing
+        """The tables that only some deployments have, and this one has not."""
 
     @classmethod
-    async def of(cls, source: Source) -> "Platform":
-        """Finds the tables of a source.
+    async def of(cls, source: Source, tables: Sequence[LegacyTable]) -> "Platform":
+        """Finds these tables of a source.
 
         Raises NotFound if a table is missing that every platform has. Raises InvalidInput if a table is laid out
         otherwise.
         """
         found = await source.tables()
-        missing = [table.name for table in LEGACY_TABLES if table.required and table.name not in found]
-        if missing:
-            raise NotFound(f"the keyspace has no table {', '.join(missing)}", field="from")
-        tables = [(table, found[table.name]) for table in LEGACY_TABLES if table.name in found]
-        return cls(
-            source,
-            {
-                table.name: Layout(table, there, names_of(table, there.key, there.columns))
-                for table, there in tables
-            },
-        )
-
-    @property
-    def missing(self) -> list[str]:
-        """Returns the tables that only some deployments have, and this one has not."""
-        return [table.name for table in LEGACY_TABLES if table.name not in self._layouts]
+        missing = [table.name for table in tables if table.name not in found]
+        if required := [table.name for table in tables if table.required and table.name in missing]:
+            raise NotFound(f"the keyspace has no table {', '.join(required)}", field="from")
+        there = [(table, found[table.name]) for table in tables if table.name in found]
+        layouts = {
+            table.name: Layout(table, laid_out, names_of(table, laid_out.key, laid_out.columns))
+            for table, laid_out in there
+        }
+        return cls(source, layouts, missing)
 
     async def walk(
         self, table: str, token_range: TokenRange, *, page_size: int, resume: str | None
