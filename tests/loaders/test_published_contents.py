@@ -157,6 +157,7 @@ async def test_the_tree_is_read_only_for_a_name_that_the_row_does_not_have(
 ) -> None:
     await embedded.publish({"identifier": "big", "name": "Big", "children": [LARGE]})
     library = reader(embedded)
+    await library.drop_cached_trees("big", [1], [])
     leaf = await library.content("large", "id")
     with embedded.stores.rows.meter.measure() as rows:
         found = (await library.metadata_of([leaf], names))["large"]
