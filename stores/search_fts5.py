@@ -35,6 +35,8 @@ PAGE = 500
 """Collections of a page of ``roots``."""
 _BIND = 500
 """Values of one statement."""
+BETWEEN = " \ue000 "
+"""Between two names in a column: a word that nobody can search for, so that no phrase goes from one to the next."""
 _TABLES = f"""
 CREATE TABLE documents (
   revision INTEGER PRIMARY KEY AUTOINCREMENT, root TEXT NOT NULL, identifier TEXT NOT NULL, name TEXT NOT NULL,
@@ -47,7 +49,7 @@ CREATE TABLE filters (
 CREATE INDEX filters_of_document ON filters (revision);
 CREATE VIRTUAL TABLE words USING fts5(
   name, keywords, description, unit_names, prefix='2 3',
-  tokenize="unicode61 remove_diacritics 2 categories 'L* M* N*' tokenchars '{JOINERS}'"
+  tokenize="unicode61 remove_diacritics 2 categories 'L* M* N*' tokenchars '{JOINERS}{BETWEEN.strip()}'"
 );
 """
 # Marks (M*) belong to words: in Devanagari and others they are vowels.
@@ -277,9 +279,9 @@ def _write(connection: sqlite3.Connection, write: IndexWrite) -> bool:
         (
             revision,
             parted(document.name),
-            parted("\n".join(document.keywords)),
+            parted(BETWEEN.join(document.keywords)),
             parted(document.description),
-            parted("\n".join(document.unit_names)),
+            parted(BETWEEN.join(document.unit_names)),
         ),
     )
     return True

@@ -107,6 +107,11 @@ async def test_a_word_in_the_name_comes_before_keywords_description_and_units(se
     assert await found(search, "algebra", descending=False) == order[::-1]
 
 
+async def test_what_is_written_together_is_not_found_across_two_names(search: Search) -> None:
+    await fill(search, collection("a", "Alpha", unit_names=("漢", "字")), collection("b", "漢字"))
+    assert await found(search, "漢字") == ["b"]
+
+
 async def test_capitals_and_accents_make_no_difference(search: Search) -> None:
     await fill(search, collection("cafe", "Café Économie"))
     for text in ("CAFE", "café", "economie", "ÉCO"):
