@@ -82,4 +82,4 @@ async def test_a_worker_publishes_what_was_asked_for() -> None:
             await asyncio.sleep(0.05)
         content = await instance.shared.library.collection("book")
         tree = (await instance.shared.library.hierarchy(content)).root
-    assert tree["downloadUrl"] == "https://cohort.example/content/v1/package/book/1/online"
+    assert tree["downloadUrl"] == "https://cohort.example/content/v1/package/book/1/spine"

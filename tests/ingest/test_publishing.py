@@ -449,27 +449,38 @@ async def test_a_message_without_a_job_is_put_away_and_can_be_sent_again(
 
 async def test_a_reader_sees_one_version_or_the_next(cohort: Instance) -> None:
     """Tree, relations and names of the book and of a unit, over several publishes: all of them of one version."""
-    rows = cohort.stores.rows
-    await publish_collection(cohort.session(), book(title="Edition 1"))
+    rows, cache = cohort.stores.rows, cohort.stores.cache
+
+    def edition(version: int) -> Json:
+        document = book(title=f"Edition {version}", more=version - 1)
+        document["children"][0]["name"] = f"Chapter of {version}"
+        return document
+
+    await publish_collection(cohort.session(), edition(1))
     done, seen = asyncio.Event(), set[int]()
 
     async def read() -> None:
         while not done.is_set():
-            library = Library(rows, cohort.stores.cache)
+            library = Library(rows, cache)
             content = await library.collection("book")
             tree, relations = await library.hierarchy(content), await library.relation_tree(content)
             version = tree.version
             assert relations.version == version
             assert content.name == tree.root["name"] == f"Edition {version}"
+            assert tree.nodes["book-1"]["name"] == f"Chapter of {version}"
             expected = {f"book-{leaf}" for leaf in "abcdef"} | {f"book-m{n}" for n in range(version - 1)}
             assert relations.leaf_nodes == expected
             assert {node for node in tree.nodes if node in expected} == expected
+            # Asked for by itself, a unit may be newer than the book above, but of one version too.
+            unit_ = await library.content("book-1", "identifier")
+            assert unit_.name == f"Chapter of {unit_.live_version}"
+            assert unit_.live_version >= version
             seen.add(version)
             await asyncio.sleep(0)
 
     readers = [asyncio.create_task(read()) for _ in range(3)]
     for version in range(2, 6):
-        await save_collection(rows, book(title=f"Edition {version}", more=version - 1), f"key {version}")
+        await save_collection(rows, edition(version), f"key {version}")
         asked = await create_publication(author(cohort), "book")
         await run_publication(cohort.shared, asked.id)
         await asyncio.sleep(0.05)
