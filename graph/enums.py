@@ -15,6 +15,7 @@ from resolvers.nouns import (
     EnrolmentType,
     GroupRole,
     GroupStatus,
+    HierarchyMode,
     JobState,
     MembershipType,
     MemberStatus,
@@ -38,6 +39,7 @@ __all__ = [
     "GroupItemKind",
     "GroupRole",
     "GroupStatus",
+    "HierarchyMode",
     "JobState",
     "MemberStatus",
     "MembershipType",
@@ -79,6 +81,15 @@ described(
         ContentKind.COLLECTION: "The collection itself, the root of the tree.",
         ContentKind.UNIT: "An inner collection.",
         ContentKind.CONTENT: "A leaf: what a learner views.",
+    },
+)
+described(
+    HierarchyMode,
+    "HierarchyMode",
+    "Which of the two forms of a content or a collection is read.",
+    {
+        HierarchyMode.LIVE: "What learners see: the published version.",
+        HierarchyMode.EDIT: "What authors see: the draft. Needs the role creator, admin or service.",
     },
 )
 described(

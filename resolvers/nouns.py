@@ -2,15 +2,18 @@
 
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext
+from ingest.commands.drafts import NewContent
 from ingest.commands.enrolments import EnrolmentCall
 from ingest.commands.group_calls import Changed as GroupChanged
+from ingest.commands.hierarchy_edits import HierarchyEdited
 from ingest.commands.learner_groups import GroupCall, NewGroup
 from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
 from loaders.responses import KeptResponse
 from loaders.session import Session
-from rules.contents import Content, ContentKind
+from rules.contents import Content, ContentKind, Metadata
 from rules.contexts import Context, ContextStatus, EnrolmentType
+from rules.drafts import Draft, HierarchyMode
 from rules.enrolments import Enrolment
 from rules.entries import Entry
 from rules.errors import (
@@ -67,6 +70,7 @@ __all__ = [
     "Context",
     "ContextStatus",
     "ContextType",
+    "Draft",
     "EditMember",
     "Enrolment",
     "EnrolmentCall",
@@ -81,6 +85,8 @@ __all__ = [
     "GroupChanged",
     "GroupRole",
     "GroupStatus",
+    "HierarchyEdited",
+    "HierarchyMode",
     "InvalidInput",
     "ItemError",
     "JobState",
@@ -91,7 +97,9 @@ __all__ = [
     "MemberChange",
     "MemberStatus",
     "MembershipType",
+    "Metadata",
     "Metric",
+    "NewContent",
     "NewContext",
     "NewGroup",
     "NotFound",

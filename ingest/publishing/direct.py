@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.commands.draft_origins import follow_published
 from ingest.publishing.versions import (
     claim_version,
     contents_of,
@@ -74,6 +75,7 @@ async def publish_collection(session: Session, document: object) -> Published:
     for content in contents:
         session.library.contents.forget(content.identifier)
     await drop_older(rows, published, before)
+    await follow_published(session, published)
     session.refresh()
     return Published(identifier, version, True, count)
 

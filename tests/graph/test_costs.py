@@ -187,6 +187,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "collection": lambda n: (
             f'collection(identifier: "many-{n}") {{ progress(contextId: "batch-{n}") {{ status }} }}'
         ),
+        "content": lambda n: f'content(identifier: "many-{n}") {{ name metadata }}',
         "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
         "metrics": lambda n: (
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], limit: 1{n} }}) {{ rows }}'

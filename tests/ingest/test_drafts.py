@@ -175,6 +175,23 @@ async def test_learners_and_mentors_edit_nothing(embedded: Instance) -> None:
     assert await drafts_by_id(embedded.stores.rows, ["course", "book"]) == [None, None]
 
 
+async def test_a_draft_follows_what_is_loaded_unless_an_author_has_changed_it(cohort: Instance) -> None:
+    """Else the next publish of the draft would bring the former version back."""
+    await cohort.publish()
+    before = (await tree_of(cohort))["name"]
+    leaf = {"identifier": "b", "name": "B2", "mimeType": LEAF, "x": 1}
+    new = {"identifier": "unit-3", "name": "Unit 3", "children": [leaf]}
+    await cohort.publish({"identifier": "course", "name": "Course 2", "children": [new]})
+    tree = await tree_of(cohort)
+    assert (before, tree["name"], tree["status"]) == ("Course", "Course 2", "Live")
+    assert [node["identifier"] for node in tree["children"]] == ["unit-3"]
+    assert tree["children"][0]["children"][0] == leaf | {"parent": "unit-3", "index": 1, "depth": 2}
+    await update_content(author(cohort.shared), "course", None, {"name": "Mine"})
+    await cohort.publish()
+    assert (await tree_of(cohort))["name"] == "Mine"
+    assert await children(cohort) == {"course": ["unit-3"], "unit-3": ["b"]}
+
+
 # --- retiring
 
 
