@@ -86,10 +86,10 @@ described(
 described(
     HierarchyMode,
     "HierarchyMode",
-    "Which of the two forms of a content or a collection is read.",
+    "Which form of a collection is read.",
     {
-        HierarchyMode.LIVE: "What learners see: the published version.",
-        HierarchyMode.EDIT: "What authors see: the draft. Needs the role creator, admin or service.",
+        HierarchyMode.LIVE: "The published version, which learners see.",
+        HierarchyMode.EDIT: "The draft, which creators, admins and services see.",
     },
 )
 described(

@@ -9,9 +9,9 @@ from ingest.writes.drafts import insert_draft, replace_draft
 from loaders.drafts import draft_values, drafts_by_id
 from loaders.session import Session
 from rules.contents import RETIRED, Content, ContentKind, Metadata
-from rules.drafts import Draft, DraftStatus, flattened
+from rules.drafts import Draft, DraftStatus, EditForm, flattened
 from rules.errors import NotFound
-from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, Json
+from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, Json, is_collection, walk
 from stores.rows import Write
 from stores.tables import DRAFTS
 
@@ -79,7 +79,7 @@ async def follow_published(session: Session, published: Hierarchy) -> None:
     """Brings drafts that nobody has changed in line with a version that was published past them, such as a document that was
     loaded. What an author has changed since the last publish stays."""
     rows, root = session.stores.rows, published.root
-    form, leaves = await asyncio.to_thread(flattened, root)
+    form, leaves = await _flattened(session, root)
     (draft, *of_leaves) = await drafts_by_id(rows, [published.identifier, *leaves])
     await asyncio.gather(
         *(
@@ -97,10 +97,22 @@ async def follow_published(session: Session, published: Hierarchy) -> None:
 
 async def _collection_draft(session: Session, content: Content, root: Json) -> Draft:
     """Makes the draft of a published collection: its leaves' first, its own last."""
-    form, leaves = await asyncio.to_thread(flattened, root)
+    form, leaves = await _flattened(session, root)
     await import_leaves(session, leaves)
     await insert_draft(session.stores.rows, _of_live(content, root), form)
     return await draft_for_edit(session, content.identifier)
+
+
+async def _flattened(session: Session, root: Json) -> tuple[EditForm, dict[str, Json]]:
+    """Returns the edit form of a live tree, in which collections with a life of their own are named as leaves are."""
+    inner = [node["identifier"] for node in walk(root) if node is not root and is_collection(node)]
+    contents = await session.library.contents.load_many(inner)
+    own = {
+        content.identifier
+        for content in contents
+        if content is not None and content.root == content.identifier
+    }
+    return await asyncio.to_thread(flattened, root, own)
 
 
 async def _live_node(session: Session, content: Content) -> Json:

@@ -121,7 +121,7 @@ async def test_a_refused_edit_writes_nothing(embedded: Instance) -> None:
     refusals: list[tuple[Callable[[], Awaitable[HierarchyEdited]], type[CohortError], str]] = [
         (lambda: add_children(session, "course", "unit-9", ["f"]), NotFound, "unitId"),
         (lambda: add_children(session, "course", "unit-1", []), InvalidInput, "children"),
-        (lambda: add_children(session, "course", "unit-1", ["book"]), InvalidInput, "children"),
+        (lambda: add_children(session, "course", "unit-1", ["course"]), InvalidInput, "children"),
         (lambda: add_children(session, "nothing", "unit-1", ["f"]), NotFound, "rootId"),
         (lambda: add_children(session, "unit-1", "unit-1", ["f"]), NotFound, "rootId"),
         (lambda: add_children(session, "e", "e", ["f"]), InvalidInput, "rootId"),
@@ -172,6 +172,38 @@ async def test_a_leaf_published_in_another_collection_brings_its_metadata(embedd
         "index": 1,
         "depth": 1,
     }  # optional is what it was in the course
+
+
+async def test_a_collection_within_another_is_shown_as_it_is_published(cohort: Instance) -> None:
+    """A program names its courses, and has no copies of them."""
+    await made_course(cohort)
+    session = author(cohort.shared)
+    await create_content(session, NewContent("Program", COLLECTION_MIME_TYPE, "program"))
+    await add_children(session, "program", "program", ["course", "e"])
+    await update_relation(session, "course", "course", "unit-1", {"name": "Not published"})
+    (course, e) = (await tree_of(cohort, "program"))["children"]
+    assert (course["identifier"], course["parent"], course["index"], course["depth"]) == (
+        "course",
+        "program",
+        1,
+        1,
+    )
+    first = course["children"][0]
+    assert (first["name"], first["depth"], [leaf["depth"] for leaf in first["children"]]) == (
+        "Unit 1",
+        2,
+        [3, 3],
+    )
+    assert (e["index"], await children(cohort, "program")) == (2, {"program": ["course", "e"]})
+
+
+async def test_a_loaded_program_names_its_courses(cohort: Instance) -> None:
+    await made_course(cohort)
+    await cohort.publish({"identifier": "program", "name": "Program", "children": [COURSE]})
+    await add_children(author(cohort.shared), "program", "program", ["e"])
+    assert await children(cohort, "program") == {"program": ["course", "e"]}
+    with pytest.raises(InvalidInput, match="below itself: course > program > course"):
+        await add_children(author(cohort.shared), "course", "course", ["program"])
 
 
 # --- several editors
