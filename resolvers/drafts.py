@@ -17,6 +17,7 @@ from ingest.commands.hierarchy_edits import (
     update_hierarchy,
     update_relation,
 )
+from ingest.publishing.retiring import republish_without
 from ingest.writes.retrying import Attempts
 from loaders.drafts import edit_form, leaf_metadata
 from loaders.session import Session
@@ -119,8 +120,11 @@ async def update_content(
 
 
 async def retire_content(session: Session, identifier: str) -> Draft:
-    """Retires a content or a collection, also where learners and the search see it."""
-    return await commands.retire_content(session, identifier)
+    """Retires a content or a collection. Published collections that hold the content are published without it."""
+    draft = await commands.retire_content(session, identifier)
+    if draft.kind is ContentKind.CONTENT:
+        await republish_without(session, draft.identifier)
+    return draft
 
 
 async def published(session: Session, identifier: str) -> tuple[Content, Metadata]:

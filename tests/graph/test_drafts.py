@@ -10,6 +10,7 @@ from rules.viewers import Role
 from tests.conftest import LEAF, Instance
 from tests.graph.conftest import code, data
 from tests.ingest.drafting import children, tree_of, write_leaves
+from tests.ingest.publications import run_publishers
 
 CONTENT = """content { identifier name kind status versionKey version mimeType createdBy createdOn updatedBy updatedOn metadata }
     errors { code field message }"""
@@ -223,3 +224,15 @@ async def test_a_learner_changes_nothing(published: Instance) -> None:
         assert [error["code"] for error in payload["errors"]] == ["FORBIDDEN"]
     await call(cleo(published), "updateContent", identifier="course")
     assert (await children(published))["unit-1"] == ["a", "b"]
+
+
+async def test_a_retired_content_leaves_the_collections_that_learners_see(published: Instance) -> None:
+    retire = 'mutation { retireContent(identifier: "b") { content { status } errors { code } } }'
+    assert (await data(cleo(published), retire))["retireContent"] == {
+        "content": {"status": "Retired"},
+        "errors": [],
+    }
+    await run_publishers(published)
+    read = '{ collection(identifier: "course") { version leafNodes { identifier } } }'
+    course = (await data(published.session("ann"), read))["collection"]
+    assert course == {"version": 2, "leafNodes": [{"identifier": leaf} for leaf in "acd"]}
