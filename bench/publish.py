@@ -1,6 +1,6 @@
 """Publishing a textbook step by step, beside the bare writes of the same rows: ``python -m bench publish``.
 
-Each size is published three times by a process of its own, so that its memory is the publish's alone.
+Each size is published several times, each time by a process of its own, so that its memory is the publish's alone.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ from tests.ingest.drafts import save_collection
 
 SIZES = ((400, 3_000), (5_000, 10_000))
 """Units and leaves."""
-TIMES = 3
+TIMES = 4
+"""The first two have no version to drop, so the others are shown."""
 VERSIONED = (CONTENTS, HIERARCHIES, RELATIONS, NODE_ROOTS)
 AT_ONCE = 256
 """Statements of the floor under way, as Cohort's."""
@@ -127,7 +128,7 @@ def _write_bare(url: str, written: list[tuple[Any, dict[str, Any]]]) -> float:
 
 def _show(title: str, jobs: list[dict[str, Any]], floor: tuple[float, int] | None) -> None:
     """The fastest of the publishes: the others had more to wait for what ran beside them."""
-    best = min(jobs[1:], key=lambda job: job["seconds"])
+    best = min(jobs[2:], key=lambda job: job["seconds"])
     table = Table("step", "ms", "statements", title=title)
     for name in STEPS:
         seconds, count = best["steps"][name]

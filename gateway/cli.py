@@ -20,6 +20,7 @@ from gateway.commands import (
     modes,
     publish,
     run,
+    search,
     views,
 )
 from rules.errors import CohortError
@@ -222,6 +223,7 @@ app.add_typer(learners.app, name="learners")
 app.add_typer(load.app, name="load")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(modes.app, name="modes")
+app.add_typer(search.app, name="search")
 app.add_typer(views.app, name="views")
 
 

@@ -3,7 +3,7 @@
 The size of a body and the time of a request are limited for all routes together (gateway/http/limits.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +23,7 @@ from strawberry.types import ExecutionResult
 from gateway.http.conditional import conditional
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import status_of
+from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
@@ -30,6 +31,22 @@ from rules.errors import CohortError, Unauthenticated
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
+
+
+class InParts(Response):
+    """A response whose body is sent part by part: a tree of some megabytes is not copied."""
+
+    def __init__(self, encoded: Encoded, status: int, headers: Mapping[str, str], media_type: str) -> None:
+        self.parts, self.tag_of = encoded
+        super().__init__(self.parts[0] if len(self.parts) == 1 else b"", status, headers, media_type)
+        self.headers["content-length"] = str(sum(map(len, self.parts)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        await send(start)
+        for number, part in enumerate(self.parts, 1):
+            more = number < len(self.parts)
+            await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
 class GraphQLEndpoint(GraphQL[Session, None]):
@@ -53,8 +70,12 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
             response = await self._refusal(request, error)
-        if request.method == "GET" and "cache-control" not in response.headers:
-            response = conditional(request, response, tag_of=_without_plans(bytes(response.body)), max_age=0)
+        if (
+            isinstance(response, InParts)
+            and request.method == "GET"
+            and "cache-control" not in response.headers
+        ):
+            response = conditional(request, response, tag_of=_without_plans(response.tag_of), max_age=0)
         await response(scope, receive, send)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
@@ -86,19 +107,11 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         headers = dict(sub_response.headers)
         if "errors" in response_data:
             headers["Cache-Control"] = "no-store"
-        return Response(
-            self.encode_json(response_data),
-            status,
-            headers,
-            f"{sub_response.media_type}; charset=utf-8",
-        )
+        return InParts(encode(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
 
     def should_render_graphql_ide(self, request: object) -> bool:
         """False: GraphiQL has a page of its own."""
         return False
-
-    def encode_json(self, data: object) -> bytes:
-        return orjson.dumps(data)
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from rules.errors import CohortError
 
-LIBRARIES = ("aiokafka", "cassandra", "httpx", "redis")
+LIBRARIES = ("aiokafka", "cassandra", "httpx", "opensearch", "redis")
 """Clients of other servers. Errors that they log are those servers' errors."""
 QUIET = ("cassandra", "httpx")
 """Libraries that log more than an operator wants. Only their warnings and errors are shown, unless the level is debug."""
@@ -30,8 +30,9 @@ def log_to_stderr(level: str) -> None:
         handler.addFilter(without_traceback)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # All its failures reach us as exceptions, and are logged once by whoever handles them.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # All their failures reach us as exceptions, and are logged once by whoever handles them.
+    for name in ("aiokafka", "opensearch"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings = logging.getLogger(WARNINGS_OF_SERVERS)
     for filter_ in [one for one in warnings.filters if isinstance(one, NowAndThen)]:
         warnings.removeFilter(filter_)

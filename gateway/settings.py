@@ -77,10 +77,15 @@ class Settings(BaseSettings):
         description="Where files for download are: `file:///FOLDER` under `data`, which all gateways must share, or "
         "`s3://KEY:SECRET@BUCKET/FOLDER?region=…&endpoint=…`, `az://ACCOUNT:KEY@CONTAINER`, `gs://BUCKET`",
     )
+    search: str = Field(
+        default="fts5:///search.db",
+        description="Where collections are searched for: `fts5:///FILE` under `data`, `opensearch://HOST:PORT`, or "
+        "`opensearchs://USER:PASSWORD@HOST:PORT` for TLS",
+    )
     prefix: str = Field(
         default="cohort",
         pattern=r"^[a-z][a-z0-9_-]{0,39}$",
-        description="Begins the names of topics, cache keys and blobs, so that instances on the same servers don't meet",
+        description="Begins the names of topics, cache keys, blobs and the search index, so that instances on the same servers don't meet",
     )
     data: Path = Field(
         default=Path(".cohort"), description="Directory of the embedded engines and of the development key"

@@ -74,6 +74,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
         cache=settings.cache,
         groups=settings.groups,
         blobs=settings.blobs,
+        search=settings.search,
         links=links_of(settings),
         prefix=settings.prefix,
         data=settings.data,
@@ -189,6 +190,7 @@ async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> l
         *await stores.rows.init(TABLES),
         *await stores.events.init(TOPICS),
         *await stores.groups.init(DATA_SOURCES),
+        *await stores.search.init(),
         *await upgrade(Shared.of(stores), on_progress),
         *await fill_context_lists(Shared.of(stores), on_progress),
     ]

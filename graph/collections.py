@@ -1,5 +1,6 @@
 """Collections and the nodes of their trees."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -8,6 +9,7 @@ from strawberry.scalars import JSON
 
 from graph import enums
 from graph.arguments import OwnContextId
+from graph.encoding import SentAsIs
 from graph.fields import field
 from graph.info import Info
 from graph.lookahead import contexts_asked
@@ -15,9 +17,8 @@ from graph.node import Node
 from graph.packages import Package, Variant
 from graph.paging import After, Connection, First, connection, page_size
 from graph.progress import Progress
-from graph.scalars import serialised_json
 from graph.views import View
-from resolvers import collections, contexts, nouns, packages
+from resolvers import collections, contexts, edit_trees, nouns, packages
 from resolvers.collections import Tree, is_optional
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
@@ -32,8 +33,13 @@ MetadataFields = Annotated[
 ]
 
 
+NodeId = Annotated[str, strawberry.argument(description="The node's identifier.")]
+Mode = Annotated[enums.HierarchyMode, strawberry.argument(description="Which form of it.")]
+
+
 class OwnTree:
-    """A tree, and the viewer's own progress on it under each context that the page asks for."""
+    """A tree, and the viewer's own progress on it under each context that the page asks for: nobody has any in what is
+    being edited."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -44,6 +50,8 @@ class OwnTree:
         """Reads what the fields below this one will show, once for all of them. Where that fails, they fail and
         what else there is of the tree is answered."""
         own_tree = cls(tree)
+        if tree.mode is enums.HierarchyMode.EDIT:
+            return own_tree
         for context_id in contexts_asked(info):
             try:
                 own_tree._own[context_id] = await own_progress(info.context, tree.content, context_id)
@@ -51,8 +59,8 @@ class OwnTree:
                 own_tree._own[context_id] = error
         return own_tree
 
-    def own(self, context_id: str | None) -> OwnProgress:
-        found = self._own[context_id]
+    def own(self, context_id: str | None) -> OwnProgress | None:
+        found = self._own.get(context_id)
         if isinstance(found, nouns.CohortError):
             raise found
         return found
@@ -84,47 +92,69 @@ class HierarchyNode:
             source=node,
         )
 
+    @field(description="The collection whose tree this is.")
+    def collection(self) -> "Collection":
+        return Collection.of_tree(self.own_tree.tree)
+
     @field(description="The nodes right below, in order.")
     def children(self) -> list["HierarchyNode"]:
         return [HierarchyNode.of(self.own_tree, child) for child in self.source.get("children") or ()]
 
-    @field(description="The viewer's own progress in it.")
+    @field(description="The viewer's own progress in it; null in mode EDIT.")
     def progress(self, context_id: OwnContextId = None) -> Progress | None:
-        return Progress.of(self.own_tree.own(context_id).of(self.identifier))
+        own = self.own_tree.own(context_id)
+        return None if own is None else Progress.of(own.of(self.identifier))
 
     @field(
-        description="The viewer's own view of this leaf, NOT_STARTED where there is none yet; null for a unit."
+        description="The viewer's own view of this leaf, NOT_STARTED where there is none yet; null for a unit, and in mode "
+        "EDIT."
     )
     def view(self, context_id: OwnContextId = None) -> View | None:
         own = self.own_tree.own(context_id)
-        if self.kind is not enums.ContentKind.CONTENT:
+        if own is None or self.kind is not enums.ContentKind.CONTENT:
             return None
         return View.of_touch(own.key, self.identifier, own.view(self.identifier))
 
     @field(description="Everything that was published of the node itself, without its children.")
     def metadata(self, fields: MetadataFields = None) -> JSON:
-        return JSON(
-            {
-                name: value
-                for name, value in self.source.items()
-                if name != "children" and (fields is None or name in fields)
-            }
-        )
+        return _metadata(self.source, fields)
 
 
-@strawberry.type(description="A published tree of contents, such as a course, as it is live now.")
+@strawberry.type(description="A page of the leaves of a collection.")
+class LeafNodeConnection(Connection[HierarchyNode]):
+    total_count: int = strawberry.field(description="How many leaves there are in all.")
+
+
+@strawberry.type(
+    description="A tree of contents, such as a course: as it is live now, or, in mode EDIT, as it is drafted."
+)
 class Collection(Node):
     identifier: str = strawberry.field(description="The collection's identifier.")
     name: str = strawberry.field(description="For people.")
-    status: str = strawberry.field(description="As stored, such as `Live`.")
+    status: str = strawberry.field(description="`Live`, `Unlisted`, `Retired`; in mode EDIT also `Draft`.")
     mime_type: str | None = strawberry.field(description="What it is made of.")
     leaf_nodes_count: int = strawberry.field(description="Distinct leaves in its tree.")
-    version: int = strawberry.field(description="Goes up with each publish.")
-    published_on: datetime | None = strawberry.field(description="When this version was published.")
+    version: int = strawberry.field(
+        description="The live version: goes up with each publish, 0 before the first."
+    )
+    version_key: str | None = strawberry.field(
+        description="In mode EDIT: which state of the draft this is. An edit may name it, so that it replaces no other."
+    )
+    published_on: datetime | None = strawberry.field(description="When the live version was published.")
     content: strawberry.Private[nouns.Content]
+    edited: strawberry.Private[Tree | None] = None
+    """What is shown in mode EDIT."""
+
+    @classmethod
+    def of_tree(cls, tree: Tree) -> Self:
+        collection = cls.of(tree.content)
+        if tree.mode is enums.HierarchyMode.EDIT:
+            collection.edited, collection.version_key = tree, tree.version_key
+        return collection
 
     @classmethod
     def of(cls, content: nouns.Content) -> Self:
+        """The collection as it is live."""
         return cls(
             identifier=content.identifier,
             name=content.name,
@@ -132,6 +162,7 @@ class Collection(Node):
             mime_type=content.mime_type,
             leaf_nodes_count=content.leaf_nodes_count,
             version=content.live_version,
+            version_key=None,
             published_on=content.published_on,
             content=content,
         )
@@ -139,8 +170,11 @@ class Collection(Node):
     def key(self) -> tuple[str, ...]:
         return (self.identifier,)
 
+    async def _tree(self, info: Info) -> Tree:
+        return self.edited or await collections.tree(info.context, self.content)
+
     async def _own_tree(self, info: Info) -> OwnTree:
-        return await OwnTree.of(info, await collections.tree(info.context, self.content))
+        return await OwnTree.of(info, await self._tree(info))
 
     @field(description="The nodes right below the root, in order.")
     async def children(self, info: Info) -> list[HierarchyNode] | None:
@@ -149,39 +183,61 @@ class Collection(Node):
         return [HierarchyNode.of(own_tree, child) for child in root.get("children") or ()]
 
     @field(description="A node anywhere in the tree, the root included.")
-    async def node(
-        self,
-        info: Info,
-        identifier: Annotated[str, strawberry.argument(description="The node's identifier.")],
-    ) -> HierarchyNode | None:
+    async def node(self, info: Info, identifier: NodeId) -> HierarchyNode | None:
         own_tree = await self._own_tree(info)
         return HierarchyNode.of(own_tree, own_tree.tree.node(identifier))
 
-    @field(description="Every leaf of the tree, each once, in the tree's order.")
-    async def leaf_nodes(self, info: Info) -> list[HierarchyNode] | None:
+    @field(description="The leaves of the tree, each once, in the tree's order.")
+    async def leaf_nodes(
+        self, info: Info, first: First = None, after: After = None
+    ) -> LeafNodeConnection | None:
         own_tree = await self._own_tree(info)
-        return [HierarchyNode.of(own_tree, leaf) for leaf in own_tree.tree.leaves()]
+        place = decode_cursor(after, 2)
+        page = connection(
+            own_tree.tree.leaves_page(first=page_size(first), after=place),
+            lambda leaf: HierarchyNode.of(own_tree, leaf.node),
+            lambda leaf: leaf.cursor,
+            begun=place is not None,
+        )
+        return LeafNodeConnection(
+            edges=page.edges, page_info=page.page_info, total_count=own_tree.tree.content.leaf_nodes_count
+        )
 
-    @field(
-        description="Everything that was published of the collection itself, without its children; of more than 32 KB "
-        "the smaller values."
-    )
+    @field(description="Everything that is said of the collection itself, without its children.")
     async def metadata(self, info: Info, fields: MetadataFields = None) -> JSON | None:
-        published = await collections.metadata(info.context, [self.content])
-        found = published[self.identifier]
-        return JSON({name: value for name, value in found.items() if fields is None or name in fields})
+        if self.edited is not None:
+            return _metadata(self.edited.hierarchy.root, fields)
+        found = await collections.metadata(info.context, [self.content], fields)
+        return _metadata(found[self.identifier], fields)
 
-    @field(description="The whole tree as nested JSON, as it was published.")
-    async def hierarchy(self, info: Info) -> JSON | None:
-        return serialised_json(await collections.serialised(info.context, self.content))
+    @field(description="The tree as nested JSON, all that was said of each node included.")
+    async def hierarchy(
+        self,
+        info: Info,
+        node: Annotated[
+            str | None, strawberry.argument(description="From this node down; from the root without it.")
+        ] = None,
+        depth: Annotated[
+            int | None,
+            strawberry.argument(
+                description="So many levels below it; all without this. Nodes of the last one have no `children` then."
+            ),
+        ] = None,
+    ) -> JSON | None:
+        if self.edited is None and depth is None:
+            stored = await collections.stored_tree(info.context, self.content, node)
+            return JSON(SentAsIs(stored.data, stored.tag))
+        return JSON((await self._tree(info)).part(node, depth))
 
     @field(description="The live version as a file; null where it was published without one.")
     async def package(self, info: Info, variant: Variant = enums.PackageVariant.SPINE) -> Package | None:
         found = await packages.package(info.context.shared, self.content, variant)
         return Package.of(found) if found else None
 
-    @field(description="The viewer's own progress in it.")
+    @field(description="The viewer's own progress in it; null in mode EDIT.")
     async def progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        if self.edited is not None:
+            return None
         own = await own_progress(info.context, self.content, context_id)
         return Progress.of(own.of(self.identifier))
 
@@ -224,30 +280,65 @@ class Collection(Node):
 
 @strawberry.type
 class CollectionQueries:
-    @field(description="A published collection. NOT_FOUND where it is none, or a unit of another one.")
+    @field(
+        description="A collection. NOT_FOUND where it is none, or a unit of another one. One that is retired is still "
+        "told, for those who learned in it."
+    )
     async def collection(
         self,
         info: Info,
         identifier: Annotated[str, strawberry.argument(description="The collection's identifier.")],
+        mode: Mode = enums.HierarchyMode.LIVE,
     ) -> Collection | None:
+        if mode is enums.HierarchyMode.EDIT:
+            return Collection.of_tree(await edit_trees.edit_tree(info.context, identifier))
         return Collection.of(await collections.collection(info.context, identifier))
 
-    @field(description="Published collections in the order asked for; null for what is none.")
+    @field(description="Collections in the order asked for; null for what is none.")
     async def collections(
         self,
         info: Info,
         identifiers: Annotated[
             list[str], strawberry.argument(description=f"The collections' identifiers, at most {MOST}.")
         ],
+        mode: Mode = enums.HierarchyMode.LIVE,
     ) -> list[Collection | None] | None:
-        contents = dict(
-            zip(identifiers, await collections.collections(info.context, identifiers), strict=True)
-        )
-        found = {
-            identifier: None if content is None else Collection.of(content)
-            for identifier, content in contents.items()
-        }
+        of_each: list[Collection | None]
+        if mode is enums.HierarchyMode.EDIT:
+            trees = await edit_trees.edit_trees(info.context, identifiers)
+            of_each = [None if tree is None else Collection.of_tree(tree) for tree in trees]
+        else:
+            contents = await collections.collections(info.context, identifiers)
+            of_each = [None if content is None else Collection.of(content) for content in contents]
+        found = dict(zip(identifiers, of_each, strict=True))
         return [found[identifier] for identifier in identifiers]
+
+    @field(
+        description="A node of a collection's tree: of the one that is named, or else of the published one that holds it. "
+        "NOT_FOUND says which of the two is not there."
+    )
+    async def hierarchy_node(
+        self,
+        info: Info,
+        identifier: NodeId,
+        collection_id: Annotated[
+            str | None,
+            strawberry.argument(description="The collection's identifier; found by the node's without it."),
+        ] = None,
+        mode: Mode = enums.HierarchyMode.LIVE,
+    ) -> HierarchyNode | None:
+        tree = await edit_trees.tree_with(info.context, identifier, collection_id, mode)
+        return HierarchyNode.of(await OwnTree.of(info, tree), tree.node(identifier))
+
+
+def _metadata(node: Mapping[str, Any], fields: list[str] | None) -> JSON:
+    return JSON(
+        {
+            name: value
+            for name, value in node.items()
+            if name != "children" and (fields is None or name in fields)
+        }
+    )
 
 
 def _text(node: dict[str, Any], name: str) -> str | None:

@@ -28,9 +28,11 @@ from resolvers.nouns import (
     TrackingMode,
 )
 from resolvers.nouns import Kind as GroupItemKind
+from resolvers.nouns import SearchOrder as CollectionOrderBy
 
 __all__ = [
     "AggregationMode",
+    "CollectionOrderBy",
     "ColumnKind",
     "ContentKind",
     "ContextStatus",
@@ -81,6 +83,17 @@ described(
         ContentKind.COLLECTION: "The collection itself, the root of the tree.",
         ContentKind.UNIT: "An inner collection.",
         ContentKind.CONTENT: "A leaf: what a learner views.",
+    },
+)
+described(
+    CollectionOrderBy,
+    "CollectionOrderBy",
+    "By what collections that were searched for are ordered.",
+    {
+        CollectionOrderBy.RELEVANCE: "By how well the text fits: words in the name weigh most. Without a text all are alike.",
+        CollectionOrderBy.NAME: "By name; small and capital letters are alike.",
+        CollectionOrderBy.LAST_PUBLISHED_ON: "By when the live version was published.",
+        CollectionOrderBy.LEAF_NODES_COUNT: "By the number of distinct leaves.",
     },
 )
 described(

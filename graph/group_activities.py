@@ -80,6 +80,9 @@ class ActivityMember:
 class GroupActivity:
     id: str = strawberry.field(description="The identifier.")
     type: str = strawberry.field(description="Course, CourseUnit, Quiz …")
+    name: str | None = strawberry.field(
+        description="The name of the collection, unit or content; null where it is none of Cohort's."
+    )
     collection: Collection | None = strawberry.field(
         description="The published collection; null where it is a unit of one, or none of Cohort's."
     )
@@ -104,6 +107,7 @@ class GroupActivity:
         return cls(
             id=found.activity.id,
             type=found.activity.type,
+            name=content.name if content else None,
             collection=Collection.of(content) if content and is_collection else None,
             source=found.source,
             as_of=found.as_of,
@@ -180,4 +184,4 @@ async def activities(
     }
     learners = {user_id: Learner.of(profile) for user_id, profile in profiles.items()}
     answer = [GroupActivity.of(activity, learners) for activity in page.activities]
-    return Planned(answer, page.taken, page.as_of)
+    return Planned(answer, page.taken, page.as_of, page.live)

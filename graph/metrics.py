@@ -19,7 +19,7 @@ from graph.info import Info
 from graph.planned import Planned
 from graph.scalars import serialised_json
 from resolvers import nouns
-from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query
+from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query, names_in
 
 _ENROLMENT = {
     "collection": "The collection: its identifier.",
@@ -214,6 +214,13 @@ class MetricTable:
         "they should be for lack of new ones."
     )
     mode: enums.AggregationMode = strawberry.field(description="How up to date the figures are.")
+    answered: strawberry.Private[Answered]
+
+    @field(
+        description="The names of the collections, units and contexts in the rows, by their ids. What is gone has none."
+    )
+    async def names(self, info: Info) -> JSON | None:
+        return JSON(await names_in(info.context, self.answered.table))
 
     @classmethod
     def of(cls, answered: Answered) -> Self:
@@ -226,6 +233,7 @@ class MetricTable:
             as_of=answered.as_of,
             complete=answered.complete,
             mode=plan.mode,
+            answered=answered,
         )
 
 

@@ -5,7 +5,7 @@ question (loaders/responses.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ import orjson
 from strawberry.extensions import FieldExtension, SchemaExtension
 
 from graph.info import Info
+from resolvers.group_activities import is_live
 from resolvers.nouns import AggregationMode, KeptResponse, Session, Taken
 
 T = TypeVar("T")
@@ -22,13 +23,14 @@ T = TypeVar("T")
 class Planned(Generic[T]):
     """What the resolver of such a field returns; the field's ``graphql_type`` says what it answers.
 
-    ``taken``: how the value came about; ``as_of``: when, None where it is not known. ``keep`` keeps what the value was
-    written as, where it may be given again.
+    ``taken``: how the value came about; ``as_of``: when, None where it is not known; ``live``: the versions of
+    collections that it is of. ``keep`` keeps what the value was written as, where it may be given again.
     """
 
     value: T
     taken: Taken
     as_of: datetime | None = None
+    live: Mapping[str, int] = field(default_factory=dict)
     keep: Callable[[Any], KeptResponse] | None = None
 
 
@@ -53,7 +55,7 @@ class GivenAgain(FieldExtension):
             return planned
         key = (*_question(info), *await self._version_of(source, session, arguments))
         kept = responses.get(key, session.now())
-        if kept is not None:
+        if kept is not None and await is_live(session, kept.live):
             return kept
         planned = await next_(source, info, **arguments)
         as_of = planned.as_of
@@ -65,7 +67,7 @@ class GivenAgain(FieldExtension):
             return planned
 
         def keep(completed: Any) -> KeptResponse:
-            response = KeptResponse(orjson.dumps(completed), planned.taken, as_of)
+            response = KeptResponse(orjson.dumps(completed), planned.taken, as_of, planned.live)
             responses.keep(key, response)
             return response
 

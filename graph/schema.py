@@ -10,6 +10,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from graph.assessments import AssessmentMutations
+from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
 from graph.contents import ContentQueries
 from graph.contexts import Context, ContextMutations, ContextQueries
@@ -43,6 +44,7 @@ PRINTED = Path(__file__).with_name("schema.graphql")
 class Query(
     CollectionQueries,
     ContentQueries,
+    CollectionSearchQueries,
     LearnerQueries,
     ContextQueries,
     GroupQueries,

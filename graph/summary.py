@@ -16,6 +16,7 @@ from resolvers import summary as details
 @strawberry.type(description="Whether a learner has done a leaf.")
 class ContentStatus:
     content_id: str = strawberry.field(description="The leaf's identifier.")
+    name: str = strawberry.field(description="The leaf's name.")
     status: enums.Status = strawberry.field(description="How far the leaf is.")
 
 
@@ -57,7 +58,8 @@ class Summary(Progress):
             completed_version=found.completed_version,
             last_accessed_on=found.last_accessed_on,
             content_status=[
-                ContentStatus(content_id=content_id, status=status) for content_id, status in found.contents
+                ContentStatus(content_id=leaf["identifier"], name=leaf["name"], status=status)
+                for leaf, status in found.contents
             ],
             found=found,
         )

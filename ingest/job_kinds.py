@@ -12,6 +12,7 @@ from ingest.jobs.reconcile import RECONCILIATION
 from ingest.jobs.runner import JobKind
 from ingest.jobs.upgrade import UPGRADE
 from ingest.publishing.job import PUBLISHING
+from ingest.publishing.search_check import SEARCH_CHECK
 from rules.errors import InvalidInput
 
 JOB_KINDS: Sequence[JobKind] = (
@@ -23,6 +24,7 @@ JOB_KINDS: Sequence[JobKind] = (
     MODE_CHANGE,
     PUBLISHING,
     RECONCILIATION,
+    SEARCH_CHECK,
     UPGRADE,
 )
 

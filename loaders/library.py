@@ -1,69 +1,88 @@
 """What all requests of a process share: contents, their published trees, and contexts."""
 
 import asyncio
-import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import orjson
 
+from loaders.published_contents import FRESH_FOR, PublishedContents
 from loaders.shared import SharedLoader
+from loaders.trees import StoredTree, Trees, tree_nodes
 from rules.contents import Content, ContentKind, Metadata, metadata_of
 from rules.contexts import Context, EnrolmentType
 from rules.errors import NotFound
 from rules.hierarchy import Hierarchy, Relations, RelationTree
 from rules.identifiers import ContextType
+from stores.cache import Cache
 from stores.rows import Row, Rows
-from stores.tables import CONTENTS, CONTEXTS, HIERARCHIES, NODE_ROOTS, RELATIONS
-
-LIVE = "live"
-"""The ``mode`` of published trees in content_hierarchy."""
-FRESH_FOR = 5.0
-"""Seconds for which a content's pointer or a context may be answered from memory after another process changed it."""
+from stores.tables import CONTENTS, CONTEXTS, NODE_ROOTS, RELATIONS
 
 Published = tuple[str, int]
 """A published version of a collection: its identifier and version. What it leads to never changes."""
-PublishedNode = tuple[str, str, int]
-"""A node of a published version: its identifier, the collection's, the version."""
-
-_POINTERS = tuple(name for name in CONTENTS.types if name not in ("metadata", "digest"))
-"""The columns that make a Content. Most requests need no more, and processes keep many contents."""
+MOST_RELATIONS = 200_000
+"""Nodes whose relations a process keeps, each some 600 bytes: of 60 large textbooks, or of 4,000 courses of 50 nodes."""
 _VERSION = ("root", "live_version")
-MOST_TREES = 20
-"""Trees that are read at once, for metadata that the contents' rows do not have yet."""
 
 
 class Library:
     """The shared loaders of one process."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, cache: Cache) -> None:
         self._rows = rows
-        self.contents: SharedLoader[str, Content] = SharedLoader(self._contents, most=50_000, ttl=FRESH_FOR)
-        self.metadata: SharedLoader[PublishedNode, Metadata] = SharedLoader(self._metadata, most=5_000)
+        self.trees = Trees(rows, cache)
+        self._published_contents = PublishedContents(rows, self.trees)
+        self.contents: SharedLoader[str, Content] = SharedLoader(
+            self._published_contents.contents, most=50_000, ttl=FRESH_FOR
+        )
         self.contexts: SharedLoader[str, Context] = SharedLoader(self._contexts, most=20_000, ttl=FRESH_FOR)
         self.roots: SharedLoader[str, frozenset[str]] = SharedLoader(self._roots, most=50_000, ttl=FRESH_FOR)
         """Loads which collections hold a node."""
-        self.relations: SharedLoader[Published, RelationTree] = SharedLoader(self._relations, most=2_000)
-        self.hierarchies: SharedLoader[Published, Hierarchy] = SharedLoader(self._hierarchies, most=500)
+        self._holders: SharedLoader[str, Content] = SharedLoader(self._holders_of, most=5_000, ttl=FRESH_FOR)
+        self.relations: SharedLoader[Published, RelationTree] = SharedLoader(
+            self._relations, most=MOST_RELATIONS, size=lambda tree: len(tree.nodes)
+        )
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
         """Contents as they are now, also if another process published them a moment ago. Which versions are live is
         read anew; a content itself only if it is not of its live version."""
         keys = [(identifier,) for identifier in identifiers]
-        pointers, contents = await asyncio.gather(
+        rows, contents = await asyncio.gather(
             self._rows.get_many(CONTENTS, keys, _VERSION), self.contents.load_many(identifiers)
         )
-        outdated = [
-            content.identifier
+        unlike = [
+            (content, rows.get(key, dict.fromkeys(_VERSION)))
             for key, content in zip(keys, contents, strict=True)
             if content is not None
-            and [content.root, content.live_version] != [pointers.get(key, {}).get(name) for name in _VERSION]
+            and (content.root, content.live_version)
+            != tuple(rows.get(key, {}).get(name) for name in _VERSION)
         ]
+        outdated = await self._outdated(unlike)
         if not outdated:
             return contents
         for identifier in outdated:
             self.contents.forget(identifier)
         return await self.contents.load_many(identifiers)
+
+    async def _outdated(self, unlike: Sequence[tuple[Content, Row]]) -> list[str]:
+        """Contents that are not what is live now. They are ``unlike`` their rows, which may be of a version that is not
+        live yet, or never will be: then their root decides."""
+        others = {
+            root
+            for content, row in unlike
+            for root in (content.root, row["root"])
+            if root not in (None, content.identifier)
+        }
+        if not others:
+            return [content.identifier for content, _ in unlike]
+        found = await self._rows.get_many(CONTENTS, [(root,) for root in others], _VERSION)
+        live = {root: row["live_version"] for (root,), row in found.items() if row["root"] == root}
+        return [
+            content.identifier
+            for content, row in unlike
+            if row["root"] in (None, content.identifier)
+            or live.get(row["root"]) == row["live_version"]
+            or live.get(content.root) != content.live_version
+        ]
 
     async def content(self, identifier: str, field: str) -> Content:
         """One content. NotFound that names ``field`` if there is no such content."""
@@ -114,50 +133,89 @@ class Library:
         trees = await self.relations.load_many([(c.root, c.live_version) for c in contents])
         return {c.identifier: (c, tree) for c, tree in zip(contents, trees, strict=True)}
 
-    async def metadata_of(self, contents: Sequence[Content]) -> dict[str, Metadata]:
-        """The published metadata of these contents, by identifier: one statement however many they are.
+    async def metadata_of(
+        self, contents: Sequence[Content], names: Collection[str] | None = None
+    ) -> dict[str, Metadata]:
+        """What was published of these contents, by identifier, of each at least these names, or all: one statement however
+        many they are, if their rows have it (``PublishedContents.metadata_of``)."""
+        return await self._published_contents.metadata_of(contents, names)
 
-        A content that was published before its row had metadata has it in its tree, which is read for at most
-        MOST_TREES of them; else its metadata is empty until it is published again.
-        """
-        wanted = {(one.identifier, one.root, one.live_version): one for one in contents}
-        found = dict(zip(wanted, await self.metadata.load_many(list(wanted)), strict=True))
-        older = [wanted[node] for node, metadata in found.items() if metadata is None]
-        if len(older) > MOST_TREES:
-            older = []
-        trees = await self.hierarchies.load_many([(one.root, one.live_version) for one in older])
-        nodes = {
-            one.identifier: metadata_of((tree.node(one.identifier) if tree else None) or {})
-            for one, tree in zip(older, trees, strict=True)
-        }
-        return {
-            node[0]: nodes.get(node[0], {}) if metadata is None else metadata
-            for node, metadata in found.items()
-        }
+    async def holder(self, content: Content) -> Content | None:
+        """The published collection whose live tree holds a unit or a leaf. None if there is none; of several the one that
+        published it last, or else the first by id."""
+        if content.root != content.identifier:
+            root = await self.contents.load(content.root)
+            if root is not None and root.live_version == content.live_version:
+                return root
+        return await self._holders.load(content.identifier)
+
+    async def _holders_of(self, identifiers: list[str]) -> list[Content | None]:
+        nodes = [node for node in await self.contents.load_many(identifiers) if node is not None]
+        held = await self._published_contents.held(nodes)
+        roots = {node.root: node for node in held.values()}
+        found = dict(zip(roots, await self.contents.load_many(list(roots)), strict=True))
+        return [found[held[one].root] if one in held else None for one in identifiers]
 
     async def hierarchy(self, content: Content) -> Hierarchy:
-        """The live tree from this collection or unit down. A unit's version is its collection's, whose pointer is
-        changed last: until then a reader sees the unit as it was."""
-        for _ in range(2):
-            root = await self.contents.load(content.root) or content
-            found = await self.hierarchies.load((content.identifier, root.live_version))
+        """The live tree from this collection or unit down."""
+        async for of in self._known_and_anew(content):
+            found = await self.trees.hierarchy((of.identifier, of.root, of.live_version))
             if found is not None:
                 return found
-            self.contents.forget(content.root)  # as in ``published``
-        raise NotFound(f"{content.identifier} has no published version")
+        raise _unpublished(content)
 
-    async def _contents(self, identifiers: list[str]) -> list[Content | None]:
-        keys = [(identifier,) for identifier in identifiers]
-        found = await self._rows.get_many(CONTENTS, keys, _POINTERS)
-        return [_content(found.get(key)) for key in keys]
+    async def tree(self, content: Content) -> tuple[Content, Hierarchy, RelationTree]:
+        """A collection with its tree and relations, all of one version: that of ``content``, or the live one if that is
+        gone by now."""
+        async for of in self._known_and_anew(content):
+            hierarchy, relations = await asyncio.gather(
+                self.trees.hierarchy((of.identifier, of.root, of.live_version)),
+                self.relations.load((of.root, of.live_version)),
+            )
+            if hierarchy is not None and relations is not None:
+                return of, hierarchy, relations
+        raise _unpublished(content)
 
-    async def _metadata(self, nodes: list[PublishedNode]) -> list[Metadata | None]:
-        """The metadata of the version that is live by now. That may be a newer one: then nobody asks for this one
-        again."""
-        keys = list({(identifier,) for identifier, _, _ in nodes})
-        found = await self._rows.get_many(CONTENTS, keys, ("identifier", "metadata"))
-        texts = [(found.get((identifier,)) or {}).get("metadata") for identifier, _, _ in nodes]
-        return [None if text is None else orjson.loads(text) for text in texts]
+    async def serialised(self, content: Content, node: str | None = None) -> bytes:
+        """The JSON of ``stored_tree``."""
+        return (await self.stored_tree(content, node)).data
+
+    async def stored_tree(self, content: Content, node: str | None = None) -> StoredTree:
+        """A collection's live tree as it is stored; from ``node`` down if that is given. NotFound if the tree has no such
+        node."""
+        async for of in self._known_and_anew(content):
+            below = node or of.identifier
+            found = await self._serialised(of, below)
+            if found is not None:
+                return StoredTree(found, f"{of.root}\n{of.live_version}\n{of.published_on}\n{below}")
+        raise _unpublished(content)
+
+    async def _serialised(self, content: Content, node: str) -> bytes | None:
+        version = content.live_version
+        of = content if node == content.identifier else await self.contents.load(node)
+        if of is not None and (of.root, of.live_version) == (content.root, version):
+            found = await self.trees.serialised.load((node, content.root, version))
+            if found is not None or of is content:
+                return found
+        tree = await self.trees.hierarchy((content.identifier, content.root, version))
+        if tree is None:
+            return None
+        below = tree.node(node)  # a leaf, or a unit that is a collection of its own
+        if below is None:
+            raise NotFound(f"collection {content.identifier} has no node {node}", field="node")
+        return orjson.dumps(below)
+
+    async def _known_and_anew(self, content: Content) -> AsyncIterator[Content]:
+        """Gives the content, and then as it is now: what a reader knew of it may lead to a version that is dropped."""
+        yield content
+        self.contents.forget(content.identifier)
+        yield await self.contents.load(content.identifier) or content
+
+    async def drop_cached_trees(
+        self, identifier: str, versions: Collection[int], units: Collection[str]
+    ) -> None:
+        """Makes room in the cache: nobody reads these versions of a collection, and of its units, any more."""
+        await self.trees.drop([*tree_nodes(identifier, versions, units)])
 
     async def _contexts(self, context_ids: list[str]) -> list[Context | None]:
         found = await self._rows.get_many(CONTEXTS, [(context_id,) for context_id in context_ids])
@@ -171,25 +229,9 @@ class Library:
         found = await self._rows.partitions(RELATIONS, published)
         return [_relation_tree(key, found[key]) for key in published]
 
-    async def _hierarchies(self, published: list[Published]) -> list[Hierarchy | None]:
-        found = await self._rows.partitions(HIERARCHIES, [(identifier, LIVE) for identifier, _ in published])
-        return [_hierarchy(found[identifier, LIVE], version) for identifier, version in published]
 
-
-def _content(row: Row | None) -> Content | None:
-    if row is None or row["live_version"] is None:
-        return None
-    return Content(
-        identifier=row["identifier"],
-        name=row["name"],
-        kind=ContentKind(row["kind"]),
-        status=row["status"],
-        mime_type=row["mime_type"],
-        leaf_nodes_count=row["leaf_nodes_count"] or 0,
-        root=row["root"],
-        live_version=row["live_version"],
-        published_on=row["published_on"],
-    )
+def _unpublished(content: Content) -> NotFound:
+    return NotFound(f"{content.identifier} has no published version")
 
 
 def context_of(row: Row | None) -> Context | None:
@@ -233,20 +275,6 @@ def _relation_tree(published: Published, rows: Sequence[Row]) -> RelationTree | 
     return RelationTree(*published, nodes, since.get(published[0]))
 
 
-def _hierarchy(rows: Sequence[Row], version: int) -> Hierarchy | None:
-    chunks = sorted((row for row in rows if row["version"] == version), key=lambda row: row["chunk"])
-    if not chunks or len(chunks) < chunks[0]["chunks"]:
-        return None
-    chunks = chunks[: chunks[0]["chunks"]]  # more are left of an attempt that came to nothing
-    return Hierarchy(orjson.loads(zlib.decompress(b"".join(row["data"] for row in chunks))), version)
-
-
-def encode_hierarchy(node: dict[str, Any], chunk_size: int = 256 * 1024) -> list[bytes]:
-    """The chunks that ``content_hierarchy`` stores of a tree."""
-    data = zlib.compress(orjson.dumps(node))
-    return [data[start : start + chunk_size] for start in range(0, len(data), chunk_size)]
-
-
 def content_values(content: Content, node: Metadata) -> dict[str, object]:
     """The columns that ``content`` stores of a content, apart from its key. ``node``: as it was published."""
     return {
@@ -263,7 +291,10 @@ def content_values(content: Content, node: Metadata) -> dict[str, object]:
 
 
 def metadata_values(node: Metadata) -> dict[str, object]:
-    return {"metadata": orjson.dumps(metadata_of(node)).decode()}
+    """The columns that ``content`` stores of a node's metadata: what it has room for, and the names of the rest."""
+    kept = metadata_of(node)
+    left = frozenset(node.keys() - kept.keys() - {"children"})
+    return {"metadata": orjson.dumps(kept).decode(), "metadata_left": left or None}
 
 
 def context_values(context: Context) -> dict[str, object]:

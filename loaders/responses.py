@@ -1,8 +1,8 @@
 """Parts of responses as they were written, kept by this process: to write thousands of members as JSON takes far longer
 than to look up what they depend on."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import orjson
@@ -16,11 +16,13 @@ MOST_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class KeptResponse:
-    """``text``: JSON; ``taken``: how its figures came about, ``as_of``: when."""
+    """``text``: JSON; ``taken``: how its figures came about, ``as_of``: when; ``live``: the versions of collections that
+    they are of."""
 
     text: bytes
     taken: Taken
     as_of: datetime
+    live: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fragment(self) -> orjson.Fragment:

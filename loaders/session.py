@@ -98,7 +98,7 @@ class Shared:
         answers = Answers(stores.cache, background, now, ttl=answers_ttl, keep=answers_kept)
         limits = group_limits or GroupLimits()
         return cls(
-            *(stores, Library(stores.rows), healing, background, answers),
+            *(stores, Library(stores.rows, stores.cache), healing, background, answers),
             *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores), now),
             group_limits=limits,
             form_limits=form_limits or FormLimits(),

@@ -15,8 +15,9 @@ V = TypeVar("V")
 class _Kept(AbstractCache[K, V | None]):
     """Keeps answers, but no failures and no absences: what is not there may be there the next moment."""
 
-    def __init__(self, kept: MutableMapping[K, asyncio.Future[V | None]]) -> None:
+    def __init__(self, kept: MutableMapping[K, asyncio.Future[V | None]], *, sized: bool) -> None:
         self._kept = kept
+        self._sized = sized
 
     def get(self, key: K) -> asyncio.Future[V | None] | None:
         future = self._kept.get(key)
@@ -27,6 +28,18 @@ class _Kept(AbstractCache[K, V | None]):
 
     def set(self, key: K, value: asyncio.Future[V | None]) -> None:
         self._kept[key] = value
+        if self._sized:
+            value.add_done_callback(lambda answered: self._weigh(key, answered))
+
+    def _weigh(self, key: K, answered: asyncio.Future[V | None]) -> None:
+        """Makes room for an answer, once it is known how large it is. One that is larger than all together may be is
+        not kept."""
+        if self._kept.get(key) is not answered or not _has_answer(answered):
+            return
+        try:
+            self._kept[key] = answered
+        except ValueError:
+            self._kept.pop(key, None)
 
     def delete(self, key: K) -> None:
         self._kept.pop(key, None)
@@ -40,18 +53,29 @@ def _has_answer(future: asyncio.Future[V | None]) -> bool:
 
 
 class SharedLoader(Generic[K, V]):
-    """Batches like any DataLoader, and keeps up to ``most`` answers, each for ``ttl`` seconds (None: for good).
+    """Batches like any DataLoader, and keeps up to ``most`` answers, each for ``ttl`` seconds (None: for good). With
+    ``size`` it is the sizes of all answers that together are at most ``most``.
 
     Only what never changes may be kept for good. One flight a key: callers share it, and one that leaves does not
     take it from the others; so it runs under no single caller's deadline but the engine's own.
     """
 
     def __init__(
-        self, load: Callable[[list[K]], Awaitable[Sequence[V | None]]], *, most: int, ttl: float | None = None
+        self,
+        load: Callable[[list[K]], Awaitable[Sequence[V | None]]],
+        *,
+        most: int,
+        ttl: float | None = None,
+        size: Callable[[V], int] | None = None,
     ) -> None:
+        def weight(answered: asyncio.Future[V | None]) -> int:
+            answer = answered.result() if answered.done() and _has_answer(answered) else None
+            return 0 if answer is None or size is None else size(answer)
+
         kept: MutableMapping[K, asyncio.Future[V | None]]
-        kept = LRUCache(most) if ttl is None else TTLCache(most, ttl)
-        self._kept = _Kept(kept)
+        getsizeof = None if size is None else weight
+        kept = LRUCache(most, getsizeof) if ttl is None else TTLCache(most, ttl, getsizeof=getsizeof)
+        self._kept = _Kept(kept, sized=size is not None)
         self._loader: DataLoader[K, V | None] = DataLoader(load_fn=load, cache_map=self._kept)
 
     async def load(self, key: K) -> V | None:
@@ -73,6 +97,12 @@ class SharedLoader(Generic[K, V]):
         if missing:
             known.update(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
         return [known[key] for key in keys]
+
+    def keep(self, key: K, value: V) -> None:
+        """Keeps an answer that the caller has read a moment ago."""
+        answered: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
+        answered.set_result(value)
+        self._kept.set(key, answered)
 
     def forget(self, key: K) -> None:
         """Makes the next load read the store. Whoever changed the value in this process calls this."""

@@ -1,43 +1,88 @@
 """Published collections and their trees. Any authenticated viewer may read them."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from loaders.session import Session
-from resolvers.paging import checked_many
-from rules.contents import Content, ContentKind, Metadata
-from rules.errors import NotFound
-from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection, is_optional
+from loaders.trees import StoredTree
+from resolvers.paging import Page, checked_first, checked_many
+from rules.contents import Content, ContentKind, HierarchyMode, Metadata
+from rules.errors import InvalidInput, NotFound
+from rules.hierarchy import (
+    DEEPEST,
+    Hierarchy,
+    Json,
+    RelationTree,
+    children_of,
+    is_collection,
+    is_optional,
+)
 from rules.identifiers import checked_id
 
-__all__ = ["Tree", "collection", "collections", "is_optional", "metadata", "serialised", "tree"]
+__all__ = [
+    "Leaf",
+    "Tree",
+    "collection",
+    "collections",
+    "is_optional",
+    "metadata",
+    "root_of",
+    "stored_tree",
+    "tree",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf and its place among the leaves of a tree, from 1."""
+
+    node: Json
+    place: int
+
+    @property
+    def cursor(self) -> Sequence[str]:
+        return str(self.node["identifier"]), str(self.place)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The live version of a collection."""
+    """A collection in one of its forms: the live version, or what is edited. ``version_key``: of the draft."""
 
     content: Content
     hierarchy: Hierarchy
     relations: RelationTree
+    mode: HierarchyMode = HierarchyMode.LIVE
+    version_key: str | None = None
 
     def leaves_count(self, node: Json) -> int:
         found = self.relations.nodes.get(node["identifier"])
         return len(found.leaf_nodes) if found else 0
 
-    def node(self, identifier: str) -> Json:
+    def node(self, identifier: str, field: str = "identifier") -> Json:
         """One node. NotFound if the tree has no such node."""
-        found = self.hierarchy.node(checked_id(identifier, "identifier"))
+        found = self.hierarchy.node(checked_id(identifier, field))
         if found is None:
-            raise NotFound(
-                f"collection {self.content.identifier} has no node {identifier}", field="identifier"
-            )
+            raise NotFound(f"collection {self.content.identifier} has no node {identifier}", field=field)
         return found
+
+    def part(self, node: str | None, depth: int | None) -> Json:
+        """A node, or the root, with this many levels below it, or all. Nodes of the last level are without ``children``."""
+        if depth is not None and not 0 <= depth <= DEEPEST:
+            raise InvalidInput(f"depth must be from 0 to {DEEPEST}", field="depth")
+        found = self.hierarchy.root if node is None else self.node(node, "node")
+        return found if depth is None else _cut(found, depth)
 
     def leaves(self) -> list[Json]:
         """The tree's leaves, each once, in the tree's order."""
         return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
+
+    def leaves_page(self, *, first: int, after: Sequence[str] | None) -> Page[Leaf]:
+        """A page of the leaves. ``after``: identifier and place of the last one seen. If a publish has taken that leaf away
+        meanwhile, the page goes on at its place."""
+        limit, leaves = checked_first(first), self.leaves()
+        begin = 0 if after is None else _place_behind(leaves, *after)
+        shown = enumerate(leaves[begin : begin + limit], begin + 1)
+        return Page([Leaf(node, place) for place, node in shown], len(leaves) > begin + limit)
 
     def units(self) -> list[Json]:
         """Every inner collection below the root, each once, in the tree's order."""
@@ -47,6 +92,23 @@ class Tree:
         if node["identifier"] == self.hierarchy.identifier:
             return ContentKind.COLLECTION
         return ContentKind.UNIT if is_collection(node) else ContentKind.CONTENT
+
+
+def _place_behind(leaves: Sequence[Json], identifier: str, place: str) -> int:
+    for number, leaf in enumerate(leaves, 1):
+        if leaf["identifier"] == identifier:
+            return number
+    if not place.isdecimal():
+        raise InvalidInput("after must be a cursor of this list", field="after")
+    return max(0, int(place) - 1)
+
+
+def _cut(node: Json, depth: int) -> Json:
+    if depth == 0:
+        return {name: value for name, value in node.items() if name != "children"}
+    if "children" not in node:
+        return node
+    return {**node, "children": [_cut(child, depth - 1) for child in children_of(node)]}
 
 
 async def collection(session: Session, identifier: str, field: str = "identifier") -> Content:
@@ -68,19 +130,33 @@ async def collections(session: Session, identifiers: Sequence[str]) -> list[Cont
     ]
 
 
+async def root_of(session: Session, node: str, field: str = "identifier") -> Content:
+    """The published collection that a node is in; a collection itself. NotFound if none holds it. Of several collections
+    that hold a leaf it is the one that published it last, or the first by id."""
+    session.viewer.known()
+    found = await session.library.contents.load(checked_id(node, field))
+    if found is None:
+        raise NotFound(f"there is no published node {node}", field=field)
+    if found.kind is ContentKind.COLLECTION:
+        return found
+    root = await session.library.holder(found)
+    if root is None:
+        raise NotFound(f"no published collection holds {node}", field=field)
+    return root
+
+
 async def tree(session: Session, content: Content) -> Tree:
     """The tree of a collection's live version. NotFound if that is gone."""
-    hierarchy, relations = await asyncio.gather(
-        session.library.hierarchy(content), session.library.relation_tree(content)
-    )
-    return Tree(content, hierarchy, relations)
+    return Tree(*await session.library.tree(content))
 
 
-async def metadata(session: Session, contents: Sequence[Content]) -> dict[str, Metadata]:
-    """The published metadata of collections, units and leaves, by identifier."""
-    return await session.library.metadata_of(contents)
+async def metadata(
+    session: Session, contents: Sequence[Content], names: Collection[str] | None = None
+) -> dict[str, Metadata]:
+    """The published metadata of collections, units and leaves, by identifier: all of it, or at least these names."""
+    return await session.library.metadata_of(contents, names)
 
 
-async def serialised(session: Session, content: Content) -> bytes:
-    """The whole tree as JSON."""
-    return (await session.library.hierarchy(content)).serialised
+async def stored_tree(session: Session, content: Content, node: str | None = None) -> StoredTree:
+    """The tree as JSON, as it is stored; from a node down if one is given. NotFound if the tree has no such node."""
+    return await session.library.stored_tree(content, None if node is None else checked_id(node, "node"))

@@ -40,6 +40,7 @@ __all__ = [
     "MemberEntry",
     "chosen",
     "group_activities",
+    "is_live",
     "page_version",
 ]
 
@@ -79,10 +80,12 @@ class ActivityFigures:
 
 @dataclass(frozen=True, slots=True)
 class GroupPage:
-    """The figures of a group's activities, in the group's order. ``taken``: how they came about."""
+    """The figures of a group's activities, in the group's order. ``taken``: how they came about. ``live``: the live
+    version of each collection that has figures here."""
 
     activities: list[ActivityFigures]
     taken: Taken
+    live: Mapping[str, int]
 
     @property
     def as_of(self) -> datetime | None:
@@ -123,18 +126,30 @@ async def group_activities(
         for subject in subjects
     ]
     reusable = missing is None and all(each.will_stay for each in entries.by_activity.values())
-    return GroupPage(figures, Taken(plan, entries.origin.value.lower(), entries.age, reusable=reusable))
+    taken = Taken(plan, entries.origin.value.lower(), entries.age, reusable=reusable)
+    return GroupPage(figures, taken, entries.live)
 
 
 async def page_version(session: Session, group: Group, named: Iterable[str]) -> tuple[object, ...]:
     """What figures of the group depend on, whoever asks: the group, its members, and the versions that are live, of its
     activities and of what is ``named`` below them."""
-    roster, subjects = await asyncio.gather(
-        session.loaders.rosters.load(group.group_id), own_subjects(session, group.activities)
+    own = [activity.id for activity in group.activities]
+    below = sorted(set(named) - set(own))
+    roster, contents = await asyncio.gather(
+        session.loaders.rosters.load(group.group_id), session.loaders.contents.load_many([*own, *below])
     )
-    below = set(named) - {activity.id for activity in group.activities}
-    versions = await versions_of(session, subjects, named=below)
-    return group.group_id, group.version, roster.version, versions
+    versions = [None if one is None else (one.root, one.live_version) for one in contents[len(own) :]]
+    subjects = await own_subjects(session, group.activities)
+    return group.group_id, group.version, roster.version, versions_of(subjects), *below, *versions
+
+
+async def is_live(session: Session, versions: Mapping[str, int]) -> bool:
+    """Whether these versions of these collections are still the live ones."""
+    contents = await session.loaders.contents.load_many(list(versions))
+    return all(
+        content is not None and content.live_version == version
+        for content, version in zip(contents, versions.values(), strict=True)
+    )
 
 
 def _plan(

@@ -1,9 +1,10 @@
 """The entries of a group page: how the members stand in its activities, read the way that the page's plan says."""
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -43,11 +44,15 @@ class ActivityEntries:
 
 @dataclass(frozen=True, slots=True)
 class PageEntries:
-    """The entries of all activities of a page, by activity id. ``age``: of the oldest entries, in seconds."""
+    """The entries of all activities of a page, by activity id. ``age``: of the oldest entries, in seconds.
+
+    ``live``: which version is live of each collection that has figures here. A unit has them in others than its own.
+    """
 
     by_activity: Mapping[str, ActivityEntries]
     origin: AnswerOrigin
     age: float
+    live: Mapping[str, int] = field(default_factory=dict)
 
 
 async def page_entries(
@@ -109,27 +114,66 @@ async def _computed(
             by_activity[activity_id][user_id] = encoded(entry)
         return orjson.dumps([sorted(incomplete), by_activity])
 
-    if fresh:
-        answer = Answer(await compute(), session.now(), 0.0, AnswerOrigin.COMPUTED)
-    else:
-        versions = await versions_of(session, subjects)
-        key = key_of("group page", source, roster.group_id, roster.version, versions)
-        answer = await session.shared.answers.answer(key, compute)
-    incomplete, by_activity = orjson.loads(answer.value)
+    async def kept(*versions: object) -> Answer:
+        key = key_of(
+            *("group page", source, roster.group_id, roster.version), versions_of(subjects), *versions
+        )
+        return await session.shared.answers.answer(key, compute)
+
+    answer = Answer(await compute(), session.now(), 0.0, AnswerOrigin.COMPUTED) if fresh else await kept()
+    by_activity, incomplete = _decoded(answer)
+    live = await _live(session, chain(*(entries.values() for entries in by_activity.values())))
+    if answer.origin is AnswerOrigin.CACHED:
+        whole = (entries.values() for id_, entries in by_activity.items() if id_ not in incomplete)
+        if older := await _older(session, chain(*whole), live):
+            # Of a unit, in a collection that was published since.
+            answer = await kept(sorted({(collection, live[collection]) for collection, _ in older}))
+            by_activity, incomplete = _decoded(answer)
 
     def of_activity(subject: Subject) -> ActivityEntries:
         activity_id = subject.activity.id
-        entries = {user_id: decoded(entry) for user_id, entry in by_activity[activity_id].items()}
         current = subject.content is not None and activity_id not in incomplete
         return ActivityEntries(
-            entries if subject.is_known else None,
+            by_activity[activity_id] if subject.is_known else None,
             answer.as_of,
             complete=current and answer.origin is not AnswerOrigin.STALE,
         )
 
     return PageEntries(
-        {subject.activity.id: of_activity(subject) for subject in subjects}, answer.origin, answer.age
+        {subject.activity.id: of_activity(subject) for subject in subjects}, answer.origin, answer.age, live
     )
+
+
+def _decoded(answer: Answer) -> tuple[dict[str, dict[str, Entry]], Set[str]]:
+    """The best entry of each member by activity, and the activities of which they are not whole."""
+    incomplete, by_activity = orjson.loads(answer.value)
+    found = {
+        activity_id: {user_id: decoded(entry) for user_id, entry in entries.items()}
+        for activity_id, entries in by_activity.items()
+    }
+    return found, frozenset(incomplete)
+
+
+async def _live(session: Session, entries: Iterable[Entry]) -> dict[str, int]:
+    """The live version of each collection that has entries here."""
+    collections = list({entry.collection_id for entry in entries})
+    contents = await session.loaders.contents.load_many(collections)
+    return {content.identifier: content.live_version for content in contents if content is not None}
+
+
+async def _older(
+    session: Session, entries: Iterable[Entry], live: Mapping[str, int]
+) -> Set[tuple[str, int | None]]:
+    """The versions of collections, among those of the entries, that count otherwise than the live ones."""
+    seen = {(entry.collection_id, entry.tree_version) for entry in entries}
+    older = {one for one in seen if one[1] is not None and one[1] < live.get(one[0], 0)}
+    versions = list({(collection, live[collection]) for collection, _ in older})
+    trees = dict(zip(versions, await session.library.relations.load_many(versions), strict=True))
+    return {
+        (collection, version)
+        for collection, version in older
+        if (tree := trees[collection, live[collection]]) is None or not tree.covers(version)
+    }
 
 
 async def _found(
@@ -175,22 +219,16 @@ async def _found_in_rows(
 async def _outdated(session: Session, found: Found) -> dict[ProgressKey, int]:
     """The keys whose entries are of an older version of the collection, which counts otherwise than the live one, with
     the live one."""
-    collections = list({entry.collection_id for entries in found.values() for entry in entries})
-    contents = await session.loaders.contents.load_many(collections)
-    live = {content.identifier: content.live_version for content in contents if content is not None}
-    older = {
-        (user_id, entry)
+    every = [entry for entries in found.values() for entry in entries]
+    live = await _live(session, every)
+    older = await _older(session, every, live)
+    return {
+        ProgressKey(user_id, entry.collection_id, parse_aggregate_context(entry.context_id)[1]): live[
+            entry.collection_id
+        ]
         for (_, user_id), entries in found.items()
         for entry in entries
-        if entry.tree_version is not None and entry.tree_version < live.get(entry.collection_id, 0)
-    }
-    versions = list({(entry.collection_id, live[entry.collection_id]) for _, entry in older})
-    trees = dict(zip(versions, await session.library.relations.load_many(versions), strict=True))
-    return {
-        ProgressKey(user_id, entry.collection_id, parse_aggregate_context(entry.context_id)[1]): version
-        for user_id, entry in older
-        for version in (live[entry.collection_id],)
-        if (tree := trees[entry.collection_id, version]) is None or not tree.covers(entry.tree_version)
+        if (entry.collection_id, entry.tree_version) in older
     }
 
 

@@ -1,7 +1,6 @@
 """The subjects of a group page: what its activities are to Cohort."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 
 from loaders.session import Session
 from rules.aggregates import UNIT_TYPE
@@ -67,21 +66,9 @@ def _unknown(group: Group, what: str) -> NotFound:
     )
 
 
-async def versions_of(
-    session: Session, subjects: Sequence[Subject], *, named: Iterable[str] = ()
-) -> tuple[object, ...]:
-    """What tells two answers about these subjects apart: what each is, and which published versions are live.
-
-    A unit has figures in each collection that holds it, so their versions are among these. ``named``: further ids that
-    are asked for, which are no subjects yet.
-    """
-    others = sorted({*named, *(subject.activity.id for subject in subjects if UNIT_TYPE in subject.types)})
-    if not others:
-        return tuple(map(_version, subjects))
-    held = await session.library.roots.load_many(others)
-    contents = await session.loaders.contents.load_many(sorted({*others, *chain(*filter(None, held))}))
-    live = [(one.identifier, one.root, one.live_version) for one in contents if one is not None]
-    return (*map(_version, subjects), *live)
+def versions_of(subjects: Iterable[Subject]) -> tuple[object, ...]:
+    """What tells two answers about these subjects apart: what each is, and which published version is live."""
+    return tuple(map(_version, subjects))
 
 
 def _version(subject: Subject) -> tuple[object, ...]:

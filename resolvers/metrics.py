@@ -1,16 +1,21 @@
 """Figures of activities over all their learners, for those who answer for learners or make what they learn."""
 
+import asyncio
+
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered
 from loaders.session import Session
 from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
 from rules.metric_queries import MetricQuery, metric_query
-from rules.metric_tables import camel
+from rules.metric_tables import Table, camel
 from rules.plans import AggregationMode
 from rules.viewers import ALL_LEARNERS, Role, Viewer
 
-__all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query"]
+__all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query", "names_in"]
+
+NAMED = ("collection", "unit", "context")
+"""Columns of ids."""
 
 
 async def activity_metrics(
@@ -21,6 +26,22 @@ async def activity_metrics(
     session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
     _check_attributes(session.viewer, query)
     return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
+
+
+async def names_in(session: Session, table: Table) -> dict[str, str]:
+    """The names of the collections, units and contexts in the rows, by id. What is gone has none."""
+    by_column = {
+        column.name: {str(row[place]) for row in table.rows if row[place] is not None}
+        for place, column in enumerate(table.columns)
+        if column.name in NAMED
+    }
+    # What was done in a collection by itself has its id as context.
+    contents, contexts = await asyncio.gather(
+        session.library.contents.load_many(list(set().union(*by_column.values()))),
+        session.library.contexts.load_many(list(by_column.get("context", ()))),
+    )
+    names = {context.context_id: context.name for context in contexts if context is not None}
+    return names | {content.identifier: content.name for content in contents if content is not None}
 
 
 def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:

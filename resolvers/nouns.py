@@ -11,9 +11,9 @@ from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
 from loaders.responses import KeptResponse
 from loaders.session import Session
-from rules.contents import Content, ContentKind, Metadata
+from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextStatus, EnrolmentType
-from rules.drafts import Draft, HierarchyMode
+from rules.drafts import Draft
 from rules.enrolments import Enrolment
 from rules.entries import Entry
 from rules.errors import (
@@ -55,6 +55,7 @@ from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role
 from rules.views import View, ViewChange
+from stores.search import SearchOrder
 
 __all__ = [
     "ATTRIBUTES",
@@ -114,6 +115,7 @@ __all__ = [
     "RemoveMember",
     "Role",
     "Roster",
+    "SearchOrder",
     "Session",
     "Source",
     "Status",

@@ -89,7 +89,11 @@ async def read_summary(
             progress=alone.progress,
             completed_on=alone.completed_on,
             last_accessed_on=alone.last_accessed_on,
-            content_status={content: int(status) for content, status in sorted(alone.contents) if status},
+            content_status={
+                content_id: int(status)
+                for content_id, status in sorted((leaf["identifier"], s) for leaf, s in alone.contents)
+                if status
+            },
             scores=scores,
             collection=await _note(session, alone.tree.content),
             completed_version=alone.completed_version,
@@ -218,7 +222,8 @@ def _summary(
 
 
 async def _note(session: Session, content: Content) -> CollectionNote:
-    return _note_of(content, (await session.library.metadata_of([content]))[content.identifier])
+    published = await session.library.metadata_of([content], ("appIcon", "description"))
+    return _note_of(content, published[content.identifier])
 
 
 def _note_of(content: Content, published: Metadata) -> CollectionNote:

@@ -26,7 +26,7 @@ class Summary:
     progress: Progress
     completed: FirstCompletion | None
     last_accessed_on: datetime | None
-    contents: Sequence[tuple[str, Status]]
+    contents: Sequence[tuple[Json, Status]]
     units: Sequence[tuple[Json, Progress]]
 
     @property
@@ -59,7 +59,7 @@ async def summary(session: Session, user_id: str, collection_id: str, context_id
         (enrolment.completed if enrolment else None) or standing.completed,
         standing.last_accessed_on,
         [
-            (leaf["identifier"], Status(standing.statuses.get(leaf["identifier"], Status.NOT_STARTED)))
+            (leaf, Status(standing.statuses.get(leaf["identifier"], Status.NOT_STARTED)))
             for leaf in tree.leaves()
         ],
         [(unit, standing.progress(tree.relations, unit["identifier"])) for unit in tree.units()],

@@ -27,6 +27,15 @@ class ContentKind(Enum):
     """A leaf, or a content in no collection."""
 
 
+class HierarchyMode(Enum):
+    """Which form of a collection is read."""
+
+    LIVE = "live"
+    """What learners see: the version that is published."""
+    EDIT = "edit"
+    """What authors see: the draft."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """``root`` and ``live_version`` lead to the published tree that the node is in."""

@@ -22,15 +22,6 @@ COMPUTED = ("parent", "index", "depth", "children")
 """What follows from the place of a node in the tree."""
 
 
-class HierarchyMode(Enum):
-    """Which of the two forms is read. The values are the platform's."""
-
-    LIVE = "live"
-    """What learners see: the published version."""
-    EDIT = "edit"
-    """What authors see: the draft."""
-
-
 class DraftStatus(Enum):
     """Where a draft is in its life. The values are the platform's."""
 

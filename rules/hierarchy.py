@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
-import orjson
-
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 
@@ -118,11 +116,6 @@ class Hierarchy:
     @property
     def nodes(self) -> Mapping[str, Json]:
         return self._by_id
-
-    @cached_property
-    def serialised(self) -> bytes:
-        """The tree as JSON. It is made once, for everybody who is sent the whole tree."""
-        return orjson.dumps(self.root)
 
 
 def children_of(node: Json) -> list[Json]:

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 import orjson
 
 from rules.hierarchy import COLLECTION_MIME_TYPE, Json, children_of, is_collection
+from rules.packages import PackageVariant
 
 DEFAULT_VISIBILITY = "Default"
 """The visibility of what has a life of its own. A unit's is Parent."""
-VARIANTS = ("spine", "online")
-"""The packages of a collection. The online one is what ``downloadUrl`` leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Release:
     """What one publish says of everything that it publishes.
 
     - ``published_on``: the moment of the request, as the platform writes it.
-    - ``package_url``: what the links to the packages begin with.
+    - ``package_urls``: where each package of the collection is, for good.
     - ``sizes``: the bytes of each package that is written already.
     """
 
@@ -32,8 +31,8 @@ class Release:
     published_on: str
     published_by: str | None
     version_key: str
-    package_url: str
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    package_urls: Mapping[PackageVariant, str]
+    sizes: Mapping[PackageVariant, int] = field(default_factory=dict)
 
     def of_each(self) -> Json:
         """Returns what is said of the root and of each unit alike."""
@@ -47,13 +46,12 @@ class Release:
         return {name: value for name, value in said.items() if value is not None}
 
     def of_packages(self) -> Json:
-        """Returns where the packages of a collection are."""
+        """Returns where the packages of a collection are. ``downloadUrl`` leads to the spine (P-4.10)."""
         variants = {
-            variant: {"ecarUrl": f"{self.package_url}/{variant}"}
-            | ({"size": self.sizes[variant]} if variant in self.sizes else {})
-            for variant in VARIANTS
+            variant.value: {"ecarUrl": url} | ({"size": self.sizes[variant]} if variant in self.sizes else {})
+            for variant, url in self.package_urls.items()
         }
-        return {"downloadUrl": f"{self.package_url}/online", "variants": variants}
+        return {"downloadUrl": self.package_urls[PackageVariant.SPINE], "variants": variants}
 
 
 def released(tree: Json, release: Release) -> Json:

@@ -251,7 +251,12 @@ SERVERS: tuple[Server, ...] = (
     kafka(),
     valkey(),
     Server(
-        name="opensearch", version="2.19.1", ports=(9200, 9300), command=_opensearch, health=health.opensearch
+        name="opensearch",
+        version="2.19.1",
+        ports=(9200, 9300),
+        command=_opensearch,
+        health=health.opensearch,
+        environment={"COHORT_SEARCH": "opensearch://127.0.0.1:9200"},
     ),
     Server(
         name="druid-zookeeper",

@@ -19,6 +19,10 @@ class Cache(Protocol):
 
     async def get(self, key: str) -> bytes | None: ...
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The value of each key, in one round trip."""
+        ...
+
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores the value. ``ttl`` is shortened by up to a tenth, so that keys of one moment do not expire in one moment."""
         ...

@@ -92,6 +92,15 @@ class ServerCache:
         answer = await self._ask("cache get", lambda: self._client.get(self._key(key)), None)
         return cast("bytes | None", answer)
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        if not keys:
+            return []
+
+        async def ask() -> list[bytes | None]:
+            return cast("list[bytes | None]", await self._client.mget([self._key(key) for key in keys]))
+
+        return await self._ask("cache mget", ask, None, len(keys)) or [None for _ in keys]
+
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         jittered = max(1, int(ttl * 1000 * random.uniform(0.9, 1)))  # noqa: S311 - spreads expiry, hides nothing
         await self._change("cache set", lambda: self._client.set(self._key(key), value, px=jittered), key)

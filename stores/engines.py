@@ -15,6 +15,9 @@ from stores.events import Events
 from stores.groups import Groups
 from stores.private import private_folder
 from stores.rows import Rows
+from stores.search import Search
+
+_Store = Rows | Events | Cache | Groups | Blobs | Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +29,25 @@ class Stores:
     cache: Cache
     groups: Groups
     blobs: Blobs
+    search: Search
 
     async def ping(self) -> dict[str, str | None]:
         """By kind of store: None where it answers, else why it does not."""
 
-        async def answer(store: Rows | Events | Cache | Groups | Blobs) -> str | None:
+        async def answer(store: _Store) -> str | None:
             try:
                 await store.ping()
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the answer
                 return str(error)
             return None
 
-        kinds: dict[str, Rows | Events | Cache | Groups | Blobs] = {
+        kinds: dict[str, _Store] = {
             "rows": self.rows,
             "events": self.events,
             "cache": self.cache,
             "groups": self.groups,
             "blobs": self.blobs,
+            "search": self.search,
         }
         return dict(zip(kinds, await asyncio.gather(*map(answer, kinds.values())), strict=True))
 
@@ -57,6 +62,7 @@ async def open_stores(
     prefix: str,
     data: Path,
     blobs: str = "file:///blobs",
+    search: str = "fts5:///search.db",
     links: BlobLinks | None = None,
 ) -> AsyncIterator[Stores]:
     """Opens each engine and closes it at the end.
@@ -64,7 +70,8 @@ async def open_stores(
     ``rows``: ``sqlite:///FILE`` or ``cassandra://user:password@host,host/keyspace``; ``events``: ``embedded:`` or
     ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``; ``groups``: ``duckdb:///FILE`` or
     ``druid://broker:8082?coordinator=host:8081``; ``blobs``: ``file:///FOLDER`` or ``s3://…``, ``az://…``, ``gs://…`` as
-    CloudBlobs.open has them. ``links`` makes links to blobs in files. ``prefix`` keeps instances on the same servers
+    CloudBlobs.open has them; ``search``: ``fts5:///FILE``, ``opensearch://host:9200`` or ``opensearchs://user:password@…``.
+    ``links`` makes links to blobs in files. ``prefix`` keeps instances on the same servers
     apart. Embedded engines keep their files under ``data``, which only the owner may read. InvalidInput names the
     setting whose URL is of another kind.
     """
@@ -80,7 +87,9 @@ async def open_stores(
         stack.push_async_callback(opened_groups.close)
         opened_blobs = await _open_blobs(blobs, prefix, data, links)
         stack.push_async_callback(opened_blobs.close)
-        yield Stores(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs)
+        opened_search = await _open_search(search, prefix, data)
+        stack.push_async_callback(opened_search.close)
+        yield Stores(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search)
 
 
 async def _open_rows(url: str, data: Path) -> Rows:
@@ -148,4 +157,20 @@ async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None
         return await CloudBlobs.open(url, prefix)
     raise InvalidInput(
         "blobs must be file:///FOLDER, s3://BUCKET, az://CONTAINER or gs://BUCKET", field="blobs"
+    )
+
+
+async def _open_search(url: str, prefix: str, data: Path) -> Search:
+    scheme, _, place = url.partition(":")
+    if scheme == "fts5":
+        from stores.search_fts5 import Fts5Search
+
+        return await Fts5Search.open(data / (place.lstrip("/") or "search.db"))
+    if scheme in ("opensearch", "opensearchs"):
+        from stores.search_opensearch import OpenSearch
+
+        return await OpenSearch.open(url, prefix)
+    raise InvalidInput(
+        "search must be fts5:///FILE, opensearch://HOST:PORT or opensearchs://USER:PASSWORD@HOST:PORT",
+        field="search",
     )

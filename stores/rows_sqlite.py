@@ -23,7 +23,7 @@ from stores.meter import Meter
 from stores.rows import Applied, Change, Condition, Key, Row, RowPage, TokenRange, Write
 from stores.sqlite_file import write_anew
 from stores.sqlite_lane import Lane
-from stores.sqlite_layout import layout
+from stores.sqlite_layout import hashed, layout, merged
 from stores.sqlite_reads import fetch_all, met, row_of, slice_of, statics_of
 from stores.sqlite_writes import WriteSet, apply_change, transaction
 from stores.values import (
@@ -48,8 +48,8 @@ class SqliteRows:
 
     def __init__(self, path: Path, meter: Meter, readers: int) -> None:
         self.meter = meter
-        self._writer = Lane(path, 1, "writer")
-        self._readers = Lane(path, readers, "reader")
+        self._writer = Lane(path, 1, "writer", prepare=_add_functions)
+        self._readers = Lane(path, readers, "reader", prepare=_add_functions)
         self._last = 0
 
     @classmethod
@@ -283,3 +283,9 @@ class SqliteRows:
     async def close(self) -> None:
         await self._readers.close()
         await self._writer.close()
+
+
+def _add_functions(connection: sqlite3.Connection) -> None:
+    """Adds to a connection the functions that the statements call."""
+    connection.create_function("merged", 4, merged, deterministic=True)
+    connection.create_function("hashed", -1, hashed, deterministic=True)

@@ -1,4 +1,4 @@
-"""Threads for the SQLite file of the rows, each with a connection of its own."""
+"""Threads for a SQLite file, each with a connection of its own: for the rows, and for the search index."""
 
 import asyncio
 import sqlite3
@@ -13,7 +13,6 @@ from typing import TypeVar
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
 from stores.private import private_file
-from stores.sqlite_layout import hashed, merged
 
 T = TypeVar("T")
 
@@ -38,9 +37,20 @@ _AWAY = {
 class Lane:
     """Some threads that share the work. The writer's lane has one thread, so that writes never wait for each other's lock."""
 
-    def __init__(self, path: Path, threads: int, name: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        name: str,
+        *,
+        store: str = "rows",
+        prepare: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        """``store``: what errors call the file. ``prepare`` is called with each connection once it is open."""
         self._path = path
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"rows-{name}")
+        self._store = store
+        self._prepare = prepare
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"{store}-{name}")
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
@@ -61,14 +71,16 @@ class Lane:
         except TimeoutError:
             remaining(patience)
             raise StoreUnavailable(
-                f"the rows did not answer within {left:.1f} s", detail=str(self._path)
+                f"the {self._store} did not answer within {left:.1f} s", detail=str(self._path)
             ) from None
         except sqlite3.Error as error:
             if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _AWAY:
-                raise StoreUnavailable("the rows are away", detail=f"{self._path}: {error}") from error
+                raise StoreUnavailable(
+                    f"the {self._store} are away", detail=f"{self._path}: {error}"
+                ) from error
             if str(error).startswith("no such"):
                 raise StoreUnavailable(
-                    "the rows have no such table yet: `cohort init` creates what is missing",
+                    f"the {self._store} have no such table yet: `cohort init` creates what is missing",
                     detail=f"{self._path}: {error}",
                 ) from error
             raise
@@ -90,8 +102,8 @@ class Lane:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")
-        connection.create_function("merged", 4, merged, deterministic=True)
-        connection.create_function("hashed", -1, hashed, deterministic=True)
+        if self._prepare is not None:
+            self._prepare(connection)
         own.connection = connection
         return connection
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 CASSANDRA = os.environ.get("COHORT_STACK_CASSANDRA", "cassandra://cohort:cohort@127.0.0.1:9042")
 KAFKA = os.environ.get("COHORT_STACK_KAFKA", "127.0.0.1:9092")
 REDIS = os.environ.get("COHORT_STACK_REDIS", "redis://127.0.0.1:6379/0")
+SEARCH = os.environ.get("COHORT_STACK_SEARCH", "opensearch://127.0.0.1:9200")
 DRUID = os.environ.get("COHORT_STACK_DRUID", "druid://127.0.0.1:8082?coordinator=127.0.0.1:8081")
 BLOBS = os.environ.get(
     "COHORT_STACK_BLOBS", "s3://cohort:cohort-secret@cohort?endpoint=http://127.0.0.1:7070&region=us-east-1"
@@ -200,6 +201,7 @@ def embedded_urls() -> dict[str, str]:
         "cache": "embedded:",
         "groups": "duckdb:///groups.duckdb",
         "blobs": "file:///blobs",
+        "search": "fts5:///search.db",
         "prefix": "test",
     }
 
@@ -212,6 +214,7 @@ def real_urls() -> dict[str, str]:
         "cache": REDIS,
         "groups": DRUID,
         "blobs": BLOBS,
+        "search": SEARCH,
         "prefix": f"test-{run}",
     }
 
@@ -232,9 +235,12 @@ async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False)
             stack.push_async_callback(drop_topics, urls["prefix"])
         if urls["groups"] == DRUID:
             stack.push_async_callback(drop_data_sources, urls["prefix"])
+        if urls["search"] == SEARCH:
+            stack.push_async_callback(drop_search_index, urls["prefix"])
         instance.shared = await stack.enter_async_context(instance.opened())
         await instance.stores.rows.init(TABLES)
         await instance.stores.events.init(TOPICS)
+        await instance.stores.search.init()
         if groups:
             await instance.stores.groups.init(DATA_SOURCES)
         yield instance
@@ -249,6 +255,11 @@ async def drop_topics(prefix: str) -> None:
         await admin.delete_topics([f"{prefix}.{topic.name}" for topic in TOPICS])
     finally:
         await admin.close()
+
+
+async def drop_search_index(prefix: str) -> None:
+    async with httpx.AsyncClient(base_url=SEARCH.replace("opensearch:", "http:"), timeout=60) as server:
+        (await server.delete(f"/{prefix}.search-*")).raise_for_status()
 
 
 async def drop_data_sources(prefix: str) -> None:

@@ -58,6 +58,7 @@ LIBRARIES_OF_ONE_ROOM = {
     "sqlite3": {"stores"},
     "duckdb": {"stores"},
     "obstore": {"stores"},
+    "opensearchpy": {"stores"},
     "pydruid": {"stores"},
     "httpcore": {"stores"},
     "httpx": {"stores"},

@@ -10,6 +10,7 @@ from uuid import uuid4
 import orjson
 
 from ingest.commands.draft_origins import follow_published
+from ingest.publishing.search_sync import sync_search
 from ingest.publishing.versions import (
     claim_version,
     contents_of,
@@ -46,7 +47,8 @@ async def publish_collection(session: Session, document: object) -> Published:
     - An inner node that is published as a collection of its own stays that.
 
     Needs the role creator, admin or service. Raises InvalidInput that names the path of what is wrong. Raises Conflict
-    if another process published meanwhile.
+    if another process published meanwhile. If the search is away, it raises StoreUnavailable once all else is done, and
+    the same call brings the index up to date later.
     """
     session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
     hierarchy = checked_hierarchy(document)
@@ -59,6 +61,7 @@ async def publish_collection(session: Session, document: object) -> Published:
     if stored is not None and before is not None and stored["digest"] == digest:
         if stored["metadata"] is None:
             await _describe(session, Hierarchy(hierarchy.root, before))
+        await sync_search(session.shared, identifier)
         return Published(identifier, before, False, count)
 
     version = await claim_version(rows, identifier, before, claimed_by=uuid4().hex)
@@ -74,9 +77,11 @@ async def publish_collection(session: Session, document: object) -> Published:
     await flip_pointer(rows, contents[0], published.root, before, digest)
     for content in contents:
         session.library.contents.forget(content.identifier)
-    await drop_older(rows, published, before)
+    dropped = await drop_older(rows, published, before)
+    await session.library.drop_cached_trees(identifier, dropped, tree_nodes(published))
     await follow_published(session, published)
     session.refresh()
+    await sync_search(session.shared, identifier)
     return Published(identifier, version, True, count)
 
 

@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
-from urllib.parse import quote
 
 from ingest.jobs.runner import Checkpoint, JobKind, Jobs
 from ingest.publishing.direct import digest_of
 from ingest.publishing.icons import fetch_icons
 from ingest.publishing.learners import recompute_learners
-from ingest.publishing.package import write_package
+from ingest.publishing.package import drop_packages, write_package
 from ingest.publishing.search_sync import sync_search
 from ingest.publishing.sources import draft_source, live_source
 from ingest.publishing.staging import Staged, Staging
@@ -33,8 +32,9 @@ from ingest.publishing.versions import (
 from loaders.session import Shared
 from rules.contents import ContentKind
 from rules.drafts import DraftStatus
-from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection, relations_of
-from rules.publication import VARIANTS, Release, collections_in, platform_moment, released
+from rules.hierarchy import Hierarchy, RelationTree, is_collection, relations_of
+from rules.packages import PackageVariant, icon_urls, package_url
+from rules.publication import Release, collections_in, platform_moment, released
 from stores.rows import Equal
 from stores.tables import CONTENTS, DRAFTS
 
@@ -59,7 +59,7 @@ class PublishOrder:
 
     - ``version_key``: the only draft that may be published; None for the one that there is.
     - ``without``: leaves that the live tree is to lose. If there are none, the draft is published.
-    - ``package_root``: what the packages' links begin with.
+    - ``public_url``: where clients reach the gateway, in the URLs of packages.
     """
 
     job: str
@@ -68,7 +68,7 @@ class PublishOrder:
     unlisted: bool
     by: str | None
     at: datetime
-    package_root: str
+    public_url: str
     version_key: str | None = None
     without: tuple[str, ...] = ()
 
@@ -117,7 +117,7 @@ class _Publish:
         self._staging = Staging(self._rows, self._order.identifier, self._order.job)
         self._reports: Mapping[str, Mapping[str, Any]] = {}
         self._published: Hierarchy | None = None
-        self._sizes: Mapping[str, int] = {}
+        self._sizes: Mapping[PackageVariant, int] = {}
         self._relations: RelationTree | None = None
 
     def steps(self) -> Sequence[str]:
@@ -168,12 +168,12 @@ class _Publish:
         tree = await self._staging.read(Staged.TREE)
         collections = {node["identifier"] for node in collections_in(tree)} - {self._order.identifier}
         yield Checkpoint(
-            None, len(collections), {"collections": len(collections), "icons": len(_icon_urls(tree))}
+            None, len(collections), {"collections": len(collections), "icons": len(icon_urls(tree))}
         )
 
     async def _fetch_icons(self, _: Checkpoint) -> Checkpoints:
         version = self._frozen["version"]
-        urls = _icon_urls(await self._staging.read(Staged.TREE))
+        urls = icon_urls(await self._staging.read(Staged.TREE))
         icons = await fetch_icons(self._shared, urls, self._order.identifier, version)
         await self._staging.write(Staged.ICONS, dict(icons.stored))
         report = {
@@ -195,12 +195,14 @@ class _Publish:
         report = dict(start.report)
         icons = await self._staging.read(Staged.ICONS)
         live = await self._live()
-        for variant in VARIANTS:
-            if variant in report:
+        for variant in PackageVariant:
+            if variant.value in report:
                 continue
             file = await write_package(self._shared, live.identifier, live.version, live.root, icons, variant)
-            report[variant] = {"name": file.name, "size": file.size}
-            yield Checkpoint(variant if len(report) < len(VARIANTS) else None, len(report), report)
+            report[variant.value] = {"name": file.name, "size": file.size}
+            yield Checkpoint(
+                variant.value if len(report) < len(PackageVariant) else None, len(report), report
+            )
 
     # --- the version's rows, which no reader is led to yet
 
@@ -253,11 +255,22 @@ class _Publish:
 
     async def _caches(self, start: Checkpoint) -> Checkpoints:
         if start.resume is None:
-            await drop_older(self._rows, await self._live(), self._frozen["before"])
+            live, before = await self._live(), self._frozen["before"]
+            dropped = await drop_older(self._rows, live, before)
+            await self._shared.library.drop_cached_trees(live.identifier, dropped, tree_nodes(live))
+            await drop_packages(self._shared, live.identifier, live.version, before)
+            await self._drop_cached(before)
             yield Checkpoint("frozen", 1)
         # From here on no step needs what was frozen.
         await self._staging.delete()
         yield Checkpoint(None, 2)
+
+    async def _drop_cached(self, before: int | None) -> None:
+        """Makes room in the cache. A request that still reads the version before finds it in the rows."""
+        library, identifier = self._shared.library, self._order.identifier
+        relations = None if before is None else await library.relations.load((identifier, before))
+        if relations is not None:
+            await library.drop_cached_trees(identifier, {relations.version}, relations.collections[1:])
 
     async def _learners(self, start: Checkpoint) -> Checkpoints:
         before, version = self._frozen["before"], self._frozen["version"]
@@ -274,15 +287,15 @@ class _Publish:
     async def _live(self) -> Hierarchy:
         """Returns the tree as it goes live; once all packages are written, with their sizes."""
         packages = self._reports.get("package", {})
-        sizes = {variant: packages[variant]["size"] for variant in VARIANTS if variant in packages}
-        sizes = sizes if len(sizes) == len(VARIANTS) else {}
+        sizes = {each: packages[each.value]["size"] for each in PackageVariant if each.value in packages}
+        sizes = sizes if len(sizes) == len(PackageVariant) else {}
         if self._published is None or self._sizes != sizes:
             release = self._release(sizes)
             root = await asyncio.to_thread(released, await self._staging.read(Staged.TREE), release)
             self._published, self._sizes = Hierarchy(root, release.version), sizes
         return self._published
 
-    def _release(self, sizes: Mapping[str, int]) -> Release:
+    def _release(self, sizes: Mapping[PackageVariant, int]) -> Release:
         order, version = self._order, self._frozen["version"]
         return Release(
             version=version,
@@ -290,7 +303,10 @@ class _Publish:
             published_on=platform_moment(order.at),
             published_by=order.by,
             version_key=self._frozen["versionKey"],
-            package_url=f"{order.package_root}/{quote(order.identifier, safe='')}/{version}",
+            package_urls={
+                variant: package_url(order.public_url, order.identifier, version, variant)
+                for variant in PackageVariant
+            },
             sizes=sizes,
         )
 
@@ -329,12 +345,6 @@ async def _in_portions(
         yield Checkpoint(str(done) if done < len(nodes) else None, done, {"written": done})
     if not nodes:
         yield Checkpoint(None, 0, {"written": 0})
-
-
-def _icon_urls(tree: Json) -> list[str]:
-    """Returns the distinct URLs of the app icons of the root and its units."""
-    urls = (node.get("appIcon") for node in collections_in(tree))
-    return list(dict.fromkeys(url for url in urls if isinstance(url, str) and url))
 
 
 PUBLISHING = JobKind("publish", _Publish)

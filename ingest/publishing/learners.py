@@ -15,7 +15,7 @@ from ingest.jobs.runner import Checkpoint, Pace
 from ingest.writes.triggers import trigger_of
 from loaders.contexts import context_ids_of
 from loaders.session import Shared
-from rules.errors import NotFound
+from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
 from rules.triggers import TriggerKind
 from stores.tables import ENROLMENTS_BY_CONTEXT
@@ -56,11 +56,9 @@ async def recompute_learners(
     """Sends the trigger of each learner to recompute, a page at a time. ``done`` counts them.
 
     ``before`` is the version that was live until ``version`` was, None if there was none. Sends nothing if
-    the figures of that version are those of the new one.
+    the figures of that version are those of the new one. Raises NotFound if there is no such collection.
     """
-    tree = await shared.library.relations.load((root, version))
-    if tree is None:
-        raise NotFound(f"collection {root} has no version {version}", field="identifier")
+    tree = await shared.library.relations.load((root, version)) or await _live_tree(shared, root)
     if tree.covers(before):
         yield Checkpoint(None, start.done)
         return
@@ -88,6 +86,13 @@ async def recompute_learners(
             yield Checkpoint(_Position(context_id, None).encode(), done)
             quiet = 0
     yield Checkpoint(None, done)
+
+
+async def _live_tree(shared: Shared, root: str) -> RelationTree:
+    """The tree of a version that was published since, if the one to be told of is dropped already. It covers no version
+    before that one, unless nothing has changed in all of them."""
+    await shared.library.current([root])
+    return await shared.library.relation_tree(await shared.library.collection(root))
 
 
 async def _learners(

@@ -84,14 +84,17 @@ async def write_package(
     return PackageFile(name, size, digest.hexdigest())
 
 
-async def drop_packages(shared: Shared, identifier: str, live_version: int) -> int:
-    """Deletes packages and icons of versions older than the one before the live one, which a client may be reading.
-    Returns how many files there were."""
+async def drop_packages(shared: Shared, identifier: str, live_version: int, before: int | None) -> int:
+    """Deletes the packages and icons of older versions, and of those that never went live. Returns how many files there
+    were.
+
+    ``before``: the version that was live until now. A client may be downloading its package, so it stays.
+    """
     blobs, dropped = shared.stores.blobs, 0
     names = [
         blob.name
         async for blob in blobs.below(packages_of(identifier))
-        if version_of(blob.name) < live_version - 1
+        if version_of(blob.name) < live_version and version_of(blob.name) != before
     ]
     for start in range(0, len(names), DELETED):
         await blobs.delete(*names[start : start + DELETED])

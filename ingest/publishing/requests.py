@@ -22,9 +22,6 @@ from stores.rows import Equal
 from stores.tables import DRAFTS
 from stores.topics import PUBLISH_REQUESTS
 
-PACKAGES = "/content/v1/package"
-"""The path of the gateway below which packages are found."""
-
 
 async def request_publish(
     session: Session, identifier: str, *, unlisted: bool = False, version_key: str | None = None
@@ -70,7 +67,7 @@ async def create_publication(
             unlisted,
             session.viewer.user_id,
             shared.now(),
-            f"{shared.public_url.rstrip('/')}{PACKAGES}",
+            shared.public_url,
             version_key,
         )
         return await Jobs(shared).create(PUBLISHING, job_id, order.arguments())

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from ingest.jobs.runner import JobRecord, Jobs
 from ingest.publishing.job import PUBLISHING, PublishOrder
-from ingest.publishing.requests import PACKAGES, send_request
+from ingest.publishing.requests import send_request
 from loaders.session import Session
 from rules.contents import Content, ContentKind
 from rules.drafts import DraftStatus
@@ -30,7 +30,7 @@ async def republish_without(session: Session, leaf: str) -> list[JobRecord]:
             content.status == DraftStatus.UNLISTED.value,
             session.viewer.user_id,
             shared.now(),
-            f"{shared.public_url.rstrip('/')}{PACKAGES}",
+            shared.public_url,
             without=(leaf,),
         )
         job = await Jobs(shared).create(PUBLISHING, job_id, order.arguments())

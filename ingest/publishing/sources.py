@@ -114,7 +114,7 @@ class _Leaves:
     @classmethod
     async def read(cls, shared: Shared, form: EditForm) -> "_Leaves":
         leaves = form.leaves
-        columns = ("identifier", "root", "kind", "status", "live_version", "metadata", "metadata_left")
+        columns = ("identifier", "root", "kind", "status", "live_version", "metadata_left")
         keys = [(identifier,) for identifier in (*leaves, *form.units)]
         drafts, rows = await asyncio.gather(
             drafts_by_id(shared.stores.rows, leaves), shared.stores.rows.get_many(CONTENTS, keys, columns)
@@ -161,21 +161,32 @@ class _Leaves:
     async def metadata(self, leaves: Sequence[str]) -> dict[str, Json]:
         """Returns the whole metadata of each leaf; of a collection that is published by itself, its whole live tree."""
         found: dict[str, Json] = {}
-        from_trees: list[str] = []
+        from_rows, from_trees = list[str](), list[str]()
         for leaf in leaves:
             row = self._rows.get(leaf)
-            if leaf in self._drafts and own_version(row) is None:
+            if row is None or (leaf in self._drafts and own_version(row) is None):
                 found[leaf] = {**self._drafts[leaf].metadata, "identifier": leaf}
-            elif row is None or row["kind"] != ContentKind.CONTENT.value or not _is_whole(row):
+            elif row["kind"] != ContentKind.CONTENT.value or row["metadata_left"]:
                 from_trees.append(leaf)
             else:
-                found[leaf] = {**orjson.loads(row["metadata"]), "identifier": leaf}
+                from_rows.append(leaf)
+        stored = await self._shared.stores.rows.get_many(
+            CONTENTS, [(leaf,) for leaf in from_rows], ("identifier", "metadata")
+        )
+        for leaf in from_rows:
+            text = stored.get((leaf,), {}).get("metadata")
+            if text is None:  # of a release that did not keep it in the row
+                from_trees.append(leaf)
+            else:
+                found[leaf] = {**orjson.loads(text), "identifier": leaf}
         return found | await self._from_trees(from_trees)
 
     async def _from_trees(self, leaves: Sequence[str]) -> dict[str, Json]:
         """Reads the trees that hold these leaves: few leaves have more metadata than their rows keep."""
         places = {leaf: (self._rows[leaf]["root"], self._rows[leaf]["live_version"]) for leaf in leaves}
-        trees = await self._shared.library.hierarchies.load_many(list(places.values()))
+        trees = await self._shared.library.trees.hierarchies(
+            [(root, root, version) for root, version in places.values()]
+        )
         found: dict[str, Json] = {}
         for (leaf, place), tree in zip(places.items(), trees, strict=True):
             node = tree.node(leaf) if tree is not None else None
@@ -185,7 +196,3 @@ class _Leaves:
                 raise InvalidInput(f"below itself: {self._form.root} is in {leaf}", field="identifier")
             found[leaf] = node
         return found
-
-
-def _is_whole(row: Row) -> bool:
-    return row["metadata"] is not None and not row["metadata_left"]

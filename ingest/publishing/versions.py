@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from itertools import takewhile
 
-from loaders.library import LIVE, content_values, encode_hierarchy
+from loaders.library import content_values
+from loaders.trees import LIVE, encode_hierarchy
 from rules.contents import Content, ContentKind
 from rules.errors import Conflict
 from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection
@@ -167,14 +168,14 @@ async def flip_pointer(rows: Rows, content: Content, node: Json, before: int | N
     raise Conflict(f"{identifier} was published by another process; try again", field="identifier")
 
 
-async def drop_older(rows: Rows, live: Hierarchy, before: int | None) -> None:
-    """Deletes the versions older than ``before``, the one that was live until now.
+async def drop_older(rows: Rows, live: Hierarchy, before: int | None) -> list[int]:
+    """Deletes the versions older than ``before``, the one that was live until now, and returns them.
 
     An earlier request may still be reading ``before`` itself. Which versions there are, the claims say: each is deleted
     last of its version, and the oldest version first, so those that are left are always the ones next below ``before``.
     """
     if before is None:
-        return
+        return []
     older: list[int] = []
     while True:
         top = older[-1] if older else before
@@ -188,6 +189,7 @@ async def drop_older(rows: Rows, live: Hierarchy, before: int | None) -> None:
             break
     for version in reversed(older):
         await _drop(rows, live, version)
+    return older
 
 
 async def _drop(rows: Rows, live: Hierarchy, version: int) -> None:
@@ -196,7 +198,10 @@ async def _drop(rows: Rows, live: Hierarchy, version: int) -> None:
     root = live.identifier
     relations = await rows.partition(RELATIONS, (root, version), columns=("node",))
     nodes = [row["node"] for row in relations if row["node"] != _CLAIM]
-    stored = await rows.get_many(CONTENTS, [(node,) for node in nodes], ("identifier", "root"))
+    of_root = await rows.get(RELATIONS, (root, version, root), ("leaf_nodes",))
+    leaves = (of_root or {}).get("leaf_nodes") or frozenset()
+    trees = [node for node in nodes if node not in leaves]
+    stored = await rows.get_many(CONTENTS, [(node,) for node in trees], ("identifier", "root"))
     ours = {row["identifier"] for row in stored.values() if row["root"] == root} | {root}
     chunks = await rows.partitions(
         HIERARCHIES, [(node, LIVE) for node in ours], ("version", "chunk"), prefix=(version,)

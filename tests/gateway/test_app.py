@@ -26,12 +26,12 @@ async def test_it_is_alive_and_ready(settings: Settings, serving: Serving) -> No
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
-        "stores": {"rows": "ready", "events": "ready", "cache": "ready", "groups": "ready", "blobs": "ready"},
+        "stores": dict.fromkeys(["rows", "events", "cache", "groups", "blobs", "search"], "ready"),
         "answers": {"hits": 0, "misses": 0, "flights": 0, "shared": 0, "stale": 0},
     }
 
 
-@pytest.mark.parametrize("kind", ["rows", "events", "cache", "groups", "blobs"])
+@pytest.mark.parametrize("kind", ["rows", "events", "cache", "groups", "blobs", "search"])
 @pytest.mark.parametrize("dev", [False, True])
 async def test_readiness_names_the_store_that_is_away_and_fails_for_the_rows_alone(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, kind: str, dev: bool

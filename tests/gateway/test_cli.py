@@ -151,7 +151,7 @@ def test_help_names_every_command() -> None:
     assert commands == [
         *("dev", "serve", "worker", "init", "token", "settings", "schema", "reconcile"),
         *("jobs", "aggregate", "blobs", "dead-letters", "druid", "learners", "load"),
-        *("migrate", "modes", "views", "stack"),
+        *("migrate", "modes", "search", "views", "stack"),
     ]
     assert "up" in cohort("stack", "--help").stdout
 

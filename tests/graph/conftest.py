@@ -15,6 +15,7 @@ from strawberry.http import process_result
 
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.limits import Deadline, LargestBody
+from graph.encoding import encode
 from graph.schema import CohortSchema, schema
 from loaders.session import Session, Shared
 from rules.errors import Unauthenticated
@@ -34,7 +35,7 @@ async def ask(
 ) -> Answer:
     """The answer as a client gets it."""
     result = await of.execute(query, variables, context_value=session, operation_name=operation)
-    answer: Answer = orjson.loads(orjson.dumps(process_result(result)))
+    answer: Answer = orjson.loads(b"".join(encode(process_result(result)).parts))
     return answer
 
 

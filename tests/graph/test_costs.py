@@ -27,8 +27,12 @@ from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
+from ingest.jobs.runner import Jobs
+from ingest.publishing.job import PUBLISHING, PublishOrder
+from ingest.publishing.search_sync import sync_search
 from loaders.session import Session, Shared
 from resolvers.opaque_texts import encode
+from rules.contents import ContentKind
 from rules.group_changes import AddMember
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
@@ -135,14 +139,16 @@ OF_COLLECTION = {
     "metadata": "metadata",
     "children": "children { name children { identifier metadata } }",
     "node": 'node(identifier: "common") { name }',
-    "leaves": "leafNodes { identifier }",
+    "leaves": "leafNodes(first: 3) { totalCount edges { node { identifier } } }",
     "hierarchy": "hierarchy",
     "package": "package { url size }",
+    "hierarchy of two levels": "hierarchy(depth: 1)",
     "progress": "progress { completedCount }",
     "contexts": "contexts { edges { node { name } } }",
     "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
-    "views of leaves": "leafNodes { view { timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } }",
+    "views of leaves": "leafNodes(first: 3) { edges { node { view { "
+    "timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } } } }",
 }
 MEMBERS = "members(first: 100) { edges { node { learner { %s } } } }"
 ENROLMENTS = "me { enrolments(first: 100) { edges { node { %s } } } }"
@@ -168,6 +174,11 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
     ids = ", ".join(f'"many-{number}"' for number in range(count))
     for name, asked in OF_COLLECTION.items():
         yield f"collections: {name}", f"collections(identifiers: [{ids}]) {{ {asked} }}"
+        yield (
+            f"collections found: {name}",
+            f'searchCollections(text: "many", first: {count}, facets: [SUBJECT]) {{ '
+            f"totalCount edges {{ units {{ name }} node {{ {asked} }} }} }}",
+        )
     for name, ask in {
         "learner node": lambda n: f"{node('Learner', f'u{n}')} {{ ... on Learner {{ name }} }}",
         "enrolment node": lambda n: (
@@ -188,9 +199,14 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             f'collection(identifier: "many-{n}") {{ progress(contextId: "batch-{n}") {{ status }} }}'
         ),
         "content": lambda n: f'content(identifier: "many-{n}") {{ name metadata }}',
+        "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
+        "hierarchy node": lambda n: (
+            f'hierarchyNode(identifier: "many-{n}-0") {{ name collection {{ name }} }}'
+        ),
         "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
         "metrics": lambda n: (
-            f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], limit: 1{n} }}) {{ rows }}'
+            f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], '
+            f"dimensions: [COLLECTION], limit: 1{n} }}) {{ rows names }}"
         ),
     }.items():
         yield f"aliases: {name}", aliases(count, ask)
@@ -262,7 +278,12 @@ async def school(instance: Instance) -> None:
             ],
         }
         await instance.publish({"identifier": f"many-{number}", "name": "Many", "children": [unit]})
+        await sync_search(instance.shared, f"many-{number}")
         await instance.batch(f"batch-{number}", f"many-{number}")
+        order = PublishOrder(
+            f"job-{number}", f"many-{number}", ContentKind.COLLECTION, False, "ann", instance.shared.now(), ""
+        )
+        await Jobs(instance.shared).create(PUBLISHING, order.job, order.arguments())
     service, activities = instance.session(), (Activity("many-0", "Course"), Activity("many-1", "Course"))
     for number in range(MANY):
         user = instance.session(f"u{number}")
@@ -288,13 +309,18 @@ async def school(instance: Instance) -> None:
 
 
 async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
-    """Statements to the rows and group queries, nothing being kept from before."""
+    """Statements to the rows, group queries and searches, nothing being kept from before."""
     shared = Shared.of(instance.stores, instance.shared.now, answers_ttl=0)
-    session = Session(Viewer(user, frozenset({Role.LEARNER, Role.MENTOR})), shared)
-    with instance.stores.rows.meter.measure() as cost, instance.stores.groups.meter.measure() as queries:
+    session = Session(Viewer(user, frozenset({Role.LEARNER, Role.MENTOR, Role.CREATOR})), shared)
+    stores = instance.stores
+    with (
+        stores.rows.meter.measure() as cost,
+        stores.groups.meter.measure() as queries,
+        stores.search.meter.measure() as searches,
+    ):
         await data(session, f"{{ {text} }}")
     await shared.background.settled()
-    return cost + queries
+    return cost + queries + searches
 
 
 async def compared(instance: Instance, names: Callable[[str], bool] = bool) -> dict[str, Any]:

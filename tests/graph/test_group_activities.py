@@ -431,7 +431,7 @@ async def test_what_a_page_costs_does_not_depend_on_how_much_it_shows(class_: In
         costs.append(dict(counted))
     assert costs[0] == costs[1] == costs[2]
     # The group, its version, its members; their profiles; the course and the unit; aggregates of two types.
-    assert sum(costs[0].values()) <= 8
+    assert sum(costs[0].values()) <= 8, costs[0]
 
 
 async def test_a_page_that_brings_profiles_along_reads_none_for_each_member(

@@ -1,6 +1,7 @@
 """Figures of activities as dashboards ask for them."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -324,3 +325,15 @@ async def test_a_table_that_is_refused_leaves_those_beside_it(courses: Instance)
         wrong: activityMetrics(query: { metrics: [] }) { rows } }"""
     answer = await ask(reporter(courses), query)
     assert answer["data"] == {"right": {"rows": [[4]]}, "wrong": None}
+
+
+async def test_ids_in_rows_have_names_beside_them(courses: Instance) -> None:
+    """Collections and contexts; a context that is the collection itself is named so; months and genders have no names."""
+    await courses.batch()
+    alone = replace(state("eve", 0, "F"), context_id="cb:course")
+    await fill(courses, [*STATES, alone], AGGREGATED_ON)
+    query = """{ activityMetrics(query: { metrics: [ENROLLED_COUNT], dimensions: [COLLECTION, CONTEXT, GENDER] }) {
+        rows names } }"""
+    found = (await data(reporter(courses), query))["activityMetrics"]
+    assert {row[0] for row in found["rows"]} == {"course", "other"}
+    assert found["names"] == {"course": "Course", "other": "Course", "batch": "Batch batch"}

@@ -11,7 +11,7 @@ from tests.graph.conftest import BATCH, ask, code, data, document, record, view_
 
 TREE = """query ($node: String!) { collection(identifier: "course") {
     mimeType version publishedOn
-    leafNodes { identifier kind optional view { status } }
+    leafNodes { edges { node { identifier kind optional view { status } } } }
     node(identifier: $node) { identifier kind optional leafNodesCount primaryCategory metadata
         progress { completedCount requiredCount } view { status } children { identifier } } } }"""
 
@@ -20,7 +20,8 @@ async def test_nodes_of_a_tree(published: Instance) -> None:
     await view_to_end(published, "ann", "d", collectionId="course")
     found = (await data(published.session("ann"), TREE, node="d"))["collection"]
     assert found["version"] == 1
-    assert [(leaf["identifier"], leaf["optional"]) for leaf in found["leafNodes"]] == [
+    leaves = [edge["node"] for edge in found["leafNodes"]["edges"]]
+    assert [(leaf["identifier"], leaf["optional"]) for leaf in leaves] == [
         ("a", False),
         ("b", False),
         ("c", False),

@@ -423,6 +423,7 @@ async def table(cohort: Instance, **variables: Any) -> tuple[bool, list[Any]]:
     return found["complete"], found["rows"][0]
 
 
+@pytest.mark.timeout(300)
 async def test_a_table_that_is_kept_is_not_given_for_a_new_version_and_says_whose_figures_it_has(
     dashboards: Instance,
 ) -> None:

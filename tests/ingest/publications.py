@@ -69,7 +69,7 @@ async def third_version(shared: Shared) -> str:
     await publish_collection(service, book(title="First"))
     await publish_collection(service, book(title="Second", more=2))
     await save_collection(shared.stores.rows, book(title="Third", more=1))
-    order = PublishOrder("job", "book", ContentKind.COLLECTION, False, "ann", NOW, "/package")
+    order = PublishOrder("job", "book", ContentKind.COLLECTION, False, "ann", NOW, "")
     return (await Jobs(shared).create(PUBLISHING, order.job, order.arguments())).id
 
 

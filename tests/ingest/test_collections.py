@@ -16,8 +16,9 @@ from ingest.jobs.reconcile import reconcile
 from ingest.publishing.direct import publish_collection
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_by_key
-from loaders.library import LIVE, Library
+from loaders.library import Library
 from loaders.session import Shared
+from loaders.trees import LIVE
 from rules.contents import ContentKind
 from rules.errors import Conflict, Forbidden, InvalidInput, NotFound
 from rules.identifiers import ProgressKey
@@ -65,7 +66,7 @@ async def publish_and_die(cohort: Instance, document: Json) -> None:
 
 def reader(cohort: Instance) -> Library:
     """Of another process, that has nothing in memory."""
-    return Library(cohort.stores.rows)
+    return Library(cohort.stores.rows, cohort.stores.cache)
 
 
 async def seen(cohort: Instance) -> tuple[str, int, frozenset[str], tuple[str, ...], list[str]]:

@@ -49,7 +49,7 @@ async def published(cohort: Instance, identifier: str = "book", **how: Any) -> J
 
 async def live_tree(cohort: Instance, identifier: str = "book") -> tuple[int, Json]:
     """The live version and its tree, as a process sees it that has nothing in memory."""
-    library = Library(cohort.stores.rows)
+    library = Library(cohort.stores.rows, cohort.stores.cache)
     content = await library.content(identifier, "identifier")
     return content.live_version, (await library.hierarchy(content)).root
 
@@ -72,7 +72,7 @@ async def test_a_draft_goes_live_whole(cohort: Instance) -> None:
     asked = await request_publish(author(cohort), "book")
     assert (asked.state, asked.steps) == (JobState.WAITING, [])
     with pytest.raises(NotFound):
-        await Library(cohort.stores.rows).collection("book")
+        await Library(cohort.stores.rows, cohort.stores.cache).collection("book")
 
     await run_publishers(cohort)
     done = await job_of(cohort.shared, asked.id)
@@ -80,7 +80,7 @@ async def test_a_draft_goes_live_whole(cohort: Instance) -> None:
     assert {step.name for step in done.steps} == set(job_module.STEPS)
     assert {step.state for step in done.steps} == {JobState.DONE}
 
-    library = Library(cohort.stores.rows)
+    library = Library(cohort.stores.rows, cohort.stores.cache)
     content = await library.collection("book")
     assert (content.name, content.status, content.live_version) == ("Book", "Live", 1)
     assert content.published_on == NOW
@@ -90,7 +90,7 @@ async def test_a_draft_goes_live_whole(cohort: Instance) -> None:
     tree = (await library.hierarchy(content)).root
     assert (tree["leafNodesCount"], tree["totalCompressedSize"], tree["pkgVersion"]) == (6, 60, 1)
     assert (tree["lastPublishedBy"], tree["lastPublishedOn"]) == ("ann", "2026-03-01T12:00:00.000+0000")
-    assert tree["downloadUrl"] == "/content/v1/package/book/1/online"
+    assert tree["downloadUrl"] == "/content/v1/package/book/1/spine"
     assert tree["variants"]["online"]["size"] > 0
     inner = await library.content("book-1-1", "identifier")
     assert (inner.kind, inner.root, inner.leaf_nodes_count) == (ContentKind.UNIT, "book", 2)
@@ -122,7 +122,9 @@ async def test_an_unlisted_collection_says_so_everywhere(embedded: Instance) -> 
     await published(embedded, unlisted=True)
     _, tree = await live_tree(embedded)
     assert {tree["status"], *(child["status"] for child in tree["children"])} == {"Unlisted"}
-    assert (await Library(embedded.stores.rows).collection("book")).status == "Unlisted"
+    assert (
+        await Library(embedded.stores.rows, embedded.stores.cache).collection("book")
+    ).status == "Unlisted"
     assert await draft_status(embedded) is DraftStatus.UNLISTED
 
 
@@ -131,7 +133,7 @@ async def test_a_content_without_a_tree_goes_live_in_the_steps_that_it_needs(emb
     done = await published(embedded, "alone")
     assert (done.state, done.total) == (JobState.DONE, len(job_module.OF_A_CONTENT))
     assert {step.name for step in done.steps} == set(job_module.OF_A_CONTENT)
-    content = await Library(embedded.stores.rows).content("alone", "identifier")
+    content = await Library(embedded.stores.rows, embedded.stores.cache).content("alone", "identifier")
     assert (content.kind, content.root, content.live_version) == (ContentKind.CONTENT, "alone", 1)
     assert await draft_status(embedded, "alone") is DraftStatus.LIVE
 
@@ -202,7 +204,9 @@ async def test_a_leaf_that_was_published_by_itself_is_as_it_was_published(embedd
     _, tree = await live_tree(embedded)
     found = next(node for node in walk(tree) if node["identifier"] == "book-a")
     assert found["name"] == "As published"
-    assert (await Library(embedded.stores.rows).content("book-a", "identifier")).root == "book-a"
+    assert (
+        await Library(embedded.stores.rows, embedded.stores.cache).content("book-a", "identifier")
+    ).root == "book-a"
 
 
 async def test_a_course_in_a_program_comes_with_its_live_tree(embedded: Instance) -> None:
@@ -212,7 +216,7 @@ async def test_a_course_in_a_program_comes_with_its_live_tree(embedded: Instance
     await embedded.stores.rows.write(Write(DRAFTS, ("course",), {}, delete=True))
     done = await published(embedded, "program")
     assert done.error is None
-    library = Library(embedded.stores.rows)
+    library = Library(embedded.stores.rows, embedded.stores.cache)
     relations = await library.relation_tree(await library.collection("program"))
     assert relations.leaf_nodes == {"program-x", *(f"course-{leaf}" for leaf in "abcdef")}
     assert (await library.collection("course")).live_version == 1
@@ -451,7 +455,7 @@ async def test_a_reader_sees_one_version_or_the_next(cohort: Instance) -> None:
 
     async def read() -> None:
         while not done.is_set():
-            library = Library(rows)
+            library = Library(rows, cohort.stores.cache)
             content = await library.collection("book")
             tree, relations = await library.hierarchy(content), await library.relation_tree(content)
             version = tree.version

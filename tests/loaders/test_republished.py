@@ -65,7 +65,7 @@ async def test_a_pointer_from_before_two_publications_is_read_anew(embedded: Ins
     for leaf in ("a", "c"):
         await elsewhere.publish(without(leaf))
     library.relations.forget(("course", 1))
-    library.hierarchies.forget(("course", 1))
+    library.trees.forget(("course", "course", 1))
     assert (await library.relation_tree(content)).version == 3
     assert (await library.hierarchy(content)).version == 3
 

@@ -129,3 +129,27 @@ async def test_no_more_is_kept_than_was_said(store: Store) -> None:
     assert await loader.load("c") == "c"
     assert await loader.load("a") == "a"
     assert store.asked == [["a"]]
+
+
+async def test_answers_are_kept_by_their_size_where_that_is_what_counts(store: Store) -> None:
+    """Room for ten letters: a of 6 goes for b of 5; c of 11 is answered and not kept, and b stays."""
+    store.values = {"a": "A" * 6, "b": "B" * 5, "c": "C" * 11}
+    loader: SharedLoader[str, str] = SharedLoader(store.load, most=10, size=len)
+    for key in "abcb":
+        assert await loader.load(key) == store.values[key]
+        await asyncio.sleep(0)
+    assert store.asked == [["a"], ["b"], ["c"]]
+    for key in "ac":
+        await loader.load(key)
+        await asyncio.sleep(0)
+    assert store.asked == [["a"], ["b"], ["c"], ["a"], ["c"]]
+
+
+async def test_what_was_read_elsewhere_can_be_kept(store: Store) -> None:
+    loader = store.loader(ttl=0.05)
+    loader.keep("a", "A")
+    assert await loader.load("a") == "A"
+    assert store.asked == []
+    await asyncio.sleep(0.06)
+    store.values["a"] = "changed"
+    assert await loader.load("a") == "changed"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, is_collection, relations_of, walk
+from rules.packages import PackageVariant
 from rules.publication import Release, is_unit, platform_moment, released, without
 
 Json = dict[str, Any]
@@ -20,7 +21,10 @@ RELEASE = Release(
     published_on="2026-03-01T12:00:00.000+0000",
     published_by="ann",
     version_key="key",
-    package_url="https://cohort.example/content/v1/package/book/7",
+    package_urls={
+        PackageVariant.SPINE: "https://cohort.example/content/v1/package/book/7/spine",
+        PackageVariant.ONLINE: "https://cohort.example/content/v1/package/book/7/online",
+    },
 )
 
 
@@ -82,7 +86,7 @@ def test_the_root_says_what_is_in_all_of_the_tree() -> None:
         "mimeTypesCount": f'{{"{COLLECTION}":3,"application/pdf":3,"video/mp4":1}}',
         "contentTypesCount": '{"TextBookUnit":3,"Resource":4}',
         "totalCompressedSize": 150,
-        "downloadUrl": "https://cohort.example/content/v1/package/book/7/online",
+        "downloadUrl": "https://cohort.example/content/v1/package/book/7/spine",
         "variants": {
             "spine": {"ecarUrl": "https://cohort.example/content/v1/package/book/7/spine"},
             "online": {"ecarUrl": "https://cohort.example/content/v1/package/book/7/online"},
@@ -106,7 +110,7 @@ def test_an_empty_unit_has_nothing_below_it() -> None:
 def test_sizes_of_packages_are_told_once_they_are_written() -> None:
     sized = Release(
         **{name: getattr(RELEASE, name) for name in RELEASE.__slots__ if name != "sizes"},
-        sizes={"spine": 10, "online": 20},
+        sizes={PackageVariant.SPINE: 10, PackageVariant.ONLINE: 20},
     )
     variants = released(BOOK, sized)["variants"]
     assert (variants["spine"]["size"], variants["online"]["size"]) == (10, 20)

@@ -55,6 +55,7 @@ def test_env_prints_the_settings_for_eval() -> None:
         "export COHORT_ROWS=cassandra://cohort:cohort@127.0.0.1:9042/cohort",
         "export COHORT_EVENTS=kafka://127.0.0.1:9092",
         "export COHORT_CACHE=redis://127.0.0.1:6379/0",
+        "export COHORT_SEARCH=opensearch://127.0.0.1:9200",
         "export COHORT_GROUPS='druid://127.0.0.1:8082?coordinator=127.0.0.1:8081'",
         "export COHORT_BLOBS='s3://cohort:cohort-secret@cohort?endpoint=http://127.0.0.1:7070&region=us-east-1'",
     ]

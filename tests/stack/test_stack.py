@@ -219,6 +219,7 @@ def test_the_settings_point_cohort_to_these_servers(tmp_path: Path) -> None:
         "COHORT_EVENTS": "kafka://127.0.0.1:9092",
         "COHORT_CACHE": "redis://127.0.0.1:6379/0",
         "COHORT_GROUPS": "druid://127.0.0.1:8082?coordinator=127.0.0.1:8081",
+        "COHORT_SEARCH": "opensearch://127.0.0.1:9200",
         "COHORT_BLOBS": "s3://cohort:cohort-secret@cohort?endpoint=http://127.0.0.1:7070&region=us-east-1",
     }
     assert list(Stack(tmp_path).environment(["valkey", "druid"])) == ["COHORT_CACHE", "COHORT_GROUPS"]

@@ -57,8 +57,15 @@ async def test_a_value_is_found_until_it_is_deleted(cache: Cache) -> None:
     assert [await cache.get("a"), await cache.get("b")] == [None, None]
 
 
+async def test_many_values_are_one_round_trip(cache: Cache) -> None:
+    await cache.set("a", b"\x00\xff", 60)
+    await cache.set("c", b"", 60)
+    assert await cache.get_many(["c", "b", "a", "a"]) == [b"", None, b"\x00\xff", b"\x00\xff"]
+
+
 async def test_nothing_asked_for_costs_nothing(cache: Cache) -> None:
     with cache.meter.measure() as counts:
+        assert await cache.get_many([]) == []
         assert await cache.hashes([]) == []
         await cache.delete()
     assert not counts
@@ -208,6 +215,7 @@ async def test_a_silent_server_costs_one_timeout() -> None:
     started = time.monotonic()
     for _ in range(20):
         assert await cache.get("a") is None
+        assert await cache.get_many(["a", "b"]) == [None, None]
     assert time.monotonic() - started < 0.4
     assert cache.failures == 1
     await cache.close()

@@ -103,6 +103,10 @@ class EnrolmentsTold(TypedDict):
     next: str | None
 
 
+COURSE_NAMES = ("description", "appIcon")
+"""Metadata of a course that its enrolments tell beside ``content``."""
+
+
 # --- handlers
 
 
@@ -131,7 +135,8 @@ async def list_enrolments(session: Session, call: Call[ListEnrolments]) -> Enrol
             session, call.path["user_id"], first=min(left, MOST), after=end
         )
         contents = [found.collection for found in page.members if found.collection is not None]
-        published = await collections.metadata(session, contents)
+        names = None if request.fields is None else {*request.fields, *COURSE_NAMES}
+        published = await collections.metadata(session, contents, names)
         courses += [_course_answer(session, found, request, published) for found in page.members]
         left -= MOST
         if end is None:

@@ -1,0 +1,85 @@
+"""`cohort publish`, `cohort jobs resume publish`, and the publisher that runs beside a worker."""
+
+import asyncio
+import re
+
+import pytest
+
+from gateway.commands import run
+from gateway.settings import load_settings
+from gateway.wiring import running
+from ingest.jobs.runner import JobRecord
+from ingest.publishing.job import STEPS
+from ingest.publishing.requests import create_publication, request_publish, run_publication
+from rules.jobs import JobState
+from tests.gateway.test_cli import cohort
+from tests.ingest.drafts import save_collection
+from tests.ingest.publications import book, job_of
+
+
+async def draft(name: str = "book") -> None:
+    async with running(load_settings()) as instance:
+        await save_collection(instance.stores.rows, book(name))
+
+
+@pytest.fixture
+def initialised() -> None:
+    assert cohort("init").returncode == 0
+
+
+@pytest.mark.usefixtures("initialised")
+def test_drafts_are_published_one_after_the_other_step_by_step() -> None:
+    run(draft("one"))
+    run(draft("two"))
+    done = cohort("publish", "one", "two", "--unlisted")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 * (len(STEPS) + 2)
+    assert re.fullmatch(r"one: publication \S+", lines[0])
+    assert [line.split()[0] for line in lines[1 : len(STEPS) + 1]] == list(STEPS)
+    assert "leafNodesCount=6" in lines[1 + STEPS.index("status")]
+    assert lines[len(STEPS) + 1] == "one: live, version 1"
+    assert lines[-1] == "two: live, version 1"
+
+
+@pytest.mark.usefixtures("initialised")
+def test_what_can_not_be_published_is_a_line_and_an_exit_code() -> None:
+    done = cohort("publish", "nothing")
+    assert (done.returncode, done.stderr) == (1, "cohort: there is no draft of nothing\n")
+
+
+@pytest.mark.usefixtures("initialised")
+def test_an_interrupted_publication_is_resumed_at_the_command_line() -> None:
+    async def interrupted() -> str:
+        await draft()
+        told: list[JobRecord] = []
+
+        def tell(record: JobRecord) -> None:
+            told.append(record)
+            if len(told) > 4:
+                raise asyncio.CancelledError
+
+        async with running(load_settings()) as instance:
+            job = await create_publication(instance.operator(), "book")
+            with pytest.raises(asyncio.CancelledError):
+                await run_publication(instance.shared, job.id, tell)
+            return job.id
+
+    job_id = run(interrupted())
+    assert f"publish        {job_id}" in cohort("jobs", "list").stdout
+    resumed = cohort("jobs", "resume", "publish", job_id)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout.startswith(f"publish {job_id}: done")
+
+
+@pytest.mark.usefixtures("initialised")
+async def test_a_worker_publishes_what_was_asked_for() -> None:
+    await draft()
+    settings = load_settings(public_url="https://cohort.example")
+    async with running(settings, worker=True) as instance, asyncio.timeout(60):
+        asked = await request_publish(instance.operator(), "book")
+        while (await job_of(instance.shared, asked.id)).state is not JobState.DONE:
+            await asyncio.sleep(0.05)
+        content = await instance.shared.library.collection("book")
+        tree = (await instance.shared.library.hierarchy(content)).root
+    assert tree["downloadUrl"] == "https://cohort.example/content/v1/package/book/1/online"
