@@ -12,8 +12,10 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from graph.assessments import AssessmentMutations
 from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
+from graph.contents import ContentQueries
 from graph.contexts import Context, ContextMutations, ContextQueries
 from graph.documents import Documents, KnownDocuments
+from graph.drafts import DraftMutations
 from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.erasures import ErasureMutations
 from graph.errors import presented
@@ -41,6 +43,7 @@ PRINTED = Path(__file__).with_name("schema.graphql")
 @strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
 class Query(
     CollectionQueries,
+    ContentQueries,
     CollectionSearchQueries,
     LearnerQueries,
     ContextQueries,
@@ -72,6 +75,7 @@ class Mutation(
     SummaryMutations,
     ErasureMutations,
     PublicationMutations,
+    DraftMutations,
 ):
     pass
 

@@ -38,7 +38,8 @@ async def edit_form(rows: Rows, draft: Draft) -> EditForm | None:
 
 
 async def leaf_metadata(rows: Rows, library: Library, leaves: Sequence[str]) -> dict[str, Metadata]:
-    """Returns the metadata of leaves as authors see them: as they were published by themselves, or else their draft.
+    """Returns the metadata of leaves as authors see them: as they were published by themselves, or else their draft. Of a
+    collection within the tree it is its published tree.
 
     Leaves that are retired or gone are left out.
     """
@@ -46,7 +47,10 @@ async def leaf_metadata(rows: Rows, library: Library, leaves: Sequence[str]) -> 
         drafts_by_id(rows, leaves), library.contents.load_many(list(leaves))
     )
     own = [content for content in contents if content is not None and content.root == content.identifier]
-    published = await library.metadata_of(own)
+    inner = [content for content in own if content.kind is ContentKind.COLLECTION and not content.is_retired]
+    published = await library.metadata_of([content for content in own if content not in inner])
+    trees = await asyncio.gather(*map(library.hierarchy, inner))
+    published |= {tree.identifier: tree.root for tree in trees}
     found: dict[str, Metadata] = {}
     for leaf, draft, content in zip(leaves, drafts, contents, strict=True):
         retired = (draft and draft.status is DraftStatus.RETIRED) or (content and content.is_retired)

@@ -1,33 +1,46 @@
 """What authors read and change: drafts, and the trees that they edit. The roles creator, admin and service may."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+from ingest.commands import drafts as commands
 from ingest.commands.draft_changes import check_author
 from ingest.commands.draft_origins import draft_for_edit
-from ingest.commands.drafts import create_content, retire_content, update_content
+from ingest.commands.drafts import NewContent
 from ingest.commands.hierarchy_edits import (
+    HierarchyEdited,
     add_children,
     remove_children,
     reorder_children,
     update_hierarchy,
     update_relation,
 )
+from ingest.publishing.retiring import republish_without
 from ingest.writes.retrying import Attempts
 from loaders.drafts import edit_form, leaf_metadata
 from loaders.session import Session
-from rules.contents import ContentKind
-from rules.drafts import Draft, EditForm, described, nested
-from rules.errors import Conflict, NotFound
+from rules.contents import Content, ContentKind, Metadata
+from rules.drafts import Draft, EditForm, described, nested, own_metadata
+from rules.errors import Conflict, InvalidInput, NotFound
+from rules.form_checks import repeated
 from rules.form_edits import without_leaves
-from rules.hierarchy import Json
+from rules.hierarchy import COLLECTION_MIME_TYPE, Json
 from rules.identifiers import checked_id
 
 __all__ = [
+    "COLLECTION_MIME_TYPE",
     "EditTree",
+    "ModifiedNode",
+    "ModifiedParent",
     "add_children",
     "create_content",
     "draft",
+    "edit_hierarchy",
     "edit_tree",
+    "own_metadata",
+    "published",
     "remove_children",
     "reorder_children",
     "retire_content",
@@ -43,6 +56,82 @@ class EditTree:
 
     draft: Draft
     root: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ModifiedNode:
+    """What a hierarchy update says of a node. ``more``: metadata beyond ``said``."""
+
+    identifier: str
+    is_new: bool
+    said: Mapping[str, Any]
+    more: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModifiedParent:
+    """What a hierarchy update says of a parent. None leaves its children."""
+
+    identifier: str
+    children: Sequence[str] | None
+    relations: Mapping[str, Metadata]
+
+
+async def edit_hierarchy(
+    session: Session,
+    root_id: str,
+    nodes: Sequence[ModifiedNode],
+    parents: Sequence[ModifiedParent],
+    version_key: str | None,
+) -> HierarchyEdited:
+    """A hierarchy update whose maps came as lists. InvalidInput if an id is in a list twice."""
+    for field, named in (("nodesModified", nodes), ("hierarchy", parents)):
+        if twice := repeated(one.identifier for one in named):
+            raise InvalidInput(f"{', '.join(twice)} is given twice", field=field)
+    return await update_hierarchy(
+        session,
+        root_id,
+        {
+            node.identifier: {"isNew": node.is_new, "metadata": _together(node.said, node.more)}
+            for node in nodes
+        },
+        {
+            parent.identifier: {"children": parent.children, "relationalMetadata": parent.relations}
+            for parent in parents
+        },
+        version_key,
+    )
+
+
+async def create_content(session: Session, new: NewContent, more: object = None) -> Draft:
+    """Creates a content or a collection. ``more``: metadata beyond what ``new`` has of it."""
+    return await commands.create_content(session, replace(new, metadata=_together(new.metadata, more)))
+
+
+async def update_content(
+    session: Session,
+    identifier: str,
+    version_key: str | None,
+    changes: Mapping[str, Any],
+    more: object = None,
+) -> Draft:
+    """Changes metadata. ``more``: changes of keys beyond those of ``changes``."""
+    return await commands.update_content(session, identifier, version_key, _together(changes, more))
+
+
+async def retire_content(session: Session, identifier: str) -> Draft:
+    """Retires a content or a collection. Published collections that hold the content are published without it."""
+    draft = await commands.retire_content(session, identifier)
+    if draft.kind is ContentKind.CONTENT:
+        await republish_without(session, draft.identifier)
+    return draft
+
+
+async def published(session: Session, identifier: str) -> tuple[Content, Metadata]:
+    """What was published under this id, with its metadata. NotFound, InvalidInput, Unauthenticated."""
+    session.viewer.known()
+    content = await session.library.content(checked_id(identifier, "identifier"), "identifier")
+    return content, (await session.library.metadata_of([content]))[content.identifier]
 
 
 async def draft(session: Session, identifier: str) -> Draft:
@@ -68,7 +157,18 @@ async def edit_tree(session: Session, identifier: str, field: str = "identifier"
     raise Conflict(f"{identifier} keeps changing; send the call again", field=field)
 
 
+def _together(said: Mapping[str, Any], more: object) -> dict[str, Any]:
+    """Metadata from fields of its own and from a JSON object. InvalidInput if a key is in both."""
+    if more is None:
+        return dict(said)
+    if not isinstance(more, Mapping):
+        raise InvalidInput("metadata must be an object", field="metadata")
+    if twice := sorted(said.keys() & more.keys()):
+        raise InvalidInput(f"{', '.join(twice)} is given twice", field="metadata")
+    return {**said, **more}
+
+
 async def _nested(session: Session, found: Draft, form: EditForm) -> Json:
     leaves = await leaf_metadata(session.stores.rows, session.library, form.leaves)
     gone = {leaf for leaf in form.leaves if leaf not in leaves}
-    return nested(described(found), without_leaves(form, gone), leaves)
+    return await asyncio.to_thread(nested, described(found), without_leaves(form, gone), leaves)

@@ -2,15 +2,18 @@
 
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext
+from ingest.commands.drafts import NewContent
 from ingest.commands.enrolments import EnrolmentCall
 from ingest.commands.group_calls import Changed as GroupChanged
+from ingest.commands.hierarchy_edits import HierarchyEdited
 from ingest.commands.learner_groups import GroupCall, NewGroup
 from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
 from loaders.responses import KeptResponse
 from loaders.session import Session
-from rules.contents import Content, ContentKind, HierarchyMode
+from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextStatus, EnrolmentType
+from rules.drafts import Draft
 from rules.enrolments import Enrolment
 from rules.entries import Entry
 from rules.errors import (
@@ -68,6 +71,7 @@ __all__ = [
     "Context",
     "ContextStatus",
     "ContextType",
+    "Draft",
     "EditMember",
     "Enrolment",
     "EnrolmentCall",
@@ -82,6 +86,7 @@ __all__ = [
     "GroupChanged",
     "GroupRole",
     "GroupStatus",
+    "HierarchyEdited",
     "HierarchyMode",
     "InvalidInput",
     "ItemError",
@@ -93,7 +98,9 @@ __all__ = [
     "MemberChange",
     "MemberStatus",
     "MembershipType",
+    "Metadata",
     "Metric",
+    "NewContent",
     "NewContext",
     "NewGroup",
     "NotFound",

@@ -4,7 +4,7 @@ The edit form is flat: the metadata of each unit, and the ordered children of th
 there and nothing else: their metadata is that of the content. The live form is nested JSON (rules/hierarchy.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -13,22 +13,13 @@ from typing import Any, Self
 import orjson
 
 from rules.contents import ContentKind, Metadata
-from rules.hierarchy import Json, children_of, is_collection, walk
+from rules.hierarchy import Json, children_of, is_collection
 from rules.moments import written
 
 OF_A_PLACE = ("relationalMetadata", "optional")
 """What a node says of itself at one place: it may be optional in one unit and required in another."""
 COMPUTED = ("parent", "index", "depth", "children")
 """What follows from the place of a node in the tree."""
-
-
-class HierarchyMode(Enum):
-    """Which of the two forms is read. The values are the platform's."""
-
-    LIVE = "live"
-    """What learners see: the published version."""
-    EDIT = "edit"
-    """What authors see: the draft."""
 
 
 class DraftStatus(Enum):
@@ -118,22 +109,26 @@ def own_metadata(node: Metadata) -> dict[str, Any]:
     return {name: value for name, value in node.items() if name not in OF_A_PLACE and name not in COMPUTED}
 
 
-def flattened(document: Json) -> tuple[EditForm, dict[str, Json]]:
+def flattened(document: Json, published: Collection[str] = ()) -> tuple[EditForm, dict[str, Json]]:
     """Returns the edit form of a nested tree that was checked (``checked_hierarchy``), and the leaves' nodes by id.
 
-    A node in several places has the metadata of the first.
+    A node in several places has the metadata of the first. ``published``: collections in the tree that are published by
+    themselves, such as the courses of a program. The form names them as it names leaves.
     """
     units: dict[str, Json] = {}
     leaves: dict[str, Json] = {}
     children: dict[str, list[str]] = {}
     places: dict[str, dict[str, Json]] = {}
-    for node in walk(document):
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
         identifier = node["identifier"]
         if identifier in children:
             continue
-        if not is_collection(node) and node is not document:
+        if node is not document and (identifier in published or not is_collection(node)):
             leaves.setdefault(identifier, node)
             continue
+        waiting += reversed(children_of(node))
         children[identifier] = [child["identifier"] for child in children_of(node)]
         if node is not document:
             units[identifier] = {**node, "children": []} if "children" in node else node
@@ -149,9 +144,9 @@ def flattened(document: Json) -> tuple[EditForm, dict[str, Json]]:
 def nested(root: Metadata, form: EditForm, leaves: Mapping[str, Metadata]) -> Json:
     """Returns the nested tree of an edit form that was checked (``check_form``).
 
-    ``root`` is the root's metadata, ``leaves`` that of each leaf. Every node keeps the order of its keys. What follows
-    from a place is written where it stood, or else behind the others: ``parent``, ``index`` from 1, ``depth`` with 0
-    for the root.
+    ``root`` is the root's metadata, ``leaves`` that of each leaf; of a collection that is published by itself, its tree.
+    Every node keeps the order of its keys. What follows from a place is written where it stood, or else behind the
+    others: ``parent``, ``index`` from 1, ``depth`` with 0 for the root.
     """
 
     def node(identifier: str, metadata: Metadata, parent: str | None, index: int, depth: int) -> Json:
@@ -176,6 +171,16 @@ def nested(root: Metadata, form: EditForm, leaves: Mapping[str, Metadata]) -> Js
                 )
                 for number, child in enumerate(form.children.get(identifier, ()), 1)
             ]
+        elif below := children_of(made):
+            made["children"] = [_at_depth(child, depth + 1) for child in below]
         return made
 
     return node(form.root, root, None, 0, 0)
+
+
+def _at_depth(node: Json, depth: int) -> Json:
+    """Returns a node of a collection within another one, with the depth that it and what is below it have there."""
+    moved = {**node, "depth": depth}
+    if below := children_of(node):
+        moved["children"] = [_at_depth(child, depth + 1) for child in below]
+    return moved

@@ -1,5 +1,6 @@
 """What an edit form must hold before it is stored or published (R-COLL-3)."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -49,8 +50,7 @@ def check_children(form: EditForm, leaves: Mapping[str, Metadata], field: str) -
     if wrong := [parent for parent in form.children if parent not in inner]:
         raise InvalidInput(f"parents that are no units of {form.root}: {named(wrong)}", field=field)
     for parent, below in form.children.items():
-        if len(set(below)) < len(below):
-            twice = dict.fromkeys(child for child in below if below.count(child) > 1)
+        if twice := repeated(below):
             raise InvalidInput(f"{parent} has children twice: {named(twice)}", field=field)
     if wrong := [leaf for leaf in form.leaves if leaf != form.root and leaf not in leaves]:
         raise InvalidInput(f"children which are not available: {named(wrong)}", field=field)
@@ -90,6 +90,11 @@ def unreachable(form: EditForm) -> list[str]:
         reached.update(below)
         left += below
     return [unit for unit in form.units if unit not in reached]
+
+
+def repeated(identifiers: Iterable[str]) -> list[str]:
+    """Returns the ids that are there more than once."""
+    return [identifier for identifier, times in Counter(identifiers).items() if times > 1]
 
 
 def named(identifiers: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from rules.content_metadata import changed_metadata
 from rules.contents import ContentKind, Metadata
 from rules.drafts import EditForm
 from rules.errors import InvalidInput, NotFound
-from rules.form_checks import FormLimits, check_children, check_form, named, unreachable
+from rules.form_checks import FormLimits, check_children, check_form, named, repeated, unreachable
 from rules.hierarchy import COLLECTION_MIME_TYPE
 from rules.hierarchy_updates import HierarchyUpdate, checked_relation
 
@@ -75,8 +75,7 @@ def with_children(
     """Returns the form with these children in the unit, at ``position`` or behind the others. A child that is there
     already keeps its place unless a position is given."""
     present = _children(form, unit, "unitId")
-    if len(set(children)) < len(children):
-        twice = dict.fromkeys(child for child in children if children.count(child) > 1)
+    if twice := repeated(children):
         raise InvalidInput(f"children are named twice: {named(twice)}", field="children")
     if strangers := [child for child in relations if child not in children]:
         raise InvalidInput(f"children do not have {named(strangers)}", field="relationalMetadata")
@@ -140,8 +139,7 @@ def reordered(form: EditForm, root: Metadata, parent: str, children: Sequence[st
         )
     if unknown := wanted.difference(present):
         raise InvalidInput(f"{parent} has no children {named(sorted(unknown))}", field="children")
-    if len(children) > len(present):
-        twice = dict.fromkeys(child for child in children if children.count(child) > 1)
+    if twice := repeated(children):
         raise InvalidInput(f"children are named twice: {named(twice)}", field="children")
     return Edited(replace(form, children={**form.children, parent: list(children)}), root)
 

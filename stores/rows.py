@@ -7,7 +7,7 @@ What both engines promise (tests/stores/test_rows_contract.py runs against each)
   ``timestamp`` of its own (usually microseconds; any bigint is valid). Between equal times the winner is not defined.
 - A conditional write or deletion is atomic and linearizable in its partition. Where it is refused, it returns the stored
   values. It may set static columns in the same write. A column that is written conditionally must never be written
-  without a condition.
+  without a condition, but for a write time that is before every conditional one's.
 - Rows of a partition come in clustering order.
 - StoreUnavailable where the engine can't be reached or does not answer within the deadline (stores/deadline.py).
 """

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from uuid import uuid4
 
-from ingest.writes.drafts import insert_draft
+from ingest.writes.drafts import insert_draft, replace_draft
 from loaders.drafts import draft_values, drafts_by_id
 from loaders.session import Session
 from rules.contents import RETIRED, Content, ContentKind, Metadata
-from rules.drafts import Draft, DraftStatus, flattened
+from rules.drafts import Draft, DraftStatus, EditForm, flattened
 from rules.errors import NotFound
-from rules.hierarchy import COLLECTION_MIME_TYPE, Json
+from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, Json, is_collection, walk
+from stores.rows import Write
 from stores.tables import DRAFTS
 
+_BEFORE_ALL = 1
+"""The write time of imported drafts. Every conditional write is later, so that no author's is undone by an import that did
+not see it; a condition for each leaf would cost a large collection's first edit several seconds."""
 _STATUSES = {RETIRED: DraftStatus.RETIRED, DraftStatus.UNLISTED.value: DraftStatus.UNLISTED}
 
 
@@ -39,9 +44,10 @@ async def draft_for_edit(session: Session, identifier: str, field: str = "identi
 async def import_published(session: Session, contents: Iterable[Content]) -> None:
     """Gives a draft to each of these contents that was published within a collection alone and has none."""
     alone = [content for content in contents if content.root != content.identifier]
-    await import_leaves(
-        session, {content.identifier: await _live_node(session, content) for content in alone}
-    )
+    if alone:
+        await import_leaves(
+            session, {content.identifier: await _live_node(session, content) for content in alone}
+        )
 
 
 async def import_leaves(session: Session, leaves: Mapping[str, Metadata]) -> None:
@@ -64,20 +70,49 @@ async def import_leaves(session: Session, leaves: Mapping[str, Metadata]) -> Non
         for leaf, node in leaves.items()
         if (leaf,) not in drafts and leaf not in own
     ]
+    await rows.write(
+        *(Write(DRAFTS, (draft.identifier,), draft_values(draft), timestamp=_BEFORE_ALL) for draft in made)
+    )
+
+
+async def follow_published(session: Session, published: Hierarchy) -> None:
+    """Brings drafts that nobody has changed in line with a version that was published past them, such as a document that was
+    loaded. What an author has changed since the last publish stays."""
+    rows, root = session.stores.rows, published.root
+    form, leaves = await _flattened(session, root)
+    (draft, *of_leaves) = await drafts_by_id(rows, [published.identifier, *leaves])
     await asyncio.gather(
         *(
-            rows.insert_if_absent(DRAFTS, {"identifier": draft.identifier, **draft_values(draft)})
-            for draft in made
+            replace_draft(rows, leaf, replace(leaf, metadata=leaves[leaf.identifier]))
+            for leaf in of_leaves
+            if leaf is not None and leaf.imported and leaf.metadata != leaves[leaf.identifier]
         )
     )
+    if draft is not None and draft.status in (DraftStatus.LIVE, DraftStatus.UNLISTED):
+        await import_leaves(session, leaves)
+        metadata = _without_children(root)
+        # Where an author was faster, what they see is newer than this.
+        await replace_draft(rows, draft, replace(draft, metadata=metadata), form)
 
 
 async def _collection_draft(session: Session, content: Content, root: Json) -> Draft:
     """Makes the draft of a published collection: its leaves' first, its own last."""
-    form, leaves = await asyncio.to_thread(flattened, root)
+    form, leaves = await _flattened(session, root)
     await import_leaves(session, leaves)
     await insert_draft(session.stores.rows, _of_live(content, root), form)
     return await draft_for_edit(session, content.identifier)
+
+
+async def _flattened(session: Session, root: Json) -> tuple[EditForm, dict[str, Json]]:
+    """Returns the edit form of a live tree, in which collections with a life of their own are named as leaves are."""
+    inner = [node["identifier"] for node in walk(root) if node is not root and is_collection(node)]
+    contents = await session.library.contents.load_many(inner)
+    own = {
+        content.identifier
+        for content in contents
+        if content is not None and content.root == content.identifier
+    }
+    return await asyncio.to_thread(flattened, root, own)
 
 
 async def _live_node(session: Session, content: Content) -> Json:
@@ -93,17 +128,20 @@ async def _live_node(session: Session, content: Content) -> Json:
 
 
 def _of_live(content: Content, node: Json) -> Draft:
-    # Children are in the form. The key stays for its position among the others.
-    metadata = {**node, "children": []} if "children" in node else node
     is_collection = content.kind is ContentKind.COLLECTION
     return _draft(
         content.identifier,
         content.kind,
         COLLECTION_MIME_TYPE if is_collection else content.mime_type,
-        metadata,
+        _without_children(node),
         _STATUSES.get(content.status, DraftStatus.LIVE),
         imported=content.root != content.identifier,
     )
+
+
+def _without_children(node: Json) -> Metadata:
+    """Returns a node's metadata. Children are in the form; the key stays for its position among the others."""
+    return {**node, "children": []} if "children" in node else node
 
 
 def _draft(

@@ -14,7 +14,7 @@ from ingest.commands.draft_origins import import_published
 from ingest.commands.generated_ids import generated_ids
 from loaders.drafts import drafts_by_id, edit_form
 from loaders.session import Session
-from rules.contents import ContentKind, Metadata
+from rules.contents import Content, ContentKind, Metadata
 from rules.drafts import Draft, DraftStatus, EditForm
 from rules.errors import Absent, InvalidInput
 from rules.form_checks import named
@@ -150,7 +150,8 @@ async def _edit(
         if form is None:
             raise Outdated
         known = {form.root, *form.units, *form.leaves}
-        leaves = await _available(session, [child for child in children if child not in known], field)
+        new = [child for child in children if child not in known]
+        leaves = await _available(session, new, root_id, field)
         edited = await asyncio.to_thread(edit, form, stored.metadata, leaves)
         removed = edited.removed
         if edited.form == form and edited.root == stored.metadata:
@@ -161,15 +162,20 @@ async def _edit(
     return HierarchyEdited(draft, removed=removed)
 
 
-async def _available(session: Session, identifiers: Sequence[str], field: str) -> dict[str, Metadata]:
-    """Returns the metadata of contents that are to become leaves, as far as the checks need it."""
+async def _available(
+    session: Session, identifiers: Sequence[str], root_id: str, field: str
+) -> dict[str, Metadata]:
+    """Returns the metadata of contents that are to become leaves, as far as the checks need it.
+
+    A collection may be put into another one, which shows its published tree. It must not hold that one.
+    """
     if not identifiers:
         return {}
     drafts, contents = await asyncio.gather(
         drafts_by_id(session.stores.rows, identifiers), session.library.current(identifiers)
     )
     found: dict[str, Metadata] = {}
-    missing, collections, published = [], [], []
+    missing, published = [], []
     for identifier, draft, content in zip(identifiers, drafts, contents, strict=True):
         kind = draft.kind if draft else content.kind if content else None
         if (
@@ -178,18 +184,30 @@ async def _available(session: Session, identifiers: Sequence[str], field: str) -
             or (content and content.is_retired)
         ):
             missing.append(identifier)
-        elif kind is ContentKind.COLLECTION:
-            collections.append(identifier)
-        else:
-            found[identifier] = {"visibility": "Parent"} if kind is ContentKind.UNIT else {}
-            if draft is None and content is not None and kind is ContentKind.CONTENT:
-                published.append(content)
+            continue
+        found[identifier] = {"visibility": "Parent"} if kind is ContentKind.UNIT else {}
+        if (
+            content is not None
+            and kind is not ContentKind.UNIT
+            and (draft is None or kind is ContentKind.COLLECTION)
+        ):
+            published.append(content)
     if missing:
         raise InvalidInput(f"children which are not available: {named(missing)}", field=field)
-    if collections:
-        raise InvalidInput(f"collections can't be put into another one: {named(collections)}", field=field)
+    await _check_not_above(
+        session, [c for c in published if c.kind is ContentKind.COLLECTION], root_id, field
+    )
     await import_published(session, published)
     return found
+
+
+async def _check_not_above(
+    session: Session, collections: Sequence[Content], root_id: str, field: str
+) -> None:
+    trees = await session.library.published([content.identifier for content in collections])
+    for identifier, (_, tree) in trees.items():
+        if tree is not None and root_id in tree.nodes:
+            raise InvalidInput(f"below itself: {root_id} > {identifier} > {root_id}", field=field)
 
 
 def _checked_ids(children: Sequence[str]) -> list[str]:

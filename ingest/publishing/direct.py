@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.commands.draft_origins import follow_published
 from ingest.publishing.search_sync import sync_search
 from ingest.publishing.versions import (
     claim_version,
@@ -78,6 +79,7 @@ async def publish_collection(session: Session, document: object) -> Published:
         session.library.contents.forget(content.identifier)
     dropped = await drop_older(rows, published, before)
     await session.library.drop_cached_trees(identifier, dropped, tree_nodes(published))
+    await follow_published(session, published)
     session.refresh()
     await sync_search(session.shared, identifier)
     return Published(identifier, version, True, count)

@@ -45,7 +45,7 @@ async def draft_source(shared: Shared, identifier: str, version_key: str | None)
     leaves = await _Leaves.read(shared, form)
     retired = leaves.retired()
     kept = _without_leaves(form, frozenset(retired))
-    check_form(kept, leaves.known(kept.leaves), published=leaves.published_units())
+    check_form(kept, leaves.known(kept.leaves), shared.form_limits, published=leaves.published_units())
     leaves.check_may_go_live(kept.leaves)
     units = {unit: _as_unit(unit, metadata) for unit, metadata in kept.units.items()}
     root = as_collection({**draft.metadata, "identifier": identifier})

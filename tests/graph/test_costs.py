@@ -198,6 +198,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "collection": lambda n: (
             f'collection(identifier: "many-{n}") {{ progress(contextId: "batch-{n}") {{ status }} }}'
         ),
+        "content": lambda n: f'content(identifier: "many-{n}") {{ name metadata }}',
         "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
         "hierarchy node": lambda n: (
             f'hierarchyNode(identifier: "many-{n}-0") {{ name collection {{ name }} }}'

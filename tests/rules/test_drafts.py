@@ -75,6 +75,29 @@ def test_a_tree_comes_back_byte_for_byte(tree: Json) -> None:
     assert orjson.dumps(again) == orjson.dumps(tree)
 
 
+@given(published_trees(), st.data())
+def test_collections_within_a_tree_are_named_and_come_back_as_they_are(
+    tree: Json, data: st.DataObject
+) -> None:
+    inner = [node["identifier"] for node in walk(tree) if node["mimeType"] == UNIT and node is not tree]
+    published = set(data.draw(st.lists(st.sampled_from(inner), unique=True)) if inner else [])
+    edit_form, of_leaves = flattened(tree, published)
+    assert not published & edit_form.units.keys()
+    assert orjson.dumps(nested({**tree, "children": []}, edit_form, of_leaves)) == orjson.dumps(tree)
+
+
+def test_a_collection_within_a_tree_is_as_deep_as_it_stands() -> None:
+    course = {
+        "identifier": "a",
+        "name": "A",
+        "depth": 0,
+        "children": [{"identifier": "x", "name": "X", "depth": 1}],
+    }
+    tree = nested(ROOT, form({"root": ["u1"], "u1": ["a"]}), {"a": course})
+    placed = tree["children"][0]["children"][0]
+    assert (placed["depth"], placed["children"][0]["depth"], course["depth"]) == (2, 3, 0)
+
+
 @given(published_trees())
 def test_the_edit_form_has_the_tree_s_leaves_units_and_relations(tree: Json) -> None:
     edit_form, of_leaves = flattened(tree)

@@ -441,6 +441,23 @@ async def test_a_conditional_update_needs_a_value_a_condition_and_a_row(rows: Ro
         await rows.update_if(THINGS, (me, 1, "n", AT), {"changed_at": 1}, [Equal("changed_at", 0)])
 
 
+async def test_a_write_before_all_others_undoes_no_condition_and_stands_in_no_way(
+    rows: Rows, me: str
+) -> None:
+    """Imported rows are written so (ingest/commands/draft_origins.py)."""
+
+    def imported(number: int, value: int) -> Write:
+        return Write(PLAIN, (me, number), {"v": value, "w": "imported"}, timestamp=1)
+
+    await rows.insert_if_absent(PLAIN, {"kind": me, "id": 1, "v": 1, "w": None})
+    await rows.write(imported(1, 9), imported(2, 2))
+    assert (await rows.get(PLAIN, (me, 1), ["v"])) == {"v": 1}
+    assert not (await rows.insert_if_absent(PLAIN, {"kind": me, "id": 2, "v": 3})).applied
+    assert (await rows.update_if(PLAIN, (me, 2), {"v": 4}, [Equal("v", 2)])).applied
+    await rows.write(imported(2, 2))
+    assert (await rows.get(PLAIN, (me, 2), ["v", "w"])) == {"v": 4, "w": "imported"}
+
+
 async def test_concurrent_counting_by_conditions_loses_nothing(
     engine: str, shared: str, rows: Rows, me: str
 ) -> None:
