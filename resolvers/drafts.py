@@ -26,6 +26,7 @@ __all__ = [
     "EditTree",
     "add_children",
     "create_content",
+    "described",
     "draft",
     "edit_tree",
     "remove_children",

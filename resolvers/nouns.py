@@ -2,6 +2,7 @@
 
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext
+from ingest.commands.drafts import NewContent
 from ingest.commands.enrolments import EnrolmentCall
 from ingest.commands.group_calls import Changed as GroupChanged
 from ingest.commands.learner_groups import GroupCall, NewGroup
@@ -11,6 +12,7 @@ from loaders.responses import KeptResponse
 from loaders.session import Session
 from rules.contents import Content, ContentKind, HierarchyMode
 from rules.contexts import Context, ContextStatus, EnrolmentType
+from rules.drafts import Draft
 from rules.enrolments import Enrolment
 from rules.entries import Entry
 from rules.errors import (
@@ -25,6 +27,7 @@ from rules.errors import (
 )
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import Figure
+from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.jobs import JobState
 from rules.learner_groups import (
@@ -56,6 +59,8 @@ from stores.search import SearchOrder
 
 __all__ = [
     "ATTRIBUTES",
+    "COLLECTION_MIME_TYPE",
+    "DEEPEST",
     "Absent",
     "Acknowledged",
     "Activity",
@@ -68,6 +73,7 @@ __all__ = [
     "Context",
     "ContextStatus",
     "ContextType",
+    "Draft",
     "EditMember",
     "Enrolment",
     "EnrolmentCall",
@@ -94,6 +100,7 @@ __all__ = [
     "MemberStatus",
     "MembershipType",
     "Metric",
+    "NewContent",
     "NewContext",
     "NewGroup",
     "NotFound",

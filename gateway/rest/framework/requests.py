@@ -1,6 +1,7 @@
 """What a call asks for: a pydantic model, and the errors that say what is wrong with a request."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
@@ -32,7 +33,7 @@ class RequestModel(BaseModel):
 
     passed_over: ClassVar[frozenset[str]] = frozenset()
     """Ids that the platform's clients send too, and that change nothing."""
-    mandatory: ClassVar[Mapping[str, str]] = {}
+    mandatory: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Fields that may not be blank or empty either, each with the platform's sentence for one that is missing."""
     field_names: ClassVar[FieldNames]
 
