@@ -197,7 +197,6 @@ def values(node: dict[str, Any], path: str = "") -> dict[str, Any]:
     ("prefix", "version", "api_id"),
     [
         ("/content/v3", "3.0", "api.content.hierarchy.get"),
-        ("/content/v1", "3.0", "api.content.hierarchy.get"),
         ("/action/content/v3", "3.0", "api.content.hierarchy.get"),
         ("/course/v1", "3.0", "api.content.hierarchy.get"),
         ("/collection/v4", "4.0", "api.collection.hierarchy.get"),

@@ -1,7 +1,5 @@
 """Answers of calls about contents and collections: the types of the JSON."""
 
-from typing import Any
-
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
@@ -66,6 +64,3 @@ class PublishTold(TypedDict):
     versionKey: str | None
     publishStatus: str
     publicationId: str
-
-
-Json = dict[str, Any]

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.rest.framework.endpoints import Call
-from gateway.rest.nouns.collections.answers import DraftTold, Json, Retired
+from gateway.rest.framework.envelope import Json
+from gateway.rest.nouns.collections.answers import DraftTold, Retired
 from gateway.rest.nouns.collections.requests import (
     CreateCollection,
     CreateContent,

@@ -35,11 +35,11 @@ from gateway.rest.nouns.collections.requests import (
     UpdateRelation,
 )
 
-OF_CONTENTS = ("/content/v3", "/content/v1", "/action/content/v3")
+CONTENTS = ("/content/v3", "/content/v1", "/action/content/v3")
 """The service's own path, the public one, and that of portals."""
-OF_COLLECTIONS = ("/collection/v4", "/collection/v1", "/action/collection/v1")
-OF_COURSES = ("/course/v1",)
-"""Clients read trees under it as well."""
+COLLECTIONS = ("/collection/v4", "/collection/v1", "/action/collection/v1")
+TREES = ("/content/v3", "/course/v1", "/action/content/v3")
+"""As of contents; the public path of their trees is that of courses."""
 
 _TREE = "The tree of a collection, or of a unit by its id alone; below a bookmark if one is given."
 
@@ -123,10 +123,10 @@ _COLLECTION: Sequence[Endpoint[Any]] = (
 )
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
-    *_under(OF_CONTENTS, _calls(CONTENT, "content", *_CONTENT, *_EDIT_TREE, *_READ_TREE)),
+    *_under(CONTENTS, _calls(CONTENT, "content", *_CONTENT)),
+    *_under(TREES, _calls(CONTENT, "content", *_EDIT_TREE, *_READ_TREE)),
     *_under(
-        OF_COLLECTIONS,
+        COLLECTIONS,
         _calls(COLLECTION, "collection", *_COLLECTION, *_EDIT_TREE, _UPDATE_RELATION, *_READ_TREE),
     ),
-    *_under(OF_COURSES, _calls(CONTENT, "content", *_READ_TREE)),
 )

@@ -3,8 +3,7 @@
 import orjson
 
 from gateway.rest.framework.endpoints import Call
-from gateway.rest.framework.envelope import Refused
-from gateway.rest.nouns.collections.answers import Json
+from gateway.rest.framework.envelope import Json, Refused
 from gateway.rest.nouns.collections.codes import in_platform_words
 from gateway.rest.nouns.collections.requests import (
     AddToHierarchy,
