@@ -114,6 +114,8 @@ class Endpoint(Generic[R]):
     envelope: Envelope = LEARNING
     tag: TagOf[R] | None = None
     """Is asked before the handler: who has the answer already gets 304, and nobody makes it again."""
+    body_optional: bool = False
+    """Whether a call without a body is as good as one that asks for nothing in particular."""
     deletes_by_body: bool = False
     """Whether a DELETE says in a body what is to be deleted, as the platform's hierarchy calls do."""
 
@@ -148,7 +150,11 @@ class Endpoint(Generic[R]):
             return self._refused(told, CohortError("something went wrong here; it is logged"))
 
     async def _answer(self, request: Request, told: _Told) -> Response:
-        document = await _body(request) if self.has_body else {"request": dict(request.query_params)}
+        document = (
+            await _body(request, optional=self.body_optional)
+            if self.has_body
+            else {"request": dict(request.query_params)}
+        )
         if self.method == "DELETE" and not self.has_body:
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
@@ -198,14 +204,18 @@ async def _check_only_query(request: Request) -> None:
             raise InvalidInput(f"{name} must be given once", field=name)
 
 
-async def _body(request: Request) -> Json:
-    """The body as JSON. InvalidInput unless it is an object that has an object ``request``."""
+async def _body(request: Request, *, optional: bool) -> Json:
+    """The body as JSON. InvalidInput unless it is an object that has an object ``request``; where it is ``optional``,
+    either may be left out."""
+    body = await request.body() or (b"{}" if optional else b"")
     try:
-        document = orjson.loads(await request.body())
+        document = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise InvalidInput("the body must be JSON", field="request") from None
     if not isinstance(document, dict):
         raise InvalidInput("the body must be a JSON object", field="request")
+    if optional and document.get("request") is None:
+        document["request"] = {}
     if not isinstance(document.get("request"), dict):
         raise Absent("request is missing: the body must be {request: {…}}", field="request")
     return document

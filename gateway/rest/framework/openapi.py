@@ -147,8 +147,10 @@ def _operation(endpoint: Endpoint[Any], schemas: _Schemas) -> Json:
         operation["responses"]["304"] = {"description": "The client has it already."}
     if endpoint.has_body:
         operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _request_body(schemas[id(endpoint), "request"])}},
+            "required": not endpoint.body_optional,
+            "content": {
+                "application/json": {"schema": _request_body(endpoint, schemas[id(endpoint), "request"])}
+            },
         }
     return operation
 
@@ -221,10 +223,12 @@ def _query(request: type[BaseModel]) -> list[Json]:
     return parameters
 
 
-def _request_body(request: Json) -> Json:
+def _request_body(endpoint: Endpoint[Any], request: Json) -> Json:
+    if endpoint.body_optional:
+        request = {"anyOf": [request, {"type": "null"}]}
     return {
         "type": "object",
-        "required": ["request"],
+        "required": [] if endpoint.body_optional else ["request"],
         "properties": {
             "params": {
                 "anyOf": [

@@ -86,6 +86,7 @@ _UPDATE_RELATION: Endpoint[Any] = Endpoint(
     "Changes what a child says of itself in a unit; or without a child, looks for the published relations.",
     *(UpdateRelation, ChildrenRemoved, hierarchies.update_relation),
     codes.editing("ERR_HIERARCHY_UPDATE_DENIED"),
+    body_optional=True,
 )
 _RETIRE: Endpoint[Any] = Endpoint(
     *("DELETE", "/retire/{identifier}", "retire", "Retires it: learners keep it, and nobody can begin it."),
