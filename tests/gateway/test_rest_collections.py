@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from gateway.identity import make_token
 from gateway.rest.routes import ENDPOINTS
 from gateway.settings import Settings
-from ingest.commands.collections import publish_collection
+from ingest.publishing.direct import publish_collection
 from loaders.session import Session, Shared
 from resolvers import collections
 from resolvers.drafts import edit_tree
