@@ -1,5 +1,6 @@
 """The platform's calls about contents and collections: its paths, envelopes and codes (P-2.1, P-2.8, P-2.9)."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 from pydantic import TypeAdapter
 
@@ -15,14 +15,23 @@ from gateway.identity import make_token
 from gateway.rest.routes import ENDPOINTS
 from gateway.settings import Settings
 from ingest.publishing.direct import publish_collection
+from ingest.publishing.publisher import Publisher
 from loaders.session import Session, Shared
 from resolvers import collections
-from resolvers.drafts import edit_tree
+from resolvers.publications import publication
 from rules.hierarchy import COLLECTION_MIME_TYPE
+from rules.jobs import JobState
 from rules.viewers import Role
 from tests.conftest import COURSE, LEAF
 from tests.gateway.conftest import Serving
 
+BY_PUBLISHING = {
+    *("status", "versionKey", "pkgVersion", "lastUpdatedOn", "lastUpdatedBy", "lastPublishedOn"),
+    *("lastPublishedBy", "leafNodes", "leafNodesCount", "childNodes", "mimeTypesCount", "contentTypesCount"),
+    *("totalCompressedSize", "downloadUrl", "variants"),
+}
+"""What an edit or a publish says anew of the collection and its units (P-2.9)."""
+ENDED = (JobState.DONE, JobState.FAILED)
 RESULTS = {(one.method, one.api_id): TypeAdapter(one.result) for one in ENDPOINTS}
 V3, V4 = "/content/v3", "/collection/v4"
 
@@ -154,6 +163,20 @@ class Calls:
 
     async def tree(self, path: str, **more: Any) -> Any:
         return (await self.result("GET", path, **more))["content"]
+
+    async def published(self, path: str, **more: Any) -> Any:
+        """What is answered to a call that publishes; all publications are at their end then."""
+        told = await self.result("POST", path, **more)
+        publisher = Publisher(self.shared, wait=0.02)
+        running = asyncio.create_task(publisher.run())
+        try:
+            async with asyncio.timeout(30):
+                while (await publication(self.operator(), told["publicationId"])).state not in ENDED:
+                    await asyncio.sleep(0.02)
+        finally:
+            publisher.stop()
+            await running
+        return told
 
     async def draft(self, identifier: str) -> Any:
         return await self.tree(f"{V3}/hierarchy/{identifier}", query={"mode": "edit"})
@@ -540,6 +563,7 @@ async def test_learners_change_nothing(calls: Calls) -> None:
         ("POST", f"{V3}/create", {"content": {"name": "X", "mimeType": LEAF}}),
         ("PATCH", f"{V3}/update/a", {"content": {"name": "X"}}),
         ("DELETE", f"{V3}/retire/a", {}),
+        ("POST", f"{V3}/publish/course", {"content": {}}),
         ("PATCH", f"{V3}/hierarchy/add", edit),
         ("DELETE", f"{V3}/hierarchy/remove", edit),
         ("PATCH", f"{V3}/hierarchy/update", {"data": {"hierarchy": {"course": {"root": True}}}}),
@@ -547,6 +571,55 @@ async def test_learners_change_nothing(calls: Calls) -> None:
     ):
         refusal = await calls.refusal(method, path, role=Role.LEARNER, **request)
         assert refusal[:2] == (403, "FORBIDDEN"), path
+
+
+# --- publishing
+
+
+@pytest.mark.parametrize("prefix", [V3, "/content/v1", "/action/content/v3", V4, "/collection/v1"])
+async def test_a_collection_is_published_and_learners_read_it(calls: Calls, prefix: str) -> None:
+    edit = {"rootId": "course", "unitId": "unit-1", "children": ["c"]}
+    await calls.result("PATCH", f"{V3}/hierarchy/add", **edit)
+    key = (await calls.draft("course"))["versionKey"]
+    noun = "collection" if "/collection/" in prefix else "content"
+    told = await calls.published(
+        f"{prefix}/publish/course", **{noun: {"lastPublishedBy": "asha", "publishChecklist": ["Checked"]}}
+    )
+    assert told == {
+        "identifier": "course",
+        "node_id": "course",
+        "content_id": "course",
+        "versionKey": key,
+        "publishStatus": "Publish Operation for Content Id 'course' Started Successfully!",
+        "publicationId": told["publicationId"],
+    }
+    live = await calls.tree(f"{V3}/hierarchy/course", role=Role.LEARNER)
+    assert (live["status"], ids(live["children"][0])) == ("Live", ["a", "b", "c"])
+
+
+async def test_an_author_publishes_what_was_made_by_rest_alone(calls: Calls) -> None:
+    leaf = {"name": "Leaf", "mimeType": LEAF, "identifier": "do_leaf"}
+    await calls.result("POST", f"{V3}/create", content=leaf)
+    await calls.published(f"{V3}/publish/do_leaf")
+    assert (await calls.result("GET", f"{V3}/read/do_leaf", role=Role.LEARNER))["content"]["name"] == "Leaf"
+    book = {"name": "Book", "mimeType": COLLECTION_MIME_TYPE, "identifier": "do_new"}
+    await calls.result("POST", f"{V4}/create", collection=book)
+    await calls.result("PATCH", f"{V4}/hierarchy/add", rootId="do_new", unitId="do_new", children=["do_leaf"])
+    await calls.published(f"{V4}/unlisted/publish/do_new")
+    live = await calls.tree(f"{V4}/hierarchy/do_new", role=Role.LEARNER)
+    assert (live["status"], ids(live)) == ("Unlisted", ["do_leaf"])
+
+
+async def test_what_may_not_be_published_is_refused(calls: Calls) -> None:
+    async def refusal(path: str, **more: Any) -> tuple[int, str]:
+        return (await calls.refusal("POST", f"{V4}/{path}", **more))[:2]
+
+    assert await refusal("publish/nix") == (404, "ERR_CONTENT_NOT_FOUND")
+    assert await refusal("publish/course", role=Role.LEARNER) == (403, "FORBIDDEN")
+    stale = {"collection": {"versionKey": "older"}}
+    assert await refusal("publish/course", **stale) == (400, "ERR_STALE_VERSION_KEY")
+    await calls.result("DELETE", f"{V4}/retire/course")
+    assert await refusal("publish/course") == (400, "ERR_BAD_REQUEST")
 
 
 # --- the other way round
@@ -566,21 +639,23 @@ async def test_a_tree_of_the_platform_keeps_every_key_through_an_edit_and_a_publ
             "hierarchy": {},
         },
     )
-    tree = await edit_tree(calls.operator(), "do_book")
-    await publish_collection(calls.operator(), tree.root)
+    await calls.published(f"{V3}/publish/do_book", content={"lastPublishedBy": "asha"})
     read = await calls.tree(f"{V3}/hierarchy/do_book", role=Role.LEARNER)
 
     before, after = values(TEXTBOOK), values(read)
-    edited = {"/do_unit1.description": "Counting"}
-    of_the_draft = {".status", ".versionKey", ".lastUpdatedOn", ".lastUpdatedBy"}
-    assert {way: after.get(way) for way in before.keys() - of_the_draft} == {
-        way: edited.get(way, value) for way, value in before.items() if way not in of_the_draft
+    edited = {"/do_unit1.description": "Counting", "/do_unit1.theme": "numbers"}
+
+    def kept(way: str) -> bool:
+        """Whether neither the edit nor a publish writes it."""
+        return way not in edited and way.rpartition(".")[2] not in BY_PUBLISHING
+
+    assert {way: after.get(way) for way in filter(kept, before)} == {
+        way: value for way, value in before.items() if kept(way)
     }
-    assert after.keys() - before.keys() - of_the_draft == {"/do_unit1.theme"}
+    assert {way: after[way] for way in edited} == edited
+    assert [way for way in after.keys() - before.keys() if kept(way)] == []
     was, now = dict(keys(TEXTBOOK)), dict(keys(read))
     assert list(now) == list(was)
     for node, names in was.items():
-        assert [name for name in now[node] if name in names] == names
-    assert orjson.dumps(read["children"][1]) == orjson.dumps(TEXTBOOK["children"][1]), (
-        "untouched, to the byte"
-    )
+        assert [name for name in now[node] if name in names] == names, "in their order"
+    assert read["children"][0]["children"] == TEXTBOOK["children"][0]["children"], "leaves are as they were"

@@ -61,6 +61,6 @@ class PublishTold(TypedDict):
     identifier: str
     node_id: str
     content_id: str
-    versionKey: str | None
+    versionKey: str
     publishStatus: str
     publicationId: str

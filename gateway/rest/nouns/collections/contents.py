@@ -1,6 +1,5 @@
 """Handlers of calls about a content or a collection by itself: create, read, change, retire, publish."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from gateway.rest.framework.endpoints import Call
@@ -9,8 +8,10 @@ from gateway.rest.nouns.collections.answers import DraftTold, Retired
 from gateway.rest.nouns.collections.requests import (
     CreateCollection,
     CreateContent,
+    Object,
     ReadContent,
     Retire,
+    checked_text,
 )
 from gateway.rest.nouns.contents import among
 from resolvers import collections, drafts
@@ -47,7 +48,7 @@ async def read_collection(session: Session, call: Call[ReadContent]) -> Json:
 
 async def update(session: Session, call: Call[CreateContent] | Call[CreateCollection]) -> DraftTold:
     changes = dict(call.request.body)
-    version_key = _text(changes, "versionKey")
+    version_key = checked_text(changes, "versionKey")
     changes.pop("versionKey", None)
     return _told(await drafts.update_content(session, call.path["identifier"], version_key, changes))
 
@@ -76,24 +77,17 @@ async def _published(session: Session, identifier: str) -> dict[str, Any]:
     return {**metadata, **known}
 
 
-def _new(body: Mapping[str, Any]) -> NewContent:
+def _new(body: Object) -> NewContent:
     for name in ("name", "mimeType"):
-        if not (_text(body, name) or "").strip():
+        if not (checked_text(body, name) or "").strip():
             raise Absent(f"Required Metadata {name} not set", field=name)
     own = ("identifier", "name", "mimeType")
     return NewContent(
         body["name"],
         body["mimeType"],
-        _text(body, "identifier"),
+        checked_text(body, "identifier"),
         {name: value for name, value in body.items() if name not in own and value is not None},
     )
-
-
-def _text(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if not isinstance(value, str | None):
-        raise InvalidInput(f"{name} must be a text", field=name)
-    return value
 
 
 def _told(draft: Draft) -> DraftTold:

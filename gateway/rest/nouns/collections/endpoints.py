@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.rest.framework.endpoints import Endpoint
 from gateway.rest.framework.envelope import COLLECTION, CONTENT, Envelope
-from gateway.rest.nouns.collections import codes, contents, hierarchies
+from gateway.rest.nouns.collections import codes, contents, hierarchies, publications
 from gateway.rest.nouns.collections.answers import (
     ChildrenAdded,
     ChildrenRemoved,
@@ -19,12 +19,15 @@ from gateway.rest.nouns.collections.answers import (
     DraftTold,
     HierarchyTold,
     HierarchyUpdated,
+    PublishTold,
     Retired,
 )
 from gateway.rest.nouns.collections.requests import (
     AddToHierarchy,
     CreateCollection,
     CreateContent,
+    PublishCollection,
+    PublishContent,
     ReadContent,
     ReadHierarchy,
     RemoveFromHierarchy,
@@ -92,6 +95,22 @@ _RETIRE: Endpoint[Any] = Endpoint(
     *("DELETE", "/retire/{identifier}", "retire", "Retires it: learners keep it, and nobody can begin it."),
     *(Retire, Retired, contents.retire, codes.CONTENT),
 )
+
+
+def _publish(request: type[PublishContent] | type[PublishCollection]) -> tuple[Endpoint[Any], ...]:
+    path, summary = "publish/{identifier}", "Publishes the draft, and answers before that is done"
+    return (
+        Endpoint(
+            *("POST", f"/{path}", "publish", f"{summary}.", request, PublishTold),
+            *(publications.publish, codes.PUBLISH),
+        ),
+        Endpoint(
+            *("POST", f"/unlisted/{path}", "publish.unlisted", f"{summary}; searches do not find it."),
+            *(request, PublishTold, publications.publish_unlisted, codes.PUBLISH),
+        ),
+    )
+
+
 _CONTENT: Sequence[Endpoint[Any]] = (
     Endpoint(
         *("POST", "/create", "create", "Creates a content or a collection.", CreateContent, DraftTold),
@@ -106,6 +125,7 @@ _CONTENT: Sequence[Endpoint[Any]] = (
         *(contents.update, codes.CONTENT),
     ),
     _RETIRE,
+    *_publish(PublishContent),
 )
 _COLLECTION: Sequence[Endpoint[Any]] = (
     Endpoint(
@@ -121,6 +141,7 @@ _COLLECTION: Sequence[Endpoint[Any]] = (
         *(contents.update, codes.CONTENT),
     ),
     _RETIRE,
+    *_publish(PublishCollection),
 )
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (

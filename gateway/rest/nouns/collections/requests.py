@@ -7,12 +7,20 @@ from pydantic import Field
 
 from gateway.rest.framework.fields import ByValue, Commas, Texts
 from gateway.rest.framework.requests import RequestModel
-from resolvers.nouns import DEEPEST, HierarchyMode
+from resolvers.nouns import DEEPEST, HierarchyMode, InvalidInput
 
 Object = dict[str, Any]
 Mode = Annotated[HierarchyMode, ByValue]
 Depth = Annotated[int, Field(ge=0, le=DEEPEST, description="Levels below the node; all without it.")]
 OF_AUTHORS = "`edit` for what authors see; else what is published."
+
+
+def checked_text(body: Object, name: str) -> str | None:
+    """A text that may be left out, in what is said of a content. InvalidInput."""
+    value = body.get(name)
+    if not isinstance(value, str | None):
+        raise InvalidInput(f"{name} must be a text", field=name)
+    return value
 
 
 class ReadHierarchy(RequestModel):
