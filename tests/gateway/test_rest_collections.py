@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,8 +23,10 @@ from resolvers.publications import publication
 from rules.hierarchy import COLLECTION_MIME_TYPE
 from rules.jobs import JobState
 from rules.viewers import Role
-from tests.conftest import COURSE, LEAF
+from tests.conftest import COURSE, LEAF, Instance
 from tests.gateway.conftest import Serving
+from tests.gateway.rest_calls import RestCalls
+from tests.ingest.publications import run_publishers
 
 BY_PUBLISHING = {
     *("status", "versionKey", "pkgVersion", "lastUpdatedOn", "lastUpdatedBy", "lastPublishedOn"),
@@ -294,23 +297,36 @@ async def test_learners_read_what_is_live_and_not_what_is_edited(calls: Calls) -
     assert (await calls.refusal("GET", path, role=None))[:2] == (401, "UNAUTHORIZED_USER")
 
 
-async def test_who_has_the_live_version_gets_304_for_one_look_up(calls: Calls) -> None:
+async def test_who_has_the_live_version_gets_304_for_one_look_up(cohort: Instance) -> None:
+    await cohort.publish()
     path = f"{V3}/hierarchy/course"
-    tag = (await calls.answer("GET", path)).headers["etag"]
+
+    async def asked(path: str = path, tag: str = "", **more: Any) -> httpx.Response:
+        """By a process that has read nothing yet."""
+        shared = Shared.of(cohort.stores, cohort.shared.now)
+        return await RestCalls(cohort).answer(
+            "GET", path, shared=shared, headers={"If-None-Match": tag}, **more
+        )
+
+    tag = (await asked()).headers["etag"]
     assert tag.startswith("W/"), "an envelope has a time and an id of its own"
-    assert (await calls.answer("GET", f"{path}/unit-1")).headers["etag"] != tag
-    assert (await calls.answer("GET", path, query={"depth": "1"})).headers["etag"] != tag
-    calls.shared.library.contents.forget("course")  # as in another process
-    with calls.shared.stores.rows.meter.measure() as statements:
-        again = await calls.answer("GET", path, headers={"If-None-Match": tag})
+    assert (await asked(f"{path}/unit-1")).headers["etag"] != tag
+    assert (await asked(query={"depth": "1"})).headers["etag"] != tag
+    with cohort.stores.rows.meter.measure() as statements:
+        again = await asked(tag=tag)
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
     assert statements.total() == 1
-    assert (await calls.answer("GET", path, headers={"If-None-Match": tag}, role=None)).status_code == 401
-    await publish_collection(calls.operator(), {**COURSE, "name": "Course, second edition"})
-    fresh = await calls.answer("GET", path, headers={"If-None-Match": tag})
+    await cohort.publish({**COURSE, "name": "Course, second edition"})
+    fresh = await asked(tag=tag)
     assert fresh.status_code == 200
     assert fresh.json()["result"]["content"]["name"] == "Course, second edition"
     assert fresh.headers["etag"] != tag
+
+
+async def test_a_tag_opens_nothing_for_who_has_no_token(calls: Calls) -> None:
+    path = f"{V3}/hierarchy/course"
+    tag = (await calls.answer("GET", path)).headers["etag"]
+    assert (await calls.answer("GET", path, headers={"If-None-Match": tag}, role=None)).status_code == 401
 
 
 async def test_an_edited_tree_has_a_tag_of_its_bytes(calls: Calls) -> None:
@@ -625,22 +641,19 @@ async def test_what_may_not_be_published_is_refused(calls: Calls) -> None:
 # --- the other way round
 
 
-async def test_a_tree_of_the_platform_keeps_every_key_through_an_edit_and_a_publish(calls: Calls) -> None:
+async def test_a_tree_of_the_platform_keeps_every_key_through_an_edit_and_a_publish(cohort: Instance) -> None:
     """Loaded, edited in part, published, read back: what was not edited is still there, in its order."""
-    await publish_collection(calls.operator(), TEXTBOOK)
-    await calls.result(
+    await cohort.publish(TEXTBOOK)
+    author = partial(RestCalls(cohort).result, user="asha", role=Role.CREATOR)
+    changes = {"do_unit1": {"metadata": {"description": "Counting", "theme": "numbers"}}}
+    await author(
         "PATCH",
         f"{V3}/hierarchy/update",
-        data={
-            "nodesModified": {
-                "do_book": {"root": True},
-                "do_unit1": {"metadata": {"description": "Counting", "theme": "numbers"}},
-            },
-            "hierarchy": {},
-        },
+        data={"nodesModified": {"do_book": {"root": True}, **changes}, "hierarchy": {}},
     )
-    await calls.published(f"{V3}/publish/do_book", content={"lastPublishedBy": "asha"})
-    read = await calls.tree(f"{V3}/hierarchy/do_book", role=Role.LEARNER)
+    await author("POST", f"{V3}/publish/do_book", content={"lastPublishedBy": "asha"})
+    await run_publishers(cohort)
+    read = (await RestCalls(cohort).result("GET", f"{V3}/hierarchy/do_book"))["content"]
 
     before, after = values(TEXTBOOK), values(read)
     edited = {"/do_unit1.description": "Counting", "/do_unit1.theme": "numbers"}
