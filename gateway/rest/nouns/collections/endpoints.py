@@ -103,10 +103,12 @@ def _publish(request: type[PublishContent] | type[PublishCollection]) -> tuple[E
         Endpoint(
             *("POST", f"/{path}", "publish", f"{summary}.", request, PublishTold),
             *(publications.publish, codes.PUBLISH),
+            body_optional=True,
         ),
         Endpoint(
             *("POST", f"/unlisted/{path}", "publish.unlisted", f"{summary}; searches do not find it."),
             *(request, PublishTold, publications.publish_unlisted, codes.PUBLISH),
+            body_optional=True,
         ),
     )
 
