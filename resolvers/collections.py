@@ -24,6 +24,7 @@ __all__ = [
     "Tree",
     "collection",
     "collections",
+    "content",
     "is_optional",
     "metadata",
     "root_of",
@@ -115,6 +116,12 @@ async def collection(session: Session, identifier: str, field: str = "identifier
     """A published collection. NotFound, InvalidInput, Unauthenticated."""
     session.viewer.known()
     return await session.library.collection(checked_id(identifier, field), field)
+
+
+async def content(session: Session, identifier: str, field: str = "identifier") -> Content:
+    """A published collection, unit or leaf. NotFound, InvalidInput, Unauthenticated."""
+    session.viewer.known()
+    return await session.library.content(checked_id(identifier, field), field)
 
 
 async def collections(session: Session, identifiers: Sequence[str]) -> list[Content | None]:

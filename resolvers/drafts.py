@@ -36,6 +36,7 @@ __all__ = [
     "ModifiedParent",
     "add_children",
     "create_content",
+    "described",
     "draft",
     "edit_hierarchy",
     "edit_tree",

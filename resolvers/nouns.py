@@ -28,6 +28,7 @@ from rules.errors import (
 )
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import Figure
+from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.jobs import JobState
 from rules.learner_groups import (
@@ -59,6 +60,8 @@ from stores.search import SearchOrder
 
 __all__ = [
     "ATTRIBUTES",
+    "COLLECTION_MIME_TYPE",
+    "DEEPEST",
     "Absent",
     "Acknowledged",
     "Activity",

@@ -59,6 +59,17 @@ class Draft:
     def name(self) -> str:
         return str(self.metadata["name"])
 
+    @property
+    def is_shallow_copy(self) -> bool:
+        """Whether the tree is that of the collection it was copied from, and is changed there alone (P-2.9)."""
+        origin = self.metadata.get("originData")
+        if isinstance(origin, str):  # as older rows of the platform have it
+            try:
+                origin = orjson.loads(origin)
+            except orjson.JSONDecodeError:
+                return False
+        return isinstance(origin, Mapping) and str(origin.get("copyType")).lower() == "shallow"
+
 
 @dataclass(frozen=True)
 class EditForm:

@@ -18,7 +18,7 @@ def conditional(request: Request, response: Response, *, tag_of: bytes, max_age:
     use the answer without asking; 0 means that it must ask each time. The response must be a 200 of a call that reads.
     The method may be POST, because the platform reads groups with it.
     """
-    tag = f'"{blake2b(tag_of, digest_size=16).hexdigest()}"'
+    tag = _tag(tag_of)
     response.headers["ETag"] = tag if tag_of == response.body else f"W/{tag}"
     response.headers["Cache-Control"] = f"private, max-age={max_age}" if max_age else "private, no-cache"
     response.headers.add_vary_header("Authorization")
@@ -26,6 +26,15 @@ def conditional(request: Request, response: Response, *, tag_of: bytes, max_age:
         return response
     kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
     return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=kept)
+
+
+def has_already(request: Request, tag_of: bytes) -> bool:
+    """Whether ``conditional`` is going to answer 304: then nobody needs to make the body."""
+    return _has(request, _tag(tag_of))
+
+
+def _tag(tag_of: bytes) -> str:
+    return f'"{blake2b(tag_of, digest_size=16).hexdigest()}"'
 
 
 def _has(request: Request, tag: str) -> bool:

@@ -146,6 +146,11 @@ async def _edit(
         nonlocal removed
         if stored.kind is not ContentKind.COLLECTION:
             raise InvalidInput(f"{root_id} is a content, and has no children", field="rootId")
+        if stored.is_shallow_copy:
+            raise InvalidInput(
+                f"{root_id} is a shallow copy: its tree is changed in the collection it was copied from",
+                field="originData",
+            )
         form = await edit_form(session.stores.rows, stored)
         if form is None:
             raise Outdated

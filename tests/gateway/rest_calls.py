@@ -29,6 +29,8 @@ class RestCalls:
         path: str,
         *,
         user: str = "ada",
+        role: Role = Role.LEARNER,
+        headers: dict[str, str] | None = None,
         shared: Shared | None = None,
         query: dict[str, str] | None = None,
         **request: Any,
@@ -36,13 +38,14 @@ class RestCalls:
         """Of whatever status."""
         app = Starlette(routes=list(ROUTES))
         app.state.cohort = Cohort(self._settings, shared or self._instance.shared)
-        token = make_token(self._settings, user, [Role.LEARNER], timedelta(hours=1))
+        token = make_token(self._settings, user, [role], timedelta(hours=1))
         transport = httpx.ASGITransport(app)
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", **(headers or {})}
         async with httpx.AsyncClient(
             transport=transport, base_url="http://cohort", headers=headers
         ) as client:
-            body = {"request": request} if method in ("POST", "PATCH") else None
+            has_body = method in ("POST", "PATCH") or (method == "DELETE" and request)
+            body = {"request": request} if has_body else None
             return await client.request(method, path, json=body, params=query)
 
     async def result(self, method: str, path: str, **named: Any) -> dict[str, Any]:

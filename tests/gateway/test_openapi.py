@@ -60,6 +60,11 @@ KNOWN: dict[str, list[Any]] = {
     "group_id": ["g", "nowhere"],
     "activityId": ["course"],
     "activityType": ["Course"],
+    "identifier": ["course", "unit-1", "a"],
+    "bookmark_id": ["unit-1", "nowhere"],
+    "rootId": ["course"],
+    "unitId": ["unit-1"],
+    "childId": ["a", "b"],
 }
 """Ids that there are, so that calls come further than to be told that there is no such thing."""
 
@@ -69,9 +74,8 @@ def narrowed(document: dict[str, Any], known: dict[str, list[Any]]) -> dict[str,
     Headers are left to the test: it sends tokens that hold."""
     paths: dict[str, dict[str, Any]] = {}
     endpoints = {(one.method, one.handler, one.request): one for one in reversed(ENDPOINTS)}.values()
-    for endpoint in sorted(
-        endpoints, key=lambda one: "delete" in one.path
-    ):  # last, so that others find something
+    last = ("delete", "retire")  # so that others find something
+    for endpoint in sorted(endpoints, key=lambda one: any(word in one.path for word in last)):
         path, method = endpoint.path.replace(":path", ""), endpoint.method.lower()
         operation = document["paths"][path][method]
         parameters = [
@@ -161,12 +165,14 @@ async def test_every_call_is_answered_as_the_document_says(
     answered = set()
     for mode, known in ((GenerationMode.POSITIVE, KNOWN), (GenerationMode.NEGATIVE, {})):
         for operation in operations(narrowed(document, known)):
+            if mode is GenerationMode.NEGATIVE and not operation.query and not operation.body:
+                continue  # it takes an id in its path, and any text may be one
             for place, case in enumerate(await asyncio.to_thread(cases, operation, mode)):
                 answer = await client.request(**as_sent(case, tokens[place % 2]))
                 case.validate_response(answer, checks=CHECKS)
                 if answer.status_code == 200:
                     answered.add(operation.label)
-    assert len(answered) >= 18, "most calls come further than to a refusal"
+    assert len(answered) >= 25, "most calls come further than to a refusal"
 
 
 def test_every_route_is_in_the_document() -> None:

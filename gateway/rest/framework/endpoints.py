@@ -20,9 +20,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.http.conditional import conditional
+from gateway.http.conditional import conditional, has_already
 from gateway.http.disconnect import while_connected
-from gateway.rest.framework.envelope import Codes, Json, answered, refused, refused_as
+from gateway.rest.framework.envelope import (
+    LEARNING,
+    Codes,
+    Envelope,
+    Json,
+    answered,
+    refused,
+    refused_as,
+)
 from gateway.rest.framework.requests import R, checked
 from resolvers.nouns import Absent, CohortError, InvalidInput, Session
 
@@ -58,6 +66,17 @@ class TimedResult:
 
 Handler = Callable[[Session, Call[R]], Coroutine[Any, Any, Mapping[str, Any] | TimedResult]]
 """Gives the ``result`` of the answer."""
+TagOf = Callable[[Session, Call[R]], Coroutine[Any, Any, bytes | None]]
+"""Gives what an answer depends on, such as the version of what is read; None if only the answer itself tells."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a call has said of itself so far, for its refusal."""
+
+    message_id: str | None
+    names: Mapping[str, str] = field(default_factory=dict)
+    """As RequestModel.names_sent."""
 
 
 def prefixes(noun: str) -> tuple[str, str]:
@@ -69,8 +88,8 @@ def prefixes(noun: str) -> tuple[str, str]:
 class Endpoint(Generic[R]):
     """One method and path, with what it takes and what it answers.
 
-    A call that reads ends when its client leaves; a call that changes something is always finished. A DELETE refuses a
-    body and every parameter that it does not know, because what it deletes does not come back.
+    A call that reads ends when its client leaves; a call that changes something is always finished. A DELETE that takes
+    no body refuses one, and every parameter that it does not know, because what it deletes does not come back.
     """
 
     method: str
@@ -92,10 +111,17 @@ class Endpoint(Generic[R]):
     """Who may name another user than the caller, in the body or in FOR_HEADER, in words. None if a call has no such user."""
     only_400: bool = False
     """Whether every error in ``codes`` is HTTP 400 CLIENT_ERROR, as the platform's course and viewer calls answer."""
+    envelope: Envelope = LEARNING
+    tag: TagOf[R] | None = None
+    """Is asked before the handler: who has the answer already gets 304, and nobody makes it again."""
+    body_optional: bool = False
+    """Whether a call without a body is as good as one that asks for nothing in particular."""
+    deletes_by_body: bool = False
+    """Whether a DELETE says in a body what is to be deleted, as the platform's hierarchy calls do."""
 
     @property
     def has_body(self) -> bool:
-        return self.method not in ("GET", "DELETE")
+        return self.deletes_by_body if self.method == "DELETE" else self.method != "GET"
 
     @cached_property
     def route(self) -> Route:
@@ -107,45 +133,62 @@ class Endpoint(Generic[R]):
 
     async def _endpoint(self, request: Request) -> Response:
         """An envelope with the handler's result, or with the reason why there is none."""
-        message_id = request.headers.get("x-msgid")
-        names: Mapping[str, str] = {}
+        told = _Told(request.headers.get("x-msgid"))
         try:
-            document = await _body(request) if self.has_body else {"request": dict(request.query_params)}
-            if self.method == "DELETE":
-                await _check_only_query(request)
-            message_id = _message_id(document) or message_id
-            session = _session(request)
-            checked_request = checked(self.request, document["request"], strict=self.has_body)
-            names = checked_request.names_sent()
-            call = Call(
-                checked_request, request.path_params, request.headers.get(FOR_HEADER), self.for_others
-            )
-            answering = self.handler(session, call)
-            given = await (answering if self.max_age is None else while_connected(request.receive, answering))
+            return await self._answer(request, told)
         except ClientDisconnect:
             return Response()  # nobody reads it
         except HTTPException as error:  # the body was too large (gateway/http/limits.py)
-            refusal = refused_as(HTTPStatus(error.status_code), self.api_id, message_id, error.detail)
+            status = HTTPStatus(error.status_code)
+            refusal = refused_as(status, self.api_id, told.message_id, error.detail, self.envelope)
             refusal.headers.update(error.headers or {})
             return refusal
         except CohortError as error:
-            return refused(
-                self.api_id, message_id, error, self.codes, only_400=self.only_400, names_sent=names
-            )
+            return self._refused(told, error)
         except Exception:
             log.exception("internal error at %s", request.url.path)
-            fault = CohortError("something went wrong here; it is logged")
-            return refused(self.api_id, message_id, fault, self.codes)
+            return self._refused(told, CohortError("something went wrong here; it is logged"))
+
+    async def _answer(self, request: Request, told: _Told) -> Response:
+        document = (
+            await _body(request, optional=self.body_optional)
+            if self.has_body
+            else {"request": dict(request.query_params)}
+        )
+        if self.method == "DELETE" and not self.has_body:
+            await _check_only_query(request)
+        told.message_id = _message_id(document) or told.message_id
+        session = _session(request)
+        checked_request = checked(self.request, document["request"], strict=self.has_body)
+        told.names = checked_request.names_sent()
+        acting_for = request.headers.get(FOR_HEADER)
+        call = Call(checked_request, request.path_params, acting_for, self.for_others)
+        tag_of = None if self.tag is None else await self.tag(session, call)
+        if tag_of is not None and has_already(request, tag_of):
+            return self._conditional(request, Response(), tag_of, self.max_age or 0)
+        answering = self.handler(session, call)
+        given = await (answering if self.max_age is None else while_connected(request.receive, answering))
         result, max_age = (
             (given.result, given.max_age) if isinstance(given, TimedResult) else (given, self.max_age)
         )
-        response = answered(self.api_id, message_id, result)
+        response = answered(self.envelope, self.api_id, told.message_id, result)
         if max_age is None:
             return response
-        tag_of = orjson.dumps({name: value for name, value in result.items() if name != "extensions"})
+        if tag_of is None:
+            tag_of = orjson.dumps({name: value for name, value in result.items() if name != "extensions"})
+        return self._conditional(request, response, tag_of, max_age)
+
+    def _conditional(self, request: Request, response: Response, tag_of: bytes, max_age: int) -> Response:
         response.headers.add_vary_header(USER_HEADER)
         response.headers.add_vary_header(FOR_HEADER)
         return conditional(request, response, tag_of=tag_of, max_age=max_age)
+
+    def _refused(self, told: _Told, error: CohortError) -> Response:
+        return refused(
+            *(self.envelope, self.api_id, told.message_id, error, self.codes),
+            only_400=self.only_400,
+            names_sent=told.names,
+        )
 
 
 async def _check_only_query(request: Request) -> None:
@@ -161,14 +204,18 @@ async def _check_only_query(request: Request) -> None:
             raise InvalidInput(f"{name} must be given once", field=name)
 
 
-async def _body(request: Request) -> Json:
-    """The body as JSON. InvalidInput unless it is an object that has an object ``request``."""
+async def _body(request: Request, *, optional: bool) -> Json:
+    """The body as JSON. InvalidInput unless it is an object that has an object ``request``; where it is ``optional``,
+    either may be left out."""
+    body = await request.body() or (b"{}" if optional else b"")
     try:
-        document = orjson.loads(await request.body())
+        document = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise InvalidInput("the body must be JSON", field="request") from None
     if not isinstance(document, dict):
         raise InvalidInput("the body must be a JSON object", field="request")
+    if optional and document.get("request") is None:
+        document["request"] = {}
     if not isinstance(document.get("request"), dict):
         raise Absent("request is missing: the body must be {request: {…}}", field="request")
     return document

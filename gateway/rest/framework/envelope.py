@@ -1,10 +1,11 @@
 """The platform's envelope around answers.
 
 An answer is ``{id, ver, ts, params: {resmsgid, msgid, err, status, errmsg}, responseCode, result}``. In an error ``err``
-and ``status`` are the code, ``errmsg`` says what is wrong.
+is the code, ``errmsg`` says what is wrong. The platform's services differ in the rest (``Envelope``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -15,9 +16,9 @@ import orjson
 from starlette.responses import Response
 
 from gateway.http.errors import name_of, status_of
-from gateway.rest.framework.moments import moment
+from gateway.rest.framework.moments import iso_moment, moment
 from resolvers.errors import client_message
-from resolvers.nouns import Absent, CohortError, Forbidden
+from resolvers.nouns import Absent, CohortError, Forbidden, InvalidInput
 
 Json = dict[str, Any]
 Codes = Mapping[str | tuple[str, str], str]
@@ -37,6 +38,31 @@ MISSING = "MISSING"
 """In ``Codes``, with a field: the field was left out or is blank. It goes before ``INVALID_INPUT``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """How one of the platform's services writes its envelopes (P-2.1)."""
+
+    version: str
+    succeeded: str
+    """``params.status`` of an answer."""
+    failed: str | None
+    """``params.status`` of a refusal; None for its code."""
+    moment: Callable[[datetime], str | None]
+    """Gives ``ts``."""
+    forbidden: HTTPStatus
+    """The status of what the caller may not do or see."""
+    lists_messages: bool = False
+    """Whether a refused input is told in ``result.messages`` too."""
+
+
+LEARNING = Envelope("v1", "success", None, moment, HTTPStatus.UNAUTHORIZED)
+"""Of courses, learners and groups."""
+CONTENT = Envelope("3.0", "successful", "failed", iso_moment, HTTPStatus.FORBIDDEN, lists_messages=True)
+"""Of contents."""
+COLLECTION = replace(CONTENT, version="4.0")
+"""Of collections."""
+
+
 class Refused(CohortError):
     """An error with a code of the platform that neither our code nor the field tells."""
 
@@ -46,13 +72,16 @@ class Refused(CohortError):
         self.platform_code = code
 
 
-def answered(api_id: str, message_id: str | None, result: Mapping[str, object]) -> Response:
-    """An answer 200 with this result."""
-    params = {"err": None, "status": "success"}
-    return _enveloped(api_id, message_id, HTTPStatus.OK, "OK", params, result)
+def answered(
+    envelope: Envelope, api_id: str, message_id: str | None, result: Mapping[str, object]
+) -> Response:
+    """An answer 200 with this result. What is JSON in it already (orjson.Fragment) is passed on."""
+    params = {"err": None, "status": envelope.succeeded}
+    return _enveloped(envelope, api_id, message_id, HTTPStatus.OK, "OK", params, result)
 
 
 def refused(
+    envelope: Envelope,
     api_id: str,
     message_id: str | None,
     error: CohortError,
@@ -61,28 +90,33 @@ def refused(
     only_400: bool = False,
     names_sent: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
-    """The answer to a call that failed: the error's code and status, and an empty result.
+    """The answer to a call that failed: the error's code and status, and a result without what was asked for.
 
     ``only_400`` is that of Endpoint, ``names_sent`` that of RequestModel.
     """
     mapped = _mapped_code(error, codes)
-    status = HTTPStatus.BAD_REQUEST if only_400 and mapped else _status(error)
+    status = HTTPStatus.BAD_REQUEST if only_400 and mapped else _status(error, envelope)
     code = platform_code(error, codes)
     if status is HTTPStatus.NOT_FOUND:
         response_code = "RESOURCE_NOT_FOUND"
     else:
         response_code = "SERVER_ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "CLIENT_ERROR"
-    params = {"err": code, "status": code, "errmsg": message_of(error, names_sent)}
-    return _enveloped(api_id, message_id, status, response_code, params, {})
+    message = message_of(error, names_sent)
+    params = {"err": code, "status": envelope.failed or code, "errmsg": message}
+    told = envelope.lists_messages and isinstance(error, InvalidInput)
+    result = {"messages": [message]} if told else {}
+    return _enveloped(envelope, api_id, message_id, status, response_code, params, result)
 
 
-def refused_as(status: HTTPStatus, api_id: str, message_id: str | None, message: str) -> Response:
+def refused_as(
+    status: HTTPStatus, api_id: str, message_id: str | None, message: str, envelope: Envelope = LEARNING
+) -> Response:
     """The answer to a call that HTTP itself refuses. Its code is HTTP's name of the status."""
     not_found = status is HTTPStatus.NOT_FOUND
     code = "RESOURCE_NOT_FOUND" if not_found else name_of(status)
-    params = {"err": code, "status": code, "errmsg": message}
+    params = {"err": code, "status": envelope.failed or code, "errmsg": message}
     response_code = "RESOURCE_NOT_FOUND" if not_found else "CLIENT_ERROR"
-    return _enveloped(api_id, message_id, status, response_code, params, {})
+    return _enveloped(envelope, api_id, message_id, status, response_code, params, {})
 
 
 def platform_code(error: CohortError, codes: Codes) -> str:
@@ -111,18 +145,19 @@ def _mapped_code(error: CohortError, codes: Codes) -> str | None:
     )
 
 
-def _status(error: CohortError) -> HTTPStatus:
-    """The HTTP status. As on the platform it is 400 for most errors, and 401 where others say 403."""
+def _status(error: CohortError, envelope: Envelope) -> HTTPStatus:
+    """The HTTP status. As on the platform it is 400 for most errors."""
     if isinstance(error, Refused):
         return HTTPStatus.BAD_REQUEST
     if type(error) is CohortError:
         return HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, Forbidden):
-        return HTTPStatus.UNAUTHORIZED
+        return envelope.forbidden
     return status_of(error, HTTPStatus.BAD_REQUEST)
 
 
 def _enveloped(
+    envelope: Envelope,
     api_id: str,
     message_id: str | None,
     status: HTTPStatus,
@@ -131,12 +166,12 @@ def _enveloped(
     result: Mapping[str, object],
 ) -> Response:
     named = {"resmsgid": uuid4().hex, "msgid": message_id, "errmsg": None, **params}
-    envelope = {
+    document = {
         "id": api_id,
-        "ver": "v1",
-        "ts": moment(datetime.now(UTC)),
+        "ver": envelope.version,
+        "ts": envelope.moment(datetime.now(UTC)),
         "params": named,
         "responseCode": response_code,
         "result": result,
     }
-    return Response(orjson.dumps(envelope), status, media_type="application/json")
+    return Response(orjson.dumps(document), status, media_type="application/json")

@@ -13,6 +13,11 @@ def moment(value: datetime | None) -> str | None:
     return f"{utc.replace(tzinfo=None).isoformat(' ', 'seconds')}:{utc.microsecond // 1000:03}+0000"
 
 
+def iso_moment(value: datetime) -> str:
+    """The moment in UTC, such as ``2026-01-31T12:00:00Z``, as the platform's envelopes of contents have it."""
+    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
 def parse_moment(text: str) -> datetime:
     """The inverse of ``moment``, for any offset, in UTC. ValueError for a text of another form."""
     try:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from starlette.routing import Route
 
 from gateway.http.conditional import conditional
 from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER, Endpoint
-from gateway.rest.framework.envelope import USUAL_CODES, Json
+from gateway.rest.framework.envelope import LEARNING, USUAL_CODES, Envelope, Json
 
 PATH = "/openapi.json"
 MAX_AGE = 300
@@ -24,10 +25,7 @@ MAX_AGE = 300
 
 _STATUSES: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
     HTTPStatus.BAD_REQUEST: ("What is asked is wrong or can't be, for the reason in `params.errmsg`.", ()),
-    HTTPStatus.UNAUTHORIZED: (
-        "No token or one that does not hold; or the caller may not do or see this.",
-        ("UNAUTHENTICATED", "FORBIDDEN"),
-    ),
+    HTTPStatus.UNAUTHORIZED: ("No token or one that does not hold.", ("UNAUTHENTICATED",)),
     HTTPStatus.NOT_FOUND: ("Something that is named does not exist.", ("NOT_FOUND",)),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault here; it is logged.", ("INTERNAL_ERROR",)),
     HTTPStatus.SERVICE_UNAVAILABLE: (
@@ -40,6 +38,8 @@ _STATUSES: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
     ),
 }
 """Each status of a refusal with its description and our codes that have it. Every other code is a 400."""
+_MAY_NOT = ("The caller may not do or see this.", ("FORBIDDEN",))
+"""The status of this depends on the envelope."""
 
 
 def document_route(endpoints: Sequence[Endpoint[Any]]) -> Route:
@@ -75,7 +75,11 @@ def openapi(endpoints: Sequence[Endpoint[Any]]) -> Json:
         },
         "paths": paths,
         "components": {
-            "schemas": {**components, "Refusal": _envelope(None, {"type": "object"}), "Refused": _REFUSED},
+            "schemas": {
+                **components,
+                **{_refusal_name(one): _refusal(one) for one in {each.envelope: None for each in endpoints}},
+                "Refused": _REFUSED,
+            },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "userToken": {"type": "apiKey", "in": "header", "name": USER_HEADER},
@@ -132,7 +136,9 @@ def _operation(endpoint: Endpoint[Any], schemas: _Schemas) -> Json:
         "responses": {
             "200": {
                 "description": "Done.",
-                "content": {"application/json": {"schema": _envelope(endpoint.api_id, result)}},
+                "content": {
+                    "application/json": {"schema": _enveloped(endpoint.envelope, endpoint.api_id, result)}
+                },
             },
             **_refusals(endpoint),
         },
@@ -141,45 +147,51 @@ def _operation(endpoint: Endpoint[Any], schemas: _Schemas) -> Json:
         operation["responses"]["304"] = {"description": "The client has it already."}
     if endpoint.has_body:
         operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _request_body(schemas[id(endpoint), "request"])}},
+            "required": not endpoint.body_optional,
+            "content": {
+                "application/json": {"schema": _request_body(endpoint, schemas[id(endpoint), "request"])}
+            },
         }
     return operation
 
 
 def _refusals(endpoint: Endpoint[Any]) -> Json:
     """A response for each status, with the codes that it may have."""
-    codes: dict[HTTPStatus, dict[str, None]] = {status: {} for status in _STATUSES}
+    statuses = _statuses(endpoint.envelope)
+    codes: dict[HTTPStatus, dict[str, None]] = {status: {} for status in statuses}
+    refusal = {"$ref": f"#/components/schemas/{_refusal_name(endpoint.envelope)}"}
     usual = {ours: platform for ours, platform in USUAL_CODES.items() if isinstance(ours, str)}
     named: dict[Any, str] = {**usual, **endpoint.codes}
     for ours, platform in named.items():
         code = ours if isinstance(ours, str) else ours[0]
-        status = next((s for s, (_, of) in _STATUSES.items() if code in of), HTTPStatus.BAD_REQUEST)
+        status = next((s for s, (_, of) in statuses.items() if code in of), HTTPStatus.BAD_REQUEST)
         if endpoint.only_400 and ours in endpoint.codes:
             status = HTTPStatus.BAD_REQUEST
         codes[status][platform] = None
     refusals: Json = {}
-    for status, (description, _) in _STATUSES.items():
+    for status, (description, _) in statuses.items():
         listed = ", ".join(f"`{code}`" for code in codes[status])
         refusals[str(int(status))] = {
             "description": f"{description} {listed}".strip(),
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+            "content": {"application/json": {"schema": refusal}},
         }
     if endpoint.has_body:
         refusals["413"] = {
             "description": "The body is larger than a request may be; it was not read to its end.",
             "content": {
-                "application/json": {
-                    "schema": {
-                        "anyOf": [
-                            {"$ref": "#/components/schemas/Refused"},
-                            {"$ref": "#/components/schemas/Refusal"},
-                        ]
-                    }
-                }
+                "application/json": {"schema": {"anyOf": [{"$ref": "#/components/schemas/Refused"}, refusal]}}
             },
         }
     return refusals
+
+
+def _statuses(envelope: Envelope) -> dict[HTTPStatus, tuple[str, tuple[str, ...]]]:
+    """The statuses of refusals in this envelope."""
+    told, ours = _MAY_NOT
+    if envelope.forbidden not in _STATUSES:
+        return {**_STATUSES, envelope.forbidden: _MAY_NOT}
+    description, others = _STATUSES[envelope.forbidden]
+    return {**_STATUSES, envelope.forbidden: (f"{description} {told}", (*others, *ours))}
 
 
 def _parameter(name: str, place: str) -> Json:
@@ -211,10 +223,12 @@ def _query(request: type[BaseModel]) -> list[Json]:
     return parameters
 
 
-def _request_body(request: Json) -> Json:
+def _request_body(endpoint: Endpoint[Any], request: Json) -> Json:
+    if endpoint.body_optional:
+        request = {"anyOf": [request, {"type": "null"}]}
     return {
         "type": "object",
-        "required": ["request"],
+        "required": [] if endpoint.body_optional else ["request"],
         "properties": {
             "params": {
                 "anyOf": [
@@ -230,29 +244,46 @@ def _request_body(request: Json) -> Json:
     }
 
 
-def _envelope(api_id: str | None, result: Json) -> Json:
-    """The schema of an answer's envelope, or without ``api_id`` that of a refusal."""
-    text, nullable = {"type": "string"}, {"type": ["string", "null"]}
-    refused = {"CLIENT_ERROR", "SERVER_ERROR", "RESOURCE_NOT_FOUND"}
+_TEXT: Json = {"type": "string"}
+_NULLABLE: Json = {"type": ["string", "null"]}
+
+
+def _enveloped(envelope: Envelope, api_id: str, result: Json) -> Json:
+    """The schema of an answer."""
+    params = {"err": {"type": "null"}, "status": {"const": envelope.succeeded}, "errmsg": {"type": "null"}}
+    return _document(envelope, {"const": api_id}, params, {"const": "OK"}, result)
+
+
+def _refusal(envelope: Envelope) -> Json:
+    """The schema of a refusal."""
+    status = _TEXT if envelope.failed is None else {"const": envelope.failed}
+    params = {"err": _TEXT, "status": status, "errmsg": _TEXT}
+    codes = {"enum": ["CLIENT_ERROR", "RESOURCE_NOT_FOUND", "SERVER_ERROR"]}
+    result: Json = {"type": "object"}
+    if envelope.lists_messages:
+        result["properties"] = {"messages": {"type": "array", "items": _TEXT}}
+    return _document(envelope, _TEXT, params, codes, result)
+
+
+def _refusal_name(envelope: Envelope) -> str:
+    return "Refusal" if envelope is LEARNING else f"Refusal{envelope.version.partition('.')[0]}"
+
+
+def _document(envelope: Envelope, api_id: Json, params: Json, code: Json, result: Json) -> Json:
+    now = envelope.moment(datetime(2026, 1, 31, 12, tzinfo=UTC))
     return {
         "type": "object",
         "required": ["id", "ver", "ts", "params", "responseCode", "result"],
         "properties": {
-            "id": text if api_id is None else {"const": api_id},
-            "ver": {"const": "v1"},
-            "ts": {"type": "string", "examples": ["2026-01-31 12:00:00:000+0000"]},
+            "id": api_id,
+            "ver": {"const": envelope.version},
+            "ts": {"type": "string", "examples": [now]},
             "params": {
                 "type": "object",
                 "required": ["resmsgid", "msgid", "err", "status", "errmsg"],
-                "properties": {
-                    "resmsgid": text,
-                    "msgid": nullable,
-                    "err": text if api_id is None else {"type": "null"},
-                    "status": text if api_id is None else {"const": "success"},
-                    "errmsg": text if api_id is None else {"type": "null"},
-                },
+                "properties": {"resmsgid": _TEXT, "msgid": _NULLABLE, **params},
             },
-            "responseCode": {"const": "OK"} if api_id else {"enum": sorted(refused)},
+            "responseCode": code,
             "result": result,
         },
     }

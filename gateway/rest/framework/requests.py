@@ -1,6 +1,7 @@
 """What a call asks for: a pydantic model, and the errors that say what is wrong with a request."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
@@ -32,6 +33,8 @@ class RequestModel(BaseModel):
 
     passed_over: ClassVar[frozenset[str]] = frozenset()
     """Ids that the platform's clients send too, and that change nothing."""
+    mandatory: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Fields that may not be blank or empty either, each with the platform's sentence for one that is missing."""
     field_names: ClassVar[FieldNames]
 
     @classmethod
@@ -55,7 +58,11 @@ class RequestModel(BaseModel):
         if not isinstance(values, Mapping):
             return values
         given = {name: value for name, value in values.items() if value is not None}
-        return cls.field_names.understood(given, strict=info.context is not None and info.context["strict"])
+        strict = info.context is not None and info.context["strict"]
+        understood = cls.field_names.understood(given, strict=strict)
+        return {
+            name: value for name, value in understood.items() if name not in cls.mandatory or _is_told(value)
+        }
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -66,6 +73,10 @@ class RequestModel(BaseModel):
                 told = {key: value.pop(key) for key in ("description", "title", "default") if key in value}
                 schema["properties"][name] = {**told, "anyOf": [value, {"type": "null"}]}
         return schema
+
+
+def _is_told(value: object) -> bool:
+    return bool(value.strip() if isinstance(value, str) else value)
 
 
 def _is_time(field: FieldInfo) -> bool:
@@ -89,6 +100,8 @@ def checked(model: type[R], values: object, *, strict: bool = True) -> R:
         place = _place(first["loc"])
         kind = Absent if first["type"] == "missing" else InvalidInput
         message = _message(first, place)
+        if kind is Absent:
+            message = model.mandatory.get(place, message)
         if first["type"] == NOT_KNOWN:
             place = _place((*first["loc"], first["ctx"]["name"]))
             message = f"{place} {first['ctx']['told']}"
