@@ -18,6 +18,7 @@ from ingest.commands.hierarchy_edits import (
     update_relation,
 )
 from ingest.publishing.retiring import republish_without
+from ingest.publishing.search_sync import sync_search
 from ingest.writes.retrying import Attempts
 from loaders.drafts import edit_form, leaf_metadata
 from loaders.session import Session
@@ -121,10 +122,13 @@ async def update_content(
 
 
 async def retire_content(session: Session, identifier: str) -> Draft:
-    """Retires a content or a collection. Published collections that hold the content are published without it."""
+    """Retires a content or a collection. Published collections that hold the content are published without it; the search
+    does not find the collection any more."""
     draft = await commands.retire_content(session, identifier)
     if draft.kind is ContentKind.CONTENT:
         await republish_without(session, draft.identifier)
+    else:
+        await sync_search(session.shared, draft.identifier)
     return draft
 
 

@@ -3,6 +3,7 @@
 Pure: the same tree and the same release give the same result, in whichever process.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from rules.contents import Metadata
 from rules.hierarchy import COLLECTION_MIME_TYPE, Json, children_of, is_collection
 from rules.packages import PackageVariant
 
@@ -21,12 +23,13 @@ DEFAULT_VISIBILITY = "Default"
 class Release:
     """What one publish says of everything that it publishes.
 
+    - ``package_version``: the platform's number of the version (``next_package_version``).
     - ``published_on``: the moment of the request, as the platform writes it.
     - ``package_urls``: where each package of the collection is, for good.
     - ``sizes``: the bytes of each package that is written already.
     """
 
-    version: int
+    package_version: int
     status: str
     published_on: str
     published_by: str | None
@@ -38,7 +41,7 @@ class Release:
         """Returns what is said of the root and of each unit alike."""
         said = {
             "status": self.status,
-            "pkgVersion": self.version,
+            "pkgVersion": self.package_version,
             "lastPublishedOn": self.published_on,
             "lastPublishedBy": self.published_by,
             "versionKey": self.version_key,
@@ -52,6 +55,14 @@ class Release:
             for variant, url in self.package_urls.items()
         }
         return {"downloadUrl": self.package_urls[PackageVariant.SPINE], "variants": variants}
+
+
+def next_package_version(version: int, *before: Metadata) -> int:
+    """Returns the ``pkgVersion`` of a version: its own number, or the next one above those ``before``. A tree that was loaded
+    may have come with a higher one, and clients take no package with a lower one than they have."""
+    said = [metadata.get("pkgVersion") for metadata in before]
+    known = [number for number in said if isinstance(number, int | float) and math.isfinite(number)]
+    return max(version, *(math.floor(number) + 1 for number in known), 0)
 
 
 def released(tree: Json, release: Release) -> Json:

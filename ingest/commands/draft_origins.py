@@ -135,7 +135,7 @@ def _of_live(content: Content, node: Json) -> Draft:
         COLLECTION_MIME_TYPE if is_collection else content.mime_type,
         _without_children(node),
         _STATUSES.get(content.status, DraftStatus.LIVE),
-        imported=content.root != content.identifier,
+        imported=True,
     )
 
 

@@ -52,6 +52,16 @@ async def publish_collection(session: Session, document: object) -> Published:
     """
     session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
     hierarchy = checked_hierarchy(document)
+    published = await publish_tree(session, hierarchy)
+    if published.changed:
+        await follow_published(session, Hierarchy(hierarchy.root, published.version))
+    await sync_search(session.shared, published.identifier)
+    return published
+
+
+async def publish_tree(session: Session, hierarchy: Hierarchy) -> Published:
+    """Makes a tree that was checked the live version, if it is not yet. What follows from that is the caller's. Raises
+    Conflict if another process published meanwhile."""
     digest = digest_of(hierarchy.root)
     rows, identifier = session.stores.rows, hierarchy.identifier
     stored = await rows.get(CONTENTS, (identifier,))
@@ -61,7 +71,6 @@ async def publish_collection(session: Session, document: object) -> Published:
     if stored is not None and before is not None and stored["digest"] == digest:
         if stored["metadata"] is None:
             await _describe(session, Hierarchy(hierarchy.root, before))
-        await sync_search(session.shared, identifier)
         return Published(identifier, before, False, count)
 
     version = await claim_version(rows, identifier, before, claimed_by=uuid4().hex)
@@ -79,9 +88,7 @@ async def publish_collection(session: Session, document: object) -> Published:
         session.library.contents.forget(content.identifier)
     dropped = await drop_older(rows, published, before)
     await session.library.drop_cached_trees(identifier, dropped, tree_nodes(published))
-    await follow_published(session, published)
     session.refresh()
-    await sync_search(session.shared, identifier)
     return Published(identifier, version, True, count)
 
 

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
+import orjson
+
 from ingest.jobs.runner import Checkpoint, JobKind, Jobs
 from ingest.publishing.direct import digest_of
 from ingest.publishing.icons import fetch_icons
@@ -30,12 +32,18 @@ from ingest.publishing.versions import (
     write_trees,
 )
 from loaders.session import Shared
-from rules.contents import ContentKind
+from rules.contents import ContentKind, Metadata
 from rules.drafts import DraftStatus
 from rules.hierarchy import Hierarchy, RelationTree, is_collection, relations_of
 from rules.packages import PackageVariant, icon_urls, package_url
-from rules.publication import Release, collections_in, platform_moment, released
-from stores.rows import Equal
+from rules.publication import (
+    Release,
+    collections_in,
+    next_package_version,
+    platform_moment,
+    released,
+)
+from stores.rows import Equal, Row
 from stores.tables import CONTENTS, DRAFTS
 
 STEPS = (
@@ -137,7 +145,7 @@ class _Publish:
     async def _validate(self, _: Checkpoint) -> Checkpoints:
         order = self._order
         stored = await self._rows.get(
-            CONTENTS, (order.identifier,), ("identifier", "root", "live_version", "name")
+            CONTENTS, (order.identifier,), ("identifier", "root", "live_version", "name", "metadata")
         )
         before = own_version(stored)
         source = (
@@ -157,6 +165,7 @@ class _Publish:
             {
                 "version": version,
                 "before": before,
+                "pkgVersion": next_package_version(version, source.tree, _metadata(stored)),
                 "renamed": stored is not None and stored["name"] != source.tree["name"],
                 "versionKey": source.version_key,
                 "retired": source.retired[:MOST_NAMED],
@@ -284,13 +293,13 @@ class _Publish:
         if self._published is None or self._sizes != sizes:
             release = self._release(sizes)
             root = await asyncio.to_thread(released, await self._staging.read(Staged.TREE), release)
-            self._published, self._sizes = Hierarchy(root, release.version), sizes
+            self._published, self._sizes = Hierarchy(root, self._frozen["version"]), sizes
         return self._published
 
     def _release(self, sizes: Mapping[PackageVariant, int]) -> Release:
         order, version = self._order, self._frozen["version"]
         return Release(
-            version=version,
+            package_version=self._frozen["pkgVersion"],
             status=order.status.value,
             published_on=platform_moment(order.at),
             published_by=order.by,
@@ -324,6 +333,12 @@ class _Publish:
         "caches": _caches,
         "learners": _learners,
     }
+
+
+def _metadata(stored: Row | None) -> Metadata:
+    """Returns what was published of the content before."""
+    text = None if stored is None else stored["metadata"]
+    return {} if text is None else orjson.loads(text)
 
 
 async def _in_portions(

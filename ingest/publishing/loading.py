@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ingest.jobs.reconcile import reconcile
-from ingest.publishing.direct import publish_collection
+from ingest.publishing.direct import publish_tree
 from ingest.publishing.search_sync import sync_search
 from ingest.writes.drafts import insert_draft, replace_draft
 from loaders.drafts import draft_values, drafts_by_id
@@ -81,7 +81,7 @@ async def load_tree(
     begun = replace(root, version_key=unfinished(root.version_key))
     if stored is None or stored.version_key != begun.version_key:
         await _write_draft(rows, stored, begun, tree.form)
-    publication = await publish_collection(session, live.root)
+    publication = await publish_tree(session, live)
     await sync_search(session.shared, root.identifier)
     drifted = 0
     if publication.version > 1:

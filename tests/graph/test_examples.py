@@ -266,10 +266,11 @@ async def test_dashboard(published: Instance) -> None:
 
 def test_the_copies_here_are_identical_to_the_originals() -> None:
     """Where COHORT_EXAMPLES names the folder that has them; the project itself needs only its copies. The first line
-    of each names what it needs."""
+    of each names what it needs. Beside them there are documents that begin here."""
     originals = Path(os.environ.get("COHORT_EXAMPLES", DOCUMENTS))
     texts = {path.name: path.read_text() for path in originals.glob("*.graphql")}
     answered = {
         name: text for name, text in texts.items() if text.startswith(("# foundation", "# group query"))
     }
-    assert {path.name: path.read_text() for path in DOCUMENTS.glob("*.graphql")} == answered
+    copies = {path.name: path.read_text() for path in DOCUMENTS.glob("*.graphql")}
+    assert {name: copies.get(name) for name in answered} == answered

@@ -9,27 +9,27 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from ingest.importers.legacy import collections, migrate_collections
 from ingest.publishing import loading
-from ingest.publishing.direct import Published, publish_collection
+from ingest.publishing.direct import Published, publish_tree
 from loaders.session import Session
+from rules.hierarchy import Hierarchy
 from tests.conftest import Instance
 from tests.ingest.legacy_hierarchies import URL, hierarchies
 from tests.ingest.legacy_platform import MemorySource
 
 
-async def publish_or_hang(session: Session, document: Any) -> Published:
-    if document["identifier"] == "do_edited":
+async def publish_or_hang(session: Session, tree: Hierarchy) -> Published:
+    if tree.identifier == "do_edited":
         print("hanging", flush=True)  # noqa: T201 - the test waits for it
         await asyncio.Event().wait()
-    return await publish_collection(session, document)
+    return await publish_tree(session, tree)
 
 
 async def main(urls: dict[str, str], data: Path) -> None:
     collections.PAGE = 1
-    vars(loading)["publish_collection"] = publish_or_hang
+    vars(loading)["publish_tree"] = publish_or_hang
     async with Instance(urls, data).opened() as shared:
         await migrate_collections(shared, URL, source=MemorySource(hierarchies()), ranges=2, rate=1e6)
 

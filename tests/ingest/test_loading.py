@@ -231,7 +231,7 @@ async def test_leaves_of_authors_and_leaves_published_alone_keep_their_drafts(co
     film, text = await draft_of(cohort, "film"), await draft_of(cohort, "text")
     assert film is not None
     assert text is not None
-    assert (film.name, film.imported, text.name) == ("An author's", False, "Text")
+    assert (film.name, film.imported, text.name) == ("An author's", False, "Alone")
 
 
 async def test_an_author_who_edits_a_leaf_while_it_is_loaded_wins(cohort: Instance) -> None:

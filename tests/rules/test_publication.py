@@ -5,18 +5,19 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, is_collection, relations_of, walk
 from rules.packages import PackageVariant
-from rules.publication import Release, is_unit, platform_moment, released, without
+from rules.publication import Release, is_unit, next_package_version, platform_moment, released, without
 
 Json = dict[str, Any]
 COLLECTION, PDF, VIDEO = COLLECTION_MIME_TYPE, "application/pdf", "video/mp4"
 
 RELEASE = Release(
-    version=7,
+    package_version=7,
     status="Live",
     published_on="2026-03-01T12:00:00.000+0000",
     published_by="ann",
@@ -196,3 +197,17 @@ def test_counts_agree_with_the_relations_and_nothing_else_changes(tree: Json) ->
 def test_what_is_left_without_leaves_is_all_the_rest_in_order(tree: Json, leaves: set[str]) -> None:
     kept = [node["identifier"] for node in walk(tree) if node["identifier"] not in leaves]
     assert [node["identifier"] for node in walk(without(tree, leaves))] == kept
+
+
+@pytest.mark.parametrize(
+    ("version", "before", "expected"),
+    [
+        (1, [], 1),
+        (3, [{"pkgVersion": 2}], 3),
+        (2, [{"pkgVersion": 3}], 4),
+        (2, [{"pkgVersion": 3.0}, {"pkgVersion": 5}], 6),
+        (2, [{"pkgVersion": "9"}, {"pkgVersion": None}, {"pkgVersion": float("nan")}], 2),
+    ],
+)
+def test_the_package_version_only_goes_up(version: int, before: list[Json], expected: int) -> None:
+    assert next_package_version(version, *before) == expected
