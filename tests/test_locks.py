@@ -20,6 +20,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 BUILD, RUN, DEV = "requirements-build.lock", "requirements.lock", "requirements-dev.lock"
 

@@ -23,6 +23,8 @@ from ingest.importers.sample import FIRST_LEARNER
 from rules.viewers import Role, Viewer
 from tests.gateway.conftest import KEY
 
+pytestmark = pytest.mark.long
+
 COHORT = [sys.executable, "-m", "gateway.cli"]
 PATIENCE = 60.0
 

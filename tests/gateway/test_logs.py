@@ -19,6 +19,8 @@ from gateway.settings import Settings, load_settings
 from rules.errors import StoreUnavailable
 from tests.gateway.conftest import KEY, Serving, http_scope
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def _as_it_was() -> Iterator[None]:

@@ -37,6 +37,8 @@ from rules.viewers import Role
 from tests.conftest import COURSE, examples
 from tests.gateway.conftest import Serving
 
+pytestmark = pytest.mark.long
+
 Case = schemathesis.Case[Any]
 CHECKS = [
     not_a_server_error,
@@ -45,7 +47,7 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-EXAMPLES = max(5, examples(5))
+EXAMPLES = max(3, examples(5))
 """Calls of each kind, good and bad, of each endpoint."""
 
 KNOWN: dict[str, list[Any]] = {

@@ -24,6 +24,8 @@ from tests.conftest import COURSE
 from tests.gateway.callers import Calls
 from tests.gateway.conftest import Serving
 
+pytestmark = pytest.mark.long
+
 ENROL, UNENROL = "/course/v1/enrol", "/course/v1/unenrol"
 LIST = "/course/v1/user/enrollment/list"
 PLACE: dict[str, Any] = {"courseId": "course", "batchId": "batch"}

@@ -22,6 +22,8 @@ from tests.gateway.callers import Calls
 from tests.gateway.conftest import Serving
 from tests.ingest.test_assessments import event
 
+pytestmark = pytest.mark.long
+
 A: dict[str, Any] = {"contentId": "a", "collectionId": "course", "contextId": "batch"}
 START, UPDATE, END, READ = (f"/v1/view/{name}" for name in ("start", "update", "end", "read"))
 SUBMIT, ATTEMPTS_OF = "/v1/assessment/submit", "/v1/assessment/read"

@@ -15,6 +15,8 @@ from gateway.start_page import QUERIES, STATIC, TABS, Ready, text
 from ingest.importers.sample import FIRST_LEARNER, MENTOR, load_sample
 from tests.gateway.conftest import KEY, Serving
 
+pytestmark = pytest.mark.long
+
 EXTERNAL = re.compile(
     r"""(?:src|href|action)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import"""
 )

@@ -39,6 +39,8 @@ from tests.gateway.rest_calls import RestCalls
 from tests.graph.conftest import data, document
 from tests.graph.test_costs import course_of
 
+pytestmark = pytest.mark.long
+
 MANY, LONG = "many", "long"
 """The learners: of many enrolments, and of a long history."""
 PAGE = 100

@@ -40,6 +40,8 @@ from rules.viewers import Role, Viewer
 from tests.conftest import LEAF, Instance, instance_of, real_urls
 from tests.graph.conftest import data, document, record
 
+pytestmark = pytest.mark.long
+
 
 def course_of(units: int, leaves: int, identifier: str = "big") -> dict[str, object]:
     return {

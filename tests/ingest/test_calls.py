@@ -28,6 +28,8 @@ from stores.tables import VIEWS
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
 
+pytestmark = pytest.mark.long
+
 ALWAYS = '{"rules": [{"type": "always"}]}'
 LONG_AGO = NOW - timedelta(days=40)
 A = ViewCall("a", "course", "batch")

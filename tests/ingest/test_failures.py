@@ -21,6 +21,8 @@ from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
 from tests.stack.small import free_port
 
+pytestmark = pytest.mark.long
+
 Figures = dict[str, list[dict[str, object]]]
 
 

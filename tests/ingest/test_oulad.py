@@ -28,6 +28,8 @@ from tests.conftest import NOW, Instance
 from tests.ingest.oulad_files import HEADERS, SMALL, generated, write
 from tests.ingest.test_sample import rows_of
 
+pytestmark = pytest.mark.long
+
 ALL_THERE = OuladReport(
     Counts(0, 2), Counts(0, 3), Counts(0, 4), Counts(0, 2), Counts(0, 4), Counts(0, 3), Counts(0, 4)
 )

@@ -34,6 +34,8 @@ from tests.graph.conftest import data
 from tests.ingest.oulad_files import generated, part_of, write
 from tests.ingest.test_sample import rows_of
 
+pytestmark = pytest.mark.long
+
 log = logging.getLogger(__name__)
 
 PUBLISHED = os.environ.get("COHORT_OULAD")

@@ -17,9 +17,11 @@ from ingest.publishing import job
 from ingest.publishing.requests import run_publication
 from loaders.session import Shared
 from rules.jobs import JobState
-from tests.conftest import NOW, Instance, embedded_urls, instance_of, real_urls
+from tests.conftest import NOW, Instance, embedded_urls, instance_of, real_urls, some_of
 from tests.ingest.interrupted_publish import Dying, Killed, in_small_portions
 from tests.ingest.publications import all_left, job_of, third_version
+
+pytestmark = pytest.mark.long
 
 UNBOUNDED = 1_000_000
 
@@ -73,7 +75,7 @@ async def test_killed_at_any_change_it_ends_as_one_that_was_not(instances: Insta
     """The second process gets the message again, and goes on at once."""
     expected, changes, _ = await instances.undisturbed()
     assert changes > 40
-    for number in range(changes):
+    for number in some_of(range(changes)):
         async with instances.one() as (instance, job_id):
             with pytest.raises(Killed):
                 await run_publication(Dying(number).of(instance.shared), job_id)
@@ -100,7 +102,7 @@ async def test_killed_again_and_again_it_ends_as_one_that_was_not(instances: Ins
 async def test_cancelled_at_a_checkpoint_it_is_interrupted_and_ends_the_same(instances: Instances) -> None:
     """As when a worker is told to stop and does not get done in time."""
     expected, _, checkpoints = await instances.undisturbed()
-    for number in range(1, checkpoints + 1):
+    for number in some_of(range(1, checkpoints + 1)):
         told: list[JobRecord] = []
 
         def cancel_in_time(record: JobRecord, told: list[JobRecord] = told, number: int = number) -> None:

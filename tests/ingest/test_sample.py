@@ -26,6 +26,8 @@ from stores.rows import Write
 from stores.tables import ENROLMENTS, GROUP_MEMBERS, LEARNER_GROUPS, LEARNERS, TABLES, USER_GROUPS, VIEWS
 from tests.conftest import NOW, Instance, embedded_urls, instance_of
 
+pytestmark = pytest.mark.long
+
 
 async def rows_of(shared: Shared, table: Table) -> list[dict[str, Any]]:
     [everything] = shared.stores.rows.ranges(1)

@@ -23,6 +23,8 @@ from stores.events import Consumer, Events, Message, Record, RecordFilter, Topic
 from stores.events_embedded import EmbeddedEvents
 from stores.events_kafka import KafkaEvents
 
+pytestmark = pytest.mark.long
+
 SERVERS = os.environ.get("COHORT_STACK_KAFKA", "127.0.0.1:9092")
 NOBODY = "127.0.0.1:1"
 FOUR = Topic("four", partitions=4)
