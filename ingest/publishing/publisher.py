@@ -4,7 +4,6 @@ A message is committed when its job has ended. If a publisher is killed, the mes
 gets it goes on with the job at once.
 """
 
-import asyncio
 import logging
 from functools import partial
 
@@ -13,53 +12,30 @@ import orjson
 from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING
 from ingest.workers.dead_letters import dead_letter
+from ingest.workers.member import Member
 from loaders.session import Shared
 from rules.errors import CohortError, InvalidInput, NotFound, StoreUnavailable
-from stores.backoff import Stopped, patiently
 from stores.events import Consumer, Record
 from stores.topics import DEAD_LETTERS, PUBLISH_REQUESTS, PUBLISHER_GROUP
 
 log = logging.getLogger(__name__)
 
+LONGEST = 3600.0
+"""Seconds that a publication may take before others take its publisher for dead, and go on with it."""
 
-class Publisher:
-    """One member of the group. It runs from ``run`` to ``stop``. Several may run in one process or in many."""
+
+class Publisher(Member):
+    """A member of the group of publishers."""
 
     def __init__(self, shared: Shared, *, wait: float = 0.5, group: str = PUBLISHER_GROUP) -> None:
-        self._shared = shared
+        super().__init__(shared, group, [PUBLISH_REQUESTS.name], patience=LONGEST)
         self._wait = wait
-        self._group = group
-        self._stopping = asyncio.Event()
-        self.processed = 0
-        """Requests done since the start."""
 
-    def stop(self) -> None:
-        """Finishes and commits the publication at hand. Then ``run`` returns."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Runs publications until ``stop`` or cancellation, and leaves the group in either case. Waits while a store is
-        away."""
-        try:
-            consumer = await patiently(self._join, self._stopping)
-        except Stopped:
-            return
-        try:
-            while not self._stopping.is_set():
-                await self._turn(consumer)
-        except Stopped:
-            pass
-        finally:
-            await consumer.close()
-
-    async def _join(self) -> Consumer:
-        return await self._shared.stores.events.consumer(self._group, [PUBLISH_REQUESTS.name])
-
-    async def _turn(self, consumer: Consumer) -> None:
-        records = await patiently(lambda: consumer.batch(1, self._wait), self._stopping)
+    async def turn(self, consumer: Consumer) -> None:
+        records = await self.patiently(lambda: consumer.batch(1, self._wait))
         for record in records:
-            await patiently(partial(self._process, record), self._stopping)
-            await patiently(lambda: consumer.commit(records), self._stopping)
+            await self.patiently(partial(self._process, record))
+            await self.patiently(lambda: consumer.commit(records))
             self.processed += 1
 
     async def _process(self, record: Record) -> None:

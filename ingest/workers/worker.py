@@ -5,24 +5,23 @@ after the last of its triggers. Offsets are committed after the writes and the s
 it is, the work is only done again and ends the same.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
 from ingest.workers.batch import handle, send_dead_letters
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.handlers import TOPICS
+from ingest.workers.member import Member
 from loaders.session import Shared
 from rules.errors import StoreUnavailable
-from stores.backoff import Stopped, patiently
 from stores.events import Consumer, Record
 from stores.topics import WORKER_GROUP
 
 log = logging.getLogger(__name__)
 
 
-class Worker:
-    """One member of the group. It runs from ``run`` to ``stop``. Several may run in one process or in many.
+class Worker(Member):
+    """A member of the group of workers.
 
     ``most`` is the number of records in a batch. ``wait`` is how many seconds it waits for them.
     """
@@ -30,46 +29,20 @@ class Worker:
     def __init__(
         self, shared: Shared, *, most: int = 2000, wait: float = 0.1, group: str = WORKER_GROUP
     ) -> None:
-        self._shared = shared
+        super().__init__(shared, group, list(TOPICS))
         self._most = most
         self._wait = wait
-        self._group = group
-        self._stopping = asyncio.Event()
-        self.processed = 0
-        """Records done since the start."""
         self.dead = 0
-        """How many of these were put away as dead letters."""
+        """How many of the records that were processed were put away as dead letters."""
         self.ignored = 0
         """How many of these were profiles from before an erasure of their learners."""
 
-    def stop(self) -> None:
-        """Finishes and commits the batch at hand. Then ``run`` returns."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Processes batches until ``stop`` or cancellation, and leaves the group in either case. Waits while a store is
-        away."""
-        try:
-            consumer = await patiently(self._join, self._stopping)
-        except Stopped:
-            return
-        try:
-            while not self._stopping.is_set():
-                await self._turn(consumer)
-        except Stopped:
-            pass
-        finally:
-            await consumer.close()
-
-    async def _join(self) -> Consumer:
-        return await self._shared.stores.events.consumer(self._group, list(TOPICS))
-
-    async def _turn(self, consumer: Consumer) -> None:
-        records = await patiently(lambda: consumer.batch(self._most, self._wait), self._stopping)
+    async def turn(self, consumer: Consumer) -> None:
+        records = await self.patiently(lambda: consumer.batch(self._most, self._wait))
         if not records:
             return
-        await patiently(lambda: self._process(records), self._stopping)
-        await patiently(lambda: consumer.commit(records), self._stopping)
+        await self.patiently(lambda: self._process(records))
+        await self.patiently(lambda: consumer.commit(records))
         self.processed += len(records)
 
     async def _process(self, records: Sequence[Record]) -> None:
