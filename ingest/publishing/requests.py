@@ -5,11 +5,11 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.commands.draft_origins import draft_for_edit
 from ingest.jobs.runner import JobRecord, Jobs, OnProgress
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.writes.leases import ABANDONED_AFTER
 from ingest.writes.retrying import Attempts
-from loaders.drafts import drafts_by_id
 from loaders.session import Session, Shared
 from rules.contents import ContentKind
 from rules.drafts import Draft, DraftStatus
@@ -30,8 +30,8 @@ async def request_publish(
 
     If a publish of the same draft is under way, that one is returned. One of a newer draft queues behind it.
 
-    Needs the role creator, admin or service. Raises NotFound if there is no draft. Raises Conflict if the draft is not
-    the one with this version key.
+    What was only published gets its first draft. Needs the role creator, admin or service. Raises NotFound if nothing has
+    the id. Raises Conflict if the draft is not the one with this version key.
     """
     job = await create_publication(session, identifier, unlisted=unlisted, version_key=version_key)
     if job.state is JobState.WAITING:
@@ -48,12 +48,10 @@ async def create_publication(
     identifier = checked_id(identifier, "identifier")
     shared, rows = session.shared, session.shared.stores.rows
     async for _ in Attempts():
-        stored = await rows.get(DRAFTS, (identifier,), ("publication",))
-        (draft,) = await drafts_by_id(rows, [identifier])
-        if draft is None or stored is None:
-            raise NotFound(f"there is no draft of {identifier}", field="identifier")
+        draft = await draft_for_edit(session, identifier)
         _check_may_publish(draft, version_key)
-        mark, last = _mark(draft, unlisted), stored["publication"]
+        stored = await rows.get(DRAFTS, (identifier,), ("publication",))
+        mark, last = _mark(draft, unlisted), stored["publication"] if stored else None
         job_id = last if last is not None and mark in last.split("-") else None
         if job_id is None or await _has_ended(shared, job_id):
             job_id = f"{shared.now():%Y%m%dT%H%M%S}-{mark}-{uuid4().hex[:6]}"

@@ -45,7 +45,7 @@ def test_drafts_are_published_one_after_the_other_step_by_step() -> None:
 @pytest.mark.usefixtures("initialised")
 def test_what_can_not_be_published_is_a_line_and_an_exit_code() -> None:
     done = cohort("publish", "nothing")
-    assert (done.returncode, done.stderr) == (1, "cohort: there is no draft of nothing\n")
+    assert (done.returncode, done.stderr) == (1, "cohort: there is no content nothing\n")
 
 
 @pytest.mark.usefixtures("initialised")

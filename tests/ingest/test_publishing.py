@@ -280,6 +280,18 @@ async def test_an_interrupted_publication_is_resumed_as_any_job(embedded: Instan
     assert (await live_tree(embedded))[0] == 1
 
 
+async def test_what_was_only_published_gets_its_draft_and_goes_live_with_packages(embedded: Instance) -> None:
+    """As what an instance had before there were drafts, or the sample."""
+    await embedded.publish(book())
+    asked = await request_publish(author(embedded), "book")
+    await run_publishers(embedded)
+    done = await job_of(embedded.shared, asked.id)
+    assert (done.state, done.error) == (JobState.DONE, None)
+    version, tree = await live_tree(embedded)
+    assert (version, tree["pkgVersion"], set(tree["variants"])) == (2, 2, {"spine", "online"})
+    assert tree["children"][0]["children"][0]["name"] == "Leaf book-a"
+
+
 @pytest.mark.parametrize("role", [Role.LEARNER, Role.MENTOR, Role.REPORTER])
 async def test_only_authors_may_publish(embedded: Instance, role: Role) -> None:
     await save_collection(embedded.stores.rows, book())
@@ -291,7 +303,7 @@ async def test_only_authors_may_publish(embedded: Instance, role: Role) -> None:
 
 
 async def test_what_can_not_be_published_is_refused_at_once(embedded: Instance) -> None:
-    with pytest.raises(NotFound, match="no draft of book"):
+    with pytest.raises(NotFound, match="no content book"):
         await request_publish(author(embedded), "book")
     await save_collection(embedded.stores.rows, book())
     with pytest.raises(Conflict) as refused:
