@@ -170,7 +170,10 @@ async def test_every_call_is_answered_as_the_document_says(
             if mode is GenerationMode.NEGATIVE and not operation.query and not operation.body:
                 continue  # it takes an id in its path, and any text may be one
             for place, case in enumerate(await asyncio.to_thread(cases, operation, mode)):
-                answer = await client.request(**as_sent(case, tokens[place % 2]))
+                try:
+                    answer = await client.request(**as_sent(case, tokens[place % 2]))
+                except httpx.InvalidURL:
+                    continue  # the client sends no query of more than 64 KB
                 case.validate_response(answer, checks=CHECKS)
                 if answer.status_code == 200:
                     answered.add(operation.label)
