@@ -19,9 +19,10 @@ def list_() -> None:
         # Also while a change of the mode is under way, which is one of them.
         async with instance(in_any_mode=True) as cohort:
             for job in await Jobs(cohort.shared).list():
+                what = ": ".join(filter(None, (job.arguments.get("identifier"), job.error)))
                 line = (
                     f"{job.kind:14} {job.id:24} {job.state.value:12} step {job.steps_done} of {job.total}, "
-                    f"{job.done} done  {job.updated_on:%Y-%m-%dT%H:%M:%SZ}  {job.error or ''}"
+                    f"{job.done} done  {job.updated_on:%Y-%m-%dT%H:%M:%SZ}  {what}"
                 )
                 typer.echo(line.rstrip())
 

@@ -49,5 +49,9 @@ class _Told:
                 typer.echo(f"  {name:11}{done[name].done:>7}  {report}".rstrip())
 
     def outcome(self, job: "JobRecord") -> str:
-        version = next(s.checkpoint.report.get("version") for s in job.steps if s.name == "validate")
-        return f"live, version {version}" if version is not None else "nothing to publish"
+        reports = {step.name: step.checkpoint.report for step in job.steps}
+        version = reports["validate"].get("version")
+        if version is None:
+            return "nothing to publish"
+        behind = "; not in the search, which is away: `cohort search check --repair`"
+        return f"live, version {version}{behind if reports['search'].get('away') else ''}"

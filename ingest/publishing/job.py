@@ -5,6 +5,7 @@ again, in another process too, and ends the same. Readers see nothing of it befo
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -17,7 +18,7 @@ from ingest.publishing.direct import digest_of
 from ingest.publishing.icons import fetch_icons
 from ingest.publishing.learners import recompute_learners
 from ingest.publishing.package import drop_packages, write_package
-from ingest.publishing.search_sync import sync_search
+from ingest.publishing.search_sync import sync_search_patiently
 from ingest.publishing.sources import draft_source, live_source
 from ingest.publishing.staging import Staged, Staging
 from ingest.publishing.versions import (
@@ -34,6 +35,7 @@ from ingest.publishing.versions import (
 from loaders.session import Shared
 from rules.contents import ContentKind, Metadata
 from rules.drafts import DraftStatus
+from rules.errors import StoreUnavailable
 from rules.hierarchy import Hierarchy, RelationTree, is_collection, relations_of
 from rules.packages import PackageVariant, icon_urls, package_url
 from rules.publication import (
@@ -45,6 +47,8 @@ from rules.publication import (
 )
 from stores.rows import Equal, Row
 from stores.tables import CONTENTS, DRAFTS
+
+log = logging.getLogger(__name__)
 
 STEPS = (
     *("validate", "collect", "icons", "status", "package", "hierarchy"),
@@ -259,8 +263,16 @@ class _Publish:
         yield Checkpoint(None, 1, {"version": live.version})
 
     async def _search(self, _: Checkpoint) -> Checkpoints:
-        report = await sync_search(self._shared, self._order.identifier)
-        yield Checkpoint(None, 1, asdict(report))
+        identifier = self._order.identifier
+        try:
+            report = asdict(await sync_search_patiently(self._shared, identifier))
+        except StoreUnavailable as error:
+            # Learners have the version, and need no search: what is left to do for them does not wait, nor do others.
+            log.warning(
+                "%s is live, but not in the search: %s; `cohort search check --repair`", identifier, error
+            )
+            report = {"away": True}
+        yield Checkpoint(None, 1, report)
 
     async def _caches(self, start: Checkpoint) -> Checkpoints:
         if start.resume is None:

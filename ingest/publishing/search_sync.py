@@ -1,6 +1,7 @@
 """The search index follows what is published (R-COLL-6)."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,9 +10,13 @@ from typing import Self
 from ingest.writes.retrying import Attempts
 from loaders.session import Shared
 from rules.contents import ContentKind
-from rules.errors import Conflict, NotFound
+from rules.errors import Conflict, NotFound, StoreUnavailable
 from rules.search import SearchDocument, documents_of
+from stores.backoff import Backoff
 from stores.search import Indexed, IndexWrite
+
+PATIENCE = 15.0
+"""Seconds after which a search that is away is not waited for any more: longer than it takes to start it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,19 @@ async def sync_search(shared: Shared, root: str) -> SearchSyncReport:
         if not left:
             return report
     raise Conflict(f"the search documents of {root} keep being changed by others; try again", field="root")
+
+
+async def sync_search_patiently(shared: Shared, root: str) -> SearchSyncReport:
+    """Does what ``sync_search`` does. While the search is away it tries again for some seconds, then raises
+    StoreUnavailable."""
+    backoff, until = Backoff(0.5, PATIENCE / 4), time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await sync_search(shared, root)
+        except StoreUnavailable:
+            if time.monotonic() >= until:
+                raise
+        await backoff.pause()
 
 
 async def search_differences(shared: Shared, root: str) -> SearchDifferences:

@@ -15,6 +15,7 @@ from rules.jobs import JobState
 from tests.gateway.test_cli import cohort
 from tests.ingest.drafts import save_collection
 from tests.ingest.publications import book, job_of
+from tests.stack.small import free_port
 
 
 async def draft(name: str = "book") -> None:
@@ -66,10 +67,25 @@ def test_an_interrupted_publication_is_resumed_at_the_command_line() -> None:
             return job.id
 
     job_id = run(interrupted())
-    assert f"publish        {job_id}" in cohort("jobs", "list").stdout
+    (listed,) = cohort("jobs", "list").stdout.splitlines()
+    assert listed.startswith(f"publish        {job_id}")
+    assert listed.endswith("  book")
     resumed = cohort("jobs", "resume", "publish", job_id)
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.startswith(f"publish {job_id}: done")
+
+
+@pytest.mark.usefixtures("initialised")
+def test_without_the_search_it_is_live_and_the_command_says_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run(draft())
+    monkeypatch.setattr("ingest.publishing.search_sync.PATIENCE", 0.0)
+    monkeypatch.setenv("COHORT_SEARCH", f"opensearch://127.0.0.1:{free_port()}")
+    done = cohort("publish", "book")
+    assert done.returncode == 0, done.stderr
+    left = "not in the search, which is away: `cohort search check --repair`"
+    assert done.stdout.splitlines()[-1] == f"book: live, version 1; {left}"
 
 
 @pytest.mark.usefixtures("initialised")

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.job_kinds import job_kind
 from ingest.jobs.runner import JobRecord, Jobs
 from ingest.publishing import job as job_module
@@ -15,6 +16,7 @@ from ingest.publishing.direct import publish_collection
 from ingest.publishing.publisher import Publisher
 from ingest.publishing.requests import create_publication, request_publish, run_publication
 from ingest.publishing.retiring import republish_without
+from ingest.publishing.search_check import check_search
 from ingest.workers.dead_letters import pending, replay
 from loaders.drafts import drafts_by_id
 from loaders.library import Library
@@ -25,7 +27,7 @@ from rules.errors import Conflict, Forbidden, InvalidInput, NotFound, StoreUnava
 from rules.hierarchy import Json, walk
 from rules.jobs import JobState
 from rules.viewers import Role, Viewer
-from stores.events import Message
+from stores.events import Message, Record
 from stores.rows import Write
 from stores.tables import DRAFTS, HIERARCHIES, JOBS, NODE_ROOTS
 from stores.topics import PUBLISH_REQUESTS
@@ -411,6 +413,7 @@ async def test_while_a_store_is_away_a_publication_waits(embedded: Instance) -> 
     await save_collection(embedded.stores.rows, book())
     asked = await request_publish(author(embedded), "book")
     attempts = 0
+    seen: list[JobRecord] = []
 
     class Away:
         def __getattr__(self, name: str) -> Any:
@@ -423,11 +426,76 @@ async def test_while_a_store_is_away_a_publication_waits(embedded: Instance) -> 
                 raise StoreUnavailable("the blobs are away")
             return await embedded.stores.blobs.put(*given)
 
+    class Watched(Publisher):
+        async def _process(self, record: Record) -> None:
+            try:
+                await super()._process(record)
+            finally:
+                seen.append(await job_of(embedded.shared, asked.id))
+
     shared = Shared.of(replace(embedded.stores, blobs=Away()), lambda: NOW)
-    publisher = Publisher(shared, wait=0.05)
+    publisher = Watched(shared, wait=0.05)
     await run_publishers(embedded, publisher)
-    done = await job_of(embedded.shared, asked.id)
-    assert (done.state, done.error, publisher.processed) == (JobState.DONE, None, 1)
+    waits = (JobState.INTERRUPTED, "the blobs are away")
+    assert [(job.state, job.error) for job in seen] == [waits, waits, (JobState.DONE, None)]
+    assert publisher.processed == 1
+
+
+class NoSearch:
+    """A search that is away."""
+
+    def __getattr__(self, _: str) -> Any:
+        async def away(*_: Any, **__: Any) -> None:
+            raise StoreUnavailable("the search is away")
+
+        return away
+
+
+async def test_while_the_search_is_away_publications_go_live_and_learners_are_recomputed(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the publication itself nor the next one in the queue waits. The index is mended when the search is back."""
+    monkeypatch.setattr("ingest.publishing.search_sync.PATIENCE", 0.0)
+    await publish_collection(author(embedded), book())
+    await embedded.batch(collection="book")
+    await enrol(embedded.session("ada"), EnrolmentCall("book", "batch"))
+    await embedded.drain()
+    await save_collection(embedded.stores.rows, book(more=2))
+    await save_collection(embedded.stores.rows, book("other"))
+    asked = [await request_publish(author(embedded), each) for each in ("book", "other")]
+    shared = Shared.of(replace(embedded.stores, search=NoSearch()), lambda: NOW)
+    await run_publishers(embedded, Publisher(shared, wait=0.05))
+    book_job, other = [await job_of(embedded.shared, each.id) for each in asked]
+    assert (book_job.state, other.state) == (JobState.DONE, JobState.DONE)
+    assert ((await live_tree(embedded))[0], (await live_tree(embedded, "other"))[0]) == (2, 1)
+    reports = {step.name: step.checkpoint.report for step in book_job.steps}
+    assert (reports["search"], reports["learners"]) == ({"away": True}, {"recomputed": 1})
+    assert "cohort search check --repair" in caplog.text
+    assert (await check_search(embedded.shared, None, repair=True)).repaired > 0
+    assert (await check_search(embedded.shared, None, repair=False)).remaining == 0
+
+
+async def test_a_search_that_is_away_for_a_moment_is_waited_for(embedded: Instance) -> None:
+    await save_collection(embedded.stores.rows, book())
+    asked = await create_publication(author(embedded), "book")
+    calls = 0
+
+    class Restarting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(embedded.stores.search, name)
+
+        async def documents(self, root: str) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise StoreUnavailable("the search is away")
+            return await embedded.stores.search.documents(root)
+
+    shared = Shared.of(replace(embedded.stores, search=Restarting()), lambda: NOW)
+    done = await run_publication(shared, asked.id)
+    (search,) = [step for step in done.steps if step.name == "search"]
+    # The book, its two units, and the unit inside the first.
+    assert search.checkpoint.report == {"created": 4, "updated": 0, "deleted": 0}
 
 
 async def test_one_that_fails_does_not_hold_up_the_next(embedded: Instance) -> None:
