@@ -280,6 +280,6 @@ described(
         JobState.RUNNING: "It is being done.",
         JobState.DONE: "It is done.",
         JobState.FAILED: "It was given up, with an error.",
-        JobState.INTERRUPTED: "Its process ended before it; somebody goes on with it.",
+        JobState.INTERRUPTED: "Its process ended before it, or a store is away; somebody goes on with it.",
     },
 )

@@ -28,7 +28,7 @@ class PublicationStep:
 
 
 @strawberry.type(
-    description="Why a publication failed. Nothing of it went live, unless its step `pointer` was done."
+    description="Why a publication failed or waits. Nothing of it is live, unless its step `pointer` was done."
 )
 class PublicationError:
     code: str | None = strawberry.field(
@@ -54,7 +54,9 @@ class Publication:
     )
     state: enums.JobState = strawberry.field(description="How far it is.")
     steps: list[PublicationStep] = strawberry.field(description="All of its steps.")
-    error: PublicationError | None = strawberry.field(description="Why it failed; null where it did not.")
+    error: PublicationError | None = strawberry.field(
+        description="Why it failed, or which store it waits for; null where neither is so."
+    )
     started_on: datetime = strawberry.field(description="When it was asked for.")
     updated_on: datetime = strawberry.field(description="When it last gave a sign of life.")
 

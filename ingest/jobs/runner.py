@@ -18,7 +18,7 @@ import orjson
 
 from ingest.writes.leases import ABANDONED_AFTER, Lease
 from loaders.session import Shared
-from rules.errors import CohortError, Conflict, InvalidInput, NotFound
+from rules.errors import CohortError, Conflict, InvalidInput, NotFound, StoreUnavailable
 from rules.jobs import ITSELF, JobState
 from stores.rows import Row, Rows, Write
 from stores.tables import JOBS
@@ -261,7 +261,9 @@ class Jobs:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise
         except CohortError as error:
-            await end(JobState.FAILED, error.message, {"code": error.code, "field": error.field})
+            # What a store that is away interrupts, somebody goes on with: a publisher by itself, or `cohort jobs resume`.
+            state = JobState.INTERRUPTED if isinstance(error, StoreUnavailable) else JobState.FAILED
+            await end(state, error.message, {"code": error.code, "field": error.field})
             raise
         except Exception as error:
             await end(JobState.FAILED, f"internal error: {error!r}")

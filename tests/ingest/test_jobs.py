@@ -128,7 +128,7 @@ async def test_of_two_who_take_over_at_once_one_runs(cohort: Instance, plan: Cou
     with pytest.raises(StoreUnavailable):
         await Jobs(cohort.shared).start(plan.kind, {})
     job = await only(cohort.shared)
-    assert (job.state, job.error) == (JobState.FAILED, "away")
+    assert (job.state, job.error) == (JobState.INTERRUPTED, "away")
     plan.before = lambda _: asyncio.sleep(0.01)
     runners = [Jobs(later(cohort, 0)).resume(plan.kind, job.id) for _ in range(3)]
     outcomes = await asyncio.gather(*runners, return_exceptions=True)

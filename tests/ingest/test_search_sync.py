@@ -315,7 +315,7 @@ async def test_an_interrupted_check_goes_on(embedded: Instance, monkeypatch: pyt
         await check_search(embedded.shared, None, repair=True, rate=10_000)
     monkeypatch.undo()
     (job,) = await Jobs(embedded.shared).list()
-    assert job.state is JobState.FAILED
+    assert job.state is JobState.INTERRUPTED
     done = await Jobs(embedded.shared).resume(job_kind("search-check"), job.id)
     assert done.state is JobState.DONE
     assert (await check_search(embedded.shared, None, repair=False)).remaining == 0
