@@ -16,10 +16,10 @@ from ingest.writes.drafts import insert_draft, replace_draft
 from loaders.drafts import draft_values, drafts_by_id
 from loaders.session import Session
 from rules.contents import ContentKind
-from rules.drafts import Draft, EditForm
-from rules.errors import Conflict
+from rules.drafts import Draft, DraftStatus, EditForm
+from rules.errors import Conflict, InvalidInput
 from rules.hierarchy import Hierarchy, checked_hierarchy, document_of
-from rules.loading import LoadedTree, is_older, loaded_tree, unfinished
+from rules.loading import LoadedTree, is_older, loaded_tree, status_of, unfinished
 from rules.viewers import Role
 from stores.rows import Equal, Rows, Write
 from stores.tables import CONTENTS, DRAFTS
@@ -51,16 +51,27 @@ class Loaded:
 async def load_hierarchy(session: Session, document: object, *, replace_edits: bool = False) -> Loaded:
     """Loads nested JSON as the platform's read API returns it, the bare tree or a whole answer. It is live at once.
 
+    - A root that says it is a draft, as an answer of ``mode=edit`` does, says that it is live then.
     - A leaf that was published on its own, or that an author made or edited here, keeps its draft.
     - Of a new version, learners are recomputed whose figures differ.
 
-    Needs the role creator, admin or service. Raises InvalidInput that names the path of what is wrong. Raises Conflict
-    if an author has edited the collection here, unless ``replace_edits``; or if somebody else writes it meanwhile.
+    Needs the role creator, admin or service. Raises InvalidInput that names the path of what is wrong,
+    also of a root that is retired. Raises Conflict if an author has edited the collection here, unless ``replace_edits``; or if somebody else writes it meanwhile.
     """
     session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
-    hierarchy = await asyncio.to_thread(lambda: checked_hierarchy(document_of(document)))
+    hierarchy = await asyncio.to_thread(_as_live, document)
     tree = await asyncio.to_thread(loaded_tree, hierarchy, live=True)
     return await load_tree(session, tree, hierarchy, replace_edits=replace_edits)
+
+
+def _as_live(document: object) -> Hierarchy:
+    hierarchy = checked_hierarchy(document_of(document))
+    status = status_of(hierarchy.root)
+    if status is DraftStatus.RETIRED:
+        raise InvalidInput("collection.status is Retired: it can't go live", field="status")
+    if status is DraftStatus.DRAFT:
+        return checked_hierarchy({**hierarchy.root, "status": DraftStatus.LIVE.value})
+    return hierarchy
 
 
 async def load_tree(

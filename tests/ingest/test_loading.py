@@ -380,3 +380,27 @@ async def test_a_content_without_children_is_loaded_as_such(embedded: Instance) 
     draft = await draft_of(embedded, "film")
     assert draft is not None
     assert (draft.kind.value, draft.form_key, draft.status) == ("content", None, DraftStatus.LIVE)
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("Draft", "Live"), ("Review", "Live"), ("Unlisted", "Unlisted"), (None, "Live")]
+)
+async def test_what_is_loaded_is_live_for_learners_whatever_it_was(
+    embedded: Instance, said: str | None, status: str
+) -> None:
+    """As an answer of ``mode=edit`` says it. Only what is live is found in the catalogue."""
+    document = {key: value for key, value in BOOK.items() if key != "status"} | (
+        {"status": said} if said else {}
+    )
+    await load_hierarchy(embedded.session(), document)
+    content = await embedded.shared.library.collection("book")
+    draft = await draft_of(embedded, "book")
+    assert draft is not None
+    assert (content.status, draft.status.value) == (status, status)
+    assert not (await load_hierarchy(embedded.session(), document)).changed
+
+
+async def test_a_retired_collection_is_not_loaded(embedded: Instance) -> None:
+    with pytest.raises(InvalidInput, match=r"collection\.status is Retired"):
+        await load_hierarchy(embedded.session(), {**BOOK, "status": "Retired"})
+    assert await draft_of(embedded, "book") is None
