@@ -266,7 +266,7 @@ class Collection(Node):
         place = decode_cursor(after, 2)
         page = await contexts.contexts_of(
             info.context,
-            self.identifier,
+            self.content,
             joinable=open,
             status=status,
             first=page_size(first),

@@ -97,9 +97,9 @@ class Library:
         if found is None:
             raise NotFound(f"there is no collection {identifier}", field=field)
         if found.kind is not ContentKind.COLLECTION:
+            place = "" if found.root == identifier else f" of {found.root}"
             raise NotFound(
-                f"{identifier} is a {found.kind.value} of {found.root}, not a collection of its own",
-                field=field,
+                f"{identifier} is a {found.kind.value}{place}, not a collection of its own", field=field
             )
         return found
 

@@ -31,7 +31,7 @@ async def collections_of(session: Session, context: Context) -> list[Content]:
 
 async def contexts_of(
     session: Session,
-    collection_id: str,
+    collection: Content,
     *,
     joinable: bool | None,
     status: ContextStatus | None,
@@ -42,9 +42,14 @@ async def contexts_of(
     that are by invitation alone, last those that no date closes.
 
     Those that may be joined now are read without the others. With a ``status`` the others are passed over, some
-    of them a page: a page may then be short, or empty, although there are more.
+    of them a page: a page may then be short, or empty, although there are more. None of a retired collection may be
+    joined.
     """
     session.viewer.known()
+    if collection.is_retired:
+        if joinable:
+            return Page([], False, None)
+        joinable = None
     now = session.now()
     # In whole seconds: the collections of a list are read by one statement.
     start = (now.replace(microsecond=0), "") if joinable else None
@@ -57,7 +62,7 @@ async def contexts_of(
     page = await lists.contexts_page(
         session.stores.rows,
         session.library,
-        collection_id,
+        collection.identifier,
         wanted,
         first=checked_first(first),
         after=max(begins, default=None),

@@ -9,6 +9,7 @@ from ingest.jobs.runner import JobRecord, Jobs
 from ingest.publishing.job import PUBLISHING, steps_of
 from ingest.publishing.requests import request_publish
 from loaders.session import Session
+from rules.errors import NotFound
 from rules.identifiers import checked_id
 from rules.jobs import JobState
 from rules.viewers import Role
@@ -52,12 +53,6 @@ class Publication:
     @classmethod
     def of(cls, job: JobRecord) -> "Publication":
         begun = {step.name: step for step in job.steps}
-        steps = [
-            Step(name, at.state, at.checkpoint.done, at.checkpoint.report)
-            if (at := begun.get(name)) is not None
-            else Step(name, JobState.WAITING, 0, {})
-            for name in steps_of(job.arguments)
-        ]
         failure = None
         if job.error is not None:
             code = job.failure.get("code")
@@ -69,18 +64,37 @@ class Publication:
             job.arguments["identifier"],
             version,
             job.state,
-            steps,
+            _steps(job),
             failure,
             job.started_on,
             job.updated_on,
         )
 
 
+def _steps(job: JobRecord) -> list[Step]:
+    """All steps of the job. The first that is not done is as far as the job itself is: it is the one that is being done,
+    or that failed. A step has a row only from its first checkpoint on."""
+    begun = {step.name: step for step in job.steps}
+    steps, at = [], JobState.WAITING if job.state is JobState.DONE else job.state
+    for name in steps_of(job.arguments):
+        step = begun.get(name)
+        if step is not None and step.state is JobState.DONE:
+            state = JobState.DONE
+        else:
+            state, at = at, JobState.WAITING
+        report = step.checkpoint.report if step is not None else {}
+        steps.append(Step(name, state, step.checkpoint.done if step is not None else 0, report))
+    return steps
+
+
 async def publication(session: Session, publication_id: str) -> Publication:
     """One publication. NotFound, Forbidden, Unauthenticated."""
     session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
     jobs = Jobs(session.shared, session.stores.rows)
-    return Publication.of(await jobs.get(PUBLISHING.name, checked_id(publication_id, "id")))
+    try:
+        return Publication.of(await jobs.get(PUBLISHING.name, checked_id(publication_id, "id")))
+    except NotFound:
+        raise NotFound(f"there is no publication {publication_id}", field="id") from None
 
 
 async def publish(

@@ -166,22 +166,31 @@ def _units_after(
     for identifier, change in update.nodes.items():
         field = f"nodesModified.{identifier}"
         if identifier == form.root:
-            root = changed_metadata(root, change.metadata, ContentKind.COLLECTION)
+            root = _changed(root, change.metadata, ContentKind.COLLECTION, field)
         elif change.is_new:
             entry = update.parents.get(identifier)
             begun = {"identifier": identifier} | ({"name": entry.name} if entry and entry.name else {})
             if "name" not in begun and not change.metadata.get("name"):
                 raise InvalidInput(f"unit {identifier} has no name", field=f"{field}.metadata.name")
-            made = changed_metadata(begun, change.metadata, ContentKind.UNIT)
+            made = _changed(begun, change.metadata, ContentKind.UNIT, field)
             units[identifier] = made | {"mimeType": COLLECTION_MIME_TYPE, "visibility": "Parent"}
         elif identifier in units:
-            units[identifier] = changed_metadata(units[identifier], change.metadata, ContentKind.UNIT)
+            units[identifier] = _changed(units[identifier], change.metadata, ContentKind.UNIT, field)
         elif change.metadata:
             raise InvalidInput(
                 f"{identifier} is no unit of {form.root}; a content is changed by itself, and a new unit has isNew",
                 field=field,
             )
     return units, root
+
+
+def _changed(metadata: Metadata, changes: Metadata, kind: ContentKind, path: str) -> dict[str, Any]:
+    """Returns the metadata of one node after the changes. InvalidInput says which node it is, and names the path."""
+    try:
+        return changed_metadata(metadata, changes, kind)
+    except InvalidInput as error:
+        field = f"{path}.metadata" if error.field in (None, "metadata") else f"{path}.metadata.{error.field}"
+        raise type(error)(f"{metadata['identifier']}: {error.message}", field=field) from error
 
 
 def _checked(

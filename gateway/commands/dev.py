@@ -10,7 +10,10 @@ from gateway.settings import Settings, shown
 from gateway.wiring import check_mode, initialise, opened, tracking_of
 from ingest.importers.sample import MENTOR, load_sample
 from loaders.session import Shared
+from rules.viewers import Role
 
+AUTHOR = "carla"
+"""A creator needs no profile: any user id would do."""
 AGGREGATE_EVERY = 10.0
 """Seconds, if nothing is set: who tries Cohort sees totals soon."""
 
@@ -54,5 +57,6 @@ TOKEN={token}
 curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
 
 Dashboards need a mentor's token: cohort token {mentor}
+Edits and publishing need a creator's: cohort token --user {AUTHOR} --role {Role.CREATOR.value}
 
 Cohort is ready: {url}/ (Ctrl-C stops it)""")

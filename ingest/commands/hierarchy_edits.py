@@ -18,7 +18,15 @@ from rules.contents import Content, ContentKind, Metadata
 from rules.drafts import Draft, DraftStatus, EditForm
 from rules.errors import Absent, InvalidInput
 from rules.form_checks import named
-from rules.form_edits import Edited, reordered, updated, with_children, with_relation, without_children
+from rules.form_edits import (
+    Edited,
+    reordered,
+    updated,
+    with_children,
+    with_relation,
+    without_children,
+    without_leaves,
+)
 from rules.hierarchy_updates import HierarchyUpdate
 from rules.identifiers import checked_id
 
@@ -55,8 +63,22 @@ async def update_hierarchy(
     def edit(form: EditForm, root: Metadata, leaves: Leaves) -> Edited:
         return updated(form, root, update, leaves, limits)
 
+    def touched(form: EditForm) -> list[str]:
+        """Children that come to a parent. Those that it had stay as they are: whoever sends a whole tree may not know yet
+        that one of them was retired."""
+        return [
+            child
+            for parent, change in update.parents.items()
+            for child in change.children or ()
+            if child not in form.children.get(parent, ())
+        ]
+
     new = [child for child in update.children if child not in update.nodes or not update.nodes[child].is_new]
-    return replace(await _edit(session, root_id, version_key, edit, new, "hierarchy"), identifiers=generated)
+    try:
+        edited = await _edit(session, root_id, version_key, edit, new, "hierarchy", touched)
+    except InvalidInput as error:
+        raise _with_temporary_ids(error, generated) from error
+    return replace(edited, identifiers=generated)
 
 
 async def add_children(
@@ -82,7 +104,11 @@ async def add_children(
     def edit(form: EditForm, root: Metadata, leaves: Leaves) -> Edited:
         return with_children(form, root, unit_id, children, places or {}, position, leaves, limits)
 
-    return await _edit(session, root_id, version_key, edit, children, "children")
+    def touched(form: EditForm) -> list[str]:
+        counted = () if position is None else form.children.get(unit_id, ())
+        return [*counted, *children]
+
+    return await _edit(session, root_id, version_key, edit, children, "children", touched)
 
 
 async def remove_children(
@@ -124,7 +150,10 @@ async def reorder_children(
     def edit(form: EditForm, root: Metadata, _: Leaves) -> Edited:
         return reordered(form, root, parent_id, children)
 
-    return await _edit(session, root_id, version_key, edit)
+    def touched(form: EditForm) -> list[str]:
+        return [child for child in form.children.get(parent_id, ()) if child not in children]
+
+    return await _edit(session, root_id, version_key, edit, touched=touched)
 
 
 async def _edit(
@@ -134,8 +163,12 @@ async def _edit(
     edit: Callable[[EditForm, Metadata, Leaves], Edited],
     children: Sequence[str] = (),
     field: str = "children",
+    touched: Callable[[EditForm], Sequence[str]] | None = None,
 ) -> HierarchyEdited:
     """Carries out an edit. ``children``: those that may be new to the tree; they must be contents that are available.
+
+    ``touched``: the nodes that the edit counts, misses or gives a place. Retired leaves among them leave the form first:
+    authors are not shown them, and a retired content is not added.
 
     Needs the role creator, admin or service. Raises NotFound, InvalidInput, Conflict.
     """
@@ -154,6 +187,8 @@ async def _edit(
         form = await edit_form(session.stores.rows, stored)
         if form is None:
             raise Outdated
+        if touched is not None:
+            form = without_leaves(form, await _retired(session, form, touched(form)))
         known = {form.root, *form.units, *form.leaves}
         new = [child for child in children if child not in known]
         leaves = await _available(session, new, root_id, field)
@@ -165,6 +200,21 @@ async def _edit(
 
     draft = await change_draft(session, checked_id(root_id, "rootId"), version_key, decide, "rootId")
     return HierarchyEdited(draft, removed=removed)
+
+
+async def _retired(session: Session, form: EditForm, nodes: Sequence[str]) -> set[str]:
+    """Returns those of the nodes that are retired leaves of the form."""
+    leaves = sorted({*nodes}.intersection(form.leaves))
+    if not leaves:
+        return set()
+    drafts, contents = await asyncio.gather(
+        drafts_by_id(session.stores.rows, leaves), session.library.current(leaves)
+    )
+    return {
+        leaf
+        for leaf, draft, content in zip(leaves, drafts, contents, strict=True)
+        if _is_retired(draft, content)
+    }
 
 
 async def _available(
@@ -183,11 +233,7 @@ async def _available(
     missing, published = [], []
     for identifier, draft, content in zip(identifiers, drafts, contents, strict=True):
         kind = draft.kind if draft else content.kind if content else None
-        if (
-            kind is None
-            or (draft and draft.status is DraftStatus.RETIRED)
-            or (content and content.is_retired)
-        ):
+        if kind is None or _is_retired(draft, content):
             missing.append(identifier)
             continue
         found[identifier] = {"visibility": "Parent"} if kind is ContentKind.UNIT else {}
@@ -213,6 +259,20 @@ async def _check_not_above(
     for identifier, (_, tree) in trees.items():
         if tree is not None and root_id in tree.nodes:
             raise InvalidInput(f"below itself: {root_id} > {identifier} > {root_id}", field=field)
+
+
+def _with_temporary_ids(error: InvalidInput, generated: Mapping[str, str]) -> InvalidInput:
+    """Returns the error in the words of the call: who was refused never saw the ids that new units would have got."""
+    message, field = error.message, error.field or ""
+    for temporary, identifier in generated.items():
+        message, field = message.replace(identifier, temporary), field.replace(identifier, temporary)
+    return type(error)(message, field=field or None)
+
+
+def _is_retired(draft: Draft | None, content: Content | None) -> bool:
+    return (draft is not None and draft.status is DraftStatus.RETIRED) or (
+        content is not None and content.is_retired
+    )
 
 
 def _checked_ids(children: Sequence[str]) -> list[str]:

@@ -91,15 +91,18 @@ async def test_a_tab_that_a_learner_may_not_send_has_the_token_of_one_who_may(se
         assert {name for name, user in senders.items() if user == MENTOR} == {"dashboard"}
 
 
-def test_what_dev_prints_makes_the_mentors_token(
+def test_what_dev_prints_makes_the_tokens_of_a_mentor_and_a_creator(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COHORT_JWT_KEY", KEY)
     _announce(load_settings(dev=True), "http://cohort")
-    arguments = re.findall(r"cohort token (.+)$", capsys.readouterr().out, re.MULTILINE)[0].split()
-    token = CliRunner().invoke(app, ["token", *arguments]).stdout.strip()
-    claims = jwt.decode(token, KEY, algorithms=["HS256"])
-    assert (claims["sub"], claims["roles"]) == (MENTOR, ["mentor", "reporter"])
+    printed = re.findall(r"cohort token (.+)$", capsys.readouterr().out, re.MULTILINE)
+    tokens = [CliRunner().invoke(app, ["token", *line.split()]).stdout.strip() for line in printed]
+    claims = [jwt.decode(token, KEY, algorithms=["HS256"]) for token in tokens]
+    assert [(one["sub"], one["roles"]) for one in claims] == [
+        (MENTOR, ["mentor", "reporter"]),
+        ("carla", ["creator"]),
+    ]
 
 
 async def test_outside_of_dev_there_is_none(serving: Serving) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ingest.commands.contexts import NewContext, create_context, update_context
+from ingest.commands.drafts import retire_content
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from loaders.contexts import MOST_PASSED, PORTION
 from loaders.library import context_values
@@ -111,6 +112,15 @@ async def test_a_batch_that_was_opened_again_is_there_at_once_and_one_that_was_c
     await update_context(creator, "ended", {"end_date": NOW + 5 * DAY})
     await update_context(creator, "always", {"enrolment_type": EnrolmentType.INVITE_ONLY})
     assert (await shown(school))[0] == ["ends now", "enrolment over soon", "ended", "later"]
+
+
+async def test_no_batch_of_a_retired_course_is_open(school: Instance) -> None:
+    await retire_content(Session(Viewer("carla", frozenset({Role.CREATOR})), school.shared), "course")
+    assert (await shown(school))[0] == []
+    assert set((await shown(school, open=False))[0]) == set(BATCHES)
+    assert set((await shown(school, open=None))[0]) == set(BATCHES)
+    with pytest.raises(EnrolmentClosed):
+        await enrol(school.session("ann"), EnrolmentCall("course", "always"))
 
 
 async def test_a_cursor_of_another_list_is_refused(school: Instance) -> None:

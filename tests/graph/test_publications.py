@@ -72,6 +72,9 @@ async def test_a_publication_that_fails_says_why(embedded: Instance) -> None:
     assert (failed["state"], failed["version"]) == ("FAILED", None)
     assert failed["error"]["code"] == "INVALID_INPUT"
     assert "book-e" in failed["error"]["message"]
+    # It is the first step that reads the draft and its leaves; the others were never begun.
+    states = {step["name"]: step["state"] for step in failed["steps"]}
+    assert states == {name: "FAILED" if name == "validate" else "WAITING" for name in STEPS}
 
 
 async def test_a_call_that_is_refused_makes_no_publication(embedded: Instance) -> None:

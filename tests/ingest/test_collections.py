@@ -191,7 +191,7 @@ async def test_a_leaf_is_a_content_in_no_collection(embedded: Instance) -> None:
     assert (publication.version, publication.leaf_nodes_count) == (1, 0)
     library = reader(embedded)
     assert (await library.content("alone", "contentId")).kind is ContentKind.CONTENT
-    with pytest.raises(NotFound, match="not a collection of its own"):
+    with pytest.raises(NotFound, match="alone is a content, not a collection of its own"):
         await library.collection("alone")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.commands.drafts import NewContent, create_content, update_content
+from ingest.commands.drafts import NewContent, create_content, retire_content, update_content
 from ingest.commands.hierarchy_edits import (
     HierarchyEdited,
     add_children,
@@ -384,3 +384,86 @@ async def test_an_edit_costs_the_same_statements_however_large_the_tree(cohort: 
     assert (
         sum(cost.values()) == 6 + 3
     )  # and the new child: its draft, its content, and whether that is still the one
+
+
+async def test_a_retired_content_is_put_nowhere_although_the_form_still_has_it_elsewhere(
+    cohort: Instance,
+) -> None:
+    await made_course(cohort)
+    await add_children(author(cohort.shared), "course", "unit-2", ["e"])
+    await retire_content(author(cohort.shared), "a")  # of unit-1
+    before = await stored(cohort)
+    with pytest.raises(InvalidInput, match="not available: a") as refused:
+        await add_children(author(cohort.shared), "course", "unit-2", ["a"])
+    assert refused.value.field == "children"
+    with pytest.raises(InvalidInput, match="not available: a") as refused:
+        await update_hierarchy(author(cohort.shared), "course", {}, {"unit-2": {"children": ["c", "a"]}})
+    assert refused.value.field == "hierarchy"
+    assert await stored(cohort) == before
+
+
+async def test_authors_order_and_count_the_children_that_they_are_shown(cohort: Instance) -> None:
+    await made_course(cohort)
+    await retire_content(author(cohort.shared), "a")  # the first of unit-1
+    shown = [node["identifier"] for node in (await tree_of(cohort))["children"][0]["children"]]
+    assert shown == ["b"]
+    await add_children(author(cohort.shared), "course", "unit-1", ["e"], position=1)
+    assert (await children(cohort))["unit-1"] == ["b", "e"]
+    await reorder_children(author(cohort.shared), "course", "unit-1", ["e", "b"])
+    assert (await children(cohort))["unit-1"] == ["e", "b"]
+
+
+async def test_an_order_leaves_out_what_was_retired(cohort: Instance) -> None:
+    await made_course(cohort)
+    await add_children(author(cohort.shared), "course", "unit-1", ["e"])
+    await retire_content(author(cohort.shared), "b")
+    await reorder_children(author(cohort.shared), "course", "unit-1", ["e", "a"])
+    assert (await children(cohort))["unit-1"] == ["e", "a"]
+
+
+async def test_a_whole_tree_is_taken_from_an_editor_that_does_not_know_of_a_retired_content_yet(
+    cohort: Instance,
+) -> None:
+    await made_course(cohort)
+    await retire_content(author(cohort.shared), "a")
+    await update_hierarchy(
+        author(cohort.shared),
+        "course",
+        {},
+        {"unit-1": {"children": ["a", "b", "e"]}, "unit-2": {"children": ["c"]}},
+    )
+    shown = [node["identifier"] for node in (await tree_of(cohort))["children"][0]["children"]]
+    assert shown == ["b", "e"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "parents", "message", "field"),
+    [
+        (NEW_UNIT, {"unit-1": {"children": ["a"]}}, "new units that no parent holds: t", "hierarchy"),
+        (
+            {"t": {"isNew": True}},
+            {"course": {"children": ["unit-1", "unit-2", "t"]}},
+            "unit t has no name",
+            "nodesModified.t.metadata.name",
+        ),
+        (
+            {"t": {"isNew": True, "metadata": {"name": "New", "appIcon": 1}}},
+            {"course": {"children": ["unit-1", "unit-2", "t"]}},
+            "t: appIcon must be a text",
+            "nodesModified.t.metadata.appIcon",
+        ),
+        (
+            {"unit-1": {"metadata": {"name": " "}}},
+            {},
+            "unit-1: name can be changed but not cleared, and must not be blank",
+            "nodesModified.unit-1.metadata.name",
+        ),
+    ],
+)
+async def test_a_refused_update_is_told_in_the_ids_of_the_call(
+    cohort: Instance, nodes: dict[str, object], parents: dict[str, object], message: str, field: str
+) -> None:
+    await made_course(cohort)
+    with pytest.raises(InvalidInput) as refused:
+        await update_hierarchy(author(cohort.shared), "course", nodes, parents)
+    assert (refused.value.message, refused.value.field) == (message, field)
