@@ -11,6 +11,7 @@ import pytest
 from ingest.job_kinds import job_kind
 from ingest.jobs.runner import JobRecord, Jobs
 from ingest.publishing import job as job_module
+from ingest.publishing import versions
 from ingest.publishing.direct import publish_collection
 from ingest.publishing.publisher import Publisher
 from ingest.publishing.requests import create_publication, request_publish, run_publication
@@ -402,7 +403,7 @@ async def test_what_is_retired_while_its_pointer_flips_does_not_stay_live(
 ) -> None:
     """The call that retires it sees no version yet, and the publish has seen no retirement."""
     await save_collection(embedded.stores.rows, book())
-    flip = job_module.flip_pointer
+    flip = versions.flip_pointer
 
     async def flip_after_a_retirement(*of: Any) -> None:
         await retire_content(author(embedded), "book")
