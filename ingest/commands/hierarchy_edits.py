@@ -53,6 +53,7 @@ async def update_hierarchy(
     update = asked.with_ids(generated)
 
     def edit(form: EditForm, root: Metadata, leaves: Leaves) -> Edited:
+        asked.check_temporary({*form.units, *form.leaves})
         return updated(form, root, update, leaves, limits)
 
     new = [child for child in update.children if child not in update.nodes or not update.nodes[child].is_new]
