@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
+    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -37,6 +38,10 @@ LONG = {("Summary", "contentStatus"): 100}
 """Lists that are usually longer."""
 HEAVY = {"JSON": 50}
 """Values that a scalar of this type stands for."""
+
+EDITED = {"Collection": 2_000, "HierarchyNode": 2_000}
+"""What a tree that is edited stands for: it is read and put together anew, whatever is asked of it. The 200 collections
+that one field may name are allowed, and not twice."""
 
 
 class Part(NamedTuple):
@@ -108,7 +113,7 @@ class _Reading:
             if isinstance(size, int) and not each.parts:
                 known += size * each.known
             else:
-                parts.append(Part(size if callable(size) else _always(size), each))
+                parts.append(Part(_sized(size), each))
         return Cost(known, tuple(parts))
 
     def _parts_of(
@@ -128,11 +133,22 @@ class _Reading:
                     field = parent.fields[selection.name.value]
                     of = get_named_type(field.type)
                     yield 1, Cost(HEAVY.get(of.name, 1))
+                    yield from self._edited(parent.name, field, selection)
                     if selection.selection_set is not None:
                         yield (
                             self._size(parent.name, field, selection),
                             self._selected(selection.selection_set, of),
                         )
+
+    def _edited(
+        self, parent: str, field: GraphQLField, node: FieldNode
+    ) -> Iterator[tuple[int | Callable[[Variables], int], Cost]]:
+        """Nothing, or the trees that the field reads as they are edited: one for each member of a list."""
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        tree = EDITED.get(get_named_type(field.type).name)
+        if tree is not None and "mode" in field.args:
+            mode = self._read(given.get("mode"), 0, lambda value, _: int(value == "EDIT"))
+            yield mode, Cost(0, (Part(_sized(self._size(parent, field, node)), Cost(tree)),))
 
     def _fragment(self, name: str) -> Cost:
         if name not in self._known:
@@ -167,6 +183,10 @@ class _Reading:
         return lambda variables: size(variables.get(name, default), usual)
 
 
+def _sized(size: int | Callable[[Variables], int]) -> Callable[[Variables], int]:
+    return size if callable(size) else _always(size)
+
+
 def _always(size: int) -> Callable[[Variables], int]:
     return lambda _variables: size
 
@@ -176,9 +196,11 @@ def _is_edges(parent: str, node: FieldNode) -> bool:
 
 
 def _literal(value: ValueNode) -> Any:
-    """The members of a list literal: they may be variables."""
+    """The members of a list literal, which may be variables; the name of an enum's value."""
     if isinstance(value, ListValueNode):
         return value.values
+    if isinstance(value, EnumValueNode):
+        return value.value
     return int(value.value) if isinstance(value, IntValueNode) else value
 
 

@@ -25,7 +25,7 @@ from loaders.session import Session
 from rules.contents import Content, ContentKind, Metadata
 from rules.drafts import Draft, EditForm, described, nested, own_metadata
 from rules.errors import Conflict, InvalidInput, NotFound
-from rules.form_checks import repeated
+from rules.form_checks import check_nested, repeated
 from rules.form_edits import without_leaves
 from rules.hierarchy import COLLECTION_MIME_TYPE, Json
 from rules.identifiers import checked_id
@@ -176,4 +176,10 @@ def _together(said: Mapping[str, Any], more: object) -> dict[str, Any]:
 async def _nested(session: Session, found: Draft, form: EditForm) -> Json:
     leaves = await leaf_metadata(session.stores.rows, session.library, form.leaves)
     gone = {leaf for leaf in form.leaves if leaf not in leaves}
-    return await asyncio.to_thread(nested, described(found), without_leaves(form, gone), leaves)
+    root, kept = described(found), without_leaves(form, gone)
+
+    def tree() -> Json:
+        check_nested(root, kept, leaves, session.shared.form_limits, "identifier")
+        return nested(root, kept, leaves)
+
+    return await asyncio.to_thread(tree)

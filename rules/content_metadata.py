@@ -13,6 +13,10 @@ from rules.identifiers import checked_id
 
 LARGEST = 512 * 1024
 """The most bytes that the metadata of one node may have, as JSON."""
+MOST_LEVELS = 64
+"""Objects and lists within each other, in the metadata of one node. A tree of them has to be JSON that encoders take."""
+LARGEST_RELATION = 16 * 1024
+"""The most bytes of what a child says of itself in one place. A tree may have it in each place."""
 COMPUTED_KEYS = frozenset(
     {
         *("identifier", "status", "versionKey", "parent", "index", "depth", "children"),
@@ -58,17 +62,31 @@ def changed_metadata(metadata: Metadata, changes: Mapping[str, Any], kind: Conte
         name: value for name, value in metadata.items() if name not in wanted or wanted[name] is not None
     }
     after |= {name: value for name, value in wanted.items() if value is not None}
-    if size_of(after) > LARGEST:
-        raise InvalidInput(f"metadata may have at most {LARGEST // 1024} KB as JSON", field="metadata")
+    check_extent(after)
     return after
 
 
-def size_of(metadata: Metadata) -> int:
+def size_of(metadata: Metadata, field: str = "metadata") -> int:
     """Returns the bytes of the metadata as JSON. InvalidInput says that something in it is none."""
     try:
         return len(orjson.dumps(metadata))
     except TypeError as error:
-        raise InvalidInput(f"metadata must be JSON: {error}", field="metadata") from None
+        raise InvalidInput(f"{field} must be JSON: {error}", field=field) from None
+
+
+def check_extent(metadata: Metadata, largest: int = LARGEST, field: str = "metadata") -> None:
+    """Checks that the metadata is JSON that every tree can hold: in bytes, and in levels."""
+    if size_of(metadata, field) > largest:
+        raise InvalidInput(f"{field} may have at most {largest // 1024} KB as JSON", field=field)
+    levels, level = 0, list[Any]([metadata])
+    while level:
+        levels += 1
+        inside = (value for one in level for value in (one.values() if isinstance(one, Mapping) else one))
+        level = [value for value in inside if isinstance(value, Mapping | list | tuple)]
+    if levels > MOST_LEVELS:
+        raise InvalidInput(
+            f"{field} may have at most {MOST_LEVELS} objects and lists within each other", field=field
+        )
 
 
 def kind_of(mime_type: str) -> ContentKind:

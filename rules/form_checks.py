@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from rules.content_metadata import size_of
 from rules.contents import Metadata
 from rules.drafts import EditForm
 from rules.errors import InvalidInput
-from rules.hierarchy import DEEPEST
+from rules.hierarchy import DEEPEST, children_of
 
 MOST_NAMED = 20
 """Ids that an error names. Of more it says how many."""
@@ -15,10 +17,29 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """How large a collection may become: levels with the root's, and nodes, each counted wherever it stands."""
+    """How large a collection may become: levels with the root's, and nodes and bytes of JSON, each node counted wherever
+    it stands."""
 
     levels: int = DEEPEST
     nodes: int = 20_000
+    size: int = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much a node brings along wherever it stands: of a collection within the tree, all of its own tree."""
+
+    levels: int = 1
+    nodes: int = 1
+    size: int = 0
+
+    @classmethod
+    def of(cls, node: Metadata) -> Self:
+        levels, nodes, level = 0, 0, [node]
+        while level:
+            levels, nodes = levels + 1, nodes + len(level)
+            level = [child for one in level for child in children_of(dict(one))]
+        return cls(levels, nodes, size_of(node))
 
 
 def check_form(
@@ -60,23 +81,43 @@ def check_children(form: EditForm, leaves: Mapping[str, Metadata], field: str) -
         raise InvalidInput(f"below itself: {' > '.join(cycle)}", field=field)
 
 
-def check_size(form: EditForm, limits: FormLimits, field: str) -> None:
-    """Checks levels and nodes of a form without cycles."""
-    downwards = _downwards(form)
+def check_nested(
+    root: Metadata, form: EditForm, leaves: Mapping[str, Metadata], limits: FormLimits, field: str
+) -> None:
+    """Checks the nested tree of a form before it is made: leaves that are shared stand in it again and again, and
+    collections within it with all of their own tree."""
+    every = {**leaves, **form.units, form.root: root}
+    check_size(form, limits, field, {identifier: Extent.of(node) for identifier, node in every.items()})
+
+
+def check_size(
+    form: EditForm, limits: FormLimits, field: str, extents: Mapping[str, Extent] | None = None
+) -> None:
+    """Checks levels, nodes and bytes of a form without cycles. ``extents``: of the nodes, as far as they are known."""
+    known, downwards, one = extents or {}, _downwards(form), Extent()
     levels = {form.root: 1}
     for node in downwards:
         for child in form.children.get(node, ()):
-            levels[child] = max(levels.get(child, 0), levels[node] + 1)
+            levels[child] = max(levels.get(child, 0), levels[node] + known.get(child, one).levels)
     if too_deep := [node for node, level in levels.items() if level > limits.levels]:
         raise InvalidInput(
             f"below level {limits.levels}, the deepest allowed: {named(too_deep)}", field=field
         )
-    nodes: dict[str, int] = {}
+    nodes, sizes = dict[str, int](), dict[str, int]()
     for node in reversed(downwards):
-        nodes[node] = 1 + sum(nodes.get(child, 1) for child in form.children.get(node, ()))
+        own, below = known.get(node, one), form.children.get(node, ())
+        nodes[node] = own.nodes + sum(nodes.get(child, known.get(child, one).nodes) for child in below)
+        sizes[node] = own.size + sum(sizes.get(child, known.get(child, one).size) for child in below)
     if nodes[form.root] > limits.nodes:
         raise InvalidInput(
             f"{form.root} may have at most {limits.nodes:,} nodes, and would have {nodes[form.root]:,}",
+            field=field,
+        )
+    if sizes[form.root] > limits.size:
+        mb = 1024 * 1024
+        raise InvalidInput(
+            f"the tree of {form.root} may have at most {limits.size / mb:,.0f} MB, "
+            f"and would have {sizes[form.root] / mb:,.0f}",
             field=field,
         )
 

@@ -8,7 +8,15 @@ from rules.content_metadata import changed_metadata
 from rules.contents import ContentKind, Metadata
 from rules.drafts import EditForm
 from rules.errors import InvalidInput, NotFound
-from rules.form_checks import FormLimits, check_children, check_form, named, repeated, unreachable
+from rules.form_checks import (
+    FormLimits,
+    check_children,
+    check_form,
+    check_nested,
+    named,
+    repeated,
+    unreachable,
+)
 from rules.hierarchy import COLLECTION_MIME_TYPE
 from rules.hierarchy_updates import HierarchyUpdate, checked_relation
 
@@ -207,6 +215,7 @@ def _checked(
         raise InvalidInput(f"new units that no parent holds: {named(lost)}", field=field)
     edited = _pruned(before, root, wanted)
     check_form(edited.form, known, limits, published=nested_collections(before), field=field)
+    check_nested(edited.root, edited.form, known, limits, field)
     _check_single_places(before, edited.form, field)
     return edited
 

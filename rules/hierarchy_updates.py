@@ -1,9 +1,10 @@
 """A hierarchy update as the platform's editors send it (P-2.8): nodes that change, and parents with their new children."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from rules.content_metadata import LARGEST_RELATION, check_extent
 from rules.contents import Metadata
 from rules.errors import Absent, InvalidInput
 from rules.identifiers import checked_id
@@ -46,7 +47,22 @@ class HierarchyUpdate:
             checked_id(identifier, "hierarchy"): _parent(entry, f"hierarchy.{identifier}", identifier, root)
             for identifier, entry in hierarchy.items()
         }
+        for name, given, read in (
+            ("nodesModified", nodes_modified, nodes),
+            ("hierarchy", hierarchy, parents),
+        ):
+            if len(read) < len(given):  # with space around them they are the same ids
+                raise InvalidInput(f"{name} has an id twice", field=name)
         return cls(nodes, parents)
+
+    def check_temporary(self, there: Container[str]) -> None:
+        """Checks that no id of a new unit is that of a node that is there already: which one of the two a parent names
+        could not be told."""
+        if known := [identifier for identifier in self.temporary if identifier in there]:
+            raise InvalidInput(
+                f"{', '.join(known[:20])} can't be new: the tree has it already",
+                field=f"nodesModified.{known[0]}.isNew",
+            )
 
     @property
     def temporary(self) -> list[str]:
@@ -95,7 +111,9 @@ def checked_relation(relation: object, path: str) -> dict[str, Any]:
         raise InvalidInput(f"{path}.keywords must be a list of texts", field=f"{path}.keywords")
     if not isinstance(said.get("relName"), str | None):
         raise InvalidInput(f"{path}.relName must be a text", field=f"{path}.relName")
-    return {name: value for name, value in said.items() if value is not None}
+    said = {name: value for name, value in said.items() if value is not None}
+    check_extent(said, LARGEST_RELATION, path)
+    return said
 
 
 def _node(entry: object, path: str, identifier: str, root: str) -> NodeChange:

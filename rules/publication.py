@@ -18,6 +18,11 @@ from rules.packages import PackageVariant
 DEFAULT_VISIBILITY = "Default"
 """The visibility of what has a life of its own. A unit's is Parent."""
 
+_LARGEST_SIZE = 2**48
+"""Bytes of a leaf. What is larger was made up, and the sizes of all leaves together must be a number of 64 bits."""
+_LARGEST_NUMBER = 2**53
+"""The last whole number that every client reads as it is written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -61,7 +66,7 @@ def next_package_version(version: int, *before: Metadata) -> int:
     """Returns the ``pkgVersion`` of a version: its own number, or the next one above those ``before``. A tree that was loaded
     may have come with a higher one, and clients take no package with a lower one than they have."""
     said = [metadata.get("pkgVersion") for metadata in before]
-    known = [number for number in said if isinstance(number, int | float) and math.isfinite(number)]
+    known = [number for number in said if isinstance(number, int | float) and abs(number) <= _LARGEST_NUMBER]
     return max(version, *(math.floor(number) + 1 for number in known), 0)
 
 
@@ -124,7 +129,10 @@ def _counted(types: Iterable[object]) -> str:
 
 
 def _size(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0
+    """Returns a size that was told in metadata; 0 for what can't be one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0
+    return int(value) if 0 < value <= _LARGEST_SIZE else 0
 
 
 def as_collection(node: Json) -> Json:

@@ -61,6 +61,7 @@ async def update_hierarchy(
     update = asked.with_ids(generated)
 
     def edit(form: EditForm, root: Metadata, leaves: Leaves) -> Edited:
+        asked.check_temporary({*form.units, *form.leaves})
         return updated(form, root, update, leaves, limits)
 
     def touched(form: EditForm) -> list[str]:

@@ -27,13 +27,14 @@ from ingest.publishing.versions import (
     drop_older,
     flip_pointer,
     own_version,
+    retire_version,
     tree_nodes,
     write_contents,
     write_relations,
     write_trees,
 )
 from loaders.session import Shared
-from rules.contents import ContentKind, Metadata
+from rules.contents import RETIRED, ContentKind, Metadata
 from rules.drafts import DraftStatus
 from rules.errors import StoreUnavailable
 from rules.hierarchy import Hierarchy, RelationTree, is_collection, relations_of
@@ -252,7 +253,11 @@ class _Publish:
         frozen, live, relations = self._frozen, await self._live(), await self._live_relations()
         (content,) = contents_of(live, relations, [live.identifier], self._order.at)
         digest = await asyncio.to_thread(digest_of, live.root)
+        if await self._is_retired():
+            content = replace(content, status=RETIRED)
         await flip_pointer(self._rows, content, live.root, frozen["before"], digest)
+        if await self._is_retired():  # perhaps just now, by a call that did not see this version
+            await retire_version(self._rows, live.identifier, live.version)
         for node in live.nodes:
             self._shared.library.contents.forget(node)
         if not self._order.without:
@@ -261,6 +266,16 @@ class _Publish:
             status = {"status": self._order.status.value}
             await self._rows.update_if(DRAFTS, (live.identifier,), status, unchanged)
         yield Checkpoint(None, 1, {"version": live.version})
+
+    async def _is_retired(self) -> bool:
+        """Whether what is being published was retired, before or meanwhile. Nothing makes it live again."""
+        rows = await asyncio.gather(
+            *(
+                self._rows.get(table, (self._order.identifier,), ("identifier", "status"))
+                for table in (DRAFTS, CONTENTS)
+            )
+        )
+        return any(row is not None and row["status"] == RETIRED for row in rows)
 
     async def _search(self, _: Checkpoint) -> Checkpoints:
         identifier = self._order.identifier

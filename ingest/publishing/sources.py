@@ -14,7 +14,7 @@ from loaders.session import Shared
 from rules.contents import ContentKind
 from rules.drafts import Draft, DraftStatus, EditForm, nested
 from rules.errors import Conflict, InvalidInput, NotFound
-from rules.form_checks import check_form, named
+from rules.form_checks import check_form, check_nested, named
 from rules.hierarchy import Json, checked_hierarchy
 from rules.publication import as_collection, without
 from stores.rows import Row
@@ -50,8 +50,12 @@ async def draft_source(shared: Shared, identifier: str, version_key: str | None)
     units = {unit: _as_unit(unit, metadata) for unit, metadata in kept.units.items()}
     root = as_collection({**draft.metadata, "identifier": identifier})
     metadata = await leaves.metadata(kept.leaves)
-    tree = await asyncio.to_thread(nested, root, replace(kept, units=units), metadata)
-    return Source(_checked(tree), draft.version_key, retired)
+
+    def tree() -> Json:
+        check_nested(root, kept, metadata, shared.form_limits, "identifier")
+        return _checked(nested(root, replace(kept, units=units), metadata))
+
+    return Source(await asyncio.to_thread(tree), draft.version_key, retired)
 
 
 async def live_source(shared: Shared, identifier: str, left_out: Sequence[str]) -> Source | None:

@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from loaders.library import content_values
 from loaders.trees import LIVE, encode_hierarchy
-from rules.contents import Content, ContentKind
+from rules.contents import RETIRED, Content, ContentKind
 from rules.errors import Conflict
 from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection
 from stores.rows import Equal, Row, Rows, Write
@@ -166,6 +166,11 @@ async def flip_pointer(rows: Rows, content: Content, node: Json, before: int | N
         if flipped.applied:
             return
     raise Conflict(f"{identifier} was published by another process; try again", field="identifier")
+
+
+async def retire_version(rows: Rows, identifier: str, version: int) -> None:
+    """Retires what is live of a content in this version. Does nothing if another version is live."""
+    await rows.update_if(CONTENTS, (identifier,), {"status": RETIRED}, [Equal("live_version", version)])
 
 
 async def drop_older(rows: Rows, live: Hierarchy, before: int | None) -> list[int]:

@@ -13,6 +13,7 @@ from graph.documents import KEPT_DOCUMENTS, LONGEST_KEPT
 from graph.introspection import Questions, TooMany
 from graph.limits import Limits
 from graph.schema import build_schema, schema
+from rules.viewers import Role
 from tests.conftest import Instance
 from tests.graph.conftest import DOCUMENTS, ask, data
 
@@ -93,6 +94,38 @@ async def refused(instance: Instance, query: str, **variables: Any) -> dict[str,
 )
 def test_what_a_document_asks_for_is_counted(query: str, variables: dict[str, Any], expected: int) -> None:
     assert cost(query, **variables) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "trees"),
+    [
+        ('{ collection(identifier: "a", mode: EDIT) { name } }', {}, 1),
+        ('{ hierarchyNode(identifier: "a", mode: EDIT) { name } }', {}, 1),
+        ('{ collection(identifier: "a", mode: LIVE) { name } }', {}, 0),
+        ('{ collections(identifiers: ["a", "b"], mode: EDIT) { name } }', {}, 2),
+        ("query ($m: HierarchyMode!) { a: collection(identifier: 1, mode: $m) { name } }", {"m": "EDIT"}, 1),
+        ("query ($m: HierarchyMode!) { a: collection(identifier: 1, mode: $m) { name } }", {"m": "LIVE"}, 0),
+        (
+            "query ($i: [String!]!, $m: HierarchyMode! = EDIT) { collections(identifiers: $i, mode: $m) { name } }",
+            {"i": ["a", "b", "c"]},
+            3,
+        ),
+        ('{ content(identifier: "a", mode: EDIT) { name } }', {}, 0),  # a draft alone
+    ],
+)
+def test_a_tree_that_is_edited_costs_what_it_takes(query: str, variables: dict[str, Any], trees: int) -> None:
+    live = cost(query.replace("EDIT", "LIVE"), **variables | ({"m": "LIVE"} if "m" in variables else {}))
+    assert cost(query, **variables) - live == 2_000 * trees
+
+
+async def test_one_list_of_200_trees_that_are_edited_is_allowed_and_two_are_not(embedded: Instance) -> None:
+    ids = [f"c{number}" for number in range(200)]
+    field = "collections(identifiers: $ids, mode: EDIT) { name }"
+    creator = embedded.session("ann", Role.CREATOR)
+    once = await data(creator, f"query ($ids: [String!]!) {{ {field} }}", ids=ids)
+    assert once["collections"] == [None] * 200
+    error = await refused(embedded, f"query ($ids: [String!]!) {{ a: {field} b: {field} }}", ids=ids)
+    assert error["extensions"]["cost"] == 2 * (1 + 200 * (1 + 2_000))
 
 
 def test_fragments_within_fragments_are_counted_in_time() -> None:

@@ -5,7 +5,9 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,12 +21,14 @@ from ingest.commands.hierarchy_edits import (
     update_hierarchy,
     update_relation,
 )
+from ingest.publishing.sources import draft_source
 from loaders.session import Session
 from resolvers.drafts import edit_tree
+from rules.content_metadata import MOST_LEVELS
 from rules.drafts import DraftStatus
 from rules.errors import CohortError, Conflict, InvalidInput, NotFound, StoreUnavailable
 from rules.form_checks import FormLimits
-from rules.hierarchy import COLLECTION_MIME_TYPE
+from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST
 from tests.conftest import COURSE, LEAF, Instance, embedded_urls, examples, instance_of
 from tests.ingest.drafting import author, children, forms, stored, tree_of, write_leaves
 from tests.ingest.interruptions import Interruption, dies
@@ -136,6 +140,62 @@ async def test_a_refused_edit_writes_nothing(embedded: Instance) -> None:
             await call()
         assert refused.value.field == field
     assert (await stored(embedded), await forms(embedded)) == (before, left)
+
+
+async def test_a_node_that_is_there_can_t_be_new(embedded: Instance) -> None:
+    """It would take the place of the unit that it is named like, and all below that would be lost."""
+    await made_course(embedded)
+    session = author(embedded.shared)
+    await edit_tree(session, "course")  # makes its draft
+    before = await stored(embedded)
+    for there in ("unit-1", "a"):
+        new = {there: {"isNew": True, "metadata": {"name": "New"}}}
+        with pytest.raises(InvalidInput, match=f"{there} can't be new") as refused:
+            await update_hierarchy(session, "course", new, {"course": {"children": [there]}})
+        assert refused.value.field == f"nodesModified.{there}.isNew"
+    assert await stored(embedded) == before
+
+
+async def test_an_id_with_space_around_it_is_the_same_id(embedded: Instance) -> None:
+    await made_course(embedded)
+    twice = {
+        "t": {"isNew": True, "metadata": {"name": "T"}},
+        " t": {"isNew": True, "metadata": {"name": "U"}},
+    }
+    with pytest.raises(InvalidInput, match="nodesModified has an id twice"):
+        await update_hierarchy(author(embedded.shared), "course", twice, {"unit-1": {"children": ["t"]}})
+
+
+async def test_a_tree_as_deep_as_its_metadata_may_be_is_read(embedded: Instance) -> None:
+    await made_course(embedded)
+    session = author(embedded.shared)
+    await create_content(session, NewContent("Book", COLLECTION_MIME_TYPE, "book"))
+    deep: object = "deep"
+    for _ in range(MOST_LEVELS - 1):
+        deep = {"a": deep}
+    names = ["book", *(f"t{number}" for number in range(DEEPEST - 1))]
+    await update_hierarchy(
+        session,
+        "book",
+        {name: {"isNew": True, "metadata": {"name": name, "x": deep}} for name in names[1:]},
+        {name: {"children": [below]} for name, below in pairwise(names)},
+    )
+    orjson.dumps({"data": {"collection": {"hierarchy": await tree_of(embedded, "book")}}})
+
+
+async def test_collections_within_collections_do_not_make_a_tree_without_bounds(embedded: Instance) -> None:
+    """A few collections, each ten times in the next one, would be as large as no store can hold."""
+    await made_course(embedded)  # eight places: four of its own, and four of its leaves
+    shared = replace(embedded.shared, form_limits=FormLimits(nodes=30))
+    session = author(shared)
+    await create_content(session, NewContent("Program", COLLECTION_MIME_TYPE, "program"))
+    units = {f"t{number}": {"isNew": True, "metadata": {"name": "Unit"}} for number in range(4)}
+    children = {unit: {"children": ["course"]} for unit in units}
+    await update_hierarchy(session, "program", units, children | {"program": {"children": list(units)}})
+    with pytest.raises(InvalidInput, match="at most 30 nodes, and would have 37"):  # 1 + 4 x (1 + 8)
+        await edit_tree(session, "program")
+    with pytest.raises(InvalidInput, match="at most 30 nodes, and would have 37"):
+        await draft_source(shared, "program", None)
 
 
 async def test_size_and_depth_are_those_of_the_settings(embedded: Instance) -> None:

@@ -12,6 +12,7 @@ from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.job_kinds import job_kind
 from ingest.jobs.runner import JobRecord, Jobs
 from ingest.publishing import job as job_module
+from ingest.publishing import versions
 from ingest.publishing.direct import publish_collection
 from ingest.publishing.publisher import Publisher
 from ingest.publishing.requests import create_publication, request_publish, run_publication
@@ -21,6 +22,7 @@ from ingest.workers.dead_letters import pending, replay
 from loaders.drafts import drafts_by_id
 from loaders.library import Library
 from loaders.session import Session, Shared
+from resolvers.drafts import retire_content
 from rules.contents import ContentKind
 from rules.drafts import DraftStatus
 from rules.errors import Conflict, Forbidden, InvalidInput, NotFound, StoreUnavailable
@@ -374,6 +376,59 @@ async def test_retired_twice_the_second_publication_finds_nothing_to_do(embedded
     states = {(await job_of(embedded.shared, job.id)).state for job in (*first, *second)}
     assert states == {JobState.DONE}
     assert (await live_tree(embedded))[0] == 2
+
+
+@pytest.mark.parametrize("steps", [1, len(BEFORE_POINTER) - 1])
+async def test_what_is_retired_during_its_publish_does_not_go_live(embedded: Instance, steps: int) -> None:
+    await publish_collection(embedded.session(), book())
+    await save_collection(embedded.stores.rows, book(title="Next"))
+    asked = await create_publication(author(embedded), "book")
+    with pytest.raises(asyncio.CancelledError):
+        await run_publication(embedded.shared, asked.id, _cancel_after(steps))
+    await retire_content(author(embedded), "book")
+    await run_publication(embedded.shared, asked.id)
+    await assert_retired(embedded)
+
+
+async def test_what_is_retired_before_it_was_ever_live_does_not_go_live(embedded: Instance) -> None:
+    await save_collection(embedded.stores.rows, book())
+    asked = await create_publication(author(embedded), "book")
+    with pytest.raises(asyncio.CancelledError):
+        await run_publication(embedded.shared, asked.id, _cancel_after(3))
+    await retire_content(author(embedded), "book")
+    await run_publication(embedded.shared, asked.id)
+    await assert_retired(embedded)
+
+
+async def test_what_is_retired_while_its_pointer_flips_does_not_stay_live(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call that retires it sees no version yet, and the publish has seen no retirement."""
+    await save_collection(embedded.stores.rows, book())
+    flip = versions.flip_pointer
+
+    async def flip_after_a_retirement(*of: Any) -> None:
+        await retire_content(author(embedded), "book")
+        await flip(*of)
+
+    monkeypatch.setattr(job_module, "flip_pointer", flip_after_a_retirement)
+    await published(embedded)
+    await assert_retired(embedded)
+
+
+async def test_a_retired_collection_stays_retired_when_one_of_its_leaves_is(embedded: Instance) -> None:
+    await publish_collection(embedded.session(), book())
+    await retire_content(author(embedded), "book")
+    await retire_content(author(embedded), "book-a")
+    await run_publishers(embedded)
+    assert (await republish_without(author(embedded), "book-a")) == []  # it has left the tree nevertheless
+    await assert_retired(embedded)
+
+
+async def assert_retired(cohort: Instance) -> None:
+    content = await Library(cohort.stores.rows, cohort.stores.cache).content("book", "identifier")
+    assert (content.status, await draft_status(cohort)) == ("Retired", DraftStatus.RETIRED)
+    assert await cohort.stores.search.documents("book") == []
 
 
 # --- publishers

@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 
-from rules.content_metadata import COMPUTED_KEYS, LARGEST, changed_metadata
+from rules.content_metadata import (
+    COMPUTED_KEYS,
+    LARGEST,
+    LARGEST_RELATION,
+    MOST_LEVELS,
+    changed_metadata,
+)
 from rules.contents import ContentKind
 from rules.errors import InvalidInput
+from rules.hierarchy_updates import checked_relation
 
 Json = dict[str, Any]
 PDF: Json = {
@@ -82,3 +89,27 @@ def test_what_can_t_be_right_is_refused(changes: Json, field: str) -> None:
 def test_icons_and_mime_types_may_change() -> None:
     changed = after({"appIcon": "https://cdn.example/i.png", "mimeType": "video/mp4"})
     assert (changed["appIcon"], changed["mimeType"]) == ("https://cdn.example/i.png", "video/mp4")
+
+
+def nested(levels: int) -> Any:
+    value: Any = "deep"
+    for number in range(levels):
+        value = [value] if number % 2 else {"a": value}
+    return value
+
+
+def test_metadata_is_no_deeper_than_a_tree_of_it_can_be_written() -> None:
+    """Encoders of JSON take some 250 levels. A tree of 32 levels has 64 of its own: objects and lists of children."""
+    assert after({"x": nested(MOST_LEVELS - 1)})  # the metadata itself is a level
+    for levels in (MOST_LEVELS, 240, 300):
+        with pytest.raises(InvalidInput) as refused:
+            after({"x": nested(levels)})
+        assert refused.value.field == "metadata"
+
+
+@pytest.mark.parametrize("value", [nested(MOST_LEVELS), nested(300), 2**64, "x" * LARGEST_RELATION])
+def test_what_a_child_says_in_one_place_is_small_json(value: object) -> None:
+    assert checked_relation({"optional": True, "x": nested(3)}, "relation")
+    with pytest.raises(InvalidInput) as refused:
+        checked_relation({"x": value}, "relation")
+    assert refused.value.field == "relation"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rules.contents import ContentKind
 from rules.drafts import Draft, DraftStatus, EditForm, described, flattened, nested, own_metadata
 from rules.errors import CohortError, InvalidInput, NotFound
-from rules.form_checks import FormLimits, check_form
+from rules.form_checks import FormLimits, check_form, check_nested
 from rules.form_edits import (
     Edited,
     reordered,
@@ -185,6 +185,30 @@ def test_levels_and_nodes_are_bounded() -> None:
         check_form(BOOK, leaves(*"abcd"), FormLimits(levels=3))
     with pytest.raises(InvalidInput, match="at most 8 nodes, and would have 9"):
         check_form(BOOK, leaves(*"abcd"), FormLimits(nodes=8))
+
+
+def test_what_stands_within_the_tree_counts_in_each_place() -> None:
+    """Of a collection within another one that is its whole tree: here of three levels and five nodes."""
+    course = {
+        "identifier": "c",
+        "children": [{"identifier": "m", "children": [{"identifier": leaf} for leaf in "xyz"]}],
+    }
+    twice = form({"root": ["u1", "u2"], "u1": ["c"], "u2": ["c"]})
+    check_nested(ROOT, twice, {"c": course}, FormLimits(levels=5, nodes=13), "hierarchy")  # 3 + 2 x 5
+    with pytest.raises(InvalidInput, match="at most 12 nodes, and would have 13"):
+        check_nested(ROOT, twice, {"c": course}, FormLimits(nodes=12), "hierarchy")
+    with pytest.raises(InvalidInput, match="below level 4, the deepest allowed: c"):
+        check_nested(ROOT, twice, {"c": course}, FormLimits(levels=4), "hierarchy")
+
+
+def test_a_leaf_that_many_units_share_counts_in_bytes_for_each() -> None:
+    mb = 1024 * 1024
+    large = {"identifier": "a", "description": "x" * mb}
+    units = [f"u{number}" for number in range(5)]
+    shared = form({"root": units, **{unit: ["a"] for unit in units}})
+    check_nested(ROOT, shared, {"a": large}, FormLimits(size=6 * mb), "hierarchy")
+    with pytest.raises(InvalidInput, match="at most 4 MB, and would have 5"):
+        check_nested(ROOT, shared, {"a": large}, FormLimits(size=4 * mb), "hierarchy")
 
 
 def test_an_error_names_twenty_ids_and_counts_the_others() -> None:

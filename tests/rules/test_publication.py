@@ -211,3 +211,17 @@ def test_what_is_left_without_leaves_is_all_the_rest_in_order(tree: Json, leaves
 )
 def test_the_package_version_only_goes_up(version: int, before: list[Json], expected: int) -> None:
     assert next_package_version(version, *before) == expected
+
+
+@pytest.mark.parametrize("size", [1e300, 2**64, 2**63, -1, "1 MB", True, None])
+def test_a_size_that_can_be_none_counts_for_nothing(size: object) -> None:
+    """One author's leaf must not keep the collections of others from being published."""
+    tree = unit("book", leaf("a", size=100), *(leaf(f"b{number}", size=size) for number in range(3)))
+    root = released(tree, RELEASE)
+    assert root["totalCompressedSize"] == 100
+    orjson.dumps(root["totalCompressedSize"])
+
+
+@pytest.mark.parametrize("said", [1e300, 2**64, float("inf"), float("nan")])
+def test_a_package_version_that_can_be_none_is_passed_over(said: float) -> None:
+    assert next_package_version(3, {"pkgVersion": said}) == 3
