@@ -6,16 +6,12 @@ from collections.abc import Sequence
 
 import orjson
 
+from loaders.chunks import IN_THREAD_FROM, chunks_of, joined
 from loaders.library import Library
 from rules.contents import ContentKind, Metadata
 from rules.drafts import Draft, DraftStatus, EditForm, described
 from stores.rows import Row, Rows
 from stores.tables import DRAFTS, HIERARCHIES
-
-CHUNK = 256 * 1024
-"""Bytes of a chunk. Cassandra takes larger values, but not gladly."""
-IN_THREAD_FROM = 64 * 1024
-"""Bytes from which on something is packed or parsed in a thread, beside the event loop."""
 
 
 async def drafts_by_id(rows: Rows, identifiers: Sequence[str]) -> list[Draft | None]:
@@ -28,10 +24,9 @@ async def edit_form(rows: Rows, draft: Draft) -> EditForm | None:
     """Returns the edit form that the draft leads to. None if another call has replaced it since the draft was read."""
     if draft.form_key is None:
         return EditForm(draft.identifier)
-    chunks = await rows.partition(HIERARCHIES, (draft.identifier, form_mode(draft.form_key)))
-    if not chunks or len(chunks) < chunks[0]["chunks"]:
+    data = joined(await rows.partition(HIERARCHIES, (draft.identifier, form_mode(draft.form_key))))
+    if data is None:
         return None
-    data = b"".join(row["data"] for row in chunks)
     if len(data) < IN_THREAD_FROM:
         return EditForm.decode(zlib.decompress(data))
     return await asyncio.to_thread(lambda: EditForm.decode(zlib.decompress(data)))
@@ -69,8 +64,7 @@ async def form_chunks(form: EditForm) -> list[bytes]:
     def packed() -> bytes:
         return zlib.compress(form.encode(), 1)
 
-    data = await asyncio.to_thread(packed)
-    return [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
+    return chunks_of(await asyncio.to_thread(packed))
 
 
 def form_mode(form_key: str) -> str:

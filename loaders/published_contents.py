@@ -12,7 +12,7 @@ import orjson
 from loaders.shared import SharedLoader
 from loaders.trees import PublishedNode, Trees
 from rules.contents import Content, ContentKind, Metadata
-from rules.hierarchy import Json, is_collection
+from rules.hierarchy import content_in
 from stores.rows import Row, Rows
 from stores.tables import CONTENTS, NODE_ROOTS, RELATIONS
 
@@ -109,7 +109,9 @@ class PublishedContents:
                 homes.setdefault(place[2], place)
         trees = await self._trees.hierarchies([(root, root, version) for root, version, _ in homes.values()])
         return {
-            identifier: _content_of_node(node, roots[place[0]], len(relations[place]["leaf_nodes"] or ()))
+            identifier: content_in(
+                *place[:2], node, len(relations[place]["leaf_nodes"] or ()), roots[place[0]].published_on
+            )
             for (identifier, place), tree in zip(homes.items(), trees, strict=True)
             if tree is not None and (node := tree.node(identifier)) is not None
         }
@@ -187,20 +189,6 @@ def _described(row: Row | None, node: PublishedNode) -> _Described | None:
         len(row["metadata"]),
         row["metadata_left"] or frozenset(),
         live=tuple(row[name] for name in _VERSION) == node,
-    )
-
-
-def _content_of_node(node: Json, root: Content, leaves: int) -> Content:
-    return Content(
-        identifier=node["identifier"],
-        name=node["name"],
-        kind=ContentKind.UNIT if is_collection(node) else ContentKind.CONTENT,
-        status=str(node.get("status") or "Live"),
-        mime_type=node.get("mimeType"),
-        leaf_nodes_count=leaves,
-        root=root.identifier,
-        live_version=root.live_version,
-        published_on=root.published_on,
     )
 
 

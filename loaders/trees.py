@@ -9,22 +9,19 @@ from typing import Any
 
 import orjson
 
+from loaders.chunks import CHUNK, IN_THREAD_FROM, chunks_of, joined
 from loaders.shared import SharedLoader
 from rules.hierarchy import Hierarchy
 from stores.cache import Cache
-from stores.rows import Row, Rows
+from stores.rows import Rows
 from stores.tables import HIERARCHIES
 
 LIVE = "live"
 """The ``mode`` of published trees in content_hierarchy."""
-CHUNK = 256 * 1024
-"""Bytes of a chunk. Cassandra takes larger values, but not gladly."""
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of JSON that a process keeps."""
 MOST_PARSED = 16 * 1024 * 1024
 """Bytes of JSON whose trees a process keeps parsed. A parsed tree takes three to seven times as much."""
-IN_THREAD_FROM = 64 * 1024
-"""Bytes from which on a tree is unpacked or parsed in a thread, beside the event loop."""
 KEPT_FOR = 7 * 24 * 3600.0
 """Seconds for which the cache keeps a tree that nobody publishes anew."""
 
@@ -114,7 +111,7 @@ class Trees:
             )
         )
         chunks = dict(zip([version for version, _ in by_version], read, strict=True))
-        return [_joined(chunks[version][identifier, LIVE]) for identifier, _, version in nodes]
+        return [joined(chunks[version][identifier, LIVE]) for identifier, _, version in nodes]
 
     async def _parse(self, nodes: list[PublishedNode]) -> list[_Parsed | None]:
         found = await self.serialised.load_many(nodes)
@@ -125,8 +122,7 @@ class Trees:
 
 def encode_hierarchy(node: dict[str, Any], chunk_size: int = CHUNK) -> list[bytes]:
     """The chunks that ``content_hierarchy`` stores of a tree."""
-    data = zlib.compress(orjson.dumps(node))
-    return [data[start : start + chunk_size] for start in range(0, len(data), chunk_size)]
+    return chunks_of(zlib.compress(orjson.dumps(node)), chunk_size)
 
 
 def tree_nodes(identifier: str, versions: Collection[int], units: Collection[str]) -> Iterator[PublishedNode]:
@@ -142,14 +138,6 @@ def _version(node: PublishedNode) -> int:
 def _cache_key(node: PublishedNode) -> str:
     identifier, root, version = node
     return f"tree:{root}\n{version}\n{identifier}"
-
-
-def _joined(chunks: Sequence[Row]) -> bytes | None:
-    """The chunks as one. None if they are not all there: a version that another process drops, or has just begun."""
-    if not chunks or len(chunks) < chunks[0]["chunks"]:
-        return None
-    chunks = chunks[: chunks[0]["chunks"]]  # more are left of an attempt that came to nothing
-    return b"".join(row["data"] for row in chunks)
 
 
 async def _unpacked(packed: bytes | None) -> bytes | None:

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from loaders.session import Shared
 from rules.contents import Content
-from rules.drafts import DraftStatus
 from rules.errors import NotFound
 from rules.identifiers import checked_id
 from rules.packages import PATH, PackageVariant, package_name
@@ -35,7 +34,7 @@ async def package_link(shared: Shared, identifier: str, version: int, variant: P
     live = (
         content is not None
         and content.root == identifier
-        and content.status != DraftStatus.RETIRED.value
+        and not content.is_retired
         and version <= content.live_version
     )
     found = await _link(shared, identifier, version, variant) if live else None

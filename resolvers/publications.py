@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ingest.commands.draft_changes import check_author
 from ingest.jobs.runner import JobRecord, Jobs
 from ingest.publishing.job import PUBLISHING, steps_of
 from ingest.publishing.requests import request_publish
@@ -12,7 +13,6 @@ from loaders.session import Session
 from rules.errors import NotFound
 from rules.identifiers import checked_id
 from rules.jobs import JobState
-from rules.viewers import Role
 
 __all__ = ["Failure", "Publication", "Step", "publication", "publish"]
 
@@ -89,7 +89,7 @@ def _steps(job: JobRecord) -> list[Step]:
 
 async def publication(session: Session, publication_id: str) -> Publication:
     """One publication. NotFound, Forbidden, Unauthenticated."""
-    session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    check_author(session)
     jobs = Jobs(session.shared, session.stores.rows)
     try:
         return Publication.of(await jobs.get(PUBLISHING.name, checked_id(publication_id, "id")))

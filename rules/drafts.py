@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import orjson
 
-from rules.contents import ContentKind, Metadata
+from rules.contents import RETIRED, ContentKind, Metadata
 from rules.hierarchy import Json, children_of, is_collection
 from rules.moments import written
 
@@ -29,7 +29,7 @@ class DraftStatus(Enum):
     """It was changed since it was published, or never published."""
     LIVE = "Live"
     UNLISTED = "Unlisted"
-    RETIRED = "Retired"
+    RETIRED = RETIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,11 @@ def own_metadata(node: Metadata) -> dict[str, Any]:
     return {name: value for name, value in node.items() if name not in OF_A_PLACE and name not in COMPUTED}
 
 
+def without_children(node: Json) -> Json:
+    """Returns a node's metadata. Children are in the form; the key stays for its position among the others."""
+    return {**node, "children": []} if "children" in node else node
+
+
 def flattened(document: Json, published: Collection[str] = ()) -> tuple[EditForm, dict[str, Json]]:
     """Returns the edit form of a nested tree that was checked (``checked_hierarchy``), and the leaves' nodes by id.
 
@@ -142,7 +147,7 @@ def flattened(document: Json, published: Collection[str] = ()) -> tuple[EditForm
         waiting += reversed(children_of(node))
         children[identifier] = [child["identifier"] for child in children_of(node)]
         if node is not document:
-            units[identifier] = {**node, "children": []} if "children" in node else node
+            units[identifier] = without_children(node)
         said = {
             child["identifier"]: {name: child[name] for name in OF_A_PLACE if name in child}
             for child in children_of(node)

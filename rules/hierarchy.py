@@ -3,15 +3,15 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
 
+from rules.contents import RETIRED, Content, ContentKind
 from rules.errors import InvalidInput
 from rules.identifiers import LONGEST_ID, checked_id
 
 COLLECTION_MIME_TYPE = "application/vnd.ekstep.content-collection"
-RETIRED = "Retired"
-"""The status of a content that is not to be used any more. A publish leaves it out; a tree may come from elsewhere."""
 DEEPEST = 32
 """The most levels that a tree may have. A deeper one is refused when it is loaded."""
 
@@ -131,6 +131,28 @@ def is_collection(node: Json) -> bool:
     return bool(children_of(node)) or node.get("mimeType") == COLLECTION_MIME_TYPE
 
 
+def kind_in(root: str, node: Json) -> ContentKind:
+    """Returns what a node of this collection's tree is."""
+    if not is_collection(node):
+        return ContentKind.CONTENT
+    return ContentKind.COLLECTION if node["identifier"] == root else ContentKind.UNIT
+
+
+def content_in(root: str, version: int, node: Json, leaves: int, published_on: datetime | None) -> Content:
+    """Returns a node as a content of this version of the collection. ``leaves``: how many distinct ones are below it."""
+    return Content(
+        identifier=node["identifier"],
+        name=node["name"],
+        kind=kind_in(root, node),
+        status=str(node.get("status") or "Live"),
+        mime_type=node.get("mimeType"),
+        leaf_nodes_count=leaves,
+        root=root,
+        live_version=version,
+        published_on=published_on,
+    )
+
+
 def is_optional(node: Json) -> bool:
     """Whether progress does without the node. It is marked as the platform does it: ``relationalMetadata.optional`` of
     the child is true, or the text "true". A retired leaf is not required either (R-PROGRESS-2)."""
@@ -139,6 +161,7 @@ def is_optional(node: Json) -> bool:
 
 
 def _is_retired(node: Json) -> bool:
+    """A publish leaves out what is retired; a tree may come from elsewhere."""
     return node.get("status") == RETIRED and not is_collection(node)
 
 

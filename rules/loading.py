@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from rules.contents import ContentKind, Metadata
-from rules.drafts import Draft, DraftStatus, EditForm, flattened
+from rules.drafts import Draft, DraftStatus, EditForm, flattened, without_children
 from rules.hierarchy import Hierarchy, Json, is_collection
 
 
@@ -32,9 +32,8 @@ def loaded_tree(hierarchy: Hierarchy, *, live: bool) -> LoadedTree:
     """
     form, leaves = flattened(hierarchy.root)
     root = hierarchy.root
-    metadata = {**root, "children": []} if "children" in root else root
     return LoadedTree(
-        replace(_draft(root, live=live), metadata=metadata),
+        replace(_draft(root, live=live), metadata=without_children(root)),
         form,
         {identifier: _draft(leaf, live=live) for identifier, leaf in leaves.items()},
     )

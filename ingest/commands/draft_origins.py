@@ -9,7 +9,7 @@ from ingest.writes.drafts import insert_draft, replace_draft
 from loaders.drafts import draft_values, drafts_by_id
 from loaders.session import Session
 from rules.contents import RETIRED, Content, ContentKind, Metadata
-from rules.drafts import Draft, DraftStatus, EditForm, flattened
+from rules.drafts import Draft, DraftStatus, EditForm, flattened, without_children
 from rules.errors import NotFound
 from rules.hierarchy import COLLECTION_MIME_TYPE, Hierarchy, Json, is_collection, walk
 from stores.rows import Write
@@ -90,7 +90,7 @@ async def follow_published(session: Session, published: Hierarchy) -> None:
     )
     if draft is not None and draft.status in (DraftStatus.LIVE, DraftStatus.UNLISTED):
         await import_leaves(session, leaves)
-        metadata = _without_children(root)
+        metadata = without_children(root)
         # Where an author was faster, what they see is newer than this.
         await replace_draft(rows, draft, replace(draft, metadata=metadata), form)
 
@@ -133,15 +133,10 @@ def _of_live(content: Content, node: Json) -> Draft:
         content.identifier,
         content.kind,
         COLLECTION_MIME_TYPE if is_collection else content.mime_type,
-        _without_children(node),
+        without_children(node),
         _STATUSES.get(content.status, DraftStatus.LIVE),
         imported=True,
     )
-
-
-def _without_children(node: Json) -> Metadata:
-    """Returns a node's metadata. Children are in the form; the key stays for its position among the others."""
-    return {**node, "children": []} if "children" in node else node
 
 
 def _draft(

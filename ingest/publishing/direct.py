@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.commands.draft_changes import check_author
 from ingest.commands.draft_origins import follow_published
 from ingest.publishing.search_sync import sync_search
 from ingest.publishing.versions import (
@@ -25,7 +26,6 @@ from ingest.publishing.versions import (
 from loaders.library import metadata_values
 from loaders.session import Session
 from rules.hierarchy import Hierarchy, Json, checked_hierarchy, relations_of
-from rules.viewers import Role
 from stores.rows import Equal, Write
 from stores.tables import CONTENTS
 
@@ -50,7 +50,7 @@ async def publish_collection(session: Session, document: object) -> Published:
     if another process published meanwhile. If the search is away, it raises StoreUnavailable once all else is done, and
     the same call brings the index up to date later.
     """
-    session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    check_author(session)
     hierarchy = checked_hierarchy(document)
     published = await publish_tree(session, hierarchy)
     if published.changed:

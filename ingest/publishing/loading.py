@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ingest.commands.draft_changes import check_author
 from ingest.jobs.reconcile import reconcile
 from ingest.publishing.direct import publish_tree
 from ingest.publishing.search_sync import sync_search
@@ -20,7 +21,6 @@ from rules.drafts import Draft, DraftStatus, EditForm
 from rules.errors import Conflict, InvalidInput
 from rules.hierarchy import Hierarchy, checked_hierarchy, document_of
 from rules.loading import LoadedTree, is_older, loaded_tree, status_of, unfinished
-from rules.viewers import Role
 from stores.rows import Equal, Rows, Write
 from stores.tables import CONTENTS, DRAFTS
 
@@ -58,7 +58,7 @@ async def load_hierarchy(session: Session, document: object, *, replace_edits: b
     Needs the role creator, admin or service. Raises InvalidInput that names the path of what is wrong,
     also of a root that is retired. Raises Conflict if an author has edited the collection here, unless ``replace_edits``; or if somebody else writes it meanwhile.
     """
-    session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    check_author(session)
     hierarchy = await asyncio.to_thread(_as_live, document)
     tree = await asyncio.to_thread(loaded_tree, hierarchy, live=True)
     return await load_tree(session, tree, hierarchy, replace_edits=replace_edits)

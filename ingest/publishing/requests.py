@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.commands.draft_changes import check_author
 from ingest.commands.draft_origins import draft_for_edit
 from ingest.jobs.runner import JobRecord, Jobs, OnProgress
 from ingest.publishing.job import PUBLISHING, PublishOrder
@@ -16,7 +17,6 @@ from rules.drafts import Draft, DraftStatus
 from rules.errors import Conflict, InvalidInput, NotFound
 from rules.identifiers import checked_id
 from rules.jobs import JobState
-from rules.viewers import Role
 from stores.events import Message
 from stores.rows import Equal
 from stores.tables import DRAFTS
@@ -44,7 +44,7 @@ async def create_publication(
     session: Session, identifier: str, *, unlisted: bool = False, version_key: str | None = None
 ) -> JobRecord:
     """Does what ``request_publish`` does, without the message: for a caller who runs the job."""
-    session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    check_author(session)
     identifier = checked_id(identifier, "identifier")
     shared, rows = session.shared, session.shared.stores.rows
     async for _ in Attempts():

@@ -11,16 +11,15 @@ from ingest.publishing.versions import own_version
 from ingest.writes.retrying import Attempts
 from loaders.drafts import drafts_by_id, edit_form
 from loaders.session import Shared
-from rules.contents import ContentKind
+from rules.contents import RETIRED, ContentKind
 from rules.drafts import Draft, DraftStatus, EditForm, nested
 from rules.errors import Conflict, InvalidInput, NotFound
 from rules.form_checks import check_form, check_nested, named
+from rules.form_edits import without_leaves
 from rules.hierarchy import Json, checked_hierarchy
 from rules.publication import as_collection, without
 from stores.rows import Row
 from stores.tables import CONTENTS
-
-RETIRED = DraftStatus.RETIRED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ async def draft_source(shared: Shared, identifier: str, version_key: str | None)
         return Source(_checked({**draft.metadata, "identifier": identifier}), draft.version_key)
     leaves = await _Leaves.read(shared, form)
     retired = leaves.retired()
-    kept = _without_leaves(form, frozenset(retired))
+    kept = without_leaves(form, frozenset(retired))
     check_form(kept, leaves.known(kept.leaves), shared.form_limits, published=leaves.published_units())
     leaves.check_may_go_live(kept.leaves)
     units = {unit: _as_unit(unit, metadata) for unit, metadata in kept.units.items()}
@@ -95,15 +94,6 @@ def _checked(tree: Json) -> Json:
 
 def _as_unit(identifier: str, metadata: Mapping[str, Any]) -> Json:
     return as_collection({**metadata, "identifier": identifier})
-
-
-def _without_leaves(form: EditForm, leaves: frozenset[str]) -> EditForm:
-    if not leaves:
-        return form
-    children = {
-        parent: [child for child in below if child not in leaves] for parent, below in form.children.items()
-    }
-    return replace(form, children=children)
 
 
 class _Leaves:

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from loaders.drafts import CHUNK
+from loaders.chunks import chunk_writes, chunks_of, delete_chunks, joined
 from rules.errors import Conflict
-from stores.rows import Rows, Write
+from stores.rows import Rows
 from stores.tables import HIERARCHIES
 
 
@@ -37,34 +37,21 @@ class Staging:
         """Writes the document. Writing it again replaces it, also where an attempt was cut off half way."""
 
         def chunks() -> list[bytes]:
-            data = zlib.compress(orjson.dumps(document), 1)
-            return [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
+            return chunks_of(zlib.compress(orjson.dumps(document), 1))
 
         parts = await asyncio.to_thread(chunks)
-        await self._rows.write(
-            *(
-                Write(HIERARCHIES, (*self._place, which.value, number), {"chunks": len(parts), "data": data})
-                for number, data in enumerate(parts)
-            )
-        )
+        await self._rows.write(*chunk_writes(self._place, which.value, parts))
         self._kept[which] = document
 
     async def read(self, which: Staged) -> Any:
         """Returns the document. It must have been written."""
         if which not in self._kept:
-            chunks = await self._rows.partition(HIERARCHIES, self._place, prefix=(which.value,))
-            if not chunks or len(chunks) < chunks[0]["chunks"]:
+            data = joined(await self._rows.partition(HIERARCHIES, self._place, prefix=(which.value,)))
+            if data is None:
                 raise Conflict("what the publish has frozen is gone: another process has finished it")
-            data = b"".join(row["data"] for row in chunks[: chunks[0]["chunks"]])
             self._kept[which] = await asyncio.to_thread(lambda: orjson.loads(zlib.decompress(data)))
         return self._kept[which]
 
     async def delete(self) -> None:
         """Deletes all documents."""
-        rows = await self._rows.partition(HIERARCHIES, self._place, columns=("version", "chunk"))
-        await self._rows.write(
-            *(
-                Write(HIERARCHIES, (*self._place, row["version"], row["chunk"]), {}, delete=True)
-                for row in rows
-            )
-        )
+        await delete_chunks(self._rows, self._place)

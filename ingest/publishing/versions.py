@@ -5,15 +5,16 @@ pointer flips, and only the version before is kept after that, for requests that
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
 from itertools import takewhile
 
+from loaders.chunks import chunk_writes
 from loaders.library import content_values
 from loaders.trees import LIVE, encode_hierarchy
-from rules.contents import RETIRED, Content, ContentKind
+from rules.contents import RETIRED, Content
 from rules.errors import Conflict
-from rules.hierarchy import Hierarchy, Json, RelationTree, is_collection
+from rules.hierarchy import Hierarchy, Json, RelationTree, content_in, is_collection
 from stores.rows import Equal, Row, Rows, Write
 from stores.tables import CONTENTS, HIERARCHIES, NODE_ROOTS, RELATIONS
 
@@ -71,16 +72,13 @@ async def write_trees(rows: Rows, published: Hierarchy, nodes: Sequence[str]) ->
 
     def chunks() -> list[Write]:
         ours = (published.nodes[node] for node in nodes if node not in own)
-        return [write for node in ours for write in _tree_writes(node, published.version)]
+        return [
+            write
+            for node in ours
+            for write in chunk_writes((node["identifier"], LIVE), published.version, encode_hierarchy(node))
+        ]
 
     await rows.write(*await asyncio.to_thread(chunks))
-
-
-def _tree_writes(node: Json, version: int) -> Iterator[Write]:
-    chunks = encode_hierarchy(node)
-    for number, data in enumerate(chunks):
-        key = (node["identifier"], LIVE, version, number)
-        yield Write(HIERARCHIES, key, {"chunks": len(chunks), "data": data})
 
 
 async def write_relations(rows: Rows, relations: RelationTree, nodes: Sequence[str]) -> None:
@@ -110,26 +108,11 @@ def contents_of(
     published: Hierarchy, relations: RelationTree, nodes: Sequence[str], at: datetime
 ) -> list[Content]:
     """Returns the content of each of these nodes, as it is published."""
+    root, version = published.identifier, published.version
     return [
-        Content(
-            identifier=identifier,
-            name=node["name"],
-            kind=_kind(node, published.identifier),
-            status=str(node.get("status") or "Live"),
-            mime_type=node.get("mimeType"),
-            leaf_nodes_count=len(relations.nodes[identifier].leaf_nodes),
-            root=published.identifier,
-            live_version=published.version,
-            published_on=at,
-        )
-        for identifier, node in ((identifier, published.nodes[identifier]) for identifier in nodes)
+        content_in(root, version, published.nodes[node], len(relations.nodes[node].leaf_nodes), at)
+        for node in nodes
     ]
-
-
-def _kind(node: Mapping[str, object], root: str) -> ContentKind:
-    if not is_collection(dict(node)):
-        return ContentKind.CONTENT
-    return ContentKind.COLLECTION if node["identifier"] == root else ContentKind.UNIT
 
 
 async def write_contents(rows: Rows, published: Hierarchy, contents: Sequence[Content]) -> None:

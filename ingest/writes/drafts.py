@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
+from loaders.chunks import chunk_writes, delete_chunks
 from loaders.drafts import draft_values, form_chunks, form_mode
 from rules.drafts import Draft, EditForm
 from rules.errors import StoreUnavailable
-from stores.rows import Equal, Rows, Write
-from stores.tables import DRAFTS, HIERARCHIES
+from stores.rows import Equal, Rows
+from stores.tables import DRAFTS
 
 _VERSION = 0
 """An edit form never changes, so its partition has one version of it."""
@@ -55,16 +56,7 @@ async def _write_form(rows: Rows, form: EditForm | None) -> str | None:
     if form is None:
         return None
     form_key, chunks = uuid4().hex, await form_chunks(form)
-    await rows.write(
-        *(
-            Write(
-                HIERARCHIES,
-                (form.root, form_mode(form_key), _VERSION, number),
-                {"chunks": len(chunks), "data": data},
-            )
-            for number, data in enumerate(chunks)
-        )
-    )
+    await rows.write(*chunk_writes((form.root, form_mode(form_key)), _VERSION, chunks))
     return form_key
 
 
@@ -72,12 +64,5 @@ async def _delete_form(rows: Rows, draft: Draft) -> None:
     """Deletes the chunks of the form that the draft leads to. What can't be deleted now does no harm."""
     if draft.form_key is None:
         return
-    partition = (draft.identifier, form_mode(draft.form_key))
     with suppress(StoreUnavailable):
-        chunks = await rows.partition(HIERARCHIES, partition, columns=("version", "chunk"))
-        await rows.write(
-            *(
-                Write(HIERARCHIES, (*partition, row["version"], row["chunk"]), {}, delete=True)
-                for row in chunks
-            )
-        )
+        await delete_chunks(rows, (draft.identifier, form_mode(draft.form_key)))

@@ -6,13 +6,12 @@ its version for authors is read beside it.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
-from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume
+from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume, still_reading
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Pace
 from ingest.publishing.loading import is_loaded, load_tree, loadable
 from loaders.session import Session, Shared
@@ -155,11 +154,7 @@ class _Migration:
         report = CollectionsReport.parse(start.report)
         if start.resume is None:
             yield Checkpoint(mark_of(0), 0, report.document())
-        async with AsyncExitStack() as stack:
-            platform = self._opened
-            if platform is None:
-                opening = reading(await open_source(self._url), [HIERARCHIES])
-                platform = await stack.enter_async_context(opening)
+        async with still_reading(self._opened, lambda: open_source(self._url), [HIERARCHIES]) as platform:
             table = pages(platform, step, ranges=self._ranges, page_size=self._pace.page, start=start.resume)
             async for rows, mark in table:
                 async with self._pace.of(len(rows)):

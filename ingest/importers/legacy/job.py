@@ -7,7 +7,6 @@ Every write may be repeated: a page that was interrupted is brought over whole.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +18,7 @@ from ingest.importers.legacy.enrolments import bring_enrolments
 from ingest.importers.legacy.report import MigrationReport, TableReport, count
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.views import bring_views
-from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume
+from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume, still_reading
 from ingest.importers.legacy.writing import Migrating
 from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobPlan, JobRecord, Pace
 from ingest.writes.triggers import trigger_of
@@ -143,12 +142,7 @@ class _Migration:
         again = start.resume is not None
         if not again:
             yield Checkpoint(mark_of(0), 0, report.document())
-        async with AsyncExitStack() as stack:
-            platform = self._opened
-            if platform is None:
-                platform = await stack.enter_async_context(
-                    reading(await open_source(self._url), LEGACY_TABLES)
-                )
+        async with still_reading(self._opened, lambda: open_source(self._url), LEGACY_TABLES) as platform:
             table = pages(platform, step, ranges=self._ranges, page_size=self._pace.page, start=start.resume)
             async for rows, mark in table:
                 sent = report.triggers

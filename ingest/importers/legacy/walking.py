@@ -1,6 +1,6 @@
 """What the migrations share: a walk over a table with marks to go on from, and a job that is begun or gone on with."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,18 @@ async def reading(source: Source, tables: Sequence[LegacyTable]) -> AsyncIterato
         yield await Platform.of(source, tables)
     finally:
         await source.close()
+
+
+@asynccontextmanager
+async def still_reading(
+    opened: Platform | None, opening: Callable[[], Awaitable[Source]], tables: Sequence[LegacyTable]
+) -> AsyncIterator[Platform]:
+    """What is read already. If that is nothing, as when a job is resumed, the source is opened, and closed at the end."""
+    if opened is not None:
+        yield opened
+        return
+    async with reading(await opening(), tables) as platform:
+        yield platform
 
 
 def mark_of(part: int, within: str = "") -> str:
