@@ -18,7 +18,13 @@ async def all_ended(works: Iterable[Awaitable[T]], at_once: int | None = None) -
         async with slots:
             return await work
 
-    done = await asyncio.gather(*map(one, works), return_exceptions=True)
+    begun = [*works]
+    try:
+        done = await asyncio.gather(*map(one, begun), return_exceptions=True)
+    finally:
+        for work in begun:  # one that was cancelled before its turn never began, and would warn that nobody awaited it
+            if asyncio.iscoroutine(work):
+                work.close()
     for outcome in done:
         if isinstance(outcome, BaseException):
             raise outcome

@@ -1,6 +1,7 @@
 """What is promised of work that is done side by side."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -36,3 +37,19 @@ async def test_no_more_than_so_many_are_under_way() -> None:
 
     await all_ended([work() for _ in range(7)], 3)
     assert most == 3
+
+
+async def test_what_is_cancelled_before_it_begins_is_closed() -> None:
+    """A coroutine that nobody awaits and nobody closes warns when it is collected, and a warning is an error here."""
+    begun = []
+
+    async def work() -> None:
+        begun.append(True)
+
+    both = asyncio.create_task(all_ended([work(), work()], at_once=1))
+    await asyncio.sleep(0)
+    both.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await both
+    gc.collect()
+    assert begun == []
