@@ -22,9 +22,8 @@ async def all_ended(works: Iterable[Awaitable[T]], at_once: int | None = None) -
     try:
         done = await asyncio.gather(*map(one, begun), return_exceptions=True)
     finally:
-        for work in (
-            begun
-        ):  # one that was cancelled before its turn never began, and would warn that nobody awaited it
+        # What was cancelled before its turn never began, and would warn that nobody awaited it.
+        for work in begun:
             if asyncio.iscoroutine(work):
                 work.close()
     for outcome in done:
