@@ -1,20 +1,65 @@
 """Attempts at assessments in their slim form, in the order of content and attempt."""
 
 import heapq
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from rules.assessments import Attempt
+from rules.attempts import Attempt
+from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, ViewKey
-from stores.rows import Row, Rows
+from rules.tracking import Tracking
+from stores.rows import Key, Row, Rows
 from stores.tables import ATTEMPTS
 
 MOST_ATTEMPTS = 25
 """Attempts at a content in a list of scores, the latest ones (P-2.3)."""
+SCORE_COLUMNS = (*ATTEMPTS.key, "total_score", "total_max_score", "last_attempted_on")
+"""The columns that scores are computed from."""
 _READ = 500
 """Rows at a time."""
 
 Place = tuple[str, str, str]
 """Learner, collection and context."""
+
+
+async def attempts_by_key(
+    rows: Rows,
+    tracking: Tracking,
+    keys: Collection[ProgressKey],
+    trees: Mapping[str, RelationTree],
+    columns: Sequence[str] = SCORE_COLUMNS,
+) -> dict[ProgressKey, list[Attempt]]:
+    """All attempts that count for each key, wherever the instance keeps them. ``trees``: of the collections; without one,
+    a key whose attempts are kept by content has none.
+
+    Partitions are batched by the rows port: one of each learner and collection, in full carry forward one of each
+    learner and leaf.
+    """
+    if tracking.keeps_by_content:
+        leaves = {
+            key: tree.leaf_nodes if (tree := trees.get(key.collection_id)) else frozenset() for key in keys
+        }
+        wanted = {(key.user_id, leaf) for key, those in leaves.items() for leaf in those}
+        found = await rows.partitions(ATTEMPTS, sorted(wanted), columns) if wanted else {}
+        return {
+            key: [
+                attempt_of(row)
+                for leaf in sorted(those)
+                for row in found[key.user_id, leaf]
+                if row["context_id"] == leaf
+            ]
+            for key, those in leaves.items()
+        }
+    sources = {key: tracking.source(key) for key in keys}
+    partitions = {(source.user_id, source.collection_id) for source in sources.values()}
+    found = await rows.partitions(ATTEMPTS, sorted(partitions), columns) if partitions else {}
+    return {
+        key: [
+            attempt_of(row)
+            for row in found[source.user_id, source.collection_id]
+            if row["context_id"] == source.context_id
+        ]
+        for key, source in sources.items()
+    }
 
 
 async def attempts_page(
@@ -29,7 +74,7 @@ async def attempts_page(
         after=None if after is None else (context_id, *after),
         limit=limit,
     )
-    return [_attempt(row) for row in found]
+    return [attempt_of(row) for row in found]
 
 
 async def latest_attempts(
@@ -67,11 +112,23 @@ async def _all(rows: Rows, place: Place) -> AsyncIterator[Attempt]:
         after = found[-1].key.content_id, found[-1].attempt_id
 
 
-def _attempt(row: Row) -> Attempt:
+def attempt_key(attempt: Attempt) -> Key:
+    """The primary key of the attempt's row, in both tables."""
+    key = attempt.key
+    return key.user_id, key.collection_id, key.context_id, key.content_id, attempt.attempt_id
+
+
+def attempt_of(row: Row) -> Attempt:
+    """The attempt in a row, of either table. Columns that were not read are as if nothing was stored."""
     return Attempt(
         ViewKey(row["user_id"], row["collection_id"], row["context_id"], row["content_id"]),
         row["attempt_id"],
-        row["total_score"] or 0.0,
-        row["total_max_score"] or 0.0,
+        row["total_score"],
+        row["total_max_score"],
         row["last_attempted_on"],
+        row.get("created_on"),
+        row.get("updated_on"),
+        row.get("written_at") or 0,
+        row.get("content_hash"),
+        row.get("archived_in"),
     )

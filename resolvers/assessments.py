@@ -7,7 +7,8 @@ from loaders.attempts import attempts_page as rows_page
 from loaders.session import Session
 from resolvers.paging import Page, checked_first
 from resolvers.progress import placed_key
-from rules.assessments import Attempt, Submission
+from rules.assessments import Submission
+from rules.attempts import Attempt
 from rules.identifiers import checked_id, optional_id
 
 __all__ = ["AssessmentCall", "Submission", "attempts_page", "submit_assessment"]

@@ -10,7 +10,7 @@ from loaders.attempts import latest_attempts
 from loaders.session import Session
 from resolvers.paging import checked_many
 from resolvers.progress import begun_without, placed_key
-from rules.assessments import Attempt
+from rules.attempts import Attempt
 from rules.content_states import ContentState
 from rules.errors import Absent, InvalidInput
 from rules.identifiers import ProgressKey, ViewKey, checked_id, optional_id

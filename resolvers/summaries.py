@@ -16,10 +16,10 @@ from resolvers.paging import MOST, Page
 from resolvers.progress import place_read
 from rules.contents import Content, Metadata
 from rules.identifiers import ProgressKey, checked_id, optional_id
+from rules.scores import Score
 from rules.summaries import (
     CollectionNote,
     EnrolmentSummary,
-    Score,
     SummaryFormat,
     best_scores,
     csv_header,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rules.hierarchy import RelationTree
 from rules.progress import Progress, progress_of
+from rules.scores import NO_SCORE, ActivityScore
 from rules.standings import FirstCompletion, Touch, completion_of
 
 COLLECTION_TYPE = "Course"
@@ -52,6 +53,7 @@ class Aggregate:
     last_accessed_on: datetime | None
     last_content_id: str | None
     completed: FirstCompletion | None
+    score: ActivityScore = NO_SCORE
 
     @property
     def completed_on(self) -> datetime | None:

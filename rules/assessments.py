@@ -33,17 +33,6 @@ class Submission:
     events: Sequence[Event]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The slim form of an attempt whose score was computed."""
-
-    key: ViewKey
-    attempt_id: str
-    score: float
-    max_score: float
-    attempted_on: datetime | None
-
-
 def checked_events(events: object) -> Sequence[Event]:
     """Returns the events. InvalidInput names the first one that is malformed, and what it lacks. A submission without
     events only has the scores computed anew."""

@@ -43,13 +43,14 @@ class RelationTree:
     """The relations of every node of one published version of a collection. Immutable, so it may be cached.
 
     ``unchanged_since``: the first of the versions up to this one whose figures are those of this one; None for this one
-    alone.
+    alone. ``pass_marks``: of the leaves that publish one, in percent of the maximum score.
     """
 
     root: str
     version: int
     nodes: Mapping[str, Relations]
     unchanged_since: int | None = None
+    pass_marks: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def leaf_nodes(self) -> frozenset[str]:

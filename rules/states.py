@@ -12,6 +12,7 @@ from rules.enrolments import Enrolment
 from rules.learners import ATTRIBUTES, Learner
 from rules.moments import milliseconds
 from rules.progress import Status
+from rules.scores import NO_SCORE, ActivityScore
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 DAYS = 16
@@ -56,6 +57,7 @@ class State:
     completed_on: datetime | None = None
     last_accessed_on: datetime | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    score: ActivityScore = NO_SCORE
 
     @property
     def activity_type(self) -> str:
@@ -95,6 +97,7 @@ def state_of(
         completed_on=aggregate.completed_on,
         last_accessed_on=aggregate.last_accessed_on,
         attributes=learner.attributes if learner else {},
+        score=aggregate.score,
     )
 
 

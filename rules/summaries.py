@@ -11,6 +11,7 @@ from typing import Any
 from rules.identifiers import ProgressKey
 from rules.moments import written
 from rules.progress import Progress
+from rules.scores import Score
 
 
 class SummaryFormat(Enum):
@@ -18,14 +19,6 @@ class SummaryFormat(Enum):
 
     CSV = "csv"
     JSON = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Of a learner's best attempt at an assessment."""
-
-    score: float
-    max_score: float
 
 
 @dataclass(frozen=True, slots=True)

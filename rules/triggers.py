@@ -11,6 +11,8 @@ from rules.identifiers import ProgressKey, checked_id
 
 class TriggerKind(Enum):
     VIEW = "view"
+    ATTEMPT = "attempt"
+    """An attempt at an assessment was scored. The place is the one where it is kept."""
     ENROLMENT = "enrolment"
     PROFILE = "profile"
     RECONCILE = "reconcile"
@@ -24,7 +26,7 @@ class TriggerKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """A trigger, in JSON ``{kind, userId, collectionId?, contextId?, contentId?}``. A profile trigger is about all that
-    a learner has. ``content_id`` is the content that was viewed; without it any content of the place may have been."""
+    a learner has. ``content_id`` is the content that was viewed; without it any content of the place may have been. Of an attempt it is the assessment."""
 
     kind: TriggerKind
     user_id: str

@@ -14,14 +14,28 @@ TOTALS = Topic(ACTIVITY_TOTALS.topic, retention_days=30)
 GROUP_CHANGES = Topic("group-changes")
 """From commands to the batch aggregation, keyed by group: members or activities have changed
 (ingest/commands/learner_groups.py)."""
-ASSESSMENTS = Topic("assessments")
-"""Submitted attempts, keyed by user, in the envelope of the existing platform. Scores are computed from them."""
+ASSESSMENTS = Topic("assessments", retention_days=30)
+"""Submitted attempts, keyed by user, in the envelope of the existing platform (P-3.1). The attempt takers score them."""
 PUBLISH_REQUESTS = Topic("publish-requests")
 """From commands to publishers, keyed by collection: a publication waits (ingest/publishing/requests.py)."""
+EXHAUST_REQUESTS = Topic("exhaust-requests")
+"""From commands to those who run exhausts, keyed by context: a report waits (ingest/exhausts/)."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
 """Records that could not be processed, with the reason. ``cohort dead-letters`` lists and replays them."""
 
-TOPICS = (TRIGGERS, PROFILES, STATES, TOTALS, GROUP_CHANGES, ASSESSMENTS, PUBLISH_REQUESTS, DEAD_LETTERS)
+TOPICS = (
+    TRIGGERS,
+    PROFILES,
+    STATES,
+    TOTALS,
+    GROUP_CHANGES,
+    ASSESSMENTS,
+    PUBLISH_REQUESTS,
+    EXHAUST_REQUESTS,
+    DEAD_LETTERS,
+)
 WORKER_GROUP = "workers"
 AGGREGATION_GROUP = "aggregation"
 PUBLISHER_GROUP = "publishers"
+ATTEMPT_TAKER_GROUP = "attempt-takers"
+EXHAUST_GROUP = "exhausts"

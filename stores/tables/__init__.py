@@ -20,7 +20,7 @@ from stores.tables.groups import (
     LEARNER_GROUPS,
     USER_GROUPS,
 )
-from stores.tables.instance import INSTANCE, JOBS
+from stores.tables.instance import ARCHIVES, INSTANCE, JOBS
 from stores.tables.learners import (
     AGGREGATES,
     ATTEMPTS,
@@ -31,6 +31,7 @@ from stores.tables.learners import (
     LEARNER_SCOPES,
     LEARNERS,
     QUESTION,
+    SCORES,
     VIEWS,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "ACTIVITY_AGGREGATES",
     "AGGREGATES",
     "AGGREGATIONS",
+    "ARCHIVES",
     "ATTEMPTS",
     "ATTEMPTS_WITH_QUESTIONS",
     "CONTENTS",
@@ -58,6 +60,7 @@ __all__ = [
     "NODE_ROOTS",
     "QUESTION",
     "RELATIONS",
+    "SCORES",
     "TABLES",
     "USER_GROUPS",
     "VIEWS",
@@ -88,4 +91,6 @@ TABLES = (
     ERASURES,
     ATTEMPTS,
     ATTEMPTS_WITH_QUESTIONS,
+    SCORES,
+    ARCHIVES,
 )

@@ -1,6 +1,6 @@
 """What the instance as a whole keeps: its jobs, and what it has agreed on."""
 
-from stores.columns import BIGINT, TEXT, TIMESTAMP, Table
+from stores.columns import BIGINT, INT, TEXT, TIMESTAMP, Table
 
 JOBS = Table(
     "job",
@@ -27,4 +27,26 @@ INSTANCE = Table(
     since=3,
     partition={"name": TEXT},
     columns={"value": TEXT, "changed_on": TIMESTAMP},
+)
+
+ARCHIVES = Table(
+    "archive",
+    comment="The catalogue of archived questions: a request is one file of a context, a year and an ISO week",
+    since=6,
+    partition={"contextid": TEXT},
+    clustering={"request_id": TEXT},
+    columns={
+        "state": TEXT,
+        "job_id": TEXT,
+        "year": INT,
+        "week": INT,
+        "attempts": BIGINT,
+        "bytes": BIGINT,
+        "checksum": TEXT,
+        "format": TEXT,
+        "blob": TEXT,
+        "error": TEXT,
+        "created_on": TIMESTAMP,
+        "updated_on": TIMESTAMP,
+    },
 )

@@ -8,6 +8,7 @@ from stores.columns import (
     TEXT,
     TIMESTAMP,
     Column,
+    ColumnType,
     ListOf,
     Map,
     Table,
@@ -139,28 +140,57 @@ QUESTION = Udt(
     },
 )
 
-_ATTEMPTED = {
+_ATTEMPTED: dict[str, Column | ColumnType] = {
     "created_on": TIMESTAMP,
     "last_attempted_on": TIMESTAMP,
     "updated_on": TIMESTAMP,
     "total_score": DOUBLE,
     "total_max_score": DOUBLE,
+    "content_hash": Column(TEXT, since=6),
+    "written_at": Column(BIGINT, since=6),
 }
 
 ATTEMPTS = Table(
     "assessment_attempt",
-    comment="The slim form of an attempt: score, maximum, times. USING TIMESTAMP of the attempt",
+    comment="The slim form of an attempt: score, maximum, times, where its questions are archived. USING TIMESTAMP of the attempt",
     since=3,
     partition={"user_id": TEXT, "collection_id": TEXT},
     clustering={"context_id": TEXT, "content_id": TEXT, "attempt_id": TEXT},
-    columns=_ATTEMPTED,
+    columns={**_ATTEMPTED, "archived_in": Column(TEXT, since=6)},
 )
 
 ATTEMPTS_WITH_QUESTIONS = Table(
     "assessment_aggregator",
-    comment="The attempt with its questions. USING TIMESTAMP of the attempt",
+    comment="The attempt with its questions, until it is archived. USING TIMESTAMP of the attempt",
     since=3,
     partition={"user_id": TEXT, "collection_id": TEXT},
     clustering={"context_id": TEXT, "content_id": TEXT, "attempt_id": TEXT},
-    columns={**_ATTEMPTED, "grand_total": TEXT, "question": ListOf(QUESTION)},
+    columns={
+        **_ATTEMPTED,
+        "grand_total": TEXT,
+        "question": ListOf(QUESTION),
+        "collection_name": Column(TEXT, since=6),
+        "context_name": Column(TEXT, since=6),
+    },
+)
+
+SCORES = Table(
+    "assessment_aggregator_v2",
+    comment="A learner's scores in an assessment, out of the slim attempts. Written by the workers, USING TIMESTAMP version",
+    since=6,
+    partition={"user_id": TEXT},
+    clustering={"assessment_id": TEXT, "collection_id": TEXT, "context_id": TEXT},
+    columns={
+        "best_score": DOUBLE,
+        "total_max_score": DOUBLE,
+        "best_attempt_id": TEXT,
+        "lowest_score": DOUBLE,
+        "average_score": DOUBLE,
+        "first_attempted_score": DOUBLE,
+        "last_attempted_score": DOUBLE,
+        "last_attempt_id": TEXT,
+        "attempts_count": INT,
+        "updated_on": TIMESTAMP,
+        "version": BIGINT,
+    },
 )

@@ -21,7 +21,8 @@ from resolvers import summaries
 from resolvers.summaries import DIRECT, download, read_summary, summaries_page
 from rules.errors import Forbidden, LimitReached, NotFound, StoreUnavailable, Unauthenticated
 from rules.progress import Progress, Status
-from rules.summaries import CollectionNote, Score, SummaryFormat
+from rules.scores import Score
+from rules.summaries import CollectionNote, SummaryFormat
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 from stores.rows import Write

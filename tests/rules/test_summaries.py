@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from rules.identifiers import ProgressKey
 from rules.progress import Progress, Status
+from rules.scores import Score
 from rules.summaries import (
     COLUMNS,
     FORMULA,
     CollectionNote,
     EnrolmentSummary,
-    Score,
     best_scores,
     csv_header,
     csv_lines,

@@ -154,8 +154,8 @@ class StatesUpdated(TypedDict):
 class AttemptScore(TypedDict):
     attemptId: str
     lastAttemptedOn: str | None
-    totalMaxScore: float
-    totalScore: float
+    totalMaxScore: float | None
+    totalScore: float | None
 
 
 class StateTold(TypedDict):

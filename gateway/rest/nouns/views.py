@@ -134,8 +134,8 @@ class ViewsTold(TypedDict):
 class AttemptTold(TypedDict):
     contentId: str
     attemptId: str
-    score: float
-    max_score: float
+    score: float | None
+    max_score: float | None
     lastAttemptedOn: str | None
 
 

@@ -14,7 +14,7 @@ dead letter of it, and the aggregation passes it over.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ingest.workers.handlers import enrolment, erasure, forgetting, profile, reconciliation, view
+from ingest.workers.handlers import attempt, enrolment, erasure, forgetting, profile, reconciliation, view
 from ingest.workers.work import Handler, Work
 from rules.triggers import TriggerKind, parse_trigger
 from stores.events import Record
@@ -22,6 +22,7 @@ from stores.topics import PROFILES, TRIGGERS
 
 HANDLERS: Sequence[Handler] = (
     view.HANDLER,
+    attempt.HANDLER,
     enrolment.HANDLER,
     profile.HANDLER,
     reconciliation.HANDLER,

@@ -1,0 +1,155 @@
+"""Files of rows, as Parquet or as CSV: made out of lines of JSON, and read again. DuckDB does the work in a thread, within
+a bound of memory; what has no room there goes to its temporary folder.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+from duckdb import DuckDBPyConnection as Connection
+
+T = TypeVar("T")
+
+MEMORY = "256MB"
+ROWS_A_GROUP = 2048
+"""Rows of a Parquet file that are compressed together; no fewer are read."""
+ROWS_A_PAGE = 1000
+"""Rows that a reader is given at a time."""
+LARGEST_LINE = 4 * 1024 * 1024
+"""Bytes that a row may have in JSON."""
+
+_AGAIN = 0.01
+"""Seconds between two interruptions: one that comes before the statement begins has no effect."""
+
+
+class FileFormat(Enum):
+    """How a file of rows is written. The value is its suffix."""
+
+    PARQUET = "parquet"
+    """Compressed with Zstandard."""
+    CSV = "csv"
+    """RFC 4180, with a line of names; null is nothing, an empty text is ``""``."""
+    CSV_GZ = "csv.gz"
+
+
+class ColumnKind(Enum):
+    """What a column holds. The value is DuckDB's type."""
+
+    TEXT = "VARCHAR"
+    INTEGER = "BIGINT"
+    NUMBER = "DOUBLE"
+    BOOLEAN = "BOOLEAN"
+    MOMENT = "TIMESTAMP_MS"
+    """In UTC. In JSON a text in RFC 3339."""
+
+
+Columns = Mapping[str, ColumnKind]
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Only rows whose ``column`` has one of these texts. A Parquet file that is ordered by the column is read in part."""
+
+    column: str
+    values: Sequence[str]
+
+
+async def write_file(
+    lines: Path, to: Path, columns: Columns, form: FileFormat, *, order: Sequence[str] = ()
+) -> int:
+    """Writes ``to`` out of ``lines``, one JSON object each, in this order, and returns the number of rows. What a line does
+    not have is null."""
+    options = {
+        FileFormat.PARQUET: f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP}",
+        FileFormat.CSV: "FORMAT csv, HEADER true",
+        FileFormat.CSV_GZ: "FORMAT csv, HEADER true, COMPRESSION gzip",
+    }[form]
+    kinds = ", ".join(f"{_name(name)}: '{kind.value}'" for name, kind in columns.items())
+    by = f" ORDER BY {', '.join(map(_name, order))}" if order else ""
+    statement = (
+        f"COPY (SELECT {', '.join(map(_name, columns))} FROM read_json($lines, format = 'newline_delimited', "  # noqa: S608
+        f"columns = {{{kinds}}}, maximum_object_size = {LARGEST_LINE}){by}) TO {_text(str(to))} ({options})"
+    )
+
+    def write(connection: Connection) -> int:
+        found = connection.execute(statement, {"lines": str(lines)}).fetchone()
+        return int(found[0]) if found else 0
+
+    async with _opened(to.parent) as run:
+        written: int = await run(write)
+        return written
+
+
+async def read_file(
+    path: Path, columns: Columns, form: FileFormat, *, only: Only | None = None
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The rows of a file that ``write_file`` made, in its order, a page at a time."""
+    kinds = ", ".join(f"{_text(name)}: '{kind.value}'" for name, kind in columns.items())
+    source = (
+        "read_parquet($path)"
+        if form is FileFormat.PARQUET
+        else f"read_csv($path, header = true, auto_detect = false, quote = '\"', escape = '\"', "
+        f"max_line_size = {LARGEST_LINE}, allow_quoted_nulls = false, columns = {{{kinds}}})"
+    )
+    names = list(columns)
+    statement = f"SELECT {', '.join(map(_name, names))} FROM {source}"  # noqa: S608 - names of ours
+    arguments: dict[str, Any] = {"path": str(path)}
+    if only is not None:
+        statement += f" WHERE list_contains($values, {_name(only.column)})"
+        arguments["values"] = list(only.values)
+
+    def page(connection: Connection) -> list[tuple[Any, ...]]:
+        return connection.fetchmany(ROWS_A_PAGE)
+
+    async with _opened(path.parent) as run:
+        await run(lambda connection: connection.execute(statement, arguments))
+        while rows := await run(page):
+            yield [{name: _value(value) for name, value in zip(names, row, strict=True)} for row in rows]
+
+
+@asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection], T]], Any]]:
+    """A connection of its own. Each call runs in a thread, and is interrupted when its caller is cancelled."""
+    connection = duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": MEMORY,
+            "temp_directory": str(folder / ".duckdb"),
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+
+    async def run(work: Callable[[Connection], T]) -> T:
+        task = asyncio.ensure_future(asyncio.to_thread(work, connection))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():
+                connection.interrupt()
+                await asyncio.wait({task}, timeout=_AGAIN)
+            raise
+
+    try:
+        yield run
+    finally:
+        connection.close()
+
+
+def _value(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
