@@ -51,6 +51,7 @@ from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
+from rules.scores import ActivityScore, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
@@ -65,6 +66,7 @@ __all__ = [
     "Absent",
     "Acknowledged",
     "Activity",
+    "ActivityScore",
     "AddMember",
     "AggregationMode",
     "CohortError",
@@ -118,6 +120,7 @@ __all__ = [
     "RemoveMember",
     "Role",
     "Roster",
+    "Score",
     "SearchOrder",
     "Session",
     "Source",
