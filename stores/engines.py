@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rules.errors import InvalidInput
-from stores.blob_links import BlobLinks
 from stores.blob_copies import MOST, BlobCopies
+from stores.blob_links import BlobLinks
 from stores.blobs import Blobs
 from stores.cache import Cache
 from stores.events import Events
