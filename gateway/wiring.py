@@ -78,6 +78,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
         links=links_of(settings),
         prefix=settings.prefix,
         data=settings.data,
+        copies=settings.archive_copies,
     )
 
 

@@ -132,22 +132,10 @@ class Loaders:
         async def enrolled(places: list[tuple[str, str]]) -> Sequence[list[Enrolment]]:
             return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))
 
-        async def contents(identifiers: list[str]) -> Sequence[Content | None]:
-            return await shared.library.current(identifiers)
-
-        async def learners(user_ids: list[str]) -> Sequence[Learner | None]:
-            return await learners_by_id(rows, user_ids)
-
-        async def groups(group_ids: list[str]) -> Sequence[Group | None]:
-            return await groups_by_id(rows, group_ids)
-
         async def groups_of(
             asked: list[tuple[str, str | None, int]],
         ) -> Sequence[tuple[list[tuple[Group, Member]], bool]]:
             return await groups_pages(rows, asked)
-
-        async def rosters(group_ids: list[str]) -> Sequence[Roster]:
-            return await shared.rosters.load(group_ids)
 
         async def questions(found: list[Attempt]) -> Sequence[Questioned | CohortError]:
             whole = await whole_attempts(rows, shared.archived_questions, found)
@@ -168,15 +156,15 @@ class Loaders:
         )
         self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
         """Loads by learner and collection, under all contexts."""
-        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=contents)
+        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=shared.library.current)
         """Reads contents anew once in a request. The library's may be some seconds old."""
-        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
-        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
+        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=partial(learners_by_id, rows))
+        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=partial(groups_by_id, rows))
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
             DataLoader(load_fn=groups_of)
         )
         """Pages of the groups that learners are in: whose, after which, and how many at most."""
-        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=rosters)
+        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=shared.rosters.load)
         self.attempts: DataLoader[ViewKey, list[Attempt]] = DataLoader(
             load_fn=partial(attempts_of_keys, rows)
         )
