@@ -49,6 +49,7 @@ TABS = (
     Ready("course_tree", {"collection": sample.SAMPLE_COLLECTION}),
     Ready("collection_contexts", {"collection": sample.SAMPLE_COLLECTION}),
     Ready("my_summary", _ENROLMENT),
+    Ready("my_assessments", {"collection": sample.SAMPLE_COLLECTION, "first": 20}),
     Ready("catalogue", {"text": "", "first": 20}),
     Ready(
         "record_view",

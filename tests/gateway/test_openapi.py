@@ -52,6 +52,7 @@ EXAMPLES = max(3, examples(5))
 
 KNOWN: dict[str, list[Any]] = {
     "contentId": ["a", "b"],
+    "assessmentId": ["a", "b"],
     "courseId": ["course"],
     "collectionId": ["course"],
     "batchId": ["batch"],

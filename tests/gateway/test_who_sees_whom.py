@@ -26,10 +26,13 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from loaders.session import Session
 from loaders.totals import group_results
+from rules.attempts import Question
 from rules.group_changes import AddMember, RemoveMember
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity, GroupRole
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
+from tests.attempts import store_attempt
 from tests.conftest import NOW
 
 MEMBERS = {
@@ -210,6 +213,38 @@ async def test_what_each_viewer_is_told_of_each_member(asking: Asking, viewer: s
     ask = asking(*VIEWERS[viewer])
     assert await shown_by_graphql(ask) == MATRIX[viewer]
     assert await shown_by_rest(ask) == MATRIX[viewer]
+
+
+ATTEMPTS_PAGE = """{ learner(userId: "of-mentor") { assessments { edges { node { best { score }
+    attempts { edges { node { score { score } questions { questionId } } } } } } } } }"""
+SEES_ATTEMPTS = {"mentor", "reporter", "admin", "service"}
+"""Of VIEWERS. Whoever leads a group sees figures of its members there, and not what they answered."""
+
+
+@pytest.mark.parametrize("viewer", VIEWERS)
+async def test_attempts_are_seen_by_who_may_see_the_learner_whatever_groups_they_share(
+    class_: Any, asking: Asking, viewer: str
+) -> None:
+    key = ViewKey("of-mentor", "course", "batch", "a")
+    await store_attempt(class_.shared, key, "t1", 2.0, 3.0, NOW, questions=[Question("q1")])
+    await class_.drain()
+    calls = {
+        "/v2/view/assess/read": {"userId": "of-mentor", "assessmentId": "a"},
+        "/v1/assessment/read": {"userId": "of-mentor", "courseId": "course", "batchId": "batch"},
+    }
+    for who, sees in ((VIEWERS[viewer], viewer in SEES_ATTEMPTS), (("of-mentor", (Role.LEARNER,)), True)):
+        ask = asking(*who)
+        _, answer = await ask("/graphql", {"query": ATTEMPTS_PAGE})
+        if sees:
+            (edge,) = answer["data"]["learner"]["assessments"]["edges"]
+            (attempt,) = edge["node"]["attempts"]["edges"]
+            assert attempt["node"] == {"score": {"score": 2.0}, "questions": [{"questionId": "q1"}]}
+        else:
+            assert answer["errors"][0]["extensions"]["code"] in ("FORBIDDEN", "UNAUTHENTICATED")
+            assert not answer["data"]["learner"]
+        for path, request in calls.items():
+            status, _ = await ask(path, {"request": request})
+            assert status == (200 if sees else 401)
 
 
 @pytest.mark.parametrize("member", MEMBERS)

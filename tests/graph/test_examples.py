@@ -4,13 +4,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ingest.aggregation.run import aggregate
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
+from rules.attempts import Question
 from rules.group_changes import AddMember
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
 from rules.viewers import Role
-from tests.conftest import COURSE, Instance
+from tests.attempts import store_attempt
+from tests.conftest import COURSE, NOW, Instance
 from tests.graph.conftest import BATCH, DOCUMENTS, data, document, record, view_to_end
 
 NOW_TEXT = "2026-03-01T12:00:00.000Z"
@@ -146,6 +151,40 @@ async def test_my_summary(published: Instance) -> None:
                 "completionPercentage": 0,
             },
         ],
+    }
+
+
+async def test_my_assessments(published: Instance) -> None:
+    """By hand: 2.0 and 1.33 of 3.0 are 1.665 on average, the best is 66 %."""
+    key = ViewKey("ann", "course", "batch", "a")
+    for attempt, score in (("t1", 2.0), ("t2", 1.33)):
+        asked = [Question("q1", NOW, score, 3.0, title="Which?", answers=[{"1": "A"}])]
+        await store_attempt(published.shared, key, attempt, score, 3.0, NOW, questions=asked)
+    await published.drain()
+    found = await data(published.session("ann"), document("my_assessments"), collection="course")
+    (edge,) = found["me"]["assessments"]["edges"]
+    assert edge["node"].pop("averageScore") == pytest.approx(1.665)
+    assert edge["node"] == {
+        "assessment": {"identifier": "a", "name": "A"},
+        "context": {"contextId": "batch", "name": "Batch batch"},
+        "best": {"score": 2.0, "maxScore": 3.0, "percentage": 66},
+        "lastScore": 1.33,
+        "attemptsCount": 2,
+        "updatedOn": NOW_TEXT,
+        "lastAttempt": {
+            "attemptedOn": NOW_TEXT,
+            "score": {"score": 1.33, "maxScore": 3.0},
+            "questionsSource": "LIVE",
+            "questions": [
+                {
+                    "questionId": "q1",
+                    "title": "Which?",
+                    "score": 1.33,
+                    "maxScore": 3.0,
+                    "answers": [[{"name": "1", "value": "A"}]],
+                }
+            ],
+        },
     }
 
 
