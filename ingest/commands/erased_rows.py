@@ -113,7 +113,7 @@ class ErasedRows:
         erasure's."""
         count = 0
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
-            columns = (*table.key, "last_attempted_on", "updated_on")
+            columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
             async for page in self.pages(
                 table, (self.user_id, collection_id), prefix=prefix, columns=columns
             ):
@@ -125,7 +125,8 @@ class ErasedRows:
         times = [self.erased_on, row["last_attempted_on"], row["updated_on"]]
         at = max(time for time in times if time is not None)
         key = tuple(row[name] for name in table.key)
-        return Write(table, key, {}, microseconds(at), delete=True)
+        after = max(microseconds(at), (row["written_at"] or 0) + 1)
+        return Write(table, key, {}, after, delete=True)
 
     async def tell_workers(self, keys: Sequence[ProgressKey]) -> None:
         """Sends the triggers, and makes readers go to the rows.
