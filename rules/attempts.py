@@ -81,3 +81,9 @@ def write_time(attempted_on: datetime, stored: int | None = None) -> int:
     if stored is None or stored < own:
         return own
     return min(stored + STEP, own + _MICROSECONDS - STEP)
+
+
+def before_write_times_after(at: datetime) -> int:
+    """Returns a time in microseconds that is after each write time of attempts up to this moment, and before those of later
+    ones."""
+    return milliseconds(at) * _MICROSECONDS + _MICROSECONDS - 1
