@@ -184,6 +184,14 @@ class Settings(BaseSettings):
     worker_wait: float = Field(
         default=0.1, gt=0, description="Seconds that a worker waits for a batch to fill"
     )
+    assessed_leaves_only: bool = Field(
+        default=True,
+        description="Whether an attempt at a content that is no leaf of its collection goes to the dead letters",
+    )
+    assessed_within_total: bool = Field(
+        default=False,
+        description="Whether an attempt with more questions than its content's `totalQuestions` goes to the dead letters",
+    )
     aggregate_every: float = Field(
         default=60.0,
         ge=0,

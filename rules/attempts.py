@@ -133,7 +133,7 @@ def rekeyed_at(attempt: Attempt, there: Attempt | None, erased_on: datetime | No
     So a deletion of before never hides it. It follows from what is stored, so that whoever does it again writes the same.
     """
     after = max(attempt.row_written_at, 0 if there is None else there.row_written_at) + STEP
-    return after if erased_on is None else max(after, milliseconds(erased_on) * _MICROSECONDS + STEP)
+    return after if erased_on is None else max(after, before_write_times_after(erased_on) + 1)
 
 
 def taken_away_at(attempt: Attempt) -> int:
@@ -149,3 +149,9 @@ def write_time(attempted_on: datetime, stored: int | None = None) -> int:
     if stored is None or stored < own:
         return own
     return min(stored + STEP, own + _MICROSECONDS - STEP)
+
+
+def before_write_times_after(at: datetime) -> int:
+    """Returns a time in microseconds that is after each write time of attempts up to this moment, and before those of later
+    ones."""
+    return milliseconds(at) * _MICROSECONDS + _MICROSECONDS - 1

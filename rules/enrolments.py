@@ -7,6 +7,7 @@ from typing import Self
 
 from rules.contexts import Context
 from rules.identifiers import ProgressKey
+from rules.moments import later
 from rules.progress import Status
 from rules.standings import FirstCompletion
 
@@ -79,6 +80,16 @@ class Enrolment:
     def is_unseen(self) -> bool:
         """Whether no worker has seen the last change of a command."""
         return self.changed_at != self.seen_changed_at
+
+
+def worked_since(enrolment: Enrolment | None, opened_on: datetime | None) -> datetime | None:
+    """Returns since when a learner may have worked at a place: enrolled, or since the context opened if that was later.
+    None where neither is known.
+
+    Progress that came along from elsewhere may be older than its enrolment.
+    """
+    enrolled_on = enrolment.enrolled_on if enrolment and enrolment.moved_from is None else None
+    return later(enrolled_on, opened_on)
 
 
 def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) -> bool:

@@ -22,7 +22,7 @@ from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import Step, put, taken_away, transfer
 from ingest.writes.triggers import send_trigger
 from loaders import touches
-from loaders.enrolments import as_read, enrolments_by_key, enrolments_in, row_key
+from loaders.enrolments import as_read, enrolment_of, enrolments_by_key, enrolments_in, row_key
 from loaders.session import Session, Shared
 from loaders.views import view_of, views_by_key
 from rules.attempts import Attempt
@@ -50,6 +50,31 @@ async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
         return key
     enrolments = await _enrolments(shared, key)
     return replace(key, context_id=current_place(enrolments, key.context_id))
+
+
+async def current_keys(shared: Shared, keys: Collection[ProgressKey]) -> dict[ProgressKey, ProgressKey]:
+    """Returns for each key the one where its progress is now. It costs one read for each collection."""
+    learners: dict[str, set[tuple[str]]] = {}
+    for key in keys:
+        if key.has_context:
+            learners.setdefault(key.collection_id, set()).add((key.user_id,))
+    found = await asyncio.gather(
+        *(
+            shared.stores.rows.partitions(ENROLMENTS, sorted(users), prefix=(collection_id,))
+            for collection_id, users in learners.items()
+        )
+    )
+    enrolments = {
+        (user_id, collection_id): {each.key.context_id: each for each in map(enrolment_of, rows) if each}
+        for collection_id, of_users in zip(learners, found, strict=True)
+        for (user_id,), rows in of_users.items()
+    }
+    return {
+        key: replace(key, context_id=current_place(enrolments[place], key.context_id))
+        if (place := (key.user_id, key.collection_id)) in enrolments
+        else key
+        for key in keys
+    }
 
 
 async def enrol_taking_along(

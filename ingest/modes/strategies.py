@@ -26,6 +26,13 @@ class Strict:
         return key
 
     @staticmethod
+    async def current_keys(
+        _shared: Shared, keys: Collection[ProgressKey], /
+    ) -> dict[ProgressKey, ProgressKey]:
+        """Returns for each key the one where its progress is now."""
+        return {key: key for key in keys}
+
+    @staticmethod
     async def forward(_shared: Shared, _keys: Sequence[ViewKey], /) -> dict[ViewKey, View]:
         """Writes views, after they were written, to where their enrolment moves. Returns those that have moved."""
         return {}
@@ -72,6 +79,7 @@ class Copy(Strict):
 
 class Move(Strict):
     current_key = staticmethod(moves.current_key)
+    current_keys = staticmethod(moves.current_keys)
     forward = staticmethod(moves.forward)
     enrol_taking_along = staticmethod(moves.enrol_taking_along)
     take_rest = staticmethod(moves.take_rest)
