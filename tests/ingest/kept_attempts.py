@@ -6,7 +6,7 @@ from loaders.attempts import attempt_of
 from rules.attempts import Attempt, Question
 from rules.identifiers import ViewKey
 from stores.rows import Write
-from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
+from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, SCORES
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
 from tests.ingest.test_sample import rows_of
@@ -59,3 +59,15 @@ async def questions(cohort: Instance, user: str) -> list[Kept]:
 def _kept(attempt: Attempt) -> Kept:
     key = attempt.key
     return key.collection_id, key.context_id, key.content_id, attempt.attempt_id, attempt.score
+
+
+async def scores(cohort: Instance, user: str) -> dict[tuple[str, str, str], tuple[float, int]]:
+    """What the workers keep: best score and number of attempts, by collection, context and content."""
+    return {
+        (row["collection_id"], row["context_id"], row["assessment_id"]): (
+            row["best_score"],
+            row["attempts_count"],
+        )
+        for row in await rows_of(cohort.shared, SCORES)
+        if row["user_id"] == user
+    }

@@ -19,7 +19,7 @@ from rules.origins import OriginKind
 from rules.triggers import TriggerKind
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
-from tests.ingest.kept_attempts import archive, assess, attempts, questions, slim
+from tests.ingest.kept_attempts import archive, assess, attempts, questions, scores, slim
 from tests.ingest.test_copies import completes, copying, joins, set_up
 
 __all__ = ["copying"]
@@ -66,6 +66,13 @@ async def test_attempts_come_along_with_what_counts_here(cohort: Instance) -> No
                     *(source.attempted_on, source.created_on, source.version, source.max_score),
                 )
         await cohort.drain()
+    assert await scores(cohort, "ada") == {
+        ("a", "a", "a"): (7, 2),
+        (*COURSE, "a"): (7, 2),
+        ("shares", "shares-batch", "b"): (9, 1),
+        (*COURSE, "b"): (9, 1),
+        ("course", "course", "c"): (1, 1),
+    }
 
 
 async def test_a_later_attempt_elsewhere_follows_and_so_does_a_newer_version(copying: Instance) -> None:
@@ -79,6 +86,7 @@ async def test_a_later_attempt_elsewhere_follows_and_so_does_a_newer_version(cop
     here = [*COPIED[1:], (*COURSE, "a", "fifth", 10), (*COURSE, "a", "first", 5)]
     assert [one for one in await attempts(copying, "ada") if one[1] == "batch"] == sorted(here)
     assert [one for one in await questions(copying, "ada") if one[1] == "batch"] == sorted(here)
+    assert (await scores(copying, "ada"))[*COURSE, "a"] == (10, 3)
 
 
 async def test_a_completion_brings_its_attempts_where_the_content_was_completed_before(
@@ -169,6 +177,7 @@ async def test_a_worker_killed_at_any_step_leaves_no_attempt_out(copying: Instan
         await copying.drain(Worker(interruption.of(copying.shared), wait=0.05))
         reached = interruption.happened
         assert await attempts(copying, user) == await questions(copying, user) == sorted([*MADE, *COPIED])
+        assert (await scores(copying, user))[*COURSE, "a"] == (7, 2)
         step += 1
     assert step > 7
 

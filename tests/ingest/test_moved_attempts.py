@@ -16,11 +16,13 @@ from rules.identifiers import ProgressKey, ViewKey
 from rules.origins import OriginKind
 from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
+from stores.tables import AGGREGATES
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
-from tests.ingest.kept_attempts import Kept, archive, assess, attempts, questions, slim
+from tests.ingest.kept_attempts import Kept, archive, assess, attempts, questions, scores, slim
 from tests.ingest.test_moves import active, enters, moving, set_up
 from tests.ingest.test_moves import learn as view_some
+from tests.ingest.test_sample import rows_of
 
 __all__ = ["moving"]
 DAY = timedelta(days=1)
@@ -63,12 +65,30 @@ async def test_attempts_move_with_the_progress(cohort: Instance) -> None:
     assert await attempts(cohort, "ada") == [*all_in("batch"), *all_in("program")]
     await cohort.drain()
     await check_all_in(cohort, "ada", "program")
+    await check_scores(cohort, "ada", "program")
     for one in await slim(cohort, "ada"):
         was = before[one.attempt_id]
         assert one.origin == AttemptOrigin(OriginKind.MOVED, BATCH)
         assert (one.version, one.attempted_on, one.created_on, one.updated_on) == (
             *(was.version, was.attempted_on, was.created_on, was.updated_on),
         )
+
+
+async def check_scores(cohort: Instance, user: str, context: str) -> None:
+    """In the place alone where the learner is: a 7 of two attempts, b 9 and c 1 of one. Together 17 of 30."""
+    assert await scores(cohort, user) == {
+        ("course", context, "a"): (7, 2),
+        ("course", context, "b"): (9, 1),
+        ("course", context, "c"): (1, 1),
+    }
+    (row,) = [
+        row
+        for row in await rows_of(cohort.shared, AGGREGATES)
+        if (row["user_id"], row["activity_id"]) == (user, "course")
+    ]
+    assert row["context_id"].endswith(f":{context}")
+    shown = {name: value for name, value in row["aggregates"].items() if name.startswith("score:")}
+    assert shown == {"score:a": 7, "score:b": 9, "score:c": 1}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -116,6 +136,7 @@ async def test_a_worker_killed_at_any_step_takes_all_away_and_loses_nothing(
         await moving.drain(Worker(interruption.of(moving.shared), wait=0.05))
         reached = interruption.happened
         await check_all_in(moving, user, "program")
+        await check_scores(moving, user, "program")
         step += 1
     assert step > 8
 
