@@ -22,7 +22,8 @@ _Store = Rows | Events | Cache | Groups | Blobs | Search
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open stores of an instance, one of each kind."""
+    """The open stores of an instance, one of each kind. ``data``: the folder in which this process may also work on files
+    that it makes (stores/workspaces.py)."""
 
     rows: Rows
     events: Events
@@ -30,6 +31,7 @@ class Stores:
     groups: Groups
     blobs: Blobs
     search: Search
+    data: Path
 
     async def ping(self) -> dict[str, str | None]:
         """By kind of store: None where it answers, else why it does not."""
@@ -89,7 +91,10 @@ async def open_stores(
         stack.push_async_callback(opened_blobs.close)
         opened_search = await _open_search(search, prefix, data)
         stack.push_async_callback(opened_search.close)
-        yield Stores(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search)
+        yield Stores(
+            *(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search),
+            data,
+        )
 
 
 async def _open_rows(url: str, data: Path) -> Rows:
