@@ -8,21 +8,23 @@ from uuid import uuid4
 
 import orjson
 
-from loaders.archives import FILE_COLUMNS, Archive, archive_values
+from loaders.archives import FILE_COLUMNS, Archive, all_archives, archive_values
 from loaders.attempts import attempt_key
 from loaders.questions import whole_attempt_of
 from loaders.session import Shared
 from rules.archives import (
     ARCHIVE_ORDER,
+    ROOT,
     ArchivedPart,
     ArchiveState,
     archive_row,
     blob_name,
     iso_week,
     request_id,
+    whole_of_archive_row,
 )
 from rules.attempts import WholeAttempt
-from stores.column_files import FileFormat, write_file
+from stores.column_files import FileFormat, read_file, write_file
 from stores.rows import Write
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 
@@ -76,6 +78,36 @@ async def live_attempts(shared: Shared) -> list[WholeAttempt]:
         async for page in shared.stores.rows.walk(ATTEMPTS_WITH_QUESTIONS, ring)
         for row in page.rows
     ]
+
+
+async def in_files(shared: Shared, *context_ids: str) -> list[WholeAttempt]:
+    """All that the blobs of the archive have, of these contexts or of all: also blobs that nothing leads to."""
+    found = []
+    async for blob in shared.stores.blobs.below(ROOT):
+        form = FileFormat.PARQUET if blob.name.endswith("parquet") else FileFormat.CSV_GZ
+        async with shared.stores.copies.copy(blob.name) as path:
+            found += [
+                whole_of_archive_row(row)
+                async for page in read_file(path, FILE_COLUMNS, form)
+                for row in page
+                if not context_ids or row["batch_id"] in context_ids
+            ]
+    return found
+
+
+async def blobs_of(shared: Shared) -> set[str]:
+    return {blob.name async for blob in shared.stores.blobs.below(ROOT)}
+
+
+async def named_blobs(shared: Shared) -> set[str]:
+    """Those that the catalogue has, each with the content that it says."""
+    names = set()
+    async for archive in all_archives(shared.stores.rows):
+        assert archive.leftovers is None
+        names.add(archive.blob)
+        content = b"".join([chunk async for chunk in shared.stores.blobs.get(archive.blob)])
+        assert (len(content), sha256(content).hexdigest()) == (archive.size, archive.checksum)
+    return names
 
 
 async def file_of(wholes: Sequence[WholeAttempt], form: FileFormat, folder: Path) -> bytes:
