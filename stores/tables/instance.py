@@ -54,6 +54,7 @@ ARCHIVES = Table(
         "format": TEXT,
         "blob": TEXT,
         "error": TEXT,
+        "leftovers": TEXT,
         "created_on": TIMESTAMP,
         "updated_on": TIMESTAMP,
     },
