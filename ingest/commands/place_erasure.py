@@ -108,7 +108,9 @@ class PlaceErasure:
             places |= {key, self._shared.tracking.source(key)}
         return sum(
             [
-                await self._erased.delete_attempts(place.collection_id, (place.context_id,))
+                await self._erased.delete_attempts(
+                    place.collection_id, (place.context_id,), [place.context_id]
+                )
                 for place in sorted(places)
             ]
         )
