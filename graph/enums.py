@@ -22,6 +22,7 @@ from resolvers.nouns import (
     Metric,
     OriginKind,
     PackageVariant,
+    QuestionsSource,
     Source,
     Status,
     SummaryFormat,
@@ -48,6 +49,7 @@ __all__ = [
     "Metric",
     "OriginKind",
     "PackageVariant",
+    "QuestionsSource",
     "Source",
     "Status",
     "SummaryFormat",
@@ -230,6 +232,16 @@ described(
         OriginKind.CLOSED: "The view was ended by force.",
         OriginKind.MIGRATED: "It was brought from the platform before Cohort.",
         OriginKind.MODE_CHANGED: "It was shown here before the instance went over to its present mode.",
+    },
+)
+described(
+    QuestionsSource,
+    "QuestionsSource",
+    "Where the questions of an attempt were read.",
+    {
+        QuestionsSource.LIVE: "The attempt's own row.",
+        QuestionsSource.ARCHIVE: "A file of the archive; `archiveId` says which.",
+        QuestionsSource.NONE: "Nowhere: only the score is known.",
     },
 )
 described(

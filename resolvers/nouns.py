@@ -11,6 +11,7 @@ from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
 from loaders.responses import KeptResponse
 from loaders.session import Session
+from loaders.whole_attempts import QuestionsSource
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextStatus, EnrolmentType
 from rules.drafts import Draft
@@ -117,6 +118,7 @@ __all__ = [
     "Progress",
     "ProgressKey",
     "QueryPlan",
+    "QuestionsSource",
     "RemoveMember",
     "Role",
     "Roster",
