@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from rules.contents import RETIRED, Content, ContentKind
 from rules.errors import InvalidInput
@@ -167,7 +167,7 @@ def pass_mark_of(node: Json) -> float | None:
     return float(mark) if is_pass_mark(mark) and not is_collection(node) else None
 
 
-def is_pass_mark(value: object) -> bool:
+def is_pass_mark(value: object) -> TypeGuard[float]:
     """Whether the value is a pass mark: a number from 0 to 100."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
 

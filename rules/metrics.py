@@ -69,7 +69,7 @@ class Metric(Enum):
     AVERAGE_SCORE = "averageScore"
     MEDIAN_SCORE = "medianScore"
     SCORE_DISTRIBUTION = "scoreDistribution"
-    PASS_RATE = "passRate"
+    PASS_RATE = "passRate"  # noqa: S105 - no password
     ATTEMPTS_PER_LEARNER = "attemptsPerLearner"
     FIRST_ATTEMPT_RIGHT = "firstAttemptRight"
 

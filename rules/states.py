@@ -138,6 +138,7 @@ def encode_state(state: State) -> bytes:
 
 
 def _score_columns(score: ActivityScore) -> dict[str, object]:
+    scores = encode_scores(score)
     return {
         "score": score.score,
         "max_score": score.max_score,
@@ -147,24 +148,24 @@ def _score_columns(score: ActivityScore) -> dict[str, object]:
         "right_first_count": score.right_first,
         "passable_count": score.passable,
         "passed_count": score.passed,
-        "scores": encode_scores(score),
+        # What Druid would cut off is no JSON. Then only the rows have it.
+        "scores": None if len(scores.encode()) > LONGEST_SCORES else scores,
     }
 
 
-def encode_scores(score: ActivityScore) -> str | None:
-    """Returns the score of each assessment as JSON: ``{id: [score, maximum, attempts, last attempt in ms]}``. None if that
-    has more than LONGEST_SCORES bytes: then only the rows have it."""
-    told = orjson.dumps(
-        {content: [*best[:3], _ms(best.attempted_on)] for content, best in score.assessments.items()}
-    )
-    return None if len(told) > LONGEST_SCORES else told.decode()
+def encode_scores(score: ActivityScore) -> str:
+    """Returns the score in each assessment as JSON: ``{id: [score, maximum, attempts, last attempt in ms]}``."""
+    told = {content: [*best[:3], _ms(best.attempted_on)] for content, best in score.assessments.items()}
+    return orjson.dumps(told).decode()
 
 
 def decode_scores(
-    told: str | None, right_first: int | None, passable: int | None, passed: int | None
+    told: str | None = None,
+    right_first: int | None = None,
+    passable: int | None = None,
+    passed: int | None = None,
 ) -> ActivityScore:
-    """Returns the score that a state told. Where it told nothing of assessments there is none: so are states of before
-    schema 6, and those with too many assessments."""
+    """Returns the score that a state told. There is none where it told nothing, as states of before schema 6 do."""
     assessments = orjson.loads(told or "{}")
     if not assessments:
         return NO_SCORE

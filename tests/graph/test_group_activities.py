@@ -116,7 +116,9 @@ async def arrived(instance: Instance) -> None:
     expected = best_entries(await entries_from_rows(instance.stores.rows, SUBJECTS, users))
     async with asyncio.timeout(30):
         while True:
-            found, _ = await entries_from_states(instance.stores.groups, SUBJECTS, users)
+            found, _ = await entries_from_states(
+                instance.stores.groups, instance.stores.rows, SUBJECTS, users
+            )
             if best_entries(found) == expected:
                 return
             await asyncio.sleep(0.05)
