@@ -50,8 +50,7 @@ come before those from PAST_SURROGATES up to HIGHEST."""
 LOWEST = -(2**63)
 """The lowest whole number."""
 LONGEST_TEXT = 1024
-"""Bytes of a text that is no part of the key, unless its spec says another number: any 256 characters. Druid cuts off
-the rest."""
+"""Bytes of a text beside the key, unless its spec says more: any 256 characters. Druid cuts off the rest."""
 
 _NATIVE = {"string": "STRING", "long": "LONG", "double": "DOUBLE"}
 _AGGREGATORS = {
