@@ -1,12 +1,13 @@
 """A learner's scores in assessments, as the workers wrote them (R-ASSESS-2, P-1.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from rules.identifiers import ViewKey
 from rules.scores import AssessmentScores, Score
+from stores.keys import MOST_KEYS
 from stores.rows import Key, Row, Rows
 from stores.tables import SCORES
 
@@ -65,6 +66,18 @@ async def scores_of_learner(rows: Rows, user_id: str, assessment_id: str | None 
     prefix = () if assessment_id is None else (assessment_id,)
     found = await rows.partition(SCORES, (user_id,), prefix=prefix)
     return [stored for row in found if (stored := _stored(row)) is not None]
+
+
+async def scores_of_learners(
+    rows: Rows, user_ids: Collection[str], assessment_ids: Collection[str] | None
+) -> dict[ViewKey, StoredScores]:
+    """The scores of these learners in these assessments, wherever they are kept. Costs one statement for 100 learners,
+    whatever each attempted. ``assessment_ids`` of None are all; more than one statement takes are read as all."""
+    users = [(user,) for user in sorted(user_ids)]
+    among = None if assessment_ids is None or len(assessment_ids) > MOST_KEYS else sorted(assessment_ids)
+    found = await rows.partitions(SCORES, users, among=among) if users else {}
+    stored = (_stored(row) for partition in found.values() for row in partition)
+    return {each.key: each for each in stored if each is not None}
 
 
 async def scores_by_key(rows: Rows, keys: Sequence[ViewKey]) -> dict[ViewKey, StoredScores]:
