@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from loaders.entries import EntryKey, Found
-from loaders.scores import StoredScores, scores_by_key
+from loaders.scores import StoredScores, scores_of_learners
 from loaders.views import row_key
 from rules.entries import Entry
 from rules.identifiers import ViewKey
@@ -42,7 +42,8 @@ async def content_entries(
             keys[entry_key].append(key)
     every = [key for each in keys.values() for key in each]
     views, scores = await asyncio.gather(
-        rows.get_many(VIEWS, [row_key(key) for key in every], _COLUMNS), scores_by_key(rows, every)
+        rows.get_many(VIEWS, [row_key(key) for key in every], _COLUMNS),
+        scores_of_learners(rows, user_ids, contents),
     )
     return {
         entry_key: [

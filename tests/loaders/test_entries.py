@@ -233,7 +233,7 @@ async def test_a_state_that_a_deleted_row_left_behind_is_no_entry(embedded_class
 
 async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_class: Instance) -> None:
     """3 activities of 40 members are 120 keys: a statement each activity at most. Fresh ones need, besides, where
-    the activities belong, enrolments and scopes; and nothing more for what workers have seen."""
+    the activities belong, enrolments, scopes and attempts; and nothing more for what workers have seen."""
     users = [f"user-{number}" for number in range(40)]
     await asyncio.gather(*(joined(embedded_class, user) for user in users))
     await asyncio.gather(*(finish(embedded_class, user, "a") for user in users))
@@ -261,6 +261,7 @@ async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_cl
             "select user_enrolments": 1,
             "select learner_scope": 1,
             "select user_content_consumption": 1,
+            "select assessment_attempt": 1,
         }
     )
 

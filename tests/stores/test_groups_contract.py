@@ -309,7 +309,8 @@ async def test_fractions_come_back_exactly_and_nothing_is_none_of_them(store: St
         Measure("half", Kind.COUNT, where=Between("score", least=0, most=1.5)),
     )
     [(points, most, half)] = await store.ask(Figures(ACTIVITY_STATE, (), measures, activity(me)))
-    assert (points, most, half) == (pytest.approx(5.83), 4.5, 2)
+    assert (most, half) == (4.5, 2)
+    assert points == pytest.approx(5.83)
 
 
 async def test_a_text_is_whole_as_far_as_its_spec_has_room(store: Store) -> None:
@@ -327,8 +328,8 @@ async def test_a_text_is_whole_as_far_as_its_spec_has_room(store: Store) -> None
     await store.fill(
         ACTIVITY_STATE, [*events, state(me, "cyd", 2, scores=None), state(me, "cyd", 1, scores="{}")]
     )
-    found = dict(await store.ask(rows(("user_id", "scores"), me)))
-    assert found == {"ada": text, "ben": wide, "cyd": None}
+    found = sorted(await store.ask(rows(("user_id", "scores"), me)), key=str)
+    assert found == [("ada", text), ("ben", wide), ("cyd", None)]
     assert len(text.encode()) == LONGEST_SCORES == ACTIVITY_STATE.longest["scores"]
 
 
