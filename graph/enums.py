@@ -268,6 +268,18 @@ described(
         'such as `{"0": 3, "1-24": 0, "25-49": 1, "50-74": 0, "75-99": 0, "100": 2}`.',
         Metric.TIME_SPENT: "Time spent by all of them, in seconds.",
         Metric.LAST_ACTIVITY: "The last view of any of them; null where there was none.",
+        Metric.AVERAGE_SCORE: "The mean of the learners' score percentages, each rounded down, with two decimals; null "
+        "where nobody was scored. A learner's score is the sum of the best scores of all assessments attempted.",
+        Metric.MEDIAN_SCORE: "The score percentage in the middle, or the mean of the two in the middle; null where nobody "
+        "was scored. Counted from enrolments alone: not in batch mode.",
+        Metric.SCORE_DISTRIBUTION: "How many learners have which score percentage, in bands of ten, "
+        'such as `{"0-9": 1, "10-19": 0, …, "90-99": 1, "100": 1}`.',
+        Metric.PASS_RATE: "Of 100 attempted assessments with a published pass mark, how many the best attempt passed, "
+        "rounded down; null where there is none.",
+        Metric.ATTEMPTS_PER_LEARNER: "Attempts by each learner who attempted anything, with two decimals; null where "
+        "nobody did.",
+        Metric.FIRST_ATTEMPT_RIGHT: "Of 100 attempted assessments, how many had everything right in the first attempt, "
+        "rounded down; null where there is none.",
     },
 )
 described(

@@ -12,7 +12,7 @@ import orjson
 import strawberry
 from strawberry.scalars import JSON
 
-from druid_specs import ACTIVITY_STATE
+from druid_specs import ACTIVITY_STATE, OWN_COLUMNS
 from graph import enums
 from graph.fields import field
 from graph.info import Info
@@ -26,8 +26,6 @@ _ENROLMENT = {
     "unit": "The unit: its identifier. Figures are those of units then, not of collections.",
     "context": "The context: its id; null where a collection was taken by itself.",
 }
-_SET_HERE = {"active", "tree_version"}
-"""Columns that are Cohort's own: by the first every query picks its rows."""
 
 
 def _dimensions() -> Iterator[tuple[str, str]]:
@@ -37,13 +35,13 @@ def _dimensions() -> Iterator[tuple[str, str]]:
         done = moment.removesuffix("_on")
         yield column, f"The month in which the learner {done}, in UTC, such as `2026-03`; null for none."
     for column, kind in ACTIVITY_STATE.latest.items():
-        if kind == "string":
+        if kind == "string" and column not in OWN_COLUMNS:
             yield column, f"The learner's {_words(column)}; null where it is not known."
 
 
 def _measures() -> Iterator[tuple[str, str]]:
     for column, kind in ACTIVITY_STATE.latest.items():
-        if kind != "string" and column not in _SET_HERE:
+        if kind != "string" and column not in OWN_COLUMNS:
             moment = "; a moment in RFC 3339" if column.endswith("_on") else ""
             yield column, f"The enrolment's {_words(column)}{moment}."
 

@@ -109,7 +109,8 @@ def told_of(found: dict[str, Any], published: str, as_of: int) -> list[dict[str,
     leaves = {"metric": "leafNodesCount", "value": 4, "lastUpdatedOn": found["agg"][3]["lastUpdatedOn"]}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3}\+0000", published)
     assert as_of > leaves["lastUpdatedOn"] > NOW_MS
-    return [*agg(NOW_MS, enrolledCount=2, completedCount=1, completionPercentage=50), leaves]
+    counts = agg(NOW_MS, enrolledCount=2, completedCount=1, completionPercentage=50)
+    return [*counts, leaves, *agg(None, averageScore=None)]
 
 
 def published(name: str, value: object) -> dict[str, object]:
@@ -251,7 +252,7 @@ async def test_the_type_of_an_activity_compares_without_case(post: Call) -> None
     ("fields", "expected"),
     [
         (["name", "leafNodesCount"], {"name": "Course", "leafNodesCount": 4}),
-        (["status", "agg"], {"status": "Live", "agg": 4}),
+        (["status", "agg"], {"status": "Live", "agg": 5}),
         (["agg", "enrolledCount"], {"agg": 1}),
         (["completedCount", "enrolledCount"], {"agg": 2}),
         (["source"], {"source": "rows"}),

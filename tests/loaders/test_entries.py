@@ -83,7 +83,7 @@ async def from_states(cohort: Instance, *users: str, expected: Entries) -> Entri
     """What the store comes to within half a minute; events reach it a moment after the workers sent them."""
     entries: Entries = {}
     for _ in range(600):
-        found, complete = await entries_from_states(cohort.stores.groups, SUBJECTS, users)
+        found, complete = await entries_from_states(cohort.stores.groups, cohort.stores.rows, SUBJECTS, users)
         assert complete
         entries = best_entries(found)
         if entries == expected:
@@ -222,7 +222,9 @@ async def test_a_state_that_a_deleted_row_left_behind_is_no_entry(embedded_class
     await embedded_class.stores.events.send(STATES.name, *states)
     async with asyncio.timeout(60):
         while True:
-            found, _ = await entries_from_states(embedded_class.stores.groups, SUBJECTS, ["ada"])
+            found, _ = await entries_from_states(
+                embedded_class.stores.groups, embedded_class.stores.rows, SUBJECTS, ["ada"]
+            )
             if entries := best_entries(found):
                 break
     in_progress = Progress(Status.IN_PROGRESS, 0, 3)
@@ -231,7 +233,7 @@ async def test_a_state_that_a_deleted_row_left_behind_is_no_entry(embedded_class
 
 async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_class: Instance) -> None:
     """3 activities of 40 members are 120 keys: a statement each activity at most. Fresh ones need, besides, where
-    the activities belong, enrolments and scopes; and nothing more for what workers have seen."""
+    the activities belong, enrolments, scopes and attempts; and nothing more for what workers have seen."""
     users = [f"user-{number}" for number in range(40)]
     await asyncio.gather(*(joined(embedded_class, user) for user in users))
     await asyncio.gather(*(finish(embedded_class, user, "a") for user in users))
@@ -241,7 +243,7 @@ async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_cl
     assert len(expected) == 80
     assert await from_states(embedded_class, *users, expected=expected) == expected
     with rows.meter.measure() as counted, groups.meter.measure() as asked:
-        await entries_from_states(groups, SUBJECTS, users)
+        await entries_from_states(groups, rows, SUBJECTS, users)
     assert (dict(counted), dict(asked)) == ({}, {"activity-state": 1})
     with rows.meter.measure() as counted:
         await from_rows(embedded_class, *users)
@@ -259,6 +261,7 @@ async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_cl
             "select user_enrolments": 1,
             "select learner_scope": 1,
             "select user_content_consumption": 1,
+            "select assessment_attempt": 1,
         }
     )
 
@@ -266,8 +269,8 @@ async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_cl
 async def test_nobody_and_nothing_cost_nothing(embedded_class: Instance) -> None:
     rows, groups = embedded_class.stores.rows, embedded_class.stores.groups
     with rows.meter.measure() as counted, groups.meter.measure() as asked:
-        assert await entries_from_states(groups, [], ["ada"]) == ({}, True)
-        assert await entries_from_states(groups, SUBJECTS, []) == ({}, True)
+        assert await entries_from_states(groups, rows, [], ["ada"]) == ({}, True)
+        assert await entries_from_states(groups, rows, SUBJECTS, []) == ({}, True)
         assert await from_rows(embedded_class) == {}
         assert await fresh(embedded_class, of=[]) == {}
     assert counted.total() == asked.total() == 0
