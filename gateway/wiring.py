@@ -14,6 +14,7 @@ from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from ingest.aggregation import Schedule
+from ingest.exhausts.requests import ExhaustRunner
 from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
@@ -85,7 +86,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 async def running(
     settings: Settings, *, worker: bool = False, in_any_mode: bool = False
 ) -> AsyncIterator[Cohort]:
-    """The whole instance. With ``worker`` it has a worker, a publisher, and the aggregation on its schedule.
+    """The whole instance. With ``worker`` it has a worker, a publisher, a runner of exhausts, and the aggregation on its schedule.
 
     At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
     has another version than this program, or if the rows are kept in another mode than the one that is set, unless
@@ -107,6 +108,7 @@ async def running(
             mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
+            exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             icon_rules=FetchRules(
                 settings.icon_hosts,
@@ -123,6 +125,7 @@ async def running(
         )
         if worker:
             await stack.enter_async_context(supervised(lambda: Publisher(shared), "publisher"))
+            await stack.enter_async_context(supervised(lambda: ExhaustRunner(shared), "exhausts"))
         if worker and settings.aggregate_every:
             await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
         yield Cohort(settings, shared, at_work)

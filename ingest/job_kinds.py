@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ingest.exhausts.job import EXHAUSTING
 from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
@@ -20,6 +21,7 @@ JOB_KINDS: Sequence[JobKind] = (
     CLOSING,
     COLLECTIONS,
     ERASURE,
+    EXHAUSTING,
     LISTING,
     LOADING,
     MIGRATION,

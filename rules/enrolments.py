@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Self
 
 from rules.contexts import Context
+from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
-from rules.progress import Status
-from rules.standings import FirstCompletion
+from rules.progress import Progress, Status
+from rules.standings import FirstCompletion, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,18 @@ class Enrolment:
     def is_unseen(self) -> bool:
         """Whether no worker has seen the last change of a command."""
         return self.changed_at != self.seen_changed_at
+
+
+def shown_progress(
+    enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None
+) -> Progress:
+    """Returns how far the learner is in this enrolment. What has moved counts where it is now. If the collection is
+    gone, it is what the workers last computed."""
+    if enrolment.has_moved and tree is not None:
+        return Progress(Status.NOT_STARTED, 0, len(tree.required(tree.root)))
+    if standing is not None and tree is not None:
+        return standing.progress(tree)
+    return Progress(enrolment.status, enrolment.completed_count, enrolment.completed_count)
 
 
 def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) -> bool:

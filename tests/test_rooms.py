@@ -18,8 +18,9 @@ INGEST: dict[str, set[str]] = {
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
+    "exhausts": {"jobs", "commands", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
-    "job_kinds": {"jobs", "publishing", "importers"},
+    "job_kinds": {"jobs", "publishing", "exhausts", "importers"},
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
 BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs"}
@@ -60,6 +61,7 @@ LIBRARIES_OF_ONE_ROOM = {
     "obstore": {"stores"},
     "opensearchpy": {"stores"},
     "pydruid": {"stores"},
+    "stream_zip": {"stores"},
     "httpcore": {"stores"},
     "httpx": {"stores"},
     "typer": {"gateway"},
