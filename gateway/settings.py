@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
         "without it they are paths",
     )
+    archive_copies: int = Field(
+        default=536_870_912,
+        gt=0,
+        description="Bytes of files of the archive that a machine keeps copies of under `data`, each for 15 minutes at most",
+    )
     link_ttl: float = Field(
         default=3600.0,
         ge=60,

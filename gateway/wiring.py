@@ -79,6 +79,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
         links=links_of(settings),
         prefix=settings.prefix,
         data=settings.data,
+        copies=settings.archive_copies,
     )
 
 

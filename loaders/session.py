@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from cachetools import LRUCache
 
 from loaders.answers import KEEP, TTL, Answers
+from loaders.archived_questions import ArchivedQuestions
 from loaders.background import Background
 from loaders.change_clock import ChangeClock
 from loaders.enrolments import enrolments_by_key, enrolments_in
@@ -58,6 +59,7 @@ class Shared:
     rosters: Rosters
     responses: ResponseCache
     costs: TableCosts
+    archived_questions: ArchivedQuestions
     now: Callable[[], datetime] = utc_now
     change_moment: ChangeClock = field(default_factory=ChangeClock)
     entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
@@ -102,7 +104,8 @@ class Shared:
         limits = group_limits or GroupLimits()
         return cls(
             *(stores, Library(stores.rows, stores.cache), healing, background, answers),
-            *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores), now),
+            *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores)),
+            *(ArchivedQuestions(stores), now),
             group_limits=limits,
             form_limits=form_limits or FormLimits(),
             mode=mode,
