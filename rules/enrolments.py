@@ -82,9 +82,7 @@ class Enrolment:
         return self.changed_at != self.seen_changed_at
 
 
-def shown_progress(
-    enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None
-) -> Progress:
+def shown_progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:
     """Returns how far the learner is in this enrolment. What has moved counts where it is now. If the collection is
     gone, it is what the workers last computed."""
     if enrolment.has_moved and tree is not None:

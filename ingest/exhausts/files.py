@@ -1,20 +1,14 @@
 """The file of an exhaust: rows are put aside on this machine, and go from there to the blob store, whole.
 
-So the columns that follow from the rows stand before them, and a store that takes the file needs no more than its bytes,
-however long the rows took to read. The folder is the owner's alone, and goes at the end; one of a process that was killed
-goes when the next file is begun, a day later.
+So columns that follow from the rows stand before them, and a store that takes the file waits for nothing but its bytes,
+however long the rows take to read.
 """
 
 import asyncio
-import os
-import shutil
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 
 import orjson
 
@@ -22,9 +16,6 @@ from rules.exhausts import Cells, Columns, ExhaustFormat, csv_lines
 from stores.column_files import ColumnKind, FileFormat, write_file
 from stores.zip_files import zipped
 
-PREFIX = "cohort-exhaust-"
-ABANDONED = 86_400.0
-"""Seconds after which a folder must be that of a dead process."""
 ROWS_AT_ONCE = 1_000
 """Rows that are written as CSV at a time."""
 READ = 256 * 1024
@@ -77,14 +68,6 @@ class Spool:
             file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
 
 
-@asynccontextmanager
-async def spool() -> AsyncIterator[Spool]:
-    """A spool of its own, which is gone afterwards."""
-    await asyncio.to_thread(_delete_abandoned)
-    with TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder:
-        yield Spool(Path(folder))
-
-
 def _as_csv(lines: Path, columns: Sequence[str]) -> Iterator[bytes]:
     yield csv_lines([columns]).encode()
     with lines.open("rb") as file:
@@ -97,11 +80,3 @@ def _bytes_of(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(READ):
             yield block
-
-
-def _delete_abandoned() -> None:
-    for folder in Path(gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            found = folder.stat()
-            if found.st_uid == os.getuid() and found.st_mtime < time.time() - ABANDONED:
-                shutil.rmtree(folder)

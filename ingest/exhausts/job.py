@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from ingest.commands.exhaust_files import ERASED_MEANWHILE, EXHAUST, EXHAUSTS, was_stopped
-from ingest.exhausts.files import Spool, spool
+from ingest.exhausts.files import Spool
 from ingest.exhausts.order import ExhaustOrder
 from ingest.exhausts.reports import ProgressReport, Report, ResponseReport
 from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind
@@ -44,8 +44,11 @@ class _Exhaust:
         place = await place_of(shared, order.collection_id, order.context_id)
         report = {"learners": await self._count(), "rows": 0, "size": 0}
         yield Checkpoint(STEP, 0, report)
-        async with ArchivedQuestions(shared.stores).holding() as archive, spool() as rows:
-            source = self._source(place, archive)
+        async with (
+            ArchivedQuestions(shared.stores).holding() as archive,
+            shared.stores.copies.scratch() as folder,
+        ):
+            source, rows = self._source(place, archive), Spool(folder)
             done, told = 0, time.monotonic()
             async for user_ids in self._learners():
                 async for some in source.rows(user_ids):

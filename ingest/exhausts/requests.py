@@ -33,9 +33,7 @@ class ExhaustRunner(AskedFor):
     """A member of the group that runs exhausts."""
 
     def __init__(self, shared: Shared, *, wait: float = 0.5) -> None:
-        super().__init__(
-            shared, EXHAUSTING, EXHAUST_REQUESTS.name, EXHAUST_GROUP, wait=wait, longest=LONGEST
-        )
+        super().__init__(shared, EXHAUSTING, EXHAUST_REQUESTS.name, EXHAUST_GROUP, wait=wait, longest=LONGEST)
 
 
 async def request_exhaust(session: Session, call: ExhaustCall) -> JobRecord:
