@@ -93,9 +93,7 @@ class Exhaust:
 class RequestExhaustInput:
     kind: enums.ExhaustKind = strawberry.field(description="What it tells.")
     collection_id: str = strawberry.field(description="The collection.")
-    context_id: str = strawberry.field(
-        description="One of the collection's contexts; the collection's own id for learners who enrolled without one."
-    )
+    context_id: str = strawberry.field(description="One of the collection's contexts.")
     format: enums.ExhaustFormat = strawberry.field(
         default=enums.ExhaustFormat.CSV, description="What to write it in."
     )

@@ -49,7 +49,7 @@ Cells = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ExhaustPlace:
-    """What an exhaust is of, as each of its rows repeats it. A collection by itself is its own context."""
+    """What an exhaust is of, as each of its rows repeats it."""
 
     collection_id: str
     collection_name: str
@@ -201,13 +201,11 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> str:
     return lines.getvalue()
 
 
-def check_may_report(viewer: Viewer, context: Context | None) -> None:
+def check_may_report(viewer: Viewer, context: Context) -> None:
     """Raises Forbidden unless the viewer may have reports of all learners of the context: its mentors, its creator, and
-    who may see every learner. ``context``: None for a collection by itself, which has neither."""
+    who may see every learner."""
     user_id = viewer.known()
-    if viewer.has(*ALL_LEARNERS):
-        return
-    if context is None or (user_id not in context.mentors and user_id != context.created_by):
+    if not (viewer.has(*ALL_LEARNERS) or user_id in context.mentors or user_id == context.created_by):
         raise Forbidden(
             "only a mentor of the context, who created it, a mentor, a reporter, an admin or a service may have its "
             "reports",

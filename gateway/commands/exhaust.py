@@ -22,7 +22,7 @@ app = typer.Typer(help="Reports of all learners of a context, as files.", no_arg
 def run_(
     kind: Annotated[str, typer.Option(help="responses or progress.")],
     collection: Annotated[str, typer.Option(help="The collection.")],
-    context: Annotated[str, typer.Option(help="One of its contexts, or the collection's own id.")],
+    context: Annotated[str, typer.Option(help="One of its contexts.")],
     format_: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
     password_file: Annotated[
         Path | None, typer.Option(help="Holds the password of an encrypted zip, in its first line.")

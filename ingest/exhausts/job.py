@@ -132,7 +132,5 @@ async def check_limit(shared: Shared, context_id: str, viewer: str) -> None:
 async def place_of(shared: Shared, collection_id: str, context_id: str) -> ExhaustPlace:
     """Returns what the exhaust is of. Raises NotFound."""
     collection = await shared.library.collection(collection_id)
-    if context_id == collection_id:
-        return ExhaustPlace(collection_id, collection.name, context_id, collection.name)
     context = await shared.library.context(context_id)
     return ExhaustPlace(collection_id, collection.name, context_id, context.name)

@@ -54,8 +54,7 @@ async def create_exhaust(session: Session, call: ExhaustCall) -> JobRecord:
     context_id = checked_id(call.context_id, "contextId")
     password = checked_password(call.password)
     await session.library.collection(collection_id)
-    context = await context_reported(session, collection_id, context_id)
-    check_may_report(session.viewer, context)
+    await context_reported(session, collection_id, context_id)
     await check_limit(shared, context_id, viewer)
     order = ExhaustOrder(
         job=f"{now:%Y%m%dT%H%M%S}-{uuid4().hex[:12]}",
@@ -77,11 +76,10 @@ async def run_exhaust(shared: Shared, job_id: str, on_progress: OnProgress | Non
     return await Jobs(shared).run(EXHAUSTING, job_id, on_progress)
 
 
-async def context_reported(session: Session, collection_id: str, context_id: str) -> Context | None:
-    """Returns the context of a report, None for a collection by itself. Raises NotFound. Raises InvalidInput if the
+async def context_reported(session: Session, collection_id: str, context_id: str) -> Context:
+    """Returns the context of a report that the viewer may have. Raises NotFound, Forbidden. Raises InvalidInput if the
     collection has no such context."""
-    if context_id == collection_id:
-        return None
     context = await session.library.context(context_id)
     check_contains(context, collection_id)
+    check_may_report(session.viewer, context)
     return context

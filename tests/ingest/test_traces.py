@@ -24,8 +24,11 @@ from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.erasure import erase_learner
 from ingest.jobs.reconcile import reconcile
 from ingest.jobs.runner import Jobs
+from loaders.questions import question_values
 from resolvers.group_activities import group_activities
 from resolvers.summaries import download
+from rules.attempts import Question
+from rules.exhausts import ExhaustKind
 from rules.group_changes import AddMember, RemoveMember
 from rules.learner_groups import Activity
 from rules.summaries import SummaryFormat
@@ -46,12 +49,15 @@ from stores.tables import (
 )
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of
+from tests.ingest.exhausts import call as exhaust_of
+from tests.ingest.exhausts import written
 
 ANN, BOB = "learner-ZQXJ-9137", "learner-KVWY-2846"
 """Nothing else in the world is called so."""
 SECRET = "NOTE-OF-{}-IN-{}-HERE"
 OF_LEARNERS = {VIEWS.name, ENROLMENTS.name, AGGREGATES.name, ACTIVITY_STATE.stored_as, "records"}
 """Tables of the three databases in which learners are, each in a place."""
+QUESTION = question_values(Question("q1"))
 ALWAYS = '{"rules": [{"type": "always"}]}'
 
 
@@ -65,6 +71,9 @@ async def world(instance: Instance, static: Path) -> None:
     for user in (ANN, BOB):
         await live(instance, user)
     await at_work(instance, static)
+    for context in ("batch", "batch-2"):
+        for kind in ExhaustKind:
+            await written(instance, exhaust_of(kind, context=context))
 
 
 async def live(instance: Instance, user: str) -> None:
@@ -80,10 +89,10 @@ async def live(instance: Instance, user: str) -> None:
         await end_view(session, ViewCall(leaf, *place), ViewChange(NOW))
         await submit_assessment(session, AssessmentCall("b", *place))
         times = {"created_on": NOW, "last_attempted_on": NOW, "updated_on": NOW, "total_score": 1.0}
-        for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
+        for table, more in ((ATTEMPTS, {}), (ATTEMPTS_WITH_QUESTIONS, {"question": [QUESTION]})):
             key = (user, *place, "b", "attempt")
             await instance.stores.rows.write(
-                Write(table, key, times, timestamp=int(NOW.timestamp()) * 1_000_000)
+                Write(table, key, {**times, **more}, timestamp=int(NOW.timestamp()) * 1_000_000)
             )
     for call in (ViewCall("b", "course"), ViewCall("alone")):
         await start_view(session, call)
@@ -180,6 +189,7 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
         await at_work(instance, static)
         before = [await told(instance, BOB), await log_of(instance, BOB)]
         assert len(before[1]) > 20
+        assert len(files_with(data / "blobs" / "test" / "exhausts", ANN)) == 4
         instance.sets_clock(NOW + timedelta(minutes=1))
         if as_job:
             await erase_learner(instance.shared, ANN)
@@ -188,7 +198,8 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
         await at_work(instance, static)
         await instance.arrived(within=30)
         assert [await told(instance, BOB), await log_of(instance, BOB)] == before
-        assert {job.kind for job in await Jobs(instance.shared).list()} == ({"erase"} if as_job else set())
+        kinds = {job.kind for job in await Jobs(instance.shared).list()}
+        assert kinds == ({"exhaust", "erase"} if as_job else {"exhaust"})
         # Nobody is in the group that the learner made but who was added to it.
         made = await groups(instance, "friend")
         assert len(made) == 6
@@ -233,6 +244,10 @@ async def test_no_file_contains_what_was_in_a_place_that_was_erased(tmp_path: Pa
         await instance.arrived(within=30)
     assert files_with(data, SECRET.format(ANN, "batch")) == {}
     assert files_with(data, SECRET.format(ANN, "batch-2")).keys() == {"rows.db"}
+    # A report of the place holds the learner too.
+    exhausts = files_with(data / "blobs" / "test" / "exhausts", ANN)
+    assert len(exhausts) == 2
+    assert not any(b",batch," in (data / "blobs/test/exhausts" / name).read_bytes() for name in exhausts)
     # A view that was copied from there says so; it is one of the other batch.
     of_place = [
         table for table, row in values(data) if is_of(row, ANN, "batch") and not is_of(row, ANN, "batch-2")
