@@ -124,6 +124,12 @@ class Settings(BaseSettings):
         le=604_800,
         description="Seconds that a link to a file for download holds; then the file is deleted",
     )
+    exhaust_ttl: float = Field(
+        default=604_800.0,
+        ge=3600,
+        le=2_592_000,
+        description="Seconds that the file of an exhaust is kept; each read of the exhaust gives a link that holds for `link_ttl`",
+    )
     icon_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_hosts)] = Field(
         default=(),
         description="Hosts of which a publish fetches the icons of a collection and its units, with their port unless it is "

@@ -16,6 +16,7 @@ from gateway.supervision import Supervised, supervised
 from ingest.aggregation import aggregate
 from ingest.archival import ArchivalOrder, archive_when_due
 from ingest.attempts.taker import AttemptTaker
+from ingest.exhausts.requests import ExhaustRunner
 from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
@@ -94,8 +95,8 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 async def running(
     settings: Settings, *, worker: bool = False, in_any_mode: bool = False
 ) -> AsyncIterator[Cohort]:
-    """The whole instance. With ``worker`` it has a worker, an attempt taker, a publisher, and on their schedules the
-    aggregation and the archive.
+    """The whole instance. With ``worker`` it has a worker, an attempt taker, a publisher, a runner of exhausts, and on their
+    schedules the aggregation and the archive.
 
     At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
     has another version than this program, or if the rows are kept in another mode than the one that is set, unless
@@ -117,6 +118,7 @@ async def running(
             mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
+            exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             icon_rules=FetchRules(
                 settings.icon_hosts,
@@ -133,6 +135,7 @@ async def running(
                 supervised(lambda: new_attempt_taker(settings, shared), "attempt taker")
             )
             await stack.enter_async_context(supervised(lambda: Publisher(shared), "publisher"))
+            await stack.enter_async_context(supervised(lambda: ExhaustRunner(shared), "exhausts"))
         if worker and settings.aggregate_every:
             await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
         if worker and settings.archive_every:

@@ -13,6 +13,8 @@ from resolvers.nouns import (
     ContextStatus,
     ContextType,
     EnrolmentType,
+    ExhaustFormat,
+    ExhaustKind,
     GroupRole,
     GroupStatus,
     HierarchyMode,
@@ -39,6 +41,8 @@ __all__ = [
     "ContextStatus",
     "ContextType",
     "EnrolmentType",
+    "ExhaustFormat",
+    "ExhaustKind",
     "GroupItemKind",
     "GroupRole",
     "GroupStatus",
@@ -198,6 +202,24 @@ described(
     {
         SummaryFormat.CSV: "A line an enrolment, as RFC 4180 has it, with the platform's names of columns.",
         SummaryFormat.JSON: "An object with a list of `summary`: each enrolment with the status of its contents.",
+    },
+)
+described(
+    ExhaustKind,
+    "ExhaustKind",
+    "What an exhaust tells.",
+    {
+        ExhaustKind.RESPONSES: "A row for each question of each attempt, archived ones as well.",
+        ExhaustKind.PROGRESS: "A row for each learner: profile, enrolment, progress and scores.",
+    },
+)
+described(
+    ExhaustFormat,
+    "ExhaustFormat",
+    "What an exhaust is written in.",
+    {
+        ExhaustFormat.CSV: "RFC 4180 in UTF-8, with a line of names.",
+        ExhaustFormat.PARQUET: "Parquet, compressed with Zstandard.",
     },
 )
 described(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ingest.archival.job import ARCHIVAL
+from ingest.exhausts.job import EXHAUSTING
 from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
@@ -22,6 +23,7 @@ JOB_KINDS: Sequence[JobKind] = (
     CLOSING,
     COLLECTIONS,
     ERASURE,
+    EXHAUSTING,
     LISTING,
     LOADING,
     MIGRATION,

@@ -56,7 +56,7 @@ async def attempts_by_key(
 
 
 async def attempts_kept_at(
-    rows: Rows, places: Collection[ProgressKey], columns: Sequence[str] = SCORE_COLUMNS
+    rows: Rows, places: Collection[ProgressKey], columns: Sequence[str] | None = SCORE_COLUMNS
 ) -> dict[ProgressKey, list[Attempt]]:
     """All attempts that are kept at these places themselves, a content alone among them."""
     partitions = {(place.user_id, place.collection_id) for place in places}
