@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [embedded|real|groups|hierarchy|load|publish|viewer]``; see docs/benchmarks.md
-for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``, ``reads``, ``worker``;
-all without. ``hierarchy``, ``publish`` and ``viewer`` run on the real servers, ``load`` on the embedded engines, or each on
-those named after it."""
+"""Runs the benchmarks: ``python -m bench [embedded|real|attempts|groups|hierarchy|load|publish|viewer]``; see
+docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
+``reads``, ``worker``; all without. ``attempts``, ``hierarchy``, ``publish`` and ``viewer`` run on the real servers, ``load`` on
+the embedded engines, or each on those named after it."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import groups, hierarchy, loading, publish, viewer
+from bench import attempts, groups, hierarchy, loading, publish, viewer
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
@@ -227,6 +227,8 @@ if __name__ == "__main__":
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["attempts"]:
+        uvloop.run(attempts.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["load"]:
