@@ -100,7 +100,7 @@ async def test_an_attempt_of_the_very_millisecond_of_the_erasure_goes_however_la
     key = ViewKey("ada", *BATCH, "a")
     written_at = write_time(NOW, write_time(NOW) + 998)
     assert written_at == round(NOW.timestamp() * 1_000_000) + 998
-    attempt = Attempt(key, "late", 1.0, 2.0, NOW, NOW, NOW, written_at, "hash")
+    attempt = Attempt(key, f"late-{archived}", 1.0, 2.0, NOW, NOW, NOW, written_at, "hash")
     values = {
         "total_score": 1.0,
         "total_max_score": 2.0,
@@ -116,6 +116,7 @@ async def test_an_attempt_of_the_very_millisecond_of_the_erasure_goes_however_la
     )
     if archived:
         await course.stores.rows.write(Write(ATTEMPTS, row, {"archived_in": "request"}, written_at + 1))
+    assert (await left(course))[ATTEMPTS.name] == ["a"]
     await erase(course.session("ada"), ErasureCall(None, *BATCH))
     assert await left(course) == NOTHING
 
