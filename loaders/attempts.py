@@ -50,15 +50,23 @@ async def attempts_by_key(
             for key, those in leaves.items()
         }
     sources = {key: tracking.source(key) for key in keys}
-    partitions = {(source.user_id, source.collection_id) for source in sources.values()}
+    found_at = await attempts_kept_at(rows, set(sources.values()), columns)
+    return {key: found_at[source] for key, source in sources.items()}
+
+
+async def attempts_kept_at(
+    rows: Rows, places: Collection[ProgressKey], columns: Sequence[str] = SCORE_COLUMNS
+) -> dict[ProgressKey, list[Attempt]]:
+    """All attempts that are kept at these places themselves, a content alone among them."""
+    partitions = {(place.user_id, place.collection_id) for place in places}
     found = await rows.partitions(ATTEMPTS, sorted(partitions), columns) if partitions else {}
     return {
-        key: [
+        place: [
             attempt_of(row)
-            for row in found[source.user_id, source.collection_id]
-            if row["context_id"] == source.context_id
+            for row in found[place.user_id, place.collection_id]
+            if row["context_id"] == place.context_id
         ]
-        for key, source in sources.items()
+        for place in places
     }
 
 

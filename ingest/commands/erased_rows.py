@@ -8,6 +8,7 @@ from ingest.writes.triggers import trigger_of
 from loaders import touches
 from loaders.enrolments import row_key
 from loaders.session import Shared
+from rules.attempts import STEP
 from rules.errors import Conflict
 from rules.identifiers import ProgressKey, scope_of
 from rules.moments import milliseconds, moment
@@ -109,24 +110,40 @@ class ErasedRows:
         raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
     async def delete_attempts(self, collection_id: str, prefix: Key) -> int:
-        """Deletes the attempts and returns how many. The deletion has the attempt's own time if that is later than the
-        erasure's."""
+        """Deletes the attempts and returns how many rows these were."""
+        return await self._delete_attempts(collection_id, prefix, lambda _: True)
+
+    async def delete_attempts_of_before(self, key: ProgressKey) -> int:
+        """Deletes the attempts of this place that were written before the erasure, and returns how many rows these
+        were."""
+
+        def is_of_before(row: Row) -> bool:
+            return row["updated_on"] is None or row["updated_on"] < self.erased_on
+
+        return await self._delete_attempts(key.collection_id, (key.context_id,), is_of_before)
+
+    async def _delete_attempts(self, collection_id: str, prefix: Key, goes: Callable[[Row], bool]) -> int:
         count = 0
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
             columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
             async for page in self.pages(
                 table, (self.user_id, collection_id), prefix=prefix, columns=columns
             ):
-                count += len(page)
-                await self._rows.write(*(self._attempt_gone(table, row) for row in page))
+                gone = [self._attempt_gone(table, row) for row in page if goes(row)]
+                count += len(gone)
+                await self._rows.write(*gone)
         return count
 
     def _attempt_gone(self, table: Table, row: Row) -> Write:
+        """Returns the deletion of an attempt: at the erasure's time, or later if the row was written later.
+
+        A second version of the same millisecond is written some microseconds after it, and what the archive adds to a
+        row one more (rules/attempts.py).
+        """
         times = [self.erased_on, row["last_attempted_on"], row["updated_on"]]
-        at = max(time for time in times if time is not None)
+        at = max(microseconds(time) for time in times if time is not None)
         key = tuple(row[name] for name in table.key)
-        after = max(microseconds(at), (row["written_at"] or 0) + 1)
-        return Write(table, key, {}, after, delete=True)
+        return Write(table, key, {}, max(at, (row["written_at"] or 0) + STEP - 1), delete=True)
 
     async def tell_workers(self, keys: Sequence[ProgressKey]) -> None:
         """Sends the triggers, and makes readers go to the rows.

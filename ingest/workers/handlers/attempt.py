@@ -1,5 +1,7 @@
-"""An attempt at an assessment was scored."""
+"""An attempt at an assessment was scored: the scores of that assessment are computed anew, and so are the figures of
+all that shows it."""
 
+from ingest.workers.scores import refresh_scores
 from ingest.workers.work import Handler, Work
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Record
@@ -7,7 +9,8 @@ from stores.events import Record
 
 def _ask(work: Work, trigger: Trigger, record: Record) -> None:
     key = work.recompute(trigger, record)
-    work.view(key, trigger.content_id)
+    work.assess(key, trigger.content_id, record)
 
 
-HANDLER = Handler(TriggerKind.ATTEMPT, _ask)
+# It finishes after the keys, because refreshing an erased key first takes away attempts of before (sweeping.py).
+HANDLER = Handler(TriggerKind.ATTEMPT, _ask, finish=refresh_scores)
