@@ -6,7 +6,6 @@ The order of the events decides nothing: whoever sends the same answers again, i
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from hashlib import blake2b
@@ -42,14 +41,12 @@ def questions_of(events: Sequence[Event]) -> list[Question]:
     Of several answers to a question the one with the latest time counts. Of answers of the same time the one with the
     highest score counts, then the one whose JSON is the last by its bytes. An answer without a time is older than all.
     """
-    latest: dict[str, tuple[tuple[float, float, bytes], Event]] = {}
+    latest: dict[str, Event] = {}
     for event in events:
-        answer = event["edata"]
-        rank = (event.get("ets") or 0, _number(answer.get("score")) or 0.0, _canonical(answer))
-        identifier = answer["item"]["id"].strip()
-        if identifier not in latest or rank > latest[identifier][0]:
-            latest[identifier] = rank, event
-    found = sorted((_place(event), identifier, event) for identifier, (_, event) in latest.items())
+        identifier = event["edata"]["item"]["id"].strip()
+        if identifier not in latest or _is_later(event, latest[identifier]):
+            latest[identifier] = event
+    found = sorted((_place(event), identifier, event) for identifier, event in latest.items())
     return [_question(identifier, event) for _, identifier, event in found]
 
 
@@ -61,8 +58,15 @@ def grand_total(score: float, maximum: float) -> str:
 
 def content_hash(score: float, maximum: float, questions: Sequence[Question]) -> str:
     """Returns a name of what the attempt says: 24 hex digits. Two versions with the same answers have the same."""
-    said = _canonical([score, maximum, [asdict(question) for question in questions]])
+    said = _canonical([float(score), float(maximum), list(questions)])
     return blake2b(said, digest_size=_HASH_BYTES).hexdigest()
+
+
+def _is_later(one: Event, other: Event) -> bool:
+    ranks = [(event.get("ets") or 0, _number(event["edata"].get("score")) or 0.0) for event in (one, other)]
+    if ranks[0] != ranks[1]:
+        return ranks[0] > ranks[1]
+    return _canonical(one["edata"]) > _canonical(other["edata"])
 
 
 def _place(event: Event) -> float:
