@@ -20,7 +20,7 @@ from rules.tracking import TrackingMode
 from stores.column_files import FileFormat
 from stores.rows import Row
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
-from tests.archives import archive_questions, blobs_of, in_files, live_attempts, named_blobs
+from tests.archived_files import archive_questions, blobs_of, in_files, live_attempts, named_blobs
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies

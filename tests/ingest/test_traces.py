@@ -47,7 +47,7 @@ from stores.tables import (
     VIEWS,
 )
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
-from tests.archives import archive_questions
+from tests.archived_files import archive_questions
 from tests.attempts import store_attempt
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of
 

@@ -18,7 +18,7 @@ from stores.column_files import FileFormat
 from stores.deadline import deadline
 from stores.rows import Exists
 from stores.tables import ARCHIVES, ATTEMPTS
-from tests.archives import archive_questions, live_attempts
+from tests.archived_files import archive_questions, live_attempts
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
 
