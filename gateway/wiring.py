@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 from starlette.requests import HTTPConnection
 
@@ -13,12 +13,13 @@ from druid_specs import DATA_SOURCES
 from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
-from ingest.aggregation import Schedule
+from ingest.aggregation import aggregate
 from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
 from ingest.modes.agreement import agree
 from ingest.publishing.publisher import Publisher
+from ingest.schedule import Schedule
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.carry_rules import parse_rules
@@ -171,7 +172,10 @@ def new_worker(settings: Settings, shared: Shared) -> Worker:
 
 
 def new_schedule(settings: Settings, shared: Shared) -> Schedule:
-    return Schedule(shared, settings.aggregate_every, settings.static)
+    """The aggregation of a process that runs it again and again."""
+    return Schedule(
+        partial(aggregate, shared, static=settings.static), settings.aggregate_every, "aggregation"
+    )
 
 
 async def _check_schema(stores: Stores) -> None:

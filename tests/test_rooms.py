@@ -17,9 +17,11 @@ INGEST: dict[str, set[str]] = {
     "workers": {"commands", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
+    "archival": {"jobs", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
-    "job_kinds": {"jobs", "publishing", "importers"},
+    "job_kinds": {"archival", "jobs", "publishing", "importers"},
+    "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
 BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs"}

@@ -71,7 +71,9 @@ async def restore(
             raise NotFound(f"the archive has no request {asked}", field="request")
     for archive in found:
         _check_at_rest(archive)
-    requests = [list(one.key) for one in found if one.state not in _ENDED or one.state is ArchiveState.RESTORED]
+    requests = [
+        list(one.key) for one in found if one.state not in _ENDED or one.state is ArchiveState.RESTORED
+    ]
     return report_of(await Jobs(shared).start(RESTORATION, {"requests": requests}, on_progress))
 
 
