@@ -58,7 +58,8 @@ class Finishing:
             if not marked:
                 await self._catalogue.fail(archive, "nothing is left of what it was to archive")
                 return replace(archive, state=ArchiveState.FAILED)
-            leading = archive if len(marked) == len(attempts) else await self._rewrite(archive, marked)
+            whole = len(marked) == len(attempts) and archive.leftovers is None
+            leading = archive if whole else await self._rewrite(archive, marked)
             deleting = leading and await self._catalogue.change(leading, ArchiveState.DELETING)
             if deleting is None:
                 return None

@@ -13,14 +13,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ingest.archival.standing import stored_attempts
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress
+from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.retrying import Attempts
-from loaders.archives import Archive, all_archives, archive_by_id, archives_of
-from loaders.attempts import attempt_key, attempt_of
+from loaders.archives import Archive, archive_by_id, archive_of_request, archives_of
+from loaders.attempts import attempt_key
 from loaders.questions import slim_values, whole_attempt_values
 from loaders.session import Shared
 from rules.archives import ArchiveState
-from rules.attempts import STEP, Attempt, WholeAttempt, write_time
+from rules.attempts import STEP, Attempt, WholeAttempt
 from rules.errors import Conflict, InvalidInput, NotFound
 from rules.identifiers import checked_id
 from rules.moments import milliseconds, moment
@@ -65,15 +67,10 @@ async def restore(
         if not found:
             raise NotFound(f"the archive has nothing of the context {context_id}", field="context")
     else:
-        asked = checked_id(request_id, "request")
-        found = [one async for one in all_archives(shared.stores.rows) if one.request_id == asked]
-        if not found:
-            raise NotFound(f"the archive has no request {asked}", field="request")
+        found = [await archive_of_request(shared.stores.rows, request_id or "")]
     for archive in found:
         _check_at_rest(archive)
-    requests = [
-        list(one.key) for one in found if one.state not in _ENDED or one.state is ArchiveState.RESTORED
-    ]
+    requests = [list(one.key) for one in found if one.state is not ArchiveState.FAILED]
     return report_of(await Jobs(shared).start(RESTORATION, {"requests": requests}, on_progress))
 
 
@@ -96,6 +93,7 @@ class _Restoration:
     def __init__(self, shared: Shared, requests: Sequence[Sequence[str]]) -> None:
         self._shared = shared
         self._rows = shared.stores.rows
+        self._files = ArchiveFiles(shared)
         self._requests = requests
 
     def steps(self) -> Sequence[str]:
@@ -107,11 +105,12 @@ class _Restoration:
         async for _ in Attempts():
             archive = await archive_by_id(self._rows, context_id, request_id)
             if archive is None or archive.state in _ENDED:
-                await self._delete_file(archive)
+                if archive is not None and archive.state is ArchiveState.RESTORED:
+                    await self._files.finish_restored(archive)
                 break
             _check_at_rest(archive)
             if archive.state is not ArchiveState.RESTORING:
-                await self._change(archive, ArchiveState.RESTORING)
+                await self._change(archive, ArchiveState.RESTORING, archive.leftovers)
                 continue
             try:
                 async for restored in self._restored(archive):
@@ -121,8 +120,9 @@ class _Restoration:
                 left = await self._left(archive)
             except NotFound:
                 continue  # an erasure has replaced the file meanwhile
-            if left is not None and await self._change(archive, ArchiveState.RESTORED):
-                await self._delete_file(archive)
+            ended = replace(archive, state=ArchiveState.RESTORED, leftovers=_with_file(archive))
+            if left is not None and await self._change(archive, ended.state, ended.leftovers):
+                await self._files.finish_restored(ended)
                 report["requests"], report["left"] = 1, left
                 break
         else:
@@ -133,7 +133,7 @@ class _Restoration:
         """Restores what the file has. Gives, page after page, how many attempts that were."""
         async with aclosing(self._shared.archived_questions.of_archive(archive)) as pages:
             async for page in pages:
-                slim = await self._slim(page)
+                slim = await stored_attempts(self._rows, [one.attempt for one in page])
                 restored = [
                     _restored(whole, stored)
                     for whole in page
@@ -171,11 +171,11 @@ class _Restoration:
         left = 0
         async with aclosing(self._shared.archived_questions.of_archive(archive)) as pages:
             async for page in pages:
-                slim = await self._slim(page)
+                slim = await stored_attempts(self._rows, [one.attempt for one in page])
                 keys = [attempt_key(whole.attempt) for whole in page]
-                columns = (*ATTEMPTS_WITH_QUESTIONS.key, *("total_score", "total_max_score"))
-                columns += ("last_attempted_on", "content_hash")
-                live = await self._rows.get_many(ATTEMPTS_WITH_QUESTIONS, sorted(keys), columns)
+                live = await stored_attempts(
+                    self._rows, [one.attempt for one in page], ATTEMPTS_WITH_QUESTIONS
+                )
                 for key, whole in zip(keys, page, strict=True):
                     stored = slim.get(key)
                     if stored is None or stored.version != whole.attempt.version:
@@ -184,26 +184,23 @@ class _Restoration:
                         return None
                     elif stored.archived_in is not None:
                         left += 1
-                    elif key not in live or attempt_of(live[key]).version != stored.version:
+                    elif key not in live or live[key].version != stored.version:
                         return None
         return left
 
-    async def _slim(self, page: Sequence[WholeAttempt]) -> dict[Any, Attempt]:
-        keys = sorted(attempt_key(whole.attempt) for whole in page)
-        return {key: attempt_of(row) for key, row in (await self._rows.get_many(ATTEMPTS, keys)).items()}
-
-    async def _change(self, archive: Archive, state: ArchiveState) -> bool:
-        values = {"state": state.value, "updated_on": moment(milliseconds(self._shared.now()))}
+    async def _change(self, archive: Archive, state: ArchiveState, leftovers: str | None) -> bool:
+        now = moment(milliseconds(self._shared.now()))
+        values = {"state": state.value, "leftovers": leftovers, "updated_on": now}
         unchanged = [
             *(Equal("state", archive.state.value), Equal("blob", archive.blob)),
             Equal("leftovers", archive.leftovers),
         ]
         return (await self._rows.update_if(ARCHIVES, archive.key, values, unchanged)).applied
 
-    async def _delete_file(self, archive: Archive | None) -> None:
-        if archive is not None:
-            await self._shared.stores.blobs.delete(archive.blob)
-            await self._shared.stores.copies.forget(archive.blob)
+
+def _with_file(archive: Archive) -> str:
+    """The blobs that are to be deleted once the request is restored."""
+    return " ".join([archive.blob, *(archive.leftovers or "").split()])
 
 
 def _check_at_rest(archive: Archive) -> None:
@@ -215,8 +212,6 @@ def _check_at_rest(archive: Archive) -> None:
 
 
 def _restored(whole: WholeAttempt, stored: Attempt) -> WholeAttempt:
-    """The attempt as it is written again. A row of before schema 6 was written at the moment of its attempt."""
+    """The attempt as it is written again."""
     before = max(stored.written_at, whole.attempt.written_at)
-    if not before and stored.attempted_on is not None:
-        before = write_time(stored.attempted_on)
     return replace(whole, attempt=replace(whole.attempt, written_at=before + STEP, archived_in=None))
