@@ -23,8 +23,8 @@ _Store = Rows | Events | Cache | Groups | Blobs | Search
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open stores of an instance, one of each kind. ``copies``: files of ``blobs`` on this machine. ``data``: the folder
-    in which this process may also work on files that it makes (stores/workspaces.py)."""
+    """The open stores of an instance, one of each kind. ``copies``: files of ``blobs`` on this machine. ``data``: the folder in
+    which this process may also work on files that it makes (stores/workspaces.py)."""
 
     rows: Rows
     events: Events
@@ -98,8 +98,8 @@ async def open_stores(
         stack.push_async_callback(blob_copies.close)
         yield Stores(
             *(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search),
-            blob_copies,
-            data,
+            copies=blob_copies,
+            data=data,
         )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ingest.archival.copies import fetched
+from ingest.archival.local_files import fetched
 from ingest.archival.standing import dated
 from loaders.archives import Archive, all_archives
 from loaders.attempts import attempt_key, attempt_of

@@ -11,7 +11,7 @@ from typing import IO
 import orjson
 
 from ingest.archival.catalogue import Catalogue
-from ingest.archival.copies import Copy, fetched, upload, written
+from ingest.archival.local_files import LocalFile, fetched, upload, written
 from ingest.archival.spool import SpooledFile
 from ingest.archival.standing import AT_ONCE, standing
 from loaders.archives import Archive
@@ -42,7 +42,7 @@ class Filing:
         self._form = form
         self._job_id = job_id
 
-    async def file(self, spooled: SpooledFile) -> tuple[Archive, Copy] | None:
+    async def file(self, spooled: SpooledFile) -> tuple[Archive, LocalFile] | None:
         """Returns the verified request and a copy of its file; None if no attempt still stands.
 
         Raises NotVerified if the file is not what was written. The request says so, and its attempts stay live. Raises
@@ -93,7 +93,7 @@ def _some(lines: IO[bytes]) -> list[bytes]:
     return [*islice(lines, AT_ONCE)]
 
 
-async def _digests(copy: Copy) -> Digests:
+async def _digests(copy: LocalFile) -> Digests:
     digests = Digests()
     async for page in copy.pages():
         digests.update(_of(page))

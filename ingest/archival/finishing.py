@@ -1,11 +1,10 @@
 """From a verified file to an archived one: slim rows lead to it, then the questions leave the table."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ingest.archival.catalogue import Catalogue
-from ingest.archival.copies import Copy, fetched
+from ingest.archival.local_files import LocalFile, fetched
 from ingest.archival.standing import AT_ONCE, standing
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.retrying import Attempts
@@ -15,7 +14,7 @@ from loaders.session import Shared
 from rules.archives import ArchiveState, attempt_of_archive_row
 from rules.attempts import Attempt
 from rules.errors import Conflict
-from stores.rows import Key, Write
+from stores.rows import Key, Row, Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 
 UNFINISHED = {ArchiveState.VERIFIED, ArchiveState.DELETING}
@@ -35,7 +34,7 @@ class Finishing:
         self._catalogue = catalogue
         self._folder = folder
 
-    async def finish(self, archive: Archive, copy: Copy | None = None) -> Archive | None:
+    async def finish(self, archive: Archive, copy: LocalFile | None = None) -> Archive | None:
         """Goes on with the request to its end, and returns it as it is then; None if somebody has removed it. ``copy``: of its
         file, if there is one here. Everything may be done again."""
         at: Archive | None = archive
@@ -46,25 +45,22 @@ class Finishing:
             done = await self._finished(at, copy)
             if done is not None:
                 return done
-            # An erasure has rewritten the file meanwhile.
             at, copy = await archive_by_id(self._rows, *archive.key), None
         raise Conflict(f"request {archive.request_id} keeps changing; the next run goes on with it")
 
-    async def _finished(self, archive: Archive, copy: Copy) -> Archive | None:
-        """Does what is left to do. Returns None as soon as somebody else has changed the request."""
+    async def _finished(self, archive: Archive, copy: LocalFile) -> Archive | None:
+        """Does what is left to do. Returns None as soon as the request is not what it was: somebody has changed it, or its file
+        has lost attempts that no slim row can lead to."""
         attempts = await copy.attempts()
         if archive.state is ArchiveState.VERIFIED:
             marked = await self._mark(archive, attempts)
-            if not marked:
-                await self._catalogue.fail(archive, "nothing is left of what it was to archive")
-                return replace(archive, state=ArchiveState.FAILED)
-            whole = len(marked) == len(attempts) and archive.leftovers is None
-            leading = archive if whole else await self._rewrite(archive, marked)
-            deleting = leading and await self._catalogue.change(leading, ArchiveState.DELETING)
+            if len(marked) < len(attempts) or archive.leftovers is not None:
+                await self._files.take_out(archive.key, lambda row: _key_of(row) not in marked)
+                return None
+            deleting = await self._catalogue.change(archive, ArchiveState.DELETING)
             if deleting is None:
                 return None
             archive = deleting
-            attempts = [attempt for attempt in attempts if attempt_key(attempt) in marked]
         for some in _portions(attempts):
             await self._rows.write(*map(_without_questions, some))
         return await self._catalogue.change(archive, ArchiveState.ARCHIVED)
@@ -83,19 +79,16 @@ class Finishing:
             marked |= {key for key, stored in there.items() if stored.archived_in == archive.request_id}
         return marked
 
-    async def _rewrite(self, archive: Archive, kept: Collection[Key]) -> Archive | None:
-        """Takes out of the file what is not to be kept, and returns the request as it is then."""
-        await self._files.take_out(
-            archive.key, lambda row: attempt_key(attempt_of_archive_row(row)) not in kept
-        )
-        return await archive_by_id(self._rows, *archive.key)
-
-    async def _fetched(self, archive: Archive) -> Copy:
+    async def _fetched(self, archive: Archive) -> LocalFile:
         to = self._folder / f"fetched.{archive.form.value}"
         copy = await fetched(self._blobs, archive.blob, to, archive.form)
         if copy.checksum != archive.checksum:
             raise BrokenArchive(f"the blob {archive.blob} is not the file that was verified", field="blob")
         return copy
+
+
+def _key_of(row: Row) -> Key:
+    return attempt_key(attempt_of_archive_row(row))
 
 
 def _is_free(stored: Attempt | None, archive: Archive) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingest.archival.copies import fetched
+from ingest.archival.local_files import fetched
 from ingest.archival.standing import stored_attempts
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
 from loaders.archives import (

@@ -16,7 +16,7 @@ from stores.column_files import FileFormat, read_file, write_file
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class LocalFile:
     """A file as it is on this machine. ``checksum``: the SHA-256 of its bytes, in hex."""
 
     path: Path
@@ -34,15 +34,15 @@ class Copy:
         return [dated(attempt_of_archive_row(row)) async for page in self.pages() for row in page]
 
 
-async def written(lines: Path, to: Path, form: FileFormat) -> Copy:
+async def written(lines: Path, to: Path, form: FileFormat) -> LocalFile:
     """Writes the file of these lines."""
     await write_file(lines, to, FILE_COLUMNS, form, order=ARCHIVE_ORDER)
     with await asyncio.to_thread(to.open, "rb") as file:
         digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
-    return Copy(to, form, (await asyncio.to_thread(to.stat)).st_size, digest.hexdigest())
+    return LocalFile(to, form, (await asyncio.to_thread(to.stat)).st_size, digest.hexdigest())
 
 
-async def upload(blobs: Blobs, name: str, copy: Copy) -> None:
+async def upload(blobs: Blobs, name: str, copy: LocalFile) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         with await asyncio.to_thread(copy.path.open, "rb") as file:
             while chunk := await asyncio.to_thread(file.read, CHUNK):
@@ -51,11 +51,11 @@ async def upload(blobs: Blobs, name: str, copy: Copy) -> None:
     await blobs.put(name, chunks())
 
 
-async def fetched(blobs: Blobs, name: str, to: Path, form: FileFormat) -> Copy:
+async def fetched(blobs: Blobs, name: str, to: Path, form: FileFormat) -> LocalFile:
     """Copies the blob to this machine. NotFound where there is none."""
     digest, size = hashlib.sha256(), 0
     with await asyncio.to_thread(to.open, "wb") as file:
         async for chunk in blobs.get(name):
             digest.update(chunk)
             size += await asyncio.to_thread(file.write, chunk)
-    return Copy(to, form, size, digest.hexdigest())
+    return LocalFile(to, form, size, digest.hexdigest())
