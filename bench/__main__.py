@@ -154,15 +154,15 @@ async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
     of a learner in a row, and for histories of different length, as the cost must follow the collection, not them. Then
     with attempts: three at each of ten contents, for triggers of views and of attempts."""
     figures = []
-    for kind, history, times, count, attempts in (
+    for kind, history, times, count, tries in (
         *((TriggerKind.VIEW, *sizes, 0) for sizes in ((10, 1, 6000), (10, 10, 1000), (LEAVES, 1, 2500))),
         (TriggerKind.VIEW, LEAVES, 10, 400, 0),
         *((kind, 10, 1, 3000, 3) for kind in (TriggerKind.VIEW, TriggerKind.ATTEMPT)),
     ):
-        learners = [f"{kind.value}-{history}-{times}-{attempts}-{number:04d}" for number in range(count)]
+        learners = [f"{kind.value}-{history}-{times}-{tries}-{number:04d}" for number in range(count)]
         for user in learners:
             await client_finish(cohort, user, range(history))
-            await attempt(cohort, user, range(history if attempts else 0), attempts)
+            await attempt(cohort, user, range(history if tries else 0), tries)
         content = "big-leaf-0" if kind is TriggerKind.ATTEMPT else None
         triggers = [
             Message(user, Trigger(kind, user, "big", "batch", content).encode())

@@ -54,6 +54,10 @@ class ColumnKind(Enum):
 Columns = Mapping[str, ColumnKind]
 
 
+class BrokenFile(StoreUnavailable):
+    """A file is not what it should be, or has no room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Only:
     """Only rows whose ``column`` has one of these texts. A Parquet file that is ordered by the column is read in part."""
@@ -136,7 +140,7 @@ async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection]
             return await asyncio.shield(task)
         except duckdb.Error as error:
             line = str(error).partition("\n")[0]
-            raise StoreUnavailable("a file of rows can't be read or written", detail=line) from error
+            raise BrokenFile("a file of rows can't be read or written", detail=line) from error
         except asyncio.CancelledError:
             while not task.done():
                 connection.interrupt()

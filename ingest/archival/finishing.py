@@ -54,7 +54,7 @@ class Finishing:
         attempts = await copy.attempts()
         if archive.state is ArchiveState.VERIFIED:
             marked = await self._mark(archive, attempts)
-            if len(marked) < len(attempts):
+            if len(marked) < len(attempts) or archive.leftovers is not None:
                 await self._files.take_out(archive.key, lambda row: _key_of(row) not in marked)
                 return None
             deleting = await self._catalogue.change(archive, ArchiveState.DELETING)

@@ -141,9 +141,12 @@ class ErasedRows:
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
             columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
             async for page in self.pages(table, partition, prefix=prefix, columns=columns):
-                gone = [self._attempt_gone(table, row) for row in page if goes(row)]
+                gone = [row for row in page if goes(row)]
                 count += len(gone)
-                await self._rows.write(*gone)
+                # Questions go where there are none too: a restoration may be about to write them.
+                await self._rows.write(*(self._attempt_gone(ATTEMPTS_WITH_QUESTIONS, row) for row in gone))
+                if table is ATTEMPTS:
+                    await self._rows.write(*(self._attempt_gone(ATTEMPTS, row) for row in gone))
         return count
 
     def _attempt_gone(self, table: Table, row: Row) -> Write:
