@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from gateway.commands import (
     aggregate,
+    archive,
     blobs,
     dead_letters,
     druid,
@@ -217,6 +218,7 @@ app.command()(jobs.reconcile)
 app.command()(publish.publish)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(aggregate.app, name="aggregate")
+app.add_typer(archive.app, name="archive")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(druid.app, name="druid")

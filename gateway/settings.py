@@ -200,6 +200,19 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds between two runs of the aggregation in a worker; 0 for none. `cohort dev` takes 10",
     )
+    archive_after: float = Field(
+        default=90.0,
+        ge=0,
+        description="Days after which an attempt that was not updated is archived: its questions go to a file in `blobs`",
+    )
+    archive_every: float = Field(
+        default=604_800.0,
+        ge=0,
+        description="Seconds from the end of one run of the archive in a worker to the next, of all workers together; 0 for none",
+    )
+    archive_format: Literal["parquet", "csv.gz"] = Field(
+        default="parquet", description="How the archive's files are written"
+    )
     static: Path | None = Field(
         default=None,
         description="Directory into which the aggregation writes static files for an edge; none are written without it",

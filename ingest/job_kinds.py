@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ingest.archival.job import ARCHIVAL
 from ingest.exhausts.job import EXHAUSTING
 from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
@@ -18,6 +19,7 @@ from ingest.publishing.search_check import SEARCH_CHECK
 from rules.errors import InvalidInput
 
 JOB_KINDS: Sequence[JobKind] = (
+    ARCHIVAL,
     CLOSING,
     COLLECTIONS,
     ERASURE,

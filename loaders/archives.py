@@ -14,6 +14,8 @@ _KINDS = {str: ColumnKind.TEXT, int: ColumnKind.INTEGER, float: ColumnKind.NUMBE
 FILE_COLUMNS: Columns = {name: _KINDS[kind] for name, kind in ARCHIVE_COLUMNS.items()}
 """The columns of a file, as stores/column_files.py takes them."""
 
+_WITH_FILE = frozenset(ArchiveState) - {ArchiveState.UPLOADING, ArchiveState.RESTORED, ArchiveState.FAILED}
+
 ArchiveKey = tuple[str, str]
 """Context and request."""
 
@@ -28,6 +30,7 @@ class Archive:
       nobody knows.
     - ``blob``: the file's name in the blob store.
     - ``error``: why it failed.
+    - ``leftovers``: names of blobs that are to be deleted, with a space between two (ingest/writes/archive_files.py).
     """
 
     part: ArchivedPart
@@ -42,6 +45,12 @@ class Archive:
     size: int | None = None
     checksum: str | None = None
     error: str | None = None
+    leftovers: str | None = None
+
+    @property
+    def has_file(self) -> bool:
+        """True if its file is there, whole."""
+        return self.state in _WITH_FILE
 
     @property
     def key(self) -> ArchiveKey:
@@ -90,6 +99,7 @@ def archive_of(row: Row) -> Archive:
         row["bytes"],
         row["checksum"],
         row["error"],
+        row["leftovers"],
     )
 
 
@@ -106,6 +116,7 @@ def archive_values(archive: Archive) -> dict[str, Any]:
         "format": archive.form.value,
         "blob": archive.blob,
         "error": archive.error,
+        "leftovers": archive.leftovers,
         "created_on": archive.created_on,
         "updated_on": archive.updated_on,
     }

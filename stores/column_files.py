@@ -97,6 +97,7 @@ async def read_file(
         "read_parquet($path)"
         if form is FileFormat.PARQUET
         else f"read_csv($path, header = true, auto_detect = false, quote = '\"', escape = '\"', "
+        f"compression = '{'gzip' if form is FileFormat.CSV_GZ else 'none'}', "
         f"max_line_size = {LARGEST_LINE}, allow_quoted_nulls = false, columns = {{{kinds}}})"
     )
     names = list(columns)

@@ -17,10 +17,12 @@ INGEST: dict[str, set[str]] = {
     "workers": {"commands", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
+    "archival": {"jobs", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
     "exhausts": {"jobs", "commands", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
-    "job_kinds": {"jobs", "publishing", "exhausts", "importers"},
+    "job_kinds": {"archival", "jobs", "publishing", "exhausts", "importers"},
+    "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
 BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs"}

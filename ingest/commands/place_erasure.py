@@ -31,7 +31,7 @@ class PlaceErasure:
         scope = await self._rows.get(LEARNER_SCOPES, row_key(key))
         enrolled = await self._erased.delete_enrolments([key])
         views = await self._erase_views_of(key)
-        attempts = await self._erased.delete_attempts(key.collection_id, (key.context_id,))
+        attempts = await self._erased.delete_attempts(key.collection_id, (key.context_id,), [key.context_id])
         await delete_exhausts(self._shared, {each.context_id for each in (key, *pointers)})
         await self._erased.tell_workers([key, *pointers])
         # This comes last: as long as they lead here, a call that names one of them finishes this one.

@@ -286,20 +286,31 @@ class Jobs:
         checkpoints: AsyncIterator[Checkpoint],
         tell: Callable[[], Awaitable[JobRecord]] | None,
     ) -> None:
-        async for checkpoint in checkpoints:
-            if not await lease.change({"updated_on": self._shared.now()}):
-                raise Conflict(f"job {kind} {job_id} was taken over by another process", field="id")
-            state = JobState.DONE if checkpoint.resume is None else JobState.RUNNING
-            values = {
-                "state": state.value,
-                "checkpoint": checkpoint.resume,
-                "done": checkpoint.done,
-                "report": orjson.dumps(dict(checkpoint.report)).decode(),
-                "updated_on": self._shared.now(),
-            }
-            await self._rows.write(Write(JOBS, (kind, job_id, name), values))
-            if tell is not None:
-                await tell()
+        async with _closing(checkpoints):
+            async for checkpoint in checkpoints:
+                if not await lease.change({"updated_on": self._shared.now()}):
+                    raise Conflict(f"job {kind} {job_id} was taken over by another process", field="id")
+                state = JobState.DONE if checkpoint.resume is None else JobState.RUNNING
+                values = {
+                    "state": state.value,
+                    "checkpoint": checkpoint.resume,
+                    "done": checkpoint.done,
+                    "report": orjson.dumps(dict(checkpoint.report)).decode(),
+                    "updated_on": self._shared.now(),
+                }
+                await self._rows.write(Write(JOBS, (kind, job_id, name), values))
+                if tell is not None:
+                    await tell()
+
+
+@asynccontextmanager
+async def _closing(checkpoints: AsyncIterator[Checkpoint]) -> AsyncIterator[None]:
+    """What a step has open, such as a lease or a folder, is closed before the job ends, however that is."""
+    try:
+        yield
+    finally:
+        if isinstance(checkpoints, AsyncGenerator):
+            await checkpoints.aclose()
 
 
 def _step(row: Row) -> StepState:

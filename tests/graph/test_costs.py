@@ -294,8 +294,8 @@ async def school(instance: Instance) -> None:
         exhaust = ExhaustOrder(
             *(f"job-{number}", ExhaustKind.PROGRESS, f"many-{number}", f"batch-{number}", ExhaustFormat.CSV),
             *(
-                EXHAUSTS.new_name(f"batch-{number}", "ann", instance.shared.now(), "f"),
-                "ann",
+                EXHAUSTS.new_name(f"batch-{number}", "mo", instance.shared.now(), "f"),
+                "mo",
                 instance.shared.now(),
             ),
         )
