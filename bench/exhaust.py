@@ -40,6 +40,8 @@ LEARNERS_IN_ALL = 10_000
 QUESTIONS = 20
 AT_ONCE = 500
 """Learners whose rows are written together."""
+AT_A_TIME = 64
+"""Statements of the floor under way."""
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 _LONG = "Which of these sentences says what the paragraph above is about? "
@@ -206,11 +208,12 @@ _BARE = {
 
 
 def _floor(urls: dict[str, str], data: Path, kind: str, learners: int) -> dict[str, Any]:
-    """The same rows by cassandra-driver, 256 statements at once, and the same CSV, into a file on this machine."""
+    """The same rows by cassandra-driver, AT_A_TIME statements at once, and the same CSV, into a file on this machine."""
     from cassandra.concurrent import execute_concurrent_with_args
 
     driver = cluster(urls["rows"])
     session = driver.connect(urls["rows"].rpartition("/")[2])
+    session.default_timeout = 120.0  # others may use the servers too
     statements = [session.prepare(text) for text in _BARE[kind]]
     began = time.perf_counter()
     with (data / "floor.csv").open("w", newline="", encoding="utf-8") as file:
@@ -220,7 +223,7 @@ def _floor(urls: dict[str, str], data: Path, kind: str, learners: int) -> dict[s
             found = [
                 [
                     row
-                    for _, rows in execute_concurrent_with_args(session, one, users, concurrency=256)
+                    for _, rows in execute_concurrent_with_args(session, one, users, concurrency=AT_A_TIME)
                     for row in rows
                 ]
                 for one in statements

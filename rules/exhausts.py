@@ -1,5 +1,5 @@
 """Exhausts: reports of a collection under a context, as files with a row for each question or learner (R-ASSESS-6,
-P-4.11)."""
+P-4.12)."""
 
 import csv
 import io
@@ -85,7 +85,7 @@ RESPONSE_COLUMNS: Columns = {
     "Question Options": str,
     "Question Response": str,
 }
-"""The columns of a responses exhaust, which are the platform's (P-4.11). Options and response are JSON: lists of objects
+"""The columns of a responses exhaust, which are the platform's (P-4.12). Options and response are JSON: lists of objects
 as the player sent them. The duration is in seconds."""
 
 _HEADERS = {"block": "Block Name", "school": "School Name", "type": "User Type"}

@@ -4,9 +4,8 @@ It goes in this order, so that the next call finishes one that died anywhere:
 
 1. The watermark: from now on older calls and profiles are refused (loaders/erasures.py).
 2. Every enrolment gets an entry in the learner's list of scopes. Step 3 goes by this list.
-3. Page after page of that list: views, attempts (those in files of the archive first), enrolments, the exhausts of these
-   contexts, then triggers, then the
-   entries themselves.
+3. Page after page of that list: views, attempts (those in files of the archive first), enrolments, the exhausts of
+   these contexts, then triggers, then the entries themselves.
 4. Groups, profile, files for download, finished jobs.
 5. A last trigger.
 

@@ -45,7 +45,7 @@ class _Exhaust:
         report = {"learners": await self._count(), "rows": 0, "size": 0}
         yield Checkpoint(STEP, 0, report)
         async with (
-            ArchivedQuestions(shared.stores).holding() as archive,
+            shared.archived_questions.holding() as archive,
             shared.stores.copies.scratch() as folder,
         ):
             source, rows = self._source(place, archive), Spool(folder)

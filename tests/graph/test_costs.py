@@ -24,15 +24,19 @@ from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.exhaust_files import EXHAUSTS
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
+from ingest.exhausts.job import EXHAUSTING
+from ingest.exhausts.order import ExhaustOrder
 from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.search_sync import sync_search
 from loaders.session import Session, Shared
 from resolvers.opaque_texts import encode
 from rules.contents import ContentKind
+from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
@@ -287,6 +291,15 @@ async def school(instance: Instance) -> None:
             f"job-{number}", f"many-{number}", ContentKind.COLLECTION, False, "ann", instance.shared.now(), ""
         )
         await Jobs(instance.shared).create(PUBLISHING, order.job, order.arguments())
+        exhaust = ExhaustOrder(
+            *(f"job-{number}", ExhaustKind.PROGRESS, f"many-{number}", f"batch-{number}", ExhaustFormat.CSV),
+            *(
+                EXHAUSTS.new_name(f"batch-{number}", "mo", instance.shared.now(), "f"),
+                "mo",
+                instance.shared.now(),
+            ),
+        )
+        await Jobs(instance.shared).create(EXHAUSTING, exhaust.job, exhaust.arguments())
     service, activities = instance.session(), (Activity("many-0", "Course"), Activity("many-1", "Course"))
     for number in range(MANY):
         user = instance.session(f"u{number}")

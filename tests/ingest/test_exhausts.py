@@ -22,7 +22,6 @@ from ingest.exhausts.requests import ExhaustCall, create_exhaust, request_exhaus
 from ingest.jobs.erasure import erase_learner
 from ingest.jobs.runner import Jobs
 from ingest.workers.dead_letters import pending
-from loaders.archived_questions import ArchivedQuestions
 from loaders.attempts import attempt_key
 from loaders.questions import whole_attempt_of
 from resolvers import enrolments
@@ -254,7 +253,7 @@ async def test_a_chunk_of_learners_costs_the_same_however_many_they_are(
     await embedded.drain()
     counts = []
     place = await job_module.place_of(embedded.shared, "course", "batch")
-    async with ArchivedQuestions(embedded.stores).holding() as archive:
+    async with embedded.shared.archived_questions.holding() as archive:
         source = (
             ProgressReport(embedded.shared, place)
             if kind is PROGRESS

@@ -263,7 +263,7 @@ async def test_no_file_contains_what_was_in_a_place_that_was_erased(tmp_path: Pa
         await instance.arrived(within=30)
     assert files_with(data, SECRET.format(ANN, "batch")) == {}
     kept = files_with(data, SECRET.format(ANN, "batch-2"))
-    assert {Path(name).suffix for name in kept} == {".db", ".parquet"}
+    assert {Path(name).suffix for name in kept} == {".db", ".parquet", ".csv"}
     # A report of the place holds the learner too.
     exhausts = files_with(data / "blobs" / "test" / "exhausts", ANN)
     assert len(exhausts) == 2
