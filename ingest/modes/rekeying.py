@@ -28,7 +28,7 @@ _SLIM = tuple(ATTEMPTS.types)
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Attempts that are to come under other keys. ``due`` are those to be written, each with where it goes and the older
+    """Attempts that are to come under other keys. ``due`` are those to be written, each with where it goes and the other
     version that is there. ``reached`` are the keys that have at least one of all that were asked for, or will have it."""
 
     due: Sequence[tuple[Attempt, ViewKey, Attempt | None]] = ()
@@ -56,7 +56,7 @@ async def arrivals(shared: Shared, wanted: Mapping[ViewKey, Collection[Attempt]]
     reached = set()
     for key, (attempt, to) in newest.items():
         there = attempt_of(found[key]) if key in found else None
-        if there is None or there.version < attempt.version:
+        if there is None or there.version < attempt.version or _is_stale_copy(there, attempt):
             due.append((attempt, to, there))
             reached.add(to.progress_key)
         elif there.origin is not None:
@@ -133,6 +133,17 @@ async def take_away(shared: Shared, attempts: Sequence[Attempt]) -> None:
         await shared.stores.rows.write(
             *(Write(table, attempt_key(one), {}, taken_away_at(one), delete=True) for one in attempts)
         )
+
+
+def _is_stale_copy(there: Attempt, attempt: Attempt) -> bool:
+    """Whether a copy differs from what it was copied of. Whoever migrates may correct an attempt without a later moment."""
+    source = (attempt.key.collection_id, attempt.key.context_id)
+    return (
+        there.is_copy
+        and there.origin is not None
+        and there.origin.place == source
+        and there.version != attempt.version
+    )
 
 
 def _order(attempt: Attempt) -> tuple[tuple[int, str], bool, str, str]:

@@ -17,6 +17,8 @@ from rules.errors import StoreUnavailable
 from rules.identifiers import ProgressKey, ViewKey
 from rules.origins import OriginKind
 from rules.triggers import TriggerKind
+from stores.rows import Write
+from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.kept_attempts import archive, assess, attempts, questions, scores, slim
@@ -87,6 +89,28 @@ async def test_a_later_attempt_elsewhere_follows_and_so_does_a_newer_version(cop
     assert [one for one in await attempts(copying, "ada") if one[1] == "batch"] == sorted(here)
     assert [one for one in await questions(copying, "ada") if one[1] == "batch"] == sorted(here)
     assert (await scores(copying, "ada"))[*COURSE, "a"] == (10, 3)
+
+
+async def test_a_correction_of_the_same_moment_follows(copying: Instance) -> None:
+    """As a migration writes it, whichever of the two has the larger hash."""
+    for score, corrected in ((4, 9), (9, 4)):
+        user = f"learner-{score}"
+        source = await assess(copying, user, ("a", "a", "a"), "first", score)
+        await completes(copying, "a", user=user)
+        await joins(copying, *COURSE, user)
+        await copying.drain()
+        row = (user, "a", "a", "a", "first")
+        values = {
+            "total_score": float(corrected),
+            "content_hash": f"{corrected}/10",
+            "written_at": source.written_at + 2,
+        }
+        for table in (ATTEMPTS_WITH_QUESTIONS, ATTEMPTS):
+            await copying.stores.rows.write(Write(table, row, values, source.written_at + 2))
+        await send_trigger(copying.stores, TriggerKind.RECONCILE, ProgressKey(user, "a", "a"))
+        await copying.drain()
+        assert {one.score for one in await slim(copying, user)} == {corrected}
+        assert (await scores(copying, user))[*COURSE, "a"] == (corrected, 1)
 
 
 async def test_a_completion_brings_its_attempts_where_the_content_was_completed_before(
