@@ -76,11 +76,10 @@ async def attempts_of_keys(rows: Rows, keys: Sequence[ViewKey]) -> list[list[Att
 
     One statement for all keys. It reads the partitions, of a learner and a collection, that they are in.
     """
-    partitions = {(key.user_id, key.collection_id) for key in keys}
-    found = await rows.partitions(ATTEMPTS, sorted(partitions)) if partitions else {}
+    found = await attempts_kept_at(rows, {key.progress_key for key in keys}, None)
     by_key: defaultdict[ViewKey, list[Attempt]] = defaultdict(list)
-    for partition in found.values():
-        for attempt in map(attempt_of, partition):
+    for attempts in found.values():
+        for attempt in attempts:
             by_key[attempt.key].append(attempt)
     return [by_key[key] for key in keys]
 
