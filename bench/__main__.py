@@ -1,6 +1,6 @@
-"""Runs the benchmarks: ``python -m bench [embedded|real|groups|hierarchy|load|publish|viewer]``; see docs/benchmarks.md
-for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``, ``reads``, ``worker``;
-all without. ``hierarchy``, ``publish`` and ``viewer`` run on the real servers, ``load`` on the embedded engines, or each on
+"""Runs the benchmarks: ``python -m bench [archive|embedded|real|exhaust|groups|hierarchy|load|publish|viewer]``; see
+docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
+``reads``, ``worker``; all without. ``archive``, ``exhaust``, ``hierarchy``, ``publish`` and ``viewer`` run on the real servers, ``load`` on the embedded engines, or each on
 those named after it."""
 
 import asyncio
@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import groups, hierarchy, loading, publish, viewer
+from bench import archive, exhaust, groups, hierarchy, loading, publish, viewer
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
@@ -223,10 +223,14 @@ async def main(engines: str = "embedded", *wanted: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["groups"]:
         uvloop.run(groups.main(compacted="--uncompacted" not in sys.argv))
+    elif sys.argv[1:2] == ["archive"]:
+        uvloop.run(archive.main(*sys.argv[2:]))
     elif sys.argv[1:2] == ["hierarchy"]:
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["exhaust"]:
+        uvloop.run(exhaust.main(*sys.argv[2:5]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["load"]:

@@ -34,7 +34,7 @@ Variables = Mapping[str, Any]
 
 UNTOLD = 10
 """Members of a list whose size nothing in the document tells, as the units of a course."""
-LONG = {("Summary", "contentStatus"): 100}
+LONG = {("Summary", "contentStatus"): 100, ("Attempt", "questions"): 30}
 """Lists that are usually longer."""
 HEAVY = {"JSON": 50}
 """Values that a scalar of this type stands for."""

@@ -13,6 +13,8 @@ from resolvers.nouns import (
     ContextStatus,
     ContextType,
     EnrolmentType,
+    ExhaustFormat,
+    ExhaustKind,
     GroupRole,
     GroupStatus,
     HierarchyMode,
@@ -22,6 +24,7 @@ from resolvers.nouns import (
     Metric,
     OriginKind,
     PackageVariant,
+    QuestionsSource,
     Source,
     Status,
     SummaryFormat,
@@ -38,6 +41,8 @@ __all__ = [
     "ContextStatus",
     "ContextType",
     "EnrolmentType",
+    "ExhaustFormat",
+    "ExhaustKind",
     "GroupItemKind",
     "GroupRole",
     "GroupStatus",
@@ -48,6 +53,7 @@ __all__ = [
     "Metric",
     "OriginKind",
     "PackageVariant",
+    "QuestionsSource",
     "Source",
     "Status",
     "SummaryFormat",
@@ -199,6 +205,24 @@ described(
     },
 )
 described(
+    ExhaustKind,
+    "ExhaustKind",
+    "What an exhaust tells.",
+    {
+        ExhaustKind.RESPONSES: "A row for each question of each attempt, archived ones as well.",
+        ExhaustKind.PROGRESS: "A row for each learner: profile, enrolment, progress and scores.",
+    },
+)
+described(
+    ExhaustFormat,
+    "ExhaustFormat",
+    "What an exhaust is written in.",
+    {
+        ExhaustFormat.CSV: "RFC 4180 in UTF-8, with a line of names.",
+        ExhaustFormat.PARQUET: "Parquet, compressed with Zstandard.",
+    },
+)
+described(
     AggregationMode,
     "AggregationMode",
     "How figures over many learners come about.",
@@ -230,6 +254,16 @@ described(
         OriginKind.CLOSED: "The view was ended by force.",
         OriginKind.MIGRATED: "It was brought from the platform before Cohort.",
         OriginKind.MODE_CHANGED: "It was shown here before the instance went over to its present mode.",
+    },
+)
+described(
+    QuestionsSource,
+    "QuestionsSource",
+    "Where the questions of an attempt were read.",
+    {
+        QuestionsSource.LIVE: "The attempt's own row.",
+        QuestionsSource.ARCHIVE: "A file of the archive; `archiveId` says which.",
+        QuestionsSource.NONE: "Nowhere: only the score is known.",
     },
 )
 described(

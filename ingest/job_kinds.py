@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from ingest.archival.job import ARCHIVAL
+from ingest.exhausts.job import EXHAUSTING
 from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
@@ -17,9 +19,11 @@ from ingest.publishing.search_check import SEARCH_CHECK
 from rules.errors import InvalidInput
 
 JOB_KINDS: Sequence[JobKind] = (
+    ARCHIVAL,
     CLOSING,
     COLLECTIONS,
     ERASURE,
+    EXHAUSTING,
     LISTING,
     LOADING,
     MIGRATION,

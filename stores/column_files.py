@@ -3,7 +3,7 @@ a bound of memory; what has no room there goes to its temporary folder.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import duckdb
 from duckdb import DuckDBPyConnection as Connection
+
+from rules.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -88,13 +90,14 @@ async def write_file(
 
 async def read_file(
     path: Path, columns: Columns, form: FileFormat, *, only: Only | None = None
-) -> AsyncIterator[list[dict[str, Any]]]:
+) -> AsyncGenerator[list[dict[str, Any]], None]:
     """The rows of a file that ``write_file`` made, in its order, a page at a time."""
     kinds = ", ".join(f"{_text(name)}: '{kind.value}'" for name, kind in columns.items())
     source = (
         "read_parquet($path)"
         if form is FileFormat.PARQUET
         else f"read_csv($path, header = true, auto_detect = false, quote = '\"', escape = '\"', "
+        f"compression = '{'gzip' if form is FileFormat.CSV_GZ else 'none'}', "
         f"max_line_size = {LARGEST_LINE}, allow_quoted_nulls = false, columns = {{{kinds}}})"
     )
     names = list(columns)
@@ -131,6 +134,9 @@ async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection]
         task = asyncio.ensure_future(asyncio.to_thread(work, connection))
         try:
             return await asyncio.shield(task)
+        except duckdb.Error as error:
+            line = str(error).partition("\n")[0]
+            raise StoreUnavailable("a file of rows can't be read or written", detail=line) from error
         except asyncio.CancelledError:
             while not task.done():
                 connection.interrupt()

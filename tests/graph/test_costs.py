@@ -202,6 +202,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         ),
         "content": lambda n: f'content(identifier: "many-{n}") {{ name metadata }}',
         "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
+        "exhaust": lambda n: f'exhaust(id: "job-{n}") {{ state download {{ url }} }}',
         "hierarchy node": lambda n: (
             f'hierarchyNode(identifier: "many-{n}-0") {{ name collection {{ name }} }}'
         ),

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from graphql import GraphQLEnumType
 
 from druid_specs import ACTIVITY_STATE
 from graph.schema import schema
-from ingest.aggregation import Schedule
+from ingest.aggregation import aggregate
+from ingest.schedule import Schedule
 from loaders.session import Session, Shared
 from rules.learners import ATTRIBUTES
 from rules.progress import Status
@@ -149,7 +151,7 @@ async def test_before_any_aggregation_a_table_over_all_is_counted(
 
 async def test_a_first_load_shows_on_the_dashboard_by_itself(published: Instance) -> None:
     """Nobody runs an aggregation but the schedule that every worker has; here it comes every tenth of a second."""
-    running = asyncio.create_task(Schedule(published.shared, every=0.1).run())
+    running = asyncio.create_task(Schedule(partial(aggregate, published.shared), 0.1, "aggregation").run())
     try:
         for user in ("ann", "bob"):
             assert (await record(published.session(user), "Enrol", **BATCH))["errors"] == []

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from rules.states import LONGEST_SCORES
+from stores.blob_copies import MOST
 from stores.deadline import deadline
 from stores.engines import open_stores
 from stores.events import Events
@@ -111,7 +112,7 @@ async def store(
             stack.push_async_callback(drop_topics, urls["prefix"])
             stack.push_async_callback(drop_data_sources, urls["prefix"])
         stores = await stack.enter_async_context(
-            open_stores(links=None, data=tmp_path_factory.mktemp("groups"), **urls)
+            open_stores(links=None, copies=MOST, data=tmp_path_factory.mktemp("groups"), **urls)
         )
         await stores.events.init(TOPICS)
         assert await stores.groups.init(DATA_SOURCES) != []
@@ -674,7 +675,7 @@ async def test_an_engine_that_is_away_is_a_typed_error(
     url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     urls = embedded_urls() | {"groups": url}
-    async with open_stores(links=None, data=tmp_path_factory.mktemp("away"), **urls) as stores:
+    async with open_stores(links=None, copies=MOST, data=tmp_path_factory.mktemp("away"), **urls) as stores:
         for call in (stores.groups.ping(), stores.groups.query(rows(("user_id",), "a"), Lane.PAGES)):
             with pytest.raises(StoreUnavailable):
                 await call
