@@ -34,7 +34,7 @@ from rules.triggers import Trigger, TriggerKind
 from rules.views import View
 from stores.events import Message
 from stores.rows import Write
-from stores.tables import LEARNER_SCOPES, VIEWS
+from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.graph.conftest import document
@@ -151,14 +151,21 @@ async def client_finish(cohort: Instance, user: str, leaves: Iterable[int]) -> N
 
 async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
     """Triggers a second of one worker process, by the wall clock and by its CPU: with every learner's once, with ten
-    of a learner in a row, and for histories of different length, as the cost must follow the collection, not them."""
+    of a learner in a row, and for histories of different length, as the cost must follow the collection, not them. Then
+    with attempts: three at each of ten contents, for triggers of views and of attempts."""
     figures = []
-    for history, times, count in ((10, 1, 6000), (10, 10, 1000), (LEAVES, 1, 2500), (LEAVES, 10, 400)):
-        learners = [f"worker-{history}-{times}-{number:04d}" for number in range(count)]
+    for kind, history, times, count, attempts in (
+        *((TriggerKind.VIEW, *sizes, 0) for sizes in ((10, 1, 6000), (10, 10, 1000), (LEAVES, 1, 2500))),
+        (TriggerKind.VIEW, LEAVES, 10, 400, 0),
+        *((kind, 10, 1, 3000, 3) for kind in (TriggerKind.VIEW, TriggerKind.ATTEMPT)),
+    ):
+        learners = [f"{kind.value}-{history}-{times}-{attempts}-{number:04d}" for number in range(count)]
         for user in learners:
             await client_finish(cohort, user, range(history))
+            await attempt(cohort, user, range(history if attempts else 0), attempts)
+        content = "big-leaf-0" if kind is TriggerKind.ATTEMPT else None
         triggers = [
-            Message(user, Trigger(TriggerKind.VIEW, user, "big", "batch").encode())
+            Message(user, Trigger(kind, user, "big", "batch", content).encode())
             for user in learners
             for _ in range(times)
         ]
@@ -175,9 +182,24 @@ async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
         at_work.stop()
         await running
         figures.append(
-            (f"{history} views of a learner, {times} triggers each", handled / wall, handled / used)
+            (
+                f"{history} views of a learner, {attempts} attempts at each, {times} triggers of a {kind.value} each",
+                handled / wall,
+                handled / used,
+            )
         )
     return figures
+
+
+async def attempt(cohort: Instance, user: str, leaves: Iterable[int], times: int) -> None:
+    """Attempts in their slim form, which is all that the workers read."""
+    values = {"total_score": 1.0, "total_max_score": 2.0, "last_attempted_on": AT, "updated_on": AT}
+    writes = [
+        Write(ATTEMPTS, (user, "big", "batch", f"big-leaf-{leaf}", f"{number}"), values)
+        for leaf in leaves
+        for number in range(times)
+    ]
+    await cohort.stores.rows.write(*writes)
 
 
 async def main(engines: str = "embedded", *wanted: str) -> None:
