@@ -1,4 +1,4 @@
-"""Scores on a group's page: of members and of the activity, the same wherever they are read from (R-ASSESS-4)."""
+"""Scores on a group's page: of members and of the activity, the same wherever they are read from (R-ASSESS-8)."""
 
 from datetime import timedelta
 from typing import Any
