@@ -28,6 +28,18 @@ _ENROLMENT = {
 }
 
 
+_SCORES = {
+    "score": "Points: the best scores of all assessments that the learner attempted, added up.",
+    "max_score": "The maxima of these best attempts, added up.",
+    "score_percentage": "score of maxScore, rounded down, from 0 to 100; null where nothing was scored.",
+    "attempts_count": "The learner's attempts at all assessments.",
+    "assessed_count": "Assessments that the learner attempted.",
+    "right_first_count": "Those of them that were right at the first attempt.",
+    "passable_count": "Those of them that have a pass mark.",
+    "passed_count": "Those of them that the best attempt passed.",
+}
+
+
 def _dimensions() -> Iterator[tuple[str, str]]:
     """The dimensions with their descriptions."""
     yield from _ENROLMENT.items()
@@ -43,7 +55,7 @@ def _measures() -> Iterator[tuple[str, str]]:
     for column, kind in ACTIVITY_STATE.latest.items():
         if kind != "string" and column not in OWN_COLUMNS:
             moment = "; a moment in RFC 3339" if column.endswith("_on") else ""
-            yield column, f"The enrolment's {_words(column)}{moment}."
+            yield column, _SCORES.get(column) or f"The enrolment's {_words(column)}{moment}."
 
 
 def _words(column: str) -> str:

@@ -109,7 +109,7 @@ def metric_value(metric: Metric, counts: Counts) -> MetricValue:
     - ``averageScore`` has two decimals, ``medianScore`` a half where it is between two whole percentages. Both are None
       where nobody was scored.
     - ``passRate`` and ``firstAttemptRight`` are percentages, rounded down; ``attemptsPerLearner`` has two decimals. Each is
-      None where there is nothing to divide by (R-ASSESS-3).
+      None where there is nothing to divide by (R-ASSESS-8).
     - ``progressDistribution`` and ``scoreDistribution`` are by band, such as ``{"0": 3, "1-24": 0, …}``.
     """
     if metric in _MEANS or metric in _SHARES:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -18,6 +19,7 @@ from loaders.fresh_entries import fresh_entries
 from loaders.session import Shared
 from rules.entries import Entry
 from rules.errors import CohortError
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
 from rules.progress import Progress, Status
 from rules.states import State, encode_state, vanished_state
@@ -26,6 +28,7 @@ from rules.views import ViewChange
 from stores.events import Message
 from stores.topics import STATES
 from tests.aggregates import figures_key
+from tests.attempts import store_attempt
 from tests.conftest import COURSE, NOW, Instance, examples
 
 ACTIVITIES = [
@@ -33,6 +36,7 @@ ACTIVITIES = [
     Activity("unit-1", "CourseUnit"),
     Activity("unit-2", "CourseUnit"),
 ]
+_attempts = count()
 SUBJECTS = [subject_of(activity, None) for activity in ACTIVITIES]
 
 
@@ -58,6 +62,15 @@ async def finish(cohort: Instance, user: str, *contents: str, batch: str = "batc
         call = ViewCall(content, "course", batch)
         await start_view(cohort.session(user), call)
         await end_view(cohort.session(user), call, ViewChange(NOW))
+
+
+async def attempt(
+    cohort: Instance, user: str, content: str, score: float, *, most: float = 3.0, batch: str = "batch"
+) -> None:
+    """Each is a minute after the one before."""
+    number = next(_attempts)
+    key = ViewKey(user, "course", batch, content)
+    await store_attempt(cohort.shared, key, f"attempt-{number}", score, most, NOW + timedelta(minutes=number))
 
 
 async def joined(cohort: Instance, user: str, batch: str = "batch") -> None:
@@ -276,6 +289,24 @@ async def test_nobody_and_nothing_cost_nothing(embedded_class: Instance) -> None
     assert counted.total() == asked.total() == 0
 
 
+async def test_who_attempted_more_than_a_state_can_tell_has_the_same_entry(
+    embedded_class: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a state has room for one assessment, some 50 bytes: Ada's two come from the rows, Bob's one from the state."""
+    monkeypatch.setattr("rules.states.LONGEST_SCORES", 50)
+    for user in ("ada", "bob"):
+        await joined(embedded_class, user)
+        await attempt(embedded_class, user, "a", 2.0)
+    await attempt(embedded_class, "ada", "b", 1.0)
+    await embedded_class.drain()
+    rows = await from_rows(embedded_class, "ada", "bob")
+    assert [rows["course", user].score.score for user in ("ada", "bob")] == [3.0, 2.0]
+    assert await from_states(embedded_class, "ada", "bob", expected=rows) == rows
+    with embedded_class.stores.rows.meter.measure() as counted:
+        await from_states(embedded_class, "ada", "bob", expected=rows)
+    assert set(counted) == {"select user_activity_agg_v2"}
+
+
 @dataclass(frozen=True)
 class Step:
     """What a learner does."""
@@ -288,7 +319,7 @@ class Step:
 USERS = ("ada", "bob", "cyd")
 steps = st.builds(
     Step,
-    st.sampled_from(["enrol", "enrol", "unenrol", "start", "update", "end", "end"]),
+    st.sampled_from(["enrol", "enrol", "unenrol", "start", "update", "end", "end", "attempt", "attempt"]),
     st.sampled_from(["batch", "batch-2"]),
     st.sampled_from("abcd"),
 )
@@ -304,6 +335,7 @@ async def live(cohort: Instance, user: str, step: Step) -> None:
         "start": lambda: start_view(session, call),
         "update": lambda: update_view(session, call, ViewChange(NOW, progress=30, time_spent=7)),
         "end": lambda: finish(cohort, user, step.content, batch=step.batch),
+        "attempt": lambda: attempt(cohort, user, step.content, next(_numbers) % 4, batch=step.batch),
     }
     try:
         await commands[step.what]()
