@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from ingest.archival.job import ARCHIVAL
+from ingest.archival.restoring import RESTORATION
+from ingest.archival.verification import VERIFICATION
 from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
@@ -28,8 +30,10 @@ JOB_KINDS: Sequence[JobKind] = (
     MODE_CHANGE,
     PUBLISHING,
     RECONCILIATION,
+    RESTORATION,
     SEARCH_CHECK,
     UPGRADE,
+    VERIFICATION,
 )
 
 

@@ -159,15 +159,16 @@ class _Held:
     def __init__(self, copies: BlobCopies, stack: AsyncExitStack) -> None:
         self._copies = copies
         self._stack = stack
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[tuple[str, str | None], Path] = {}
         self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def copy(self, name: str, checksum: str | None) -> AsyncIterator[Path]:
         async with self._opening:
-            if name not in self._paths:
-                self._paths[name] = await self._stack.enter_async_context(self._copies.copy(name, checksum))
-        yield self._paths[name]
+            if (name, checksum) not in self._paths:
+                path = await self._stack.enter_async_context(self._copies.copy(name, checksum))
+                self._paths[name, checksum] = path
+        yield self._paths[name, checksum]
 
 
 async def archived_attempts(

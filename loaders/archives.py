@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from rules.archives import ARCHIVE_COLUMNS, ArchivedPart, ArchiveState, IsoWeek
+from rules.errors import NotFound
 from stores.column_files import ColumnKind, Columns, FileFormat
 from stores.rows import Row, Rows
 from stores.tables import ARCHIVES
@@ -62,6 +63,14 @@ async def archive_by_id(rows: Rows, context_id: str, request_id: str) -> Archive
     """The request; None where there is none."""
     row = await rows.get(ARCHIVES, (context_id, request_id))
     return None if row is None else archive_of(row)
+
+
+async def archive_of_request(rows: Rows, request_id: str) -> Archive:
+    """The request of this id, whatever its context. It reads the whole catalogue. Raises NotFound if there is none."""
+    async for archive in all_archives(rows):
+        if archive.request_id == request_id.strip():
+            return archive
+    raise NotFound(f"the archive has no request {request_id}", field="request")
 
 
 async def archives_by_id(rows: Rows, keys: Collection[ArchiveKey]) -> dict[ArchiveKey, Archive]:

@@ -8,6 +8,7 @@ from loaders.attempts import attempt_key, attempt_of
 from loaders.erasures import erased_places
 from rules.attempts import Attempt, write_time
 from rules.moments import milliseconds
+from stores.columns import Table
 from stores.rows import Key, Row, Rows
 from stores.tables import ATTEMPTS
 
@@ -31,7 +32,7 @@ async def standing(rows: Rows, attempts: Sequence[Attempt]) -> dict[Key, Attempt
     rows may be there yet."""
     found: dict[Key, Attempt] = {}
     for some in _portions(attempts):
-        slim = await _slim(rows, some)
+        slim = await stored_attempts(rows, some)
         erased = await erased_places(rows, [*{attempt.key.progress_key: None for attempt in some}])
         for attempt in some:
             stored = slim.get(attempt_key(attempt))
@@ -55,17 +56,27 @@ def _same_version(attempt: Attempt, stored: Attempt) -> bool:
     return attempt.written_at == stored.written_at and attempt.content_hash == stored.content_hash
 
 
-async def _slim(rows: Rows, attempts: Sequence[Attempt]) -> Mapping[Key, Attempt]:
-    """The slim attempts with these keys. Learners share a statement, if they attempted the same assessment."""
+async def stored_attempts(
+    rows: Rows, attempts: Sequence[Attempt], table: Table = ATTEMPTS
+) -> Mapping[Key, Attempt]:
+    """What the table has with the keys of these attempts. Learners share a statement, if they attempted the same
+    assessment."""
     learners: dict[tuple[str, str, str], dict[Key, None]] = {}
     for attempt in attempts:
         key = attempt.key
         place = key.collection_id, key.context_id, key.content_id
         learners.setdefault(place, {})[key.user_id, key.collection_id] = None
+    columns = [column for column in _COLUMNS if column in table.types]
+    wanted = {attempt_key(attempt) for attempt in attempts}
 
     async def read(place: tuple[str, str, str], partitions: Sequence[Key]) -> list[Row]:
-        found = await rows.partitions(ATTEMPTS, partitions, _COLUMNS, prefix=place[1:])
-        return [row for some in found.values() for row in some]
+        found = await rows.partitions(table, partitions, columns, prefix=place[1:])
+        return [
+            row
+            for partition, some in found.items()
+            for row in some
+            if (*partition, *place[1:], row["attempt_id"]) in wanted
+        ]
 
     works = (read(place, [*partitions]) for place, partitions in learners.items())
     stored = [dated(attempt_of(row)) for some in await all_ended(works, _SLICES) for row in some]

@@ -128,7 +128,10 @@ class ErasedRows:
             columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
             async for page in self.pages(table, partition, prefix=prefix, columns=columns):
                 count += len(page)
-                await self._rows.write(*(self._attempt_gone(table, row) for row in page))
+                # Questions go where there are none too: a restoration may be about to write them.
+                await self._rows.write(*(self._attempt_gone(ATTEMPTS_WITH_QUESTIONS, row) for row in page))
+                if table is ATTEMPTS:
+                    await self._rows.write(*(self._attempt_gone(ATTEMPTS, row) for row in page))
         return count
 
     def _attempt_gone(self, table: Table, row: Row) -> Write:

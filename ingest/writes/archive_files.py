@@ -77,7 +77,8 @@ class ArchiveFiles:
             async for _ in Attempts():
                 archive = await archive_by_id(self._rows, *key)
                 if archive is None or not archive.has_file:
-                    await self._without_file(archive)
+                    if archive is not None and archive.state is ArchiveState.RESTORED:
+                        await self.finish_restored(archive)
                     return 0
                 if archive.leftovers not in (None, known):
                     known = archive.leftovers
@@ -96,10 +97,12 @@ class ArchiveFiles:
             return 0
         raise Conflict("a file of the archive is being changed by others too; send the call again")
 
-    async def _without_file(self, archive: Archive | None) -> None:
-        """Deletes what a restoration that died may have left: nobody reads it any more."""
-        if archive is not None and archive.state is ArchiveState.RESTORED:
-            await self._delete(archive.blob)
+    async def finish_restored(self, archive: Archive) -> None:
+        """Deletes the blobs that are left of a restored request. May be done again."""
+        if archive.leftovers is not None:
+            await self._delete(*archive.leftovers.split())
+            unchanged = [Equal("state", archive.state.value), Equal("leftovers", archive.leftovers)]
+            await self._rows.update_if(ARCHIVES, archive.key, {"leftovers": None}, unchanged)
 
     async def _taken_out(
         self, archive: Archive, is_gone: IsGone, among: Collection[str] | None
