@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 from starlette.requests import HTTPConnection
 
@@ -13,14 +13,19 @@ from druid_specs import DATA_SOURCES
 from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
-from ingest.aggregation import Schedule
+from ingest.aggregation import aggregate
+from ingest.archival import ArchivalOrder, archive_when_due
+from ingest.attempts.taker import AttemptTaker
+from ingest.exhausts.requests import ExhaustRunner
 from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
 from ingest.modes.agreement import agree
 from ingest.publishing.publisher import Publisher
+from ingest.schedule import Schedule
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
+from rules.assessments import AttemptRules
 from rules.carry_rules import parse_rules
 from rules.form_checks import FormLimits
 from rules.learner_groups import GroupLimits
@@ -30,6 +35,7 @@ from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from rules.web_addresses import FetchRules
 from stores.blob_links import BlobLinks
+from stores.column_files import FileFormat
 from stores.engines import Stores, open_stores
 from stores.schema import version_of
 from stores.tables import TABLES
@@ -37,17 +43,20 @@ from stores.topics import TOPICS
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY = 3600.0
+"""The most seconds after which a worker looks whether the archive is due."""
 OPERATOR = Viewer("cohort", frozenset({Role.SERVICE}))
 """The viewer of commands that are run at a shell of the server."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """A running instance. ``worker`` is the worker in this process, if there is one."""
+    """A running instance. ``worker`` and ``attempt_taker`` are those in this process, if there are any."""
 
     settings: Settings
     shared: Shared
     worker: Supervised | None = None
+    attempt_taker: Supervised | None = None
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -86,7 +95,8 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 async def running(
     settings: Settings, *, worker: bool = False, in_any_mode: bool = False
 ) -> AsyncIterator[Cohort]:
-    """The whole instance. With ``worker`` it has a worker, a publisher, and the aggregation on its schedule.
+    """The whole instance. With ``worker`` it has a worker, an attempt taker, a publisher, a runner of exhausts, and on their
+    schedules the aggregation and the archive.
 
     At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
     has another version than this program, or if the rows are kept in another mode than the one that is set, unless
@@ -108,6 +118,7 @@ async def running(
             mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
+            exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             icon_rules=FetchRules(
                 settings.icon_hosts,
@@ -117,16 +128,19 @@ async def running(
             ),
         )
         stack.push_async_callback(shared.background.settled)
-        at_work = (
-            await stack.enter_async_context(supervised(lambda: new_worker(settings, shared)))
-            if worker
-            else None
-        )
+        at_work = taker = None
         if worker:
+            at_work = await stack.enter_async_context(supervised(lambda: new_worker(settings, shared)))
+            taker = await stack.enter_async_context(
+                supervised(lambda: new_attempt_taker(settings, shared), "attempt taker")
+            )
             await stack.enter_async_context(supervised(lambda: Publisher(shared), "publisher"))
+            await stack.enter_async_context(supervised(lambda: ExhaustRunner(shared), "exhausts"))
         if worker and settings.aggregate_every:
             await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
-        yield Cohort(settings, shared, at_work)
+        if worker and settings.archive_every:
+            await stack.enter_async_context(supervised(lambda: new_archival(settings, shared), "archive"))
+        yield Cohort(settings, shared, at_work, taker)
 
 
 def links_of(settings: Settings) -> BlobLinks | None:
@@ -170,8 +184,32 @@ def new_worker(settings: Settings, shared: Shared) -> Worker:
     return Worker(shared, most=settings.worker_batch, wait=settings.worker_wait)
 
 
+def new_attempt_taker(settings: Settings, shared: Shared) -> AttemptTaker:
+    rules = AttemptRules(settings.assessed_leaves_only, settings.assessed_within_total)
+    return AttemptTaker(shared, rules, wait=settings.worker_wait)
+
+
 def new_schedule(settings: Settings, shared: Shared) -> Schedule:
-    return Schedule(shared, settings.aggregate_every, settings.static)
+    """The aggregation of a process that runs it again and again."""
+    return Schedule(
+        partial(aggregate, shared, static=settings.static), settings.aggregate_every, "aggregation"
+    )
+
+
+def archival_order(settings: Settings) -> ArchivalOrder:
+    """What the archive takes, if nothing else is said."""
+    return ArchivalOrder(timedelta(days=settings.archive_after), FileFormat(settings.archive_format))
+
+
+def new_archival(settings: Settings, shared: Shared) -> Schedule:
+    """The archive of a process that runs it again and again. It looks more often whether a run is due: another process may
+    have run it, and processes end."""
+    every = timedelta(seconds=settings.archive_every)
+    return Schedule(
+        partial(archive_when_due, shared, archival_order(settings), every),
+        min(settings.archive_every, LOOK_EVERY),
+        "archive",
+    )
 
 
 async def _check_schema(stores: Stores) -> None:

@@ -21,6 +21,7 @@ from graph.drafts import DraftMutations
 from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.erasures import ErasureMutations
 from graph.errors import presented
+from graph.exhausts import ExhaustMutations, ExhaustQueries
 from graph.fields import field
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
@@ -63,6 +64,7 @@ class Query(
     MetricQueries,
     TrackingQueries,
     PublicationQueries,
+    ExhaustQueries,
 ):
     @field(description="Whatever has this global id, as far as the viewer may see it.")
     async def node(
@@ -87,6 +89,7 @@ class Mutation(
     SummaryMutations,
     ErasureMutations,
     PublicationMutations,
+    ExhaustMutations,
     DraftMutations,
 ):
     pass

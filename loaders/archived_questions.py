@@ -14,7 +14,7 @@ from pathlib import Path
 from loaders.archives import FILE_COLUMNS, Archive, ArchiveKey, archive_by_id, archives_by_id, archives_of
 from loaders.attempts import attempt_key, attempt_of
 from loaders.questions import whole_attempt_of
-from rules.archives import ArchiveState, whole_of_archive_row
+from rules.archives import whole_of_archive_row
 from rules.attempts import Attempt, WholeAttempt
 from rules.errors import NotFound, StoreUnavailable
 from stores.blob_copies import BlobCopies
@@ -30,9 +30,6 @@ WHOLE = 600.0
 """Seconds that a call may take where no deadline is nearer."""
 _LOOKS = 3
 """How often what is not where the rows said is looked for."""
-WITH_FILE = frozenset(ArchiveState) - {ArchiveState.UPLOADING, ArchiveState.RESTORED, ArchiveState.FAILED}
-"""The states of a request whose file is there, whole."""
-
 MISSING = "archived questions are missing: cohort archive verify says which"
 
 OpenCopy = Callable[[str, str | None], AbstractAsyncContextManager[Path]]
@@ -162,15 +159,16 @@ class _Held:
     def __init__(self, copies: BlobCopies, stack: AsyncExitStack) -> None:
         self._copies = copies
         self._stack = stack
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[tuple[str, str | None], Path] = {}
         self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def copy(self, name: str, checksum: str | None) -> AsyncIterator[Path]:
         async with self._opening:
-            if name not in self._paths:
-                self._paths[name] = await self._stack.enter_async_context(self._copies.copy(name, checksum))
-        yield self._paths[name]
+            if (name, checksum) not in self._paths:
+                path = await self._stack.enter_async_context(self._copies.copy(name, checksum))
+                self._paths[name, checksum] = path
+        yield self._paths[name, checksum]
 
 
 async def archived_attempts(
@@ -192,7 +190,7 @@ async def archived_attempts(
     for archive in await archives_of(stores.rows, context_id):
         now: Archive | None = archive
         for _ in range(_LOOKS):
-            if now is None or now.state not in WITH_FILE:
+            if now is None or not now.has_file:
                 break
             try:
                 async with aclosing(questions.of_archive(now, user_ids)) as pages:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from rules.archives import ARCHIVE_COLUMNS, ArchivedPart, ArchiveState, IsoWeek
+from rules.errors import NotFound
 from stores.column_files import ColumnKind, Columns, FileFormat
 from stores.rows import Row, Rows
 from stores.tables import ARCHIVES
@@ -13,6 +14,8 @@ from stores.tables import ARCHIVES
 _KINDS = {str: ColumnKind.TEXT, int: ColumnKind.INTEGER, float: ColumnKind.NUMBER}
 FILE_COLUMNS: Columns = {name: _KINDS[kind] for name, kind in ARCHIVE_COLUMNS.items()}
 """The columns of a file, as stores/column_files.py takes them."""
+
+_WITH_FILE = frozenset(ArchiveState) - {ArchiveState.UPLOADING, ArchiveState.RESTORED, ArchiveState.FAILED}
 
 ArchiveKey = tuple[str, str]
 """Context and request."""
@@ -28,6 +31,7 @@ class Archive:
       nobody knows.
     - ``blob``: the file's name in the blob store.
     - ``error``: why it failed.
+    - ``leftovers``: names of blobs that are to be deleted, with a space between two (ingest/writes/archive_files.py).
     """
 
     part: ArchivedPart
@@ -42,6 +46,12 @@ class Archive:
     size: int | None = None
     checksum: str | None = None
     error: str | None = None
+    leftovers: str | None = None
+
+    @property
+    def has_file(self) -> bool:
+        """True if its file is there, whole."""
+        return self.state in _WITH_FILE
 
     @property
     def key(self) -> ArchiveKey:
@@ -53,6 +63,14 @@ async def archive_by_id(rows: Rows, context_id: str, request_id: str) -> Archive
     """The request; None where there is none."""
     row = await rows.get(ARCHIVES, (context_id, request_id))
     return None if row is None else archive_of(row)
+
+
+async def archive_of_request(rows: Rows, request_id: str) -> Archive:
+    """The request of this id, whatever its context. It reads the whole catalogue. Raises NotFound if there is none."""
+    async for archive in all_archives(rows):
+        if archive.request_id == request_id.strip():
+            return archive
+    raise NotFound(f"the archive has no request {request_id}", field="request")
 
 
 async def archives_by_id(rows: Rows, keys: Collection[ArchiveKey]) -> dict[ArchiveKey, Archive]:
@@ -90,6 +108,7 @@ def archive_of(row: Row) -> Archive:
         row["bytes"],
         row["checksum"],
         row["error"],
+        row["leftovers"],
     )
 
 
@@ -106,6 +125,7 @@ def archive_values(archive: Archive) -> dict[str, Any]:
         "format": archive.form.value,
         "blob": archive.blob,
         "error": archive.error,
+        "leftovers": archive.leftovers,
         "created_on": archive.created_on,
         "updated_on": archive.updated_on,
     }

@@ -4,7 +4,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from rules.attempts import Attempt
+from rules.attempts import Attempt, AttemptOrigin
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, ViewKey
 from rules.tracking import Tracking
@@ -166,4 +166,5 @@ def attempt_of(row: Row) -> Attempt:
         row.get("written_at") or 0,
         row.get("content_hash"),
         row.get("archived_in"),
+        AttemptOrigin.decode(origin) if (origin := row.get("origin")) else None,
     )

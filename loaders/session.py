@@ -46,6 +46,7 @@ from rules.web_addresses import FetchRules
 from stores.engines import Stores
 
 LINK_TTL = timedelta(hours=1)
+EXHAUST_TTL = timedelta(days=7)
 
 
 def utc_now() -> datetime:
@@ -79,6 +80,8 @@ class Shared:
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
     """How long a link to a file for download holds."""
+    exhaust_ttl: timedelta = EXHAUST_TTL
+    """How long the file of an exhaust is kept."""
     public_url: str = ""
     """What the lasting links to packages begin with; without it they are paths."""
     icon_rules: FetchRules = field(default_factory=FetchRules)
@@ -97,6 +100,7 @@ class Shared:
         mode: AggregationMode = AggregationMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
+        exhaust_ttl: timedelta = EXHAUST_TTL,
         public_url: str = "",
         icon_rules: FetchRules | None = None,
     ) -> "Shared":
@@ -113,6 +117,7 @@ class Shared:
             mode=mode,
             tracking=tracking or Tracking(),
             link_ttl=link_ttl,
+            exhaust_ttl=exhaust_ttl,
             public_url=public_url,
             icon_rules=icon_rules or FetchRules(),
         )

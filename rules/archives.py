@@ -138,10 +138,9 @@ def archive_row(whole: WholeAttempt) -> dict[str, Any]:
     }
 
 
-def whole_of_archive_row(row: Mapping[str, Any]) -> WholeAttempt:
-    """Returns the attempt that ``archive_row`` made this row of. Its ``archived_in`` is None: the file does not know its
-    request."""
-    attempt = Attempt(
+def attempt_of_archive_row(row: Mapping[str, Any]) -> Attempt:
+    """Returns the slim form of the attempt in a row. Its ``archived_in`` is None: the file does not know its request."""
+    return Attempt(
         ViewKey(row["user_id"], row["course_id"], row["batch_id"], row["content_id"]),
         row["attempt_id"],
         row["total_score"],
@@ -152,8 +151,14 @@ def whole_of_archive_row(row: Mapping[str, Any]) -> WholeAttempt:
         row["written_at"],
         row["content_hash"],
     )
+
+
+def whole_of_archive_row(row: Mapping[str, Any]) -> WholeAttempt:
+    """Returns the attempt that ``archive_row`` made this row of."""
     questions = [_question(found) for found in orjson.loads(row["question"] or "[]")]
-    return WholeAttempt(attempt, questions, row["grand_total"], row["course_name"], row["batch_name"])
+    return WholeAttempt(
+        attempt_of_archive_row(row), questions, row["grand_total"], row["course_name"], row["batch_name"]
+    )
 
 
 def _written(question: Question) -> dict[str, Any]:

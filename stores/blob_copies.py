@@ -1,9 +1,9 @@
-"""Copies of blobs on this machine, for who reads a file in part, or several times. The blobs must never be overwritten: a
-blob of another content has another name.
+"""Copies of blobs on this machine, for who reads a file in part, or several times. A blob that is overwritten must have
+another checksum, which the reader knows.
 
 The copies are files in one folder, which the processes with the same ``data`` share:
 
-- ``HASH.copy.SUFFIX``: a copy. Its mtime says when it was made, its atime when it was used last.
+- ``HASH-CHECKSUM.copy.SUFFIX``: a copy. HASH is of the blob's name. Its mtime says when it was made, its atime when it was used last.
 - ``HEX.open.SUFFIX``: a hard link to a copy, for one reader. So nobody takes the file away from a reader.
 - ``HEX.part``: a copy that is being made. Folders are for files that somebody makes (``scratch``).
 
@@ -51,7 +51,7 @@ class BlobCopies:
         self._blobs = blobs
         self._folder = folder
         self._most = most
-        self._flights: dict[str, asyncio.Task[None]] = {}
+        self._flights: dict[Path, asyncio.Task[None]] = {}
         self._wanted: Counter[Path] = Counter()
         self._made: set[Path] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -98,7 +98,8 @@ class BlobCopies:
 
         def delete() -> None:
             for name in names:
-                self._path(name).unlink(missing_ok=True)
+                for path in self._folder.glob(f"{_hash(name)}-*"):
+                    path.unlink(missing_ok=True)
 
         with _errors():
             await asyncio.to_thread(delete)
@@ -122,7 +123,7 @@ class BlobCopies:
             await asyncio.to_thread(delete)
 
     async def _opened(self, name: str, checksum: str | None) -> Path:
-        path = self._path(name)
+        path = self._path(name, checksum)
         self._wanted[path] += 1
         try:
             for _ in range(_AGAIN):
@@ -138,12 +139,12 @@ class BlobCopies:
             "the copies of files have no room", detail=f"{self._folder}: others delete {name} as it is made"
         )
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{blake2b(name.encode(), digest_size=16).hexdigest()}.copy.{_suffix(name)}"
+    def _path(self, name: str, checksum: str | None) -> Path:
+        return self._folder / f"{_hash(name)}-{checksum or 'any'}.copy.{_suffix(name)}"
 
     def _link(self, path: Path) -> Path | None:
         """A link of the caller's own to the copy; None where there is none."""
-        own = self._folder / f"{uuid4().hex}.open.{_suffix(path.name.partition('.copy.')[2])}"
+        own = self._folder / f"{uuid4().hex}.open.{path.name.partition('.copy.')[2]}"
         try:
             os.link(path, own)
             stat = own.stat()
@@ -154,11 +155,12 @@ class BlobCopies:
 
     async def _fetched(self, name: str, checksum: str | None) -> None:
         """Waits for the flight of this blob. It runs under no single caller's deadline."""
-        flight = self._flights.get(name)
+        path = self._path(name, checksum)
+        flight = self._flights.get(path)
         if flight is None:
             flight = asyncio.create_task(self._fetch(name, checksum), context=Context())
-            self._flights[name] = flight
-            flight.add_done_callback(lambda ended: self._landed(name, ended))
+            self._flights[path] = flight
+            flight.add_done_callback(lambda ended: self._landed(path, ended))
         try:
             async with asyncio.timeout(remaining(WHOLE)):
                 await asyncio.shield(flight)
@@ -166,8 +168,8 @@ class BlobCopies:
             remaining(WHOLE)  # DeadlineExceeded, where it was that
             raise StoreUnavailable("the blob store is slow", detail=f"{name} took {WHOLE} seconds") from None
 
-    def _landed(self, name: str, flight: asyncio.Task[None]) -> None:
-        del self._flights[name]
+    def _landed(self, path: Path, flight: asyncio.Task[None]) -> None:
+        del self._flights[path]
         if not flight.cancelled():
             flight.exception()  # each waiter has raised it; none may be left
 
@@ -186,7 +188,7 @@ class BlobCopies:
 
             def end() -> None:
                 file.close()
-                part.replace(self._path(name))
+                part.replace(self._path(name, checksum))
 
             with _errors():
                 file = await asyncio.to_thread(begin)
@@ -201,7 +203,7 @@ class BlobCopies:
                 finally:
                     file.close()
                     await asyncio.to_thread(part.unlink, missing_ok=True)
-            self._made.add(self._path(name))
+            self._made.add(self._path(name, checksum))
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(KEPT, self._expire)
 
@@ -250,6 +252,10 @@ class BlobCopies:
     def _entries(self) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             yield from [*self._folder.iterdir()]
+
+
+def _hash(name: str) -> str:
+    return blake2b(name.encode(), digest_size=16).hexdigest()
 
 
 def _suffix(name: str) -> str:

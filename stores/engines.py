@@ -23,7 +23,8 @@ _Store = Rows | Events | Cache | Groups | Blobs | Search
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open stores of an instance, one of each kind. ``copies``: files of ``blobs`` on this machine."""
+    """The open stores of an instance, one of each kind. ``copies``: files of ``blobs`` on this machine. ``data``: the folder in
+    which this process may also work on files that it makes (stores/workspaces.py)."""
 
     rows: Rows
     events: Events
@@ -32,6 +33,7 @@ class Stores:
     blobs: Blobs
     search: Search
     copies: BlobCopies
+    data: Path
 
     async def ping(self) -> dict[str, str | None]:
         """By kind of store: None where it answers, else why it does not."""
@@ -97,6 +99,7 @@ async def open_stores(
         yield Stores(
             *(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search),
             copies=blob_copies,
+            data=data,
         )
 
 

@@ -37,7 +37,7 @@ async def store_attempt(
     await shared.stores.rows.write(
         Write(LEARNER_SCOPES, place, {"scope": key.scope}),
         Write(ATTEMPTS_WITH_QUESTIONS, row, whole_attempt_values(whole), attempt.written_at),
-        Write(ATTEMPTS, row, {**slim_values(whole), "archived_in": None}, attempt.written_at),
+        Write(ATTEMPTS, row, {**slim_values(whole), "archived_in": None, "origin": None}, attempt.written_at),
     )
     trigger = Trigger(TriggerKind.ATTEMPT, *place, key.content_id)
     await shared.stores.events.send(TRIGGERS.name, Message(key.user_id, trigger.encode()))

@@ -15,11 +15,15 @@ INGEST: dict[str, set[str]] = {
     "calls": {"modes", "writes"},
     "commands": {"calls", "modes", "writes"},
     "workers": {"commands", "modes", "writes"},
+    "attempts": {"workers", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
+    "archival": {"jobs", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
+    "exhausts": {"jobs", "commands", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
-    "job_kinds": {"jobs", "publishing", "importers"},
+    "job_kinds": {"archival", "jobs", "publishing", "exhausts", "importers"},
+    "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
 BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs"}
@@ -60,6 +64,8 @@ LIBRARIES_OF_ONE_ROOM = {
     "obstore": {"stores"},
     "opensearchpy": {"stores"},
     "pydruid": {"stores"},
+    "fastjsonschema": {"rules"},
+    "stream_zip": {"stores"},
     "httpcore": {"stores"},
     "httpx": {"stores"},
     "typer": {"gateway"},

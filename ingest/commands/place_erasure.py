@@ -1,6 +1,7 @@
 """Deletes what a learner has in one place."""
 
 from ingest.commands.erased_rows import ErasedRows
+from ingest.commands.exhaust_files import delete_exhausts
 from ingest.modes.strategies import added_by
 from ingest.writes.retrying import Attempts
 from loaders.enrolments import as_read, enrolments_in, row_key
@@ -11,7 +12,7 @@ from rules.identifiers import ProgressKey, scope_of
 from rules.moves import current_place
 from rules.tracking import TrackingMode
 from stores.rows import MOST_CHANGES, Change, Row
-from stores.tables import ENROLMENTS, LEARNER_SCOPES, VIEWS
+from stores.tables import ATTEMPTS, ENROLMENTS, LEARNER_SCOPES, VIEWS
 
 
 class PlaceErasure:
@@ -32,25 +33,33 @@ class PlaceErasure:
         shown = await self._is_shown_elsewhere(key)
         views = 0 if shown else await self._erase_views_of(key)
         attempts = await self._erase_attempts_of(key, shown)
+        await delete_exhausts(self._shared, {each.context_id for each in (key, *pointers)})
         await self._erased.tell_workers([key, *pointers])
         # This comes last: as long as they lead here, a call that names one of them finishes this one.
         await self._end_pointers(key)
-        listed = scope is not None and not await self._keeps_views(key, scope)
+        listed = scope is not None and not await self._keeps_rows(key, scope)
         if listed:
             await self._rows.write(self._erased.deletion(LEARNER_SCOPES, row_key(key)))
         for each in (key, *pointers):
             await self._erased.forget(each)
         return bool(listed or enrolled or views or attempts)
 
-    async def _keeps_views(self, key: ProgressKey, scope: Row) -> bool:
-        """True if there are still views where this entry of the list says. Whoever goes by the list must find them."""
+    async def _keeps_rows(self, key: ProgressKey, scope: Row) -> bool:
+        """True if there are still views or attempts where this entry of the list says. Whoever goes by the list must find
+        them."""
         if not self._shared.tracking.carries:
             return False
-        partition = (self._user_id, scope["scope"] or scope_of(key.collection_id))
-        prefix = (key.collection_id, key.context_id)
-        return bool(
-            await self._rows.partition(VIEWS, partition, prefix=prefix, limit=1, columns=("contentid",))
+        kept_in = (
+            (VIEWS, scope["scope"] or scope_of(key.collection_id), (key.collection_id, key.context_id)),
+            (ATTEMPTS, key.collection_id, (key.context_id,)),
         )
+        found = [
+            await self._rows.partition(
+                table, (self._user_id, part), prefix=prefix, limit=1, columns=table.key
+            )
+            for table, part, prefix in kept_in
+        ]
+        return any(found)
 
     async def _leading_to(self, key: ProgressKey) -> list[Enrolment]:
         """Returns the enrolments that lead here in move mode: their progress has come here, by whatever way, or is
@@ -108,7 +117,9 @@ class PlaceErasure:
             places |= {key, self._shared.tracking.source(key)}
         return sum(
             [
-                await self._erased.delete_attempts(place.collection_id, (place.context_id,))
+                await self._erased.delete_attempts(
+                    place.collection_id, (place.context_id,), [place.context_id]
+                )
                 for place in sorted(places)
             ]
         )

@@ -24,9 +24,12 @@ from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.exhaust_files import EXHAUSTS
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
+from ingest.exhausts.job import EXHAUSTING
+from ingest.exhausts.order import ExhaustOrder
 from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.search_sync import sync_search
@@ -34,6 +37,7 @@ from loaders.session import Session, Shared
 from resolvers.opaque_texts import encode
 from rules.attempts import Question
 from rules.contents import ContentKind
+from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember
 from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
@@ -221,6 +225,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         ),
         "content": lambda n: f'content(identifier: "many-{n}") {{ name metadata }}',
         "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
+        "exhaust": lambda n: f'exhaust(id: "job-{n}") {{ state download {{ url }} }}',
         "hierarchy node": lambda n: (
             f'hierarchyNode(identifier: "many-{n}-0") {{ name collection {{ name }} }}'
         ),
@@ -305,6 +310,15 @@ async def school(instance: Instance) -> None:
             f"job-{number}", f"many-{number}", ContentKind.COLLECTION, False, "ann", instance.shared.now(), ""
         )
         await Jobs(instance.shared).create(PUBLISHING, order.job, order.arguments())
+        exhaust = ExhaustOrder(
+            *(f"job-{number}", ExhaustKind.PROGRESS, f"many-{number}", f"batch-{number}", ExhaustFormat.CSV),
+            *(
+                EXHAUSTS.new_name(f"batch-{number}", "mo", instance.shared.now(), "f"),
+                "mo",
+                instance.shared.now(),
+            ),
+        )
+        await Jobs(instance.shared).create(EXHAUSTING, exhaust.job, exhaust.arguments())
     service, activities = instance.session(), (Activity("many-0", "Course"), Activity("many-1", "Course"))
     for number in range(MANY):
         user = instance.session(f"u{number}")

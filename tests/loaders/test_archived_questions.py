@@ -16,9 +16,9 @@ from rules.errors import DeadlineExceeded, StoreUnavailable
 from rules.identifiers import ViewKey
 from stores.column_files import FileFormat
 from stores.deadline import deadline
-from stores.rows import Write
+from stores.rows import Exists
 from stores.tables import ARCHIVES, ATTEMPTS
-from tests.archives import archive_questions, live_attempts
+from tests.archived_files import archive_questions, live_attempts
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
 
@@ -147,7 +147,7 @@ async def test_a_missing_file_is_an_error_that_says_so(cohort: Instance) -> None
     with pytest.raises(StoreUnavailable, match="archived questions are missing"):
         async for _ in archived_attempts(cohort.stores, "batch"):
             pass
-    await cohort.stores.rows.write(Write(ARCHIVES, archive.key, {}, delete=True))
+    await cohort.stores.rows.delete_if(ARCHIVES, archive.key, [Exists()])
     with pytest.raises(StoreUnavailable, match="the catalogue does not have it"):
         await cohort.shared.archived_questions.load(attempts)
 

@@ -16,7 +16,7 @@ from gateway.rest.nouns.views import CODES as VIEW_CODES
 from gateway.rest.nouns.views import Acknowledged, StartView, both
 from resolvers import assessment_scores, assessments
 from resolvers.assessments import AssessmentCall, Question, Questioned
-from resolvers.nouns import Absent, Session, either, from_milliseconds, milliseconds
+from resolvers.nouns import Absent, InvalidInput, Session, either, from_milliseconds, milliseconds
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -30,7 +30,12 @@ MOST_WITH_QUESTIONS = 20
 
 
 class SubmitAssessment(StartView):
-    events: list[Any] = Field(description="The ASSESS events, one an answer.")
+    events: list[Any] | None = Field(
+        default=None, description="The ASSESS events, one an answer; without any, scores are computed anew."
+    )
+    assessments: list[Any] | None = Field(
+        default=None, description="The name that the platform's portal has for `events`."
+    )
     attempt_id: str | None = Field(
         default=None, description="Without it one that follows from learner, content and time."
     )
@@ -38,6 +43,14 @@ class SubmitAssessment(StartView):
 
     def names_sent(self) -> Mapping[str, str]:
         return {**super().names_sent(), "attemptedOn": "assessmentTs", "at": "assessmentTs"}
+
+    def answers(self) -> list[Any]:
+        """The events, by whichever name. Absent if there are none, InvalidInput if both names have some and they differ."""
+        if self.events is None and self.assessments is None:
+            raise Absent("events is missing", field="events")
+        if None not in (self.events, self.assessments) and self.events != self.assessments:
+            raise InvalidInput("events and assessments are the same; give one of them", field="assessments")
+        return (self.assessments if self.events is None else self.events) or []
 
 
 class ReadAssessments(Place):
@@ -113,7 +126,9 @@ class ScoresTold(TypedDict):
 
 
 async def submit(session: Session, call: Call[SubmitAssessment]) -> Acknowledged:
+    """Takes the answers. It says so of what will be scored; without answers scores are only asked for."""
     request = call.request
+    events = request.answers()
     at = None if request.assessment_ts is None else from_milliseconds(request.assessment_ts)
     submission = AssessmentCall(
         request.content_id,
@@ -121,10 +136,10 @@ async def submit(session: Session, call: Call[SubmitAssessment]) -> Acknowledged
         user_id=changed_user(session, call, request.user_id),
         attempt_id=request.attempt_id,
         attempted_on=at,
-        events=request.events,
+        events=events,
     )
     await assessments.submit_assessment(session, submission)
-    return {request.content_id: "Score Updated"}
+    return {request.content_id: "Score Updated" if events else "Score Requested"}
 
 
 async def read_attempts(session: Session, call: Call[ReadAssessments]) -> AttemptsTold:
