@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import attempts, groups, hierarchy, loading, publish, viewer
+from bench import groups, hierarchy, intake, loading, publish, viewer
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
@@ -250,7 +250,7 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["attempts"]:
-        uvloop.run(attempts.main(*sys.argv[2:3]))
+        uvloop.run(intake.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["load"]:

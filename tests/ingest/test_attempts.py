@@ -33,7 +33,7 @@ from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind, parse_trigger
 from stores.events import Message, Record
 from stores.rows import Write
-from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, LEARNER_SCOPES
+from stores.tables import AGGREGATES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, LEARNER_SCOPES, SCORES
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, TRIGGERS
 from tests.conftest import COURSE, Instance
 from tests.ingest.interruptions import Interruption, dies
@@ -176,6 +176,22 @@ async def test_a_submission_becomes_an_attempt_with_its_questions(course: Instan
     )
     assert await triggers(course) == [("ada", "course", "batch", "a")]
     assert await course.submitted() == 0
+
+
+async def test_what_is_submitted_is_in_the_aggregates_in_the_end(course: Instance) -> None:
+    """The reference's attempts: 1 + 1 + 0 of 3 and 0.33 + 1 + 0 of 3. The better one counts, out of two."""
+    for attempt, first in (("1", 1), ("2", 0.33)):
+        events = [answer("q1", first), answer("q2", 1), answer("q3", 0)]
+        submission = call(attempt_id=attempt, attempted_on=AT, events=events)
+        await submit_assessment(course.session("ada"), submission)
+    await course.drain()
+    totals = sorted(row["grand_total"] for row in await rows_of(course.shared, ATTEMPTS_WITH_QUESTIONS))
+    assert totals == ["1.33/3.0", "2.0/3.0"]
+    (row,) = [r for r in await rows_of(course.shared, AGGREGATES) if r["activity_id"] == "course"]
+    scores = {name: value for name, value in row["aggregates"].items() if name.endswith(":a")}
+    assert scores == {"score:a": 2.0, "max_score:a": 3.0, "attempts_count:a": 2.0}
+    (score,) = await rows_of(course.shared, SCORES)
+    assert (score["best_score"], score["total_max_score"], score["attempts_count"]) == (2.0, 3.0, 2)
 
 
 async def test_a_newer_version_replaces_an_attempt_and_an_older_one_does_not(quick: Instance) -> None:
