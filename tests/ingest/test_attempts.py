@@ -28,7 +28,7 @@ from loaders.session import Shared
 from rules.assessments import AttemptRules
 from rules.errors import StoreUnavailable
 from rules.identifiers import ViewKey
-from rules.scoring import scored
+from rules.scoring import questions_of, scored
 from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind, parse_trigger
 from stores.events import Message, Record
@@ -150,10 +150,10 @@ async def quick(embedded: Instance) -> Instance:
 
 async def test_a_submission_becomes_an_attempt_with_its_questions(course: Instance) -> None:
     """2 + 0 of 2 + 1. Names are those of the course and the batch."""
-    await submit_assessment(
-        course.session("ada"),
-        call(attempt_id="try-1", attempted_on=AT, events=[answer("q1", 2, 2), answer("q2", 0)]),
-    )
+    events = [answer("q1", 2, 2, duration="7.5", resvalues=[{"1": {"text": "é"}}, "b"]), answer("q2", 0)]
+    events[0]["edata"]["item"] |= {"params": [{"1": "a", "2": 3}], "title": "One", "desc": "?", "type": "mcq"}
+    submission = call(attempt_id="try-1", attempted_on=AT, events=events)
+    await submit_assessment(course.session("ada"), submission)
     await course.take_attempts()
     (row,) = await rows_of(course.shared, ATTEMPTS_WITH_QUESTIONS)
     whole = whole_attempt_of(row)
@@ -162,7 +162,8 @@ async def test_a_submission_becomes_an_attempt_with_its_questions(course: Instan
     assert (attempt.attempt_id, attempt.attempted_on, attempt.written_at) == ("try-1", AT, AT_MS * 1000)
     assert (attempt.score, attempt.max_score, whole.grand_total) == (2.0, 3.0, "2.0/3.0")
     assert (whole.collection_name, whole.context_name) == ("Course", "Batch batch")
-    assert [(q.id, q.score, q.max_score) for q in whole.questions] == [("q1", 2.0, 2.0), ("q2", 0.0, 1.0)]
+    assert list(whole.questions) == questions_of(events)
+    assert whole.questions[0].answers == [{"1": '{"text":"é"}'}, {"value": "b"}]
     (thin,) = await rows_of(course.shared, ATTEMPTS)
     assert {k: v for k, v in thin.items() if k in row} == {k: row[k] for k in thin if k in row}
     assert thin["archived_in"] is None
