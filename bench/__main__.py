@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [embedded|real|attempts|groups|hierarchy|load|publish|viewer]``; see
+"""Runs the benchmarks: ``python -m bench [archive|attempts|embedded|real|exhaust|groups|hierarchy|load|publish|viewer]``; see
 docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``, ``worker``; all without. ``attempts``, ``hierarchy``, ``publish`` and ``viewer`` run on the real servers, ``load`` on
-the embedded engines, or each on those named after it."""
+``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``publish`` and ``viewer`` run on
+the real servers, ``load`` on the embedded engines, or each on those named after it."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import groups, hierarchy, intake, loading, publish, viewer
+from bench import archive, attempts, exhaust, groups, hierarchy, loading, publish, viewer
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
@@ -154,15 +154,15 @@ async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
     of a learner in a row, and for histories of different length, as the cost must follow the collection, not them. Then
     with attempts: three at each of ten contents, for triggers of views and of attempts."""
     figures = []
-    for kind, history, times, count, attempts in (
+    for kind, history, times, count, tries in (
         *((TriggerKind.VIEW, *sizes, 0) for sizes in ((10, 1, 6000), (10, 10, 1000), (LEAVES, 1, 2500))),
         (TriggerKind.VIEW, LEAVES, 10, 400, 0),
         *((kind, 10, 1, 3000, 3) for kind in (TriggerKind.VIEW, TriggerKind.ATTEMPT)),
     ):
-        learners = [f"{kind.value}-{history}-{times}-{attempts}-{number:04d}" for number in range(count)]
+        learners = [f"{kind.value}-{history}-{times}-{tries}-{number:04d}" for number in range(count)]
         for user in learners:
             await client_finish(cohort, user, range(history))
-            await attempt(cohort, user, range(history if attempts else 0), attempts)
+            await attempt(cohort, user, range(history if tries else 0), tries)
         content = "big-leaf-0" if kind is TriggerKind.ATTEMPT else None
         triggers = [
             Message(user, Trigger(kind, user, "big", "batch", content).encode())
@@ -183,7 +183,7 @@ async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
         await running
         figures.append(
             (
-                f"{history} views of a learner, {attempts} attempts at each, {times} triggers of a {kind.value} each",
+                f"{history} views of a learner, {tries} attempts at each, {times} × {kind.value}",
                 handled / wall,
                 handled / used,
             )
@@ -245,12 +245,16 @@ async def main(engines: str = "embedded", *wanted: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["groups"]:
         uvloop.run(groups.main(compacted="--uncompacted" not in sys.argv))
+    elif sys.argv[1:2] == ["archive"]:
+        uvloop.run(archive.main(*sys.argv[2:]))
     elif sys.argv[1:2] == ["hierarchy"]:
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["exhaust"]:
+        uvloop.run(exhaust.main(*sys.argv[2:5]))
     elif sys.argv[1:2] == ["attempts"]:
-        uvloop.run(intake.main(*sys.argv[2:3]))
+        uvloop.run(attempts.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["load"]:

@@ -10,9 +10,12 @@ from typer.core import TyperGroup
 
 from gateway.commands import (
     aggregate,
+    archive,
+    archive_checks,
     blobs,
     dead_letters,
     druid,
+    exhaust,
     jobs,
     learners,
     load,
@@ -216,9 +219,13 @@ app.command()(jobs.reconcile)
 app.command()(publish.publish)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(aggregate.app, name="aggregate")
+archive.app.command()(archive_checks.verify)
+archive.app.command()(archive_checks.restore)
+app.add_typer(archive.app, name="archive")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(druid.app, name="druid")
+app.add_typer(exhaust.app, name="exhaust")
 app.add_typer(learners.app, name="learners")
 app.add_typer(load.app, name="load")
 app.add_typer(migrate.app, name="migrate")

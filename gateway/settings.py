@@ -113,11 +113,22 @@ class Settings(BaseSettings):
         description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
         "without it they are paths",
     )
+    archive_copies: int = Field(
+        default=536_870_912,
+        gt=0,
+        description="Bytes of files of the archive that a machine keeps copies of under `data`, each for 15 minutes at most",
+    )
     link_ttl: float = Field(
         default=3600.0,
         ge=60,
         le=604_800,
         description="Seconds that a link to a file for download holds; then the file is deleted",
+    )
+    exhaust_ttl: float = Field(
+        default=604_800.0,
+        ge=3600,
+        le=2_592_000,
+        description="Seconds that the file of an exhaust is kept; each read of the exhaust gives a link that holds for `link_ttl`",
     )
     icon_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_hosts)] = Field(
         default=(),
@@ -196,6 +207,19 @@ class Settings(BaseSettings):
         default=60.0,
         ge=0,
         description="Seconds between two runs of the aggregation in a worker; 0 for none. `cohort dev` takes 10",
+    )
+    archive_after: float = Field(
+        default=90.0,
+        ge=0,
+        description="Days after which an attempt that was not updated is archived: its questions go to a file in `blobs`",
+    )
+    archive_every: float = Field(
+        default=604_800.0,
+        ge=0,
+        description="Seconds from the end of one run of the archive in a worker to the next, of all workers together; 0 for none",
+    )
+    archive_format: Literal["parquet", "csv.gz"] = Field(
+        default="parquet", description="How the archive's files are written"
     )
     static: Path | None = Field(
         default=None,

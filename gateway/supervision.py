@@ -23,7 +23,7 @@ GRACE = 15.0
 
 
 class Runs(Protocol):
-    """Something with the life of ``ingest.workers.worker.Worker`` and ``ingest.aggregation.Schedule``."""
+    """Something with the life of ``ingest.workers.worker.Worker`` and ``ingest.schedule.Schedule``."""
 
     async def run(self) -> None: ...
 

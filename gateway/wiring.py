@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 from starlette.requests import HTTPConnection
 
@@ -13,13 +13,16 @@ from druid_specs import DATA_SOURCES
 from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
-from ingest.aggregation import Schedule
+from ingest.aggregation import aggregate
+from ingest.archival import ArchivalOrder, archive_when_due
 from ingest.attempts.taker import AttemptTaker
+from ingest.exhausts.requests import ExhaustRunner
 from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
 from ingest.modes.agreement import agree
 from ingest.publishing.publisher import Publisher
+from ingest.schedule import Schedule
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.assessments import AttemptRules
@@ -32,6 +35,7 @@ from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from rules.web_addresses import FetchRules
 from stores.blob_links import BlobLinks
+from stores.column_files import FileFormat
 from stores.engines import Stores, open_stores
 from stores.schema import version_of
 from stores.tables import TABLES
@@ -39,6 +43,8 @@ from stores.topics import TOPICS
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY = 3600.0
+"""The most seconds after which a worker looks whether the archive is due."""
 OPERATOR = Viewer("cohort", frozenset({Role.SERVICE}))
 """The viewer of commands that are run at a shell of the server."""
 
@@ -81,6 +87,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
         links=links_of(settings),
         prefix=settings.prefix,
         data=settings.data,
+        copies=settings.archive_copies,
     )
 
 
@@ -88,8 +95,8 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 async def running(
     settings: Settings, *, worker: bool = False, in_any_mode: bool = False
 ) -> AsyncIterator[Cohort]:
-    """The whole instance. With ``worker`` it has a worker, an attempt taker, a publisher, and the aggregation on its
-    schedule.
+    """The whole instance. With ``worker`` it has a worker, an attempt taker, a publisher, a runner of exhausts, and on their
+    schedules the aggregation and the archive.
 
     At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
     has another version than this program, or if the rows are kept in another mode than the one that is set, unless
@@ -111,6 +118,7 @@ async def running(
             mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
+            exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             icon_rules=FetchRules(
                 settings.icon_hosts,
@@ -127,8 +135,11 @@ async def running(
                 supervised(lambda: new_attempt_taker(settings, shared), "attempt taker")
             )
             await stack.enter_async_context(supervised(lambda: Publisher(shared), "publisher"))
+            await stack.enter_async_context(supervised(lambda: ExhaustRunner(shared), "exhausts"))
         if worker and settings.aggregate_every:
             await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
+        if worker and settings.archive_every:
+            await stack.enter_async_context(supervised(lambda: new_archival(settings, shared), "archive"))
         yield Cohort(settings, shared, at_work, taker)
 
 
@@ -179,7 +190,26 @@ def new_attempt_taker(settings: Settings, shared: Shared) -> AttemptTaker:
 
 
 def new_schedule(settings: Settings, shared: Shared) -> Schedule:
-    return Schedule(shared, settings.aggregate_every, settings.static)
+    """The aggregation of a process that runs it again and again."""
+    return Schedule(
+        partial(aggregate, shared, static=settings.static), settings.aggregate_every, "aggregation"
+    )
+
+
+def archival_order(settings: Settings) -> ArchivalOrder:
+    """What the archive takes, if nothing else is said."""
+    return ArchivalOrder(timedelta(days=settings.archive_after), FileFormat(settings.archive_format))
+
+
+def new_archival(settings: Settings, shared: Shared) -> Schedule:
+    """The archive of a process that runs it again and again. It looks more often whether a run is due: another process may
+    have run it, and processes end."""
+    every = timedelta(seconds=settings.archive_every)
+    return Schedule(
+        partial(archive_when_due, shared, archival_order(settings), every),
+        min(settings.archive_every, LOOK_EVERY),
+        "archive",
+    )
 
 
 async def _check_schema(stores: Stores) -> None:

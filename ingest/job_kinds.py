@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+from ingest.archival.job import ARCHIVAL
+from ingest.archival.restoring import RESTORATION
+from ingest.archival.verification import VERIFICATION
+from ingest.exhausts.job import EXHAUSTING
 from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
@@ -17,17 +21,21 @@ from ingest.publishing.search_check import SEARCH_CHECK
 from rules.errors import InvalidInput
 
 JOB_KINDS: Sequence[JobKind] = (
+    ARCHIVAL,
     CLOSING,
     COLLECTIONS,
     ERASURE,
+    EXHAUSTING,
     LISTING,
     LOADING,
     MIGRATION,
     MODE_CHANGE,
     PUBLISHING,
     RECONCILIATION,
+    RESTORATION,
     SEARCH_CHECK,
     UPGRADE,
+    VERIFICATION,
 )
 
 

@@ -13,9 +13,7 @@ from stores.tables import AGGREGATES
 
 Place = tuple[str, str, str]
 """Type of figures, activity and learner: whose figures under all contexts, and of a unit in all collections."""
-ENTRY_COLUMNS = tuple(
-    column for column in AGGREGATES.types if column not in ("content_status", "agg_last_updated")
-)
+ENTRY_COLUMNS = tuple(column for column in AGGREGATES.types if column != "content_status")
 """The columns that pages of groups show. They leave out the status of each leaf, which is most of a row."""
 
 
@@ -33,8 +31,7 @@ class Seen:
 class StoredAggregate:
     """A row of ``user_activity_agg_v2``: all of its state (rules/states.py) but the learner's attributes.
 
-    ``content_status`` and ``last_updated_on`` are empty where only ENTRY_COLUMNS were read, and so is the moment of each
-    assessment in ``score``.
+    ``content_status`` is empty where only ENTRY_COLUMNS were read.
     """
 
     key: AggregateKey

@@ -68,6 +68,17 @@ async def scores_of_learner(rows: Rows, user_id: str, assessment_id: str | None 
     return [stored for row in found if (stored := _stored(row)) is not None]
 
 
+async def scores_page(
+    rows: Rows, user_id: str, *, assessment_id: str | None, after: Key | None, limit: int
+) -> tuple[list[StoredScores], Key | None]:
+    """At most ``limit`` scores of a learner, in all assessments or in one, in the order of assessment, collection and
+    context; and these three of the last row, if there may be more. ``after``: those of the last row seen."""
+    prefix = () if assessment_id is None else (assessment_id,)
+    found = await rows.partition(SCORES, (user_id,), prefix=prefix, after=after, limit=limit)
+    end = None if len(found) < limit else tuple(found[-1][name] for name in SCORES.clustering)
+    return [stored for row in found if (stored := _stored(row)) is not None], end
+
+
 async def scores_of_learners(
     rows: Rows, user_ids: Collection[str], assessment_ids: Collection[str] | None
 ) -> dict[ViewKey, StoredScores]:

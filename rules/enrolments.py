@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Self
 
 from rules.contexts import Context
+from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
 from rules.moments import later
-from rules.progress import Status
-from rules.standings import FirstCompletion
+from rules.progress import Progress, Status
+from rules.standings import FirstCompletion, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,16 @@ def worked_since(enrolment: Enrolment | None, opened_on: datetime | None) -> dat
     """
     enrolled_on = enrolment.enrolled_on if enrolment and enrolment.moved_from is None else None
     return later(enrolled_on, opened_on)
+
+
+def shown_progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:
+    """Returns how far the learner is in this enrolment. What has moved counts where it is now. If the collection is
+    gone, it is what the workers last computed."""
+    if enrolment.has_moved and tree is not None:
+        return Progress(Status.NOT_STARTED, 0, len(tree.required(tree.root)))
+    if standing is not None and tree is not None:
+        return standing.progress(tree)
+    return Progress(enrolment.status, enrolment.completed_count, enrolment.completed_count)
 
 
 def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) -> bool:

@@ -3,8 +3,8 @@ a bound of memory; what has no room there goes to its temporary folder.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import duckdb
 from duckdb import DuckDBPyConnection as Connection
+
+from rules.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -24,6 +26,8 @@ ROWS_A_PAGE = 1000
 LARGEST_LINE = 4 * 1024 * 1024
 """Bytes that a row may have in JSON."""
 
+MOST_IDLE = 4
+"""Connections that a process keeps for the next file."""
 _AGAIN = 0.01
 """Seconds between two interruptions: one that comes before the statement begins has no effect."""
 
@@ -50,6 +54,10 @@ class ColumnKind(Enum):
 
 
 Columns = Mapping[str, ColumnKind]
+
+
+class BrokenFile(StoreUnavailable):
+    """A file is not what it should be, or has no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +96,14 @@ async def write_file(
 
 async def read_file(
     path: Path, columns: Columns, form: FileFormat, *, only: Only | None = None
-) -> AsyncIterator[list[dict[str, Any]]]:
+) -> AsyncGenerator[list[dict[str, Any]], None]:
     """The rows of a file that ``write_file`` made, in its order, a page at a time."""
     kinds = ", ".join(f"{_text(name)}: '{kind.value}'" for name, kind in columns.items())
     source = (
         "read_parquet($path)"
         if form is FileFormat.PARQUET
         else f"read_csv($path, header = true, auto_detect = false, quote = '\"', escape = '\"', "
+        f"compression = '{'gzip' if form is FileFormat.CSV_GZ else 'none'}', "
         f"max_line_size = {LARGEST_LINE}, allow_quoted_nulls = false, columns = {{{kinds}}})"
     )
     names = list(columns)
@@ -116,21 +125,15 @@ async def read_file(
 @asynccontextmanager
 async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection], T]], Any]]:
     """A connection of its own. Each call runs in a thread, and is interrupted when its caller is cancelled."""
-    connection = duckdb.connect(
-        config={
-            "threads": 1,
-            "memory_limit": MEMORY,
-            "temp_directory": str(folder / ".duckdb"),
-            "preserve_insertion_order": True,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-    )
+    connection = await asyncio.to_thread(_connection, folder)
 
     async def run(work: Callable[[Connection], T]) -> T:
         task = asyncio.ensure_future(asyncio.to_thread(work, connection))
         try:
             return await asyncio.shield(task)
+        except duckdb.Error as error:
+            line = str(error).partition("\n")[0]
+            raise BrokenFile("a file of rows can't be read or written", detail=line) from error
         except asyncio.CancelledError:
             while not task.done():
                 connection.interrupt()
@@ -139,8 +142,35 @@ async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection]
 
     try:
         yield run
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    if len(_idle) < MOST_IDLE:
+        _idle.append(connection)
+    else:
+        connection.close()
+
+
+_idle: list[Connection] = []
+"""Connections that others may use: to make one takes longer than to read a small file."""
+
+
+def _connection(folder: Path) -> Connection:
+    place = str(folder / ".duckdb")
+    with suppress(IndexError, duckdb.Error):  # the temporary folder can't be changed once it was needed
+        connection = _idle.pop()
+        connection.execute(f"SET temp_directory = {_text(place)}")
+        return connection
+    return duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": MEMORY,
+            "temp_directory": place,
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
 
 
 def _value(value: Any) -> Any:

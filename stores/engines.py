@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rules.errors import InvalidInput
+from stores.blob_copies import MOST, BlobCopies
 from stores.blob_links import BlobLinks
 from stores.blobs import Blobs
 from stores.cache import Cache
@@ -22,7 +23,8 @@ _Store = Rows | Events | Cache | Groups | Blobs | Search
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The open stores of an instance, one of each kind."""
+    """The open stores of an instance, one of each kind. ``copies``: files of ``blobs`` on this machine. ``data``: the folder in
+    which this process may also work on files that it makes (stores/workspaces.py)."""
 
     rows: Rows
     events: Events
@@ -30,6 +32,8 @@ class Stores:
     groups: Groups
     blobs: Blobs
     search: Search
+    copies: BlobCopies
+    data: Path
 
     async def ping(self) -> dict[str, str | None]:
         """By kind of store: None where it answers, else why it does not."""
@@ -64,6 +68,7 @@ async def open_stores(
     blobs: str = "file:///blobs",
     search: str = "fts5:///search.db",
     links: BlobLinks | None = None,
+    copies: int = MOST,
 ) -> AsyncIterator[Stores]:
     """Opens each engine and closes it at the end.
 
@@ -71,7 +76,7 @@ async def open_stores(
     ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``; ``groups``: ``duckdb:///FILE`` or
     ``druid://broker:8082?coordinator=host:8081``; ``blobs``: ``file:///FOLDER`` or ``s3://…``, ``az://…``, ``gs://…`` as
     CloudBlobs.open has them; ``search``: ``fts5:///FILE``, ``opensearch://host:9200`` or ``opensearchs://user:password@…``.
-    ``links`` makes links to blobs in files. ``prefix`` keeps instances on the same servers
+    ``links`` makes links to blobs in files. ``copies``: bytes of blobs that this machine keeps under ``data``. ``prefix`` keeps instances on the same servers
     apart. Embedded engines keep their files under ``data``, which only the owner may read. InvalidInput names the
     setting whose URL is of another kind.
     """
@@ -89,7 +94,13 @@ async def open_stores(
         stack.push_async_callback(opened_blobs.close)
         opened_search = await _open_search(search, prefix, data)
         stack.push_async_callback(opened_search.close)
-        yield Stores(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search)
+        blob_copies = await BlobCopies.open(opened_blobs, data / "copies", copies)
+        stack.push_async_callback(blob_copies.close)
+        yield Stores(
+            *(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search),
+            copies=blob_copies,
+            data=data,
+        )
 
 
 async def _open_rows(url: str, data: Path) -> Rows:

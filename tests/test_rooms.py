@@ -18,9 +18,12 @@ INGEST: dict[str, set[str]] = {
     "attempts": {"workers", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
+    "archival": {"jobs", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
+    "exhausts": {"jobs", "commands", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
-    "job_kinds": {"jobs", "publishing", "importers"},
+    "job_kinds": {"archival", "jobs", "publishing", "exhausts", "importers"},
+    "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
 BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs"}
@@ -62,6 +65,7 @@ LIBRARIES_OF_ONE_ROOM = {
     "opensearchpy": {"stores"},
     "pydruid": {"stores"},
     "fastjsonschema": {"rules"},
+    "stream_zip": {"stores"},
     "httpcore": {"stores"},
     "httpx": {"stores"},
     "typer": {"gateway"},

@@ -5,7 +5,6 @@ times: to the data source ``activity-totals``, to the table ``activity_agg``, an
 """
 
 from ingest.aggregation.run import Status, aggregate, aggregation_status
-from ingest.aggregation.schedule import Schedule
 from ingest.aggregation.turn import AggregationReport
 
-__all__ = ["AggregationReport", "Schedule", "Status", "aggregate", "aggregation_status"]
+__all__ = ["AggregationReport", "Status", "aggregate", "aggregation_status"]

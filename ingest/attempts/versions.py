@@ -72,7 +72,7 @@ async def write_newest(shared: Shared, placed: Sequence[PlacedAttempt]) -> int:
             Write(
                 ATTEMPTS,
                 attempt_key(whole.attempt),
-                {**slim_values(whole), "archived_in": None},
+                {**slim_values(whole), "archived_in": None, "origin": None},
                 whole.attempt.written_at,
             )
             for whole in written

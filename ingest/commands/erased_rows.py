@@ -1,8 +1,9 @@
 """Deletes rows of a learner so that calls which died half way, or write at the same time, can be made good."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 
+from ingest.commands.archived_rows import erase_archived
 from ingest.writes.retrying import Attempts
 from ingest.writes.triggers import trigger_of
 from loaders import touches
@@ -22,6 +23,9 @@ from stores.topics import TRIGGERS
 PAGE = 50
 """Places, groups or attempts that are read and deleted together. It takes far less than ABANDONED_AFTER
 (ingest/writes/leases.py)."""
+
+_REST_OF_MILLISECOND = 999
+"""Microseconds. An attempt of that millisecond may have been written, archived and restored within it."""
 
 Place = tuple[str, str]
 """Collection and context. If there was no context, it is the collection twice."""
@@ -109,9 +113,10 @@ class ErasedRows:
             enrolled_on = (result.stored or {}).get("enrolled_on")
         raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
-    async def delete_attempts(self, collection_id: str, prefix: Key) -> int:
-        """Deletes the attempts and returns how many rows these were."""
-        return await self._delete_attempts(collection_id, prefix, lambda _: True)
+    async def delete_attempts(self, collection_id: str, prefix: Key, contexts: Collection[str] = ()) -> int:
+        """Deletes the attempts and returns how many rows these were. ``contexts``: where there may be some, beside those
+        that rows name."""
+        return await self._delete_attempts(collection_id, prefix, contexts, lambda _: True)
 
     async def delete_attempts_of_before(self, key: ProgressKey) -> int:
         """Deletes the attempts of this place that were written before the erasure, and returns how many rows these
@@ -120,18 +125,28 @@ class ErasedRows:
         def is_of_before(row: Row) -> bool:
             return row["updated_on"] is None or row["updated_on"] < self.erased_on
 
-        return await self._delete_attempts(key.collection_id, (key.context_id,), is_of_before)
+        return await self._delete_attempts(
+            key.collection_id, (key.context_id,), [key.context_id], is_of_before
+        )
 
-    async def _delete_attempts(self, collection_id: str, prefix: Key, goes: Callable[[Row], bool]) -> int:
+    async def _delete_attempts(
+        self, collection_id: str, prefix: Key, contexts: Collection[str], goes: Callable[[Row], bool]
+    ) -> int:
+        """Files of the archive come first: by the rows the next call finds the contexts again."""
         count = 0
+        partition, named = (self.user_id, collection_id), {*contexts}
+        async for page in self.pages(ATTEMPTS, partition, prefix=prefix, columns=ATTEMPTS.key):
+            named |= {row["context_id"] for row in page}
+        await erase_archived(self._shared, self.user_id, named, collection_id)
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
             columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
-            async for page in self.pages(
-                table, (self.user_id, collection_id), prefix=prefix, columns=columns
-            ):
-                gone = [self._attempt_gone(table, row) for row in page if goes(row)]
+            async for page in self.pages(table, partition, prefix=prefix, columns=columns):
+                gone = [row for row in page if goes(row)]
                 count += len(gone)
-                await self._rows.write(*gone)
+                # Questions go where there are none too: a restoration may be about to write them.
+                await self._rows.write(*(self._attempt_gone(ATTEMPTS_WITH_QUESTIONS, row) for row in gone))
+                if table is ATTEMPTS:
+                    await self._rows.write(*(self._attempt_gone(ATTEMPTS, row) for row in gone))
         return count
 
     def _attempt_gone(self, table: Table, row: Row) -> Write:
@@ -141,9 +156,9 @@ class ErasedRows:
         row one more (rules/attempts.py).
         """
         times = [self.erased_on, row["last_attempted_on"], row["updated_on"]]
-        at = max(microseconds(time) for time in times if time is not None)
+        at = microseconds(max(time for time in times if time is not None)) + _REST_OF_MILLISECOND
         key = tuple(row[name] for name in table.key)
-        return Write(table, key, {}, max(at, (row["written_at"] or 0) + STEP - 1), delete=True)
+        return Write(table, key, {}, max(at, (row["written_at"] or 0) + STEP), delete=True)
 
     async def tell_workers(self, keys: Sequence[ProgressKey]) -> None:
         """Sends the triggers, and makes readers go to the rows.

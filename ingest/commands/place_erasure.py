@@ -1,6 +1,7 @@
 """Deletes what a learner has in one place."""
 
 from ingest.commands.erased_rows import ErasedRows
+from ingest.commands.exhaust_files import delete_exhausts
 from ingest.modes.strategies import added_by
 from ingest.writes.retrying import Attempts
 from loaders.enrolments import as_read, enrolments_in, row_key
@@ -32,6 +33,7 @@ class PlaceErasure:
         shown = await self._is_shown_elsewhere(key)
         views = 0 if shown else await self._erase_views_of(key)
         attempts = await self._erase_attempts_of(key, shown)
+        await delete_exhausts(self._shared, {each.context_id for each in (key, *pointers)})
         await self._erased.tell_workers([key, *pointers])
         # This comes last: as long as they lead here, a call that names one of them finishes this one.
         await self._end_pointers(key)
@@ -115,7 +117,9 @@ class PlaceErasure:
             places |= {key, self._shared.tracking.source(key)}
         return sum(
             [
-                await self._erased.delete_attempts(place.collection_id, (place.context_id,))
+                await self._erased.delete_attempts(
+                    place.collection_id, (place.context_id,), [place.context_id]
+                )
                 for place in sorted(places)
             ]
         )

@@ -7,7 +7,7 @@ with every checkpoint, and stops when another one has taken over.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -254,9 +254,15 @@ class Jobs:
                 if step is not None and step.state is JobState.DONE:
                     continue
                 start = step.checkpoint if step else Checkpoint(None, 0)
-                await self._run_step(
-                    *(kind.name, job_id, lease, name, plan.run(name, start)), tell if on_progress else None
-                )
+                checkpoints = plan.run(name, start)
+                try:
+                    await self._run_step(
+                        *(kind.name, job_id, lease, name, checkpoints), tell if on_progress else None
+                    )
+                finally:
+                    # A step that is not gone on with gives back what it holds now, and not some time later.
+                    if isinstance(checkpoints, AsyncGenerator):
+                        await checkpoints.aclose()
         except asyncio.CancelledError:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise
@@ -280,20 +286,31 @@ class Jobs:
         checkpoints: AsyncIterator[Checkpoint],
         tell: Callable[[], Awaitable[JobRecord]] | None,
     ) -> None:
-        async for checkpoint in checkpoints:
-            if not await lease.change({"updated_on": self._shared.now()}):
-                raise Conflict(f"job {kind} {job_id} was taken over by another process", field="id")
-            state = JobState.DONE if checkpoint.resume is None else JobState.RUNNING
-            values = {
-                "state": state.value,
-                "checkpoint": checkpoint.resume,
-                "done": checkpoint.done,
-                "report": orjson.dumps(dict(checkpoint.report)).decode(),
-                "updated_on": self._shared.now(),
-            }
-            await self._rows.write(Write(JOBS, (kind, job_id, name), values))
-            if tell is not None:
-                await tell()
+        async with _closing(checkpoints):
+            async for checkpoint in checkpoints:
+                if not await lease.change({"updated_on": self._shared.now()}):
+                    raise Conflict(f"job {kind} {job_id} was taken over by another process", field="id")
+                state = JobState.DONE if checkpoint.resume is None else JobState.RUNNING
+                values = {
+                    "state": state.value,
+                    "checkpoint": checkpoint.resume,
+                    "done": checkpoint.done,
+                    "report": orjson.dumps(dict(checkpoint.report)).decode(),
+                    "updated_on": self._shared.now(),
+                }
+                await self._rows.write(Write(JOBS, (kind, job_id, name), values))
+                if tell is not None:
+                    await tell()
+
+
+@asynccontextmanager
+async def _closing(checkpoints: AsyncIterator[Checkpoint]) -> AsyncIterator[None]:
+    """What a step has open, such as a lease or a folder, is closed before the job ends, however that is."""
+    try:
+        yield
+    finally:
+        if isinstance(checkpoints, AsyncGenerator):
+            await checkpoints.aclose()
 
 
 def _step(row: Row) -> StepState:

@@ -18,7 +18,12 @@ from rules.views import View
 
 
 class Strict:
-    """Strict mode, and what the others start from."""
+    """Strict mode, and what the others start from.
+
+    ``rekeys``: whether ``follow`` and ``take_rest`` write attempts under other keys, whose scores then change.
+    """
+
+    rekeys = False
 
     @staticmethod
     async def current_key(_shared: Shared, key: ProgressKey, /) -> ProgressKey:
@@ -73,11 +78,13 @@ class CarryForward(Strict):
 
 
 class Copy(Strict):
+    rekeys = True
     copy_into = staticmethod(copies.copy_into)
     follow = staticmethod(copies.write_copies)
 
 
 class Move(Strict):
+    rekeys = True
     current_key = staticmethod(moves.current_key)
     current_keys = staticmethod(moves.current_keys)
     forward = staticmethod(moves.forward)

@@ -20,7 +20,7 @@ from stores.tables.groups import (
     LEARNER_GROUPS,
     USER_GROUPS,
 )
-from stores.tables.instance import ARCHIVES, INSTANCE, JOBS
+from stores.tables.instance import ARCHIVES, INSTANCE, JOBS, LEASES
 from stores.tables.learners import (
     AGGREGATES,
     ATTEMPTS,
@@ -57,6 +57,7 @@ __all__ = [
     "LEARNERS",
     "LEARNER_GROUPS",
     "LEARNER_SCOPES",
+    "LEASES",
     "NODE_ROOTS",
     "QUESTION",
     "RELATIONS",
@@ -93,4 +94,5 @@ TABLES = (
     ATTEMPTS_WITH_QUESTIONS,
     SCORES,
     ARCHIVES,
+    LEASES,
 )

@@ -29,9 +29,17 @@ INSTANCE = Table(
     columns={"value": TEXT, "changed_on": TIMESTAMP},
 )
 
+LEASES = Table(
+    "lease",
+    comment="Who is at a work that one process does at a time, and when it was last done: by conditions alone",
+    since=6,
+    partition={"name": TEXT},
+    columns={"owner": TEXT, "expires_on": TIMESTAMP, "done_on": TIMESTAMP},
+)
+
 ARCHIVES = Table(
     "archive",
-    comment="The catalogue of archived questions: a request is one file of a context, a year and an ISO week",
+    comment="The catalogue of archived questions: a request is one file of a context and an ISO week; by conditions alone",
     since=6,
     partition={"contextid": TEXT},
     clustering={"request_id": TEXT},
@@ -46,6 +54,7 @@ ARCHIVES = Table(
         "format": TEXT,
         "blob": TEXT,
         "error": TEXT,
+        "leftovers": TEXT,
         "created_on": TIMESTAMP,
         "updated_on": TIMESTAMP,
     },

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from graphql import GraphQLEnumType
 
 from druid_specs import ACTIVITY_STATE
 from graph.schema import schema
-from ingest.aggregation import Schedule
+from ingest.aggregation import aggregate
+from ingest.schedule import Schedule
 from loaders.session import Session, Shared
 from rules.learners import ATTRIBUTES
 from rules.progress import Status
@@ -149,7 +151,7 @@ async def test_before_any_aggregation_a_table_over_all_is_counted(
 
 async def test_a_first_load_shows_on_the_dashboard_by_itself(published: Instance) -> None:
     """Nobody runs an aggregation but the schedule that every worker has; here it comes every tenth of a second."""
-    running = asyncio.create_task(Schedule(published.shared, every=0.1).run())
+    running = asyncio.create_task(Schedule(partial(aggregate, published.shared), 0.1, "aggregation").run())
     try:
         for user in ("ann", "bob"):
             assert (await record(published.session(user), "Enrol", **BATCH))["errors"] == []
@@ -217,6 +219,8 @@ async def test_dimensions_and_measures_are_the_columns_of_the_specs() -> None:
     assert values("ActivityMeasure") == {
         *("status", "completed_count", "required_count", "completion_percentage", "time_spent"),
         *("enrolled_on", "completed_on", "last_accessed_on"),
+        *("score", "max_score", "score_percentage", "attempts_count", "assessed_count"),
+        *("right_first_count", "passable_count", "passed_count"),
     }
 
 
@@ -241,7 +245,8 @@ async def test_an_unknown_metric_or_dimension_is_told_which_there_are(
 
     metrics = (
         "ENROLLED_COUNT, COMPLETED_COUNT, COMPLETION_PERCENTAGE, AVERAGE_PROGRESS, PROGRESS_DISTRIBUTION, "
-        "TIME_SPENT, LAST_ACTIVITY"
+        "TIME_SPENT, LAST_ACTIVITY, AVERAGE_SCORE, MEDIAN_SCORE, SCORE_DISTRIBUTION, PASS_RATE, ATTEMPTS_PER_LEARNER, "
+        "FIRST_ATTEMPT_RIGHT"
     )
     unknown = await message("SCORE", "GENDER")
     assert unknown.endswith(f"Value 'SCORE' does not exist in 'ActivityMetric' enum. It has {metrics}.")

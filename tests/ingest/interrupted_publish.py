@@ -5,7 +5,6 @@ from typing import Any
 
 from ingest.publishing import job
 from loaders.session import Shared
-from tests.conftest import NOW
 
 CHANGES = {"write", "insert_if_absent", "update_if", "delete_if", "write_together", "send", "put", "delete"}
 
@@ -29,7 +28,7 @@ class Dying:
             events=_Store(stores.events, self),
             blobs=_Store(stores.blobs, self),
         )
-        return Shared.of(dying, lambda: NOW)
+        return Shared.of(dying, shared.now)
 
     def take_step(self) -> None:
         if self.left <= 0:

@@ -1,7 +1,7 @@
 """Stores that are interrupted at one of the steps that change something: to be killed there, or for others to come in
 between."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from rules.errors import StoreUnavailable
 
 CHANGES = {"write", "insert_if_absent", "update_if", "delete_if", "write_together", "send"}
 OF_CACHE = {"raise_fields", "drop_field"}
+OF_BLOBS = {"put", "delete"}
 
 
 class Interruption:
@@ -21,16 +22,18 @@ class Interruption:
         self._after = after
         self.happened = False
 
-    def of(self, shared: Shared, *, cache: bool = False) -> Shared:
-        """The same process, with rows and events that are interrupted, and the cache where ``cache`` says so."""
+    def of(self, shared: Shared, *, cache: bool = False, blobs: bool = False) -> Shared:
+        """The same process, with rows and events that are interrupted, and the cache and the blobs where it is said so."""
         stores = replace(shared.stores, rows=self._around(shared.stores.rows))
         stores = replace(stores, events=self._around(shared.stores.events))
         if cache:
             stores = replace(stores, cache=self._around(shared.stores.cache))
+        if blobs:
+            stores = replace(stores, blobs=self._around(shared.stores.blobs, OF_BLOBS))
         return replace(shared, stores=stores)
 
-    def _around(self, store: Any) -> Any:
-        return _Store(store, self)
+    def _around(self, store: Any, changes: Set[str] = frozenset(CHANGES | OF_CACHE)) -> Any:
+        return _Store(store, self, changes)
 
     async def step(self, change: Callable[[], Awaitable[Any]]) -> Any:
         now = self._left == 0 and not self.happened
@@ -47,13 +50,14 @@ class Interruption:
 
 
 class _Store:
-    def __init__(self, store: Any, interruption: Interruption) -> None:
+    def __init__(self, store: Any, interruption: Interruption, changes: Set[str]) -> None:
         self._store = store
         self._interruption = interruption
+        self._changes = changes
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if name not in CHANGES | OF_CACHE:
+        if name not in self._changes:
             return found
 
         async def change(*arguments: Any, **named: Any) -> Any:

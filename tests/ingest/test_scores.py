@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import ingest.workers.recompute as recomputing
 import ingest.workers.rows_and_states as rows_and_states
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
@@ -20,6 +21,7 @@ from ingest.workers.dead_letters import pending
 from ingest.workers.scores import compare_scores
 from ingest.workers.worker import Worker
 from loaders.aggregates import StoredAggregate, aggregates_by_key
+from loaders.attempts import attempts_by_key
 from loaders.scores import StoredScores, scores_key, scores_of_learner, scores_values
 from rules.attempts import Attempt
 from rules.identifiers import ProgressKey, ViewKey
@@ -289,6 +291,37 @@ async def test_a_slow_worker_never_overwrites_newer_scores(course: Instance) -> 
     assert [each.attempts for each in newer] == [2]
     await course.stores.rows.write(stale.write(trigger))
     assert await scores_of_learner(course.stores.rows, "ada") == newer
+
+
+async def test_a_slow_worker_never_overwrites_a_newer_score_of_an_activity(embedded: Instance) -> None:
+    """The same of aggregates: who reads attempts later gets the higher version."""
+    await embedded.publish()
+    await embedded.batch()
+    await attempted(embedded, "a", (1, 4))
+    (trigger,) = [record async for record in embedded.stores.events.read(TRIGGERS.name)]
+    sound = attempts_by_key
+
+    async def slow(*args: Any) -> Any:
+        read = await sound(*args)
+        with pytest.MonkeyPatch.context() as quick:
+            quick.setattr(recomputing, "attempts_by_key", sound)
+            await attempted(embedded, "a", (3, 4), first=1)
+            await embedded.drain()
+        return read
+
+    with pytest.MonkeyPatch.context() as paused:
+        paused.setattr(recomputing, "attempts_by_key", slow)
+        (stale,) = (await recomputing.recompute(embedded.shared, [ProgressKey("ada", *BATCH)])).done
+    assert stale.root.score.score == 1
+    newer = [await known(embedded, activity) for activity in ("course", "unit-1")]
+    assert [each.score.score for each in newer] == [3, 3]
+    version = stale.next_version(trigger.appended_at, trigger.offset)
+    versions = stale.versions(version, renew=True)
+    await embedded.stores.rows.write(
+        *rows_and_states.unit_writes(stale, versions, version, enrolled=True),
+        *rows_and_states.sealing_writes(stale, versions),
+    )
+    assert [await known(embedded, activity) for activity in ("course", "unit-1")] == newer
 
 
 async def test_triggers_sent_again_change_nothing(course: Instance) -> None:

@@ -24,9 +24,13 @@ from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.erasure import erase_learner
 from ingest.jobs.reconcile import reconcile
 from ingest.jobs.runner import Jobs
+from loaders.attempts import attempt_of
 from resolvers.group_activities import group_activities
 from resolvers.summaries import download
+from rules.attempts import Attempt, Question
+from rules.exhausts import ExhaustKind
 from rules.group_changes import AddMember, RemoveMember
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
 from rules.summaries import SummaryFormat
 from rules.tracking import TrackingMode
@@ -34,7 +38,6 @@ from rules.viewers import Role
 from rules.views import ViewChange
 from stores.events import Message
 from stores.groups import Lane, Rows
-from stores.rows import Write
 from stores.tables import (
     ACTIVITY_AGGREGATES,
     AGGREGATES,
@@ -45,13 +48,21 @@ from stores.tables import (
     VIEWS,
 )
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
+from tests.archived_files import archive_questions
+from tests.attempts import store_attempt
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of
+from tests.ingest.exhausts import call as exhaust_of
+from tests.ingest.exhausts import written
 
 ANN, BOB = "learner-ZQXJ-9137", "learner-KVWY-2846"
 """Nothing else in the world is called so."""
 SECRET = "NOTE-OF-{}-IN-{}-HERE"
-OF_LEARNERS = {VIEWS.name, ENROLMENTS.name, AGGREGATES.name, ACTIVITY_STATE.stored_as, "records"}
+OF_LEARNERS = {
+    *(VIEWS.name, ENROLMENTS.name, AGGREGATES.name, ATTEMPTS.name, ATTEMPTS_WITH_QUESTIONS.name),
+    *(ACTIVITY_STATE.stored_as, "records"),
+}
 """Tables of the three databases in which learners are, each in a place."""
+ARCHIVE = "file of the archive"
 ALWAYS = '{"rules": [{"type": "always"}]}'
 
 
@@ -64,7 +75,21 @@ async def world(instance: Instance, static: Path) -> None:
     await instance.publish({"identifier": "alone", "name": "Alone", "mimeType": LEAF})
     for user in (ANN, BOB):
         await live(instance, user)
+    for context in ("batch", "batch-2"):
+        await archive_questions(
+            instance.shared, context, which=lambda one: one.attempt.attempt_id == "attempt"
+        )
+    found = await instance.shared.archived_questions.load(await attempts_of(instance, ANN))
+    assert len(found) == 2  # so that this machine has copies of the files
     await at_work(instance, static)
+    for context in ("batch", "batch-2"):
+        for kind in ExhaustKind:
+            await written(instance, exhaust_of(kind, context=context))
+
+
+async def attempts_of(instance: Instance, user: str) -> list[Attempt]:
+    rows = await instance.stores.rows.partition(ATTEMPTS, (user, "course"))
+    return [attempt_of(row) for row in rows]
 
 
 async def live(instance: Instance, user: str) -> None:
@@ -79,12 +104,10 @@ async def live(instance: Instance, user: str) -> None:
         await update_view(session, ViewCall(leaf, *place), note)
         await end_view(session, ViewCall(leaf, *place), ViewChange(NOW))
         await submit_assessment(session, AssessmentCall("b", *place))
-        times = {"created_on": NOW, "last_attempted_on": NOW, "updated_on": NOW, "total_score": 1.0}
-        for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
-            key = (user, *place, "b", "attempt")
-            await instance.stores.rows.write(
-                Write(table, key, times, timestamp=int(NOW.timestamp()) * 1_000_000)
-            )
+        question = Question("q1", NOW, 1.0, 1.0, answers=[{"1": SECRET.format(user, context)}])
+        for attempt in ("attempt", "live"):
+            key = ViewKey(user, *place, "b")
+            await store_attempt(instance.shared, key, attempt, 1.0, 1.0, NOW, questions=[question])
     for call in (ViewCall("b", "course"), ViewCall("alone")):
         await start_view(session, call)
         await end_view(session, call, ViewChange(NOW))
@@ -147,13 +170,17 @@ def unpacked(value: Any) -> Any:
 
 
 def values(data: Path) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """Every row of every table of the databases."""
+    """Every row of every table of the databases, and of every file of the archive and copy of one."""
     for file in ("rows.db", "events.db"):
         with sqlite3.connect(data / file) as lite:
             for (name,) in lite.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 for row in lite.execute(f'SELECT * FROM "{name}"'):
                     yield name, [unpacked(value) for value in row]
         lite.close()
+    with duckdb.connect() as memory:
+        for path in (*data.rglob("*.parquet"), *data.rglob("*.part")):
+            for row in memory.execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchall():
+                yield ARCHIVE, [unpacked(value) for value in row]
     with duckdb.connect(str(data / "groups.duckdb"), read_only=True) as duck:
         for (name,) in duck.execute("SELECT table_name FROM duckdb_tables()").fetchall():
             for row in duck.execute(f'SELECT * FROM "{name}"').fetchall():
@@ -180,6 +207,7 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
         await at_work(instance, static)
         before = [await told(instance, BOB), await log_of(instance, BOB)]
         assert len(before[1]) > 20
+        assert len(files_with(data / "blobs" / "test" / "exhausts", ANN)) == 4
         instance.sets_clock(NOW + timedelta(minutes=1))
         if as_job:
             await erase_learner(instance.shared, ANN)
@@ -188,7 +216,8 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
         await at_work(instance, static)
         await instance.arrived(within=30)
         assert [await told(instance, BOB), await log_of(instance, BOB)] == before
-        assert {job.kind for job in await Jobs(instance.shared).list()} == ({"erase"} if as_job else set())
+        kinds = {job.kind for job in await Jobs(instance.shared).list()}
+        assert kinds == ({"exhaust", "erase"} if as_job else {"exhaust"})
         # Nobody is in the group that the learner made but who was added to it.
         made = await groups(instance, "friend")
         assert len(made) == 6
@@ -199,6 +228,7 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
     assert files_with(data, SECRET.format(ANN, "batch")) == {}
     of_bob = rows_with(data, BOB)
     assert {*OF_LEARNERS, ACTIVITY_AGGREGATES.name} <= of_bob.keys()
+    assert of_bob[ARCHIVE] == 2
     assert {"rows.db", "events.db"} <= files_with(data, BOB).keys()
     assert files_with(static, BOB).keys() == {"groups/class-KVWY.json"}
 
@@ -232,7 +262,12 @@ async def test_no_file_contains_what_was_in_a_place_that_was_erased(tmp_path: Pa
         await at_work(instance, static)
         await instance.arrived(within=30)
     assert files_with(data, SECRET.format(ANN, "batch")) == {}
-    assert files_with(data, SECRET.format(ANN, "batch-2")).keys() == {"rows.db"}
+    kept = files_with(data, SECRET.format(ANN, "batch-2"))
+    assert {Path(name).suffix for name in kept} == {".db", ".parquet", ".csv"}
+    # A report of the place holds the learner too.
+    exhausts = files_with(data / "blobs" / "test" / "exhausts", ANN)
+    assert len(exhausts) == 2
+    assert not any(b",batch," in (data / "blobs/test/exhausts" / name).read_bytes() for name in exhausts)
     # A view that was copied from there says so; it is one of the other batch.
     of_place = [
         table for table, row in values(data) if is_of(row, ANN, "batch") and not is_of(row, ANN, "batch-2")
@@ -240,7 +275,7 @@ async def test_no_file_contains_what_was_in_a_place_that_was_erased(tmp_path: Pa
     assert of_place == [ERASURES.name]
     for user, context in ((ANN, "batch-2"), (BOB, "batch"), (BOB, "batch-2")):
         left = {table for table, row in values(data) if is_of(row, user, context)}
-        assert left >= OF_LEARNERS
+        assert left >= {*OF_LEARNERS, ARCHIVE}
 
 
 def is_of(row: Sequence[bytes], user: str, context: str) -> bool:

@@ -10,6 +10,8 @@ from stores.events import Record
 def _ask(work: Work, trigger: Trigger, record: Record) -> None:
     key = work.recompute(trigger, record)
     work.assess(key, trigger.content_id, record)
+    # In copy mode the attempts at a content follow its completion, which may be older.
+    work.view(key, trigger.content_id)
 
 
 # It finishes after the keys, because refreshing an erased key first takes away attempts of before (sweeping.py).

@@ -1,26 +1,25 @@
-"""The aggregation of a process that runs it again and again."""
+"""Work that a process does again and again."""
 
 import asyncio
 import logging
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
-from ingest.aggregation.run import aggregate
-from loaders.session import Shared
 from rules.errors import Conflict, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 
 class Schedule:
-    """Runs until ``stop``. ``every`` is the seconds from the end of one run to the next.
+    """Runs ``work`` until ``stop``. ``every`` is the seconds from the end of one run to the next. ``name`` is for people.
 
-    Many processes may have a schedule: while another one aggregates, a turn is left out.
+    Many processes may have a schedule of the same work: where it raises Conflict, as another one is at it, a turn is left
+    out.
     """
 
-    def __init__(self, shared: Shared, every: float, static: Path | None = None) -> None:
-        self._shared = shared
+    def __init__(self, work: Callable[[], Awaitable[object]], every: float, name: str) -> None:
+        self._work = work
         self._every = every
-        self._static = static
+        self._name = name
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -45,10 +44,10 @@ class Schedule:
 
     async def _turn(self) -> None:
         try:
-            report = await aggregate(self._shared, static=self._static)
+            report = await self._work()
         except Conflict as error:
-            log.debug("no aggregation this time: %s", error)
+            log.debug("%s: not this time: %s", self._name, error)
         except StoreUnavailable as error:
-            log.warning("the aggregation waits for a store: %s", error)
+            log.warning("%s waits for a store: %s", self._name, error)
         else:
-            log.debug("aggregated %s", report)
+            log.debug("%s: %s", self._name, report)

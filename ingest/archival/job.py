@@ -1,0 +1,170 @@
+"""A run of the archive as a job of one step. Whoever goes on with it begins anew: what is archived is not found again."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ingest.archival.catalogue import Catalogue
+from ingest.archival.filing import Filing, NotVerified
+from ingest.archival.finishing import UNFINISHED, BrokenArchive, Finishing
+from ingest.archival.report import ArchivalReport
+from ingest.archival.spool import Spool, SpooledFile
+from ingest.archival.standing import dated
+from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord
+from ingest.writes.all_ended import all_ended
+from ingest.writes.archive_files import ArchiveFiles
+from ingest.writes.leases import Hold, Task, held
+from loaders.archives import Archive, all_archives
+from loaders.questions import whole_attempt_of
+from loaders.session import Shared
+from rules.archives import ArchiveState, archive_row
+from rules.errors import CohortError, NotFound
+from rules.moments import moment
+from stores.column_files import FileFormat
+from stores.rows import Row
+from stores.tables import ATTEMPTS_WITH_QUESTIONS, LEASES
+from stores.workspaces import workspace
+
+log = logging.getLogger(__name__)
+
+RANGES = 16
+"""Parts of the ring that are walked one after the other."""
+PAGE = 500
+"""Attempts that are read together."""
+TOLD_EVERY = 10_000
+"""Attempts that are walked between two checkpoints."""
+FILES_AT_ONCE = 4
+"""What one waits for, others use."""
+_STEP = "archive"
+WORK = Task(LEASES, ("archival",), "the archival", "archiving")
+
+
+def report_of(job: JobRecord) -> ArchivalReport:
+    reports = [step.checkpoint.report for step in job.steps]
+    return ArchivalReport(**reports[0]) if reports else ArchivalReport()
+
+
+def _plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
+    return _Run(shared, moment(arguments["before"]), FileFormat(arguments["format"]), arguments["job_id"])
+
+
+ARCHIVAL = JobKind("archive", _plan)
+
+
+class _Run:
+    """``before``: what was last updated then or earlier is archived."""
+
+    def __init__(self, shared: Shared, before: datetime, form: FileFormat, job_id: str) -> None:
+        self._shared = shared
+        self._rows = shared.stores.rows
+        self._before = before
+        self._form = form
+        self._job_id = job_id
+        self._catalogue = Catalogue(shared)
+        self._files = ArchiveFiles(shared)
+        self._report = ArchivalReport()
+
+    def steps(self) -> Sequence[str]:
+        return [_STEP]
+
+    async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
+        async with (
+            held(self._shared, WORK) as hold,
+            workspace(self._shared.stores.data, "archival", alone=True) as folder,
+        ):
+            async for _ in self._settle(folder):
+                yield self._checkpoint(hold)
+            spool = Spool.opened(folder)
+            try:
+                async for _ in self._walk(spool):
+                    yield self._checkpoint(hold)
+                async for _ in self._archive(spool, folder):
+                    yield self._checkpoint(hold)
+            finally:
+                spool.close()
+            await hold.end(done_on=self._shared.now())
+        yield Checkpoint(None, self._report.archived, asdict(self._report))
+
+    def _checkpoint(self, hold: Hold) -> Checkpoint:
+        """Of what is done. It ends the run if another process has taken over."""
+        hold.check()
+        return Checkpoint(_STEP, self._report.archived, asdict(self._report))
+
+    async def _settle(self, folder: Path) -> AsyncIterator[None]:
+        """Discards or finishes what earlier runs left."""
+        finishing = Finishing(self._shared, self._catalogue, folder)
+        async for archive in all_archives(self._rows):
+            if archive.state is ArchiveState.UPLOADING:
+                await self._catalogue.fail(archive, "its run ended before it was verified")
+                self._report.settled += 1
+                yield
+            elif archive.state in UNFINISHED:
+                try:
+                    self._count(await finishing.finish(archive))
+                    self._report.settled += 1
+                except (BrokenArchive, NotFound) as error:
+                    self._note_failure(error)
+                yield
+            elif archive.leftovers is not None:
+                await self._files.take_out(archive.key, lambda row: False)
+                self._report.settled += 1
+                yield
+
+    async def _walk(self, spool: Spool) -> AsyncIterator[None]:
+        """Puts into the spool what is old enough."""
+        report = self._report
+        for token_range in self._rows.ranges(RANGES):
+            async for page in self._rows.walk(ATTEMPTS_WITH_QUESTIONS, token_range, page_size=PAGE):
+                due = [whole_attempt_of(row) for row in page.rows if self._is_due(row)]
+                known = [
+                    replace(whole, attempt=at) for whole in due if (at := dated(whole.attempt)).written_at
+                ]
+                taken = await spool.add([archive_row(whole) for whole in known])
+                report.due += len(due)
+                report.left += len(due) - taken
+                report.walked += len(page.rows)
+                if report.walked % TOLD_EVERY < len(page.rows):
+                    yield
+
+    def _is_due(self, row: Row) -> bool:
+        at = row["updated_on"] or row["last_attempted_on"]
+        return at is not None and at <= self._before
+
+    async def _archive(self, spool: Spool, folder: Path) -> AsyncIterator[None]:
+        filing = Filing(self._shared, self._catalogue, self._form, self._job_id)
+        finishing = Finishing(self._shared, self._catalogue, folder)
+
+        async def archive(spooled: SpooledFile) -> None:
+            finished = None
+            try:
+                if (filed := await filing.file(spooled)) is not None:
+                    finished = await finishing.finish(filed.archive, filed.attempts)
+            except NotVerified as error:
+                self._note_failure(error)
+            await spooled.remove()
+            self._report.left += spooled.attempts - self._count(finished)
+
+        some: list[SpooledFile] = []
+        async for spooled in spool.files():
+            some.append(spooled)
+            if len(some) == FILES_AT_ONCE:
+                await all_ended(map(archive, some))
+                some = []
+                yield
+        await all_ended(map(archive, some))
+
+    def _note_failure(self, error: CohortError) -> None:
+        self._report.failed += 1
+        log.error("not archived: %s", error)
+
+    def _count(self, archive: Archive | None) -> int:
+        """Counts a request that came to its end. Returns how many attempts it has archived."""
+        if archive is None or archive.state is not ArchiveState.ARCHIVED:
+            return 0
+        self._report.archived += archive.attempts
+        self._report.files += 1
+        self._report.size += archive.size or 0
+        return archive.attempts

@@ -1,0 +1,55 @@
+"""Files of the archive on this machine: written out of lines, uploaded, and read back."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loaders.archives import FILE_COLUMNS
+from rules.archives import ARCHIVE_ORDER
+from stores.blobs import CHUNK, Blobs
+from stores.column_files import FileFormat, read_file, write_file
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file as it is on this machine. ``checksum``: the SHA-256 of its bytes, in hex."""
+
+    path: Path
+    form: FileFormat
+    size: int
+    checksum: str
+
+    async def pages(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """Its rows, a page at a time, in its order."""
+        async for page in read_file(self.path, FILE_COLUMNS, self.form):
+            yield page
+
+
+async def written(lines: Path, to: Path, form: FileFormat) -> LocalFile:
+    """Writes the file of these lines."""
+    await write_file(lines, to, FILE_COLUMNS, form, order=ARCHIVE_ORDER)
+    with await asyncio.to_thread(to.open, "rb") as file:
+        digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
+    return LocalFile(to, form, (await asyncio.to_thread(to.stat)).st_size, digest.hexdigest())
+
+
+async def upload(blobs: Blobs, name: str, copy: LocalFile) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        with await asyncio.to_thread(copy.path.open, "rb") as file:
+            while chunk := await asyncio.to_thread(file.read, CHUNK):
+                yield chunk
+
+    await blobs.put(name, chunks())
+
+
+async def fetched(blobs: Blobs, name: str, to: Path, form: FileFormat) -> LocalFile:
+    """Copies the blob to this machine. NotFound where there is none."""
+    digest, size = hashlib.sha256(), 0
+    with await asyncio.to_thread(to.open, "wb") as file:
+        async for chunk in blobs.get(name):
+            digest.update(chunk)
+            size += await asyncio.to_thread(file.write, chunk)
+    return LocalFile(to, form, size, digest.hexdigest())

@@ -1,0 +1,199 @@
+"""The archive of attempts: files with the questions, each of one context and one ISO week (R-ASSESS-5, P-4.11)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from rules.attempts import Attempt, Question, WholeAttempt
+from rules.identifiers import ViewKey
+from rules.moments import milliseconds, moment
+
+MOST_IN_A_FILE = 10_000
+"""Attempts. So whoever reads one attempt fetches a small file."""
+
+ARCHIVE_COLUMNS: Mapping[str, type] = {
+    "course_id": str,
+    "batch_id": str,
+    "user_id": str,
+    "content_id": str,
+    "attempt_id": str,
+    "created_on": int,
+    "grand_total": str,
+    "last_attempted_on": int,
+    "total_max_score": float,
+    "total_score": float,
+    "updated_on": int,
+    "question": str,
+    "course_name": str,
+    "batch_name": str,
+    "content_hash": str,
+    "written_at": int,
+}
+"""The columns of a file, in order: the platform's twelve (P-4.11), and ours. Moments are milliseconds since 1970.
+``question`` is JSON: a list of objects with the fields of the type ``question``. ``written_at`` is the write time of the
+row, in microseconds."""
+
+ARCHIVE_ORDER: Sequence[str] = ("user_id", "course_id", "content_id", "attempt_id")
+"""The columns that a file is ordered by. So the attempts of a learner are in one place."""
+
+ROOT = "archived-batches/assessment"
+"""What the name of every file begins with."""
+
+_LONGEST_CONTEXT = 64
+"""Characters of a context's id in a name."""
+_KEPT = 30
+"""Characters that are left of a longer one, before its hash."""
+_UNSAFE = re.compile(rb"[^A-Za-z0-9-]")
+
+
+class ArchiveState(Enum):
+    """How far a request is. The value is what the catalogue has."""
+
+    UPLOADING = "uploading"
+    """Its file may be there, or a part of it. All questions are live."""
+    VERIFIED = "verified"
+    """Its file was read back. All questions are live; slim rows may lead to the file."""
+    DELETING = "deleting"
+    """Every slim row of the file leads to it. Questions are live or only in the file."""
+    ARCHIVED = "archived"
+    """The questions are in the file alone."""
+    RESTORING = "restoring"
+    """Questions are being written as rows again."""
+    RESTORED = "restored"
+    """All questions that the file has are live again. No slim row leads to it."""
+    FAILED = "failed"
+    """Given up before anything led to it. There is no file."""
+
+
+class IsoWeek(NamedTuple):
+    """A week by ISO 8601, with the year that it belongs to: 2021-01-01 is in week 53 of 2020."""
+
+    year: int
+    week: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPart:
+    """What one file is of. Contexts and weeks may have several."""
+
+    context_id: str
+    week: IsoWeek
+
+
+def iso_week(at: datetime) -> IsoWeek:
+    """Returns the week of a moment, in UTC."""
+    year, week, _ = at.astimezone(UTC).isocalendar()
+    return IsoWeek(year, week)
+
+
+def request_id(week: IsoWeek, token: str, at: datetime) -> str:
+    """Returns the id of a request. ``token``: what no other request has."""
+    return f"{week.year:04}-{week.week:02}-{token}-{milliseconds(at)}"
+
+
+def blob_name(part: ArchivedPart, at: datetime, suffix: str) -> str:
+    """Returns the name of a file, such as
+    ``archived-batches/assessment/batch-011-2021-week-num-48-1638748800000.parquet``. Different parts and moments (in
+    milliseconds) give different names, whatever characters the context's id has."""
+    name = f"{_safe(part.context_id)}-{part.week.year:04}-week-num-{part.week.week:02}-{milliseconds(at)}"
+    return f"{ROOT}/{name}.{suffix}"
+
+
+def _safe(context_id: str) -> str:
+    """Returns the id with each byte that is no letter, digit or ``-`` as ``_`` and two digits. What is too long is cut,
+    and ends with two ``_`` and a hash."""
+    raw = context_id.encode()
+    name = _UNSAFE.sub(lambda found: b"_%02X" % found[0][0], raw).decode()
+    if len(name) <= _LONGEST_CONTEXT:
+        return name
+    return f"{name[:_KEPT]}__{blake2b(raw, digest_size=16).hexdigest()}"
+
+
+def archive_row(whole: WholeAttempt) -> dict[str, Any]:
+    """Returns the row of a file for this attempt."""
+    attempt = whole.attempt
+    return {
+        "course_id": attempt.key.collection_id,
+        "batch_id": attempt.key.context_id,
+        "user_id": attempt.key.user_id,
+        "content_id": attempt.key.content_id,
+        "attempt_id": attempt.attempt_id,
+        "created_on": _milliseconds(attempt.created_on),
+        "grand_total": whole.grand_total,
+        "last_attempted_on": _milliseconds(attempt.attempted_on),
+        "total_max_score": attempt.max_score,
+        "total_score": attempt.score,
+        "updated_on": _milliseconds(attempt.updated_on),
+        "question": orjson.dumps([_written(question) for question in whole.questions]).decode(),
+        "course_name": whole.collection_name,
+        "batch_name": whole.context_name,
+        "content_hash": attempt.content_hash,
+        "written_at": attempt.written_at,
+    }
+
+
+def attempt_of_archive_row(row: Mapping[str, Any]) -> Attempt:
+    """Returns the slim form of the attempt in a row. Its ``archived_in`` is None: the file does not know its request."""
+    return Attempt(
+        ViewKey(row["user_id"], row["course_id"], row["batch_id"], row["content_id"]),
+        row["attempt_id"],
+        row["total_score"],
+        row["total_max_score"],
+        _moment(row["last_attempted_on"]),
+        _moment(row["created_on"]),
+        _moment(row["updated_on"]),
+        row["written_at"],
+        row["content_hash"],
+    )
+
+
+def whole_of_archive_row(row: Mapping[str, Any]) -> WholeAttempt:
+    """Returns the attempt that ``archive_row`` made this row of."""
+    questions = [_question(found) for found in orjson.loads(row["question"] or "[]")]
+    return WholeAttempt(
+        attempt_of_archive_row(row), questions, row["grand_total"], row["course_name"], row["batch_name"]
+    )
+
+
+def _written(question: Question) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "assess_ts": _milliseconds(question.assessed_on),
+        "max_score": question.max_score,
+        "score": question.score,
+        "type": question.type,
+        "title": question.title,
+        "resvalues": question.answers,
+        "params": question.options,
+        "description": question.description,
+        "duration": question.duration,
+    }
+
+
+def _question(found: Mapping[str, Any]) -> Question:
+    return Question(
+        id=found["id"],
+        assessed_on=_moment(found["assess_ts"]),
+        score=found["score"],
+        max_score=found["max_score"],
+        type=found["type"],
+        title=found["title"],
+        description=found["description"],
+        duration=found["duration"],
+        options=found["params"],
+        answers=found["resvalues"],
+    )
+
+
+def _milliseconds(at: datetime | None) -> int | None:
+    return None if at is None else milliseconds(at)
+
+
+def _moment(written: int | None) -> datetime | None:
+    return None if written is None else moment(written)
