@@ -183,7 +183,7 @@ async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
         await running
         figures.append(
             (
-                f"{history} views of a learner, {tries} attempts at each, {times} triggers of a {kind.value} each",
+                f"{history} views of a learner, {tries} attempts at each, {times} × {kind.value}",
                 handled / wall,
                 handled / used,
             )

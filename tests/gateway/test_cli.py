@@ -223,7 +223,8 @@ def test_dev_serves_the_sample_until_it_is_stopped() -> None:
         with httpx.Client(base_url=url, headers=headers) as client:
             answer = client.post("/graphql", json=query).json()
             assert len(answer["data"]["me"]["enrolments"]["edges"]) == 4
-            assert client.get("/health/ready").json()["worker"]["status"] == "running"
+            health = client.get("/health/ready").json()
+            assert [health[name]["status"] for name in ("worker", "attempt_taker")] == ["running"] * 2
     finally:
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=PATIENCE)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.rest.framework.moments import moment
 from gateway.settings import Settings
+from ingest.attempts.taking import take
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from loaders.attempts import MOST_ATTEMPTS
 from resolvers.views import view
@@ -318,6 +319,11 @@ async def test_an_assessment_alone_completes_its_content(calls: Calls) -> None:
     (c,) = (await calls.result("POST", READ, courseId="course", batchId="batch"))["contentList"]
     assert (c["contentId"], c["status"], c["progress"], c["completedCount"]) == ("c", 2, 100, 1)
     assert c["lastCompletedTime"] == moment(of_milliseconds(at))
+    assert c["score"] == [], "it is scored behind the call"
+    await take(calls.shared, [r async for r in calls.shared.stores.events.read(ASSESSMENTS.name)])
+    (c,) = (await calls.result("POST", READ, courseId="course", batchId="batch"))["contentList"]
+    told = {"attemptId": "try-1", "totalScore": 2.0, "totalMaxScore": 2.0}
+    assert c["score"] == [{**told, "lastAttemptedOn": moment(of_milliseconds(at))}], "as portals read it"
 
 
 async def test_a_score_is_asked_for_by_its_name_and_an_unknown_one_is_refused(calls: Calls) -> None:
