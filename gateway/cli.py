@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from gateway.commands import (
     aggregate,
     archive,
+    archive_checks,
     blobs,
     dead_letters,
     druid,
@@ -217,6 +218,8 @@ app.command()(jobs.reconcile)
 app.command()(publish.publish)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(aggregate.app, name="aggregate")
+archive.app.command()(archive_checks.verify)
+archive.app.command()(archive_checks.restore)
 app.add_typer(archive.app, name="archive")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(dead_letters.app, name="dead-letters")

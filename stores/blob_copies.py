@@ -144,7 +144,7 @@ class BlobCopies:
 
     def _link(self, path: Path) -> Path | None:
         """A link of the caller's own to the copy; None where there is none."""
-        own = self._folder / f"{uuid4().hex}.open.{_suffix(path.name.partition('.copy.')[2])}"
+        own = self._folder / f"{uuid4().hex}.open.{path.name.partition('.copy.')[2]}"
         try:
             os.link(path, own)
             stat = own.stat()

@@ -84,6 +84,8 @@ async def in_files(shared: Shared, *context_ids: str) -> list[WholeAttempt]:
     """All that the blobs of the archive have, of these contexts or of all: also blobs that nothing leads to."""
     found = []
     async for blob in shared.stores.blobs.below(ROOT):
+        if context_ids and not blob.name.startswith(tuple(f"{ROOT}/{context}-" for context in context_ids)):
+            continue
         form = FileFormat.PARQUET if blob.name.endswith("parquet") else FileFormat.CSV_GZ
         async with shared.stores.copies.copy(blob.name) as path:
             found += [

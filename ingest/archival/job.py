@@ -15,6 +15,7 @@ from ingest.archival.spool import Spool, SpooledFile
 from ingest.archival.standing import dated
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord
 from ingest.writes.all_ended import all_ended
+from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.leases import Hold, Task, held
 from loaders.archives import Archive, all_archives
 from loaders.questions import whole_attempt_of
@@ -63,6 +64,7 @@ class _Run:
         self._form = form
         self._job_id = job_id
         self._catalogue = Catalogue(shared)
+        self._files = ArchiveFiles(shared)
         self._report = ArchivalReport()
 
     def steps(self) -> Sequence[str]:
@@ -105,6 +107,10 @@ class _Run:
                     self._report.settled += 1
                 except (BrokenArchive, NotFound) as error:
                     self._note_failure(error)
+                yield
+            elif archive.leftovers is not None:
+                await self._files.take_out(archive.key, lambda row: False)
+                self._report.settled += 1
                 yield
 
     async def _walk(self, spool: Spool) -> AsyncIterator[None]:

@@ -74,3 +74,40 @@ async def test_without_a_schedule_a_worker_does_not() -> None:
     async with running(load_settings(archive_every=0), worker=True) as instance:
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "archive"]
         assert not await archives(instance.shared)
+
+
+@pytest.mark.usefixtures("initialised")
+async def test_what_was_archived_is_verified_and_restored() -> None:
+    await _store(100, 50)
+    assert (await asyncio.to_thread(cohort, "archive", "run")).returncode == 0
+    sound = await asyncio.to_thread(cohort, "archive", "verify")
+    assert (sound.returncode, sound.stdout) == (
+        0,
+        "1 files with 1 attempts and 2 slim rows looked at, 0 passed over: 0 differences\n",
+    )
+    listed = await asyncio.to_thread(cohort, "archive", "list", "--json")
+    request, blob = (json.loads(listed.stdout)[name] for name in ("requestId", "blob"))
+    restored = await asyncio.to_thread(cohort, "archive", "restore", request)
+    assert (restored.returncode, restored.stdout) == (
+        0,
+        "1 attempts of 1 requests are live again, 0 had newer versions or are deleted\n",
+    )
+    assert (await asyncio.to_thread(cohort, "archive", "run")).returncode == 0
+    (again,) = [
+        json.loads(line)
+        for line in (await asyncio.to_thread(cohort, "archive", "list", "--json")).stdout.splitlines()
+        if json.loads(line)["state"] == "archived"
+    ]
+    assert again["requestId"] != request
+    async with running(load_settings()) as instance:
+        await instance.stores.blobs.delete(again["blob"])
+    told = await asyncio.to_thread(cohort, "archive", "verify", "--request", again["requestId"], "--json")
+    report = json.loads(told.stdout)
+    assert (told.returncode, report["files"], report["differences"]) == (1, 0, 1)
+    assert report["examples"] == [f"request {again['requestId']}: its file {again['blob']} is missing"]
+    unknown = await asyncio.to_thread(cohort, "archive", "restore", "--context", "nowhere")
+    assert (unknown.returncode, unknown.stderr) == (
+        1,
+        "cohort: the archive has nothing of the context nowhere\n",
+    )
+    assert blob != again["blob"]

@@ -152,7 +152,7 @@ def test_help_names_every_command() -> None:
     commands = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE)
     assert commands == [
         *("dev", "serve", "worker", "init", "token", "settings", "schema", "reconcile"),
-        *("publish", "jobs", "aggregate", "blobs", "dead-letters", "druid", "learners", "load"),
+        *("publish", "jobs", "aggregate", "archive", "blobs", "dead-letters", "druid", "learners", "load"),
         *("migrate", "modes", "search", "views", "stack"),
     ]
     assert "up" in cohort("stack", "--help").stdout
