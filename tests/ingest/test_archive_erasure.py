@@ -1,7 +1,7 @@
 """What is deleted of a learner is deleted from the files of the archive too, and nothing of others is."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -214,3 +214,27 @@ async def test_a_lost_file_does_not_stand_in_the_way_of_an_erasure(
     await erase(embedded.session("ann"), ErasureCall())
     assert await slim_of(embedded, "ann") == []
     assert f"request {archive.request_id} of context batch has no file" in caplog.text
+
+
+async def test_a_damaged_file_stops_an_erasure_which_is_finished_once_it_is_mended(
+    embedded: Instance,
+) -> None:
+    """What is in it nobody knows."""
+    await archived(embedded, "batch")
+    (archive,) = await archives_of(embedded.stores.rows, "batch")
+    sound = b"".join([chunk async for chunk in embedded.stores.blobs.get(archive.blob)])
+
+    async def put(content: bytes) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content
+
+        await embedded.stores.blobs.put(archive.blob, chunks())
+
+    await put(sound[:-1])
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await erase(embedded.session("ann"), ErasureCall())
+    assert len(await slim_of(embedded, "ann")) == 2
+    await put(sound)
+    await erase(embedded.session("ann"), ErasureCall())
+    assert await slim_of(embedded, "ann") == []
+    assert {one.attempt.key.user_id for one in await in_files(embedded.shared)} == {"bob", "eve"}

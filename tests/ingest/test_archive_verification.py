@@ -224,7 +224,7 @@ async def test_a_verification_that_died_goes_on_and_counts_nothing_twice(embedde
 async def test_no_file_of_a_verification_is_left(embedded: Instance) -> None:
     await world(embedded)
     await verify(embedded.shared)
-    assert await asyncio.to_thread(lambda: [*(embedded.data / "verification").rglob("*")]) == []
+    assert await asyncio.to_thread(lambda: [*(embedded.data / "copies").rglob("*")]) == []
 
 
 async def test_orders_that_can_t_be_are_refused(embedded: Instance) -> None:
