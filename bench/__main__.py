@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [archive|embedded|real|groups|hierarchy|load|publish|viewer]``; see docs/benchmarks.md
-for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``, ``reads``, ``worker``;
-all without. ``archive``, ``hierarchy``, ``publish`` and ``viewer`` run on the real servers, ``load`` on the embedded engines, or each on
-those named after it."""
+"""Runs the benchmarks: ``python -m bench [archive|attempts|embedded|real|exhaust|groups|hierarchy|load|publish|viewer]``; see
+docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
+``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``publish`` and ``viewer`` run on
+the real servers, ``load`` on the embedded engines, or each on those named after it."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import archive, groups, hierarchy, loading, publish, viewer
+from bench import archive, attempts, exhaust, groups, hierarchy, loading, publish, viewer
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
@@ -34,7 +34,7 @@ from rules.triggers import Trigger, TriggerKind
 from rules.views import View
 from stores.events import Message
 from stores.rows import Write
-from stores.tables import LEARNER_SCOPES, VIEWS
+from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.graph.conftest import document
@@ -151,14 +151,21 @@ async def client_finish(cohort: Instance, user: str, leaves: Iterable[int]) -> N
 
 async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
     """Triggers a second of one worker process, by the wall clock and by its CPU: with every learner's once, with ten
-    of a learner in a row, and for histories of different length, as the cost must follow the collection, not them."""
+    of a learner in a row, and for histories of different length, as the cost must follow the collection, not them. Then
+    with attempts: three at each of ten contents, for triggers of views and of attempts."""
     figures = []
-    for history, times, count in ((10, 1, 6000), (10, 10, 1000), (LEAVES, 1, 2500), (LEAVES, 10, 400)):
-        learners = [f"worker-{history}-{times}-{number:04d}" for number in range(count)]
+    for kind, history, times, count, tries in (
+        *((TriggerKind.VIEW, *sizes, 0) for sizes in ((10, 1, 6000), (10, 10, 1000), (LEAVES, 1, 2500))),
+        (TriggerKind.VIEW, LEAVES, 10, 400, 0),
+        *((kind, 10, 1, 3000, 3) for kind in (TriggerKind.VIEW, TriggerKind.ATTEMPT)),
+    ):
+        learners = [f"{kind.value}-{history}-{times}-{tries}-{number:04d}" for number in range(count)]
         for user in learners:
             await client_finish(cohort, user, range(history))
+            await attempt(cohort, user, range(history if tries else 0), tries)
+        content = "big-leaf-0" if kind is TriggerKind.ATTEMPT else None
         triggers = [
-            Message(user, Trigger(TriggerKind.VIEW, user, "big", "batch").encode())
+            Message(user, Trigger(kind, user, "big", "batch", content).encode())
             for user in learners
             for _ in range(times)
         ]
@@ -175,9 +182,24 @@ async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
         at_work.stop()
         await running
         figures.append(
-            (f"{history} views of a learner, {times} triggers each", handled / wall, handled / used)
+            (
+                f"{history} views of a learner, {tries} attempts at each, {times} triggers of a {kind.value} each",
+                handled / wall,
+                handled / used,
+            )
         )
     return figures
+
+
+async def attempt(cohort: Instance, user: str, leaves: Iterable[int], times: int) -> None:
+    """Attempts in their slim form, which is all that the workers read."""
+    values = {"total_score": 1.0, "total_max_score": 2.0, "last_attempted_on": AT, "updated_on": AT}
+    writes = [
+        Write(ATTEMPTS, (user, "big", "batch", f"big-leaf-{leaf}", f"{number}"), values)
+        for leaf in leaves
+        for number in range(times)
+    ]
+    await cohort.stores.rows.write(*writes)
 
 
 async def main(engines: str = "embedded", *wanted: str) -> None:
@@ -229,6 +251,10 @@ if __name__ == "__main__":
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["exhaust"]:
+        uvloop.run(exhaust.main(*sys.argv[2:5]))
+    elif sys.argv[1:2] == ["attempts"]:
+        uvloop.run(attempts.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["load"]:

@@ -66,6 +66,12 @@ class DataSource:
         }
 
     @cached_property
+    def longest(self) -> dict[str, int]:
+        """The most bytes that Druid keeps of a text, of the columns whose spec says so (``maxStringBytes``)."""
+        metrics = self._schema["metricsSpec"]
+        return {metric["name"]: metric["maxStringBytes"] for metric in metrics if "maxStringBytes" in metric}
+
+    @cached_property
     def months(self) -> dict[str, str]:
         """Computed columns, and for each the column of its moment. The value is a month in UTC, such as ``2026-03``."""
         return {month: moment for month, moment in _MONTHS.items() if moment in self.latest}
@@ -83,6 +89,8 @@ class DataSource:
 
 ACTIVITY_STATE = DataSource.read("activity-state")
 """The state of each learner in each activity and context (rules/states.py)."""
+OWN_COLUMNS = frozenset({"active", "tree_version", "scores"})
+"""Columns of ACTIVITY_STATE that are Cohort's own: nobody groups or filters by them."""
 ACTIVITY_TOTALS = DataSource.read("activity-totals")
 """The figures of each activity and context by one dimension at a time (rules/totals.py)."""
 DATA_SOURCES = (ACTIVITY_STATE, ACTIVITY_TOTALS)

@@ -15,6 +15,7 @@ from gateway.commands import (
     blobs,
     dead_letters,
     druid,
+    exhaust,
     jobs,
     learners,
     load,
@@ -224,6 +225,7 @@ app.add_typer(archive.app, name="archive")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(druid.app, name="druid")
+app.add_typer(exhaust.app, name="exhaust")
 app.add_typer(learners.app, name="learners")
 app.add_typer(load.app, name="load")
 app.add_typer(migrate.app, name="migrate")

@@ -43,8 +43,9 @@ async def ready(request: Request) -> JSONResponse:
         "stores": told,
         "answers": cohort.shared.answers.counts(),
     }
-    if cohort.worker is not None:
-        answer["worker"] = {"status": cohort.worker.failure or "running", "restarts": cohort.worker.restarts}
+    for name, member in (("worker", cohort.worker), ("attempt_taker", cohort.attempt_taker)):
+        if member is not None:
+            answer[name] = {"status": member.failure or "running", "restarts": member.restarts}
     return JSONResponse(
         answer, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE
     )

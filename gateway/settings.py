@@ -124,6 +124,12 @@ class Settings(BaseSettings):
         le=604_800,
         description="Seconds that a link to a file for download holds; then the file is deleted",
     )
+    exhaust_ttl: float = Field(
+        default=604_800.0,
+        ge=3600,
+        le=2_592_000,
+        description="Seconds that the file of an exhaust is kept; each read of the exhaust gives a link that holds for `link_ttl`",
+    )
     icon_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_hosts)] = Field(
         default=(),
         description="Hosts of which a publish fetches the icons of a collection and its units, with their port unless it is "
@@ -188,6 +194,14 @@ class Settings(BaseSettings):
     worker_batch: int = Field(default=2000, gt=0, description="Events that a worker takes at a time, at most")
     worker_wait: float = Field(
         default=0.1, gt=0, description="Seconds that a worker waits for a batch to fill"
+    )
+    assessed_leaves_only: bool = Field(
+        default=True,
+        description="Whether an attempt at a content that is no leaf of its collection goes to the dead letters",
+    )
+    assessed_within_total: bool = Field(
+        default=False,
+        description="Whether an attempt with more questions than its content's `totalQuestions` goes to the dead letters",
     )
     aggregate_every: float = Field(
         default=60.0,

@@ -15,6 +15,8 @@ from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from ingest.aggregation import aggregate
 from ingest.archival import ArchivalOrder, archive_when_due
+from ingest.attempts.taker import AttemptTaker
+from ingest.exhausts.requests import ExhaustRunner
 from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.runner import OnProgress
 from ingest.jobs.upgrade import upgrade
@@ -23,6 +25,7 @@ from ingest.publishing.publisher import Publisher
 from ingest.schedule import Schedule
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
+from rules.assessments import AttemptRules
 from rules.carry_rules import parse_rules
 from rules.form_checks import FormLimits
 from rules.learner_groups import GroupLimits
@@ -48,11 +51,12 @@ OPERATOR = Viewer("cohort", frozenset({Role.SERVICE}))
 
 @dataclass(frozen=True)
 class Cohort:
-    """A running instance. ``worker`` is the worker in this process, if there is one."""
+    """A running instance. ``worker`` and ``attempt_taker`` are those in this process, if there are any."""
 
     settings: Settings
     shared: Shared
     worker: Supervised | None = None
+    attempt_taker: Supervised | None = None
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -91,7 +95,8 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 async def running(
     settings: Settings, *, worker: bool = False, in_any_mode: bool = False
 ) -> AsyncIterator[Cohort]:
-    """The whole instance. With ``worker`` it has a worker, a publisher, and on their schedules the aggregation and the archive.
+    """The whole instance. With ``worker`` it has a worker, an attempt taker, a publisher, a runner of exhausts, and on their
+    schedules the aggregation and the archive.
 
     At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
     has another version than this program, or if the rows are kept in another mode than the one that is set, unless
@@ -113,6 +118,7 @@ async def running(
             mode=AggregationMode(settings.mode),
             tracking=tracking_of(settings),
             link_ttl=timedelta(seconds=settings.link_ttl),
+            exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             icon_rules=FetchRules(
                 settings.icon_hosts,
@@ -122,18 +128,19 @@ async def running(
             ),
         )
         stack.push_async_callback(shared.background.settled)
-        at_work = (
-            await stack.enter_async_context(supervised(lambda: new_worker(settings, shared)))
-            if worker
-            else None
-        )
+        at_work = taker = None
         if worker:
+            at_work = await stack.enter_async_context(supervised(lambda: new_worker(settings, shared)))
+            taker = await stack.enter_async_context(
+                supervised(lambda: new_attempt_taker(settings, shared), "attempt taker")
+            )
             await stack.enter_async_context(supervised(lambda: Publisher(shared), "publisher"))
+            await stack.enter_async_context(supervised(lambda: ExhaustRunner(shared), "exhausts"))
         if worker and settings.aggregate_every:
             await stack.enter_async_context(supervised(lambda: new_schedule(settings, shared), "aggregation"))
         if worker and settings.archive_every:
             await stack.enter_async_context(supervised(lambda: new_archival(settings, shared), "archive"))
-        yield Cohort(settings, shared, at_work)
+        yield Cohort(settings, shared, at_work, taker)
 
 
 def links_of(settings: Settings) -> BlobLinks | None:
@@ -175,6 +182,11 @@ def warn_of_settings(settings: Settings) -> None:
 
 def new_worker(settings: Settings, shared: Shared) -> Worker:
     return Worker(shared, most=settings.worker_batch, wait=settings.worker_wait)
+
+
+def new_attempt_taker(settings: Settings, shared: Shared) -> AttemptTaker:
+    rules = AttemptRules(settings.assessed_leaves_only, settings.assessed_within_total)
+    return AttemptTaker(shared, rules, wait=settings.worker_wait)
 
 
 def new_schedule(settings: Settings, shared: Shared) -> Schedule:

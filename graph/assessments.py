@@ -32,8 +32,8 @@ class SubmitAssessmentInput:
         default=None, description="When it was attempted, by the device's clock; now unless given."
     )
     events: list[JSON] = strawberry.field(
-        description="The platform's ASSESS events, one an answer, at most 1,000 of them and 512 KB. Without any, scores are "
-        "computed anew."
+        description="The platform's ASSESS events, one an answer, at most 1,000 of them and 512 KB. Of several answers to a "
+        "question the latest counts. Without any, scores are computed anew."
     )
     user_id: str | None = strawberry.field(
         default=None, description="Whose attempt it is, for a service; otherwise the caller's."
@@ -57,7 +57,7 @@ class SubmitAssessmentInput:
 @strawberry.type(description="What became of a submission.")
 class SubmissionPayload:
     attempt_id: str | None = strawberry.field(
-        description="The attempt's id. Its score is computed behind the caller's back; null where it was refused."
+        description="The attempt's id, by which it is found once it was scored, in seconds; null where it was refused."
     )
     attempted_on: datetime | None = strawberry.field(
         description="When it was attempted; null where it was refused."

@@ -34,8 +34,13 @@ Variables = Mapping[str, Any]
 
 UNTOLD = 10
 """Members of a list whose size nothing in the document tells, as the units of a course."""
-LONG = {("Summary", "contentStatus"): 100}
-"""Lists that are usually longer."""
+LONG = {
+    ("Summary", "contentStatus"): 100,
+    ("Attempt", "questions"): 20,
+    ("AttemptQuestion", "options"): 4,
+    ("AttemptQuestion", "answers"): 2,
+}
+"""Lists that are usually longer, or shorter."""
 HEAVY = {"JSON": 50}
 """Values that a scalar of this type stands for."""
 

@@ -14,7 +14,8 @@ from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
 from graph.node import Node
-from resolvers import enrolments, nouns
+from graph.scores import ActivityScore
+from resolvers import assessment_scores, enrolments, nouns
 
 
 @strawberry.type(
@@ -78,6 +79,17 @@ class Enrolment(Node):
 
     def key(self) -> tuple[str, ...]:
         return self.user_id, self.collection_id, self.context_id
+
+    @field(
+        description="What the learner scored in the assessments of the live version, right before any worker has run; null "
+        "where none was attempted, and where the learner goes on elsewhere (`movedTo`)."
+    )
+    async def score(self, info: Info) -> ActivityScore | None:
+        if self.moved_to is not None:
+            return None
+        return ActivityScore.of(
+            await assessment_scores.activity_score(info.context, nouns.ProgressKey(*self.key()))
+        )
 
 
 @strawberry.input(description="Which enrolments a list is of.")

@@ -13,6 +13,8 @@ from resolvers.nouns import (
     ContextStatus,
     ContextType,
     EnrolmentType,
+    ExhaustFormat,
+    ExhaustKind,
     GroupRole,
     GroupStatus,
     HierarchyMode,
@@ -22,6 +24,7 @@ from resolvers.nouns import (
     Metric,
     OriginKind,
     PackageVariant,
+    QuestionsSource,
     Source,
     Status,
     SummaryFormat,
@@ -38,6 +41,8 @@ __all__ = [
     "ContextStatus",
     "ContextType",
     "EnrolmentType",
+    "ExhaustFormat",
+    "ExhaustKind",
     "GroupItemKind",
     "GroupRole",
     "GroupStatus",
@@ -48,6 +53,7 @@ __all__ = [
     "Metric",
     "OriginKind",
     "PackageVariant",
+    "QuestionsSource",
     "Source",
     "Status",
     "SummaryFormat",
@@ -199,6 +205,24 @@ described(
     },
 )
 described(
+    ExhaustKind,
+    "ExhaustKind",
+    "What an exhaust tells.",
+    {
+        ExhaustKind.RESPONSES: "A row for each question of each attempt, archived ones as well.",
+        ExhaustKind.PROGRESS: "A row for each learner: profile, enrolment, progress and scores.",
+    },
+)
+described(
+    ExhaustFormat,
+    "ExhaustFormat",
+    "What an exhaust is written in.",
+    {
+        ExhaustFormat.CSV: "RFC 4180 in UTF-8, with a line of names.",
+        ExhaustFormat.PARQUET: "Parquet, compressed with Zstandard.",
+    },
+)
+described(
     AggregationMode,
     "AggregationMode",
     "How figures over many learners come about.",
@@ -233,6 +257,16 @@ described(
     },
 )
 described(
+    QuestionsSource,
+    "QuestionsSource",
+    "Where the questions of an attempt were read.",
+    {
+        QuestionsSource.LIVE: "The attempt's own row.",
+        QuestionsSource.ARCHIVE: "A file of the archive; `archiveId` says which.",
+        QuestionsSource.NONE: "Nowhere: only the score is known.",
+    },
+)
+described(
     Source,
     "AggregateSource",
     "Where figures over many learners are from.",
@@ -256,6 +290,18 @@ described(
         'such as `{"0": 3, "1-24": 0, "25-49": 1, "50-74": 0, "75-99": 0, "100": 2}`.',
         Metric.TIME_SPENT: "Time spent by all of them, in seconds.",
         Metric.LAST_ACTIVITY: "The last view of any of them; null where there was none.",
+        Metric.AVERAGE_SCORE: "The mean of the learners' score percentages, each rounded down, with two decimals; null "
+        "where nobody was scored. A learner's score is the sum of the best scores of all assessments attempted.",
+        Metric.MEDIAN_SCORE: "The score percentage in the middle, or the mean of the two in the middle; null where nobody "
+        "was scored. Counted from enrolments alone: not in batch mode.",
+        Metric.SCORE_DISTRIBUTION: "How many learners have which score percentage, in bands of ten, "
+        'such as `{"0-9": 1, "10-19": 0, …, "90-99": 1, "100": 1}`.',
+        Metric.PASS_RATE: "Of 100 attempted assessments with a published pass mark, how many the best attempt passed, "
+        "rounded down; null where there is none.",
+        Metric.ATTEMPTS_PER_LEARNER: "Attempts by each learner who attempted anything, with two decimals; null where "
+        "nobody did.",
+        Metric.FIRST_ATTEMPT_RIGHT: "Of 100 attempted assessments, how many had everything right in the first attempt, "
+        "rounded down; null where there is none.",
     },
 )
 described(

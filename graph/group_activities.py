@@ -1,6 +1,6 @@
 """What a group does together, and how its members stand in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
@@ -12,6 +12,7 @@ from graph.fields import field
 from graph.info import Info
 from graph.paging import After, Connection, First, connection, page_size
 from graph.planned import GivenAgain, Planned
+from graph.scores import ActivityScore
 from resolvers import group_activities, nouns
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import Page, checked_first, checked_many
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from graph.learners import Learner
 
 
-def _metrics(known: Sequence[str]) -> Any:
-    return strawberry.argument(description=f"Only these of {', '.join(known)}; all without it.")
+def _metrics(known: group_activities.Metrics) -> Any:
+    return strawberry.argument(description=f"Only these of {known.described}; all without it.")
 
 
 @strawberry.type(description="A figure and when it last changed.")
 class AggregateMetric:
     metric: str = strawberry.field(description="Which figure: docs/api.md lists them.")
-    value: int | None = strawberry.field(
-        description="A count, a percentage rounded down, or seconds; null where it is not known, or does not apply, as "
-        "enrolments to a single content."
+    value: float | None = strawberry.field(
+        description="A count, a percentage rounded down, seconds, or a score; null where it is not known, or does not "
+        "apply, as enrolments to a single content."
     )
     last_updated_on: datetime | None = strawberry.field(
         description="When it last changed, by the events' own times; null where nothing happened yet."
@@ -52,6 +53,9 @@ class ActivityMember:
     completion_percentage: int | None = strawberry.field(
         description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
     )
+    score: ActivityScore | None = strawberry.field(
+        description="In the assessments of the activity that the member attempted; null where there is none."
+    )
     found: strawberry.Private[group_activities.MemberEntry]
 
     @classmethod
@@ -62,6 +66,7 @@ class ActivityMember:
             role=found.member.role,
             status=progress.status if progress else None,
             completion_percentage=progress.completion_percentage if progress else None,
+            score=ActivityScore.of(found.entry.score) if found.entry else None,
             found=found,
         )
 

@@ -8,6 +8,7 @@ import strawberry
 from strawberry import UNSET
 
 from graph.arguments import CollectionId, ContextId, OptionalContextId
+from graph.assessment_scores import AssessmentFilter, AssessmentScores, scores_connection
 from graph.enrolments import Enrolment, EnrolmentFilter
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
@@ -17,7 +18,7 @@ from graph.node import Node
 from graph.paging import After, Connection, First, connection, page_size
 from graph.summary import Summary
 from graph.views import View
-from resolvers import enrolments, learner_groups, learners, nouns, summary, views
+from resolvers import assessment_scores, enrolments, learner_groups, learners, nouns, summary, views
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -153,6 +154,29 @@ class Learner(Node):
         context_id: OptionalContextId = None,
     ) -> View | None:
         return View.of(await views.view(info.context, self.user_id, content_id, collection_id, context_id))
+
+    @field(
+        description="What the learner scored in assessments: each in each collection and context, in the order of "
+        "assessment, collection and context."
+    )
+    async def assessments(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        filter: Annotated[  # noqa: A002 - the schema's name for it
+            AssessmentFilter | None, strawberry.argument(description="Which of them; all without it.")
+        ] = None,
+    ) -> Connection[AssessmentScores] | None:
+        place = decode_cursor(after, 3)
+        page = await assessment_scores.scores_page(
+            info.context,
+            self.user_id,
+            (filter or AssessmentFilter()).wanted(),
+            first=page_size(first),
+            after=None if place is None else (place[0], place[1], place[2]),
+        )
+        return scores_connection(page, begun=place is not None)
 
     @field(description="The groups that the learner is in or invited to, in the order of group ids.")
     async def groups(self, info: Info, first: First = None, after: After = None) -> Connection[Group] | None:

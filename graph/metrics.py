@@ -12,7 +12,7 @@ import orjson
 import strawberry
 from strawberry.scalars import JSON
 
-from druid_specs import ACTIVITY_STATE
+from druid_specs import ACTIVITY_STATE, OWN_COLUMNS
 from graph import enums
 from graph.fields import field
 from graph.info import Info
@@ -26,8 +26,18 @@ _ENROLMENT = {
     "unit": "The unit: its identifier. Figures are those of units then, not of collections.",
     "context": "The context: its id; null where a collection was taken by itself.",
 }
-_SET_HERE = {"active", "tree_version"}
-"""Columns that are Cohort's own: by the first every query picks its rows."""
+
+
+_SCORES = {
+    "score": "Points: the best scores of all assessments that the learner attempted, added up.",
+    "max_score": "The maxima of these best attempts, added up.",
+    "score_percentage": "score of maxScore, rounded down, from 0 to 100; null where nothing was scored.",
+    "attempts_count": "The learner's attempts at all assessments.",
+    "assessed_count": "Assessments that the learner attempted.",
+    "right_first_count": "Those of them that were right at the first attempt.",
+    "passable_count": "Those of them that have a pass mark.",
+    "passed_count": "Those of them that the best attempt passed.",
+}
 
 
 def _dimensions() -> Iterator[tuple[str, str]]:
@@ -37,15 +47,15 @@ def _dimensions() -> Iterator[tuple[str, str]]:
         done = moment.removesuffix("_on")
         yield column, f"The month in which the learner {done}, in UTC, such as `2026-03`; null for none."
     for column, kind in ACTIVITY_STATE.latest.items():
-        if kind == "string":
+        if kind == "string" and column not in OWN_COLUMNS:
             yield column, f"The learner's {_words(column)}; null where it is not known."
 
 
 def _measures() -> Iterator[tuple[str, str]]:
     for column, kind in ACTIVITY_STATE.latest.items():
-        if kind != "string" and column not in _SET_HERE:
+        if kind != "string" and column not in OWN_COLUMNS:
             moment = "; a moment in RFC 3339" if column.endswith("_on") else ""
-            yield column, f"The enrolment's {_words(column)}{moment}."
+            yield column, _SCORES.get(column) or f"The enrolment's {_words(column)}{moment}."
 
 
 def _words(column: str) -> str:

@@ -9,7 +9,9 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
+from graph.assessment_scores import AssessmentScores
 from graph.assessments import AssessmentMutations
+from graph.attempts import Attempt
 from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
 from graph.contents import ContentQueries
@@ -19,6 +21,7 @@ from graph.drafts import DraftMutations
 from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.erasures import ErasureMutations
 from graph.errors import presented
+from graph.exhausts import ExhaustMutations, ExhaustQueries
 from graph.fields import field
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
@@ -34,7 +37,17 @@ from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
 from graph.upstream import core_schema
 from graph.views import View, ViewMutations
-from resolvers import collections, contexts, enrolments, learner_groups, learners, nouns, views
+from resolvers import (
+    assessment_scores,
+    assessments,
+    collections,
+    contexts,
+    enrolments,
+    learner_groups,
+    learners,
+    nouns,
+    views,
+)
 from resolvers.opaque_texts import decode
 
 PRINTED = Path(__file__).with_name("schema.graphql")
@@ -51,6 +64,7 @@ class Query(
     MetricQueries,
     TrackingQueries,
     PublicationQueries,
+    ExhaustQueries,
 ):
     @field(description="Whatever has this global id, as far as the viewer may see it.")
     async def node(
@@ -75,6 +89,7 @@ class Mutation(
     SummaryMutations,
     ErasureMutations,
     PublicationMutations,
+    ExhaustMutations,
     DraftMutations,
 ):
     pass
@@ -99,6 +114,12 @@ async def find_node(session: nouns.Session, global_id: str) -> Node:
             within = None if collection_id == content_id else collection_id
             under = None if context_id == collection_id else context_id
             return View.of(await views.view(session, user_id, content_id, within, under))
+        case AssessmentScores.__name__, [user_id, collection_id, context_id, content_id]:
+            asked = nouns.ViewKey(user_id, collection_id, context_id, content_id)
+            return AssessmentScores.of(await assessment_scores.scores(session, asked))
+        case Attempt.__name__, [user_id, collection_id, context_id, content_id, attempt_id]:
+            asked = nouns.ViewKey(user_id, collection_id, context_id, content_id)
+            return Attempt.of(asked, await assessments.attempt(session, asked, attempt_id))
     raise nouns.InvalidInput("id must be one that this API gave out", field="id")
 
 

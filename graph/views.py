@@ -13,7 +13,8 @@ from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
 from graph.node import Node
-from resolvers import nouns, views
+from graph.scores import Score
+from resolvers import assessments, nouns, views
 
 
 @strawberry.type(description="Why a view has a status that was not earned in that very place.")
@@ -110,6 +111,11 @@ class View(Node):
     async def origin(self, info: Info) -> "Origin | None":
         origin = (await self.load(info)).origin
         return None if origin is None else Origin.of(origin)
+
+    @field(description="The score of the best attempt, of an assessment; null without attempts.")
+    async def score(self, info: Info) -> Score | None:
+        best = await assessments.best_score(info.context, nouns.ViewKey(*self.key()))
+        return None if best is None else Score.of(best)
 
     @field(description="The last call that changed it.")
     async def last_updated_on(self, info: Info) -> datetime | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ingest.archival.job import ARCHIVAL
 from ingest.archival.restoring import RESTORATION
 from ingest.archival.verification import VERIFICATION
+from ingest.exhausts.job import EXHAUSTING
 from ingest.importers.legacy.collections import COLLECTIONS
 from ingest.importers.legacy.job import MIGRATION
 from ingest.importers.oulad.loading import LOADING
@@ -24,6 +25,7 @@ JOB_KINDS: Sequence[JobKind] = (
     CLOSING,
     COLLECTIONS,
     ERASURE,
+    EXHAUSTING,
     LISTING,
     LOADING,
     MIGRATION,

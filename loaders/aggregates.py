@@ -1,20 +1,19 @@
 """Aggregates as the workers wrote them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from rules.aggregates import AggregateKey
 from rules.progress import Status, status_of
+from rules.scores import NO_SCORE, ActivityScore, Best
 from rules.standings import FirstCompletion
 from stores.rows import Row, Rows
 from stores.tables import AGGREGATES
 
 Place = tuple[str, str, str]
 """Type of figures, activity and learner: whose figures under all contexts, and of a unit in all collections."""
-ENTRY_COLUMNS = tuple(
-    column for column in AGGREGATES.types if column not in ("content_status", "agg_last_updated")
-)
+ENTRY_COLUMNS = tuple(column for column in AGGREGATES.types if column != "content_status")
 """The columns that pages of groups show. They leave out the status of each leaf, which is most of a row."""
 
 
@@ -32,7 +31,7 @@ class Seen:
 class StoredAggregate:
     """A row of ``user_activity_agg_v2``: all of its state (rules/states.py) but the learner's attributes.
 
-    ``content_status`` and ``last_updated_on`` are empty where only ENTRY_COLUMNS were read.
+    ``content_status`` is empty where only ENTRY_COLUMNS were read.
     """
 
     key: AggregateKey
@@ -49,6 +48,7 @@ class StoredAggregate:
     version: int
     seen: Seen
     completed_version: int | None = None
+    score: ActivityScore = NO_SCORE
 
     @property
     def completed(self) -> FirstCompletion | None:
@@ -82,6 +82,52 @@ def aggregate_place(key: AggregateKey) -> tuple[str, str, str, str, str]:
     return key.activity_type, key.activity_id, key.user_id, key.context_id, key.collection_id
 
 
+_SCORE, _MAX_SCORE, _ATTEMPTS = "score:", "max_score:", "attempts_count:"
+
+
+def score_figures(score: ActivityScore) -> dict[str, float]:
+    """What ``aggregates`` has of a score, under the platform's names (P-4.5). Nothing where nothing was attempted."""
+    if not score.assessments:
+        return {}
+    figures = {
+        "rightFirstCount": float(score.right_first),
+        "passableCount": float(score.passable),
+        "passedCount": float(score.passed),
+    }
+    for content, best in score.assessments.items():
+        figures[_SCORE + content] = best.score
+        figures[_MAX_SCORE + content] = best.max_score
+        figures[_ATTEMPTS + content] = float(best.attempts)
+    return figures
+
+
+def score_times(score: ActivityScore) -> dict[str, datetime]:
+    """What ``agg_last_updated`` has of a score: when the last attempt at each assessment was."""
+    assessments = score.assessments.items()
+    return {_SCORE + content: best.attempted_on for content, best in assessments if best.attempted_on}
+
+
+def _score_of(figures: Mapping[str, float], times: Mapping[str, datetime]) -> ActivityScore:
+    """The inverse of the two above."""
+    assessments = {name.removeprefix(_SCORE): name for name in sorted(figures) if name.startswith(_SCORE)}
+    if not assessments:
+        return NO_SCORE
+    return ActivityScore(
+        {
+            content: Best(
+                figures[name],
+                figures.get(_MAX_SCORE + content, 0.0),
+                int(figures.get(_ATTEMPTS + content, 0)),
+                times.get(name),
+            )
+            for content, name in assessments.items()
+        },
+        right_first=int(figures.get("rightFirstCount", 0)),
+        passable=int(figures.get("passableCount", 0)),
+        passed=int(figures.get("passedCount", 0)),
+    )
+
+
 def _stored(row: Row) -> StoredAggregate | None:
     """The aggregate in a row. None for a row that only an older or partial write reached."""
     if row["version"] is None:
@@ -103,4 +149,5 @@ def _stored(row: Row) -> StoredAggregate | None:
         version=row["version"],
         seen=Seen(row["seen_changed_at"], row["seen_enrolment"], row["seen_version"]),
         completed_version=row["completed_version"],
+        score=_score_of(figures, updated),
     )

@@ -1,9 +1,10 @@
 """Attempts at assessments in their slim form, in the order of content and attempt."""
 
 import heapq
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from rules.attempts import Attempt
+from rules.attempts import Attempt, AttemptOrigin
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, ViewKey
 from rules.tracking import Tracking
@@ -26,10 +27,10 @@ async def attempts_by_key(
     tracking: Tracking,
     keys: Collection[ProgressKey],
     trees: Mapping[str, RelationTree],
-    columns: Sequence[str] = SCORE_COLUMNS,
+    columns: Sequence[str] | None = SCORE_COLUMNS,
 ) -> dict[ProgressKey, list[Attempt]]:
     """All attempts that count for each key, wherever the instance keeps them. ``trees``: of the collections; without one,
-    a key whose attempts are kept by content has none.
+    a key whose attempts are kept by content has none. ``columns`` None: all of them.
 
     Partitions are batched by the rows port: one of each learner and collection, in full carry forward one of each
     learner and leaf.
@@ -50,16 +51,37 @@ async def attempts_by_key(
             for key, those in leaves.items()
         }
     sources = {key: tracking.source(key) for key in keys}
-    partitions = {(source.user_id, source.collection_id) for source in sources.values()}
+    found_at = await attempts_kept_at(rows, set(sources.values()), columns)
+    return {key: found_at[source] for key, source in sources.items()}
+
+
+async def attempts_kept_at(
+    rows: Rows, places: Collection[ProgressKey], columns: Sequence[str] | None = SCORE_COLUMNS
+) -> dict[ProgressKey, list[Attempt]]:
+    """All attempts that are kept at these places themselves, a content alone among them."""
+    partitions = {(place.user_id, place.collection_id) for place in places}
     found = await rows.partitions(ATTEMPTS, sorted(partitions), columns) if partitions else {}
     return {
-        key: [
+        place: [
             attempt_of(row)
-            for row in found[source.user_id, source.collection_id]
-            if row["context_id"] == source.context_id
+            for row in found[place.user_id, place.collection_id]
+            if row["context_id"] == place.context_id
         ]
-        for key, source in sources.items()
+        for place in places
     }
+
+
+async def attempts_of_keys(rows: Rows, keys: Sequence[ViewKey]) -> list[list[Attempt]]:
+    """All attempts at the assessment of each key, whole. A key says where attempts are kept.
+
+    One statement for all keys. It reads the partitions, of a learner and a collection, that they are in.
+    """
+    found = await attempts_kept_at(rows, {key.progress_key for key in keys}, None)
+    by_key: defaultdict[ViewKey, list[Attempt]] = defaultdict(list)
+    for attempts in found.values():
+        for attempt in attempts:
+            by_key[attempt.key].append(attempt)
+    return [by_key[key] for key in keys]
 
 
 async def attempts_page(
@@ -78,15 +100,19 @@ async def attempts_page(
 
 
 async def latest_attempts(
-    rows: Rows, key: ProgressKey, content_ids: Collection[str] | None = None
+    rows: Rows,
+    tracking: Tracking,
+    key: ProgressKey,
+    trees: Mapping[str, RelationTree],
+    content_ids: Collection[str] | None = None,
 ) -> dict[str, list[Attempt]]:
     """The latest MOST_ATTEMPTS attempts at each content, the latest first; of these contents, or of all that have
-    attempts.
+    attempts. ``trees``: as of ``attempts_by_key``.
 
-    Rows are read page by page, so that no more is held than is returned.
+    Rows are read page by page, so that no more is held than is returned. Full carry forward reads all leaves at once.
     """
     latest: dict[str, list[tuple[float, str, Attempt]]] = {}
-    async for attempt in _all(rows, (key.user_id, key.collection_id, key.context_id)):
+    async for attempt in _counted(rows, tracking, key, trees):
         content_id = attempt.key.content_id
         if content_ids is not None and content_id not in content_ids:
             continue
@@ -101,7 +127,16 @@ async def latest_attempts(
     }
 
 
-async def _all(rows: Rows, place: Place) -> AsyncIterator[Attempt]:
+async def _counted(
+    rows: Rows, tracking: Tracking, key: ProgressKey, trees: Mapping[str, RelationTree]
+) -> AsyncIterator[Attempt]:
+    """All attempts that count for the key."""
+    if tracking.keeps_by_content and key.collection_id in trees:
+        for attempt in (await attempts_by_key(rows, tracking, [key], trees))[key]:
+            yield attempt
+        return
+    source = tracking.source(key)
+    place = source.user_id, source.collection_id, source.context_id
     after: tuple[str, str] | None = None
     while True:
         found = await attempts_page(rows, place, content_id=None, after=after, limit=_READ)
@@ -131,4 +166,5 @@ def attempt_of(row: Row) -> Attempt:
         row.get("written_at") or 0,
         row.get("content_hash"),
         row.get("archived_in"),
+        AttemptOrigin.decode(origin) if (origin := row.get("origin")) else None,
     )

@@ -1,12 +1,15 @@
 """How learners stand in single contents that a group does together: from their views, wherever they took the content."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from loaders.entries import EntryKey, Found
+from loaders.scores import StoredScores, scores_of_learners
 from loaders.views import row_key
 from rules.entries import Entry
 from rules.identifiers import ViewKey
 from rules.progress import Progress, Status, status_of
+from rules.scores import NO_SCORE, ActivityScore, Best
 from rules.subjects import Subject
 from rules.tracking import Tracking
 from stores.rows import Row, Rows
@@ -23,7 +26,8 @@ async def content_entries(
     under each context.
 
     For all contents and learners together one batched read tells which collections hold the contents, one where the
-    learners have been in these, and one reads the views. If views are kept by content there is only one place.
+    learners have been in these, one reads the views, and one the scores, as the workers wrote them. If views are kept
+    by content there is only one place.
     """
     contents = [subject.activity.id for subject in subjects if subject.is_single_content]
     if not contents or not user_ids:
@@ -36,12 +40,16 @@ async def content_entries(
     if not tracking.keeps_by_content:
         for entry_key, key in await _in_collections(rows, contents, user_ids):
             keys[entry_key].append(key)
-    found = await rows.get_many(VIEWS, [row_key(key) for each in keys.values() for key in each], _COLUMNS)
+    every = [key for each in keys.values() for key in each]
+    views, scores = await asyncio.gather(
+        rows.get_many(VIEWS, [row_key(key) for key in every], _COLUMNS),
+        scores_of_learners(rows, user_ids, contents),
+    )
     return {
         entry_key: [
-            _entry(key, row)
+            entry
             for key in each
-            if (row := found.get(row_key(key))) is not None and row["status"] is not None
+            if (entry := _entry(key, views.get(row_key(key)), scores.get(key))) is not None
         ]
         for entry_key, each in keys.items()
     }
@@ -70,13 +78,24 @@ async def _in_collections(
     ]
 
 
-def _entry(key: ViewKey, row: Row) -> Entry:
-    status = status_of(row["status"])
+def _entry(key: ViewKey, view: Row | None, scores: StoredScores | None) -> Entry | None:
+    """None where the learner neither viewed the content there nor attempted it."""
+    if view is None or view["status"] is None:
+        view = {}
+    if not view and scores is None:
+        return None
+    status = status_of(view.get("status"))
     return Entry(
         key.collection_id,
         key.context_id,
         active=False,
         progress=Progress(status, int(status is Status.COMPLETED), 1),
-        time_spent=row["timespent"] or 0,
-        last_accessed_on=row["last_access_time"],
+        time_spent=view.get("timespent") or 0,
+        last_accessed_on=view.get("last_access_time"),
+        score=NO_SCORE if scores is None else _score_of(scores),
     )
+
+
+def _score_of(scores: StoredScores) -> ActivityScore:
+    best = Best(scores.best, scores.max, scores.attempts, scores.updated_on)
+    return ActivityScore({scores.key.content_id: best})

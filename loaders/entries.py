@@ -13,6 +13,7 @@ from loaders.aggregates import ENTRY_COLUMNS, Place, StoredAggregate, aggregates
 from rules.entries import Entry, best_entry
 from rules.moments import milliseconds, moment
 from rules.progress import Progress, status_of
+from rules.states import decode_scores, encode_scores
 from rules.subjects import Subject
 from stores import groups as queries
 from stores.groups import Groups, Lane
@@ -37,6 +38,11 @@ STATE_COLUMNS = (
     "last_accessed_on",
     "enrolled_on",
     "tree_version",
+    "scores",
+    "right_first_count",
+    "passable_count",
+    "passed_count",
+    "assessed_count",
 )
 
 
@@ -52,9 +58,10 @@ async def entries_from_rows(rows: Rows, subjects: Iterable[Subject], user_ids: C
 
 
 async def entries_from_states(
-    groups: Groups, subjects: Iterable[Subject], user_ids: Collection[str]
+    groups: Groups, rows: Rows, subjects: Iterable[Subject], user_ids: Collection[str]
 ) -> tuple[Found, bool]:
-    """Entries from the groups store by one query, and whether the engine had all of its data."""
+    """Entries from the groups store by one query, and whether the engine had all of its data. Who attempted more
+    assessments than a state can tell is read from the rows."""
     by_id = {subject.activity.id: subject for subject in subjects if subject.types}
     if not by_id or not user_ids:
         return {}, True
@@ -65,9 +72,17 @@ async def entries_from_states(
     )
     answer = await groups.query(queries.Rows(ACTIVITY_STATE, STATE_COLUMNS, keys), Lane.PAGES)
     found: Found = defaultdict(list)
-    for activity_id, user_id, *state in cast("Sequence[Sequence[Any]]", answer.rows):
+    untold: set[EntryKey] = set()
+    for activity_id, user_id, *state, assessed in cast("Sequence[Sequence[Any]]", answer.rows):
         if by_id[activity_id].counts(state[0]):
-            found[activity_id, user_id].append(decoded(state))
+            entry = decoded(state)
+            found[activity_id, user_id].append(entry)
+            if entry.score.assessed != (assessed or 0):
+                untold.add((activity_id, user_id))
+    if untold:
+        subjects = [by_id[activity_id] for activity_id in sorted({activity_id for activity_id, _ in untold})]
+        in_rows = await entries_from_rows(rows, subjects, sorted({user_id for _, user_id in untold}))
+        found |= {key: in_rows[key] for key in untold}
     return found, answer.complete
 
 
@@ -102,6 +117,7 @@ def entry_of(stored: StoredAggregate) -> Entry:
         stored.last_accessed_on,
         stored.enrolled_on,
         stored.seen.tree_version,
+        stored.score,
     )
 
 
@@ -124,11 +140,15 @@ def encoded(entry: Entry) -> list[Any]:
         _milliseconds(entry.last_accessed_on),
         _milliseconds(entry.enrolled_on),
         entry.tree_version,
+        encode_scores(entry.score),
+        entry.score.right_first,
+        entry.score.passable,
+        entry.score.passed,
     ]
 
 
 def decoded(stored: Sequence[Any]) -> Entry:
-    """The inverse of encoded."""
+    """The inverse of encoded, also of an entry that was written down without scores."""
     (
         collection_id,
         context_id,
@@ -140,6 +160,7 @@ def decoded(stored: Sequence[Any]) -> Entry:
         accessed,
         enrolled,
         tree_version,
+        *score,
     ) = stored
     progress = Progress(status_of(status), completed or 0, required or 0)
     return Entry(
@@ -151,6 +172,7 @@ def decoded(stored: Sequence[Any]) -> Entry:
         _moment(accessed),
         _moment(enrolled),
         tree_version,
+        decode_scores(*score),
     )
 
 

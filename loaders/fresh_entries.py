@@ -1,6 +1,7 @@
 """How learners stand in activities with every acknowledged call in it, before any worker ran.
 
-What no worker has seen yet is computed from views and enrolments by the workers' rule; the rest is as they wrote it.
+What no worker has seen yet is computed from views, attempts and enrolments by the workers' rule; the rest is as they
+wrote it.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loaders.aggregates import ENTRY_COLUMNS, Place, Seen, StoredAggregate, aggregates_by_place
+from loaders.attempts import attempts_by_key
 from loaders.enrolments import enrolment_of
 from loaders.entries import EntryKey, Found, counted_of, entry_of, places_of
 from loaders.library import Library
@@ -18,6 +20,7 @@ from rules.enrolments import Enrolment
 from rules.entries import Entry
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
+from rules.scores import NO_SCORE, AssessmentScores, activity_score, scores_by_content
 from rules.standings import Touch
 from rules.subjects import Subject
 from rules.tracking import Tracking
@@ -35,11 +38,12 @@ class _Unseen:
     context_id: str
     enrolment: Enrolment | None
     tree: RelationTree
+    scores: Mapping[str, AssessmentScores]
 
     def aggregates(self, touches: Mapping[str, Touch], stored: Iterable[str]) -> list[Aggregate]:
-        """The aggregates of the collection, of units with a viewed leaf, and of the activities that have a row
-        (``stored``)."""
-        return aggregates_of(self.tree, touches, dict.fromkeys(stored))
+        """The aggregates of the collection, of units with a leaf that was viewed or attempted, and of the activities that
+        have a row (``stored``)."""
+        return aggregates_of(self.tree, touches, dict.fromkeys(stored), self.scores)
 
     def entry(self, aggregate: Aggregate) -> Entry:
         return Entry(
@@ -51,6 +55,7 @@ class _Unseen:
             aggregate.last_accessed_on,
             self.enrolment.enrolled_on if self.enrolment else None,
             self.tree.version,
+            aggregate.score,
         )
 
 
@@ -123,7 +128,7 @@ async def _unseen(
 ) -> list[_Unseen]:
     """The keys of these learners in these collections that no worker has seen as they are now. ``stored``: the
     aggregates of the collections."""
-    seen = {each.key: each.seen for found in stored.values() for each in found}
+    before = {each.key: each for found in stored.values() for each in found}
     users = [(user_id,) for user_id in user_ids]
     published, enrolments, scopes = await asyncio.gather(
         library.published(collections),
@@ -146,16 +151,25 @@ async def _unseen(
     left = {key for key, enrolment in enrolled.items() if enrolment.has_moved}
     keys = sorted((enrolled.keys() | viewed) - left)
     context_ids = list({key.context_id for key in keys if key.has_context})
-    contexts, changed = await asyncio.gather(
-        library.contexts.load_many(context_ids), changes_by_key(rows, tracking, keys, trees)
+    contexts, changed, attempts = await asyncio.gather(
+        library.contexts.load_many(context_ids),
+        changes_by_key(rows, tracking, keys, trees),
+        attempts_by_key(rows, tracking, keys, trees),
     )
     context_by_id = dict(zip(context_ids, contexts, strict=True))
     unseen = []
     for key in keys:
         enrolment, tree = enrolled.get(key), trees[key.collection_id]
         context_id = aggregate_context_of(key, context_by_id.get(key.context_id))
-        before = seen.get(root_key(key, context_id), Seen())
+        scores = scores_by_content(one for one in attempts[key] if one.key.content_id in tree.leaf_nodes)
+        root = before.get(root_key(key, context_id))
+        seen, score = (root.seen, root.score) if root else (Seen(), NO_SCORE)
         now = (changed[key], enrolment.changed_at if enrolment else None)
-        if (before.changed_at, before.enrolment) != now or not tree.covers(before.tree_version):
-            unseen.append(_Unseen(key, context_id, enrolment, tree))
+        if (
+            (seen.changed_at, seen.enrolment) != now
+            or not tree.covers(seen.tree_version)
+            # Attempts mark no change of the views: what they come to is compared itself.
+            or score != activity_score(scores, tree.pass_marks)
+        ):
+            unseen.append(_Unseen(key, context_id, enrolment, tree, scores))
     return unseen

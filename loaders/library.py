@@ -272,7 +272,8 @@ def _relation_tree(published: Published, rows: Sequence[Row]) -> RelationTree | 
         for row in rows
     }
     since = {row["node"]: row["unchanged_since"] for row in rows}
-    return RelationTree(*published, nodes, since.get(published[0]))
+    marks = {row["node"]: row["pass_mark"] for row in rows if row["pass_mark"] is not None}
+    return RelationTree(*published, nodes, since.get(published[0]), marks)
 
 
 def content_values(content: Content, node: Metadata) -> dict[str, object]:

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
+from loaders.activity_scores import activity_scores
 from loaders.answers import KEEP, TTL, Answers
 from loaders.archived_questions import ArchivedQuestions
+from loaders.attempts import attempt_key, attempts_of_keys
 from loaders.background import Background
 from loaders.change_clock import ChangeClock
 from loaders.enrolments import enrolments_by_key, enrolments_in
@@ -24,6 +27,8 @@ from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
 from loaders.views import views_by_key
+from loaders.whole_attempts import Questioned, whole_attempts
+from rules.attempts import Attempt
 from rules.contents import Content
 from rules.enrolments import Enrolment
 from rules.errors import CohortError
@@ -32,6 +37,7 @@ from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
 from rules.plans import AggregationMode
+from rules.scores import ActivityScore
 from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
@@ -40,6 +46,7 @@ from rules.web_addresses import FetchRules
 from stores.engines import Stores
 
 LINK_TTL = timedelta(hours=1)
+EXHAUST_TTL = timedelta(days=7)
 
 
 def utc_now() -> datetime:
@@ -73,6 +80,8 @@ class Shared:
     tracking: Tracking = field(default_factory=Tracking)
     link_ttl: timedelta = LINK_TTL
     """How long a link to a file for download holds."""
+    exhaust_ttl: timedelta = EXHAUST_TTL
+    """How long the file of an exhaust is kept."""
     public_url: str = ""
     """What the lasting links to packages begin with; without it they are paths."""
     icon_rules: FetchRules = field(default_factory=FetchRules)
@@ -91,6 +100,7 @@ class Shared:
         mode: AggregationMode = AggregationMode.QUERY,
         tracking: Tracking | None = None,
         link_ttl: timedelta = LINK_TTL,
+        exhaust_ttl: timedelta = EXHAUST_TTL,
         public_url: str = "",
         icon_rules: FetchRules | None = None,
     ) -> "Shared":
@@ -107,6 +117,7 @@ class Shared:
             mode=mode,
             tracking=tracking or Tracking(),
             link_ttl=link_ttl,
+            exhaust_ttl=exhaust_ttl,
             public_url=public_url,
             icon_rules=icon_rules or FetchRules(),
         )
@@ -123,31 +134,17 @@ class Loaders:
         reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
         tables = Tables(stores, shared.library, shared.answers, shared.costs)
 
-        async def views(keys: list[ViewKey]) -> Sequence[View | None]:
-            return await views_by_key(rows, shared.tracking, keys)
-
-        async def enrolments(keys: list[ProgressKey]) -> Sequence[Enrolment | None]:
-            return await enrolments_by_key(rows, keys)
-
         async def enrolled(places: list[tuple[str, str]]) -> Sequence[list[Enrolment]]:
             return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))
-
-        async def contents(identifiers: list[str]) -> Sequence[Content | None]:
-            return await shared.library.current(identifiers)
-
-        async def learners(user_ids: list[str]) -> Sequence[Learner | None]:
-            return await learners_by_id(rows, user_ids)
-
-        async def groups(group_ids: list[str]) -> Sequence[Group | None]:
-            return await groups_by_id(rows, group_ids)
 
         async def groups_of(
             asked: list[tuple[str, str | None, int]],
         ) -> Sequence[tuple[list[tuple[Group, Member]], bool]]:
             return await groups_pages(rows, asked)
 
-        async def rosters(group_ids: list[str]) -> Sequence[Roster]:
-            return await shared.rosters.load(group_ids)
+        async def questions(found: list[Attempt]) -> Sequence[Questioned | CohortError]:
+            whole = await whole_attempts(rows, shared.archived_questions, found)
+            return [whole[attempt_key(attempt)] for attempt in found]
 
         async def metric_tables(tiles: list[Tile]) -> Sequence[Answered | CohortError]:
             return await tables.tables(tiles)
@@ -156,19 +153,32 @@ class Loaders:
         """Loads many keys at once. A DataLoader would cost something for each of them."""
         self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
         self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
-        self.views: DataLoader[ViewKey, View | None] = DataLoader(load_fn=views)
-        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(load_fn=enrolments)
+        self.views: DataLoader[ViewKey, View | None] = DataLoader(
+            load_fn=partial(views_by_key, rows, shared.tracking)
+        )
+        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(
+            load_fn=partial(enrolments_by_key, rows)
+        )
         self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
         """Loads by learner and collection, under all contexts."""
-        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=contents)
+        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=shared.library.current)
         """Reads contents anew once in a request. The library's may be some seconds old."""
-        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=learners)
-        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=groups)
+        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=partial(learners_by_id, rows))
+        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=partial(groups_by_id, rows))
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
             DataLoader(load_fn=groups_of)
         )
         """Pages of the groups that learners are in: whose, after which, and how many at most."""
-        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=rosters)
+        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=shared.rosters.load)
+        self.attempts: DataLoader[ViewKey, list[Attempt]] = DataLoader(
+            load_fn=partial(attempts_of_keys, rows)
+        )
+        """All attempts at an assessment, by where they are kept."""
+        self.questions: DataLoader[Attempt, Questioned] = DataLoader(load_fn=questions)
+        """The questions of a slim attempt."""
+        self.scores: DataLoader[ProgressKey, ActivityScore] = DataLoader(
+            load_fn=partial(activity_scores, rows, shared.library, shared.tracking)
+        )
         self.metric_tables: DataLoader[Tile, Answered] = DataLoader(load_fn=metric_tables)
 
 

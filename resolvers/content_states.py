@@ -9,7 +9,7 @@ from ingest.commands.content_states import sync_enrolment, take, update_states
 from loaders.attempts import latest_attempts
 from loaders.session import Session
 from resolvers.paging import checked_many
-from resolvers.progress import begun_without, placed_key
+from resolvers.progress import begun_without, placed_key, trees_of
 from rules.attempts import Attempt
 from rules.content_states import ContentState
 from rules.errors import Absent, InvalidInput
@@ -62,7 +62,7 @@ async def content_states(
     if scores:
         wanted = None if named is None else frozenset(named)
         started, attempts = await asyncio.gather(
-            _started(session, key, named), latest_attempts(session.stores.rows, key, wanted)
+            _started(session, key, named), _attempts(session, key, wanted)
         )
     else:
         started = await _started(session, key, named)
@@ -82,14 +82,21 @@ async def _alone(session: Session, keys: Sequence[ViewKey], *, scores: bool) -> 
     views = await _views(session, keys)
     found = [StateRead(view) for view in views]
     if scores:
-        attempts = await asyncio.gather(
-            *(latest_attempts(session.stores.rows, key.progress_key) for key in keys)
-        )
+        attempts = await asyncio.gather(*(_attempts(session, key.progress_key, None) for key in keys))
         found = [
             StateRead(view, of_one.get(view.key.content_id, ()))
             for view, of_one in zip(views, attempts, strict=True)
         ]
     return [one for one in found if one.attempts or one.view.status is not Status.NOT_STARTED]
+
+
+async def _attempts(
+    session: Session, key: ProgressKey, named: frozenset[str] | None
+) -> Mapping[str, Sequence[Attempt]]:
+    """The latest attempts by content, wherever the instance keeps them."""
+    return await latest_attempts(
+        session.stores.rows, session.shared.tracking, key, await trees_of(session, key), named
+    )
 
 
 async def _started(session: Session, key: ProgressKey, named: Sequence[str] | None) -> Sequence[str]:

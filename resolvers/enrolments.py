@@ -14,13 +14,12 @@ from loaders.standings import aggregate_context_of, root_key
 from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.contexts import Context
-from rules.enrolments import Enrolment
+from rules.enrolments import Enrolment, shown_progress
 from rules.errors import NotFound
-from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, checked_id
 from rules.moments import milliseconds
-from rules.progress import Progress, Status
-from rules.standings import FirstCompletion, Standing
+from rules.progress import Progress
+from rules.standings import FirstCompletion
 from rules.triggers import TriggerKind
 
 __all__ = [
@@ -131,7 +130,8 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
     return [
         Enrolled(
             enrolment,
-            gone.get(enrolment.key) or _progress(enrolment, standing, trees.get(enrolment.key.collection_id)),
+            gone.get(enrolment.key)
+            or shown_progress(enrolment, standing, trees.get(enrolment.key.collection_id)),
             enrolment.completed or (standing.completed if standing else None),
             (standing.last_accessed_on if standing else None) or enrolment.last_accessed_on,
             content,
@@ -150,14 +150,6 @@ def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
     for enrolment in enrolments:
         if enrolment.is_unseen:
             session.shared.healing.heal(TriggerKind.ENROLMENT, enrolment.key, enrolment.changed_at)
-
-
-def _progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:
-    if enrolment.has_moved and tree is not None:
-        return Progress(Status.NOT_STARTED, 0, len(tree.required(tree.root)))  # it counts where it is now
-    if standing is not None and tree is not None:
-        return standing.progress(tree)
-    return Progress(enrolment.status, enrolment.completed_count, enrolment.completed_count)
 
 
 async def _stored_figures(

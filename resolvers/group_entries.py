@@ -116,7 +116,9 @@ async def _computed(
 
     async def kept(*versions: object) -> Answer:
         key = key_of(
-            *("group page", source, roster.group_id, roster.version), versions_of(subjects), *versions
+            *("group page with scores", source, roster.group_id, roster.version),
+            versions_of(subjects),
+            *versions,
         )
         return await session.shared.answers.answer(key, compute)
 
@@ -194,7 +196,8 @@ async def _found_in_states(
     session: Session, subjects: Sequence[Subject], user_ids: Sequence[str]
 ) -> tuple[Found, Set[str]]:
     """Starts the repair of what is of an older version of the collection."""
-    found, complete = await entries_from_states(session.stores.groups, subjects, user_ids)
+    stores = session.stores
+    found, complete = await entries_from_states(stores.groups, stores.rows, subjects, user_ids)
     outdated = await _outdated(session, found)
     session.shared.healing.heal_all(TriggerKind.RECONCILE, outdated)
     if complete:

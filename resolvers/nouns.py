@@ -9,8 +9,10 @@ from ingest.commands.hierarchy_edits import HierarchyEdited
 from ingest.commands.learner_groups import GroupCall, NewGroup
 from ingest.commands.learners import ProfileCall
 from ingest.commands.views import Acknowledged
+from ingest.exhausts.requests import ExhaustCall
 from loaders.responses import KeptResponse
 from loaders.session import Session
+from loaders.whole_attempts import QuestionsSource
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextStatus, EnrolmentType
 from rules.drafts import Draft
@@ -26,6 +28,7 @@ from rules.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import Figure
 from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST
@@ -84,6 +87,9 @@ __all__ = [
     "EnrolmentSummary",
     "EnrolmentType",
     "Entry",
+    "ExhaustCall",
+    "ExhaustFormat",
+    "ExhaustKind",
     "Figure",
     "Forbidden",
     "Group",
@@ -117,6 +123,7 @@ __all__ = [
     "Progress",
     "ProgressKey",
     "QueryPlan",
+    "QuestionsSource",
     "RemoveMember",
     "Role",
     "Roster",

@@ -8,7 +8,7 @@ from rules.contents import Content
 from rules.contexts import check_contains
 from rules.enrolments import under_way
 from rules.hierarchy import RelationTree
-from rules.identifiers import ProgressKey, optional_id
+from rules.identifiers import ProgressKey, ViewKey, optional_id
 from rules.moves import current_place
 from rules.progress import Progress, Status, progress_of
 from rules.standings import Touch
@@ -75,6 +75,26 @@ def begun_without(place: ProgressKey, context_id: str | None) -> ProgressKey | N
     if context_id is not None or not place.has_context:
         return None
     return replace(place, context_id=place.collection_id)
+
+
+async def kept_at(session: Session, asked: ViewKey) -> ViewKey:
+    """Where views and attempts are kept that a client asks for by these ids."""
+    if asked.is_content_alone:
+        return asked
+    place = await place_read(session, asked.user_id, asked.collection_id, asked.context_id)
+    return session.shared.tracking.stored(within(place, asked.content_id))
+
+
+async def trees_of(session: Session, place: ProgressKey) -> dict[str, RelationTree]:
+    """The tree of the place's collection where it says which attempts count there: where they are kept by content."""
+    if not session.shared.tracking.keeps_by_content:
+        return {}
+    published = await session.library.published([place.collection_id])
+    return {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
+
+
+def within(place: ProgressKey, content_id: str) -> ViewKey:
+    return ViewKey(place.user_id, place.collection_id, place.context_id, content_id)
 
 
 async def own_progress(session: Session, collection: Content, context_id: str | None) -> OwnProgress:

@@ -29,11 +29,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a publication ended. ``code``: of rules/errors.py; None for an error that nobody expected."""
+    """Why a job ended. ``code``: of rules/errors.py; None for an error that nobody expected."""
 
     code: str | None
     message: str
     field: str | None
+
+    @classmethod
+    def of(cls, job: JobRecord) -> "Failure | None":
+        """None if the job has not failed."""
+        if job.error is None:
+            return None
+        code = job.failure.get("code")
+        return cls(code, job.error if code is not None else "internal error", job.failure.get("field"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +61,6 @@ class Publication:
     @classmethod
     def of(cls, job: JobRecord) -> "Publication":
         begun = {step.name: step for step in job.steps}
-        failure = None
-        if job.error is not None:
-            code = job.failure.get("code")
-            message = job.error if code is not None else "internal error"
-            failure = Failure(code, message, job.failure.get("field"))
         version = begun["validate"].checkpoint.report.get("version") if "validate" in begun else None
         return cls(
             job.id,
@@ -65,7 +68,7 @@ class Publication:
             version,
             job.state,
             _steps(job),
-            failure,
+            Failure.of(job),
             job.started_on,
             job.updated_on,
         )

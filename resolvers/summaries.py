@@ -21,13 +21,10 @@ from rules.summaries import (
     CollectionNote,
     EnrolmentSummary,
     SummaryFormat,
-    best_scores,
     csv_header,
     csv_lines,
     summary_document,
 )
-from stores.rows import Row
-from stores.tables import ATTEMPTS
 
 __all__ = [
     "DIRECT",
@@ -41,7 +38,6 @@ __all__ = [
 
 DIRECT = 1_000
 """Enrolments that a file may have to be answered with itself, if that is asked for. For more there is a link."""
-_SCORED = ("context_id", "content_id", "total_score", "total_max_score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ async def read_summary(
     session.viewer.check_may_see(user_id)
     collection_id = checked_id(collection_id, "collectionId")
     place = await place_read(session, user_id, collection_id, optional_id(context_id, "contextId"))
-    scores = await _scores_of(session, place)
+    scores = (await _scores(session, [place]))[place]
     if context_id is None and not place.has_context:
         alone = await summary.summary(session, user_id, collection_id, None)
         return EnrolmentSummary(
@@ -177,27 +173,12 @@ async def _page(
 
 
 async def _scores(session: Session, keys: Sequence[ProgressKey]) -> dict[ProgressKey, dict[str, Score]]:
-    partitions = list({(key.user_id, key.collection_id) for key in keys})
-    attempts = await session.stores.rows.partitions(ATTEMPTS, partitions, _SCORED) if partitions else {}
+    """The best score in each assessment."""
+    found = await session.loaders.scores.load_many(list(keys))
     return {
-        key: best_scores(
-            _attempt(row)
-            for row in attempts[key.user_id, key.collection_id]
-            if row["context_id"] == key.context_id
-        )
-        for key in keys
+        key: {content: Score(best.score, best.max_score) for content, best in score.assessments.items()}
+        for key, score in zip(keys, found, strict=True)
     }
-
-
-def _attempt(row: Row) -> tuple[str, float | None, float | None]:
-    return row["content_id"], row["total_score"], row["total_max_score"]
-
-
-async def _scores_of(session: Session, place: ProgressKey) -> dict[str, Score]:
-    attempts = await session.stores.rows.partition(
-        ATTEMPTS, (place.user_id, place.collection_id), prefix=(place.context_id,), columns=_SCORED
-    )
-    return best_scores(map(_attempt, attempts))
 
 
 def _summary(

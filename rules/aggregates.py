@@ -1,4 +1,5 @@
-"""What the workers compute from a learner's views: one aggregate for the collection and for each unit touched."""
+"""What the workers compute from a learner's views and attempts: one aggregate for the collection and for each unit
+touched."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 from rules.hierarchy import RelationTree
 from rules.progress import Progress, progress_of
-from rules.scores import NO_SCORE, ActivityScore
+from rules.scores import NO_SCORE, ActivityScore, AssessmentScores, activity_score
 from rules.standings import FirstCompletion, Touch, completion_of
 
 COLLECTION_TYPE = "Course"
@@ -43,7 +44,7 @@ class Aggregate:
     """A learner's figures in one activity (the collection, or a unit of it) under one context.
 
     ``content_status`` maps each leaf that was touched below the activity to 1 or 2. Moments are in UTC, ``time_spent``
-    is in seconds.
+    is in seconds. ``score``: in the assessments below it. An attempt is no view: it neither begins nor completes one.
     """
 
     activity_id: str
@@ -68,17 +69,23 @@ def aggregates_of(
     relations: RelationTree,
     touches: Mapping[str, Touch],
     completed_before: Mapping[str, FirstCompletion | None],
+    scores: Mapping[str, AssessmentScores] | None = None,
 ) -> list[Aggregate]:
-    """Returns an aggregate for the root and for each unit above a viewed leaf. ``touches`` is by content.
+    """Returns an aggregate for the root and for each unit above a leaf that was viewed or attempted. ``touches`` and
+    ``scores`` are by content. What is no leaf of the collection counts for nothing.
+
+    Where there are attempts without views, an aggregate has a score and is not started (R-ASSESS-3).
 
     ``completed_before`` has the stored completions by activity. A completion stays, also when a republished
     collection requires more (R-PROGRESS-3). A new one is on the date of the last leaf that the activity needed.
     Each activity in it gets an aggregate, even where none of its leaves is viewed any more.
     """
     by_leaf = {leaf: touch for leaf, touch in touches.items() if leaf in relations.leaf_nodes}
-    touched = relations.touched_by(frozenset(by_leaf)) | (completed_before.keys() & relations.nodes.keys())
+    scored = {leaf: each for leaf, each in (scores or {}).items() if leaf in relations.leaf_nodes}
+    touched = relations.touched_by(frozenset(by_leaf) | scored.keys())
+    touched |= completed_before.keys() & relations.nodes.keys()
     return [
-        _aggregate(relations, activity, by_leaf, completed_before.get(activity))
+        _aggregate(relations, activity, by_leaf, scored, completed_before.get(activity))
         for activity in relations.collections
         if activity in touched
     ]
@@ -88,6 +95,7 @@ def _aggregate(
     relations: RelationTree,
     activity: str,
     by_leaf: Mapping[str, Touch],
+    scored: Mapping[str, AssessmentScores],
     completed_before: FirstCompletion | None,
 ) -> Aggregate:
     below = relations.nodes[activity].leaf_nodes
@@ -103,6 +111,7 @@ def _aggregate(
         last_accessed_on,
         last_content_id,
         completed_before or completion_of(relations, activity, touches),
+        activity_score({leaf: each for leaf, each in scored.items() if leaf in below}, relations.pass_marks),
     )
 
 

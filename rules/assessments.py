@@ -1,26 +1,44 @@
-"""Submitted assessments: what is accepted, and the message for those who compute scores (R-ASSESS-1, P-3.1)."""
+"""Submitted assessments: what is accepted, and the message for those who compute scores (R-ASSESS-1, P-3.1).
 
-from collections.abc import Mapping, Sequence
+``assess_batch.schema.json`` says what a message and its events must be. Whoever takes submissions checks them by it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from hashlib import md5
+from importlib.resources import files
 from typing import Any
 
 import orjson
 
 from rules.errors import InvalidInput
-from rules.identifiers import ViewKey, checked_id, optional_id
-from rules.moments import milliseconds
+from rules.identifiers import ViewKey, checked_id, either, optional_id, view_key
+from rules.moments import milliseconds, moment
+from rules.triggers import parse_object
 
-MOST_EVENTS = 1000
+SCHEMA: Mapping[str, Any] = orjson.loads(files("rules").joinpath("assess_batch.schema.json").read_bytes())
+"""The JSON Schema of a message."""
+MOST_EVENTS: int = SCHEMA["definitions"]["events"]["maxItems"]
 """The most events (answers to questions) in one submission."""
 LARGEST_EVENTS = 512 * 1024
 """The most bytes that the events may have, serialised. A log takes about a megabyte in one record."""
-ASSESS = "ASSESS"
-"""The kind of every event in a submission."""
 
 Event = Mapping[str, Any]
 """``{eid: "ASSESS", ets, edata: {item: {id, maxscore, …}, score, pass, resvalues, duration, index}, …}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRules:
+    """Which attempts of the topic are taken.
+
+    - ``leaves_only``: only those at a leaf of the collection, or at a content by itself.
+    - ``within_total``: only those with as many questions as the content has (``totalQuestions``), or fewer.
+    """
+
+    leaves_only: bool = True
+    within_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +52,12 @@ class Submission:
 
 
 def checked_events(events: object) -> Sequence[Event]:
-    """Returns the events. InvalidInput names the first one that is malformed, and what it lacks. A submission without
+    """Returns the events. InvalidInput names the first field that is wrong, and what it must be. A submission without
     events only has the scores computed anew."""
-    if not isinstance(events, list):
-        raise InvalidInput("events must be a list of ASSESS events", field="events")
-    if len(events) > MOST_EVENTS:
-        raise InvalidInput(f"events must have at most {MOST_EVENTS} items, not {len(events)}", field="events")
+    _check(_events_check(), {"events": events})
+    assert isinstance(events, list)  # noqa: S101 - by the schema
     for place, event in enumerate(events):
-        _check_event(event, f"events[{place}]")
+        checked_id(event["edata"]["item"]["id"], f"events[{place}].edata.item.id")
     try:
         size = len(orjson.dumps(events))
     except (TypeError, orjson.JSONEncodeError) as error:
@@ -78,30 +94,63 @@ def encoded(submission: Submission) -> bytes:
     )
 
 
-def _check_event(event: object, place: str) -> None:
-    data = _object(event, place)
-    if data.get("eid") != ASSESS:
-        raise InvalidInput(f"{place}.eid must be {ASSESS}", field=f"{place}.eid")
-    if "ets" in data:
-        _check_number(data["ets"], f"{place}.ets", least=0)
-    answer = _object(data.get("edata"), f"{place}.edata")
-    item = _object(answer.get("item"), f"{place}.edata.item")
-    question = item.get("id")
-    if not isinstance(question, str):
-        raise InvalidInput(f"{place}.edata.item.id must be a text", field=f"{place}.edata.item.id")
-    checked_id(question, f"{place}.edata.item.id")
-    _check_number(item.get("maxscore", 0), f"{place}.edata.item.maxscore", least=0)
-    _check_number(answer.get("score", 0), f"{place}.edata.score", least=None)
+def parse_submission(value: bytes) -> Submission:
+    """Returns the submission in these bytes, whoever sent it. InvalidInput says why there is none.
+
+    Ids that are left out get the same defaults as those of a view, the attempt's id as in ``attempt_of``.
+    """
+    document: dict[str, Any] = parse_object(value)
+    _check(_message_check(), document)
+    collection_id = either(document.get("collectionId"), document.get("courseId"), "collectionId", "courseId")
+    context_id = either(document.get("contextId"), document.get("batchId"), "contextId", "batchId")
+    key = view_key(document["userId"], document["contentId"], collection_id, context_id)
+    attempted_on = moment(int(document["assessmentTs"]))
+    attempt_id = attempt_of(key, document.get("attemptId"), attempted_on)
+    return Submission(key, attempt_id, attempted_on, checked_events(document["events"]))
 
 
-def _object(value: object, place: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{place} must be an object", field=place)
-    return value
+_Check = Callable[[Any], Any]
 
 
-def _check_number(value: object, place: str, *, least: float | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput(f"{place} must be a number", field=place)
-    if least is not None and value < least:
-        raise InvalidInput(f"{place} must be at least {least}", field=place)
+@cache
+def _message_check() -> _Check:
+    """Returns the check of a message but for its events. It is compiled once."""
+    properties = {**SCHEMA["properties"], "events": {"description": "a list", "type": "array"}}
+    return _compiled({**SCHEMA, "properties": properties})
+
+
+@cache
+def _events_check() -> _Check:
+    parts = {"type": "object", "properties": {"events": {"$ref": "#/definitions/events"}}}
+    return _compiled({**parts, "definitions": SCHEMA["definitions"]})
+
+
+def _compiled(schema: Mapping[str, Any]) -> _Check:
+    # Most commands at a shell can do without it.
+    import fastjsonschema
+
+    check: _Check = fastjsonschema.compile(dict(schema))
+    return check
+
+
+def _check(check: _Check, document: Mapping[str, Any]) -> None:
+    from fastjsonschema import JsonSchemaValueException
+
+    try:
+        check(document)
+    except JsonSchemaValueException as error:
+        field = (error.name or "").removeprefix("data").removeprefix(".")
+        right: Mapping[str, Any] = error.definition
+        if error.rule == "required":
+            missing = next(name for name in error.rule_definition if name not in error.value)
+            field = f"{field}.{missing}".removeprefix(".")
+            right = _resolved(right["properties"][missing])
+        raise InvalidInput(f"{field} must be {right['description']}", field=field) from None
+
+
+def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = schema.get("$ref")
+    if reference is None:
+        return schema
+    definition: Mapping[str, Any] = SCHEMA["definitions"][reference.rpartition("/")[2]]
+    return definition

@@ -2,11 +2,14 @@
 archive takes (R-ASSESS-3, P-1.1, P-4.5)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+import orjson
 
 from rules.identifiers import ViewKey
 from rules.moments import milliseconds
+from rules.origins import OriginKind
 
 STEP = 2
 """Microseconds between two write times of one attempt: archiving and restoring take the one in between."""
@@ -32,6 +35,29 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptOrigin:
+    """Where an attempt was before it was re-keyed (R-MODE-5, R-MODE-7).
+
+    - ``kind``: why it was: copied, moved, or the instance changed its mode.
+    - ``place``: collection and context.
+    - ``archived_in``: the request of the archive that took its questions there. None if they were live and came along.
+    """
+
+    kind: OriginKind
+    place: tuple[str, str]
+    archived_in: str | None = None
+
+    def encode(self) -> str:
+        """Returns the text of the column ``origin``."""
+        return orjson.dumps([self.kind.value, *self.place, self.archived_in]).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> "AttemptOrigin":
+        kind, collection_id, context_id, archived_in = orjson.loads(text)
+        return cls(OriginKind(kind), (collection_id, context_id), archived_in)
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """The slim form of an attempt.
 
@@ -43,6 +69,7 @@ class Attempt:
       moment the larger one counts, so that the order of their arrival decides nothing.
     - ``archived_in``: the request of the archive that has its questions (``archive``, by context). None while they are
       live.
+    - ``origin``: where it was before, if a tracking mode has re-keyed it. None where it was made.
     """
 
     key: ViewKey
@@ -55,12 +82,37 @@ class Attempt:
     written_at: int = 0
     content_hash: str | None = None
     archived_in: str | None = None
+    origin: AttemptOrigin | None = None
 
     @property
     def version(self) -> tuple[int, str]:
         """What says which of two versions of the same attempt is the newer one."""
         at = 0 if self.attempted_on is None else milliseconds(self.attempted_on)
         return at, self.content_hash or ""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether copy mode has written it here. A copy is not copied on."""
+        return self.origin is not None and self.origin.kind is OriginKind.COPIED
+
+    @property
+    def archived_key(self) -> ViewKey:
+        """The key under which the archive has its questions: where it was when the archive took them."""
+        if self.origin is None or self.archived_in is None or self.origin.archived_in != self.archived_in:
+            return self.key
+        collection_id, context_id = self.origin.place
+        return replace(self.key, collection_id=collection_id, context_id=context_id)
+
+    @property
+    def row_written_at(self) -> int:
+        """The write time of its row, in microseconds. Rows of before schema 6 were written at the moment of the attempt."""
+        return self.written_at or self.version[0] * _MICROSECONDS
+
+    def rekeyed(self, to: ViewKey, kind: OriginKind, written_at: int) -> "Attempt":
+        """Returns the same attempt under another key. It says where it was, and where the archive has its questions."""
+        was = self.key if self.archived_in is None else self.archived_key
+        origin = AttemptOrigin(kind, (was.collection_id, was.context_id), self.archived_in)
+        return replace(self, key=to, written_at=written_at, origin=origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +126,22 @@ class WholeAttempt:
     context_name: str | None = None
 
 
+def rekeyed_at(attempt: Attempt, there: Attempt | None, erased_on: datetime | None) -> int:
+    """Returns the write time of an attempt that is re-keyed, in microseconds.
+
+    It is after its own row's, after that of an older version which is ``there``, and after an erasure of the new place.
+    So a deletion of before never hides it. It follows from what is stored, so that whoever does it again writes the same.
+    """
+    after = max(attempt.row_written_at, 0 if there is None else there.row_written_at) + STEP
+    return after if erased_on is None else max(after, before_write_times_after(erased_on) + 1)
+
+
+def taken_away_at(attempt: Attempt) -> int:
+    """Returns the time of the deletion of an attempt that is somewhere else by now, in microseconds. It is after what the
+    archive wrote of the row, and before each version that came here since."""
+    return attempt.row_written_at + (1 if attempt.archived_in is None else STEP)
+
+
 def write_time(attempted_on: datetime, stored: int | None = None) -> int:
     """Returns the write time of a version of an attempt, in microseconds: its own moment, or if a version of the same
     moment is ``stored``, a little later than that. It is before each version of a later moment."""
@@ -81,3 +149,9 @@ def write_time(attempted_on: datetime, stored: int | None = None) -> int:
     if stored is None or stored < own:
         return own
     return min(stored + STEP, own + _MICROSECONDS - STEP)
+
+
+def before_write_times_after(at: datetime) -> int:
+    """Returns a time in microseconds that is after each write time of attempts up to this moment, and before those of later
+    ones."""
+    return milliseconds(at) * _MICROSECONDS + _MICROSECONDS - 1

@@ -8,7 +8,7 @@ import orjson
 
 from rules.contents import ContentKind, Metadata
 from rules.errors import Absent, InvalidInput
-from rules.hierarchy import COLLECTION_MIME_TYPE
+from rules.hierarchy import COLLECTION_MIME_TYPE, is_pass_mark
 from rules.identifiers import checked_id
 
 LARGEST = 512 * 1024
@@ -99,6 +99,10 @@ def _check_value(name: str, value: object) -> None:
         raise InvalidInput(f"{name} must be a text", field=name)
     if name in LISTS and not (isinstance(value, str) or _is_texts(value)):
         raise InvalidInput(f"{name} must be a list of texts", field=name)
+    if name == "passMark" and not is_pass_mark(value):
+        raise InvalidInput(
+            "passMark must be a number from 0 to 100: a percentage of the maximum score", field=name
+        )
     if name == "appIcon" and not _is_web_address(str(value)):
         raise InvalidInput("appIcon must be a URL that begins with http:// or https://", field=name)
 

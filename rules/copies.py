@@ -15,18 +15,26 @@ from rules.views import View
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The part of a completed view that copying looks at. ``place`` is the collection and the context where it was
-    earned. A copy has the place of the first one, so that no chain of copies hides it."""
+    """The part of a completed view that copying looks at.
+
+    - ``place``: the collection and the context where it was earned. A copy has the place of the first one, so that no
+      chain of copies hides it.
+    - ``key``: where the view stands, and with it the attempts that were made there.
+    - ``is_copy``: copy mode has written it there.
+    """
 
     content_id: str
     place: tuple[str, str]
     completed_on: datetime
+    key: ViewKey
+    is_copy: bool = False
 
     @classmethod
     def of(cls, key: ViewKey, completed_on: datetime, origin: Origin | None) -> "Completed":
         carried = origin is not None and origin.kind in (OriginKind.COPIED, OriginKind.MOVED)
         place = origin.place if origin is not None and carried else None
-        return cls(key.content_id, place or (key.collection_id, key.context_id), completed_on)
+        is_copy = origin is not None and origin.kind is OriginKind.COPIED
+        return cls(key.content_id, place or (key.collection_id, key.context_id), completed_on, key, is_copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +77,8 @@ class Taker:
             if view is not None:
                 found[each.content_id] = view
         return found
+
+    def assessed_at(self, completed: Iterable[Completed], rules: CarryRules) -> list[ViewKey]:
+        """Returns where the attempts stand that come along: wherever a completion counts here, be it a copy or not, and
+        be the content completed here or not. So the order in which things happen decides nothing."""
+        return [each.key for each in completed if self.copy_of(each, rules) is not None]

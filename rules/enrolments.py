@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Self
 
 from rules.contexts import Context
+from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
-from rules.progress import Status
-from rules.standings import FirstCompletion
+from rules.moments import later
+from rules.progress import Progress, Status
+from rules.standings import FirstCompletion, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,26 @@ class Enrolment:
     def is_unseen(self) -> bool:
         """Whether no worker has seen the last change of a command."""
         return self.changed_at != self.seen_changed_at
+
+
+def worked_since(enrolment: Enrolment | None, opened_on: datetime | None) -> datetime | None:
+    """Returns since when a learner may have worked at a place: enrolled, or since the context opened if that was later.
+    None where neither is known.
+
+    Progress that came along from elsewhere may be older than its enrolment.
+    """
+    enrolled_on = enrolment.enrolled_on if enrolment and enrolment.moved_from is None else None
+    return later(enrolled_on, opened_on)
+
+
+def shown_progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:
+    """Returns how far the learner is in this enrolment. What has moved counts where it is now. If the collection is
+    gone, it is what the workers last computed."""
+    if enrolment.has_moved and tree is not None:
+        return Progress(Status.NOT_STARTED, 0, len(tree.required(tree.root)))
+    if standing is not None and tree is not None:
+        return standing.progress(tree)
+    return Progress(enrolment.status, enrolment.completed_count, enrolment.completed_count)
 
 
 def is_under_way(enrolment: Enrolment, context: Context | None, at: datetime) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rules.progress import Progress, Status
+from rules.scores import NO_SCORE, ActivityScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class Entry:
 
     ``active``: the learner is enrolled there; a single content knows no enrolment. ``tree_version``: the published
     version that the figures were computed from, where it is known. ``time_spent`` is in seconds, moments are in UTC.
+    ``score``: in the assessments of the activity that were attempted there.
     """
 
     collection_id: str
@@ -23,6 +25,7 @@ class Entry:
     last_accessed_on: datetime | None
     enrolled_on: datetime | None = None
     tree_version: int | None = None
+    score: ActivityScore = NO_SCORE
 
     @property
     def last_updated_on(self) -> datetime | None:
@@ -33,7 +36,13 @@ class Entry:
     def says_nothing(self) -> bool:
         """Whether the entry tells nothing. So is that of a key whose row is gone: the groups store still has a state of
         it (rules/states.py)."""
-        return not (self.active or self.progress.status or self.time_spent or self.last_updated_on)
+        return not (
+            self.active
+            or self.progress.status
+            or self.time_spent
+            or self.last_updated_on
+            or self.score.assessed
+        )
 
 
 NO_ENTRY = Entry("", "", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
@@ -42,7 +51,7 @@ NO_ENTRY = Entry("", "", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
 
 def best_entry(entries: Iterable[Entry]) -> Entry | None:
     """Returns the entry that counts: one of an active enrolment goes first, then the one with most completed, the
-    higher status, more time spent, the later last access.
+    higher status, more time spent, the higher score, the later last access.
 
     The place decides between equal ones, so that every way to the same rows gives the same answer. Returns None where
     no entry tells anything.
@@ -55,13 +64,14 @@ def best_entry(entries: Iterable[Entry]) -> Entry | None:
     return min(telling, key=_rank)
 
 
-def _rank(entry: Entry) -> tuple[bool, int, int, int, float, str, str]:
+def _rank(entry: Entry) -> tuple[bool, int, int, int, float, float, str, str]:
     accessed = entry.last_accessed_on.timestamp() if entry.last_accessed_on else 0.0
     return (
         not entry.active,
         -entry.progress.completed_count,
         -entry.progress.status,
         -entry.time_spent,
+        -(entry.score.score or 0.0),
         -accessed,
         entry.context_id,
         entry.collection_id,

@@ -1,6 +1,8 @@
 """The figures of a group's activity and of each member in it, out of the members' entries."""
 
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +10,7 @@ from rules.entries import Entry
 from rules.errors import InvalidInput
 from rules.metrics import Metric
 from rules.progress import Status, percentage
+from rules.scores import Best
 from rules.subjects import Subject
 
 LEAF_NODES_COUNT = "leafNodesCount"
@@ -15,13 +18,46 @@ _ENROLLED = Metric.ENROLLED_COUNT.value
 _COMPLETED = Metric.COMPLETED_COUNT.value
 _PERCENTAGE = Metric.COMPLETION_PERCENTAGE.value
 _TIME_SPENT = Metric.TIME_SPENT.value
+_AVERAGE_SCORE = Metric.AVERAGE_SCORE.value
+_SCORE, _MAX_SCORE, _ATTEMPTS = "score:", "max_score:", "attempts_count:"
+"""What stands before the id of an assessment (P-2.5)."""
 
-ACTIVITY_METRICS = (_ENROLLED, _COMPLETED, _PERCENTAGE, LEAF_NODES_COUNT)
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The metrics that there are: those with these ``names``, and one for each assessment, which begin with ``prefixes``.
+
+    Iterating gives the names. Only figures of assessments that somebody attempted are told.
+    """
+
+    names: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, metric: object) -> bool:
+        return metric in self.names or self.is_of_assessment(metric)
+
+    def is_of_assessment(self, metric: object) -> bool:
+        """Whether the metric is of one assessment, such as ``score:do_1``."""
+        return isinstance(metric, str) and any(
+            metric.startswith(prefix) and len(metric) > len(prefix) for prefix in self.prefixes
+        )
+
+    @property
+    def described(self) -> str:
+        return ", ".join((*self.names, *(f"{prefix}<assessment>" for prefix in self.prefixes)))
+
+
+ACTIVITY_METRICS = Metrics((_ENROLLED, _COMPLETED, _PERCENTAGE, LEAF_NODES_COUNT, _AVERAGE_SCORE), (_SCORE,))
 """The metrics of an activity: how many members have an active enrolment, how many of these completed it, the percentage
 of them, rounded down, and the distinct leaves of its tree. Nobody enrols in a single content: there all members
-count."""
-MEMBER_METRICS = (_COMPLETED, _PERCENTAGE, _TIME_SPENT)
-"""The metrics of a member: completed required leaves, the percentage of them, rounded down, and seconds."""
+count. Of those who count and attempted something, ``averageScore`` is the mean of their score percentages, and
+``score:<assessment>`` the mean of their best scores in it, both with two decimals."""
+MEMBER_METRICS = Metrics((_COMPLETED, _PERCENTAGE, _TIME_SPENT), (_SCORE, _MAX_SCORE, _ATTEMPTS))
+"""The metrics of a member: completed required leaves, the percentage of them, rounded down, and seconds. Of each assessment
+that they attempted: the score and the maximum of the best attempt, and how many attempts there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +66,7 @@ class Figure:
     another thing than 0. ``last_updated_on`` goes by the events' own times, and is None where nothing happened yet."""
 
     metric: str
-    value: int | None
+    value: float | None
     last_updated_on: datetime | None = None
 
 
@@ -44,13 +80,18 @@ def activity_figures(
     return [
         *_completion(entries, enrolled, len(enrolled)),
         Figure(LEAF_NODES_COUNT, leaf_nodes_count, published_on),
+        *_scores(enrolled),
     ]
 
 
 def content_figures(entries: Iterable[Entry], *, published_on: datetime | None = None) -> list[Figure]:
     """Returns the figures of a single content. ``entries`` are the best ones of the members who count, one each."""
     entries = list(entries)
-    return [*_completion(entries, entries, None), Figure(LEAF_NODES_COUNT, 1, published_on)]
+    return [
+        *_completion(entries, entries, None),
+        Figure(LEAF_NODES_COUNT, 1, published_on),
+        *_scores(entries),
+    ]
 
 
 def subject_figures(subject: Subject, entries: Iterable[Entry]) -> list[Figure]:
@@ -73,7 +114,28 @@ def _completion(entries: Sequence[Entry], counted: Sequence[Entry], enrolled: in
     ]
 
 
-def unknown_figures(metrics: Sequence[str]) -> list[Figure]:
+def _scores(counted: Sequence[Entry]) -> Iterator[Figure]:
+    """Yields the average, and the mean of the best scores in each assessment that somebody attempted."""
+    percentages = [percent for entry in counted if (percent := entry.score.percentage) is not None]
+    attempted: defaultdict[str, list[Best]] = defaultdict(list)
+    for entry in counted:
+        for assessment, best in entry.score.assessments.items():
+            attempted[assessment].append(best)
+    every = [best for those in attempted.values() for best in those]
+    yield Figure(_AVERAGE_SCORE, _mean(percentages), _last_attempt(every))
+    for assessment, those in sorted(attempted.items()):
+        yield Figure(_SCORE + assessment, _mean([best.score for best in those]), _last_attempt(those))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(math.fsum(values) / len(values), 2) if values else None
+
+
+def _last_attempt(attempted: Iterable[Best]) -> datetime | None:
+    return max((best.attempted_on for best in attempted if best.attempted_on), default=None)
+
+
+def unknown_figures(metrics: Iterable[str]) -> list[Figure]:
     """Returns the figures of an activity that Cohort knows nothing of."""
     return [Figure(metric, None) for metric in metrics]
 
@@ -85,15 +147,22 @@ def member_figures(entry: Entry) -> list[Figure]:
         Figure(_COMPLETED, entry.progress.completed_count, updated),
         Figure(_PERCENTAGE, entry.progress.completion_percentage, updated),
         Figure(_TIME_SPENT, entry.time_spent, updated),
+        *(
+            Figure(prefix + assessment, value, best.attempted_on)
+            for assessment, best in sorted(entry.score.assessments.items())
+            for prefix, value in (
+                (_SCORE, best.score),
+                (_MAX_SCORE, best.max_score),
+                (_ATTEMPTS, best.attempts),
+            )
+        ),
     ]
 
 
-def chosen(
-    figures: Sequence[Figure], metrics: Collection[str] | None, known: Sequence[str]
-) -> Sequence[Figure]:
+def chosen(figures: Sequence[Figure], metrics: Collection[str] | None, known: Metrics) -> Sequence[Figure]:
     """Returns the figures that are named, in the order of the declaration, and all of them for None. InvalidInput lists
     the ``known`` metrics where another one is named, also where there are no figures."""
     for metric in metrics or ():
         if metric not in known:
-            raise InvalidInput(f"there is no metric {metric}; there are {', '.join(known)}", field="metrics")
+            raise InvalidInput(f"there is no metric {metric}; there are {known.described}", field="metrics")
     return figures if metrics is None else [figure for figure in figures if figure.metric in metrics]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from rules.contents import RETIRED, Content, ContentKind
 from rules.errors import InvalidInput
@@ -68,8 +68,8 @@ class RelationTree:
 
     def counts_like(self, other: "RelationTree") -> bool:
         """Whether any learner has the same figures in both: the same units, with the same leaves, of which the same
-        are required."""
-        return self._counted == other._counted
+        are required, and the same pass marks."""
+        return self._counted == other._counted and self.pass_marks == other.pass_marks
 
     @cached_property
     def _counted(self) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
@@ -161,6 +161,17 @@ def is_optional(node: Json) -> bool:
     return mark is True or str(mark).lower() == "true" or _is_retired(node)
 
 
+def pass_mark_of(node: Json) -> float | None:
+    """Returns the pass mark that a leaf publishes: ``passMark``, in percent of the maximum score. None if there is none."""
+    mark = node.get("passMark")
+    return float(mark) if is_pass_mark(mark) and not is_collection(node) else None
+
+
+def is_pass_mark(value: object) -> TypeGuard[float]:
+    """Whether the value is a pass mark: a number from 0 to 100."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+
+
 def _is_retired(node: Json) -> bool:
     """A publish leaves out what is retired; a tree may come from elsewhere."""
     return node.get("status") == RETIRED and not is_collection(node)
@@ -200,8 +211,9 @@ def document_of(answer: object) -> object:
 def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
     """Returns the document as a Hierarchy. InvalidInput names the path of what is wrong with it.
 
-    It refuses a node without identifier or name, a field of the wrong type, children that are no list, a node below
-    itself or twice in one parent, two different nodes under one identifier, and a tree of more than DEEPEST levels.
+    It refuses a node without identifier or name, a field of the wrong type, a pass mark that is none, children that are
+    no list, a node below itself or twice in one parent, two different nodes under one identifier, and a tree of more
+    than DEEPEST levels.
     """
     seen: dict[str, tuple[object, ...]] = {}
 
@@ -219,9 +231,11 @@ def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
             under = (*above, identifier)
             below = tuple([check(child, (at, index), under) for index, child in enumerate(children)])
             _check_distinct(below, at)
-        shape = (node["name"], bool(below) or is_collection(node), below)
+        shape = (node["name"], bool(below) or is_collection(node), pass_mark_of(node), below)
         if seen.setdefault(identifier, shape) != shape:
-            raise _refused(at, "", f"{identifier} stands elsewhere with another name, type or children", " ")
+            raise _refused(
+                at, "", f"{identifier} stands elsewhere with another name, type, passMark or children", " "
+            )
         return identifier, is_optional(node)
 
     check(document, None, ())
@@ -249,6 +263,9 @@ def _checked_fields(node: Json, at: _At | None) -> str:
     for name, kind, expected in (("mimeType", str, "a text"), ("relationalMetadata", dict, "an object")):
         if not isinstance(node.get(name), kind | None):
             raise _refused(at, f".{name}", f"must be {expected}")
+    mark = node.get("passMark")
+    if mark is not None and not is_pass_mark(mark):
+        raise _refused(at, ".passMark", "must be a number from 0 to 100: a percentage of the maximum score")
     return identifier
 
 
@@ -281,11 +298,14 @@ def relations_of(hierarchy: Hierarchy) -> RelationTree:
     leaves: dict[str, frozenset[str]] = {}
     optional: dict[str, frozenset[str]] = {}
     ancestors: dict[str, set[str]] = {}
+    pass_marks: dict[str, float] = {}
 
     def visit(node: Json, above: tuple[str, ...]) -> None:
         identifier = node["identifier"]
         ancestors.setdefault(identifier, set()).update(above)
         if not is_collection(node):
+            if (mark := pass_mark_of(node)) is not None:
+                pass_marks[identifier] = mark
             return
         below: set[str] = set()
         marked: set[str] = set()
@@ -307,4 +327,4 @@ def relations_of(hierarchy: Hierarchy) -> RelationTree:
         )
         for node, above in ancestors.items()
     }
-    return RelationTree(hierarchy.identifier, hierarchy.version, nodes)
+    return RelationTree(hierarchy.identifier, hierarchy.version, nodes, pass_marks=pass_marks)

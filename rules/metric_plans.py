@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rules.errors import InvalidInput
 from rules.metric_filters import Among, conditions
 from rules.metric_queries import MetricQuery
+from rules.metrics import Metric
 from rules.plans import AggregationMode, QueryPlan, Source
 
 TARGET = 0.5
@@ -34,7 +35,7 @@ def table_plan(query: MetricQuery, mode: AggregationMode, extent: Extent) -> Que
     if mode is AggregationMode.BATCH:
         if finer:
             raise InvalidInput(
-                f"batch mode has figures by one dimension of the learner at a time; this {finer}: "
+                f"batch mode has sums by one dimension of the learner at a time; this {finer}: "
                 "ask for less, or with mode QUERY",
                 field="mode",
             )
@@ -57,7 +58,10 @@ def table_plan(query: MetricQuery, mode: AggregationMode, extent: Extent) -> Que
 
 
 def finer_than_cells(query: MetricQuery) -> str | None:
-    """The reason why the cells cannot answer the query: each is of one dimension of the learner. None if they can."""
+    """The reason why the cells cannot answer the query: each is of one dimension of the learner, and has no learner by
+    himself. None if they can."""
+    if Metric.MEDIAN_SCORE in query.metrics:
+        return f"asks for {Metric.MEDIAN_SCORE.value}, which does not follow from sums"
     if len(query.of_learners) > 1:
         return f"names {len(query.of_learners)} ({', '.join(query.of_learners)})"
     measures = sorted({part.measure for part in conditions(query.filter) if not isinstance(part, Among)})

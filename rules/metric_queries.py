@@ -11,7 +11,7 @@ from typing import Any
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 from rules.metric_filters import Among, Filter, checked_filter, conditions
-from rules.metrics import Metric
+from rules.metrics import DISTRIBUTIONS, Metric
 
 COLLECTION, UNIT, CONTEXT = "collection", "unit", "context"
 OF_ENROLMENT = (COLLECTION, UNIT, CONTEXT)
@@ -100,7 +100,7 @@ def _checked_order(query: MetricQuery, order: Iterable[OrderBy]) -> tuple[OrderB
             raise InvalidInput(
                 "orderBy must name a metric or a dimension of the same query", field=f"orderBy[{number}]"
             )
-        if wanted.by is Metric.PROGRESS_DISTRIBUTION:
+        if wanted.by in DISTRIBUTIONS:
             raise InvalidInput("a distribution has no order", field=f"orderBy[{number}].metric")
         first.setdefault(wanted.by, wanted)
     return tuple(first.values())

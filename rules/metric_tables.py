@@ -29,6 +29,12 @@ _KINDS = {
     Metric.PROGRESS_DISTRIBUTION: ColumnKind.DISTRIBUTION,
     Metric.TIME_SPENT: ColumnKind.SECONDS,
     Metric.LAST_ACTIVITY: ColumnKind.DATETIME,
+    Metric.AVERAGE_SCORE: ColumnKind.PERCENTAGE,
+    Metric.MEDIAN_SCORE: ColumnKind.PERCENTAGE,
+    Metric.SCORE_DISTRIBUTION: ColumnKind.DISTRIBUTION,
+    Metric.PASS_RATE: ColumnKind.PERCENTAGE,
+    Metric.ATTEMPTS_PER_LEARNER: ColumnKind.NUMBER,
+    Metric.FIRST_ATTEMPT_RIGHT: ColumnKind.PERCENTAGE,
 }
 
 

@@ -10,13 +10,15 @@ import orjson
 from rules.aggregates import Aggregate, AggregateKey, activity_type
 from rules.enrolments import Enrolment
 from rules.learners import ATTRIBUTES, Learner
-from rules.moments import milliseconds
+from rules.moments import milliseconds, moment
 from rules.progress import Status
-from rules.scores import NO_SCORE, ActivityScore
+from rules.scores import NO_SCORE, ActivityScore, Best
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 DAYS = 16
 """The number of days that the synthetic times of all activities are spread over."""
+LONGEST_SCORES = 8192
+"""Bytes of the scores of all assessments in a state: some 140 of them. Druid keeps no more (``maxStringBytes``)."""
 
 
 def synthetic_time(activity_id: str) -> datetime:
@@ -129,8 +131,52 @@ def encode_state(state: State) -> bytes:
             "enrolled_on": _ms(state.enrolled_on),
             "completed_on": _ms(state.completed_on),
             "last_accessed_on": _ms(state.last_accessed_on),
+            **_score_columns(state.score),
             **{name: state.attributes.get(name) for name in ATTRIBUTES},
         }
+    )
+
+
+def _score_columns(score: ActivityScore) -> dict[str, object]:
+    scores = encode_scores(score)
+    return {
+        "score": score.score,
+        "max_score": score.max_score,
+        "score_percentage": score.percentage,
+        "attempts_count": score.attempts,
+        "assessed_count": score.assessed,
+        "right_first_count": score.right_first,
+        "passable_count": score.passable,
+        "passed_count": score.passed,
+        # What Druid would cut off is no JSON. Then only the rows have it.
+        "scores": None if len(scores.encode()) > LONGEST_SCORES else scores,
+    }
+
+
+def encode_scores(score: ActivityScore) -> str:
+    """Returns the score in each assessment as JSON: ``{id: [score, maximum, attempts, last attempt in ms]}``."""
+    told = {content: [*best[:3], _ms(best.attempted_on)] for content, best in score.assessments.items()}
+    return orjson.dumps(told).decode()
+
+
+def decode_scores(
+    told: str | None = None,
+    right_first: int | None = None,
+    passable: int | None = None,
+    passed: int | None = None,
+) -> ActivityScore:
+    """Returns the score that a state told. There is none where it told nothing, as states of before schema 6 do."""
+    assessments = orjson.loads(told or "{}")
+    if not assessments:
+        return NO_SCORE
+    return ActivityScore(
+        {
+            content: Best(score, most, attempts, None if at is None else moment(at))
+            for content, (score, most, attempts, at) in assessments.items()
+        },
+        right_first or 0,
+        passable or 0,
+        passed or 0,
     )
 
 

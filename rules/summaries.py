@@ -134,20 +134,6 @@ def csv_text(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def best_scores(attempts: Iterable[tuple[str, float | None, float | None]]) -> dict[str, Score]:
-    """Returns the best score by content. An attempt is (content, score, maximum); one without a score does not
-    count."""
-    best: dict[str, Score] = {}
-    for content_id, score, maximum in attempts:
-        if score is None:
-            continue
-        one = Score(score, maximum or 0.0)
-        known = best.get(content_id)
-        if known is None or (one.score, one.max_score) > (known.score, known.max_score):
-            best[content_id] = one
-    return best
-
-
 def _lines(rows: Iterable[Sequence[object]]) -> str:
     written = io.StringIO()
     csv.writer(written, lineterminator="\r\n").writerows(rows)

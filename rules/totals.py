@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Self
 
 from rules.aggregates import activity_type
-from rules.metrics import LATEST, SUMS, Counts, Metric, band_of, metric_value
+from rules.metrics import LATEST, SCORE_BANDS, SUMS, Counts, Metric, band_of, metric_value
 from rules.moments import milliseconds, month_of
 from rules.progress import Status
 from rules.states import State, synthetic_time
@@ -30,6 +30,10 @@ FIGURES = (
     Metric.COMPLETION_PERCENTAGE,
     Metric.AVERAGE_PROGRESS,
     Metric.TIME_SPENT,
+    Metric.AVERAGE_SCORE,
+    Metric.PASS_RATE,
+    Metric.ATTEMPTS_PER_LEARNER,
+    Metric.FIRST_ATTEMPT_RIGHT,
 )
 """The metrics that ``activity_agg`` keeps as numbers (R-AGG-5)."""
 
@@ -64,17 +68,14 @@ class Tally:
         for state in states:
             if not state.active:
                 continue
-            percentage, band = state.completion_percentage, band_of(state.completion_percentage)
+            counted = _counted(state)
             at = None if state.last_accessed_on is None else milliseconds(state.last_accessed_on)
             for cell in self._dimensions.cells_with(state):
                 sums = self._sums.get(cell)
                 if sums is None:
                     sums = self._sums[cell] = dict.fromkeys(SUMS, 0)
-                sums["enrolled"] += 1
-                sums["completed"] += state.status is Status.COMPLETED
-                sums["progress_sum"] += percentage
-                sums[band] += 1
-                sums["time_spent"] += state.time_spent
+                for name, number in counted.items():
+                    sums[name] += number
                 if at is not None:
                     self._latest[cell] = max(at, self._latest.get(cell, at))
         return self
@@ -82,6 +83,31 @@ class Tally:
     def cells(self) -> dict[Cell, Counts]:
         """Returns the counts by cell. ALL is always there, also where nobody is enrolled."""
         return {cell: {**sums, LATEST: self._latest.get(cell)} for cell, sums in self._sums.items()}
+
+
+def _counted(state: State) -> dict[str, int]:
+    """Returns what the state adds to each cell that counts it."""
+    counted = {
+        "enrolled": 1,
+        "completed": int(state.status is Status.COMPLETED),
+        "progress_sum": state.completion_percentage,
+        band_of(state.completion_percentage): 1,
+        "time_spent": state.time_spent,
+    }
+    score = state.score
+    if not score.assessed:
+        return counted
+    counted |= {
+        "attempted": 1,
+        "attempts": score.attempts,
+        "assessed": score.assessed,
+        "right_first": score.right_first,
+        "passable": score.passable,
+        "passed": score.passed,
+    }
+    if score.percentage is not None:
+        counted |= {"scored": 1, "score_sum": score.percentage, band_of(score.percentage, SCORE_BANDS): 1}
+    return counted
 
 
 def vanished(before: Iterable[Cell], now: Iterable[Cell]) -> dict[Cell, Counts]:

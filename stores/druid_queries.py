@@ -50,7 +50,7 @@ come before those from PAST_SURROGATES up to HIGHEST."""
 LOWEST = -(2**63)
 """The lowest whole number."""
 LONGEST_TEXT = 1024
-"""Bytes of a text that is no part of the key: any 256 characters. Druid cuts off the rest."""
+"""Bytes of a text beside the key, unless its spec says more: any 256 characters. Druid cuts off the rest."""
 
 _NATIVE = {"string": "STRING", "long": "LONG", "double": "DOUBLE"}
 _AGGREGATORS = {
@@ -179,7 +179,7 @@ def _latest(
         "granularity": "all",
         "intervals": _written(_intervals(source, keys)),
         "dimensions": [_dimension(source, column) for column in source.key],
-        "aggregations": {column: _last(column, source.latest[column]) for column in read},
+        "aggregations": {column: _last(source, column) for column in read},
     }
     if filters:
         body["filter"] = filters[0] if len(filters) == 1 else Filter(type="and", fields=filters)
@@ -229,10 +229,13 @@ def _dimension(source: DataSource, column: str) -> dict[str, str]:
     }
 
 
-def _last(column: str, type_: str) -> dict[str, Json]:
+def _last(source: DataSource, column: str) -> dict[str, Json]:
     """The aggregator that takes the latest version's value. pydruid's own builders lack timeColumn."""
+    type_ = source.latest[column]
     last: dict[str, Json] = {"type": f"{type_}Last", "fieldName": column, "timeColumn": VERSION}
-    return last | {"maxStringBytes": LONGEST_TEXT} if type_ == "string" else last
+    if type_ == "string":
+        last["maxStringBytes"] = source.longest.get(column, LONGEST_TEXT)
+    return last
 
 
 def _aggregator(source: DataSource, measure: Measure) -> Json:

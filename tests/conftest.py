@@ -5,7 +5,7 @@ import atexit
 import gc
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,8 +23,10 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
+from ingest.attempts.taker import AttemptTaker
 from ingest.commands.contexts import NewContext, create_context
 from ingest.publishing.direct import publish_collection
+from ingest.workers.member import Member
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared
 from rules.aggregates import AggregateKey
@@ -41,7 +43,7 @@ from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, TABLES
-from stores.topics import PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
+from stores.topics import ASSESSMENTS, ATTEMPT_TAKER_GROUP, PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
 
 if TYPE_CHECKING:
     from cassandra.cluster import Cluster
@@ -165,20 +167,22 @@ class Instance:
         return sum((await self.stores.events.lag(WORKER_GROUP, [TRIGGERS.name, PROFILES.name])).values())
 
     async def drain(self, *workers: Worker, within: float = 60) -> Worker:
-        """Runs these workers, or one, until nothing is left to do."""
+        """Takes the submitted attempts, and then runs these workers, or one, until nothing is left to do."""
+        if await self.submitted():
+            await self.take_attempts(within=within)
         running = workers or (Worker(self.shared, wait=0.05),)
-        tasks = [asyncio.create_task(worker.run()) for worker in running]
-        try:
-            async with asyncio.timeout(within):
-                while await self.lag():
-                    for task in tasks:
-                        if task.done():
-                            task.result()
-                    await asyncio.sleep(0.02)
-        finally:
-            for worker in running:
-                worker.stop()
-            await asyncio.gather(*tasks)
+        await _run_until_idle(running, self.lag, within)
+        return running[0]
+
+    async def submitted(self) -> int:
+        """How many submitted attempts no taker has taken."""
+        lag = await self.stores.events.lag(ATTEMPT_TAKER_GROUP, [ASSESSMENTS.name])
+        return lag[ASSESSMENTS.name]
+
+    async def take_attempts(self, *takers: AttemptTaker, within: float = 60) -> AttemptTaker:
+        """Runs these attempt takers, or one, until every submitted attempt is taken."""
+        running = takers or (AttemptTaker(self.shared, wait=0.05),)
+        await _run_until_idle(running, self.submitted, within)
         return running[0]
 
     async def arrived(
@@ -196,6 +200,24 @@ class Instance:
                     if (await groups.query(query, Lane.TABLES)).rows[0][0] == 64:
                         return
                 await asyncio.sleep(0.5 if self.urls["groups"] == DRUID else 0.05)
+
+
+async def _run_until_idle(
+    running: Sequence[Member], lag: Callable[[], Awaitable[int]], within: float
+) -> None:
+    """Runs members of a group until it has nothing left to do."""
+    tasks = [asyncio.create_task(member.run()) for member in running]
+    try:
+        async with asyncio.timeout(within):
+            while await lag():
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.02)
+    finally:
+        for member in running:
+            member.stop()
+        await asyncio.gather(*tasks)
 
 
 def _probe(source: DataSource, activity_id: str, place: int) -> Message:

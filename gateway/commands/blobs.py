@@ -17,9 +17,11 @@ def sweep() -> None:
     """Delete what has expired: let it run once a day. Each learner's next download deletes their own."""
 
     async def main() -> int:
-        from ingest.commands.exports import sweep_exports
+        from ingest.commands.exhaust_files import EXHAUSTS
+        from ingest.commands.exports import EXPORTS
 
         async with instance() as cohort:
-            return await sweep_exports(cohort.stores.blobs, cohort.shared.now())
+            blobs, now = cohort.stores.blobs, cohort.shared.now()
+            return sum([await files.sweep(blobs, now) for files in (EXPORTS, EXHAUSTS)])
 
     typer.echo(f"{run(main())} deleted")

@@ -11,7 +11,7 @@ from rules.tracking import TrackingMode
 
 if TYPE_CHECKING:
     from gateway.wiring import Cohort
-    from ingest.jobs.mode_change import ModeChangeReport
+    from ingest.jobs.learner_change import ModeChangeReport
 
 app = typer.Typer(help="What a view counts for elsewhere: see the mode, or change it.", no_args_is_help=True)
 
@@ -77,7 +77,10 @@ def change(
             with job_progress() as tell:
                 report = await change_mode(cohort.shared, old, to, rate=rate, on_progress=tell)
             told = cohort.settings.tracking_mode
-        typer.echo(f"done: {report.views} views written, {report.enrolments} enrolments sent to the workers")
+        typer.echo(
+            f"done: {report.views} views and {report.attempts} attempts written, "
+            f"{report.enrolments} enrolments sent to the workers"
+        )
         if told != to.value:
             typer.echo(
                 f"set {SETTING}={to.value} before you start servers and workers: they are set to {told}"
@@ -115,8 +118,9 @@ def _tell(old: TrackingMode, new: TrackingMode, report: "ModeChangeReport") -> N
     from rules.modes import seen_differently
 
     typer.echo(f"from {old.value} to {new.value}:")
-    typer.echo(f"{report.learners:>10} learners have views")
+    typer.echo(f"{report.learners:>10} learners have views or attempts")
     typer.echo(f"{report.views:>10} views to write; none is deleted")
+    typer.echo(f"{report.attempts:>10} attempts to write; none is deleted")
     typer.echo(f"{report.enrolments:>10} enrolments for the workers to recompute")
     if report.left:
         typer.echo(f"{report.left:>10} enrolments of collections or contexts that are gone stay as they are")

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.rest.framework.endpoints import Endpoint
 from gateway.rest.framework.openapi import document_route
 from gateway.rest.framework.unmatched import unmatched_routes
-from gateway.rest.nouns import content_states, enrolments, summaries, views
+from gateway.rest.nouns import assessments, content_states, enrolments, summaries, views
 from gateway.rest.nouns.collections import endpoints as collections
 from gateway.rest.nouns.group_aggregates import endpoints as group_aggregates
 from gateway.rest.nouns.learner_groups import endpoints as learner_groups
@@ -17,6 +17,7 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
     *content_states.ENDPOINTS,
     *enrolments.ENDPOINTS,
     *views.ENDPOINTS,
+    *assessments.ENDPOINTS,
     *summaries.ENDPOINTS,
     *collections.ENDPOINTS,
 )

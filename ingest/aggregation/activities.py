@@ -234,6 +234,7 @@ def _state(
         completed_on=stored.completed_on,
         last_accessed_on=stored.last_accessed_on,
         attributes=attributes,
+        score=stored.score,
     )
 
 

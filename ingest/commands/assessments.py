@@ -1,6 +1,6 @@
 """Assessments that learners submit (R-ASSESS-1). Each is checked, then put into the log, then the caller is answered.
 
-Whoever reads the topic computes the scores.
+The attempt takers read the topic and compute the scores (ingest/attempts/).
 """
 
 from collections.abc import Collection, Sequence
@@ -11,8 +11,9 @@ from typing import Any
 from ingest.calls.placing import Placed, ViewCall, placed
 from loaders.session import Session
 from rules.assessments import Submission, attempt_of, checked_events, encoded
+from rules.enrolments import worked_since
 from rules.errors import InvalidInput
-from rules.moments import counted_on, later
+from rules.moments import counted_on
 from rules.viewers import CLOCK_SKEW, Role
 from stores.events import Message
 from stores.topics import ASSESSMENTS
@@ -61,20 +62,15 @@ async def submit_assessment(session: Session, call: AssessmentCall) -> Submissio
 
 
 async def begun_on(session: Session, places: Collection[Placed]) -> dict[Placed, datetime]:
-    """Returns since when the learner is at each place: enrolled, or since the context opened if that was later.
-
-    Places where neither is known are left out. It costs one read for all places. Progress that came along from
-    elsewhere may be older than its enrolment.
-    """
+    """Returns since when the learner is at each place (``worked_since``). Places where that is not known are left out.
+    It costs one read for all places."""
     keys = list(
         dict.fromkeys(place.asked.progress_key for place in places if place.asked.progress_key.has_context)
     )
     enrolments = dict(zip(keys, await session.loaders.enrolments.load_many(keys), strict=True))
     found = {}
     for place in places:
-        enrolment = enrolments.get(place.asked.progress_key)
-        enrolled_on = enrolment.enrolled_on if enrolment and enrolment.moved_from is None else None
-        since = later(enrolled_on, place.opened_on)
+        since = worked_since(enrolments.get(place.asked.progress_key), place.opened_on)
         if since is not None:
             found[place] = since
     return found

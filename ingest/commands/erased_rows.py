@@ -114,11 +114,25 @@ class ErasedRows:
         raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
     async def delete_attempts(self, collection_id: str, prefix: Key, contexts: Collection[str] = ()) -> int:
-        """Deletes the attempts and returns how many. ``contexts``: where there may be some, beside those that rows name.
+        """Deletes the attempts and returns how many rows these were. ``contexts``: where there may be some, beside those
+        that rows name."""
+        return await self._delete_attempts(collection_id, prefix, contexts, lambda _: True)
 
-        Files of the archive come first: by the rows the next call finds the contexts again. The deletion of a row covers
-        every write time of its version, and of the erasure's own millisecond.
-        """
+    async def delete_attempts_of_before(self, key: ProgressKey) -> int:
+        """Deletes the attempts of this place that were written before the erasure, and returns how many rows these
+        were."""
+
+        def is_of_before(row: Row) -> bool:
+            return row["updated_on"] is None or row["updated_on"] < self.erased_on
+
+        return await self._delete_attempts(
+            key.collection_id, (key.context_id,), [key.context_id], is_of_before
+        )
+
+    async def _delete_attempts(
+        self, collection_id: str, prefix: Key, contexts: Collection[str], goes: Callable[[Row], bool]
+    ) -> int:
+        """Files of the archive come first: by the rows the next call finds the contexts again."""
         count = 0
         partition, named = (self.user_id, collection_id), {*contexts}
         async for page in self.pages(ATTEMPTS, partition, prefix=prefix, columns=ATTEMPTS.key):
@@ -127,14 +141,20 @@ class ErasedRows:
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
             columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
             async for page in self.pages(table, partition, prefix=prefix, columns=columns):
-                count += len(page)
+                gone = [row for row in page if goes(row)]
+                count += len(gone)
                 # Questions go where there are none too: a restoration may be about to write them.
-                await self._rows.write(*(self._attempt_gone(ATTEMPTS_WITH_QUESTIONS, row) for row in page))
+                await self._rows.write(*(self._attempt_gone(ATTEMPTS_WITH_QUESTIONS, row) for row in gone))
                 if table is ATTEMPTS:
-                    await self._rows.write(*(self._attempt_gone(ATTEMPTS, row) for row in page))
+                    await self._rows.write(*(self._attempt_gone(ATTEMPTS, row) for row in gone))
         return count
 
     def _attempt_gone(self, table: Table, row: Row) -> Write:
+        """Returns the deletion of an attempt: at the erasure's time, or later if the row was written later.
+
+        A second version of the same millisecond is written some microseconds after it, and what the archive adds to a
+        row one more (rules/attempts.py).
+        """
         times = [self.erased_on, row["last_attempted_on"], row["updated_on"]]
         at = microseconds(max(time for time in times if time is not None)) + _REST_OF_MILLISECOND
         key = tuple(row[name] for name in table.key)

@@ -4,8 +4,8 @@ It goes in this order, so that the next call finishes one that died anywhere:
 
 1. The watermark: from now on older calls and profiles are refused (loaders/erasures.py).
 2. Every enrolment gets an entry in the learner's list of scopes. Step 3 goes by this list.
-3. Page after page of that list: views, attempts (those in files of the archive first), enrolments, then triggers, then the
-   entries themselves.
+3. Page after page of that list: views, attempts (those in files of the archive first), enrolments, the exhausts of
+   these contexts, then triggers, then the entries themselves.
 4. Groups, profile, files for download, finished jobs.
 5. A last trigger.
 
@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Mapping, Set
 import orjson
 
 from ingest.commands.erased_rows import ErasedRows, Place, microseconds
+from ingest.commands.exhaust_files import delete_exhausts
 from ingest.commands.exports import delete_exports
 from ingest.commands.group_members import erase_membership
 from ingest.writes.all_ended import all_ended
@@ -104,6 +105,7 @@ class LearnerErasure:
             for collection_id in sorted(contexts):
                 await self._erased.delete_attempts(collection_id, (), contexts[collection_id])
             await self._erased.delete_enrolments(keys)
+            await delete_exhausts(self._shared, {key.context_id for key in keys})
             await self._erased.tell_workers(keys)
             self.purged |= {
                 (row["collectionid"], row["contextid"]): None

@@ -1,6 +1,7 @@
 """Deletes what a learner has in one place."""
 
 from ingest.commands.erased_rows import ErasedRows
+from ingest.commands.exhaust_files import delete_exhausts
 from ingest.modes.strategies import added_by
 from ingest.writes.retrying import Attempts
 from loaders.enrolments import as_read, enrolments_in, row_key
@@ -11,7 +12,7 @@ from rules.identifiers import ProgressKey, scope_of
 from rules.moves import current_place
 from rules.tracking import TrackingMode
 from stores.rows import MOST_CHANGES, Change, Row
-from stores.tables import ENROLMENTS, LEARNER_SCOPES, VIEWS
+from stores.tables import ATTEMPTS, ENROLMENTS, LEARNER_SCOPES, VIEWS
 
 
 class PlaceErasure:
@@ -29,27 +30,36 @@ class PlaceErasure:
         pointers = await self._settle_pointers(key)
         scope = await self._rows.get(LEARNER_SCOPES, row_key(key))
         enrolled = await self._erased.delete_enrolments([key])
-        views = await self._erase_views_of(key)
-        attempts = await self._erased.delete_attempts(key.collection_id, (key.context_id,), [key.context_id])
+        shown = await self._is_shown_elsewhere(key)
+        views = 0 if shown else await self._erase_views_of(key)
+        attempts = await self._erase_attempts_of(key, shown)
+        await delete_exhausts(self._shared, {each.context_id for each in (key, *pointers)})
         await self._erased.tell_workers([key, *pointers])
         # This comes last: as long as they lead here, a call that names one of them finishes this one.
         await self._end_pointers(key)
-        listed = scope is not None and not await self._keeps_views(key, scope)
+        listed = scope is not None and not await self._keeps_rows(key, scope)
         if listed:
             await self._rows.write(self._erased.deletion(LEARNER_SCOPES, row_key(key)))
         for each in (key, *pointers):
             await self._erased.forget(each)
         return bool(listed or enrolled or views or attempts)
 
-    async def _keeps_views(self, key: ProgressKey, scope: Row) -> bool:
-        """True if there are still views where this entry of the list says. Whoever goes by the list must find them."""
+    async def _keeps_rows(self, key: ProgressKey, scope: Row) -> bool:
+        """True if there are still views or attempts where this entry of the list says. Whoever goes by the list must find
+        them."""
         if not self._shared.tracking.carries:
             return False
-        partition = (self._user_id, scope["scope"] or scope_of(key.collection_id))
-        prefix = (key.collection_id, key.context_id)
-        return bool(
-            await self._rows.partition(VIEWS, partition, prefix=prefix, limit=1, columns=("contentid",))
+        kept_in = (
+            (VIEWS, scope["scope"] or scope_of(key.collection_id), (key.collection_id, key.context_id)),
+            (ATTEMPTS, key.collection_id, (key.context_id,)),
         )
+        found = [
+            await self._rows.partition(
+                table, (self._user_id, part), prefix=prefix, limit=1, columns=table.key
+            )
+            for table, part, prefix in kept_in
+        ]
+        return any(found)
 
     async def _leading_to(self, key: ProgressKey) -> list[Enrolment]:
         """Returns the enrolments that lead here in move mode: their progress has come here, by whatever way, or is
@@ -90,22 +100,40 @@ class PlaceErasure:
         raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
     async def _erase_views_of(self, key: ProgressKey) -> int:
-        """Deletes the views of this place, unless another active enrolment shows them. The own enrolment must be gone
-        before."""
-        tracking = self._shared.tracking
-        if tracking.keeps_by_content:
-            return 0
-        source = tracking.source(key)
-        if source != key or tracking.carries:
-            enrolments = await enrolments_in(self._rows, self._user_id, key.collection_id)
-            if any(enrolment.active for enrolment in enrolments):
-                return 0
+        """Deletes the views that count for this place."""
+        source = self._shared.tracking.source(key)
         # A key without a context is a collection or a content taken by itself.
         scopes = [scope_of(source.collection_id)]
         if not key.has_context:
             scopes.append(scope_of(key.collection_id, key.collection_id))
         prefix = (source.collection_id, source.context_id)
         return sum([await self._erased.delete_views((self._user_id, scope), prefix) for scope in scopes])
+
+    async def _erase_attempts_of(self, key: ProgressKey, shown_elsewhere: bool) -> int:
+        """Deletes the attempts that count for this place, unless they are shown elsewhere. Those of an enrolment itself
+        always go: if attempts are carried, they are of an earlier mode, and nothing shows them."""
+        places = {key} if key.has_context else set()
+        if not shown_elsewhere:
+            places |= {key, self._shared.tracking.source(key)}
+        return sum(
+            [
+                await self._erased.delete_attempts(
+                    place.collection_id, (place.context_id,), [place.context_id]
+                )
+                for place in sorted(places)
+            ]
+        )
+
+    async def _is_shown_elsewhere(self, key: ProgressKey) -> bool:
+        """True if what counts for this place counts for other places too: for other collections, or for another active
+        enrolment. The own enrolment must be gone before."""
+        tracking = self._shared.tracking
+        if tracking.keeps_by_content:
+            return True
+        if not tracking.carries:
+            return False
+        enrolments = await enrolments_in(self._rows, self._user_id, key.collection_id)
+        return any(enrolment.active for enrolment in enrolments)
 
 
 def _pointer_ended(enrolment: Enrolment) -> Change:

@@ -1,4 +1,4 @@
-"""A small, deterministic sample for development: five courses, sixty learners, progress in every state, and a group.
+"""A small, deterministic sample for development: five courses, sixty learners, progress in every state, a quiz and a group.
 
 Who has done what depends on ids alone. Dates count back from the first day of the month in which it was loaded, so
 nothing lies in the future. Open batches have no end, so they stay open.
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zlib import crc32
 
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
@@ -17,6 +16,8 @@ from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
+from ingest.importers.sample_attempts import QUIZ, SAMPLE_ASSESSMENT, submit_attempts
+from ingest.importers.sample_learners import number_of, sample_learners
 from ingest.publishing.direct import publish_collection
 from loaders.learner_groups import groups_by_id
 from loaders.learners import learners_by_id
@@ -61,10 +62,11 @@ def _quiet(phase: str, done: int, total: int) -> None:
 async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
     """Loads what is missing. The first learner's profile comes last: it tells that all of it is there.
 
-    Only the group is looked for in any case, because older samples had none.
+    Only the quiz and the group are looked for in any case, because older samples had none.
     """
     rows = shared.stores.rows
     if (await learners_by_id(rows, [FIRST_LEARNER]))[0] is not None:
+        await _load_quiz(shared)
         await _load_group(shared)
         return
     month = await _month(shared)
@@ -74,7 +76,7 @@ async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
         for batch in _batches(course, month):
             await create_context(session, batch)
         on_progress("courses", done, len(COURSES))
-    first, *others = _learners()
+    first, *others = sample_learners(FIRST_LEARNER)
     gate = asyncio.Semaphore(_AT_ONCE)
     loaded = 0
 
@@ -84,6 +86,7 @@ async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
             session = Session(_LOADER, shared)
             for plan in _plans(learner.user_id, month):
                 await _follow(session, learner.user_id, plan)
+                await _take_quiz(session, learner.user_id, plan)
             profile = ProfileCall(learner.name, dict(learner.attributes), learner.user_id, month - _OPEN_FOR)
             await save_profile(session, profile)
         loaded += 1
@@ -97,6 +100,25 @@ async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
         raise failures.exceptions[0] from None
     await _load_group(shared)
     await load(first)
+
+
+async def _load_quiz(shared: Shared) -> None:
+    """Publishes the first course with its quiz, and submits the attempts, if the sample is from before there was one."""
+    session = Session(_LOADER, shared)
+    if await shared.library.contents.load(SAMPLE_ASSESSMENT) is not None:
+        return
+    await publish_collection(session, COURSES[0])
+    month = await _month(shared)
+    for learner in sample_learners(FIRST_LEARNER):
+        for plan in _plans(learner.user_id, month):
+            await _take_quiz(session, learner.user_id, plan)
+
+
+async def _take_quiz(session: Session, user_id: str, plan: "_Plan") -> None:
+    if plan.collection_id == SAMPLE_COLLECTION:
+        place = (plan.collection_id, plan.context_id)
+        is_first = user_id == FIRST_LEARNER
+        await submit_attempts(session, user_id, place, plan.enrolled_on, is_first=is_first)
 
 
 async def _load_group(shared: Shared) -> None:
@@ -150,6 +172,7 @@ COURSES = (
                 _leaf(SAMPLE_CONTENT, "Mars through the year", _VIDEO),
                 _SKY_WORDS,
             ),
+            QUIZ,
         ),
         _unit(
             "sky-far",
@@ -203,7 +226,7 @@ COURSES = (
         _unit("chess-rooks", "Rooks", _leaf("chess-lucena", "Building a bridge", _VIDEO)),
     ),
 )
-"""A leaf in two units and an optional one, three levels deep: all in the first."""
+"""A leaf in two units, an optional one and a quiz, three levels deep: all in the first."""
 
 RETURNING = "ada-tanaka"
 """This learner did not complete the first course last year, and is in the open batch as well."""
@@ -236,7 +259,11 @@ GROUP = NewGroup(
     user_id=FIRST_LEARNER,
 )
 
-_LEAVES = {course["identifier"]: sorted(relations_of(Hierarchy(course)).leaf_nodes) for course in COURSES}
+_LEAVES = {
+    course["identifier"]: sorted(relations_of(Hierarchy(course)).leaf_nodes - {SAMPLE_ASSESSMENT})
+    for course in COURSES
+}
+"""The contents to view, by course."""
 
 
 async def _month(shared: Shared) -> datetime:
@@ -292,7 +319,7 @@ def _plans(user_id: str, month: datetime) -> Iterator[_Plan]:
         yield _Plan("garden", "garden-open", opened, ("garden-test",), "garden-compost", leaves=True)
         return
     for collection_id, leaves in _LEAVES.items():
-        number = _number(user_id, collection_id)
+        number = number_of(user_id, collection_id)
         if number % 5 < 2:
             continue
         is_past = collection_id == SAMPLE_COLLECTION and number % 7 == 0
@@ -315,14 +342,14 @@ async def _follow(session: Session, user_id: str, plan: _Plan) -> None:
     enrolment = EnrolmentCall(plan.collection_id, plan.context_id, user_id, at)
     await enrol(session, enrolment)
     for content_id in plan.completed:
-        at += 3 * _DAY + timedelta(minutes=_number(user_id, content_id) % 600)
+        at += 3 * _DAY + timedelta(minutes=number_of(user_id, content_id) % 600)
         call = ViewCall(content_id, plan.collection_id, plan.context_id, user_id, at)
         await start_view(session, call)
-        await end_view(session, call, ViewChange(at, time_spent=60 + _number(content_id, user_id) % 1500))
+        await end_view(session, call, ViewChange(at, time_spent=60 + number_of(content_id, user_id) % 1500))
     if plan.begun is not None:
         at += 3 * _DAY
         call = ViewCall(plan.begun, plan.collection_id, plan.context_id, user_id, at)
-        progress = 10 + _number(user_id, plan.begun) % 80
+        progress = 10 + number_of(user_id, plan.begun) % 80
         await start_view(session, call)
         await update_view(
             session,
@@ -338,51 +365,3 @@ async def _follow(session: Session, user_id: str, plan: _Plan) -> None:
     if plan.leaves:
         at += _DAY
         await unenrol(session, EnrolmentCall(plan.collection_id, plan.context_id, user_id, at))
-
-
-_FIRST_NAMES = (
-    "Ada",
-    "Bola",
-    "Chen",
-    "Dora",
-    "Emil",
-    "Farah",
-    "Goran",
-    "Hana",
-    "Ivo",
-    "Jaya",
-    "Kofi",
-    "Lena",
-)
-_LAST_NAMES = ("Okafor", "Lindqvist", "Rao", "Moreno", "Tanaka")
-_VALUES: dict[str, Sequence[str]] = {
-    "state": ("Northshire", "Eastmark", "Southvale"),
-    "district": ("Alder", "Birch", "Cedar", "Damson", "Elm"),
-    "block": ("1", "2", "3", "4"),
-    "school": ("Hill School", "Lake School", "Mill School", "Bridge School"),
-    "type": ("student", "student", "student", "teacher"),
-    "gender": ("F", "M", "F", "M", "X"),
-    "region": ("North", "East", "South"),
-    "education": ("Primary", "Secondary", "Higher"),
-    "age_band": ("0-35", "35-55", "55<="),
-    "deprivation_band": ("0-20%", "20-40%", "40-60%", "60-80%", "80-100%"),
-}
-
-
-def _learners() -> list[Learner]:
-    """Returns sixty learners, the first one first."""
-    names = [(first, last) for last in _LAST_NAMES for first in _FIRST_NAMES]
-    ids = [FIRST_LEARNER, *(f"{first}-{last}".lower() for first, last in names[1:])]
-    return [
-        Learner(
-            user_id,
-            f"{first} {last}",
-            {name: values[_number(user_id, name) % len(values)] for name, values in _VALUES.items()},
-        )
-        for user_id, (first, last) in zip(ids, names, strict=True)
-    ]
-
-
-def _number(*parts: str) -> int:
-    """Returns the same number for the same ids on every machine."""
-    return crc32("/".join(parts).encode())

@@ -1,74 +1,39 @@
 """Changes an instance to another tracking mode (rules/modes.py).
 
-A change is a job. For each learner it takes the views that the old mode showed, at every enrolment and every place that
-the learner has been at. It writes them to the place where the new mode keeps them. Then the workers are told to look
-again. Old rows stay, so going back loses nothing. No other process may run meanwhile. If an old one wrote all the same,
-its views come over when the change is repeated.
+A change is a job. For each learner it takes the views and attempts that the old mode showed, at every enrolment and every
+place that the learner has been at. It writes them to the place where the new mode keeps them (learner_change.py). Then the
+workers are told to look again. Old rows stay, so going back loses nothing. No other process may run meanwhile. If an old one
+wrote all the same, what it wrote comes over when the change is repeated.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+from ingest.jobs.learner_change import ModeChangeReport, coming, write
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
 from ingest.modes.agreement import TRACKING, agreed
-from ingest.writes.transfers import Step, enter_scope, put, transfer
 from ingest.writes.triggers import trigger_of
-from loaders.enrolments import enrolment_of
 from loaders.enrolments import row_key as enrolment_key
 from loaders.session import Shared
-from loaders.views import row_key, view_of
-from rules.contents import ContentKind
-from rules.enrolments import Enrolment
 from rules.errors import Conflict, InvalidInput
-from rules.hierarchy import RelationTree
-from rules.identifiers import ProgressKey, ViewKey, scope_of
+from rules.identifiers import ProgressKey
 from rules.jobs import JobState
-from rules.modes import Agreed, ModeChange, merged
+from rules.modes import Agreed, ModeChange
 from rules.moments import milliseconds, moment
-from rules.moves import current_place
-from rules.tracking import Tracking, TrackingMode
+from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
-from rules.views import View
 from stores.rows import Equal, Row, TokenRange
-from stores.tables import ENROLMENTS, INSTANCE, LEARNER_SCOPES, VIEWS
+from stores.tables import ENROLMENTS, INSTANCE, LEARNER_SCOPES
 from stores.topics import TRIGGERS
 
 RANGES = 16
 """Parts of the ring, each a step."""
 PAGE = 500
 """How many scopes are read at a time."""
-AT_ONCE = 8
-"""How many learners are done at a time. All views of one learner are in memory together."""
-
 _VIEWS, _POINTERS, _AGREE = "views", "pointers", "agree"
 """The kinds of steps, in their order."""
-
-
-# --- The change
-
-
-@dataclass(slots=True)
-class ModeChangeReport:
-    """What a change did for all ``learners`` who have viewed anything.
-
-    It wrote so many ``views``. The workers look at so many ``enrolments``. So many were ``left`` out, as their
-    collection or context is gone.
-    """
-
-    learners: int = 0
-    views: int = 0
-    enrolments: int = 0
-    left: int = 0
-
-    def __iadd__(self, other: "ModeChangeReport") -> "ModeChangeReport":
-        self.learners += other.learners
-        self.views += other.views
-        self.enrolments += other.enrolments
-        self.left += other.left
-        return self
 
 
 async def survey(shared: Shared, old: TrackingMode, new: TrackingMode) -> ModeChangeReport:
@@ -81,7 +46,7 @@ async def survey(shared: Shared, old: TrackingMode, new: TrackingMode) -> ModeCh
         ):
             users = _users(page.rows, last)
             last = page.rows[-1]["userid"] if page.rows else last
-            async for come in _coming(shared, change, users):
+            async for come in coming(shared, change, users):
                 report += come.report
     return report
 
@@ -134,7 +99,7 @@ def report_of(job: JobRecord) -> ModeChangeReport:
 
 
 def _report(kept: Mapping[str, Any]) -> ModeChangeReport:
-    return ModeChangeReport(*(kept.get(name, 0) for name in ("learners", "views", "enrolments", "left")))
+    return ModeChangeReport(**{one.name: kept.get(one.name, 0) for one in fields(ModeChangeReport)})
 
 
 async def _latest(shared: Shared, old: TrackingMode | None, new: TrackingMode) -> JobRecord | None:
@@ -185,8 +150,8 @@ class _Change:
             users = _users(page.rows, last)
             last = page.rows[-1]["userid"] if page.rows else last
             async with self._pace.of(len(users)):
-                async for come in _coming(self._shared, self._change, users):
-                    report += replace(come.report, views=await _write(self._shared, come))
+                async for come in coming(self._shared, self._change, users):
+                    report += replace(come.report, views=await write(self._shared, come))
             yield Checkpoint(page.resume, report.learners, {**asdict(report), "last": last})
 
     async def _end_pointers(self, token_range: TokenRange, start: Checkpoint) -> AsyncIterator[Checkpoint]:
@@ -238,158 +203,3 @@ class _Change:
 def _users(rows: Sequence[Row], last: str | None) -> list[str]:
     """Returns the users of a page of a walk, except the one that the page before ended with."""
     return [user for user in dict.fromkeys(row["userid"] for row in rows) if user != last]
-
-
-# --- One learner
-
-
-@dataclass(slots=True)
-class _Coming:
-    """What is to be done for a learner: ``views`` to be merged into what is there, by where they go; one view of each
-    partition that must look ``changed``; ``keys`` that the workers have to look at."""
-
-    report: ModeChangeReport = field(default_factory=ModeChangeReport)
-    views: dict[ProgressKey, dict[str, View]] = field(default_factory=lambda: defaultdict(dict))
-    changed: list[View] = field(default_factory=list)
-    keys: list[ProgressKey] = field(default_factory=list)
-
-
-async def _coming(shared: Shared, change: ModeChange, user_ids: Sequence[str]) -> AsyncIterator[_Coming]:
-    """Gives what is to be done for each learner. It costs two reads for all, and for each one read of the views for 100
-    scopes."""
-    rows, keys = shared.stores.rows, [(user,) for user in user_ids]
-    scopes, enrolled = await asyncio.gather(
-        rows.partitions(LEARNER_SCOPES, keys), rows.partitions(ENROLMENTS, keys)
-    )
-    for start in range(0, len(keys), AT_ONCE):
-        part = keys[start : start + AT_ONCE]
-        for come in await asyncio.gather(
-            *(_of_learner(shared, change, key[0], scopes[key], enrolled[key]) for key in part)
-        ):
-            yield come
-
-
-async def _of_learner(
-    shared: Shared, change: ModeChange, user_id: str, scopes: Sequence[Row], enrolled: Sequence[Row]
-) -> _Coming:
-    enrolments = [e for e in map(enrolment_of, enrolled) if e is not None]
-    places = {(row["collectionid"], row["contextid"]): None for row in scopes}
-    places |= {(e.key.collection_id, e.key.context_id): None for e in enrolments}
-    partitions = {(user_id, row["scope"] or scope_of(row["collectionid"])) for row in scopes}
-    found, published, contexts = await asyncio.gather(
-        shared.stores.rows.partitions(VIEWS, list(partitions)),
-        shared.library.published(list({collection for collection, _ in places})),
-        shared.library.contexts.load_many(list({context for _, context in places})),
-    )
-    views = [view for stored in found.values() for view in map(view_of, stored) if view is not None]
-    trees = {
-        identifier: tree
-        for identifier, (content, tree) in published.items()
-        if tree is not None and content.kind is ContentKind.COLLECTION
-    }
-    there = {context.context_id for context in contexts if context is not None}
-    come = _Coming()
-    sources: dict[ViewKey, list[View]] = defaultdict(list)
-    look = _Look(change, views, trees, enrolments)
-    for place in places:
-        key = ProgressKey(user_id, *place)
-        for view in look.shown(key):
-            to = Tracking(change.new).stored(ViewKey(user_id, *place, view.key.content_id))
-            if to != view.key:
-                sources[to].append(view)
-        if key.collection_id in trees and (not key.has_context or key.context_id in there):
-            come.keys.append(key)
-    stored = {view.key: view for view in views}
-    for to, shown in sources.items():
-        arriving = change.arriving(shown, to)
-        if merged(stored.get(to), arriving) is not None:
-            come.views[to.progress_key][to.content_id] = arriving
-    come.changed = list(look.changed(come.keys, come.views))
-    recomputed = {(key.collection_id, key.context_id) for key in come.keys}
-    alive = sum((e.key.collection_id, e.key.context_id) in recomputed for e in enrolments)
-    written = sum(map(len, come.views.values()))
-    come.report = ModeChangeReport(int(bool(views)), written, alive, len(enrolments) - alive)
-    return come
-
-
-class _Look:
-    """What the old mode shows a learner, and where that differs from what the new mode keeps."""
-
-    def __init__(
-        self,
-        change: ModeChange,
-        views: Sequence[View],
-        trees: Mapping[str, RelationTree],
-        enrolments: Sequence[Enrolment],
-    ) -> None:
-        self._old, self._new = Tracking(change.old), Tracking(change.new)
-        self._trees = trees
-        self._by_place: dict[ProgressKey, dict[str, View]] = defaultdict(dict)
-        for view in views:
-            self._by_place[view.key.progress_key][view.key.content_id] = view
-        self._enrolments: dict[str, dict[str, Enrolment]] = defaultdict(dict)
-        for enrolment in enrolments:
-            self._enrolments[enrolment.key.collection_id][enrolment.key.context_id] = enrolment
-
-    def shown(self, key: ProgressKey) -> Iterator[View]:
-        """Gives the views that the old mode shows under this key."""
-        tree = self._trees.get(key.collection_id)
-        if self._old.keeps_by_content and (tree is not None or key.has_context):
-            for leaf in sorted(tree.leaf_nodes if tree is not None else ()):
-                yield from self._at(ProgressKey(key.user_id, leaf, leaf))
-            return
-        if self._old.mode is TrackingMode.MOVE:
-            context_id = current_place(self._enrolments[key.collection_id], key.context_id)
-            key = replace(key, context_id=context_id)
-        yield from self._at(self._old.source(key))
-
-    def _at(self, key: ProgressKey) -> list[View]:
-        return list(self._by_place.get(key, {}).values())
-
-    def changed(
-        self, keys: Sequence[ProgressKey], written: Mapping[ProgressKey, Mapping[str, View]]
-    ) -> Iterator[View]:
-        """Picks one view in each partition that must look changed although nothing was written there.
-
-        Other views of the partition now count for one of the keys: carry forward of collections reads other rows of one
-        partition. Without this, the figures of the key would look as if they had seen them.
-        """
-        if self._old.keeps_by_content or self._new.keeps_by_content:
-            return
-        touched = {key.collection_id for key in written}
-        for key in keys:
-            source = self._new.source(key)
-            if key.collection_id not in touched and self._old.source(key) != source:
-                yield from self._at(source)[:1]
-                touched.add(key.collection_id)
-
-
-async def _write(shared: Shared, come: _Coming) -> int:
-    """Writes the views and returns how many were written. Tells the workers when all are."""
-    written = 0
-    for key, views in come.views.items():
-        written += await _bring(shared, key, views)
-    rows = shared.stores.rows
-    for view in come.changed:
-        status = Equal("status", int(view.status))
-        await rows.update_if(VIEWS, row_key(view.key), {"changed_at": shared.change_moment()}, [status])
-    if come.keys:
-        triggers = [trigger_of(TriggerKind.RECONCILE, key) for key in come.keys]
-        await shared.stores.events.send(TRIGGERS.name, *triggers)
-    return written
-
-
-async def _bring(shared: Shared, key: ProgressKey, views: Mapping[str, View]) -> int:
-    keys = {content: row_key(view.key) for content, view in views.items()}
-
-    async def plan() -> list[Step]:
-        found = await shared.stores.rows.get_many(VIEWS, list(keys.values()))
-        return [
-            Step(after, [put(after, row, shared.change_moment())])
-            for content, view in views.items()
-            if (after := merged(view_of(row := found.get(keys[content])), view)) is not None
-        ]
-
-    # The scope of a content by itself can't be told from its collection.
-    await enter_scope(shared, key, next(iter(views.values())).key.scope)
-    return await transfer(shared, key, plan)

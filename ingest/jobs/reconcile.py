@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
+from ingest.workers.figures import Recomputed
 from ingest.workers.recompute import recompute
+from ingest.workers.scores import ChangedScores, compare_scores
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.errors import InvalidInput
@@ -32,9 +34,9 @@ class ReconcileReport:
     """What the comparison found.
 
     - ``checked``: keys that were compared.
-    - ``drifted``: keys of these whose stored figures differ from the rows. If no figure differs, it is no drift, even
-      if the workers have not seen a change.
-    - ``examples``: some of these, as ``"user collection context: activity, …"``.
+    - ``drifted``: keys of these whose stored figures or scores differ from the rows. If none differs, it is no drift,
+      even if the workers have not seen a change.
+    - ``examples``: some of these, as ``"user collection context: activity, …"``. ``scores of …`` names an assessment.
     - ``failed``: keys whose collection or context is gone.
     """
 
@@ -135,16 +137,29 @@ class _Reconciliation:
             result = await recompute(self._shared, keys, whole=frozenset(keys))
             # A learner's scopes repeat the enrolments, which have a step of their own.
             done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
-            drifts = [item for item in done if item.drifted]
-            told = done if self._states else [item for item in done if item.is_behind]
-            if told:
-                messages = [trigger_of(TriggerKind.RECONCILE, item.key) for item in told]
+            apart = {item.key for item in result.done} - {item.key for item in done}
+            places = [key for key in keys if key not in apart and key not in result.failed]
+            scores = await compare_scores(self._shared.stores.rows, dict.fromkeys(places))
+            drifts = _drifts(done, scores)
+            behind = {item.key for item in done if self._states or item.is_behind}
+            if told := sorted(behind | drifts.keys()):
+                messages = [trigger_of(TriggerKind.RECONCILE, key) for key in told]
                 await self._shared.stores.events.send(TRIGGERS.name, *messages)
-            report["checked"] += len(done)
+            report["checked"] += len({item.key for item in done} | scores.keys())
             report["drifted"] += len(drifts)
             report["failed"] += len(result.failed)
             named = [
-                f"{d.key.user_id} {d.key.collection_id} {d.key.context_id}: {', '.join(d.drifted)}"
-                for d in drifts
+                f"{key.user_id} {key.collection_id} {key.context_id}: {', '.join(names)}"
+                for key, names in drifts.items()
             ]
             report["examples"] = [*report["examples"], *named][:EXAMPLES]
+
+
+def _drifts(
+    done: Sequence[Recomputed], scores: Mapping[ProgressKey, Sequence[ChangedScores]]
+) -> dict[ProgressKey, list[str]]:
+    """Returns the names of what differs, by key."""
+    drifts = {item.key: item.drifted for item in done}
+    for place, changed in scores.items():
+        drifts.setdefault(place, []).extend(f"scores of {each.key.content_id}" for each in changed)
+    return {key: names for key, names in drifts.items() if names}

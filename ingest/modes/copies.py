@@ -3,6 +3,8 @@
 It happens twice: into an enrolment when it is made, and out of a view when it is completed. Both give the same rows
 whenever and however often they run (rules/copies.py). So the workers do both again for each trigger and mend what died
 half way. A copy is never copied on: its original reaches the same places by itself.
+
+The attempts at a content come along from each place whose completion counts (ingest/modes/rekeying.py).
 """
 
 import asyncio
@@ -11,11 +13,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TypeVar
 
+from ingest.modes.rekeying import arrivals, bring, slim_attempts
 from ingest.writes.all_ended import all_ended
 from ingest.writes.transfers import Step, put, transfer
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.session import Shared
 from loaders.views import key_of, row_key, view_of
+from rules.attempts import Attempt
 from rules.copies import Completed, Taker
 from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey, ViewKey, scope_of
@@ -70,14 +74,16 @@ async def copy_into(shared: Shared, enrolments: Sequence[Enrolment]) -> None:
     - for 100 collections that hold any of them, one read of the views
     - for each bucket of contents taken alone (16 at most, for 100 contents), one read of the views
     - for 50 rows to be written, one read of them and one conditional write
+    - for 100 collections where a completion counts, one read of the attempts, and what ``rekeying`` costs to write them
 
     The length of the learner's history does not matter: nothing else is read.
     """
     takers = await _takers(shared, enrolments)
 
     async def into(taker: Taker, leaves: Set[str]) -> None:
-        completed = await _completed_elsewhere(shared, taker.key, leaves)
-        await _write(shared, taker.key, taker.copies(completed, shared.tracking.rules))
+        completed, rules = await _completed_elsewhere(shared, taker.key, leaves), shared.tracking.rules
+        await _write(shared, taker.key, taker.copies(completed, rules))
+        await _write_attempts(shared, {taker.key: taker.assessed_at(completed, rules)})
 
     await all_ended([into(taker, leaves) for taker, leaves in takers], AT_ONCE)
 
@@ -111,17 +117,22 @@ async def copy_out_of(
     for taker, leaves in takers:
         of_learner[taker.key.user_id].append((taker, leaves))
     wanted: dict[ProgressKey, dict[str, View]] = defaultdict(dict)
+    assessed: dict[ProgressKey, list[ViewKey]] = defaultdict(list)
     sources: dict[ProgressKey, ProgressKey] = {}
     for key, completed in done.items():
         for taker, leaves in of_learner[key.user_id]:
             if taker.key == key:
                 continue
             reaching = [each for each in completed if each.content_id in leaves]
-            if found := taker.copies(reaching, shared.tracking.rules):
-                wanted[taker.key] |= found
+            if counting := taker.assessed_at(reaching, shared.tracking.rules):
+                assessed[taker.key] += counting
                 sources.setdefault(taker.key, key)
+            originals = [each for each in reaching if not each.is_copy]
+            wanted[taker.key] |= taker.copies(originals, shared.tracking.rules)
     reached = await all_ended([_write(shared, key, views) for key, views in wanted.items()], AT_ONCE)
-    return {key: sources[key] for key, here in zip(wanted, reached, strict=True) if here}
+    scored = await _write_attempts(shared, assessed)
+    changed = scored.union(key for key, here in zip(wanted, reached, strict=True) if here)
+    return {key: sources[key] for key in changed}
 
 
 async def _takers(shared: Shared, enrolments: Iterable[Enrolment]) -> list[tuple[Taker, frozenset[str]]]:
@@ -171,7 +182,7 @@ async def _holders(rows: Rows, contents: Collection[str]) -> dict[str, set[str]]
 async def _completed(
     shared: Shared, viewed: Mapping[ProgressKey, Contents]
 ) -> dict[ProgressKey, list[Completed]]:
-    """Returns, for each key, its completed views that are not copies."""
+    """Returns, for each key, its completed views."""
     rows = shared.stores.rows
     named = [
         row_key(ViewKey(key.user_id, key.collection_id, key.context_id, content))
@@ -195,7 +206,7 @@ async def _completed(
     )
     done: dict[ProgressKey, list[Completed]] = defaultdict(list)
     for row in (*by_key.values(), *(row for found in by_place for row in found)):
-        completed = None if _is_copy(row) else _completed_of(row)
+        completed = _completed_of(row)
         if completed is not None:
             done[ProgressKey(row["userid"], row["collectionid"], row["contextid"])].append(completed)
     return done
@@ -227,6 +238,31 @@ async def _write(shared: Shared, key: ProgressKey, views: Mapping[str, View]) ->
     return bool(await transfer(shared, key, plan)) or ours
 
 
+async def _write_attempts(
+    shared: Shared, assessed: Mapping[ProgressKey, Collection[ViewKey]]
+) -> frozenset[ProgressKey]:
+    """Copies the attempts that stand under these keys into each enrolment, and returns those that have any now.
+
+    A copy is not copied on, so an attempt reaches an enrolment from where it was made, in whichever order.
+    """
+    places = {source.progress_key for sources in assessed.values() for source in sources}
+    if not places:
+        return frozenset()
+    found: dict[ViewKey, list[Attempt]] = defaultdict(list)
+    for attempts in (await slim_attempts(shared, places)).values():
+        for attempt in attempts:
+            if not attempt.is_copy:
+                found[attempt.key].append(attempt)
+    wanted: dict[ViewKey, list[Attempt]] = defaultdict(list)
+    for key, sources in assessed.items():
+        for source in dict.fromkeys(sources):
+            to = ViewKey(key.user_id, key.collection_id, key.context_id, source.content_id)
+            wanted[to] += found.get(source, ())
+    coming = await arrivals(shared, wanted)
+    await bring(shared, coming, OriginKind.COPIED)
+    return coming.reached
+
+
 def _on_top(there: View | None, copy: View) -> View:
     """Returns the copy merged into a view that was begun here. That one keeps its time, details and dates."""
     if there is None:
@@ -247,11 +283,6 @@ def _completed_of(row: Row) -> Completed | None:
     if row["status"] != Status.COMPLETED or row["last_completed_time"] is None:
         return None
     return Completed.of(key_of(row), row["last_completed_time"], _origin_of(row))
-
-
-def _is_copy(row: Row) -> bool:
-    origin = _origin_of(row)
-    return origin is not None and origin.kind is OriginKind.COPIED
 
 
 def _origin_of(row: Row) -> Origin | None:

@@ -1,12 +1,12 @@
 """Move mode: whoever enrols into a context takes the progress along from where the collection is under way (R-MODE-7).
 
-The enrolments are the pointer, and one write flips both.
+The enrolments are the pointer, and one write flips both. Attempts go along with the views, in the same steps.
 
 1. ``moved_to`` is set in the enrolment that is left. It stays active. From now on, calls that write there also write to
    the new place before they are answered (``forward``).
-2. The views are written to the new place. Nothing is taken away.
+2. Views and attempts are written to the new place. Nothing is taken away.
 3. One conditional write of the learner's partition makes the new enrolment active and the old one a pointer.
-4. The workers take away what is left: views, aggregates, states (``take_rest``; ingest/workers/moved_places.py).
+4. The workers take away what is left: views, attempts, aggregates, states (``take_rest``; ingest/workers/moved_places.py).
 
 If the move is cut off before 3, the learner is where they were. After 3 they are at the new place. Any step may be done
 again.
@@ -17,18 +17,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from ingest.modes.rekeying import arrivals, bring, slim_attempts, take_away
 from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import Step, put, taken_away, transfer
 from ingest.writes.triggers import send_trigger
 from loaders import touches
-from loaders.enrolments import as_read, enrolments_by_key, enrolments_in, row_key
+from loaders.enrolments import as_read, enrolment_of, enrolments_by_key, enrolments_in, row_key
 from loaders.session import Session, Shared
 from loaders.views import view_of, views_by_key
+from rules.attempts import Attempt
 from rules.contexts import Context
 from rules.enrolments import Enrolment, under_way
 from rules.errors import Conflict
 from rules.identifiers import ProgressKey, ViewKey, scope_of
 from rules.moves import Taking, current_place
+from rules.origins import OriginKind
 from rules.triggers import TriggerKind
 from rules.views import View
 from stores.rows import Change, Condition, Equal, Row
@@ -49,6 +52,31 @@ async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
     return replace(key, context_id=current_place(enrolments, key.context_id))
 
 
+async def current_keys(shared: Shared, keys: Collection[ProgressKey]) -> dict[ProgressKey, ProgressKey]:
+    """Returns for each key the one where its progress is now. It costs one read for each collection."""
+    learners: dict[str, set[tuple[str]]] = {}
+    for key in keys:
+        if key.has_context:
+            learners.setdefault(key.collection_id, set()).add((key.user_id,))
+    found = await asyncio.gather(
+        *(
+            shared.stores.rows.partitions(ENROLMENTS, sorted(users), prefix=(collection_id,))
+            for collection_id, users in learners.items()
+        )
+    )
+    enrolments = {
+        (user_id, collection_id): {each.key.context_id: each for each in map(enrolment_of, rows) if each}
+        for collection_id, of_users in zip(learners, found, strict=True)
+        for (user_id,), rows in of_users.items()
+    }
+    return {
+        key: replace(key, context_id=current_place(enrolments[place], key.context_id))
+        if (place := (key.user_id, key.collection_id)) in enrolments
+        else key
+        for key in keys
+    }
+
+
 async def enrol_taking_along(
     session: Session, key: ProgressKey, at: datetime, context: Context
 ) -> Enrolment | None:
@@ -61,8 +89,8 @@ async def enrol_taking_along(
 
     One statement tells whether there is anything. Further costs:
 
-    - for each place that is left, one conditional write and two reads
-    - for 50 views, one conditional write
+    - for each place that is left, one conditional write and three reads, one more if it has attempts
+    - for 50 views, one conditional write; for 50 attempts, what ``rekeying`` costs
     - one conditional write that flips
 
     Raises Conflict if others keep changing the learner's enrolments.
@@ -86,6 +114,7 @@ async def enrol_taking_along(
             continue
         for enrolment in left:
             await _bring(shared, taking, enrolment.key)
+            await _bring_attempts(shared, taking, enrolment.key)
         if (moved := await _flip(shared, taking, there, left)) is not None:
             await send_trigger(shared.stores, TriggerKind.ENROLMENT, key)
             return moved
@@ -255,8 +284,28 @@ async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id
     await transfer(shared, taking.to, plan)
 
 
+async def _bring_attempts(shared: Shared, taking: Taking, source: ProgressKey) -> Sequence[Attempt]:
+    """Writes the attempts of that key to the new place, and returns them. They also stay where they were.
+
+    Attempts at a content whose view the rules leave behind stay with it.
+    """
+    attempts = (await slim_attempts(shared, [source]))[source]
+    if not attempts:
+        return attempts
+    views = {content: view_of(row) for content, row in (await _rows(shared, source)).items()}
+    left = {content for content, view in views.items() if view is not None and not taking.takes(view)}
+    going = [attempt for attempt in attempts if attempt.key.content_id not in left]
+    wanted: dict[ViewKey, list[Attempt]] = {}
+    for attempt in going:
+        to = replace(attempt.key, context_id=taking.to.context_id)
+        wanted.setdefault(to, []).append(attempt)
+    await bring(shared, await arrivals(shared, wanted), OriginKind.MOVED)
+    return going
+
+
 async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[str, Enrolment]) -> None:
-    """Moves the views that are still at the old place. One write adds a view there and deletes it here.
+    """Moves what is still at the old place. One write adds a view there and deletes it here. Attempts are written there,
+    then deleted here.
 
     What the rules leave behind stays, for a learner who comes back.
     """
@@ -289,6 +338,7 @@ async def _take_rest(shared: Shared, source: ProgressKey, enrolments: Mapping[st
         return steps
 
     await transfer(shared, taking.to, plan)
+    await take_away(shared, await _bring_attempts(shared, taking, source))
     await touches.forget(shared.stores.cache, [source])
 
 

@@ -18,12 +18,24 @@ from rules.views import View
 
 
 class Strict:
-    """Strict mode, and what the others start from."""
+    """Strict mode, and what the others start from.
+
+    ``rekeys``: whether ``follow`` and ``take_rest`` write attempts under other keys, whose scores then change.
+    """
+
+    rekeys = False
 
     @staticmethod
     async def current_key(_shared: Shared, key: ProgressKey, /) -> ProgressKey:
         """Returns the key where the progress of a key is now."""
         return key
+
+    @staticmethod
+    async def current_keys(
+        _shared: Shared, keys: Collection[ProgressKey], /
+    ) -> dict[ProgressKey, ProgressKey]:
+        """Returns for each key the one where its progress is now."""
+        return {key: key for key in keys}
 
     @staticmethod
     async def forward(_shared: Shared, _keys: Sequence[ViewKey], /) -> dict[ViewKey, View]:
@@ -66,12 +78,15 @@ class CarryForward(Strict):
 
 
 class Copy(Strict):
+    rekeys = True
     copy_into = staticmethod(copies.copy_into)
     follow = staticmethod(copies.write_copies)
 
 
 class Move(Strict):
+    rekeys = True
     current_key = staticmethod(moves.current_key)
+    current_keys = staticmethod(moves.current_keys)
     forward = staticmethod(moves.forward)
     enrol_taking_along = staticmethod(moves.enrol_taking_along)
     take_rest = staticmethod(moves.take_rest)

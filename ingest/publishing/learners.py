@@ -6,19 +6,19 @@ reconcile --collection``. A program that holds the collection has its own copy o
 the program is published.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import orjson
 
 from ingest.jobs.runner import Checkpoint, Pace
 from ingest.writes.triggers import trigger_of
+from loaders.context_learners import learners_in
 from loaders.contexts import context_ids_of
 from loaders.session import Shared
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
 from rules.triggers import TriggerKind
-from stores.tables import ENROLMENTS_BY_CONTEXT
 from stores.topics import TRIGGERS
 
 PAGE = 500
@@ -73,7 +73,7 @@ async def recompute_learners(
         if position is not None and position == _Position(context_id, None):
             continue
         after = position.user_id if position and position.context_id == context_id else None
-        async for users in _learners(shared, context_id, root, after):
+        async for users in learners_in(rows, shared.library, context_id, root, after=after, size=PAGE):
             async with pace.of(len(users)):
                 keys = [ProgressKey(user_id, root, context_id) for user_id in users]
                 messages = [trigger_of(TriggerKind.RECONCILE, key) for key in keys]
@@ -93,26 +93,3 @@ async def _live_tree(shared: Shared, root: str) -> RelationTree:
     before that one, unless nothing has changed in all of them."""
     await shared.library.current([root])
     return await shared.library.relation_tree(await shared.library.collection(root))
-
-
-async def _learners(
-    shared: Shared, context_id: str, collection_id: str, after: str | None
-) -> AsyncIterator[Sequence[str]]:
-    """Gives the learners of a context in the order of their ids, PAGE or more at a time."""
-    context = await shared.library.contexts.load(context_id)
-    buckets = context.buckets if context is not None else 1
-    keys = [(context_id, collection_id, bucket) for bucket in range(buckets)]
-    while True:
-        found = await shared.stores.rows.partitions(
-            ENROLMENTS_BY_CONTEXT, keys, ("userid",), after=None if after is None else (after,), limit=PAGE
-        )
-        pages = [[row["userid"] for row in rows] for rows in found.values()]
-        # Beyond the last learner of a page that is full there may be others, whose turn is earlier.
-        ends = [page[-1] for page in pages if len(page) == PAGE]
-        last = min(ends, default=None)
-        users = sorted(user for page in pages for user in page if last is None or user <= last)
-        if users:
-            yield users
-        if last is None:
-            return
-        after = last

@@ -3,10 +3,9 @@
 import hashlib
 from uuid import uuid4
 
-import orjson
-
 from ingest.commands.draft_changes import check_author
 from ingest.commands.draft_origins import draft_for_edit
+from ingest.jobs.asked_for import ask_for
 from ingest.jobs.runner import JobRecord, Jobs, OnProgress
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.writes.leases import ABANDONED_AFTER
@@ -17,7 +16,6 @@ from rules.drafts import Draft, DraftStatus
 from rules.errors import Conflict, InvalidInput, NotFound
 from rules.identifiers import checked_id
 from rules.jobs import JobState
-from stores.events import Message
 from stores.rows import Equal
 from stores.tables import DRAFTS
 from stores.topics import PUBLISH_REQUESTS
@@ -79,8 +77,7 @@ async def run_publication(shared: Shared, job_id: str, on_progress: OnProgress |
 
 async def send_request(shared: Shared, job: JobRecord) -> None:
     """Tells the publishers of a job. Those of one collection reach the same publisher, in order."""
-    message = Message(str(job.arguments["identifier"]), orjson.dumps({"job": job.id}))
-    await shared.stores.events.send(PUBLISH_REQUESTS.name, message)
+    await ask_for(shared, PUBLISH_REQUESTS.name, str(job.arguments["identifier"]), job)
 
 
 def _check_may_publish(draft: Draft, version_key: str | None) -> None:

@@ -88,18 +88,18 @@ async def write_relations(rows: Rows, relations: RelationTree, nodes: Sequence[s
 
 def _relation_writes(relations: RelationTree, node: str) -> Iterator[Write]:
     of_node = relations.nodes[node]
-    # A value that is empty is not sent: to Cassandra, an empty set that is written is a tombstone.
     values: dict[str, object] = {
         "leaf_nodes": of_node.leaf_nodes,
         "optional_nodes": of_node.optional_nodes,
         "ancestors": of_node.ancestors,
+        "unchanged_since": relations.unchanged_since if node == relations.root else None,
+        "pass_mark": relations.pass_marks.get(node),
     }
-    if node == relations.root and relations.unchanged_since is not None:
-        values["unchanged_since"] = relations.unchanged_since
+    # What is empty is not sent: to Cassandra, an empty set or a null that is written is a tombstone.
     yield Write(
         RELATIONS,
         (relations.root, relations.version, node),
-        {name: value for name, value in values.items() if value},
+        {name: value for name, value in values.items() if value not in (None, frozenset())},
     )
     yield Write(NODE_ROOTS, (node, relations.root), {"version": relations.version})
 

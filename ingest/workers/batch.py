@@ -29,7 +29,11 @@ async def handle(shared: Shared, records: Sequence[Record]) -> Work:
         if handler.prepare is not None:
             await handler.prepare(shared, work)
     mode = added_by(shared.tracking)
-    work.follow(await mode.follow(shared, list(work.keys), work.enrolled, work.viewed))
+    followed = await mode.follow(shared, list(work.keys), work.enrolled, work.viewed)
+    work.follow(followed)
+    for key in {*followed, *work.enrolled} if mode.rekeys else ():
+        # Attempts may have come along, by this batch or by the call.
+        work.assess(key, None, work.keys[key])
     await _settle_moves(shared, work)
     await _refresh(shared, work)
     await send_dead_letters(shared, work.dead)
@@ -59,6 +63,8 @@ async def _settle_moves(shared: Shared, work: Work) -> None:
         record = work.keys[each.cause]
         await remove_figures(shared, each, record.appended_at, record.offset)
         work.keys.setdefault(each.to, record)
+        for place in (each.enrolment.key, each.to):
+            work.assess(place, None, record)
     for each in moved:
         work.keys.pop(each.enrolment.key, None)
 

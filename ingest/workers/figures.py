@@ -40,7 +40,9 @@ class Recomputed:
         return AggregateKey(activity_id, self.key.collection_id, self.aggregate_context_id, self.key.user_id)
 
     def seen(self, figure: Aggregate) -> Seen:
-        """Returns what the figure's row is computed from."""
+        """Returns what the figure's row is computed from. Attempts have no mark of their last change: their scores are
+        compared as figures.
+        """
         if figure is not self.root:
             return Seen(tree_version=self.tree_version)
         return Seen(self.changed_at, self.enrolment.changed_at if self.enrolment else None, self.tree_version)
@@ -81,6 +83,7 @@ class Recomputed:
             or stored.time_spent != figure.time_spent
             or stored.completed != figure.completed
             or stored.last_accessed_on != figure.last_accessed_on
+            or stored.score != figure.score
         )
 
     @property
@@ -117,8 +120,8 @@ class Recomputed:
     def next_version(self, appended_at: int, offset: int) -> int:
         """Returns the version for the rows that a trigger at this place in the log changes.
 
-        It is above the versions of the root and of the dropped units. These were read before the views, so whoever
-        reads views later also gets the higher version.
+        It is above the versions of the root and of the dropped units. These were read before the views and attempts,
+        so whoever reads those later also gets the higher version.
         """
         read_first = (self.stored[self.root.activity_id], *self.dropped.values())
         highest = max((stored.version for stored in read_first if stored), default=None)

@@ -12,6 +12,7 @@ from itertools import chain
 from ingest.workers.figures import Recomputed
 from ingest.workers.tombstones import Vanished
 from loaders.aggregates import StoredAggregate, aggregates_by_key, aggregates_by_place
+from loaders.attempts import attempts_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
@@ -23,6 +24,7 @@ from rules.enrolments import Enrolment
 from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, parse_aggregate_context
+from rules.scores import AssessmentScores, scores_by_content
 from rules.standings import FirstCompletion, Touch
 
 
@@ -52,11 +54,13 @@ Places = Mapping[ProgressKey, _Place]
 class _Rows:
     """What was read of a key.
 
+    - ``touches`` and ``scores``: of its views and attempts, by content.
     - ``stored``: what is stored for the root and for each unit that is looked at.
     - ``dropped``: what is stored for units that the published version no longer has.
     """
 
     touches: Mapping[str, Touch]
+    scores: Mapping[str, AssessmentScores]
     changed_at: int | None
     enrolment: Enrolment | None
     stored: Mapping[str, StoredAggregate | None]
@@ -81,15 +85,16 @@ async def recompute(
 
     - done: it has figures.
     - failed: its collection or context does not exist, and the key is not erased.
-    - gone: it is in ``erased`` and has neither views of its own nor an enrolment, or its collection or context is gone.
-    - nothing: it has no views, no enrolment and no aggregate, or it is a content alone, or its enrolment has moved on
-      and left no aggregate.
+    - gone: it is in ``erased`` and has no views or attempts of its own and no enrolment, or its collection or context is
+      gone.
+    - nothing: it has no views, no attempts, no enrolment and no aggregate, or it is a content alone, or its enrolment has
+      moved on and left no aggregate.
 
-    Units without a viewed leaf are looked at only in two cases: the key is in ``whole``, or its enrolment or published
+    Units without a leaf that was viewed or attempted are looked at only in two cases: the key is in ``whole``, or its enrolment or published
     version is not the one seen before. A unit that lost its last viewed leaf to a new version still has a row.
 
-    ``erased`` holds the keys that are erased, and when. They are also in ``whole``. If such a key has views or an
-    enrolment again, it keeps nothing of before, not even the date of a completion.
+    ``erased`` holds the keys that are erased, and when. They are also in ``whole``. If such a key has views, attempts or
+    an enrolment again, it keeps nothing of before, not even the date of a completion.
     """
     result = Recomputation()
     places = await _places(shared, keys, result)
@@ -112,15 +117,17 @@ def _outcome(
     """Returns the figures of the key, or that it is to vanish, or None if there is nothing of it."""
     enrolment, left, dropped = rows.enrolment, rows.left, rows.dropped
     is_erased = erased_on is not None
-    touches = {} if is_erased and enrolment is None and _is_carried(shared, key) else rows.touches
+    touches, scores = rows.touches, rows.scores
+    if is_erased and enrolment is None and _is_carried(shared, key):
+        touches, scores = {}, {}
     if enrolment is not None and enrolment.has_moved and not left and not is_erased:
         return None  # a pointer: the place where it leads has the figures
-    if not touches and enrolment is None:
+    if not touches and not scores and enrolment is None:
         if is_erased:
             return Vanished.of(key, [*left.values(), *dropped.values()], place.context)
         if not left:
             return None
-    figures = aggregates_of(place.tree, touches, _completed_before(key, rows, erased_on))
+    figures = aggregates_of(place.tree, touches, _completed_before(key, rows, erased_on), scores)
     if is_erased:
         shown = {figure.activity_id for figure in figures}
         dropped = {**dropped, **{a: s for a, s in left.items() if a not in shown}}
@@ -155,20 +162,23 @@ def _completed_before(
 
 
 def _is_carried(shared: Shared, key: ProgressKey) -> bool:
-    """True if the views that count for the key are kept elsewhere. They stay there when the key is erased."""
+    """True if the views and attempts that count for the key are kept elsewhere. They stay there when the key is erased."""
     return shared.tracking.keeps_by_content or shared.tracking.source(key) != key
 
 
 async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict[ProgressKey, _Rows]:
-    # The roots and the dropped units are read before the views: see Recomputed.next_version.
+    # The roots and the dropped units are read before the views and attempts: see Recomputed.next_version.
     roots = await _stored(shared, places, {key: {key.collection_id} for key in places})
     dropped = await _dropped(shared, places, roots)
     trees = {key.collection_id: place.tree for key, place in places.items()}
-    (touches, changed), found = await asyncio.gather(
-        touches_by_key(shared.stores.rows, shared.tracking, list(places), trees, FIGURE_COLUMNS),
-        enrolments_by_key(shared.stores.rows, list(places)),
+    keys, stores = list(places), shared.stores
+    (touches, changed), attempts, found = await asyncio.gather(
+        touches_by_key(stores.rows, shared.tracking, keys, trees, FIGURE_COLUMNS),
+        attempts_by_key(stores.rows, shared.tracking, keys, trees),
+        enrolments_by_key(stores.rows, keys),
     )
     enrolments = dict(zip(places, found, strict=True))
+    scores = {key: scores_by_content(those) for key, those in attempts.items()}
     units: dict[ProgressKey, Set[str]] = {}
     for key, place in places.items():
         tree, root, enrolment = place.tree, roots[key][key.collection_id], enrolments[key]
@@ -176,12 +186,14 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
             root.seen.tree_version != tree.version
             or root.seen.enrolment != (enrolment.changed_at if enrolment else None)
         )
-        looked_at = tree.collections if renewed or key in whole else tree.touched_by(frozenset(touches[key]))
+        seen_now = frozenset(touches[key]) | scores[key].keys()
+        looked_at = tree.collections if renewed or key in whole else tree.touched_by(seen_now)
         units[key] = frozenset(looked_at) - {key.collection_id}
     stored_units = await _stored(shared, places, units)
     return {
         key: _Rows(
             touches[key],
+            scores[key],
             changed.get(key),
             enrolments[key],
             roots[key] | stored_units[key],

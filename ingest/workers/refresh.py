@@ -111,7 +111,7 @@ def _scope_writes(item: Recomputed, erased: Container[ProgressKey]) -> Iterator[
     erasure would find the key.
     """
     first = item.stored[item.root.activity_id] is None or item.key in erased
-    if first and (item.enrolment is None or item.root.content_status):
+    if first and (item.enrolment is None or item.root.content_status or item.root.score.assessed):
         key = item.key
         place = (key.user_id, key.collection_id, key.context_id)
         yield Write(LEARNER_SCOPES, place, {"scope": scope_of(key.collection_id)})

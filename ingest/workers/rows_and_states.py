@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from ingest.workers.figures import Recomputed
-from loaders.aggregates import aggregate_place
+from loaders.aggregates import aggregate_place, score_figures, score_times
 from loaders.enrolments import row_key
 from rules.aggregates import Aggregate
 from rules.contexts import bucket_of
@@ -93,6 +93,7 @@ def _aggregate_write(
                 "completedCount": float(figure.progress.completed_count),
                 "requiredCount": float(figure.progress.required_count),
                 "timeSpent": float(figure.time_spent),
+                **score_figures(figure.score),
             },
             "content_status": dict(figure.content_status),
             "agg_last_updated": _last_updated(figure, recomputed.enrolment),
@@ -132,6 +133,6 @@ def state_messages(
 
 
 def _last_updated(figure: Aggregate, enrolment: Enrolment | None) -> dict[str, datetime]:
-    """Returns the time of the events themselves, so that a recount gives the same."""
+    """Returns the times of the events themselves, so that a recount gives the same."""
     at = figure.last_accessed_on or (enrolment.enrolled_on if enrolment else None)
-    return {} if at is None else {"completedCount": at}
+    return ({} if at is None else {"completedCount": at}) | score_times(figure.score)

@@ -11,6 +11,15 @@ from stores.rows import Write
 
 
 @dataclass(slots=True)
+class Assessed:
+    """The assessments of a place whose scores are to be computed. ``contents`` of None means any of them. ``record`` is
+    the last one that asks for it."""
+
+    record: Record
+    contents: set[str] | None
+
+
+@dataclass(slots=True)
 class Work:
     """What the records of one batch ask for. Handlers fill it.
 
@@ -21,6 +30,7 @@ class Work:
     - ``erased``: rows of the key were deleted.
     - ``enrolled``: the enrolment there began or ended, or is to be looked at again.
     - ``viewed``: the contents that were viewed of a key. None means any of them.
+    - ``assessed``: places where attempts are kept whose scores may have changed. They need not be among ``keys``.
     - ``users`` have a changed profile. Each has its last record.
     - ``profiles`` are to be written. ``ignored`` counts those that were not.
     - ``forgotten``: erasures that came to their end.
@@ -34,6 +44,7 @@ class Work:
     erased: set[ProgressKey] = field(default_factory=set)
     enrolled: set[ProgressKey] = field(default_factory=set)
     viewed: dict[ProgressKey, set[str] | None] = field(default_factory=dict)
+    assessed: dict[ProgressKey, Assessed] = field(default_factory=dict)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
     ignored: int = 0
@@ -60,6 +71,15 @@ class Work:
             self.viewed[key] = None
         else:
             contents.add(content_id)
+
+    def assess(self, key: ProgressKey, content_id: str | None, record: Record) -> None:
+        """Adds an assessment whose attempts may have changed. None means any of the key."""
+        asked = self.assessed.setdefault(key, Assessed(record, set()))
+        asked.record = record
+        if asked.contents is None or content_id is None:
+            asked.contents = None
+        else:
+            asked.contents.add(content_id)
 
 
 Step = Callable[[Shared, Work], Awaitable[None]]

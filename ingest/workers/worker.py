@@ -5,19 +5,16 @@ after the last of its triggers. Offsets are committed after the writes and the s
 it is, the work is only done again and ends the same.
 """
 
-import logging
 from collections.abc import Sequence
 
-from ingest.workers.batch import handle, send_dead_letters
-from ingest.workers.dead_letters import dead_letter
+from ingest.workers.batch import handle
 from ingest.workers.handlers import TOPICS
+from ingest.workers.isolation import isolated
 from ingest.workers.member import Member
+from ingest.workers.work import Work
 from loaders.session import Shared
-from rules.errors import StoreUnavailable
 from stores.events import Consumer, Record
 from stores.topics import WORKER_GROUP
-
-log = logging.getLogger(__name__)
 
 
 class Worker(Member):
@@ -41,24 +38,13 @@ class Worker(Member):
         records = await self.patiently(lambda: consumer.batch(self._most, self._wait))
         if not records:
             return
-        await self.patiently(lambda: self._process(records))
+        done, broken = await self.patiently(lambda: isolated(self._shared, records, self._handle))
         await self.patiently(lambda: consumer.commit(records))
         self.processed += len(records)
-
-    async def _process(self, records: Sequence[Record]) -> None:
-        """Processes the records. If one breaks the batch, processes each alone, and puts away the one that breaks."""
-        try:
-            work = await handle(self._shared, records)
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            if len(records) == 1:
-                log.exception("could not process %s", records[0])
-                await send_dead_letters(self._shared, [dead_letter(records[0], f"internal error: {error!r}")])
-                self.dead += 1
-                return
-            for record in records:
-                await self._process([record])
-        else:
+        self.dead += broken
+        for work in done:
             self.dead += len(work.dead)
             self.ignored += work.ignored
+
+    async def _handle(self, records: Sequence[Record]) -> Work:
+        return await handle(self._shared, records)

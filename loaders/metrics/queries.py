@@ -13,7 +13,7 @@ from loaders.metrics.grounds import Ground, column_of
 from loaders.totals import last_aggregation
 from rules.errors import InvalidInput
 from rules.metric_queries import MetricQuery
-from rules.metrics import BANDS, COUNTS, LATEST
+from rules.metrics import BANDS, COUNTS, LATEST, PERCENTS, SCORE_BANDS
 from rules.moments import milliseconds, moment
 from rules.progress import Status
 from stores.engines import Stores
@@ -107,6 +107,15 @@ def _state_measures() -> dict[str, Measure]:
         Measure("progress_sum", Kind.SUM, "completion_percentage"),
         *(rows(band, Between("completion_percentage", *ends)) for band, ends in BANDS.items()),
         Measure("time_spent", Kind.SUM, "time_spent"),
+        rows("scored", Between("score_percentage", least=0)),
+        Measure("score_sum", Kind.SUM, "score_percentage"),
+        *(rows(band, Between("score_percentage", *ends)) for band, ends in SCORE_BANDS.items()),
+        *(rows(name, OneOf("score_percentage", (percent,))) for name, percent in PERCENTS.items()),
+        rows("attempted", Between("assessed_count", least=1)),
+        *(
+            Measure(name, Kind.SUM, f"{name}_count")
+            for name in ("attempts", "assessed", "right_first", "passable", "passed")
+        ),
         Measure(LATEST, Kind.MAX, LATEST),
     ]
     return {measure.name: measure for measure in measures}

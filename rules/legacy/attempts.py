@@ -1,13 +1,15 @@
-"""The existing platform's attempts at assessments, and the scores that only its aggregates have."""
+"""The existing platform's attempts at assessments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rules.identifiers import ContextType, ProgressKey, parse_aggregate_context
+from rules.attempts import Attempt
+from rules.identifiers import ProgressKey, ViewKey
 from rules.legacy.tables import LegacyRow
 from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in, moment_of
+from rules.moments import milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,34 @@ class LegacyAttempt:
     figures: Mapping[str, Any]
     grand_total: str | None = None
     questions: Sequence[Mapping[str, Any]] | None = None
+
+    @property
+    def asked(self) -> ViewKey:
+        """The key by the ids that a client names."""
+        return ViewKey(self.key.user_id, self.key.collection_id, self.key.context_id, self.content_id)
+
+    @property
+    def updated_on(self) -> datetime:
+        """When this version was written there. The time of the attempt if nobody noted it."""
+        updated_on: datetime | None = self.figures["updated_on"]
+        return updated_on or self.at
+
+
+def is_newer(attempt: LegacyAttempt, content_hash: str, stored: Attempt | None) -> bool | None:
+    """Tells whether the platform's version of an attempt is to be written over the stored one. None if they are the same.
+
+    The later attempt wins. Of two versions of the same moment the one that was updated later wins: the platform corrects a
+    row in place. A row that an earlier version of Cohort brought has no hash, and is written again.
+    """
+    if stored is None or stored.attempted_on is None:
+        return True
+    moments = milliseconds(attempt.at), milliseconds(stored.attempted_on)
+    if moments[0] != moments[1]:
+        return moments[0] > moments[1]
+    if stored.content_hash == content_hash:
+        return None
+    before = stored.updated_on or stored.attempted_on
+    return attempt.updated_on > before or (stored.content_hash is None and attempt.updated_on == before)
 
 
 QUESTION_FIELDS = (
@@ -68,30 +98,3 @@ def _question(found: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("resvalues", "params"):
         question[name] = None if question[name] is None else list(map(dict, question[name]))
     return question
-
-
-_SCORE = "score:"
-
-
-@dataclass(frozen=True, slots=True)
-class LegacyScores:
-    """A row of user_activity_agg: the contents that it has a score of, under one batch."""
-
-    key: ProgressKey
-    content_ids: frozenset[str]
-
-
-def scores_of_row(row: LegacyRow) -> LegacyScores | None:
-    """The scores in a row; None if it has none, as rows of units. Unreadable if its context is no batch."""
-    figures = {**(row.get("agg") or {}), **(row.get("aggregates") or {})}
-    scored = frozenset(name.removeprefix(_SCORE) for name in figures if name.startswith(_SCORE))
-    if not scored:
-        return None
-    user_id, collection_id, context = ids_in(row, "user_id", "activity_id", "context_id")
-    try:
-        kind, context_id = parse_aggregate_context(context)
-    except ValueError:
-        raise Unreadable("a context that is no cb:<batchId>") from None
-    if kind is not ContextType.BATCH or not context_id:
-        raise Unreadable("a context that is no cb:<batchId>")
-    return LegacyScores(ProgressKey(user_id, collection_id, context_id), scored)

@@ -1,6 +1,6 @@
 """Contents, collections and contexts."""
 
-from stores.columns import BLOB, BOOLEAN, INT, TEXT, TIMESTAMP, Column, SetOf, Table
+from stores.columns import BLOB, BOOLEAN, DOUBLE, INT, TEXT, TIMESTAMP, Column, SetOf, Table
 
 CONTENTS = Table(
     "content",
@@ -61,6 +61,7 @@ RELATIONS = Table(
         "ancestors": SetOf(TEXT),
         "claimed_by": Column(TEXT, since=5),
         "unchanged_since": Column(INT, since=5),
+        "pass_mark": Column(DOUBLE, since=6),
     },
 )
 

@@ -156,7 +156,7 @@ ATTEMPTS = Table(
     since=3,
     partition={"user_id": TEXT, "collection_id": TEXT},
     clustering={"context_id": TEXT, "content_id": TEXT, "attempt_id": TEXT},
-    columns={**_ATTEMPTED, "archived_in": Column(TEXT, since=6)},
+    columns={**_ATTEMPTED, "archived_in": Column(TEXT, since=6), "origin": Column(TEXT, since=6)},
 )
 
 ATTEMPTS_WITH_QUESTIONS = Table(

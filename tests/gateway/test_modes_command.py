@@ -91,8 +91,9 @@ def test_a_change_says_what_it_would_do_and_does_nothing_unasked() -> None:
     assert done.returncode == 1
     assert done.stdout == (
         "from strict to carry-forward-full:\n"
-        "         1 learners have views\n"
+        "         1 learners have views or attempts\n"
         "         1 views to write; none is deleted\n"
+        "         0 attempts to write; none is deleted\n"
         "         1 enrolments for the workers to recompute\n"
         "What learners see differently afterwards:\n"
         "  - A content completed anywhere is completed in every collection and alone, also where it was not before.\n"
@@ -118,7 +119,7 @@ def test_after_a_change_the_instance_starts_in_the_new_mode_and_no_longer_in_the
     done = cohort("modes", "change", "--to", "carry-forward-full", "--yes")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(
-        "done: 1 views written, 1 enrolments sent to the workers\n"
+        "done: 1 views and 0 attempts written, 1 enrolments sent to the workers\n"
         "set COHORT_TRACKING_MODE=carry-forward-full before you start servers and workers: they are set to strict\n"
     )
     assert cohort("dead-letters", "list").returncode == 1
@@ -128,9 +129,11 @@ def test_after_a_change_the_instance_starts_in_the_new_mode_and_no_longer_in_the
     assert again.stdout.startswith(
         "the rows are kept in mode carry-forward-full; what was written in strict since comes over\n"
     )
-    assert again.stdout.endswith("done: 0 views written, 1 enrolments sent to the workers\n")
+    assert again.stdout.endswith("done: 0 views and 0 attempts written, 1 enrolments sent to the workers\n")
     back = cohort("modes", "change", "--to", "strict", "--yes", **full)
-    assert "\ndone: 0 views written, 1 enrolments" in back.stdout, "the rows of before are there still"
+    assert "\ndone: 0 views and 0 attempts written, 1 enrolments" in back.stdout, (
+        "the rows of before are there still"
+    )
     assert cohort("dead-letters", "list").returncode == 0
 
 
@@ -157,7 +160,7 @@ async def test_a_change_that_was_cut_off_lets_nobody_start_before_it_is_finished
         )
         done = cohort("modes", "change", "--to", "copy", "--yes")
         assert done.stdout.startswith("a change from strict to copy was begun and goes on\n")
-        assert "\ndone: 0 views written, 1 enrolments" in done.stdout
+        assert "\ndone: 0 views and 0 attempts written, 1 enrolments" in done.stdout
         assert cohort("jobs", "list", COHORT_TRACKING_MODE="copy").stdout.count("\n") == 1
 
     await asyncio.to_thread(commands)

@@ -24,11 +24,13 @@ from loaders.session import Session
 from rules.errors import StoreUnavailable
 from rules.group_changes import AddMember, RemoveMember
 from rules.group_figures import ACTIVITY_METRICS
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
 from rules.plans import write_token
 from rules.viewers import Role
 from rules.views import ViewChange
 from stores.groups import Busy
+from tests.attempts import store_attempt
 from tests.conftest import COURSE, NOW
 from tests.gateway.conftest import http_scope
 
@@ -99,7 +101,7 @@ def refused(answer: httpx.Response) -> tuple[int, str, str]:
     return answer.status_code, params["err"], params["errmsg"]
 
 
-def agg(at: int | None, **values: int | None) -> list[dict[str, object]]:
+def agg(at: int | None, **values: float | None) -> list[dict[str, object]]:
     return [{"metric": metric, "value": value, "lastUpdatedOn": at} for metric, value in values.items()]
 
 
@@ -109,7 +111,8 @@ def told_of(found: dict[str, Any], published: str, as_of: int) -> list[dict[str,
     leaves = {"metric": "leafNodesCount", "value": 4, "lastUpdatedOn": found["agg"][3]["lastUpdatedOn"]}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3}\+0000", published)
     assert as_of > leaves["lastUpdatedOn"] > NOW_MS
-    return [*agg(NOW_MS, enrolledCount=2, completedCount=1, completionPercentage=50), leaves]
+    counts = agg(NOW_MS, enrolledCount=2, completedCount=1, completionPercentage=50)
+    return [*counts, leaves, *agg(None, averageScore=None)]
 
 
 def published(name: str, value: object) -> dict[str, object]:
@@ -206,6 +209,41 @@ async def test_the_platforms_own_call_has_its_shape_and_one_entry_a_member(post:
     }
 
 
+@pytest.fixture
+async def scored(cohort: Any) -> None:
+    """Ada has 2 of 3 points and then 1.33 in a; Bob attempted nothing."""
+    for minute, points in ((0, 2.0), (1, 1.33)):
+        key, on = ViewKey("ada", "course", "batch", "a"), NOW + timedelta(minutes=minute)
+        await store_attempt(cohort.shared, key, f"attempt-{minute}", points, 3.0, on)
+    await cohort.drain()
+
+
+@pytest.mark.usefixtures("scored")
+async def test_members_have_scores_under_the_platforms_names(post: Call) -> None:
+    """Best, its maximum, and the number of attempts (P-4.5), in the platform's call and in Cohort's own."""
+    minute = NOW_MS + 60_000
+    scores = agg(minute, **{"score:a": 2.0, "max_score:a": 3.0, "attempts_count:a": 2})
+    ada, bob, _ = (await result(await post(PLATFORMS[0], **COURSE_OF_G)))["members"]
+    assert ada["agg"] == [*agg(NOW_MS, completedCount=3), *scores]
+    assert bob["agg"] == agg(NOW_MS, completedCount=0)
+    course = (await result(await post(ACTIVITY_AGG, **COURSE_OF_G)))["activity"]
+    assert course["members"][0]["agg"][3:] == scores
+    # 2 of 3 points are 66 %; on average of one who attempted it.
+    assert course["agg"][4:] == agg(minute, **{"averageScore": 66.0, "score:a": 2.0})
+
+
+@pytest.mark.usefixtures("scored")
+async def test_metrics_of_an_assessment_are_fields(post: Call) -> None:
+    fields = ["score:a", "attempts_count:a", "role"]
+    course = (await result(await post(ACTIVITY_AGG, **COURSE_OF_G, fields=fields)))["activity"]
+    assert [one["metric"] for one in course["agg"]] == ["score:a"]
+    told = [[one["metric"] for one in member["agg"]] for member in course["members"]]
+    assert told == [["score:a", "attempts_count:a"], [], []]
+    status, code, message = refused(await post(ACTIVITY_AGG, **COURSE_OF_G, fields=["scores:a"]))
+    assert status == 400
+    assert "score:<assessment>, max_score:<assessment>, attempts_count:<assessment>" in message, code
+
+
 async def test_the_call_that_the_platform_has_not_is_also_under_v1(post: Call) -> None:
     answers = [await result(await post(at, **COURSE_OF_G)) for at in (AGG, "/data/v1/group/agg")]
     for found in answers:
@@ -251,7 +289,7 @@ async def test_the_type_of_an_activity_compares_without_case(post: Call) -> None
     ("fields", "expected"),
     [
         (["name", "leafNodesCount"], {"name": "Course", "leafNodesCount": 4}),
-        (["status", "agg"], {"status": "Live", "agg": 4}),
+        (["status", "agg"], {"status": "Live", "agg": 5}),
         (["agg", "enrolledCount"], {"agg": 1}),
         (["completedCount", "enrolledCount"], {"agg": 2}),
         (["source"], {"source": "rows"}),

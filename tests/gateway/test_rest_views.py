@@ -171,15 +171,28 @@ async def test_all_places_of_a_learner_are_read_page_by_page(calls: Calls) -> No
     ]
 
 
+async def test_the_portal_s_name_for_the_events_is_understood(calls: Calls) -> None:
+    """It also sends sums of its own, which count for nothing."""
+    sums = {"score": 9, "maxScore": 9}
+    assert await calls.result("POST", SUBMIT, **A, assessments=[event()], **sums) == {"a": "Score Updated"}
+    (sent,) = [orjson.loads(r.value) async for r in calls.shared.stores.events.read(ASSESSMENTS.name)]
+    assert sent["events"] == [event()]
+    both = {"assessments": [event()], "events": []}
+    assert await calls.refusal("POST", SUBMIT, **A, **both) == (400, "INVALID_INPUT")
+
+
 @pytest.mark.parametrize("prefix", ["/v1/assessment", "/assessment/v1"])
 async def test_an_assessment_is_submitted_and_its_attempts_are_read(calls: Calls, prefix: str) -> None:
     told = await calls.result(
         "POST", f"{prefix}/submit", **A, events=[event()], assessmentTs=1_600_000_000_000
     )
     assert told == {"a": "Score Updated"}
-    (sent,) = [
-        orjson.loads(record.value) async for record in calls.shared.stores.events.read(ASSESSMENTS.name)
-    ]
+    nothing_new = await calls.result("POST", f"{prefix}/submit", **{**A, "contentId": "b"}, events=[])
+    assert nothing_new == {"b": "Score Requested"}, "nothing is scored"
+    sent, _ = sorted(
+        [orjson.loads(r.value) async for r in calls.shared.stores.events.read(ASSESSMENTS.name)],
+        key=lambda told: str(told["contentId"]),
+    )
     assert (sent["assessmentTs"], sent["events"]) == (1_600_000_000_000, [event()])
     place = {"courseId": "course", "batchId": "batch"}
     empty = await calls.result("POST", f"{prefix}/read", **place)

@@ -24,20 +24,27 @@ from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.exhaust_files import EXHAUSTS
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import start_view
+from ingest.exhausts.job import EXHAUSTING
+from ingest.exhausts.order import ExhaustOrder
 from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.search_sync import sync_search
 from loaders.session import Session, Shared
 from resolvers.opaque_texts import encode
+from rules.attempts import Question
 from rules.contents import ContentKind
+from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer
-from tests.conftest import LEAF, Instance, instance_of, real_urls
+from tests.attempts import store_attempt, store_scores
+from tests.conftest import LEAF, NOW, Instance, instance_of, real_urls
 from tests.graph.conftest import data, document, record
 
 pytestmark = pytest.mark.long
@@ -132,6 +139,14 @@ OF_LEARNER = {
     "views of some": f'views({PLACED}, contentIds: ["many-0-0-0", "common"]) {{ edges {{ node {{ startedOn }} }} }}',
     "view": f'view(contentId: "many-0-0-0", {PLACED}) {{ status progressDetails }}',
     "a view not begun": f'view(contentId: "many-0-0-1", {PLACED}) {{ status }}',
+    "scores of enrolments": "enrolments { edges { node { score { score } } } }",
+    "score of an enrolment": f"enrolment({PLACED}) {{ score {{ score }} }}",
+    "scores of views": f"views({PLACED}) {{ edges {{ node {{ score {{ score }} }} }} }}",
+    "assessments": "assessments { edges { node { best { score } assessment { name } collection { name } context { name } "
+    "bestAttempt { attemptId } lastAttempt { attemptId } } } }",
+    "attempts": "assessments(first: 3) { edges { node { attempts(first: 2) { edges { node { "
+    "assessment { name } questions { questionId } questionsSource archiveId } } } } } }",
+    "assessments of a course": 'assessments(filter: { collectionId: "many-0" }) { edges { node { attemptsCount } } }',
     "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} }}",
     "groups": "groups(first: 2) { edges { node { membersCount } } }",
     "members of groups": "groups(first: 2) { edges { node { members { edges { node { learner { name } } } } } } }",
@@ -189,6 +204,14 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "view node": lambda n: (
             f"{node('View', f'u{n}', 'many-0', 'batch-0', 'many-0-0-0')} {{ ... on View {{ timeSpent }} }}"
         ),
+        "scores node": lambda n: (
+            f"{node('AssessmentScores', f'u{n}', 'many-0', 'batch-0', 'many-0-0-0')} "
+            "{ ... on AssessmentScores { best { score } } }"
+        ),
+        "attempt node": lambda n: (
+            f"{node('Attempt', f'u{n}', 'many-0', 'batch-0', 'many-0-0-0', 't1')} "
+            "{ ... on Attempt { questions { questionId } } }"
+        ),
         "group node": lambda n: f"{node('Group', f'class-{n}')} {{ ... on Group {{ name }} }}",
         "collection node": lambda n: f"{node('Collection', f'many-{n}')} {{ ... on Collection {{ name }} }}",
         "context node": lambda n: f"{node('Context', f'batch-{n}')} {{ ... on Context {{ name }} }}",
@@ -202,6 +225,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         ),
         "content": lambda n: f'content(identifier: "many-{n}") {{ name metadata }}',
         "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
+        "exhaust": lambda n: f'exhaust(id: "job-{n}") {{ state download {{ url }} }}',
         "hierarchy node": lambda n: (
             f'hierarchyNode(identifier: "many-{n}-0") {{ name collection {{ name }} }}'
         ),
@@ -269,7 +293,7 @@ def test_every_field_that_reads_is_in_a_document_below() -> None:
 
 async def school(instance: Instance) -> None:
     """MANY learners, each in two courses and, with one other, in a class; u0 in every course and class. Groups of FEW and
-    of MANY. All learners have begun a leaf of their courses."""
+    of MANY. All learners have begun a leaf of their courses, and attempted it."""
     for number in range(MANY):
         unit = {
             "identifier": f"many-{number}-0",
@@ -286,6 +310,15 @@ async def school(instance: Instance) -> None:
             f"job-{number}", f"many-{number}", ContentKind.COLLECTION, False, "ann", instance.shared.now(), ""
         )
         await Jobs(instance.shared).create(PUBLISHING, order.job, order.arguments())
+        exhaust = ExhaustOrder(
+            *(f"job-{number}", ExhaustKind.PROGRESS, f"many-{number}", f"batch-{number}", ExhaustFormat.CSV),
+            *(
+                EXHAUSTS.new_name(f"batch-{number}", "mo", instance.shared.now(), "f"),
+                "mo",
+                instance.shared.now(),
+            ),
+        )
+        await Jobs(instance.shared).create(EXHAUSTING, exhaust.job, exhaust.arguments())
     service, activities = instance.session(), (Activity("many-0", "Course"), Activity("many-1", "Course"))
     for number in range(MANY):
         user = instance.session(f"u{number}")
@@ -294,6 +327,9 @@ async def school(instance: Instance) -> None:
             await enrol(user, EnrolmentCall(f"many-{course}", f"batch-{course}"))
         for course in range(2):
             await start_view(user, ViewCall(f"many-{course}-0-0", f"many-{course}", f"batch-{course}"))
+            attempted = ViewKey(f"u{number}", f"many-{course}", f"batch-{course}", f"many-{course}-0-0")
+            await store_attempt(instance.shared, attempted, "t1", 2.0, 3.0, NOW, questions=[Question("q")])
+            await store_scores(instance.shared, attempted)
         members = tuple(AddMember(f"u{n}") for n in {0, number, (number + 1) % MANY})
         await create_group(
             service, NewGroup("Class", members=members, activities=activities, group_id=f"class-{number}")
@@ -371,6 +407,9 @@ async def test_on_cassandra_as_well(tmp_path: Path) -> None:
         "members: view",
         "members: groups",
         "members: summary",
+        "members: scores of enrolments",
+        "members: assessments",
+        "members: attempts",
         "members in activities: enrolments",
         "aliases: learner's profile",
         "aliases: enrolment node",

@@ -212,9 +212,12 @@ async def test_group_page(published: Instance) -> None:
                     "id": "course",
                     "type": "Course",
                     "collection": {"name": "Course", "leafNodesCount": 4},
-                    "agg": figures(
-                        enrolledCount=2, completedCount=1, completionPercentage=50, leafNodesCount=4
-                    ),
+                    "agg": [
+                        *figures(
+                            enrolledCount=2, completedCount=1, completionPercentage=50, leafNodesCount=4
+                        ),
+                        {"metric": "averageScore", "value": None, "lastUpdatedOn": None},
+                    ],
                     "source": "ROWS",
                     "asOf": NOW_TEXT,
                     "complete": True,

@@ -81,6 +81,7 @@ def of_contents(completed: int, percentage: int) -> dict[str, int | None]:
         "completedCount": completed,
         "completionPercentage": percentage,
         "leafNodesCount": 1,
+        "averageScore": None,
     }
 
 

@@ -219,6 +219,8 @@ async def test_dimensions_and_measures_are_the_columns_of_the_specs() -> None:
     assert values("ActivityMeasure") == {
         *("status", "completed_count", "required_count", "completion_percentage", "time_spent"),
         *("enrolled_on", "completed_on", "last_accessed_on"),
+        *("score", "max_score", "score_percentage", "attempts_count", "assessed_count"),
+        *("right_first_count", "passable_count", "passed_count"),
     }
 
 
@@ -243,7 +245,8 @@ async def test_an_unknown_metric_or_dimension_is_told_which_there_are(
 
     metrics = (
         "ENROLLED_COUNT, COMPLETED_COUNT, COMPLETION_PERCENTAGE, AVERAGE_PROGRESS, PROGRESS_DISTRIBUTION, "
-        "TIME_SPENT, LAST_ACTIVITY"
+        "TIME_SPENT, LAST_ACTIVITY, AVERAGE_SCORE, MEDIAN_SCORE, SCORE_DISTRIBUTION, PASS_RATE, ATTEMPTS_PER_LEARNER, "
+        "FIRST_ATTEMPT_RIGHT"
     )
     unknown = await message("SCORE", "GENDER")
     assert unknown.endswith(f"Value 'SCORE' does not exist in 'ActivityMetric' enum. It has {metrics}.")

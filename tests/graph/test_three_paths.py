@@ -27,6 +27,7 @@ from ingest.publishing.direct import publish_collection
 from loaders.session import Session, Shared
 from rules.errors import CohortError
 from rules.group_changes import AddMember, RemoveMember
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
@@ -34,6 +35,7 @@ from stores.engines import Stores
 from stores.events import Message
 from stores.groups_duckdb import DuckGroups
 from stores.topics import STATES, TRIGGERS
+from tests.attempts import store_attempt
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, examples, instance_of, real_urls
 from tests.graph.conftest import data
 
@@ -44,8 +46,13 @@ VERSIONS: tuple[dict[str, dict[str, bool]], ...] = (
     {"unit-1": {"a": False, "b": False}},
     {"unit-1": {"b": False}, "unit-2": {"a": False, "b": False, "c": False}},
     {"unit-1": {"a": True, "b": False}, "unit-2": {"c": False, "d": False}},
+    {"unit-1": {"a": False, "b": False}, "unit-2": {"b": False, "c": False, "d": True}},
 )
-"""Trees that the course is published as: by unit its leaves, and which of them are optional."""
+"""Trees that the course is published as: by unit its leaves, and which of them are optional. The last is like the first
+but for the pass marks."""
+PASS_MARKS: tuple[dict[str, int], ...] = ({"a": 60, "b": 0}, {"a": 60}, {"c": 33}, {}, {"a": 30, "b": 100})
+POINTS = 3
+"""The maximum of every assessment: 1 of 3 is 33 %, 2 of 3 are 66 %."""
 SECONDS = 7
 MANY = examples(40)
 
@@ -56,19 +63,23 @@ PAGE = """
           id
           source
           complete
-          agg(metrics: ["enrolledCount", "completedCount", "completionPercentage"]) { value }
+          agg(metrics: ["enrolledCount", "completedCount", "completionPercentage", "averageScore"]) { value }
           members {
             edges { node {
               learner { userId district }
               status
               completionPercentage
               agg(metrics: ["completedCount", "timeSpent"]) { value }
+              score { score maxScore percentage assessmentsCount attemptsCount }
             } }
           }
         }
       }
       activityMetrics(query: {
-        metrics: [ENROLLED_COUNT, COMPLETED_COUNT, AVERAGE_PROGRESS, TIME_SPENT],
+        metrics: [
+          ENROLLED_COUNT, COMPLETED_COUNT, AVERAGE_PROGRESS, TIME_SPENT,
+          AVERAGE_SCORE, PASS_RATE, ATTEMPTS_PER_LEARNER, FIRST_ATTEMPT_RIGHT
+        ],
         dimensions: [DISTRICT], activityIds: $course, mode: $mode
       }) { rows source complete }
     }
@@ -104,7 +115,7 @@ class History:
 
 _KINDS = (
     *("enrol", "enrol", "enrol", "unenrol", "start", "start", "update", "end", "end", "finish"),
-    *("move", "publish", "join the group", "leave the group"),
+    *("move", "publish", "join the group", "leave the group", "attempt", "attempt", "attempt"),
 )
 _steps = st.builds(
     Step,
@@ -134,10 +145,33 @@ class Figures:
     completed: int = 0
     required: int = 0
     seconds: int = 0
+    accessed: bool = False
+    attempts: dict[str, list[int]] = field(default_factory=dict)
+    """By leaf the points of each, the first one first."""
 
     @property
     def percentage(self) -> int:
         return 100 * self.completed // self.required if self.required else 0
+
+    @property
+    def points(self) -> int:
+        return sum(map(max, self.attempts.values()))
+
+    @property
+    def score_percentage(self) -> int | None:
+        return 100 * self.points // (POINTS * len(self.attempts)) if self.attempts else None
+
+    @property
+    def score(self) -> dict[str, float | None] | None:
+        if not self.attempts:
+            return None
+        return {
+            "score": self.points,
+            "maxScore": POINTS * len(self.attempts),
+            "percentage": self.score_percentage,
+            "assessmentsCount": len(self.attempts),
+            "attemptsCount": sum(map(len, self.attempts.values())),
+        }
 
 
 @dataclass
@@ -146,6 +180,8 @@ class Recount:
 
     members: set[str]
     tree: dict[str, dict[str, bool]] = field(default_factory=lambda: VERSIONS[0])
+    marks: dict[str, int] = field(default_factory=lambda: PASS_MARKS[0])
+    attempts: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     views: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
     """By learner, batch and leaf: status and seconds."""
     enrolments: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -169,7 +205,9 @@ class Recount:
             case "move":
                 self.districts[step.user] = step.district
             case "publish":
-                self.tree = VERSIONS[step.version]
+                self.tree, self.marks = VERSIONS[step.version], PASS_MARKS[step.version]
+            case "attempt":
+                self.attempts[view].append(points_of(step))
             case "join the group":
                 self.members.add(step.user)
             case "leave the group":
@@ -180,7 +218,7 @@ class Recount:
         self.begun = {each for each in self.begun if each[2] in self.tree}
         self.begun |= {
             (user, batch, unit)
-            for user, batch, leaf in self.views
+            for user, batch, leaf in {*self.views, *self.attempts}
             for unit, leaves in self.tree.items()
             if leaf in leaves
         }
@@ -190,8 +228,9 @@ class Recount:
         is_course = activity == "course"
         units = [activity] if activity in self.tree else [*self.tree] if is_course else []
         seen = {leaf: view for (u, b, leaf), view in self.views.items() if (u, b) == (user, batch)}
+        attempts = {leaf: those for (u, b, leaf), those in self.attempts.items() if (u, b) == (user, batch)}
         if is_course:
-            if (user, batch) not in self.enrolments and not seen:
+            if (user, batch) not in self.enrolments and not seen and not attempts:
                 return None
         elif (user, batch, activity) not in self.begun:
             return None
@@ -209,14 +248,19 @@ class Recount:
         )
         seconds = sum(seen[leaf][1] for leaf in leaves if leaf in seen)
         active = self.enrolments.get((user, batch), False)
-        return Figures(active, status, done, len(required), seconds)
+        accessed = any(leaf in seen for leaf in leaves)
+        attempted = {leaf: those for leaf, those in attempts.items() if leaf in leaves}
+        return Figures(active, status, done, len(required), seconds, accessed, attempted)
 
     def best(self, activity: str, user: str) -> Figures:
         order = ("COMPLETED", "IN_PROGRESS", "NOT_STARTED")
         found = [figures for batch in BATCHES if (figures := self.figures(activity, user, batch))]
         return min(
             found,
-            key=lambda f: (not f.active, -f.completed, order.index(f.status), -f.seconds),
+            key=lambda f: (
+                *(not f.active, -f.completed, order.index(f.status), -f.seconds),
+                *(-f.points, not f.accessed),
+            ),
             default=Figures(),
         )
 
@@ -226,10 +270,14 @@ class Recount:
             entries = {user: self.best(activity, user) for user in sorted(self.members)}
             enrolled = [entry for entry in entries.values() if entry.active]
             completed = sum(entry.status == "COMPLETED" for entry in enrolled)
+            scored = [e.score_percentage for e in enrolled if e.score_percentage is not None]
             page[activity] = (
-                [len(enrolled), completed, 100 * completed // len(enrolled) if enrolled else 0],
+                [
+                    *(len(enrolled), completed, 100 * completed // len(enrolled) if enrolled else 0),
+                    round(sum(scored) / len(scored), 2) if scored else None,
+                ],
                 {
-                    user: (self.districts.get(user), e.status, e.percentage, e.completed, e.seconds)
+                    user: (self.districts.get(user), e.status, e.percentage, e.score, e.completed, e.seconds)
                     for user, e in entries.items()
                 },
             )
@@ -249,9 +297,30 @@ class Recount:
                 sum(f.status == "COMPLETED" for f in those),
                 round(sum(f.percentage for f in those) / len(those), 2),
                 sum(f.seconds for f in those),
+                *self.scores(those),
             ]
             for district, those in sorted(districts.items(), key=lambda d: (d[0] is not None, d[0] or ""))
         ]
+
+    def scores(self, those: Sequence[Figures]) -> list[Any]:
+        """Average, pass rate, attempts a learner, share right at the first attempt."""
+        scored = [f.score_percentage for f in those if f.score_percentage is not None]
+        attempted = [(leaf, points) for f in those for leaf, points in f.attempts.items()]
+        marked = [
+            max(points) * 100 >= self.marks[leaf] * POINTS for leaf, points in attempted if leaf in self.marks
+        ]
+        if not scored:
+            return [None] * 4
+        return [
+            round(sum(scored) / len(scored), 2),
+            100 * sum(marked) // len(marked) if marked else None,
+            round(sum(len(points) for _, points in attempted) / len(scored), 2),
+            100 * sum(points[0] == POINTS for _, points in attempted) // len(attempted),
+        ]
+
+
+def points_of(step: Step) -> int:
+    return step.version % (POINTS + 1)
 
 
 def calls(step: Step) -> Iterable[Step]:
@@ -319,6 +388,11 @@ class World:
                     await save_profile(service, ProfileCall(None, {"district": step.district}, user, at))
                 case "publish":
                     await self._publish(step.version)
+                case "attempt":
+                    points, key = float(points_of(step)), ViewKey(user, course, batch, view.content_id)
+                    await store_attempt(
+                        self._cohort.shared, key, f"attempt-{at:%d-%H-%M}", points, POINTS, at
+                    )
                 case "join the group":
                     return await self._changed(AddMember(user))
                 case "leave the group":
@@ -342,6 +416,7 @@ class World:
                         "name": leaf,
                         "mimeType": LEAF,
                         "relationalMetadata": {"optional": is_optional},
+                        **({"passMark": PASS_MARKS[version][leaf]} if leaf in PASS_MARKS[version] else {}),
                     }
                     for leaf, is_optional in leaves.items()
                 ],
@@ -374,7 +449,10 @@ class World:
 
     def _member(self, node: Any) -> tuple[str, tuple[Any, ...]]:
         learner, values = node["learner"], [figure["value"] for figure in node["agg"]]
-        figures = (learner["district"], node["status"], node["completionPercentage"], *values)
+        figures = (
+            *(learner["district"], node["status"], node["completionPercentage"], node["score"]),
+            *values,
+        )
         return self._name(learner["userId"]), figures
 
     def _name(self, identifier: str) -> str:

@@ -13,6 +13,10 @@ HEADERS = {
     "studentRegistration.csv": "code_module,code_presentation,id_student,date_registration,date_unregistration",
     "studentVle.csv": "code_module,code_presentation,id_student,id_site,date,sum_click",
 }
+OPTIONAL_HEADERS = {
+    "assessments.csv": "code_module,code_presentation,id_assessment,assessment_type,date,weight",
+    "studentAssessment.csv": "id_assessment,id_student,date_submitted,is_banked,score",
+}
 SMALL = {
     "courses.csv": ["AAA,2013J,268", "BBB,2014B,234"],
     "vle.csv": [
@@ -47,10 +51,28 @@ SMALL = {
 }
 """100 is in both courses; 101 left before the day of the registration; 102 viewed after leaving."""
 
+ASSESSED = {
+    "assessments.csv": [
+        "AAA,2013J,1752,TMA,19,12.5",
+        "AAA,2013J,1753,CMA,,0",
+        "AAA,2013J,1751,Exam,?,100",
+        "BBB,2014B,1800,TMA,12,30",
+    ],
+    "studentAssessment.csv": [
+        "1752,100,18,0,78",
+        "1753,100,-1,1,39",
+        "1751,100,300,0,55",
+        "1752,101,20,0,?",
+        "1800,100,10,0,40",
+        "1800,102,11,0,",
+    ],
+}
+"""100 did all three of AAA 2013J, the second before, and handed in the third after the end; two have no score."""
+
 
 def write(directory: Path, files: Mapping[str, list[str]] = SMALL, *, quoted: bool = False) -> Path:
     for name, rows in files.items():
-        lines = [HEADERS[name], *rows]
+        lines = [{**HEADERS, **OPTIONAL_HEADERS}[name], *rows]
         if quoted:
             lines = [",".join(f'"{field}"' for field in line.split(",")) for line in lines]
         (directory / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -59,10 +81,13 @@ def write(directory: Path, files: Mapping[str, list[str]] = SMALL, *, quoted: bo
 
 def part_of(published: Path, directory: Path, every: int) -> Path:
     """One presentation whole, AAA 2013J, which alone has views, and of the others each student in so many."""
-    rows = {name: list(csv.DictReader((published / name).read_text().splitlines())) for name in HEADERS}
+    headers = HEADERS | {
+        name: header for name, header in OPTIONAL_HEADERS.items() if (published / name).exists()
+    }
+    rows = {name: list(csv.DictReader((published / name).read_text().splitlines())) for name in headers}
     whole = {row["id_student"] for row in rows["studentInfo.csv"] if is_course(row)}
     files = {}
-    for name, header in HEADERS.items():
+    for name, header in headers.items():
         kept = [
             row
             for row in rows[name]
@@ -96,7 +121,14 @@ def generated(students: int = 60) -> dict[str, list[str]]:
         for week in [9 if site < sites[2] else "" if number(site, "week") % 4 else number(site) % 9]
     ]
     files["vle.csv"] += [f"{site},BBB,2014J,resource,," for site in range(10)]
-    people, registrations, views = [], [], []
+    files["assessments.csv"] = [
+        *(
+            f"AAA,2013J,{number},{kind},{20 * number},{25 * number}"
+            for number, kind in ((1, "TMA"), (2, "CMA"))
+        ),
+        "BBB,2014J,3,Exam,,100",
+    ]
+    people, registrations, views, submissions = [], [], [], []
     for student in range(1, students + 1):
         gender, education = "FM"[number(student, "gender") % 2], educations[number(student, "education") % 3]
         info = f"{education},{number(student) % 9}0-90%,0-35,0,60,N,Pass"
@@ -106,6 +138,9 @@ def generated(students: int = 60) -> dict[str, list[str]]:
         if number(student) % 3 == 0:
             people.append(f"BBB,2014J,{student},{gender},{regions[number(student, 'moved') % 4]},{info}")
             registrations.append(f"BBB,2014J,{student},,")
+        for assessment in (1, 2) if number(student, "tries") % 4 else ():
+            points = number(student, assessment) % 101 if number(assessment, student) % 9 else "?"
+            submissions.append(f"{assessment},{student},{number(student, 'day') % 300},0,{points}")
         seen = number(student, "seen") % 40
         for turn in range(seen * 2):
             site = sites[number(student, turn) % (10 if turn % 2 else 211)]
@@ -114,4 +149,5 @@ def generated(students: int = 60) -> dict[str, list[str]]:
         "studentInfo.csv": people,
         "studentRegistration.csv": registrations,
         "studentVle.csv": views,
+        "studentAssessment.csv": submissions,
     }

@@ -19,10 +19,11 @@ from rules.aggregates import AggregateKey
 from rules.contexts import bucket_of
 from rules.errors import NotFound
 from rules.hierarchy import COLLECTION_MIME_TYPE
-from rules.identifiers import ContextType, ProgressKey, aggregate_context
+from rules.identifiers import ContextType, ProgressKey, ViewKey, aggregate_context
 from rules.views import ViewChange
 from stores.rows import Write
 from stores.tables import CONTEXTS, ENROLMENTS_BY_CONTEXT
+from tests.attempts import store_attempt
 from tests.conftest import COURSE, LEAF, NOW, Instance
 
 FAST = 1e9
@@ -32,6 +33,14 @@ BEGIN = Checkpoint(None, 0)
 def with_leaf(leaf: str, **more: Any) -> dict[str, Any]:
     document: dict[str, Any] = deepcopy(COURSE)
     document["children"][0]["children"].append({"identifier": leaf, "name": leaf, "mimeType": LEAF, **more})
+    return document
+
+
+def marked(percent: float) -> dict[str, Any]:
+    """COURSE, where leaf a is passed with so many percent."""
+    document: dict[str, Any] = deepcopy(COURSE)
+    (leaf,) = (one for unit in document["children"] for one in unit["children"] if one["identifier"] == "a")
+    leaf["passMark"] = percent
     return document
 
 
@@ -95,10 +104,19 @@ async def test_all_who_are_or_were_enrolled_follow_the_new_version(school: Insta
         (with_leaf("e", relationalMetadata={"optional": True}), True),
         ({**COURSE, "children": COURSE["children"][:1]}, True),
         ({**COURSE, "name": "Renamed"}, True),
+        (marked(60), True),
         ({**COURSE, "description": "New"}, False),
         ({**COURSE, "children": COURSE["children"][::-1]}, False),
     ],
-    ids=["a leaf", "an optional leaf", "a unit less", "its name", "its description", "its order"],
+    ids=[
+        "a leaf",
+        "an optional leaf",
+        "a unit less",
+        "its name",
+        "a pass mark",
+        "its description",
+        "its order",
+    ],
 )
 async def test_they_are_told_if_what_counts_is_another(
     embedded: Instance, document: dict[str, Any], told: bool
@@ -109,6 +127,25 @@ async def test_they_are_told_if_what_counts_is_another(
     await embedded.drain()
     await embedded.publish(document)
     assert await tell(embedded, 1, 2) == int(told)
+
+
+async def test_learners_pass_by_the_mark_that_is_live(cohort: Instance) -> None:
+    """2 of 3 points are 66.67 %: not passed at 67, passed at 66, and without a mark neither. A mark of 0 is one."""
+    await cohort.publish(marked(67))
+    await cohort.batch()
+    await enrol(cohort.session("ada"), EnrolmentCall("course", "batch"))
+    await store_attempt(cohort.shared, ViewKey("ada", "course", "batch", "a"), "one", 2.0, 3.0, NOW)
+    await cohort.drain()
+    score = (await root_of(cohort, "ada", "batch")).score
+    assert (score.passable, score.passed) == (1, 0)
+    for version, (document, passed) in enumerate(
+        ((marked(66), (1, 1)), (COURSE, (0, 0)), (marked(0), (1, 1))), 2
+    ):
+        await cohort.publish(document)
+        assert await tell(cohort, version - 1, version) == 1
+        await cohort.drain()
+        score = (await root_of(cohort, "ada", "batch")).score
+        assert (score.passable, score.passed) == passed
 
 
 async def test_figures_of_a_version_that_counts_alike_serve_as_they_are(school: Instance) -> None:

@@ -32,6 +32,7 @@ from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from rules.identifiers import ContextType, ProgressKey, ViewKey
 from rules.jobs import JobState
 from rules.legacy.comparison import OPTIONAL, SHRANK
+from rules.legacy.scores import MORE_HERE, MORE_THERE, NO_ATTEMPT, OTHER_BEST, UNSCORED
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
 from rules.tracking import Tracking, TrackingMode
@@ -54,6 +55,7 @@ from stores.topics import TRIGGERS
 from tests.aggregates import figures_key
 from tests.conftest import CASSANDRA, NOW, Instance, cluster
 from tests.ingest.legacy_platform import (
+    ANSWER,
     CERTIFICATE,
     LAYOUTS,
     NEW,
@@ -296,7 +298,11 @@ async def test_enrolments_batches_and_attempts_are_as_the_platform_had_them(embe
     (question,) = whole["one"]["question"]
     assert (question["id"], question["assess_ts"], question["duration"]) == ("q1", on(5), 3.5)
     assert (question["resvalues"], question["params"]) == ([{"1": "two"}], [{"answer": "2"}])
-    assert whole["two"]["question"] is None
+    assert not whole["two"]["question"]
+    assert (whole["one"]["collection_name"], whole["one"]["context_name"]) == ("Course", "Autumn")
+    for table in (slim, whole):
+        assert table["one"]["written_at"] == int(on(5).timestamp()) * 1_000_000
+        assert len(table["one"]["content_hash"]) == 24
 
 
 async def test_the_report_names_what_was_left_behind_and_why_figures_differ(embedded: Instance) -> None:
@@ -329,9 +335,9 @@ async def test_the_report_names_what_was_left_behind_and_why_figures_differ(embe
         "bob course batch status 1, 25 % there; status 1, 33 % here",
     ]
     assert enrolments.examples[SHRANK] == ["fay course batch status 1, 75 % there; status 1, 66 % here"]
-    assert tables["user_activity_agg"].examples == {
-        "a score that no attempt explains": ["ada course batch q"]
-    }
+    scores = tables["user_activity_agg"]
+    assert (scores.compared, scores.same, scores.differences) == (2, 1, {NO_ATTEMPT: 1})
+    assert scores.examples == {NO_ATTEMPT: ["ada course batch q 1 there; nothing here"]}
     assert json.loads(orjson.dumps(report.document()))["tables"]["user_enrolments"]["filled"] == 4
 
 
@@ -440,7 +446,7 @@ async def test_what_was_erased_here_does_not_come_back(embedded: Instance) -> No
     before = await stored(embedded, *OURS, ERASURES)
     report = await migrate(embedded.shared)
     erased = [table.skipped.get("erased here since", 0) for table in report.tables.values()]
-    assert erased == [0, 4, 2, 2, 0]
+    assert erased == [0, 4, 2, 2, 1]
     assert await stored(embedded, *OURS, ERASURES) == before
     assert {row["userid"] for row in before["user_enrolments"]} == {"dan", "eve", "fay"}
 
@@ -594,7 +600,7 @@ async def test_a_platform_without_assessments_is_one_too(embedded: Instance) -> 
     report = await migrate(embedded.shared, source=MemorySource(tables))
     assert report.missing == ["assessment_aggregator"]
     assert totals(report)["assessment_aggregator"] == (0, 0, 0, 0, 0)
-    assert report.tables["user_activity_agg"].notes == {"a score that no attempt explains": 2}
+    assert report.tables["user_activity_agg"].differences == {NO_ATTEMPT: 2}
 
 
 @pytest.mark.parametrize(("options", "field"), [({"rate": 0}, "rate"), ({"every": 0}, "sample")])
@@ -734,3 +740,133 @@ async def test_the_date_of_completion_is_the_platform_s(embedded: Instance) -> N
     (figures,) = await aggregates_by_key(embedded.stores.rows, [figures_key("course", "ada")])
     assert figures is not None
     assert figures.completed_on == on(20)
+
+
+def with_attempts(*rows: Mapping[str, Any], scores: Mapping[str, float] | None = None) -> MemorySource:
+    """The platform in its new layout with these attempts of Ada's, and with these figures of hers."""
+    tables = platform(NEW)
+    attempts, aggregates = tables["assessment_aggregator"], tables["user_activity_agg"]
+    common = {"user_id": "ada", "collection_id": "course", "context_id": "batch", "content_id": "a"}
+    tables[attempts.name] = replace(attempts, rows=[{**common, **row} for row in rows])
+    if scores is not None:
+        row = {**aggregates.rows[0], "aggregates": dict(scores)}
+        tables[aggregates.name] = replace(aggregates, rows=[row])
+    return MemorySource(tables)
+
+
+def attempt(name: str, day: int, score: float | None, **more: Any) -> dict[str, Any]:
+    maximum = None if score is None else 3.0
+    values = {"last_attempted_on": on(day), "total_score": score, "total_max_score": maximum}
+    return {"attempt_id": name, **values, **more}
+
+
+async def slim_of(cohort: Instance, *key: str) -> Row:
+    found = await cohort.stores.rows.get(ATTEMPTS, key)
+    assert found is not None
+    return found
+
+
+async def test_a_corrected_attempt_is_written_whole_and_a_rerun_changes_nothing(cohort: Instance) -> None:
+    """On both engines. The platform corrects in place: the moment of the attempt stays, ``updated_on`` grows."""
+    await cohort.publish()
+    key = ("ada", "course", "batch", "a", "one")
+    first = attempt("one", 5, 2.0, updated_on=on(5, 10), question=[ANSWER])
+    corrected = attempt(
+        "one", 5, 1.0, updated_on=on(7), question=[{**ANSWER, "id": "q2"}], grand_total="1.0/3.0"
+    )
+    seen = []
+    for rows in (first, corrected, corrected, first):
+        report = await migrate(cohort.shared, source=with_attempts(rows))
+        told = report.tables["assessment_aggregator"]
+        seen.append((told.written, told.unchanged, told.left))
+        if rows is corrected:
+            whole = await cohort.stores.rows.get(ATTEMPTS_WITH_QUESTIONS, key)
+            assert whole is not None
+            assert (whole["total_score"], whole["grand_total"]) == (1.0, "1.0/3.0")
+            assert [question["id"] for question in whole["question"]] == ["q2"]
+            slim = await slim_of(cohort, *key)
+            assert (slim["total_score"], slim["updated_on"]) == (1.0, on(7))
+            assert (slim["content_hash"], slim["written_at"]) == (whole["content_hash"], whole["written_at"])
+    # What the platform had before the correction is older, and left.
+    assert seen == [(1, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    await cohort.drain()
+    (figures,) = await aggregates_by_key(cohort.stores.rows, [figures_key("course", "ada")])
+    assert figures is not None
+    assert (figures.score.score, figures.score.max_score, figures.score.attempts) == (1.0, 3.0, 1)
+
+
+async def test_a_row_that_an_earlier_version_brought_gets_its_hash(embedded: Instance) -> None:
+    key = ("ada", "course", "batch", "a", "one")
+    values = {"last_attempted_on": on(5), "total_score": 2.0, "total_max_score": 3.0}
+    await embedded.stores.rows.write(
+        Write(ATTEMPTS, key, values, timestamp=int(on(5).timestamp()) * 1_000_000)
+    )
+    for written in (1, 0):
+        report = await migrate(embedded.shared, source=with_attempts(attempt("one", 5, 2.0)))
+        assert report.tables["assessment_aggregator"].written == written
+    assert (await slim_of(embedded, *key))["content_hash"] is not None
+
+
+async def test_a_score_that_is_null_stays_null_and_counts_as_none(embedded: Instance) -> None:
+    await embedded.publish()
+    source = with_attempts(
+        attempt("one", 5, None), attempt("two", 6, 1.0), scores={"score:a": 1.0, "attempts_count:a": 2.0}
+    )
+    report = await migrate(embedded.shared, source=source)
+    assert report.tables["user_activity_agg"].differences == {UNSCORED: 1}
+    slim = await slim_of(embedded, "ada", "course", "batch", "a", "one")
+    assert (slim["total_score"], slim["total_max_score"]) == (None, None)
+    await embedded.drain()
+    (figures,) = await aggregates_by_key(embedded.stores.rows, [figures_key("course", "ada")])
+    assert figures is not None
+    assert (figures.score.score, figures.score.attempts) == (1.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "place"),
+    [
+        (TrackingMode.CARRY_FORWARD_FULL, ("a", "a")),
+        (TrackingMode.CARRY_FORWARD_COLLECTION, ("course", "course")),
+    ],
+)
+async def test_attempts_are_kept_where_the_mode_keeps_them(
+    embedded: Instance, mode: TrackingMode, place: tuple[str, str]
+) -> None:
+    """And they count in the enrolment, which the workers are told of; the scores of it are the same there and here."""
+    await embedded.publish()
+    embedded.track(mode)
+    source = with_attempts(
+        *(attempt("one", 5, 2.0), attempt("two", 6, 1.33)),
+        scores={"score:a": 2.0, "max_score:a": 3.0, "attempts_count:a": 2.0},
+    )
+    report = await migrate(embedded.shared, source=source)
+    scores = report.tables["user_activity_agg"]
+    assert (scores.compared, scores.same) == (1, 1)
+    assert (await slim_of(embedded, "ada", *place, "a", "one"))["total_score"] == 2.0
+    await embedded.drain()
+    (figures,) = await aggregates_by_key(embedded.stores.rows, [figures_key("course", "ada")])
+    assert figures is not None
+    assert (figures.score.score, figures.score.max_score, figures.score.attempts) == (2.0, 3.0, 2)
+    assert (await migrate(embedded.shared, source=source)).tables["assessment_aggregator"].unchanged == 2
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    ("scores", "reason"),
+    [
+        ({"score:a": 2.0, "max_score:a": 3.0, "attempts_count:a": 2.0}, None),
+        ({"score:a": 1.33, "max_score:a": 3.0, "attempts_count:a": 1.0}, MORE_HERE),
+        ({"score:a": 2.0, "max_score:a": 3.0, "attempts_count:a": 3.0}, MORE_THERE),
+        ({"score:a": 2.5, "max_score:a": 3.0, "attempts_count:a": 2.0}, OTHER_BEST),
+    ],
+)
+async def test_scores_there_are_compared_with_those_that_the_attempts_give_here(
+    embedded: Instance, scores: Mapping[str, float], reason: str | None, *, dry_run: bool
+) -> None:
+    """In a dry run too. 2.0 and 1.33 of 3.0: the best is 2.0, of two attempts (P-4.5)."""
+    await embedded.publish()
+    source = with_attempts(attempt("one", 5, 2.0), attempt("two", 6, 1.33), scores=scores)
+    report = await migrate(embedded.shared, source=source, dry_run=dry_run)
+    compared = report.tables["user_activity_agg"]
+    assert (compared.compared, compared.same) == (1, int(reason is None))
+    assert compared.differences == ({} if reason is None else {reason: 1})

@@ -388,7 +388,7 @@ async def test_nobody_loses_what_they_see_when_the_mode_changes(
 ) -> None:
     """Between two modes and back to the first one, with a life in between."""
     await begin(embedded)
-    await _agrees_on(embedded, modes[0])
+    await agrees_on(embedded, modes[0])
     learning = Learning(embedded)
     for old, new in zip([*modes, modes[0]], [*modes[1:], modes[0], None], strict=True):
         embedded.track(old, ALWAYS if old in FOLLOWING else None)
@@ -406,7 +406,7 @@ async def test_nobody_loses_what_they_see_when_the_mode_changes(
         await learning.check_nothing_went_down()
 
 
-async def _agrees_on(cohort: Instance, mode: TrackingMode) -> None:
+async def agrees_on(cohort: Instance, mode: TrackingMode) -> None:
     """Whatever the learners of the examples before have left it at."""
     await agree(cohort.stores.rows, mode, NOW)
     there = await agreed(cohort.stores.rows)

@@ -418,7 +418,8 @@ async def test_whatever_a_learner_does_the_progress_is_in_one_place_and_whole(mo
 
 
 async def test_a_move_costs_no_more_for_more_views(moving: Instance) -> None:
-    """One look at the enrolments, one announcement, two reads of views, one write of up to 50 of them, the pointer."""
+    """One look at the enrolments, one announcement, two reads of views, one write of up to 50 of them, one look for
+    attempts, the pointer."""
     await learn(moving, "ada")
     await moving.shared.library.contexts.load_many(["batch", "program"])
     with moving.stores.rows.meter.measure() as counts:
@@ -427,6 +428,7 @@ async def test_a_move_costs_no_more_for_more_views(moving: Instance) -> None:
         "select user_enrolments": 1,
         "conditional update user_enrolments": 1,
         "select user_content_consumption": 2,
+        "select assessment_attempt": 1,
         "insert learner_scope": 1,
         "conditional batch user_content_consumption": 1,
         "conditional batch user_enrolments": 1,

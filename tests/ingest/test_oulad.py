@@ -23,9 +23,9 @@ from rules.errors import InvalidInput
 from rules.group_changes import AddMember, RemoveMember
 from rules.learner_groups import Activity, Group, GroupLimits, GroupRole, GroupStatus
 from rules.learners import Learner
-from stores.tables import JOBS, LEARNER_GROUPS, TABLES, VIEWS
+from stores.tables import ATTEMPTS_WITH_QUESTIONS, JOBS, LEARNER_GROUPS, SCORES, TABLES, VIEWS
 from tests.conftest import NOW, Instance
-from tests.ingest.oulad_files import HEADERS, SMALL, generated, write
+from tests.ingest.oulad_files import ASSESSED, HEADERS, SMALL, generated, write
 from tests.ingest.test_sample import rows_of
 
 pytestmark = pytest.mark.long
@@ -353,14 +353,113 @@ class TestForms:
         (files / "studentVle.csv").write_text("\n".join(rows))
         await self.same(embedded, files)
 
-    async def test_with_the_assessments(self, embedded: Instance, files: Path) -> None:
-        (files / "assessments.csv").write_text(
-            "code_module,code_presentation,id_assessment,assessment_type,date,weight\n"
+
+@pytest.fixture
+def assessed(files: Path) -> Path:
+    return write(files, ASSESSED)
+
+
+Scores = dict[tuple[str, str, str], tuple[float, float, int, datetime]]
+
+
+async def scores(instance: Instance) -> Scores:
+    """Best score, maximum, attempts, and when the last one was: by learner, context and assessment."""
+    return {
+        (row["user_id"], row["context_id"], row["assessment_id"]): (
+            *(row["best_score"], row["total_max_score"], row["attempts_count"], row["updated_on"]),
         )
-        (files / "studentAssessment.csv").write_text(
-            "id_assessment,id_student,date_submitted,is_banked,score\n"
-        )
-        await self.same(embedded, files)
+        for row in await rows_of(instance.shared, SCORES)
+    }
+
+
+EXAM, TMA, CMA, SPRING_TMA = (f"oulad:assessment:{number}" for number in (1751, 1752, 1753, 1800))
+SCORED: Scores = {
+    ("oulad:100", AAA_BATCH, TMA): (78, 100, 1, day(10, 19, hour=12)),
+    # Banked: one day before the start.
+    ("oulad:100", AAA_BATCH, CMA): (39, 100, 1, day(9, 30, hour=12)),
+    # Handed in on day 300: the batch takes nothing after its last day, which is day 268.
+    ("oulad:100", AAA_BATCH, EXAM): (55, 100, 1, day(6, 26, 2014, hour=12)),
+    ("oulad:100", BBB_BATCH, SPRING_TMA): (40, 100, 1, day(2, 11, 2014, hour=12)),
+}
+
+
+class TestAssessments:
+    async def test_they_are_optional_leaves_of_a_last_unit_with_their_pass_mark(
+        self, embedded: Instance, assessed: Path
+    ) -> None:
+        await load_oulad(embedded.shared, assessed)
+        library = embedded.shared.library
+        tree = (await library.hierarchy(await library.collection(AAA))).root
+        unit = tree["children"][-1]
+        assert (unit["identifier"], unit["name"]) == (f"{AAA}:assessments", "Assessments")
+        assert [
+            (leaf["identifier"], leaf["name"], leaf["primaryCategory"], leaf["weight"], leaf["passMark"])
+            for leaf in unit["children"]
+        ] == [
+            (EXAM, "Exam 1751", "Exam", 100, 40),
+            (TMA, "TMA 1752", "TMA", 12.5, 40),
+            (CMA, "CMA 1753", "CMA", 0, 40),
+        ]
+        assert [leaf.get("dueDay") for leaf in unit["children"]] == [None, 19, None]
+        relations = await library.relation_tree(await library.collection(AAA))
+        assert relations.leaf_nodes - relations.required(AAA) == {EXAM, TMA, CMA}
+
+    async def test_a_submission_is_an_attempt_and_progress_stays_what_it_was(
+        self, cohort: Instance, assessed: Path
+    ) -> None:
+        """On both engines: the attempt takers and the workers make scores of it."""
+        await load_oulad(cohort.shared, assessed)
+        await cohort.drain()
+        assert await scores(cohort) == SCORED
+        enrolments = await enrolments_of(cohort, "oulad:100")
+        assert (enrolments[AAA_BATCH].completed_count, enrolments[BBB_BATCH].completed_count) == (2, 1)
+        (attempt,) = [
+            row for row in await rows_of(cohort.shared, ATTEMPTS_WITH_QUESTIONS) if row["content_id"] == CMA
+        ]
+        (question,) = attempt["question"]
+        assert (question["id"], question["score"], question["max_score"]) == (CMA, 39, 100)
+        assert question["description"] == "banked: the result of an earlier presentation"
+
+    async def test_the_report_counts_them_and_a_second_load_changes_nothing(
+        self, embedded: Instance, assessed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        report = await load_oulad(embedded.shared, assessed)
+        assert (report.attempts, report.banked, report.unscored) == (Counts(4), Counts(1), Counts(2))
+        await embedded.drain()
+        before = await everything(embedded)
+        monkeypatch.setattr(loading, "MAPPING", MAPPING + 1)
+        again = await load_oulad(embedded.shared, assessed)
+        assert (again.attempts, again.banked, again.views) == (Counts(0, 4), Counts(0, 1), Counts(0, 4))
+        assert await embedded.submitted() == 0
+        after = await everything(embedded)
+        assert {**after, JOBS.name: None} == {**before, JOBS.name: None}
+
+    async def test_what_no_taker_has_taken_yet_is_submitted_again_and_is_the_same_attempt(
+        self, embedded: Instance, assessed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await load_oulad(embedded.shared, assessed)
+        monkeypatch.setattr(loading, "MAPPING", MAPPING + 1)
+        assert (await load_oulad(embedded.shared, assessed)).attempts == Counts(4)
+        await embedded.drain()
+        assert await scores(embedded) == SCORED
+
+    async def test_a_score_that_was_changed_since_is_left_and_counted(
+        self, embedded: Instance, assessed: Path
+    ) -> None:
+        await load_oulad(embedded.shared, assessed)
+        await embedded.drain()
+        changed = [row.replace("18,0,78", "18,0,80") for row in ASSESSED["studentAssessment.csv"]]
+        write(assessed, {"studentAssessment.csv": changed})
+        assert (await load_oulad(embedded.shared, assessed)).attempts == Counts(0, 3, 1)
+        await embedded.drain()
+        assert await scores(embedded) == SCORED
+
+    async def test_without_submissions_the_assessments_are_there(
+        self, embedded: Instance, assessed: Path
+    ) -> None:
+        (assessed / "studentAssessment.csv").unlink()
+        report = await load_oulad(embedded.shared, assessed)
+        assert (report.attempts, report.views) == (Counts(), Counts(4))
 
 
 def with_row(name: str, row: str) -> dict[str, list[str]]:
@@ -414,6 +513,28 @@ BROKEN_ROWS = {
     ],
 }
 
+BROKEN_ASSESSMENTS = {
+    "assessments.csv": [
+        ("AAA,2013J,x,TMA,1,1", 6, "id_assessment must be a whole number, not 'x'"),
+        ("AAA,2013J,1752,TMA,1,1", 6, "assessment 1752 is there twice"),
+        ("AAA,2014J,1,TMA,1,1", 6, "courses.csv has no presentation 'AAA' '2014J'"),
+        ("AAA,2013J,1,T M,1,1", 6, "assessment_type must be letters and digits, not 'T M'"),
+        ("AAA,2013J,1,TMA,1,", 6, "weight must be a number, not ''"),
+        ("AAA,2013J,1,TMA,1,100.5", 6, "weight must be from 0 to 100, not 100.5"),
+        ("AAA,2013J,1,TMA,soon,1", 6, "date must be a whole number, not 'soon'"),
+    ],
+    "studentAssessment.csv": [
+        ("1,100,1,0,50", 8, "assessments.csv has no assessment '1'"),
+        ("1752,102,1,0,50", 8, "studentInfo.csv has no student 102 of AAA 2013J"),
+        ("1752,100,1,0,50", 8, "student 100 and assessment 1752 are there twice"),
+        ("1751,101,,0,50", 8, "date_submitted must be a whole number, not ''"),
+        ("1751,101,-61,0,50", 8, "date_submitted must be from -60 to 3650, not -61"),
+        ("1751,101,1,yes,50", 8, "is_banked must be 0 or 1, not 'yes'"),
+        ("1751,101,1,0,101", 8, "score must be from 0 to 100, not 101"),
+        ("1751,101,1,0,50.5", 8, "score must be a whole number, not '50.5'"),
+    ],
+}
+
 
 class TestWhatIsBroken:
     """Named with file and line; nothing is loaded."""
@@ -439,6 +560,21 @@ class TestWhatIsBroken:
         else:
             write(files, with_row(name, row))
         await self.refused(embedded, files, f"{name} line {line}: {reason}")
+
+    @pytest.mark.parametrize(
+        ("name", "row", "line", "reason"),
+        [(name, *broken) for name, several in BROKEN_ASSESSMENTS.items() for broken in several],
+    )
+    async def test_a_row_of_assessments(
+        self, embedded: Instance, assessed: Path, name: str, row: str, line: int, reason: str
+    ) -> None:
+        write(assessed, {name: [*ASSESSED[name], row]})
+        await self.refused(embedded, assessed, f"{name} line {line}: {reason}")
+
+    async def test_submissions_without_the_assessments(self, embedded: Instance, assessed: Path) -> None:
+        (assessed / "assessments.csv").unlink()
+        message = "studentAssessment.csv line 2: assessments.csv has no assessment '1752'"
+        await self.refused(embedded, assessed, message)
 
     @pytest.mark.parametrize("name", HEADERS)
     async def test_a_missing_file(self, embedded: Instance, files: Path, name: str) -> None:
@@ -466,7 +602,7 @@ class TestWhatIsBroken:
         (files / "courses.csv").write_text(HEADERS["courses.csv"] + ",code_module\n")
         await self.refused(embedded, files, "courses.csv line 1: column code_module is there twice")
 
-    async def test_a_header_of_a_file_that_is_not_loaded_yet(self, embedded: Instance, files: Path) -> None:
+    async def test_a_header_of_a_file_that_need_not_be_there(self, embedded: Instance, files: Path) -> None:
         (files / "studentAssessment.csv").write_text("id_assessment,id_student,date_submitted,is_banked\n")
         await self.refused(
             embedded,

@@ -104,6 +104,25 @@ async def test_a_draft_goes_live_whole(cohort: Instance) -> None:
     assert await draft_status(cohort) is DraftStatus.LIVE
 
 
+async def test_pass_marks_go_live_with_the_leaves_and_a_wrong_one_is_refused(embedded: Instance) -> None:
+    """One that was stored before anybody checked it is named by its place in the tree, and nothing goes live."""
+    rows = embedded.stores.rows
+    marked = unit("book-1", leaf("book-a", passMark=40), leaf("book-b", passMark=0), leaf("book-c"))
+    await save_collection(rows, {**book(), "children": [marked]})
+    await run_publication(embedded.shared, (await request_publish(author(embedded), "book")).id)
+    library = Library(rows, embedded.stores.cache)
+    relations = await library.relation_tree(await library.collection("book"))
+    assert relations.pass_marks == {"book-a": 40.0, "book-b": 0.0}
+
+    wrong = unit("book-1", leaf("book-a"), leaf("book-d", passMark=400))
+    await save_collection(rows, {**book(), "children": [wrong]})
+    asked = await request_publish(author(embedded), "book")
+    with pytest.raises(InvalidInput, match="must be a number from 0 to 100") as refused:
+        await run_publication(embedded.shared, asked.id)
+    assert refused.value.field == "collection.children[0].children[1].passMark"
+    assert (await Library(rows, embedded.stores.cache).collection("book")).live_version == 1
+
+
 async def test_keys_and_their_order_are_those_of_the_draft(embedded: Instance) -> None:
     document = {
         "zeta": 1,

@@ -13,6 +13,7 @@ import pytest
 from ingest.commands.learner_groups import delete_group
 from ingest.importers import sample
 from ingest.importers.sample import load_sample
+from ingest.importers.sample_attempts import PASS_MARK, SAMPLE_ASSESSMENT
 from loaders.enrolments import enrolments_page
 from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id
@@ -23,7 +24,16 @@ from rules.learners import ATTRIBUTES
 from rules.progress import Status
 from stores.columns import Table
 from stores.rows import Write
-from stores.tables import ENROLMENTS, GROUP_MEMBERS, LEARNER_GROUPS, LEARNERS, TABLES, USER_GROUPS, VIEWS
+from stores.tables import (
+    ENROLMENTS,
+    GROUP_MEMBERS,
+    LEARNER_GROUPS,
+    LEARNERS,
+    SCORES,
+    TABLES,
+    USER_GROUPS,
+    VIEWS,
+)
 from tests.conftest import NOW, Instance, embedded_urls, instance_of
 
 pytestmark = pytest.mark.long
@@ -96,7 +106,7 @@ async def test_there_is_progress_in_every_state_with_time_and_details(loaded: In
 async def test_the_tree_has_three_levels_an_optional_leaf_and_one_in_two_units(loaded: Instance) -> None:
     library = loaded.shared.library
     tree = await library.relation_tree(await library.collection(sample.SAMPLE_COLLECTION))
-    assert tree.leaf_nodes - tree.required("sky") == {"sky-photos"}
+    assert tree.leaf_nodes - tree.required("sky") == {"sky-photos", SAMPLE_ASSESSMENT}
     assert tree.nodes["sky-words"].ancestors == {"sky", "sky-start", "sky-near", "sky-planets"}
 
 
@@ -162,6 +172,60 @@ async def test_a_sample_of_before_there_were_groups_gets_its_group(loaded: Insta
     await load_sample(loaded.shared)
     [roster] = await rosters_by_id(rows, [sample.SAMPLE_GROUP])
     assert [member.user_id for member in roster.active()] == sorted(members)
+
+
+async def test_a_quiz_was_taken_with_scores_of_every_kind(loaded: Instance) -> None:
+    """The first learner had three of five right, then four; some passed, some did not, some never took it."""
+    await loaded.drain()
+    rows = [row for row in await rows_of(loaded.shared, SCORES) if row["assessment_id"] == SAMPLE_ASSESSMENT]
+    assert {row["total_max_score"] for row in rows} == {5}
+    (ada,) = [row for row in rows if row["user_id"] == sample.FIRST_LEARNER]
+    kept = [ada[name] for name in ("best_score", "lowest_score", "average_score", "attempts_count")]
+    assert kept == [4, 3, 3.5, 2]
+    shares = {100 * row["best_score"] / row["total_max_score"] >= PASS_MARK for row in rows}
+    assert shares == {True, False}
+    assert len({row["best_score"] for row in rows}) >= 4
+    assert {row["attempts_count"] for row in rows} == {1, 2}
+    takers = {(row["user_id"], row["context_id"]) for row in rows}
+    enrolled = {
+        (row["userid"], row["contextid"])
+        for row in await rows_of(loaded.shared, ENROLMENTS)
+        if row["collectionid"] == sample.SAMPLE_COLLECTION
+    }
+    assert takers < enrolled
+
+
+async def test_a_sample_of_before_there_was_a_quiz_gets_it(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the scores of a new one, and the progress that was there."""
+    course = sample.COURSES[0]
+
+    def without(node: dict[str, Any]) -> dict[str, Any]:
+        children = [
+            without(child) for child in node.get("children", ()) if child["identifier"] != SAMPLE_ASSESSMENT
+        ]
+        return {**node, "children": children} if "children" in node else node
+
+    with monkeypatch.context() as before:
+        before.setattr(sample, "COURSES", (without(course), *sample.COURSES[1:]))
+        before.setattr(sample, "submit_attempts", _submits_nothing)
+        await load_sample(embedded.shared)
+        await embedded.drain()
+    assert await rows_of(embedded.shared, SCORES) == []
+    enrolments = await rows_of(embedded.shared, ENROLMENTS)
+    await load_sample(embedded.shared)
+    await embedded.drain()
+    assert len(await rows_of(embedded.shared, SCORES)) > 10
+    after = await rows_of(embedded.shared, ENROLMENTS)
+    figures = ("status", "progress", "completedon")
+    assert [[row[name] for name in figures] for row in after] == [
+        [row[name] for name in figures] for row in enrolments
+    ]
+
+
+async def _submits_nothing(*_: Any, **__: Any) -> None:
+    pass
 
 
 async def test_a_group_that_was_deleted_stays_so(loaded: Instance) -> None:

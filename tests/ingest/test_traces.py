@@ -28,6 +28,7 @@ from loaders.attempts import attempt_of
 from resolvers.group_activities import group_activities
 from resolvers.summaries import download
 from rules.attempts import Attempt, Question
+from rules.exhausts import ExhaustKind
 from rules.group_changes import AddMember, RemoveMember
 from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
@@ -50,6 +51,8 @@ from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
 from tests.archived_files import archive_questions
 from tests.attempts import store_attempt
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of
+from tests.ingest.exhausts import call as exhaust_of
+from tests.ingest.exhausts import written
 
 ANN, BOB = "learner-ZQXJ-9137", "learner-KVWY-2846"
 """Nothing else in the world is called so."""
@@ -79,6 +82,9 @@ async def world(instance: Instance, static: Path) -> None:
     found = await instance.shared.archived_questions.load(await attempts_of(instance, ANN))
     assert len(found) == 2  # so that this machine has copies of the files
     await at_work(instance, static)
+    for context in ("batch", "batch-2"):
+        for kind in ExhaustKind:
+            await written(instance, exhaust_of(kind, context=context))
 
 
 async def attempts_of(instance: Instance, user: str) -> list[Attempt]:
@@ -201,6 +207,7 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
         await at_work(instance, static)
         before = [await told(instance, BOB), await log_of(instance, BOB)]
         assert len(before[1]) > 20
+        assert len(files_with(data / "blobs" / "test" / "exhausts", ANN)) == 4
         instance.sets_clock(NOW + timedelta(minutes=1))
         if as_job:
             await erase_learner(instance.shared, ANN)
@@ -209,7 +216,8 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
         await at_work(instance, static)
         await instance.arrived(within=30)
         assert [await told(instance, BOB), await log_of(instance, BOB)] == before
-        assert {job.kind for job in await Jobs(instance.shared).list()} == ({"erase"} if as_job else set())
+        kinds = {job.kind for job in await Jobs(instance.shared).list()}
+        assert kinds == ({"exhaust", "erase"} if as_job else {"exhaust"})
         # Nobody is in the group that the learner made but who was added to it.
         made = await groups(instance, "friend")
         assert len(made) == 6
@@ -255,7 +263,11 @@ async def test_no_file_contains_what_was_in_a_place_that_was_erased(tmp_path: Pa
         await instance.arrived(within=30)
     assert files_with(data, SECRET.format(ANN, "batch")) == {}
     kept = files_with(data, SECRET.format(ANN, "batch-2"))
-    assert {Path(name).suffix for name in kept} == {".db", ".parquet"}
+    assert {Path(name).suffix for name in kept} == {".db", ".parquet", ".csv"}
+    # A report of the place holds the learner too.
+    exhausts = files_with(data / "blobs" / "test" / "exhausts", ANN)
+    assert len(exhausts) == 2
+    assert not any(b",batch," in (data / "blobs/test/exhausts" / name).read_bytes() for name in exhausts)
     # A view that was copied from there says so; it is one of the other batch.
     of_place = [
         table for table, row in values(data) if is_of(row, ANN, "batch") and not is_of(row, ANN, "batch-2")

@@ -5,8 +5,10 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from functools import cmp_to_key
 from itertools import groupby
+from statistics import median
 from typing import Any
 
 import orjson
@@ -113,6 +115,22 @@ def row_of(state: State) -> dict[str, Any]:
         "status": int(state.status),
         "completion_percentage": state.completion_percentage,
         "time_spent": state.time_spent,
+        **scores_of(state),
+    }
+
+
+def scores_of(state: State) -> dict[str, Any]:
+    told = state.score
+    bests = told.assessments.values()
+    most = sum((Fraction(best.max_score) for best in bests), Fraction())
+    points = sum((Fraction(best.score) for best in bests), Fraction())
+    return {
+        "score_percentage": int(100 * points / most) if most else None,
+        "attempts_count": sum(best.attempts for best in bests),
+        "assessed_count": len(bests),
+        "right_first_count": told.right_first,
+        "passable_count": told.passable,
+        "passed_count": told.passed,
     }
 
 
@@ -187,6 +205,32 @@ def value(metric: str, rows: Sequence[dict[str, Any]]) -> Any:
             moments = [row["last_accessed_on"] for row in rows if row["last_accessed_on"]]
             last = max(moments).astimezone(UTC) if moments else None
             return last and f"{last:%Y-%m-%dT%H:%M:%S}.{last.microsecond // 1000:03}Z"
+    return score_value(metric, rows)
+
+
+def score_value(metric: str, rows: Sequence[dict[str, Any]]) -> Any:
+    percentages = [row["score_percentage"] for row in rows if row["score_percentage"] is not None]
+
+    def total(name: str) -> int:
+        return sum(row[f"{name}_count"] for row in rows)
+
+    match metric:
+        case "averageScore":
+            return round(sum(percentages) / len(percentages), 2) if percentages else None
+        case "medianScore":
+            return float(median(percentages)) if percentages else None
+        case "scoreDistribution":
+            lows = [min(percentage // 10, 10) for percentage in percentages]
+            return {f"{10 * low}-{10 * low + 9}": lows.count(low) for low in range(10)} | {
+                "100": lows.count(10)
+            }
+        case "passRate":
+            return 100 * total("passed") // total("passable") if total("passable") else None
+        case "attemptsPerLearner":
+            attempted = sum(row["attempts_count"] > 0 for row in rows)
+            return round(total("attempts") / attempted, 2) if attempted else None
+        case "firstAttemptRight":
+            return 100 * total("right_first") // total("assessed") if total("assessed") else None
     raise AssertionError(metric)
 
 

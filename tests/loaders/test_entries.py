@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -18,6 +19,7 @@ from loaders.fresh_entries import fresh_entries
 from loaders.session import Shared
 from rules.entries import Entry
 from rules.errors import CohortError
+from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
 from rules.progress import Progress, Status
 from rules.states import State, encode_state, vanished_state
@@ -26,6 +28,7 @@ from rules.views import ViewChange
 from stores.events import Message
 from stores.topics import STATES
 from tests.aggregates import figures_key
+from tests.attempts import store_attempt
 from tests.conftest import COURSE, NOW, Instance, examples
 
 ACTIVITIES = [
@@ -33,6 +36,7 @@ ACTIVITIES = [
     Activity("unit-1", "CourseUnit"),
     Activity("unit-2", "CourseUnit"),
 ]
+_attempts = count()
 SUBJECTS = [subject_of(activity, None) for activity in ACTIVITIES]
 
 
@@ -60,6 +64,15 @@ async def finish(cohort: Instance, user: str, *contents: str, batch: str = "batc
         await end_view(cohort.session(user), call, ViewChange(NOW))
 
 
+async def attempt(
+    cohort: Instance, user: str, content: str, score: float, *, most: float = 3.0, batch: str = "batch"
+) -> None:
+    """Each is a minute after the one before."""
+    number = next(_attempts)
+    key = ViewKey(user, "course", batch, content)
+    await store_attempt(cohort.shared, key, f"attempt-{number}", score, most, NOW + timedelta(minutes=number))
+
+
 async def joined(cohort: Instance, user: str, batch: str = "batch") -> None:
     await enrol(cohort.session(), EnrolmentCall("course", batch, user, NOW))
 
@@ -83,7 +96,7 @@ async def from_states(cohort: Instance, *users: str, expected: Entries) -> Entri
     """What the store comes to within half a minute; events reach it a moment after the workers sent them."""
     entries: Entries = {}
     for _ in range(600):
-        found, complete = await entries_from_states(cohort.stores.groups, SUBJECTS, users)
+        found, complete = await entries_from_states(cohort.stores.groups, cohort.stores.rows, SUBJECTS, users)
         assert complete
         entries = best_entries(found)
         if entries == expected:
@@ -222,7 +235,9 @@ async def test_a_state_that_a_deleted_row_left_behind_is_no_entry(embedded_class
     await embedded_class.stores.events.send(STATES.name, *states)
     async with asyncio.timeout(60):
         while True:
-            found, _ = await entries_from_states(embedded_class.stores.groups, SUBJECTS, ["ada"])
+            found, _ = await entries_from_states(
+                embedded_class.stores.groups, embedded_class.stores.rows, SUBJECTS, ["ada"]
+            )
             if entries := best_entries(found):
                 break
     in_progress = Progress(Status.IN_PROGRESS, 0, 3)
@@ -231,7 +246,7 @@ async def test_a_state_that_a_deleted_row_left_behind_is_no_entry(embedded_class
 
 async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_class: Instance) -> None:
     """3 activities of 40 members are 120 keys: a statement each activity at most. Fresh ones need, besides, where
-    the activities belong, enrolments and scopes; and nothing more for what workers have seen."""
+    the activities belong, enrolments, scopes and attempts; and nothing more for what workers have seen."""
     users = [f"user-{number}" for number in range(40)]
     await asyncio.gather(*(joined(embedded_class, user) for user in users))
     await asyncio.gather(*(finish(embedded_class, user, "a") for user in users))
@@ -241,7 +256,7 @@ async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_cl
     assert len(expected) == 80
     assert await from_states(embedded_class, *users, expected=expected) == expected
     with rows.meter.measure() as counted, groups.meter.measure() as asked:
-        await entries_from_states(groups, SUBJECTS, users)
+        await entries_from_states(groups, rows, SUBJECTS, users)
     assert (dict(counted), dict(asked)) == ({}, {"activity-state": 1})
     with rows.meter.measure() as counted:
         await from_rows(embedded_class, *users)
@@ -259,6 +274,7 @@ async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_cl
             "select user_enrolments": 1,
             "select learner_scope": 1,
             "select user_content_consumption": 1,
+            "select assessment_attempt": 1,
         }
     )
 
@@ -266,11 +282,29 @@ async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_cl
 async def test_nobody_and_nothing_cost_nothing(embedded_class: Instance) -> None:
     rows, groups = embedded_class.stores.rows, embedded_class.stores.groups
     with rows.meter.measure() as counted, groups.meter.measure() as asked:
-        assert await entries_from_states(groups, [], ["ada"]) == ({}, True)
-        assert await entries_from_states(groups, SUBJECTS, []) == ({}, True)
+        assert await entries_from_states(groups, rows, [], ["ada"]) == ({}, True)
+        assert await entries_from_states(groups, rows, SUBJECTS, []) == ({}, True)
         assert await from_rows(embedded_class) == {}
         assert await fresh(embedded_class, of=[]) == {}
     assert counted.total() == asked.total() == 0
+
+
+async def test_who_attempted_more_than_a_state_can_tell_has_the_same_entry(
+    embedded_class: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a state has room for one assessment, some 50 bytes: Ada's two come from the rows, Bob's one from the state."""
+    monkeypatch.setattr("rules.states.LONGEST_SCORES", 50)
+    for user in ("ada", "bob"):
+        await joined(embedded_class, user)
+        await attempt(embedded_class, user, "a", 2.0)
+    await attempt(embedded_class, "ada", "b", 1.0)
+    await embedded_class.drain()
+    rows = await from_rows(embedded_class, "ada", "bob")
+    assert [rows["course", user].score.score for user in ("ada", "bob")] == [3.0, 2.0]
+    assert await from_states(embedded_class, "ada", "bob", expected=rows) == rows
+    with embedded_class.stores.rows.meter.measure() as counted:
+        await from_states(embedded_class, "ada", "bob", expected=rows)
+    assert set(counted) == {"select user_activity_agg_v2"}
 
 
 @dataclass(frozen=True)
@@ -285,7 +319,7 @@ class Step:
 USERS = ("ada", "bob", "cyd")
 steps = st.builds(
     Step,
-    st.sampled_from(["enrol", "enrol", "unenrol", "start", "update", "end", "end"]),
+    st.sampled_from(["enrol", "enrol", "unenrol", "start", "update", "end", "end", "attempt", "attempt"]),
     st.sampled_from(["batch", "batch-2"]),
     st.sampled_from("abcd"),
 )
@@ -301,6 +335,7 @@ async def live(cohort: Instance, user: str, step: Step) -> None:
         "start": lambda: start_view(session, call),
         "update": lambda: update_view(session, call, ViewChange(NOW, progress=30, time_spent=7)),
         "end": lambda: finish(cohort, user, step.content, batch=step.batch),
+        "attempt": lambda: attempt(cohort, user, step.content, next(_numbers) % 4, batch=step.batch),
     }
     try:
         await commands[step.what]()

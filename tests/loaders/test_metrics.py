@@ -30,6 +30,7 @@ from rules.metric_tables import Table
 from rules.metrics import Metric
 from rules.plans import AggregationMode, Source
 from rules.progress import Status
+from rules.scores import NO_SCORE, ActivityScore, Best
 from rules.states import State
 from rules.viewers import Role, Viewer
 from stores.groups import Answer, Figures, Lane, Query
@@ -47,7 +48,7 @@ CONTEXTS = {
     "poetry": ("cb:spring", "pr:autumn"),
 }
 """Under one context are both collections that share a unit, and poetry by itself and as a unit."""
-CONTEXT_IDS = {"spring": "algebra", "autumn": "algebra", "one": "hand", "two": "hand"}
+CONTEXT_IDS = {"spring": "algebra", "autumn": "algebra", "one": "hand", "two": "hand", "three": "exam"}
 """Contexts, each with a collection that it may have been made for."""
 VALUES: dict[str, tuple[str | None, ...]] = {
     "collection": tuple(UNITS),
@@ -90,10 +91,40 @@ def population() -> list[State]:
                     time_spent=chance.randrange(1000),
                     active=True,
                     attributes=known,
+                    score=scores(chance),
                     **moments,  # type: ignore[arg-type]
                 )
                 found.append(left(state) if chance.random() < 0.1 else state)
-    return [*{state.key: state for state in found}.values(), *by_hand()]
+    return [*{state.key: state for state in found}.values(), *by_hand(), *scored_by_hand()]
+
+
+def scores(chance: random.Random) -> ActivityScore:
+    """In up to three assessments; the maximum of a survey is 0."""
+    assessments = {
+        f"quiz-{n}": Best(chance.choice((0.0, 0.25, 0.5, 1.0)) * most, most, chance.randint(1, 4), NOW)
+        for n in range(chance.choice((0, 0, 1, 2, 3)))
+        for most in (chance.choice((0.0, 3.0, 8.0, 10.0)),)
+    }
+    passable = chance.randint(0, len(assessments))
+    right_first, passed = chance.randint(0, len(assessments)), chance.randint(0, passable)
+    return ActivityScore(assessments, right_first, passable, passed)
+
+
+def scored_by_hand() -> list[State]:
+    """Five who scored 0, 50, 66, 90 and 100 %, one who attempted nothing, and one with 100 % who left."""
+    told = {
+        "a": ActivityScore({"quiz": Best(0.0, 3.0, 1, NOW)}, 0, 1, 0),
+        "b": ActivityScore({"quiz": Best(5.0, 10.0, 2, NOW)}, 0, 1, 1),
+        "c": ActivityScore({"quiz": Best(2.0, 3.0, 3, NOW)}, 0, 1, 1),
+        "d": ActivityScore({"quiz": Best(9.0, 10.0, 1, NOW)}, 0, 0, 0),
+        "e": ActivityScore({"quiz": Best(3.0, 3.0, 1, NOW)}, 1, 1, 1),
+        "f": NO_SCORE,
+        "gone": ActivityScore({"quiz": Best(3.0, 3.0, 9, NOW)}, 1, 1, 1),
+    }
+    return [
+        State("exam", "exam", "cb:three", user, 1, active=user != "gone", score=score)
+        for user, score in told.items()
+    ]
 
 
 def by_hand() -> list[State]:
@@ -146,7 +177,7 @@ async def filled(
     async with AsyncExitStack() as stack:
         opened = instance_of(embedded_urls() | real, tmp_path_factory.mktemp("metrics"), groups=True)
         instance = await stack.enter_async_context(opened)
-        for collection in (*reversed(UNITS), "hand"):
+        for collection in (*reversed(UNITS), "hand", "exam"):
             await instance.publish(document(collection))
         for context, collection in CONTEXT_IDS.items():
             await instance.batch(context, collection)
@@ -200,7 +231,8 @@ conditions = st.sampled_from(sorted(VALUES)).flatmap(
         ),
     )
 )
-numbers = st.sampled_from(("status", "completion_percentage", "time_spent", *MOMENTS)).flatmap(
+_NUMBERS = ("status", "completion_percentage", "time_spent", "score_percentage", "attempts_count")
+numbers = st.sampled_from((*_NUMBERS, *MOMENTS)).flatmap(
     lambda name: st.one_of(
         st.builds(lambda yes: {"measure": name, "isNull": yes}, st.booleans()),
         st.builds(
@@ -234,7 +266,7 @@ def filters(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def asks(draw: st.DrawFn) -> Ask:
     dimensions = draw(st.lists(st.sampled_from(sorted(VALUES)), max_size=3, unique=True))
     metrics = draw(st.lists(st.sampled_from([metric.value for metric in Metric]), min_size=1, unique=True))
-    orderable = [name for name in (*dimensions, *metrics) if name != Metric.PROGRESS_DISTRIBUTION.value]
+    orderable = [name for name in (*dimensions, *metrics) if not name.endswith("Distribution")]
     order = st.lists(
         st.tuples(st.sampled_from(orderable), st.booleans()), max_size=2, unique_by=lambda order: order[0]
     )
@@ -293,6 +325,42 @@ async def test_a_percentage_is_of_the_sums_not_of_other_percentages(filled: Inst
     assert found.totals == [None, 50, 62.5]
 
 
+BANDS_OF_TEN = dict.fromkeys([*(f"{low}-{low + 9}" for low in range(0, 100, 10)), "100"], 0)
+
+
+async def test_scores_of_five_learners(filled: Instance) -> None:
+    """0, 50, 66, 90 and 100 %: 306 / 5 = 61.2, and 66 is in the middle. Three of four passed what has a mark: 75 %. Eight
+    attempts of five learners: 1.6. One of five had everything right in the first: 20 %."""
+    bands = BANDS_OF_TEN | {"0-9": 1, "50-59": 1, "60-69": 1, "90-99": 1, "100": 1}
+    metrics = {
+        "averageScore": 61.2,
+        "scoreDistribution": bands,
+        "passRate": 75,
+        "attemptsPerLearner": 1.6,
+        "firstAttemptRight": 20,
+    }
+    ask = {"activity_ids": ["exam"], "metrics": [*metrics]}
+    for mode in AggregationMode:
+        (answered,) = await ask_all(session(filled), [ask], mode)
+        assert (answered.plan.source, answered.table.rows) == (
+            {AggregationMode.QUERY: Source.STATES, AggregationMode.BATCH: Source.TOTALS}[mode],
+            [[*metrics.values()]],
+        )
+
+
+async def test_the_median_is_counted_from_enrolments_alone(filled: Instance) -> None:
+    """Of 0, 50, 66, 90 and 100 it is 66; of 50, 66, 90 and 100 it is 78; in batch mode there is none."""
+    ask = {"activity_ids": ["exam"], "metrics": ["medianScore"]}
+    assert (await ask_one(session(filled), ask)).rows == [[66.0]]
+    half = {"measure": "score_percentage", "range": {"gte": 50}}
+    assert (await ask_one(session(filled), {**ask, "filter": half})).rows == [[78.0]]
+    with pytest.raises(
+        InvalidInput, match="asks for medianScore, which does not follow from sums"
+    ) as refused:
+        await ask_one(session(filled), ask, AggregationMode.BATCH)
+    assert refused.value.field == "mode"
+
+
 async def test_a_limit_cuts_rows_off_but_not_totals(filled: Instance) -> None:
     ask = {
         "activity_ids": ["hand"],
@@ -328,7 +396,8 @@ async def test_figures_of_nobody_are_a_row_of_nothing(filled: Instance) -> None:
         "metrics": [metric.value for metric in Metric],
     }
     bands = {"0": 0, "1-24": 0, "25-49": 0, "50-74": 0, "75-99": 0, "100": 0}
-    assert (await ask_one(session(filled), ask)).rows == [[0, 0, 0, None, bands, 0, None]]
+    scores = [None, None, BANDS_OF_TEN, None, None, None]
+    assert (await ask_one(session(filled), ask)).rows == [[0, 0, 0, None, bands, 0, None, *scores]]
     assert (await ask_one(session(filled), {**ask, "dimensions": ["gender"]})).rows == []
 
 

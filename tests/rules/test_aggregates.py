@@ -1,6 +1,7 @@
 """What workers compute: the platform's worked fixtures, and what must survive a republish."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.aggregates import Aggregate, aggregates_of, next_version
+from rules.attempts import Attempt
 from rules.hierarchy import RelationTree, checked_hierarchy, relations_of
+from rules.identifiers import ViewKey
 from rules.progress import Status
+from rules.scores import NO_SCORE, scores_by_content
 from rules.standings import FirstCompletion, Touch, standing_of
 from tests.rules.strategies import LEAVES, Json, trees
 
@@ -167,3 +171,35 @@ def test_a_version_has_the_place_in_the_log() -> None:
 @pytest.mark.parametrize("stored", [None, 0])
 def test_the_first_version_is_above_nothing(stored: int | None) -> None:
     assert next_version(stored, 0, 0) == 1
+
+
+def test_scores_join_the_figures_of_each_activity_above_an_assessment_and_begin_nothing() -> None:
+    """u1 has a and b, u2 has b and c, u3 has d. a: 3 of 4, b: 2 of 2; c was viewed alone, z is no leaf.
+
+    u1: 5 of 6. u2: 2 of 2. The course: 5 of 6, with b counted once. u3 has neither views nor attempts.
+    a asks for 80 percent and has 75; b asks for 100 and has them; c publishes 50 and was not attempted.
+    """
+    tree = course({"u1": ["a", "b"], "u2": ["b", "c"], "u3": ["d"]})
+    tree = replace(tree, pass_marks={"a": 80, "b": 100, "c": 50})
+    attempts = [
+        Attempt(ViewKey("ada", "course", "batch", content), "1", score, best, day(2))
+        for content, score, best in (("a", 3, 4), ("b", 2, 2), ("z", 9, 9))
+    ]
+    found = aggregates_of(tree, dict([view("c")]), {}, scores_by_content(attempts))
+    assert {
+        f.activity_id: (f.score.score, f.score.max_score, f.score.passable, f.score.passed) for f in found
+    } == {"course": (5, 6, 2, 1), "u1": (5, 6, 2, 1), "u2": (2, 2, 1, 1)}
+    assert figures(found) == {"course": (1, 4), "u1": (0, 2), "u2": (1, 2)}
+    u1 = next(f for f in found if f.activity_id == "u1")
+    assert (u1.progress.status, u1.content_status, u1.last_accessed_on, u1.completed) == (
+        Status.NOT_STARTED,
+        {},
+        None,
+        None,
+    )
+
+
+def test_an_attempt_at_no_leaf_gives_the_collection_figures_without_a_score() -> None:
+    scores = scores_by_content([Attempt(ViewKey("ada", "course", "batch", "z"), "1", 1, 2, START)])
+    (root,) = aggregates_of(course({"u1": ["a"]}), {}, {}, scores)
+    assert (root.activity_id, root.score, figures([root])) == ("course", NO_SCORE, {"course": (0, 1)})

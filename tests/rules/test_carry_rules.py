@@ -131,7 +131,7 @@ def taker(enrolled: float = 0, *, starts: float | None = -10, ends: float | None
 
 
 def done(at: float, place: tuple[str, str] = ("a", "a")) -> Completed:
-    return Completed("a", place, NOW + days(at))
+    return Completed("a", place, NOW + days(at), ViewKey("ada", *place, "a"))
 
 
 def test_a_copy_says_what_it_is_of_and_takes_neither_time_nor_access_along() -> None:

@@ -75,6 +75,8 @@ def test_all_computed_keys_of_a_call_are_named_and_one_that_is_so_already_is_not
         ({"appIcon": "http://"}, "appIcon"),
         ({"appIcon": "https://[x/i.png"}, "appIcon"),
         ({"appIcon": "file:///etc/passwd"}, "appIcon"),
+        ({"passMark": "40"}, "passMark"),
+        ({"passMark": 101}, "passMark"),
         ({" ": 1}, "metadata"),
         ({"big": "x" * LARGEST}, "metadata"),
         ({"n": 2**70}, "metadata"),

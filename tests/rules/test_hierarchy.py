@@ -176,6 +176,14 @@ def test_the_deepest_tree_is_taken() -> None:
             "collection.children[1]",
         ),
         (unit("course", leaf("a", mimeType=7)), "collection.children[0].mimeType"),
+        *(
+            (unit("course", leaf("a"), leaf("b", passMark=mark)), "collection.children[1].passMark")
+            for mark in (-1, 100.5, "40", True, [40])
+        ),
+        (
+            unit("course", unit("one", leaf("a", passMark=40)), leaf("a", passMark=50)),
+            "collection.children[1]",
+        ),
         (
             unit("course", leaf("a", relationalMetadata="optional")),
             "collection.children[0].relationalMetadata",
@@ -235,6 +243,27 @@ def test_what_is_no_answer_is_left_to_the_check(document: object) -> None:
 
 def published(document: Json, version: int) -> RelationTree:
     return relations_of(checked_hierarchy(document, version))
+
+
+def test_leaves_publish_pass_marks() -> None:
+    """In percent, both ends included; nothing is none, and a unit has none."""
+    tree = unit(
+        "root",
+        unit("one", leaf("a", passMark=0), leaf("b", passMark=66.5), passMark=10),
+        leaf("c", passMark=None),
+        leaf("d", passMark=100),
+    )
+    assert published(tree, 1).pass_marks == {"a": 0.0, "b": 66.5, "d": 100.0}
+
+
+def test_a_version_with_another_pass_mark_counts_otherwise() -> None:
+    def marked(**marks: object) -> Json:
+        return unit("root", unit("one", leaf("a", **marks), leaf("b")))
+
+    first = published(marked(passMark=50), 1).following(None)
+    same = published(marked(passMark=50.0), 2).following(first)
+    assert (same.covers(1), published(marked(passMark=51), 3).following(same).covers(2)) == (True, False)
+    assert not published(marked(), 3).following(same).covers(2)
 
 
 @given(trees(), trees(), st.sets(st.sampled_from(LEAVES)))

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rules.attempts import Attempt
 from rules.contexts import Context, EnrolmentType
 from rules.enrolments import Enrolment
 from rules.errors import InvalidInput
 from rules.hierarchy import Relations, RelationTree
 from rules.identifiers import ContextType, ProgressKey, ViewKey
-from rules.legacy.attempts import attempt_of_row, scores_of_row
+from rules.legacy.attempts import attempt_of_row, is_newer
 from rules.legacy.batches import context_of_batch, merged_context
 from rules.legacy.comparison import (
     FROZEN,
@@ -27,11 +28,24 @@ from rules.legacy.comparison import (
     reason_of_difference,
 )
 from rules.legacy.enrolments import LegacyEnrolment, enrolment_of_row, enrolment_values, views_of_enrolment
+from rules.legacy.scores import (
+    MORE_HERE,
+    MORE_THERE,
+    NO_ATTEMPT,
+    NO_LEAF,
+    OTHER_BEST,
+    OTHER_MAXIMUM,
+    UNSCORED,
+    LegacyScore,
+    reason_of_scores,
+    scores_of_row,
+)
 from rules.legacy.tables import CONSUMPTION, LEGACY_TABLES, names_of
 from rules.legacy.values import Unreadable, moment_of
 from rules.legacy.views import filled, merged, placed, view_of_consumption
 from rules.origins import OriginKind
 from rules.progress import Status, progress_of
+from rules.scores import AssessmentScores, assessment_scores
 from rules.views import LARGEST_DETAILS, View
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -438,11 +452,79 @@ class TestAttemptsAndScores:
             | {"agg": {"completedCount": 1, "score:a": 1}, "aggregates": {"score:b": 2.0, "max_score:c": 3.0}}
         )
         assert both is not None
-        assert (both.key, both.content_ids) == (KEY, frozenset({"a", "b"}))
+        assert (both.key, both.scores) == (KEY, {"a": LegacyScore(1, whole=True), "b": LegacyScore(2)})
         assert scores_of_row(ids | {"agg": {"completedCount": 1}}) is None
         for context in ("batch", "cb:", "ev:one"):
             with pytest.raises(Unreadable):
                 scores_of_row(ids | {"context_id": context, "agg": {"score:a": 1}})
+
+
+def _scores(*scored: float, maximum: float = 3) -> AssessmentScores | None:
+    """Attempts of one assessment, on one day after the other."""
+    key = ViewKey("ada", "course", "batch", "a")
+    return assessment_scores(
+        Attempt(key, str(number), score, maximum, on(number)) for number, score in enumerate(scored, 1)
+    )
+
+
+class TestScores:
+    @pytest.mark.parametrize(
+        ("there", "here", "unscored", "is_leaf", "reason"),
+        [
+            (LegacyScore(2, 3, 2), _scores(2, 1.33), 0, True, None),
+            # The column agg has whole numbers.
+            (LegacyScore(1, 3, whole=True), _scores(1.33), 0, True, None),
+            (LegacyScore(1), _scores(1.33), 0, True, MORE_HERE),
+            (LegacyScore(0.1 + 0.2), _scores(0.3), 0, True, None),
+            (LegacyScore(2), None, 0, True, NO_ATTEMPT),
+            (LegacyScore(2), None, 1, True, UNSCORED),
+            (LegacyScore(2, 3, 1), _scores(2), 0, False, NO_LEAF),
+            (LegacyScore(2, 3, 1), _scores(2, 3), 0, True, MORE_HERE),
+            (LegacyScore(2, 3, 3), _scores(2, 1), 0, True, MORE_THERE),
+            (LegacyScore(2, 3, 3), _scores(2, 1), 1, True, UNSCORED),
+            (LegacyScore(2.5, 3, 2), _scores(2, 1), 0, True, OTHER_BEST),
+            (LegacyScore(2, 2, 2), _scores(2, 1), 0, True, OTHER_MAXIMUM),
+            (LegacyScore(3), _scores(2, 1), 0, True, UNEXPLAINED),
+        ],
+    )
+    def test_a_difference_has_a_reason(
+        self,
+        there: LegacyScore,
+        here: AssessmentScores | None,
+        unscored: int,
+        is_leaf: bool,
+        reason: str | None,
+    ) -> None:
+        assert reason_of_scores(there, here, unscored=unscored, is_leaf=is_leaf) == reason
+
+    @pytest.mark.parametrize(
+        ("moment", "updated_on", "stored_hash", "stored_update", "newer"),
+        [
+            (4, None, None, None, None),  # stored: nothing
+            (5, on(5), "same", on(5), None),
+            (5, on(6), "other", on(5), True),
+            (5, on(5), "other", on(6), False),
+            (5, on(5), "other", on(5), False),
+            (5, on(5), None, on(5), True),  # brought by a version without hashes
+            (4, on(9), "other", on(5), False),  # an earlier moment
+            (6, None, "other", on(9), True),
+        ],
+    )
+    def test_the_later_version_of_an_attempt_wins(
+        self,
+        moment: int,
+        updated_on: datetime | None,
+        stored_hash: str | None,
+        stored_update: datetime | None,
+        newer: bool | None,
+    ) -> None:
+        row = TestAttemptsAndScores.ROW | {"last_attempted_on": on(moment), "updated_on": updated_on}
+        legacy = attempt_of_row(row).value
+        if stored_update is None:
+            assert is_newer(legacy, "same", None)
+            return
+        stored = Attempt(legacy.asked, "one", 1, 3, on(5), updated_on=stored_update, content_hash=stored_hash)
+        assert is_newer(legacy, "same", stored) is newer
 
 
 def tree(leaves: str, optional: str = "") -> RelationTree:

@@ -1,12 +1,25 @@
 """What follows from counts."""
 
+from collections import Counter
 from datetime import UTC, datetime
+from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.metrics import BANDS, COUNTS, LATEST, Counts, Metric, band_of, joined, metric_value
+from rules.metrics import (
+    BANDS,
+    COUNTS,
+    DISTRIBUTIONS,
+    LATEST,
+    SCORE_BANDS,
+    Counts,
+    Metric,
+    band_of,
+    joined,
+    metric_value,
+)
 
 COUNTED: Counts = {
     "enrolled": 3,
@@ -39,19 +52,75 @@ def test_metrics_of_three_enrolments(metric: Metric, value: object) -> None:
 
 
 def test_metrics_of_nobody() -> None:
-    assert [metric_value(metric, {}) for metric in Metric if metric is not Metric.PROGRESS_DISTRIBUTION] == [
+    assert [metric_value(metric, {}) for metric in Metric if metric not in DISTRIBUTIONS] == [
         *(0, 0, 0),
         None,
         0,
         None,
+        *(None, None, None, None, None),
     ]
+
+
+SCORED: Counts = {
+    "scored": 5,
+    "score_sum": 306,
+    **dict.fromkeys(("score_0_9", "score_50_59", "score_60_69", "score_90_99", "score_100"), 1),
+    **dict.fromkeys(("percent_0", "percent_50", "percent_66", "percent_90", "percent_100"), 1),
+    "attempted": 5,
+    "attempts": 8,
+    "assessed": 6,
+    "right_first": 1,
+    "passable": 3,
+    "passed": 2,
+}
+"""Five learners with 0, 50, 66, 90 and 100 %; one attempted two assessments."""
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        (Metric.AVERAGE_SCORE, 61.2),
+        (Metric.MEDIAN_SCORE, 66.0),
+        (Metric.PASS_RATE, 66),
+        (Metric.ATTEMPTS_PER_LEARNER, 1.6),
+        (Metric.FIRST_ATTEMPT_RIGHT, 16),
+    ],
+)
+def test_scores_of_five_learners(metric: Metric, value: object) -> None:
+    """306 / 5; the third of five; floor(200 / 3); 8 / 5; floor(100 / 6)."""
+    assert metric_value(metric, SCORED) == value
+
+
+def test_scores_are_spread_over_bands_of_ten_and_100_by_itself() -> None:
+    bands = metric_value(Metric.SCORE_DISTRIBUTION, SCORED)
+    assert bands == {
+        "0-9": 1,
+        "10-19": 0,
+        "20-29": 0,
+        "30-39": 0,
+        "40-49": 0,
+        "50-59": 1,
+        "60-69": 1,
+        "70-79": 0,
+        "80-89": 0,
+        "90-99": 1,
+        "100": 1,
+    }
+
+
+@given(st.lists(st.integers(0, 100)))
+def test_the_median_is_that_of_the_percentages_themselves(percentages: list[int]) -> None:
+    counts = {f"percent_{percent}": number for percent, number in Counter(percentages).items()}
+    expected = float(median(percentages)) if percentages else None
+    assert metric_value(Metric.MEDIAN_SCORE, counts) == expected
 
 
 @given(st.integers(0, 100))
 def test_every_percentage_is_in_one_band(percentage: int) -> None:
-    least, most = BANDS[band_of(percentage)]
-    assert least <= percentage <= most
-    assert sum(least <= percentage <= most for least, most in BANDS.values()) == 1
+    for bands in (BANDS, SCORE_BANDS):
+        least, most = bands[band_of(percentage, bands)]
+        assert least <= percentage <= most
+        assert sum(least <= percentage <= most for least, most in bands.values()) == 1
 
 
 def added(one: Counts, other: Counts) -> Counts:

@@ -1,5 +1,6 @@
 """The whole state of a key, as group queries read it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -12,10 +13,14 @@ from rules.enrolments import Enrolment
 from rules.identifiers import ProgressKey
 from rules.learners import ATTRIBUTES, Learner
 from rules.progress import Progress, Status
+from rules.scores import NO_SCORE, ActivityScore, Best
 from rules.states import (
     DAYS,
     FIRST_DAY,
+    LONGEST_SCORES,
     State,
+    decode_scores,
+    encode_scores,
     encode_state,
     interval_of,
     state_of,
@@ -28,6 +33,15 @@ MS = 1_770_091_506_789
 """ON in epoch ms: 20487 days of 86,400 s, 4 h 5 min 6 s, 789 ms."""
 AGGREGATE = Aggregate("unit-1", Progress(Status.IN_PROGRESS, 2, 3), {"a": 2, "b": 2}, 90, ON, "b", None)
 ENROLMENT = Enrolment(ProgressKey("ada", "course", "batch"), True, ON)
+
+
+NO_SCORES = {
+    **dict.fromkeys(("score", "max_score", "score_percentage")),
+    **dict.fromkeys(("attempts_count", "assessed_count", "right_first_count", "passable_count"), 0),
+    "passed_count": 0,
+    "scores": "{}",
+}
+"""Of one who attempted nothing."""
 
 
 def state(
@@ -72,11 +86,65 @@ def test_a_state_is_whole() -> None:
         "enrolled_on": MS,
         "completed_on": None,
         "last_accessed_on": MS,
+        **NO_SCORES,
         **dict.fromkeys(ATTRIBUTES),
         "state": "Kerala",
         "gender": "F",
     }
     assert state(learner=None).keys() == state(enrolment=None).keys() == known.keys()
+
+
+def test_a_state_has_the_scores_of_its_assessments_and_what_they_come_to() -> None:
+    """2 of 3 and 5.5 of 10 points: 7.5 of 13 are floor(57.69) %. Of three attempts the last was at ON."""
+    score = ActivityScore({"quiz": Best(2.0, 3.0, 2, ON), "test": Best(5.5, 10.0, 1, None)}, 1, 2, 1)
+    told = state(replace(AGGREGATE, score=score))
+    assert {name: told[name] for name in NO_SCORES} == {
+        "score": 7.5,
+        "max_score": 13.0,
+        "score_percentage": 57,
+        "attempts_count": 3,
+        "assessed_count": 2,
+        "right_first_count": 1,
+        "passable_count": 2,
+        "passed_count": 1,
+        "scores": f'{{"quiz":[2.0,3.0,2,{MS}],"test":[5.5,10.0,1,null]}}',
+    }
+
+
+def test_scores_of_more_assessments_than_a_state_has_room_for_are_left_to_the_rows() -> None:
+    """Cut off, they would be no JSON. What they come to is told all the same."""
+    score = ActivityScore(
+        {f"do_{n:020}": Best(1.0, 1.0, 1, ON) for n in range(200)}, passable=200, passed=200
+    )
+    assert len(encode_scores(score)) > LONGEST_SCORES
+    told = state(replace(AGGREGATE, score=score))
+    assert (told["scores"], told["score"], told["assessed_count"]) == (None, 200.0, 200)
+
+
+scores = st.builds(
+    lambda assessments, *counts: ActivityScore(assessments, *counts) if assessments else NO_SCORE,
+    st.dictionaries(
+        st.text(min_size=1),
+        st.builds(
+            Best,
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.integers(1, 1000),
+            st.none() | st.sampled_from([ON, ON + timedelta(milliseconds=1)]),
+        ),
+    ),
+    *([st.integers(0, 1000)] * 3),
+)
+
+
+@given(scores)
+def test_scores_are_read_as_they_were_told(score: ActivityScore) -> None:
+    told = encode_scores(score), score.right_first, score.passable, score.passed
+    assert decode_scores(*told) == score
+
+
+def test_a_state_of_before_there_were_scores_has_none() -> None:
+    assert decode_scores() == decode_scores(None, None, None, None) == NO_SCORE
 
 
 def test_a_unit_shares_no_key_with_a_collection_nor_with_the_same_unit_of_another_one() -> None:
@@ -104,6 +172,7 @@ def test_a_vanished_state_is_whole_counts_for_nothing_and_tells_nothing() -> Non
         **dict.fromkeys(("status", "completed_count", "required_count", "completion_percentage"), 0),
         **dict.fromkeys(("time_spent", "active"), 0),
         **dict.fromkeys(("tree_version", "enrolled_on", "completed_on", "last_accessed_on", *ATTRIBUTES)),
+        **NO_SCORES,
     }
     assert found.keys() == known.keys()
     assert vanished.key == "unit-1|course|cb:batch|ada"

@@ -16,7 +16,6 @@ from rules.summaries import (
     FORMULA,
     CollectionNote,
     EnrolmentSummary,
-    best_scores,
     csv_header,
     csv_lines,
     csv_text,
@@ -110,8 +109,3 @@ def test_a_document_has_the_platforms_names() -> None:
     }
     gone = summary_document(summary())
     assert (gone["collection"], gone["contentStatus"], gone["issuedCertificates"]) == (None, {}, [])
-
-
-def test_the_score_of_an_assessment_is_that_of_the_best_attempt() -> None:
-    attempts = [("q", 3.0, 10.0), ("q", 8.0, 10.0), ("q", 8.0, 9.0), ("r", None, 5.0), ("s", 0.0, None)]
-    assert best_scores(attempts) == {"q": Score(8.0, 10.0), "s": Score(0.0, 0.0)}

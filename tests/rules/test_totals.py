@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from druid_specs import ACTIVITY_TOTALS
 from rules.metrics import COUNTS, SUMS, joined
 from rules.progress import Status
+from rules.scores import ActivityScore, Best
 from rules.states import State
 from rules.totals import ALL, Dimensions, Tally, Total, cell_key, cell_state, figures_of, vanished
 
@@ -89,6 +90,28 @@ def test_each_learner_is_counted_once_in_every_dimension() -> None:
     }
 
 
+def test_scores_are_counted_of_who_attempted_something() -> None:
+    """Ada has 2 of 3 points and 5.5 of 10, 57 %, with three attempts; Ben's survey has no maximum, so no percentage;
+    Cleo attempted nothing, and Dan left."""
+    ada = ActivityScore({"quiz": Best(2.0, 3.0, 2, NOW), "test": Best(5.5, 10.0, 1, NOW)}, 1, 2, 1)
+    ben = ActivityScore({"survey": Best(0.0, 0.0, 4, NOW)})
+    told = [
+        state("ada", score=ada),
+        state("ben", score=ben),
+        state("cleo"),
+        state("dan", active=False, score=ada),
+    ]
+    everybody = Tally(SMALL).count(told).cells()[ALL]
+    counts = {"scored": 1, "score_sum": 57, "score_50_59": 1, "attempted": 2, "attempts": 7, "assessed": 3}
+    assert everybody == counted(enrolled=3, progress_0=3, **counts, right_first=1, passable=2, passed=1)
+    assert figures_of({ALL: everybody}).items() >= {
+        ("averageScore", 57.0),
+        ("passRate", 50.0),
+        ("attemptsPerLearner", 3.5),
+        ("firstAttemptRight", 33.0),
+    }
+
+
 def test_a_month_is_that_of_utc() -> None:
     """Half past one in the morning in Kolkata is still the evening before in UTC."""
     late = datetime.fromisoformat("2026-04-01T01:30:00+05:30")
@@ -156,6 +179,15 @@ states = st.lists(
         enrolled_on=moments,
         completed_on=moments,
         last_accessed_on=moments,
+        score=st.builds(
+            lambda bests, counts: ActivityScore({f"a{n}": best for n, best in enumerate(bests)}, *counts),
+            st.lists(
+                st.builds(
+                    Best, st.sampled_from([0.0, 1.0, 2.5]), st.sampled_from([0.0, 3.0]), st.just(2), moments
+                )
+            ),
+            st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
+        ),
     )
 )
 

@@ -36,7 +36,7 @@ def test_what_is_sent_is_what_is_read(
         (b"[" * 2000, "not JSON", None),
         (b"null", "must be a JSON object", None),
         (b'["view"]', "must be a JSON object", None),
-        (b"{}", "kind must be one of view, enrolment, profile, reconcile", "kind"),
+        (b"{}", "kind must be one of view, attempt, enrolment, profile, reconcile", "kind"),
         (b'{"kind": ["view"]}', "kind must be one of", "kind"),
         (b'{"kind": "delete", "userId": "u"}', "kind must be one of", "kind"),
         (b'{"kind": "profile"}', "userId must be a text", "userId"),

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from typing import Any as Anything
 
+import orjson
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from rules.states import LONGEST_SCORES
 from stores.blob_copies import MOST
 from stores.deadline import deadline
 from stores.engines import open_stores
@@ -64,6 +66,7 @@ VISIBLE_WITHIN = 90.0
 PROBES = 64
 """Keys of a probe: so many that each partition of the topic gets some."""
 COUNT = Measure("n", Kind.COUNT)
+NOW_MS = 1_764_000_000_000
 
 some = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -290,6 +293,45 @@ async def test_numbers_come_back_exactly(store: Store) -> None:
 
 
 # --- what is asked
+
+
+async def test_fractions_come_back_exactly_and_nothing_is_none_of_them(store: Store) -> None:
+    """4.5 of 6 points, 0 points, and nothing, which also replaces what was there before."""
+    me = new()
+    told = {"ada": 4.5, "ben": 0.0, "cyd": None, "dan": 1.33}
+    events = [state(me, user, 2, score=score, max_score=6.0) for user, score in told.items()]
+    await store.fill(ACTIVITY_STATE, [*events, state(me, "cyd", 1, score=3.25, max_score=6.0)])
+    assert sorted(await store.ask(rows(("user_id", "score", "max_score"), me))) == [
+        (user, score, 6.0) for user, score in told.items()
+    ]
+    measures = (
+        Measure("sum", Kind.SUM, "score"),
+        Measure("most", Kind.MAX, "score"),
+        Measure("half", Kind.COUNT, where=Between("score", least=0, most=1.5)),
+    )
+    [(points, most, half)] = await store.ask(Figures(ACTIVITY_STATE, (), measures, activity(me)))
+    assert (most, half) == (4.5, 2)
+    assert points == pytest.approx(5.83)
+
+
+async def test_a_text_is_whole_as_far_as_its_spec_has_room(store: Store) -> None:
+    """Scores of 140 assessments are more than the 1024 bytes of other texts; the newest of them counts."""
+    me = new()
+    scores = {f"do_{n:022}": [n + 0.25, 100.0, 3, NOW_MS + n] for n in range(140)}
+    text = orjson.dumps(scores).decode()
+    text += " " * (LONGEST_SCORES - len(text))
+    wide = "{}" + "\U0001f600" * ((LONGEST_SCORES - 2) // 4)
+    events = [
+        state(me, "ada", 1, scores="{}"),
+        state(me, "ada", 2, scores=text),
+        state(me, "ben", 1, scores=wide),
+    ]
+    await store.fill(
+        ACTIVITY_STATE, [*events, state(me, "cyd", 2, scores=None), state(me, "cyd", 1, scores="{}")]
+    )
+    found = sorted(await store.ask(rows(("user_id", "scores"), me)), key=str)
+    assert found == [("ada", text), ("ben", wide), ("cyd", None)]
+    assert len(text.encode()) == LONGEST_SCORES == ACTIVITY_STATE.longest["scores"]
 
 
 async def test_of_nobody_a_count_is_0_and_sum_and_max_are_nothing(store: Store) -> None:

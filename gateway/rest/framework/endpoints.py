@@ -79,9 +79,9 @@ class _Told:
     """As RequestModel.names_sent."""
 
 
-def prefixes(noun: str) -> tuple[str, str]:
+def prefixes(noun: str, version: int = 1) -> tuple[str, str]:
     """Returns what the paths of a noun begin with: the service's own prefix, and the one that clients use."""
-    return f"/v1/{noun}", f"/{noun}/v1"
+    return f"/v{version}/{noun}", f"/{noun}/v{version}"
 
 
 @dataclass(frozen=True)

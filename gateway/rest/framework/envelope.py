@@ -16,7 +16,7 @@ import orjson
 from starlette.responses import Response
 
 from gateway.http.errors import name_of, status_of
-from gateway.rest.framework.moments import iso_moment, moment
+from gateway.rest.framework.moments import iso_milliseconds, iso_moment, moment
 from resolvers.errors import client_message
 from resolvers.nouns import Absent, CohortError, Forbidden, InvalidInput
 
@@ -57,6 +57,8 @@ class Envelope:
 
 LEARNING = Envelope("v1", "success", None, moment, HTTPStatus.UNAUTHORIZED)
 """Of courses, learners and groups."""
+VIEWING = Envelope("1.0", "successful", None, iso_milliseconds, HTTPStatus.UNAUTHORIZED)
+"""Of the viewer's calls of version 2."""
 CONTENT = Envelope("3.0", "successful", "failed", iso_moment, HTTPStatus.FORBIDDEN, lists_messages=True)
 """Of contents."""
 COLLECTION = replace(CONTENT, version="4.0")

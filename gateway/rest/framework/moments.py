@@ -18,6 +18,11 @@ def iso_moment(value: datetime) -> str:
     return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
+def iso_milliseconds(value: datetime) -> str:
+    """The moment in UTC, such as ``2021-07-08T11:42:18.677Z``, as the platform's documents of the viewer have it."""
+    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
 def parse_moment(text: str) -> datetime:
     """The inverse of ``moment``, for any offset, in UTC. ValueError for a text of another form."""
     try:

@@ -1,6 +1,6 @@
-"""The viewer's calls about views and assessments."""
+"""The viewer's calls about views. Those about assessments have a module of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -8,13 +8,12 @@ from typing_extensions import TypedDict
 
 from gateway.rest.framework.callers import MANY_VIEWERS, ONLY_A_SERVICE, changed_user, reader_of
 from gateway.rest.framework.endpoints import Call, Endpoint, Handler, prefixes
-from gateway.rest.framework.envelope import MISSING, Codes
-from gateway.rest.framework.fields import After, Limit, Milliseconds, Texts, cursor
+from gateway.rest.framework.envelope import Codes
+from gateway.rest.framework.fields import After, Limit, Texts, cursor
 from gateway.rest.framework.moments import moment
 from gateway.rest.framework.requests import R
 from gateway.rest.nouns.places import PLACE_CODES, Done, Place, StatusNumber
-from resolvers import assessments, content_states, views
-from resolvers.assessments import AssessmentCall
+from resolvers import content_states, views
 from resolvers.nouns import (
     Absent,
     InvalidInput,
@@ -24,14 +23,12 @@ from resolvers.nouns import (
     View,
     ViewCall,
     ViewChange,
-    from_milliseconds,
 )
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST, Page
 
 CODES: Codes = {
     **PLACE_CODES,
-    (MISSING, "events"): "EVENTS_DATA_MISSING",
     "CONTEXT_CLOSED": "NOT_A_ON_GOING_BATCH",
     ("NOT_FOUND", "contextId"): "BATCH_NOT_EXISTS",
     ("INVALID_INPUT", "contextId"): "BATCH_NOT_EXISTS",
@@ -86,24 +83,6 @@ class ComputeAnew(Place):
     user_id: str | None = None
 
 
-class SubmitAssessment(StartView):
-    events: list[Any] = Field(description="The ASSESS events, one an answer.")
-    attempt_id: str | None = Field(
-        default=None, description="Without it one that follows from learner, content and time."
-    )
-    assessment_ts: Milliseconds | None = Field(default=None, description="Milliseconds; now unless given.")
-
-    def names_sent(self) -> Mapping[str, str]:
-        return {**super().names_sent(), "attemptedOn": "assessmentTs", "at": "assessmentTs"}
-
-
-class ReadAssessments(Place):
-    content_id: str | None = None
-    user_id: str | None = None
-    limit: Limit = MOST
-    after: After | None = None
-
-
 # --- answers
 
 
@@ -128,22 +107,6 @@ class ViewsTold(TypedDict):
     contextId: str | None
     type: str
     contents: list[ViewTold]
-    next: str | None
-
-
-class AttemptTold(TypedDict):
-    contentId: str
-    attemptId: str
-    score: float | None
-    max_score: float | None
-    lastAttemptedOn: str | None
-
-
-class AttemptsTold(TypedDict):
-    userId: str
-    collectionId: str
-    contextId: str
-    assessments: list[AttemptTold]
     next: str | None
 
 
@@ -244,57 +207,6 @@ async def compute_anew(session: Session, call: Call[ComputeAnew]) -> Done:
     return {"response": "SUCCESS"}
 
 
-async def submit(session: Session, call: Call[SubmitAssessment]) -> Acknowledged:
-    request = call.request
-    at = None if request.assessment_ts is None else from_milliseconds(request.assessment_ts)
-    submission = AssessmentCall(
-        request.content_id,
-        *request.place(),
-        user_id=changed_user(session, call, request.user_id),
-        attempt_id=request.attempt_id,
-        attempted_on=at,
-        events=request.events,
-    )
-    await assessments.submit_assessment(session, submission)
-    return {request.content_id: "Score Updated"}
-
-
-async def read_assessments(session: Session, call: Call[ReadAssessments]) -> AttemptsTold:
-    """The attempts whose scores were computed, in the order of content and attempt."""
-    request = call.request
-    user_id = reader_of(session, call, request.user_id)
-    collection_id, context_id = request.place()
-    collection_id = collection_id or request.content_id
-    if collection_id is None:
-        raise Absent("contentId (or collectionId) is missing", field="contentId")
-    page = await assessments.attempts_page(
-        session,
-        user_id,
-        collection_id,
-        context_id,
-        content_id=request.content_id,
-        first=request.limit,
-        after=decode_cursor(request.after, 2),
-    )
-    last = page.members[-1] if page.members else None
-    return {
-        "userId": user_id,
-        "collectionId": collection_id,
-        "contextId": context_id or collection_id,
-        "assessments": [
-            {
-                "contentId": attempt.key.content_id,
-                "attemptId": attempt.attempt_id,
-                "score": attempt.score,
-                "max_score": attempt.max_score,
-                "lastAttemptedOn": moment(attempt.attempted_on),
-            }
-            for attempt in page.members
-        ],
-        "next": cursor((last.key.content_id, last.attempt_id)) if last and page.has_more else None,
-    }
-
-
 def _view_answer(view: View) -> ViewTold:
     return {
         "contentId": view.key.content_id,
@@ -312,7 +224,7 @@ def _view_answer(view: View) -> ViewTold:
     }
 
 
-def _both(
+def both(
     noun: str,
     name: str,
     summary: str,
@@ -321,6 +233,7 @@ def _both(
     handler: Handler[R],
     max_age: int | None = None,
     for_others: str | None = None,
+    codes: Codes = CODES,
 ) -> list[Endpoint[R]]:
     """The call under both prefixes.
 
@@ -330,7 +243,7 @@ def _both(
     others = for_others or (ONLY_A_SERVICE if max_age is None else MANY_VIEWERS)
     return [
         Endpoint(
-            *("POST", f"{prefix}/{name}", api_id, summary, request, result, handler, CODES, max_age, others),
+            *("POST", f"{prefix}/{name}", api_id, summary, request, result, handler, codes, max_age, others),
             only_400=True,
         )
         for prefix in prefixes(noun)
@@ -338,7 +251,7 @@ def _both(
 
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
-    *_both(
+    *both(
         "view",
         "start",
         "Starts a view; one that was started before stays as it is.",
@@ -346,7 +259,7 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         Acknowledged,
         start,
     ),
-    *_both(
+    *both(
         "view",
         "update",
         "Notes progress of a started view; of a completed one nothing is stored.",
@@ -354,9 +267,9 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         Acknowledged,
         update,
     ),
-    *_both("view", "end", "Completes a started view.", EndView, Acknowledged, end),
-    *_both("view", "read", "Views of a content, a collection, or everywhere.", ReadViews, ViewsTold, read, 0),
-    *_both(
+    *both("view", "end", "Completes a started view.", EndView, Acknowledged, end),
+    *both("view", "read", "Views of a content, a collection, or everywhere.", ReadViews, ViewsTold, read, 0),
+    *both(
         "view",
         "agg",
         "Has figures of an enrolment computed anew.",
@@ -365,11 +278,5 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         compute_anew,
         None,
         FIGURES_FOR,
-    ),
-    *_both(
-        "assessment", "submit", "Takes the answers of an attempt.", SubmitAssessment, Acknowledged, submit
-    ),
-    *_both(
-        "assessment", "read", "Attempts and their scores.", ReadAssessments, AttemptsTold, read_assessments, 0
     ),
 )

@@ -1,105 +1,134 @@
-"""Brings attempts into both forms, ``assessment_attempt`` and ``assessment_aggregator``, USING TIMESTAMP of the
-attempt."""
+"""Brings attempts into both forms, ``assessment_attempt`` and ``assessment_aggregator``, USING TIMESTAMP of the attempt."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ingest.importers.legacy.report import ERASED, TableReport, told
-from ingest.importers.legacy.source import Platform
-from ingest.importers.legacy.writing import Erasures, Migrating, each
-from rules.identifiers import ProgressKey, scope_of
-from rules.legacy.attempts import LegacyAttempt, LegacyScores, attempt_of_row, scores_of_row
-from rules.legacy.tables import ASSESSMENTS, LegacyRow
-from rules.moments import milliseconds
-from stores.rows import Key, Row, Write
+from ingest.importers.legacy.writing import Erasures, Migrating
+from loaders.attempts import attempt_key, attempt_of
+from loaders.questions import question_of, slim_values, whole_attempt_values
+from rules.attempts import Attempt, WholeAttempt, write_time
+from rules.identifiers import ProgressKey
+from rules.legacy.attempts import LegacyAttempt, attempt_of_row, is_newer
+from rules.legacy.tables import LegacyRow
+from rules.scoring import content_hash
+from stores.rows import Key, Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, LEARNER_SCOPES
-
-NO_ATTEMPT = "a score that no attempt explains"
 
 
 async def bring_attempts(
     migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
 ) -> dict[ProgressKey, bool]:
-    """Brings a page of assessment_aggregator. Returns, by key, whether an attempt was written."""
+    """Brings a page of assessment_aggregator. Returns for each key, where attempts are kept, whether one was written."""
     columns = ("user_id", "collection_id", "context_id", "content_id", "attempt_id")
     mapped = [one for _, one in report.readable(rows, columns, attempt_of_row)]
     erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
-    found: dict[Key, LegacyAttempt] = {}
+    found: list[LegacyAttempt] = []
     for one in mapped:
-        attempt = one.value
-        name = told(attempt.key, attempt.content_id, attempt.attempt_id)
-        if erasures.cover(attempt.key, attempt.at):
-            report.skip(ERASED, name)
-            continue
-        report.note(one.notes, name)
-        found[_row_key(attempt)] = attempt
-    slim, whole = await asyncio.gather(
-        migrating.rows.get_many(ATTEMPTS, list(found)),
-        migrating.rows.get_many(ATTEMPTS_WITH_QUESTIONS, list(found)),
-    )
+        if erasures.cover(one.value.key, one.value.at):
+            report.skip(ERASED, _name(one.value))
+        else:
+            report.note(one.notes, _name(one.value))
+            found.append(one.value)
+    names = await _Names.of(migrating, found)
+    wholes = [(legacy, whole_of(migrating, legacy, names)) for legacy in found]
+    stored = await migrating.rows.get_many(ATTEMPTS, [attempt_key(whole.attempt) for _, whole in wholes])
+    newest = {key: attempt_of(row) for key, row in stored.items()}
     touched: dict[ProgressKey, bool] = {}
-    writes: list[Write] = []
-    for key, attempt in found.items():
-        wanted = {**attempt.figures, "grand_total": attempt.grand_total, "question": attempt.questions}
-        differs = not (_has(slim.get(key), attempt.figures) and _has(whole.get(key), wanted))
-        touched[attempt.key] = touched.get(attempt.key, False) or differs
-        newest = slim.get(key, {}).get("last_attempted_on")
-        if not differs:
+    written: dict[Key, WholeAttempt] = {}
+    # In the order of time: where a mode keeps several places' attempts together, the last one stays.
+    for legacy, whole in sorted(wholes, key=lambda each: (each[0].at, each[0].updated_on)):
+        attempt, key = whole.attempt, attempt_key(whole.attempt)
+        before = newest.get(key)
+        newer = is_newer(legacy, attempt.content_hash or "", before)
+        touched[attempt.key.progress_key] = touched.get(attempt.key.progress_key, False) or bool(newer)
+        if newer is None:
             report.unchanged += 1
-        elif newest is not None and newest > attempt.at:
-            report.leave(told(attempt.key, attempt.content_id, attempt.attempt_id))
+        elif not newer:
+            report.leave(_name(legacy))
         else:
             report.written += 1
-            at = milliseconds(attempt.at) * 1000
-            writes += [
-                Write(ATTEMPTS, key, attempt.figures, timestamp=at),
-                Write(ATTEMPTS_WITH_QUESTIONS, key, wanted, timestamp=at),
-                # All that a learner has is found through their scopes.
-                Write(LEARNER_SCOPES, _place(attempt.key), {"scope": _scope(attempt)}),
-            ]
+            stored_at = None if before is None else before.row_written_at
+            at = write_time(legacy.at, stored_at)
+            written[key] = _at(whole, at)
+            newest[key] = written[key].attempt
     if not migrating.dry_run:
-        await migrating.rows.write(*writes)
+        await _write(migrating, list(written.values()))
     return touched
 
 
-def _has(stored: Row | None, wanted: Any) -> bool:
-    return stored is not None and all(stored[name] == value for name, value in wanted.items())
+def whole_of(migrating: Migrating, legacy: LegacyAttempt, names: "_Names | None" = None) -> WholeAttempt:
+    """Returns the attempt under the key where the instance's mode keeps it. What is null there stays null."""
+    questions = [question_of(one) for one in legacy.questions or ()]
+    score, maximum = legacy.figures["total_score"], legacy.figures["total_max_score"]
+    attempt = Attempt(
+        migrating.shared.tracking.stored(legacy.asked),
+        legacy.attempt_id,
+        score,
+        maximum,
+        legacy.at,
+        legacy.figures["created_on"],
+        legacy.figures["updated_on"],
+        write_time(legacy.at),
+        content_hash(score, maximum, questions),
+    )
+    collection, context = (None, None) if names is None else names.of_place(legacy.key)
+    return WholeAttempt(attempt, questions, legacy.grand_total, collection, context)
 
 
-def _row_key(attempt: LegacyAttempt) -> Key:
-    key = attempt.key
-    return (key.user_id, key.collection_id, key.context_id, attempt.content_id, attempt.attempt_id)
+def _at(whole: WholeAttempt, written_at: int) -> WholeAttempt:
+    return replace(whole, attempt=replace(whole.attempt, written_at=written_at))
 
 
-def _place(key: ProgressKey) -> Key:
-    return key.user_id, key.collection_id, key.context_id
-
-
-def _scope(attempt: LegacyAttempt) -> str:
-    return scope_of(attempt.key.collection_id, attempt.content_id)
-
-
-async def explain_scores(
-    migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
-) -> None:
-    """Looks through a page of user_activity_agg and notes scores of contents that have no stored attempt.
-
-    Nothing is copied: all figures are computed here.
-    """
-    scores: list[LegacyScores] = []
-    for _, found in report.readable(rows, ("user_id", "activity_id", "context_id"), scores_of_row):
-        report.unchanged += 1
-        if found is not None:
-            scores.append(found)
-
-    async def attempted(one: LegacyScores) -> frozenset[str]:
-        key = one.key
-        attempts = await platform.rows(
-            ASSESSMENTS, user_id=key.user_id, collection_id=key.collection_id, context_id=key.context_id
+async def _write(migrating: Migrating, wholes: Sequence[WholeAttempt]) -> None:
+    """Writes the learners' lists of scopes, by which all is found, then the questions, then the slim rows."""
+    scopes = {whole.attempt.key.progress_key: whole.attempt.key.scope for whole in wholes}
+    await migrating.rows.write(
+        *(
+            Write(LEARNER_SCOPES, (key.user_id, key.collection_id, key.context_id), {"scope": scope})
+            for key, scope in scopes.items()
         )
-        return frozenset(attempt["content_id"] for attempt in attempts)
+    )
+    for table in (ATTEMPTS_WITH_QUESTIONS, ATTEMPTS):
+        await migrating.rows.write(
+            *(
+                Write(
+                    table,
+                    attempt_key(whole.attempt),
+                    {**slim_values(whole), "archived_in": None, "origin": None}
+                    if table is ATTEMPTS
+                    else whole_attempt_values(whole),
+                    whole.attempt.written_at,
+                )
+                for whole in wholes
+            )
+        )
 
-    for one, contents in zip(scores, await each(scores, attempted), strict=True):
-        for content_id in sorted(one.content_ids - contents):
-            report.note([NO_ATTEMPT], told(one.key, content_id))
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names of the collections and contexts that are here, which attempts repeat for reports."""
+
+    collections: Mapping[str, str]
+    contexts: Mapping[str, str]
+
+    @classmethod
+    async def of(cls, migrating: Migrating, found: Iterable[LegacyAttempt]) -> "_Names":
+        keys = {one.key for one in found}
+        library = migrating.shared.library
+        published, contexts = await asyncio.gather(
+            library.published(list({key.collection_id for key in keys})),
+            library.contexts.load_many(list({key.context_id for key in keys if key.has_context})),
+        )
+        return cls(
+            {identifier: content.name for identifier, (content, _) in published.items()},
+            {context.context_id: context.name for context in contexts if context is not None},
+        )
+
+    def of_place(self, key: ProgressKey) -> tuple[str | None, str | None]:
+        return self.collections.get(key.collection_id), self.contexts.get(key.context_id)
+
+
+def _name(attempt: LegacyAttempt) -> str:
+    return told(attempt.key, attempt.content_id, attempt.attempt_id)

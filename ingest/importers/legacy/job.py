@@ -11,11 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ingest.importers.legacy.attempts import bring_attempts, explain_scores
+from ingest.importers.legacy.attempts import bring_attempts
 from ingest.importers.legacy.batches import bring_batches
 from ingest.importers.legacy.comparison import compare, published
 from ingest.importers.legacy.enrolments import bring_enrolments
 from ingest.importers.legacy.report import MigrationReport, TableReport, count
+from ingest.importers.legacy.scores import compare_scores
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.views import bring_views
 from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume, still_reading
@@ -176,7 +177,7 @@ class _Migration:
         elif step == ASSESSMENTS:
             touched = await bring_attempts(migrating, rows, report)
         else:
-            await explain_scores(migrating, platform, rows, report)
+            await compare_scores(migrating, platform, rows, report)
         await self._announce(migrating, platform, touched, report, again=again)
         if step != FIGURES:
             await self._note_what_is_missing(migrating, platform, rows, report)

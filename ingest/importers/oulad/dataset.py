@@ -15,6 +15,10 @@ T = TypeVar("T")
 
 OPENS_BEFORE = 60
 """A presentation's sites may be viewed from so many days before its start. Real students begin about 25 days early."""
+PASS_MARK = 40
+"""In percent. The dataset says that a score below 40 is a fail."""
+MOST_POINTS = 100
+"""Scores are from 0 to this."""
 FIRST_MONTHS = {"B": 2, "J": 10}
 """The letter of a presentation says the month it starts in."""
 _AFTER_ALL_WEEKS = 1_000_000
@@ -35,6 +39,58 @@ class Site:
         return content_id(self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A row of assessments.csv. ``weight`` is in percent of the final result, ``due_day`` is None where there is none."""
+
+    id: int
+    type: str
+    due_day: int | None
+    weight: float
+
+    @property
+    def content_id(self) -> str:
+        return f"oulad:assessment:{self.id}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.type} {self.id}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Returns the leaf. It is optional: how far a learner is says what they viewed, with assessments or without."""
+        leaf = {
+            "identifier": self.content_id,
+            "name": self.name,
+            "mimeType": "application/vnd.sunbird.questionset",
+            "primaryCategory": self.type,
+            "totalQuestions": 1,
+            "maxScore": MOST_POINTS,
+            "passMark": PASS_MARK,
+            "weight": self.weight,
+            "relationalMetadata": {"optional": True},
+        }
+        return leaf if self.due_day is None else {**leaf, "dueDay": self.due_day}
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A row of studentAssessment.csv.
+
+    - ``score``: None where the file has none.
+    - ``is_banked``: the result was brought along from an earlier presentation.
+    """
+
+    assessment: Assessment
+    day: int
+    score: int | None
+    is_banked: bool
+
+    @property
+    def attempt_id(self) -> str:
+        return f"oulad:{self.assessment.id}"
+
+
 @dataclass(slots=True)
 class Presentation:
     """A row of courses.csv: one presentation of a module. Days count from its start."""
@@ -44,6 +100,7 @@ class Presentation:
     length: int
     sites: dict[str, Site] = field(default_factory=dict)
     """The sites, by the id that the files write."""
+    assessments: list[Assessment] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -68,6 +125,10 @@ class Presentation:
     def noon(self, number: int) -> datetime:
         return self.day(number) + timedelta(hours=12)
 
+    def submitted_on(self, submission: Submission) -> datetime:
+        """Returns noon of the day. What was handed in after the end counts on the last day: then the batch closes."""
+        return self.noon(min(submission.day, self.length))
+
     @property
     def batch(self) -> NewContext:
         return NewContext(
@@ -82,7 +143,8 @@ class Presentation:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Returns the course as nested JSON: a unit for each plan, with its sites in the order of their ids."""
+        """Returns the course as nested JSON: a unit for each plan, with its sites in the order of their ids, then one of
+        all assessments if there are any."""
         units: dict[tuple[int, int, str], list[Site]] = {}
         for site in sorted(self.sites.values(), key=lambda site: site.id):
             units.setdefault(_plan(site), []).append(site)
@@ -91,8 +153,18 @@ class Presentation:
             "name": self.name,
             "mimeType": COLLECTION_MIME_TYPE,
             "primaryCategory": "Course",
-            "children": [self._unit(plan, units[plan]) for plan in sorted(units)],
+            "children": [*(self._unit(plan, units[plan]) for plan in sorted(units)), *self._assessments()],
         }
+
+    def _assessments(self) -> Iterator[dict[str, Any]]:
+        if self.assessments:
+            yield {
+                "identifier": f"{self.collection_id}:assessments",
+                "name": "Assessments",
+                "mimeType": COLLECTION_MIME_TYPE,
+                "primaryCategory": "Course Unit",
+                "children": [one.document for one in sorted(self.assessments, key=lambda one: one.id)],
+            }
 
     def _unit(self, plan: tuple[int, int, str], sites: Iterable[Site]) -> dict[str, Any]:
         first, last, activity_type = plan
@@ -133,6 +205,8 @@ class Registration:
     unregistered_day: int | None = None
     first_days: dict[int, int] = field(default_factory=dict)
     """The sites viewed, by id, each with its first day."""
+    submissions: dict[int, Submission] = field(default_factory=dict)
+    """By the id of the assessment."""
 
     @property
     def enrolled_on(self) -> datetime:

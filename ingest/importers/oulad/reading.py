@@ -8,12 +8,15 @@ from pathlib import Path
 
 from ingest.importers.oulad.dataset import (
     FIRST_MONTHS,
+    MOST_POINTS,
     OPENS_BEFORE,
+    Assessment,
     Dataset,
     Presentation,
     Registration,
     Site,
     Student,
+    Submission,
 )
 from ingest.importers.oulad.tables import CsvTable, shown
 from rules.learners import LONGEST_VALUE
@@ -36,11 +39,8 @@ STUDENTS = (
 )
 REGISTRATIONS = (*PRESENTATION, "id_student", "date_registration", "date_unregistration")
 VIEWS = (*PRESENTATION, "id_student", "id_site", "date", "sum_click")
-NOT_YET_LOADED = {
-    "assessments.csv": (*PRESENTATION, "id_assessment", "assessment_type", "date", "weight"),
-    "studentAssessment.csv": ("id_assessment", "id_student", "date_submitted", "is_banked", "score"),
-}
-"""Files that are not loaded. If they are there, their header is checked."""
+ASSESSMENTS = (*PRESENTATION, "id_assessment", "assessment_type", "date", "weight")
+SUBMISSIONS = ("id_assessment", "id_student", "date_submitted", "is_banked", "score")
 
 ATTRIBUTES = {
     "gender": "gender",
@@ -78,10 +78,15 @@ class Reader:
             (CsvTable(directory, "studentRegistration.csv", REGISTRATIONS), self._take_registration),
             (CsvTable(directory, "studentVle.csv", VIEWS), self._take_view),
         ]
-        self._others = [CsvTable(directory, name, columns) for name, columns in NOT_YET_LOADED.items()]
+        optional: list[tuple[CsvTable, TakeRow]] = [
+            (CsvTable(directory, "assessments.csv", ASSESSMENTS), self._take_assessment),
+            (CsvTable(directory, "studentAssessment.csv", SUBMISSIONS), self._take_submission),
+        ]
+        self._files += [(table, take) for table, take in optional if table.exists]
         self._presentations: dict[tuple[str, str], Presentation] = {}
         self._students: dict[int, Student] = {}
         self._registrations: dict[tuple[str, str, str], Registration] = {}
+        self._assessments: dict[str, tuple[Presentation, Assessment]] = {}
         self._days: dict[str, int] = {}
         self._clicks: set[str] = set()
         self._digest = hashlib.sha256()
@@ -89,9 +94,6 @@ class Reader:
     def steps(self) -> Iterator[tuple[int, int]]:
         """Gives bytes read and bytes in all, after each step. If a file is wrong, InvalidInput names file and line."""
         total = sum(table.size for table, _ in self._files)
-        for table in self._others:
-            if table.path.exists():
-                table.check_header()
         before = 0
         for table, take in self._files:
             for count, row in enumerate(table.rows(), 1):
@@ -197,6 +199,41 @@ class Reader:
             registration.first_days[site.id] = day
         if before is None and presentation.noon(day) > self._now:
             table.refuse(f"day {day} of {presentation.name} lies in the future")
+
+    def _take_assessment(self, table: CsvTable, row: Row) -> None:
+        module, code, id_assessment, assessment_type, date, weight = row
+        presentation = self._presentation(table, module, code)
+        number = table.whole(id_assessment, "id_assessment", least=0, most=LARGEST_ID)
+        if not _ACTIVITY_TYPE.fullmatch(assessment_type):
+            table.refuse(f"assessment_type must be letters and digits, not {shown(assessment_type)}")
+        due_day = table.optional_whole(date, "date", least=-FARTHEST_DAY, most=FARTHEST_DAY)
+        percent = table.number(weight, "weight", least=0, most=100)
+        if str(number) in self._assessments:
+            table.refuse(f"assessment {number} is there twice")
+        assessment = Assessment(number, assessment_type, due_day, percent)
+        presentation.assessments.append(assessment)
+        self._assessments[str(number)] = presentation, assessment
+
+    def _take_submission(self, table: CsvTable, row: Row) -> None:
+        id_assessment, id_student, date, is_banked, points = row
+        found = self._assessments.get(id_assessment)
+        if found is None:
+            number = table.whole(id_assessment, "id_assessment", least=0, most=LARGEST_ID)
+            found = self._assessments.get(str(number))
+        if found is None:
+            table.refuse(f"assessments.csv has no assessment {shown(id_assessment)}")
+        presentation, assessment = found
+        registration = self._registration(table, presentation.module, presentation.code, id_student)
+        if assessment.id in registration.submissions:
+            table.refuse(f"student {id_student} and assessment {assessment.id} are there twice")
+        day = table.whole(date, "date_submitted", least=-OPENS_BEFORE, most=FARTHEST_DAY)
+        if is_banked not in ("0", "1"):
+            table.refuse(f"is_banked must be 0 or 1, not {shown(is_banked)}")
+        score = table.optional_whole(points, "score", least=0, most=MOST_POINTS)
+        submission = Submission(assessment, day, score, is_banked == "1")
+        if presentation.submitted_on(submission) > self._now:
+            table.refuse(f"day {day} of {presentation.name} lies in the future")
+        registration.submissions[assessment.id] = submission
 
     def _presentation(self, table: CsvTable, module: str, code: str) -> Presentation:
         found = self._presentations.get((module, code))

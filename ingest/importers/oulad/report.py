@@ -30,7 +30,13 @@ class Counts:
 
 @dataclass(slots=True)
 class OuladReport:
-    """What became of everything. ``views`` counts pairs of a learner and a site."""
+    """What became of everything.
+
+    - ``views`` counts pairs of a learner and a site.
+    - ``attempts`` counts pairs of a learner and an assessment with a score. ``banked`` are those of them that came from an
+      earlier presentation.
+    - ``unscored`` counts pairs of a learner and an assessment without a score. Nothing is sent of them.
+    """
 
     courses: Counts = field(default_factory=Counts)
     learners: Counts = field(default_factory=Counts)
@@ -39,6 +45,9 @@ class OuladReport:
     views: Counts = field(default_factory=Counts)
     groups: Counts = field(default_factory=Counts)
     memberships: Counts = field(default_factory=Counts)
+    attempts: Counts = field(default_factory=Counts)
+    banked: Counts = field(default_factory=Counts)
+    unscored: Counts = field(default_factory=Counts)
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> "OuladReport":

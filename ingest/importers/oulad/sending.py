@@ -12,29 +12,43 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from ingest.calls.placing import ViewCall
+from ingest.commands.assessments import AssessmentCall, submit_assessment
 from ingest.commands.contexts import create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
-from ingest.importers.oulad.dataset import Presentation, RegionGroup, Registration, Student, content_id
+from ingest.importers.oulad.dataset import (
+    MOST_POINTS,
+    PASS_MARK,
+    Presentation,
+    RegionGroup,
+    Registration,
+    Student,
+    Submission,
+    content_id,
+)
 from ingest.importers.oulad.report import OuladReport
 from ingest.publishing.direct import publish_collection
+from loaders.attempts import attempt_key
 from loaders.enrolments import enrolments_by_key
 from loaders.learner_groups import groups_by_id, rosters_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Session, Shared
 from loaders.views import views_by_key
+from rules.attempts import Attempt
 from rules.enrolments import Enrolment
 from rules.errors import StoreUnavailable
 from rules.group_changes import AddMember, RemoveMember
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupStatus, Member, Roster
 from rules.learners import Learner
+from rules.moments import milliseconds
 from rules.progress import Status
 from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
 from stores.backoff import Backoff
+from stores.tables import ATTEMPTS
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -153,7 +167,7 @@ async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 def calls_of(student: Student) -> int:
     """Returns roughly how much work a student is."""
-    return 1 + sum(1 + 2 * len(registration.first_days) for registration in student.registrations)
+    return 1 + sum(1 + 2 * len(one.first_days) + len(one.submissions) for one in student.registrations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +177,8 @@ class _Stored:
     learners: Mapping[str, Learner | None]
     enrolments: Mapping[ProgressKey, Enrolment | None]
     views: Mapping[ViewKey, View | None]
+    scores: Mapping[ViewKey, float | None]
+    """Of the attempts that an earlier load submitted and that were taken since."""
 
     @classmethod
     async def read(cls, shared: Shared, students: Iterable[Student]) -> Self:
@@ -173,16 +189,24 @@ class _Stored:
         ]
         places = [_progress_key(*each) for each in registrations]
         views = [key for each in registrations for key in _view_keys(*each)]
+        attempts = {
+            attempt_key(Attempt(shared.tracking.stored(key), submission.attempt_id, None, None, None)): key
+            for each in registrations
+            for key, submission in _submissions(*each).items()
+        }
+        scores = await rows.get_many(ATTEMPTS, list(attempts), ("total_score",)) if attempts else {}
         return cls(
             dict(zip(users, await learners_by_id(rows, users), strict=True)),
             dict(zip(places, await enrolments_by_key(rows, places), strict=True)),
             dict(zip(views, await views_by_key(rows, shared.tracking, views), strict=True)),
+            {attempts[key]: row["total_score"] for key, row in scores.items()},
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """Sends one student, in order: the profile; then for each presentation the enrolment, the views, the end of it."""
+    """Sends one student, in order: the profile; then for each presentation the enrolment, the views, the attempts, the end
+    of it."""
 
     session: Session
     student: Student
@@ -194,6 +218,7 @@ class _Sending:
         for registration in self.student.registrations:
             is_ours = registration.is_registered and await self._send_enrolment(registration)
             await self._send_views(registration)
+            await self._send_attempts(registration)
             if is_ours:
                 await self._send_end(registration)
 
@@ -242,6 +267,47 @@ class _Sending:
                 await _patiently(end_view, self.session, call, ViewChange(at))
             self.report.views.add(there=is_there)
 
+    async def _send_attempts(self, registration: Registration) -> None:
+        """Submits the attempts that are not there. One that is there with another score was corrected since, here or in
+        the files, and is left as it is."""
+        for key, submission in _submissions(self.student, registration).items():
+            if submission.score is None:
+                self.report.unscored.add(there=False)
+                continue
+            is_there = key in self.stored.scores
+            differs = is_there and self.stored.scores[key] != submission.score
+            if not is_there:
+                call = _assessment_call(key, submission, registration.presentation)
+                await _patiently(submit_assessment, self.session, call)
+            for counts in (self.report.attempts, self.report.banked)[: 1 + submission.is_banked]:
+                counts.different += differs
+                if not differs:
+                    counts.add(there=is_there)
+
+
+def _assessment_call(key: ViewKey, submission: Submission, presentation: Presentation) -> AssessmentCall:
+    """Returns the submission as one answer to one question, which is all that the files know of it."""
+    at, assessment, score = (
+        presentation.submitted_on(submission),
+        submission.assessment,
+        submission.score or 0,
+    )
+    item = {
+        "id": assessment.content_id,
+        "title": assessment.name,
+        "type": assessment.type,
+        "maxscore": MOST_POINTS,
+        "desc": "banked: the result of an earlier presentation" if submission.is_banked else "",
+    }
+    answer = {"item": item, "index": 1, "score": score, "pass": "Yes" if score >= PASS_MARK else "No"}
+    event = {"eid": "ASSESS", "ets": milliseconds(at), "edata": answer}
+    return AssessmentCall(
+        *(key.content_id, key.collection_id, key.context_id, key.user_id),
+        attempt_id=submission.attempt_id,
+        attempted_on=at,
+        events=[event],
+    )
+
 
 def _is_from(registration: Registration, stored: Enrolment) -> bool:
     """True if a load made the stored enrolment, even if it has not come to its end yet."""
@@ -265,4 +331,14 @@ def _view_keys(student: Student, registration: Registration) -> dict[ViewKey, in
     return {
         ViewKey(key.user_id, key.collection_id, key.context_id, content_id(site)): day
         for site, day in sorted(registration.first_days.items(), key=lambda item: (item[1], item[0]))
+    }
+
+
+def _submissions(student: Student, registration: Registration) -> dict[ViewKey, Submission]:
+    """Returns the submissions of a registration, in the order of time."""
+    key = _progress_key(student, registration)
+    found = sorted(registration.submissions.values(), key=lambda one: (one.day, one.assessment.id))
+    return {
+        ViewKey(key.user_id, key.collection_id, key.context_id, one.assessment.content_id): one
+        for one in found
     }

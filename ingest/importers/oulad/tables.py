@@ -11,6 +11,7 @@ from typing import NoReturn
 from rules.errors import InvalidInput
 
 _WHOLE = re.compile(r"-?\d{1,12}", re.ASCII)
+_DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,12})?", re.ASCII)
 _REPLACED = re.compile("[\udc80-\udcff]")
 
 
@@ -26,6 +27,10 @@ class CsvTable:
         self.columns = columns
         self.line = 0
         self._place = 0
+
+    @property
+    def exists(self) -> bool:
+        return self.path.exists()
 
     @property
     def size(self) -> int:
@@ -90,6 +95,15 @@ class CsvTable:
     def optional_whole(self, value: str, column: str, *, least: int, most: int) -> int | None:
         """Returns the number, or None if it is blank. Older copies of the dataset write ``?`` for blank."""
         return None if is_blank(value) else self.whole(value, column, least=least, most=most)
+
+    def number(self, value: str, column: str, *, least: float, most: float) -> float:
+        """Returns a number that may have decimals."""
+        if not _DECIMAL.fullmatch(value):
+            self.refuse(f"{column} must be a number, not {shown(value)}")
+        number = float(value)
+        if not least <= number <= most:
+            self.refuse(f"{column} must be from {least:g} to {most:g}, not {value}")
+        return number
 
     def text(self, value: str, column: str, *, longest: int) -> str:
         """Returns a text that may be shown to people. It may be blank."""

@@ -9,6 +9,7 @@ def _ask(work: Work, trigger: Trigger, record: Record) -> None:
     key = work.recompute(trigger, record)
     work.whole.add(key)
     work.erased.add(key)
+    work.assess(key, None, record)
 
 
 HANDLER = Handler(TriggerKind.ERASURE, _ask)

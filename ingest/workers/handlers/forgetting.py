@@ -38,7 +38,7 @@ def subjects_of(erased: Trigger) -> Mapping[str, Sequence[RecordFilter]]:
         return {
             TRIGGERS.name: [RecordFilter(user)],
             PROFILES.name: [RecordFilter(user)],
-            ASSESSMENTS.name: [RecordFilter(user)],
+            ASSESSMENTS.name: [RecordFilter(user), RecordFilter(holding=[_text(user)])],
             STATES.name: [RecordFilter(user, [_pair("user_id", user)])],
             DEAD_LETTERS.name: [RecordFilter(user), RecordFilter(holding=[_text(user)])],
         }
@@ -47,7 +47,10 @@ def subjects_of(erased: Trigger) -> Mapping[str, Sequence[RecordFilter]]:
     state = [_pair("user_id", user), _pair("collection_id", collection), f":{_text(context)[1:]}"]
     return {
         TRIGGERS.name: [RecordFilter(user, place)],
-        ASSESSMENTS.name: [RecordFilter(user, [_text(collection), _text(context)])],
+        ASSESSMENTS.name: [
+            RecordFilter(user, [_text(collection), _text(context)]),
+            RecordFilter(holding=[_text(user), _text(collection), _text(context)]),
+        ],
         STATES.name: [RecordFilter(user, state)],
         DEAD_LETTERS.name: [RecordFilter(user, [_text(collection), _text(context)])],
     }

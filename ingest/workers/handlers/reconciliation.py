@@ -10,6 +10,7 @@ def _ask(work: Work, trigger: Trigger, record: Record) -> None:
     work.whole.add(key)
     work.enrolled.add(key)
     work.view(key, trigger.content_id)
+    work.assess(key, None, record)
 
 
 HANDLER = Handler(TriggerKind.RECONCILE, _ask)

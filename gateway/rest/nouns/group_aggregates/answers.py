@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from gateway.rest.framework.envelope import Json
 from gateway.rest.nouns.contents import content_metadata, text_of
 from resolvers import collections
-from resolvers.group_activities import MEMBER_METRICS, ActivityFigures, GroupPage, MemberEntry
+from resolvers.group_activities import MEMBER_METRICS, ActivityFigures, GroupPage, MemberEntry, Metrics
 from resolvers.nouns import ATTRIBUTES, Figure, Session, milliseconds
 
 METADATA = ("identifier", "name", "status", "mimeType", "leafNodesCount", "lastPublishedOn")
@@ -156,7 +156,7 @@ def member_answer(found: MemberEntry, fields: Collection[str] | None) -> Json:
 
 
 def with_figures(
-    attributes: Json, figures: Sequence[Figure], known: Collection[str], fields: Collection[str] | None
+    attributes: Json, figures: Sequence[Figure], known: Metrics, fields: Collection[str] | None
 ) -> Json:
     """The attributes and ``agg``, all of them or those in ``fields``.
 
@@ -165,7 +165,7 @@ def with_figures(
     if fields is None:
         return {**attributes, AGG: [_metric(figure) for figure in figures]}
     chosen = {name: value for name, value in attributes.items() if name in fields}
-    metrics = [metric for metric in known if metric in fields]
+    metrics = {name for name in fields if name in known}
     if metrics or AGG in fields:
         chosen[AGG] = [_metric(figure) for figure in figures if figure.metric in (metrics or known)]
     return chosen

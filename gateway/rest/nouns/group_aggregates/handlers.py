@@ -30,7 +30,7 @@ from gateway.rest.nouns.group_aggregates.requests import (
     PlatformActivityAgg,
 )
 from resolvers import group_activities, learner_groups
-from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, GroupPage
+from resolvers.group_activities import ACTIVITY_METRICS, MEMBER_METRICS, GroupPage, Metrics
 from resolvers.nouns import InvalidInput, Session
 
 
@@ -39,7 +39,7 @@ async def group_agg(session: Session, call: Call[GroupAgg] | Call[GroupAggQuery]
     request = call.request
     page = await _page(session, request, request.named())
     metadata = await metadata_by_activity(session, page.activities)
-    fields = _fields(request.fields, metadata, *PROVENANCE, AGG, *ACTIVITY_METRICS)
+    fields = _fields(request.fields, metadata, (*PROVENANCE, AGG), ACTIVITY_METRICS)
     result = {
         "groupId": request.group_id,
         "activity": [
@@ -71,15 +71,15 @@ async def group_activity_agg(
     (activity,) = page.activities
     by_id = await metadata_by_activity(session, [activity])
     metadata = by_id[activity.activity.id]
-    ours = (METADATA_FIELD, *PROVENANCE, AGG, *ACTIVITY_METRICS, MEMBERS, *MEMBER, *MEMBER_METRICS)
-    fields = _fields(request.fields, by_id, *ours)
-    of_members = None if fields is None else fields & {AGG, *MEMBER, *MEMBER_METRICS}
+    ours = (METADATA_FIELD, *PROVENANCE, AGG, MEMBERS, *MEMBER)
+    fields = _fields(request.fields, by_id, ours, ACTIVITY_METRICS, MEMBER_METRICS)
+    of_members = {name for name in fields or () if name in (AGG, *MEMBER) or name in MEMBER_METRICS}
     attributes = {METADATA_FIELD: metadata, **provenance(activity)}
     answer = with_figures(attributes, activity.figures, ACTIVITY_METRICS, fields)
     if fields is not None and METADATA_FIELD not in fields:
         named = {name: value for name, value in metadata.items() if name in fields}
         answer = {METADATA_FIELD: named, **answer} if named else answer
-    if fields is None or fields & {MEMBERS, *MEMBER, *MEMBER_METRICS}:
+    if fields is None or MEMBERS in fields or of_members - {AGG}:
         answer[MEMBERS] = [member_answer(member, of_members or None) for member in activity.members]
     result = {
         "groupId": request.group_id,
@@ -110,7 +110,13 @@ async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg
                 "role": found.member.role.value,
                 "status": found.member.status.value,
                 "createdBy": text_of(found.member.created_by),
-                AGG: with_value(group_activities.chosen(found.figures(), ["completedCount"], MEMBER_METRICS)),
+                AGG: with_value(
+                    [
+                        figure
+                        for figure in found.figures()
+                        if figure.metric == "completedCount" or MEMBER_METRICS.is_of_assessment(figure.metric)
+                    ]
+                ),
             }
             for found in activity.members
         ],
@@ -119,7 +125,7 @@ async def platform_activity_agg(session: Session, call: Call[PlatformActivityAgg
 
 
 def _fields(
-    fields: Sequence[str], metadata: Mapping[str, Mapping[str, Any]], *ours: str
+    fields: Sequence[str], metadata: Mapping[str, Mapping[str, Any]], ours: Sequence[str], *metrics: Metrics
 ) -> frozenset[str] | None:
     """The fields that are asked for; None for all. InvalidInput lists the known ones.
 
@@ -128,8 +134,9 @@ def _fields(
     """
     known = dict.fromkeys((*METADATA, *ours, *(name for of_one in metadata.values() for name in of_one)))
     for name in fields:
-        if name not in known and name not in PLATFORM_NAMES:
-            raise InvalidInput(f"fields: there is no {name}; there are {', '.join(known)}", field="fields")
+        if name not in known and name not in PLATFORM_NAMES and not any(name in each for each in metrics):
+            there = ", ".join((*known, *(each.described for each in metrics)))
+            raise InvalidInput(f"fields: there is no {name}; there are {there}", field="fields")
     return frozenset(fields) or None
 
 
