@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.archival.local_files import fetched
-from ingest.archival.standing import stored_attempts
+from ingest.archival.standing import leading_to, stored_attempts
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
 from loaders.archives import (
     FILE_COLUMNS,
@@ -209,8 +209,12 @@ class _Verification:
         live = await stored_attempts(self._rows, attempts, ATTEMPTS_WITH_QUESTIONS)
         here.count("attempts", len(attempts))
         at_rest = archive.state is ArchiveState.ARCHIVED
+        users = {one.key.user_id for one in attempts if attempt_key(one) not in slim}
+        elsewhere = await leading_to(self._rows, archive.request_id, users) if users else {}
         for attempt in attempts:
             key = attempt_key(attempt)
+            if key not in slim and any(one.version == attempt.version for one in elsewhere.get(key, ())):
+                continue  # a tracking mode has moved it
             problem = _problem_of(attempt, slim.get(key), archive.request_id if at_rest else None)
             if problem is not None:
                 here.tell(f"request {archive.request_id}: {_named(key)} {problem}")
@@ -232,7 +236,14 @@ class _Verification:
     async def _look_at_rows(
         self, part: int, resume: str | None, found: "_Findings"
     ) -> AsyncIterator[str | None]:
-        columns = (*ATTEMPTS.key, "total_score", "total_max_score", "last_attempted_on", "archived_in")
+        columns = (
+            *ATTEMPTS.key,
+            "total_score",
+            "total_max_score",
+            "last_attempted_on",
+            "archived_in",
+            "origin",
+        )
         token_range = self._rows.ranges(RANGES)[part]
         async for page in self._rows.walk(
             ATTEMPTS, token_range, columns=columns, page_size=self._pace.page, resume=resume
@@ -250,7 +261,7 @@ class _Verification:
 
     async def _astray(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Those that lead to a request without a file."""
-        leading = [(attempt, (attempt.key.context_id, attempt.archived_in)) for attempt in attempts]
+        leading = [(attempt, (attempt.archived_key.context_id, attempt.archived_in)) for attempt in attempts]
         keys = {(context, request) for _, (context, request) in leading if request is not None}
         there = {key for key, one in (await archives_by_id(self._rows, keys)).items() if one.has_file}
         return [attempt for attempt, key in leading if key[1] is not None and key not in there]

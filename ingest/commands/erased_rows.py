@@ -7,12 +7,14 @@ from ingest.commands.archived_rows import erase_archived
 from ingest.writes.retrying import Attempts
 from ingest.writes.triggers import trigger_of
 from loaders import touches
+from loaders.attempts import SCORE_COLUMNS, attempt_of
 from loaders.enrolments import row_key
 from loaders.session import Shared
 from rules.attempts import STEP
 from rules.errors import Conflict
 from rules.identifiers import ProgressKey, scope_of
 from rules.moments import milliseconds, moment
+from rules.origins import OriginKind
 from rules.triggers import Trigger, TriggerKind
 from stores.columns import Table
 from stores.events import Message
@@ -134,10 +136,18 @@ class ErasedRows:
     ) -> int:
         """Files of the archive come first: by the rows the next call finds the contexts again."""
         count = 0
-        partition, named = (self.user_id, collection_id), {*contexts}
-        async for page in self.pages(ATTEMPTS, partition, prefix=prefix, columns=ATTEMPTS.key):
-            named |= {row["context_id"] for row in page}
-        await erase_archived(self._shared, self.user_id, named, collection_id)
+        partition, files = (self.user_id, collection_id), {collection_id: {*contexts}}
+        columns = (*SCORE_COLUMNS, "archived_in", "origin")
+        async for page in self.pages(ATTEMPTS, partition, prefix=prefix, columns=columns):
+            for attempt in map(attempt_of, page):
+                files[collection_id].add(attempt.key.context_id)
+                # What has moved here is in the files of where it was. What was copied stays there, with its place.
+                moved = attempt.origin is not None and attempt.origin.kind is OriginKind.MOVED
+                if moved or not prefix:
+                    was = attempt.archived_key
+                    files.setdefault(was.collection_id, set()).add(was.context_id)
+        for of_collection, named in files.items():
+            await erase_archived(self._shared, self.user_id, named, of_collection)
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
             columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
             async for page in self.pages(table, partition, prefix=prefix, columns=columns):
