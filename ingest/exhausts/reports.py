@@ -1,16 +1,17 @@
 """The rows of exhausts, read for some learners at a time. Each read is one batch for all of these learners."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from loaders.activity_scores import activity_scores
 from loaders.archived_questions import MISSING, ArchivedQuestions
-from loaders.attempts import SCORE_COLUMNS, attempt_key, attempts_by_key
+from loaders.attempts import attempt_key, attempts_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.learners import learners_by_id
-from loaders.questions import whole_attempt_of
 from loaders.session import Shared
 from loaders.standings import Standings
+from loaders.whole_attempts import whole_attempts
 from rules.attempts import Attempt, WholeAttempt
 from rules.enrolments import Enrolment, shown_progress
 from rules.errors import NotFound, StoreUnavailable
@@ -26,12 +27,10 @@ from rules.exhausts import (
 )
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
-from rules.scores import activity_score, scores_by_content
-from stores.tables import ATTEMPTS_WITH_QUESTIONS
+from rules.scores import NO_SCORE
 
 ATTEMPTS_AT_ONCE = 200
 """Attempts whose questions are held at a time."""
-_SLIM = (*SCORE_COLUMNS, "content_hash", "archived_in")
 
 
 class Report(Protocol):
@@ -63,25 +62,20 @@ class ProgressReport:
         return progress_columns(self._assessments)
 
     async def rows(self, user_ids: Sequence[str]) -> AsyncIterator[Sequence[Cells]]:
-        rows, place = self._shared.stores.rows, self._place
-        enrolments = await _enrolments(self._shared, place, user_ids)
+        shared, place = self._shared, self._place
+        enrolments = await _enrolments(shared, place, user_ids)
         if not enrolments:
             return
         keys = [enrolment.key for enrolment in enrolments]
-        tree = await _tree(self._shared, place)
-        standings, learners, attempts = await asyncio.gather(
+        tree = await _tree(shared, place)
+        standings, learners, scores = await asyncio.gather(
             self._standings.standings(keys),
-            learners_by_id(rows, [key.user_id for key in keys]),
-            attempts_by_key(rows, self._shared.tracking, keys, _by_collection(place, tree)),
+            learners_by_id(shared.stores.rows, [key.user_id for key in keys]),
+            activity_scores(shared.stores.rows, shared.library, shared.tracking, keys),
         )
         found = []
-        for enrolment, standing, learner in zip(enrolments, standings, learners, strict=True):
-            scored = (
-                attempt
-                for attempt in attempts[enrolment.key]
-                if tree is not None and attempt.key.content_id in tree.leaf_nodes
-            )
-            score = activity_score(scores_by_content(scored))
+        for enrolment, standing, learner, scored in zip(enrolments, standings, learners, scores, strict=True):
+            score = NO_SCORE if enrolment.has_moved else scored  # it counts where the learner is now
             self._assessments |= score.assessments.keys()
             report = LearnerReport(
                 enrolment,
@@ -110,8 +104,9 @@ class ResponseReport:
         keys = [enrolment.key for enrolment in await _enrolments(self._shared, place, user_ids)]
         if not keys:
             return
-        trees = _by_collection(place, await _tree(self._shared, place))
-        attempts = await attempts_by_key(rows, self._shared.tracking, keys, trees, _SLIM)
+        tree = await _tree(self._shared, place)
+        trees = {} if tree is None else {place.collection_id: tree}
+        attempts = await attempts_by_key(rows, self._shared.tracking, keys, trees, None)
         ordered = [attempt for key in keys for attempt in attempts[key]]
         for first in range(0, len(ordered), ATTEMPTS_AT_ONCE):
             some = ordered[first : first + ATTEMPTS_AT_ONCE]
@@ -127,41 +122,20 @@ class ResponseReport:
         contents = await self._shared.library.contents.load_many(ids)
         return {content.identifier: content.name for content in contents if content is not None}
 
-    async def _whole(self, attempts: Sequence[Attempt]) -> Iterator[WholeAttempt]:
-        """The attempts with their questions. One that has none anywhere is left out."""
-        found = await self._shared.stores.rows.get_many(
-            ATTEMPTS_WITH_QUESTIONS, [attempt_key(attempt) for attempt in attempts]
-        )
-        live = {key: whole_attempt_of(row) for key, row in found.items()}
-        archived = await self._archived(
-            [attempt for attempt in attempts if not _is_newest(attempt, live.get(attempt_key(attempt)))]
-        )
-        chosen = (
-            newest(attempt, live.get(attempt_key(attempt)), archived.get(attempt_key(attempt)))
-            for attempt in attempts
-        )
-        return (whole for whole in chosen if whole is not None)
-
-    async def _archived(self, attempts: Sequence[Attempt]) -> Mapping[tuple[object, ...], WholeAttempt]:
-        try:
-            return await self._archive.load(attempts)
-        except StoreUnavailable as error:
-            if error.message != MISSING:
-                raise
-            # It comes not back by itself: to wait for it as for a store that is away would hold up all others.
-            raise NotFound(MISSING) from error
-
-
-def newest(attempt: Attempt, live: WholeAttempt | None, archived: WholeAttempt | None) -> WholeAttempt | None:
-    """Returns the one whose version the slim row has. If none has it, a write is under way: then the newer one. None if
-    the questions are nowhere."""
-    found = [whole for whole in (live, archived) if whole is not None]
-    exact = (whole for whole in found if _is_newest(attempt, whole))
-    return next(exact, max(found, key=lambda whole: whole.attempt.version, default=None))
-
-
-def _is_newest(attempt: Attempt, whole: WholeAttempt | None) -> bool:
-    return whole is not None and whole.attempt.version == attempt.version
+    async def _whole(self, attempts: Sequence[Attempt]) -> list[WholeAttempt]:
+        """The attempts with their questions, in this order. One that has none anywhere is without."""
+        found = await whole_attempts(self._shared.stores.rows, self._archive, attempts)
+        wholes = []
+        for attempt in attempts:
+            each = found[attempt_key(attempt)]
+            if not isinstance(each, StoreUnavailable):
+                wholes.append(each.whole)
+            elif each.message == MISSING:
+                # It comes not back by itself: to wait for it as for a store that is away would hold up all others.
+                raise NotFound(MISSING) from each
+            else:
+                raise each
+        return wholes
 
 
 async def _enrolments(shared: Shared, place: ExhaustPlace, user_ids: Sequence[str]) -> list[Enrolment]:
@@ -174,7 +148,3 @@ async def _enrolments(shared: Shared, place: ExhaustPlace, user_ids: Sequence[st
 async def _tree(shared: Shared, place: ExhaustPlace) -> RelationTree | None:
     published = await shared.library.published([place.collection_id])
     return published.get(place.collection_id, (None, None))[1]
-
-
-def _by_collection(place: ExhaustPlace, tree: RelationTree | None) -> Mapping[str, RelationTree]:
-    return {} if tree is None else {place.collection_id: tree}

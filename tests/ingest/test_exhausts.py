@@ -17,7 +17,7 @@ from ingest.commands.exhaust_files import ERASED_MEANWHILE, EXHAUST, EXHAUSTS
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from ingest.exhausts import job as job_module
-from ingest.exhausts.reports import ProgressReport, ResponseReport, newest
+from ingest.exhausts.reports import ProgressReport, ResponseReport
 from ingest.exhausts.requests import ExhaustCall, create_exhaust, request_exhaust, run_exhaust
 from ingest.jobs.erasure import erase_learner
 from ingest.jobs.runner import Jobs
@@ -26,7 +26,6 @@ from loaders.attempts import attempt_key
 from loaders.questions import whole_attempt_of
 from resolvers import enrolments
 from resolvers.exhausts import exhaust, exhaust_link
-from rules.attempts import WholeAttempt
 from rules.errors import Conflict, Forbidden, InvalidInput, LimitReached, NotFound, StoreUnavailable
 from rules.exhausts import PROGRESS_COLUMNS, RESPONSE_COLUMNS, Cells, ExhaustFormat, ExhaustKind
 from rules.jobs import JobState
@@ -45,7 +44,6 @@ from tests.ingest.exhausts import (
     csv_of,
     enrolled,
     exhausts_stored,
-    questions,
     read_csv,
     run_exhausts,
     written,
@@ -172,6 +170,13 @@ async def test_figures_are_those_that_the_api_tells_of_the_same_learner(course: 
             assert row["Status"].replace(" ", "_").upper() == api.progress.status.name
             assert row["Completion Date"] == (api.completed_on.isoformat() if api.completed_on else "")
             assert bool(row["Last Access Date"]) == (api.last_accessed_on is not None)
+            api_score = await session.loaders.scores.load(api.enrolment.key)
+            assert [
+                row[name] for name in ("Total Score", "Total Max Score", "Score Percentage", "Attempts")
+            ] == [
+                str(value) if value is not None else ""
+                for value in (api_score.score, api_score.max_score, api_score.percentage, api_score.attempts)
+            ]
 
 
 async def test_parquet_has_what_csv_has(course: Instance, tmp_path: Path) -> None:
@@ -218,22 +223,6 @@ async def test_a_context_without_learners_has_a_file_with_the_names_alone(embedd
     job = await written(embedded, call())
     assert await content_of(embedded, job) == (",".join(RESPONSE_COLUMNS) + "\r\n").encode()
     assert job.steps[0].checkpoint.report["learners"] == 0
-
-
-def test_of_two_versions_the_one_of_the_slim_row_counts_else_the_newer_one() -> None:
-    from rules.attempts import Attempt
-    from rules.identifiers import ViewKey
-
-    def version(minutes: int) -> WholeAttempt:
-        key = ViewKey("ada", "course", "batch", "b")
-        return WholeAttempt(Attempt(key, "one", 1.0, 2.0, NOW + timedelta(minutes=minutes)), questions("q1"))
-
-    old, new = version(0), version(1)
-    assert newest(old.attempt, old, new) is old
-    assert newest(new.attempt, old, new) is new
-    assert newest(version(2).attempt, old, new) is new
-    assert newest(old.attempt, new, None) is new
-    assert newest(old.attempt, None, None) is None
 
 
 # --- what it costs
