@@ -93,7 +93,7 @@ def table_of(query: MetricQuery, groups: Mapping[Key, Counts]) -> Table:
     totals: TableRow | None = None
     if query.totals:
         everything: Counts = {
-            name: joined(name, [counts[name] for counts in groups.values()]) for name in query.counts
+            name: joined(name, [counts.get(name) for counts in groups.values()]) for name in query.counts
         }
         totals = [*(None for _ in query.dimensions), *_metrics(query, everything)]
     return Table(tuple(columns), rows, totals)

@@ -19,6 +19,7 @@ from rules.progress import Status
 from stores.engines import Stores
 from stores.groups import Between, Figures, Kind, Lane, Measure, OneOf, Where
 
+SCORED, PERCENTAGE = "scored", "score_percentage"
 MOST_GROUPS = 50_000
 """Groups that a table may have before its limit: they are ordered and added up here."""
 
@@ -54,10 +55,16 @@ class Counted:
 
 def figures_query(ground: Ground, queries: Iterable[MetricQuery]) -> Figures:
     """One query for all of these together. It asks for every group, and for one more than there may be: tables are
-    ordered here, where metrics are computed, and a limit without the engine's order would cut off the wrong ones."""
+    ordered here, where metrics are computed, and a limit without the engine's order would cut off the wrong ones.
+
+    PERCENTS are no measures: a row is of one PERCENTAGE as well then, and ``scored`` says how many have it.
+    """
     queries = list(queries)
     dimensions = {column_of(dimension, ground.source) for query in queries for dimension in query.dimensions}
     counts = {count for query in queries for count in query.counts}
+    if counts & PERCENTS.keys():
+        dimensions.add(PERCENTAGE)
+        counts = (counts - PERCENTS.keys()) | {SCORED}
     measures = [_MEASURES[ground.source.name][count] for count in sorted(counts)]
     if ground.outdated is not None:
         # The version is in the condition, so an answer of before the publish is not given after it.
@@ -110,7 +117,6 @@ def _state_measures() -> dict[str, Measure]:
         rows("scored", Between("score_percentage", least=0)),
         Measure("score_sum", Kind.SUM, "score_percentage"),
         *(rows(band, Between("score_percentage", *ends)) for band, ends in SCORE_BANDS.items()),
-        *(rows(name, OneOf("score_percentage", (percent,))) for name, percent in PERCENTS.items()),
         rows("attempted", Between("assessed_count", least=1)),
         *(
             Measure(name, Kind.SUM, f"{name}_count")
