@@ -58,7 +58,7 @@ def grand_total(score: float, maximum: float) -> str:
 
 def content_hash(score: float | None, maximum: float | None, questions: Sequence[Question]) -> str:
     """Returns a name of what the attempt says: 24 hex digits. Two versions with the same answers have the same."""
-    said = _canonical([float(score), float(maximum), list(questions)])
+    said = _canonical([_number(score), _number(maximum), list(questions)])
     return blake2b(said, digest_size=_HASH_BYTES).hexdigest()
 
 
