@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ import orjson
 from rich.console import Console
 
 from ingest.archival import ArchivalOrder, archive
+from ingest.writes.retrying import Attempts
 from loaders.archived_questions import archived_attempts
 from loaders.archives import FILE_COLUMNS, all_archives
 from loaders.attempts import attempt_key
@@ -27,6 +29,7 @@ from loaders.questions import slim_values, whole_attempt_values
 from loaders.session import Shared
 from rules.archives import ARCHIVE_ORDER, archive_row
 from rules.attempts import Attempt, Question, WholeAttempt, write_time
+from rules.errors import StoreUnavailable
 from rules.identifiers import ViewKey
 from stores.column_files import read_file, write_file
 from stores.rows import Write
@@ -39,7 +42,7 @@ CLASS = 250
 QUESTIONS = 5
 AFTER = timedelta(days=90)
 FIRST = NOW - AFTER - timedelta(weeks=WEEKS)
-AT_ONCE = 500
+AT_ONCE = 1000
 """Attempts that are written together."""
 
 
@@ -74,13 +77,14 @@ async def main(*arguments: str) -> None:
 async def _store(shared: Shared, attempts: int) -> str:
     """Writes the rows as the attempt takers do. Returns the checksum of the first batch."""
     first = []
-    writing: set[asyncio.Task[None]] = set()
     for some in _chunks(_attempts(attempts)):
         first += [whole for whole in some if whole.attempt.key.context_id == "batch-0"]
-        if len(writing) > 3:
-            _, writing = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
-        writing.add(asyncio.create_task(shared.stores.rows.write(*_writes(some))))
-    await asyncio.gather(*writing)
+        async for _ in Attempts():
+            with suppress(StoreUnavailable):  # other work on the machine may make the servers slow
+                await shared.stores.rows.write(*_writes(some))
+                break
+        else:
+            raise RuntimeError("the rows do not take the attempts")
     return _digest(first)
 
 

@@ -7,7 +7,8 @@
 ``workers``      consumer, one handler a kind of trigger, recomputation, tombstones
 ``jobs``         the runner and one module a kind
 ``aggregation``  batch mode
+``archival``     from the questions of old attempts to files, and back
 ``importers``    legacy, OULAD, sample
 
-``job_kinds.py`` lists every kind of job.
+``job_kinds.py`` lists every kind of job. ``schedule.py`` repeats a work.
 """

@@ -58,7 +58,8 @@ def grand_total(score: float, maximum: float) -> str:
 
 def content_hash(score: float | None, maximum: float | None, questions: Sequence[Question]) -> str:
     """Returns a name of what the attempt says: 24 hex digits. Two versions with the same answers have the same."""
-    said = _canonical([_number(score), _number(maximum), list(questions)])
+    sums = [None if each is None else float(each) for each in (score, maximum)]
+    said = _canonical([*sums, list(questions)])
     return blake2b(said, digest_size=_HASH_BYTES).hexdigest()
 
 

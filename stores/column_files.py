@@ -4,7 +4,7 @@ a bound of memory; what has no room there goes to its temporary folder.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -26,6 +26,8 @@ ROWS_A_PAGE = 1000
 LARGEST_LINE = 4 * 1024 * 1024
 """Bytes that a row may have in JSON."""
 
+MOST_IDLE = 4
+"""Connections that a process keeps for the next file."""
 _AGAIN = 0.01
 """Seconds between two interruptions: one that comes before the statement begins has no effect."""
 
@@ -123,16 +125,7 @@ async def read_file(
 @asynccontextmanager
 async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection], T]], Any]]:
     """A connection of its own. Each call runs in a thread, and is interrupted when its caller is cancelled."""
-    connection = duckdb.connect(
-        config={
-            "threads": 1,
-            "memory_limit": MEMORY,
-            "temp_directory": str(folder / ".duckdb"),
-            "preserve_insertion_order": True,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-    )
+    connection = await asyncio.to_thread(_connection, folder)
 
     async def run(work: Callable[[Connection], T]) -> T:
         task = asyncio.ensure_future(asyncio.to_thread(work, connection))
@@ -149,8 +142,35 @@ async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection]
 
     try:
         yield run
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    if len(_idle) < MOST_IDLE:
+        _idle.append(connection)
+    else:
+        connection.close()
+
+
+_idle: list[Connection] = []
+"""Connections that others may use: to make one takes longer than to read a small file."""
+
+
+def _connection(folder: Path) -> Connection:
+    place = str(folder / ".duckdb")
+    with suppress(IndexError, duckdb.Error):  # the temporary folder can't be changed once it was needed
+        connection = _idle.pop()
+        connection.execute(f"SET temp_directory = {_text(place)}")
+        return connection
+    return duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": MEMORY,
+            "temp_directory": place,
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
 
 
 def _value(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from loaders.archives import Archive
 from loaders.attempts import attempt_key
 from loaders.session import Shared
 from rules.archives import ArchiveState, attempt_of_archive_row
+from rules.attempts import Attempt
 from rules.errors import CohortError, Conflict
 from stores.column_files import FileFormat
 
@@ -29,34 +31,41 @@ class NotVerified(CohortError):
     """A file was not read back as it was written."""
 
 
-class Filing:
-    """Files one part after the other. ``folder`` is its own."""
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A verified request, and what its file has."""
 
-    def __init__(
-        self, shared: Shared, catalogue: Catalogue, folder: Path, form: FileFormat, job_id: str
-    ) -> None:
+    archive: Archive
+    attempts: Sequence[Attempt]
+
+
+class Filing:
+    """Files parts, several at a time if it must be."""
+
+    def __init__(self, shared: Shared, catalogue: Catalogue, form: FileFormat, job_id: str) -> None:
         self._rows = shared.stores.rows
         self._blobs = shared.stores.blobs
         self._catalogue = catalogue
-        self._folder = folder
         self._form = form
         self._job_id = job_id
 
-    async def file(self, spooled: SpooledFile) -> tuple[Archive, LocalFile] | None:
-        """Returns the verified request and a copy of its file; None if no attempt still stands.
+    async def file(self, spooled: SpooledFile) -> Filed | None:
+        """Returns None if no attempt still stands. Its files are beside the lines.
 
         Raises NotVerified if the file is not what was written. The request says so, and its attempts stay live. Raises
         Conflict if another run has taken over.
         """
-        lines = self._folder / "standing.json"
+        folder, suffix = spooled.lines.parent, self._form.value
+        lines = folder / "standing.json"
         digests = await self._keep_standing(spooled.lines, lines)
         if not digests:
             return None
         archive = await self._catalogue.begin(spooled.part, self._form, digests.total(), self._job_id)
-        copy = await written(lines, self._folder / f"written.{self._form.value}", self._form)
-        await upload(self._blobs, archive.blob, copy)
-        back = await fetched(self._blobs, archive.blob, self._folder / f"back.{self._form.value}", self._form)
-        if back.checksum != copy.checksum or await _digests(back) != digests:
+        file = await written(lines, folder / f"written.{suffix}", self._form)
+        await upload(self._blobs, archive.blob, file)
+        back = await fetched(self._blobs, archive.blob, folder / f"back.{suffix}", self._form)
+        attempts = await _compared(back, digests) if back.checksum == file.checksum else None
+        if attempts is None:
             await self._catalogue.fail(archive, "what was read back is not what was written")
             raise NotVerified(f"{archive.blob}: what was read back is not what was written")
         verified = await self._catalogue.change(
@@ -66,7 +75,7 @@ class Filing:
             # The other run has discarded this file; it may have done so before it was there.
             await self._blobs.delete(archive.blob)
             raise Conflict("another run has taken over", field="owner")
-        return verified, back
+        return Filed(verified, attempts)
 
     async def _keep_standing(self, lines: Path, to: Path) -> Digests:
         """Copies the lines of the attempts that still stand. Returns the digests of these."""
@@ -93,15 +102,13 @@ def _some(lines: IO[bytes]) -> list[bytes]:
     return [*islice(lines, AT_ONCE)]
 
 
-async def _digests(copy: LocalFile) -> Digests:
-    digests = Digests()
-    async for page in copy.pages():
-        digests.update(_of(page))
-    return digests
-
-
-def _of(rows: list[dict[str, object]]) -> Iterator[bytes]:
-    return (_digest(orjson.dumps(row) + b"\n") for row in rows)
+async def _compared(file: LocalFile, digests: Digests) -> Sequence[Attempt] | None:
+    """Returns the attempts of the file; None if its rows are others than these."""
+    found, attempts = Digests(), list[Attempt]()
+    async for page in file.pages():
+        found.update([_digest(orjson.dumps(row) + b"\n") for row in page])
+        attempts += map(attempt_of_archive_row, page)
+    return attempts if found == digests else None
 
 
 def _digest(line: bytes) -> bytes:

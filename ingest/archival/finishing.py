@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ingest.archival.catalogue import Catalogue
-from ingest.archival.local_files import LocalFile, fetched
-from ingest.archival.standing import AT_ONCE, standing
+from ingest.archival.local_files import fetched
+from ingest.archival.standing import AT_ONCE, dated, standing
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.retrying import Attempts
 from loaders.archives import Archive, archive_by_id
@@ -34,26 +35,28 @@ class Finishing:
         self._catalogue = catalogue
         self._folder = folder
 
-    async def finish(self, archive: Archive, copy: LocalFile | None = None) -> Archive | None:
-        """Goes on with the request to its end, and returns it as it is then; None if somebody has removed it. ``copy``: of its
-        file, if there is one here. Everything may be done again."""
+    async def finish(self, archive: Archive, filed: Sequence[Attempt] | None = None) -> Archive | None:
+        """Goes on with the request to its end, and returns it as it is then; None if nothing is left of it. ``filed``: what its
+        file has, for a caller who has just made it. Everything may be done again."""
         at: Archive | None = archive
-        async for _ in Attempts():
+        async for number in Attempts():
             if at is None or at.state not in UNFINISHED:
                 return at
-            copy = copy or await self._fetched(at)
-            done = await self._finished(at, copy)
+            fresh = filed is not None and not number
+            attempts = filed if filed is not None and fresh else await self._attempts(at)
+            done = await self._finished(at, attempts, fresh=fresh)
             if done is not None:
                 return done
-            at, copy = await archive_by_id(self._rows, *archive.key), None
+            at = await archive_by_id(self._rows, *archive.key)
         raise Conflict(f"request {archive.request_id} keeps changing; the next run goes on with it")
 
-    async def _finished(self, archive: Archive, copy: LocalFile) -> Archive | None:
+    async def _finished(
+        self, archive: Archive, attempts: Sequence[Attempt], *, fresh: bool
+    ) -> Archive | None:
         """Does what is left to do. Returns None as soon as the request is not what it was: somebody has changed it, or its file
         has lost attempts that no slim row can lead to."""
-        attempts = await copy.attempts()
         if archive.state is ArchiveState.VERIFIED:
-            marked = await self._mark(archive, attempts)
+            marked = await self._mark(archive, attempts, look=not fresh)
             if len(marked) < len(attempts) or archive.leftovers is not None:
                 await self._files.take_out(archive.key, lambda row: _key_of(row) not in marked)
                 return None
@@ -65,26 +68,31 @@ class Finishing:
             await self._rows.write(*map(_without_questions, some))
         return await self._catalogue.change(archive, ArchiveState.ARCHIVED)
 
-    async def _mark(self, archive: Archive, attempts: Sequence[Attempt]) -> Collection[Key]:
+    async def _mark(self, archive: Archive, attempts: Sequence[Attempt], *, look: bool) -> Collection[Key]:
         """Has slim rows lead to the file. Returns the keys of those that do.
 
-        They are read again after that: an erasure that did not see the mark was announced before, and so is seen here.
+        They are read after that: an erasure that did not see the mark was announced before, and so is seen here. ``look``:
+        they are read before, too. A row that was deleted a moment ago hides the mark, but not one that was deleted so long
+        ago that the store has forgotten it.
         """
         marked: set[Key] = set()
         for some in _portions(attempts):
-            there = await standing(self._rows, some)
-            free = [one for one in some if _is_free(there.get(attempt_key(one)), archive)]
+            there = await standing(self._rows, some) if look else {}
+            free = [one for one in some if not look or _is_free(there.get(attempt_key(one)), archive)]
             await self._rows.write(*(_mark_of(one, archive) for one in free))
             there = await standing(self._rows, free)
             marked |= {key for key, stored in there.items() if stored.archived_in == archive.request_id}
         return marked
 
-    async def _fetched(self, archive: Archive) -> LocalFile:
-        to = self._folder / f"fetched.{archive.form.value}"
-        copy = await fetched(self._blobs, archive.blob, to, archive.form)
-        if copy.checksum != archive.checksum:
-            raise BrokenArchive(f"the blob {archive.blob} is not the file that was verified", field="blob")
-        return copy
+    async def _attempts(self, archive: Archive) -> Sequence[Attempt]:
+        """What the file has."""
+        with TemporaryDirectory(dir=self._folder) as folder:
+            file = await fetched(self._blobs, archive.blob, Path(folder, "file"), archive.form)
+            if file.checksum != archive.checksum:
+                raise BrokenArchive(
+                    f"the blob {archive.blob} is not the file that was verified", field="blob"
+                )
+            return [dated(attempt_of_archive_row(row)) async for page in file.pages() for row in page]
 
 
 def _key_of(row: Row) -> Key:

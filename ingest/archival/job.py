@@ -11,9 +11,10 @@ from ingest.archival.catalogue import Catalogue
 from ingest.archival.filing import Filing, NotVerified
 from ingest.archival.finishing import UNFINISHED, BrokenArchive, Finishing
 from ingest.archival.report import ArchivalReport
-from ingest.archival.spool import Spool
+from ingest.archival.spool import Spool, SpooledFile
 from ingest.archival.standing import dated
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord
+from ingest.writes.all_ended import all_ended
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.leases import Hold, Task, held
 from loaders.archives import Archive, all_archives
@@ -35,6 +36,8 @@ PAGE = 500
 """Attempts that are read together."""
 TOLD_EVERY = 10_000
 """Attempts that are walked between two checkpoints."""
+FILES_AT_ONCE = 4
+"""What one waits for, others use."""
 _STEP = "archive"
 WORK = Task(LEASES, ("archival",), "the archival", "archiving")
 
@@ -131,17 +134,27 @@ class _Run:
         return at is not None and at <= self._before
 
     async def _archive(self, spool: Spool, folder: Path) -> AsyncIterator[None]:
-        filing = Filing(self._shared, self._catalogue, folder, self._form, self._job_id)
+        filing = Filing(self._shared, self._catalogue, self._form, self._job_id)
         finishing = Finishing(self._shared, self._catalogue, folder)
-        async for spooled in spool.files():
+
+        async def archive(spooled: SpooledFile) -> None:
             finished = None
             try:
                 if (filed := await filing.file(spooled)) is not None:
-                    finished = await finishing.finish(*filed)
+                    finished = await finishing.finish(filed.archive, filed.attempts)
             except NotVerified as error:
                 self._note_failure(error)
+            await spooled.remove()
             self._report.left += spooled.attempts - self._count(finished)
-            yield
+
+        some: list[SpooledFile] = []
+        async for spooled in spool.files():
+            some.append(spooled)
+            if len(some) == FILES_AT_ONCE:
+                await all_ended(map(archive, some))
+                some = []
+                yield
+        await all_ended(map(archive, some))
 
     def _note_failure(self, error: CohortError) -> None:
         self._report.failed += 1

@@ -2,15 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingest.archival.standing import dated
 from loaders.archives import FILE_COLUMNS
-from rules.archives import ARCHIVE_ORDER, attempt_of_archive_row
-from rules.attempts import Attempt
+from rules.archives import ARCHIVE_ORDER
 from stores.blobs import CHUNK, Blobs
 from stores.column_files import FileFormat, read_file, write_file
 
@@ -28,10 +26,6 @@ class LocalFile:
         """Its rows, a page at a time, in its order."""
         async for page in read_file(self.path, FILE_COLUMNS, self.form):
             yield page
-
-    async def attempts(self) -> Sequence[Attempt]:
-        """Its attempts in slim form, in its order."""
-        return [dated(attempt_of_archive_row(row)) async for page in self.pages() for row in page]
 
 
 async def written(lines: Path, to: Path, form: FileFormat) -> LocalFile:

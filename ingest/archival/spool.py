@@ -4,12 +4,14 @@ However much a run finds, memory holds a page of rows, and of one bucket where e
 """
 
 import asyncio
+import shutil
 from array import array
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import IO, Any, Self
 from zlib import crc32
 
@@ -24,11 +26,15 @@ BUCKETS = 64
 
 @dataclass(frozen=True, slots=True)
 class SpooledFile:
-    """The rows of one file to be, in no order. ``lines`` has one JSON object each."""
+    """The rows of one file to be, in no order. ``lines`` has one JSON object each, in a folder of its own. Whoever takes it
+    removes the folder (``remove``)."""
 
     part: ArchivedPart
     lines: Path
     attempts: int
+
+    async def remove(self) -> None:
+        await asyncio.to_thread(shutil.rmtree, self.lines.parent)
 
 
 class Spool:
@@ -54,13 +60,13 @@ class Spool:
         return await asyncio.to_thread(self._add, rows)
 
     async def files(self) -> AsyncIterator[SpooledFile]:
-        """The files of all buckets. The lines of one are gone once the next is asked for. Nothing can be added any more."""
+        """The files of all buckets. Nothing can be added any more."""
         await asyncio.to_thread(self.close)
         for number in range(BUCKETS):
-            bucket, lines = _bucket(self._folder, number), self._folder / "lines.json"
+            bucket = _bucket(self._folder, number)
             for part, starts in (await asyncio.to_thread(_starts, bucket)).items():
                 for first, after in _even(len(starts), MOST_IN_A_FILE):
-                    await asyncio.to_thread(_cut, bucket, starts[first:after], lines)
+                    lines = await asyncio.to_thread(_cut, bucket, starts[first:after])
                     yield SpooledFile(part, lines, after - first)
             await asyncio.to_thread(bucket.unlink)
 
@@ -95,12 +101,14 @@ def _starts(bucket: Path) -> dict[ArchivedPart, "array[int]"]:
     return starts
 
 
-def _cut(bucket: Path, starts: Sequence[int], to: Path) -> None:
-    """Writes the lines that begin there."""
+def _cut(bucket: Path, starts: Sequence[int]) -> Path:
+    """Returns a file of the lines that begin there, in a new folder."""
+    to = Path(mkdtemp(dir=bucket.parent), "lines.json")
     with bucket.open("rb") as file, to.open("wb") as lines:
         for start in starts:
             file.seek(start)
             lines.write(file.readline())
+    return to
 
 
 def _even(count: int, most: int) -> list[tuple[int, int]]:

@@ -67,10 +67,16 @@ async def stored_attempts(
         place = key.collection_id, key.context_id, key.content_id
         learners.setdefault(place, {})[key.user_id, key.collection_id] = None
     columns = [column for column in _COLUMNS if column in table.types]
+    wanted = {attempt_key(attempt) for attempt in attempts}
 
     async def read(place: tuple[str, str, str], partitions: Sequence[Key]) -> list[Row]:
         found = await rows.partitions(table, partitions, columns, prefix=place[1:])
-        return [row for some in found.values() for row in some]
+        return [
+            row
+            for partition, some in found.items()
+            for row in some
+            if (*partition, *place[1:], row["attempt_id"]) in wanted
+        ]
 
     works = (read(place, [*partitions]) for place, partitions in learners.items())
     stored = [dated(attempt_of(row)) for some in await all_ended(works, _SLICES) for row in some]

@@ -210,13 +210,34 @@ class _Verification:
         live = await stored_attempts(self._rows, attempts, ATTEMPTS_WITH_QUESTIONS)
         here.count("attempts", len(attempts))
         at_rest = archive.state is ArchiveState.ARCHIVED
+        moved = await self._moved([attempt for attempt in attempts if attempt_key(attempt) not in slim])
         for attempt in attempts:
             key = attempt_key(attempt)
+            if key in moved:
+                continue  # its questions went along
             problem = _problem_of(attempt, slim.get(key), archive.request_id if at_rest else None)
             if problem is not None:
                 here.tell(f"request {archive.request_id}: {_named(key)} {problem}")
             if at_rest and key in live and live[key].version == attempt.version:
                 here.tell(f"request {archive.request_id}: {_named(key)} has live questions as well")
+
+    async def _moved(self, attempts: Sequence[Attempt]) -> set[Key]:
+        """Those that a tracking mode has taken along into another context of the collection, by the key of before."""
+        partitions = {(attempt.key.user_id, attempt.key.collection_id) for attempt in attempts}
+        if not partitions:
+            return set()
+        found = await self._rows.partitions(ATTEMPTS, sorted(partitions), (*ATTEMPTS.key, "origin"))
+        there = {
+            (row["user_id"], row["collection_id"], row["content_id"], row["attempt_id"])
+            for rows in found.values()
+            for row in rows
+            if row["origin"] is not None
+        }
+        return {
+            attempt_key(one)
+            for one in attempts
+            if (one.key.user_id, one.key.collection_id, one.key.content_id, one.attempt_id) in there
+        }
 
     async def _look_at_blobs(self, found: "_Findings") -> None:
         """Blobs come first: what the catalogue has after that was named before it was there."""

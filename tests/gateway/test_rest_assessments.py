@@ -13,7 +13,7 @@ from rules.identifiers import ViewKey
 from rules.moments import milliseconds
 from rules.tracking import TrackingMode
 from rules.viewers import Role
-from tests.archives import archive_questions
+from tests.archived_files import archive_questions
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
 from tests.gateway.rest_calls import RestCalls

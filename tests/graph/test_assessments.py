@@ -11,7 +11,7 @@ from rules.attempts import Question
 from rules.identifiers import ViewKey
 from rules.tracking import TrackingMode
 from rules.viewers import Role
-from tests.archives import archive_questions
+from tests.archived_files import archive_questions
 from tests.attempts import store_attempt
 from tests.conftest import LEAF, NOW, Instance
 from tests.graph.conftest import code, data

@@ -1,16 +1,21 @@
 """What a run of the archive leaves: the same attempts, with their questions elsewhere (R-ASSESS-5)."""
 
+import gc
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest.archival import ArchivalOrder, archive, archive_when_due
 from ingest.archival import spool as spooling
+from ingest.archival.standing import standing
 from loaders.session import Shared
 from rules.archives import ArchiveState, IsoWeek
+from rules.attempts import Attempt, Question
 from rules.errors import Conflict, InvalidInput
 from stores.column_files import FileFormat
 from stores.rows import Write
@@ -178,6 +183,50 @@ async def test_a_schedule_archives_when_the_last_run_is_long_ago(instance: Insta
     row = await shared.stores.rows.get(LEASES, ("archival",))
     assert row is not None
     assert (row["owner"], row["done_on"]) == (None, at)
+
+
+async def test_however_much_is_archived_few_attempts_are_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With questions those of two pages of the walk, without them those of the files that are made at the same time."""
+    page, files, most = 10, 2, 10
+    monkeypatch.setattr("ingest.archival.job.PAGE", page)
+    monkeypatch.setattr("ingest.archival.job.FILES_AT_ONCE", files)
+    monkeypatch.setattr(spooling, "MOST_IN_A_FILE", most)
+    held: dict[type, list[int]] = {Question: [], Attempt: []}
+
+    def count() -> None:
+        gc.collect()
+        there = Counter(type(one) for one in gc.get_objects())
+        for kind, counts in held.items():
+            counts.append(there[kind])
+
+    async def counted(*arguments: Any) -> Any:
+        count()
+        return await standing(*arguments)
+
+    def cut(*arguments: Any) -> Any:
+        count()
+        return spooling_cut(*arguments)
+
+    def spooled(self: spooling.Spool, rows: Any) -> int:
+        count()
+        return spooling_add(self, rows)
+
+    spooling_cut, spooling_add = spooling._cut, spooling.Spool._add
+    monkeypatch.setattr(spooling, "_cut", cut)
+    monkeypatch.setattr(spooling.Spool, "_add", spooled)
+    for module in ("filing", "finishing"):
+        monkeypatch.setattr(f"ingest.archival.{module}.standing", counted)
+    async with instance_of(embedded_urls(), tmp_path) as instance:
+        for number in range(200):
+            await store_old_attempt(instance.shared, f"learner-{number}", "a1", JANUARY)
+        count()
+        before = {kind: counts.pop() for kind, counts in held.items()}
+        assert (await archive(instance.shared, OLD)).archived == 200
+    assert 0 < max(held[Question]) - before[Question] <= 2 * 2 * page
+    # Of each file what is filed, and what its slim rows say.
+    assert 0 < max(held[Attempt]) - before[Attempt] <= 3 * files * most
 
 
 async def test_an_order_that_can_not_be_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ingest.archival.restoring import restore
+from ingest.archival.verification import verify
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.workers.worker import Worker
 from ingest.writes.triggers import send_trigger
@@ -227,6 +228,7 @@ async def test_archived_questions_move_along(cohort: Instance) -> None:
         await enters(cohort, "ada", context)
         await cohort.drain()
         await check_all_in(cohort, "ada", context)
+    assert (await verify(cohort.shared)).differences == 0
     restored = await restore(cohort.shared, context_id="program")
     assert (restored.attempts, restored.left) == (0, 4)
     await check_all_in(cohort, "ada", "batch")

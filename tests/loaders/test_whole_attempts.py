@@ -13,7 +13,7 @@ from rules.errors import StoreUnavailable
 from rules.identifiers import ViewKey
 from stores.rows import Write
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
-from tests.archives import archive_questions
+from tests.archived_files import archive_questions
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
 
