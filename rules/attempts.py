@@ -40,21 +40,19 @@ class AttemptOrigin:
 
     - ``kind``: why it was: copied, moved, or the instance changed its mode.
     - ``place``: collection and context.
-    - ``archived_in``: the request of the archive that took its questions there. None if they were live and came along.
     """
 
     kind: OriginKind
     place: tuple[str, str]
-    archived_in: str | None = None
 
     def encode(self) -> str:
         """Returns the text of the column ``origin``."""
-        return orjson.dumps([self.kind.value, *self.place, self.archived_in]).decode()
+        return orjson.dumps([self.kind.value, *self.place]).decode()
 
     @classmethod
     def decode(cls, text: str) -> "AttemptOrigin":
-        kind, collection_id, context_id, archived_in = orjson.loads(text)
-        return cls(OriginKind(kind), (collection_id, context_id), archived_in)
+        kind, collection_id, context_id = orjson.loads(text)
+        return cls(OriginKind(kind), (collection_id, context_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +94,14 @@ class Attempt:
         return self.origin is not None and self.origin.kind is OriginKind.COPIED
 
     @property
-    def archived_key(self) -> ViewKey:
-        """The key under which the archive has its questions: where it was when the archive took them."""
-        if self.origin is None or self.archived_in is None or self.origin.archived_in != self.archived_in:
-            return self.key
-        collection_id, context_id = self.origin.place
-        return replace(self.key, collection_id=collection_id, context_id=context_id)
-
-    @property
     def row_written_at(self) -> int:
         """The write time of its row, in microseconds. Rows of before schema 6 were written at the moment of the attempt."""
         return self.written_at or self.version[0] * _MICROSECONDS
 
     def rekeyed(self, to: ViewKey, kind: OriginKind, written_at: int) -> "Attempt":
-        """Returns the same attempt under another key. It says where it was, and where the archive has its questions."""
-        was = self.key if self.archived_in is None else self.archived_key
-        origin = AttemptOrigin(kind, (was.collection_id, was.context_id), self.archived_in)
-        return replace(self, key=to, written_at=written_at, origin=origin)
+        """Returns the same attempt under another key, where its questions are live. It says where it was."""
+        origin = AttemptOrigin(kind, (self.key.collection_id, self.key.context_id))
+        return replace(self, key=to, written_at=written_at, archived_in=None, origin=origin)
 
 
 @dataclass(frozen=True, slots=True)

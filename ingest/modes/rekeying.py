@@ -1,7 +1,8 @@
 """Attempts that follow a learner's progress: written under another key, and taken away from the one of before.
 
-An attempt keeps its id, score and times. Its questions come along if they are live; if they are archived, its ``origin``
-says under which key the archive has them. Nothing is written where the same or a newer version is already. All writes
+An attempt keeps its id, score and times, and its questions come along. If they are archived they are read from there and are
+live again under the new key, until the archive takes them from it: so what becomes of the old file does not matter to the new
+row. Nothing is written where the same or a newer version is already. All writes
 follow from what is stored, so each may be done again, by any process.
 """
 
@@ -18,7 +19,7 @@ from rules.attempts import Attempt, WholeAttempt, rekeyed_at, taken_away_at
 from rules.identifiers import ProgressKey, ViewKey
 from rules.origins import OriginKind
 from rules.tracking import Tracking
-from stores.rows import Key, Row, Rows, Write
+from stores.rows import Key, Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 
 AT_ONCE = 50
@@ -68,7 +69,10 @@ async def arrivals(shared: Shared, wanted: Mapping[ViewKey, Collection[Attempt]]
 async def bring(shared: Shared, coming: Arrivals, kind: OriginKind) -> int:
     """Writes the attempts that are due, and returns how many. The learner's list of scopes comes first, and questions
     before the slim row, which says that they were written. It costs, for 50 attempts, one read of the questions, one of
-    the erasures and two writes."""
+    the erasures and two writes; for archived ones also what the archive costs.
+
+    Raises StoreUnavailable if the archive can't be read: what was not brought is brought by whoever does it again.
+    """
     for start in range(0, len(coming.due), AT_ONCE):
         await _bring(shared, coming.due[start : start + AT_ONCE], kind)
     return len(coming.due)
@@ -79,20 +83,19 @@ async def _bring(
 ) -> None:
     rows = shared.stores.rows
     places = list(dict.fromkeys(to.progress_key for _, to, _ in due))
-    (sources, questions), erased = await asyncio.gather(
-        _with_questions(rows, [attempt for attempt, _, _ in due]), erased_places(rows, places)
-    )
+    sources = [attempt for attempt, _, _ in due]
+    questions, erased = await asyncio.gather(_questions(shared, sources), erased_places(rows, places))
     whole: list[Write] = []
     slim: list[Write] = []
     for source, (_, to, there) in zip(sources, due, strict=True):
         at = rekeyed_at(source, there, erased.get(to.progress_key))
         attempt, key = source.rekeyed(to, kind, at), attempt_key(replace(source, key=to))
-        row = questions.get(attempt_key(source))
-        if row is not None:
-            values = whole_attempt_values(replace(whole_attempt_of(row), attempt=attempt))
+        found = questions.get(attempt_key(source))
+        if found is not None:
+            values = whole_attempt_values(replace(found, attempt=attempt))
             whole.append(Write(ATTEMPTS_WITH_QUESTIONS, key, values, at))
         assert attempt.origin is not None  # noqa: S101 - rekeyed says where it was
-        stays = {"archived_in": attempt.archived_in, "origin": attempt.origin.encode()}
+        stays = {"archived_in": None, "origin": attempt.origin.encode()}
         slim.append(Write(ATTEMPTS, key, {**slim_values(WholeAttempt(attempt, ())), **stays}, at))
     await enter_scopes(shared, {to.progress_key: to.scope for _, to, _ in due})
     if whole:
@@ -100,26 +103,22 @@ async def _bring(
     await rows.write(*slim)
 
 
-async def _with_questions(
-    rows: Rows, attempts: Sequence[Attempt]
-) -> tuple[Sequence[Attempt], Mapping[Key, Row]]:
-    """Returns the attempts, and the rows of their live questions. If questions went into the archive since the slim row
-    was read, that row is read again: it says where they are now."""
-    live = {attempt_key(attempt): attempt for attempt in attempts if attempt.archived_in is None}
-    found = await rows.get_many(ATTEMPTS_WITH_QUESTIONS, list(live)) if live else {}
+async def _questions(shared: Shared, attempts: Sequence[Attempt]) -> Mapping[Key, WholeAttempt]:
+    """Returns the attempts with their questions, from live rows and from the archive, by the key of the row."""
+    rows = shared.stores.rows
+    versions = {attempt_key(attempt): attempt.version for attempt in attempts}
+    live = [attempt_key(attempt) for attempt in attempts if attempt.archived_in is None]
+    stored = await rows.get_many(ATTEMPTS_WITH_QUESTIONS, live) if live else {}
+    found = {key: whole_attempt_of(row) for key, row in stored.items()}
+    archived = [attempt for attempt in attempts if attempt.archived_in is not None]
+    if gone := [key for key in live if key not in found]:
+        # They may have gone into the archive since the slim row was read.
+        again = map(attempt_of, (await rows.get_many(ATTEMPTS, gone, _SLIM)).values())
+        archived += [attempt for attempt in again if attempt.archived_in is not None]
+    if archived:
+        found |= await shared.archived_questions.load(archived)
     # Questions of a newer version come with the trigger of their slim row.
-    same = {key: row for key, row in found.items() if attempt_of(row).version == live[key].version}
-    gone = [key for key in live if key not in found]
-    if not gone:
-        return attempts, same
-    again = {key: attempt_of(row) for key, row in (await rows.get_many(ATTEMPTS, gone, _SLIM)).items()}
-    now = [
-        fresh
-        if (fresh := again.get(attempt_key(attempt))) is not None and fresh.version == attempt.version
-        else attempt
-        for attempt in attempts
-    ]
-    return now, same
+    return {key: whole for key, whole in found.items() if whole.attempt.version == versions[key]}
 
 
 async def take_away(shared: Shared, attempts: Sequence[Attempt]) -> None:

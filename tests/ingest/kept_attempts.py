@@ -1,11 +1,11 @@
 """What is stored of a learner's attempts, for tests of the modes that re-key them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from ingest.archival.run import ArchivalOrder, archive
 from loaders.attempts import attempt_of
 from rules.attempts import Attempt, Question
 from rules.identifiers import ViewKey
-from stores.rows import Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, SCORES
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
@@ -25,13 +25,10 @@ async def assess(
     return await store_attempt(cohort.shared, key, attempt, score, 10, at, questions=[question])
 
 
-async def archive(cohort: Instance, attempt: Attempt, request: str) -> None:
-    """As the archive does: the slim row says where its questions are, and they are gone."""
-    key = attempt.key
-    row = (key.user_id, key.collection_id, key.context_id, key.content_id, attempt.attempt_id)
-    at = attempt.written_at + 1
-    await cohort.stores.rows.write(Write(ATTEMPTS, row, {"archived_in": request}, at, insert=False))
-    await cohort.stores.rows.write(Write(ATTEMPTS_WITH_QUESTIONS, row, {}, at, delete=True))
+async def archive_all(cohort: Instance) -> int:
+    """Archives the questions of all attempts of before now, and returns how many."""
+    report = await archive(cohort.shared, ArchivalOrder(timedelta()))
+    return report.archived
 
 
 async def slim(cohort: Instance, user: str) -> list[Attempt]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -17,7 +18,7 @@ from rules.origins import OriginKind
 from rules.tracking import Tracking, TrackingMode
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
-from tests.ingest.kept_attempts import Kept, archive, assess, attempts, questions, slim
+from tests.ingest.kept_attempts import Kept, archive_all, assess, attempts, questions, slim
 from tests.ingest.test_modes import COLLECTION, FULL, MOVE, STRICT, goes_over, joins, school
 from tests.ingest.test_moves import ALWAYS
 
@@ -107,18 +108,16 @@ async def test_what_moved_is_shown_where_it_was_left_too(school: Instance) -> No
     assert await shown(school) == {"batch": {"first"}, "second": {"first"}}
 
 
-async def test_they_say_why_they_are_there_and_where_the_archive_has_their_questions(
-    school: Instance,
-) -> None:
+async def test_they_say_why_they_are_there_and_bring_archived_questions(school: Instance) -> None:
     await begins(school, STRICT)
-    (third,) = [one for one in await slim(school, "ada") if one.attempt_id == "third"]
-    await archive(school, third, "request")
+    school.sets_clock(NOW + timedelta(days=1))
+    assert await archive_all(school) == 3
     await goes_over(school, STRICT, FULL)
     found = {one.attempt_id: one for one in await slim(school, "ada") if one.key.is_content_alone}
+    assert {one.archived_in for one in found.values()} == {None}
     assert found["first"].origin == AttemptOrigin(OriginKind.MODE_CHANGED, BATCH)
-    assert found["first"].archived_key == found["first"].key
-    assert found["third"].archived_key == ViewKey("ada", *BATCH, "c")
-    assert [one[3] for one in await questions(school, "ada")] == ["first", "second", "first", "second"]
+    assert found["second"].origin == AttemptOrigin(OriginKind.MODE_CHANGED, SECOND)
+    assert await questions(school, "ada") == sorted(FIRST[FULL])
 
 
 async def test_a_change_cut_off_at_any_step_comes_to_the_same_end(school: Instance) -> None:

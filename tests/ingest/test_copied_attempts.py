@@ -10,18 +10,20 @@ from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.workers.worker import Worker
 from ingest.writes.triggers import send_trigger
+from loaders.attempts import attempt_key
 from loaders.session import Session
+from loaders.whole_attempts import whole_attempts
 from resolvers.enrolments import enrolments_page
 from rules.attempts import AttemptOrigin
 from rules.errors import StoreUnavailable
-from rules.identifiers import ProgressKey, ViewKey
+from rules.identifiers import ProgressKey
 from rules.origins import OriginKind
 from rules.triggers import TriggerKind
 from stores.rows import Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
-from tests.ingest.kept_attempts import archive, assess, attempts, questions, scores, slim
+from tests.ingest.kept_attempts import archive_all, assess, attempts, questions, scores, slim
 from tests.ingest.test_copies import completes, copying, joins, set_up
 
 __all__ = ["copying"]
@@ -126,28 +128,26 @@ async def test_a_completion_brings_its_attempts_where_the_content_was_completed_
     assert [one for one in await attempts(copying, "ada") if one[1] == "batch"] == sorted(here)
 
 
-async def test_archived_questions_are_found_under_the_key_of_before(copying: Instance) -> None:
-    await learn(copying)
-    for one in await slim(copying, "ada"):
-        await archive(copying, one, f"request-{one.attempt_id}")
-    await joins(copying, *COURSE)
-    await copying.drain()
-    assert await attempts(copying, "ada") == sorted([*MADE, *COPIED])
-    assert await questions(copying, "ada") == []
-    found = {one.attempt_id: one for one in await slim(copying, "ada") if one.key.context_id == "batch"}
-    assert found["third"].archived_in == "request-third"
-    assert found["third"].archived_key == ViewKey("ada", "shares", "shares-batch", "b")
-    assert found["first"].archived_key == ViewKey("ada", "a", "a", "a")
-
-
-async def test_what_is_archived_here_is_found_here(copying: Instance) -> None:
-    """A copy that came with its questions is archived by itself."""
-    await learn(copying)
-    await joins(copying, *COURSE)
-    (copy,) = [one for one in await slim(copying, "ada") if one.attempt_id == "third" and one.is_copy]
-    await archive(copying, copy, "request")
-    (archived,) = [one for one in await slim(copying, "ada") if one.attempt_id == "third" and one.is_copy]
-    assert (archived.archived_in, archived.archived_key) == ("request", copy.key)
+async def test_archived_questions_are_live_again_where_the_attempt_is_copied_to(cohort: Instance) -> None:
+    """On both engines. The original stays in the archive, and the copy goes there by itself the next time."""
+    await set_up(cohort)
+    await learn(cohort)
+    cohort.sets_clock(NOW + 3 * DAY)
+    assert await archive_all(cohort) == len(MADE)
+    assert await questions(cohort, "ada") == []
+    await joins(cohort, *COURSE)
+    await cohort.drain()
+    assert await attempts(cohort, "ada") == sorted([*MADE, *COPIED])
+    assert await questions(cohort, "ada") == COPIED
+    assert {one.key.context_id for one in await slim(cohort, "ada") if one.archived_in is None} == {"batch"}
+    cohort.sets_clock(NOW + 4 * DAY)
+    assert await archive_all(cohort) == len(COPIED)
+    found = await slim(cohort, "ada")
+    wholes = await whole_attempts(cohort.stores.rows, cohort.shared.archived_questions, found)
+    for one in found:
+        told = wholes[attempt_key(one)]
+        assert not isinstance(told, Exception)
+        assert [question.id for question in told.whole.questions] == [f"{one.attempt_id}-1"]
 
 
 async def test_a_copied_attempt_is_not_copied_on(copying: Instance) -> None:
