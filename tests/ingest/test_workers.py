@@ -293,6 +293,11 @@ VANISHED = {
     "tree_version": None,
     **dict.fromkeys(("status", "completed_count", "required_count", "completion_percentage"), 0),
     **dict.fromkeys(("time_spent", "active"), 0),
+    **dict.fromkeys(
+        ("attempts_count", "assessed_count", "right_first_count", "passable_count", "passed_count"), 0
+    ),
+    **dict.fromkeys(("score", "max_score", "score_percentage")),
+    "scores": "{}",
     **dict.fromkeys(("enrolled_on", "completed_on", "last_accessed_on", *ATTRIBUTES)),
 }
 """The state of Ada's unit-2 once a new version of the course is without it, but for time and version."""
