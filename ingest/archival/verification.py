@@ -213,8 +213,9 @@ class _Verification:
         moved = await self._moved([attempt for attempt in attempts if attempt_key(attempt) not in slim])
         for attempt in attempts:
             key = attempt_key(attempt)
-            if key in moved:
-                continue  # its questions went along
+            stored = slim.get(key)
+            if key in moved or (stored and stored.origin and stored.archived_in != archive.request_id):
+                continue  # its questions went along, or came back by another way
             problem = _problem_of(attempt, slim.get(key), archive.request_id if at_rest else None)
             if problem is not None:
                 here.tell(f"request {archive.request_id}: {_named(key)} {problem}")
