@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.archival.local_files import fetched
-from ingest.archival.standing import leading_to, stored_attempts
+from ingest.archival.standing import stored_attempts
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
 from loaders.archives import (
     FILE_COLUMNS,
@@ -31,6 +31,7 @@ from rules.identifiers import checked_id
 from stores.column_files import BrokenFile, FileFormat, read_file
 from stores.rows import Key, Row
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
+from stores.workspaces import workspace
 
 RANGES = 16
 """Parts of the ring of attempts. Each is a step."""
@@ -170,7 +171,7 @@ class _Verification:
             here.tell(f"{name}: who changed it died, and left {archive.leftovers}")
         if not archive.has_file:
             return
-        async with self._shared.stores.copies.scratch() as folder:
+        async with workspace(self._shared.stores.data, "verification") as folder:
             path = folder / f"file.{archive.form.value}"
             try:
                 size, checksum = await self._fetched(archive.blob, path)
@@ -209,17 +210,35 @@ class _Verification:
         live = await stored_attempts(self._rows, attempts, ATTEMPTS_WITH_QUESTIONS)
         here.count("attempts", len(attempts))
         at_rest = archive.state is ArchiveState.ARCHIVED
-        users = {one.key.user_id for one in attempts if attempt_key(one) not in slim}
-        elsewhere = await leading_to(self._rows, archive.request_id, users) if users else {}
+        moved = await self._moved([attempt for attempt in attempts if attempt_key(attempt) not in slim])
         for attempt in attempts:
             key = attempt_key(attempt)
-            if key not in slim and any(one.version == attempt.version for one in elsewhere.get(key, ())):
-                continue  # a tracking mode has moved it
+            stored = slim.get(key)
+            if key in moved or (stored and stored.origin and stored.archived_in != archive.request_id):
+                continue  # its questions went along, or came back by another way
             problem = _problem_of(attempt, slim.get(key), archive.request_id if at_rest else None)
             if problem is not None:
                 here.tell(f"request {archive.request_id}: {_named(key)} {problem}")
             if at_rest and key in live and live[key].version == attempt.version:
                 here.tell(f"request {archive.request_id}: {_named(key)} has live questions as well")
+
+    async def _moved(self, attempts: Sequence[Attempt]) -> set[Key]:
+        """Those that a tracking mode has taken along into another context of the collection, by the key of before."""
+        partitions = {(attempt.key.user_id, attempt.key.collection_id) for attempt in attempts}
+        if not partitions:
+            return set()
+        found = await self._rows.partitions(ATTEMPTS, sorted(partitions), (*ATTEMPTS.key, "origin"))
+        there = {
+            (row["user_id"], row["collection_id"], row["content_id"], row["attempt_id"])
+            for rows in found.values()
+            for row in rows
+            if row["origin"] is not None
+        }
+        return {
+            attempt_key(one)
+            for one in attempts
+            if (one.key.user_id, one.key.collection_id, one.key.content_id, one.attempt_id) in there
+        }
 
     async def _look_at_blobs(self, found: "_Findings") -> None:
         """Blobs come first: what the catalogue has after that was named before it was there."""
@@ -236,14 +255,7 @@ class _Verification:
     async def _look_at_rows(
         self, part: int, resume: str | None, found: "_Findings"
     ) -> AsyncIterator[str | None]:
-        columns = (
-            *ATTEMPTS.key,
-            "total_score",
-            "total_max_score",
-            "last_attempted_on",
-            "archived_in",
-            "origin",
-        )
+        columns = (*ATTEMPTS.key, "total_score", "total_max_score", "last_attempted_on", "archived_in")
         token_range = self._rows.ranges(RANGES)[part]
         async for page in self._rows.walk(
             ATTEMPTS, token_range, columns=columns, page_size=self._pace.page, resume=resume
@@ -261,7 +273,7 @@ class _Verification:
 
     async def _astray(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Those that lead to a request without a file."""
-        leading = [(attempt, (attempt.archived_key.context_id, attempt.archived_in)) for attempt in attempts]
+        leading = [(attempt, (attempt.key.context_id, attempt.archived_in)) for attempt in attempts]
         keys = {(context, request) for _, (context, request) in leading if request is not None}
         there = {key for key, one in (await archives_by_id(self._rows, keys)).items() if one.has_file}
         return [attempt for attempt, key in leading if key[1] is not None and key not in there]
