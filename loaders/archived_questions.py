@@ -76,7 +76,7 @@ class ArchivedQuestions:
             raise StoreUnavailable("the archive is slow") from None
         attempt = next(iter(left.values()))
         why = missing or "its file does not have all that rows say"
-        request = f"request {attempt.archived_in} of context {attempt.archived_key.context_id}"
+        request = f"request {attempt.archived_in} of context {attempt.key.context_id}"
         raise StoreUnavailable(MISSING, detail=f"{request}: {why}")
 
     @asynccontextmanager
@@ -103,8 +103,7 @@ class ArchivedQuestions:
         """What the files have of these, and why a file was not read."""
         by_archive: dict[ArchiveKey, list[Attempt]] = {}
         for attempt in attempts:
-            key = attempt.archived_key.context_id, attempt.archived_in or ""
-            by_archive.setdefault(key, []).append(attempt)
+            by_archive.setdefault((attempt.key.context_id, attempt.archived_in or ""), []).append(attempt)
         archives = await archives_by_id(self._rows, [*by_archive])
         missing: Exception | None = None
         tasks = []
@@ -127,19 +126,16 @@ class ArchivedQuestions:
     async def _of_file(
         self, archive: Archive, attempts: Sequence[Attempt]
     ) -> Mapping[Key, WholeAttempt] | NotFound:
-        # Several may lead to one row of the file: an attempt and its copies under other keys.
-        wanted: dict[Key, list[Attempt]] = {}
-        for attempt in attempts:
-            wanted.setdefault(attempt_key(replace(attempt, key=attempt.archived_key)), []).append(attempt)
+        versions = {attempt_key(attempt): attempt.version for attempt in attempts}
         found = {}
         try:
             users = {attempt.key.user_id for attempt in attempts}
             async with self._slots, aclosing(self.of_archive(archive, users)) as pages:
                 async for page in pages:
                     for whole in page:
-                        for attempt in wanted.get(attempt_key(whole.attempt), ()):
-                            if attempt.version == whole.attempt.version:
-                                found[attempt_key(attempt)] = _led_to_by(attempt, whole)
+                        key = attempt_key(whole.attempt)
+                        if versions.get(key) == whole.attempt.version:
+                            found[key] = whole
         except NotFound as error:
             return error
         return found
@@ -205,15 +201,6 @@ async def archived_attempts(
                 now = await archive_by_id(stores.rows, *archive.key)
         else:
             raise StoreUnavailable(MISSING, detail=f"request {archive.request_id} of context {context_id}")
-
-
-def _led_to_by(attempt: Attempt, whole: WholeAttempt) -> WholeAttempt:
-    """What the file has, as the attempt of the slim row: under its key, which may be another one by now."""
-    own = replace(whole.attempt, key=attempt.key, origin=attempt.origin)
-    return replace(
-        whole,
-        attempt=own if attempt.key == whole.attempt.key else replace(own, written_at=attempt.written_at),
-    )
 
 
 def _whole_of(row: Row, archive: Archive) -> WholeAttempt:

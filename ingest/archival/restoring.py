@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ingest.archival.standing import leading_to, stored_attempts
+from ingest.archival.standing import stored_attempts
 from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.retrying import Attempts
@@ -26,7 +26,7 @@ from rules.attempts import STEP, Attempt, WholeAttempt
 from rules.errors import Conflict, InvalidInput, NotFound
 from rules.identifiers import checked_id
 from rules.moments import milliseconds, moment
-from stores.rows import Equal, Key, Write
+from stores.rows import Equal, Write
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 
 _ENDED = {ArchiveState.RESTORED, ArchiveState.FAILED}
@@ -133,12 +133,13 @@ class _Restoration:
         """Restores what the file has. Gives, page after page, how many attempts that were."""
         async with aclosing(self._shared.archived_questions.of_archive(archive)) as pages:
             async for page in pages:
-                leading = await self._leading(archive, page)
+                slim = await stored_attempts(self._rows, [one.attempt for one in page])
                 restored = [
                     _restored(whole, stored)
                     for whole in page
-                    for stored in leading.get(attempt_key(whole.attempt), ())
-                    if stored.version == whole.attempt.version
+                    if (stored := slim.get(attempt_key(whole.attempt))) is not None
+                    and stored.archived_in == archive.request_id
+                    and stored.version == whole.attempt.version
                 ]
                 await self._rows.write(
                     *(
@@ -156,7 +157,7 @@ class _Restoration:
                         Write(
                             ATTEMPTS,
                             attempt_key(whole.attempt),
-                            {**slim_values(whole), **_stays(whole.attempt)},
+                            {**slim_values(whole), "archived_in": None},
                             whole.attempt.written_at,
                         )
                         for whole in restored
@@ -170,8 +171,6 @@ class _Restoration:
         left = 0
         async with aclosing(self._shared.archived_questions.of_archive(archive)) as pages:
             async for page in pages:
-                if await self._leading(archive, page):
-                    return None
                 slim = await stored_attempts(self._rows, [one.attempt for one in page])
                 keys = [attempt_key(whole.attempt) for whole in page]
                 live = await stored_attempts(
@@ -188,23 +187,6 @@ class _Restoration:
                     elif key not in live or live[key].version != stored.version:
                         return None
         return left
-
-    async def _leading(self, archive: Archive, page: Sequence[WholeAttempt]) -> dict[Key, list[Attempt]]:
-        """The slim attempts that lead to rows of this page, where they were made and wherever they are by now, by key of the
-        row in the file. Versions that the file does not have are left out."""
-        attempts = [whole.attempt for whole in page]
-        versions = {attempt_key(attempt): attempt.version for attempt in attempts}
-        users = {attempt.key.user_id for attempt in attempts}
-        leading = await leading_to(self._rows, archive.request_id, users)
-        for key, stored in (await stored_attempts(self._rows, attempts)).items():
-            known = leading.setdefault(key, [])
-            if stored.archived_in == archive.request_id and stored.key not in [one.key for one in known]:
-                known.append(stored)
-        return {
-            key: same
-            for key, some in leading.items()
-            if (same := [one for one in some if one.version == versions.get(key)])
-        }
 
     async def _change(self, archive: Archive, state: ArchiveState, leftovers: str | None) -> bool:
         now = moment(milliseconds(self._shared.now()))
@@ -230,18 +212,6 @@ def _check_at_rest(archive: Archive) -> None:
 
 
 def _restored(whole: WholeAttempt, stored: Attempt) -> WholeAttempt:
-    """The attempt as it is written again, under the key that it has by now."""
-    at = stored.key == whole.attempt.key and max(stored.written_at, whole.attempt.written_at)
-    own = replace(
-        whole.attempt,
-        key=stored.key,
-        written_at=(at or stored.written_at) + STEP,
-        archived_in=None,
-        origin=stored.origin,
-    )
-    return replace(whole, attempt=own)
-
-
-def _stays(attempt: Attempt) -> dict[str, Any]:
-    origin = None if attempt.origin is None else attempt.origin.encode()
-    return {"archived_in": None, "origin": origin}
+    """The attempt as it is written again."""
+    before = max(stored.written_at, whole.attempt.written_at)
+    return replace(whole, attempt=replace(whole.attempt, written_at=before + STEP, archived_in=None))

@@ -1,6 +1,6 @@
 """Which attempts of a file still are what their slim rows say. Only those belong into the archive."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.writes.all_ended import all_ended
@@ -10,13 +10,12 @@ from rules.attempts import Attempt, write_time
 from rules.moments import milliseconds
 from stores.columns import Table
 from stores.rows import Key, Row, Rows
-from stores.tables import ATTEMPTS, LEARNER_SCOPES
+from stores.tables import ATTEMPTS
 
 AT_ONCE = 1000
 """Attempts that are looked up together."""
 _SLICES = 16
 """Assessments that are read at the same time."""
-_PLACE = ("userid", "collectionid", "contextid")
 _COLUMNS = (
     *ATTEMPTS.key,
     "total_score",
@@ -25,7 +24,6 @@ _COLUMNS = (
     "content_hash",
     "written_at",
     "archived_in",
-    "origin",
 )
 
 
@@ -83,19 +81,6 @@ async def stored_attempts(
     works = (read(place, [*partitions]) for place, partitions in learners.items())
     stored = [dated(attempt_of(row)) for some in await all_ended(works, _SLICES) for row in some]
     return {attempt_key(attempt): attempt for attempt in stored}
-
-
-async def leading_to(rows: Rows, request_id: str, user_ids: Collection[str]) -> dict[Key, list[Attempt]]:
-    """All slim attempts of these learners that lead to the request, wherever they are by now, by the key of the row in the
-    file: tracking modes re-key attempts, and copy them."""
-    listed = await rows.partitions(LEARNER_SCOPES, [(user,) for user in sorted(user_ids)], _PLACE)
-    partitions = {(row["userid"], row["collectionid"]) for some in listed.values() for row in some}
-    found: dict[Key, list[Attempt]] = {}
-    stored = await rows.partitions(ATTEMPTS, sorted(partitions)) if partitions else {}
-    for attempt in (dated(attempt_of(row)) for some in stored.values() for row in some):
-        if attempt.archived_in == request_id:
-            found.setdefault(attempt_key(replace(attempt, key=attempt.archived_key)), []).append(attempt)
-    return found
 
 
 def _portions(attempts: Sequence[Attempt]) -> Iterator[Sequence[Attempt]]:

@@ -137,15 +137,15 @@ class ErasedRows:
         """Files of the archive come first: by the rows the next call finds the contexts again."""
         count = 0
         partition, files = (self.user_id, collection_id), {collection_id: {*contexts}}
-        columns = (*SCORE_COLUMNS, "archived_in", "origin")
+        columns = (*SCORE_COLUMNS, "origin")
         async for page in self.pages(ATTEMPTS, partition, prefix=prefix, columns=columns):
             for attempt in map(attempt_of, page):
                 files[collection_id].add(attempt.key.context_id)
-                # What has moved here is in the files of where it was. What was copied stays there, with its place.
-                moved = attempt.origin is not None and attempt.origin.kind is OriginKind.MOVED
-                if moved or not prefix:
-                    was = attempt.archived_key
-                    files.setdefault(was.collection_id, set()).add(was.context_id)
+                # What has moved here may be in files of where it was. What was copied stays there, with its place.
+                origin = attempt.origin
+                if origin is not None and (origin.kind is OriginKind.MOVED or not prefix):
+                    was_in, under = origin.place
+                    files.setdefault(was_in, set()).add(under)
         for of_collection, named in files.items():
             await erase_archived(self._shared, self.user_id, named, of_collection)
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):

@@ -1,6 +1,5 @@
 """What is restored is live again, as it was before, however often it goes back and forth and whatever dies on the way."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,18 +9,15 @@ from ingest.archival.restoring import RESTORATION, restore
 from ingest.archival.verification import verify
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.jobs.runner import Jobs
-from ingest.modes.rekeying import arrivals, bring, take_away
 from loaders.archives import archives_of
 from loaders.attempts import attempt_key, attempt_of
 from loaders.session import Shared
 from rules.archives import ArchiveState
-from rules.attempts import Attempt, WholeAttempt
+from rules.attempts import WholeAttempt
 from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
-from rules.identifiers import ViewKey
-from rules.origins import OriginKind
 from stores.rows import Equal, Key, Write
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
-from tests.archived_files import archive_questions, blobs_of, in_files, live_attempts
+from tests.archived_files import archive_questions, blobs_of, live_attempts
 from tests.archives import archives, rows_of, store_old_attempt
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
@@ -197,56 +193,3 @@ async def test_what_does_not_exist_is_said_so(embedded: Instance) -> None:
         await restore(embedded.shared, context_id="batch")
     with pytest.raises(InvalidInput, match="a request or a context"):
         await restore(embedded.shared)
-
-
-async def rekeyed(cohort: Instance, kind: OriginKind, to: str) -> None:
-    """Ann's archived attempts come under another context too, as a tracking mode writes them."""
-    shared = cohort.shared
-    slim = [attempt_of(row) for row in await rows_of(shared, ATTEMPTS)]
-    wanted: dict[ViewKey, list[Attempt]] = {}
-    for one in slim:
-        if one.key.user_id == "ann":
-            wanted.setdefault(replace(one.key, context_id=to), []).append(one)
-    await bring(shared, await arrivals(shared, wanted), kind)
-    if kind is OriginKind.MOVED:
-        await take_away(shared, [one for one in slim if one.key.user_id == "ann"])
-
-
-@pytest.mark.parametrize("kind", [OriginKind.MOVED, OriginKind.COPIED])
-async def test_attempts_that_a_tracking_mode_re_keyed_are_read_verified_and_restored(
-    embedded: Instance, kind: OriginKind
-) -> None:
-    await attempts(embedded)
-    before = await live(embedded)
-    request = await archive_questions(embedded.shared)
-    await rekeyed(embedded, kind, "later")
-    slim = [attempt_of(row) for row in await rows_of(embedded.shared, ATTEMPTS)]
-    assert len(slim) == (6 if kind is OriginKind.MOVED else 8)
-    wanted = {attempt_key(one): before[attempt_key(replace(one, key=one.archived_key))] for one in slim}
-    found = await embedded.shared.archived_questions.load(slim)
-    assert {key: content(one) for key, one in found.items()} == wanted
-    assert (await verify(embedded.shared)).examples == []
-    report = await restore(embedded.shared, request_id=request.request_id)
-    assert report.attempts == len(slim)
-    assert await live(embedded) == wanted
-    assert await leading(embedded) == {None}
-
-
-async def test_what_moved_after_it_was_archived_is_erased_with_the_place_it_is_in_now(
-    embedded: Instance,
-) -> None:
-    await attempts(embedded)
-    await archive_questions(embedded.shared)
-    await rekeyed(embedded, OriginKind.MOVED, "later")
-    await erase(embedded.session("ann"), ErasureCall(collection_id="course", context_id="later"))
-    assert {one.attempt.key.user_id for one in await in_files(embedded.shared)} == {"bob", "eve"}
-
-
-async def test_a_copy_is_erased_without_the_attempt_that_it_was_copied_of(embedded: Instance) -> None:
-    await attempts(embedded)
-    await archive_questions(embedded.shared)
-    await rekeyed(embedded, OriginKind.COPIED, "later")
-    await erase(embedded.session("ann"), ErasureCall(collection_id="course", context_id="later"))
-    assert len(await in_files(embedded.shared)) == 6
-    await erase(embedded.session("ann"), ErasureCall())
-    assert {one.attempt.key.user_id for one in await in_files(embedded.shared)} == {"bob", "eve"}
