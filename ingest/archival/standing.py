@@ -24,6 +24,7 @@ _COLUMNS = (
     "content_hash",
     "written_at",
     "archived_in",
+    "origin",
 )
 
 

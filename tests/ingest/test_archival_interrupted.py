@@ -167,11 +167,13 @@ async def test_a_file_that_was_damaged_on_its_way_is_discarded_and_written_again
         before = await stored_attempts(shared)
         damaging = replace(shared, stores=replace(shared.stores, blobs=_Damaging(shared)))  # type: ignore[arg-type]
         report = await archive(damaging, ORDER)
-        assert (report.failed, report.archived, report.left) == (1, 4, 1)
+        # Two files of the week are written at the same time. Either of them may be the first.
+        assert report.failed == 1
+        assert report.archived + report.left == 5
         (failed,) = await archives(shared, ArchiveState.FAILED)
         assert failed.error == "what was read back is not what was written"
         assert await stored_attempts(shared) == before
-        assert (await archive(later(shared), ORDER)).archived == 1
+        assert (await archive(later(shared), ORDER)).archived == report.left
         assert await stored_attempts(shared) == before
 
 

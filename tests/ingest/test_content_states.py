@@ -579,7 +579,7 @@ async def test_a_refused_assessment_completes_nothing_and_takes_nothing_from_the
         published.session("ada"),
         [state("c", Status.IN_PROGRESS)],
         [
-            assessed(events=[{"eid": "START"}]),
+            assessed(events=[{**event(), "eid": "START"}]),
             assessed(context="ended"),
             assessed("nothing"),
             assessed(user_id="bob"),
