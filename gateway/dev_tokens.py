@@ -26,6 +26,12 @@ def with_development_key(settings: Settings) -> Settings:
     return settings.model_copy(update={"jwt_key": SecretStr(_kept_key(settings.data))})
 
 
+def with_kept_key(settings: Settings) -> Settings:
+    """The settings, with the key that `cohort dev` keeps in the data directory, if there is one and none is set. So a link
+    that a command signs is good at that gateway."""
+    return with_development_key(settings) if (settings.data / KEY_FILE).exists() else settings
+
+
 def first_learner() -> str:
     """The user id of the sample's first learner."""
     from ingest.importers.sample import (

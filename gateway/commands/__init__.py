@@ -27,11 +27,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def instance(*, in_any_mode: bool = False) -> AsyncIterator["Cohort"]:
     """The instance of this shell's settings, for one command."""
+    from gateway.dev_tokens import with_kept_key
     from gateway.logs import log_errors
     from gateway.settings import load_settings
     from gateway.wiring import running
 
-    settings = load_settings()
+    settings = with_kept_key(load_settings())
     log_errors(settings.log_level)
     async with running(settings, in_any_mode=in_any_mode) as cohort:
         yield cohort

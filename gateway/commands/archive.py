@@ -66,15 +66,19 @@ def list_(
     async def main() -> None:
         from loaders.archives import all_archives, archives_of
 
-        tell = _tell_json if json else _tell
+        tell, found = _tell_json if json else _tell, False
         async with instance() as cohort:
             rows = cohort.stores.rows
             if context is None:
                 async for archive in all_archives(rows):
+                    found = True
                     tell(archive)
             else:
                 for archive in await archives_of(rows, context):
+                    found = True
                     tell(archive)
+        if not found and not json:
+            typer.echo("nothing is archived")
 
     run(main())
 

@@ -49,7 +49,9 @@ async def test_a_run_says_what_it_did_and_the_list_where_it_is() -> None:
     lines = (await asyncio.to_thread(cohort, "archive", "list")).stdout.splitlines()
     assert len(lines) == 2
     assert all("archived-batches/assessment/batch-20" in line for line in lines)
-    assert (await asyncio.to_thread(cohort, "archive", "list", "--context", "other")).stdout == ""
+    assert (await asyncio.to_thread(cohort, "archive", "list", "--context", "other")).stdout == (
+        "nothing is archived\n"
+    )
 
 
 @pytest.mark.usefixtures("initialised")

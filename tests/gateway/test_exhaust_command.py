@@ -59,6 +59,12 @@ def test_an_exhaust_is_written_here_saved_linked_to_and_listed(tmp_path: Path) -
 
     shown = cohort("exhaust", "show", line.split()[0])
     assert shown.stdout.splitlines() == [line, "no link: links can't be given here: no signing key is set"]
+    # `cohort dev` keeps a key of its own in the data directory, and its gateway takes links that were signed with it.
+    key = load_settings().data / "jwt.key"
+    key.write_text("d" * 32)
+    linked = cohort("exhaust", "show", line.split()[0]).stdout.splitlines()
+    assert re.fullmatch(r"\d+ bytes, until \S+Z: /blobs/exhausts/\S+", linked[1])
+    key.unlink()
     # The worker wrote one too; the newest comes first.
     listed = cohort("exhaust", "list").stdout.splitlines()
     assert (listed[0], len(listed)) == (line, 2)
