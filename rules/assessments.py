@@ -59,7 +59,7 @@ def checked_events(events: object) -> Sequence[Event]:
     for place, event in enumerate(events):
         checked_id(event["edata"]["item"]["id"], f"events[{place}].edata.item.id")
     try:
-        size = len(orjson.dumps(events))
+        size = len(orjson.dumps({"events": events}))  # as deep as ``encoded`` writes them
     except (TypeError, orjson.JSONEncodeError) as error:
         raise InvalidInput(f"events must be JSON: {error}", field="events") from None
     if size > LARGEST_EVENTS:

@@ -18,10 +18,12 @@ from ingest.writes.expiring_files import count_of
 from loaders.archived_questions import ArchivedQuestions
 from loaders.context_learners import learners_in
 from loaders.session import Shared
-from rules.errors import Conflict, LimitReached
+from rules.errors import Conflict, InvalidInput, LimitReached
 from rules.exhausts import ExhaustKind, ExhaustPlace
 
 STEP = "write"
+ENCRYPTED = "zip"
+"""The suffix of an encrypted file."""
 LIVE_MOST = 20
 """How many files of one context may wait for one viewer at a time."""
 LEARNERS_AT_ONCE = 100
@@ -40,6 +42,7 @@ class _Exhaust:
 
     async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
         order, shared = self._order, self._shared
+        _check_password(order)
         await check_limit(shared, order.context_id, order.by)
         place = await place_of(shared, order.collection_id, order.context_id)
         report = {"learners": await self._count(), "rows": 0, "size": 0}
@@ -112,12 +115,20 @@ def _stem(order: ExhaustOrder) -> str:
     return f"{order.kind.value}-{order.at:%Y%m%dT%H%M%S}"
 
 
-EXHAUSTING = JobKind(EXHAUST, _Exhaust, private=frozenset({"password"}))
+EXHAUSTING = JobKind(EXHAUST, _Exhaust, secret=frozenset({"password"}))
 
 
 def blob_file_name(order: ExhaustOrder) -> str:
     """Returns the name under which the file is saved."""
-    return f"{_stem(order)}.{order.format.value if order.password is None else 'zip'}"
+    return f"{_stem(order)}.{order.format.value if order.password is None else ENCRYPTED}"
+
+
+def _check_password(order: ExhaustOrder) -> None:
+    """Raises InvalidInput if the file was to be encrypted and nobody knows the password any more: the job has failed before."""
+    if order.password is None and order.file.endswith(f".{ENCRYPTED}"):
+        raise InvalidInput(
+            "the password is forgotten, as the exhaust failed before; ask for it again", field="password"
+        )
 
 
 async def check_limit(shared: Shared, context_id: str, viewer: str) -> None:

@@ -16,7 +16,7 @@ class ExhaustOrder:
     - ``job``: the id of its job.
     - ``file``: the name of the blob.
     - ``by``: who asked, ``at``: when.
-    - ``password``: of the encrypted zip. None for a file that is not encrypted, and once the job is done.
+    - ``password``: of the encrypted zip. None for a file that is not encrypted, and once the job has ended.
     """
 
     job: str

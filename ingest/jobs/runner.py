@@ -94,11 +94,19 @@ class JobKind:
     - ``name``: its name in the rows.
     - ``plan``: what a job of this kind does.
     - ``private``: arguments that no row has once the job is done.
+    - ``secret``: arguments that no row has once it has failed, too. It can't be resumed with them then.
     """
 
     name: str
     plan: JobPlanMaker
     private: Set[str] = frozenset()
+    secret: Set[str] = frozenset()
+
+    def hidden(self, state: JobState) -> Set[str]:
+        """Returns the arguments that no row has in this state."""
+        if state is JobState.DONE:
+            return self.private | self.secret
+        return self.secret if state is JobState.FAILED else frozenset()
 
 
 class Pace:
@@ -241,9 +249,9 @@ class Jobs:
             values = {"state": state.value, "error": error, "updated_on": self._shared.now()}
             if failure is not None:
                 values["report"] = orjson.dumps(failure).decode()
-            if state is JobState.DONE and kind.private:
+            if hidden := kind.hidden(state):
                 arguments = (await self.get(kind.name, job_id)).arguments
-                public = {name: value for name, value in arguments.items() if name not in kind.private}
+                public = {name: value for name, value in arguments.items() if name not in hidden}
                 values["arguments"] = orjson.dumps(public).decode()
             await lease.change(values)
 

@@ -217,6 +217,24 @@ async def test_a_file_with_a_password_is_an_encrypted_zip_and_the_password_is_fo
     assert done.arguments["file"].endswith(".zip")
 
 
+async def test_the_password_of_an_exhaust_that_fails_is_forgotten_and_nothing_is_written_without_it(
+    course: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise LimitReached("too many wait")
+
+    asked = await create_exhaust(course.session(), call(password=PASSWORD))
+    for refusal in (LimitReached, InvalidInput):
+        with monkeypatch.context() as patched:
+            if refusal is LimitReached:
+                patched.setattr(job_module, "check_limit", full)
+            with pytest.raises(refusal):
+                await run_exhaust(course.shared, asked.id)
+        rows = await course.stores.rows.partition(JOBS, (EXHAUST, asked.id))
+        assert PASSWORD not in repr(rows)
+    assert [blob async for blob in course.stores.blobs.below("exhausts")] == []
+
+
 async def test_a_context_without_learners_has_a_file_with_the_names_alone(embedded: Instance) -> None:
     await embedded.publish()
     await embedded.batch()
