@@ -1,6 +1,6 @@
 """Deletes a learner's attempts from the files of the archive."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ingest.writes.archive_files import ArchiveFiles
 from loaders.archives import archive_of
@@ -14,17 +14,22 @@ _NOTHING_THERE = {ArchiveState.UPLOADING, ArchiveState.FAILED}
 
 
 async def erase_archived(
-    shared: Shared, user_id: str, context_ids: Collection[str], collection_id: str | None = None
+    shared: Shared,
+    user_id: str,
+    context_ids: Collection[str],
+    collection_id: str | None = None,
+    *,
+    goes: Callable[[Row], bool] = lambda _: True,
 ) -> int:
     """Deletes what the archive has of the learner in these contexts, or of one collection in them. Returns how many attempts
-    there were.
+    there were. ``goes``: which of them, by the row of the file.
 
     It looks into every file of the contexts: one may have an older version of an attempt that no row leads to any more.
     It may be called again, and finishes what was cut off. Raises StoreUnavailable, Conflict.
     """
 
     def is_gone(row: Row) -> bool:
-        return row["user_id"] == user_id and collection_id in (None, row["course_id"])
+        return row["user_id"] == user_id and collection_id in (None, row["course_id"]) and goes(row)
 
     found = await shared.stores.rows.partitions(ARCHIVES, [(context,) for context in sorted({*context_ids})])
     files = ArchiveFiles(shared)

@@ -115,49 +115,65 @@ class ErasedRows:
             enrolled_on = (result.stored or {}).get("enrolled_on")
         raise Conflict("the learner's enrolments keep changing; send the call again", field="userId")
 
-    async def delete_attempts(self, collection_id: str, prefix: Key, contexts: Collection[str] = ()) -> int:
+    async def delete_attempts(
+        self, collection_id: str, prefix: Key, contexts: Collection[str] = (), left: Collection[str] = ()
+    ) -> int:
         """Deletes the attempts and returns how many rows these were. ``contexts``: where there may be some, beside those
-        that rows name."""
-        return await self._delete_attempts(collection_id, prefix, contexts, lambda _: True)
+        that rows name. ``left``: where attempts may have been before they moved here."""
+        files = {(collection_id, context) for context in contexts}
+        was_in, ids = {(collection_id, context) for context in left}, set[Key]()
+        columns = (*SCORE_COLUMNS, "origin")
+        async for page in self.pages(ATTEMPTS, (self.user_id, collection_id), prefix=prefix, columns=columns):
+            for attempt in map(attempt_of, page):
+                files.add((collection_id, attempt.key.context_id))
+                ids.add((attempt.key.content_id, attempt.attempt_id))
+                if attempt.origin is not None and not prefix:
+                    files.add(attempt.origin.place)
+                elif attempt.origin is not None and attempt.origin.kind is OriginKind.MOVED:
+                    was_in.add(attempt.origin.place)  # What was copied stays there, with its place.
+        # Files of the archive come first: by the rows the next call finds the contexts again.
+        for of_collection, context in sorted(files):
+            await erase_archived(self._shared, self.user_id, [context], of_collection)
+        for of_collection, context in sorted(was_in - files):
+            # What the rules left behind there stays.
+            await erase_archived(
+                *(self._shared, self.user_id, [context], of_collection),
+                goes=lambda row: (row["content_id"], row["attempt_id"]) in ids,
+            )
+        count = 0
+        async for rows in self._attempt_rows(collection_id, prefix):
+            count += await self._delete_attempt_rows(*rows)
+        return count
 
     async def delete_attempts_of_before(self, key: ProgressKey) -> int:
         """Deletes the attempts of this place that were written before the erasure, and returns how many rows these
-        were."""
-
-        def is_of_before(row: Row) -> bool:
-            return row["updated_on"] is None or row["updated_on"] < self.erased_on
-
-        return await self._delete_attempts(
-            key.collection_id, (key.context_id,), [key.context_id], is_of_before
-        )
-
-    async def _delete_attempts(
-        self, collection_id: str, prefix: Key, contexts: Collection[str], goes: Callable[[Row], bool]
-    ) -> int:
-        """Files of the archive come first: by the rows the next call finds the contexts again."""
+        were. Later ones stay, also in the archive."""
         count = 0
-        partition, files = (self.user_id, collection_id), {collection_id: {*contexts}}
-        columns = (*SCORE_COLUMNS, "origin")
-        async for page in self.pages(ATTEMPTS, partition, prefix=prefix, columns=columns):
-            for attempt in map(attempt_of, page):
-                files[collection_id].add(attempt.key.context_id)
-                # What has moved here may be in files of where it was. What was copied stays there, with its place.
-                origin = attempt.origin
-                if origin is not None and (origin.kind is OriginKind.MOVED or not prefix):
-                    was_in, under = origin.place
-                    files.setdefault(was_in, set()).add(under)
-        for of_collection, named in files.items():
-            await erase_archived(self._shared, self.user_id, named, of_collection)
+        before = milliseconds(self.erased_on)
+        async for table, page in self._attempt_rows(key.collection_id, (key.context_id,)):
+            gone = [row for row in page if row["updated_on"] is None or row["updated_on"] < self.erased_on]
+            if gone and table is ATTEMPTS:
+                await erase_archived(
+                    *(self._shared, self.user_id, [key.context_id], key.collection_id),
+                    goes=lambda row: row["updated_on"] is None or row["updated_on"] < before,
+                )
+            count += await self._delete_attempt_rows(table, gone)
+        return count
+
+    async def _attempt_rows(self, collection_id: str, prefix: Key) -> AsyncIterator[tuple[Table, list[Row]]]:
         for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
             columns = (*table.key, "last_attempted_on", "updated_on", "written_at")
-            async for page in self.pages(table, partition, prefix=prefix, columns=columns):
-                gone = [row for row in page if goes(row)]
-                count += len(gone)
-                # Questions go where there are none too: a restoration may be about to write them.
-                await self._rows.write(*(self._attempt_gone(ATTEMPTS_WITH_QUESTIONS, row) for row in gone))
-                if table is ATTEMPTS:
-                    await self._rows.write(*(self._attempt_gone(ATTEMPTS, row) for row in gone))
-        return count
+            async for page in self.pages(
+                table, (self.user_id, collection_id), prefix=prefix, columns=columns
+            ):
+                yield table, page
+
+    async def _delete_attempt_rows(self, table: Table, rows: Sequence[Row]) -> int:
+        # Questions go where there are none too: a restoration may be about to write them.
+        await self._rows.write(*(self._attempt_gone(ATTEMPTS_WITH_QUESTIONS, row) for row in rows))
+        if table is ATTEMPTS:
+            await self._rows.write(*(self._attempt_gone(ATTEMPTS, row) for row in rows))
+        return len(rows)
 
     def _attempt_gone(self, table: Table, row: Row) -> Write:
         """Returns the deletion of an attempt: at the erasure's time, or later if the row was written later.

@@ -1,5 +1,7 @@
 """Deletes what a learner has in one place."""
 
+from collections.abc import Sequence
+
 from ingest.commands.erased_rows import ErasedRows
 from ingest.commands.exhaust_files import delete_exhausts
 from ingest.modes.strategies import added_by
@@ -32,7 +34,7 @@ class PlaceErasure:
         enrolled = await self._erased.delete_enrolments([key])
         shown = await self._is_shown_elsewhere(key)
         views = 0 if shown else await self._erase_views_of(key)
-        attempts = await self._erase_attempts_of(key, shown)
+        attempts = await self._erase_attempts_of(key, pointers, shown)
         await delete_exhausts(self._shared, {each.context_id for each in (key, *pointers)})
         await self._erased.tell_workers([key, *pointers])
         # This comes last: as long as they lead here, a call that names one of them finishes this one.
@@ -109,16 +111,20 @@ class PlaceErasure:
         prefix = (source.collection_id, source.context_id)
         return sum([await self._erased.delete_views((self._user_id, scope), prefix) for scope in scopes])
 
-    async def _erase_attempts_of(self, key: ProgressKey, shown_elsewhere: bool) -> int:
+    async def _erase_attempts_of(
+        self, key: ProgressKey, pointers: Sequence[ProgressKey], shown_elsewhere: bool
+    ) -> int:
         """Deletes the attempts that count for this place, unless they are shown elsewhere. Those of an enrolment itself
-        always go: if attempts are carried, they are of an earlier mode, and nothing shows them."""
+        always go: if attempts are carried, they are of an earlier mode, and nothing shows them. What has moved here by
+        these pointers may be in the archive of each of them."""
         places = {key} if key.has_context else set()
         if not shown_elsewhere:
             places |= {key, self._shared.tracking.source(key)}
         return sum(
             [
                 await self._erased.delete_attempts(
-                    place.collection_id, (place.context_id,), [place.context_id]
+                    *(place.collection_id, (place.context_id,), [place.context_id]),
+                    [pointer.context_id for pointer in pointers],
                 )
                 for place in sorted(places)
             ]

@@ -9,6 +9,7 @@ import pytest
 
 from ingest.commands.archived_rows import erase_archived
 from ingest.commands.erasures import ErasureCall, erase
+from ingest.workers.sweeping import sweep
 from ingest.writes import archive_files
 from loaders.archives import archives_of
 from loaders.attempts import attempt_key
@@ -24,6 +25,8 @@ from tests.archived_files import archive_questions, blobs_of, in_files, live_att
 from tests.attempts import store_attempt
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
+from tests.ingest.kept_attempts import archive_all, assess, slim
+from tests.ingest.test_moves import enters, learn, set_up
 
 BEFORE, AFTER = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
 LEARNERS = ("ann", "bob", "eve")
@@ -238,3 +241,57 @@ async def test_a_damaged_file_stops_an_erasure_which_is_finished_once_it_is_mend
     await erase(embedded.session("ann"), ErasureCall())
     assert await slim_of(embedded, "ann") == []
     assert {one.attempt.key.user_id for one in await in_files(embedded.shared)} == {"bob", "eve"}
+
+
+async def test_what_was_archived_before_it_moved_goes_from_the_files_of_every_place_it_was_in(
+    embedded: Instance,
+) -> None:
+    """Archived at the batch, then at the program, then erased where the learner is now. Bob's stay."""
+    await set_up(embedded)
+    for user in ("ann", "bob"):
+        await learn(embedded, user)
+        await assess(embedded, user, ("a", "course", "batch"), "t", 4)
+    assert await archive_all(embedded) == 2
+    for number, context in enumerate(["program", "other"], 1):
+        embedded.sets_clock(NOW + timedelta(days=number))
+        await enters(embedded, "ann", context)
+        await embedded.drain()
+        assert await archive_all(embedded) == 1
+    of_ann = [one for one in await in_files(embedded.shared) if one.attempt.key.user_id == "ann"]
+    assert sorted(one.attempt.key.context_id for one in of_ann) == ["batch", "other", "program"]
+    await erase(embedded.session("ann"), ErasureCall(collection_id="course", context_id="other"))
+    assert [one.attempt.key.user_id for one in await in_files(embedded.shared)] == ["bob"]
+    assert await blobs_of(embedded.shared) == await named_blobs(embedded.shared)
+
+
+async def test_what_the_rules_left_behind_stays_in_the_archive_when_the_new_place_is_erased(
+    embedded: Instance,
+) -> None:
+    """After eight days, a rule of seven leaves the completed content a behind, and b goes."""
+    await set_up(embedded)
+    embedded.track(TrackingMode.MOVE, '{"rules": [{"type": "completedWithin", "unit": "days", "value": 7}]}')
+    await learn(embedded, "ann")
+    for content in ("a", "b"):
+        await assess(embedded, "ann", (content, "course", "batch"), "t", 4)
+    assert await archive_all(embedded) == 2
+    embedded.sets_clock(NOW + timedelta(days=8))
+    await enters(embedded, "ann", "program")
+    await embedded.drain()
+    await erase(embedded.session("ann"), ErasureCall(collection_id="course", context_id="program"))
+    (left,) = await slim(embedded, "ann")
+    assert (left.key.context_id, left.key.content_id) == ("batch", "a")
+    assert len(await embedded.shared.archived_questions.load([left])) == 1
+    assert len(await in_files(embedded.shared)) == 1
+
+
+async def test_what_was_archived_after_an_erasure_stays_whoever_sweeps(embedded: Instance) -> None:
+    """Workers look for what was written while an erasure ran each time that they meet its place again."""
+    await erase(embedded.session("ann"), ErasureCall(collection_id="course", context_id="batch"))
+    at = NOW + timedelta(days=1)
+    embedded.sets_clock(at)
+    key = ViewKey("ann", "course", "batch", "a")
+    await store_attempt(embedded.shared, key, "t", 2.0, 3.0, at)
+    await archive_questions(embedded.shared)
+    await sweep(embedded.shared, {key.progress_key: NOW})
+    (kept,) = await slim(embedded, "ann")
+    assert len(await embedded.shared.archived_questions.load([kept])) == 1
