@@ -57,6 +57,20 @@ async def main(*arguments: str) -> None:
             told = await _archive_in_process(instance)
             alone, lines, files, size = await _write_alone(instance.shared, Path(folder))
             after = await _checksum(instance.shared, "batch-0")
+            # Before the instance is emptied, which the server may refuse: it has a tombstone for each attempt.
+            _tell(attempts, real, stored, told, (alone, lines, files, size), before, after)
+
+
+def _tell(
+    attempts: int,
+    real: bool,
+    stored: float,
+    told: dict[str, Any],
+    written_alone: tuple[float, int, int, int],
+    before: str,
+    after: str,
+) -> None:
+    alone, lines, files, size = written_alone
     report = told["report"]
     say = Console().print
     say(

@@ -30,8 +30,9 @@ from stores.workspaces import workspace
 
 log = logging.getLogger(__name__)
 
-RANGES = 16
-"""Parts of the ring that are walked one after the other."""
+RANGES = 256
+"""Parts of the ring that are walked one after the other. Cassandra keeps a tombstone for each archived attempt for ten days, and
+ends a statement that meets 100,000 of them. So many parts stay below that after 25 million attempts."""
 PAGE = 500
 """Attempts that are read together."""
 TOLD_EVERY = 10_000
