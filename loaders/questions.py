@@ -1,10 +1,9 @@
 """Attempts with their questions, as rows have them until they are archived. The archive's files have the same columns."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loaders.attempts import attempt_of
-from rules.attempts import Question, WholeAttempt
+from rules.attempts import WholeAttempt, question_of, question_values
 from stores.rows import Row
 
 
@@ -42,38 +41,3 @@ def slim_values(whole: WholeAttempt) -> dict[str, Any]:
         "content_hash": attempt.content_hash,
         "written_at": attempt.written_at,
     }
-
-
-def question_of(found: Mapping[str, Any]) -> Question:
-    return Question(
-        id=found["id"] or "",
-        assessed_on=found["assess_ts"],
-        score=found["score"],
-        max_score=found["max_score"],
-        type=found["type"],
-        title=found["title"],
-        description=found["description"],
-        duration=found["duration"],
-        options=_texts(found["params"]),
-        answers=_texts(found["resvalues"]),
-    )
-
-
-def question_values(question: Question) -> dict[str, Any]:
-    """The fields of the user-defined type ``question``."""
-    return {
-        "id": question.id,
-        "assess_ts": question.assessed_on,
-        "max_score": question.max_score,
-        "score": question.score,
-        "type": question.type,
-        "title": question.title,
-        "resvalues": [dict(each) for each in question.answers],
-        "params": [dict(each) for each in question.options],
-        "description": question.description,
-        "duration": question.duration,
-    }
-
-
-def _texts(found: Sequence[Mapping[str, str]] | None) -> list[dict[str, str]]:
-    return [dict(each) for each in found or ()]

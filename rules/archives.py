@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from rules.attempts import Attempt, Question, WholeAttempt
+from rules.attempts import Attempt, Question, WholeAttempt, question_of, question_values
 from rules.identifiers import ViewKey
 from rules.moments import milliseconds, moment
 
@@ -162,33 +162,11 @@ def whole_of_archive_row(row: Mapping[str, Any]) -> WholeAttempt:
 
 
 def _written(question: Question) -> dict[str, Any]:
-    return {
-        "id": question.id,
-        "assess_ts": _milliseconds(question.assessed_on),
-        "max_score": question.max_score,
-        "score": question.score,
-        "type": question.type,
-        "title": question.title,
-        "resvalues": question.answers,
-        "params": question.options,
-        "description": question.description,
-        "duration": question.duration,
-    }
+    return {**question_values(question), "assess_ts": _milliseconds(question.assessed_on)}
 
 
 def _question(found: Mapping[str, Any]) -> Question:
-    return Question(
-        id=found["id"],
-        assessed_on=_moment(found["assess_ts"]),
-        score=found["score"],
-        max_score=found["max_score"],
-        type=found["type"],
-        title=found["title"],
-        description=found["description"],
-        duration=found["duration"],
-        options=found["params"],
-        answers=found["resvalues"],
-    )
+    return question_of({**found, "assess_ts": _moment(found["assess_ts"])})
 
 
 def _milliseconds(at: datetime | None) -> int | None:

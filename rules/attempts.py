@@ -4,6 +4,7 @@ archive takes (R-ASSESS-3, P-1.1, P-4.5)."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -32,6 +33,38 @@ class Question:
     duration: float | None = None
     options: Sequence[Mapping[str, str]] = ()
     answers: Sequence[Mapping[str, str]] = ()
+
+
+def question_of(fields: Mapping[str, Any]) -> Question:
+    """Returns the question of these fields, which are named as in the user-defined type ``question`` (P-1.1)."""
+    return Question(
+        id=fields["id"] or "",
+        assessed_on=fields["assess_ts"],
+        score=fields["score"],
+        max_score=fields["max_score"],
+        type=fields["type"],
+        title=fields["title"],
+        description=fields["description"],
+        duration=fields["duration"],
+        options=list(fields["params"] or ()),
+        answers=list(fields["resvalues"] or ()),
+    )
+
+
+def question_values(question: Question) -> dict[str, Any]:
+    """Returns the fields of which ``question_of`` makes this question."""
+    return {
+        "id": question.id,
+        "assess_ts": question.assessed_on,
+        "max_score": question.max_score,
+        "score": question.score,
+        "type": question.type,
+        "title": question.title,
+        "resvalues": question.answers,
+        "params": question.options,
+        "description": question.description,
+        "duration": question.duration,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ What both engines promise (tests/stores/test_blobs_contract.py runs against each
 - StoreUnavailable where the engine can't be reached or does not answer within the deadline (stores/deadline.py).
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from rules.errors import InvalidInput
@@ -84,6 +86,13 @@ class Blobs(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def chunks_of(path: Path) -> AsyncIterator[bytes]:
+    """The content of a file on this machine, as ``put`` takes it."""
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
 
 
 def checked_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Folders for files that a process works on for a while, such as those that it uploads then."""
+"""Folders for work that one process of a machine does at a time. ``BlobCopies.scratch`` is for work that many may do at once."""
 
 import asyncio
 import shutil
@@ -11,17 +11,16 @@ from stores.private import private_folder
 
 
 @asynccontextmanager
-async def workspace(data: Path, name: str, *, alone: bool = False) -> AsyncIterator[Path]:
+async def workspace(data: Path, name: str) -> AsyncIterator[Path]:
     """A new empty folder under ``data/name``, which only its owner may use. It is removed at the end, whatever happens.
 
-    A process that is killed leaves its folder. ``alone`` says that nobody else is at work under this name: what others left
-    is removed first.
+    Nobody else may be at work under this name. A process that is killed leaves its folder: what others left is removed
+    first.
     """
     parent = data / name
 
     def make() -> Path:
-        if alone:
-            shutil.rmtree(parent, ignore_errors=True)
+        shutil.rmtree(parent, ignore_errors=True)
         return Path(mkdtemp(dir=private_folder(parent)))
 
     folder = await asyncio.to_thread(make)

@@ -12,7 +12,7 @@ from typing import IO
 import orjson
 
 from ingest.archival.catalogue import Catalogue
-from ingest.archival.local_files import LocalFile, fetched, upload, written
+from ingest.archival.local_files import LocalFile, fetched, written
 from ingest.archival.spool import SpooledFile
 from ingest.archival.standing import AT_ONCE, standing
 from loaders.archives import Archive
@@ -21,6 +21,7 @@ from loaders.session import Shared
 from rules.archives import ArchiveState, attempt_of_archive_row
 from rules.attempts import Attempt
 from rules.errors import CohortError, Conflict
+from stores.blobs import chunks_of
 from stores.column_files import FileFormat
 
 Digests = Counter[bytes]
@@ -62,7 +63,7 @@ class Filing:
             return None
         archive = await self._catalogue.begin(spooled.part, self._form, digests.total(), self._job_id)
         file = await written(lines, folder / f"written.{suffix}", self._form)
-        await upload(self._blobs, archive.blob, file)
+        await self._blobs.put(archive.blob, chunks_of(file.path))
         back = await fetched(self._blobs, archive.blob, folder / f"back.{suffix}", self._form)
         attempts = await _compared(back, digests) if back.checksum == file.checksum else None
         if attempts is None:

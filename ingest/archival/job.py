@@ -74,7 +74,7 @@ class _Run:
     async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
         async with (
             held(self._shared, WORK) as hold,
-            workspace(self._shared.stores.data, "archival", alone=True) as folder,
+            workspace(self._shared.stores.data, "archival") as folder,
         ):
             async for _ in self._settle(folder):
                 yield self._checkpoint(hold)

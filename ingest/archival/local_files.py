@@ -1,4 +1,4 @@
-"""Files of the archive on this machine: written out of lines, uploaded, and read back."""
+"""Files of the archive on this machine: written out of lines, or fetched from the blob store."""
 
 import asyncio
 import hashlib
@@ -9,7 +9,7 @@ from typing import Any
 
 from loaders.archives import FILE_COLUMNS
 from rules.archives import ARCHIVE_ORDER
-from stores.blobs import CHUNK, Blobs
+from stores.blobs import Blobs
 from stores.column_files import FileFormat, read_file, write_file
 
 
@@ -34,15 +34,6 @@ async def written(lines: Path, to: Path, form: FileFormat) -> LocalFile:
     with await asyncio.to_thread(to.open, "rb") as file:
         digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
     return LocalFile(to, form, (await asyncio.to_thread(to.stat)).st_size, digest.hexdigest())
-
-
-async def upload(blobs: Blobs, name: str, copy: LocalFile) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        with await asyncio.to_thread(copy.path.open, "rb") as file:
-            while chunk := await asyncio.to_thread(file.read, CHUNK):
-                yield chunk
-
-    await blobs.put(name, chunks())
 
 
 async def fetched(blobs: Blobs, name: str, to: Path, form: FileFormat) -> LocalFile:

@@ -31,7 +31,6 @@ from rules.identifiers import checked_id
 from stores.column_files import BrokenFile, FileFormat, read_file
 from stores.rows import Key, Row
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
-from stores.workspaces import workspace
 
 RANGES = 16
 """Parts of the ring of attempts. Each is a step."""
@@ -171,7 +170,7 @@ class _Verification:
             here.tell(f"{name}: who changed it died, and left {archive.leftovers}")
         if not archive.has_file:
             return
-        async with workspace(self._shared.stores.data, "verification") as folder:
+        async with self._shared.stores.copies.scratch() as folder:
             path = folder / f"file.{archive.form.value}"
             try:
                 size, checksum = await self._fetched(archive.blob, path)

@@ -262,15 +262,9 @@ class Jobs:
                 if step is not None and step.state is JobState.DONE:
                     continue
                 start = step.checkpoint if step else Checkpoint(None, 0)
-                checkpoints = plan.run(name, start)
-                try:
-                    await self._run_step(
-                        *(kind.name, job_id, lease, name, checkpoints), tell if on_progress else None
-                    )
-                finally:
-                    # A step that is not gone on with gives back what it holds now, and not some time later.
-                    if isinstance(checkpoints, AsyncGenerator):
-                        await checkpoints.aclose()
+                await self._run_step(
+                    *(kind.name, job_id, lease, name, plan.run(name, start)), tell if on_progress else None
+                )
         except asyncio.CancelledError:
             await asyncio.shield(end(JobState.INTERRUPTED))
             raise

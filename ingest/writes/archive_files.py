@@ -30,7 +30,7 @@ from loaders.session import Shared
 from rules.archives import ARCHIVE_ORDER, ArchiveState, blob_name
 from rules.errors import Conflict, NotFound, StoreUnavailable
 from rules.moments import milliseconds, moment
-from stores.blobs import CHUNK
+from stores.blobs import chunks_of
 from stores.column_files import Only, read_file, write_file
 from stores.rows import Equal, Row
 from stores.tables import ARCHIVES
@@ -133,7 +133,7 @@ class ArchiveFiles:
         await self._delete(*former)
         async with self._copies.scratch() as folder:
             smaller = await self._written(archive, is_gone, folder)
-            await self._blobs.put(name, _chunks(smaller.path))
+            await self._blobs.put(name, chunks_of(smaller.path))
         if await self._checksum(name) != smaller.checksum:
             await self._blobs.delete(name)
             raise StoreUnavailable("the blob store changed a file of the archive", detail=name)
@@ -234,9 +234,3 @@ class ArchiveFiles:
         async for chunk in self._blobs.get(name):
             digest.update(chunk)
         return digest.hexdigest()
-
-
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from ingest.importers.legacy.report import ERASED, TableReport, told
 from ingest.importers.legacy.writing import Erasures, Migrating
 from loaders.attempts import attempt_key, attempt_of
-from loaders.questions import question_of, slim_values, whole_attempt_values
-from rules.attempts import Attempt, WholeAttempt, write_time
+from loaders.questions import slim_values, whole_attempt_values
+from rules.attempts import Attempt, WholeAttempt, question_of, write_time
 from rules.identifiers import ProgressKey
 from rules.legacy.attempts import LegacyAttempt, attempt_of_row, is_newer
 from rules.legacy.tables import LegacyRow
