@@ -100,14 +100,23 @@ class Source:
         async with httpx.AsyncClient(timeout=30) as client:
             (await client.post(f"{OVERLORD}/supervisor/{self.name}/reset")).raise_for_status()
 
+    async def publish(self) -> None:
+        """Returns when all is published. Asks again and again: while Druid resets, it passes over the request."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                await self.hand_off()
+                with suppress(TimeoutError):
+                    await until(self.handed_off, patience=30)
+                    return
+
     async def handed_off(self) -> bool:
         """Whether all rows are in published segments, and none in a task's memory."""
         statement = "SELECT DISTINCT is_realtime FROM sys.segments WHERE datasource = ? AND is_active = 1"
         return list(await self.groups._http.sql(statement, self.name)) == [[0]]
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
+async def until(holds: Callable[[], Awaitable[bool]], *, patience: float = PATIENCE) -> None:
+    async with asyncio.timeout(patience):
         while not await holds():
             await asyncio.sleep(0.5)
 
@@ -191,8 +200,7 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     assert await source.wrong() == {}
     assert len(await compacting) == 2
     assert await source.wrong() == {}
-    await source.hand_off()
-    await until(source.handed_off)
+    await source.publish()
     assert await source.wrong() == {}
 
     await source.reset()
@@ -200,8 +208,7 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     await source.read_all()
     assert await source.wrong() == {}
     # The next test compacts what this has read again: it needs it published.
-    await source.hand_off()
-    await until(source.handed_off)
+    await source.publish()
     assert await source.wrong() == {}
 
 
