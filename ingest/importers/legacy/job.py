@@ -21,7 +21,9 @@ from ingest.importers.legacy.source import Platform, Source, open_source, withou
 from ingest.importers.legacy.views import bring_views
 from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume, still_reading
 from ingest.importers.legacy.writing import Migrating
-from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobPlan, JobRecord, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import SIGN_OF_LIFE, Pace
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.errors import InvalidInput
