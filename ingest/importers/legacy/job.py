@@ -6,7 +6,7 @@ Every write may be repeated: a page that was interrupted is brought over whole.
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from ingest.importers.legacy.bringing import Bringing
 from ingest.importers.legacy.rejects import RejectsFile
 from ingest.importers.legacy.report import MigrationReport, TableReport
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
-from ingest.importers.legacy.walking import reading, still_reading
+from ingest.importers.legacy.walking import columns_of, reading, still_reading
 from ingest.jobs.parts import OnWait, join
 from ingest.jobs.plans import Checkpoint, JobKind, Part, PartedPlan
 from ingest.jobs.records import JobRecord, OnProgress
@@ -110,8 +110,7 @@ async def migrate_legacy(
     async with reading(
         source or await open_source(url), LEGACY_TABLES, frozenset(arguments["without"])
     ) as platform:
-        columns = {name: asdict(one) for name, one in platform.columns().items()}
-        found = {"missing": list(platform.missing), "columns": columns}
+        found = {"missing": list(platform.missing), "columns": columns_of(platform)}
         job = await Jobs(shared).open(MIGRATION, {**arguments, **found}, SAME)
         kind = replace(MIGRATION, plan=partial(_plan, own=arguments, opened=platform))
         if on_opened is not None:
