@@ -18,7 +18,7 @@ from ingest.importers.legacy.rejects import RejectsFile
 from ingest.importers.legacy.report import MigrationReport, TableReport
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.walking import columns_of, reading, still_reading
-from ingest.jobs.parts import OnWait, join
+from ingest.jobs.parts import JOB, OnWait, join
 from ingest.jobs.plans import Checkpoint, JobKind, Part, PartedPlan
 from ingest.jobs.records import JobRecord, OnProgress
 from ingest.jobs.runner import Jobs, Pace
@@ -256,7 +256,7 @@ class _Migration:
     async def _keep(self, step: str, before: TableReport, brought: TableReport) -> None:
         """Writes the rejected rows of a page to the file. Raises InvalidInput if the job has too many of them."""
         where = "the report names some"
-        job_id, most = self._arguments["job"], self._arguments["most_rejected"]
+        job_id, most = self._arguments[JOB], self._arguments["most_rejected"]
         if self._arguments["report"] is not None:
             file = RejectsFile.beside(report_path(job_id, self._arguments["report"]))
             await asyncio.to_thread(file.append, brought.rejected)
