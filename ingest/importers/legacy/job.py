@@ -62,7 +62,6 @@ SAME = ("from", "dry_run", "ranges", "zone", "changed_since", "every", "without"
 """Arguments of a job that another process must have too, to join it or to go on with it."""
 
 
-
 async def migrate_legacy(
     shared: Shared,
     url: str,
@@ -90,7 +89,7 @@ async def migrate_legacy(
     - ``without``: columns, as TABLE.COLUMN, that are known to be missing though results are wrong without them.
     - ``changed_since``: reads what was changed there since this time, or LAST; all if it is None.
     - ``most_rejected``: beyond so many rows that can't be read, all together, it stops.
-    - ``report``: where the report will go; rejected rows go to a file beside it. ``JOB`` in its name is the job's id.
+    - ``report``: where the report will go, as an absolute path; rejected rows go to a file beside it. ``JOB`` in its name is the job's id.
     - ``on_opened`` is told the job before its first row is read, ``on_progress`` how far it is.
 
     Raises InvalidInput, NotFound or StoreUnavailable if the copy can't be made.
@@ -105,7 +104,7 @@ async def migrate_legacy(
         "without": sorted(set(without)),
         "changed_since": await _since(shared, without_password(url), changed_since, zone),
         "most_rejected": _above(-1, most_rejected, "most-rejected"),
-        "report": None if report is None else str(report.absolute()),
+        "report": None if report is None else str(report),
     }
     async with reading(
         source or await open_source(url), LEGACY_TABLES, frozenset(arguments["without"])
@@ -235,7 +234,9 @@ class _Migration:
         if not again:
             yield Checkpoint("", 0, report.document())
         tables, without = LEGACY_TABLES, frozenset(self._arguments["without"])
-        async with still_reading(self._opened, lambda: open_source(self._arguments["from"]), tables, without) as platform:
+        async with still_reading(
+            self._opened, lambda: open_source(self._arguments["from"]), tables, without
+        ) as platform:
             bringing = Bringing(self._shared, platform, **self._options)
             async for page in platform.walk(
                 table, token_range, page_size=self._pace.page, resume=start.resume or None, clocks=True
@@ -262,9 +263,7 @@ class _Migration:
             await asyncio.to_thread(file.append, brought.rejected)
             where = f"they are in {file.path}"
         job = await Jobs(self._shared).get(MIGRATION.name, job_id)
-        others = [
-            TableReport.parse("", other.checkpoint.report) for other in job.steps if other.name != step
-        ]
+        others = [TableReport.parse("", other.checkpoint.report) for other in job.steps if other.name != step]
         rejected = sum(each.unreadable for each in (*others, before, brought))
         if rejected > most:
             raise InvalidInput(
@@ -276,6 +275,4 @@ class _Migration:
 
 def _sampled(token_range: TokenRange, every: int) -> TokenRange:
     """Returns one part in ``every`` of a part of the ring, the same one each time: the learners of the sample."""
-    return TokenRange(
-        token_range.start, token_range.start + (token_range.end - token_range.start) // every
-    )
+    return TokenRange(token_range.start, token_range.start + (token_range.end - token_range.start) // every)
