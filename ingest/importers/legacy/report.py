@@ -45,6 +45,8 @@ class TableReport:
     unknown_contexts: Counts = field(default_factory=dict)
     filled: int = 0
     """For enrolments: contents that contentstatus alone knows, or knows to be further."""
+    granted: int = 0
+    """For enrolments: those that the platform completed without keeping details of all contents."""
     triggers: int = 0
     compared: int = 0
     same: int = 0
