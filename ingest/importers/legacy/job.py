@@ -106,9 +106,7 @@ async def migrate_legacy(
         "most_rejected": _above(-1, most_rejected, "most-rejected"),
         "report": None if report is None else str(report),
     }
-    async with reading(
-        source or await open_source(url), LEGACY_TABLES, arguments["without"]
-    ) as platform:
+    async with reading(source or await open_source(url), LEGACY_TABLES, arguments["without"]) as platform:
         found = {"missing": list(platform.missing), "columns": columns_of(platform)}
         job = await Jobs(shared).open(MIGRATION, {**arguments, **found}, SAME)
         kind = replace(MIGRATION, plan=partial(_plan, own=arguments, opened=platform))

@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ingest.importers.legacy.source import Platform, Source
-from ingest.jobs.runner import JobKind, JobRecord, Jobs, OnProgress
+from ingest.jobs.plans import JobKind
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs
 from loaders.session import Shared
 from rules.jobs import JobState
 from rules.legacy.tables import LegacyRow, LegacyTable
