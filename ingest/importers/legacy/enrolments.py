@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from itertools import islice
 
 from ingest.importers.legacy.comparison import published
@@ -43,6 +43,21 @@ async def bring_enrolments(
 
     The keys include those where views are kept.
     """
+    taken, erasures = await read_enrolments(migrating, platform, rows, report)
+    enrolments = {row_key(found.key): found for found in taken}
+    changed = await _write(migrating, enrolments, report)
+    touched = {found.key: key in changed for key, found in enrolments.items()}
+    filled = await _fill(migrating, platform, taken, erasures, report)
+    for key in filled | await _grant(migrating, platform, taken, erasures, report):
+        touched[key] = True
+    return taken, touched
+
+
+async def read_enrolments(
+    migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
+) -> tuple[list[LegacyEnrolment], Erasures]:
+    """Returns the enrolments in these rows that no erasure covers, and the erasures of them all. The report counts the
+    rows."""
     columns = ("user_id", "collection_id", "context_id")
     beginnings = await _beginnings(migrating, platform, rows)
 
@@ -51,23 +66,17 @@ async def bring_enrolments(
 
     mapped = [one for _, one in report.readable(rows, columns, read)]
     erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
-    enrolments: dict[Key, LegacyEnrolment] = {}
+    taken = []
     for one in mapped:
         found = one.value
-        if erasures.cover(found.key, max(found.enrolled_on, found.changed_on or found.enrolled_on)):
+        if erasures.cover(found.key, last_change(found)):
             report.skip(ERASED, told(found.key))
             continue
         report.note(one.notes, told(found.key))
         if found.completed_on is not None and erasures.cover(found.key, found.completed_on):
             found = replace(found, completed_on=None)  # it is of before the erasure
-        enrolments[row_key(found.key)] = found
-    changed = await _write(migrating, enrolments, report)
-    touched = {found.key: key in changed for key, found in enrolments.items()}
-    taken = list(enrolments.values())
-    filled = await _fill(migrating, platform, taken, erasures, report)
-    for key in filled | await _grant(migrating, platform, taken, erasures, report):
-        touched[key] = True
-    return taken, touched
+        taken.append(found)
+    return taken, erasures
 
 
 async def _beginnings(
@@ -102,6 +111,11 @@ def _is_undated(row: LegacyRow, zone: tzinfo) -> bool:
 
 def _ids(row: LegacyRow) -> tuple[str, str, str]:
     return row["user_id"], row["collection_id"], row["context_id"]
+
+
+def last_change(enrolment: LegacyEnrolment) -> datetime:
+    """Returns the last moment at which the platform changed an enrolment. An erasure after it covers the enrolment."""
+    return max(enrolment.enrolled_on, enrolment.changed_on or enrolment.enrolled_on)
 
 
 async def _write(
@@ -188,10 +202,11 @@ async def _grant(
     for key, found in (await granted(migrating, platform, kept, trees)).items():
         if found is None:
             report.note([WAITS], told(key))
-        elif found:
-            report.granted += 1
+        else:
             views += found
-    return {key.progress_key for key in await _write_guesses(migrating, views)}
+    changed = await _write_guesses(migrating, views)
+    report.granted += len(changed)
+    return {key.progress_key for key in changed}
 
 
 async def _write_guesses(migrating: Migrating, views: Sequence[View]) -> set[ViewKey]:
