@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +14,7 @@ from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.commands.views import end_view
 from ingest.importers.legacy import MigrationReport, migrate_legacy
+from ingest.importers.legacy.source import NO_TIMES
 from loaders.aggregates import aggregates_by_key
 from loaders.views import view_of
 from resolvers.enrolments import enrolment as shown_enrolment
@@ -22,9 +24,11 @@ from rules.legacy.comparison import NO_DATE
 from rules.legacy.enrolments import WAITS
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
+from rules.standings import FirstCompletion
 from rules.tracking import TrackingMode
 from rules.views import View, ViewChange
-from stores.foreign_keyspace import ForeignTable
+from stores.columns import Table
+from stores.foreign_keyspace import Columns, ForeignTable, Written
 from stores.rows import Row, RowPage, TokenRange
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ENROLMENTS, VIEWS
 from tests.aggregates import figures_key
@@ -94,19 +98,22 @@ async def stored_views(cohort: Instance) -> dict[str, View]:
 
 
 async def rows_of(cohort: Instance) -> list[list[Row]]:
-    """Views and enrolments, without what each write has of its own."""
+    """Views and enrolments in the order of their keys, without what each write has of its own."""
+    own = ("changed_at", "seen_changed_at", "version")
     found = []
     for table in (VIEWS, ENROLMENTS):
-        own = ("changed_at", "seen_changed_at", "version")
-        found.append(
-            [
-                {name: value for name, value in row.items() if name not in own}
-                for token_range in cohort.stores.rows.ranges(1)
-                async for page in cohort.stores.rows.walk(table, token_range)
-                for row in page.rows
-            ]
-        )
+        rows = [
+            {name: value for name, value in row.items() if name not in own}
+            for token_range in cohort.stores.rows.ranges(1)
+            async for page in cohort.stores.rows.walk(table, token_range)
+            for row in page.rows
+        ]
+        found.append(sorted(rows, key=partial(_place, table)))
     return found
+
+
+def _place(table: Table, row: Row) -> list[Any]:
+    return [row[name] for name in table.key]
 
 
 class Working(MemorySource):
@@ -121,14 +128,17 @@ class Working(MemorySource):
         self,
         table: ForeignTable,
         token_range: TokenRange,
-        columns: Sequence[str],
+        columns: Columns,
         *,
         page_size: int,
         resume: str | None = None,
+        written: Written = NO_TIMES,
     ) -> AsyncIterator[RowPage]:
         if table.name in self._before:
             await self._cohort.drain()
-        async for page in super().walk(table, token_range, columns, page_size=page_size, resume=resume):
+        async for page in super().walk(
+            table, token_range, columns, page_size=page_size, resume=resume, written=written
+        ):
             yield page
 
 
@@ -165,7 +175,7 @@ async def test_the_date_of_completion_is_the_platform_s_whenever_workers_run(
             await enrol(service, EnrolmentCall("course", "batch", "ada", at=datetime(2024, 1, 2, tzinfo=UTC)))
         await embedded.drain()
     await migrate(embedded, FOUR_DONE, Working(FOUR_DONE, embedded, before))
-    assert (await stored_enrolment(embedded)).completed_on == GRANTED_ON
+    assert (await stored_enrolment(embedded)).completed == FirstCompletion(GRANTED_ON)
     await embedded.drain()
     (figures,) = await aggregates_by_key(embedded.stores.rows, [figures_key("course", "ada")])
     assert figures is not None
@@ -182,7 +192,7 @@ async def test_dates_of_completion_are_compared(cohort: Instance) -> None:
     await cohort.publish(FOUR)
     dated = await migrate(cohort, FOUR_DONE)
     assert dated.tables[ENROLLED].differences == {}
-    assert (await stored_enrolment(cohort)).completed_on == GRANTED_ON
+    assert (await stored_enrolment(cohort)).completed == FirstCompletion(GRANTED_ON)
     bob = {"userid": "bob"}
     undated = lms(
         enrolment(**bob, status=2, progress=4), consumption=[{**row, **bob} for row in completed(*"abcd")]
@@ -199,14 +209,15 @@ async def test_a_corrected_attempt_is_never_a_mixture(cohort: Instance) -> None:
     """On both engines. A score of 10 is corrected to 8 by an UPDATE that leaves every time as it was."""
     await cohort.publish(FOUR)
     attempt: Row = {
-
-            "user_id": "ada",
-            "course_id": "course",
-            "batch_id": "batch",
-            "content_id": "a",
-            "attempt_id": "one"
-        ,
-        "last_attempted_on": DONE, "total_score": 10.0, "total_max_score": 10.0, "grand_total": "10",
+        "user_id": "ada",
+        "course_id": "course",
+        "batch_id": "batch",
+        "content_id": "a",
+        "attempt_id": "one",
+        "last_attempted_on": DONE,
+        "total_score": 10.0,
+        "total_max_score": 10.0,
+        "grand_total": "10",
     }
     corrected = {**attempt, "total_score": 8.0, "grand_total": "8"}
     written = []
@@ -236,7 +247,9 @@ async def test_completed_without_details_stays_completed(cohort: Instance) -> No
         assert (each.tables[ENROLLED].granted, each.tables[ENROLLED].differences) == (4, {})
     origin = Origin(OriginKind.GRANTED, reason="user_enrolments", at=NOW)
     views = await stored_views(cohort)
-    assert {content: (view.status, view.completed_on, view.origin) for content, view in views.items()} == dict.fromkeys("abcd", (Status.COMPLETED, GRANTED_ON, origin))
+    assert {
+        content: (view.status, view.completed_on, view.origin) for content, view in views.items()
+    } == dict.fromkeys("abcd", (Status.COMPLETED, GRANTED_ON, origin))
     shown = await shown_enrolment(cohort.session("ada"), "ada", "course", "batch")
     assert (shown.progress.status, shown.progress.completed_count) == (Status.COMPLETED, 4)
     await cohort.drain()
@@ -255,7 +268,8 @@ async def test_what_is_granted_waits_for_its_collection(embedded: Instance) -> N
     assert report.tables[ENROLLED].notes == {WAITS: 1}
     assert await stored_views(embedded) == {}
     found = await stored_enrolment(embedded)
-    assert (found.status, found.completed_count, found.completed_on) == (Status.COMPLETED, 4, GRANTED_ON)
+    assert (found.status, found.completed_count) == (Status.COMPLETED, 4)
+    assert found.completed == FirstCompletion(GRANTED_ON)
     await embedded.publish(FOUR)
     assert (await migrate(embedded, lms(GRANTED))).tables[ENROLLED].granted == 4
     assert sorted(await stored_views(embedded)) == [*"abcd"]
@@ -269,8 +283,13 @@ async def test_a_fact_that_comes_late_makes_the_row_that_it_makes_first(
     await embedded.publish(FOUR)
     embedded.track(mode)
     enrolled = enrolment(
-        completedon=GRANTED_ON, datetime=GRANTED_ON, status=2, progress=4,
-        contentstatus={"a": 2, "b": 2}, lastreadcontentid="b", lastcontentaccesstime=DONE,
+        completedon=GRANTED_ON,
+        datetime=GRANTED_ON,
+        status=2,
+        progress=4,
+        contentstatus={"a": 2, "b": 2},
+        lastreadcontentid="b",
+        lastcontentaccesstime=DONE,
     )
     guessed = await migrate(embedded, lms(enrolled))
     assert (guessed.tables[ENROLLED].filled, guessed.tables[ENROLLED].granted) == (2, 2)
@@ -356,4 +375,4 @@ async def test_a_date_of_before_an_erasure_does_not_come_back(embedded: Instance
     await embedded.drain()
     found = await stored_enrolment(embedded)
     assert (found.enrolled_on, found.granted_on) == (april["enrolled_date"], None)
-    assert found.completed_on != GRANTED_ON
+    assert found.completed != FirstCompletion(GRANTED_ON)

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from ingest.importers.legacy.attempts import bring_attempts
 from ingest.importers.legacy.batches import bring_batches
 from ingest.importers.legacy.comparison import compare, published
-from ingest.importers.legacy.enrolments import bring_enrolments, read_enrolments
+from ingest.importers.legacy.enrolments import bring_enrolments, take_enrolments
 from ingest.importers.legacy.report import TableReport, count
 from ingest.importers.legacy.scores import compare_scores
 from ingest.importers.legacy.source import Platform
@@ -72,7 +72,7 @@ class Bringing:
         elif table == CONSUMPTION:
             touched = await bring_views(migrating, changed, report)
         elif table == ENROLMENTS:
-            _, touched = await bring_enrolments(migrating, self._platform, changed, report)
+            touched = await bring_enrolments(migrating, self._platform, changed, report)
         elif table == ASSESSMENTS:
             touched = await bring_attempts(migrating, changed, report)
         else:
@@ -85,9 +85,9 @@ class Bringing:
     async def compare(self, rows: Sequence[LegacyRow]) -> TableReport:
         """Compares what the platform shows of these enrolments with what Cohort shows. Returns the comparison alone."""
         migrating, report = self._migrating(), TableReport(ENROLMENTS)
-        # A report of its own: these rows were counted when they were brought.
-        taken, _ = await read_enrolments(migrating, self._platform, rows, TableReport(ENROLMENTS))
-        await compare(migrating, self._platform, taken, 1, report)
+        # In a report of its own: these rows were counted when they were brought.
+        enrolments, _ = await take_enrolments(migrating, self._platform, rows, TableReport(ENROLMENTS))
+        await compare(migrating, self._platform, enrolments, report)
         return report
 
     def _migrating(self) -> Migrating:

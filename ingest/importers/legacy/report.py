@@ -58,12 +58,12 @@ class TableReport:
     filled: int = 0
     """For enrolments: contents that contentstatus alone knows, or knows to be further."""
     granted: int = 0
-    """For enrolments: contents that are completed because the platform completed the whole, and keeps no details."""
+    """For enrolments: contents that the platform completed with the whole, of which it keeps no details."""
     triggers: int = 0
     compared: int = 0
     same: int = 0
     not_compared: int = 0
-    """For a sample of enrolments: those in collections that are not published here."""
+    """Of a sample of enrolments: those in collections that are not published here."""
     differences: Counts = field(default_factory=dict)
     """How many differences there are, by reason."""
 
