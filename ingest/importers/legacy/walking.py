@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ingest.importers.legacy.source import Platform, Source
-from ingest.jobs.runner import JobKind, JobRecord, Jobs, OnProgress
+from ingest.jobs.plans import JobKind
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs
 from loaders.session import Shared
 from rules.jobs import JobState
 from rules.legacy.tables import LegacyRow, LegacyTable
@@ -38,6 +40,19 @@ async def still_reading(
         yield platform
 
 
+def columns_of(platform: Platform) -> dict[str, Any]:
+    """Returns the columns of each table as reports have them: found, used, ignored, missing."""
+    return {
+        name: {
+            "found": sorted(columns.found),
+            "used": sorted(columns.used),
+            "ignored": sorted(columns.ignored),
+            "missing": dict(columns.missing),
+        }
+        for name, columns in platform.columns().items()
+    }
+
+
 def mark_of(part: int, within: str = "") -> str:
     """Returns the mark of a walk: a part of the ring, and a place in it."""
     return f"{part} {within}"
@@ -49,7 +64,7 @@ def part_of(mark: str | None, ranges: int) -> int:
 
 
 async def pages(
-    platform: Platform, table: str, *, ranges: int, page_size: int, start: str | None, clocks: bool = False
+    platform: Platform, table: str, *, ranges: int, page_size: int, start: str | None
 ) -> AsyncIterator[tuple[Sequence[LegacyRow], str | None]]:
     """Gives the rows in pages, from a mark on, each page with the mark behind it. The last one has none."""
     first = part_of(start, ranges) if start else 0
@@ -58,9 +73,7 @@ async def pages(
         if part < first:
             continue
         inside = within if part == first and within else None
-        async for page in platform.walk(
-            table, token_range, page_size=page_size, resume=inside, clocks=clocks
-        ):
+        async for page in platform.walk(table, token_range, page_size=page_size, resume=inside):
             if page.resume is not None:
                 yield page.rows, mark_of(part, page.resume)
             else:
