@@ -29,6 +29,8 @@ GOES_ON = In(
     "state", tuple(state.value for state in (JobState.WAITING, JobState.RUNNING, JobState.INTERRUPTED))
 )
 """The condition of every write of a part: the job has neither failed nor come to its end."""
+JOB = "job"
+"""The argument by which a plan learns the id of its job. It is not stored."""
 CLAIMS = ("step", "state", "owner", "started_on", "updated_on", "error")
 
 
@@ -119,7 +121,7 @@ class _Joiner:
         job = await self._record()
         if job.state is JobState.DONE:
             return job
-        plan = self._kind.plan(self._shared, job.arguments)
+        plan = self._kind.plan(self._shared, {**job.arguments, JOB: job.id})
         if not isinstance(plan, PartedPlan):
             raise TypeError(f"the kind {self._kind.name} has no parts")
         self._plan, self._parts, self._arguments = plan, plan.parts(), job.arguments
