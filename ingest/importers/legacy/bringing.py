@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, tzinfo
+from functools import partial
 
 from ingest.importers.legacy.attempts import bring_attempts
 from ingest.importers.legacy.batches import bring_batches
@@ -87,7 +88,8 @@ class Bringing:
         """Compares what the platform shows of these enrolments with what Cohort shows. Returns the comparison alone."""
         migrating, report = self._migrating(), TableReport(ENROLMENTS)
         # A report of its own: these rows were counted when they were brought.
-        mapped = TableReport(ENROLMENTS).readable(rows, (), enrolment_of_row)
+        read = partial(enrolment_of_row, zone=self._zone)
+        mapped = TableReport(ENROLMENTS).readable(rows, (), read)
         enrolments = [each.value for _, each in mapped]
         erasures = await Erasures.of(migrating, (one.key for one in enrolments))
         kept = [one for one in enrolments if not erasures.cover(one.key, last_change(one))]
@@ -95,7 +97,7 @@ class Bringing:
         return report
 
     def _migrating(self) -> Migrating:
-        return Migrating(self._shared, self._shared.now(), self._dry_run)
+        return Migrating(self._shared, self._shared.now(), self._dry_run, self._zone)
 
     def _is_changed(self, row: LegacyRow) -> bool:
         """False if nobody there has changed the row since. A row whose time of writing is not known is taken for

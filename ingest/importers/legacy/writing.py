@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TypeVar
 
 from ingest.writes.retrying import Attempts
@@ -30,11 +30,15 @@ LARGEST_PORTION = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Migrating:
-    """A migration. ``at`` is when rows are brought over. A ``dry_run`` writes nothing but says what it would write."""
+    """A migration. ``at`` is when rows are brought over. A ``dry_run`` writes nothing but says what it would write.
+
+    ``zone``: of the platform's texts and days.
+    """
 
     shared: Shared
     at: datetime
     dry_run: bool = False
+    zone: tzinfo = UTC
 
     @property
     def rows(self) -> Rows:
