@@ -3,6 +3,7 @@ yet that rows wait for."""
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, tzinfo
 from functools import partial
@@ -32,6 +33,9 @@ them."""
 LOOK_AGAIN = 1.0
 """Seconds from one look at the log to the next. In this time running workers take triggers away."""
 
+IDLE = 30.0
+"""Seconds until it looks again after it saw that no worker takes triggers away: they may be off for the night."""
+
 
 class Bringing:
     """Brings pages over.
@@ -56,6 +60,7 @@ class Bringing:
         self._since = None if since is None else milliseconds(since) * 1000
         self._dry_run = dry_run
         self._batches: dict[tuple[str, str], bool] = {}
+        self._look_at = 0.0
 
     async def bring(self, table: str, rows: Sequence[LegacyRow], *, again: bool = False) -> TableReport:
         """Brings a page of a table over, and returns what became of its rows.
@@ -167,31 +172,39 @@ class Bringing:
         self, migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
     ) -> None:
         """Notes rows of collections and contexts that are not here. The rows wait for them."""
-        places = [
-            (collection_id, row["context_id"] or collection_id)
+        places = Counter(
+            (row["collection_id"], row["context_id"] or row["collection_id"])
             for row in rows
-            if (collection_id := row["collection_id"]) and collection_id != row.get("content_id")
-        ]
+            if row["collection_id"] and row["collection_id"] != row.get("content_id")
+        )
         trees, known = await asyncio.gather(
             published(migrating, list({collection_id for collection_id, _ in places})),
             self._known({place for place in places if place[0] != place[1]}),
         )
-        for collection_id, context_id in places:
+        for (collection_id, context_id), number in places.items():
             if collection_id not in trees:
-                count(report.unpublished, collection_id)
+                count(report.unpublished, collection_id, number)
             if context_id != collection_id and (collection_id, context_id) not in known:
-                count(report.unknown_contexts, context_id)
+                count(report.unknown_contexts, context_id, number)
 
     async def _wait_for_workers(self) -> None:
         """Waits while the workers have much to do and are at it.
 
-        It never waits for long: the job's claim must be renewed, and what waits in the log is not lost.
+        It never waits for long: the job's claim must be renewed, and what waits in the log is not lost. It looks at most
+        each LOOK_AGAIN, and where no worker is at it, each IDLE.
         """
+        if time.monotonic() < self._look_at:
+            return
         events, before = self._shared.stores.events, None
         until = time.monotonic() + SIGN_OF_LIFE
+        self._look_at = time.monotonic()
         while time.monotonic() < until:
             waiting = (await events.lag(WORKER_GROUP, [TRIGGERS.name]))[TRIGGERS.name]
-            if waiting <= MOST_WAITING or (before is not None and waiting >= before):
+            if waiting <= MOST_WAITING:
+                self._look_at = time.monotonic() + LOOK_AGAIN
+                return
+            if before is not None and waiting >= before:
+                self._look_at = time.monotonic() + IDLE
                 return
             before = waiting
             await asyncio.sleep(LOOK_AGAIN)
