@@ -11,6 +11,7 @@ from ingest.importers.legacy.source import Platform, open_source
 from ingest.importers.legacy.walking import pages, reading
 from rules.errors import InvalidInput
 from rules.legacy.tables import LEGACY_TABLES
+from stores.keys import ring
 from stores.rows import Row
 from tests.conftest import CASSANDRA, cluster
 from tests.ingest.legacy_platform import OLD, WRITTEN, LegacyTable, MemorySource, platform
@@ -105,8 +106,9 @@ async def test_a_row_has_its_newest_write_time_where_it_is_asked_for() -> None:
     assert (ada["written_at"], ada["active_written_at"]) == (5000, 2000)
     walked = {
         row["user_id"]: (row["written_at"], row["active_written_at"])
-        async for page, _ in pages(found, ENROLMENTS, ranges=4, page_size=1, start=None, clocks=True)
-        for row in page
+        for token_range in ring(4)
+        async for page in found.walk(ENROLMENTS, token_range, page_size=1, resume=None, clocks=True)
+        for row in page.rows
     }
     assert walked == {"ada": (5000, 2000), "bob": (None, None)}
     (ada,) = await found.rows(ENROLMENTS, user_id="ada", collection_id="course", context_id="batch")
