@@ -1,13 +1,13 @@
 """Brings views into ``user_content_consumption``, by conditional writes as every call writes them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import reduce
 
 from ingest.importers.legacy.report import ERASED, TableReport
 from ingest.importers.legacy.source import Platform
-from ingest.importers.legacy.writing import Erasures, Migrating, settle
+from ingest.importers.legacy.writing import Erasures, Migrating, settle, stored_rows
 from loaders import touches
 from loaders.views import as_read, row_key, view_of, view_values
 from rules.identifiers import ProgressKey, ViewKey
@@ -27,11 +27,11 @@ async def bring_views(
     mapped = list(
         report.readable(rows, columns, lambda row: view_of_consumption(row, migrating.at, migrating.zone))
     )
-    erasures = await Erasures.of(migrating, (one.value.key.progress_key for _, one in mapped))
+    erasures = await Erasures.of(migrating, (one.value.key for _, one in mapped))
     views = []
     for name, one in mapped:
         view = one.value
-        if erasures.cover(view.key.progress_key, view.last_updated_on):
+        if erasures.cover(view.key, view.last_updated_on):
             report.skip(ERASED, name)
         else:
             report.note(one.notes, name)
@@ -60,11 +60,11 @@ def _count(
     keys: dict[ProgressKey, bool] = {}
     for view in views:
         stored = migrating.shared.tracking.stored(view.key)
-        if stored in changed:
-            report.written += 1
-        else:
-            report.unchanged += 1
-        keys[stored.progress_key] = keys.get(stored.progress_key, False) or stored in changed
+        is_changed = stored in changed
+        report.written += is_changed
+        report.unchanged += not is_changed
+        key = stored.progress_key
+        keys[key] = is_changed or keys.get(key, False)
     return keys
 
 
@@ -80,11 +80,11 @@ async def write_views(migrating: Migrating, views: Iterable[View]) -> set[ViewKe
         found[row_key(stored_key)].append(placed(view, stored_key))
 
     async def needed(keys: list[Key]) -> list[Change]:
-        stored = await migrating.rows.get_many(VIEWS, keys)
+        stored = await stored_rows(migrating.rows, VIEWS, keys)
         changes = [
             change
             for key in keys
-            if (change := _change(key, stored.get(key), found[key], migrating.shared.change_moment()))
+            if (change := _change(key, stored.get(key), found[key], migrating.shared.change_moment))
         ]
         if migrating.dry_run:
             would.update(change.key for change in changes)
@@ -101,16 +101,21 @@ async def write_views(migrating: Migrating, views: Iterable[View]) -> set[ViewKe
     return keys
 
 
-def _change(key: Key, row: Row | None, found: Sequence[View], changed_at: int) -> Change | None:
+def _change(
+    key: Key, row: Row | None, found: Sequence[View], change_moment: Callable[[], int]
+) -> Change | None:
     before = view_of(row)
     after = reduce(lambda view, one: merged(view, one) or view, found, before)
-    if after is None or after == before:
+    if after is None or after is before:
         return None
-    # If a new row has no value for a column, the column is left out: a null would be a tombstone.
-    stored = dict.fromkeys(view_values(after)) if before is None else view_values(before)
-    changed = {name: value for name, value in view_values(after).items() if value != stored[name]}
+    if before is None:
+        # If a new row has no value for a column, the column is left out: a null would be a tombstone.
+        changed = {name: value for name, value in view_values(after).items() if value is not None}
+    else:
+        stored = view_values(before)
+        changed = {name: value for name, value in view_values(after).items() if value != stored[name]}
     conditions = [] if row is None else as_read(row)
-    return Change(key, {**changed, "changed_at": changed_at}, conditions)
+    return Change(key, {**changed, "changed_at": change_moment()}, conditions) if changed else None
 
 
 async def _enter_scopes(migrating: Migrating, keys: Iterable[ViewKey]) -> None:
