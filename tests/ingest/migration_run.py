@@ -1,0 +1,48 @@
+"""A migration in a process of its own, which may kill itself: ``python -m tests.ingest.migration_run ORDER``.
+
+It prints how many changes of the stores it made. ORDER is JSON:
+
+- ``urls``, ``data``: the instance, ``from``: the platform, ``options``: those of ``migrate_legacy``.
+- ``later``: seconds that its clock is ahead of the tests', so that the claim of one that was killed has ended.
+- ``dies_at``: the number of the change, counted from 0, before which, or ``after`` which, it dies by SIGKILL.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ingest.importers.legacy import job, migrate_legacy
+from tests.conftest import NOW, Instance
+from tests.ingest.interruptions import Interruption
+
+PAGE = 20
+"""Rows of a page: a learner may have more."""
+MANY = 10**9
+"""More changes than there are."""
+
+
+async def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def main(order: dict[str, Any]) -> None:
+    job.PAGE = PAGE
+    begun = time.monotonic() - order["later"]
+    instance = Instance(order["urls"], Path(order["data"]))
+    last = MANY if order["dies_at"] is None else order["dies_at"]
+    dying = Interruption(last, killed, after=order["after"])
+    async with instance.opened() as shared:
+        clock = replace(shared, now=lambda: NOW + timedelta(seconds=time.monotonic() - begun))
+        await migrate_legacy(dying.of(clock), order["from"], **order["options"])
+    print(last - dying.left)  # noqa: T201 - the test reads it
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))

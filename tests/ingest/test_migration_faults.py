@@ -1,0 +1,129 @@
+"""What went wrong in migrations of real keyspaces goes right: each fault with a few rows of its own, all in one keyspace."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from ingest.importers.legacy import MigrationReport, migrate_legacy
+from rules.origins import Origin
+from stores.rows import Row
+from tests.conftest import CASSANDRA, Instance
+from tests.ingest.learner_tables import COMPARED
+from tests.ingest.legacy_faults import COMMON, Fault, faults
+from tests.ingest.legacy_keyspace import LegacyKeyspace
+from tests.ingest.legacy_platform import URL, MemorySource
+from tests.ingest.legacy_world import Written, in_memory
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+async def keyspace(cohort: Instance) -> AsyncIterator[LegacyKeyspace | None]:
+    """None on the embedded engines: there the rows are read from memory."""
+    if not cohort.urls["rows"].startswith(CASSANDRA):
+        yield None
+        return
+    made = await LegacyKeyspace.made()
+    yield made
+    made.drop()
+
+
+async def migrate(
+    cohort: Instance, keyspace: LegacyKeyspace | None, writes: Sequence[Written]
+) -> MigrationReport:
+    options: dict[str, Any] = {"rate": 1e6, "every": 1}
+    if keyspace is None:
+        return await migrate_legacy(cohort.shared, URL, source=MemorySource(in_memory(writes)), **options)
+    await keyspace.write(writes)
+    return await migrate_legacy(cohort.shared, keyspace.url, **options)
+
+
+async def test_each_fault_is_brought_over_right_and_a_rerun_changes_nothing(
+    cohort: Instance, keyspace: LegacyKeyspace | None
+) -> None:
+    await cohort.publish()
+    known = faults()
+    first = [*COMMON, *(write for fault in known for write in fault.writes)]
+    then = [write for fault in known for write in fault.then]
+    before = await migrate(cohort, keyspace, first)
+    await cohort.drain()
+    await migrate(cohort, keyspace, [*first, *then])
+    await cohort.drain()
+    rows = await _rows(cohort)
+    wrong = {fault.name: found for fault in known if (found := _wrong(fault, rows, before))}
+    assert wrong == {}
+    again = await migrate(cohort, keyspace, [*first, *then])
+    assert {name: table.written for name, table in again.tables.items() if table.written} == {}
+    assert sum(table.filled + table.triggers for table in again.tables.values()) == 0
+
+
+def _wrong(fault: Fault, rows: Mapping[str, Sequence[Row]], report: MigrationReport) -> list[str]:
+    """What did not become of it what should."""
+    wrong = []
+    for table, wanted in fault.becomes.items():
+        for one in wanted:
+            key = {name: one[name] for name in ("contentid", "attempt_id", "activity_id") if name in one}
+            mine = [
+                row
+                for row in rows[table]
+                if fault.name in (row.get("userid"), row.get("user_id"), row.get("contextid"))
+                and key.items() <= row.items()
+            ]
+            found = [_seen(row, one) for row in mine]
+            expected = [] if one.get("gone") else [dict(one)]
+            if found != expected:
+                wrong.append(f"{table}: {found} is not {expected}")
+    rejected = [
+        (
+            row["table"],
+            row["key"].get("attempt_id") or row["key"].get("content_id"),
+            row["column"],
+            row["why"],
+        )
+        for table in report.tables.values()
+        for row in table.rejected
+        if row["key"].get("user_id") == fault.name
+    ]
+    if fault.rejected and rejected != [*fault.rejected]:
+        wrong.append(f"rejected: {rejected} is not {fault.rejected}")
+    for table, words in fault.noted.items():
+        about = [
+            reason
+            for reason, examples in report.tables[table].examples.items()
+            if words in reason and any(fault.name in example.split() for example in examples)
+        ]
+        if not about:
+            wrong.append(f"{table}: nothing about {words} in {report.tables[table].examples}")
+    return wrong
+
+
+def _seen(row: Row, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row that are looked at, of a map the entries."""
+    origin = Origin.decode(row["origin"]) if row.get("origin") else None
+    seen: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if name == "kind":
+            seen[name] = origin and origin.kind.value
+        elif name == "origin":
+            seen[name] = origin and origin.reason
+        elif name == "question":
+            seen[name] = [question["id"] for question in row[name] or ()]
+        elif isinstance(value, dict):
+            seen[name] = {entry: (row[name] or {}).get(entry) for entry in value}
+        else:
+            seen[name] = row.get(name)
+    return seen
+
+
+async def _rows(cohort: Instance) -> dict[str, list[Row]]:
+    rows = cohort.stores.rows
+    return {
+        table.name: [
+            row
+            for token_range in rows.ranges(1)
+            async for page in rows.walk(table, token_range)
+            for row in page.rows
+        ]
+        for table in COMPARED
+    }
