@@ -13,12 +13,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ingest.importers.legacy import job, migrate_legacy
+from ingest.workers.worker import Worker
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption
 
@@ -30,6 +33,18 @@ MANY = 10**9
 
 async def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@asynccontextmanager
+async def working(cohort: Instance) -> AsyncIterator[None]:
+    """A worker takes triggers meanwhile."""
+    worker = Worker(cohort.shared, wait=0.05)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.stop()
+        await running
 
 
 async def main(order: dict[str, Any]) -> None:

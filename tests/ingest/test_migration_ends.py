@@ -16,20 +16,20 @@ from typing import Any
 import pytest
 
 from ingest.importers.legacy import migrate_legacy
-from ingest.workers.worker import Worker
 from loaders.session import Shared
+from rules.errors import StoreUnavailable
+from stores.rows import RowPage
 from tests.conftest import Instance, copy_tables, embedded_urls, instance_of, real_urls
-from tests.ingest.interruptions import Interruption
-from tests.ingest.learner_tables import differences, learner_tables
+from tests.ingest.interruptions import Interruption, dies
+from tests.ingest.learner_tables import Stored, differences, learner_tables
 from tests.ingest.legacy_keyspace import LegacyKeyspace
 from tests.ingest.legacy_platform import URL, MemorySource
-from tests.ingest.legacy_world import LONG, Written, arrivals, in_memory, world
-from tests.ingest.migration_run import MANY, PAGE, killed
+from tests.ingest.legacy_world import LONG, Written, arrivals, in_memory, only, world
+from tests.ingest.migration_run import MANY, PAGE, killed, working
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 OPTIONS: dict[str, Any] = {"rate": 1e6, "every": 1}
-State = dict[str, set[str]]
 
 
 async def prepare(cohort: Instance) -> None:
@@ -41,11 +41,11 @@ async def migrate_from_memory(shared: Shared, writes: Sequence[Written], **optio
     await migrate_legacy(shared, URL, source=MemorySource(in_memory(writes)), **{**OPTIONS, **options})
 
 
-_expected: list[State] = []
+_expected: list[Stored] = []
 _changes: list[int] = []
 
 
-async def expected(folder: Path) -> State:
+async def expected(folder: Path) -> Stored:
     """The end of one undisturbed run over all that the platform has at last; the workers come after it."""
     if not _expected:
         data = folder / "expected"
@@ -128,18 +128,6 @@ async def real(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def working(cohort: Instance) -> AsyncIterator[None]:
-    """A worker takes triggers meanwhile."""
-    worker = Worker(cohort.shared, wait=0.05)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield
-    finally:
-        worker.stop()
-        await running
-
-
-@asynccontextmanager
 async def nobody(_: Instance) -> AsyncIterator[None]:
     yield
 
@@ -150,8 +138,64 @@ beside = pytest.mark.parametrize("workers", [nobody, working], ids=["without wor
 async def check(cohort: Instance, folder: Path) -> None:
     """The workers come to their end first."""
     await cohort.drain()
-    found = differences(await learner_tables(cohort), await expected(folder))
+    told(differences(await learner_tables(cohort), await expected(folder)))
+
+
+def told(found: Sequence[str]) -> None:
+    """Fails with the first of these rows, if there are some."""
     assert not found, "\n".join([f"{len(found)} rows differ", *found[:40]])
+
+
+FEW = ("r03", "r12", "late", "guess", "granted", "back", "undated", "tester", "alone", "odd", "new")
+
+
+class Growing(MemorySource):
+    """A platform that writes a row after each page that is read of it."""
+
+    def __init__(self, before: Sequence[Written], arriving: Sequence[Written]) -> None:
+        super().__init__(in_memory(before))
+        self._before = [*before]
+        self._arriving = [*arriving]
+
+    async def walk(self, *given: Any, **named: Any) -> AsyncIterator[RowPage]:
+        async for page in super().walk(*given, **named):
+            yield page
+            self._before += self._arriving[:1]
+            del self._arriving[:1]
+            self._tables = in_memory(self._before)
+
+
+@pytest.mark.parametrize("way", ["twice", "interrupted", "arriving"])
+async def test_in_small_the_end_is_the_same(embedded: Instance, tmp_path: Path, way: str) -> None:
+    """On the embedded engines, with some of the learners."""
+    before, after = only(world(), FEW), only(arrivals(), FEW)
+    whole = [*before, *after]
+    data = tmp_path / "once"
+    data.mkdir()
+    await copy_tables(data)
+    async with instance_of(embedded_urls(), data) as once:
+        await prepare(once)
+        await migrate_from_memory(once.shared, whole)
+        await once.drain()
+        expected = await learner_tables(once)
+    await prepare(embedded)
+    async with working(embedded):
+        if way == "arriving":
+            source = Growing(before, after)
+            await migrate_legacy(embedded.shared, URL, source=source, **OPTIONS)
+            await migrate_from_memory(embedded.shared, whole)
+        elif way == "interrupted":
+            chance = random.Random(12)
+            for _ in range(5):
+                dying = Interruption(chance.randrange(60), dies, after=chance.random() < 0.5)
+                with pytest.raises(StoreUnavailable):
+                    await migrate_from_memory(dying.of(embedded.shared), whole)
+        if way != "arriving":
+            await migrate_from_memory(embedded.shared, whole)
+        if way == "twice":
+            await migrate_from_memory(embedded.shared, whole)
+    await embedded.drain()
+    told(differences(await learner_tables(embedded), expected))
 
 
 @pytest.mark.stack

@@ -14,6 +14,7 @@ from tests.ingest.legacy_faults import COMMON, Fault, faults
 from tests.ingest.legacy_keyspace import LegacyKeyspace
 from tests.ingest.legacy_platform import URL, MemorySource
 from tests.ingest.legacy_world import Written, in_memory
+from tests.ingest.migration_run import working
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -46,13 +47,14 @@ async def test_each_fault_is_brought_over_right_and_a_rerun_changes_nothing(
     known = faults()
     first = [*COMMON, *(write for fault in known for write in fault.writes)]
     then = [write for fault in known for write in fault.then]
-    before = await migrate(cohort, keyspace, first)
-    await cohort.drain()
-    await migrate(cohort, keyspace, [*first, *then])
+    async with working(cohort):
+        before = await migrate(cohort, keyspace, first)
+        await cohort.drain()
+        await migrate(cohort, keyspace, [*first, *then])
     await cohort.drain()
     rows = await _rows(cohort)
-    wrong = {fault.name: found for fault in known if (found := _wrong(fault, rows, before))}
-    assert wrong == {}
+    wrong = [f"{fault.name}: {line}" for fault in known for line in _wrong(fault, rows, before)]
+    assert not wrong, "\n".join(wrong)
     again = await migrate(cohort, keyspace, [*first, *then])
     assert {name: table.written for name, table in again.tables.items() if table.written} == {}
     assert sum(table.filled + table.triggers for table in again.tables.values()) == 0
