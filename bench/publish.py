@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.textbook import textbook
-from ingest.jobs.runner import JobRecord
+from ingest.jobs.records import JobRecord
 from ingest.publishing.job import STEPS
 from ingest.publishing.requests import create_publication, run_publication
 from rules.jobs import JobState

@@ -18,7 +18,7 @@ from ingest.archival import ArchivalOrder, archive_when_due
 from ingest.attempts.taker import AttemptTaker
 from ingest.exhausts.requests import ExhaustRunner
 from ingest.jobs.context_lists import fill_context_lists
-from ingest.jobs.runner import OnProgress
+from ingest.jobs.records import OnProgress
 from ingest.jobs.upgrade import upgrade
 from ingest.modes.agreement import agree
 from ingest.publishing.publisher import Publisher

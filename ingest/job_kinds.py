@@ -13,8 +13,8 @@ from ingest.jobs.closing import CLOSING
 from ingest.jobs.context_lists import LISTING
 from ingest.jobs.erasure import ERASURE
 from ingest.jobs.mode_change import MODE_CHANGE
+from ingest.jobs.plans import JobKind
 from ingest.jobs.reconcile import RECONCILIATION
-from ingest.jobs.runner import JobKind
 from ingest.jobs.upgrade import UPGRADE
 from ingest.publishing.job import PUBLISHING
 from ingest.publishing.search_check import SEARCH_CHECK

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from ingest.commands.exhaust_files import EXHAUST
 from ingest.exhausts.order import ExhaustOrder
 from ingest.exhausts.requests import ExhaustCall, context_reported, request_exhaust
-from ingest.jobs.runner import JobRecord, Jobs
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from ingest.writes.expiring_files import expires_on
 from loaders.session import Session
 from resolvers.publications import Failure

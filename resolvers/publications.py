@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from ingest.commands.draft_changes import check_author
-from ingest.jobs.runner import JobRecord, Jobs
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING, steps_of
 from ingest.publishing.requests import request_publish
 from loaders.session import Session

@@ -10,7 +10,7 @@ from gateway.commands import instance, run
 
 if TYPE_CHECKING:
     from gateway.wiring import Cohort
-    from ingest.jobs.runner import JobRecord
+    from ingest.jobs.records import JobRecord
     from resolvers.exhausts import Exhaust
 
 E = TypeVar("E", bound=Enum)

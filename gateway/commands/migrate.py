@@ -1,5 +1,6 @@
 """`cohort migrate`: from the platform that Cohort takes over from."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.commands import instance, run
+from gateway.commands.companions import companions
+from gateway.commands.migration_reports import check_writable, show, show_collections, write_report
 
 if TYPE_CHECKING:
     from ingest.importers.legacy import MigratedCollections, MigrationReport
+    from ingest.jobs.records import JobRecord
 
 app = typer.Typer(help="Bring over what another platform has stored.", no_args_is_help=True)
 
 LOOK = 3
 """The exit code of a migration that left rows behind or found differences without a known reason."""
-SHOWN = 20
-"""Collections that are named on the console. The report names more."""
+REPORT = Path("migration-JOB.json")
 
 
 From = Annotated[
@@ -32,7 +35,7 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Read and map everything, write nothing, say what it would do.")
 ]
 ReportFile = Annotated[
-    Path | None, typer.Option(help="Where the report goes. [default: migration-JOB.json]", dir_okay=False)
+    Path, typer.Option(help="Where the report goes. JOB in its name stands for the job's id.", dir_okay=False)
 ]
 
 
@@ -40,30 +43,94 @@ ReportFile = Annotated[
 def legacy(
     from_: From,
     dry_run: DryRun = False,
-    rate: Annotated[float, typer.Option(help="Rows a second, at most.")] = 5000,
+    rate: Annotated[float, typer.Option(help="Rows a second, at most, of each process.")] = 5000,
+    processes: Annotated[int, typer.Option(min=1, help="So many processes on this machine.")] = 1,
+    zone: Annotated[
+        str, typer.Option(help="The time zone of times there that name no offset.")
+    ] = "Asia/Kolkata",
+    changed_since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="last|TIME",
+            help="Only rows that were written there since. last: since the last whole migration began.",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE.COLUMN", help="Go on though this column is missing there. May be repeated."),
+    ] = None,
     sample: Annotated[
         int, typer.Option(help="Compare one enrolment in so many with what the platform shows; 1 for all.")
     ] = 100,
-    report: ReportFile = None,
+    most_rejected: Annotated[
+        int, typer.Option(help="Stop if more rows than this can't be read.", min=0)
+    ] = 1000,
+    only_rejected: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Only the rows that this file names, which an earlier run could not read. May be repeated.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    report: ReportFile = REPORT,
+    companion: Annotated[bool, typer.Option("--companion", hidden=True)] = False,
 ) -> None:
     """Copy the existing platform's enrolments, consumption, attempts and batches; the workers compute the figures.
 
-    Run again after an interruption it goes on where it stopped, and after its end it brings over what is new. Exit code
-    3: done, but there are rows that could not be taken or differences without a known reason.
+    The same command on more machines joins. Run again after an interruption it goes on where it stopped, and after its
+    end it brings over what is new. Exit code 3: done, but there are rows that could not be taken or differences without
+    a known reason.
     """
-    from gateway.commands.progress import progress
-    from ingest.importers.legacy import migrate_legacy
+    from gateway.commands.progress import job_progress
+    from ingest.importers.legacy import migrate_legacy, report_path, retry_rejected
+
+    check_writable(report)
+    options: dict[str, Any] = {"dry_run": dry_run, "zone": zone, "without": without or (), "report": report}
+    more = {"rate": rate, "every": sample, "most_rejected": most_rejected, "changed_since": changed_since}
 
     async def main() -> "MigrationReport":
         async with instance() as cohort:
-            with progress() as tell:
+            if only_rejected:
+                return await retry_rejected(cohort.shared, from_, only_rejected, **options)
+            with companions() as others, job_progress() as tell:
+
+                def begin(job: "JobRecord") -> None:
+                    if not companion:
+                        typer.echo(f"job {job.id}", err=True)
+                    others.start(processes - 1, *_companion(from_, options | more, job.arguments))
+
                 return await migrate_legacy(
-                    cohort.shared, from_, dry_run=dry_run, rate=rate, every=sample, on_progress=tell
+                    cohort.shared, from_, **options, **more, on_opened=begin, on_progress=tell
                 )
 
     done = run(main())
-    _show(done)
-    _finish(done.job, done.document(), report)
+    if not companion:
+        show(done)
+        _finish(done.document(), report_path(done.job, report))
+
+
+def _companion(
+    url: str, options: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> tuple[list[str], dict[str, str]]:
+    """Returns the arguments and the environment of a process that joins a job with these arguments. The password is in
+    the environment, as others can read a command line."""
+    from urllib.parse import unquote, urlsplit
+
+    from ingest.importers.legacy.source import PASSWORD
+    from rules.moments import moment, written
+
+    password, since = urlsplit(url).password, arguments["changed_since"]
+    environment = {**os.environ, **({PASSWORD: unquote(password)} if password is not None else {})}
+    return [
+        *("migrate", "legacy", "--companion", "--from", arguments["from"]),
+        *("--report", str(options["report"].absolute()), "--rate", str(options["rate"])),
+        *("--zone", arguments["zone"], "--sample", str(arguments["every"])),
+        *("--most-rejected", str(options["most_rejected"])),
+        *(("--dry-run",) if arguments["dry_run"] else ()),
+        *(word for column in arguments["without"] for word in ("--without", column)),
+        *(("--changed-since", written(moment(since))) if since is not None else ()),
+    ], environment
 
 
 @app.command()
@@ -71,7 +138,7 @@ def collections(
     from_: From,
     dry_run: DryRun = False,
     rate: Annotated[float, typer.Option(help="Hierarchies a second, at most.")] = 100,
-    report: ReportFile = None,
+    report: ReportFile = REPORT,
 ) -> None:
     """Copy the existing platform's hierarchies: what is live is published, what authors are at work on waits as drafts.
 
@@ -79,7 +146,9 @@ def collections(
     3: done, but there are collections that were edited here since or could not be taken.
     """
     from gateway.commands.progress import progress
-    from ingest.importers.legacy import MigratedCollections, migrate_collections
+    from ingest.importers.legacy import MigratedCollections, migrate_collections, report_path
+
+    check_writable(report)
 
     async def main() -> MigratedCollections:
         async with instance() as cohort:
@@ -89,74 +158,32 @@ def collections(
                 )
 
     done = run(main())
-    _show_collections(done)
-    _finish(done.job, done.document(), report)
+    show_collections(done)
+    _finish(done.document(), report_path(done.job, report))
 
 
-def _show_collections(done: "MigratedCollections") -> None:
-    told = done.report
-    typer.echo(
-        f"{'dry run, nothing written: ' if done.dry_run else ''}{told.read} collections: {told.loaded} brought over "
-        f"({told.published} live, {told.drafts} with changes that are not published), {told.unchanged} unchanged, "
-        f"{told.kept} edited here since, {told.refused} refused"
-    )
-    for kind, reasons in (("skipped", told.skipped), ("note", told.notes)):
-        for reason, count in reasons.items():
-            _tell(f"{kind}: {reason}", count, ())
-    for root, why in list(told.why.items())[:SHOWN]:
-        typer.echo(f"  {root}: {why}")
-    if len(told.why) > SHOWN:
-        typer.echo(f"  and {len(told.why) - SHOWN} more in the report")
+@app.command("report")
+def report_(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="As `cohort jobs list` shows it.")],
+    report: ReportFile = REPORT,
+) -> None:
+    """Tell what a migration has done so far, also while it runs and after it failed."""
+    from ingest.importers.legacy import MIGRATION, report_of, report_path
+    from ingest.jobs.runner import Jobs
+
+    check_writable(report)
+
+    async def main() -> "MigrationReport":
+        async with instance(in_any_mode=True) as cohort:
+            return report_of(await Jobs(cohort.shared).get(MIGRATION.name, job_id))
+
+    found = run(main())
+    show(found)
+    write_report(found.document(), report_path(job_id, report))
 
 
-def _finish(job: str, document: Mapping[str, Any], report: Path | None) -> None:
+def _finish(document: Mapping[str, Any], report: Path) -> None:
     """Writes the report, and ends with LOOK if there is something to look at."""
-    path = report or Path(f"migration-{job}.json")
-    _write(document, path)
-    typer.echo(f"report: {path}")
+    write_report(document, report)
     if not document["whole"]:
         raise typer.Exit(LOOK)
-
-
-def _show(report: "MigrationReport") -> None:
-    """Prints a line for each table, and below it what to look at."""
-    columns = ("read", "written", "unchanged", "left", "skipped", "filled", "triggers")
-    typer.echo(
-        f"{'dry run, nothing written' if report.dry_run else '':24}" + "".join(f"{c:>11}" for c in columns)
-    )
-    for name, table in report.tables.items():
-        counts = (
-            *(table.read, table.written, table.unchanged, table.left),
-            *(sum(table.skipped.values()), table.filled, table.triggers),
-        )
-        typer.echo(f"{name:24}" + "".join(f"{count:>11}" for count in counts))
-        for kind, reasons in (("skipped", table.skipped), ("note", table.notes)):
-            for reason, count in reasons.items():
-                _tell(f"{kind}: {reason}", count, table.examples.get(reason, ()))
-        for kind, names in (
-            ("collections not published here", table.unpublished),
-            ("contexts not known here", table.unknown_contexts),
-        ):
-            if names:
-                _tell(f"rows of {len(names)} {kind}", sum(names.values()), list(names)[:5])
-        if table.compared or table.not_compared:
-            typer.echo(
-                f"  compared {table.compared}: {table.same} the same, {table.compared - table.same} differ; "
-                f"{table.not_compared} not comparable"
-            )
-            for reason, count in table.differences.items():
-                _tell(reason, count, table.examples.get(reason, ()))
-    for name in report.missing:
-        typer.echo(f"{name:24} is not there")
-
-
-def _tell(what: str, count: int, examples: "list[str] | tuple[()]") -> None:
-    typer.echo(f"  {what}: {count}")
-    for example in examples:
-        typer.echo(f"    {example}")
-
-
-def _write(document: Mapping[str, Any], path: Path) -> None:
-    import orjson
-
-    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from ingest.jobs.runner import JobRecord
+    from ingest.jobs.records import JobRecord
 
 Tell = Callable[[str, int, int], None]
 """Phase, done, total."""

@@ -7,7 +7,7 @@ import typer
 from gateway.commands import instance, run
 
 if TYPE_CHECKING:
-    from ingest.jobs.runner import JobRecord
+    from ingest.jobs.records import JobRecord
 
 
 def publish(

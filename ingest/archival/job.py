@@ -13,7 +13,8 @@ from ingest.archival.finishing import UNFINISHED, BrokenArchive, Finishing
 from ingest.archival.report import ArchivalReport
 from ingest.archival.spool import Spool, SpooledFile
 from ingest.archival.standing import dated
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord
 from ingest.writes.all_ended import all_ended
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.leases import Hold, Task, held

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest.archival.standing import stored_attempts
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.retrying import Attempts
 from loaders.archives import Archive, archive_by_id, archive_of_request, archives_of

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from ingest.archival.job import ARCHIVAL, WORK, report_of
 from ingest.archival.report import ArchivalReport
-from ingest.jobs.runner import Jobs, OnProgress
+from ingest.jobs.records import OnProgress
+from ingest.jobs.runner import Jobs
 from ingest.writes.leases import check_free
 from loaders.session import Shared
 from rules.errors import InvalidInput

@@ -12,7 +12,9 @@ from typing import Any
 
 from ingest.archival.local_files import fetched
 from ingest.archival.standing import stored_attempts
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from loaders.archives import (
     FILE_COLUMNS,
     Archive,

@@ -13,7 +13,8 @@ from ingest.commands.exhaust_files import ERASED_MEANWHILE, EXHAUST, EXHAUSTS, w
 from ingest.exhausts.files import Spool
 from ingest.exhausts.order import ExhaustOrder
 from ingest.exhausts.reports import ProgressReport, Report, ResponseReport
-from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind
+from ingest.jobs.plans import Checkpoint, JobKind
+from ingest.jobs.runner import SIGN_OF_LIFE
 from ingest.writes.expiring_files import count_of
 from loaders.archived_questions import ArchivedQuestions
 from loaders.context_learners import learners_in

@@ -7,7 +7,8 @@ from ingest.commands.exhaust_files import EXHAUSTS
 from ingest.exhausts.job import EXHAUSTING, blob_file_name, check_limit
 from ingest.exhausts.order import ExhaustOrder
 from ingest.jobs.asked_for import AskedFor, ask_for
-from ingest.jobs.runner import JobRecord, Jobs, OnProgress
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs
 from loaders.session import Session, Shared
 from rules.contexts import Context, check_contains
 from rules.exhausts import ExhaustFormat, ExhaustKind, check_may_report, checked_password

@@ -9,7 +9,9 @@ from functools import partial
 
 import orjson
 
-from ingest.jobs.runner import JobKind, JobRecord, Jobs
+from ingest.jobs.plans import JobKind
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.member import Member
 from loaders.session import Shared

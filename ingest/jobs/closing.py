@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 from ingest.commands.closing import COLUMNS, PAGE, RANGES, Closer, Closing, checked_idle
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.moments import milliseconds, moment

@@ -7,7 +7,9 @@ lost meanwhile does not come back (ingest/writes/context_lists.py).
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, Jobs, OnProgress, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from ingest.writes.context_lists import list_contexts
 from loaders.library import context_of
 from loaders.session import Shared

@@ -6,7 +6,9 @@ from typing import Any
 
 from ingest.commands.erased_rows import ErasedRows
 from ingest.commands.learner_erasure import STEPS, LearnerErasure
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs
 from loaders.session import Shared
 from rules.identifiers import checked_id
 from rules.moments import milliseconds, moment

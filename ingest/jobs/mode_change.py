@@ -12,7 +12,9 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from ingest.jobs.learner_change import ModeChangeReport, coming, write
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from ingest.modes.agreement import TRACKING, agreed
 from ingest.writes.triggers import trigger_of
 from loaders.enrolments import row_key as enrolment_key

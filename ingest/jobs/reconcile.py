@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs, OnProgress, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from ingest.workers.figures import Recomputed
 from ingest.workers.recompute import recompute
 from ingest.workers.scores import ChangedScores, compare_scores

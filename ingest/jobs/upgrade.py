@@ -8,7 +8,9 @@ anew. The workers are told of every key. They send the states of all activities 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, Jobs, OnProgress, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from ingest.writes.triggers import trigger_of
 from loaders.aggregates import aggregate_place
 from loaders.session import Shared

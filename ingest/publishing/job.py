@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import orjson
 
-from ingest.jobs.runner import Checkpoint, JobKind, Jobs
+from ingest.jobs.plans import Checkpoint, JobKind
+from ingest.jobs.runner import Jobs
 from ingest.publishing.direct import digest_of
 from ingest.publishing.icons import fetch_icons
 from ingest.publishing.learners import recompute_learners

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from ingest.jobs.runner import Checkpoint, Pace
+from ingest.jobs.plans import Checkpoint
+from ingest.jobs.runner import Pace
 from ingest.writes.triggers import trigger_of
 from loaders.context_learners import learners_in
 from loaders.contexts import context_ids_of

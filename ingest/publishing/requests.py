@@ -6,7 +6,8 @@ from uuid import uuid4
 from ingest.commands.draft_changes import check_author
 from ingest.commands.draft_origins import draft_for_edit
 from ingest.jobs.asked_for import ask_for
-from ingest.jobs.runner import JobRecord, Jobs, OnProgress
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.writes.leases import ABANDONED_AFTER
 from ingest.writes.retrying import Attempts

@@ -3,7 +3,8 @@
 from uuid import uuid4
 
 from ingest.commands.draft_changes import check_author
-from ingest.jobs.runner import JobRecord, Jobs
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.requests import send_request
 from loaders.session import Session

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, Jobs, OnProgress, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from ingest.publishing.search_sync import SearchDifferences, search_differences, sync_search
 from loaders.session import Shared
 from rules.contents import ContentKind

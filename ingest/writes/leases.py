@@ -21,6 +21,11 @@ ABANDONED_AFTER = timedelta(seconds=60)
 """After so long without a sign of life another process may take over."""
 
 
+def this_process() -> str:
+    """Returns a name for an owner: host and process for people, and an ending that no other owner has."""
+    return f"{socket.gethostname()} process {os.getpid()} {uuid4().hex[:6]}"
+
+
 class Lease:
     """The claim of ``owner`` on the row with this key. The row's column ``owner`` says whose it is."""
 
@@ -96,8 +101,7 @@ class Hold:
 @asynccontextmanager
 async def held(shared: Shared, task: Task) -> AsyncIterator[Hold]:
     """Takes the lease and holds it while the body runs. If another process has it, raises Conflict that says who."""
-    owner = f"{socket.gethostname()} process {os.getpid()} {uuid4().hex[:6]}"
-    lease = Lease(shared.stores.rows, task.table, task.key, owner)
+    lease = Lease(shared.stores.rows, task.table, task.key, this_process())
     hold = Hold(shared, task, lease, await _take(shared, task, lease) or {})
     # The task has a context of its own: the deadline of the call that starts it is not the lease's.
     renewing = asyncio.create_task(hold.renew(), context=Context())

@@ -18,7 +18,7 @@ from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view
 from ingest.jobs.mode_change import change_mode
-from ingest.jobs.runner import JobRecord
+from ingest.jobs.records import JobRecord
 from loaders.session import Session
 from rules.identifiers import ContextType
 from rules.tracking import TrackingMode

@@ -8,7 +8,7 @@ import pytest
 from gateway.commands import run
 from gateway.settings import load_settings
 from gateway.wiring import running
-from ingest.jobs.runner import JobRecord
+from ingest.jobs.records import JobRecord
 from ingest.publishing.job import STEPS
 from ingest.publishing.requests import create_publication, request_publish, run_publication
 from rules.jobs import JobState

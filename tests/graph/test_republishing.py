@@ -22,8 +22,8 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.views import end_view, start_view
+from ingest.jobs.plans import Checkpoint
 from ingest.jobs.reconcile import reconcile
-from ingest.jobs.runner import Checkpoint
 from ingest.publishing.direct import publish_collection
 from ingest.publishing.learners import recompute_learners
 from loaders.session import Shared

@@ -9,7 +9,7 @@ from typing import Any
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.exhausts.order import ExhaustOrder
 from ingest.exhausts.requests import ExhaustCall, ExhaustRunner, create_exhaust, run_exhaust
-from ingest.jobs.runner import JobRecord
+from ingest.jobs.records import JobRecord
 from loaders.session import Session
 from rules.attempts import Attempt, Question
 from rules.exhausts import ExhaustFormat, ExhaustKind

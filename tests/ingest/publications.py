@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from ingest.jobs.runner import JobRecord, Jobs
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from ingest.publishing.direct import publish_collection
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.publisher import Publisher

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ingest.jobs.runner import JobRecord
+from ingest.jobs.records import JobRecord
 from ingest.publishing.requests import run_publication
 from tests.conftest import Instance
 from tests.ingest.interrupted_publish import in_small_portions

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from ingest.job_kinds import JOB_KINDS, job_kind
-from ingest.jobs.runner import Checkpoint, JobKind, JobRecord, Jobs, StepState
+from ingest.jobs.plans import Checkpoint, JobKind
+from ingest.jobs.records import JobRecord, StepState
+from ingest.jobs.runner import Jobs
 from ingest.writes.leases import ABANDONED_AFTER
 from loaders.session import Shared
 from rules.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
@@ -67,7 +69,7 @@ async def test_a_job_runs_to_its_end_and_tells_how_far_it_is(embedded: Instance,
     assert plan.done == ALL
     assert (job.state, job.total, job.steps_done, job.done) == (JobState.DONE, 2, 2, 6)
     assert told == [(0, 0), (0, 1), (0, 2), (1, 3), (1, 4), (1, 5), (2, 6), (2, 6)]
-    assert job.steps[0] == StepState("one", JobState.DONE, Checkpoint(None, 3, {"seen": 3}))
+    assert job.steps[0] == StepState("one", JobState.DONE, Checkpoint(None, 3, {"seen": 3}), updated_on=NOW)
     assert job == await only(embedded.shared)
     assert (job.arguments, job.started_on) == ({"a": 1}, NOW)
     with pytest.raises(InvalidInput, match="is done"):

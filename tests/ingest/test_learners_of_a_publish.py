@@ -8,7 +8,7 @@ import pytest
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.views import end_view, start_view
-from ingest.jobs.runner import Checkpoint
+from ingest.jobs.plans import Checkpoint
 from ingest.publishing import learners
 from ingest.publishing.direct import publish_collection
 from ingest.publishing.learners import recompute_learners

@@ -13,7 +13,8 @@ from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.learner_change import ModeChangeReport
 from ingest.jobs.mode_change import change_mode, mode_before, survey
-from ingest.jobs.runner import JobRecord, Jobs
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from ingest.modes.agreement import agree, agreed, has_data
 from loaders.enrolments import enrolments_in
 from loaders.session import Session

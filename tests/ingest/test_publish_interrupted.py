@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ingest.jobs.runner import JobRecord
+from ingest.jobs.records import JobRecord
 from ingest.publishing import job
 from ingest.publishing.requests import run_publication
 from loaders.session import Shared

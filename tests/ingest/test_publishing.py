@@ -10,7 +10,8 @@ import pytest
 
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.job_kinds import job_kind
-from ingest.jobs.runner import JobRecord, Jobs
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from ingest.publishing import job as job_module
 from ingest.publishing import versions
 from ingest.publishing.direct import publish_collection

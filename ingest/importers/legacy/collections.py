@@ -12,7 +12,9 @@ from typing import Any
 
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume, still_reading
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Pace
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Pace
 from ingest.publishing.loading import is_loaded, load_tree, loadable
 from loaders.session import Session, Shared
 from rules.errors import Conflict, InvalidInput

@@ -1,6 +1,7 @@
 """Brings enrolments into ``user_enrolments``, with what their contentstatus knows beyond the views."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 
 from ingest.importers.legacy.report import ERASED, TableReport, told
@@ -36,7 +37,7 @@ async def bring_enrolments(
     enrolments: dict[Key, LegacyEnrolment] = {}
     for one in mapped:
         found = one.value
-        if erasures.cover(found.key, max(found.enrolled_on, found.changed_on or found.enrolled_on)):
+        if erasures.cover(found.key, last_change(found)):
             report.skip(ERASED, told(found.key))
             continue
         report.note(one.notes, told(found.key))
@@ -46,6 +47,11 @@ async def bring_enrolments(
     for key in await _fill(migrating, platform, list(enrolments.values()), erasures, report):
         touched[key] = True
     return list(enrolments.values()), touched
+
+
+def last_change(enrolment: LegacyEnrolment) -> datetime:
+    """Returns the last moment at which the platform changed an enrolment. An erasure after it covers the enrolment."""
+    return max(enrolment.enrolled_on, enrolment.changed_on or enrolment.enrolled_on)
 
 
 async def _write(

@@ -1,31 +1,30 @@
-"""Copies the existing platform's rows into ours as a job: a step for each table, a checkpoint for each page, the ring
-in parts.
+"""Copies the existing platform's rows into ours as a job of parts: the ring of each table in 64, a checkpoint for each
+page. Any number of processes on any machines take its parts.
 
 Every write may be repeated: a page that was interrupted is brought over whole.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ingest.importers.legacy.attempts import bring_attempts
-from ingest.importers.legacy.batches import bring_batches
-from ingest.importers.legacy.comparison import compare, published
-from ingest.importers.legacy.enrolments import bring_enrolments
-from ingest.importers.legacy.report import MigrationReport, TableReport, count
-from ingest.importers.legacy.scores import compare_scores
+from ingest.importers.legacy.bringing import Bringing
+from ingest.importers.legacy.rejects import RejectsFile
+from ingest.importers.legacy.report import MigrationReport, TableReport
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
-from ingest.importers.legacy.views import bring_views
-from ingest.importers.legacy.walking import mark_of, pages, part_of, reading, run_or_resume, still_reading
-from ingest.importers.legacy.writing import Migrating
-from ingest.jobs.runner import SIGN_OF_LIFE, Checkpoint, JobKind, JobPlan, JobRecord, Pace
-from ingest.writes.triggers import trigger_of
+from ingest.importers.legacy.walking import columns_of, reading, still_reading
+from ingest.jobs.parts import JOB, OnWait, join
+from ingest.jobs.plans import Checkpoint, JobKind, Part, PartedPlan
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs, Pace
 from loaders.session import Shared
 from rules.errors import InvalidInput
-from rules.identifiers import ProgressKey
+from rules.jobs import JobState
 from rules.legacy.tables import (
     ASSESSMENTS,
     BATCHES,
@@ -33,32 +32,35 @@ from rules.legacy.tables import (
     ENROLMENTS,
     FIGURES,
     LEGACY_TABLES,
-    LegacyRow,
 )
-from rules.triggers import TriggerKind
-from stores.topics import TRIGGERS, WORKER_GROUP
+from rules.legacy.values import Unreadable, moment_of
+from rules.moments import milliseconds, moment
+from stores.keys import ring
+from stores.rows import TokenRange
 
-RANGES = 16
-"""Parts of the ring."""
-PAGE = 200
+RANGES = 64
+"""Parts of the ring of a table."""
+PAGE = 1000
 RATE = 5000.0
 SAMPLE = 100
 """One enrolment in so many is compared."""
-MOST_WAITING = 20_000
-"""If more triggers than this wait in the log, the job waits for the workers. Triggers of learners at work wait behind
-them."""
-LOOK_AGAIN = 1.0
-"""Seconds from one look at the log to the next. In this time running workers take triggers away."""
-STEPS = (BATCHES, CONSUMPTION, ENROLMENTS, ASSESSMENTS, FIGURES)
-"""The steps in their order: a batch comes before its enrolments, and views come before contentstatus fills their gaps.
-"""
+MOST_REJECTED = 1000
+ZONE = "Asia/Kolkata"
+"""The platform's own default."""
+LAST = "last"
+"""The time to go on from that stands for the start of the last whole migration."""
+MARGIN = timedelta(hours=1)
+"""So much earlier than that start: clocks differ, and a row may come to another replica late."""
+Number = TypeVar("Number", int, float)
+COMPARISON = "comparison"
+"""The parts that compare enrolments. What they count is told with the enrolments."""
+PHASES = ((BATCHES,), (CONSUMPTION,), (ENROLMENTS,), (ASSESSMENTS,), (FIGURES, COMPARISON))
+"""What is read, phase by phase: a batch comes before its enrolments, views before contentstatus fills their gaps, and
+everything before figures are compared."""
+TABLES = (BATCHES, CONSUMPTION, ENROLMENTS, ASSESSMENTS, FIGURES)
+SAME = ("from", "dry_run", "ranges", "zone", "changed_since", "every", "without")
+"""Arguments of a job that another process must have too, to join it or to go on with it."""
 
-OnProgress = Callable[[str, int, int], None]
-"""Table, finished parts of the ring, all parts."""
-
-
-def _quiet(phase: str, done: int, total: int) -> None:
-    pass
 
 
 async def migrate_legacy(
@@ -70,207 +72,210 @@ async def migrate_legacy(
     rate: float = RATE,
     every: int = SAMPLE,
     ranges: int = RANGES,
-    on_progress: OnProgress = _quiet,
+    zone: str = ZONE,
+    without: Collection[str] = (),
+    changed_since: str | None = None,
+    most_rejected: int = MOST_REJECTED,
+    report: Path | None = None,
+    on_opened: OnProgress | None = None,
+    on_progress: OnProgress | None = None,
+    on_wait: OnWait | None = None,
 ) -> MigrationReport:
-    """Copies the keyspace at ``url`` and returns what became of it. An interrupted migration goes on where it stopped.
+    """Copies the keyspace at ``url`` and returns what became of it. Joins a migration with the same arguments (SAME) that
+    is not done, and goes on with it where it stopped.
 
-    - ``rate``: rows a second at most.
-    - ``every``: one enrolment in so many is compared.
     - ``source``: is read instead of opening the URL.
+    - ``rate``: rows a second that this process reads, at most. ``every``: one enrolment in so many is compared.
+    - ``zone``: IANA name of the time zone of times there that name no offset.
+    - ``without``: columns, as TABLE.COLUMN, that are known to be missing though results are wrong without them.
+    - ``changed_since``: reads what was changed there since this time, or LAST; all if it is None.
+    - ``most_rejected``: beyond so many rows that can't be read, all together, it stops.
+    - ``report``: where the report will go; rejected rows go to a file beside it. ``JOB`` in its name is the job's id.
+    - ``on_opened`` is told the job before its first row is read, ``on_progress`` how far it is.
 
-    Raises InvalidInput, NotFound or StoreUnavailable if the copy can't be made. Raises Conflict if another process is
-    at it.
+    Raises InvalidInput, NotFound or StoreUnavailable if the copy can't be made.
     """
-    if rate <= 0:
-        raise InvalidInput("rate must be above 0", field="rate")
-    if every < 1:
-        raise InvalidInput("sample must be 1 or more", field="sample")
     arguments: dict[str, Any] = {
         "from": without_password(url),
         "dry_run": dry_run,
-        "rate": rate,
-        "every": every,
+        "rate": _above(0, rate, "rate"),
+        "every": _above(0, every, "sample"),
         "ranges": ranges,
+        "zone": zone_of(zone).key,
+        "without": sorted(set(without)),
+        "changed_since": await _since(shared, without_password(url), changed_since, zone),
+        "most_rejected": _above(-1, most_rejected, "most-rejected"),
+        "report": None if report is None else str(report.absolute()),
     }
+    async with reading(
+        source or await open_source(url), LEGACY_TABLES, frozenset(arguments["without"])
+    ) as platform:
+        found = {"missing": list(platform.missing), "columns": columns_of(platform)}
+        job = await Jobs(shared).open(MIGRATION, {**arguments, **found}, SAME)
+        kind = replace(MIGRATION, plan=partial(_plan, own=arguments, opened=platform))
+        if on_opened is not None:
+            on_opened(job)
+        return report_of(await join(shared, kind, job.id, on_progress, on_wait))
 
-    def tell(job: JobRecord) -> None:
-        begun = {step.name: step for step in job.steps}
-        for step in [begun[name] for name in STEPS if name in begun][-1:]:
-            on_progress(step.name, part_of(step.checkpoint.resume, ranges), ranges)
 
-    async with reading(source or await open_source(url), LEGACY_TABLES) as platform:
-        kind = replace(MIGRATION, plan=partial(_plan, opened=platform))
-        job = await run_or_resume(shared, kind, arguments, ("from", "dry_run", "ranges"), tell)
-        return report_of(job, platform.missing)
-
-
-def report_of(job: JobRecord, missing: Sequence[str] = ()) -> MigrationReport:
-    reports = {step.name: TableReport.parse(step.checkpoint.report) for step in job.steps}
+def report_of(job: JobRecord) -> MigrationReport:
+    """Returns what became of the rows so far."""
+    parts: dict[str, list[TableReport]] = {name: [] for name in TABLES}
+    for step in job.steps:
+        group = Part(step.name, 0).group
+        table = ENROLMENTS if group == COMPARISON else group
+        parts[table].append(TableReport.parse(table, step.checkpoint.report))
+    arguments = {name: value for name, value in job.arguments.items() if name not in ("missing", "columns")}
     return MigrationReport(
         job.id,
-        bool(job.arguments["dry_run"]),
-        {name: reports[name] for name in STEPS if name in reports},
-        missing,
+        job.state,
+        arguments,
+        {name: TableReport(name).merged(those) for name, those in parts.items()},
+        job.arguments["columns"],
+        job.arguments["missing"],
+        job.error,
     )
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any], opened: Platform | None = None) -> JobPlan:
-    return _Migration(shared, arguments, opened)
+def report_path(job_id: str, report: str | Path) -> Path:
+    """Returns where the report of this job goes: ``JOB`` in the file's name stands for the job's id."""
+    path = Path(report)
+    return path.with_name(path.name.replace("JOB", job_id))
 
 
-MIGRATION = JobKind("migrate-legacy", _plan)
+def zone_of(name: str) -> ZoneInfo:
+    """Returns the time zone of this name. Raises InvalidInput if there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"there is no time zone {name}; write it as {ZONE}", field="zone") from None
+
+
+def _above(least: int, number: Number, field: str) -> Number:
+    if not number > least:
+        raise InvalidInput(f"{field} must be above {least}", field=field)
+    return number
+
+
+async def _since(shared: Shared, url: str, given: str | None, zone: str) -> int | None:
+    """Returns the milliseconds of the time that was given, or MARGIN before the start of the last whole migration."""
+    if given is None:
+        return None
+    if given != LAST:
+        try:
+            at = moment_of(given, zone_of(zone))
+        except Unreadable:
+            at = None
+        if at is None:
+            raise InvalidInput(
+                f"changed-since must be {LAST} or a time like 2026-01-31T22:00:00", field="changed-since"
+            )
+        return milliseconds(at)
+    whole = [
+        job.started_on
+        for job in await Jobs(shared).list()
+        if (job.kind, job.state) == (MIGRATION.name, JobState.DONE)
+        and job.arguments["from"] == url
+        and not job.arguments["dry_run"]
+    ]
+    if not whole:
+        raise InvalidInput(
+            "nothing of this keyspace was brought over to its end yet: run it without changed-since",
+            field="changed-since",
+        )
+    return milliseconds(max(whole) - MARGIN)
+
+
+def _plan(
+    shared: Shared,
+    arguments: Mapping[str, Any],
+    own: Mapping[str, Any] | None = None,
+    opened: Platform | None = None,
+) -> PartedPlan:
+    return _Migration(shared, {**arguments, **(own or {})}, opened)
+
+
+MIGRATION = JobKind("migrate-legacy", _plan, parted=True)
 
 
 class _Migration:
-    """The job. ``opened`` is what is read. Without it each step opens the URL, with the environment's password."""
+    """The job. ``opened`` is what is read. Without it each part opens the URL, with the environment's password."""
 
     def __init__(self, shared: Shared, arguments: Mapping[str, Any], opened: Platform | None) -> None:
         self._shared = shared
-        self._url: str = arguments["from"]
+        self._arguments = arguments
         self._opened = opened
-        self._dry_run: bool = arguments["dry_run"]
-        self._every: int = arguments["every"]
         self._ranges: int = arguments["ranges"]
-        self._batches: dict[tuple[str, str], bool] = {}
         self._pace = Pace(arguments["rate"], PAGE)
+        since = arguments["changed_since"]
+        self._options: dict[str, Any] = {
+            "zone": zone_of(arguments["zone"]),
+            "since": None if since is None else moment(since),
+            "dry_run": arguments["dry_run"],
+        }
 
-    def steps(self) -> Sequence[str]:
-        return STEPS
+    def parts(self) -> Sequence[Part]:
+        return [
+            Part(f"{group} {number:02}", phase)
+            for phase, groups in enumerate(PHASES)
+            for group in groups
+            for number in range(self._ranges)
+        ]
 
     async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
-        report = TableReport.parse(start.report)
+        group, _, number = step.rpartition(" ")
+        token_range = ring(self._ranges)[int(number)]
+        if group == COMPARISON:
+            table, token_range = ENROLMENTS, _sampled(token_range, self._arguments["every"])
+        else:
+            table = group
+        report = TableReport.parse(table, start.report)
         # It is not known whether the writes of an interrupted page were announced, so all of the page is announced.
         again = start.resume is not None
         if not again:
-            yield Checkpoint(mark_of(0), 0, report.document())
-        async with still_reading(self._opened, lambda: open_source(self._url), LEGACY_TABLES) as platform:
-            table = pages(platform, step, ranges=self._ranges, page_size=self._pace.page, start=start.resume)
-            async for rows, mark in table:
-                sent = report.triggers
-                async with self._pace.of(len(rows)):
-                    await self._bring(platform, step, rows, report, again=again)
+            yield Checkpoint("", 0, report.document())
+        tables, without = LEGACY_TABLES, frozenset(self._arguments["without"])
+        async with still_reading(self._opened, lambda: open_source(self._arguments["from"]), tables, without) as platform:
+            bringing = Bringing(self._shared, platform, **self._options)
+            async for page in platform.walk(
+                table, token_range, page_size=self._pace.page, resume=start.resume or None, clocks=True
+            ):
+                async with self._pace.of(len(page.rows)):
+                    if group == COMPARISON:
+                        brought = await bringing.compare(page.rows)
+                    else:
+                        brought = await bringing.bring(table, page.rows, again=again)
                 again = False
-                if report.triggers > sent and not self._dry_run:
-                    await self._wait_for_workers()
-                if mark is not None:
-                    yield Checkpoint(mark, report.read, report.document())
+                if brought.rejected:
+                    await self._keep(step, report, brought)
+                report = report.merged([brought])
+                if page.resume is not None:
+                    yield Checkpoint(page.resume, report.read, report.document())
         yield Checkpoint(None, report.read, report.document())
 
-    async def _bring(
-        self,
-        platform: Platform,
-        step: str,
-        rows: Sequence[LegacyRow],
-        report: TableReport,
-        *,
-        again: bool,
-    ) -> None:
-        migrating = Migrating(self._shared, self._shared.now(), self._dry_run)
-        touched: Mapping[ProgressKey, bool] = {}
-        if step == BATCHES:
-            await bring_batches(migrating, rows, report)
-        elif step == CONSUMPTION:
-            touched = await bring_views(migrating, rows, report)
-        elif step == ENROLMENTS:
-            enrolments, touched = await bring_enrolments(migrating, platform, rows, report)
-            await compare(migrating, platform, enrolments, self._every, report)
-        elif step == ASSESSMENTS:
-            touched = await bring_attempts(migrating, rows, report)
-        else:
-            await compare_scores(migrating, platform, rows, report)
-        await self._announce(migrating, platform, touched, report, again=again)
-        if step != FIGURES:
-            await self._note_what_is_missing(migrating, platform, rows, report)
-
-    async def _announce(
-        self,
-        migrating: Migrating,
-        platform: Platform,
-        touched: Mapping[ProgressKey, bool],
-        report: TableReport,
-        *,
-        again: bool,
-    ) -> None:
-        """Sends triggers of what was changed. If a page is brought ``again``, sends them for all of it.
-
-        Only keys that the workers can compute get a trigger.
-        """
-        changed = [key for key, has_changed in touched.items() if again or has_changed]
-        keys = await self._computable(migrating, platform, changed)
-        report.triggers += len(keys)
-        if keys and not migrating.dry_run:
-            messages = [trigger_of(TriggerKind.RECONCILE, key) for key in keys]
-            await self._shared.stores.events.send(TRIGGERS.name, *messages)
-
-    async def _computable(
-        self, migrating: Migrating, platform: Platform, keys: Sequence[ProgressKey]
-    ) -> list[ProgressKey]:
-        """Returns the keys that the workers can compute.
-
-        A content by itself has no figures. But if views are kept by content, the figures of collections follow from it.
-        """
-        library, by_content = self._shared.library, self._shared.tracking.keeps_by_content
-        collection_ids = list({key.collection_id for key in keys})
-        trees, contents, places = await asyncio.gather(
-            published(migrating, collection_ids),
-            library.published(collection_ids),
-            self._known(platform, {(key.collection_id, key.context_id) for key in keys if key.has_context}),
-        )
-
-        def is_computable(key: ProgressKey) -> bool:
-            if key.collection_id not in trees:
-                return by_content and not key.has_context and key.collection_id in contents
-            return not key.has_context or (key.collection_id, key.context_id) in places
-
-        return [key for key in keys if is_computable(key)]
-
-    async def _known(self, platform: Platform, places: Set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Returns those of these collections and contexts whose context is here. In a dry run it may also be one that
-        would be here."""
-        found = await self._shared.library.contexts.load_many(list({context_id for _, context_id in places}))
-        known = {
-            (collection_id, context.context_id)
-            for context in found
-            if context is not None
-            for collection_id in context.collection_ids
-        }
-        for place in places - known if self._dry_run else ():
-            if place not in self._batches:
-                rows = await platform.rows(BATCHES, collection_id=place[0], context_id=place[1])
-                self._batches[place] = bool(rows)
-            if self._batches[place]:
-                known.add(place)
-        return known & places
-
-    async def _note_what_is_missing(
-        self, migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
-    ) -> None:
-        """Notes rows of collections and contexts that are not here. The rows wait for them."""
-        places = [
-            (collection_id, row["context_id"] or collection_id)
-            for row in rows
-            if (collection_id := row["collection_id"]) and collection_id != row.get("content_id")
+    async def _keep(self, step: str, before: TableReport, brought: TableReport) -> None:
+        """Writes the rejected rows of a page to the file. Raises InvalidInput if the job has too many of them."""
+        where = "the report names some"
+        job_id, most = self._arguments[JOB], self._arguments["most_rejected"]
+        if self._arguments["report"] is not None:
+            file = RejectsFile.beside(report_path(job_id, self._arguments["report"]))
+            await asyncio.to_thread(file.append, brought.rejected)
+            where = f"they are in {file.path}"
+        job = await Jobs(self._shared).get(MIGRATION.name, job_id)
+        others = [
+            TableReport.parse("", other.checkpoint.report) for other in job.steps if other.name != step
         ]
-        trees, known = await asyncio.gather(
-            published(migrating, list({collection_id for collection_id, _ in places})),
-            self._known(platform, {place for place in places if place[0] != place[1]}),
-        )
-        for collection_id, context_id in places:
-            if collection_id not in trees:
-                count(report.unpublished, collection_id)
-            if context_id != collection_id and (collection_id, context_id) not in known:
-                count(report.unknown_contexts, context_id)
+        rejected = sum(each.unreadable for each in (*others, before, brought))
+        if rejected > most:
+            raise InvalidInput(
+                f"{rejected} rows can't be read, which is more than {most}; {where}. Run it again with more "
+                "most-rejected to go on",
+                field="most-rejected",
+            )
 
-    async def _wait_for_workers(self) -> None:
-        """Waits while the workers have much to do and are at it.
 
-        It never waits for long: the job's claim must be renewed, and what waits in the log is not lost.
-        """
-        events, before = self._shared.stores.events, None
-        until = time.monotonic() + SIGN_OF_LIFE
-        while time.monotonic() < until:
-            waiting = (await events.lag(WORKER_GROUP, [TRIGGERS.name]))[TRIGGERS.name]
-            if waiting <= MOST_WAITING or (before is not None and waiting >= before):
-                return
-            before = waiting
-            await asyncio.sleep(LOOK_AGAIN)
+def _sampled(token_range: TokenRange, every: int) -> TokenRange:
+    """Returns one part in ``every`` of a part of the ring, the same one each time: the learners of the sample."""
+    return TokenRange(
+        token_range.start, token_range.start + (token_range.end - token_range.start) // every
+    )

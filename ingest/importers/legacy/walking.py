@@ -1,11 +1,13 @@
 """What the migrations share: a walk over a table with marks to go on from, and a job that is begun or gone on with."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
 from ingest.importers.legacy.source import Platform, Source
-from ingest.jobs.runner import JobKind, JobRecord, Jobs, OnProgress
+from ingest.jobs.plans import JobKind
+from ingest.jobs.records import JobRecord, OnProgress
+from ingest.jobs.runner import Jobs
 from loaders.session import Shared
 from rules.jobs import JobState
 from rules.legacy.tables import LegacyRow, LegacyTable
@@ -13,24 +15,42 @@ from stores.keys import ring
 
 
 @asynccontextmanager
-async def reading(source: Source, tables: Sequence[LegacyTable]) -> AsyncIterator[Platform]:
-    """Closes the source at the end."""
+async def reading(
+    source: Source, tables: Sequence[LegacyTable], without: Set[str] = frozenset()
+) -> AsyncIterator[Platform]:
+    """Closes the source at the end. ``without``: columns that are known to be missing (Platform.of)."""
     try:
-        yield await Platform.of(source, tables)
+        yield await Platform.of(source, tables, without)
     finally:
         await source.close()
 
 
 @asynccontextmanager
 async def still_reading(
-    opened: Platform | None, opening: Callable[[], Awaitable[Source]], tables: Sequence[LegacyTable]
+    opened: Platform | None,
+    opening: Callable[[], Awaitable[Source]],
+    tables: Sequence[LegacyTable],
+    without: Set[str] = frozenset(),
 ) -> AsyncIterator[Platform]:
     """What is read already. If that is nothing, as when a job is resumed, the source is opened, and closed at the end."""
     if opened is not None:
         yield opened
         return
-    async with reading(await opening(), tables) as platform:
+    async with reading(await opening(), tables, without) as platform:
         yield platform
+
+
+def columns_of(platform: Platform) -> dict[str, Any]:
+    """Returns the columns of each table as reports have them: found, used, ignored, missing."""
+    return {
+        name: {
+            "found": sorted(columns.found),
+            "used": sorted(columns.used),
+            "ignored": sorted(columns.ignored),
+            "missing": dict(columns.missing),
+        }
+        for name, columns in platform.columns().items()
+    }
 
 
 def mark_of(part: int, within: str = "") -> str:

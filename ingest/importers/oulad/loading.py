@@ -11,7 +11,9 @@ from ingest.importers.oulad.dataset import Dataset, Presentation, RegionGroup, S
 from ingest.importers.oulad.reading import Reader
 from ingest.importers.oulad.report import OuladReport
 from ingest.importers.oulad.sending import calls_of, send_course, send_groups, send_students
-from ingest.jobs.runner import Checkpoint, JobKind, JobPlan, JobRecord, Jobs
+from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
+from ingest.jobs.records import JobRecord
+from ingest.jobs.runner import Jobs
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.jobs import JobState

@@ -1,0 +1,367 @@
+"""Processes share the parts of a job: each part is done once, by one of them at a time, and none is lost with its process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from ingest.jobs import parts
+from ingest.jobs.parts import FailedElsewhere, Waiting, join
+from ingest.jobs.plans import Checkpoint, JobKind, Part
+from ingest.jobs.records import JobRecord, StepState
+from ingest.jobs.runner import Jobs
+from ingest.writes.leases import ABANDONED_AFTER
+from loaders.session import Shared
+from rules.errors import InvalidInput, StoreUnavailable
+from rules.jobs import JobState
+from tests.conftest import NOW, Instance
+
+LIMIT = ABANDONED_AFTER.total_seconds()
+PARTS = [
+    *(Part(f"early {number:02}", 0) for number in range(4)),
+    *(Part(f"late {number:02}", 1) for number in range(3)),
+]
+THINGS = [f"{part.name}: {number}" for part in PARTS for number in range(3)]
+"""Three things in each part, with a checkpoint behind each."""
+
+
+@dataclass
+class Counting:
+    """``before`` runs ahead of each thing and may wait, fail or look around. ``begun`` has where each run began."""
+
+    done: list[str] = field(default_factory=list)
+    begun: list[tuple[str, str | None]] = field(default_factory=list)
+    before: Callable[[str], Awaitable[None] | None] = lambda _: None
+
+    @property
+    def kind(self) -> JobKind:
+        return JobKind("parted", lambda *_: self, parted=True)
+
+    def parts(self) -> Sequence[Part]:
+        return PARTS
+
+    async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
+        self.begun.append((step, start.resume))
+        for number in range(int(start.resume or 0), 3):
+            thing = f"{step}: {number}"
+            if (waiting := self.before(thing)) is not None:
+                await waiting
+            self.done.append(thing)
+            yield Checkpoint(None if number == 2 else str(number + 1), number + 1, {"seen": number + 1})
+
+
+@pytest.fixture
+def plan() -> Counting:
+    return Counting()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "LOOK_AGAIN", 0.02)
+
+
+def later(cohort: Instance, seconds: float) -> Shared:
+    """Another process, some time after NOW."""
+    return Shared.of(cohort.stores, lambda: NOW + timedelta(seconds=seconds))
+
+
+async def opened(shared: Shared, plan: Counting) -> JobRecord:
+    return await Jobs(shared).open(plan.kind, {"from": "there"}, ["from"])
+
+
+async def state_of(cohort: Instance, job: JobRecord, part: str) -> StepState:
+    record = await Jobs(cohort.shared).get(job.kind, job.id)
+    return next(step for step in record.steps if step.name == part)
+
+
+class Pause:
+    """Holds whoever comes to this thing, the first time, until it is released."""
+
+    def __init__(self, thing: str) -> None:
+        self._thing = thing
+        self.reached, self.released = asyncio.Event(), asyncio.Event()
+
+    def __call__(self, thing: str) -> Awaitable[None] | None:
+        if thing != self._thing or self.reached.is_set():
+            return None
+        return self._hold()
+
+    async def _hold(self) -> None:
+        self.reached.set()
+        await self.released.wait()
+
+
+async def test_processes_share_the_parts_and_each_part_runs_once(cohort: Instance, plan: Counting) -> None:
+    plan.before = lambda _: asyncio.sleep(0.01)
+    job = await opened(cohort.shared, plan)
+    joined = await asyncio.gather(*(join(later(cohort, 0), plan.kind, job.id) for _ in range(3)))
+    assert sorted(plan.done) == THINGS
+    assert sorted(plan.begun) == [(part.name, None) for part in PARTS]
+    # The first phase is at its end before the second begins.
+    assert [thing.partition(" ")[0] for thing in plan.done] == ["early"] * 12 + ["late"] * 9
+    for record in joined:
+        assert (record.state, record.total, record.steps_done, record.done) == (JobState.DONE, 7, 7, 21)
+        assert record.error is None
+        assert {(step.state, step.owner) for step in record.steps} == {(JobState.DONE, None)}
+    assert joined[0].steps[0].checkpoint == Checkpoint(None, 3, {"seen": 3})
+
+
+async def test_who_joins_late_takes_what_is_left(cohort: Instance, plan: Counting) -> None:
+    pause = Pause("early 00: 1")
+    plan.before = pause
+    job = await opened(cohort.shared, plan)
+    first = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await pause.reached.wait()
+    told: list[Waiting] = []
+
+    def waits(waiting: Waiting) -> None:
+        told.append(waiting)
+        pause.released.set()
+
+    await join(later(cohort, 20), plan.kind, job.id, None, waits)
+    await first
+    assert sorted(plan.done) == THINGS
+    # Three parts were free. Then it waited for the one that the first held, and for nothing of the next phase.
+    assert plan.done[:10] == ["early 00: 0", *THINGS[3:12]]
+    owner = told[0].owner
+    assert (told[0].part, told[0].silent, told[0].free_in) == (
+        "early 00",
+        timedelta(seconds=20),
+        timedelta(seconds=40),
+    )
+    assert " process " in owner
+
+
+async def test_the_part_of_a_process_that_is_gone_is_taken_over_and_goes_on_from_its_checkpoint(
+    cohort: Instance, plan: Counting
+) -> None:
+    """The first one hangs at its second thing for longer than ABANDONED_AFTER, then wakes up."""
+    pause = Pause("early 00: 1")
+    plan.before = pause
+    job = await opened(cohort.shared, plan)
+    first = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await pause.reached.wait()
+    waited: list[Waiting] = []
+    early = asyncio.create_task(join(later(cohort, LIMIT - 1), plan.kind, job.id, None, waited.append))
+    while not waited:
+        await asyncio.sleep(0.01)
+    early.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await early
+    assert waited[0].free_in == timedelta(seconds=1)
+    assert "early 00: 1" not in plan.done
+
+    done = await join(later(cohort, LIMIT), plan.kind, job.id)
+    assert (done.state, done.done) == (JobState.DONE, 21)
+    assert plan.begun.count(("early 00", "1")) == 1
+    assert sorted(plan.done) == THINGS
+    # What the first one did before it noticed is not stored: its checkpoint is refused, and there is nothing left for it.
+    pause.released.set()
+    assert await first == done
+    assert plan.begun.count(("early 00", None)) == 1
+
+
+async def test_a_stale_owner_takes_other_parts_and_leaves_its_own(cohort: Instance, plan: Counting) -> None:
+    """While the second one is at the part that the first one held, the first one wakes up."""
+    stale, new = Pause("early 00: 1"), Pause("early 00: 2")
+    plan.before = lambda thing: stale(thing) or new(thing)
+    job = await opened(cohort.shared, plan)
+    first = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await stale.reached.wait()
+    second = asyncio.create_task(join(later(cohort, LIMIT), plan.kind, job.id))
+    await new.reached.wait()
+    held = await state_of(cohort, job, "early 00")
+    stale.released.set()
+    while "early 03: 2" not in plan.done:
+        await asyncio.sleep(0.01)
+    assert await state_of(cohort, job, "early 00") == held
+    new.released.set()
+    done = await asyncio.gather(first, second)
+    assert [record.done for record in done] == [21, 21]
+    # The first did its thing again that it was at when it fell silent; its checkpoint did not count.
+    assert sorted(plan.done) == sorted([*THINGS, "early 00: 1"])
+
+
+async def test_who_is_cancelled_gives_back_its_part_at_once(cohort: Instance, plan: Counting) -> None:
+    pause = Pause("early 01: 1")
+    plan.before = pause
+    job = await opened(cohort.shared, plan)
+    first = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await pause.reached.wait()
+    assert (await Jobs(cohort.shared).get(job.kind, job.id)).state is JobState.RUNNING
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    record = await Jobs(cohort.shared).get(job.kind, job.id)
+    assert (record.state, record.error, record.done) == (JobState.INTERRUPTED, None, 4)
+    part = await state_of(cohort, job, "early 01")
+    assert (part.state, part.owner, part.checkpoint.resume) == (JobState.INTERRUPTED, None, "1")
+    # In the same second: it goes on where that one was, and does nothing twice.
+    assert (await Jobs(cohort.shared).resume(plan.kind, job.id)).state is JobState.DONE
+    assert plan.done == THINGS
+
+
+async def test_the_job_runs_on_while_somebody_is_at_it(cohort: Instance, plan: Counting) -> None:
+    one, two = Pause("early 00: 0"), Pause("early 01: 0")
+    plan.before = lambda thing: one(thing) or two(thing)
+    job = await opened(cohort.shared, plan)
+    tasks = [asyncio.create_task(join(cohort.shared, plan.kind, job.id)) for _ in range(2)]
+    await one.reached.wait()
+    await two.reached.wait()
+    states = []
+    for task in tasks:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        states.append((await Jobs(cohort.shared).get(job.kind, job.id)).state)
+    assert states == [JobState.RUNNING, JobState.INTERRUPTED]
+
+
+async def test_two_who_leave_at_once_leave_the_job_interrupted(cohort: Instance, plan: Counting) -> None:
+    one, two = Pause("early 00: 0"), Pause("early 01: 0")
+    plan.before = lambda thing: one(thing) or two(thing)
+    job = await opened(cohort.shared, plan)
+    tasks = [asyncio.create_task(join(cohort.shared, plan.kind, job.id)) for _ in range(2)]
+    await one.reached.wait()
+    await two.reached.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (await Jobs(cohort.shared).get(job.kind, job.id)).state is JobState.INTERRUPTED
+
+
+async def test_a_part_that_fails_ends_the_job_for_all_and_is_named(cohort: Instance, plan: Counting) -> None:
+    pause = Pause("early 01: 1")
+
+    def broken(thing: str) -> Awaitable[None] | None:
+        if thing == "early 00: 1":
+            raise InvalidInput("no such column", field="status")
+        return pause(thing)
+
+    plan.before = pause
+    job = await opened(cohort.shared, plan)
+    other_pause = Pause("early 00: 0")
+    plan.before = lambda thing: other_pause(thing) or broken(thing)
+    failing = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await other_pause.reached.wait()
+    other = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await pause.reached.wait()
+    other_pause.released.set()
+    with pytest.raises(InvalidInput, match="no such column"):
+        await failing
+    pause.released.set()
+    with pytest.raises(FailedElsewhere, match="failed in another process: early 00: no such column"):
+        await other
+    record = await Jobs(cohort.shared).get(job.kind, job.id)
+    assert (record.state, record.error) == (JobState.FAILED, "early 00: no such column")
+    assert record.failure == {"code": "INVALID_INPUT", "field": "status"}
+    failed, given_back = await state_of(cohort, job, "early 00"), await state_of(cohort, job, "early 01")
+    assert (failed.state, failed.owner, failed.error) == (JobState.FAILED, None, "no such column")
+    assert (given_back.state, given_back.owner) == (JobState.INTERRUPTED, None)
+
+    plan.before = lambda _: None
+    done = await Jobs(cohort.shared).resume(plan.kind, job.id)
+    assert (done.state, done.error, done.failure, done.done) == (JobState.DONE, None, {}, 21)
+    assert {step.error for step in done.steps} == {None}
+    # What was at its checkpoint was not done again; the other's thing was, as its checkpoint was refused.
+    assert sorted(plan.done) == sorted([*THINGS, "early 01: 1"])
+
+
+async def test_a_fault_of_ours_fails_the_job_too(embedded: Instance, plan: Counting) -> None:
+    def broken(_: str) -> None:
+        raise ZeroDivisionError("by nought")
+
+    plan.before = broken
+    job = await opened(embedded.shared, plan)
+    with pytest.raises(ZeroDivisionError):
+        await join(embedded.shared, plan.kind, job.id)
+    record = await Jobs(embedded.shared).get(job.kind, job.id)
+    assert record.state is JobState.FAILED
+    assert record.error == "early 00: internal error: ZeroDivisionError('by nought')"
+
+
+async def test_a_store_that_is_away_interrupts_and_the_others_go_on(cohort: Instance, plan: Counting) -> None:
+    pause = Pause("early 01: 1")
+
+    def away(thing: str) -> Awaitable[None] | None:
+        if thing == "early 00: 1" and not pause.released.is_set():
+            raise StoreUnavailable("the source is away")
+        return pause(thing)
+
+    job = await opened(cohort.shared, plan)
+    first_held = Pause("early 00: 0")
+    plan.before = lambda thing: first_held(thing) or away(thing)
+    unlucky = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await first_held.reached.wait()
+    other = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await pause.reached.wait()
+    first_held.released.set()
+    with pytest.raises(StoreUnavailable):
+        await unlucky
+    part = await state_of(cohort, job, "early 00")
+    assert (part.state, part.owner, part.error) == (JobState.INTERRUPTED, None, "the source is away")
+    assert (await Jobs(cohort.shared).get(job.kind, job.id)).state is JobState.RUNNING
+    pause.released.set()
+    assert (await other).done == 21
+    assert sorted(plan.done) == THINGS
+
+
+async def test_processes_that_open_a_job_at_once_get_the_same(cohort: Instance, plan: Counting) -> None:
+    found = await asyncio.gather(*(opened(later(cohort, second), plan) for second in range(5)))
+    assert len({job.id for job in found}) == 1
+    assert (found[0].state, found[0].total, found[0].steps) == (JobState.WAITING, 7, [])
+    other = await Jobs(cohort.shared).open(plan.kind, {"from": "elsewhere"}, ["from"])
+    assert other.id != found[0].id
+    done = await join(cohort.shared, plan.kind, found[0].id)
+    # Who joins what is done gets it; to resume it is an error; to open it begins a new one.
+    assert (await join(cohort.shared, plan.kind, done.id)).state is JobState.DONE
+    with pytest.raises(InvalidInput, match="is done"):
+        await Jobs(cohort.shared).resume(plan.kind, done.id)
+    new = await opened(cohort.shared, plan)
+    assert new.id.rpartition("-") == (done.id.rpartition("-")[0], "-", "2")
+
+
+async def test_a_checkpoint_is_one_statement(cohort: Instance, plan: Counting) -> None:
+    """By hand, for 7 parts of 3 checkpoints: a batch for each checkpoint and each claim, 7 * (3 + 1). To join and to tell at
+    the end: one read of the rows each. One look for each claim, and one that finds nothing. The end of the job."""
+    job = await opened(cohort.shared, plan)
+    with cohort.stores.rows.meter.measure() as cost:
+        await join(cohort.shared, plan.kind, job.id)
+    assert cost == {"conditional batch job": 28, "select job": 2 + 8, "conditional update job": 1}
+
+
+async def test_how_far_it_is_is_told_now_and_then(
+    embedded: Instance, plan: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its beginning and at its end only, as each telling reads all rows; or after each checkpoint, if that is long ago."""
+    told: list[JobRecord] = []
+    job = await opened(embedded.shared, plan)
+    done = await join(embedded.shared, plan.kind, job.id, told.append)
+    assert [record.done for record in told] == [0, 21]
+    assert (told[-1], list(done.parts)) == (done, PARTS)
+    monkeypatch.setattr(parts, "TELL_EVERY", 0.0)
+    told.clear()
+    await Jobs(embedded.shared).start(plan.kind, {}, told.append)
+    assert [record.done for record in told] == [*range(22), 21]
+
+
+async def test_the_time_of_a_part_leaves_out_its_breaks(embedded: Instance, plan: Counting) -> None:
+    """Two things in 10 s, a break of an hour, the third in 5 s: 15 s."""
+    clock = [NOW]
+    shared = Shared.of(embedded.stores, lambda: clock[0])
+
+    def works(thing: str) -> Awaitable[None] | None:
+        if thing == "early 00: 2" and clock[0] < NOW + timedelta(hours=1):
+            raise StoreUnavailable("away")
+        if thing.startswith("early 00"):
+            clock[0] += timedelta(seconds=5)
+        return None
+
+    plan.before = works
+    job = await opened(shared, plan)
+    with pytest.raises(StoreUnavailable):
+        await join(shared, plan.kind, job.id)
+    clock[0] += timedelta(hours=1)
+    await join(shared, plan.kind, job.id)
+    assert (await state_of(embedded, job, "early 00")).worked == timedelta(seconds=15)
