@@ -34,6 +34,7 @@ async def bring_attempts(
     names = await _Names.of(migrating, found)
     wholes = [(legacy, whole_of(migrating, legacy, names)) for legacy in found]
     stored = await migrating.rows.get_many(ATTEMPTS, [attempt_key(whole.attempt) for _, whole in wholes])
+    renamed = await _renamed(migrating, wholes)
     newest = {key: attempt_of(row) for key, row in stored.items()}
     touched: dict[ProgressKey, bool] = {}
     written: dict[Key, WholeAttempt] = {}
@@ -42,6 +43,7 @@ async def bring_attempts(
         attempt, key = whole.attempt, attempt_key(whole.attempt)
         before = newest.get(key)
         newer = is_newer(legacy, attempt.content_hash or "", before)
+        newer = True if newer is None and key in renamed else newer
         touched[attempt.key.progress_key] = touched.get(attempt.key.progress_key, False) or bool(newer)
         if newer is None:
             report.unchanged += 1
@@ -75,6 +77,22 @@ def whole_of(migrating: Migrating, legacy: LegacyAttempt, names: "_Names | None"
     )
     collection, context = (None, None) if names is None else names.of_place(legacy.key)
     return WholeAttempt(attempt, questions, legacy.grand_total, collection, context)
+
+
+async def _renamed(migrating: Migrating, wholes: Sequence[tuple[LegacyAttempt, WholeAttempt]]) -> set[Key]:
+    """Returns the keys of those that repeat other names of their collection or context than these have now."""
+    found = {
+        attempt_key(whole.attempt): whole
+        for legacy, whole in wholes
+        if legacy.key.context_id in migrating.contexts
+    }
+    stored = await migrating.rows.get_many(ATTEMPTS_WITH_QUESTIONS, list(found))
+    return {
+        key
+        for key, row in stored.items()
+        if (row["collection_name"], row["context_name"])
+        != (found[key].collection_name, found[key].context_name)
+    }
 
 
 def _at(whole: WholeAttempt, written_at: int) -> WholeAttempt:

@@ -59,5 +59,7 @@ async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report:
     for key, contexts in found.items():
         if key in changed:
             report.written += len(contexts)
+            if migrating.brought_before:
+                report.changed_contexts.append(key[0])
         else:
             report.unchanged += len(contexts)

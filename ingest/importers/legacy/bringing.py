@@ -37,7 +37,7 @@ class Bringing:
 
     - ``zone``: of times there that name no offset.
     - ``since``: rows that nobody there has changed since are counted, and not looked at.
-    - ``dry_run``: writes nothing, and says what it would write.
+    - ``dry_run``, ``brought_before``, ``contexts``: as in Migrating.
     """
 
     def __init__(
@@ -48,12 +48,16 @@ class Bringing:
         zone: tzinfo,
         since: datetime | None = None,
         dry_run: bool = False,
+        brought_before: bool = True,
+        contexts: Set[str] = frozenset(),
     ) -> None:
         self._shared = shared
         self._platform = platform
         self._zone = zone
         self._since = None if since is None else milliseconds(since) * 1000
         self._dry_run = dry_run
+        self._brought_before = brought_before
+        self._contexts = contexts
         self._batches: dict[tuple[str, str], bool] = {}
 
     async def bring(self, table: str, rows: Sequence[LegacyRow], *, again: bool = False) -> TableReport:
@@ -95,11 +99,15 @@ class Bringing:
         return report
 
     def _migrating(self) -> Migrating:
-        return Migrating(self._shared, self._shared.now(), self._dry_run)
+        return Migrating(
+            self._shared, self._shared.now(), self._dry_run, self._brought_before, self._contexts
+        )
 
     def _is_changed(self, row: LegacyRow) -> bool:
-        """False if nobody there has changed the row since. A row whose time of writing is not known is taken for
-        changed."""
+        """False if nobody there has changed the row since, nor its context. A row whose time of writing is not known is
+        taken for changed."""
+        if row.get("context_id") in self._contexts:
+            return True
         written_at: int | None = row.get("written_at")
         return self._since is None or written_at is None or written_at >= self._since
 
@@ -111,11 +119,16 @@ class Bringing:
         *,
         again: bool,
     ) -> None:
-        """Sends triggers of what was changed. If a page is brought ``again``, sends them for all of it.
+        """Sends triggers of what was changed, itself or its context. If a page is brought ``again``, sends them for all of
+        it.
 
         Only keys that the workers can compute get a trigger.
         """
-        changed = [key for key, has_changed in touched.items() if again or has_changed]
+        changed = [
+            key
+            for key, has_changed in touched.items()
+            if again or has_changed or key.context_id in self._contexts
+        ]
         keys = await self._computable(migrating, changed)
         report.triggers += len(keys)
         if keys and not migrating.dry_run:

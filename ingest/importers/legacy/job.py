@@ -5,7 +5,7 @@ Every write may be repeated: a page that was interrupted is brought over whole.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -62,7 +62,6 @@ SAME = ("from", "dry_run", "ranges", "zone", "changed_since", "every", "without"
 """Arguments of a job that another process must have too, to join it or to go on with it."""
 
 
-
 async def migrate_legacy(
     shared: Shared,
     url: str,
@@ -112,7 +111,8 @@ async def migrate_legacy(
     ) as platform:
         found = {"missing": list(platform.missing), "columns": columns_of(platform)}
         job = await Jobs(shared).open(MIGRATION, {**arguments, **found}, SAME)
-        kind = replace(MIGRATION, plan=partial(_plan, own=arguments, opened=platform))
+        own = {**arguments, "brought_before": await _brought_before(shared, job)}
+        kind = replace(MIGRATION, plan=partial(_plan, own=own, opened=platform))
         if on_opened is not None:
             on_opened(job)
         return report_of(await join(shared, kind, job.id, on_progress, on_wait))
@@ -186,6 +186,17 @@ async def _since(shared: Shared, url: str, given: str | None, zone: str) -> int 
     return milliseconds(max(whole) - MARGIN)
 
 
+async def _brought_before(shared: Shared, job: JobRecord) -> bool:
+    """Whether another job may have brought rows of this keyspace over."""
+    return any(
+        other.id != job.id
+        and other.arguments["from"] == job.arguments["from"]
+        and not other.arguments["dry_run"]
+        for other in await Jobs(shared).list()
+        if other.kind == job.kind
+    )
+
+
 def _plan(
     shared: Shared,
     arguments: Mapping[str, Any],
@@ -212,7 +223,9 @@ class _Migration:
             "zone": zone_of(arguments["zone"]),
             "since": None if since is None else moment(since),
             "dry_run": arguments["dry_run"],
+            "brought_before": arguments.get("brought_before", True),
         }
+        self._changed_contexts: Set[str] | None = None
 
     def parts(self) -> Sequence[Part]:
         return [
@@ -235,8 +248,11 @@ class _Migration:
         if not again:
             yield Checkpoint("", 0, report.document())
         tables, without = LEGACY_TABLES, frozenset(self._arguments["without"])
-        async with still_reading(self._opened, lambda: open_source(self._arguments["from"]), tables, without) as platform:
-            bringing = Bringing(self._shared, platform, **self._options)
+        async with still_reading(
+            self._opened, lambda: open_source(self._arguments["from"]), tables, without
+        ) as platform:
+            contexts = frozenset[str]() if table == BATCHES else await self._contexts()
+            bringing = Bringing(self._shared, platform, **self._options, contexts=contexts)
             async for page in platform.walk(
                 table, token_range, page_size=self._pace.page, resume=start.resume or None, clocks=True
             ):
@@ -253,6 +269,15 @@ class _Migration:
                     yield Checkpoint(page.resume, report.read, report.document())
         yield Checkpoint(None, report.read, report.document())
 
+    async def _contexts(self) -> Set[str]:
+        """Returns the contexts that the parts of the batches changed. They are done before any other part begins."""
+        if self._changed_contexts is None:
+            job = await Jobs(self._shared).get(MIGRATION.name, self._arguments[JOB])
+            steps = [step for step in job.steps if Part(step.name, 0).group == BATCHES]
+            reports = [TableReport.parse(BATCHES, step.checkpoint.report) for step in steps]
+            self._changed_contexts = {name for report in reports for name in report.changed_contexts}
+        return self._changed_contexts
+
     async def _keep(self, step: str, before: TableReport, brought: TableReport) -> None:
         """Writes the rejected rows of a page to the file. Raises InvalidInput if the job has too many of them."""
         where = "the report names some"
@@ -262,9 +287,7 @@ class _Migration:
             await asyncio.to_thread(file.append, brought.rejected)
             where = f"they are in {file.path}"
         job = await Jobs(self._shared).get(MIGRATION.name, job_id)
-        others = [
-            TableReport.parse("", other.checkpoint.report) for other in job.steps if other.name != step
-        ]
+        others = [TableReport.parse("", other.checkpoint.report) for other in job.steps if other.name != step]
         rejected = sum(each.unreadable for each in (*others, before, brought))
         if rejected > most:
             raise InvalidInput(
@@ -276,6 +299,4 @@ class _Migration:
 
 def _sampled(token_range: TokenRange, every: int) -> TokenRange:
     """Returns one part in ``every`` of a part of the ring, the same one each time: the learners of the sample."""
-    return TokenRange(
-        token_range.start, token_range.start + (token_range.end - token_range.start) // every
-    )
+    return TokenRange(token_range.start, token_range.start + (token_range.end - token_range.start) // every)
