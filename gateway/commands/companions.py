@@ -28,7 +28,7 @@ class Companions:
         """Starts ``cohort`` with these arguments ``count`` times. What they print goes nowhere: their work is told by
         this process."""
         for _ in range(count):
-            errors = tempfile.TemporaryFile()
+            errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process is
             command = [sys.executable, "-m", "gateway.cli", *arguments]
             self.processes.append(
                 subprocess.Popen(  # noqa: S603 - it is this very program

@@ -1,7 +1,8 @@
 """`cohort migrate`: from the platform that Cohort takes over from."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +11,11 @@ import typer
 from gateway.commands import instance, run
 from gateway.commands.companions import companions
 from gateway.commands.migration_reports import check_writable, show, show_collections, write_report
+from rules.errors import CohortError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from ingest.importers.legacy import MigratedCollections, MigrationReport
+    from gateway.wiring import Cohort
+    from ingest.importers.legacy import MigrationReport
     from ingest.jobs.records import JobRecord
 
 app = typer.Typer(help="Bring over what another platform has stored.", no_args_is_help=True)
@@ -37,44 +40,50 @@ DryRun = Annotated[
 ReportFile = Annotated[
     Path, typer.Option(help="Where the report goes. JOB in its name stands for the job's id.", dir_okay=False)
 ]
+Rate = Annotated[float, typer.Option(help="Rows a second, at most, of each process.")]
+Processes = Annotated[int, typer.Option(min=1, help="So many processes on this machine.")]
+Zone = Annotated[str, typer.Option(help="The time zone of times there that name no offset.")]
+ChangedSince = Annotated[
+    str | None,
+    typer.Option(
+        metavar="last|TIME",
+        help="Only rows that were written there since. last: since the last whole migration began.",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TABLE.COLUMN", help="Go on though this column is missing there. May be repeated."),
+]
+Sample = Annotated[
+    int, typer.Option(help="Compare one enrolment in so many with what the platform shows; 1 for all.")
+]
+MostRejected = Annotated[int, typer.Option(help="Stop if more rows than this can't be read.", min=0)]
+OnlyRejected = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Only the rows that this file names, which an earlier run could not read. May be repeated.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+Companion = Annotated[bool, typer.Option("--companion", hidden=True)]
+"""It was started by another process on this machine, which tells what becomes of the job."""
 
 
 @app.command()
 def legacy(
     from_: From,
     dry_run: DryRun = False,
-    rate: Annotated[float, typer.Option(help="Rows a second, at most, of each process.")] = 5000,
-    processes: Annotated[int, typer.Option(min=1, help="So many processes on this machine.")] = 1,
-    zone: Annotated[
-        str, typer.Option(help="The time zone of times there that name no offset.")
-    ] = "Asia/Kolkata",
-    changed_since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="last|TIME",
-            help="Only rows that were written there since. last: since the last whole migration began.",
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TABLE.COLUMN", help="Go on though this column is missing there. May be repeated."),
-    ] = None,
-    sample: Annotated[
-        int, typer.Option(help="Compare one enrolment in so many with what the platform shows; 1 for all.")
-    ] = 100,
-    most_rejected: Annotated[
-        int, typer.Option(help="Stop if more rows than this can't be read.", min=0)
-    ] = 1000,
-    only_rejected: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Only the rows that this file names, which an earlier run could not read. May be repeated.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
+    rate: Rate = 5000,
+    processes: Processes = 1,
+    zone: Zone = "Asia/Kolkata",
+    changed_since: ChangedSince = None,
+    without: Without = None,
+    sample: Sample = 100,
+    most_rejected: MostRejected = 1000,
+    only_rejected: OnlyRejected = None,
     report: ReportFile = REPORT,
-    companion: Annotated[bool, typer.Option("--companion", hidden=True)] = False,
+    companion: Companion = False,
 ) -> None:
     """Copy the existing platform's enrolments, consumption, attempts and batches; the workers compute the figures.
 
@@ -82,32 +91,56 @@ def legacy(
     end it brings over what is new. Exit code 3: done, but there are rows that could not be taken or differences without
     a known reason.
     """
-    from gateway.commands.progress import job_progress
-    from ingest.importers.legacy import migrate_legacy, report_path, retry_rejected
+    from ingest.importers.legacy import report_path
 
     check_writable(report)
-    options: dict[str, Any] = {"dry_run": dry_run, "zone": zone, "without": without or (), "report": report}
-    more = {"rate": rate, "every": sample, "most_rejected": most_rejected, "changed_since": changed_since}
-
-    async def main() -> "MigrationReport":
-        async with instance() as cohort:
-            if only_rejected:
-                return await retry_rejected(cohort.shared, from_, only_rejected, **options)
-            with companions() as others, job_progress() as tell:
-
-                def begin(job: "JobRecord") -> None:
-                    if not companion:
-                        typer.echo(f"job {job.id}", err=True)
-                    others.start(processes - 1, *_companion(from_, options | more, job.arguments))
-
-                return await migrate_legacy(
-                    cohort.shared, from_, **options, **more, on_opened=begin, on_progress=tell
-                )
-
-    done = run(main())
+    options: dict[str, Any] = {"dry_run": dry_run, "zone": zone, "without": without or ()}
+    options["report"] = report.absolute()
+    if only_rejected:
+        done = run(_retry(from_, only_rejected, options))
+    else:
+        options |= {"rate": rate, "every": sample, "most_rejected": most_rejected}
+        done = run(_migrate(from_, options | {"changed_since": changed_since}, processes - 1, companion))
     if not companion:
         show(done)
         _finish(done.document(), report_path(done.job, report))
+
+
+async def _retry(url: str, files: Sequence[Path], options: Mapping[str, Any]) -> "MigrationReport":
+    from ingest.importers.legacy import retry_rejected
+
+    async with instance() as cohort:
+        return await retry_rejected(cohort.shared, url, files, **options)
+
+
+async def _migrate(url: str, options: Mapping[str, Any], more: int, companion: bool) -> "MigrationReport":
+    """Takes part in the migration, with so many ``more`` processes. If it fails, writes the report of what was done."""
+    from gateway.commands.progress import job_progress
+    from ingest.importers.legacy import migrate_legacy
+
+    begun: list[str] = []
+    async with instance() as cohort:
+        with companions() as others, job_progress() as tell:
+
+            def begin(job: "JobRecord") -> None:
+                begun.append(job.id)
+                others.start(more, *_companion(url, options, job.arguments))
+
+            try:
+                return await migrate_legacy(cohort.shared, url, **options, on_opened=begin, on_progress=tell)
+            except CohortError:
+                if begun and not companion:
+                    await _write_so_far(cohort, begun[0], options["report"])
+                raise
+
+
+async def _write_so_far(cohort: "Cohort", job_id: str, report: Path) -> None:
+    from ingest.importers.legacy import MIGRATION, report_of, report_path
+    from ingest.jobs.runner import Jobs
+
+    with suppress(StoreUnavailable):
+        so_far = report_of(await Jobs(cohort.shared).get(MIGRATION.name, job_id))
+        write_report(so_far.document(), report_path(job_id, report))
 
 
 def _companion(
@@ -124,7 +157,7 @@ def _companion(
     environment = {**os.environ, **({PASSWORD: unquote(password)} if password is not None else {})}
     return [
         *("migrate", "legacy", "--companion", "--from", arguments["from"]),
-        *("--report", str(options["report"].absolute()), "--rate", str(options["rate"])),
+        *("--report", str(options["report"]), "--rate", str(options["rate"])),
         *("--zone", arguments["zone"], "--sample", str(arguments["every"])),
         *("--most-rejected", str(options["most_rejected"])),
         *(("--dry-run",) if arguments["dry_run"] else ()),

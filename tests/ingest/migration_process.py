@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ingest.importers.legacy import job, migrate_legacy
+from ingest.importers.legacy.bringing import Bringing
 from rules.identifiers import ProgressKey
 from tests.conftest import Instance
 from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform
 
-_announce = job._Migration._announce
+_announce = Bringing._announce
 
 
 async def announce_or_hang(*given: Any, again: bool) -> None:
@@ -27,7 +28,7 @@ async def announce_or_hang(*given: Any, again: bool) -> None:
 
 async def main(urls: dict[str, str], data: Path) -> None:
     job.PAGE = 1
-    job._Migration._announce = announce_or_hang  # type: ignore[assignment, method-assign]
+    Bringing._announce = announce_or_hang  # type: ignore[assignment, method-assign]
     async with Instance(urls, data).opened() as shared:
         await migrate_legacy(shared, URL, source=MemorySource(platform(OLD)), ranges=2, rate=1e6)
 

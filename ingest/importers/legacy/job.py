@@ -89,7 +89,7 @@ async def migrate_legacy(
     - ``without``: columns, as TABLE.COLUMN, that are known to be missing though results are wrong without them.
     - ``changed_since``: reads what was changed there since this time, or LAST; all if it is None.
     - ``most_rejected``: beyond so many rows that can't be read, all together, it stops.
-    - ``report``: where the report will go; rejected rows go to a file beside it. ``JOB`` in its name is the job's id.
+    - ``report``: where the report will go, as an absolute path; rejected rows go to a file beside it. ``JOB`` in its name is the job's id.
     - ``on_opened`` is told the job before its first row is read, ``on_progress`` how far it is.
 
     Raises InvalidInput, NotFound or StoreUnavailable if the copy can't be made.
@@ -104,7 +104,7 @@ async def migrate_legacy(
         "without": sorted(set(without)),
         "changed_since": await _since(shared, without_password(url), changed_since, zone),
         "most_rejected": _above(-1, most_rejected, "most-rejected"),
-        "report": None if report is None else str(report.absolute()),
+        "report": None if report is None else str(report),
     }
     async with reading(
         source or await open_source(url), LEGACY_TABLES, frozenset(arguments["without"])

@@ -1,7 +1,7 @@
 """Where legacy rows are read: a Protocol for it, and the platform's tables as a deployment has laid them out."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
@@ -50,6 +50,14 @@ class Layout:
         return [{name: row[column] for name, column in self.names.items()} for row in found]
 
 
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    found: Set[str]
+    used: Set[str]
+    ignored: Set[str]
+    missing: Mapping[str, str]
+
+
 class Platform:
     """The platform's tables that a source has."""
 
@@ -60,7 +68,9 @@ class Platform:
         """The tables that only some deployments have, and this one has not."""
 
     @classmethod
-    async def of(cls, source: Source, tables: Sequence[LegacyTable]) -> "Platform":
+    async def of(
+        cls, source: Source, tables: Sequence[LegacyTable], without: Set[str] = frozenset()
+    ) -> "Platform":
         """Finds these tables of a source.
 
         Raises NotFound if a table is missing that every platform has. Raises InvalidInput if a table is laid out
@@ -78,7 +88,13 @@ class Platform:
         return cls(source, layouts, missing)
 
     async def walk(
-        self, table: str, token_range: TokenRange, *, page_size: int, resume: str | None
+        self,
+        table: str,
+        token_range: TokenRange,
+        *,
+        page_size: int,
+        resume: str | None,
+        clocks: bool = False,
     ) -> AsyncIterator[RowPage]:
         """Walks like the rows port, by the names of rules/legacy/tables.py. Gives nothing if there is no such table."""
         layout = self._layouts.get(table)
@@ -89,6 +105,17 @@ class Platform:
             layout.found, token_range, columns, page_size=page_size, resume=resume
         ):
             yield RowPage(layout.rows(page.rows), page.resume)
+
+    def columns(self) -> Mapping[str, TableColumns]:
+        return {
+            name: TableColumns(
+                layout.found.columns,
+                frozenset(layout.names.values()),
+                layout.found.columns - set(layout.names.values()),
+                {},
+            )
+            for name, layout in self._layouts.items()
+        }
 
     async def rows(self, table: str, **equal: str) -> list[Row]:
         """Returns the rows with these values in columns of the key."""
