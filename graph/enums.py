@@ -253,6 +253,7 @@ described(
         OriginKind.MOVED: "The learner went on here with what was begun elsewhere.",
         OriginKind.CLOSED: "The view was ended by force.",
         OriginKind.MIGRATED: "It was brought from the platform before Cohort.",
+        OriginKind.GRANTED: "The platform before Cohort had completed the whole collection, and kept no details of it.",
         OriginKind.MODE_CHANGED: "It was shown here before the instance went over to its present mode.",
     },
 )

@@ -100,6 +100,7 @@ def enrolment_of(row: Row | None) -> Enrolment | None:
         certificates=tuple(row["certificates"] or ()),
         moved_to=row["moved_to"],
         moved_from=row["moved_from"],
+        granted_on=row["granted_on"],
     )
 
 

@@ -57,9 +57,22 @@ class Enrolment:
     """In move mode: the context where the learner goes on with the collection."""
     moved_from: str | None = None
     """In move mode: the context that the progress was taken along from."""
+    granted_on: datetime | None = None
+    """When the platform before Cohort completed it (R-MIGRATE-1). Only a migration writes it."""
 
     @property
     def completed(self) -> FirstCompletion | None:
+        """The completion that counts. The platform's date counts before what the workers computed."""
+        return self.granted or self.computed
+
+    @property
+    def granted(self) -> FirstCompletion | None:
+        """The platform's completion of this enrolment. A pointer has none: what was moved is dated by its contents."""
+        return None if self.has_moved else FirstCompletion.of(self.granted_on, None)
+
+    @property
+    def computed(self) -> FirstCompletion | None:
+        """The completion that the workers wrote."""
         return FirstCompletion.of(self.completed_on, self.completed_version)
 
     @property

@@ -23,6 +23,8 @@ class OriginKind(Enum):
     """Ended by force: nobody had touched it for long."""
     MIGRATED = "migrated"
     """Brought from the platform that Cohort took over from."""
+    GRANTED = "granted"
+    """The platform that Cohort took over from had completed the whole collection, and kept no details of its contents."""
     MODE_CHANGED = "mode-changed"
     """Kept as it was shown at ``place`` when the instance went over to another mode."""
 

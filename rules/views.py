@@ -8,7 +8,7 @@ from typing import Any
 from rules.errors import InvalidInput, StatusGoesDown
 from rules.identifiers import ViewKey, optional_id
 from rules.moments import later
-from rules.origins import Origin
+from rules.origins import Origin, OriginKind
 from rules.progress import Status
 
 LARGEST_DETAILS = 16 * 1024
@@ -89,10 +89,20 @@ def updated(view: View, change: ViewChange) -> View | None:
 
 
 def ended(view: View, change: ViewChange) -> View | None:
-    """Returns the view after its end, None where it had ended before."""
+    """Returns the view after its end, None where it had ended before. One that was brought in progress from another
+    platform is completed here."""
     counted = change.call_id in view.recent_calls
     after = updated(view, replace(change, call_id=None, time_spent=0) if counted else change)
-    return after and replace(after, status=Status.COMPLETED, progress=100, completed_on=change.at)
+    if after is None:
+        return None
+    brought = after.origin is not None and after.origin.kind is OriginKind.MIGRATED
+    return replace(
+        after,
+        status=Status.COMPLETED,
+        progress=100,
+        completed_on=change.at,
+        origin=None if brought else after.origin,
+    )
 
 
 def _with_call(calls: tuple[str, ...], call_id: str | None) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from rules.identifiers import ViewKey
 from rules.plans import write_token
 from rules.progress import Status
 from rules.views import View, ViewChange, checked_change, ended, updated
-from stores.rows import In
+from stores.rows import Condition, Equal, In
 from stores.tables import VIEWS
 
 
@@ -108,14 +108,16 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
             "changed_at": changed_at,
         }
         tracking = session.shared.tracking
+        conditions: list[Condition] = [In("status", (int(Status.NOT_STARTED), int(Status.IN_PROGRESS)))]
         if tracking.carries:
             view = replace(view, origin=tracking.origin(place.asked, at))
             values["origin"] = view.origin.encode() if view.origin else None
-        applied = await session.stores.rows.update_if(
-            VIEWS, row_key(key), values, [In("status", (int(Status.NOT_STARTED), int(Status.IN_PROGRESS)))]
-        )
+        else:
+            # What the origin becomes depends on what it was, so that view must be read.
+            conditions.append(Equal("origin", None))
+        applied = await session.stores.rows.update_if(VIEWS, row_key(key), values, conditions)
         if not applied.applied:
-            return await _stored(session, key)
+            return await _merge(session, place, replace(change, at=at, progress=None), changed_at, end=True)
         whole = False
         return view
 

@@ -98,7 +98,7 @@ class Recomputed:
         return enrolment is not None and (
             enrolment.status != root.progress.status
             or enrolment.completed_count != root.progress.completed_count
-            or enrolment.completed != root.completed
+            or enrolment.computed != root.completed
             or enrolment.last_accessed_on != root.last_accessed_on
             or enrolment.last_read_content_id != root.last_content_id
             or enrolment.copies != self.copies

@@ -148,16 +148,26 @@ def _outcome(
 def _completed_before(
     key: ProgressKey, rows: _Rows, erased_on: datetime | None
 ) -> dict[str, FirstCompletion | None]:
-    """Returns the completions that are kept, by activity. None from before an erasure is kept."""
+    """Returns the completions that are kept, by activity. None from before an erasure is kept.
+
+    The date of an enrolment from another platform (ingest/importers/legacy) counts before what workers have stored. So it
+    is the same whether they ran before it came or after. Its other date is of before there was an aggregate.
+    """
+
+    def is_kept(found: FirstCompletion | None) -> bool:
+        return found is None or erased_on is None or found.on > erased_on
+
     completed = {
         activity: aggregate.completed
         for activity, aggregate in rows.left.items()
         if erased_on is None or (aggregate.completed_on and aggregate.completed_on > erased_on)
     }
-    # An enrolment from another platform (ingest/importers/legacy) has a date before there is an aggregate.
-    enrolled = rows.enrolment.completed if rows.enrolment else None
-    if enrolled and not completed.get(key.collection_id) and (erased_on is None or enrolled.on > erased_on):
-        completed[key.collection_id] = enrolled
+    root, enrolment = key.collection_id, rows.enrolment
+    if enrolment is not None:
+        known = (enrolment.granted, completed.get(root), enrolment.computed)
+        first = next((found for found in known if found is not None and is_kept(found)), None)
+        if first is not None:
+            completed[root] = first
     return completed
 
 

@@ -46,7 +46,7 @@ LEARNER_SCOPES = Table(
 
 ENROLMENTS = Table(
     "user_enrolments",
-    comment="active, *enrolled_on, changed_at, moved_*: the commands', by conditions; else the workers'",
+    comment="active, *enrolled_on, granted_on, changed_at, moved_*: by conditions; else the workers'",
     partition={"userid": TEXT},
     clustering={"collectionid": TEXT, "contextid": TEXT},
     columns={
@@ -70,6 +70,7 @@ ENROLMENTS = Table(
         "moved_from": Column(TEXT, since=3),
         "reenrolled_on": Column(TIMESTAMP, since=4),
         "completed_version": Column(INT, since=5),
+        "granted_on": Column(TIMESTAMP, since=7),
     },
 )
 
