@@ -34,6 +34,17 @@ async def erased_places(rows: Rows, keys: Sequence[ProgressKey]) -> dict[Progres
     return erased
 
 
+async def erasures_of(rows: Rows, user_ids: Collection[str]) -> dict[str, dict[tuple[str, str], datetime]]:
+    """All erasures of each learner, by collection and context. A learner who has none is left out. One statement reads
+    those of a hundred."""
+    found = await rows.partitions(ERASURES, [(user_id,) for user_id in user_ids])
+    return {
+        user_id: {(row["collectionid"], row["contextid"]): row["erased_on"] for row in those}
+        for (user_id,), those in found.items()
+        if those
+    }
+
+
 async def check_not_erased(rows: Rows, key: ProgressKey, at: datetime) -> None:
     """Checks a call that says when it happened, or whose device does. Erased if that was no later than the erasure: a
     replay must not bring back what was deleted."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 
 import orjson
 
@@ -50,7 +51,9 @@ class Origin:
         return orjson.dumps([self.kind.value, self.place, self.reason, at]).decode()
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def decode(cls, text: str) -> "Origin":
+        """Returns the origin in the text of the column. Most rows of a page have the same one."""
         kind, place, reason, at = orjson.loads(text)
         return cls(
             OriginKind(kind), place and (place[0], place[1]), reason, None if at is None else moment(at)

@@ -40,6 +40,8 @@ class Tracking:
 
     def stored(self, asked: ViewKey) -> ViewKey:
         """Returns the key of the row for the ids that a client names; docs/modes.md has the table."""
+        if not self.carries:
+            return asked
         if self.mode is TrackingMode.CARRY_FORWARD_FULL:
             return ViewKey(asked.user_id, asked.content_id, asked.content_id, asked.content_id)
         source = self.source(asked.progress_key)

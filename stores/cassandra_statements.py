@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+from cassandra.cqltypes import DateType, LongType
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 
 from stores.cassandra_session import CassandraSession
@@ -25,12 +26,16 @@ class Statements:
 
     def __init__(self, session: CassandraSession) -> None:
         self._session = session
+        self._bindings: dict[str, _Binding] = {}
         self.cql = lru_cache(maxsize=1024)(partial(Cql, keyspace=session.address.keyspace))
 
     async def bind(
         self, text: str, values: Sequence[Any], kind: type[BoundStatement] = BoundStatement
     ) -> BoundStatement:
-        return kind(await self._session.prepare(text)).bind(values)
+        binding = self._bindings.get(text)
+        if binding is None:
+            binding = self._bindings[text] = _Binding(await self._session.prepare(text))
+        return binding.bind(values, kind)
 
     async def of_write(self, write: Write) -> list[Metered]:
         """One statement, or two: an insert can't put into maps and sets, so an update follows."""
@@ -77,6 +82,29 @@ class Statements:
         # Where there are static columns, a missing row is refused with nulls. Within a batch the key is in the answer
         # too, and null where the row is missing.
         return unlogged(statements) if table.statics else statements[0]
+
+
+class _Binding:
+    """Binds values to a prepared statement. The driver does the same, and looks into each column's metadata every time."""
+
+    def __init__(self, prepared: Any) -> None:
+        self._prepared = prepared
+        # Moments are bound as milliseconds: the driver's own way asks each first whether it is a datetime.
+        self._serializers = [
+            (LongType if issubclass(column.type, DateType) else column.type).serialize
+            for column in prepared.column_metadata
+        ]
+
+    def bind(self, values: Sequence[Any], kind: type[BoundStatement]) -> BoundStatement:
+        """``values``: encoded, as many as there are question marks."""
+        version = self._prepared.protocol_version
+        bound = kind(self._prepared)
+        bound.raw_values = values
+        bound.values = [
+            None if value is None else serialize(value, version)
+            for serialize, value in zip(self._serializers, values, strict=True)
+        ]
+        return bound
 
 
 def unlogged(statements: Sequence[BoundStatement]) -> BatchStatement:

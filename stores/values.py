@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from rules.errors import InvalidInput
-from stores.columns import ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.columns import TEXT, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
 from stores.keys import beyond
 from stores.rows import MOST_CHANGES, Change, Condition, Equal, Exists, In, Key, Put
 
@@ -67,7 +67,8 @@ def _timestamp(value: Any) -> datetime:
             moment = moment.astimezone(UTC)
         except OverflowError:
             raise ValueError("a datetime within the years 1 to 9999 in UTC") from None
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    beyond = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - beyond) if beyond else moment
 
 
 def _blob(value: Any) -> bytes:
@@ -146,30 +147,48 @@ def _checked(table: Table, column: str, form: _Form, value: Any) -> Any:
     try:
         return form(value)
     except ValueError as wrong:
-        raise InvalidInput(f"{table.name}.{column} takes {wrong}, not {value!r:.60}", field=column) from None
+        raise _refused(table, column, wrong, value) from None
+
+
+def _refused(table: Table, column: str, wrong: ValueError, value: Any) -> InvalidInput:
+    return InvalidInput(f"{table.name}.{column} takes {wrong}, not {value!r:.60}", field=column)
+
+
+@lru_cache(maxsize=4096)
+def _key_forms(table: Table, names: tuple[str, ...]) -> tuple[_Form | None, ...]:
+    """Of these key columns, and None for a text, which most of them are."""
+    forms = _forms(table)
+    return tuple(None if table.types[name] == TEXT else forms[name] for name in names)
 
 
 def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
     """The canonical key of these key columns. InvalidInput names the wrong column."""
-    names = tuple(names)
+    names = names if type(names) is tuple else tuple(names)
     if len(key) != len(names):
         raise InvalidInput(
             f"a key of {table.name} is ({', '.join(names)}), not {key!r:.60}", field=table.name
         )
     checked = []
-    forms = _forms(table)
-    for column, given in zip(names, key, strict=True):
-        value = _checked(table, column, forms[column], given)
-        if isinstance(value, str | bytes) and len(value) > _KEY_BYTES // 4:
-            size = len(value if isinstance(value, bytes) else value.encode())
-            if size > _KEY_BYTES:
-                raise InvalidInput(
-                    f"{table.name}.{column} takes at most {_KEY_BYTES} bytes, not {size}", field=column
-                )
-        if value in ("", b"") and tuple(table.partition) == (column,):
-            raise InvalidInput(f"{table.name}.{column} is the partition key and can't be empty", field=column)
-        checked.append(value)
+    for place, (form, value) in enumerate(zip(_key_forms(table, names), key, strict=True)):
+        # What nearly every value is needs no more than a look.
+        if form is None and type(value) is str and 0 < len(value) <= _KEY_BYTES // 4 and value.isascii():
+            checked.append(value)
+        else:
+            checked.append(_check_key_column(table, names[place], value))
     return tuple(checked)
+
+
+def _check_key_column(table: Table, column: str, given: Any) -> Any:
+    value = _checked(table, column, _forms(table)[column], given)
+    if isinstance(value, str | bytes) and len(value) > _KEY_BYTES // 4:
+        size = len(value if isinstance(value, bytes) else value.encode())
+        if size > _KEY_BYTES:
+            raise InvalidInput(
+                f"{table.name}.{column} takes at most {_KEY_BYTES} bytes, not {size}", field=column
+            )
+    if value in ("", b"") and tuple(table.partition) == (column,):
+        raise InvalidInput(f"{table.name}.{column} is the partition key and can't be empty", field=column)
+    return value
 
 
 def check_first(table: Table, values: Iterable[Any]) -> list[Any]:
@@ -191,19 +210,21 @@ def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     forms, columns = _forms(table), table.values
     for column, value in values.items():
-        known = columns.get(column)
-        if known is None:
+        if column not in columns:
             raise InvalidInput(f"{table.name} has no column {column} beside its key", field=column)
         if value is None:
             checked[column] = None
-        elif isinstance(value, Put):
-            if getattr(known.type, "frozen", True):
+        elif type(value) is Put:
+            if getattr(columns[column].type, "frozen", True):
                 raise InvalidInput(f"{table.name}.{column} is frozen: it is replaced whole", field=column)
             added = _checked(table, column, forms[column], value.value)
             if added:
                 checked[column] = Put(added)
         else:
-            checked[column] = _checked(table, column, forms[column], value)
+            try:
+                checked[column] = forms[column](value)
+            except ValueError as wrong:
+                raise _refused(table, column, wrong, value) from None
     return checked
 
 
@@ -212,8 +233,17 @@ def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]
     missing = [column for column in table.key if row.get(column) is None]
     if missing:
         raise InvalidInput(f"a row of {table.name} needs {', '.join(missing)}", field=missing[0])
-    key = check_key(table, table.key, tuple(row[column] for column in table.key))
+    key = check_key(table, table.key, tuple([row[column] for column in table.key]))
     return key, check_values(table, {name: value for name, value in row.items() if name not in table.key})
+
+
+def _check_insert(table: Table, change: Change) -> tuple[Key, dict[str, Any]]:
+    """As ``check_row``, of a key and the other values."""
+    key = (*change.key, *[None] * (len(table.key) - len(change.key)))
+    for column, value in zip(table.key, key, strict=False):
+        if value is None:
+            raise InvalidInput(f"a row of {table.name} needs {column}", field=column)
+    return check_key(table, table.key, key), check_values(table, change.values)
 
 
 def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -284,8 +314,7 @@ def _check_change(table: Table, change: Change) -> Change:
     elif change.conditions:
         key, values, conditions = check_update(table, change.key, change.values, change.conditions)
     else:
-        row = {**dict(zip(table.key, change.key, strict=False)), **change.values}
-        (key, values), conditions = check_row(table, row), []
+        (key, values), conditions = _check_insert(table, change), []
     return Change(key, values, conditions, change.delete)
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from ingest.importers.legacy.report import ERASED, TableReport, told
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import consumed, write_views
-from ingest.importers.legacy.writing import Erasures, Migrating, each, settle
+from ingest.importers.legacy.writing import Erasures, Migrating, each, settle, stored_rows
 from loaders.enrolments import enrolment_of, row_key
 from rules.identifiers import ProgressKey
 from rules.legacy.enrolments import LegacyEnrolment, enrolment_of_row, enrolment_values
@@ -61,7 +61,7 @@ async def _write(
     left, would = set[Key](), set[Key]()
 
     async def needed(keys: list[Key]) -> list[Change]:
-        stored = await migrating.rows.get_many(ENROLMENTS, keys)
+        stored = await stored_rows(migrating.rows, ENROLMENTS, keys)
         changes = []
         for key in keys:
             values = _values(stored.get(key), enrolments[key])

@@ -7,7 +7,7 @@ from functools import reduce
 
 from ingest.importers.legacy.report import ERASED, TableReport
 from ingest.importers.legacy.source import Platform
-from ingest.importers.legacy.writing import Erasures, Migrating, settle
+from ingest.importers.legacy.writing import Erasures, Migrating, settle, stored_rows
 from loaders import touches
 from loaders.views import as_read, row_key, view_of, view_values
 from rules.identifiers import ProgressKey, ViewKey
@@ -28,11 +28,11 @@ async def bring_views(
     """Brings a page of user_content_consumption. Returns for each key, where views are kept, whether it was changed."""
     columns = ("user_id", "collection_id", "context_id", "content_id")
     mapped = list(report.readable(rows, columns, lambda row: view_of_consumption(row, migrating.at)))
-    erasures = await Erasures.of(migrating, (one.value.key.progress_key for _, one in mapped))
+    erasures = await Erasures.of(migrating, (one.value.key for _, one in mapped))
     views = []
     for name, one in mapped:
         view = one.value
-        if erasures.cover(view.key.progress_key, view.last_updated_on):
+        if erasures.cover(view.key, view.last_updated_on):
             report.skip(ERASED, name)
         else:
             report.note(one.notes, name)
@@ -81,7 +81,7 @@ async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge)
         found[row_key(stored_key)].append(placed(view, stored_key))
 
     async def needed(keys: list[Key]) -> list[Change]:
-        stored = await migrating.rows.get_many(VIEWS, keys)
+        stored = await stored_rows(migrating.rows, VIEWS, keys)
         changes = [
             change
             for key in keys

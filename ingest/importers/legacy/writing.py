@@ -8,18 +8,22 @@ from datetime import datetime
 from typing import TypeVar
 
 from ingest.writes.retrying import Attempts
-from loaders.erasures import erased_places
+from loaders.erasures import EVERYWHERE, erasures_of
 from loaders.session import Shared
 from rules.errors import Conflict
-from rules.identifiers import ProgressKey
+from rules.identifiers import ProgressKey, ViewKey
 from stores.columns import Table
-from stores.rows import MOST_CHANGES, Change, Key, Rows
+from stores.rows import MOST_CHANGES, Change, Key, Row, Rows
 
+Placed = ProgressKey | ViewKey
+"""What names a learner in a place."""
 A = TypeVar("A")
 B = TypeVar("B")
 
 AT_ONCE = 32
 """Partitions that are written at a time."""
+LARGEST_PART = 1_000
+"""Rows that are read of one partition at once."""
 LARGEST_PORTION = 10_000
 """Characters of one conditional batch. In any script it is below the 50 KB at which the server refuses it."""
 
@@ -47,79 +51,106 @@ class Migrating:
 
 
 class Erasures:
-    """The erasures of this instance. What was erased here stays erased, whatever the old platform still has."""
+    """The erasures of some learners here. What was erased stays erased, whatever the old platform still has."""
 
-    def __init__(self, migrating: Migrating, found: Mapping[ProgressKey, datetime]) -> None:
+    def __init__(self, migrating: Migrating, found: Mapping[str, Mapping[tuple[str, str], datetime]]) -> None:
         self._migrating = migrating
         self._found = found
 
     @classmethod
-    async def of(cls, migrating: Migrating, keys: Iterable[ProgressKey]) -> "Erasures":
-        """Reads the erasures of these keys, as clients name them."""
-        asked = {each for key in keys for each in (key, migrating.shared.tracking.source(key))}
-        return cls(migrating, await erased_places(migrating.rows, list(asked)))
+    async def of(cls, migrating: Migrating, keys: Iterable[Placed]) -> "Erasures":
+        """Reads the erasures of the learners of these keys."""
+        return cls(migrating, await erasures_of(migrating.rows, list({key.user_id for key in keys})))
 
-    def cover(self, key: ProgressKey, at: datetime | None) -> bool:
+    def cover(self, key: Placed, at: datetime | None) -> bool:
         """True if a row of this time is from before an erasure. A row without a time counts as older.
 
-        The erasure may be of the place that clients name, or of the one where its views are kept.
+        The erasure may be of the whole learner, of the place that clients name, or of the one where its views are kept.
         """
-        places = (key, self._migrating.shared.tracking.source(key))
-        erased = [self._found[place] for place in places if place in self._found]
+        erasures = self._found.get(key.user_id)
+        if erasures is None:
+            return False
+        named = ProgressKey(key.user_id, key.collection_id, key.context_id)
+        kept = self._migrating.shared.tracking.source(named)
+        places = ((one.collection_id, one.context_id) for one in (named, kept))
+        erased = [erasures[place] for place in (EVERYWHERE, *places) if place in erasures]
         return any(at is None or at <= erased_on for erased_on in erased)
 
 
 async def each(items: Iterable[A], work: Callable[[A], Awaitable[B]]) -> list[B]:
     """Returns the results in order. AT_ONCE run at a time. The first failure ends the others."""
-    gate = asyncio.Semaphore(AT_ONCE)
+    waiting = list(items)
+    results: dict[int, B] = {}
+    rest = iter(enumerate(waiting))
 
-    async def one(item: A) -> B:
-        async with gate:
-            return await work(item)
+    async def lane() -> None:
+        for place, item in rest:
+            results[place] = await work(item)
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in items]
+            for _ in range(min(AT_ONCE, len(waiting))):
+                group.create_task(lane())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return [results[place] for place in range(len(waiting))]
+
+
+async def stored_rows(rows: Rows, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
+    """Reads the rows with these keys, as far as they exist.
+
+    They are whole partitions, or nearly so, since a page of the platform's rows has them in its order of learners. So
+    partitions are read, a statement for many; only what is beyond LARGEST_PART of one is read by key.
+    """
+    wanted = list(keys)
+    width = len(table.partition)
+    partitions = list(dict.fromkeys(key[:width] for key in wanted))
+    found = await rows.partitions(table, partitions, limit=LARGEST_PART) if partitions else {}
+    columns = table.key
+    stored = {tuple([row[name] for name in columns]): row for part in found.values() for row in part}
+    cut = {place for place, part in found.items() if len(part) == LARGEST_PART}
+    rest = [key for key in wanted if key not in stored and key[:width] in cut] if cut else []
+    return stored | await rows.get_many(table, rest) if rest else stored
 
 
 Needed = Callable[[list[Key]], Awaitable[list[Change]]]
-"""Reads some rows of one partition and returns what is left to change of them."""
+"""Reads some rows and returns what is left to change of them."""
 
 
 async def settle(rows: Rows, table: Table, keys: Iterable[Key], needed: Needed) -> set[Key]:
     """Brings rows to what they should be, by conditional writes alone. Returns the keys of those that it changed.
 
-    If others changed rows in between, ``needed`` is asked again. Raises Conflict if they keep doing so.
+    ``needed`` is asked once for all of them. If others changed rows of a partition in between, it is asked again for these.
+    Raises Conflict if they keep doing so.
     """
     width = len(table.partition)
-    partitions: dict[Key, list[Key]] = defaultdict(list)
-    for key in keys:
-        partitions[key[:width]].append(key)
+    changed: set[Key] = set()
 
-    async def settle_partition(those: list[Key]) -> set[Key]:
-        changed: set[Key] = set()
-        async for _ in Attempts():
-            changes = await needed(those)
-            changed |= {change.key for change in changes}
+    async def settle_partition(changes: list[Change]) -> None:
+        async for attempt in Attempts():
+            if attempt:
+                changes = await needed([change.key for change in changes])
+                changed.update(change.key for change in changes)
             applied = True
             for portion in _portions(changes):
                 applied &= await rows.write_together(table, portion)
             if applied:
-                return changed
+                return
         raise Conflict(f"rows of {table.name} are being changed by others; run the migration again")
 
-    found = await each(partitions.values(), settle_partition)
-    return set().union(*found)
+    partitions: dict[Key, list[Change]] = defaultdict(list)
+    for change in await needed(list(keys)):
+        changed.add(change.key)
+        partitions[change.key[:width]].append(change)
+    await each(partitions.values(), settle_partition)
+    return changed
 
 
 def _portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
     portion: list[Change] = []
     size = 0
     for change in changes:
-        own = len(repr(change.values))
+        own = sum(map(_size, change.key)) + sum(map(_size, change.values.values()))
         if portion and (len(portion) == MOST_CHANGES or size + own > LARGEST_PORTION):
             yield portion
             portion, size = [], 0
@@ -127,3 +158,10 @@ def _portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
         size += own
     if portion:
         yield portion
+
+
+def _size(value: object) -> int:
+    """Characters that a value takes, roughly."""
+    if isinstance(value, str):
+        return len(value)
+    return len(repr(value)) if isinstance(value, list | dict) else 8
