@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from math import inf, nan
 from typing import Any
 
+from rules.moments import milliseconds
 from stores.rows import Row
 from tests.conftest import LEAF, NOW
-from tests.ingest.legacy_platform import ANSWER, LegacyTable
+from tests.ingest.legacy_platform import ANSWER, WRITTEN, LegacyTable
 
 BATCHES, CONSUMPTION, ENROLMENTS = "course_batch", "user_content_consumption", "user_enrolments"
 ATTEMPTS, FIGURES = "assessment_aggregator", "user_activity_agg"
@@ -118,10 +119,15 @@ class Written:
 
 
 def in_memory(writes: Iterable[Written]) -> dict[str, LegacyTable]:
-    """The tables as they are after these writes."""
+    """The tables as they are after these writes, with the write time of each column that has a value."""
     rows: dict[str, dict[tuple[str, ...], Row]] = {name: {} for name in TABLES}
     for write in sorted(writes, key=lambda each: each.at):
-        rows[write.table].setdefault(write.key, {}).update(write.values)
+        row = rows[write.table].setdefault(write.key, {WRITTEN: {}})
+        for name, value in write.values.items():
+            row[name] = value
+            row[WRITTEN].pop(name, None)
+            if value is not None and name not in TABLES[write.table].foreign.key:
+                row[WRITTEN][name] = milliseconds(write.at) * 1000
     return {name: replace(table, rows=list(rows[name].values())) for name, table in TABLES.items()}
 
 
