@@ -1,10 +1,15 @@
 """`cohort jobs` and the jobs that have a command of their own."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.commands import instance, run
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ingest.jobs.records import JobRecord
 
 app = typer.Typer(help="List or resume long jobs.", no_args_is_help=True)
 
@@ -21,12 +26,28 @@ def list_() -> None:
             for job in await Jobs(cohort.shared).list():
                 what = ": ".join(filter(None, (job.arguments.get("identifier"), job.error)))
                 line = (
-                    f"{job.kind:14} {job.id:24} {job.state.value:12} step {job.steps_done} of {job.total}, "
-                    f"{job.done} done  {job.updated_on:%Y-%m-%dT%H:%M:%SZ}  {what}"
+                    f"{job.kind:14} {job.id:24} {job.state.value:12} {_how_far(job, cohort.shared.now())}  "
+                    f"{job.updated_on:%Y-%m-%dT%H:%M:%SZ}  {what}"
                 )
                 typer.echo(line.rstrip())
 
     run(main())
+
+
+def _how_far(job: "JobRecord", at: "datetime") -> str:
+    """Returns steps and things done; of a parted job parts and rows, and of a running one how fast it is."""
+    from ingest.job_kinds import JOB_KINDS
+    from ingest.jobs.speed import is_held, progress_of
+    from rules.jobs import JobState
+
+    if not any(kind.name == job.kind and kind.parted for kind in JOB_KINDS):
+        return f"step {job.steps_done} of {job.total}, {job.done} done"
+    told = f"part {job.steps_done} of {job.total}, {job.done:,} rows"
+    if job.state is not JobState.RUNNING:
+        return told
+    held = sum(is_held(step, at) for step in job.steps)
+    rate = sum(group.rate or 0 for group in progress_of(job, at))
+    return f"{told}, {rate:,.0f} a second, {held} held" if held else f"{told}, no process is at it"
 
 
 @app.command()
@@ -43,7 +64,7 @@ def resume(
 
         async with instance() as cohort:
             with job_progress() as tell:
-                job = await Jobs(cohort.shared).resume(job_kind(kind), id_, tell)
+                job = await Jobs(cohort.shared).resume(job_kind(kind), id_, tell, tell.waits)
         typer.echo(f"{job.kind} {job.id}: {job.state.value}, {job.done} done")
 
     run(main())

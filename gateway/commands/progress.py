@@ -1,40 +1,125 @@
-"""How far a long command is, on standard error: a bar for each phase on a terminal, else a line when a phase ends."""
+"""How far a long command is, on standard error: a bar for each phase on a terminal, else a line when a phase ends.
 
+Of a parted job also things done, their rate and the time left: beside the bar, or in a line a minute.
+"""
+
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    from ingest.jobs.parts import Waiting
     from ingest.jobs.records import JobRecord
+    from ingest.jobs.speed import GroupProgress
 
 Tell = Callable[[str, int, int], None]
 """Phase, done, total."""
 
+LINE_EVERY = 60.0
+"""Seconds from one line about a phase to the next, without a terminal."""
+WAITS_EVERY = 20.0
+"""Seconds from one line about what the command waits for to the next."""
+
+
+class Display:
+    """The bars of phases, or their lines."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._phases: dict[str, TaskID] = {}
+        self._told_at: dict[str, float] = {}
+
+    def phase(self, name: str, done: int, total: int, figures: str = "") -> None:
+        if name not in self._phases:
+            self._phases[name] = self._bars.add_task(name, total=total, figures=figures)
+            self._told_at[name] = time.monotonic()
+        phase = self._phases[name]
+        was_finished = self._bars.tasks[phase].finished
+        self._bars.update(phase, completed=done, total=total, figures=figures)
+        is_due = bool(figures) and done < total and time.monotonic() - self._told_at[name] >= LINE_EVERY
+        if not self._bars.console.is_terminal and (is_due or (done >= total and not was_finished)):
+            self.line(f"{name}: {done} of {total}{', ' if figures else ''}{figures}")
+            self._told_at[name] = time.monotonic()
+
+    def line(self, text: str) -> None:
+        self._bars.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+class JobDisplay:
+    """How far a job is: its steps, or of a parted job the parts of each group. ``waits`` is for ``join``."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._waited_at = -WAITS_EVERY
+
+    def __call__(self, job: "JobRecord") -> None:
+        if not job.parts:
+            self._display.phase(job.kind, job.steps_done, job.total)
+            return
+        from ingest.jobs.speed import progress_of
+
+        for group in progress_of(job, job.updated_on):
+            self._display.phase(group.name, group.parts_done, group.total, figures_of(group))
+
+    def waits(self, waiting: "Waiting") -> None:
+        if time.monotonic() - self._waited_at >= WAITS_EVERY:
+            self._waited_at = time.monotonic()
+            self._display.line(waiting_line(waiting))
+
+
+def figures_of(group: "GroupProgress") -> str:
+    """Returns what is told beside the parts: ``1,234,567 rows, 5,310 a second, 12 min left``."""
+    told = [f"{group.done:,} rows"]
+    if not group.is_done and group.rate is not None:
+        told.append(f"{group.rate:,.0f} a second")
+    if not group.is_done and group.left is not None:
+        told.append(f"{duration(group.left)} left")
+    return ", ".join(told)
+
+
+def waiting_line(waiting: "Waiting") -> str:
+    """Returns what a process waits for. The ending of the owner's name is of no use to people."""
+    owner = waiting.owner.rpartition(" ")[0]
+    silent, free_in = waiting.silent.total_seconds(), waiting.free_in.total_seconds()
+    return (
+        f"part {waiting.part} is held by {owner}, silent for {silent:.0f} s; "
+        f"if it stays silent, it is free in {free_in:.0f} s"
+    )
+
+
+def duration(time_left: timedelta) -> str:
+    """Returns a time for people: 40 s, 12 min, 3 h 20 min."""
+    seconds = round(time_left.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
 
 @contextmanager
 def progress() -> Iterator[Tell]:
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    bars = Progress(*columns, console=console, disable=not console.is_terminal)
-    phases = {}
-
-    def tell(phase: str, done: int, total: int) -> None:
-        if phase not in phases:
-            phases[phase] = bars.add_task(phase, total=total)
-        finished = bars.tasks[phases[phase]].finished
-        bars.update(phases[phase], completed=done, total=total)
-        if not console.is_terminal and done >= total and not finished:
-            console.print(f"{phase}: {done} of {total}")
-
-    with bars:
-        yield tell
+    with _display() as display:
+        yield display.phase
 
 
 @contextmanager
-def job_progress() -> Iterator["Callable[[JobRecord], None]"]:
-    """The progress of a job: how many of its steps are done."""
-    with progress() as tell:
-        yield lambda job: tell(job.kind, job.steps_done, job.total)
+def job_progress() -> Iterator[JobDisplay]:
+    """The progress of a job. It is called with the job; ``waits`` tells what a parted one waits for."""
+    with _display() as display:
+        yield JobDisplay(display)
+
+
+@contextmanager
+def _display() -> Iterator[Display]:
+    console = Console(stderr=True)
+    columns = (
+        *(TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[figures]}"), TimeElapsedColumn()),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        yield Display(bars)

@@ -1,15 +1,18 @@
 """Processes share the parts of a job: each part is done once, by one of them at a time, and none is lost with its process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+import json
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import pytest
 
 from ingest.jobs import parts
 from ingest.jobs.parts import FailedElsewhere, Waiting, join
-from ingest.jobs.plans import Checkpoint, JobKind, Part
+from ingest.jobs.plans import Checkpoint
 from ingest.jobs.records import JobRecord, StepState
 from ingest.jobs.runner import Jobs
 from ingest.writes.leases import ABANDONED_AFTER
@@ -17,44 +20,15 @@ from loaders.session import Shared
 from rules.errors import InvalidInput, StoreUnavailable
 from rules.jobs import JobState
 from tests.conftest import NOW, Instance
+from tests.ingest.counted_parts import PARTS, THINGS, CountedParts
+from tests.ingest.parts_process import HANGS_AT
 
 LIMIT = ABANDONED_AFTER.total_seconds()
-PARTS = [
-    *(Part(f"early {number:02}", 0) for number in range(4)),
-    *(Part(f"late {number:02}", 1) for number in range(3)),
-]
-THINGS = [f"{part.name}: {number}" for part in PARTS for number in range(3)]
-"""Three things in each part, with a checkpoint behind each."""
-
-
-@dataclass
-class Counting:
-    """``before`` runs ahead of each thing and may wait, fail or look around. ``begun`` has where each run began."""
-
-    done: list[str] = field(default_factory=list)
-    begun: list[tuple[str, str | None]] = field(default_factory=list)
-    before: Callable[[str], Awaitable[None] | None] = lambda _: None
-
-    @property
-    def kind(self) -> JobKind:
-        return JobKind("parted", lambda *_: self, parted=True)
-
-    def parts(self) -> Sequence[Part]:
-        return PARTS
-
-    async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
-        self.begun.append((step, start.resume))
-        for number in range(int(start.resume or 0), 3):
-            thing = f"{step}: {number}"
-            if (waiting := self.before(thing)) is not None:
-                await waiting
-            self.done.append(thing)
-            yield Checkpoint(None if number == 2 else str(number + 1), number + 1, {"seen": number + 1})
 
 
 @pytest.fixture
-def plan() -> Counting:
-    return Counting()
+def plan() -> CountedParts:
+    return CountedParts()
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +41,7 @@ def later(cohort: Instance, seconds: float) -> Shared:
     return Shared.of(cohort.stores, lambda: NOW + timedelta(seconds=seconds))
 
 
-async def opened(shared: Shared, plan: Counting) -> JobRecord:
+async def opened(shared: Shared, plan: CountedParts) -> JobRecord:
     return await Jobs(shared).open(plan.kind, {"from": "there"}, ["from"])
 
 
@@ -83,7 +57,7 @@ class Pause:
         self._thing = thing
         self.reached, self.released = asyncio.Event(), asyncio.Event()
 
-    def __call__(self, thing: str) -> Awaitable[None] | None:
+    def __call__(self, thing: str) -> Awaitable[object] | None:
         if thing != self._thing or self.reached.is_set():
             return None
         return self._hold()
@@ -93,7 +67,9 @@ class Pause:
         await self.released.wait()
 
 
-async def test_processes_share_the_parts_and_each_part_runs_once(cohort: Instance, plan: Counting) -> None:
+async def test_processes_share_the_parts_and_each_part_runs_once(
+    cohort: Instance, plan: CountedParts
+) -> None:
     plan.before = lambda _: asyncio.sleep(0.01)
     job = await opened(cohort.shared, plan)
     joined = await asyncio.gather(*(join(later(cohort, 0), plan.kind, job.id) for _ in range(3)))
@@ -108,7 +84,7 @@ async def test_processes_share_the_parts_and_each_part_runs_once(cohort: Instanc
     assert joined[0].steps[0].checkpoint == Checkpoint(None, 3, {"seen": 3})
 
 
-async def test_who_joins_late_takes_what_is_left(cohort: Instance, plan: Counting) -> None:
+async def test_who_joins_late_takes_what_is_left(cohort: Instance, plan: CountedParts) -> None:
     pause = Pause("early 00: 1")
     plan.before = pause
     job = await opened(cohort.shared, plan)
@@ -135,7 +111,7 @@ async def test_who_joins_late_takes_what_is_left(cohort: Instance, plan: Countin
 
 
 async def test_the_part_of_a_process_that_is_gone_is_taken_over_and_goes_on_from_its_checkpoint(
-    cohort: Instance, plan: Counting
+    cohort: Instance, plan: CountedParts
 ) -> None:
     """The first one hangs at its second thing for longer than ABANDONED_AFTER, then wakes up."""
     pause = Pause("early 00: 1")
@@ -163,7 +139,9 @@ async def test_the_part_of_a_process_that_is_gone_is_taken_over_and_goes_on_from
     assert plan.begun.count(("early 00", None)) == 1
 
 
-async def test_a_stale_owner_takes_other_parts_and_leaves_its_own(cohort: Instance, plan: Counting) -> None:
+async def test_a_stale_owner_takes_other_parts_and_leaves_its_own(
+    cohort: Instance, plan: CountedParts
+) -> None:
     """While the second one is at the part that the first one held, the first one wakes up."""
     stale, new = Pause("early 00: 1"), Pause("early 00: 2")
     plan.before = lambda thing: stale(thing) or new(thing)
@@ -184,7 +162,7 @@ async def test_a_stale_owner_takes_other_parts_and_leaves_its_own(cohort: Instan
     assert sorted(plan.done) == sorted([*THINGS, "early 00: 1"])
 
 
-async def test_who_is_cancelled_gives_back_its_part_at_once(cohort: Instance, plan: Counting) -> None:
+async def test_who_is_cancelled_gives_back_its_part_at_once(cohort: Instance, plan: CountedParts) -> None:
     pause = Pause("early 01: 1")
     plan.before = pause
     job = await opened(cohort.shared, plan)
@@ -203,7 +181,7 @@ async def test_who_is_cancelled_gives_back_its_part_at_once(cohort: Instance, pl
     assert plan.done == THINGS
 
 
-async def test_the_job_runs_on_while_somebody_is_at_it(cohort: Instance, plan: Counting) -> None:
+async def test_the_job_runs_on_while_somebody_is_at_it(cohort: Instance, plan: CountedParts) -> None:
     one, two = Pause("early 00: 0"), Pause("early 01: 0")
     plan.before = lambda thing: one(thing) or two(thing)
     job = await opened(cohort.shared, plan)
@@ -218,7 +196,7 @@ async def test_the_job_runs_on_while_somebody_is_at_it(cohort: Instance, plan: C
     assert states == [JobState.RUNNING, JobState.INTERRUPTED]
 
 
-async def test_two_who_leave_at_once_leave_the_job_interrupted(cohort: Instance, plan: Counting) -> None:
+async def test_two_who_leave_at_once_leave_the_job_interrupted(cohort: Instance, plan: CountedParts) -> None:
     one, two = Pause("early 00: 0"), Pause("early 01: 0")
     plan.before = lambda thing: one(thing) or two(thing)
     job = await opened(cohort.shared, plan)
@@ -231,10 +209,12 @@ async def test_two_who_leave_at_once_leave_the_job_interrupted(cohort: Instance,
     assert (await Jobs(cohort.shared).get(job.kind, job.id)).state is JobState.INTERRUPTED
 
 
-async def test_a_part_that_fails_ends_the_job_for_all_and_is_named(cohort: Instance, plan: Counting) -> None:
+async def test_a_part_that_fails_ends_the_job_for_all_and_is_named(
+    cohort: Instance, plan: CountedParts
+) -> None:
     pause = Pause("early 01: 1")
 
-    def broken(thing: str) -> Awaitable[None] | None:
+    def broken(thing: str) -> Awaitable[object] | None:
         if thing == "early 00: 1":
             raise InvalidInput("no such column", field="status")
         return pause(thing)
@@ -268,7 +248,7 @@ async def test_a_part_that_fails_ends_the_job_for_all_and_is_named(cohort: Insta
     assert sorted(plan.done) == sorted([*THINGS, "early 01: 1"])
 
 
-async def test_a_fault_of_ours_fails_the_job_too(embedded: Instance, plan: Counting) -> None:
+async def test_a_fault_of_ours_fails_the_job_too(embedded: Instance, plan: CountedParts) -> None:
     def broken(_: str) -> None:
         raise ZeroDivisionError("by nought")
 
@@ -281,10 +261,12 @@ async def test_a_fault_of_ours_fails_the_job_too(embedded: Instance, plan: Count
     assert record.error == "early 00: internal error: ZeroDivisionError('by nought')"
 
 
-async def test_a_store_that_is_away_interrupts_and_the_others_go_on(cohort: Instance, plan: Counting) -> None:
+async def test_a_store_that_is_away_interrupts_and_the_others_go_on(
+    cohort: Instance, plan: CountedParts
+) -> None:
     pause = Pause("early 01: 1")
 
-    def away(thing: str) -> Awaitable[None] | None:
+    def away(thing: str) -> Awaitable[object] | None:
         if thing == "early 00: 1" and not pause.released.is_set():
             raise StoreUnavailable("the source is away")
         return pause(thing)
@@ -307,7 +289,7 @@ async def test_a_store_that_is_away_interrupts_and_the_others_go_on(cohort: Inst
     assert sorted(plan.done) == THINGS
 
 
-async def test_processes_that_open_a_job_at_once_get_the_same(cohort: Instance, plan: Counting) -> None:
+async def test_processes_that_open_a_job_at_once_get_the_same(cohort: Instance, plan: CountedParts) -> None:
     found = await asyncio.gather(*(opened(later(cohort, second), plan) for second in range(5)))
     assert len({job.id for job in found}) == 1
     assert (found[0].state, found[0].total, found[0].steps) == (JobState.WAITING, 7, [])
@@ -322,7 +304,7 @@ async def test_processes_that_open_a_job_at_once_get_the_same(cohort: Instance, 
     assert new.id.rpartition("-") == (done.id.rpartition("-")[0], "-", "2")
 
 
-async def test_a_checkpoint_is_one_statement(cohort: Instance, plan: Counting) -> None:
+async def test_a_checkpoint_is_one_statement(cohort: Instance, plan: CountedParts) -> None:
     """By hand, for 7 parts of 3 checkpoints: a batch for each checkpoint and each claim, 7 * (3 + 1). To join and to tell at
     the end: one read of the rows each. One look for each claim, and one that finds nothing. The end of the job."""
     job = await opened(cohort.shared, plan)
@@ -332,7 +314,7 @@ async def test_a_checkpoint_is_one_statement(cohort: Instance, plan: Counting) -
 
 
 async def test_how_far_it_is_is_told_now_and_then(
-    embedded: Instance, plan: Counting, monkeypatch: pytest.MonkeyPatch
+    embedded: Instance, plan: CountedParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At its beginning and at its end only, as each telling reads all rows; or after each checkpoint, if that is long ago."""
     told: list[JobRecord] = []
@@ -346,12 +328,12 @@ async def test_how_far_it_is_is_told_now_and_then(
     assert [record.done for record in told] == [*range(22), 21]
 
 
-async def test_the_time_of_a_part_leaves_out_its_breaks(embedded: Instance, plan: Counting) -> None:
+async def test_the_time_of_a_part_leaves_out_its_breaks(embedded: Instance, plan: CountedParts) -> None:
     """Two things in 10 s, a break of an hour, the third in 5 s: 15 s."""
     clock = [NOW]
     shared = Shared.of(embedded.stores, lambda: clock[0])
 
-    def works(thing: str) -> Awaitable[None] | None:
+    def works(thing: str) -> Awaitable[object] | None:
         if thing == "early 00: 2" and clock[0] < NOW + timedelta(hours=1):
             raise StoreUnavailable("away")
         if thing.startswith("early 00"):
@@ -365,3 +347,46 @@ async def test_the_time_of_a_part_leaves_out_its_breaks(embedded: Instance, plan
     clock[0] += timedelta(hours=1)
     await join(shared, plan.kind, job.id)
     assert (await state_of(embedded, job, "early 00")).worked == timedelta(seconds=15)
+
+
+async def hanging(cohort: Instance, job: JobRecord) -> Process:
+    """A process that has joined the job and hangs at HANGS_AT."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.ingest.parts_process"),
+        *(json.dumps(cohort.urls), str(cohort.data), job.id),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    assert process.stdout is not None
+    before = [(await process.stdout.readline()).decode().strip() for _ in range(5)]
+    assert before == [*THINGS[: THINGS.index(HANGS_AT)], "hanging"]
+    return process
+
+
+async def test_killed_in_the_middle_its_part_is_taken_over_and_nothing_is_missing(
+    cohort: Instance, plan: CountedParts
+) -> None:
+    job = await opened(cohort.shared, plan)
+    process = await hanging(cohort, job)
+    process.send_signal(signal.SIGKILL)
+    assert await process.wait() == -signal.SIGKILL
+    part = await state_of(cohort, job, "early 01")
+    assert (part.state, part.checkpoint.resume) == (JobState.RUNNING, "1")
+    assert f"process {process.pid} " in (part.owner or "")
+    done = await join(later(cohort, LIMIT), plan.kind, job.id)
+    assert (done.state, done.done, plan.done) == (JobState.DONE, 21, THINGS[THINGS.index(HANGS_AT) :])
+
+
+async def test_sigterm_gives_the_part_back_before_the_process_ends_by_it(
+    cohort: Instance, plan: CountedParts
+) -> None:
+    job = await opened(cohort.shared, plan)
+    process = await hanging(cohort, job)
+    process.send_signal(signal.SIGTERM)
+    _, told = await process.communicate()
+    assert (process.returncode, told.decode()) == (-signal.SIGTERM, "cohort: ended by SIGTERM\n")
+    part = await state_of(cohort, job, "early 01")
+    assert (part.state, part.owner) == (JobState.INTERRUPTED, None)
+    assert (await Jobs(cohort.shared).get(job.kind, job.id)).state is JobState.INTERRUPTED
+    await join(cohort.shared, plan.kind, job.id)
+    assert plan.done == THINGS[THINGS.index(HANGS_AT) :]

@@ -1,0 +1,38 @@
+"""A parted job that counts: two phases, and three things in each part."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from ingest.jobs.plans import Checkpoint, JobKind, Part
+
+PARTS = [
+    *(Part(f"early {number:02}", 0) for number in range(4)),
+    *(Part(f"late {number:02}", 1) for number in range(3)),
+]
+THINGS = [f"{part.name}: {number}" for part in PARTS for number in range(3)]
+"""Three things in each part, with a checkpoint behind each."""
+
+
+@dataclass
+class CountedParts:
+    """``before`` runs ahead of each thing and may wait, fail or look around. ``begun`` has where each run began."""
+
+    done: list[str] = field(default_factory=list)
+    begun: list[tuple[str, str | None]] = field(default_factory=list)
+    before: Callable[[str], Awaitable[object] | None] = lambda _: None
+
+    @property
+    def kind(self) -> JobKind:
+        return JobKind("parted", lambda *_: self, parted=True)
+
+    def parts(self) -> Sequence[Part]:
+        return PARTS
+
+    async def run(self, step: str, start: Checkpoint) -> AsyncIterator[Checkpoint]:
+        self.begun.append((step, start.resume))
+        for number in range(int(start.resume or 0), 3):
+            thing = f"{step}: {number}"
+            if (waiting := self.before(thing)) is not None:
+                await waiting
+            self.done.append(thing)
+            yield Checkpoint(None if number == 2 else str(number + 1), number + 1, {"seen": number + 1})
