@@ -66,6 +66,10 @@ class LegacyKeyspace:
 
         await asyncio.to_thread(empty)
 
+    async def drop_column(self, table: str, column: str) -> None:
+        text = f"ALTER TABLE {self.name}.{table} DROP {column}"
+        await asyncio.to_thread(lambda: operator(CASSANDRA).execute(text, timeout=_SLOW))
+
     def drop(self) -> None:
         operator(CASSANDRA).execute(f"DROP KEYSPACE IF EXISTS {self.name}", timeout=_SLOW)
 

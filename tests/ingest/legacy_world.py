@@ -220,6 +220,7 @@ def _batches() -> Iterator[Written]:
     yield batch("course", "past", startdate="2025-06-01", status=2, enrollmenttype="open", mentors=["mia"])
     yield batch("long", "b-long", start_date=day(-2), enddate="2026-05-31", enrollmenttype="invite-only")
     yield batch("long", "closed", startdate="2025-09-01", enddate="2025-12-31", enrollment_enddate=day(20, 0))
+    yield batch("course", "ending", start_date=day(0), enrollmenttype="open", status=1)
     yield batch("other", "b-other", enrollmenttype="strange", start_date=day(0))
 
 
@@ -399,6 +400,8 @@ def _arriving() -> Iterator[Written]:
     yield attempted(place, "a", "n1", at, 8.0)
     # A batch ends later than was said.
     yield batch("course", "autumn", end_date=day(150, 0), updated_date=at)
+    # Another one is closed by the nightly job, which writes the status alone.
+    yield Written(BATCHES, {"courseid": "course", "batchid": "ending", "status": 2}, at)
     # Left, and back by `active` alone.
     yield enrolled(("r05", "course", "autumn"), at, active=False, datetime=at)
     yield enrolled(("back", "course", "autumn"), at, active=True)
@@ -418,6 +421,8 @@ def _facts(at: datetime) -> Iterator[Written]:
     yield enrolled(
         ("late", "course", "autumn"), at, issued_certificates=[CERTIFICATE, {**CERTIFICATE, "identifier": "cert-2"}]
     )  # fmt: skip
+    # A first completion: it dates an enrolment that has no date.
+    yield consumed(("undated", "long", "b-long"), "l01", at)
     yield batch("course", "unknown", start_date=day(0), enrollmenttype="open")
 
 

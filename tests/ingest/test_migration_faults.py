@@ -1,11 +1,13 @@
 """What went wrong in migrations of real keyspaces goes right: each fault with a few rows of its own, all in one keyspace."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ingest.importers.legacy import MigrationReport, migrate_legacy
+from rules.errors import InvalidInput
 from rules.origins import Origin
 from stores.rows import Row
 from tests.conftest import CASSANDRA, Instance
@@ -13,7 +15,7 @@ from tests.ingest.learner_tables import COMPARED
 from tests.ingest.legacy_faults import COMMON, Fault, faults
 from tests.ingest.legacy_keyspace import LegacyKeyspace
 from tests.ingest.legacy_platform import URL, MemorySource
-from tests.ingest.legacy_world import Written, in_memory
+from tests.ingest.legacy_world import TABLES, Written, in_memory
 from tests.ingest.migration_run import working
 
 pytestmark = pytest.mark.timeout(300)
@@ -58,6 +60,36 @@ async def test_each_fault_is_brought_over_right_and_a_rerun_changes_nothing(
     again = await migrate(cohort, keyspace, [*first, *then])
     assert {name: table.written for name, table in again.tables.items() if table.written} == {}
     assert sum(table.filled + table.triggers for table in again.tables.values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "follows"),
+    [
+        ("user_content_consumption", "status", "no content is known to be completed"),
+        ("user_enrolments", "contentstatus", "contents without a consumption row are lost"),
+    ],
+)
+async def test_a_column_without_which_results_are_wrong_stops_it_unless_it_is_named(
+    cohort: Instance, keyspace: LegacyKeyspace | None, table: str, column: str, follows: str
+) -> None:
+    """And the report lists what was found and what follows from what is missing."""
+    await cohort.publish()
+    tables = dict(in_memory(COMMON))
+    columns = {name: kind for name, kind in TABLES[table].columns.items() if name != column}
+    tables[table] = replace(tables[table], columns=columns)
+    options: dict[str, Any] = {"rate": 1e6}
+    url = URL
+    if keyspace is None:
+        options["source"] = MemorySource(tables)
+    else:
+        await keyspace.drop_column(table, column)
+        url = keyspace.url
+    with pytest.raises(InvalidInput, match=f"{table} has no column {column}.*{follows}"):
+        await migrate_legacy(cohort.shared, url, **options)
+    report = await migrate_legacy(cohort.shared, url, without=[f"{table}.{column}"], **options)
+    told = report.document()["columns"][table]
+    assert told["missing"][column] == follows
+    assert {*told["used"], *told["ignored"]} == {*told["found"]} == {*columns}
 
 
 def _wrong(fault: Fault, rows: Mapping[str, Sequence[Row]], report: MigrationReport) -> list[str]:
