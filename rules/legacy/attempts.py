@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from rules.attempts import Attempt
 from rules.identifiers import ProgressKey, ViewKey
 from rules.legacy.tables import LegacyRow
-from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in, moment_of
+from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in, number_in, value_in
 from rules.moments import milliseconds
 
 
@@ -40,17 +40,21 @@ def is_newer(attempt: LegacyAttempt, content_hash: str, stored: Attempt | None) 
     """Tells whether the platform's version of an attempt is to be written over the stored one. None if they are the same.
 
     The later attempt wins. Of two versions of the same moment the one that was updated later wins: the platform corrects a
-    row in place. A row that an earlier version of Cohort brought has no hash, and is written again.
+    row in place. One that was corrected without a new ``updated_on`` wins as well. Where a mode keeps the attempts of
+    several places together, the larger hash wins then, so that it is the same each time. A row that an earlier version of
+    Cohort brought has no hash, and is written again.
     """
     if stored is None or stored.attempted_on is None:
         return True
     moments = milliseconds(attempt.at), milliseconds(stored.attempted_on)
     if moments[0] != moments[1]:
         return moments[0] > moments[1]
-    if stored.content_hash == content_hash:
-        return None
     before = stored.updated_on or stored.attempted_on
-    return attempt.updated_on > before or (stored.content_hash is None and attempt.updated_on == before)
+    if stored.content_hash == content_hash:
+        return True if attempt.updated_on > before else None
+    if attempt.updated_on != before or stored.content_hash is None:
+        return attempt.updated_on >= before
+    return stored.key == attempt.asked or content_hash > stored.content_hash
 
 
 QUESTION_FIELDS = (
@@ -59,22 +63,23 @@ QUESTION_FIELDS = (
 )
 
 
-def attempt_of_row(row: LegacyRow) -> Mapped[LegacyAttempt]:
+def attempt_of_row(row: LegacyRow, zone: tzinfo = UTC) -> Mapped[LegacyAttempt]:
+    """A row of assessment_aggregator. ``zone``: of texts without one. Raises Unreadable if a value can't be read."""
     notes: list[str] = []
     user, collection, context, content, attempt = ids_in(
         row, "user_id", "collection_id", "context_id", "content_id", "attempt_id"
     )
-    at = first_moment(row, "last_attempted_on", "updated_on", "created_on", notes=notes)
+    at = first_moment(row, "last_attempted_on", "updated_on", "created_on", notes=notes, zone=zone)
     if at is None:
-        raise Unreadable("no time of the attempt")
+        raise Unreadable("no time of the attempt", "last_attempted_on")
     if row.get("last_attempted_on") is None:
         notes.append("last_attempted_on: missing, taken from the last update")
     figures = {
-        "created_on": first_moment(row, "created_on", notes=notes),
+        "created_on": first_moment(row, "created_on", notes=notes, zone=zone),
         "last_attempted_on": at,
-        "updated_on": first_moment(row, "updated_on", notes=notes),
-        "total_score": row.get("total_score"),
-        "total_max_score": row.get("total_max_score"),
+        "updated_on": first_moment(row, "updated_on", notes=notes, zone=zone),
+        "total_score": number_in(row, "total_score"),
+        "total_max_score": number_in(row, "total_max_score"),
     }
     questions: Sequence[Mapping[str, Any]] | None = row.get("question")
     found = LegacyAttempt(
@@ -83,7 +88,7 @@ def attempt_of_row(row: LegacyRow) -> Mapped[LegacyAttempt]:
         attempt,
         at,
         figures,
-        row.get("grand_total"),
+        value_in(row, "grand_total", str),
         None if questions is None else [_question(one) for one in questions],
     )
     return Mapped(found, notes)
@@ -91,8 +96,9 @@ def attempt_of_row(row: LegacyRow) -> Mapped[LegacyAttempt]:
 
 def _question(found: Mapping[str, Any]) -> dict[str, Any]:
     question: dict[str, Any] = {name: found.get(name) for name in QUESTION_FIELDS}
-    if question["assess_ts"] is not None:
-        question["assess_ts"] = moment_of(question["assess_ts"])
+    question["assess_ts"] = first_moment(found, "assess_ts", notes=[])
+    for name in ("max_score", "score", "duration"):
+        question[name] = number_in(found, name)
     if question["duration"] is not None:
         question["duration"] = float(question["duration"])
     for name in ("resvalues", "params"):

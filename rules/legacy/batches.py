@@ -1,32 +1,42 @@
 """The existing platform's batches as contexts."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
 
 from rules.contexts import Context, EnrolmentType
 from rules.identifiers import ContextType
 from rules.legacy.tables import LegacyRow
-from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in
+from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in, value_in, whole_in
+from rules.moments import EARLIEST
+
+_COMPLETED = 2
+"""The status of a batch that is over."""
 
 
-def context_of_batch(row: LegacyRow) -> Mapped[Context]:
-    """A row of course_batch. Dates that contradict each other are kept, and noted."""
+def context_of_batch(row: LegacyRow, zone: tzinfo = UTC) -> Mapped[Context]:
+    """A row of course_batch. Dates that contradict each other are kept, and noted. An end is the last moment of its day
+    in the platform's ``zone``. One that has the status of a batch that is over has an end."""
     notes: list[str] = []
     collection_id, context_id = ids_in(row, "collection_id", "context_id")
     if collection_id == context_id:
-        raise Unreadable("a batch with the id of its course")
-    kind, given = EnrolmentType.OPEN, (row.get("enrollmenttype") or "").strip().lower()
-    if given and given != kind.value:
-        kind = EnrolmentType.INVITE_ONLY
-        if given != kind.value:
-            notes.append("enrollmenttype: unknown, taken for invite-only")
-    start = first_moment(row, "start_date", "startdate", notes=notes)
-    end = first_moment(row, "end_date", "enddate", notes=notes, end_of_day=True)
+        raise Unreadable("a batch with the id of its course", "context_id", context_id)
+
+    def at(*columns: str, end_of_day: bool = False) -> datetime | None:
+        return first_moment(row, *columns, notes=notes, zone=zone, end_of_day=end_of_day)
+
+    start = at("start_date", "startdate")
+    end = at("end_date", "enddate", end_of_day=True)
+    enrolment_end = at("enrollment_enddate", "enrollmentenddate", end_of_day=True)
+    created = at("created_date", "createddate")
+    updated = at("updated_date", "updateddate")
+    if end is None and whole_in(row, "status") == _COMPLETED:
+        end = updated or enrolment_end or created or start or EARLIEST
+        notes.append("end_date: missing in a batch that is over, taken from the last date known")
     if start is not None and end is not None and end < start:
         notes.append("end_date: before the start_date, kept")
-    name = (row.get("name") or "").strip()
+    name = (value_in(row, "name", str) or "").strip()
     if not name:
         notes.append("name: blank, taken from the batchid")
-    created = first_moment(row, "created_date", "createddate", notes=notes)
     context = Context(
         context_id,
         ContextType.BATCH,
@@ -34,29 +44,41 @@ def context_of_batch(row: LegacyRow) -> Mapped[Context]:
         (collection_id,),
         start,
         end,
-        enrolment_end_date=first_moment(
-            row, "enrollment_enddate", "enrollmentenddate", notes=notes, end_of_day=True
-        ),
-        enrolment_type=kind,
-        description=row.get("description") or None,
+        enrolment_end_date=enrolment_end,
+        enrolment_type=_enrolment_type(row, notes),
+        description=value_in(row, "description", str) or None,
         mentors=frozenset(filter(None, row.get("mentors") or ())),
-        created_by=row.get("createdby") or None,
+        created_by=value_in(row, "createdby", str) or None,
         created_on=created,
-        updated_on=first_moment(row, "updated_date", "updateddate", notes=notes) or created,
+        updated_on=updated or created,
     )
     return Mapped(context, notes)
 
 
+def _enrolment_type(row: LegacyRow, notes: list[str]) -> EnrolmentType:
+    """Who may enrol. The platform lets learners enrol themselves in what is called open, and in nothing else (P-1.2)."""
+    given = (value_in(row, "enrollmenttype", str) or "").strip().lower()
+    if given == EnrolmentType.OPEN.value:
+        return EnrolmentType.OPEN
+    if given != EnrolmentType.INVITE_ONLY.value:
+        notes.append(f"enrollmenttype: {'unknown' if given else 'missing'}, taken for invite-only")
+    return EnrolmentType.INVITE_ONLY
+
+
 def merged_context(stored: Context | None, found: Context) -> Context | None:
     """The context to write, None for no change. It gains a course that it did not have; for the rest the later change
-    wins."""
+    wins. What was changed there without a new date is taken too, unless two courses share the id of the batch."""
     if stored is None:
         return found
     collections = tuple(sorted({*stored.collection_ids, *found.collection_ids}))
-    newer = found.updated_on is not None and (
-        stored.updated_on is None or found.updated_on > stored.updated_on
-    )
-    after = replace(
-        found if newer else stored, collection_ids=collections, type=stored.type, buckets=stored.buckets
-    )
+    if stored.updated_on == found.updated_on:
+        newer = stored.collection_ids == found.collection_ids
+    else:
+        newer = found.updated_on is not None and (
+            stored.updated_on is None or found.updated_on > stored.updated_on
+        )
+    after = stored
+    if newer:
+        after = replace(found, type=stored.type, buckets=stored.buckets, opens_on=stored.opens_on)
+    after = replace(after, collection_ids=collections)
     return None if after == stored else after

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from rules.hierarchy import RelationTree
 from rules.legacy.enrolments import LegacyEnrolment
@@ -30,6 +31,9 @@ SHRANK = "the course has fewer contents now: the platform counts those that are 
 OPTIONAL = "optional contents: the platform divides by them too"
 FROZEN = "completed once, and again what the course asked for since: the platform never looks again"
 LAGGED = "the platform had not counted what it has stored, or the learner went on here"
+NO_DATE = (
+    "a date of completion that the platform has not noted: Cohort takes that of the last content it needed"
+)
 UNEXPLAINED = "unexplained"
 
 
@@ -54,3 +58,10 @@ def reason_of_difference(
     if required != tree.leaf_nodes:
         return OPTIONAL
     return UNEXPLAINED
+
+
+def reason_of_other_date(there: datetime | None, here: datetime | None) -> str | None:
+    """The reason why both show different dates of completion for one enrolment; None if they show the same."""
+    if there == here:
+        return None
+    return NO_DATE if there is None else UNEXPLAINED

@@ -236,7 +236,7 @@ _ENROLMENTS: list[Row] = [
         "status": 1,
         "progress": 3,
     },
-    {"userid": "hal", "courseid": "course", "batchid": "batch", "active": True},
+    {"userid": "hal", "courseid": "course", "batchid": "nowhere", "active": True},
 ]
 _ATTEMPTS: list[Row] = [
     {

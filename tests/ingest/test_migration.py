@@ -324,7 +324,7 @@ async def test_the_report_names_what_was_left_behind_and_why_figures_differ(embe
     assert enrolments.skipped == {"no time of enrolment": 1}
     assert (enrolments.filled, enrolments.unknown_contexts, enrolments.unpublished) == (
         4,
-        {"gone": 1},
+        {"gone": 1, "nowhere": 1},
         {"other": 1},
     )
     # Required are a, b, c of four leaves. Ada has all three, Bob one, Fay two and one that is gone; Dan has nothing.

@@ -42,7 +42,7 @@ from rules.legacy.scores import (
 )
 from rules.legacy.tables import CONSUMPTION, LEGACY_TABLES, names_of
 from rules.legacy.values import Unreadable
-from rules.legacy.views import filled, merged, placed, view_of_consumption
+from rules.legacy.views import merged, placed, view_of_consumption
 from rules.origins import OriginKind
 from rules.progress import Status, progress_of
 from rules.scores import AssessmentScores, assessment_scores

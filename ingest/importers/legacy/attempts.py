@@ -22,7 +22,9 @@ async def bring_attempts(
 ) -> dict[ProgressKey, bool]:
     """Brings a page of assessment_aggregator. Returns for each key, where attempts are kept, whether one was written."""
     columns = ("user_id", "collection_id", "context_id", "content_id", "attempt_id")
-    mapped = [one for _, one in report.readable(rows, columns, attempt_of_row)]
+    mapped = [
+        one for _, one in report.readable(rows, columns, lambda row: attempt_of_row(row, migrating.zone))
+    ]
     erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
     found: list[LegacyAttempt] = []
     for one in mapped:

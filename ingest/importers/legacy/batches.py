@@ -5,7 +5,7 @@ They may be of any course: one that is not published yet may be published later.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 
 from ingest.importers.legacy.report import TableReport
 from ingest.importers.legacy.writing import Migrating, settle
@@ -21,7 +21,8 @@ from stores.tables import CONTEXTS
 async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport) -> None:
     """Brings a page of course_batch."""
     found: dict[Key, list[Context]] = defaultdict(list)
-    for name, mapped in report.readable(rows, ("collection_id", "context_id"), context_of_batch):
+    read = partial(context_of_batch, zone=migrating.zone)
+    for name, mapped in report.readable(rows, ("collection_id", "context_id"), read):
         report.note(mapped.notes, name)
         found[mapped.value.context_id,].append(mapped.value)
     library, would = migrating.shared.library, set[Key]()

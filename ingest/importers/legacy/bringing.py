@@ -91,7 +91,7 @@ class Bringing:
         """Compares what the platform shows of these enrolments with what Cohort shows. Returns the comparison alone."""
         migrating, report = self._migrating(), TableReport(ENROLMENTS)
         # A report of its own: these rows were counted when they were brought.
-        mapped = TableReport(ENROLMENTS).readable(rows, (), enrolment_of_row)
+        mapped = TableReport(ENROLMENTS).readable(rows, (), lambda row: enrolment_of_row(row, self._zone))
         enrolments = [each.value for _, each in mapped]
         erasures = await Erasures.of(migrating, (one.key for one in enrolments))
         kept = [one for one in enrolments if not erasures.cover(one.key, last_change(one))]
@@ -100,7 +100,12 @@ class Bringing:
 
     def _migrating(self) -> Migrating:
         return Migrating(
-            self._shared, self._shared.now(), self._dry_run, self._brought_before, self._contexts
+            self._shared,
+            self._shared.now(),
+            self._dry_run,
+            self._zone,
+            self._brought_before,
+            self._contexts,
         )
 
     def _is_changed(self, row: LegacyRow) -> bool:

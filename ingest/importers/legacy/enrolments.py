@@ -1,27 +1,39 @@
 """Brings enrolments into ``user_enrolments``, with what their contentstatus knows beyond the views."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, tzinfo
 from itertools import islice
 
+from ingest.importers.legacy.comparison import published
+from ingest.importers.legacy.granting import granted
 from ingest.importers.legacy.report import ERASED, TableReport, told
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import consumed, write_views
 from ingest.importers.legacy.writing import Erasures, Migrating, each, settle, stored_rows
 from loaders.enrolments import enrolment_of, row_key
-from rules.identifiers import ProgressKey
-from rules.legacy.enrolments import LegacyEnrolment, enrolment_of_row, enrolment_values
+from rules.identifiers import ProgressKey, ViewKey
+from rules.legacy.enrolments import (
+    WAITS,
+    Beginning,
+    LegacyEnrolment,
+    date_of,
+    enrolment_of_row,
+    enrolment_values,
+)
 from rules.legacy.enrolments import views_of_enrolment as views_of
-from rules.legacy.tables import LegacyRow
-from rules.legacy.values import Unreadable
-from rules.legacy.views import filled
+from rules.legacy.tables import BATCHES, LegacyRow
+from rules.legacy.values import Mapped, Unreadable, first_moment
+from rules.legacy.views import merged
 from rules.views import View
 from stores.rows import Change, Condition, Equal, Key, Row
 from stores.tables import ENROLMENTS
 
 VIEWS_AT_ONCE = 2000
 """Contents of contentstatus that are looked up together. A page of enrolments may have many times as many."""
-_GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at")
+_GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at", "moved_to")
 
 
 async def bring_enrolments(
@@ -32,7 +44,12 @@ async def bring_enrolments(
     The keys include those where views are kept.
     """
     columns = ("user_id", "collection_id", "context_id")
-    mapped = [one for _, one in report.readable(rows, columns, enrolment_of_row)]
+    beginnings = await _beginnings(migrating, platform, rows)
+
+    def read(row: LegacyRow) -> Mapped[LegacyEnrolment]:
+        return enrolment_of_row(row, migrating.zone, beginnings.get(tuple(row[name] for name in columns)))
+
+    mapped = [one for _, one in report.readable(rows, columns, read)]
     erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
     enrolments: dict[Key, LegacyEnrolment] = {}
     for one in mapped:
@@ -41,12 +58,50 @@ async def bring_enrolments(
             report.skip(ERASED, told(found.key))
             continue
         report.note(one.notes, told(found.key))
+        if found.completed_on is not None and erasures.cover(found.key, found.completed_on):
+            found = replace(found, completed_on=None)  # it is of before the erasure
         enrolments[row_key(found.key)] = found
     changed = await _write(migrating, enrolments, report)
     touched = {found.key: key in changed for key, found in enrolments.items()}
-    for key in await _fill(migrating, platform, list(enrolments.values()), erasures, report):
+    taken = list(enrolments.values())
+    filled = await _fill(migrating, platform, taken, erasures, report)
+    for key in filled | await _grant(migrating, platform, taken, erasures, report):
         touched[key] = True
-    return list(enrolments.values()), touched
+    return taken, touched
+
+
+async def _beginnings(
+    migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow]
+) -> dict[tuple[str, ...], Beginning]:
+    """Returns what enrolments without a date are dated by. It reads the consumption and the batch of each."""
+    asked = [row for row in rows if all(_ids(row)) and _is_undated(row, migrating.zone)]
+
+    async def beginning(row: LegacyRow) -> Beginning:
+        key = ProgressKey(*_ids(row))
+        views, batches = await asyncio.gather(
+            consumed(migrating, platform, key),
+            platform.rows(BATCHES, collection_id=key.collection_id, context_id=key.context_id),
+        )
+        completed = (view.completed_on for view in views.values() if view.completed_on is not None)
+        started = None
+        for batch in batches:
+            with suppress(Unreadable):
+                started = first_moment(batch, "start_date", "startdate", notes=[], zone=migrating.zone)
+        return Beginning(min(completed, default=None), started)
+
+    found = await each(asked, beginning)
+    return {_ids(row): beginning for row, beginning in zip(asked, found, strict=True)}
+
+
+def _is_undated(row: LegacyRow, zone: tzinfo) -> bool:
+    try:
+        return date_of(row, zone, []) is None
+    except Unreadable:
+        return False  # of such a row nothing is brought
+
+
+def _ids(row: LegacyRow) -> tuple[str, str, str]:
+    return row["user_id"], row["collection_id"], row["context_id"]
 
 
 def last_change(enrolment: LegacyEnrolment) -> datetime:
@@ -107,8 +162,7 @@ async def _fill(
     erasures: Erasures,
     report: TableReport,
 ) -> set[ProgressKey]:
-    """Writes views that contentstatus has and that are missing or less far here. Returns their keys, where views are
-    kept."""
+    """Writes what contentstatus has and views don't. Returns their keys, where views are kept."""
     views: list[View] = []
     for enrolment, there in zip(
         enrolments, await _not_here_yet(migrating, platform, enrolments), strict=True
@@ -116,17 +170,42 @@ async def _fill(
         for view in views_of(enrolment, migrating.at):
             if isinstance(view, Unreadable):
                 report.note([f"contentstatus: {view.reason}"], told(enrolment.key))
-            elif erasures.cover(enrolment.key, view.last_updated_on):
+            elif erasures.cover(enrolment.key, enrolment.changed_on or enrolment.last_accessed_on):
                 continue
-            elif filled(there.get(view.key.content_id), view) is not None:
+            elif merged(there.get(view.key.content_id), view) is not None:
                 views.append(view)
-    keys: set[ProgressKey] = set()
+    changed = await _write_guesses(migrating, views)
+    report.filled += len(changed)
+    return {key.progress_key for key in changed}
+
+
+async def _grant(
+    migrating: Migrating,
+    platform: Platform,
+    enrolments: Sequence[LegacyEnrolment],
+    erasures: Erasures,
+    report: TableReport,
+) -> set[ProgressKey]:
+    """Writes what the platform completed without details. Returns the keys, where views are kept."""
+    kept = [one for one in enrolments if not erasures.cover(one.key, one.granted_on)]
+    trees = await published(migrating, list({one.key.collection_id for one in kept if one.is_granted(())}))
+    views: list[View] = []
+    for key, found in (await granted(migrating, platform, kept, trees)).items():
+        if found is None:
+            report.note([WAITS], told(key))
+        elif found:
+            report.granted += 1
+            views += found
+    return {key.progress_key for key in await _write_guesses(migrating, views)}
+
+
+async def _write_guesses(migrating: Migrating, views: Sequence[View]) -> set[ViewKey]:
+    """Writes views that no row of consumption tells of. Returns the keys of the rows that changed."""
+    changed: set[ViewKey] = set()
     rest = iter(views)
     while some := list(islice(rest, VIEWS_AT_ONCE)):
-        changed = await write_views(migrating, some, filled)
-        report.filled += len(changed)
-        keys |= {key.progress_key for key in changed}
-    return keys
+        changed |= await write_views(migrating, some)
+    return changed
 
 
 async def _not_here_yet(

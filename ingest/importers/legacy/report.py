@@ -60,7 +60,7 @@ class TableReport:
     filled: int = 0
     """For enrolments: contents that contentstatus alone knows, or knows to be further."""
     granted: int = 0
-    """For enrolments: contents that are completed because the platform completed the whole, and keeps no details."""
+    """For enrolments: those that the platform completed without keeping details of all contents."""
     triggers: int = 0
     compared: int = 0
     same: int = 0

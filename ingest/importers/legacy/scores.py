@@ -76,7 +76,7 @@ async def _with_those_to_come(
     found = {(one.key.content_id, one.attempt_id): one for one in here}
     for row in rows:
         with suppress(Unreadable):
-            coming = whole_of(migrating, attempt_of_row(row).value).attempt
+            coming = whole_of(migrating, attempt_of_row(row, migrating.zone).value).attempt
             name = (coming.key.content_id, coming.attempt_id)
             if name not in found or found[name].version < coming.version:
                 found[name] = coming

@@ -1,7 +1,7 @@
 """Brings views into ``user_content_consumption``, by conditional writes as every call writes them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import reduce
 
@@ -18,16 +18,15 @@ from rules.views import View
 from stores.rows import Change, Key, Row, Write
 from stores.tables import LEARNER_SCOPES, VIEWS
 
-Merge = Callable[[View | None, View], View | None]
-"""Returns what becomes of the stored view. Returns None if it stays."""
-
 
 async def bring_views(
     migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
 ) -> dict[ProgressKey, bool]:
     """Brings a page of user_content_consumption. Returns for each key, where views are kept, whether it was changed."""
     columns = ("user_id", "collection_id", "context_id", "content_id")
-    mapped = list(report.readable(rows, columns, lambda row: view_of_consumption(row, migrating.at)))
+    mapped = list(
+        report.readable(rows, columns, lambda row: view_of_consumption(row, migrating.at, migrating.zone))
+    )
     erasures = await Erasures.of(migrating, (one.value.key for _, one in mapped))
     views = []
     for name, one in mapped:
@@ -37,7 +36,7 @@ async def bring_views(
         else:
             report.note(one.notes, name)
             views.append(view)
-    changed = await write_views(migrating, views, merged)
+    changed = await write_views(migrating, views)
     return _count(migrating, views, changed, report)
 
 
@@ -49,7 +48,7 @@ async def consumed(migrating: Migrating, platform: Platform, key: ProgressKey) -
     views: dict[str, View] = {}
     for row in rows:
         with suppress(Unreadable):
-            view = view_of_consumption(row, migrating.at).value
+            view = view_of_consumption(row, migrating.at, migrating.zone).value
             views[view.key.content_id] = view
     return views
 
@@ -69,7 +68,7 @@ def _count(
     return keys
 
 
-async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge) -> set[ViewKey]:
+async def write_views(migrating: Migrating, views: Iterable[View]) -> set[ViewKey]:
     """Merges these views, under the ids that clients name, into what is stored. Returns the keys of the rows that
     changed.
 
@@ -85,7 +84,7 @@ async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge)
         changes = [
             change
             for key in keys
-            if (change := _change(key, stored.get(key), found[key], merge, migrating.shared.change_moment()))
+            if (change := _change(key, stored.get(key), found[key], migrating.shared.change_moment()))
         ]
         if migrating.dry_run:
             would.update(change.key for change in changes)
@@ -102,9 +101,9 @@ async def write_views(migrating: Migrating, views: Iterable[View], merge: Merge)
     return keys
 
 
-def _change(key: Key, row: Row | None, found: Sequence[View], merge: Merge, changed_at: int) -> Change | None:
+def _change(key: Key, row: Row | None, found: Sequence[View], changed_at: int) -> Change | None:
     before = view_of(row)
-    after = reduce(lambda view, one: merge(view, one) or view, found, before)
+    after = reduce(lambda view, one: merged(view, one) or view, found, before)
     if after is None or after == before:
         return None
     # If a new row has no value for a column, the column is left out: a null would be a tombstone.

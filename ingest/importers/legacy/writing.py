@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TypeVar
 
 from ingest.writes.retrying import Attempts
@@ -34,6 +34,7 @@ class Migrating:
 
     - ``at``: when rows are brought over.
     - ``dry_run``: it writes nothing but says what it would write.
+    - ``zone``: of the platform's texts and days.
     - ``brought_before``: another migration may have brought rows over already.
     - ``contexts``: those that this migration changed, or brought after rows of theirs. What was copied of them into rows,
       and computed without them, is made anew.
@@ -42,6 +43,7 @@ class Migrating:
     shared: Shared
     at: datetime
     dry_run: bool = False
+    zone: tzinfo = UTC
     brought_before: bool = True
     contexts: Set[str] = frozenset()
 
