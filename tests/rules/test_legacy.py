@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.attempts import Attempt
-from rules.contexts import Context, EnrolmentType
+from rules.contexts import Context, ContextStatus, EnrolmentType
 from rules.enrolments import Enrolment
 from rules.errors import InvalidInput
 from rules.hierarchy import Relations, RelationTree
@@ -27,7 +28,14 @@ from rules.legacy.comparison import (
     legacy_figures,
     reason_of_difference,
 )
-from rules.legacy.enrolments import LegacyEnrolment, enrolment_of_row, enrolment_values, views_of_enrolment
+from rules.legacy.enrolments import (
+    Beginning,
+    LegacyEnrolment,
+    enrolment_of_row,
+    enrolment_values,
+    granted_views,
+    views_of_enrolment,
+)
 from rules.legacy.scores import (
     MORE_HERE,
     MORE_THERE,
@@ -41,17 +49,21 @@ from rules.legacy.scores import (
     scores_of_row,
 )
 from rules.legacy.tables import CONSUMPTION, LEGACY_TABLES, names_of
-from rules.legacy.values import Unreadable
+from rules.legacy.values import Unreadable, migrated_from
 from rules.legacy.views import merged, placed, view_of_consumption
-from rules.origins import OriginKind
+from rules.moments import EARLIEST
+from rules.origins import Origin, OriginKind
 from rules.progress import Status, progress_of
 from rules.scores import AssessmentScores, assessment_scores
+from rules.standings import FirstCompletion
 from rules.views import LARGEST_DETAILS, View
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """When rows are brought over."""
 TABLES = {table.name: table for table in LEGACY_TABLES}
 KEY = ProgressKey("ada", "course", "batch")
+TOLD, GUESSED = (migrated_from(table, AT) for table in (CONSUMPTION, "user_enrolments.contentstatus"))
+GRANTED = Origin(OriginKind.GRANTED, reason="user_enrolments", at=AT)
 
 
 def on(day: int) -> datetime:
@@ -181,8 +193,10 @@ details = st.none() | st.sampled_from([{"page": 1}, {"page": 2}])
 
 
 @st.composite
-def views(draw: st.DrawFn) -> View:
+def views(draw: st.DrawFn, *, brought: bool = False) -> View:
+    """``brought``: from the platform. The others may have been begun here as well."""
     status = draw(st.sampled_from([1, 2]))
+    origins = (TOLD, GUESSED, GRANTED)
     return view(
         status,
         progress=100 if status == 2 else draw(st.integers(0, 100)),
@@ -190,19 +204,20 @@ def views(draw: st.DrawFn) -> View:
         last_updated_on=draw(moments),
         completed_on=draw(moments) if status == 2 else None,
         progress_details=draw(details),
+        origin=draw(st.sampled_from(origins if brought else (*origins, None))),
     )
 
 
 class TestMerging:
     def test_what_is_here_and_further_stays(self) -> None:
         here = view(2, completed_on=on(20), last_updated_on=on(20), progress_details={"page": 9})
-        there = view(2, completed_on=on(5), last_updated_on=on(5), progress_details={"page": 1})
+        there = view(2, completed_on=on(25), last_updated_on=on(5), progress_details={"page": 1}, origin=TOLD)
         assert merged(here, there) is None
-        assert merged(here, view(1, progress=60)) is None
+        assert merged(here, view(1, progress=60, origin=TOLD)) is None
 
     def test_what_is_there_and_further_is_taken(self) -> None:
         here = view(1, progress=40, time_spent=60, started_on=on(1), last_updated_on=on(2))
-        there = view(2, completed_on=on(5), last_updated_on=on(5), progress_details={"page": 1})
+        there = view(2, completed_on=on(5), last_updated_on=on(5), progress_details={"page": 1}, origin=TOLD)
         assert merged(here, there) == replace(
             here,
             status=Status.COMPLETED,
@@ -210,9 +225,10 @@ class TestMerging:
             completed_on=on(5),
             last_updated_on=on(5),
             progress_details={"page": 1},
+            origin=TOLD,
         )
 
-    @given(views(), st.lists(views(), max_size=4))
+    @given(views(), st.lists(views(brought=True), max_size=4))
     def test_nothing_goes_down_and_a_second_time_changes_nothing(
         self, first: View, others: list[View]
     ) -> None:
@@ -221,7 +237,8 @@ class TestMerging:
             after = merged(stored, found) or stored
             assert after.status >= max(stored.status, found.status)
             assert after.progress >= max(stored.progress, found.progress)
-            assert stored.completed_on in (None, after.completed_on)
+            if stored.origin is None and stored.completed_on is not None:
+                assert after.completed_on == stored.completed_on
             assert merged(after, found) is None
             assert merged(after, stored) is None
             stored = after
@@ -229,12 +246,32 @@ class TestMerging:
             assert merged(stored, found) is None
 
     def test_contentstatus_fills_gaps_and_raises_and_says_nothing_else(self) -> None:
-        found = view(2, completed_on=on(9), last_updated_on=on(9))
-        assert filled(None, found) == found
-        raised = filled(view(1, progress=40, last_updated_on=on(1)), found)
+        found = view(2, completed_on=on(9), origin=GUESSED)
+        assert merged(None, found) == found
+        raised = merged(view(1, progress=40, last_updated_on=on(1)), found)
         assert raised is not None
         assert (raised.status, raised.progress, raised.completed_on) == (2, 100, on(9))
-        assert filled(view(2, completed_on=on(5), last_updated_on=on(5)), found) is None
+        assert raised.last_updated_on == on(1)
+        assert merged(view(2, completed_on=on(5), origin=TOLD), found) is None
+        assert merged(view(2, completed_on=on(5)), found) is None
+
+    def test_a_fact_beats_a_guess_and_the_learner_here_beats_both(self) -> None:
+        """The course was completed on the 20th, its content on the 5th; here it was completed on the 25th."""
+        told, guessed, granted = (
+            view(2, completed_on=on(day), origin=origin)
+            for day, origin in ((5, TOLD), (20, GUESSED), (20, GRANTED))
+        )
+        for guess in (guessed, granted):
+            assert merged(guess, told) == told
+            assert merged(told, guess) is None
+        assert merged(granted, guessed) == guessed
+        here = view(2, completed_on=on(25))
+        for brought in (told, guessed, granted):
+            assert merged(here, brought) is None
+        # The row was completed again there.
+        again = replace(told, completed_on=on(8))
+        assert merged(told, again) == again
+        assert merged(again, told) is None
 
 
 class TestEnrolments:
@@ -255,14 +292,45 @@ class TestEnrolments:
         with pytest.raises(Unreadable, match="no time of enrolment"):
             enrolment_of_row(self.ROW | {"enrolled_date": None})
 
-    def test_one_without_active_is_not_listed_there_and_not_active_here(self) -> None:
-        assert enrolment_of_row(self.ROW | {"active": None}).value.active is False
+    def test_one_without_active_is_active(self) -> None:
+        mapped = enrolment_of_row(self.ROW | {"active": None})
+        assert mapped.value.active is True
+        assert list(mapped.notes) == ["active: missing, taken for true"]
 
-    def test_issued_certificates_come_before_the_older_column(self) -> None:
-        old, new = [{"name": "old"}], [{"name": "new"}]
-        both = enrolment_of_row(self.ROW | {"certificates": old, "issued_certificates": new})
-        assert both.value.certificates == new
-        assert enrolment_of_row(self.ROW | {"certificates": old}).value.certificates == old
+    @pytest.mark.parametrize(
+        ("values", "beginning", "expected", "by"),
+        [
+            (
+                {"completedon": on(9), "datetime": on(2)},
+                Beginning(on(6), on(3)),
+                on(6),
+                "the first completion",
+            ),
+            (
+                {"completedon": on(9), "datetime": on(2)},
+                Beginning(None, on(3)),
+                on(9),
+                "the first completion",
+            ),
+            ({"datetime": on(2)}, Beginning(None, on(3)), on(3), "the start of its batch"),
+            ({"datetime": on(5), "lastcontentaccesstime": on(4)}, None, on(4), "the first time known"),
+        ],
+    )
+    def test_one_without_a_date_is_dated_as_the_platform_does(
+        self, values: dict[str, Any], beginning: Beginning | None, expected: datetime, by: str
+    ) -> None:
+        mapped = enrolment_of_row(self.ROW | {"enrolled_date": None} | values, beginning=beginning)
+        assert mapped.value.enrolled_on == expected
+        assert list(mapped.notes) == [f"enrolled_date: missing, taken from {by}"]
+
+    def test_certificates_of_both_columns_are_merged(self) -> None:
+        one, two, nameless = {"identifier": "1", "name": "new"}, {"id": "2"}, {"name": "old"}
+        both = self.ROW | {
+            "issued_certificates": [one, two],
+            "certificates": [{"identifier": "1", "name": "older"}, nameless, nameless, {"id": "2"}],
+        }
+        assert enrolment_of_row(both).value.certificates == [one, two, nameless]
+        assert enrolment_of_row(self.ROW | {"certificates": [nameless]}).value.certificates == [nameless]
 
     def test_contentstatus_gives_views_of_what_was_touched(self) -> None:
         enrolment = LegacyEnrolment(
@@ -297,9 +365,87 @@ class TestEnrolments:
             "status": 2,
             "progress": 3,
             "completedon": on(4),
+            "granted_on": on(4),
             "lastreadcontentid": None,
             "lastcontentaccesstime": None,
         }
+
+    def test_the_platform_s_date_of_completion_comes_to_one_that_is_here(self) -> None:
+        """Whatever the workers have computed, and whether or not it was changed here since."""
+        found = replace(self.FOUND, completed_on=on(4), status=2)
+        computed = replace(self.HERE, completed_on=on(2), status=Status.COMPLETED, seen_changed_at=1)
+        assert enrolment_values(computed, None, found) == {"granted_on": on(4)}
+        granted = replace(computed, granted_on=on(4))
+        assert granted.completed == FirstCompletion(on(4))
+        assert enrolment_values(granted, None, found) == {}
+        assert enrolment_values(granted, None, replace(found, completed_on=on(6))) == {"granted_on": on(6)}
+        assert enrolment_values(granted, None, self.FOUND) == {}
+        ended = replace(computed, active=False, unenrolled_on=on(3))
+        assert enrolment_values(ended, None, found) == {"granted_on": on(4)}
+        # Its contents' dates moved along, and the pointer that it left is dated by nothing.
+        moved = replace(granted, active=False, moved_to="next", completed_on=None)
+        assert moved.completed is None
+
+    @pytest.mark.parametrize(
+        ("here", "found", "written", "values"),
+        [
+            # Ended there since, then taken up again: only ``active`` went back.
+            ({"active": False, "unenrolled_on": on(5)}, {}, 6, {"active": True, "unenrolled_on": None}),
+            # Ended here after the last write there.
+            ({"active": False, "unenrolled_on": on(7)}, {}, 6, None),
+            # Ended there, before and after it was taken up here.
+            ({"reenrolled_on": on(7)}, {"active": False}, 6, None),
+            ({"reenrolled_on": on(7)}, {"active": False}, 8, {"active": False, "unenrolled_on": on(7)}),
+            # Enrolled there anew.
+            (
+                {"active": False, "unenrolled_on": on(3)},
+                {"enrolled_on": on(4)},
+                4,
+                {"active": True, "reenrolled_on": on(4), "unenrolled_on": None},
+            ),
+            # What has moved, and was taken up there afterwards, is no pointer any more.
+            (
+                {"active": False, "unenrolled_on": on(5), "moved_to": "next"},
+                {},
+                6,
+                {"active": True, "unenrolled_on": None, "moved_to": None, "moved_from": None},
+            ),
+        ],
+    )
+    def test_of_activity_the_later_write_wins(
+        self, here: dict[str, Any], found: dict[str, Any], written: int, values: dict[str, Any] | None
+    ) -> None:
+        there = replace(self.FOUND, **found, activity_written_on=on(written))
+        assert enrolment_values(replace(self.HERE, **here), None, there) == values
+
+    def test_one_that_was_dated_by_a_guess_is_dated_anew(self) -> None:
+        """By the start of its batch, until its first content is completed."""
+        undated = TestEnrolments.ROW | {"enrolled_date": None}
+        first = enrolment_of_row(undated, beginning=Beginning(None, on(1))).value
+        then = enrolment_of_row(undated, beginning=Beginning(on(6), on(1))).value
+        stored = Enrolment(KEY, active=True, enrolled_on=first.enrolled_on)
+        assert enrolment_values(stored, None, then) == {"enrolled_on": on(6)}
+        assert enrolment_values(replace(stored, enrolled_on=on(6)), None, then) == {}
+        # One that was begun here at another time stays.
+        assert enrolment_values(replace(stored, enrolled_on=on(9)), None, then) is None
+
+    def test_figures_are_the_platform_s_until_a_worker_has_computed_them(self) -> None:
+        found = replace(self.FOUND, status=1, progress=2)
+        assert enrolment_values(self.HERE, None, found) == {"status": 1, "progress": 2}
+        assert enrolment_values(replace(self.HERE, seen_changed_at=1), None, found) == {}
+
+    def test_completed_without_details_is_granted(self) -> None:
+        """Status 2 and four contents counted, of which contentstatus tells of one."""
+        found = replace(self.FOUND, status=2, progress=4, completed_on=on(4), content_status={"a": 2, "b": 1})
+        assert found.told_completed == {"a"}
+        assert found.is_granted({"a"})
+        assert found.is_granted({"a", "b", "c"})
+        assert not found.is_granted(set("abcd"))
+        assert not replace(found, status=1, completed_on=None).is_granted(())
+        (view,) = granted_views(found, {"b"}, AT)
+        assert (view.status, view.progress, view.completed_on, view.last_updated_on) == (2, 100, on(4), None)
+        assert view.origin == Origin(OriginKind.GRANTED, reason="user_enrolments", at=AT)
+        assert granted_views(replace(found, completed_on=None), {"b"}, AT)[0].completed_on == on(5)
 
     @pytest.mark.parametrize(
         ("here", "found", "values"),
@@ -344,20 +490,58 @@ class TestEnrolments:
         assert enrolment_values(self.HERE, [{"name": "C"}], self.FOUND) == {}
 
 
+OPEN = {"collection_id": "course", "context_id": "batch", "name": "Autumn", "enrollmenttype": "open"}
+
+
 class TestBatches:
     ROW: ClassVar[dict[str, Any]] = {"collection_id": "course", "context_id": "batch", "name": "Autumn"}
 
     def test_dates_that_contradict_each_other_are_kept_and_noted(self) -> None:
-        mapped = context_of_batch(self.ROW | {"start_date": on(9), "end_date": on(1)})
+        mapped = context_of_batch(OPEN | {"start_date": on(9), "end_date": on(1)})
         assert mapped.value.start_date == on(9)
         assert mapped.value.end_date == datetime(2025, 11, 1, 23, 59, 59, 999_000, UTC)
         assert list(mapped.notes) == ["end_date: before the start_date, kept"]
+
+    @pytest.mark.parametrize("column", ["end_date", "enrollment_enddate"])
+    def test_a_batch_lasts_until_the_end_of_its_last_day_where_the_platform_is(self, column: str) -> None:
+        """In Kolkata (+05:30) the first of December begins at 18:30 UTC of the day before, and ends at 18:30 UTC."""
+        midnight_there, midnight = (
+            datetime(2025, 11, 30, 18, 30, tzinfo=UTC),
+            datetime(2025, 12, 1, tzinfo=UTC),
+        )
+        for written in ("2025-12-01", midnight_there, midnight):
+            context = context_of_batch(OPEN | {column: written}, ZoneInfo("Asia/Kolkata")).value
+            ends = context.end_date if column == "end_date" else context.enrolment_end_date
+            assert ends == datetime(2025, 12, 1, 18, 29, 59, 999_000, UTC)
+
+    @pytest.mark.parametrize(
+        ("dates", "end"),
+        [
+            ({"updated_date": on(8), "created_date": on(2), "start_date": on(3)}, on(8)),
+            (
+                {"enrollment_enddate": on(6), "created_date": on(2)},
+                datetime(2025, 11, 6, 23, 59, 59, 999_000, UTC),
+            ),
+            ({"created_date": on(2), "start_date": on(1)}, on(2)),
+            ({"start_date": on(1)}, on(1)),
+            ({}, EARLIEST),
+        ],
+    )
+    def test_one_that_is_over_and_has_no_end_is_closed(self, dates: dict[str, Any], end: datetime) -> None:
+        mapped = context_of_batch(OPEN | {"status": 2} | dates)
+        assert mapped.value.end_date == end
+        assert mapped.value.status_at(AT) is ContextStatus.COMPLETED
+        assert list(mapped.notes) == [
+            "end_date: missing in a batch that is over, taken from the last date known"
+        ]
+        assert context_of_batch(OPEN | {"status": 1} | dates).value.end_date is None
 
     @pytest.mark.parametrize(
         ("given", "kind", "noted"),
         [
             ("open", EnrolmentType.OPEN, False),
-            (None, EnrolmentType.OPEN, False),
+            (None, EnrolmentType.INVITE_ONLY, True),
+            (" ", EnrolmentType.INVITE_ONLY, True),
             ("Invite-Only", EnrolmentType.INVITE_ONLY, False),
             ("secret", EnrolmentType.INVITE_ONLY, True),
         ],
@@ -380,6 +564,11 @@ class TestBatches:
         assert merged_context(here, replace(earlier, updated_on=None)) is None
         other = merged_context(here, replace(earlier, collection_ids=("other",)))
         assert other == replace(here, collection_ids=("course", "more", "other"))
+        # Changed there without a new date; but two courses that share an id never take turns.
+        same = Context("batch", ContextType.BATCH, "There", ("course",), updated_on=on(5))
+        changed = merged_context(same, replace(same, name="Changed"))
+        assert changed == replace(same, name="Changed")
+        assert merged_context(here, replace(same, collection_ids=("more",))) is None
         later = merged_context(here, replace(earlier, updated_on=on(6)))
         assert later == replace(here, name="There", collection_ids=("course", "more"), updated_on=on(6))
 
@@ -473,7 +662,9 @@ class TestScores:
             (5, on(5), "same", on(5), None),
             (5, on(6), "other", on(5), True),
             (5, on(5), "other", on(6), False),
-            (5, on(5), "other", on(5), False),
+            (5, on(6), "same", on(5), True),  # said again
+            (5, on(5), "same", on(6), None),
+            (5, on(5), "other", on(5), True),  # corrected by an UPDATE that left ``updated_on``
             (5, on(5), None, on(5), True),  # brought by a version without hashes
             (4, on(9), "other", on(5), False),  # an earlier moment
             (6, None, "other", on(9), True),
@@ -494,6 +685,17 @@ class TestScores:
             return
         stored = Attempt(legacy.asked, "one", 1, 3, on(5), updated_on=stored_update, content_hash=stored_hash)
         assert is_newer(legacy, "same", stored) is newer
+
+    def test_of_several_places_attempts_the_larger_hash_wins(self) -> None:
+        """So that whoever is read last decides nothing. Later updates go before."""
+        row = TestAttemptsAndScores.ROW | {"last_attempted_on": on(5), "updated_on": on(6)}
+        legacy = attempt_of_row(row).value
+        kept = ViewKey("ada", "course", "course", "a")
+        stored = Attempt(kept, "one", 1, 3, on(5), updated_on=on(6), content_hash="m")
+        assert is_newer(legacy, "n", stored) is True
+        assert is_newer(legacy, "l", stored) is False
+        assert is_newer(legacy, "m", stored) is None
+        assert is_newer(legacy, "l", replace(stored, updated_on=on(5))) is True
 
 
 def tree(leaves: str, optional: str = "") -> RelationTree:
