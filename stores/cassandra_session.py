@@ -156,10 +156,16 @@ class CassandraSession:
             await self.close()
             if isinstance(error, _AWAY):
                 remaining(TIMEOUT)
+                where = ", ".join(f"{host}:{port}" for host, port in self.address.hosts)
                 raise StoreUnavailable(
-                    "the rows can't be reached", detail=f"Cassandra at {self.address.hosts}: {error}"
+                    "the rows can't be reached", detail=f"Cassandra at {where}: {self._why(error)}"
                 ) from error
             raise
+
+    def _why(self, error: BaseException) -> str:
+        if others := self.other_data_centres:
+            return f"there is no data centre {self.address.dc}, but {' and '.join(others)}"
+        return _told(error)
 
     def _connect(self) -> None:
         address = self.address
@@ -199,6 +205,13 @@ class CassandraSession:
         for item in items:
             groups.setdefault(self.replicas(routing_key(item)), []).append(item)
         return [*groups.values()]
+
+    @property
+    def other_data_centres(self) -> list[str]:
+        """The data centres there, if the address names one that is none of them. None are known before a host answers."""
+        hosts = () if self._cluster is None else self._cluster.metadata.all_hosts()
+        known = {host.datacenter for host in hosts if host.datacenter}
+        return sorted(known) if self.address.dc and self.address.dc not in known else []
 
     @property
     def nodes(self) -> int:
@@ -297,6 +310,17 @@ class CassandraSession:
         return bool(future.is_schema_agreed)
 
 
+def _told(error: BaseException) -> str:
+    """The driver's error in a line."""
+    if isinstance(error, UnresolvableContactPoints):
+        return "no host of this name is known"
+    if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict) and error.errors:
+        return "; ".join(
+            f"{getattr(host, 'endpoint', host)}: {cause}" for host, cause in error.errors.items()
+        )
+    return str(error) or "no answer in time"
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turns the driver's errors into ours; DeadlineExceeded past the deadline."""
@@ -304,9 +328,7 @@ def _errors() -> Iterator[None]:
         yield
     except _AWAY as error:
         remaining(TIMEOUT)
-        raise StoreUnavailable(
-            "the rows did not answer", detail=f"Cassandra: {error or 'no connection was free in time'}"
-        ) from error
+        raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
     except InvalidRequest as error:
         if re.search(r"unconfigured table|(table|keyspace) \S+ does not exist", str(error), re.IGNORECASE):
             raise StoreUnavailable(

@@ -1,19 +1,35 @@
-"""Reads any Cassandra keyspace that is not Cohort's, page by page, by ranges of tokens."""
+"""Reads any Cassandra keyspace that is not Cohort's, page by page, by ranges of tokens.
+
+A timestamp comes as milliseconds since the epoch, an int: the driver's own way fails for a whole page where one row has
+the year 50000. Decimals come as floats, dates as ISO texts, user-defined types and maps as dicts, sets as lists.
+"""
 
 # ruff: noqa: S608 - names come from system_schema, values are always bound
 
 import base64
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
-from cassandra import AuthenticationFailed, Unauthorized
+from cassandra import AuthenticationFailed, RequestValidationException, Unauthorized
 from cassandra.cluster import NoHostAvailable
+from cassandra.cqltypes import (
+    DateType,
+    DecimalType,
+    ListType,
+    LongType,
+    MapType,
+    SetType,
+    SimpleDateType,
+    TupleType,
+    UserType,
+)
+from cassandra.protocol import ProtocolHandler, ResultMessage
 
 from rules.errors import Forbidden, InvalidInput, NotFound, StoreUnavailable
 from stores.cassandra_session import Address, CassandraSession
@@ -25,19 +41,28 @@ _IN_FLIGHT = 16
 _PAGE = 2000
 """Rows that one answer to ``rows`` brings."""
 
+Columns = Mapping[str, str]
+"""The columns to read, each by its name in the rows."""
+Written = Mapping[str, Sequence[str]]
+"""Write times to read, each by its name in the rows: the newest one of these values, by their names in the rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignTable:
-    """A table as system_schema has it. ``columns`` are all of its columns, the key's too."""
+    """A table as system_schema has it. ``columns`` are all of its columns, the key's too, with their CQL types."""
 
     name: str
     partition: tuple[str, ...]
     clustering: tuple[str, ...]
-    columns: frozenset[str]
+    columns: Mapping[str, str] = field(hash=False)
 
     @property
     def key(self) -> tuple[str, ...]:
         return (*self.partition, *self.clustering)
+
+    def has_parts(self, column: str) -> bool:
+        """Whether the column's elements have write times of their own."""
+        return self.columns[column].startswith(("list<", "map<", "set<"))
 
     def prefix(self, names: Mapping[str, Any]) -> tuple[str, ...]:
         """The longest beginning of the key whose columns are all among ``names``; empty where it is less than a partition."""
@@ -45,9 +70,28 @@ class ForeignTable:
         return named if len(named) >= len(self.partition) else ()
 
 
+class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  # type: ignore[misc]
+    """Answers whose timestamps are not decoded to datetimes: those end at the year 9999."""
+
+    type_codes: ClassVar[Mapping[int, Any]] = {
+        code: LongType if kind is DateType else kind for code, kind in ResultMessage.type_codes.items()
+    }
+
+
+class _Answers(ProtocolHandler):  # type: ignore[misc]
+    message_types_by_opcode: ClassVar[Mapping[int, Any]] = {
+        **ProtocolHandler.message_types_by_opcode,
+        ResultMessage.opcode: _Result,
+    }
+
+
 class _Session(CassandraSession):
     connecting: ClassVar[Mapping[str, Any]] = {}
     """Empty, so that the protocol is negotiated: the server may be older than ours, or YugabyteDB."""
+
+    def _connect(self) -> None:
+        super()._connect()
+        self._session.client_protocol_handler = _Answers
 
 
 class ForeignKeyspace:
@@ -56,13 +100,15 @@ class ForeignKeyspace:
     def __init__(self, session: CassandraSession) -> None:
         self._session = session
         self._keyspace = session.address.keyspace
+        self._told: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+        self._open = ExitStack()
 
     @classmethod
     async def open(cls, url: str, *, field: str) -> Self:
         """``url``: ``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1``.
 
-        InvalidInput for another URL, or where user and password are refused. StoreUnavailable where no host answers.
-        NotFound where there is no such keyspace.
+        InvalidInput for another URL, where user and password are refused, or where there is no such data centre.
+        StoreUnavailable where no host answers. NotFound where there is no such keyspace.
         """
         try:
             address = Address.parse(url)
@@ -70,35 +116,41 @@ class ForeignKeyspace:
             raise InvalidInput(error.message, field=field) from None
         if not urlsplit(url).path.strip("/"):
             raise InvalidInput("name the keyspace: cassandra://user:password@host/KEYSPACE", field=field)
-        session = _Session(address, Meter(), _IN_FLIGHT)
+        keyspace = cls(_Session(address, Meter(), _IN_FLIGHT))
+        keyspace._open.enter_context(_silent_driver())
         try:
-            await session.connect()
-        except StoreUnavailable as error:
-            if _is_refused(error.__cause__):
-                raise InvalidInput("user and password are refused there", field=field) from error
-            raise StoreUnavailable(
-                "the keyspace to read can't be reached", field=field, detail=error.detail
-            ) from error
-        keyspace = cls(session)
-        try:
-            if not await keyspace._system("keyspace_name", "keyspaces"):
-                raise NotFound(f"there is no keyspace {address.keyspace}", field=field)
+            await keyspace._connect(field)
         except BaseException:
-            await session.close()
+            await keyspace.close()
             raise
         return keyspace
 
+    async def _connect(self, field: str) -> None:
+        address = self._session.address
+        try:
+            await self._session.connect()
+        except StoreUnavailable as error:
+            if _is_refused(error.__cause__):
+                raise InvalidInput("user and password are refused there", field=field) from error
+            if others := self._session.other_data_centres:
+                raise InvalidInput(
+                    f"there is no data centre {address.dc}; take dc={' or dc='.join(others)}", field=field
+                ) from error
+            raise StoreUnavailable(
+                "the keyspace to read can't be reached", field=field, detail=error.detail
+            ) from error
+        if not await self._system("keyspace_name", "keyspaces"):
+            raise NotFound(f"there is no keyspace {address.keyspace}", field=field)
+
     async def tables(self) -> dict[str, ForeignTable]:
         """All tables by name."""
-        found: dict[str, list[tuple[str, str, int]]] = {}
-        for table, column, kind, position in await self._system(
-            "table_name, column_name, kind, position", "columns"
-        ):
-            found.setdefault(table, []).append((column, kind, position))
+        found: dict[str, list[tuple[str, str, int, str]]] = {}
+        for table, *column in await self._system("table_name, column_name, kind, position, type", "columns"):
+            found.setdefault(table, []).append(tuple(column))
 
-        def of(columns: list[tuple[str, str, int]], wanted: str) -> tuple[str, ...]:
+        def of(columns: list[tuple[str, str, int, str]], wanted: str) -> tuple[str, ...]:
             return tuple(
-                name for _, name in sorted((at, name) for name, kind, at in columns if kind == wanted)
+                name for _, name in sorted((at, name) for name, kind, at, _ in columns if kind == wanted)
             )
 
         return {
@@ -106,7 +158,7 @@ class ForeignKeyspace:
                 table,
                 of(columns, "partition_key"),
                 of(columns, "clustering"),
-                frozenset(name for name, _, _ in columns),
+                {name: typed for name, _, _, typed in columns},
             )
             for table, columns in found.items()
         }
@@ -115,53 +167,97 @@ class ForeignKeyspace:
         self,
         table: ForeignTable,
         token_range: TokenRange,
-        columns: Sequence[str],
+        columns: Columns,
         *,
         page_size: int,
         resume: str | None = None,
+        written: Written = MappingProxyType({}),
     ) -> AsyncIterator[RowPage]:
-        """Every row of the range in token order, a page at a time, as in stores/rows.py."""
+        """Every row of the range in token order, a page at a time, as in stores/rows.py.
+
+        A write time is in microseconds since the epoch. It is None where there is none, and where the server does not
+        tell that of one of the values (a list or map before Cassandra 5).
+        """
         token = f"token({_named(table.partition)})"
-        text = f"SELECT {_named(columns)} FROM {self._name(table)} WHERE {token} > ? AND {token} <= ?"
+        where = f"{token} > ? AND {token} <= ?"
         with _errors(table):
-            bound = (await self._session.prepare(text)).bind([token_range.start, token_range.end])
+            asked = await self._asked(table, where, columns, written)
+        bound = asked.statement.bind([token_range.start, token_range.end])
         bound.fetch_size = page_size
         while True:
             page = None if resume is None else base64.b64decode(resume)
             with _errors(table):
                 raws, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
             resume = None if page is None else base64.b64encode(page).decode()
-            yield RowPage([_row(columns, raw) for raw in raws], resume)
+            yield RowPage(asked.rows(raws), resume)
             if resume is None:
                 return
 
-    async def rows(self, table: ForeignTable, equal: Mapping[str, Any], columns: Sequence[str]) -> list[Row]:
-        """Rows with these values in columns of the key. ``equal`` names at least the partition's columns.
+    async def rows(
+        self,
+        table: ForeignTable,
+        equal: Mapping[str, Any],
+        columns: Columns,
+        written: Written = MappingProxyType({}),
+    ) -> list[Row]:
+        """Rows with these values in columns of the key. ``equal`` names at least the partition's columns, as ``columns``
+        does, by their names in the rows.
 
         Cassandra is asked by the longest beginning of the key; values of other columns are compared here.
         """
-        prefix = table.prefix(equal)
-        rest = [name for name in equal if name not in prefix]
-        asked = list(dict.fromkeys([*columns, *rest]))
+        values = {columns[name]: value for name, value in equal.items()}
+        prefix = table.prefix(values)
         where = " AND ".join(f'"{name}" = ?' for name in prefix)
-        text = f"SELECT {_named(asked)} FROM {self._name(table)} WHERE {where}"
         found: list[Row] = []
         page = None
         with _errors(table):
-            bound = (await self._session.prepare(text)).bind([equal[name] for name in prefix])
+            asked = await self._asked(table, where, columns, written)
+            bound = asked.statement.bind([values[name] for name in prefix])
             bound.fetch_size = _PAGE
             while True:
                 raws, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
-                rows = (_row(asked, raw) for raw in raws)
-                found += [row for row in rows if all(row[name] == equal[name] for name in rest)]
+                found += [row for row in asked.rows(raws) if all(row[name] == equal[name] for name in equal)]
                 if page is None:
                     return found
 
     async def close(self) -> None:
-        await self._session.close()
+        try:
+            await self._session.close()
+        finally:
+            self._open.close()
 
-    def _name(self, table: ForeignTable) -> str:
-        return f'{self._keyspace}."{table.name}"'
+    async def _asked(self, table: ForeignTable, where: str, columns: Columns, written: Written) -> "_Asked":
+        of = list(dict.fromkeys(name for names in written.values() for name in names))
+        told = await self._write_times(table, [columns[name] for name in of])
+        timed = {name: told[columns[name]] for name in of if columns[name] in told}
+        selected = ", ".join([_named([*columns.values()]), *timed.values()])
+        statement = await self._session.prepare(
+            f'SELECT {selected} FROM {self._keyspace}."{table.name}" WHERE {where}'
+        )
+        return _Asked.of(statement, columns, list(timed), written)
+
+    async def _write_times(self, table: ForeignTable, columns: Sequence[str]) -> dict[str, str]:
+        """How the server is asked for the write time of each of these columns. It does not tell that of the others."""
+        key = (table.name, tuple(columns))
+        if key not in self._told:
+            single = {name: f'WRITETIME("{name}")' for name in columns if not table.has_parts(name)}
+            parts = {name: f'MAXWRITETIME("{name}")' for name in columns if table.has_parts(name)}
+            self._told[key] = {}
+            for told in (single | parts, single):
+                if await self._is_known(table, told.values()):
+                    self._told[key] = told
+                    break
+        return self._told[key]
+
+    async def _is_known(self, table: ForeignTable, expressions: Iterable[str]) -> bool:
+        try:
+            selected = ", ".join([_named(table.partition), *expressions])
+            await self._session.prepare(f'SELECT {selected} FROM {self._keyspace}."{table.name}"')
+        except Unauthorized:
+            raise
+        except RequestValidationException:
+            return False
+        return True
 
     async def _system(self, columns: str, table: str) -> list[tuple[Any, ...]]:
         text = f"SELECT {columns} FROM system_schema.{table} WHERE keyspace_name = ?"
@@ -175,7 +271,9 @@ def _named(columns: Sequence[str]) -> str:
 
 
 def _is_refused(error: BaseException | None) -> bool:
-    causes = error.errors.values() if isinstance(error, NoHostAvailable) else ()
+    # Where no host is of the data centre, the driver has a list of hosts in place of the errors.
+    errors = error.errors if isinstance(error, NoHostAvailable) else None
+    causes = errors.values() if isinstance(errors, dict) else ()
     return any(isinstance(cause, AuthenticationFailed) for cause in (error, *causes))
 
 
@@ -192,25 +290,94 @@ def _errors(table: ForeignTable) -> Iterator[None]:
         ) from error
 
 
-def _row(columns: Sequence[str], raw: Sequence[Any]) -> Row:
-    return {name: _plain(value) for name, value in zip(columns, raw, strict=True)}
+Convert = Callable[[Any], Any]
 
 
-def _plain(value: Any) -> Any:
-    """A value of the driver as one of the rows port: aware moments, dicts, lists, floats."""
-    match value:
-        case None | str() | bool() | int() | float():
-            return value
-        case datetime():
-            return value.replace(tzinfo=UTC)
-        case Decimal():
-            return float(value)
-        case tuple() if hasattr(value, "_asdict"):
-            return {name: _plain(part) for name, part in value._asdict().items()}
-        case list() | tuple():
-            return [_plain(part) for part in value]
-    if hasattr(value, "items"):
-        return {key: _plain(part) for key, part in value.items()}
-    if hasattr(value, "__iter__") and not isinstance(value, bytes):
-        return [_plain(part) for part in value]
-    return value
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A statement, and how its answers become rows. Few columns need a conversion, so most rows cost one dict."""
+
+    statement: Any
+    names: tuple[str, ...]
+    conversions: Sequence[tuple[str, Convert]]
+    times: Sequence[tuple[str, Sequence[int], Sequence[str]]]
+    """For each write time the places in the answer, and the names of the values whose write time is not told."""
+
+    @classmethod
+    def of(cls, statement: Any, columns: Columns, timed: Sequence[str], written: Written) -> "_Asked":
+        names = tuple(columns)
+        kinds = [kind for *_, kind in statement.result_metadata]
+        conversions = [(name, _conversion(kind)) for name, kind in zip(names, kinds, strict=False)]
+        place = {name: len(names) + at for at, name in enumerate(timed)}
+        return cls(
+            statement,
+            names,
+            [(name, convert) for name, convert in conversions if convert is not None],
+            [
+                (
+                    called,
+                    [place[name] for name in of if name in place],
+                    [name for name in of if name not in place],
+                )
+                for called, of in written.items()
+            ],
+        )
+
+    def rows(self, raws: Sequence[Sequence[Any]]) -> list[Row]:
+        names = self.names
+        # An answer with write times is longer than the names.
+        rows: list[Row] = [dict(zip(names, raw)) for raw in raws]  # noqa: B905
+        for name, convert in self.conversions:
+            for row in rows:
+                if row[name] is not None:
+                    row[name] = convert(row[name])
+        for called, places, untold in self.times:
+            for row, raw in zip(rows, raws, strict=True):
+                known = [at for place in places if (at := raw[place]) is not None]
+                row[called] = max(known) if known and not any(row[name] for name in untold) else None
+        return rows
+
+
+def _conversion(kind: Any) -> Convert | None:
+    """How a value of a CQL type becomes one of the rows port; None where it is one already."""
+    parts = [_conversion(part) for part in kind.subtypes]
+    if issubclass(kind, UserType):
+        fields = list(zip(kind.fieldnames, map(_or_as_it_is, parts), strict=True))
+        return lambda value: {
+            name: convert(part) for (name, convert), part in zip(fields, value, strict=True)
+        }
+    if issubclass(kind, MapType):
+        of_key, of_value = map(_or_as_it_is, parts)
+        if not any(parts):
+            return lambda value: dict(value.items())
+        return lambda value: {of_key(key): of_value(one) for key, one in value.items()}
+    if issubclass(kind, TupleType):
+        each = [_or_as_it_is(part) for part in parts]
+        return lambda value: [convert(part) for convert, part in zip(each, value, strict=True)]
+    if issubclass(kind, ListType | SetType):
+        (one,) = parts
+        if one is None:
+            return None if issubclass(kind, ListType) else list
+        return lambda value: [one(part) for part in value]
+    return float if issubclass(kind, DecimalType) else str if issubclass(kind, SimpleDateType) else None
+
+
+def _or_as_it_is(convert: Convert | None) -> Convert:
+    return (lambda value: None if value is None else convert(value)) if convert else lambda value: value
+
+
+_levels: list[int] = []
+"""What the driver's log was set to before each foreign keyspace that is open."""
+
+
+@contextmanager
+def _silent_driver() -> Iterator[None]:
+    """Keeps the driver from its log, where it would tell of a host that is away again and again. It is told once, by the
+    error of the read that needs the host."""
+    logger = logging.getLogger("cassandra")
+    _levels.append(logger.level)
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(_levels.pop())

@@ -20,12 +20,18 @@ from rules.hierarchy import (
     children_of,
     is_collection,
 )
-from rules.legacy.tables import LegacyRow, LegacyTable
+from rules.legacy.tables import LegacyColumn, LegacyRow, LegacyTable
 from rules.legacy.values import Mapped, Unreadable
 from rules.loading import LoadedTree, loaded_tree, version_key_of
 
 HIERARCHIES = LegacyTable(
-    "content_hierarchy", ("identifier",), ("hierarchy", "relational_metadata"), ours=frozenset({"chunks"})
+    "content_hierarchy",
+    ("identifier",),
+    (
+        LegacyColumn("hierarchy", "there is nothing to bring over", is_needed=True),
+        LegacyColumn("relational_metadata", "children are the same below each parent"),
+    ),
+    ours=frozenset({"chunks"}),
 )
 IMAGE = ".img"
 """What the key of a version for authors ends with."""

@@ -20,7 +20,9 @@ from decimal import Decimal
 from typing import Any
 from zlib import crc32
 
-from stores.foreign_keyspace import ForeignTable
+from ingest.importers.legacy.source import NO_TIMES
+from rules.moments import milliseconds
+from stores.foreign_keyspace import Columns, ForeignTable, Written
 from stores.keys import MIN_TOKEN
 from stores.rows import Row, RowPage, TokenRange
 
@@ -50,7 +52,7 @@ class LegacyTable:
 
     @property
     def foreign(self) -> ForeignTable:
-        return ForeignTable(self.name, self.partition, self.clustering, frozenset(self.columns))
+        return ForeignTable(self.name, self.partition, self.clustering, self.columns)
 
     def cql(self, keyspace: str) -> str:
         typed = ", ".join(f'"{name}" {kind}' for name, kind in self.columns.items())
@@ -374,6 +376,10 @@ def _renamed(table: LegacyTable, layout: str) -> LegacyTable:
     )
 
 
+WRITTEN = "written"
+"""In a row in memory: the write times of its columns in microseconds since the epoch, by their names."""
+
+
 class MemorySource:
     """The rows of some tables, as stores.foreign_keyspace.ForeignKeyspace reads them. ``pages`` counts those given."""
 
@@ -389,10 +395,11 @@ class MemorySource:
         self,
         table: ForeignTable,
         token_range: TokenRange,
-        columns: Sequence[str],
+        columns: Columns,
         *,
         page_size: int,
         resume: str | None = None,
+        written: Written = NO_TIMES,
     ) -> AsyncIterator[RowPage]:
         rows = self._sorted(table)
         tokens = [_token(table, row) for row in rows]
@@ -402,15 +409,23 @@ class MemorySource:
             page, first = rows[first : first + page_size], first + page_size
             more = str(first) if first < len(rows) else None
             self.pages += 1
-            yield RowPage([_row(row, columns) for row in page], more)
+            yield RowPage([_row(row, columns, written) for row in page], more)
             if more is None:
                 return
 
-    async def rows(self, table: ForeignTable, equal: Mapping[str, Any], columns: Sequence[str]) -> list[Row]:
-        assert table.prefix(equal), f"{table.name} is not read by {[*equal]}"
-        found = self._sorted(table)
+    async def rows(
+        self,
+        table: ForeignTable,
+        equal: Mapping[str, Any],
+        columns: Columns,
+        written: Written = NO_TIMES,
+    ) -> list[Row]:
+        values = {columns[name]: value for name, value in equal.items()}
+        assert table.prefix(values), f"{table.name} is not read by {[*equal]}"
         return [
-            _row(row, columns) for row in found if all(row[name] == value for name, value in equal.items())
+            _row(row, columns, written)
+            for row in self._sorted(table)
+            if all(row[name] == value for name, value in values.items())
         ]
 
     async def close(self) -> None:
@@ -421,8 +436,27 @@ class MemorySource:
         return sorted(rows, key=lambda row: (_token(table, row), [row[name] for name in table.key]))
 
 
-def _row(row: Row, columns: Sequence[str]) -> Row:
-    return {name: row.get(name) for name in columns}
+def _row(row: Row, columns: Columns, written: Written) -> Row:
+    times = row.get(WRITTEN, {})
+    found = {name: _read(row.get(column)) for name, column in columns.items()}
+    for called, names in written.items():
+        known = [times[columns[name]] for name in names if columns[name] in times]
+        found[called] = max(known, default=None)
+    return found
+
+
+def _read(value: Any) -> Any:
+    """A value as it is read: a timestamp as milliseconds since the epoch, a decimal as a float."""
+    match value:
+        case datetime():
+            return milliseconds(value)
+        case Decimal():
+            return float(value)
+        case list():
+            return [_read(one) for one in value]
+        case dict():
+            return {name: _read(one) for name, one in value.items()}
+    return value
 
 
 def _token(table: ForeignTable, row: Row) -> int:

@@ -38,7 +38,7 @@ from rules.progress import Status
 from rules.tracking import Tracking, TrackingMode
 from rules.views import View, ViewChange
 from stores.columns import Table
-from stores.foreign_keyspace import ForeignTable
+from stores.foreign_keyspace import Columns, ForeignTable
 from stores.rows import Change, Row, RowPage, TokenRange, Write
 from stores.tables import (
     ATTEMPTS,
@@ -481,12 +481,10 @@ class Breaking(MemorySource):
         self,
         table: ForeignTable,
         token_range: TokenRange,
-        columns: Sequence[str],
-        *,
-        page_size: int,
-        resume: str | None = None,
+        columns: Columns,
+        **how: Any,
     ) -> AsyncIterator[RowPage]:
-        async for page in super().walk(table, token_range, columns, page_size=page_size, resume=resume):
+        async for page in super().walk(table, token_range, columns, **how):
             if self.left < len(page.rows):
                 raise StoreUnavailable("away")
             self.left -= len(page.rows)
@@ -650,15 +648,11 @@ async def test_it_waits_for_workers_that_run_and_not_for_others(
             self,
             table: ForeignTable,
             token_range: TokenRange,
-            columns: Sequence[str],
-            *,
-            page_size: int,
-            resume: str | None = None,
+            columns: Columns,
+            **how: Any,
         ) -> AsyncIterator[RowPage]:
             if table.name == "user_content_consumption":
-                async for page in super().walk(
-                    table, token_range, columns, page_size=page_size, resume=resume
-                ):
+                async for page in super().walk(table, token_range, columns, **how):
                     yield page
 
     await embedded.publish()

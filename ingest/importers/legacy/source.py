@@ -1,18 +1,22 @@
 """Where legacy rows are read: a Protocol for it, and the platform's tables as a deployment has laid them out."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from rules.errors import InvalidInput, NotFound
-from rules.legacy.tables import LegacyTable, names_of
-from stores.foreign_keyspace import ForeignKeyspace, ForeignTable
+from rules.legacy.tables import LegacyTable, TableColumns, check_needed, check_without, columns_of, names_of
+from stores.foreign_keyspace import Columns, ForeignKeyspace, ForeignTable, Written
 from stores.rows import Row, RowPage, TokenRange
 
 PASSWORD = "COHORT_LEGACY_PASSWORD"  # noqa: S105 - its name, not one
 """The variable that has the password if the URL has none. Jobs don't store it, and a process list doesn't show it."""
+
+
+NO_TIMES: Written = MappingProxyType({})
 
 
 class Source(Protocol):
@@ -24,14 +28,19 @@ class Source(Protocol):
         self,
         table: ForeignTable,
         token_range: TokenRange,
-        columns: Sequence[str],
+        columns: Columns,
         *,
         page_size: int,
         resume: str | None = None,
+        written: Written = NO_TIMES,
     ) -> AsyncIterator[RowPage]: ...
 
     async def rows(
-        self, table: ForeignTable, equal: Mapping[str, Any], columns: Sequence[str]
+        self,
+        table: ForeignTable,
+        equal: Mapping[str, Any],
+        columns: Columns,
+        written: Written = NO_TIMES,
     ) -> list[Row]: ...
 
     async def close(self) -> None: ...
@@ -45,21 +54,16 @@ class Layout:
     found: ForeignTable
     names: Mapping[str, str]
 
-    def rows(self, found: Sequence[Row]) -> list[Row]:
-        """Returns the rows by the names of rules/legacy/tables.py."""
-        return [{name: row[column] for name, column in self.names.items()} for row in found]
-
-
-@dataclass(frozen=True, slots=True)
-class TableColumns:
-    found: Set[str]
-    used: Set[str]
-    ignored: Set[str]
-    missing: Mapping[str, str]
+    def written(self, *, clocks: bool) -> Written:
+        return self.table.written(self.names) if clocks else NO_TIMES
 
 
 class Platform:
-    """The platform's tables that a source has."""
+    """The platform's tables that a source has.
+
+    Rows are by the names of rules/legacy/tables.py, their timestamps in milliseconds since the epoch. With ``clocks`` a
+    row also has ``written_at`` and what else its table says (LegacyTable.written), in microseconds since the epoch.
+    """
 
     def __init__(self, source: Source, layouts: Mapping[str, Layout], missing: Sequence[str]) -> None:
         self._source = source
@@ -69,23 +73,35 @@ class Platform:
 
     @classmethod
     async def of(
-        cls, source: Source, tables: Sequence[LegacyTable], without: Set[str] = frozenset()
+        cls, source: Source, tables: Sequence[LegacyTable], without: Collection[str] = ()
     ) -> "Platform":
         """Finds these tables of a source.
 
+        ``without``: TABLE.COLUMN that may be missing although results are wrong then.
+
         Raises NotFound if a table is missing that every platform has. Raises InvalidInput if a table is laid out
-        otherwise.
+        otherwise, or lacks a column without which results are wrong.
         """
+        check_without(tables, without)
         found = await source.tables()
         missing = [table.name for table in tables if table.name not in found]
-        if required := [table.name for table in tables if table.required and table.name in missing]:
+        if required := [table.name for table in tables if table.is_required and table.name in missing]:
             raise NotFound(f"the keyspace has no table {', '.join(required)}", field="from")
         there = [(table, found[table.name]) for table in tables if table.name in found]
         layouts = {
             table.name: Layout(table, laid_out, names_of(table, laid_out.key, laid_out.columns))
             for table, laid_out in there
         }
+        for layout in layouts.values():
+            check_needed(layout.table, layout.names, without)
         return cls(source, layouts, missing)
+
+    def columns(self) -> dict[str, TableColumns]:
+        """Returns for each table what it has, and what follows from what it has not."""
+        return {
+            name: columns_of(layout.table, layout.names, layout.found.columns)
+            for name, layout in self._layouts.items()
+        }
 
     async def walk(
         self,
@@ -96,35 +112,26 @@ class Platform:
         resume: str | None,
         clocks: bool = False,
     ) -> AsyncIterator[RowPage]:
-        """Walks like the rows port, by the names of rules/legacy/tables.py. Gives nothing if there is no such table."""
+        """Walks like the rows port. Gives nothing if there is no such table."""
         layout = self._layouts.get(table)
         if layout is None:
             return
-        columns = list(layout.names.values())
         async for page in self._source.walk(
-            layout.found, token_range, columns, page_size=page_size, resume=resume
+            layout.found,
+            token_range,
+            layout.names,
+            page_size=page_size,
+            resume=resume,
+            written=layout.written(clocks=clocks),
         ):
-            yield RowPage(layout.rows(page.rows), page.resume)
+            yield page
 
-    def columns(self) -> Mapping[str, TableColumns]:
-        return {
-            name: TableColumns(
-                layout.found.columns,
-                frozenset(layout.names.values()),
-                layout.found.columns - set(layout.names.values()),
-                {},
-            )
-            for name, layout in self._layouts.items()
-        }
-
-    async def rows(self, table: str, **equal: str) -> list[Row]:
+    async def rows(self, table: str, *, clocks: bool = False, **equal: str) -> list[Row]:
         """Returns the rows with these values in columns of the key."""
         layout = self._layouts.get(table)
         if layout is None:
             return []
-        named = {layout.names[name]: value for name, value in equal.items()}
-        found = await self._source.rows(layout.found, named, list(layout.names.values()))
-        return layout.rows(found)
+        return await self._source.rows(layout.found, equal, layout.names, layout.written(clocks=clocks))
 
 
 async def open_source(url: str) -> Source:

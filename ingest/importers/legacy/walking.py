@@ -1,6 +1,6 @@
 """What the migrations share: a walk over a table with marks to go on from, and a job that is begun or gone on with."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,9 +16,9 @@ from stores.keys import ring
 
 @asynccontextmanager
 async def reading(
-    source: Source, tables: Sequence[LegacyTable], without: Set[str] = frozenset()
+    source: Source, tables: Sequence[LegacyTable], without: Collection[str] = ()
 ) -> AsyncIterator[Platform]:
-    """Closes the source at the end. ``without``: columns that are known to be missing (Platform.of)."""
+    """Closes the source at the end. ``without``: as in Platform.of."""
     try:
         yield await Platform.of(source, tables, without)
     finally:
@@ -30,7 +30,7 @@ async def still_reading(
     opened: Platform | None,
     opening: Callable[[], Awaitable[Source]],
     tables: Sequence[LegacyTable],
-    without: Set[str] = frozenset(),
+    without: Collection[str] = (),
 ) -> AsyncIterator[Platform]:
     """What is read already. If that is nothing, as when a job is resumed, the source is opened, and closed at the end."""
     if opened is not None:
@@ -64,7 +64,7 @@ def part_of(mark: str | None, ranges: int) -> int:
 
 
 async def pages(
-    platform: Platform, table: str, *, ranges: int, page_size: int, start: str | None
+    platform: Platform, table: str, *, ranges: int, page_size: int, start: str | None, clocks: bool = False
 ) -> AsyncIterator[tuple[Sequence[LegacyRow], str | None]]:
     """Gives the rows in pages, from a mark on, each page with the mark behind it. The last one has none."""
     first = part_of(start, ranges) if start else 0
@@ -73,7 +73,9 @@ async def pages(
         if part < first:
             continue
         inside = within if part == first and within else None
-        async for page in platform.walk(table, token_range, page_size=page_size, resume=inside):
+        async for page in platform.walk(
+            table, token_range, page_size=page_size, resume=inside, clocks=clocks
+        ):
             if page.resume is not None:
                 yield page.rows, mark_of(part, page.resume)
             else:
