@@ -183,7 +183,7 @@ async def test_in_small_the_end_is_the_same(embedded: Instance, tmp_path: Path, 
         if way == "arriving":
             source = Growing(before, after)
             await migrate_legacy(embedded.shared, URL, source=source, **OPTIONS)
-            await migrate_from_memory(embedded.shared, whole)
+            await migrate_from_memory(embedded.shared, whole, changed_since="last")
         elif way == "interrupted":
             chance = random.Random(12)
             for _ in range(5):
@@ -251,7 +251,7 @@ async def test_run_while_rows_arrive_and_then_for_what_changed(
             await asyncio.sleep(0.2)
             await platform.write([write])
         await first
-        await runs.run()
+        await runs.run(changed_since="last")
     await check(real, tmp_path)
 
 
