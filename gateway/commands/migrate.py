@@ -127,7 +127,9 @@ async def _migrate(url: str, options: Mapping[str, Any], more: int, companion: b
                 others.start(more, *_companion(url, options, job.arguments))
 
             try:
-                return await migrate_legacy(cohort.shared, url, **options, on_opened=begin, on_progress=tell)
+                return await migrate_legacy(
+                    cohort.shared, url, **options, on_opened=begin, on_progress=tell, on_wait=tell.waits
+                )
             except CohortError:
                 if begun and not companion:
                     await _write_so_far(cohort, begun[0], options["report"])

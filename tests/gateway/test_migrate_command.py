@@ -40,7 +40,7 @@ def test_what_could_not_be_taken_is_told_and_in_the_exit_code(tmp_path: Path) ->
     assert report["tables"]["user_enrolments"]["written"] == 5
     listed = cohort("jobs", "list").stdout
     assert "migrate-legacy" in listed
-    assert "384 of 384, 23 done" in listed
+    assert "part 384 of 384, 23 rows" in listed
 
 
 def test_a_dry_run_says_so_and_a_whole_one_ends_with_nought(

@@ -9,17 +9,16 @@ from datetime import datetime, tzinfo
 from ingest.importers.legacy.attempts import bring_attempts
 from ingest.importers.legacy.batches import bring_batches
 from ingest.importers.legacy.comparison import compare, published
-from ingest.importers.legacy.enrolments import bring_enrolments, last_change
+from ingest.importers.legacy.enrolments import bring_enrolments, take_enrolments
 from ingest.importers.legacy.report import TableReport, count
 from ingest.importers.legacy.scores import compare_scores
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import bring_views
-from ingest.importers.legacy.writing import Erasures, Migrating
+from ingest.importers.legacy.writing import Migrating
 from ingest.jobs.runner import SIGN_OF_LIFE
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.identifiers import ProgressKey
-from rules.legacy.enrolments import enrolment_of_row
 from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
 from rules.moments import milliseconds
 from rules.triggers import TriggerKind
@@ -77,7 +76,7 @@ class Bringing:
         elif table == CONSUMPTION:
             touched = await bring_views(migrating, changed, report)
         elif table == ENROLMENTS:
-            _, touched = await bring_enrolments(migrating, self._platform, changed, report)
+            touched = await bring_enrolments(migrating, self._platform, changed, report)
         elif table == ASSESSMENTS:
             touched = await bring_attempts(migrating, changed, report)
         else:
@@ -90,12 +89,9 @@ class Bringing:
     async def compare(self, rows: Sequence[LegacyRow]) -> TableReport:
         """Compares what the platform shows of these enrolments with what Cohort shows. Returns the comparison alone."""
         migrating, report = self._migrating(), TableReport(ENROLMENTS)
-        # A report of its own: these rows were counted when they were brought.
-        mapped = TableReport(ENROLMENTS).readable(rows, (), lambda row: enrolment_of_row(row, self._zone))
-        enrolments = [each.value for _, each in mapped]
-        erasures = await Erasures.of(migrating, (one.key for one in enrolments))
-        kept = [one for one in enrolments if not erasures.cover(one.key, last_change(one))]
-        await compare(migrating, self._platform, kept, 1, report)
+        # In a report of its own: these rows were counted when they were brought.
+        enrolments, _ = await take_enrolments(migrating, self._platform, rows, TableReport(ENROLMENTS))
+        await compare(migrating, self._platform, enrolments, report)
         return report
 
     def _migrating(self) -> Migrating:

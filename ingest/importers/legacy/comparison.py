@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from zlib import crc32
 
 from ingest.importers.legacy.granting import granted
 from ingest.importers.legacy.report import TableReport, told
@@ -26,11 +25,6 @@ from rules.standings import FirstCompletion, Standing, Touch, standing_of
 from rules.views import View
 
 
-def in_sample(key: ProgressKey, every: int) -> bool:
-    """True for the same one key in ``every``, each time."""
-    return crc32("\n".join((key.user_id, key.collection_id, key.context_id)).encode()) % every == 0
-
-
 async def published(migrating: Migrating, collection_ids: Sequence[str]) -> dict[str, RelationTree]:
     """Returns the relations of those that are published collections of their own."""
     found = await migrating.shared.library.published(collection_ids)
@@ -45,15 +39,13 @@ async def compare(
     migrating: Migrating,
     platform: Platform,
     enrolments: Sequence[LegacyEnrolment],
-    every: int,
     report: TableReport,
 ) -> None:
-    """Compares the enrolments in the sample: figures, then dates of completion. In a dry run it takes what would be
+    """Compares enrolments: figures, then dates of completion. In a dry run it takes what would be
     here."""
-    sample = [enrolment for enrolment in enrolments if in_sample(enrolment.key, every)]
-    trees = await published(migrating, list({one.key.collection_id for one in sample}))
-    known = [one for one in sample if one.key.collection_id in trees]
-    report.not_compared += len(sample) - len(known)
+    trees = await published(migrating, list({one.key.collection_id for one in enrolments}))
+    known = [one for one in enrolments if one.key.collection_id in trees]
+    report.not_compared += len(enrolments) - len(known)
     keys = [one.key for one in known]
     (touches, _), stored = await asyncio.gather(
         touches_by_key(migrating.rows, migrating.shared.tracking, keys, trees),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from itertools import islice
 
 from ingest.importers.legacy.comparison import published
@@ -38,11 +38,24 @@ _GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at", "moved_to")
 
 async def bring_enrolments(
     migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
-) -> tuple[list[LegacyEnrolment], dict[ProgressKey, bool]]:
-    """Brings a page of user_enrolments. Returns those that were taken, and by key whether something was changed.
+) -> dict[ProgressKey, bool]:
+    """Brings a page of user_enrolments. Returns by key whether something was changed.
 
     The keys include those where views are kept.
     """
+    enrolments, erasures = await take_enrolments(migrating, platform, rows, report)
+    changed = await _write(migrating, {row_key(one.key): one for one in enrolments}, report)
+    touched = {one.key: row_key(one.key) in changed for one in enrolments}
+    filled = await _fill(migrating, platform, enrolments, erasures, report)
+    for key in filled | await _grant(migrating, platform, enrolments, erasures, report):
+        touched[key] = True
+    return touched
+
+
+async def take_enrolments(
+    migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow], report: TableReport
+) -> tuple[list[LegacyEnrolment], Erasures]:
+    """Returns the enrolments of these rows that can be read and were not erased here, and the erasures."""
     columns = ("user_id", "collection_id", "context_id")
     beginnings = await _beginnings(migrating, platform, rows)
 
@@ -51,23 +64,17 @@ async def bring_enrolments(
 
     mapped = [one for _, one in report.readable(rows, columns, read)]
     erasures = await Erasures.of(migrating, (one.value.key for one in mapped))
-    enrolments: dict[Key, LegacyEnrolment] = {}
+    taken: list[LegacyEnrolment] = []
     for one in mapped:
         found = one.value
-        if erasures.cover(found.key, last_change(found)):
+        if erasures.cover(found.key, max(found.enrolled_on, found.changed_on or found.enrolled_on)):
             report.skip(ERASED, told(found.key))
             continue
         report.note(one.notes, told(found.key))
         if found.completed_on is not None and erasures.cover(found.key, found.completed_on):
             found = replace(found, completed_on=None)  # it is of before the erasure
-        enrolments[row_key(found.key)] = found
-    changed = await _write(migrating, enrolments, report)
-    touched = {found.key: key in changed for key, found in enrolments.items()}
-    taken = list(enrolments.values())
-    filled = await _fill(migrating, platform, taken, erasures, report)
-    for key in filled | await _grant(migrating, platform, taken, erasures, report):
-        touched[key] = True
-    return taken, touched
+        taken.append(found)
+    return taken, erasures
 
 
 async def _beginnings(
@@ -102,11 +109,6 @@ def _is_undated(row: LegacyRow, zone: tzinfo) -> bool:
 
 def _ids(row: LegacyRow) -> tuple[str, str, str]:
     return row["user_id"], row["collection_id"], row["context_id"]
-
-
-def last_change(enrolment: LegacyEnrolment) -> datetime:
-    """Returns the last moment at which the platform changed an enrolment. An erasure after it covers the enrolment."""
-    return max(enrolment.enrolled_on, enrolment.changed_on or enrolment.enrolled_on)
 
 
 async def _write(

@@ -106,9 +106,7 @@ async def migrate_legacy(
         "most_rejected": _above(-1, most_rejected, "most-rejected"),
         "report": None if report is None else str(report),
     }
-    async with reading(
-        source or await open_source(url), LEGACY_TABLES, frozenset(arguments["without"])
-    ) as platform:
+    async with reading(source or await open_source(url), LEGACY_TABLES, arguments["without"]) as platform:
         found = {"missing": list(platform.missing), "columns": columns_of(platform)}
         job = await Jobs(shared).open(MIGRATION, {**arguments, **found}, SAME)
         own = {**arguments, "brought_before": await _brought_before(shared, job)}
@@ -247,7 +245,7 @@ class _Migration:
         again = start.resume is not None
         if not again:
             yield Checkpoint("", 0, report.document())
-        tables, without = LEGACY_TABLES, frozenset(self._arguments["without"])
+        tables, without = LEGACY_TABLES, self._arguments["without"]
         async with still_reading(
             self._opened, lambda: open_source(self._arguments["from"]), tables, without
         ) as platform:

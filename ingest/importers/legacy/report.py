@@ -65,7 +65,7 @@ class TableReport:
     compared: int = 0
     same: int = 0
     not_compared: int = 0
-    """For a sample of enrolments: those in collections that are not published here."""
+    """Of a sample of enrolments: those in collections that are not published here."""
     differences: Counts = field(default_factory=dict)
     """How many differences there are, by reason."""
 

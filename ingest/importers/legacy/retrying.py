@@ -47,9 +47,7 @@ async def retry_rejected(
         "only_rejected": [str(file) for file in files],
     }
     tables = {table: TableReport(table) for table in TABLES}
-    async with reading(
-        source or await open_source(url), LEGACY_TABLES, frozenset(arguments["without"])
-    ) as platform:
+    async with reading(source or await open_source(url), LEGACY_TABLES, arguments["without"]) as platform:
         bringing = Bringing(shared, platform, zone=zone_of(zone), dry_run=dry_run)
         for table in TABLES:
             rest = iter([row for row in rejects if row.table == table])
@@ -68,7 +66,7 @@ async def _retry(
     bringing: Bringing, platform: Platform, table: str, rejects: Sequence[Rejected]
 ) -> TableReport:
     async def row_of(rejected: Rejected) -> list[LegacyRow]:
-        return list(await platform.rows(table, **rejected.key))
+        return list(await platform.rows(table, clocks=True, **rejected.key))
 
     found = await each(rejects, row_of)
     # An interrupted run may have written rows and not announced them.

@@ -64,7 +64,7 @@ def part_of(mark: str | None, ranges: int) -> int:
 
 
 async def pages(
-    platform: Platform, table: str, *, ranges: int, page_size: int, start: str | None, clocks: bool = False
+    platform: Platform, table: str, *, ranges: int, page_size: int, start: str | None
 ) -> AsyncIterator[tuple[Sequence[LegacyRow], str | None]]:
     """Gives the rows in pages, from a mark on, each page with the mark behind it. The last one has none."""
     first = part_of(start, ranges) if start else 0
@@ -73,9 +73,7 @@ async def pages(
         if part < first:
             continue
         inside = within if part == first and within else None
-        async for page in platform.walk(
-            table, token_range, page_size=page_size, resume=inside, clocks=clocks
-        ):
+        async for page in platform.walk(table, token_range, page_size=page_size, resume=inside):
             if page.resume is not None:
                 yield page.rows, mark_of(part, page.resume)
             else:
