@@ -22,6 +22,8 @@ from typing import Any
 
 from ingest.importers.legacy import job, migrate_legacy
 from ingest.workers.worker import Worker
+from loaders.session import Shared
+from rules.errors import StoreUnavailable
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption
 
@@ -47,6 +49,18 @@ async def working(cohort: Instance) -> AsyncIterator[None]:
         await running
 
 
+async def migrate_in_spite_of_load(shared: Shared, order: dict[str, Any]) -> None:
+    """Runs it again where a store did not answer in time, as happens on a busy machine."""
+    for left in reversed(range(5)):
+        try:
+            await migrate_legacy(shared, order["from"], **order["options"])
+        except StoreUnavailable:
+            if not left:
+                raise
+        else:
+            return
+
+
 async def main(order: dict[str, Any]) -> None:
     job.PAGE = PAGE
     begun = time.monotonic() - order["later"]
@@ -55,7 +69,7 @@ async def main(order: dict[str, Any]) -> None:
     dying = Interruption(last, killed, after=order["after"])
     async with instance.opened() as shared:
         clock = replace(shared, now=lambda: NOW + timedelta(seconds=time.monotonic() - begun))
-        await migrate_legacy(dying.of(clock), order["from"], **order["options"])
+        await migrate_in_spite_of_load(dying.of(clock), order)
     print(last - dying.left)  # noqa: T201 - the test reads it
 
 

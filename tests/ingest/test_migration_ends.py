@@ -30,7 +30,7 @@ from tests.ingest.migration_run import MANY, PAGE, killed, working
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-OPTIONS: dict[str, Any] = {"rate": 1e6, "every": 1}
+OPTIONS: dict[str, Any] = {"rate": 1e6, "every": 1, "ranges": 4}
 
 
 async def prepare(cohort: Instance) -> None:
@@ -96,9 +96,11 @@ class Runs:
         self._platform = platform
         self._later = 0
 
-    async def run(self, *, dies_at: int | None = None, after: bool = False, **options: Any) -> int | None:
-        """Runs it, a minute and more after the one before. Returns how many changes it made, None if it was killed."""
-        self._later += 100
+    async def run(
+        self, *, dies_at: int | None = None, after: bool = False, beside: bool = False, **options: Any
+    ) -> int | None:
+        """Runs it, a minute and more after the one before, or ``beside`` that one. Returns how many changes it made, None if it was killed."""
+        self._later += 0 if beside else 100
         order: dict[str, Any] = {
             "urls": self._cohort.urls,
             "data": str(self._cohort.data),
@@ -108,11 +110,12 @@ class Runs:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.ingest.migration_run", json.dumps(order)),
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
-        printed, _ = await process.communicate()
+        printed, errors = await process.communicate()
         if process.returncode == -9:
             return None
-        assert process.returncode == 0
+        assert process.returncode == 0, errors.decode()[-2000:]
         return int(printed)
 
 
@@ -131,6 +134,13 @@ async def real(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 @asynccontextmanager
 async def nobody(_: Instance) -> AsyncIterator[None]:
     yield
+
+
+def chance(of: str) -> random.Random:
+    """Another one in each run, whose seed is printed when a test fails, so that it can be run again."""
+    seed = random.randrange(10**6)
+    print(f"{of}: seed {seed}")  # noqa: T201 - pytest shows it
+    return random.Random(seed)
 
 
 beside = pytest.mark.parametrize("workers", [nobody, working], ids=["without workers", "with workers"])
@@ -230,14 +240,12 @@ async def test_killed_five_times_and_resumed(
 ) -> None:
     """Before or after any change of a store. What is left of the changes is always more than there is to the next death."""
     await platform.write([*world(), *arrivals()])
-    seed = random.randrange(10**6)
-    print("deaths of the seed", seed)  # noqa: T201 - so that it can be run again
-    chance = random.Random(seed)
+    dice = chance("deaths")
     runs = Runs(real, platform)
     async with workers(real):
         for _ in range(5):
-            dies_at = chance.randrange(await changes(tmp_path) // 6)
-            assert await runs.run(dies_at=dies_at, after=chance.random() < 0.5) is None
+            dies_at = dice.randrange(await changes(tmp_path) // 6)
+            assert await runs.run(dies_at=dies_at, after=dice.random() < 0.5) is None
         assert await runs.run() is not None
     await check(real, tmp_path)
 
@@ -247,15 +255,18 @@ async def test_killed_five_times_and_resumed(
 async def test_run_while_rows_arrive_and_then_for_what_changed(
     real: Instance, platform: LegacyKeyspace, tmp_path: Path, workers: Any
 ) -> None:
-    """Some arrive before their page is read, others after it. The second run reads what changed since the first began."""
+    """Some arrive while it runs, before or after their page is read, and the others later. The second run reads what
+    changed since the first began."""
     await platform.write(world())
-    runs = Runs(real, platform)
+    runs, arriving = Runs(real, platform), arrivals()
+    chance("arrivals").shuffle(arriving)
     async with workers(real):
         first = asyncio.create_task(runs.run(rate=80))
-        for write in arrivals():
+        while not first.done() and len(arriving) > 10:
             await asyncio.sleep(0.2)
-            await platform.write([write])
+            await platform.write([arriving.pop()])
         await first
+        await platform.write(arriving)
         await runs.run(changed_since="last")
     await check(real, tmp_path)
 
@@ -268,5 +279,6 @@ async def test_run_by_three_processes(
     await platform.write([*world(), *arrivals()])
     runs = Runs(real, platform)
     async with workers(real):
-        assert all(await asyncio.gather(runs.run(), runs.run(), runs.run()))
+        ran = await asyncio.gather(*(runs.run(beside=True) for _ in range(3)), return_exceptions=True)
+    assert all(type(changes) is int for changes in ran), ran
     await check(real, tmp_path)

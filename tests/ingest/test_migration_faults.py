@@ -35,7 +35,7 @@ async def keyspace(cohort: Instance) -> AsyncIterator[LegacyKeyspace | None]:
 async def migrate(
     cohort: Instance, keyspace: LegacyKeyspace | None, writes: Sequence[Written]
 ) -> MigrationReport:
-    options: dict[str, Any] = {"rate": 1e6, "every": 1}
+    options: dict[str, Any] = {"rate": 1e6, "every": 1, "ranges": 4}
     if keyspace is None:
         return await migrate_legacy(cohort.shared, URL, source=MemorySource(in_memory(writes)), **options)
     await keyspace.write(writes)
@@ -77,7 +77,7 @@ async def test_a_column_without_which_results_are_wrong_stops_it_unless_it_is_na
     tables = dict(in_memory(COMMON))
     columns = {name: kind for name, kind in TABLES[table].columns.items() if name != column}
     tables[table] = replace(tables[table], columns=columns)
-    options: dict[str, Any] = {"rate": 1e6}
+    options: dict[str, Any] = {"rate": 1e6, "ranges": 4}
     url = URL
     if keyspace is None:
         options["source"] = MemorySource(tables)
