@@ -10,7 +10,7 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -54,7 +54,7 @@ class ForeignTable:
     name: str
     partition: tuple[str, ...]
     clustering: tuple[str, ...]
-    columns: Mapping[str, str] = field(hash=False)
+    columns: Mapping[str, str]
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -97,8 +97,9 @@ class _Session(CassandraSession):
 class ForeignKeyspace:
     """Open with ``await ForeignKeyspace.open(url)``; ``field`` names the URL in errors."""
 
-    def __init__(self, session: CassandraSession) -> None:
+    def __init__(self, session: CassandraSession, field: str) -> None:
         self._session = session
+        self._field = field
         self._keyspace = session.address.keyspace
         self._told: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
         self._open = ExitStack()
@@ -116,17 +117,17 @@ class ForeignKeyspace:
             raise InvalidInput(error.message, field=field) from None
         if not urlsplit(url).path.strip("/"):
             raise InvalidInput("name the keyspace: cassandra://user:password@host/KEYSPACE", field=field)
-        keyspace = cls(_Session(address, Meter(), _IN_FLIGHT))
+        keyspace = cls(_Session(address, Meter(), _IN_FLIGHT), field)
         keyspace._open.enter_context(_silent_driver())
         try:
-            await keyspace._connect(field)
+            await keyspace._connect()
         except BaseException:
             await keyspace.close()
             raise
         return keyspace
 
-    async def _connect(self, field: str) -> None:
-        address = self._session.address
+    async def _connect(self) -> None:
+        address, field = self._session.address, self._field
         try:
             await self._session.connect()
         except StoreUnavailable as error:
@@ -180,13 +181,13 @@ class ForeignKeyspace:
         """
         token = f"token({_named(table.partition)})"
         where = f"{token} > ? AND {token} <= ?"
-        with _errors(table):
+        with self._errors(table.name):
             asked = await self._asked(table, where, columns, written)
         bound = asked.statement.bind([token_range.start, token_range.end])
         bound.fetch_size = page_size
         while True:
             page = None if resume is None else base64.b64decode(resume)
-            with _errors(table):
+            with self._errors(table.name):
                 raws, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
             resume = None if page is None else base64.b64encode(page).decode()
             yield RowPage(asked.rows(raws), resume)
@@ -210,7 +211,7 @@ class ForeignKeyspace:
         where = " AND ".join(f'"{name}" = ?' for name in prefix)
         found: list[Row] = []
         page = None
-        with _errors(table):
+        with self._errors(table.name):
             asked = await self._asked(table, where, columns, written)
             bound = asked.statement.bind([values[name] for name in prefix])
             bound.fetch_size = _PAGE
@@ -259,11 +260,24 @@ class ForeignKeyspace:
             return False
         return True
 
+    @contextmanager
+    def _errors(self, table: str) -> Iterator[None]:
+        """Turns refusal and silence into errors that say what could not be read."""
+        try:
+            yield
+        except Unauthorized as error:
+            raise Forbidden(f"this user may not read {table} there", field=self._field) from error
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                "the keyspace to read did not answer", field=self._field, detail=error.detail
+            ) from error
+
     async def _system(self, columns: str, table: str) -> list[tuple[Any, ...]]:
         text = f"SELECT {columns} FROM system_schema.{table} WHERE keyspace_name = ?"
-        bound = (await self._session.prepare(text)).bind([self._keyspace])
-        bound.fetch_size = None
-        return (await self._session.send(f"select system_schema.{table}", bound)).rows
+        with self._errors(f"system_schema.{table}"):
+            bound = (await self._session.prepare(text)).bind([self._keyspace])
+            bound.fetch_size = None
+            return (await self._session.send(f"select system_schema.{table}", bound)).rows
 
 
 def _named(columns: Sequence[str]) -> str:
@@ -275,19 +289,6 @@ def _is_refused(error: BaseException | None) -> bool:
     errors = error.errors if isinstance(error, NoHostAvailable) else None
     causes = errors.values() if isinstance(errors, dict) else ()
     return any(isinstance(cause, AuthenticationFailed) for cause in (error, *causes))
-
-
-@contextmanager
-def _errors(table: ForeignTable) -> Iterator[None]:
-    """Turns refusal and silence into errors that say what could not be read."""
-    try:
-        yield
-    except Unauthorized as error:
-        raise Forbidden(f"this user may not read {table.name} there", field="from") from error
-    except StoreUnavailable as error:
-        raise StoreUnavailable(
-            "the keyspace to read did not answer", field=error.field, detail=error.detail
-        ) from error
 
 
 Convert = Callable[[Any], Any]

@@ -91,7 +91,7 @@ def legacy(
     end it brings over what is new. Exit code 3: done, but there are rows that could not be taken or differences without
     a known reason.
     """
-    from ingest.importers.legacy import report_path
+    from ingest.importers.legacy import rejects_path, report_path
 
     check_writable(report)
     options: dict[str, Any] = {"dry_run": dry_run, "zone": zone, "without": without or ()}
@@ -103,7 +103,10 @@ def legacy(
         done = run(_migrate(from_, options | {"changed_since": changed_since}, processes - 1, companion))
     if not companion:
         show(done)
-        _finish(done.document(), report_path(done.job, report))
+        file = report_path(done.job, report)
+        if done.rejected:
+            typer.echo(f"rejected: {rejects_path(file)}")
+        _finish(done.document(), file)
 
 
 async def _retry(url: str, files: Sequence[Path], options: Mapping[str, Any]) -> "MigrationReport":

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ingest.importers.legacy import collections, job
+from ingest.importers.legacy import collections, job, retrying
 from tests.gateway.test_cli import cohort
 from tests.ingest.legacy_hierarchies import hierarchies, live, row
 from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform
@@ -21,6 +21,7 @@ def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(collections, "open_source", opened)
     monkeypatch.setattr(job, "open_source", opened)
+    monkeypatch.setattr(retrying, "open_source", opened)
     monkeypatch.setenv("COHORT_DATA", str(tmp_path / "data"))
     assert cohort("init").returncode == 0
 
@@ -62,6 +63,64 @@ def test_a_dry_run_says_so_and_a_whole_one_ends_with_nought(
     (file,) = tmp_path.glob("migration-*.json")
     assert f"report: {file.name}\n" in done.stdout
     assert orjson.loads(file.read_bytes())["dryRun"] is True
+
+
+def test_a_report_that_could_not_be_written_is_found_before_the_run(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.write_text("a file")
+    for file, told in (
+        (tmp_path / "none" / "report.json", f"there is no folder {tmp_path}/none for the report"),
+        (closed / "report.json", f"there is no folder {closed} for the report"),
+    ):
+        for command in (("legacy", "--from", URL), ("collections", "--from", URL), ("report", "1")):
+            done = cohort("migrate", *command, "--report", str(file))
+            assert (done.returncode, done.stdout, done.stderr) == (1, "", f"cohort: {told}\n")
+    assert cohort("jobs", "list").stdout == ""
+
+
+def test_after_a_failure_there_is_a_report_of_what_was_done(tmp_path: Path) -> None:
+    """Hal's content stops it, after the batches and in the middle of consumption."""
+    file = tmp_path / "JOB.json"
+    failed = cohort("migrate", "legacy", "--from", URL, "--most-rejected", "0", "--report", str(file))
+    assert failed.returncode == 1
+    assert "cohort: 1 rows can't be read, which is more than 0; they are in " in failed.stderr
+    (written,) = tmp_path.glob("*.json")
+    report = orjson.loads(written.read_bytes())
+    assert (report["state"], report["whole"]) == ("failed", False)
+    assert "1 rows can't be read" in report["error"]
+    assert report["tables"]["course_batch"]["written"] == 2
+    assert report["tables"]["user_enrolments"]["read"] == 0
+    # And again whenever it is asked for.
+    again = tmp_path / "again.json"
+    told = cohort("migrate", "report", report["job"], "--report", str(again))
+    assert (told.returncode, told.stdout.split("  ")[0]) == (0, "so far, failed")
+    assert orjson.loads(again.read_bytes()) == report
+    # A higher bound goes on with it.
+    done = cohort("migrate", "legacy", "--from", URL, "--report", str(file))
+    assert done.returncode == 3
+    assert orjson.loads(written.read_bytes())["state"] == "done"
+
+
+def test_rejected_rows_are_tried_again_from_their_file(tmp_path: Path) -> None:
+    cohort("migrate", "legacy", "--from", URL, "--report", str(tmp_path / "first.json"))
+    rejected = str(tmp_path / "first-rejected.jsonl")
+    done = cohort(
+        *("migrate", "legacy", "--from", URL, "--only-rejected", rejected),
+        *("--report", str(tmp_path / "second.json")),
+    )
+    assert done.returncode == 3
+    report = orjson.loads((tmp_path / "second.json").read_bytes())
+    assert {name: table["read"] for name, table in report["tables"].items() if table["read"]} == {
+        "user_content_consumption": 1,
+        "user_enrolments": 1,
+        "assessment_aggregator": 1,
+    }
+    assert (tmp_path / "second-rejected.jsonl").exists()
+
+
+def test_a_report_of_a_job_that_is_not_there_is_a_line(tmp_path: Path) -> None:
+    done = cohort("migrate", "report", "7", "--report", str(tmp_path / "report.json"))
+    assert (done.returncode, done.stderr) == (1, "cohort: there is no job migrate-legacy 7\n")
 
 
 def test_another_url_is_a_line_and_exit_code_one() -> None:

@@ -238,7 +238,8 @@ def test_the_last_version_of_a_batch_is_stored(
     changes: list[tuple[int, EnrolmentType]], data: st.DataObject
 ) -> None:
     """Also where a change left ``updated_date`` as it was, or there is none."""
-    versions, day = [], data.draw(st.sampled_from([0, 1]))
+    versions: list[Context] = []
+    day = data.draw(st.sampled_from([0, 1]))
     for more, kind in changes:
         day += more if day else 0
         versions.append(

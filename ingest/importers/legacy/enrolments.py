@@ -195,10 +195,11 @@ async def _grant(
     for key, found in (await granted(migrating, platform, kept, trees)).items():
         if found is None:
             report.note([WAITS], told(key))
-        elif found:
-            report.granted += 1
+        else:
             views += found
-    return {key.progress_key for key in await _write_guesses(migrating, views)}
+    changed = await _write_guesses(migrating, views)
+    report.granted += len(changed)
+    return {key.progress_key for key in changed}
 
 
 async def _write_guesses(migrating: Migrating, views: Sequence[View]) -> set[ViewKey]:

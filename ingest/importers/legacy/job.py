@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.importers.legacy.bringing import Bringing
-from ingest.importers.legacy.rejects import RejectsFile
+from ingest.importers.legacy.rejects import RejectsFile, rejects_path
 from ingest.importers.legacy.report import MigrationReport, TableReport
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.walking import columns_of, reading, still_reading
@@ -281,7 +281,7 @@ class _Migration:
         where = "the report names some"
         job_id, most = self._arguments[JOB], self._arguments["most_rejected"]
         if self._arguments["report"] is not None:
-            file = RejectsFile.beside(report_path(job_id, self._arguments["report"]))
+            file = RejectsFile(rejects_path(report_path(job_id, self._arguments["report"])))
             await asyncio.to_thread(file.append, brought.rejected)
             where = f"they are in {file.path}"
         job = await Jobs(self._shared).get(MIGRATION.name, job_id)

@@ -45,16 +45,16 @@ class Rejected:
         return (self.table, *(self.key[name] for name in _KEYS[self.table]))
 
 
+def rejects_path(report: Path) -> Path:
+    """Returns where the rejected rows of a report go: beside ``migration-1.json`` it is ``migration-1-rejected.jsonl``."""
+    return report.with_name(f"{report.stem}-rejected.jsonl")
+
+
 class RejectsFile:
     """A file of JSON lines, one for each rejected row. Several processes of a machine may append to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @classmethod
-    def beside(cls, report: Path) -> "RejectsFile":
-        """Returns the file beside a report: ``migration-1.json`` has ``migration-1-rejected.jsonl``."""
-        return cls(report.with_name(f"{report.stem}-rejected.jsonl"))
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Adds the rows in one write, so that lines of several processes don't mix, and waits until they are on disk."""

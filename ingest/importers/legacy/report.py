@@ -60,7 +60,7 @@ class TableReport:
     filled: int = 0
     """For enrolments: contents that contentstatus alone knows, or knows to be further."""
     granted: int = 0
-    """For enrolments: those that the platform completed without keeping details of all contents."""
+    """For enrolments: contents that the platform completed with the whole, of which it keeps no details."""
     triggers: int = 0
     compared: int = 0
     same: int = 0

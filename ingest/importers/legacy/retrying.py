@@ -8,7 +8,7 @@ from typing import Any
 
 from ingest.importers.legacy.bringing import Bringing
 from ingest.importers.legacy.job import TABLES, ZONE, report_path, zone_of
-from ingest.importers.legacy.rejects import Rejected, RejectsFile, read_rejects
+from ingest.importers.legacy.rejects import Rejected, RejectsFile, read_rejects, rejects_path
 from ingest.importers.legacy.report import GONE, MigrationReport, TableReport
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.walking import columns_of, reading
@@ -54,7 +54,7 @@ async def retry_rejected(
             while some := list(islice(rest, AT_ONCE)):
                 brought = await _retry(bringing, platform, table, some)
                 if brought.rejected and report is not None:
-                    file = RejectsFile.beside(report_path(name, report))
+                    file = RejectsFile(rejects_path(report_path(name, report)))
                     await asyncio.to_thread(file.append, brought.rejected)
                 tables[table] = tables[table].merged([brought])
         return MigrationReport(
