@@ -242,7 +242,7 @@ def _tell(bench: Bench) -> None:
     table = Table(
         *("run", "processes", "rows", "written", "seconds", "rows a second", "CPU, ms a row", "MB at most"),
         *("statements a row",),
-        title=f"{bench.rows:,} rows",
+        title=f"{bench.rows:,} rows, which processes migrate",
     )
     for run in bench.runs:
         table.add_row(

@@ -19,7 +19,9 @@ def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
 
 def later(one: datetime | None, other: datetime | None) -> datetime | None:
     """Returns the later of two moments, or the one that is known."""
-    return max((at for at in (one, other) if at is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
 
 
 def counted_on(told: datetime | None, at: datetime, since: datetime | None) -> datetime:

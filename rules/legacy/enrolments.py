@@ -154,14 +154,18 @@ def _certificates(row: LegacyRow) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def views_of_enrolment(enrolment: LegacyEnrolment, at: datetime) -> Iterator[View | Unreadable]:
-    """The views that contentstatus tells of.
+def views_of_enrolment(
+    enrolment: LegacyEnrolment, at: datetime, known: Collection[str] = ()
+) -> Iterator[View | Unreadable]:
+    """The views that contentstatus tells of, but for contents that are ``known`` anyway.
 
     It has no times but that of the last content read. The date of completion of a completed course is that of its
     contents: none of them was later.
     """
     key = enrolment.key
     for content_id, value in enrolment.content_status.items():
+        if content_id in known:
+            continue
         try:
             (content_id,) = ids_in({"content_id": content_id}, "content_id")
             status = status_in(value, "contentstatus")

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rules.errors import InvalidInput
-from rules.identifiers import checked_id
+from rules.identifiers import LONGEST_ID, checked_id
 from rules.legacy.tables import LegacyRow
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
@@ -59,6 +60,8 @@ def moment_of(value: object, zone: tzinfo = UTC, *, end_of_day: bool = False) ->
     try:
         if type(value) is int:
             at = _EPOCH + timedelta(milliseconds=value)
+            if not end_of_day:
+                return at
         elif value is None or (isinstance(value, str) and not value.strip()):
             return None
         elif isinstance(value, datetime):
@@ -105,13 +108,18 @@ def first_moment(
 
 def ids_in(row: LegacyRow, *parts: str) -> list[str]:
     """Returns the ids in these columns. Raises Unreadable where one of them is no id."""
-    found = []
-    for part in parts:
-        try:
-            found.append(checked_id(value_in(row, part, str), part))
-        except InvalidInput:
-            raise Unreadable(NO_ID, part, row.get(part)) from None
-    return found
+    return [_id(row.get(part), part) for part in parts]
+
+
+def _id(value: Any, part: str) -> str:
+    try:
+        # What is an id as it is, as nearly all are, needs no more than a look. No other space is printable.
+        is_text = type(value) is str and 0 < len(value) <= LONGEST_ID
+        if is_text and value.isprintable() and value[0] != " " != value[-1]:
+            return str(value)
+        return checked_id(value_in({part: value}, part, str), part)
+    except InvalidInput:
+        raise Unreadable(NO_ID, part, value) from None
 
 
 def value_in(row: LegacyRow, column: str, kind: type[T]) -> T | None:
@@ -172,6 +180,7 @@ class Mapped(Generic[T]):
     notes: Sequence[str] = ()
 
 
+@lru_cache(maxsize=64)
 def migrated_from(table: str, at: datetime) -> Origin:
     """The origin of a view that was brought over from this table. ``at``: when it was."""
     return Origin(OriginKind.MIGRATED, reason=table, at=at)

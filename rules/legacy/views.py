@@ -94,7 +94,9 @@ def _details(text: str | None, notes: list[str]) -> Any:
 
 def placed(view: View, stored: ViewKey) -> View:
     """The view under the key by which the instance's mode keeps it."""
-    if view.key == stored or view.origin is None:
+    if view.key == stored:
+        return view
+    if view.origin is None:
         return replace(view, key=stored)
     place = (view.key.collection_id, view.key.context_id)
     return replace(view, key=stored, origin=replace(view.origin, place=place))
@@ -110,22 +112,36 @@ def merged(stored: View | None, found: View) -> View | None:
     if stored is None:
         return found
     counts = found if _standing(found) > _standing(stored) else stored
-    updated, before = found.last_updated_on, stored.last_updated_on
-    newer = updated is not None and (before is None or updated > before)
-    details = found.progress_details
-    if stored.progress_details is not None and (details is None or not newer):
-        details = stored.progress_details
+    progress = max(stored.progress, found.progress)
+    accessed = later(stored.last_accessed_on, found.last_accessed_on)
+    updated = later(stored.last_updated_on, found.last_updated_on)
+    details = stored.progress_details
+    if details is None or (updated != stored.last_updated_on and found.progress_details is not None):
+        details = found.progress_details
+    if counts is stored and (progress, accessed, updated, details) == (
+        *(stored.progress, stored.last_accessed_on, stored.last_updated_on),
+        stored.progress_details,
+    ):
+        return None
     after = replace(
         stored,
         status=counts.status,
-        progress=max(stored.progress, found.progress),
-        last_accessed_on=later(stored.last_accessed_on, found.last_accessed_on),
-        last_updated_on=later(before, updated),
+        progress=progress,
+        last_accessed_on=accessed,
+        last_updated_on=updated,
         completed_on=counts.completed_on,
         progress_details=details,
         origin=counts.origin,
     )
     return None if after == stored else after
+
+
+def outdoes_guess(status: int, completed_on: datetime | None, origin: Origin | None, guess: int) -> bool:
+    """True if a view that is here, of these columns, says all that contentstatus can say with the status ``guess``. Of its
+    content contentstatus then adds nothing but, of the one last read, a time of access."""
+    if status != guess:
+        return status > guess
+    return (status != Status.COMPLETED or completed_on is not None) and _knowledge(origin) > _GUESSED
 
 
 _GRANTED, _GUESSED, _TOLD, _HERE = range(4)

@@ -657,7 +657,7 @@ async def test_it_waits_for_workers_that_run_and_not_for_others(
 
     await embedded.publish()
     await embedded.batch()
-    monkeypatch.setattr("ingest.importers.legacy.bringing.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("ingest.importers.legacy.backlog.LOOK_AGAIN", 0.0)
     monkeypatch.setattr(embedded.stores.events, "lag", lag)
     await migrate(embedded.shared, source=OnePage(platform(OLD)), ranges=1)
     assert len(looked) == looks

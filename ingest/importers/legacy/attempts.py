@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ingest.importers.legacy.report import ERASED, TableReport, told
-from ingest.importers.legacy.writing import Erasures, Migrating
+from ingest.importers.legacy.writing import Erasures, Migrating, stored_rows
 from loaders.attempts import attempt_key, attempt_of
 from loaders.questions import slim_values, whole_attempt_values
 from rules.attempts import Attempt, WholeAttempt, question_of, write_time
@@ -33,13 +33,12 @@ async def bring_attempts(
         else:
             report.note(one.notes, _name(one.value))
             found.append(one.value)
-    names = await _Names.of(migrating, found)
-    wholes = [(legacy, whole_of(migrating, legacy, names)) for legacy in found]
-    stored = await migrating.rows.get_many(ATTEMPTS, [attempt_key(whole.attempt) for _, whole in wholes])
+    wholes = [(legacy, whole_of(migrating, legacy)) for legacy in found]
+    stored = await stored_rows(migrating.rows, ATTEMPTS, [attempt_key(whole.attempt) for _, whole in wholes])
     renamed = await _renamed(migrating, wholes)
     newest = {key: attempt_of(row) for key, row in stored.items()}
     touched: dict[ProgressKey, bool] = {}
-    written: dict[Key, WholeAttempt] = {}
+    written: dict[Key, tuple[LegacyAttempt, WholeAttempt]] = {}
     # In the order of time: where a mode keeps several places' attempts together, the last one stays.
     for legacy, whole in sorted(wholes, key=lambda each: (each[0].at, each[0].updated_on)):
         attempt, key = whole.attempt, attempt_key(whole.attempt)
@@ -55,14 +54,15 @@ async def bring_attempts(
             report.written += 1
             stored_at = None if before is None else before.row_written_at
             at = write_time(legacy.at, stored_at)
-            written[key] = _at(whole, at)
-            newest[key] = written[key].attempt
-    if not migrating.dry_run:
-        await _write(migrating, list(written.values()))
+            written[key] = legacy, _at(whole, at)
+            newest[key] = written[key][1].attempt
+    if written and not migrating.dry_run:
+        names = await _Names.of(migrating, [legacy for legacy, _ in written.values()])
+        await _write(migrating, [names.put_into(whole, legacy.key) for legacy, whole in written.values()])
     return touched
 
 
-def whole_of(migrating: Migrating, legacy: LegacyAttempt, names: "_Names | None" = None) -> WholeAttempt:
+def whole_of(migrating: Migrating, legacy: LegacyAttempt) -> WholeAttempt:
     """Returns the attempt under the key where the instance's mode keeps it. What is null there stays null."""
     questions = [question_of(one) for one in legacy.questions or ()]
     score, maximum = legacy.figures["total_score"], legacy.figures["total_max_score"]
@@ -77,18 +77,17 @@ def whole_of(migrating: Migrating, legacy: LegacyAttempt, names: "_Names | None"
         write_time(legacy.at),
         content_hash(score, maximum, questions),
     )
-    collection, context = (None, None) if names is None else names.of_place(legacy.key)
-    return WholeAttempt(attempt, questions, legacy.grand_total, collection, context)
+    return WholeAttempt(attempt, questions, legacy.grand_total)
 
 
 async def _renamed(migrating: Migrating, wholes: Sequence[tuple[LegacyAttempt, WholeAttempt]]) -> set[Key]:
     """Returns the keys of those that repeat other names of their collection or context than these have now."""
-    found = {
-        attempt_key(whole.attempt): whole
-        for legacy, whole in wholes
-        if legacy.key.context_id in migrating.contexts
-    }
-    stored = await migrating.rows.get_many(ATTEMPTS_WITH_QUESTIONS, list(found))
+    of_changed = [(legacy, whole) for legacy, whole in wholes if legacy.key.context_id in migrating.contexts]
+    if not of_changed:
+        return set()
+    names = await _Names.of(migrating, (legacy for legacy, _ in of_changed))
+    found = {attempt_key(whole.attempt): names.put_into(whole, legacy.key) for legacy, whole in of_changed}
+    stored = await stored_rows(migrating.rows, ATTEMPTS_WITH_QUESTIONS, list(found))
     return {
         key
         for key, row in stored.items()
@@ -146,8 +145,9 @@ class _Names:
             {context.context_id: context.name for context in contexts if context is not None},
         )
 
-    def of_place(self, key: ProgressKey) -> tuple[str | None, str | None]:
-        return self.collections.get(key.collection_id), self.contexts.get(key.context_id)
+    def put_into(self, whole: WholeAttempt, key: ProgressKey) -> WholeAttempt:
+        collection, context = self.collections.get(key.collection_id), self.contexts.get(key.context_id)
+        return replace(whole, collection_name=collection, context_name=context)
 
 
 def _name(attempt: LegacyAttempt) -> str:

@@ -2,11 +2,12 @@
 yet that rows wait for."""
 
 import asyncio
-import time
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, tzinfo
 
 from ingest.importers.legacy.attempts import bring_attempts
+from ingest.importers.legacy.backlog import Backlog
 from ingest.importers.legacy.batches import bring_batches
 from ingest.importers.legacy.comparison import compare, published
 from ingest.importers.legacy.enrolments import bring_enrolments, take_enrolments
@@ -15,20 +16,13 @@ from ingest.importers.legacy.scores import compare_scores
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import bring_views
 from ingest.importers.legacy.writing import Migrating
-from ingest.jobs.runner import SIGN_OF_LIFE
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.identifiers import ProgressKey
 from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
 from rules.moments import milliseconds
 from rules.triggers import TriggerKind
-from stores.topics import TRIGGERS, WORKER_GROUP
-
-MOST_WAITING = 20_000
-"""If more triggers than this wait in the log, a page waits for the workers. Triggers of learners at work wait behind
-them."""
-LOOK_AGAIN = 1.0
-"""Seconds from one look at the log to the next. In this time running workers take triggers away."""
+from stores.topics import TRIGGERS
 
 
 class Bringing:
@@ -37,6 +31,7 @@ class Bringing:
     - ``zone``: of times there that name no offset.
     - ``since``: rows that nobody there has changed since are counted, and not looked at.
     - ``dry_run``, ``brought_before``, ``contexts``: as in Migrating.
+    - ``backlog``: the triggers that wait; one for all pages of a process.
     """
 
     def __init__(
@@ -49,6 +44,7 @@ class Bringing:
         dry_run: bool = False,
         brought_before: bool = True,
         contexts: Set[str] = frozenset(),
+        backlog: Backlog | None = None,
     ) -> None:
         self._shared = shared
         self._platform = platform
@@ -58,6 +54,7 @@ class Bringing:
         self._brought_before = brought_before
         self._contexts = contexts
         self._batches: dict[tuple[str, str], bool] = {}
+        self._backlog = backlog or Backlog(shared.stores.events)
 
     async def bring(self, table: str, rows: Sequence[LegacyRow], *, again: bool = False) -> TableReport:
         """Brings a page of a table over, and returns what became of its rows.
@@ -135,7 +132,7 @@ class Bringing:
         if keys and not migrating.dry_run:
             messages = [trigger_of(TriggerKind.RECONCILE, key) for key in keys]
             await self._shared.stores.events.send(TRIGGERS.name, *messages)
-            await self._wait_for_workers()
+            await self._backlog.wait()
 
     async def _computable(self, migrating: Migrating, keys: Sequence[ProgressKey]) -> list[ProgressKey]:
         """Returns the keys that the workers can compute.
@@ -179,31 +176,17 @@ class Bringing:
         self, migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport
     ) -> None:
         """Notes rows of collections and contexts that are not here. The rows wait for them."""
-        places = [
-            (collection_id, row["context_id"] or collection_id)
+        places = Counter(
+            (row["collection_id"], row["context_id"] or row["collection_id"])
             for row in rows
-            if (collection_id := row["collection_id"]) and collection_id != row.get("content_id")
-        ]
+            if row["collection_id"] and row["collection_id"] != row.get("content_id")
+        )
         trees, known = await asyncio.gather(
             published(migrating, list({collection_id for collection_id, _ in places})),
             self._known({place for place in places if place[0] != place[1]}),
         )
-        for collection_id, context_id in places:
+        for (collection_id, context_id), number in places.items():
             if collection_id not in trees:
-                count(report.unpublished, collection_id)
+                count(report.unpublished, collection_id, number)
             if context_id != collection_id and (collection_id, context_id) not in known:
-                count(report.unknown_contexts, context_id)
-
-    async def _wait_for_workers(self) -> None:
-        """Waits while the workers have much to do and are at it.
-
-        It never waits for long: the job's claim must be renewed, and what waits in the log is not lost.
-        """
-        events, before = self._shared.stores.events, None
-        until = time.monotonic() + SIGN_OF_LIFE
-        while time.monotonic() < until:
-            waiting = (await events.lag(WORKER_GROUP, [TRIGGERS.name]))[TRIGGERS.name]
-            if waiting <= MOST_WAITING or (before is not None and waiting >= before):
-                return
-            before = waiting
-            await asyncio.sleep(LOOK_AGAIN)
+                count(report.unknown_contexts, context_id, number)

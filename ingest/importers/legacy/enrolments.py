@@ -1,7 +1,7 @@
 """Brings enrolments into ``user_enrolments``, with what their contentstatus knows beyond the views."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import tzinfo
@@ -14,6 +14,7 @@ from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import consumed, write_views
 from ingest.importers.legacy.writing import Erasures, Migrating, each, settle, stored_rows
 from loaders.enrolments import enrolment_of, row_key
+from loaders.views import row_key as view_key
 from rules.identifiers import ProgressKey, ViewKey
 from rules.legacy.enrolments import (
     WAITS,
@@ -26,13 +27,16 @@ from rules.legacy.enrolments import (
 from rules.legacy.enrolments import views_of_enrolment as views_of
 from rules.legacy.tables import BATCHES, LegacyRow
 from rules.legacy.values import Mapped, Unreadable, first_moment
-from rules.legacy.views import merged
+from rules.legacy.views import merged, outdoes_guess
+from rules.origins import Origin
 from rules.views import View
 from stores.rows import Change, Condition, Equal, Key, Row
-from stores.tables import ENROLMENTS
+from stores.tables import ENROLMENTS, VIEWS
 
 VIEWS_AT_ONCE = 2000
 """Contents of contentstatus that are looked up together. A page of enrolments may have many times as many."""
+_TELLING = ("status", "last_completed_time", "origin")
+"""Columns of a view by which it is judged against a guess."""
 _GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at", "moved_to")
 
 
@@ -166,10 +170,11 @@ async def _fill(
 ) -> set[ProgressKey]:
     """Writes what contentstatus has and views don't. Returns their keys, where views are kept."""
     views: list[View] = []
+    known = await _known(migrating, enrolments)
     for enrolment, there in zip(
         enrolments, await _not_here_yet(migrating, platform, enrolments), strict=True
     ):
-        for view in views_of(enrolment, migrating.at):
+        for view in views_of(enrolment, migrating.at, known[enrolment.key]):
             if isinstance(view, Unreadable):
                 report.note([f"contentstatus: {view.reason}"], told(enrolment.key))
             elif erasures.cover(enrolment.key, enrolment.changed_on or enrolment.last_accessed_on):
@@ -179,6 +184,31 @@ async def _fill(
     changed = await _write_guesses(migrating, views)
     report.filled += len(changed)
     return {key.progress_key for key in changed}
+
+
+async def _known(migrating: Migrating, enrolments: Iterable[LegacyEnrolment]) -> dict[ProgressKey, set[str]]:
+    """Returns for each enrolment the contents of which a view here says all that contentstatus says. They are nearly all,
+    so only columns that tell it are read, and no view is made of them."""
+    known: dict[ProgressKey, set[str]] = {enrolment.key: set() for enrolment in enrolments}
+    told = (
+        (enrolment.key, content, status)
+        for enrolment in enrolments
+        for content, status in enrolment.content_status.items()
+        if status and content != enrolment.last_read_content_id
+    )
+    while some := list(islice(told, VIEWS_AT_ONCE)):
+        places = [
+            view_key(migrating.shared.tracking.stored(ViewKey(*row_key(key), content)))
+            for key, content, _ in some
+        ]
+        stored = await stored_rows(migrating.rows, VIEWS, places, _TELLING)
+        for (key, content, guess), place in zip(some, places, strict=True):
+            row = stored.get(place)
+            if row is not None and row["status"] is not None:
+                origin = None if row["origin"] is None else Origin.decode(row["origin"])
+                if outdoes_guess(row["status"], row["last_completed_time"], origin, guess):
+                    known[key].add(content)
+    return known
 
 
 async def _grant(

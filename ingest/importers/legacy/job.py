@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ingest.importers.legacy.backlog import Backlog
 from ingest.importers.legacy.bringing import Bringing
 from ingest.importers.legacy.rejects import RejectsFile, rejects_path
 from ingest.importers.legacy.report import MigrationReport, TableReport
@@ -222,6 +223,7 @@ class _Migration:
             "since": None if since is None else moment(since),
             "dry_run": arguments["dry_run"],
             "brought_before": arguments.get("brought_before", True),
+            "backlog": Backlog(shared.stores.events),
         }
         self._changed_contexts: Set[str] | None = None
 
@@ -251,8 +253,13 @@ class _Migration:
         ) as platform:
             contexts = frozenset[str]() if table == BATCHES else await self._contexts()
             bringing = Bringing(self._shared, platform, **self._options, contexts=contexts)
+            # Nobody asks when a row was written there, but of enrolments, and of all for what changed since.
+            clocks = table == ENROLMENTS or self._options["since"] is not None
             async for page in platform.walk(
-                table, token_range, page_size=self._pace.page, resume=start.resume or None, clocks=True
+                *(table, token_range),
+                page_size=self._pace.page,
+                resume=start.resume or None,
+                clocks=clocks,
             ):
                 async with self._pace.of(len(page.rows)):
                     if group == COMPARISON:

@@ -1,7 +1,7 @@
 """Brings views into ``user_content_consumption``, by conditional writes as every call writes them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import reduce
 
@@ -60,11 +60,11 @@ def _count(
     keys: dict[ProgressKey, bool] = {}
     for view in views:
         stored = migrating.shared.tracking.stored(view.key)
-        if stored in changed:
-            report.written += 1
-        else:
-            report.unchanged += 1
-        keys[stored.progress_key] = keys.get(stored.progress_key, False) or stored in changed
+        is_changed = stored in changed
+        report.written += is_changed
+        report.unchanged += not is_changed
+        key = stored.progress_key
+        keys[key] = is_changed or keys.get(key, False)
     return keys
 
 
@@ -84,7 +84,7 @@ async def write_views(migrating: Migrating, views: Iterable[View]) -> set[ViewKe
         changes = [
             change
             for key in keys
-            if (change := _change(key, stored.get(key), found[key], migrating.shared.change_moment()))
+            if (change := _change(key, stored.get(key), found[key], migrating.shared.change_moment))
         ]
         if migrating.dry_run:
             would.update(change.key for change in changes)
@@ -101,16 +101,21 @@ async def write_views(migrating: Migrating, views: Iterable[View]) -> set[ViewKe
     return keys
 
 
-def _change(key: Key, row: Row | None, found: Sequence[View], changed_at: int) -> Change | None:
+def _change(
+    key: Key, row: Row | None, found: Sequence[View], change_moment: Callable[[], int]
+) -> Change | None:
     before = view_of(row)
     after = reduce(lambda view, one: merged(view, one) or view, found, before)
-    if after is None or after == before:
+    if after is None or after is before:
         return None
-    # If a new row has no value for a column, the column is left out: a null would be a tombstone.
-    stored = dict.fromkeys(view_values(after)) if before is None else view_values(before)
-    changed = {name: value for name, value in view_values(after).items() if value != stored[name]}
+    if before is None:
+        # If a new row has no value for a column, the column is left out: a null would be a tombstone.
+        changed = {name: value for name, value in view_values(after).items() if value is not None}
+    else:
+        stored = view_values(before)
+        changed = {name: value for name, value in view_values(after).items() if value != stored[name]}
     conditions = [] if row is None else as_read(row)
-    return Change(key, {**changed, "changed_at": changed_at}, conditions)
+    return Change(key, {**changed, "changed_at": change_moment()}, conditions) if changed else None
 
 
 async def _enter_scopes(migrating: Migrating, keys: Iterable[ViewKey]) -> None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from operator import itemgetter
 from typing import TypeVar
 
 from ingest.writes.retrying import Attempts
@@ -98,8 +99,10 @@ async def each(items: Iterable[A], work: Callable[[A], Awaitable[B]]) -> list[B]
     return [results[place] for place in range(len(waiting))]
 
 
-async def stored_rows(rows: Rows, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
-    """Reads the rows with these keys, as far as they exist.
+async def stored_rows(
+    rows: Rows, table: Table, keys: Iterable[Key], columns: Sequence[str] = ()
+) -> dict[Key, Row]:
+    """Reads the rows with these keys, as far as they exist. ``columns``: those of the key, and these; all of them without.
 
     They are whole partitions, or nearly so, since a page of the platform's rows has them in its order of learners. So
     partitions are read, a statement for many; only what is beyond LARGEST_PART of one is read by key.
@@ -107,12 +110,13 @@ async def stored_rows(rows: Rows, table: Table, keys: Iterable[Key]) -> dict[Key
     wanted = list(keys)
     width = len(table.partition)
     partitions = list(dict.fromkeys(key[:width] for key in wanted))
-    found = await rows.partitions(table, partitions, limit=LARGEST_PART) if partitions else {}
-    columns = table.key
-    stored = {tuple([row[name] for name in columns]): row for part in found.values() for row in part}
+    names = (*table.key, *columns) if columns else None
+    found = await rows.partitions(table, partitions, names, limit=LARGEST_PART) if partitions else {}
+    of_key = itemgetter(*table.key)
+    stored: dict[Key, Row] = {of_key(row): row for part in found.values() for row in part}
     cut = {place for place, part in found.items() if len(part) == LARGEST_PART}
     rest = [key for key in wanted if key not in stored and key[:width] in cut] if cut else []
-    return stored | await rows.get_many(table, rest) if rest else stored
+    return stored | await rows.get_many(table, rest, names) if rest else stored
 
 
 Needed = Callable[[list[Key]], Awaitable[list[Change]]]
