@@ -288,6 +288,7 @@ def _dates() -> Iterator[Written]:
     yield enrolled(("partly", "course", "autumn"), day(8), **whole, progress=3, contentstatus={"a": 2})
     yield consumed(("partly", "course", "autumn"), "a", day(4))
     yield enrolled(("granted", "other", "b-other"), day(8), **whole, progress=7)
+    yield enrolled(("shrunk", "course", "autumn"), day(8), **whole, progress=1)
     # Ended; the second one is taken up again.
     for user in ("gone", "back"):
         place = (user, "course", "autumn")
@@ -415,6 +416,7 @@ def _facts(at: datetime) -> Iterator[Written]:
     yield consumed(("guess", "course", "autumn"), "b", day(4, 12))
     yield consumed(("granted", "course", "autumn"), "b", day(7))
     yield consumed(("granted", "course", "autumn"), "c", at, status=1, progress=20)
+    yield consumed(("shrunk", "course", "autumn"), "b", at)
     yield consumed(("odd", "course", "autumn"), "a", at, status=1, completionpercentage=50.0)
     yield consumed(("odd", "course", "autumn"), "c", day(3))
     yield attempted(("odd", "course", "autumn"), "a", "o1", day(3), 4.0)

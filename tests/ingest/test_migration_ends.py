@@ -157,7 +157,7 @@ def told(found: Sequence[str]) -> None:
     assert not found, "\n".join([f"{len(found)} rows differ", *found[:40]])
 
 
-FEW = ("r03", "r12", "late", "guess", "granted", "back", "undated", "tester", "alone", "odd", "new")
+FEW = ("r03", "r12", "late", "guess", "granted", "shrunk", "back", "undated", "tester", "alone", "odd", "new")
 
 
 class Growing(MemorySource):

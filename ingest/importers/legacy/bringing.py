@@ -19,6 +19,7 @@ from ingest.importers.legacy.writing import Migrating
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.identifiers import ProgressKey
+from rules.legacy.enrolments import has_no_date
 from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
 from rules.moments import milliseconds
 from rules.triggers import TriggerKind
@@ -62,7 +63,7 @@ class Bringing:
         ``again``: it is not known whether the writes of this page were announced before, so all of it is announced.
         """
         report = TableReport(table)
-        changed = [row for row in rows if self._is_changed(row)]
+        changed = [row for row in rows if self._is_changed(table, row)]
         report.read = report.older = len(rows) - len(changed)
         if not changed:
             return report
@@ -101,10 +102,10 @@ class Bringing:
             self._contexts,
         )
 
-    def _is_changed(self, row: LegacyRow) -> bool:
+    def _is_changed(self, table: str, row: LegacyRow) -> bool:
         """False if nobody there has changed the row since, nor its context. A row whose time of writing is not known is
-        taken for changed."""
-        if row.get("context_id") in self._contexts:
+        taken for changed, and so is an enrolment without a date, which follows from other rows."""
+        if row.get("context_id") in self._contexts or (table == ENROLMENTS and has_no_date(row)):
             return True
         written_at: int | None = row.get("written_at")
         return self._since is None or written_at is None or written_at >= self._since
