@@ -13,11 +13,18 @@ from stores.rows import Key, Rows, Write
 from stores.tables import CONTEXTS_OF_COLLECTIONS
 
 
-async def list_contexts(rows: Rows, contexts: Iterable[Context]) -> None:
-    """Writes the contexts into the lists of their collections. Call this before the contexts themselves are visible."""
+async def list_contexts(rows: Rows, contexts: Iterable[Context], undated: Set[str] = frozenset()) -> None:
+    """Writes the contexts into the lists of their collections. Call this before the contexts themselves are visible.
+
+    ``undated``: the ids of those that a migration changes without a new date. Their rows are above all of that date.
+    """
     writes = [
-        # Above the removals of the same moment: a migration may give a context a collection back without a new date.
-        Write(CONTEXTS_OF_COLLECTIONS, key, {"type": context.type.value}, timestamp=_written_at(context) + 1)
+        Write(
+            CONTEXTS_OF_COLLECTIONS,
+            key,
+            {"type": context.type.value},
+            timestamp=_written_at(context) + (_AGAIN if context.context_id in undated else _FIRST),
+        )
         for context in contexts
         for key in _keys(context)
     ]
@@ -27,13 +34,21 @@ async def list_contexts(rows: Rows, contexts: Iterable[Context]) -> None:
 
 async def unlist_context(rows: Rows, before: Context, after: Context) -> None:
     """Removes what ``before`` had in the lists and ``after`` has not. A later change of the context is never undone, as
-    its ``updated_on`` is later."""
+    its ``updated_on`` is later.
+
+    Where both have the same date, a row that was written again since stays: too much is in a list rather than too little.
+    """
     gone = _keys(before) - _keys(after)
     if gone:
-        at = _written_at(after)
+        at = _written_at(after) + (_UNDATED if after.updated_on == before.updated_on else 0)
         await rows.write(
             *(Write(CONTEXTS_OF_COLLECTIONS, key, {}, timestamp=at, delete=True) for key in sorted(gone))
         )
+
+
+_FIRST, _UNDATED, _AGAIN = 1, 2, 3
+"""Behind the date of a change, which is the moment of its removals: its rows, then the removals of a change that has no
+date of its own, and its rows."""
 
 
 def _keys(context: Context) -> Set[Key]:

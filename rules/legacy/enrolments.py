@@ -127,6 +127,11 @@ def date_of(row: LegacyRow, zone: tzinfo, notes: list[str]) -> datetime | None:
     return first_moment(row, "enrolled_date", "enrolleddate", notes=notes, zone=zone)
 
 
+def has_no_date(row: LegacyRow) -> bool:
+    """Whether the columns of the date of enrolment are empty."""
+    return row.get("enrolled_date") is None and not row.get("enrolleddate")
+
+
 def _guessed(
     beginning: Beginning, completed: datetime | None, changed: datetime | None, accessed: datetime | None
 ) -> tuple[datetime, str]:

@@ -17,7 +17,7 @@ class Interruption:
     """At the step of that number, counted from 0: before it, or right after. ``happened`` once it was reached."""
 
     def __init__(self, step: int, then: Callable[[], Awaitable[None]], *, after: bool = False) -> None:
-        self._left = step
+        self.left = step
         self._then = then
         self._after = after
         self.happened = False
@@ -36,8 +36,8 @@ class Interruption:
         return _Store(store, self, changes)
 
     async def step(self, change: Callable[[], Awaitable[Any]]) -> Any:
-        now = self._left == 0 and not self.happened
-        self._left -= 1
+        now = self.left == 0 and not self.happened
+        self.left -= 1
         if not now:
             return await change()
         self.happened = True

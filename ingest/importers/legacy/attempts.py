@@ -35,6 +35,7 @@ async def bring_attempts(
             found.append(one.value)
     wholes = [(legacy, whole_of(migrating, legacy)) for legacy in found]
     stored = await stored_rows(migrating.rows, ATTEMPTS, [attempt_key(whole.attempt) for _, whole in wholes])
+    renamed = await _renamed(migrating, wholes)
     newest = {key: attempt_of(row) for key, row in stored.items()}
     touched: dict[ProgressKey, bool] = {}
     written: dict[Key, tuple[LegacyAttempt, WholeAttempt]] = {}
@@ -43,6 +44,7 @@ async def bring_attempts(
         attempt, key = whole.attempt, attempt_key(whole.attempt)
         before = newest.get(key)
         newer = is_newer(legacy, attempt.content_hash or "", before)
+        newer = True if newer is None and key in renamed else newer
         touched[attempt.key.progress_key] = touched.get(attempt.key.progress_key, False) or bool(newer)
         if newer is None:
             report.unchanged += 1
@@ -76,6 +78,22 @@ def whole_of(migrating: Migrating, legacy: LegacyAttempt) -> WholeAttempt:
         content_hash(score, maximum, questions),
     )
     return WholeAttempt(attempt, questions, legacy.grand_total)
+
+
+async def _renamed(migrating: Migrating, wholes: Sequence[tuple[LegacyAttempt, WholeAttempt]]) -> set[Key]:
+    """Returns the keys of those that repeat other names of their collection or context than these have now."""
+    of_changed = [(legacy, whole) for legacy, whole in wholes if legacy.key.context_id in migrating.contexts]
+    if not of_changed:
+        return set()
+    names = await _Names.of(migrating, (legacy for legacy, _ in of_changed))
+    found = {attempt_key(whole.attempt): names.put_into(whole, legacy.key) for legacy, whole in of_changed}
+    stored = await stored_rows(migrating.rows, ATTEMPTS_WITH_QUESTIONS, list(found))
+    return {
+        key
+        for key, row in stored.items()
+        if (row["collection_name"], row["context_name"])
+        != (found[key].collection_name, found[key].context_name)
+    }
 
 
 def _at(whole: WholeAttempt, written_at: int) -> WholeAttempt:

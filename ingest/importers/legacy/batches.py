@@ -31,7 +31,7 @@ async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report:
         library.contexts.forget(context_id)
 
     async def needed(keys: list[Key]) -> list[Change]:
-        changes, wanted = [], list[Context]()
+        changes, wanted, undated = [], list[Context](), set[str]()
         for key in keys:
             replaced.pop(key, None)  # of an attempt that was refused
             stored = await library.contexts.load(key[0])
@@ -39,6 +39,8 @@ async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report:
             if after is not None and after != stored:
                 if stored is not None:
                     replaced[key] = stored, after
+                    if stored.updated_on == after.updated_on:
+                        undated.add(after.context_id)
                 wanted.append(after)
                 changes.append(
                     Change(
@@ -51,7 +53,7 @@ async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report:
         if migrating.dry_run:
             would.update(change.key for change in changes)
             return []
-        await list_contexts(migrating.rows, wanted)
+        await list_contexts(migrating.rows, wanted, undated)
         return changes
 
     changed = await settle(migrating.rows, CONTEXTS, found, needed) | would
@@ -60,5 +62,7 @@ async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report:
     for key, contexts in found.items():
         if key in changed:
             report.written += len(contexts)
+            if migrating.brought_before:
+                report.changed_contexts.append(key[0])
         else:
             report.unchanged += len(contexts)

@@ -19,6 +19,7 @@ from ingest.importers.legacy.writing import Migrating
 from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.identifiers import ProgressKey
+from rules.legacy.enrolments import has_no_date
 from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
 from rules.moments import milliseconds
 from rules.triggers import TriggerKind
@@ -30,7 +31,7 @@ class Bringing:
 
     - ``zone``: of times there that name no offset.
     - ``since``: rows that nobody there has changed since are counted, and not looked at.
-    - ``dry_run``: writes nothing, and says what it would write.
+    - ``dry_run``, ``brought_before``, ``contexts``: as in Migrating.
     - ``backlog``: the triggers that wait; one for all pages of a process.
     """
 
@@ -42,6 +43,8 @@ class Bringing:
         zone: tzinfo,
         since: datetime | None = None,
         dry_run: bool = False,
+        brought_before: bool = True,
+        contexts: Set[str] = frozenset(),
         backlog: Backlog | None = None,
     ) -> None:
         self._shared = shared
@@ -49,6 +52,8 @@ class Bringing:
         self._zone = zone
         self._since = None if since is None else milliseconds(since) * 1000
         self._dry_run = dry_run
+        self._brought_before = brought_before
+        self._contexts = contexts
         self._batches: dict[tuple[str, str], bool] = {}
         self._backlog = backlog or Backlog(shared.stores.events)
 
@@ -58,7 +63,7 @@ class Bringing:
         ``again``: it is not known whether the writes of this page were announced before, so all of it is announced.
         """
         report = TableReport(table)
-        changed = [row for row in rows if self._is_changed(row)]
+        changed = [row for row in rows if self._is_changed(table, row)]
         report.read = report.older = len(rows) - len(changed)
         if not changed:
             return report
@@ -88,11 +93,20 @@ class Bringing:
         return report
 
     def _migrating(self) -> Migrating:
-        return Migrating(self._shared, self._shared.now(), self._dry_run, self._zone)
+        return Migrating(
+            self._shared,
+            self._shared.now(),
+            self._dry_run,
+            self._zone,
+            self._brought_before,
+            self._contexts,
+        )
 
-    def _is_changed(self, row: LegacyRow) -> bool:
-        """False if nobody there has changed the row since. A row whose time of writing is not known is taken for
-        changed."""
+    def _is_changed(self, table: str, row: LegacyRow) -> bool:
+        """False if nobody there has changed the row since, nor its context. A row whose time of writing is not known is
+        taken for changed, and so is an enrolment without a date, which follows from other rows."""
+        if row.get("context_id") in self._contexts or (table == ENROLMENTS and has_no_date(row)):
+            return True
         written_at: int | None = row.get("written_at")
         return self._since is None or written_at is None or written_at >= self._since
 
@@ -104,11 +118,16 @@ class Bringing:
         *,
         again: bool,
     ) -> None:
-        """Sends triggers of what was changed. If a page is brought ``again``, sends them for all of it.
+        """Sends triggers of what was changed, itself or its context. If a page is brought ``again``, sends them for all of
+        it.
 
         Only keys that the workers can compute get a trigger.
         """
-        changed = [key for key, has_changed in touched.items() if again or has_changed]
+        changed = [
+            key
+            for key, has_changed in touched.items()
+            if again or has_changed or key.context_id in self._contexts
+        ]
         keys = await self._computable(migrating, changed)
         report.triggers += len(keys)
         if keys and not migrating.dry_run:

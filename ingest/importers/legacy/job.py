@@ -5,7 +5,7 @@ Every write may be repeated: a page that was interrupted is brought over whole.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -110,7 +110,8 @@ async def migrate_legacy(
     async with reading(source or await open_source(url), LEGACY_TABLES, arguments["without"]) as platform:
         found = {"missing": list(platform.missing), "columns": columns_of(platform)}
         job = await Jobs(shared).open(MIGRATION, {**arguments, **found}, SAME)
-        kind = replace(MIGRATION, plan=partial(_plan, own=arguments, opened=platform))
+        own = {**arguments, "brought_before": await _brought_before(shared, job)}
+        kind = replace(MIGRATION, plan=partial(_plan, own=own, opened=platform))
         if on_opened is not None:
             on_opened(job)
         return report_of(await join(shared, kind, job.id, on_progress, on_wait))
@@ -184,6 +185,17 @@ async def _since(shared: Shared, url: str, given: str | None, zone: str) -> int 
     return milliseconds(max(whole) - MARGIN)
 
 
+async def _brought_before(shared: Shared, job: JobRecord) -> bool:
+    """Whether another job may have brought rows of this keyspace over."""
+    return any(
+        other.id != job.id
+        and other.arguments["from"] == job.arguments["from"]
+        and not other.arguments["dry_run"]
+        for other in await Jobs(shared).list()
+        if other.kind == job.kind
+    )
+
+
 def _plan(
     shared: Shared,
     arguments: Mapping[str, Any],
@@ -210,8 +222,10 @@ class _Migration:
             "zone": zone_of(arguments["zone"]),
             "since": None if since is None else moment(since),
             "dry_run": arguments["dry_run"],
+            "brought_before": arguments.get("brought_before", True),
             "backlog": Backlog(shared.stores.events),
         }
+        self._changed_contexts: Set[str] | None = None
 
     def parts(self) -> Sequence[Part]:
         return [
@@ -237,7 +251,8 @@ class _Migration:
         async with still_reading(
             self._opened, lambda: open_source(self._arguments["from"]), tables, without
         ) as platform:
-            bringing = Bringing(self._shared, platform, **self._options)
+            contexts = frozenset[str]() if table == BATCHES else await self._contexts()
+            bringing = Bringing(self._shared, platform, **self._options, contexts=contexts)
             # Nobody asks when a row was written there, but of enrolments, and of all for what changed since.
             clocks = table == ENROLMENTS or self._options["since"] is not None
             async for page in platform.walk(
@@ -258,6 +273,15 @@ class _Migration:
                 if page.resume is not None:
                     yield Checkpoint(page.resume, report.read, report.document())
         yield Checkpoint(None, report.read, report.document())
+
+    async def _contexts(self) -> Set[str]:
+        """Returns the contexts that the parts of the batches changed. They are done before any other part begins."""
+        if self._changed_contexts is None:
+            job = await Jobs(self._shared).get(MIGRATION.name, self._arguments[JOB])
+            steps = [step for step in job.steps if Part(step.name, 0).group == BATCHES]
+            reports = [TableReport.parse(BATCHES, step.checkpoint.report) for step in steps]
+            self._changed_contexts = {name for report in reports for name in report.changed_contexts}
+        return self._changed_contexts
 
     async def _keep(self, step: str, before: TableReport, brought: TableReport) -> None:
         """Writes the rejected rows of a page to the file. Raises InvalidInput if the job has too many of them."""

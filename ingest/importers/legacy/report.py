@@ -55,6 +55,8 @@ class TableReport:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     unpublished: Counts = field(default_factory=dict)
     unknown_contexts: Counts = field(default_factory=dict)
+    changed_contexts: list[str] = field(default_factory=list)
+    """For batches: contexts that were written, though rows of theirs may have been brought before."""
     filled: int = 0
     """For enrolments: contents that contentstatus alone knows, or knows to be further."""
     granted: int = 0
@@ -94,6 +96,7 @@ class TableReport:
         for reason, rows in other.examples.items():
             for row in rows:
                 self._exemplify(reason, row)
+        self.changed_contexts = [*self.changed_contexts, *other.changed_contexts]
         self.rejected = [*self.rejected, *other.rejected][:MOST_NAMED]
 
     @property
@@ -205,7 +208,7 @@ class MigrationReport:
         }
 
 
-_TOLD_ABOVE = frozenset({"table", "rejected"})
+_TOLD_ABOVE = frozenset({"table", "rejected", "changed_contexts"})
 
 
 def told(key: ProgressKey, *more: str) -> str:

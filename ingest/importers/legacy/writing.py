@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
@@ -31,15 +31,22 @@ LARGEST_PORTION = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Migrating:
-    """A migration. ``at`` is when rows are brought over. A ``dry_run`` writes nothing but says what it would write.
+    """A migration.
 
-    ``zone``: of the platform's texts and days.
+    - ``at``: when rows are brought over.
+    - ``dry_run``: it writes nothing but says what it would write.
+    - ``zone``: of the platform's texts and days.
+    - ``brought_before``: another migration may have brought rows over already.
+    - ``contexts``: those that this migration changed, or brought after rows of theirs. What was copied of them into rows,
+      and computed without them, is made anew.
     """
 
     shared: Shared
     at: datetime
     dry_run: bool = False
     zone: tzinfo = UTC
+    brought_before: bool = True
+    contexts: Set[str] = frozenset()
 
     @property
     def rows(self) -> Rows:
