@@ -39,11 +39,14 @@ from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from stores.blob_copies import MOST
 from stores.blob_links import BlobLinks
+from stores.cache_embedded import NOTICE
 from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
+from stores.private import private_folder
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, TABLES
 from stores.topics import ASSESSMENTS, ATTEMPT_TAKER_GROUP, PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
+from tests.cache_server import end_cache_server, share_cache_server
 
 if TYPE_CHECKING:
     from cassandra.cluster import Cluster
@@ -258,10 +261,14 @@ def real_urls() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False) -> AsyncIterator[Instance]:
+async def instance_of(
+    urls: dict[str, str], data: Path, *, groups: bool = False, copied: bool = True
+) -> AsyncIterator[Instance]:
     """With its tables and topics; on the real servers the tables are emptied again and the topics dropped.
 
     Without ``groups`` the groups store is the embedded one: each data source takes a task of Druid's, and those are few.
+    ``copied`` is for what does not depend on how an embedded instance begins: it gets a copy of empty tables, which takes a
+    tenth of making them, and a part of a cache server that is there.
     """
     if not groups and urls["groups"] == DRUID:
         urls = urls | {"groups": embedded_urls()["groups"]}
@@ -275,26 +282,41 @@ async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False)
             stack.push_async_callback(drop_data_sources, urls["prefix"])
         if urls["search"] == SEARCH:
             stack.push_async_callback(drop_search_index, urls["prefix"])
+        made = await copy_tables(urls, data) if copied else frozenset[str]()
         instance.shared = await stack.enter_async_context(instance.opened())
-        await instance.stores.rows.init(TABLES)
-        await instance.stores.events.init(TOPICS)
-        await instance.stores.search.init()
+        if "rows" not in made:
+            await instance.stores.rows.init(TABLES)
+        if "events" not in made:
+            await instance.stores.events.init(TOPICS)
+        if "search" not in made:
+            await instance.stores.search.init()
         if groups:
             await instance.stores.groups.init(DATA_SOURCES)
         yield instance
 
 
 _tables: list[TemporaryDirectory[str]] = []
+FILES = {"rows": "rows.db", "search": "search.db", "events": "events.db"}
 
 
-async def copy_tables(data: Path) -> None:
-    """Gives a folder the empty tables of the embedded engines. They are made once: to copy them takes a tenth of that."""
+async def copy_tables(urls: dict[str, str], data: Path) -> frozenset[str]:
+    """Gives a folder what is new there of the embedded engines: empty tables, and a cache. Returns whose tables."""
+    embedded = embedded_urls()
+    if urls["prefix"] != embedded["prefix"]:  # it is in the names of topics
+        return frozenset()
     if not _tables:
         _tables.append(TemporaryDirectory())
-        async with instance_of(embedded_urls(), Path(_tables[0].name)):
+        async with instance_of(embedded, Path(_tables[0].name), copied=False):
             pass
-    for name in ("rows.db", "search.db", "events.db"):
-        await asyncio.to_thread(shutil.copy, Path(_tables[0].name, name), data)
+    private_folder(data)
+    if urls["cache"] == embedded["cache"] and not (data / NOTICE).exists():
+        share_cache_server(data)
+    made = {
+        kind for kind, name in FILES.items() if urls[kind] == embedded[kind] and not (data / name).exists()
+    }
+    for kind in made:
+        shutil.copy(Path(_tables[0].name, FILES[kind]), data)
+    return frozenset(made)
 
 
 async def drop_topics(prefix: str) -> None:
@@ -383,6 +405,7 @@ def operator(server: str) -> "CassandraDriver":
 
 
 def pytest_sessionfinish() -> None:
+    end_cache_server()
     while _empty_keyspaces:
         url = _empty_keyspaces.pop()
         keyspace = urlsplit(url).path.strip("/")
@@ -443,8 +466,6 @@ ENGINES = ["embedded", pytest.param("real", marks=pytest.mark.stack)]
 async def cohort(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
     """An empty instance, on the embedded engines and on the real servers."""
     urls = embedded_urls() if request.param == "embedded" else real_urls()
-    if request.param == "embedded":
-        await copy_tables(tmp_path)
     async with instance_of(urls, tmp_path) as instance:
         yield instance
 
@@ -452,7 +473,6 @@ async def cohort(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 @pytest.fixture
 async def embedded(tmp_path: Path) -> AsyncIterator[Instance]:
     """An empty instance on the embedded engines, for what does not depend on them."""
-    await copy_tables(tmp_path)
     async with instance_of(embedded_urls(), tmp_path) as instance:
         yield instance
 

@@ -15,6 +15,7 @@ import pytest
 from gateway.app import create_app
 from gateway.settings import Settings, load_settings
 from gateway.wiring import initialise, opened
+from tests.cache_server import share_cache_server
 from tests.conftest import Instance
 
 KEY = "k" * 32
@@ -75,6 +76,7 @@ def serving() -> Serving:
     async def serve(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         if not settings.data.exists():
             await asyncio.to_thread(shutil.copytree, await _initialised(), settings.data)
+            share_cache_server(settings.data)
         app = create_app(settings)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (

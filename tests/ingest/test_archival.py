@@ -21,7 +21,7 @@ from stores.column_files import FileFormat
 from stores.rows import Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, LEASES
 from tests.archives import archives, blob_names, read_archive, rows_of, store_old_attempt, stored_attempts
-from tests.conftest import NOW, Instance, copy_tables, embedded_urls, instance_of, real_urls
+from tests.conftest import NOW, Instance, embedded_urls, instance_of, real_urls
 
 OLD = ArchivalOrder(timedelta(days=90))
 JANUARY = datetime(2025, 1, 6, 9, tzinfo=UTC)
@@ -30,8 +30,6 @@ JANUARY = datetime(2025, 1, 6, 9, tzinfo=UTC)
 
 @pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.stack)], ids=["embedded", "real"])
 async def instance(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
-    if not request.param:
-        await copy_tables(tmp_path)
     async with instance_of(real_urls() if request.param else embedded_urls(), tmp_path) as found:
         yield found
 

@@ -20,7 +20,7 @@ from rules.archives import ArchiveState
 from rules.moments import milliseconds
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 from tests.archives import archives, blob_names, read_archive, rows_of, store_old_attempt, stored_attempts
-from tests.conftest import NOW, Instance, copy_tables, embedded_urls, instance_of, is_thorough, real_urls
+from tests.conftest import NOW, Instance, embedded_urls, instance_of, is_thorough, real_urls
 from tests.ingest.interrupted_archival import LATER, ORDER, in_small_portions, store_attempts
 from tests.ingest.interrupted_publish import Dying, Killed
 from tests.ingest.interruptions import Interruption
@@ -52,8 +52,6 @@ class Instances:
         self._made += 1
         path = self._path / str(self._made)
         path.mkdir()
-        if not self._real:
-            await copy_tables(path)
         async with instance_of(real_urls() if self._real else embedded_urls(), path) as instance:
             await store_attempts(instance.shared)
             yield instance
