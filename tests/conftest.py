@@ -448,10 +448,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "druid" not in item.nodeid and item.get_closest_marker("long") is None)
 
 
+gc.disable()  # until all is imported and collected: little of that is garbage
+
+
 def pytest_collection_finish() -> None:
-    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it."""
+    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it. Nor need it
+    look as often as in a process that is to run for long."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
