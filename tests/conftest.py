@@ -121,6 +121,7 @@ class Instance:
     def __init__(self, urls: dict[str, str], data: Path) -> None:
         self.urls = urls
         self.data = data
+        self.has_course = False
         self.shared: Shared
 
     @asynccontextmanager
@@ -141,6 +142,13 @@ class Instance:
 
     async def publish(self, document: object = COURSE) -> None:
         await publish_collection(self.session(), document)
+
+    async def publish_course(self) -> None:
+        """COURSE, with one batch that is always open; nothing where the fixture began with it."""
+        if not self.has_course:
+            await self.publish()
+            await self.batch()
+            self.has_course = True
 
     async def batch(
         self,
@@ -262,13 +270,14 @@ def real_urls() -> dict[str, str]:
 
 @asynccontextmanager
 async def instance_of(
-    urls: dict[str, str], data: Path, *, groups: bool = False, copied: bool = True
+    urls: dict[str, str], data: Path, *, groups: bool = False, course: bool = False, copied: bool = True
 ) -> AsyncIterator[Instance]:
     """With its tables and topics; on the real servers the tables are emptied again and the topics dropped.
 
     Without ``groups`` the groups store is the embedded one: each data source takes a task of Druid's, and those are few.
-    ``copied`` is for what does not depend on how an embedded instance begins: it gets a copy of empty tables, which takes a
-    tenth of making them, and a part of a cache server that is there.
+    With ``course``, COURSE is published and has one batch that is always open. ``copied`` is for what does not depend on how an
+    embedded instance begins: it gets a copy of the files of one, which takes a tenth of making them, and joins a cache server
+    that runs.
     """
     if not groups and urls["groups"] == DRUID:
         urls = urls | {"groups": embedded_urls()["groups"]}
@@ -282,41 +291,44 @@ async def instance_of(
             stack.push_async_callback(drop_data_sources, urls["prefix"])
         if urls["search"] == SEARCH:
             stack.push_async_callback(drop_search_index, urls["prefix"])
-        made = await copy_tables(urls, data) if copied else frozenset[str]()
+        made = copied and await copy_files(urls, data, course=course)
         instance.shared = await stack.enter_async_context(instance.opened())
-        if "rows" not in made:
+        if not made:
             await instance.stores.rows.init(TABLES)
-        if "events" not in made:
             await instance.stores.events.init(TOPICS)
-        if "search" not in made:
             await instance.stores.search.init()
+            if course:
+                await instance.publish_course()
         if groups:
             await instance.stores.groups.init(DATA_SOURCES)
+        instance.has_course = course
         yield instance
 
 
-_tables: list[TemporaryDirectory[str]] = []
+_templates: dict[bool, TemporaryDirectory[str]] = {}
+"""Of an instance with the course, and of an empty one."""
 FILES = {"rows": "rows.db", "search": "search.db", "events": "events.db"}
 
 
-async def copy_tables(urls: dict[str, str], data: Path) -> frozenset[str]:
-    """Gives a folder what is new there of the embedded engines: empty tables, and a cache. Returns whose tables."""
+async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
+    """Prepares a folder in which there is no instance yet. True where its tables, and the course, are there by that."""
     embedded = embedded_urls()
-    if urls["prefix"] != embedded["prefix"]:  # it is in the names of topics
-        return frozenset()
-    if not _tables:
-        _tables.append(TemporaryDirectory())
-        async with instance_of(embedded, Path(_tables[0].name), copied=False):
-            pass
     private_folder(data)
     if urls["cache"] == embedded["cache"] and not (data / NOTICE).exists():
         share_cache_server(data)
-    made = {
-        kind for kind, name in FILES.items() if urls[kind] == embedded[kind] and not (data / name).exists()
-    }
-    for kind in made:
-        shutil.copy(Path(_tables[0].name, FILES[kind]), data)
-    return frozenset(made)
+    # The prefix is in the names of topics.
+    if any(urls[kind] != embedded[kind] for kind in ("prefix", *FILES)):
+        return False
+    if any((data / name).exists() for name in FILES.values()):
+        return False
+    if course not in _templates:
+        folder = TemporaryDirectory()
+        async with instance_of(embedded, Path(folder.name), course=course, copied=False):
+            pass
+        _templates[course] = folder
+    for name in FILES.values():
+        shutil.copy(Path(_templates[course].name, name), data)
+    return True
 
 
 async def drop_topics(prefix: str) -> None:
@@ -472,20 +484,26 @@ ENGINES = ["embedded", pytest.param("real", marks=pytest.mark.stack)]
 async def cohort(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
     """An empty instance, on the embedded engines and on the real servers."""
     urls = embedded_urls() if request.param == "embedded" else real_urls()
-    async with instance_of(urls, tmp_path) as instance:
+    async with instance_of(urls, tmp_path, course="course" in request.fixturenames) as instance:
         yield instance
 
 
 @pytest.fixture
-async def embedded(tmp_path: Path) -> AsyncIterator[Instance]:
+async def embedded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
     """An empty instance on the embedded engines, for what does not depend on them."""
-    async with instance_of(embedded_urls(), tmp_path) as instance:
+    async with instance_of(embedded_urls(), tmp_path, course="published" in request.fixturenames) as instance:
         yield instance
 
 
 @pytest.fixture
 async def course(cohort: Instance) -> Instance:
     """With COURSE published and one batch that is always open."""
-    await cohort.publish()
-    await cohort.batch()
+    await cohort.publish_course()
     return cohort
+
+
+@pytest.fixture
+async def published(embedded: Instance) -> Instance:
+    """As ``course``, for what does not depend on the engines."""
+    await embedded.publish_course()
+    return embedded
