@@ -72,8 +72,8 @@ class Instances:
 
 
 def some(changes: int, of: int) -> range:
-    """Of so many steps about ``of``, and three times as many if it is to be thorough: each takes an instance of its own."""
-    return range(0, changes, max(1, changes // (3 * of if is_thorough() else of)))
+    """Of so many steps about ``of``, and five times as many if it is to be thorough: each takes an instance of its own."""
+    return range(0, changes, max(1, changes // (5 * of if is_thorough() else of)))
 
 
 def later(shared: Shared) -> Shared:
@@ -84,7 +84,7 @@ def later(shared: Shared) -> Shared:
 @ENGINES
 async def test_a_run_that_dies_before_any_change_is_made_good_by_the_next(tmp_path: Path, real: bool) -> None:
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 8):
+    for step in some(await instances.changes(), 5):
         async with instances.one() as instance:
             before = await stored_attempts(instance.shared)
             with pytest.raises(Killed):
@@ -98,7 +98,7 @@ async def test_a_run_that_dies_before_any_change_is_made_good_by_the_next(tmp_pa
 async def test_a_process_that_is_killed_is_followed_by_another(tmp_path: Path, real: bool) -> None:
     """By SIGKILL, and the one that follows is killed too, a few steps later."""
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 3):
+    for step in some(await instances.changes(), 2):
         async with instances.one() as instance:
             before = await stored_attempts(instance.shared)
             process = await asyncio.create_subprocess_exec(
@@ -120,7 +120,7 @@ async def test_an_attempt_that_is_updated_meanwhile_keeps_its_new_questions(
 ) -> None:
     """Before any change of the run, so also between upload and deletion."""
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 8):
+    for step in some(await instances.changes(), 5):
         async with instances.one() as instance:
             shared = instance.shared
 
@@ -140,7 +140,7 @@ async def test_an_attempt_that_is_updated_meanwhile_keeps_its_new_questions(
 async def test_what_is_erased_meanwhile_is_in_no_file(tmp_path: Path, real: bool) -> None:
     """Whether the erasure finds the file, or the run finds that the learner is gone."""
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 8):
+    for step in some(await instances.changes(), 5):
         async with instances.one() as instance:
             shared = instance.shared
 
