@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from ingest.jobs.plans import Checkpoint, JobKind, Part, PartedPlan, closing
+from ingest.jobs.plans import Checkpoint, Closable, JobKind, Part, PartedPlan, closing
 from ingest.jobs.records import JobRecord, OnProgress, checkpoint_of, ended, job_of, stored
 from ingest.writes.leases import ABANDONED_AFTER, this_process
 from loaders.session import Shared
@@ -93,6 +93,13 @@ class _Joiner:
         if job.state is JobState.DONE:
             return job
         try:
+            return await self._join()
+        finally:
+            if isinstance(self._plan, Closable):
+                await self._plan.close()
+
+    async def _join(self) -> JobRecord:
+        try:
             await self._tell()
             while (taken := await self._take()) is not None:
                 await self._do(*taken)
@@ -167,9 +174,11 @@ class _Joiner:
         began = now if seen is None else now - (seen["updated_on"] - seen["started_on"])
         values = {"state": JobState.RUNNING.value, "owner": self._owner, "error": None, "started_on": began}
         same = [Equal(name, seen[name]) for name in ("state", "owner", "updated_on")] if seen else []
-        if not await self._write(part, values, same, {"error": None}):
-            return None
+        # Ahead of the write: if it is cut off, it is not known whether it took the part, which then is given back.
         self._held = part
+        if not await self._write(part, values, same, {"error": None}):
+            self._held = None
+            return None
         row = None if seen is None else await self._rows.get(JOBS, (*self._key, part.name))
         return Checkpoint(None, 0) if row is None else checkpoint_of(row)
 
