@@ -142,6 +142,21 @@ def progress_columns(assessments: Iterable[str]) -> Columns:
     return {**PROGRESS_COLUMNS, **{score_column(each): float for each in sorted(assessments)}}
 
 
+def distinct_names(columns: Iterable[str]) -> list[str]:
+    """Returns the names for readers to whom case is nothing: of several that are the same so, all but the first get a
+    number."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for column in columns:
+        name, number = column, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{column} ({number})"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
 def response_rows(place: ExhaustPlace, whole: WholeAttempt, title: str | None) -> Iterator[Cells]:
     """Returns a row for each question of the attempt. ``title``: of the assessment."""
     attempt = whole.attempt

@@ -30,6 +30,29 @@ read -r _
 kill -9 $server; wait $server
 rm -rf "$directory"
 """
+SOCKET = "valkey.sock"
+NOTICE = "cache.socket"
+"""The file in a data directory that names the socket of its server."""
+
+
+def kept_server(directory: str, memory: str) -> list[str]:
+    """The command of a server whose socket is SOCKET in ``directory``. Once its input closes, the server ends and the
+    directory goes."""
+    options = {
+        "port": "0",
+        "unixsocket": str(Path(directory, SOCKET)),
+        "unixsocketperm": "700",
+        "dir": directory,
+        "save": "",
+        "appendonly": "no",
+        "maxmemory": memory,
+        "maxmemory-policy": "allkeys-lru",
+    }
+    server = [
+        str(get_binary_path()),
+        *(part for name, value in options.items() for part in (f"--{name}", value)),
+    ]
+    return ["/bin/sh", "-c", KEEPER, "cohort-cache", directory, *server]
 
 
 class EmbeddedCache(ServerCache):
@@ -52,7 +75,7 @@ class EmbeddedCache(ServerCache):
         for a server of this process alone. ``memory`` as Valkey writes it. StoreUnavailable if it does not start."""
         if data is None:
             return await cls._start(prefix, timeout, memory)
-        notice = data / "cache.socket"
+        notice = data / NOTICE
         with private_file(data / "cache.lock").open("w") as lock:
             await asyncio.to_thread(flock, lock, LOCK_EX)
             shared = await cls._join(prefix, timeout, notice)
@@ -81,23 +104,9 @@ class EmbeddedCache(ServerCache):
     @classmethod
     async def _start(cls, prefix: str, timeout: float, memory: str) -> Self:  # noqa: ASYNC109 - as in open
         directory = tempfile.mkdtemp(prefix="cohort-cache-")
-        socket = Path(directory, "valkey.sock")
-        options = {
-            "port": "0",
-            "unixsocket": str(socket),
-            "unixsocketperm": "700",
-            "dir": directory,
-            "save": "",
-            "appendonly": "no",
-            "maxmemory": memory,
-            "maxmemory-policy": "allkeys-lru",
-        }
-        server = [
-            str(get_binary_path()),
-            *(part for name, value in options.items() for part in (f"--{name}", value)),
-        ]
+        socket = Path(directory, SOCKET)
         keeper = await asyncio.create_subprocess_exec(
-            *("/bin/sh", "-c", KEEPER, "cohort-cache", directory, *server),
+            *kept_server(directory, memory),
             stdin=PIPE,
             stdout=DEVNULL,
             stderr=DEVNULL,

@@ -69,10 +69,16 @@ class Only:
 
 
 async def write_file(
-    lines: Path, to: Path, columns: Columns, form: FileFormat, *, order: Sequence[str] = ()
+    lines: Path,
+    to: Path,
+    columns: Columns,
+    form: FileFormat,
+    *,
+    order: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
 ) -> int:
     """Writes ``to`` out of ``lines``, one JSON object each, in this order, and returns the number of rows. What a line does
-    not have is null."""
+    not have is null. ``names``: what the columns are called in the file. Two columns must differ in more than case."""
     options = {
         FileFormat.PARQUET: f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP}",
         FileFormat.CSV: "FORMAT csv, HEADER true",
@@ -80,8 +86,10 @@ async def write_file(
     }[form]
     kinds = ", ".join(f"{_name(name)}: '{kind.value}'" for name, kind in columns.items())
     by = f" ORDER BY {', '.join(map(_name, order))}" if order else ""
+    told = names or {name: name for name in columns}
+    selected = ", ".join(f"{_name(name)} AS {_name(told[name])}" for name in columns)
     statement = (
-        f"COPY (SELECT {', '.join(map(_name, columns))} FROM read_json($lines, format = 'newline_delimited', "  # noqa: S608
+        f"COPY (SELECT {selected} FROM read_json($lines, format = 'newline_delimited', "  # noqa: S608
         f"columns = {{{kinds}}}, maximum_object_size = {LARGEST_LINE}){by}) TO {_text(str(to))} ({options})"
     )
 

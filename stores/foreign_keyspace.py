@@ -1,14 +1,14 @@
 """Reads any Cassandra keyspace that is not Cohort's, page by page, by ranges of tokens.
 
-A timestamp comes as milliseconds since the epoch, an int: the driver's own way fails for a whole page where one row has
-the year 50000. Decimals come as floats, dates as ISO texts, user-defined types and maps as dicts, sets as lists.
+Values come as stores/foreign_types.py decodes them: a timestamp as milliseconds since the epoch, maps and user-defined
+types as dicts.
 """
 
 # ruff: noqa: S608 - names come from system_schema, values are always bound
 
 import base64
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -18,21 +18,10 @@ from urllib.parse import urlsplit
 
 from cassandra import AuthenticationFailed, RequestValidationException, Unauthorized
 from cassandra.cluster import NoHostAvailable
-from cassandra.cqltypes import (
-    DateType,
-    DecimalType,
-    ListType,
-    LongType,
-    MapType,
-    SetType,
-    SimpleDateType,
-    TupleType,
-    UserType,
-)
-from cassandra.protocol import ProtocolHandler, ResultMessage
 
 from rules.errors import Forbidden, InvalidInput, NotFound, StoreUnavailable
 from stores.cassandra_session import Address, CassandraSession
+from stores.foreign_types import ForeignAnswers
 from stores.meter import Meter
 from stores.rows import Row, RowPage, TokenRange
 
@@ -70,28 +59,13 @@ class ForeignTable:
         return named if len(named) >= len(self.partition) else ()
 
 
-class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  # type: ignore[misc]
-    """Answers whose timestamps are not decoded to datetimes: those end at the year 9999."""
-
-    type_codes: ClassVar[Mapping[int, Any]] = {
-        code: LongType if kind is DateType else kind for code, kind in ResultMessage.type_codes.items()
-    }
-
-
-class _Answers(ProtocolHandler):  # type: ignore[misc]
-    message_types_by_opcode: ClassVar[Mapping[int, Any]] = {
-        **ProtocolHandler.message_types_by_opcode,
-        ResultMessage.opcode: _Result,
-    }
-
-
 class _Session(CassandraSession):
     connecting: ClassVar[Mapping[str, Any]] = {}
     """Empty, so that the protocol is negotiated: the server may be older than ours, or YugabyteDB."""
 
     def _connect(self) -> None:
         super()._connect()
-        self._session.client_protocol_handler = _Answers
+        self._session.client_protocol_handler = ForeignAnswers
 
 
 class ForeignKeyspace:
@@ -291,80 +265,37 @@ def _is_refused(error: BaseException | None) -> bool:
     return any(isinstance(cause, AuthenticationFailed) for cause in (error, *causes))
 
 
-Convert = Callable[[Any], Any]
-
-
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A statement, and how its answers become rows. Few columns need a conversion, so most rows cost one dict."""
+    """A statement, and how its answers become rows."""
 
     statement: Any
     names: tuple[str, ...]
-    conversions: Sequence[tuple[str, Convert]]
     times: Sequence[tuple[str, Sequence[int], Sequence[str]]]
     """For each write time the places in the answer, and the names of the values whose write time is not told."""
 
     @classmethod
     def of(cls, statement: Any, columns: Columns, timed: Sequence[str], written: Written) -> "_Asked":
-        names = tuple(columns)
-        kinds = [kind for *_, kind in statement.result_metadata]
-        conversions = [(name, _conversion(kind)) for name, kind in zip(names, kinds, strict=False)]
-        place = {name: len(names) + at for at, name in enumerate(timed)}
-        return cls(
-            statement,
-            names,
-            [(name, convert) for name, convert in conversions if convert is not None],
-            [
-                (
-                    called,
-                    [place[name] for name in of if name in place],
-                    [name for name in of if name not in place],
-                )
-                for called, of in written.items()
-            ],
-        )
+        place = {name: len(columns) + at for at, name in enumerate(timed)}
+        times = [
+            (
+                called,
+                [place[name] for name in of if name in place],
+                [name for name in of if name not in place],
+            )
+            for called, of in written.items()
+        ]
+        return cls(statement, tuple(columns), times)
 
     def rows(self, raws: Sequence[Sequence[Any]]) -> list[Row]:
         names = self.names
         # An answer with write times is longer than the names.
         rows: list[Row] = [dict(zip(names, raw)) for raw in raws]  # noqa: B905
-        for name, convert in self.conversions:
-            for row in rows:
-                if row[name] is not None:
-                    row[name] = convert(row[name])
         for called, places, untold in self.times:
             for row, raw in zip(rows, raws, strict=True):
                 known = [at for place in places if (at := raw[place]) is not None]
                 row[called] = max(known) if known and not any(row[name] for name in untold) else None
         return rows
-
-
-def _conversion(kind: Any) -> Convert | None:
-    """How a value of a CQL type becomes one of the rows port; None where it is one already."""
-    parts = [_conversion(part) for part in kind.subtypes]
-    if issubclass(kind, UserType):
-        fields = list(zip(kind.fieldnames, map(_or_as_it_is, parts), strict=True))
-        return lambda value: {
-            name: convert(part) for (name, convert), part in zip(fields, value, strict=True)
-        }
-    if issubclass(kind, MapType):
-        of_key, of_value = map(_or_as_it_is, parts)
-        if not any(parts):
-            return lambda value: dict(value.items())
-        return lambda value: {of_key(key): of_value(one) for key, one in value.items()}
-    if issubclass(kind, TupleType):
-        each = [_or_as_it_is(part) for part in parts]
-        return lambda value: [convert(part) for convert, part in zip(each, value, strict=True)]
-    if issubclass(kind, ListType | SetType):
-        (one,) = parts
-        if one is None:
-            return None if issubclass(kind, ListType) else list
-        return lambda value: [one(part) for part in value]
-    return float if issubclass(kind, DecimalType) else str if issubclass(kind, SimpleDateType) else None
-
-
-def _or_as_it_is(convert: Convert | None) -> Convert:
-    return (lambda value: None if value is None else convert(value)) if convert else lambda value: value
 
 
 _levels: list[int] = []

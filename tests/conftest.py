@@ -39,11 +39,14 @@ from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from stores.blob_copies import MOST
 from stores.blob_links import BlobLinks
+from stores.cache_embedded import NOTICE
 from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
+from stores.private import private_folder
 from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, TABLES
 from stores.topics import ASSESSMENTS, ATTEMPT_TAKER_GROUP, PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
+from tests.cache_server import end_cache_server, share_cache_server
 
 if TYPE_CHECKING:
     from cassandra.cluster import Cluster
@@ -118,6 +121,7 @@ class Instance:
     def __init__(self, urls: dict[str, str], data: Path) -> None:
         self.urls = urls
         self.data = data
+        self.has_course = False
         self.shared: Shared
 
     @asynccontextmanager
@@ -138,6 +142,13 @@ class Instance:
 
     async def publish(self, document: object = COURSE) -> None:
         await publish_collection(self.session(), document)
+
+    async def publish_course(self) -> None:
+        """COURSE, with one batch that is always open; nothing where the fixture began with it."""
+        if not self.has_course:
+            await self.publish()
+            await self.batch()
+            self.has_course = True
 
     async def batch(
         self,
@@ -258,10 +269,15 @@ def real_urls() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False) -> AsyncIterator[Instance]:
+async def instance_of(
+    urls: dict[str, str], data: Path, *, groups: bool = False, course: bool = False, copied: bool = True
+) -> AsyncIterator[Instance]:
     """With its tables and topics; on the real servers the tables are emptied again and the topics dropped.
 
     Without ``groups`` the groups store is the embedded one: each data source takes a task of Druid's, and those are few.
+    With ``course``, COURSE is published and has one batch that is always open. ``copied`` is for what does not depend on how an
+    embedded instance begins: it gets a copy of the files of one, which takes a tenth of making them, and joins a cache server
+    that runs.
     """
     if not groups and urls["groups"] == DRUID:
         urls = urls | {"groups": embedded_urls()["groups"]}
@@ -275,26 +291,44 @@ async def instance_of(urls: dict[str, str], data: Path, *, groups: bool = False)
             stack.push_async_callback(drop_data_sources, urls["prefix"])
         if urls["search"] == SEARCH:
             stack.push_async_callback(drop_search_index, urls["prefix"])
+        made = copied and await copy_files(urls, data, course=course)
         instance.shared = await stack.enter_async_context(instance.opened())
-        await instance.stores.rows.init(TABLES)
-        await instance.stores.events.init(TOPICS)
-        await instance.stores.search.init()
+        if not made:
+            await instance.stores.rows.init(TABLES)
+            await instance.stores.events.init(TOPICS)
+            await instance.stores.search.init()
+            if course:
+                await instance.publish_course()
         if groups:
             await instance.stores.groups.init(DATA_SOURCES)
+        instance.has_course = course
         yield instance
 
 
-_tables: list[TemporaryDirectory[str]] = []
+_templates: dict[bool, TemporaryDirectory[str]] = {}
+"""Of an instance with the course, and of an empty one."""
+FILES = {"rows": "rows.db", "search": "search.db", "events": "events.db"}
 
 
-async def copy_tables(data: Path) -> None:
-    """Gives a folder the empty tables of the embedded engines. They are made once: to copy them takes a tenth of that."""
-    if not _tables:
-        _tables.append(TemporaryDirectory())
-        async with instance_of(embedded_urls(), Path(_tables[0].name)):
+async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
+    """Prepares a folder in which there is no instance yet. True where its tables, and the course, are there by that."""
+    embedded = embedded_urls()
+    private_folder(data)
+    if urls["cache"] == embedded["cache"] and not (data / NOTICE).exists():
+        share_cache_server(data)
+    # The prefix is in the names of topics.
+    if any(urls[kind] != embedded[kind] for kind in ("prefix", *FILES)):
+        return False
+    if any((data / name).exists() for name in FILES.values()):
+        return False
+    if course not in _templates:
+        folder = TemporaryDirectory()
+        async with instance_of(embedded, Path(folder.name), course=course, copied=False):
             pass
-    for name in ("rows.db", "search.db", "events.db"):
-        await asyncio.to_thread(shutil.copy, Path(_tables[0].name, name), data)
+        _templates[course] = folder
+    for name in FILES.values():
+        shutil.copy(Path(_templates[course].name, name), data)
+    return True
 
 
 async def drop_topics(prefix: str) -> None:
@@ -383,6 +417,7 @@ def operator(server: str) -> "CassandraDriver":
 
 
 def pytest_sessionfinish() -> None:
+    end_cache_server()
     while _empty_keyspaces:
         url = _empty_keyspaces.pop()
         keyspace = urlsplit(url).path.strip("/")
@@ -425,10 +460,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "druid" not in item.nodeid and item.get_closest_marker("long") is None)
 
 
+gc.disable()  # until all is imported and collected: little of that is garbage
+
+
 def pytest_collection_finish() -> None:
-    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it."""
+    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it. Nor need it
+    look as often as in a process that is to run for long."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -443,23 +484,26 @@ ENGINES = ["embedded", pytest.param("real", marks=pytest.mark.stack)]
 async def cohort(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
     """An empty instance, on the embedded engines and on the real servers."""
     urls = embedded_urls() if request.param == "embedded" else real_urls()
-    if request.param == "embedded":
-        await copy_tables(tmp_path)
-    async with instance_of(urls, tmp_path) as instance:
+    async with instance_of(urls, tmp_path, course="course" in request.fixturenames) as instance:
         yield instance
 
 
 @pytest.fixture
-async def embedded(tmp_path: Path) -> AsyncIterator[Instance]:
+async def embedded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
     """An empty instance on the embedded engines, for what does not depend on them."""
-    await copy_tables(tmp_path)
-    async with instance_of(embedded_urls(), tmp_path) as instance:
+    async with instance_of(embedded_urls(), tmp_path, course="published" in request.fixturenames) as instance:
         yield instance
 
 
 @pytest.fixture
 async def course(cohort: Instance) -> Instance:
     """With COURSE published and one batch that is always open."""
-    await cohort.publish()
-    await cohort.batch()
+    await cohort.publish_course()
     return cohort
+
+
+@pytest.fixture
+async def published(embedded: Instance) -> Instance:
+    """As ``course``, for what does not depend on the engines."""
+    await embedded.publish_course()
+    return embedded

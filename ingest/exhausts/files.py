@@ -5,14 +5,14 @@ however long the rows take to read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
 import orjson
 
-from rules.exhausts import Cells, Columns, ExhaustFormat, csv_lines
+from rules.exhausts import Cells, Columns, ExhaustFormat, csv_lines, distinct_names
 from stores.column_files import ColumnKind, FileFormat, write_file
 from stores.zip_files import zipped
 
@@ -31,12 +31,14 @@ _KINDS = {
 
 
 class Spool:
-    """Rows that are put aside in a folder."""
+    """Rows that are put aside in a folder. A column goes by a number there: two names may differ in case alone, which
+    DuckDB takes for one."""
 
     def __init__(self, folder: Path) -> None:
         self._lines = folder / "rows.json"
         self._parquet = folder / "rows.parquet"
         self._lines.touch()
+        self._numbers: dict[str, str] = {}
         self.rows = 0
 
     async def add(self, rows: Sequence[Cells]) -> None:
@@ -54,26 +56,31 @@ class Spool:
     ) -> AsyncIterator[bytes]:
         """Gives the file, with all rows; with a password a zip that has it under ``name``."""
         if form is ExhaustFormat.PARQUET:
-            kinds = {column: _KINDS[kind] for column, kind in columns.items()}
-            await write_file(self._lines, self._parquet, kinds, FileFormat.PARQUET)
+            kinds = {self._number(column): _KINDS[kind] for column, kind in columns.items()}
+            names = dict(zip(kinds, distinct_names(columns), strict=True))
+            await write_file(self._lines, self._parquet, kinds, FileFormat.PARQUET, names=names)
             plain = _bytes_of(self._parquet)
         else:
-            plain = _as_csv(self._lines, list(columns))
+            plain = _as_csv(self._lines, {column: self._number(column) for column in columns})
         blocks = plain if password is None else zipped(name, written_on, plain, password)
         while block := await asyncio.to_thread(next, blocks, b""):
             yield block
 
     def _write(self, rows: Sequence[Cells]) -> None:
+        numbered = ({self._number(name): value for name, value in row.items()} for row in rows)
         with self._lines.open("ab") as file:
-            file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+            file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in numbered)
+
+    def _number(self, column: str) -> str:
+        return self._numbers.setdefault(column, str(len(self._numbers)))
 
 
-def _as_csv(lines: Path, columns: Sequence[str]) -> Iterator[bytes]:
-    yield csv_lines([columns]).encode()
+def _as_csv(lines: Path, columns: Mapping[str, str]) -> Iterator[bytes]:
+    yield csv_lines([list(columns)]).encode()
     with lines.open("rb") as file:
         while some := list(islice(file, ROWS_AT_ONCE)):
             rows = (orjson.loads(line) for line in some)
-            yield csv_lines([row.get(column) for column in columns] for row in rows).encode()
+            yield csv_lines([row.get(number) for number in columns.values()] for row in rows).encode()
 
 
 def _bytes_of(path: Path) -> Iterator[bytes]:

@@ -167,9 +167,11 @@ class _Joiner:
         began = now if seen is None else now - (seen["updated_on"] - seen["started_on"])
         values = {"state": JobState.RUNNING.value, "owner": self._owner, "error": None, "started_on": began}
         same = [Equal(name, seen[name]) for name in ("state", "owner", "updated_on")] if seen else []
-        if not await self._write(part, values, same, {"error": None}):
-            return None
+        # Ahead of the write: if it is cut off, it is not known whether it took the part, which then is given back.
         self._held = part
+        if not await self._write(part, values, same, {"error": None}):
+            self._held = None
+            return None
         row = None if seen is None else await self._rows.get(JOBS, (*self._key, part.name))
         return Checkpoint(None, 0) if row is None else checkpoint_of(row)
 

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 from gateway.app import create_app
 from gateway.settings import Settings, load_settings
 from gateway.wiring import initialise, opened
+from loaders.session import Shared
+from tests.cache_server import share_cache_server
 from tests.conftest import Instance
 
 KEY = "k" * 32
@@ -48,20 +51,32 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def settings() -> Settings:
+    return _settings().model_copy()
+
+
+@cache
+def _settings() -> Settings:
+    """Read once, as that takes longer than many tests; no variable and no file says otherwise in another test."""
     return load_settings(jwt_key=KEY)
 
 
-_made: list[TemporaryDirectory[str]] = []
+_made: dict[bool, TemporaryDirectory[str]] = {}
 
 
-async def _initialised() -> Path:
-    """The data of an instance of which nothing but `cohort init` is known. It is made once: tests copy it."""
-    if not _made:
-        _made.append(TemporaryDirectory())
-        data = Path(_made[0].name, "data")
-        async with opened(load_settings(jwt_key=KEY, data=data)) as stores:
+async def copy_data(settings: Settings, *, course: bool = False) -> None:
+    """Gives it the data of an instance of which nothing but `cohort init` is known, or with the course. They are made once."""
+    if course not in _made:
+        folder = TemporaryDirectory()
+        instance = Instance({}, Path(folder.name, "data"))
+        async with opened(load_settings(jwt_key=KEY, data=instance.data)) as stores:
             await initialise(stores)
-    return Path(_made[0].name, "data")
+            if course:
+                instance.shared = Shared.of(stores)
+                await instance.publish_course()
+                await instance.shared.background.settled()
+        _made[course] = folder
+    await asyncio.to_thread(shutil.copytree, Path(_made[course].name, "data"), settings.data)
+    share_cache_server(settings.data)
 
 
 Serving = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -74,7 +89,7 @@ def serving() -> Serving:
     @asynccontextmanager
     async def serve(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         if not settings.data.exists():
-            await asyncio.to_thread(shutil.copytree, await _initialised(), settings.data)
+            await copy_data(settings)
         app = create_app(settings)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
@@ -90,10 +105,10 @@ def serving() -> Serving:
 @pytest.fixture
 async def served(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncIterator[Any]:
     """An instance with COURSE and one batch that is always open, and ``client``, which asks it over HTTP."""
+    await copy_data(settings, course=True)
     async with serving(settings) as client:
         instance: Any = Instance({}, tmp_path)
         instance.client = client
         instance.shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
-        await instance.publish()
-        await instance.batch()
+        instance.has_course = True
         yield instance

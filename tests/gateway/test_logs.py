@@ -17,7 +17,7 @@ from gateway.app import create_app
 from gateway.logs import EVERY, NowAndThen, log_errors, log_to_stderr
 from gateway.settings import Settings, load_settings
 from rules.errors import StoreUnavailable
-from tests.gateway.conftest import KEY, Serving, http_scope
+from tests.gateway.conftest import KEY, Serving, copy_data, http_scope
 
 pytestmark = pytest.mark.long
 
@@ -195,13 +195,13 @@ async def test_an_instance_that_cannot_start_says_why_in_a_line() -> None:
     ],
     ids=["migrate", "command", "init", "kafka", "serve", "worker"],
 )
-def test_a_server_that_is_away_is_told_in_one_line(
-    arguments: tuple[str, ...], environment: dict[str, str]
+async def test_a_server_that_is_away_is_told_in_one_line(
+    settings: Settings, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
-    cohort = [sys.executable, "-m", "gateway.cli"]
-    subprocess.run([*cohort, "init"], check=True, capture_output=True)
-    done = subprocess.run(
-        [*cohort, *arguments],
+    await copy_data(settings)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "gateway.cli", *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

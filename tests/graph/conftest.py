@@ -95,14 +95,6 @@ def client_of(app: Starlette, user: str | None = "ann") -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def published(embedded: Instance) -> Instance:
-    """With COURSE and its batch; as ``course``, for what does not depend on the engines."""
-    await embedded.publish()
-    await embedded.batch()
-    return embedded
-
-
-@pytest.fixture
 async def client(published: Instance) -> AsyncIterator[httpx.AsyncClient]:
     """Ann's, of an instance with COURSE and its batch."""
     async with client_of(application(published.shared)) as client:

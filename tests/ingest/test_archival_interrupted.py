@@ -20,7 +20,7 @@ from rules.archives import ArchiveState
 from rules.moments import milliseconds
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
 from tests.archives import archives, blob_names, read_archive, rows_of, store_old_attempt, stored_attempts
-from tests.conftest import NOW, Instance, copy_tables, embedded_urls, instance_of, is_thorough, real_urls
+from tests.conftest import NOW, Instance, embedded_urls, instance_of, is_thorough, real_urls
 from tests.ingest.interrupted_archival import LATER, ORDER, in_small_portions, store_attempts
 from tests.ingest.interrupted_publish import Dying, Killed
 from tests.ingest.interruptions import Interruption
@@ -39,6 +39,10 @@ def _small_portions() -> Iterator[None]:
         yield
 
 
+_changes: dict[bool, int] = {}
+"""Of an undisturbed run, by whether the engines are real."""
+
+
 class Instances:
     """Empty ones, as many as are asked for, with the attempts in them."""
 
@@ -52,24 +56,24 @@ class Instances:
         self._made += 1
         path = self._path / str(self._made)
         path.mkdir()
-        if not self._real:
-            await copy_tables(path)
         async with instance_of(real_urls() if self._real else embedded_urls(), path) as instance:
             await store_attempts(instance.shared)
             yield instance
 
     async def changes(self) -> int:
-        """How many changes a run makes that nobody disturbs."""
-        counting = Dying(UNBOUNDED)
-        async with self.one() as instance:
-            report = await archive(counting.of(instance.shared), ORDER)
-            assert (report.archived, report.files) == (5, 4)
-        return UNBOUNDED - counting.left
+        """How many changes a run makes that nobody disturbs. It is counted once for all tests."""
+        if self._real not in _changes:
+            counting = Dying(UNBOUNDED)
+            async with self.one() as instance:
+                report = await archive(counting.of(instance.shared), ORDER)
+                assert (report.archived, report.files) == (5, 4)
+            _changes[self._real] = UNBOUNDED - counting.left
+        return _changes[self._real]
 
 
 def some(changes: int, of: int) -> range:
-    """Of so many steps about ``of``, and three times as many if it is to be thorough: each takes an instance of its own."""
-    return range(0, changes, max(1, changes // (3 * of if is_thorough() else of)))
+    """Of so many steps about ``of``, and five times as many if it is to be thorough: each takes an instance of its own."""
+    return range(0, changes, max(1, changes // (5 * of if is_thorough() else of)))
 
 
 def later(shared: Shared) -> Shared:
@@ -80,7 +84,7 @@ def later(shared: Shared) -> Shared:
 @ENGINES
 async def test_a_run_that_dies_before_any_change_is_made_good_by_the_next(tmp_path: Path, real: bool) -> None:
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 8):
+    for step in some(await instances.changes(), 5):
         async with instances.one() as instance:
             before = await stored_attempts(instance.shared)
             with pytest.raises(Killed):
@@ -94,7 +98,7 @@ async def test_a_run_that_dies_before_any_change_is_made_good_by_the_next(tmp_pa
 async def test_a_process_that_is_killed_is_followed_by_another(tmp_path: Path, real: bool) -> None:
     """By SIGKILL, and the one that follows is killed too, a few steps later."""
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 3):
+    for step in some(await instances.changes(), 2):
         async with instances.one() as instance:
             before = await stored_attempts(instance.shared)
             process = await asyncio.create_subprocess_exec(
@@ -116,7 +120,7 @@ async def test_an_attempt_that_is_updated_meanwhile_keeps_its_new_questions(
 ) -> None:
     """Before any change of the run, so also between upload and deletion."""
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 8):
+    for step in some(await instances.changes(), 5):
         async with instances.one() as instance:
             shared = instance.shared
 
@@ -136,7 +140,7 @@ async def test_an_attempt_that_is_updated_meanwhile_keeps_its_new_questions(
 async def test_what_is_erased_meanwhile_is_in_no_file(tmp_path: Path, real: bool) -> None:
     """Whether the erasure finds the file, or the run finds that the learner is gone."""
     instances = Instances(real, tmp_path)
-    for step in some(await instances.changes(), 8):
+    for step in some(await instances.changes(), 5):
         async with instances.one() as instance:
             shared = instance.shared
 

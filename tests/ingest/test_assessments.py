@@ -68,13 +68,6 @@ async def submitted(cohort: Instance) -> list[tuple[str, Any]]:
     ]
 
 
-@pytest.fixture
-async def published(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    return embedded
-
-
 async def test_a_submission_is_in_the_log_as_the_platform_has_it_before_it_is_acknowledged(
     course: Instance,
 ) -> None:

@@ -88,13 +88,6 @@ async def reads_say(cohort: Instance, user: str, after: timedelta) -> dict[str, 
     return {content: touch.status for content, touch in touches.items()}
 
 
-@pytest.fixture
-async def published(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    return embedded
-
-
 async def is_whole(cohort: Instance, user: str) -> None:
     """Readers see what the rows say; a look heals, and then the workers leave nothing that differs from a recount."""
     assert await reads_say(cohort, user, timedelta(0)) == await rows_say(cohort, user)

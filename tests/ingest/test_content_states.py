@@ -70,13 +70,6 @@ async def stored(cohort: Instance, content: str, user: str = "ada") -> View | No
     return await cohort.session().loaders.views.load(view_key(user, content, "course", "batch"))
 
 
-@pytest.fixture
-async def published(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    return embedded
-
-
 async def test_one_call_starts_continues_and_completes_and_its_progress_is_seen_at_once(
     course: Instance,
 ) -> None:

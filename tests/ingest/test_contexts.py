@@ -30,7 +30,7 @@ NEW = NewContext(
 
 
 @pytest.fixture
-async def published(embedded: Instance) -> Instance:
+async def without_batch(embedded: Instance) -> Instance:
     await embedded.publish()
     return embedded
 
@@ -63,28 +63,28 @@ async def test_a_context_is_read_back_as_created_and_a_retry_answers_the_same(co
         assert await another_process.library.context("b") == wanted
 
 
-async def test_a_context_without_an_id_gets_one(published: Instance) -> None:
-    creator = published.session("cleo", Role.CREATOR)
+async def test_a_context_without_an_id_gets_one(without_batch: Instance) -> None:
+    creator = without_batch.session("cleo", Role.CREATOR)
     first, second = [await create_context(creator, replace(NEW, context_id=None)) for _ in range(2)]
     assert first.context_id != second.context_id
-    assert await published.shared.library.context(first.context_id) == first
+    assert await without_batch.shared.library.context(first.context_id) == first
 
 
-async def test_of_two_changes_at_once_one_is_a_conflict(published: Instance) -> None:
+async def test_of_two_changes_at_once_one_is_a_conflict(without_batch: Instance) -> None:
     """Each read the same context; the one that came second would undo what it never saw."""
     moments = iter(NOW + timedelta(seconds=number) for number in range(9))
-    shared = replace(published.shared, now=lambda: next(moments))
-    published.shared = shared
-    creator = published.session("cleo", Role.CREATOR)
+    shared = replace(without_batch.shared, now=lambda: next(moments))
+    without_batch.shared = shared
+    creator = without_batch.session("cleo", Role.CREATOR)
     await create_context(creator, replace(NEW, start_date=None, opens_on=None))
     outcomes = await asyncio.gather(
-        *(update_context(published.session(), "b", {"name": name}) for name in ("One", "Two")),
+        *(update_context(without_batch.session(), "b", {"name": name}) for name in ("One", "Two")),
         return_exceptions=True,
     )
     (kept,) = [outcome for outcome in outcomes if isinstance(outcome, Context)]
     (lost,) = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
     assert lost.code == "CONFLICT"
-    assert (await published.shared.library.context("b")).name == kept.name
+    assert (await without_batch.shared.library.context("b")).name == kept.name
 
 
 @pytest.mark.parametrize(
@@ -104,40 +104,40 @@ async def test_of_two_changes_at_once_one_is_a_conflict(published: Instance) -> 
     ],
 )
 async def test_a_context_that_can_not_be_is_refused_by_field(
-    published: Instance, wrong: dict[str, Any], error: type[Exception], field: str
+    without_batch: Instance, wrong: dict[str, Any], error: type[Exception], field: str
 ) -> None:
     with pytest.raises(error) as refused:
-        await create_context(published.session(), replace(NEW, **wrong))
+        await create_context(without_batch.session(), replace(NEW, **wrong))
     assert getattr(refused.value, "field") == field  # noqa: B009
     with pytest.raises(NotFound):
-        await published.shared.library.context("b")
+        await without_batch.shared.library.context("b")
 
 
 @pytest.mark.parametrize("role", [Role.LEARNER, Role.MENTOR, Role.REPORTER])
-async def test_only_those_who_create_may(published: Instance, role: Role) -> None:
-    await create_context(published.session(), NEW)
+async def test_only_those_who_create_may(without_batch: Instance, role: Role) -> None:
+    await create_context(without_batch.session(), NEW)
     with pytest.raises(Forbidden):
-        await create_context(published.session("ada", role), replace(NEW, context_id="mine"))
+        await create_context(without_batch.session("ada", role), replace(NEW, context_id="mine"))
     with pytest.raises(Forbidden):
-        await update_context(published.session("ada", role), "b", {"name": "Mine"})
+        await update_context(without_batch.session("ada", role), "b", {"name": "Mine"})
 
 
-async def test_a_change_that_makes_no_sense_changes_nothing(published: Instance) -> None:
-    created = await create_context(published.session(), NEW)
+async def test_a_change_that_makes_no_sense_changes_nothing(without_batch: Instance) -> None:
+    created = await create_context(without_batch.session(), NEW)
     for changes, field in (
         ({"end_date": NOW - timedelta(days=9)}, "endDate"),
         ({"name": ""}, "name"),
         ({"collection_ids": ("nowhere",)}, "collectionIds"),
     ):
         with pytest.raises((InvalidInput, NotFound)) as refused:
-            await update_context(published.session(), "b", changes)
+            await update_context(without_batch.session(), "b", changes)
         assert getattr(refused.value, "field") == field  # noqa: B009
-    assert await published.shared.library.context("b") == created
+    assert await without_batch.shared.library.context("b") == created
     with pytest.raises(NotFound):
-        await update_context(published.session(), "nowhere", {"name": "x"})
+        await update_context(without_batch.session(), "nowhere", {"name": "x"})
 
 
-async def test_a_context_may_have_several_collections(published: Instance) -> None:
-    await published.publish({**COURSE, "identifier": "course-2"})
+async def test_a_context_may_have_several_collections(without_batch: Instance) -> None:
+    await without_batch.publish({**COURSE, "identifier": "course-2"})
     new = replace(NEW, type=ContextType.PROGRAM, collection_ids=("course-2", "course", "course"))
-    assert (await create_context(published.session(), new)).collection_ids == ("course", "course-2")
+    assert (await create_context(without_batch.session(), new)).collection_ids == ("course", "course-2")

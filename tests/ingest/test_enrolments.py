@@ -51,13 +51,6 @@ async def triggers(cohort: Instance) -> int:
     return len([record async for record in cohort.stores.events.read(TRIGGERS.name)])
 
 
-@pytest.fixture
-async def embedded_course(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    return embedded
-
-
 async def test_one_enrols_leaves_and_comes_back(course: Instance) -> None:
     service = course.session()
     first = await enrol(service, at(9))
@@ -177,30 +170,30 @@ async def test_who_was_erased_begins_anew(course: Instance) -> None:
     assert (found.enrolled_on, found.reenrolled_on) == (NOW + timedelta(hours=1), None)
 
 
-async def test_one_who_never_enrolled_can_not_leave(embedded_course: Instance) -> None:
+async def test_one_who_never_enrolled_can_not_leave(published: Instance) -> None:
     with pytest.raises(NotEnrolled) as refused:
-        await unenrol(embedded_course.session("ada"), CALL)
+        await unenrol(published.session("ada"), CALL)
     assert refused.value.field == "contextId"
-    assert await stored(embedded_course) is None
+    assert await stored(published) is None
 
 
-async def test_nobody_leaves_before_they_came(embedded_course: Instance) -> None:
-    await enrol(embedded_course.session(), at(3))
+async def test_nobody_leaves_before_they_came(published: Instance) -> None:
+    await enrol(published.session(), at(3))
     with pytest.raises(InvalidInput) as refused:
-        await unenrol(embedded_course.session(), at(4))
+        await unenrol(published.session(), at(4))
     assert refused.value.field == "at"
-    found = await stored(embedded_course)
+    found = await stored(published)
     assert found is not None
     assert found.active
 
 
-async def test_views_without_an_enrolment_make_none(embedded_course: Instance) -> None:
+async def test_views_without_an_enrolment_make_none(published: Instance) -> None:
     """The enrolment is touched only if the row exists, there are no phantom rows (R-AGG-4, P-4.2, P-4.6)."""
-    session, call = embedded_course.session("ada"), ViewCall("a", "course", "batch")
+    session, call = published.session("ada"), ViewCall("a", "course", "batch")
     await start_view(session, call)
     await end_view(session, call, ViewChange(NOW))
-    await embedded_course.drain()
-    assert await embedded_course.stores.rows.partition(ENROLMENTS, ("ada",)) == []
+    await published.drain()
+    assert await published.stores.rows.partition(ENROLMENTS, ("ada",)) == []
 
 
 @pytest.mark.parametrize(
@@ -219,23 +212,23 @@ async def test_views_without_an_enrolment_make_none(embedded_course: Instance) -
     ],
 )
 async def test_a_call_that_can_not_be_is_refused_by_field(
-    embedded_course: Instance, call: EnrolmentCall, error: type[CohortError], field: str
+    published: Instance, call: EnrolmentCall, error: type[CohortError], field: str
 ) -> None:
-    await embedded_course.publish(
+    await published.publish(
         {"identifier": "other", "name": "Other", "children": [{"identifier": "x", "name": "X"}]}
     )
     for command in (enrol, unenrol):
         with pytest.raises(error) as refused:
-            await command(embedded_course.session("ada"), call)
+            await command(published.session("ada"), call)
         assert refused.value.field == field
-    assert await triggers(embedded_course) == 0
+    assert await triggers(published) == 0
 
 
-async def test_a_stranger_and_the_future_are_refused(embedded_course: Instance) -> None:
+async def test_a_stranger_and_the_future_are_refused(published: Instance) -> None:
     with pytest.raises(Unauthenticated):
-        await enrol(Session(Viewer(), embedded_course.shared), CALL)
+        await enrol(Session(Viewer(), published.shared), CALL)
     with pytest.raises(InvalidInput) as refused:
-        await enrol(embedded_course.session(), at(-1))
+        await enrol(published.session(), at(-1))
     assert refused.value.field == "at"
 
 

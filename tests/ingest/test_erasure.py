@@ -385,11 +385,9 @@ async def test_learners_delete_what_is_theirs_and_admins_and_services_anything(
 
 
 @pytest.fixture
-async def published(embedded: Instance) -> Instance:
-    await embedded.publish()
-    for context in ("batch", "batch-2"):
-        await embedded.batch(context)
-    return embedded
+async def published(published: Instance) -> Instance:
+    await published.batch("batch-2")
+    return published
 
 
 def tracking(cohort: Instance, mode: TrackingMode) -> None:

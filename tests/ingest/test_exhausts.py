@@ -17,6 +17,7 @@ from ingest.commands.exhaust_files import ERASED_MEANWHILE, EXHAUST, EXHAUSTS
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from ingest.exhausts import job as job_module
+from ingest.exhausts.files import Spool
 from ingest.exhausts.reports import ProgressReport, ResponseReport
 from ingest.exhausts.requests import ExhaustCall, create_exhaust, request_exhaust, run_exhaust
 from ingest.jobs.erasure import erase_learner
@@ -196,6 +197,26 @@ async def test_parquet_has_what_csv_has(course: Instance, tmp_path: Path) -> Non
             assert str(row.get("School Name") or "") == line.get("School Name", "").removeprefix("'")
         number = "Attempts" if kind is PROGRESS else "Question Score"
         assert [float(row[number]) for row in rows] == [float(line[number]) for line in as_csv]
+
+
+async def test_assessments_whose_ids_differ_in_case_alone_have_a_column_each(tmp_path: Path) -> None:
+    spool, columns = Spool(tmp_path), {"User UUID": str, "do_A - Score": float, "do_a - Score": float}
+    await spool.add([{"User UUID": "ada\0", "do_a - Score": 1.0}])
+    await spool.add([{"do_A - Score": 2.0, "User UUID": "bob"}])
+
+    async def file(form: ExhaustFormat) -> bytes:
+        return b"".join([block async for block in spool.content("x", columns, form, written_on=NOW)])
+
+    (tmp_path / "file.parquet").write_bytes(await file(ExhaustFormat.PARQUET))
+    kinds = {"User UUID": ColumnKind.TEXT, "do_A - Score": ColumnKind.NUMBER}
+    pages = read_file(
+        tmp_path / "file.parquet", kinds | {"do_a - Score (2)": ColumnKind.NUMBER}, FileFormat.PARQUET
+    )
+    assert [list(row.values()) async for page in pages for row in page] == [
+        ["ada\0", None, 1.0],
+        ["bob", 2.0, None],
+    ]
+    assert (await file(ExhaustFormat.CSV)).split(b"\r\n")[0] == b"User UUID,do_A - Score,do_a - Score"
 
 
 async def test_a_file_with_a_password_is_an_encrypted_zip_and_the_password_is_forgotten(

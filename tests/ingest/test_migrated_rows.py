@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.calls.placing import ViewCall
-from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.commands.views import end_view
 from ingest.importers.legacy import MigrationReport, migrate_legacy
@@ -33,7 +33,7 @@ from stores.rows import Row, RowPage, TokenRange
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ENROLMENTS, VIEWS
 from tests.aggregates import figures_key
 from tests.conftest import NOW, Instance, some_of
-from tests.ingest.legacy_platform import CERTIFICATE, OLD, URL, MemorySource, platform
+from tests.ingest.legacy_platform import CERTIFICATE, OLD, URL, WRITTEN, MemorySource, platform
 
 LEAF = "application/pdf"
 FOUR = {
@@ -376,3 +376,49 @@ async def test_a_date_of_before_an_erasure_does_not_come_back(embedded: Instance
     found = await stored_enrolment(embedded)
     assert (found.enrolled_on, found.granted_on) == (april["enrolled_date"], None)
     assert found.completed != FirstCompletion(GRANTED_ON)
+
+
+async def test_who_comes_back_there_is_back_here_and_who_leaves_here_stays_away(cohort: Instance) -> None:
+    """On both engines. On the platform only ``active`` goes to and fro; its write time says when. What is brought after
+    several runs is what one run brings."""
+    await cohort.publish(FOUR)
+
+    def at(day: int, *, active: bool) -> dict[str, Any]:
+        changed = datetime(2024, 1, day, tzinfo=UTC)
+        written = {WRITTEN: {"active": int(changed.timestamp()) * 1_000_000}}
+        return lms(enrolment(active=active, datetime=changed, **written))
+
+    left, back = at(5, active=False), at(9, active=True)
+    for tables, written in ((at(2, active=True), 1), (left, 1), (left, 0), (back, 1), (back, 0)):
+        assert (await migrate(cohort, tables)).tables[ENROLLED].written == written
+    (several,) = (await rows_of(cohort))[1]
+    assert (several["active"], several["unenrolled_on"], several["reenrolled_on"]) == (True, None, None)
+    await erase(cohort.session(), ErasureCall("ada", "course", "batch"))
+    bob = {**back, ENROLLED: replace(back[ENROLLED], rows=[{**back[ENROLLED].rows[0], "userid": "bob"}])}
+    await migrate(cohort, bob)
+    (once,) = (row for row in (await rows_of(cohort))[1] if row["userid"] == "bob")
+    assert once == {**several, "userid": "bob"}
+    # Bob leaves here, later than anything that was written there.
+    await unenrol(cohort.session("bob"), EnrolmentCall("course", "batch"))
+    report = (await migrate(cohort, bob)).tables[ENROLLED]
+    assert (report.written, report.left) == (0, 1)
+
+
+async def test_what_was_granted_is_copied_as_what_was_brought(embedded: Instance) -> None:
+    """A granted completion counts in another batch as one with details does, by its date."""
+    embedded.track(TrackingMode.COPY, '{"match": "any", "rules": [{"type": "always"}]}')
+    await embedded.publish(FOUR)
+    await migrate(embedded, lms(GRANTED))
+    await embedded.batch("second")
+    await enrol(embedded.session("ada"), EnrolmentCall("course", "second"))
+    shown = await shown_enrolment(embedded.session("ada"), "ada", "course", "second")
+    assert (shown.progress.completed_count, shown.completed_on) == (4, GRANTED_ON)
+    await embedded.drain()
+    assert (await embedded.session().loaders.enrolments.load(replace(KEY, context_id="second"))) is not None
+    copied = await embedded.stores.rows.partition(
+        VIEWS, ("ada", ViewKey("ada", "course", "second", "a").scope), prefix=("course", "second")
+    )
+    origins = [view.origin for view in map(view_of, copied) if view is not None]
+    assert [origin and (origin.kind, origin.place) for origin in origins] == [
+        (OriginKind.COPIED, ("course", "batch"))
+    ] * 4

@@ -141,11 +141,9 @@ async def school(cohort: Instance) -> Instance:
 
 
 @pytest.fixture
-async def embedded_school(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    await embedded.batch("second")
-    return embedded
+async def embedded_school(published: Instance) -> Instance:
+    await published.batch("second")
+    return published
 
 
 async def begins(cohort: Instance, mode: TrackingMode) -> None:

@@ -21,6 +21,7 @@ from rules.errors import InvalidInput, StoreUnavailable
 from rules.jobs import JobState
 from tests.conftest import NOW, Instance
 from tests.ingest.counted_parts import PARTS, THINGS, CountedParts
+from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.parts_process import HANGS_AT
 
 LIMIT = ABANDONED_AFTER.total_seconds()
@@ -143,12 +144,15 @@ async def test_a_stale_owner_takes_other_parts_and_leaves_its_own(
     cohort: Instance, plan: CountedParts
 ) -> None:
     """While the second one is at the part that the first one held, the first one wakes up."""
+    clock = [NOW]
+    shared = Shared.of(cohort.stores, lambda: clock[0])
     stale, new = Pause("early 00: 1"), Pause("early 00: 2")
     plan.before = lambda thing: stale(thing) or new(thing)
-    job = await opened(cohort.shared, plan)
-    first = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    job = await opened(shared, plan)
+    first = asyncio.create_task(join(shared, plan.kind, job.id))
     await stale.reached.wait()
-    second = asyncio.create_task(join(later(cohort, LIMIT), plan.kind, job.id))
+    clock[0] += ABANDONED_AFTER
+    second = asyncio.create_task(join(shared, plan.kind, job.id))
     await new.reached.wait()
     held = await state_of(cohort, job, "early 00")
     stale.released.set()
@@ -287,6 +291,25 @@ async def test_a_store_that_is_away_interrupts_and_the_others_go_on(
     pause.released.set()
     assert (await other).done == 21
     assert sorted(plan.done) == THINGS
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_wherever_a_statement_fails_the_next_process_goes_on_from_there(
+    embedded: Instance, plan: CountedParts, after: bool
+) -> None:
+    """7 parts of a claim and 3 checkpoints, and the end of the job: 29 statements that change something."""
+    for number in range(29):
+        plan.done.clear()
+        cut_off = Interruption(number, dies, after=after)
+        job = await Jobs(embedded.shared).open(plan.kind, {"number": number}, ["number"])
+        with pytest.raises(StoreUnavailable):
+            await join(cut_off.of(embedded.shared), plan.kind, job.id)
+        done = await join(embedded.shared, plan.kind, job.id)
+        assert (done.state, done.done, {step.owner for step in done.steps}) == (JobState.DONE, 21, {None})
+        # A thing whose checkpoint was refused is done again, and no other.
+        again = [thing for thing in THINGS if plan.done.count(thing) == 2]
+        assert sorted(plan.done) == sorted([*THINGS, *again]), number
+        assert len(again) == (0 if after or number % 4 == 0 else 1), number
 
 
 async def test_processes_that_open_a_job_at_once_get_the_same(cohort: Instance, plan: CountedParts) -> None:

@@ -97,13 +97,6 @@ async def triggers(cohort: Instance) -> list[bytes]:
     return [record.value async for record in cohort.stores.events.read(TRIGGERS.name)]
 
 
-@pytest.fixture
-async def embedded_course(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    return embedded
-
-
 @pytest.mark.parametrize(
     ("call", "error", "field"),
     [
@@ -126,9 +119,9 @@ async def embedded_course(embedded: Instance) -> Instance:
     ],
 )
 async def test_a_call_that_names_nothing_leaves_nothing(
-    embedded_course: Instance, call: ViewCall, error: type[CohortError], field: str
+    published: Instance, call: ViewCall, error: type[CohortError], field: str
 ) -> None:
-    cohort = embedded_course
+    cohort = published
     await cohort.publish({"identifier": "alone", "name": "Alone", "mimeType": LEAF})
     other = {"identifier": "other-leaf", "name": "Leaf"}
     await cohort.publish({"identifier": "other", "name": "Other", "children": [other]})
@@ -161,9 +154,9 @@ async def test_a_call_that_names_nothing_leaves_nothing(
     ],
 )
 async def test_a_change_that_can_never_be_right_is_refused_by_field(
-    embedded_course: Instance, change: ViewChange, field: str
+    published: Instance, change: ViewChange, field: str
 ) -> None:
-    session = embedded_course.session("ada")
+    session = published.session("ada")
     await start_view(session, in_batch("a"))
     for command in (update_view, end_view):
         with pytest.raises(InvalidInput) as refused:
@@ -174,8 +167,8 @@ async def test_a_change_that_can_never_be_right_is_refused_by_field(
     assert (stored.status, stored.progress, stored.progress_details) == (Status.IN_PROGRESS, 0, None)
 
 
-async def test_the_largest_details_are_kept_as_they_were_sent(embedded_course: Instance) -> None:
-    session = embedded_course.session("ada")
+async def test_the_largest_details_are_kept_as_they_were_sent(published: Instance) -> None:
+    session = published.session("ada")
     details = {"page": "x" * (16 * 1024 - len('{"page":""}'))}
     await start_view(session, in_batch("a"))
     await update_view(session, in_batch("a"), ViewChange(NOW, progress_details=details))
@@ -186,33 +179,33 @@ async def test_the_largest_details_are_kept_as_they_were_sent(embedded_course: I
 
 @pytest.mark.parametrize("change", [ViewChange(NOW), ViewChange(NOW, time_spent=5, call_id="one")])
 async def test_an_update_or_an_end_without_a_start_is_refused(
-    embedded_course: Instance, change: ViewChange
+    published: Instance, change: ViewChange
 ) -> None:
-    session = embedded_course.session("ada")
+    session = published.session("ada")
     await start_view(session, in_batch("b"))
     for command in (update_view, end_view):
         with pytest.raises(ViewNotStarted) as refused:
             await command(session, in_batch("a"), change)
         assert refused.value.field == "contentId"
     assert await session.loaders.views.load(view_key("ada", "a", "course", "batch")) is None
-    assert await marks(embedded_course) == []
-    assert len(await triggers(embedded_course)) == 1
+    assert await marks(published) == []
+    assert len(await triggers(published)) == 1
 
 
-async def test_a_status_that_goes_down_is_refused_and_leaves_no_mark(embedded_course: Instance) -> None:
-    await finish(embedded_course, "ada", "a")
-    session = embedded_course.session("ada")
+async def test_a_status_that_goes_down_is_refused_and_leaves_no_mark(published: Instance) -> None:
+    await finish(published, "ada", "a")
+    session = published.session("ada")
     for status in (Status.NOT_STARTED, Status.IN_PROGRESS):
         with pytest.raises(StatusGoesDown):
             await update_view(session, in_batch("a"), ViewChange(NOW, status=status))
-    assert await marks(embedded_course) == []
+    assert await marks(published) == []
     stored = await session.loaders.views.load(view_key("ada", "a", "course", "batch"))
     assert stored is not None
     assert stored.status is Status.COMPLETED
 
 
-async def test_a_smaller_progress_is_ignored(embedded_course: Instance) -> None:
-    session = embedded_course.session("ada")
+async def test_a_smaller_progress_is_ignored(published: Instance) -> None:
+    session = published.session("ada")
     await start_view(session, in_batch("a"))
     await update_view(session, in_batch("a"), ViewChange(NOW, progress=60))
     assert (await update_view(session, in_batch("a"), ViewChange(NOW, progress=20))).view.progress == 60
@@ -239,8 +232,8 @@ async def test_a_batch_that_was_open_then_is_open(embedded: Instance) -> None:
         await update_view(embedded.session("ada"), in_batch("a"), ViewChange(NOW, progress=5))
 
 
-async def test_a_learner_acts_for_themself_now(embedded_course: Instance) -> None:
-    ada = embedded_course.session("ada", Role.LEARNER, Role.MENTOR, Role.ADMIN)
+async def test_a_learner_acts_for_themself_now(published: Instance) -> None:
+    ada = published.session("ada", Role.LEARNER, Role.MENTOR, Role.ADMIN)
     with pytest.raises(Forbidden) as refused:
         await start_view(ada, service_call("a", "bob"))
     assert refused.value.field == "userId"
@@ -248,13 +241,13 @@ async def test_a_learner_acts_for_themself_now(embedded_course: Instance) -> Non
         await start_view(ada, service_call("a", "ada", NOW - timedelta(days=1)))
     assert refused.value.field == "at"
     with pytest.raises(InvalidInput) as refused_future:
-        await start_view(embedded_course.session(), service_call("a", "ada", NOW + timedelta(hours=1)))
+        await start_view(published.session(), service_call("a", "ada", NOW + timedelta(hours=1)))
     assert refused_future.value.field == "at"
     with pytest.raises(Unauthenticated):
-        await start_view(Session(Viewer(), embedded_course.shared), in_batch("a"))
+        await start_view(Session(Viewer(), published.shared), in_batch("a"))
     with pytest.raises(InvalidInput):
-        await start_view(embedded_course.session(), service_call("a", " "))
-    assert await triggers(embedded_course) == []
+        await start_view(published.session(), service_call("a", " "))
+    assert await triggers(published) == []
 
 
 async def test_learners_do_not_share_views_even_where_their_ids_run_together(embedded: Instance) -> None:
@@ -340,8 +333,8 @@ async def test_a_call_sent_again_adds_no_time_but_its_trigger(course: Instance) 
     assert len(await triggers(course)) == 1 + 4 + 1 + 2 + 1
 
 
-async def test_an_end_keeps_what_updates_noted(embedded_course: Instance) -> None:
-    session, call = embedded_course.session("ada"), in_batch("a")
+async def test_an_end_keeps_what_updates_noted(published: Instance) -> None:
+    session, call = published.session("ada"), in_batch("a")
     await start_view(session, call)
     await update_view(session, call, ViewChange(NOW, time_spent=30, progress_details={"page": 3}))
     ended = await end_view(session, call, ViewChange(NOW))
@@ -353,11 +346,11 @@ async def test_an_end_keeps_what_updates_noted(embedded_course: Instance) -> Non
     assert (await end_view(session, call, ViewChange(NOW))).whole
 
 
-async def test_the_scope_is_listed_before_the_first_view(embedded_course: Instance) -> None:
-    session = embedded_course.session("ada")
+async def test_the_scope_is_listed_before_the_first_view(published: Instance) -> None:
+    session = published.session("ada")
     await start_view(session, in_batch("a"))
     await start_view(session, ViewCall("a"))
-    rows = await embedded_course.stores.rows.partition(LEARNER_SCOPES, ("ada",))
+    rows = await published.stores.rows.partition(LEARNER_SCOPES, ("ada",))
     assert [(row["collectionid"], row["contextid"], row["scope"]) for row in rows] == [
         ("a", "a", view_key("ada", "a").scope),
         ("course", "batch", "course"),

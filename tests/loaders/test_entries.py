@@ -50,11 +50,9 @@ async def class_(cohort: Instance) -> Instance:
 
 
 @pytest.fixture
-async def embedded_class(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    await embedded.batch("batch-2")
-    return embedded
+async def embedded_class(published: Instance) -> Instance:
+    await published.batch("batch-2")
+    return published
 
 
 async def finish(cohort: Instance, user: str, *contents: str, batch: str = "batch") -> None:

@@ -76,13 +76,6 @@ async def die_before_the_trigger(cohort: Instance, monkeypatch: pytest.MonkeyPat
             await end_view(cohort.session("ada"), call, ViewChange(NOW))
 
 
-@pytest.fixture
-async def embedded_course(embedded: Instance) -> Instance:
-    await embedded.publish()
-    await embedded.batch()
-    return embedded
-
-
 async def test_a_page_of_a_hundred_costs_as_much_as_one_of_ten(course: Instance) -> None:
     """A hundred learners with a view each: aggregates and partitions' statics in one statement of a hundred keys."""
     users = [f"user-{number}" for number in range(100)]
@@ -178,29 +171,29 @@ async def test_a_call_that_died_before_its_trigger_heals_on_the_next_read(
 
 
 async def test_a_call_that_died_before_its_row_does_not_slow_reads_for_good(
-    embedded_course: Instance,
+    published: Instance,
 ) -> None:
     """Its mark is all there is; a reader that went to the rows takes it away, and the hash serves again."""
-    await finish(embedded_course, "ada", "a")
-    await embedded_course.drain()
-    await embedded_course.stores.cache.raise_fields(hash_key(KEY), {"!dead": b"%015d" % 1}, 60)
-    assert await touches(embedded_course) == {"a": 2}
-    assert await marks(embedded_course) == []
-    with embedded_course.stores.rows.meter.measure() as counted:
-        assert await touches(embedded_course) == {"a": 2}
+    await finish(published, "ada", "a")
+    await published.drain()
+    await published.stores.cache.raise_fields(hash_key(KEY), {"!dead": b"%015d" % 1}, 60)
+    assert await touches(published) == {"a": 2}
+    assert await marks(published) == []
+    with published.stores.rows.meter.measure() as counted:
+        assert await touches(published) == {"a": 2}
     assert counted.total() == 0
 
 
-async def test_while_a_call_is_under_way_readers_go_to_the_rows(embedded_course: Instance) -> None:
+async def test_while_a_call_is_under_way_readers_go_to_the_rows(published: Instance) -> None:
     """Its mark is young and stays."""
-    await finish(embedded_course, "ada", "a")
-    await touches(embedded_course)
+    await finish(published, "ada", "a")
+    await touches(published)
     now = int(NOW.timestamp() * 1000)
-    await embedded_course.stores.cache.raise_fields(hash_key(KEY), {"!alive": b"%015d" % now}, 60)
+    await published.stores.cache.raise_fields(hash_key(KEY), {"!alive": b"%015d" % now}, 60)
     row = ("ada", "course", "course", "batch", "b")
-    await embedded_course.stores.rows.write(Write(VIEWS, row, {"status": 2, "last_completed_time": NOW}))
-    assert await touches(embedded_course) == {"a": 2, "b": 2}
-    assert await marks(embedded_course) == ["!alive"]
+    await published.stores.rows.write(Write(VIEWS, row, {"status": 2, "last_completed_time": NOW}))
+    assert await touches(published) == {"a": 2, "b": 2}
+    assert await marks(published) == ["!alive"]
 
 
 async def test_reads_and_calls_are_right_with_the_cache_dead(tmp_path: Path) -> None:
@@ -220,47 +213,47 @@ async def test_reads_and_calls_are_right_with_the_cache_dead(tmp_path: Path) -> 
         assert cohort.stores.cache.failures > 0
 
 
-async def test_the_hash_and_the_rows_answer_alike(embedded_course: Instance) -> None:
-    await finish(embedded_course, "ada", "a", "b", "c")
-    await start_view(embedded_course.session("ada"), ViewCall("d", "course", "batch"))
-    answers = [await standing(embedded_course) for _ in range(2)]  # from the rows, then from the hash
-    await embedded_course.stores.cache.delete(hash_key(KEY))
-    await embedded_course.drain()
-    answers.append(await standing(embedded_course))  # the aggregate
+async def test_the_hash_and_the_rows_answer_alike(published: Instance) -> None:
+    await finish(published, "ada", "a", "b", "c")
+    await start_view(published.session("ada"), ViewCall("d", "course", "batch"))
+    answers = [await standing(published) for _ in range(2)]  # from the rows, then from the hash
+    await published.stores.cache.delete(hash_key(KEY))
+    await published.drain()
+    answers.append(await standing(published))  # the aggregate
     assert answers[0] == answers[1] == answers[2]
     assert answers[0] == Standing({"a": 2, "b": 2, "c": 2, "d": 1}, FirstCompletion(NOW, 1), NOW)
-    assert await embedded_course.session().loaders.touches.load(KEY) == {
+    assert await published.session().loaders.touches.load(KEY) == {
         **dict.fromkeys("abc", Touch(Status.COMPLETED, 100, NOW, NOW)),
         "d": Touch(Status.IN_PROGRESS, 0, NOW, None),
     }
 
 
-async def test_a_learner_without_anything_and_a_collection_that_is_gone(embedded_course: Instance) -> None:
-    assert await standing(embedded_course) == Standing({})
-    assert await touches(embedded_course) == {}
-    assert await embedded_course.session().loaders.standings.load(ProgressKey("ada", "gone", "gone")) is None
-    assert await embedded_course.session().loaders.views.load(view_key("ada", "a")) is None
-    assert await sent(embedded_course) == []
+async def test_a_learner_without_anything_and_a_collection_that_is_gone(published: Instance) -> None:
+    assert await standing(published) == Standing({})
+    assert await touches(published) == {}
+    assert await published.session().loaders.standings.load(ProgressKey("ada", "gone", "gone")) is None
+    assert await published.session().loaders.views.load(view_key("ada", "a")) is None
+    assert await sent(published) == []
 
 
-async def test_one_learners_batches_of_a_course_do_not_mix(embedded_course: Instance) -> None:
-    await embedded_course.batch("batch-2")
-    await finish(embedded_course, "ada", "a")
+async def test_one_learners_batches_of_a_course_do_not_mix(published: Instance) -> None:
+    await published.batch("batch-2")
+    await finish(published, "ada", "a")
     other = ProgressKey("ada", "course", "batch-2")
-    await start_view(embedded_course.session("ada"), ViewCall("b", "course", "batch-2"))
+    await start_view(published.session("ada"), ViewCall("b", "course", "batch-2"))
     for _ in range(3):
-        assert (await standing(embedded_course)).statuses == {"a": 2}
-        assert (await standing(embedded_course, other)).statuses == {"b": 1}
-        await embedded_course.stores.cache.delete(hash_key(KEY), hash_key(other))
-        await embedded_course.drain()
+        assert (await standing(published)).statuses == {"a": 2}
+        assert (await standing(published, other)).statuses == {"b": 1}
+        await published.stores.cache.delete(hash_key(KEY), hash_key(other))
+        await published.drain()
 
 
 async def test_a_change_by_another_process_is_seen_soon(
-    embedded_course: Instance, monkeypatch: pytest.MonkeyPatch
+    published: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within FRESH_FOR, here a tenth of a second; by the process that made it at once."""
     monkeypatch.setattr("loaders.library.FRESH_FOR", 0.1)
-    course = embedded_course
+    course = published
     ours, theirs = later(course, 0), later(course, 0)
     for shared in (ours, theirs):
         assert (await shared.library.context("batch")).name == "Batch batch"

@@ -178,6 +178,7 @@ def test_the_latest_completion_that_may_count_is_copied() -> None:
         (Origin(OriginKind.MOVED, ("course", "batch-0")), ("course", "batch-0")),
         (Origin(OriginKind.CLOSED), ("course", "batch-1")),
         (Origin(OriginKind.MIGRATED), ("course", "batch-1")),
+        (Origin(OriginKind.GRANTED), ("course", "batch-1")),
     ],
 )
 def test_a_copy_of_a_copy_names_the_first_place(origin: Origin | None, place: tuple[str, str]) -> None:

@@ -21,6 +21,7 @@ from rules.exhausts import (
     check_may_report,
     checked_password,
     csv_lines,
+    distinct_names,
     progress_columns,
     progress_row,
     response_rows,
@@ -101,6 +102,11 @@ def test_a_learner_has_one_row_with_profile_progress_and_scores() -> None:
         "exam - Score": 1.0,
         "quiz - Score": 8.0,
     }
+
+
+def test_names_that_differ_in_case_alone_get_a_number() -> None:
+    told = distinct_names(["do_A - Score", "State", "do_a - Score", "DO_A - Score", "do_a - Score (2)"])
+    assert told == ["do_A - Score", "State", "do_a - Score (2)", "DO_A - Score (3)", "do_a - Score (2) (2)"]
 
 
 def test_every_attribute_of_a_learner_has_a_column() -> None:

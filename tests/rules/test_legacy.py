@@ -49,7 +49,7 @@ from rules.legacy.scores import (
     scores_of_row,
 )
 from rules.legacy.tables import CONSUMPTION, LEGACY_TABLES, names_of
-from rules.legacy.values import Unreadable, migrated_from
+from rules.legacy.values import NOT_FINITE, Unreadable, migrated_from
 from rules.legacy.views import merged, placed, view_of_consumption
 from rules.moments import EARLIEST
 from rules.origins import Origin, OriginKind
@@ -130,6 +130,12 @@ class TestViews:
         with pytest.raises(Unreadable) as refused:
             view_of_consumption(row(**values), AT)
         assert refused.value.reason == reason
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), "4"])
+    def test_a_percentage_that_is_no_number_is_named(self, value: object) -> None:
+        with pytest.raises(Unreadable) as refused:
+            view_of_consumption(row(completionpercentage=value), AT)
+        assert refused.value.column == "completionpercentage"
 
     @pytest.mark.parametrize(
         ("values", "status", "progress"),
@@ -582,6 +588,12 @@ class TestAttemptsAndScores:
         assert list(mapped.notes) == ["last_attempted_on: missing, taken from the last update"]
         with pytest.raises(Unreadable, match="no time of the attempt"):
             attempt_of_row(self.ROW)
+
+    @pytest.mark.parametrize("column", ["total_score", "total_max_score"])
+    def test_a_score_that_is_not_finite_is_named(self, column: str) -> None:
+        with pytest.raises(Unreadable) as refused:
+            attempt_of_row(self.ROW | {"last_attempted_on": on(4), column: float("nan")})
+        assert (refused.value.reason, refused.value.column) == (NOT_FINITE, column)
 
     def test_a_question_has_every_field(self) -> None:
         (question,) = (

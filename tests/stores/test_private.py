@@ -37,7 +37,7 @@ async def text() -> AsyncIterator[bytes]:
 @pytest.mark.usefixtures("umask")
 async def test_data_files_are_their_owners_alone(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "data"
-    async with instance_of(embedded_urls(), data) as instance:
+    async with instance_of(embedded_urls(), data, copied=False) as instance:
         await instance.publish()
         await instance.batch()
         await enrol(instance.session("ann"), EnrolmentCall("course", "batch"))
@@ -68,6 +68,6 @@ async def test_a_folder_that_was_there_keeps_what_it_allows(tmp_path: Path) -> N
     shared = tmp_path / "shared"
     shared.mkdir(0o750)
     shared.chmod(0o750)
-    async with instance_of(embedded_urls(), shared) as instance:
+    async with instance_of(embedded_urls(), shared, copied=False) as instance:
         assert isinstance(instance, Instance)
     assert stat.S_IMODE(shared.stat().st_mode) == 0o750

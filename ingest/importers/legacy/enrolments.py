@@ -1,10 +1,10 @@
 """Brings enrolments into ``user_enrolments``, with what their contentstatus knows beyond the views."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
+from functools import partial
 from itertools import islice
 
 from ingest.importers.legacy.comparison import published
@@ -84,24 +84,26 @@ async def take_enrolments(
 async def _beginnings(
     migrating: Migrating, platform: Platform, rows: Sequence[LegacyRow]
 ) -> dict[tuple[str, ...], Beginning]:
-    """Returns what enrolments without a date are dated by. It reads the consumption and the batch of each."""
-    asked = [row for row in rows if all(_ids(row)) and _is_undated(row, migrating.zone)]
+    """Returns what enrolments without a date are dated by. It reads the consumption of each, and each batch once."""
+    asked = [_ids(row) for row in rows if all(_ids(row)) and _is_undated(row, migrating.zone)]
+    places = list({(collection_id, context_id) for _, collection_id, context_id in asked})
+    started = dict(zip(places, await each(places, partial(_started_on, migrating, platform)), strict=True))
 
-    async def beginning(row: LegacyRow) -> Beginning:
-        key = ProgressKey(*_ids(row))
-        views, batches = await asyncio.gather(
-            consumed(migrating, platform, key),
-            platform.rows(BATCHES, collection_id=key.collection_id, context_id=key.context_id),
-        )
-        completed = (view.completed_on for view in views.values() if view.completed_on is not None)
-        started = None
-        for batch in batches:
-            with suppress(Unreadable):
-                started = first_moment(batch, "start_date", "startdate", notes=[], zone=migrating.zone)
-        return Beginning(min(completed, default=None), started)
+    async def beginning(ids: tuple[str, str, str]) -> Beginning:
+        views = (await consumed(migrating, platform, ProgressKey(*ids))).values()
+        completed = (view.completed_on for view in views if view.completed_on is not None)
+        return Beginning(min(completed, default=None), started[ids[1:]])
 
-    found = await each(asked, beginning)
-    return {_ids(row): beginning for row, beginning in zip(asked, found, strict=True)}
+    return dict(zip(asked, await each(asked, beginning), strict=True))
+
+
+async def _started_on(migrating: Migrating, platform: Platform, place: tuple[str, str]) -> datetime | None:
+    """Returns the start of the batch as the platform has it, if it is there and can be read."""
+    rows = await platform.rows(BATCHES, collection_id=place[0], context_id=place[1])
+    with suppress(Unreadable):
+        for row in rows:
+            return first_moment(row, "start_date", "startdate", notes=[], zone=migrating.zone)
+    return None
 
 
 def _is_undated(row: LegacyRow, zone: tzinfo) -> bool:
