@@ -20,7 +20,7 @@ from ingest.writes.leases import ABANDONED_AFTER
 from loaders.session import Shared
 from rules.errors import StoreUnavailable
 from stores.rows import RowPage
-from tests.conftest import Instance, copy_tables, embedded_urls, instance_of, real_urls
+from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.learner_tables import Stored, differences, learner_tables
 from tests.ingest.legacy_keyspace import LegacyKeyspace
@@ -51,7 +51,6 @@ async def expected(folder: Path) -> Stored:
     if not _expected:
         data = folder / "expected"
         data.mkdir()
-        await copy_tables(data)
         async with instance_of(embedded_urls(), data) as once:
             await prepare(once)
             counting = Interruption(MANY, killed)
@@ -184,7 +183,6 @@ async def test_in_small_the_end_is_the_same(embedded: Instance, tmp_path: Path, 
     whole = [*before, *after]
     data = tmp_path / "once"
     data.mkdir()
-    await copy_tables(data)
     async with instance_of(embedded_urls(), data) as once:
         await prepare(once)
         await migrate_from_memory(once.shared, whole)
