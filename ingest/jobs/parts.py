@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from ingest.jobs.plans import Checkpoint, JobKind, Part, PartedPlan, closing
+from ingest.jobs.plans import Checkpoint, Closable, JobKind, Part, PartedPlan, closing
 from ingest.jobs.records import JobRecord, OnProgress, checkpoint_of, ended, job_of, stored
 from ingest.writes.leases import ABANDONED_AFTER, this_process
 from loaders.session import Shared
@@ -92,6 +92,13 @@ class _Joiner:
         job = await self._begin()
         if job.state is JobState.DONE:
             return job
+        try:
+            return await self._join()
+        finally:
+            if isinstance(self._plan, Closable):
+                await self._plan.close()
+
+    async def _join(self) -> JobRecord:
         try:
             await self._tell()
             while (taken := await self._take()) is not None:

@@ -58,6 +58,15 @@ class PartedPlan(Protocol):
         ...
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """A plan that holds something open from one part to the next."""
+
+    async def close(self) -> None:
+        """Closes it. Is called once, when the process leaves the job."""
+        ...
+
+
 def step_names(plan: JobPlan | PartedPlan) -> Sequence[str]:
     return [part.name for part in plan.parts()] if isinstance(plan, PartedPlan) else plan.steps()
 

@@ -535,13 +535,20 @@ async def test_killed_in_the_middle_it_is_resumed_and_nothing_is_missing(
     assert await process.stdout.readline() == b"hanging\n"
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
-    monkeypatch.setattr("ingest.importers.legacy.job.open_source", _in_memory)
+    opened: list[MemorySource] = []
+
+    async def in_memory(_: str) -> MemorySource:
+        opened.append(MemorySource(platform(OLD)))
+        return opened[-1]
+
+    monkeypatch.setattr("ingest.importers.legacy.job.open_source", in_memory)
     later = replace(embedded.shared, now=lambda: datetime.now(UTC) + ABANDONED_AFTER + timedelta(seconds=1))
     (job,) = await Jobs(later).list()
     assert job.state is JobState.RUNNING
     # As `cohort jobs resume` does.
     resumed = await Jobs(later).resume(job_kind(job.kind), job.id)
     assert (resumed.state, resumed.done) == (JobState.DONE, 23)
+    assert [source.closed for source in opened] == [True], "one for all parts"
     await embedded.drain()
     keys = [figures_key("course", user) for user in ("ada", "bob", "fay")]
     figures = await aggregates_by_key(
@@ -554,10 +561,6 @@ async def test_killed_in_the_middle_it_is_resumed_and_nothing_is_missing(
         (Status.IN_PROGRESS, 0),
     ]
     assert totals(await migrate(later)) == AGAIN
-
-
-async def _in_memory(_: str) -> MemorySource:
-    return MemorySource(platform(OLD))
 
 
 async def test_the_password_is_stored_nowhere(embedded: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ Every write may be repeated: a page that was interrupted is brought over whole.
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from ingest.importers.legacy.bringing import Bringing
 from ingest.importers.legacy.rejects import RejectsFile, rejects_path
 from ingest.importers.legacy.report import MigrationReport, TableReport
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
-from ingest.importers.legacy.walking import columns_of, reading, still_reading
+from ingest.importers.legacy.walking import columns_of, reading
 from ingest.jobs.parts import JOB, OnWait, join
 from ingest.jobs.plans import Checkpoint, JobKind, Part, PartedPlan
 from ingest.jobs.records import JobRecord, OnProgress
@@ -209,12 +210,13 @@ MIGRATION = JobKind("migrate-legacy", _plan, parted=True)
 
 
 class _Migration:
-    """The job. ``opened`` is what is read. Without it each part opens the URL, with the environment's password."""
+    """The job. ``opened`` is what is read. Without it the first part opens the URL, with the environment's password."""
 
     def __init__(self, shared: Shared, arguments: Mapping[str, Any], opened: Platform | None) -> None:
         self._shared = shared
         self._arguments = arguments
         self._opened = opened
+        self._closing = AsyncExitStack()
         self._ranges: int = arguments["ranges"]
         self._pace = Pace(arguments["rate"], PAGE)
         since = arguments["changed_since"]
@@ -247,32 +249,39 @@ class _Migration:
         again = start.resume is not None
         if not again:
             yield Checkpoint("", 0, report.document())
-        tables, without = LEGACY_TABLES, self._arguments["without"]
-        async with still_reading(
-            self._opened, lambda: open_source(self._arguments["from"]), tables, without
-        ) as platform:
-            contexts = frozenset[str]() if table == BATCHES else await self._contexts()
-            bringing = Bringing(self._shared, platform, **self._options, contexts=contexts)
-            # Nobody asks when a row was written there, but of enrolments, and of all for what changed since.
-            clocks = table == ENROLMENTS or self._options["since"] is not None
-            async for page in platform.walk(
-                *(table, token_range),
-                page_size=self._pace.page,
-                resume=start.resume or None,
-                clocks=clocks,
-            ):
-                async with self._pace.of(len(page.rows)):
-                    if group == COMPARISON:
-                        brought = await bringing.compare(page.rows)
-                    else:
-                        brought = await bringing.bring(table, page.rows, again=again)
-                again = False
-                if brought.rejected:
-                    await self._keep(step, report, brought)
-                report = report.merged([brought])
-                if page.resume is not None:
-                    yield Checkpoint(page.resume, report.read, report.document())
+        platform = await self._platform()
+        contexts = frozenset[str]() if table == BATCHES else await self._contexts()
+        bringing = Bringing(self._shared, platform, **self._options, contexts=contexts)
+        # Nobody asks when a row was written there, but of enrolments, and of all for what changed since.
+        clocks = table == ENROLMENTS or self._options["since"] is not None
+        async for page in platform.walk(
+            *(table, token_range),
+            page_size=self._pace.page,
+            resume=start.resume or None,
+            clocks=clocks,
+        ):
+            async with self._pace.of(len(page.rows)):
+                if group == COMPARISON:
+                    brought = await bringing.compare(page.rows)
+                else:
+                    brought = await bringing.bring(table, page.rows, again=again)
+            again = False
+            if brought.rejected:
+                await self._keep(step, report, brought)
+            report = report.merged([brought])
+            if page.resume is not None:
+                yield Checkpoint(page.resume, report.read, report.document())
         yield Checkpoint(None, report.read, report.document())
+
+    async def _platform(self) -> Platform:
+        if self._opened is None:
+            self._opened = await self._closing.enter_async_context(
+                reading(await open_source(self._arguments["from"]), LEGACY_TABLES, self._arguments["without"])
+            )
+        return self._opened
+
+    async def close(self) -> None:
+        await self._closing.aclose()
 
     async def _contexts(self) -> Set[str]:
         """Returns the contexts that the parts of the batches changed. They are done before any other part begins."""
