@@ -59,8 +59,7 @@ class Statements:
 
     async def insert_if_absent(self, table: Table, key: Key, values: Mapping[str, Any]) -> BoundStatement:
         cql = self.cql(table)
-        encoded = [cql.encode(name, value) for name, value in values.items()]
-        return await self.bind(cql.insert(tuple(values), absent=True), cql.key(key) + encoded)
+        return await self.bind(cql.insert(tuple(values), absent=True), cql.key(key) + cql.encoded(values))
 
     async def of_change(self, table: Table, change: Change) -> list[BoundStatement]:
         """One statement, or two: of a conditional deletion, and of the static columns set with it."""

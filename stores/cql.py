@@ -132,6 +132,7 @@ class Cql:
             cache(self._within),
             cache(self._together),
         )
+        self._encoders_of = cache(lambda names: [self._encoders.get(name) for name in names])
         self._coded = cache(self._columns_with_decoders)
         self._plain_key = not self._coded(table.key)
 
@@ -145,7 +146,17 @@ class Cql:
 
     def key(self, key: Key) -> list[Any]:
         """The encoded key of a partition or a row, or the beginning of a key."""
+        if self._plain_key:
+            return list(key)
         return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
+
+    def encoded(self, values: Mapping[str, Any]) -> list[Any]:
+        """The encoded values, none of them a Put, in their order."""
+        codes = self._encoders_of(tuple(values))
+        return [
+            value if code is None or value is None else code(value)
+            for code, value in zip(codes, values.values(), strict=True)
+        ]
 
     def decode(self, columns: Sequence[str], raw: Sequence[Any]) -> Row:
         """The columns of the driver's row as a Row. ``raw`` may be longer than ``columns``."""

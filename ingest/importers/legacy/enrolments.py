@@ -35,7 +35,7 @@ from stores.tables import ENROLMENTS, VIEWS
 
 VIEWS_AT_ONCE = 2000
 """Contents of contentstatus that are looked up together. A page of enrolments may have many times as many."""
-_TELLING = ("status", "last_completed_time", "origin")
+_TELLING = ("status", "last_access_time", "last_completed_time", "origin")
 """Columns of a view by which it is judged against a guess."""
 _GUARDS = ("enrolled_on", "reenrolled_on", "active", "changed_at", "moved_to")
 
@@ -193,23 +193,28 @@ async def _known(migrating: Migrating, enrolments: Iterable[LegacyEnrolment]) ->
     so only columns that tell it are read, and no view is made of them."""
     known: dict[ProgressKey, set[str]] = {enrolment.key: set() for enrolment in enrolments}
     told = (
-        (enrolment.key, content, status)
+        (enrolment, content, status)
         for enrolment in enrolments
         for content, status in enrolment.content_status.items()
-        if status and content != enrolment.last_read_content_id
+        if status
     )
     while some := list(islice(told, VIEWS_AT_ONCE)):
         places = [
-            view_key(migrating.shared.tracking.stored(ViewKey(*row_key(key), content)))
-            for key, content, _ in some
+            view_key(migrating.shared.tracking.stored(ViewKey(*row_key(one.key), content)))
+            for one, content, _ in some
         ]
         stored = await stored_rows(migrating.rows, VIEWS, places, _TELLING)
-        for (key, content, guess), place in zip(some, places, strict=True):
+        for (one, content, guess), place in zip(some, places, strict=True):
             row = stored.get(place)
-            if row is not None and row["status"] is not None:
-                origin = None if row["origin"] is None else Origin.decode(row["origin"])
-                if outdoes_guess(row["status"], row["last_completed_time"], origin, guess):
-                    known[key].add(content)
+            if row is None or row["status"] is None:
+                continue
+            accessed = one.last_accessed_on if content == one.last_read_content_id else None
+            is_accessed = accessed is None or (
+                row["last_access_time"] is not None and row["last_access_time"] >= accessed
+            )
+            origin = None if row["origin"] is None else Origin.decode(row["origin"])
+            if is_accessed and outdoes_guess(row["status"], row["last_completed_time"], origin, guess):
+                known[one.key].add(content)
     return known
 
 

@@ -156,7 +156,7 @@ def _portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
     portion: list[Change] = []
     size = 0
     for change in changes:
-        own = sum(map(_size, change.key)) + sum(map(_size, change.values.values()))
+        own = _size(change)
         if portion and (len(portion) == MOST_CHANGES or size + own > LARGEST_PORTION):
             yield portion
             portion, size = [], 0
@@ -166,8 +166,11 @@ def _portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
         yield portion
 
 
-def _size(value: object) -> int:
-    """Characters that a value takes, roughly."""
-    if isinstance(value, str):
-        return len(value)
-    return len(repr(value)) if isinstance(value, list | dict) else 8
+def _size(change: Change) -> int:
+    """Characters that a change takes, roughly."""
+    return sum(
+        [
+            len(value) if type(value) is str else len(repr(value)) if type(value) in (list, dict) else 8
+            for value in (*change.key, *change.values.values())
+        ]
+    )
