@@ -4,7 +4,7 @@ Every fault has a learner of its name, so that all can be brought over together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf, nan
 from typing import Any
@@ -209,10 +209,13 @@ def _corrections() -> list[Fault]:
                 ]
             },
             then=[
-                attempted(
-                    *(at_course("corrected-later"), "a", "one", day(3), 4.0),
-                    updated_on=day(9),
-                    question=[{**ANSWER, "id": "q9"}],
+                replace(
+                    attempted(
+                        *(at_course("corrected-later"), "a", "one", day(3), 4.0),
+                        updated_on=day(9),
+                        question=[{**ANSWER, "id": "q9"}],
+                    ),
+                    at=day(9),
                 )
             ],
         ),

@@ -33,11 +33,14 @@ async def keyspace(cohort: Instance) -> AsyncIterator[LegacyKeyspace | None]:
 
 
 async def migrate(
-    cohort: Instance, keyspace: LegacyKeyspace | None, writes: Sequence[Written]
+    cohort: Instance, keyspace: LegacyKeyspace | None, before: Sequence[Written], writes: Sequence[Written]
 ) -> MigrationReport:
+    """From a platform that wrote this ``before``, and these writes now."""
     options: dict[str, Any] = {"rate": 1e6, "every": 1, "ranges": 4}
     if keyspace is None:
-        return await migrate_legacy(cohort.shared, URL, source=MemorySource(in_memory(writes)), **options)
+        return await migrate_legacy(
+            cohort.shared, URL, source=MemorySource(in_memory([*before, *writes])), **options
+        )
     await keyspace.write(writes)
     return await migrate_legacy(cohort.shared, keyspace.url, **options)
 
@@ -50,14 +53,14 @@ async def test_each_fault_is_brought_over_right_and_a_rerun_changes_nothing(
     first = [*COMMON, *(write for fault in known for write in fault.writes)]
     then = [write for fault in known for write in fault.then]
     async with working(cohort):
-        before = await migrate(cohort, keyspace, first)
+        before = await migrate(cohort, keyspace, [], first)
         await cohort.drain()
-        await migrate(cohort, keyspace, [*first, *then])
+        await migrate(cohort, keyspace, first, then)
     await cohort.drain()
     rows = await _rows(cohort)
     wrong = [f"{fault.name}: {line}" for fault in known for line in _wrong(fault, rows, before)]
     assert not wrong, "\n".join(wrong)
-    again = await migrate(cohort, keyspace, [*first, *then])
+    again = await migrate(cohort, keyspace, [*first, *then], [])
     assert {name: table.written for name, table in again.tables.items() if table.written} == {}
     assert sum(table.filled + table.triggers for table in again.tables.values()) == 0
 
