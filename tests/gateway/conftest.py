@@ -79,6 +79,12 @@ async def copy_data(settings: Settings, *, course: bool = False) -> None:
     share_cache_server(settings.data)
 
 
+@pytest.fixture
+def initialised() -> None:
+    """What `cohort init` leaves in the folder in which commands work here."""
+    asyncio.run(copy_data(load_settings()))
+
+
 Serving = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 

@@ -16,8 +16,7 @@ from tests.gateway.test_cli import cohort
 
 
 @pytest.fixture
-def initialised() -> None:
-    assert cohort("init").returncode == 0
+def initialised(initialised: None) -> None:
     Path("course.json").write_text(json.dumps(COURSE))
     assert cohort("load", "collection", "course.json").returncode == 0
 

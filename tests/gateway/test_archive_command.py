@@ -15,11 +15,6 @@ from tests.archives import archives, store_old_attempt
 from tests.gateway.test_cli import cohort
 
 
-@pytest.fixture
-def initialised() -> None:
-    assert cohort("init").returncode == 0
-
-
 async def _store(*days: int) -> None:
     async with running(load_settings()) as instance:
         for number in days:

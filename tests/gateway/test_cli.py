@@ -158,8 +158,8 @@ def test_help_names_every_command() -> None:
     assert "up" in cohort("stack", "--help").stdout
 
 
+@pytest.mark.usefixtures("initialised")
 def test_the_commands_on_an_instance_that_is_empty() -> None:
-    cohort("init")
     Path("course.json").write_text(json.dumps({"identifier": "c", "name": "C", "children": []}))
     Path("broken.json").write_text("{")
     assert cohort("jobs", "list").stdout == ""
@@ -185,8 +185,8 @@ def test_the_commands_on_an_instance_that_is_empty() -> None:
     assert cohort("load", "collection", "course.json").stdout == "c: live, version 2, 0 leaf nodes\n"
 
 
+@pytest.mark.usefixtures("initialised")
 def test_load_hierarchy_takes_trees_and_answers_one_after_the_other() -> None:
-    cohort("init")
     tree = {"identifier": "c", "name": "C", "children": [{"identifier": "a", "name": "A"}]}
     Path("tree.json").write_text(json.dumps(tree))
     Path("answer.json").write_text(json.dumps({"result": {"content": {**tree, "identifier": "d"}}}))
@@ -233,8 +233,8 @@ def test_dev_serves_the_sample_until_it_is_stopped() -> None:
     assert output.splitlines()[-1] == f"Cohort is ready: {url}/ (Ctrl-C stops it)"
 
 
+@pytest.mark.usefixtures("initialised")
 def test_a_worker_stops_when_it_is_told_to() -> None:
-    cohort("init")
     process = subprocess.Popen([*COHORT, "worker"], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     log = process.stderr.readline()

@@ -39,8 +39,7 @@ async def learned() -> None:
 
 
 @pytest.fixture
-def with_learners() -> None:
-    assert cohort("init").returncode == 0
+def with_learners(initialised: None) -> None:
     run(learned())
 
 
@@ -99,8 +98,8 @@ def test_what_was_asked_for_and_not_begun_is_resumed_at_the_command_line() -> No
     assert (resumed.returncode, resumed.stdout) == (0, f"exhaust {job_id}: done, 1 done\n")
 
 
+@pytest.mark.usefixtures("initialised")
 def test_what_makes_no_sense_is_a_line_and_an_exit_code() -> None:
-    assert cohort("init").returncode == 0
     wrong = cohort("exhaust", "run", "--kind", "everything", *OF_BATCH)
     assert wrong.returncode == 2
     assert "'everything' is none of responses, progress" in wrong.stderr

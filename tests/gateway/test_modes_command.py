@@ -31,11 +31,6 @@ RULES = '{"match": "all", "rules": [{"type": "completedWithin", "unit": "days", 
 
 
 @pytest.fixture
-def initialised() -> None:
-    assert cohort("init").returncode == 0
-
-
-@pytest.fixture
 def lived_in(initialised: None) -> None:
     """Strict: Ada is in a batch of COURSE and has completed a."""
     Path("course.json").write_text(json.dumps(COURSE))

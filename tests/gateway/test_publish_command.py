@@ -23,11 +23,6 @@ async def draft(name: str = "book") -> None:
         await save_collection(instance.stores.rows, book(name))
 
 
-@pytest.fixture
-def initialised() -> None:
-    assert cohort("init").returncode == 0
-
-
 @pytest.mark.usefixtures("initialised")
 def test_drafts_are_published_one_after_the_other_step_by_step() -> None:
     run(draft("one"))
