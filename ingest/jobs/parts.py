@@ -162,7 +162,7 @@ class _Joiner:
                 continue
             self._unclaimed = [part for part in free_in if part.name not in claims and part != first]
             self._unclaimed.reverse()
-            if any(row["owner"] is not None for row in claims.values()):
+            if any(self._free_in(row) for row in claims.values()):
                 random.shuffle(self._unclaimed)  # else all who are at it would reach for the same one
             if (start := await self._claim(first, claim)) is not None:
                 return first, start
