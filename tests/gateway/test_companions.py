@@ -25,7 +25,9 @@ def test_one_that_fails_by_itself_is_told_in_a_line(
     assert told.count("\n") == 1
 
 
-def test_of_one_that_was_killed_the_signal_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_one_that_was_killed_the_signal_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What it wrote last is no reason."""
     with companions() as others:
         others.start(1, ["worker"], environment(tmp_path))
