@@ -5,6 +5,7 @@ renews the claim on the part and asks in the same statement whether the job stil
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -83,6 +84,7 @@ class _Joiner:
         self._on_wait = on_wait
         self._owner = this_process()
         self._held: Part | None = None
+        self._unclaimed: list[Part] = []
         self._told_at = -TELL_EVERY
         self._plan: PartedPlan
         self._parts: Sequence[Part] = ()
@@ -141,6 +143,11 @@ class _Joiner:
         """Returns the next part, which is held now, and where it goes on. Waits while others hold all that are left.
         Returns None if all parts are done."""
         while True:
+            # To look at all parts for each would cost the more, the more parts there are.
+            if self._unclaimed:
+                next_one = self._unclaimed.pop()
+                if (start := await self._claim(next_one, None)) is not None:
+                    return next_one, start
             claims = await self._claims()
             self._check(claims.get(ITSELF))
             left = [part for part in self._parts if not _is(claims.get(part.name), JobState.DONE)]
@@ -152,7 +159,12 @@ class _Joiner:
             claim = claims.get(first.name)
             if claim is not None and free_in[first] > timedelta():
                 await self._wait(first, claim, free_in[first])
-            elif (start := await self._claim(first, claim)) is not None:
+                continue
+            self._unclaimed = [part for part in free_in if part.name not in claims and part != first]
+            self._unclaimed.reverse()
+            if any(self._free_in(row) for row in claims.values()):
+                random.shuffle(self._unclaimed)  # else all who are at it would reach for the same one
+            if (start := await self._claim(first, claim)) is not None:
                 return first, start
 
     async def _wait(self, part: Part, claim: Row, free_in: timedelta) -> None:
