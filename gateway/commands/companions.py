@@ -1,5 +1,6 @@
 """More processes of a command on this machine, which do a part of its work."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,7 +58,7 @@ class Companions:
             if process.pid in by_itself and process.returncode:
                 errors.seek(0)
                 last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-                typer.echo(f"process {process.pid} ended with {process.returncode}: {last}", err=True)
+                typer.echo(f"process {process.pid} {_ending(process.returncode, last)}", err=True)
             errors.close()
 
 
@@ -71,6 +72,13 @@ def companions() -> Iterator[Companions]:
         started.end(done=False)
         raise
     started.end(done=True)
+
+
+def _ending(code: int, last_line: str) -> str:
+    """Returns how a process ended. One that a signal has killed could not say why: its last line is of its work."""
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with {code}: {last_line}"
 
 
 def _ends(process: "subprocess.Popen[bytes]", seconds: float) -> bool:

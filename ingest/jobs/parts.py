@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from ingest.jobs.plans import Checkpoint, Closable, JobKind, Part, PartedPlan, closing
+from ingest.jobs.plans import Checkpoint, JobKind, Openable, Part, PartedPlan, closing
 from ingest.jobs.records import JobRecord, OnProgress, checkpoint_of, ended, job_of, stored
 from ingest.writes.leases import ABANDONED_AFTER, this_process
 from loaders.session import Shared
@@ -62,7 +62,8 @@ async def join(
     """Takes part in a job until it is done, and returns it. One that was interrupted or failed goes on.
 
     If it is cancelled or a store is away, its part is free at once. Raises the error of a part that fails here, and
-    FailedElsewhere if one failed in another process: then the job is at its end for all.
+    FailedElsewhere if one failed in another process: then the job is at its end for all. What goes wrong before it takes
+    a part, such as a password that is refused, is its own affair.
     """
     return await _Joiner(shared, kind, job_id, tell, on_wait).run()
 
@@ -91,14 +92,20 @@ class _Joiner:
         self._arguments: Mapping[str, Any]
 
     async def run(self) -> JobRecord:
-        job = await self._begin()
+        job = await self._record()
         if job.state is JobState.DONE:
             return job
+        plan = self._plan_of(job)
+        opened = plan if isinstance(plan, Openable) else None
         try:
+            if opened is not None:
+                await opened.open()
+            if job.state is JobState.FAILED:
+                await self._go_on()
             return await self._join()
         finally:
-            if isinstance(self._plan, Closable):
-                await self._plan.close()
+            if opened is not None:
+                await opened.close()
 
     async def _join(self) -> JobRecord:
         try:
@@ -125,19 +132,17 @@ class _Joiner:
         await self._tell()
         return await self._record()
 
-    async def _begin(self) -> JobRecord:
-        """Makes the plan, unless the job is done. One that failed may go on from here."""
-        job = await self._record()
-        if job.state is JobState.DONE:
-            return job
+    def _plan_of(self, job: JobRecord) -> PartedPlan:
         plan = self._kind.plan(self._shared, {**job.arguments, JOB: job.id})
         if not isinstance(plan, PartedPlan):
             raise TypeError(f"the kind {self._kind.name} has no parts")
         self._plan, self._parts, self._arguments = plan, plan.parts(), job.arguments
-        if job.state is JobState.FAILED:
-            again = {"state": JobState.INTERRUPTED.value, "error": None, "report": None}
-            await self._change(ITSELF, again, [Equal("state", JobState.FAILED.value)])
-        return job
+        return plan
+
+    async def _go_on(self) -> None:
+        """A job that failed goes on from here."""
+        again = {"state": JobState.INTERRUPTED.value, "error": None, "report": None}
+        await self._change(ITSELF, again, [Equal("state", JobState.FAILED.value)])
 
     async def _take(self) -> tuple[Part, Checkpoint] | None:
         """Returns the next part, which is held now, and where it goes on. Waits while others hold all that are left.

@@ -59,11 +59,15 @@ class PartedPlan(Protocol):
 
 
 @runtime_checkable
-class Closable(Protocol):
+class Openable(Protocol):
     """A plan that holds something open from one part to the next."""
 
+    async def open(self) -> None:
+        """Opens it, before the first part is taken. What goes wrong here ends this process alone: the others go on."""
+        ...
+
     async def close(self) -> None:
-        """Closes it. Is called once, when the process leaves the job."""
+        """Closes what is open. Is called once, when the process leaves the job."""
         ...
 
 

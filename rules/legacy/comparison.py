@@ -54,7 +54,11 @@ def reason_of_difference(
     if counted - tree.leaf_nodes:
         return SHRANK
     if (completed & required) - counted:
-        return FROZEN if enrolment.status == Status.COMPLETED else LAGGED
+        if enrolment.status == Status.COMPLETED:
+            return FROZEN
+        # Where it counted more than what is here, something is missing.
+        if enrolment.progress <= len(completed & tree.leaf_nodes):
+            return LAGGED
     if required != tree.leaf_nodes:
         return OPTIONAL
     return UNEXPLAINED

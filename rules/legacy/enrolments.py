@@ -113,7 +113,7 @@ def enrolment_of_row(
         _certificates(row),
         value_in(row, "lastreadcontentid", str) or None,
         accessed,
-        whole_in(row, "status") or 0,
+        int(status_in(row.get("status"))),
         whole_in(row, "progress") or 0,
         dict(row.get("contentstatus") or {}),
         None if written is None else moment_of(written // 1000),
@@ -244,7 +244,7 @@ def enrolment_values(
 
 def _figures(found: LegacyEnrolment) -> dict[str, Any]:
     return {
-        "status": min(max(found.status, 0), 2),
+        "status": found.status,
         "progress": max(found.progress, 0),
         "completedon": found.completed_on,
         "lastreadcontentid": found.last_read_content_id,

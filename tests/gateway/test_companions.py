@@ -25,6 +25,17 @@ def test_one_that_fails_by_itself_is_told_in_a_line(
     assert told.count("\n") == 1
 
 
+def test_of_one_that_was_killed_the_signal_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it wrote last is no reason."""
+    with companions() as others:
+        others.start(1, ["worker"], environment(tmp_path))
+        others.processes[0].kill()
+        others.processes[0].wait(60)
+    assert capsys.readouterr().err == f"process {others.processes[0].pid} was killed by SIGKILL\n"
+
+
 def test_they_end_with_the_command_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Workers would go on for ever."""
     started: list[Companions] = []

@@ -126,7 +126,7 @@ def test_a_report_of_a_job_that_is_not_there_is_a_line(tmp_path: Path) -> None:
 def test_another_url_is_a_line_and_exit_code_one() -> None:
     done = cohort("migrate", "legacy", "--from", "mysql://user:secret@host/db")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "cohort: takes cassandra://user:password@host,host:9042/keyspace\n"
+    assert done.stderr == "cohort: from takes cassandra://user:password@host,host:9042/keyspace\n"
 
 
 def test_collections_are_counted_and_those_left_out_are_named(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 from loaders.session import Session
 from rules.viewers import Role, Viewer
 from stores.rows import Write
-from stores.tables import CONTENTS, ENROLMENTS
-from tests.conftest import COURSE, LEAF, Instance
+from stores.tables import CONTENTS, ENROLMENTS, VIEWS
+from tests.conftest import COURSE, LEAF, NOW, Instance
 from tests.graph.conftest import BATCH, ask, code, data, document, record, view_to_end
 
 TREE = """query ($node: String!) { collection(identifier: "course") {
@@ -262,6 +262,19 @@ async def test_a_lost_trigger_of_an_enrolment_is_sent_again_by_the_next_read(cou
     assert await course.lag() == 1
     await course.drain()
     await data(course.session("ann"), document("my_courses"))
+    assert await course.lag() == 0
+
+
+async def test_what_no_worker_can_compute_is_not_asked_for_by_each_read(course: Instance) -> None:
+    """As after a migration: the course of one is not published, the batch of the other is unknown."""
+    for collection, context in (("unpublished", "batch"), ("course", "unknown")):
+        values = {"active": True, "enrolled_on": NOW, "changed_at": 1, "status": 1, "progress": 1}
+        await course.stores.rows.write(Write(ENROLMENTS, ("ann", collection, context), values))
+    view = {"status": 2, "progress": 100, "changed_at": 1}
+    await course.stores.rows.write(Write(VIEWS, ("ann", "unpublished", "unpublished", "batch", "a"), view))
+    listed = (await data(course.session("ann"), document("my_courses")))["me"]["enrolments"]["edges"]
+    assert len(listed) == 2
+    await course.shared.background.settled()
     assert await course.lag() == 0
 
 

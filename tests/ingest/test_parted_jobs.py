@@ -17,7 +17,7 @@ from ingest.jobs.records import JobRecord, StepState
 from ingest.jobs.runner import Jobs
 from ingest.writes.leases import ABANDONED_AFTER
 from loaders.session import Shared
-from rules.errors import InvalidInput, StoreUnavailable
+from rules.errors import CohortError, InvalidInput, StoreUnavailable
 from rules.jobs import JobState
 from tests.conftest import NOW, Instance
 from tests.ingest.counted_parts import PARTS, THINGS, CountedParts
@@ -250,6 +250,41 @@ async def test_a_part_that_fails_ends_the_job_for_all_and_is_named(
     assert {step.error for step in done.steps} == {None}
     # What was at its checkpoint was not done again; the other's thing was, as its checkpoint was refused.
     assert sorted(plan.done) == sorted([*THINGS, "early 01: 1"])
+
+
+@pytest.mark.parametrize(
+    "refused", [InvalidInput("user and password are refused there"), StoreUnavailable("no host answers")]
+)
+async def test_what_one_process_can_t_open_stops_no_other(
+    cohort: Instance, plan: CountedParts, refused: CohortError
+) -> None:
+    pause = Pause("early 01: 1")
+    plan.before = pause
+    job = await opened(cohort.shared, plan)
+    first = asyncio.create_task(join(cohort.shared, plan.kind, job.id))
+    await pause.reached.wait()
+    other = CountedParts(refused=refused)
+    with pytest.raises(type(refused), match=refused.message):
+        await join(later(cohort, 0), other.kind, job.id)
+    pause.released.set()
+    assert (await first).state is JobState.DONE
+    assert (sorted(plan.done), other.begun) == (THINGS, [])
+    assert plan.holders == 0
+
+
+def _is_wrong(_: str) -> None:
+    raise InvalidInput("a part is wrong")
+
+
+async def test_a_failed_job_stays_so_where_it_can_t_be_opened(embedded: Instance, plan: CountedParts) -> None:
+    job = await opened(embedded.shared, plan)
+    plan.before = _is_wrong
+    with pytest.raises(InvalidInput, match="a part is wrong"):
+        await join(embedded.shared, plan.kind, job.id)
+    with pytest.raises(InvalidInput, match="refused"):
+        await join(embedded.shared, CountedParts(refused=InvalidInput("refused")).kind, job.id)
+    record = await Jobs(embedded.shared).get(job.kind, job.id)
+    assert (record.state, record.error) == (JobState.FAILED, "early 00: a part is wrong")
 
 
 async def test_a_fault_of_ours_fails_the_job_too(embedded: Instance, plan: CountedParts) -> None:

@@ -303,6 +303,11 @@ class TestEnrolments:
         assert mapped.value.active is True
         assert list(mapped.notes) == ["active: missing, taken for true"]
 
+    @pytest.mark.parametrize("status", [-1, 3, 9])
+    def test_one_with_a_status_that_is_none_can_t_be_read(self, status: int) -> None:
+        with pytest.raises(Unreadable, match="a status other than 0, 1, 2"):
+            enrolment_of_row(self.ROW | {"status": status})
+
     @pytest.mark.parametrize(
         ("values", "beginning", "expected", "by"),
         [
@@ -764,3 +769,11 @@ class TestVerification:
         before = legacy_figures(counted, len(relations.leaf_nodes))
         assert before != Figures(int(ours.status), ours.completion_percentage)
         assert reason_of_difference(enrolment, relations, here, ours) == reason
+
+    def test_what_the_platform_counted_and_is_not_here_is_unexplained(self) -> None:
+        """It counted three of four. Two are here, one of which contentstatus does not have: the third was rejected."""
+        relations, here = tree("abcd"), {"a": 2, "b": 2}
+        enrolment = LegacyEnrolment(KEY, True, on(1), status=1, progress=3, content_status={"a": 2})
+        ours = progress_of(relations.required("course"), here)
+        assert reason_of_difference(enrolment, relations, here, ours) == UNEXPLAINED
+        assert reason_of_difference(replace(enrolment, progress=1), relations, here, ours) == LAGGED

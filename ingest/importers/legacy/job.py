@@ -210,7 +210,7 @@ MIGRATION = JobKind("migrate-legacy", _plan, parted=True)
 
 
 class _Migration:
-    """The job. ``opened`` is what is read. Without it the first part opens the URL, with the environment's password."""
+    """The job. ``opened`` is what is read. Without it ``open`` opens the URL, with the environment's password."""
 
     def __init__(self, shared: Shared, arguments: Mapping[str, Any], opened: Platform | None) -> None:
         self._shared = shared
@@ -285,6 +285,9 @@ class _Migration:
                 reading(await open_source(self._arguments["from"]), LEGACY_TABLES, self._arguments["without"])
             )
         return self._opened
+
+    async def open(self) -> None:
+        await self._platform()
 
     async def close(self) -> None:
         await self._closing.aclose()
