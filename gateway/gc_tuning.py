@@ -1,4 +1,4 @@
-"""Python's garbage collector, tuned for a process that serves: it runs rarely."""
+"""Python's garbage collector, tuned for a process that serves or migrates: it runs rarely."""
 
 import atexit
 import gc

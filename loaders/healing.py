@@ -1,11 +1,13 @@
 """A read that finds a change no aggregate has seen sends the trigger again."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
 from cachetools import TTLCache
 
 from loaders.background import Background
+from loaders.library import Library
 from rules.errors import CohortError
 from rules.identifiers import ProgressKey
 from rules.triggers import Trigger, TriggerKind
@@ -20,10 +22,15 @@ AGAIN_AFTER = 10.0
 
 class Healing:
     """The repairs of one process. A repair does no harm if the trigger is still on its way: it only costs the workers
-    one more look."""
+    one more look.
 
-    def __init__(self, events: Events, background: Background) -> None:
+    Of a collection or a context that is not here (as after a migration) no trigger is sent: the workers can compute
+    nothing, and each would become a dead letter.
+    """
+
+    def __init__(self, events: Events, library: Library, background: Background) -> None:
         self._events = events
+        self._library = library
         self._background = background
         self._sent: TTLCache[tuple[ProgressKey, int | None], None] = TTLCache(10_000, AGAIN_AFTER)
 
@@ -38,12 +45,29 @@ class Healing:
         due = [(key, unseen) for key, unseen in keys.items() if (key, unseen) not in self._sent]
         self._sent.update(dict.fromkeys(due))
         if due:
-            triggers = [Trigger(kind, k.user_id, k.collection_id, k.context_id) for k, _ in due]
-            self._background.start(self._send(triggers))
+            self._background.start(self._send(kind, [key for key, _ in due]))
 
-    async def _send(self, triggers: Sequence[Trigger]) -> None:
-        messages = [Message(trigger.user_id, trigger.encode()) for trigger in triggers]
+    async def _send(self, kind: TriggerKind, keys: Sequence[ProgressKey]) -> None:
         try:
-            await self._events.send(TRIGGERS.name, *messages)
+            messages = [
+                Message(key.user_id, Trigger(kind, key.user_id, key.collection_id, key.context_id).encode())
+                for key in await self._computable(keys)
+            ]
+            if messages:
+                await self._events.send(TRIGGERS.name, *messages)
         except CohortError as error:
-            log.warning("could not send triggers, of %s and others: %s", triggers[0], error)
+            log.warning("could not send triggers, of %s and others: %s", keys[0], error)
+
+    async def _computable(self, keys: Sequence[ProgressKey]) -> list[ProgressKey]:
+        """Returns the keys whose collection and context are here."""
+        contexts = list({key.context_id for key in keys if key.has_context})
+        published, found = await asyncio.gather(
+            self._library.published(list({key.collection_id for key in keys})),
+            self._library.contexts.load_many(contexts),
+        )
+        known = {context.context_id for context in found if context is not None}
+        return [
+            key
+            for key in keys
+            if key.collection_id in published and (key.context_id in known or not key.has_context)
+        ]

@@ -105,11 +105,12 @@ class Shared:
         icon_rules: FetchRules | None = None,
     ) -> "Shared":
         background = Background()
-        healing = Healing(stores.events, background)
+        library = Library(stores.rows, stores.cache)
+        healing = Healing(stores.events, library, background)
         answers = Answers(stores.cache, background, now, ttl=answers_ttl, keep=answers_kept)
         limits = group_limits or GroupLimits()
         return cls(
-            *(stores, Library(stores.rows, stores.cache), healing, background, answers),
+            *(stores, library, healing, background, answers),
             *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores)),
             *(ArchivedQuestions(stores), now),
             group_limits=limits,

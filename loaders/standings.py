@@ -109,12 +109,10 @@ class Standings:
 
         async def settle(key: ProgressKey) -> None:
             changed_at = changed[key]
-            tree = trees.get(key.collection_id)
-            fresh = _is_fresh(aggregates[key], changed_at, tree)
+            fresh = _is_fresh(aggregates[key], changed_at, trees.get(key.collection_id))
             # A dead call may have changed what the aggregate has seen since, with the trigger of another call: the workers
-            # must look at all of the key's contents. Of a collection that is not here they can compute nothing.
-            is_known = tree is not None or not key.has_context
-            if is_known and (not fresh or dead.get(key)) and (result[key] or aggregates[key]):
+            # must look at all of the key's contents.
+            if (not fresh or dead.get(key)) and (result[key] or aggregates[key]):
                 self._healing.heal(TriggerKind.VIEW, key, changed_at)
             if self._tracking.keeps_by_content:
                 return

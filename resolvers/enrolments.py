@@ -69,7 +69,7 @@ async def enrolments_page(
     found, more = await rows.enrolments_page(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
     )
-    await heal(session, found)
+    heal(session, found)
     return Page(await enrolled(session, found), more)
 
 
@@ -92,7 +92,7 @@ async def recent_enrolments_page(
     wanted = [ProgressKey(user_id, collection, context) for _, collection, context in left[:limit]]
     read = await rows.enrolments_by_key(session.stores.rows, wanted)
     found = [one for one in read if one is not None and one.active]
-    await heal(session, found)
+    heal(session, found)
     end = left[:limit][-1] if len(left) > limit else None
     return Page(await enrolled(session, found), len(left) > limit), end
 
@@ -104,7 +104,7 @@ async def enrolment(session: Session, user_id: str, collection_id: str, context_
     found = await session.loaders.enrolments.load(key)
     if found is None:
         raise NotFound(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
-    await heal(session, [found])
+    heal(session, [found])
     (answer,) = await enrolled(session, [found])
     return answer
 
@@ -144,21 +144,12 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
     ]
 
 
-async def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
+def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
     """Sends the trigger again of each enrolment whose last change no worker has seen: it may have been lost with the
-    call that made the change. Not if its collection or its context is not here: workers could compute nothing."""
-    unseen = [enrolment for enrolment in enrolments if enrolment.is_unseen]
-    if not unseen:
-        return
-    keys = [enrolment.key for enrolment in unseen]
-    published, contexts = await asyncio.gather(
-        session.library.published(list({key.collection_id for key in keys})),
-        session.library.contexts.load_many([key.context_id for key in keys]),
-    )
-    for enrolment, context in zip(unseen, contexts, strict=True):
-        key = enrolment.key
-        if key.collection_id in published and (context is not None or not key.has_context):
-            session.shared.healing.heal(TriggerKind.ENROLMENT, key, enrolment.changed_at)
+    call that made the change."""
+    for enrolment in enrolments:
+        if enrolment.is_unseen:
+            session.shared.healing.heal(TriggerKind.ENROLMENT, enrolment.key, enrolment.changed_at)
 
 
 async def _stored_figures(

@@ -51,7 +51,7 @@ async def summary(session: Session, user_id: str, collection_id: str, context_id
     if standing is None:
         raise NotFound(f"there is no collection {collection_id}", field="collectionId")
     if enrolment is not None:
-        await heal(session, [enrolment])
+        heal(session, [enrolment])
     return Summary(
         key,
         tree,

@@ -119,10 +119,12 @@ async def _retry(url: str, files: Sequence[Path], options: Mapping[str, Any]) ->
 async def _migrate(url: str, options: Mapping[str, Any], more: int, companion: bool) -> "MigrationReport":
     """Takes part in the migration, with so many ``more`` processes. If it fails, writes the report of what was done."""
     from gateway.commands.progress import job_progress
+    from gateway.gc_tuning import collect_rarely
     from ingest.importers.legacy import migrate_legacy
 
     begun: list[str] = []
     async with instance() as cohort:
+        collect_rarely()
         with companions() as others, job_progress() as tell:
 
             def begin(job: "JobRecord") -> None:

@@ -259,6 +259,7 @@ async def test_a_lost_trigger_of_an_enrolment_is_sent_again_by_the_next_read(cou
     lost = {"changed_at": 1, "active": True}
     await course.stores.rows.write(Write(ENROLMENTS, ("ann", "course", "batch"), lost, insert=False))
     await data(course.session("ann"), document("my_courses"))
+    await course.shared.background.settled()
     assert await course.lag() == 1
     await course.drain()
     await data(course.session("ann"), document("my_courses"))
@@ -270,8 +271,8 @@ async def test_what_no_worker_can_compute_is_not_asked_for_by_each_read(course: 
     for collection, context in (("unpublished", "batch"), ("course", "unknown")):
         values = {"active": True, "enrolled_on": NOW, "changed_at": 1, "status": 1, "progress": 1}
         await course.stores.rows.write(Write(ENROLMENTS, ("ann", collection, context), values))
-    view = {"status": 2, "progress": 100, "changed_at": 1}
-    await course.stores.rows.write(Write(VIEWS, ("ann", "unpublished", "unpublished", "batch", "a"), view))
+        view = {"status": 2, "progress": 100, "changed_at": 1}
+        await course.stores.rows.write(Write(VIEWS, ("ann", collection, collection, context, "a"), view))
     listed = (await data(course.session("ann"), document("my_courses")))["me"]["enrolments"]["edges"]
     assert len(listed) == 2
     await course.shared.background.settled()

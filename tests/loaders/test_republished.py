@@ -10,6 +10,7 @@ from ingest.commands.contexts import update_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view
 from ingest.jobs.reconcile import reconcile
+from loaders.healing import Healing
 from loaders.session import Session, Shared
 from rules.errors import StoreUnavailable
 from rules.identifiers import ProgressKey
@@ -106,7 +107,7 @@ async def test_reads_do_not_wait_for_a_log_that_is_away(embedded: Instance, monk
     sent = [record async for record in embedded.stores.events.read(TRIGGERS.name)]
     shared = replace(
         embedded.shared,
-        healing=type(embedded.shared.healing)(embedded.stores.events, embedded.shared.background),
+        healing=Healing(embedded.stores.events, embedded.shared.library, embedded.shared.background),
     )
     await embedded.stores.cache.delete("views:ada\ncourse\nbatch")
     await Session(embedded.session("ada").viewer, shared).loaders.touches.load(KEY)
