@@ -110,6 +110,12 @@ class Library:
             raise NotFound(f"there is no context {context_id}", field=field)
         return found
 
+    async def current_contexts(self, context_ids: Sequence[str]) -> list[Context | None]:
+        """Contexts as they are now, also if another process changed them a moment ago."""
+        for context_id in context_ids:
+            self.contexts.forget(context_id)
+        return await self.contexts.load_many(context_ids)
+
     async def relation_tree(self, content: Content) -> RelationTree:
         """The relations of the live version of the tree that the content is in."""
         _, tree = (await self.published([content.identifier])).get(content.identifier, (content, None))

@@ -291,15 +291,15 @@ async def _places(
 ) -> dict[ProgressKey, _Place]:
     """Returns collection, context and relations of each key with something to compute. Notes the others as failed.
 
-    Which versions are live is read anew. Whoever publishes tells each learner once: a process that remembers the
-    version before would take the trigger and compute for that one.
+    Which versions are live is read anew, and so are contexts. Whoever publishes or changes them tells each learner once: a
+    process that remembers what was before would take the trigger and compute for that.
     """
     collection_ids = list({key.collection_id for key in keys})
     context_ids = list({key.context_id for key in keys if key.has_context})
     await shared.library.current(collection_ids)
     published, contexts = await asyncio.gather(
         shared.library.published(collection_ids),
-        shared.library.contexts.load_many(context_ids),
+        shared.library.current_contexts(context_ids),
     )
     context_by_id = dict(zip(context_ids, contexts, strict=True))
     places: dict[ProgressKey, _Place] = {}
