@@ -97,7 +97,7 @@ LEGACY_TABLES = (
             LegacyColumn("created_date", "nobody knows when a batch was made", ("createddate",)),
             LegacyColumn(
                 "updated_date",
-                "a batch that is here stays as it is, whatever changes there",
+                "a batch that was changed here stays as it is, whatever changes there",
                 ("updateddate",),
             ),
         ),
@@ -159,7 +159,7 @@ LEGACY_TABLES = (
             LegacyColumn("question", "attempts have no questions"),
             LegacyColumn("last_attempted_on", "the last update stands in for the time of the attempt"),
             LegacyColumn("created_on", "nobody knows when an attempt was first stored"),
-            LegacyColumn("updated_on", "of two versions of an attempt the one that is here stays"),
+            LegacyColumn("updated_on", "of two versions of an attempt of one moment the platform's counts"),
         ),
         is_required=False,
         never_alone=frozenset({"question"}),
