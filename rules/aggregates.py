@@ -110,9 +110,19 @@ def _aggregate(
         sum(touch.time_spent for touch in touches.values()),
         last_accessed_on,
         last_content_id,
-        completed_before or completion_of(relations, activity, touches),
+        _completion(relations, activity, touches, completed_before),
         activity_score({leaf: each for leaf, each in scored.items() if leaf in below}, relations.pass_marks),
     )
+
+
+def _completion(
+    relations: RelationTree, activity: str, touches: Mapping[str, Touch], before: FirstCompletion | None
+) -> FirstCompletion | None:
+    """Returns the stored completion, or else the one that the views have. One of this version is as the views have it: a
+    migration may bring the date of a content that it had to guess before."""
+    if before is not None and before.version != relations.version:
+        return before
+    return completion_of(relations, activity, touches) or before
 
 
 def next_version(stored: int | None, appended_at: int, offset: int) -> int:

@@ -147,11 +147,7 @@ def _checked(table: Table, column: str, form: _Form, value: Any) -> Any:
     try:
         return form(value)
     except ValueError as wrong:
-        raise _refused(table, column, wrong, value) from None
-
-
-def _refused(table: Table, column: str, wrong: ValueError, value: Any) -> InvalidInput:
-    return InvalidInput(f"{table.name}.{column} takes {wrong}, not {value!r:.60}", field=column)
+        raise InvalidInput(f"{table.name}.{column} takes {wrong}, not {value!r:.60}", field=column) from None
 
 
 @lru_cache(maxsize=4096)
@@ -221,29 +217,21 @@ def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
             if added:
                 checked[column] = Put(added)
         else:
-            try:
-                checked[column] = forms[column](value)
-            except ValueError as wrong:
-                raise _refused(table, column, wrong, value) from None
+            checked[column] = _checked(table, column, forms[column], value)
     return checked
 
 
 def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
     """The canonical primary key of a whole row, and its other values."""
-    missing = [column for column in table.key if row.get(column) is None]
+    key = tuple([row.get(column) for column in table.key])
+    return _check_insert(table, key, {name: value for name, value in row.items() if name not in table.key})
+
+
+def _check_insert(table: Table, key: Key, values: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
+    missing = [column for at, column in enumerate(table.key) if at >= len(key) or key[at] is None]
     if missing:
         raise InvalidInput(f"a row of {table.name} needs {', '.join(missing)}", field=missing[0])
-    key = check_key(table, table.key, tuple([row[column] for column in table.key]))
-    return key, check_values(table, {name: value for name, value in row.items() if name not in table.key})
-
-
-def _check_insert(table: Table, change: Change) -> tuple[Key, dict[str, Any]]:
-    """As ``check_row``, of a key and the other values."""
-    key = (*change.key, *[None] * (len(table.key) - len(change.key)))
-    for column, value in zip(table.key, key, strict=False):
-        if value is None:
-            raise InvalidInput(f"a row of {table.name} needs {column}", field=column)
-    return check_key(table, table.key, key), check_values(table, change.values)
+    return check_key(table, table.key, key), check_values(table, values)
 
 
 def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -314,7 +302,7 @@ def _check_change(table: Table, change: Change) -> Change:
     elif change.conditions:
         key, values, conditions = check_update(table, change.key, change.values, change.conditions)
     else:
-        (key, values), conditions = _check_insert(table, change), []
+        (key, values), conditions = _check_insert(table, change.key, change.values), []
     return Change(key, values, conditions, change.delete)
 
 

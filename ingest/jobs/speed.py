@@ -59,6 +59,10 @@ def _group(name: str, steps: Sequence[StepState | None], at: datetime) -> GroupP
     left = None
     if ended and held:
         whole = sum((step.worked for step in ended), timedelta()) / len(ended)
-        unfinished = [step.worked if step else timedelta() for step in steps if step not in ended]
+        unfinished = [
+            step.worked if step else timedelta()
+            for step in steps
+            if not step or step.state is not JobState.DONE
+        ]
         left = sum((max(timedelta(), whole - worked) for worked in unfinished), timedelta()) / held
     return GroupProgress(name, len(steps), len(ended), held, done, rate, left)

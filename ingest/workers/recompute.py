@@ -25,7 +25,7 @@ from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.scores import AssessmentScores, scores_by_content
-from rules.standings import FirstCompletion, Touch, completion_of
+from rules.standings import FirstCompletion, Touch
 
 
 @dataclass(slots=True)
@@ -127,8 +127,7 @@ def _outcome(
             return Vanished.of(key, [*left.values(), *dropped.values()], place.context)
         if not left:
             return None
-    before = _of_other_versions(_completed_before(key, rows, erased_on), place.tree, touches)
-    figures = aggregates_of(place.tree, touches, before, scores)
+    figures = aggregates_of(place.tree, touches, _completed_before(key, rows, erased_on), scores)
     if is_erased:
         shown = {figure.activity_id for figure in figures}
         dropped = {**dropped, **{a: s for a, s in left.items() if a not in shown}}
@@ -170,18 +169,6 @@ def _completed_before(
         if first is not None:
             completed[root] = first
     return completed
-
-
-def _of_other_versions(
-    completed: Mapping[str, FirstCompletion | None], tree: RelationTree, touches: Mapping[str, Touch]
-) -> dict[str, FirstCompletion | None]:
-    """Returns the completions without those of this version that the views have too. So the date is that of the views when
-    a migration brings the one of a content that it had to guess before."""
-    return {
-        activity: found
-        for activity, found in completed.items()
-        if found is None or found.version != tree.version or completion_of(tree, activity, touches) is None
-    }
 
 
 def _is_carried(shared: Shared, key: ProgressKey) -> bool:

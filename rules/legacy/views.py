@@ -123,7 +123,7 @@ def merged(stored: View | None, found: View) -> View | None:
         stored.progress_details,
     ):
         return None
-    after = replace(
+    return replace(
         stored,
         status=counts.status,
         progress=progress,
@@ -133,7 +133,6 @@ def merged(stored: View | None, found: View) -> View | None:
         progress_details=details,
         origin=counts.origin,
     )
-    return None if after == stored else after
 
 
 def outdoes_guess(status: int, completed_on: datetime | None, origin: Origin | None, guess: int) -> bool:

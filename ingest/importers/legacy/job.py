@@ -96,6 +96,7 @@ async def migrate_legacy(
 
     Raises InvalidInput, NotFound or StoreUnavailable if the copy can't be made.
     """
+    earlier = await _migrations(shared, without_password(url))
     arguments: dict[str, Any] = {
         "from": without_password(url),
         "dry_run": dry_run,
@@ -104,14 +105,14 @@ async def migrate_legacy(
         "ranges": ranges,
         "zone": zone_of(zone).key,
         "without": sorted(set(without)),
-        "changed_since": await _since(shared, without_password(url), changed_since, zone),
+        "changed_since": _since(earlier, changed_since, zone),
         "most_rejected": _above(-1, most_rejected, "most-rejected"),
         "report": None if report is None else str(report),
     }
     async with reading(source or await open_source(url), LEGACY_TABLES, arguments["without"]) as platform:
         found = {"missing": list(platform.missing), "columns": columns_of(platform)}
         job = await Jobs(shared).open(MIGRATION, {**arguments, **found}, SAME)
-        own = {**arguments, "brought_before": await _brought_before(shared, job)}
+        own = {**arguments, "brought_before": any(other.id != job.id for other in earlier)}
         kind = replace(MIGRATION, plan=partial(_plan, own=own, opened=platform))
         if on_opened is not None:
             on_opened(job)
@@ -157,8 +158,18 @@ def _above(least: int, number: Number, field: str) -> Number:
     return number
 
 
-async def _since(shared: Shared, url: str, given: str | None, zone: str) -> int | None:
-    """Returns the milliseconds of the time that was given, or MARGIN before the start of the last whole migration."""
+async def _migrations(shared: Shared, url: str) -> list[JobRecord]:
+    """Returns the jobs that have brought rows of this keyspace over, or begun to, the newest first."""
+    return [
+        job
+        for job in await Jobs(shared).list()
+        if job.kind == MIGRATION.name and job.arguments["from"] == url and not job.arguments["dry_run"]
+    ]
+
+
+def _since(earlier: Sequence[JobRecord], given: str | None, zone: str) -> int | None:
+    """Returns the milliseconds of the time that was given, or MARGIN before the start of the last whole one of the
+    ``earlier`` migrations."""
     if given is None:
         return None
     if given != LAST:
@@ -171,30 +182,13 @@ async def _since(shared: Shared, url: str, given: str | None, zone: str) -> int 
                 f"changed-since must be {LAST} or a time like 2026-01-31T22:00:00", field="changed-since"
             )
         return milliseconds(at)
-    whole = [
-        job.started_on
-        for job in await Jobs(shared).list()
-        if (job.kind, job.state) == (MIGRATION.name, JobState.DONE)
-        and job.arguments["from"] == url
-        and not job.arguments["dry_run"]
-    ]
+    whole = [job.started_on for job in earlier if job.state is JobState.DONE]
     if not whole:
         raise InvalidInput(
             "nothing of this keyspace was brought over to its end yet: run it without changed-since",
             field="changed-since",
         )
-    return milliseconds(max(whole) - MARGIN)
-
-
-async def _brought_before(shared: Shared, job: JobRecord) -> bool:
-    """Whether another job may have brought rows of this keyspace over."""
-    return any(
-        other.id != job.id
-        and other.arguments["from"] == job.arguments["from"]
-        and not other.arguments["dry_run"]
-        for other in await Jobs(shared).list()
-        if other.kind == job.kind
-    )
+    return milliseconds(whole[0] - MARGIN)
 
 
 def _plan(

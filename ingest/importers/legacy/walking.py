@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 from ingest.importers.legacy.source import Platform, Source
@@ -30,27 +31,18 @@ async def still_reading(
     opened: Platform | None,
     opening: Callable[[], Awaitable[Source]],
     tables: Sequence[LegacyTable],
-    without: Collection[str] = (),
 ) -> AsyncIterator[Platform]:
     """What is read already. If that is nothing, as when a job is resumed, the source is opened, and closed at the end."""
     if opened is not None:
         yield opened
         return
-    async with reading(await opening(), tables, without) as platform:
+    async with reading(await opening(), tables) as platform:
         yield platform
 
 
 def columns_of(platform: Platform) -> dict[str, Any]:
     """Returns the columns of each table as reports have them: found, used, ignored, missing."""
-    return {
-        name: {
-            "found": sorted(columns.found),
-            "used": sorted(columns.used),
-            "ignored": sorted(columns.ignored),
-            "missing": dict(columns.missing),
-        }
-        for name, columns in platform.columns().items()
-    }
+    return {name: asdict(columns) for name, columns in platform.columns().items()}
 
 
 def mark_of(part: int, within: str = "") -> str:
