@@ -15,13 +15,13 @@ from graph.info import Info
 from graph.lookahead import contexts_asked
 from graph.node import Node
 from graph.packages import Package, Variant
-from graph.paging import After, Connection, First, connection, page_size
+from graph.paging import After, Before, Connection, First, Last, connection, page_size
 from graph.progress import Progress
 from graph.views import View
 from resolvers import collections, contexts, edit_trees, nouns, packages
 from resolvers.collections import Tree, is_optional
 from resolvers.opaque_texts import decode_cursor
-from resolvers.paging import MOST
+from resolvers.paging import MOST, asked
 from resolvers.progress import OwnProgress, own_progress
 
 if TYPE_CHECKING:
@@ -189,15 +189,14 @@ class Collection(Node):
 
     @field(description="The leaves of the tree, each once, in the tree's order.")
     async def leaf_nodes(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> LeafNodeConnection | None:
+        wanted = asked(first, after, last, before, parts=2)
         own_tree = await self._own_tree(info)
-        place = decode_cursor(after, 2)
         page = connection(
-            own_tree.tree.leaves_page(first=page_size(first), after=place),
+            own_tree.tree.leaves_page(wanted),
             lambda leaf: HierarchyNode.of(own_tree, leaf.node),
             lambda leaf: leaf.cursor,
-            begun=place is not None,
         )
         return LeafNodeConnection(
             edges=page.edges, page_info=page.page_info, total_count=own_tree.tree.content.leaf_nodes_count
