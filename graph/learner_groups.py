@@ -16,7 +16,6 @@ from graph.node import Node
 from graph.paging import After, Connection, First, connection, page_size
 from resolvers import learner_groups, nouns
 from resolvers.opaque_texts import decode_cursor
-from resolvers.paging import Page
 
 if TYPE_CHECKING:
     from graph.learners import Learner
@@ -132,11 +131,6 @@ class Group(Node):
         )
 
     activities = activities
-
-
-def group_connection(page: Page[tuple[nouns.Group, nouns.Member]], *, begun: bool) -> Connection[Group]:
-    """A page of a learner's groups."""
-    return connection(page, lambda found: Group.of(found[0]), lambda found: (found[0].group_id,), begun=begun)
 
 
 @strawberry.input(description="Who is to be a member, and in which role.")

@@ -4,16 +4,19 @@ A list goes on with ``first`` and ``after``. One that goes both ways has ``last`
 the four into what is asked for (``resolvers.paging.asked``).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
+from graph.fields import field
 from resolvers.opaque_texts import encode
+from resolvers.ordering import MOST_ORDERED
 from resolvers.paging import MOST, USUAL, Page
 
 T = TypeVar("T")
 D = TypeVar("D")
+C = TypeVar("C", bound="CountedConnection[Any]")
 
 First = Annotated[
     int | None,
@@ -61,6 +64,19 @@ class Connection(Generic[T]):
     page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
 
 
+@strawberry.type(description="A page of a list whose members can be counted.")
+class CountedConnection(Connection[T]):
+    known: strawberry.Private[int | None]
+    count: strawberry.Private[Callable[[], Awaitable[int | None]]]
+
+    @field(
+        description=f"How many members the list has, by the filter. Null where there are more than {MOST_ORDERED}, "
+        "which are too many to count."
+    )
+    async def total_count(self) -> int | None:
+        return await self.count() if self.known is None else self.known
+
+
 def page_size(first: int | None) -> int:
     return USUAL if first is None else first
 
@@ -80,3 +96,17 @@ def connection(
             end_cursor=encode(*page.end) if page.end else edges[-1].cursor if edges else None,
         ),
     )
+
+
+def counted_connection(
+    of: type[C],
+    page: Page[D],
+    node: Callable[[D], Any],
+    place: Callable[[D], Sequence[str]],
+    count: Callable[[], Awaitable[int | None]],
+    *,
+    begun: bool,
+) -> C:
+    """The same, of a list with ``totalCount``. ``count``: reads it, if the page does not have it and it is asked for."""
+    found = connection(page, node, place, begun=begun)
+    return of(edges=found.edges, page_info=found.page_info, known=page.total, count=count)

@@ -14,7 +14,7 @@ from loaders.responses import KeptResponse
 from loaders.session import Session
 from loaders.whole_attempts import QuestionsSource
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
-from rules.contexts import Context, ContextStatus, EnrolmentType
+from rules.contexts import Context, ContextRelation, ContextStatus, EnrolmentType
 from rules.drafts import Draft
 from rules.enrolments import Enrolment
 from rules.entries import Entry
@@ -77,6 +77,7 @@ __all__ = [
     "Content",
     "ContentKind",
     "Context",
+    "ContextRelation",
     "ContextStatus",
     "ContextType",
     "Draft",

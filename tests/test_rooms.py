@@ -49,7 +49,12 @@ A file belongs to the longest path here that it is in. It may import its own roo
 """
 CLOSES_A_CIRCLE: set[tuple[str, str]] = {
     ("graph/collections", "graph/contexts"),
+    ("graph/context_rosters", "graph/contexts"),
+    ("graph/context_rosters", "graph/enrolments"),
+    ("graph/context_rosters", "graph/learners"),
+    ("graph/contexts_of_people", "graph/learners"),
     ("graph/group_activities", "graph/learners"),
+    ("graph/group_lists", "graph/learners"),
     ("graph/learner_groups", "graph/learners"),
 }
 """Importer and imported, where a circle is meant: types of the schema that refer to each other, for the type checker alone."""
