@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 import strawberry
 from strawberry import UNSET
 
-from graph import enums
+from graph import enums, group_enums
+from graph.activity_members import chosen
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_activities import activities
+from graph.group_members import GroupMember, GroupMemberConnection, GroupMemberFilter, GroupMemberOrder
 from graph.info import Info
+from graph.metrics import OrderDirection
 from graph.node import Node
-from graph.paging import After, Connection, First, connection, page_size
+from graph.paging import After, Before, First, Last, connection
 from resolvers import learner_groups, nouns
-from resolvers.opaque_texts import decode_cursor
-
-if TYPE_CHECKING:
-    from graph.learners import Learner
+from resolvers.group_members import GroupMembersWanted
+from resolvers.ordering import PARTS
+from resolvers.paging import asked
 
 _NAME = "For people."
 _DESCRIPTION = "For people, longer."
@@ -26,44 +28,6 @@ _MEMBERSHIP = "How one becomes a member."
 _ROLE = "What the member may do in the group."
 
 GroupId = Annotated[str, strawberry.argument(description="The group's id.")]
-
-
-@strawberry.type(description="A learner in a group.")
-class GroupMember:
-    user_id: str = strawberry.field(description="The learner's user id.")
-    learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
-        description="Who it is. Members see each other's names, but not those of the invited; the rest is for those "
-        "who may see the learner."
-    )
-    role: enums.GroupRole = strawberry.field(description=_ROLE)
-    status: enums.MemberStatus = strawberry.field(description="Always ACTIVE in a list of members.")
-    visited: bool = strawberry.field(description="Whether the member has seen the group's page.")
-    invited: bool = strawberry.field(
-        description="Whether a fellow learner added them and they have not opened the group yet. Until then they are in "
-        "no figures and in no count, and the group is none of those that they may be in."
-    )
-    created_on: datetime | None = strawberry.field(description="When the member was added, last.")
-    created_by: str | None = strawberry.field(description="Who added the member: a user id.")
-    updated_on: datetime | None = strawberry.field(description="When the role last changed.")
-    updated_by: str | None = strawberry.field(description="Who last changed the role: a user id.")
-
-    @classmethod
-    def of(cls, found: learner_groups.Profiled) -> Self:
-        from graph.learners import Learner
-
-        member = found.member
-        return cls(
-            user_id=member.user_id,
-            learner=Learner.of(found.learner),
-            role=member.role,
-            status=member.status,
-            visited=member.visited,
-            invited=member.invited,
-            created_on=member.created_on,
-            created_by=member.created_by,
-            updated_on=member.updated_on,
-            updated_by=member.updated_by,
-        )
 
 
 @strawberry.type(
@@ -116,18 +80,32 @@ class Group(Node):
         return None if found is None else GroupMember.of(found)
 
     @field(
-        description="The members, without former ones, in the order of user ids. Of those who are invited the group's "
-        "admins and those who answer for learners are told, beside they themselves."
+        description="The members, without former ones, in the order of user ids unless told. Of those who are invited the "
+        "group's admins and those who answer for learners are told, beside they themselves."
     )
     async def members(
-        self, info: Info, first: First = None, after: After = None
-    ) -> Connection[GroupMember] | None:
-        place = decode_cursor(after, 1)
-        page = await learner_groups.members_page(
-            info.context, self.group, first=page_size(first), after=None if place is None else place[0]
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: Annotated[  # noqa: A002 - the schema's name for it
+            GroupMemberFilter | None, strawberry.argument(description="Which of them; all without it.")
+        ] = None,
+        order_by: Annotated[
+            GroupMemberOrder | None, strawberry.argument(description="In which order.")
+        ] = None,
+    ) -> GroupMemberConnection | None:
+        page_asked = asked(first, after, last, before, parts=PARTS)
+        order = order_by or GroupMemberOrder(by=group_enums.GroupMemberOrderBy.USER_ID)
+        wanted = GroupMembersWanted(
+            None if filter is None else chosen(filter.role), order.by, order.direction is OrderDirection.DESC
         )
-        return connection(
-            page, GroupMember.of, lambda found: (found.member.user_id,), begun=place is not None
+        page = await learner_groups.members_page(info.context, self.group, wanted, page_asked)
+        found = connection(page, GroupMember.of, wanted.ordering.place)
+        return GroupMemberConnection(
+            edges=found.edges, page_info=found.page_info, total_count=page.total or 0
         )
 
     activities = activities

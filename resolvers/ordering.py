@@ -28,12 +28,14 @@ class Ordering(Generic[T]):
     """By what a list is ordered. No value is less than any, and of equal values the id decides, both in this direction.
 
     Small and capital letters are alike. ``name``: goes into the cursors, so that a cursor of another order is refused.
+    ``kept``: members come in this order already, and are not sorted.
     """
 
     name: str
     value: Callable[[T], Value]
     id: Callable[[T], str]
     descending: bool = False
+    kept: bool = False
 
     def place(self, member: T) -> tuple[str, ...]:
         """What the member's cursor carries: PARTS texts."""
@@ -45,27 +47,24 @@ class Ordering(Generic[T]):
 
         A place need not be that of a member: the one that it was of may be gone, or have another value.
         """
-        placed = self._in_order(members)
-        begin, end = 0, len(placed)
+        ordered = members if self.kept else sorted(members, key=self.place, reverse=self.descending)
+        begin, end = 0, len(ordered)
         if asked.place is not None:
-            if len(asked.place) != PARTS or asked.place[0] != self._title:
-                raise InvalidInput(
-                    f"{asked.field} must be a cursor of this list and order", field=asked.field
-                )
+            self._check(asked)
             wanted = asked.place
             if asked.backward:
-                end = sum(self._is_behind(wanted, place) for place, _ in placed)
+                end = sum(self._is_behind(wanted, self.place(member)) for member in ordered)
             else:
-                begin = sum(not self._is_behind(place, wanted) for place, _ in placed)
+                begin = sum(not self._is_behind(self.place(member), wanted) for member in ordered)
         if asked.backward:
             begin = max(begin, end - asked.limit)
         else:
             end = min(end, begin + asked.limit)
         return Page(
-            [member for _, member in placed[begin:end]],
-            has_more=end < len(placed),
+            ordered[begin:end],
+            has_more=end < len(ordered),
             has_earlier=begin > 0,
-            total=len(placed),
+            total=len(ordered),
         )
 
     def place_by_id(self, identifier: str) -> tuple[str, ...]:
@@ -86,10 +85,6 @@ class Ordering(Generic[T]):
     @property
     def _title(self) -> str:
         return f"{self.name} {'DESC' if self.descending else 'ASC'}"
-
-    def _in_order(self, members: Sequence[T]) -> list[tuple[tuple[str, ...], T]]:
-        placed = [(self.place(member), member) for member in members]
-        return sorted(placed, key=lambda pair: pair[0], reverse=self.descending)
 
     def _is_behind(self, place: tuple[str, ...], other: tuple[str, ...]) -> bool:
         return place < other if self.descending else place > other
