@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Self
 
 import strawberry
@@ -217,6 +218,23 @@ class GroupItemError:
         return cls(kind=error.kind, item_id=error.id, code=error.code, message=error.message)
 
 
+@strawberry.enum(description="Why an item of a call that was done is worth a look.")
+class GroupNoteCode(Enum):
+    LEARNER_UNKNOWN = strawberry.enum_value(
+        "LEARNER_UNKNOWN",
+        description="Nothing is known of the user id: no profile came of it, and it never enrolled. The id may be wrong; or the "
+        "learner is new, and the profile comes.",
+    )
+
+
+@strawberry.type(description="An item of a call that was done, and that is worth a look.")
+class GroupItemNote:
+    kind: enums.GroupItemKind = strawberry.field(description="What the item is about.")
+    item_id: str = strawberry.field(description="Its user id or identifier.")
+    code: GroupNoteCode = strawberry.field(description="For programs.")
+    message: str = strawberry.field(description="For people.")
+
+
 @strawberry.type(description="What became of a call about a group.")
 class GroupPayload:
     group: Group | None = strawberry.field(description="The group after the call; null where it was refused.")
@@ -226,6 +244,7 @@ class GroupPayload:
     item_errors: list[GroupItemError] = strawberry.field(
         description="Which members or activities were refused while the rest of the call was done."
     )
+    changed: strawberry.Private[nouns.GroupChanged | None]
 
     @classmethod
     def of(cls, outcome: tuple[nouns.GroupChanged | None, list[UserError]]) -> Self:
@@ -235,7 +254,25 @@ class GroupPayload:
             group=Group.of(changed.group) if changed else None,
             errors=errors,
             item_errors=[GroupItemError.of(error) for error in refused],
+            changed=changed,
         )
+
+    @field(
+        description="Added members of whom nothing is known. They are members all the same. Two statements, where it is "
+        "asked for."
+    )
+    async def item_notes(self, info: Info) -> list[GroupItemNote] | None:
+        if self.changed is None:
+            return []
+        return [
+            GroupItemNote(
+                kind=enums.GroupItemKind.MEMBER,
+                item_id=user_id,
+                code=GroupNoteCode.LEARNER_UNKNOWN,
+                message=f"nothing is known of {user_id}: is the id right?",
+            )
+            for user_id in await learner_groups.unknown_members(info.context, self.changed)
+        ]
 
 
 @strawberry.type(description="What became of a call to delete a group.")

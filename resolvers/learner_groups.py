@@ -13,6 +13,7 @@ from ingest.commands.learner_groups import (
     suspend_group,
     update_group,
 )
+from loaders.enrolments import enrolled_somewhere
 from loaders.session import Session
 from resolvers.group_members import GroupMemberOrder, GroupMembersWanted
 from resolvers.paging import Asked, Page, checked_first
@@ -37,6 +38,7 @@ __all__ = [
     "profiled",
     "reactivate_group",
     "suspend_group",
+    "unknown_members",
     "update_group",
     "visit_group",
     "visit_groups",
@@ -96,6 +98,17 @@ async def members_page(
         return wanted.ordering.page(await profiled(session, told), asked)
     page = wanted.ordering.page([Profiled(member, Learner(member.user_id)) for member in told], asked)
     return replace(page, members=await profiled(session, [one.member for one in page.members]))
+
+
+async def unknown_members(session: Session, changed: Changed) -> list[str]:
+    """Those whom a call added and of whom nothing is known: no profile came of them, and they never enrolled. Two
+    statements at most."""
+    learners = await session.loaders.learners.load_many(list(changed.added))
+    nameless = [user for user, learner in zip(changed.added, learners, strict=True) if learner is None]
+    if not nameless:
+        return []
+    enrolled = await enrolled_somewhere(session.stores.rows, nameless)
+    return [user for user in nameless if user not in enrolled]
 
 
 async def contents_of(session: Session, group: Group) -> dict[str, Content]:
