@@ -54,8 +54,14 @@ class PageInfo:
 
 @strawberry.type(description="A member of a list and its place in it.")
 class Edge(Generic[T]):
-    cursor: str = strawberry.field(description="The member's place, opaque.")
     node: T = strawberry.field(description="The member.")
+    member: strawberry.Private[Any]
+    place: strawberry.Private[Callable[[Any], Sequence[str]]]
+    """What the cursor of the member carries. Pages of thousands of members are rarely asked for it."""
+
+    @field(description="The member's place, opaque.")
+    def cursor(self) -> str:
+        return encode(*self.place(self.member))
 
 
 @strawberry.type(description="A page of a list.")
@@ -86,14 +92,15 @@ def connection(
 ) -> Connection[T]:
     """A connection for a page. ``place``: what the cursor of a member carries; ``begun``: the page has
     an ``after``; it counts where the page itself does not say whether there are members before it."""
-    edges = [Edge(cursor=encode(*place(member)), node=node(member)) for member in page.members]
+    edges = [Edge(node=node(member), member=member, place=place) for member in page.members]
+    ends = [encode(*place(member)) for member in (*page.members[:1], *page.members[-1:])]
     return Connection(
         edges=edges,
         page_info=PageInfo(
             has_next_page=page.has_more,
             has_previous_page=begun if page.has_earlier is None else page.has_earlier,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=encode(*page.end) if page.end else edges[-1].cursor if edges else None,
+            start_cursor=ends[0] if ends else None,
+            end_cursor=encode(*page.end) if page.end else ends[-1] if ends else None,
         ),
     )
 
