@@ -24,6 +24,7 @@ SHORTEST_KEY = 32
 """Bytes. HMAC-SHA256 needs so many to be as strong as its digest."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _QUERY_SECRET = re.compile(r"((?:password|secret|token|key)=)[^&]*", re.IGNORECASE)
 
@@ -44,6 +45,16 @@ def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
         if not _HOST.fullmatch(name):
             raise ValueError("each must be HOST or HOST:PORT, as it stands in a URL, without the rest of it")
     return names
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "each must be an origin as browsers send it, such as https://app.example or http://localhost:3000: "
+                "small letters, no path, no slash at the end; or * for any"
+            )
+    return origins
 
 
 def _strong(key: SecretStr) -> SecretStr:
@@ -112,6 +123,19 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^?#]+)?$",
         description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
         "without it they are paths",
+    )
+    allowed_origins: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)
+    ] = Field(
+        default=(),
+        description="Origins whose pages may call the gateway from a browser, such as `https://app.example`; `*` for any; "
+        "of none without it. `cohort dev` also answers pages of this machine",
+    )
+    compressed_from: int = Field(
+        default=1_000,
+        ge=0,
+        description="Bytes from which on an answer is compressed (gzip) for clients that accept it; 0 for never, where a "
+        "proxy in front does it",
     )
     archive_copies: int = Field(
         default=536_870_912,
