@@ -1,5 +1,6 @@
 """The HTTP application."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -100,8 +101,11 @@ class StartupFailureInALine:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_a_line(message: Message) -> None:
             error = sys.exception()
-            if message["type"] == "lifespan.startup.failed" and isinstance(error, CohortError | OSError):
-                message = {**message, "message": f"can't start: {error}"}
+            if message["type"] == "lifespan.startup.failed":
+                if isinstance(error, CohortError | OSError):
+                    message = {**message, "message": f"can't start: {error}"}
+                elif isinstance(error, asyncio.CancelledError):
+                    message = {**message, "message": "was ended while it started"}
             await send(message)
 
         await self._app(scope, receive, send_in_a_line if scope["type"] == "lifespan" else send)

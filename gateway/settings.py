@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from rules.errors import CohortError
+from rules.errors import CohortError, InvalidInput
 from rules.hierarchy import DEEPEST
+from stores.urls import FORMS, check_store_url
 
 PREFIX = "COHORT_"
 CONFIG = "COHORT_CONFIG"
@@ -38,6 +39,18 @@ class SettingsError(CohortError):
 def _split(value: object) -> object:
     """The list from a text such as ``a,b`` in the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _store_urls(value: str, info: ValidationInfo) -> str:
+    assert info.field_name is not None  # noqa: S101 - it validates fields alone
+    try:
+        check_store_url(info.field_name, value)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+StoreUrl = Annotated[str, AfterValidator(_store_urls)]
 
 
 def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,27 +81,27 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    rows: str = Field(
+    rows: StoreUrl = Field(
         default="sqlite:///rows.db",
         description="Where rows are: `sqlite:///FILE` under `data`, or `cassandra://USER:PASSWORD@HOST,HOST/KEYSPACE`",
     )
-    events: str = Field(
+    events: StoreUrl = Field(
         default="embedded:", description="Where events are: `embedded:` or `kafka://HOST:PORT,HOST:PORT`"
     )
-    cache: str = Field(
+    cache: StoreUrl = Field(
         default="embedded:",
         description="Where the cache is: `embedded:`, shared by the processes of one `data`, or `redis://HOST:PORT/DB`",
     )
-    groups: str = Field(
+    groups: StoreUrl = Field(
         default="duckdb:///groups.duckdb",
         description="Where group queries go: `duckdb:///FILE` under `data`, or `druid://BROKER:PORT?coordinator=HOST:PORT`",
     )
-    blobs: str = Field(
+    blobs: StoreUrl = Field(
         default="file:///blobs",
         description="Where files for download are: `file:///FOLDER` under `data`, which all gateways must share, or "
         "`s3://KEY:SECRET@BUCKET/FOLDER?region=…&endpoint=…`, `az://ACCOUNT:KEY@CONTAINER`, `gs://BUCKET`",
     )
-    search: str = Field(
+    search: StoreUrl = Field(
         default="fts5:///search.db",
         description="Where collections are searched for: `fts5:///FILE` under `data`, `opensearch://HOST:PORT`, or "
         "`opensearchs://USER:PASSWORD@HOST:PORT` for TLS",
@@ -256,6 +269,11 @@ class Settings(BaseSettings):
         default=False,
         description="Start page with GraphiQL and a token for everybody, and a worker in the server's process",
     )
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """The URLs of the stores, by kind."""
+        return {kind: getattr(self, kind) for kind in FORMS}
 
     @property
     def signing_key(self) -> str:
