@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import strawberry
 
+from resolvers.enrolment_lists import EnrolmentOrder as EnrolmentOrderBy
 from resolvers.nouns import (
     AggregationMode,
     ColumnKind,
@@ -40,6 +41,7 @@ __all__ = [
     "ContentKind",
     "ContextStatus",
     "ContextType",
+    "EnrolmentOrderBy",
     "EnrolmentType",
     "ExhaustFormat",
     "ExhaustKind",
@@ -100,6 +102,17 @@ described(
         CollectionOrderBy.NAME: "By name; small and capital letters are alike.",
         CollectionOrderBy.LAST_PUBLISHED_ON: "By when the live version was published.",
         CollectionOrderBy.LEAF_NODES_COUNT: "By the number of distinct leaves.",
+    },
+)
+described(
+    EnrolmentOrderBy,
+    "EnrolmentOrderBy",
+    "By what a learner's enrolments are ordered.",
+    {
+        EnrolmentOrderBy.COLLECTION: "By the identifier of the collection, then by the id of the context.",
+        EnrolmentOrderBy.NAME: "By the name of the collection; small and capital letters are alike.",
+        EnrolmentOrderBy.LAST_ACCESSED_ON: "By the last view, as the workers last saw it: it follows a view in seconds.",
+        EnrolmentOrderBy.ENROLLED_ON: "By when the learner enrolled, first.",
     },
 )
 described(
