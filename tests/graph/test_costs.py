@@ -457,6 +457,8 @@ async def test_on_cassandra_as_well(tmp_path: Path) -> None:
         "aliases: enrolment node",
         "collections: progress in nodes",
         "own enrolments",
+        "own enrolments in detail",
+        "members: where to go on",
     }
     async with instance_of(real_urls(), tmp_path) as instance:
         await school(instance)

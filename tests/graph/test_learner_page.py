@@ -282,6 +282,16 @@ async def test_enrolments_in_each_order_forwards_and_backwards(
     assert await listed(ann, before=page["pageInfo"]["startCursor"], orderBy=order) == expected[:2]
 
 
+async def test_orders_filters_and_counts_are_those_of_either_store(cohort: Instance) -> None:
+    ann = await three_courses(cohort)
+    await cohort.drain()
+    assert await listed(ann, orderBy={"by": "LAST_ACCESSED_ON"}) == ["of-c1", "of-c3", "of-c2", "left"]
+    assert await listed(ann, orderBy={"by": "NAME"}, last=2) == ["of-c1", "of-c3"]
+    chosen = {"status": ["NOT_STARTED", "IN_PROGRESS"], "active": True, "collectionIds": ["c1", "c2"]}
+    found = (await data(ann, LIST, filter=chosen, first=1))["me"]["enrolments"]
+    assert ([edge["node"]["contextId"] for edge in found["edges"]], found["totalCount"]) == (["of-c1"], 2)
+
+
 async def test_a_cursor_of_another_order_is_refused(embedded: Instance) -> None:
     ann = await three_courses(embedded)
     page = (await data(ann, LIST, first=1, orderBy={"by": "NAME"}))["me"]["enrolments"]
