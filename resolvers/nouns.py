@@ -14,7 +14,7 @@ from loaders.responses import KeptResponse
 from loaders.session import Session
 from loaders.whole_attempts import QuestionsSource
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
-from rules.contexts import Context, ContextStatus, EnrolmentType
+from rules.contexts import Context, ContextRelation, ContextStatus, EnrolmentType
 from rules.drafts import Draft
 from rules.enrolments import Enrolment
 from rules.entries import Entry
@@ -30,7 +30,7 @@ from rules.errors import (
 )
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
-from rules.group_figures import Figure
+from rules.group_figures import ActivityMetric, Figure, MemberMetric
 from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST, Json
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.jobs import JobState
@@ -54,7 +54,7 @@ from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
-from rules.scores import ActivityScore, Score
+from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
@@ -69,14 +69,17 @@ __all__ = [
     "Absent",
     "Acknowledged",
     "Activity",
+    "ActivityMetric",
     "ActivityScore",
     "AddMember",
     "AggregationMode",
+    "Best",
     "CohortError",
     "ColumnKind",
     "Content",
     "ContentKind",
     "Context",
+    "ContextRelation",
     "ContextStatus",
     "ContextType",
     "Draft",
@@ -108,6 +111,7 @@ __all__ = [
     "Learner",
     "Member",
     "MemberChange",
+    "MemberMetric",
     "MemberStatus",
     "MembershipType",
     "Metadata",
