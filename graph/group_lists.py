@@ -9,7 +9,7 @@ from graph import enums
 from graph.fields import field
 from graph.info import Info
 from graph.learner_groups import Group
-from graph.metrics import OrderDirection
+from graph.orders import GroupOrder, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import group_lists
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -31,15 +31,6 @@ class GroupFilter:
     )
     status: list[enums.GroupStatus] | None = strawberry.field(
         default=None, description="Only those that have one of these."
-    )
-
-
-@strawberry.input(description="The order of a list of groups. What it leaves open is ordered by the id.")
-class GroupOrder:
-    by: enums.GroupOrderBy = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(
-        default=OrderDirection.ASC,
-        description="From the smallest or from the largest.",
     )
 
 
@@ -65,7 +56,7 @@ async def groups(
         roles=None if named.role is None else frozenset(named.role),
         statuses=None if named.status is None else frozenset(named.status),
         by=order.by,
-        descending=order.direction is OrderDirection.DESC,
+        descending=is_descending(order),
     )
     page = await group_lists.groups_of_learner(info.context, self.user_id, wanted, page_asked)
     return counted_connection(
