@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import strawberry
 
+from resolvers.context_orders import ContextOrder as ContextOrderBy
 from resolvers.context_rosters import RosterOrder as RosterOrderBy
-from resolvers.contexts_of_people import ContextOrder as ContextOrderBy
 from resolvers.group_lists import GroupOrder as GroupOrderBy
 from resolvers.nouns import (
     AggregationMode,
@@ -128,6 +128,8 @@ described(
         ContextOrderBy.NAME: "By name; small and capital letters are alike.",
         ContextOrderBy.START_DATE: "By the first moment.",
         ContextOrderBy.END_DATE: "By the last moment.",
+        ContextOrderBy.JOINABLE_UNTIL: "By the last moment to join: first those by invitation alone, last those without an "
+        "end.",
     },
 )
 described(

@@ -165,6 +165,7 @@ OF_COLLECTION = {
     "progress": "progress { completedCount }",
     "contexts": "contexts { edges { node { name } } }",
     "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
+    "batches to join": "contexts(joinable: true, orderBy: { by: NAME }) { totalCount edges { node { name } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
     "views of leaves": "leafNodes(first: 3) { edges { node { view { "
     "timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } } } }",
