@@ -37,6 +37,13 @@ MetadataFields = Annotated[
 NodeId = Annotated[str, strawberry.argument(description="The node's identifier.")]
 Mode = Annotated[enums.HierarchyMode, strawberry.argument(description="Which form of it.")]
 
+WHOSE = "The name does not say whose it is. Ask for `{}`, which is the same."
+_VIEWER_PROGRESS = "The viewer's own progress in it, whoever else the document is about; null in mode EDIT."
+_VIEWER_VIEW = (
+    "The viewer's own view of this leaf, whoever else the document is about; NOT_STARTED where there is none yet, null for a "
+    "unit, and in mode EDIT."
+)
+
 
 class OwnTree:
     """A tree, and the viewer's own progress on it under each context that the page asks for: nobody has any in what is
@@ -101,16 +108,27 @@ class HierarchyNode:
     def children(self) -> list["HierarchyNode"]:
         return [HierarchyNode.of(self.own_tree, child) for child in self.source.get("children") or ()]
 
-    @field(description="The viewer's own progress in it; null in mode EDIT.")
+    @field(description=_VIEWER_PROGRESS)
+    def viewer_progress(self, context_id: OwnContextId = None) -> Progress | None:
+        return self._progress(context_id)
+
+    @field(description=_VIEWER_VIEW)
+    def viewer_view(self, context_id: OwnContextId = None) -> View | None:
+        return self._view(context_id)
+
+    @field(description=_VIEWER_PROGRESS, deprecated=WHOSE.format("viewerProgress"))
     def progress(self, context_id: OwnContextId = None) -> Progress | None:
+        return self._progress(context_id)
+
+    @field(description=_VIEWER_VIEW, deprecated=WHOSE.format("viewerView"))
+    def view(self, context_id: OwnContextId = None) -> View | None:
+        return self._view(context_id)
+
+    def _progress(self, context_id: str | None) -> Progress | None:
         own = self.own_tree.own(context_id)
         return None if own is None else Progress.of(own.of(self.identifier))
 
-    @field(
-        description="The viewer's own view of this leaf, NOT_STARTED where there is none yet; null for a unit, and in mode "
-        "EDIT."
-    )
-    def view(self, context_id: OwnContextId = None) -> View | None:
+    def _view(self, context_id: str | None) -> View | None:
         own = self.own_tree.own(context_id)
         if own is None or self.kind is not enums.ContentKind.CONTENT:
             return None
@@ -234,8 +252,15 @@ class Collection(Node):
         found = await packages.package(info.context.shared, self.content, variant)
         return Package.of(found) if found else None
 
-    @field(description="The viewer's own progress in it; null in mode EDIT.")
+    @field(description=_VIEWER_PROGRESS)
+    async def viewer_progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        return await self._progress(info, context_id)
+
+    @field(description=_VIEWER_PROGRESS, deprecated=WHOSE.format("viewerProgress"))
     async def progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        return await self._progress(info, context_id)
+
+    async def _progress(self, info: Info, context_id: str | None) -> Progress | None:
         if self.edited is not None:
             return None
         own = await own_progress(info.context, self.content, context_id)

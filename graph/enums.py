@@ -8,6 +8,7 @@ import strawberry
 
 from resolvers.context_orders import ContextOrder as ContextOrderBy
 from resolvers.context_rosters import RosterOrder as RosterOrderBy
+from resolvers.enrolment_lists import EnrolmentOrder as EnrolmentOrderBy
 from resolvers.group_lists import GroupOrder as GroupOrderBy
 from resolvers.nouns import (
     AggregationMode,
@@ -46,6 +47,7 @@ __all__ = [
     "ContextRelation",
     "ContextStatus",
     "ContextType",
+    "EnrolmentOrderBy",
     "EnrolmentType",
     "ExhaustFormat",
     "ExhaustKind",
@@ -153,6 +155,17 @@ described(
         RosterOrderBy.PROGRESS: "By the completion percentage.",
         RosterOrderBy.LAST_ACCESSED_ON: "By the last view in the collection.",
         RosterOrderBy.ENROLLED_ON: "By when they enrolled, first.",
+    },
+)
+described(
+    EnrolmentOrderBy,
+    "EnrolmentOrderBy",
+    "By what a learner's enrolments are ordered.",
+    {
+        EnrolmentOrderBy.COLLECTION: "By the identifier of the collection, then by the id of the context.",
+        EnrolmentOrderBy.NAME: "By the name of the collection; small and capital letters are alike.",
+        EnrolmentOrderBy.LAST_ACCESSED_ON: "By the last view, as the workers last saw it: it follows a view in seconds.",
+        EnrolmentOrderBy.ENROLLED_ON: "By when the learner enrolled, first.",
     },
 )
 described(

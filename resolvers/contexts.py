@@ -6,7 +6,7 @@ from typing import Any
 
 from ingest.commands.contexts import create_context, update_context
 from loaders import contexts as lists
-from loaders.enrolments import active_places
+from loaders.enrolments import enrolment_places
 from loaders.session import Session
 from resolvers.context_orders import ContextOrder, ordering_of
 from resolvers.ordering import MOST_ORDERED, Ordering, too_many
@@ -112,8 +112,11 @@ class CollectionContexts:
         mine: set[str] = set()
         if self._wanted.not_mine:
             user_id, rows = self._session.viewer.known(), self._session.stores.rows
-            places = [place for _, place in await active_places(rows, user_id)]
-            mine = {context for collection, context in places if collection == self._collection_id}
+            mine = {
+                place.context_id
+                for place in await enrolment_places(rows, user_id)
+                if place.active and place.collection_id == self._collection_id
+            }
 
         def wanted(context: Context) -> bool:
             return (
