@@ -14,7 +14,7 @@ from graph.fields import field
 from graph.info import Info
 from graph.lookahead import contexts_asked
 from graph.node import Node
-from graph.orders import ContextOrder, is_descending
+from graph.orders import ContextOrder, ContextOrderBy, is_descending
 from graph.packages import Package, Variant
 from graph.paging import After, Before, Connection, First, Last, connection, counted_connection
 from graph.progress import Progress
@@ -302,7 +302,7 @@ class Collection(Node):
         if joinable and open is False:
             raise nouns.InvalidInput("what is joinable is open; ask for one of the two", field="joinable")
         page_asked = asked(first, after, last, before, parts=PARTS)
-        order = order_by or ContextOrder(by=enums.ContextOrderBy.JOINABLE_UNTIL)
+        order = order_by or ContextOrder(by=ContextOrderBy.JOINABLE_UNTIL)
         wanted = contexts.CollectionContextsWanted(
             *(joinable or open, joinable, status), by=order.by, descending=is_descending(order)
         )

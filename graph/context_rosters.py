@@ -9,7 +9,7 @@ import strawberry
 from graph import enums
 from graph.fields import field
 from graph.info import Info
-from graph.orders import RosterOrder, is_descending
+from graph.orders import RosterOrder, RosterOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import context_rosters
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -69,7 +69,7 @@ async def roster(
     order_by: Annotated[RosterOrder | None, strawberry.argument(description="In which order.")] = None,
 ) -> RosterConnection | None:
     page_asked = asked(first, after, last, before, parts=PARTS)
-    named, order = filter or RosterFilter(), order_by or RosterOrder(by=enums.RosterOrderBy.USER_ID)
+    named, order = filter or RosterFilter(), order_by or RosterOrder(by=RosterOrderBy.USER_ID)
     wanted = context_rosters.RosterWanted(
         active=named.active,
         statuses=None if named.status is None else frozenset(named.status),

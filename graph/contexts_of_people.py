@@ -10,7 +10,7 @@ from graph import enums
 from graph.contexts import Context
 from graph.fields import field
 from graph.info import Info
-from graph.orders import ContextOrder, is_descending
+from graph.orders import ContextOrder, ContextOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import contexts_of_people
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -73,7 +73,7 @@ async def contexts(
     order_by: Annotated[ContextOrder | None, strawberry.argument(description="In which order.")] = None,
 ) -> ContextConnection | None:
     page_asked = asked(first, after, last, before, parts=PARTS)
-    named, order = filter or ContextFilter(), order_by or ContextOrder(by=enums.ContextOrderBy.CONTEXT_ID)
+    named, order = filter or ContextFilter(), order_by or ContextOrder(by=ContextOrderBy.CONTEXT_ID)
     wanted = contexts_of_people.ContextsWanted(**vars(named), by=order.by, descending=is_descending(order))
     page = await contexts_of_people.contexts_of_learner(info.context, self.user_id, wanted, page_asked)
     now = info.context.now()

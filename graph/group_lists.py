@@ -9,7 +9,7 @@ from graph import enums
 from graph.fields import field
 from graph.info import Info
 from graph.learner_groups import Group
-from graph.orders import GroupOrder, is_descending
+from graph.orders import GroupOrder, GroupOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import group_lists
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -51,7 +51,7 @@ async def groups(
     order_by: Annotated[GroupOrder | None, strawberry.argument(description="In which order.")] = None,
 ) -> GroupConnection | None:
     page_asked = asked(first, after, last, before, parts=PARTS)
-    named, order = filter or GroupFilter(), order_by or GroupOrder(by=enums.GroupOrderBy.GROUP_ID)
+    named, order = filter or GroupFilter(), order_by or GroupOrder(by=GroupOrderBy.GROUP_ID)
     wanted = group_lists.GroupsWanted(
         roles=None if named.role is None else frozenset(named.role),
         statuses=None if named.status is None else frozenset(named.status),
