@@ -6,10 +6,7 @@ from typing import TypeVar
 
 import strawberry
 
-from resolvers.context_rosters import RosterOrder as RosterOrderBy
-from resolvers.contexts_of_people import ContextOrder as ContextOrderBy
 from resolvers.enrolment_lists import EnrolmentOrder as EnrolmentOrderBy
-from resolvers.group_lists import GroupOrder as GroupOrderBy
 from resolvers.nouns import (
     AggregationMode,
     ColumnKind,
@@ -43,7 +40,6 @@ __all__ = [
     "CollectionOrderBy",
     "ColumnKind",
     "ContentKind",
-    "ContextOrderBy",
     "ContextRelation",
     "ContextStatus",
     "ContextType",
@@ -52,7 +48,6 @@ __all__ = [
     "ExhaustFormat",
     "ExhaustKind",
     "GroupItemKind",
-    "GroupOrderBy",
     "GroupRole",
     "GroupStatus",
     "HierarchyMode",
@@ -63,7 +58,6 @@ __all__ = [
     "OriginKind",
     "PackageVariant",
     "QuestionsSource",
-    "RosterOrderBy",
     "Source",
     "Status",
     "SummaryFormat",
@@ -113,17 +107,6 @@ described(
     },
 )
 described(
-    EnrolmentOrderBy,
-    "EnrolmentOrderBy",
-    "By what a learner's enrolments are ordered.",
-    {
-        EnrolmentOrderBy.COLLECTION: "By the identifier of the collection, then by the id of the context.",
-        EnrolmentOrderBy.NAME: "By the name of the collection; small and capital letters are alike.",
-        EnrolmentOrderBy.LAST_ACCESSED_ON: "By the last view, as the workers last saw it: it follows a view in seconds.",
-        EnrolmentOrderBy.ENROLLED_ON: "By when the learner enrolled, first.",
-    },
-)
-described(
     ContextRelation,
     "ContextRelation",
     "What somebody is to a context, other than one of its learners.",
@@ -133,37 +116,14 @@ described(
     },
 )
 described(
-    ContextOrderBy,
-    "ContextOrderBy",
-    "By what contexts are ordered.",
+    EnrolmentOrderBy,
+    "EnrolmentOrderBy",
+    "By what a learner's enrolments are ordered.",
     {
-        ContextOrderBy.CONTEXT_ID: "By the id.",
-        ContextOrderBy.NAME: "By name; small and capital letters are alike.",
-        ContextOrderBy.START_DATE: "By the first moment.",
-        ContextOrderBy.END_DATE: "By the last moment.",
-    },
-)
-described(
-    GroupOrderBy,
-    "GroupOrderBy",
-    "By what the groups of a learner are ordered.",
-    {
-        GroupOrderBy.GROUP_ID: "By the id.",
-        GroupOrderBy.NAME: "By name; small and capital letters are alike.",
-        GroupOrderBy.CREATED_ON: "By when it was created.",
-        GroupOrderBy.UPDATED_ON: "By when its name, status or activities last changed.",
-    },
-)
-described(
-    RosterOrderBy,
-    "RosterOrderBy",
-    "By what the learners of a context are ordered.",
-    {
-        RosterOrderBy.USER_ID: "By the user id.",
-        RosterOrderBy.NAME: "By name; small and capital letters are alike.",
-        RosterOrderBy.PROGRESS: "By the completion percentage.",
-        RosterOrderBy.LAST_ACCESSED_ON: "By the last view in the collection.",
-        RosterOrderBy.ENROLLED_ON: "By when they enrolled, first.",
+        EnrolmentOrderBy.COLLECTION: "By the identifier of the collection, then by the id of the context.",
+        EnrolmentOrderBy.NAME: "By the name of the collection; small and capital letters are alike.",
+        EnrolmentOrderBy.LAST_ACCESSED_ON: "By the last view, as the workers last saw it: it follows a view in seconds.",
+        EnrolmentOrderBy.ENROLLED_ON: "By when the learner enrolled, first.",
     },
 )
 described(

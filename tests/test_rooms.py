@@ -50,6 +50,7 @@ A file belongs to the longest path here that it is in. It may import its own roo
 CLOSES_A_CIRCLE: set[tuple[str, str]] = {
     ("graph/activity_members", "graph/learners"),
     ("graph/collections", "graph/contexts"),
+    ("graph/collections", "graph/contexts_of_people"),
     ("graph/context_rosters", "graph/contexts"),
     ("graph/context_rosters", "graph/enrolments"),
     ("graph/context_rosters", "graph/learners"),
@@ -189,7 +190,7 @@ def test_the_domain_reads_no_clock_and_does_no_input_or_output() -> None:
 def test_every_room_is_known() -> None:
     """A new folder with code in it needs a line in the table."""
     found = {path.parent.name for path in ROOT.glob("*/*.py") if not path.parent.name.startswith(".")}
-    assert found <= ROOMS
+    assert found - {"docs"} <= ROOMS  # how the site is built is no part of Cohort
     assert all(files(room) for room in MAY_IMPORT)
     within = {
         path.stem for path in (ROOT / "ingest").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))

@@ -23,6 +23,7 @@ from graphql import (
 from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
+from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.exhaust_files import EXHAUSTS
 from ingest.commands.learner_groups import NewGroup, create_group
@@ -39,7 +40,7 @@ from rules.attempts import Question
 from rules.contents import ContentKind
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember
-from rules.identifiers import ViewKey
+from rules.identifiers import ContextType, ViewKey
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer
@@ -187,6 +188,7 @@ OF_LEARNER = {
     "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} "
     "contentStatus { name } nextContent { name } }",
     "groups": "groups(first: 2) { edges { node { membersCount } } }",
+    "groups by role": "groups(filter: { role: MEMBER }, orderBy: { by: NAME }) { totalCount edges { node { name } } }",
     "members of groups": "groups(first: 2) { edges { node { members { edges { node { learner { name } } } } } } }",
     "activities of groups": "groups(first: 2) { edges { node { activities { agg { value } } } } }",
 }
@@ -201,6 +203,7 @@ OF_COLLECTION = {
     "progress": "progress { completedCount } viewerProgress { completedCount }",
     "contexts": "contexts { edges { node { name } } }",
     "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
+    "batches to join": "contexts(joinable: true, orderBy: { by: NAME }) { totalCount edges { node { name } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
     "views of leaves": "leafNodes(first: 3) { edges { node { view { "
     "timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } } } }",
@@ -291,6 +294,15 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         ENROLMENTS % f"{ENROLLED} context {{ collections {{ name progress {{ status }} }} }}",
     )
     yield "own enrolments in detail", ENROLMENTS % "nextContent { name } units { completedCount } timeSpent"
+    yield (
+        "own contexts",
+        f"me {{ contexts(first: {count}) {{ totalCount edges {{ node {{ name collections {{ name }} }} }} }} }}",
+    )
+    yield (
+        "roster",
+        f'context(contextId: "batch-0") {{ roster(first: {count}) {{ totalCount '
+        "edges { node { learner { name } enrolment { status collection { name } } } } } }",
+    )
     yield (
         "own groups",
         "me { groups(first: 100) { edges { node { membership { role } activities { agg { value } } } } } }",
@@ -385,6 +397,9 @@ async def school(instance: Instance) -> None:
         await create_group(
             service, NewGroup("Class", members=members, activities=activities, group_id=f"class-{number}")
         )
+    for number in range(MANY):
+        led = NewContext(ContextType.BATCH, "Led", ("many-0",), f"led-{number}", mentors=frozenset({"u0"}))
+        await create_context(service, led)
     for count in (FEW, MANY):
         await create_group(
             service,
