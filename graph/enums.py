@@ -31,6 +31,7 @@ from resolvers.nouns import (
     TrackingMode,
 )
 from resolvers.nouns import Kind as GroupItemKind
+from resolvers.nouns import LearnerOrder as LearnerOrderBy
 from resolvers.nouns import SearchOrder as CollectionOrderBy
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "GroupStatus",
     "HierarchyMode",
     "JobState",
+    "LearnerOrderBy",
     "MemberStatus",
     "MembershipType",
     "Metric",
@@ -100,6 +102,18 @@ described(
         CollectionOrderBy.NAME: "By name; small and capital letters are alike.",
         CollectionOrderBy.LAST_PUBLISHED_ON: "By when the live version was published.",
         CollectionOrderBy.LEAF_NODES_COUNT: "By the number of distinct leaves.",
+    },
+)
+described(
+    LearnerOrderBy,
+    "LearnerOrderBy",
+    "By what learners who were searched for are ordered.",
+    {
+        LearnerOrderBy.RELEVANCE: "The one whose user id is the text first, then by how many words of the text are whole words "
+        "of the name. Without a text all are alike.",
+        LearnerOrderBy.NAME: "By name; capitals and accents of Latin letters make no difference. Those without a name come "
+        "last.",
+        LearnerOrderBy.USER_ID: "By user id.",
     },
 )
 described(

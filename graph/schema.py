@@ -25,6 +25,7 @@ from graph.exhausts import ExhaustMutations, ExhaustQueries
 from graph.fields import field
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
+from graph.learner_search import LearnerSearchQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
 from graph.limits import Limits
 from graph.metrics import MetricQueries
@@ -58,6 +59,7 @@ class Query(
     CollectionQueries,
     ContentQueries,
     CollectionSearchQueries,
+    LearnerSearchQueries,
     LearnerQueries,
     ContextQueries,
     GroupQueries,

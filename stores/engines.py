@@ -14,6 +14,7 @@ from stores.blobs import Blobs
 from stores.cache import Cache
 from stores.events import Events
 from stores.groups import Groups
+from stores.learner_search import LearnerSearch
 from stores.private import private_folder
 from stores.rows import Rows
 from stores.search import Search
@@ -32,6 +33,7 @@ class Stores:
     groups: Groups
     blobs: Blobs
     search: Search
+    learner_search: LearnerSearch
     copies: BlobCopies
     data: Path
 
@@ -92,12 +94,14 @@ async def open_stores(
         stack.push_async_callback(opened_groups.close)
         opened_blobs = await _open_blobs(blobs, prefix, data, links)
         stack.push_async_callback(opened_blobs.close)
-        opened_search = await _open_search(search, prefix, data)
+        opened_search, opened_learners = await _open_search(search, prefix, data)
         stack.push_async_callback(opened_search.close)
+        stack.push_async_callback(opened_learners.close)
         blob_copies = await BlobCopies.open(opened_blobs, data / "copies", copies)
         stack.push_async_callback(blob_copies.close)
         yield Stores(
             *(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search),
+            learner_search=opened_learners,
             copies=blob_copies,
             data=data,
         )
@@ -171,16 +175,21 @@ async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None
     )
 
 
-async def _open_search(url: str, prefix: str, data: Path) -> Search:
+async def _open_search(url: str, prefix: str, data: Path) -> tuple[Search, LearnerSearch]:
+    """Opens the two indexes of one place: that of collections, and that of learners."""
     scheme, _, place = url.partition(":")
     if scheme == "fts5":
+        from stores.learner_search_sqlite import SqliteLearnerSearch
         from stores.search_fts5 import Fts5Search
 
-        return await Fts5Search.open(data / (place.lstrip("/") or "search.db"))
+        path = data / (place.lstrip("/") or "search.db")
+        search = await Fts5Search.open(path)
+        return search, await SqliteLearnerSearch.open(path.with_stem(f"{path.stem}-learners"))
     if scheme in ("opensearch", "opensearchs"):
+        from stores.learner_search_opensearch import OpenSearchLearners
         from stores.search_opensearch import OpenSearch
 
-        return await OpenSearch.open(url, prefix)
+        return await OpenSearch.open(url, prefix), await OpenSearchLearners.open(url, prefix)
     raise InvalidInput(
         "search must be fts5:///FILE, opensearch://HOST:PORT or opensearchs://USER:PASSWORD@HOST:PORT",
         field="search",
