@@ -22,6 +22,7 @@ from stores.opensearch_index import PAGE, OpenSearchIndex, revision_of, write_ac
 
 class OpenSearchLearners(OpenSearchIndex):
     kind = "learners"
+    called = "learner index"
     version = 1
     body: ClassVar[Mapping[str, Any]] = {
         "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1"},

@@ -201,7 +201,7 @@ def _init(connection: sqlite3.Connection) -> list[str]:
         for statement in _TABLES.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
-    return ["created the learner index"]
+    return ["created the learner index; `cohort init` fills it"]
 
 
 def _write(connection: sqlite3.Connection, write: LearnerWrite) -> bool:

@@ -34,7 +34,9 @@ class OpenSearchIndex:
     """The alias is ``PREFIX.KIND``. Nothing is written where it is missing."""
 
     kind: ClassVar[str]
-    """The last part of the alias, and what errors call the index."""
+    """The last part of the alias."""
+    called: ClassVar[str]
+    """What errors call the index."""
     version: ClassVar[int]
     """Of ``body``. With another one, ``init`` makes a new index, to be filled anew, and deletes the old one."""
     body: ClassVar[Mapping[str, Any]]
@@ -150,11 +152,11 @@ class OpenSearchIndex:
         except TimeoutError as error:
             remaining(self._timeout)  # DeadlineExceeded, where it was that
             raise StoreUnavailable(
-                f"the {self.kind} did not answer within {left:.1f} s", detail=self._place
+                f"the {self.called} did not answer within {left:.1f} s", detail=self._place
             ) from error
         except NotFoundError as error:
             raise StoreUnavailable(
-                f"the {self.kind} has no index yet: `cohort init` creates it",
+                f"the {self.called} has no index yet: `cohort init` creates it",
                 detail=f"{self._place}: {self._alias}",
             ) from error
         except TransportError as error:
@@ -162,7 +164,7 @@ class OpenSearchIndex:
 
     def _refusal(self, why: object) -> StoreUnavailable:
         return StoreUnavailable(
-            f"the {self.kind} is away", detail=f"{self._place}: {str(why)[:LONGEST_REASON]}"
+            f"the {self.called} is away", detail=f"{self._place}: {str(why)[:LONGEST_REASON]}"
         )
 
 

@@ -75,6 +75,7 @@ _INDEX: Mapping[str, Any] = {
 
 class OpenSearch(OpenSearchIndex):
     kind = "search"
+    called = "search"
     version = 1
     body = _INDEX
     filled_by = "`cohort search check --repair` fills it"

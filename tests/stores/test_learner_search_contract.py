@@ -269,6 +269,31 @@ async def test_init_creates_it_once(fresh: LearnerSearch) -> None:
     await fresh.ping()
 
 
+async def test_an_index_of_an_earlier_version_is_made_anew(
+    search: LearnerSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(search, learner("u", "Ann"))
+    if isinstance(search, OpenSearchLearners):
+        monkeypatch.setattr(OpenSearchLearners, "version", 2)
+    else:
+        monkeypatch.setattr("stores.learner_search_sqlite.VERSION", 2)
+    assert len(await search.init()) == 1
+    assert await found(search) == []
+    await fill(search, learner("u", "Ann"))
+    assert await found(search, "ann") == ["u"]
+    assert await search.init() == []
+
+
+async def test_without_its_server_it_is_away_and_says_so_soon() -> None:
+    search = await OpenSearchLearners.open("opensearch://127.0.0.1:1", "test")
+    try:
+        for call in (search.ping(), search.find(LearnerQuery()), search.documents(["a"]), search.init()):
+            with pytest.raises(StoreUnavailable, match="the learner index is away"):
+                await call
+    finally:
+        await search.close()
+
+
 async def test_a_call_ends_at_the_deadline(search: LearnerSearch) -> None:
     with deadline(0.001):
         time.sleep(0.01)  # noqa: ASYNC251 - the loop is busy past the deadline
