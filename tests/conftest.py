@@ -45,7 +45,7 @@ from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
 from stores.private import private_folder
-from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, TABLES
+from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, LEARNERS, TABLES
 from stores.topics import (
     ASSESSMENTS,
     ATTEMPT_TAKER_GROUP,
@@ -420,10 +420,10 @@ async def empty_keyspace(url: str) -> None:
         # To look costs a tenth of truncating what is empty.
         looks = [session.execute_async(f"SELECT * FROM {name} LIMIT 1") for name in names]
         filled = {name for name, look in zip(names, looks, strict=True) if look.result().one() is not None}
-        # An empty one may have tombstones of the attempts' own times, which would hide the next test's.
-        attempts = {f"{keyspace}.{table.name}" for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS)}
-        if filled & {*attempts, *(f"{keyspace}.{table.name}" for table in (ARCHIVES, ERASURES))}:
-            filled |= attempts
+        # An empty one may have tombstones of the rows' own times, which would hide the next test's.
+        timed = {f"{keyspace}.{table.name}" for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, LEARNERS)}
+        if filled & {*timed, *(f"{keyspace}.{table.name}" for table in (ARCHIVES, ERASURES))}:
+            filled |= timed
         # On a busy machine it takes longer than the ten seconds that a statement has.
         for truncated in [session.execute_async(f"TRUNCATE {name}", timeout=60) for name in filled]:
             truncated.result()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ingest.learner_index.sync import sync_learners
 from ingest.workers.isolation import isolated
 from ingest.workers.member import Member
+from ingest.writes.triggers import LEARNER_ERASED
 from loaders.session import Shared
 from stores.events import Consumer, Record
 from stores.topics import LEARNER_CHANGES, LEARNER_INDEX_GROUP
@@ -38,8 +39,8 @@ class LearnerIndexer(Member):
 
     async def _index(self, records: Sequence[Record]) -> None:
         users = list(dict.fromkeys(record.key for record in records))
-        gone = 0
         for first in range(0, len(users), AT_ONCE):
-            gone += (await sync_learners(self._shared, users[first : first + AT_ONCE])).extra
-        if gone:
+            await sync_learners(self._shared, users[first : first + AT_ONCE])
+        # Whatever was deleted just now: an indexer that was killed may have done that.
+        if any(record.value == LEARNER_ERASED for record in records):
             await self._shared.stores.learner_search.scrub()

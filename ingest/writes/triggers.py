@@ -14,8 +14,16 @@ def trigger_of(kind: TriggerKind, key: ProgressKey, content_id: str | None = Non
 
 
 def learner_change(user_id: str) -> Message:
-    """Returns the message that the learner's profile has changed or is gone. It carries nothing of it."""
+    """Returns the message that the learner's profile has changed. It carries nothing of it."""
     return Message(user_id, b"{}")
+
+
+LEARNER_ERASED = b'{"erased":true}'
+
+
+def learner_erased(user_id: str) -> Message:
+    """Returns the message that the learner was erased: the index's files are to forget them too."""
+    return Message(user_id, LEARNER_ERASED)
 
 
 async def send_trigger(

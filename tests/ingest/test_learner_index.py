@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from gateway.wiring import initialise
+from ingest.commands.erased_rows import microseconds
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.commands.learners import ProfileCall, profile_write, save_profile
 from ingest.importers.sample import load_sample
@@ -22,7 +23,7 @@ from rules.learners import Learner
 from stores.events import Message
 from stores.learner_search import LearnerQuery, LearnerWrite
 from stores.rows import Write
-from stores.tables import LEARNERS
+from stores.tables import JOBS, LEARNERS
 from stores.topics import PROFILES
 from tests.conftest import NOW, Instance
 from tests.ingest.interruptions import Interruption, dies
@@ -133,22 +134,40 @@ async def test_an_erased_learner_is_gone_for_good_and_a_late_replay_brings_nothi
     assert await found(cohort, "ann") == ["ann"], "who comes back afterwards is found"
 
 
+async def test_the_file_forgets_an_erased_learner_although_the_indexer_died_before_it_did(
+    embedded: Instance,
+) -> None:
+    user = "learner-ZQXJ"
+    await save_profile(embedded.session(), ProfileCall("Qwertz Uiop", {}, user, NOW))
+    await settle(embedded)
+    assert b"qwertz" in bytes_of(embedded)
+    await erase(embedded.session(), ErasureCall(user_id=user))
+    await embedded.drain()
+    assert (await sync_learners(embedded.shared, [user])).extra == 1, "and then it dies"
+    await embedded.index_learners()
+    for trace in (b"ZQXJ", b"Qwertz", b"qwertz"):
+        assert trace not in bytes_of(embedded)
+
+
+def bytes_of(instance: Instance) -> bytes:
+    return b"".join(path.read_bytes() for path in instance.data.glob("search-learners.db*"))
+
+
 async def test_a_profile_that_is_erased_between_its_read_and_the_write_does_not_stay(
     cohort: Instance,
 ) -> None:
-    await cohort.stores.rows.write(profile_write(Learner("ann", "Ann", {}, NOW)))
+    user = "nobody-else"  # so that the deletion hides no other test's row
+    await cohort.stores.rows.write(profile_write(Learner(user, "Ann", {}, NOW)))
     search = cohort.stores.learner_search
 
     async def erasure() -> None:
-        await cohort.stores.rows.write(Write(LEARNERS, ("ann",), {}, 2**52, delete=True))
-        assert await sync_learners(cohort.shared, ["ann"]) == LearnerCounts(), (
-            "it finds nothing to delete yet"
-        )
+        await cohort.stores.rows.write(Write(LEARNERS, (user,), {}, microseconds(NOW) + 1, delete=True))
+        assert await sync_learners(cohort.shared, [user]) == LearnerCounts(), "it finds nothing to delete yet"
 
     slow: Any = Interruption(0, erasure)._around(search, {"write"})
     shared = replace(cohort.shared, stores=replace(cohort.stores, learner_search=slow))
-    assert await sync_learners(shared, ["ann"]) == LearnerCounts(missing=1, extra=1)
-    assert await indexed(cohort, "ann") == {}
+    assert await sync_learners(shared, [user]) == LearnerCounts(missing=1, extra=1)
+    assert await indexed(cohort, user) == {}
 
 
 async def test_who_is_late_overwrites_nothing(cohort: Instance) -> None:
@@ -225,8 +244,6 @@ async def test_a_filling_that_died_goes_on(embedded: Instance, monkeypatch: pyte
 async def test_the_job_of_a_check_names_nobody(embedded: Instance) -> None:
     await damaged(embedded)
     await check_learners(embedded.shared, repair=True)
-    from stores.tables import JOBS
-
     rows = [
         row
         for token_range in embedded.stores.rows.ranges(1)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from ingest.workers.work import Handler, Work
-from ingest.writes.triggers import learner_change
+from ingest.writes.triggers import learner_erased
 from loaders.session import Shared
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Record, RecordFilter
@@ -29,7 +29,7 @@ async def _finish(shared: Shared, work: Work) -> None:
     gone = [trigger.user_id for trigger in work.forgotten if trigger.progress_key is None]
     if gone:
         # Before the log is told to forget: then it forgets these records too, once an indexer has done with them.
-        await shared.stores.events.send(LEARNER_CHANGES.name, *map(learner_change, gone))
+        await shared.stores.events.send(LEARNER_CHANGES.name, *map(learner_erased, gone))
     for trigger in work.forgotten:
         for topic, subjects in subjects_of(trigger).items():
             await shared.stores.events.forget(topic, *subjects)
