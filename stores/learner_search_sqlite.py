@@ -161,10 +161,13 @@ def _hits(
         place = [-value if isinstance(value, int) else value for value in after]
         where = f"WHERE ({keys}) {beyond} ({', '.join('?' * len(place))})"
     order = ", ".join(f"{key} {direction}" for key in keys.split(", "))
+    # All of them are counted and ordered by indexes; some are looked for once, for total and page.
+    kept = "NOT MATERIALIZED" if query.text is None and not query.filters else "MATERIALIZED"
     rows = connection.execute(
-        f"WITH found AS MATERIALIZED ({found}), page AS ("
+        f"WITH found AS {kept} ({found}), page AS ("
         f"SELECT {', '.join(columns)} FROM found {where} ORDER BY {order} LIMIT ?) "
-        "SELECT (SELECT count(*) FROM found), page.* FROM (SELECT 1) LEFT JOIN page",
+        "SELECT (SELECT count(*) FROM found), page.* FROM (SELECT 1) LEFT JOIN page "
+        f"ORDER BY {order}",
         (*bound, *place, query.first + 1),
     ).fetchall()
     total = rows[0][0]
