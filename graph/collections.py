@@ -15,13 +15,13 @@ from graph.info import Info
 from graph.lookahead import contexts_asked
 from graph.node import Node
 from graph.packages import Package, Variant
-from graph.paging import After, Connection, First, connection, page_size
+from graph.paging import After, Before, Connection, First, Last, connection, page_size
 from graph.progress import Progress
 from graph.views import View
 from resolvers import collections, contexts, edit_trees, nouns, packages
 from resolvers.collections import Tree, is_optional
 from resolvers.opaque_texts import decode_cursor
-from resolvers.paging import MOST
+from resolvers.paging import MOST, asked
 from resolvers.progress import OwnProgress, own_progress
 
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ MetadataFields = Annotated[
 
 NodeId = Annotated[str, strawberry.argument(description="The node's identifier.")]
 Mode = Annotated[enums.HierarchyMode, strawberry.argument(description="Which form of it.")]
+
+WHOSE = "The name does not say whose it is. Ask for `{}`, which is the same."
+_VIEWER_PROGRESS = "The viewer's own progress in it, whoever else the document is about; null in mode EDIT."
+_VIEWER_VIEW = (
+    "The viewer's own view of this leaf, whoever else the document is about; NOT_STARTED where there is none yet, null for a "
+    "unit, and in mode EDIT."
+)
 
 
 class OwnTree:
@@ -100,16 +107,27 @@ class HierarchyNode:
     def children(self) -> list["HierarchyNode"]:
         return [HierarchyNode.of(self.own_tree, child) for child in self.source.get("children") or ()]
 
-    @field(description="The viewer's own progress in it; null in mode EDIT.")
+    @field(description=_VIEWER_PROGRESS)
+    def viewer_progress(self, context_id: OwnContextId = None) -> Progress | None:
+        return self._progress(context_id)
+
+    @field(description=_VIEWER_VIEW)
+    def viewer_view(self, context_id: OwnContextId = None) -> View | None:
+        return self._view(context_id)
+
+    @field(description=_VIEWER_PROGRESS, deprecated=WHOSE.format("viewerProgress"))
     def progress(self, context_id: OwnContextId = None) -> Progress | None:
+        return self._progress(context_id)
+
+    @field(description=_VIEWER_VIEW, deprecated=WHOSE.format("viewerView"))
+    def view(self, context_id: OwnContextId = None) -> View | None:
+        return self._view(context_id)
+
+    def _progress(self, context_id: str | None) -> Progress | None:
         own = self.own_tree.own(context_id)
         return None if own is None else Progress.of(own.of(self.identifier))
 
-    @field(
-        description="The viewer's own view of this leaf, NOT_STARTED where there is none yet; null for a unit, and in mode "
-        "EDIT."
-    )
-    def view(self, context_id: OwnContextId = None) -> View | None:
+    def _view(self, context_id: str | None) -> View | None:
         own = self.own_tree.own(context_id)
         if own is None or self.kind is not enums.ContentKind.CONTENT:
             return None
@@ -189,15 +207,14 @@ class Collection(Node):
 
     @field(description="The leaves of the tree, each once, in the tree's order.")
     async def leaf_nodes(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> LeafNodeConnection | None:
+        wanted = asked(first, after, last, before, parts=2)
         own_tree = await self._own_tree(info)
-        place = decode_cursor(after, 2)
         page = connection(
-            own_tree.tree.leaves_page(first=page_size(first), after=place),
+            own_tree.tree.leaves_page(wanted),
             lambda leaf: HierarchyNode.of(own_tree, leaf.node),
             lambda leaf: leaf.cursor,
-            begun=place is not None,
         )
         return LeafNodeConnection(
             edges=page.edges, page_info=page.page_info, total_count=own_tree.tree.content.leaf_nodes_count
@@ -234,8 +251,15 @@ class Collection(Node):
         found = await packages.package(info.context.shared, self.content, variant)
         return Package.of(found) if found else None
 
-    @field(description="The viewer's own progress in it; null in mode EDIT.")
+    @field(description=_VIEWER_PROGRESS)
+    async def viewer_progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        return await self._progress(info, context_id)
+
+    @field(description=_VIEWER_PROGRESS, deprecated=WHOSE.format("viewerProgress"))
     async def progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        return await self._progress(info, context_id)
+
+    async def _progress(self, info: Info, context_id: str | None) -> Progress | None:
         if self.edited is not None:
             return None
         own = await own_progress(info.context, self.content, context_id)

@@ -3,7 +3,7 @@
 What a document asks for is worked out once; with the variables of a request it is a few multiplications.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -36,6 +36,7 @@ UNTOLD = 10
 """Members of a list whose size nothing in the document tells, as the units of a course."""
 LONG = {
     ("Summary", "contentStatus"): 100,
+    ("Enrolment", "contentStatus"): 100,
     ("Attempt", "questions"): 20,
     ("AttemptQuestion", "options"): 4,
     ("AttemptQuestion", "answers"): 2,
@@ -166,7 +167,7 @@ class _Reading:
         """The size of a list, or of a page of one, whose members are the edges below it."""
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         if "first" in field.args:
-            return self._read(given.get("first"), USUAL, _page)
+            return _largest([self._read(given[way], 0, _page) for way in ("first", "last") if way in given])
         if not isinstance(get_nullable_type(field.type), GraphQLList) or _is_edges(parent, node):
             return 1
         usual = LONG.get((parent, node.name.value), UNTOLD)
@@ -190,6 +191,15 @@ class _Reading:
 
 def _sized(size: int | Callable[[Variables], int]) -> Callable[[Variables], int]:
     return size if callable(size) else _always(size)
+
+
+def _largest(sizes: Sequence[int | Callable[[Variables], int]]) -> int | Callable[[Variables], int]:
+    """The size of a page that is asked for by one of these; 0 stands for what nobody told."""
+    told = [size for size in sizes if isinstance(size, int)]
+    if len(told) == len(sizes):
+        return max(told, default=0) or USUAL
+    each = [_sized(size) for size in sizes]
+    return lambda variables: max(size(variables) for size in each) or USUAL
 
 
 def _always(size: int) -> Callable[[Variables], int]:

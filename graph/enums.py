@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import strawberry
 
+from resolvers.enrolment_lists import EnrolmentOrder as EnrolmentOrderBy
 from resolvers.nouns import (
     AggregationMode,
     ColumnKind,
@@ -41,6 +42,7 @@ __all__ = [
     "ContentKind",
     "ContextStatus",
     "ContextType",
+    "EnrolmentOrderBy",
     "EnrolmentType",
     "ExhaustFormat",
     "ExhaustKind",
@@ -114,6 +116,17 @@ described(
         LearnerOrderBy.NAME: "By name; capitals and accents of Latin letters make no difference. Those without a name come "
         "last.",
         LearnerOrderBy.USER_ID: "By user id.",
+    },
+)
+described(
+    EnrolmentOrderBy,
+    "EnrolmentOrderBy",
+    "By what a learner's enrolments are ordered.",
+    {
+        EnrolmentOrderBy.COLLECTION: "By the identifier of the collection, then by the id of the context.",
+        EnrolmentOrderBy.NAME: "By the name of the collection; small and capital letters are alike.",
+        EnrolmentOrderBy.LAST_ACCESSED_ON: "By the last view, as the workers last saw it: it follows a view in seconds.",
+        EnrolmentOrderBy.ENROLLED_ON: "By when the learner enrolled, first.",
     },
 )
 described(

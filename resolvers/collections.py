@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from loaders.session import Session
 from loaders.trees import StoredTree
-from resolvers.paging import Page, checked_first, checked_many
+from resolvers.paging import Asked, Page, checked_many
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.errors import InvalidInput, NotFound
 from rules.hierarchy import (
@@ -77,13 +77,20 @@ class Tree:
         """The tree's leaves, each once, in the tree's order."""
         return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
 
-    def leaves_page(self, *, first: int, after: Sequence[str] | None) -> Page[Leaf]:
-        """A page of the leaves. ``after``: identifier and place of the last one seen. If a publish has taken that leaf away
-        meanwhile, the page goes on at its place."""
-        limit, leaves = checked_first(first), self.leaves()
-        begin = 0 if after is None else _place_behind(leaves, *after)
-        shown = enumerate(leaves[begin : begin + limit], begin + 1)
-        return Page([Leaf(node, place) for place, node in shown], len(leaves) > begin + limit)
+    def leaves_page(self, asked: Asked) -> Page[Leaf]:
+        """The page of the leaves that is asked for. If a publish has taken the leaf of a cursor away meanwhile, the page goes
+        on at its place."""
+        leaves = self.leaves()
+        begin, end = 0, len(leaves)
+        if asked.place is not None:
+            before, behind = _around(leaves, *asked.place, field=asked.field)
+            begin, end = (0, before) if asked.backward else (behind, end)
+        if asked.backward:
+            begin = max(0, end - asked.limit)
+        else:
+            end = min(end, begin + asked.limit)
+        shown = enumerate(leaves[begin:end], begin + 1)
+        return Page([Leaf(node, place) for place, node in shown], end < len(leaves), has_earlier=begin > 0)
 
     def units(self) -> list[Json]:
         """Every inner collection below the root, each once, in the tree's order."""
@@ -95,13 +102,15 @@ class Tree:
         return ContentKind.UNIT if is_collection(node) else ContentKind.CONTENT
 
 
-def _place_behind(leaves: Sequence[Json], identifier: str, place: str) -> int:
-    for number, leaf in enumerate(leaves, 1):
+def _around(leaves: Sequence[Json], identifier: str, place: str, *, field: str) -> tuple[int, int]:
+    """How many leaves are before this one, and where the next one stands, counted from 0."""
+    for number, leaf in enumerate(leaves):
         if leaf["identifier"] == identifier:
-            return number
+            return number, number + 1
     if not place.isdecimal():
-        raise InvalidInput("after must be a cursor of this list", field="after")
-    return max(0, int(place) - 1)
+        raise InvalidInput(f"{field} must be a cursor of this list", field=field)
+    gone_from = min(max(0, int(place) - 1), len(leaves))
+    return gone_from, gone_from
 
 
 def _cut(node: Json, depth: int) -> Json:

@@ -31,7 +31,7 @@ from rules.errors import (
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import Figure
-from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST
+from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST, Json
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.jobs import JobState
 from rules.learner_groups import (
@@ -103,6 +103,7 @@ __all__ = [
     "InvalidInput",
     "ItemError",
     "JobState",
+    "Json",
     "KeptResponse",
     "Kind",
     "Learner",

@@ -23,11 +23,11 @@ def decode(text: str, field: str) -> Sequence[str]:
     return parts
 
 
-def decode_cursor(text: str | None, length: int) -> tuple[str, ...] | None:
-    """The place in a list after which a page begins."""
+def decode_cursor(text: str | None, length: int, field: str = "after") -> tuple[str, ...] | None:
+    """The place in a list after which a page begins, or before which it ends. InvalidInput that names ``field``."""
     if text is None:
         return None
-    parts = decode(text, "after")
+    parts = decode(text, field)
     if len(parts) != length:
-        raise InvalidInput("after must be a cursor of this list", field="after")
+        raise InvalidInput(f"{field} must be a cursor of this list", field=field)
     return tuple(parts)

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from opensearchpy import AsyncOpenSearch, ImproperlyConfigured, NotFoundError, RequestError, TransportError
 
-from rules.errors import InvalidInput, StoreUnavailable
+from rules.errors import InvalidInput, NotInitialised, StoreUnavailable
 from stores.deadline import remaining
 from stores.meter import Meter
 
@@ -155,7 +155,7 @@ class OpenSearchIndex:
                 f"the {self.called} did not answer within {left:.1f} s", detail=self._place
             ) from error
         except NotFoundError as error:
-            raise StoreUnavailable(
+            raise NotInitialised(
                 f"the {self.called} has no index yet: `cohort init` creates it",
                 detail=f"{self._place}: {self._alias}",
             ) from error

@@ -59,6 +59,14 @@ async def refused(instance: Instance, query: str, **variables: Any) -> dict[str,
             {"n": "x"},
             2 + 20 * 3,
         ),
+        # The last ones are as many: collection, leafNodes, then edges, node and name of each.
+        (
+            'query ($n: Int, $m: Int) { collection(identifier: "c") { leafNodes(first: $m, last: $n) '
+            "{ edges { node { name } } } } }",
+            {"n": 150, "m": None},
+            2 + 150 * 3,
+        ),
+        ('{ collection(identifier: "c") { leafNodes(last: 4) { edges { node { name } } } } }', {}, 2 + 4 * 3),
         # Pages within pages.
         (
             "{ me { groups(first: 30) { edges { node { members(first: 40) { edges { node { role } } } } } } } }",
