@@ -1,4 +1,4 @@
-"""A learner's list of enrolments: which of them, in which order, and how many (R-READ-9).
+"""A learner's list of enrolments: which of them, in which order, and how many (R-ENROL-5).
 
 The store has one order: collection and context. A page of it costs what the page shows. Every other order, and every
 filter but ``active``, reads the short form of all of the learner's enrolments first. So they are for at most MOST_LISTED.

@@ -1,4 +1,4 @@
-"""A collection's tree as one learner stands in it: each leaf and unit, and where to go on."""
+"""A collection's tree as one learner stands in it: each leaf and unit, and where to go on (R-ENROL-6)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -142,3 +142,9 @@ class DeadlineExceeded(StoreUnavailable):
     """The request's time ran out before every store had answered."""
 
     code = "DEADLINE_EXCEEDED"
+
+
+class Busy(StoreUnavailable):
+    """The groups store runs as many queries of this kind as it may; the same call may be sent again."""
+
+    code = "GROUPS_BUSY"

@@ -20,19 +20,12 @@ from enum import Enum
 from typing import Protocol
 
 from druid_specs import DataSource
-from rules.errors import StoreUnavailable
 from stores.meter import Meter
 
 Value = str | int | float | None
 
 GONE = {"gone": "1"}
 """The headers of an event whose key has ended."""
-
-
-class Busy(StoreUnavailable):
-    """The engine runs as many queries of this lane as it may. The same call may be sent again."""
-
-    code = "GROUPS_BUSY"
 
 
 class Lane(Enum):

@@ -116,6 +116,35 @@ async def test_a_list_of_100_enrolments_costs_what_one_of_2_does(embedded: Insta
     assert small == large
 
 
+async def test_where_to_go_on_in_100_enrolments_costs_what_it_costs_in_2(embedded: Instance) -> None:
+    """Each is in a course of its own, whose tree is read for it. The trees come from the cache, or in one statement for each
+    version; workers have not seen anything."""
+    for number in range(100):
+        await embedded.publish(course_of(1, 1, f"list-{number}"))
+    costs = []
+    for user, count in (("bob", 2), ("ann", 100)):
+        for number in range(count):
+            await embedded.batch(f"{user}-{number}", f"list-{number}")
+            place = {"collectionId": f"list-{number}", "contextId": f"{user}-{number}"}
+            await record(embedded.session(user), "Enrol", **place)
+            await record(embedded.session(user), "Start", contentId=f"list-{number}-0-0", **place)
+        shared = type(embedded.shared).of(embedded.stores, embedded.shared.now)
+        session = Session(Viewer(user, frozenset({Role.LEARNER})), shared)
+        query = "{ me { enrolments(first: 100) { edges { node { timeSpent nextContent { identifier } units { status } } } } } }"
+        with embedded.stores.rows.meter.measure() as rows, embedded.stores.cache.meter.measure() as cache:
+            edges = (await data(session, query))["me"]["enrolments"]["edges"]
+        await shared.background.settled()
+        assert [edge["node"]["nextContent"]["identifier"] for edge in edges] == sorted(
+            f"list-{number}-0-0" for number in range(count)
+        )
+        costs.append((rows, cache))
+    (small, small_cache), (large, large_cache) = costs
+    assert small == large
+    assert sum(small.values()) <= 7, small
+    # Keys: each tree once, although two fields look into it.
+    assert (small_cache["cache mget"], large_cache["cache mget"]) == (2, 100)
+
+
 # --- every field that reads, beneath a list of a few and beneath one of many
 
 FEW, MANY = 2, 40
@@ -133,6 +162,12 @@ OF_LEARNER = {
     "enrolments": f"enrolments {{ edges {{ node {{ {ENROLLED} }} }} }}",
     "active enrolments": f"enrolments(filter: {{ active: true }}) {{ edges {{ node {{ {ENROLLED} }} }} }}",
     "a page of enrolments": f"enrolments(first: 1) {{ edges {{ node {{ {ENROLLED} }} }} }}",
+    "enrolments by name": "enrolments(first: 1, orderBy: { by: NAME }) { totalCount edges { node { status } } }",
+    "enrolments by status": "enrolments(filter: { status: [IN_PROGRESS] }) { totalCount edges { node { status } } }",
+    "where to go on": "enrolments(first: 2) { edges { node { timeSpent nextContent { name } units { status } } } }",
+    "leaves of enrolments": "enrolments(first: 2) { edges { node { contentStatus { name } } } }",
+    "assessments of enrolments": "enrolments(first: 2) { edges { node { assessments(first: 2) { edges { node { "
+    "averageScore } } } } } }",
     "enrolment": f"enrolment({PLACED}) {{ {ENROLLED} }}",
     "two enrolments": f"a: enrolment({PLACED}) {{ status }} "
     'b: enrolment(collectionId: "many-1", contextId: "batch-1") { status }',
@@ -140,6 +175,8 @@ OF_LEARNER = {
     "views of some": f'views({PLACED}, contentIds: ["many-0-0-0", "common"]) {{ edges {{ node {{ startedOn }} }} }}',
     "view": f'view(contentId: "many-0-0-0", {PLACED}) {{ status progressDetails }}',
     "a view not begun": f'view(contentId: "many-0-0-1", {PLACED}) {{ status }}',
+    "what views are of": f"views({PLACED}) {{ edges {{ node {{ content {{ name }} collection {{ name }} "
+    "context { name } assessmentScores { averageScore } } } }",
     "scores of enrolments": "enrolments { edges { node { score { score } } } }",
     "score of an enrolment": f"enrolment({PLACED}) {{ score {{ score }} }}",
     "scores of views": f"views({PLACED}) {{ edges {{ node {{ score {{ score }} }} }} }}",
@@ -148,7 +185,8 @@ OF_LEARNER = {
     "attempts": "assessments(first: 3) { edges { node { attempts(first: 2) { edges { node { "
     "assessment { name } questions { questionId } questionsSource archiveId } } } } } }",
     "assessments of a course": 'assessments(filter: { collectionId: "many-0" }) { edges { node { attemptsCount } } }',
-    "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} }}",
+    "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} "
+    "contentStatus { name } nextContent { name } }",
     "groups": "groups(first: 2) { edges { node { membersCount } } }",
     "members of groups": "groups(first: 2) { edges { node { members { edges { node { learner { name } } } } } } }",
     "activities of groups": "groups(first: 2) { edges { node { activities { agg { value } } } } }",
@@ -161,7 +199,7 @@ OF_COLLECTION = {
     "hierarchy": "hierarchy",
     "package": "package { url size }",
     "hierarchy of two levels": "hierarchy(depth: 1)",
-    "progress": "progress { completedCount }",
+    "progress": "progress { completedCount } viewerProgress { completedCount }",
     "contexts": "contexts { edges { node { name } } }",
     "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
@@ -255,6 +293,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "own enrolments",
         ENROLMENTS % f"{ENROLLED} context {{ collections {{ name progress {{ status }} }} }}",
     )
+    yield "own enrolments in detail", ENROLMENTS % "nextContent { name } units { completedCount } timeSpent"
     yield (
         "own groups",
         "me { groups(first: 100) { edges { node { membership { role } activities { agg { value } } } } } }",
@@ -435,6 +474,8 @@ async def test_on_cassandra_as_well(tmp_path: Path) -> None:
         "aliases: enrolment node",
         "collections: progress in nodes",
         "own enrolments",
+        "own enrolments in detail",
+        "members: where to go on",
     }
     async with instance_of(real_urls(), tmp_path) as instance:
         await school(instance)
