@@ -33,6 +33,7 @@ from resolvers.nouns import (
     TrackingMode,
 )
 from resolvers.nouns import Kind as GroupItemKind
+from resolvers.nouns import LearnerOrder as LearnerOrderBy
 from resolvers.nouns import SearchOrder as CollectionOrderBy
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "GroupStatus",
     "HierarchyMode",
     "JobState",
+    "LearnerOrderBy",
     "MemberStatus",
     "MembershipType",
     "Metric",
@@ -113,6 +115,18 @@ described(
     {
         ContextRelation.MENTOR: "They guide its learners.",
         ContextRelation.CREATOR: "They created it.",
+    },
+)
+described(
+    LearnerOrderBy,
+    "LearnerOrderBy",
+    "By what learners who were searched for are ordered.",
+    {
+        LearnerOrderBy.RELEVANCE: "The one whose user id is the text first, then by how many words of the text are whole words "
+        "of the name. Without a text all are alike.",
+        LearnerOrderBy.NAME: "By name; capitals and accents of Latin letters make no difference. Those without a name come "
+        "last.",
+        LearnerOrderBy.USER_ID: "By user id.",
     },
 )
 described(

@@ -26,6 +26,7 @@ from graph.fields import field
 from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
+from graph.learner_search import LearnerSearchQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
 from graph.limits import Limits
 from graph.metrics import MetricQueries
@@ -62,6 +63,7 @@ class Query(
     CollectionQueries,
     ContentQueries,
     CollectionSearchQueries,
+    LearnerSearchQueries,
     LearnerQueries,
     ContextQueries,
     GroupQueries,

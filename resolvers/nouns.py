@@ -44,6 +44,7 @@ from rules.learner_groups import (
     MemberStatus,
     Roster,
 )
+from rules.learner_search import LearnerOrder
 from rules.learners import ATTRIBUTES, Learner
 from rules.metric_queries import OrderBy
 from rules.metric_tables import ColumnKind
@@ -109,6 +110,7 @@ __all__ = [
     "KeptResponse",
     "Kind",
     "Learner",
+    "LearnerOrder",
     "Member",
     "MemberChange",
     "MemberMetric",

@@ -19,10 +19,11 @@ INGEST: dict[str, set[str]] = {
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
     "archival": {"jobs", "writes"},
+    "learner_index": {"jobs", "workers", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
     "exhausts": {"jobs", "commands", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
-    "job_kinds": {"archival", "jobs", "publishing", "exhausts", "importers"},
+    "job_kinds": {"archival", "jobs", "learner_index", "publishing", "exhausts", "importers"},
     "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""

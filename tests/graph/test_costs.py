@@ -32,6 +32,7 @@ from ingest.commands.views import start_view
 from ingest.exhausts.job import EXHAUSTING
 from ingest.exhausts.order import ExhaustOrder
 from ingest.jobs.runner import Jobs
+from ingest.learner_index.sync import sync_learners
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.search_sync import sync_search
 from loaders.session import Session, Shared
@@ -226,6 +227,8 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
     for name, asked in OF_LEARNER.items():
         yield f"members: {name}", f"{group} {{ {MEMBERS % asked} }}"
         yield f"members in activities: {name}", f"{group} {{ activities {{ {MEMBERS % asked} }} }}"
+        found = f'searchLearners(text: "name", first: {count})'
+        yield f"learners found: {name}", f"{found} {{ totalCount edges {{ node {{ {asked} }} }} }}"
         if "a: " not in asked:  # else there would be more aliases than a document may have
             learner = f'learner(userId: "u#") {{ {asked} }}'
             yield f"aliases: learner's {name}", aliases(count, partial(learner.replace, "#"))
@@ -400,6 +403,7 @@ async def school(instance: Instance) -> None:
     for number in range(MANY):
         led = NewContext(ContextType.BATCH, "Led", ("many-0",), f"led-{number}", mentors=frozenset({"u0"}))
         await create_context(service, led)
+    await sync_learners(instance.shared, [f"u{number}" for number in range(MANY)])
     for count in (FEW, MANY):
         await create_group(
             service,
@@ -421,10 +425,11 @@ async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
         stores.rows.meter.measure() as cost,
         stores.groups.meter.measure() as queries,
         stores.search.meter.measure() as searches,
+        stores.learner_search.meter.measure() as of_learners,
     ):
         await data(session, f"{{ {text} }}")
     await shared.background.settled()
-    return cost + queries + searches
+    return cost + queries + searches + of_learners
 
 
 async def compared(instance: Instance, names: Callable[[str], bool] = bool) -> dict[str, Any]:
