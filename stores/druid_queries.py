@@ -3,13 +3,9 @@
 A query has two levels. The inner one groups by the whole key and takes the latest version's value of each column. So a
 key counts once, however many rows of it the segments still have. It reads only columns that are asked for. The outer one
 filters, groups and measures what the inner one found. Where nothing is measured, HAVING filters.
-
-Druid's stringLast ignores nulls, whatever their version, and keeps no empty text (docs/decisions.md). So a text that is
-no part of the key is stored as ``encoded`` has it: the expressions of the supervisor's ``transformSpec`` do that. The
-encoding keeps the order. Texts of the key are stored as they are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any as Json
@@ -20,16 +16,13 @@ from pydruid.utils.filters import Filter
 
 from druid_specs import VERSION, DataSource
 from rules.states import DAYS, FIRST_DAY, interval_of
+from stores.druid_filters import NATIVE, columns_of, decoded, divided, filter_of
 from stores.group_queries import answered, check_query
 from stores.groups import (
-    All,
-    Any,
-    Between,
     Figures,
     KeyFilter,
     Kind,
     Measure,
-    Not,
     OneOf,
     Order,
     Query,
@@ -38,21 +31,9 @@ from stores.groups import (
     Where,
 )
 
-NOTHING = "\0"
-"""The stored form of null."""
-ESCAPE = "\0="
-"""What stands before an empty text, and before one that begins with NUL."""
-FIRST_PLAIN = "\1"
-"""The smallest text that is stored as it is."""
-PAST_SURROGATES, ASTRAL, HIGHEST = "\ue000", "\U00010000", "\uffff"
-"""Druid compares texts by UTF-16 unit. That is the order of code points with one exception: characters from ASTRAL on
-come before those from PAST_SURROGATES up to HIGHEST."""
-LOWEST = -(2**63)
-"""The lowest whole number."""
 LONGEST_TEXT = 1024
 """Bytes of a text beside the key, unless its spec says more: any 256 characters. Druid cuts off the rest."""
 
-_NATIVE = {"string": "STRING", "long": "LONG", "double": "DOUBLE"}
 _AGGREGATORS = {
     (Kind.SUM, "long"): aggregators.longsum,
     (Kind.SUM, "double"): aggregators.doublesum,
@@ -98,7 +79,7 @@ def compiled(query: Query, name: str) -> Compiled:
 def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
     """The query that counts stored rows without reading their columns. It is to be posted; the context is to be added."""
     check_query(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
-    filters = [_filter(source, OneOf(column, values)) for column, values in keys]
+    filters = [filter_of(source, OneOf(column, values)) for column, values in keys]
     body: dict[str, Json] = {
         "datasource": name,
         "granularity": "all",
@@ -111,31 +92,13 @@ def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
     return built
 
 
-def encoded(text: str | None) -> str:
-    """The stored form of a text: null as NUL, ESCAPE before an empty text or one that begins with NUL, others as they are.
-
-    >>> [encoded(text) for text in (None, "", "North")]
-    ['\\x00', '\\x00=', 'North']
-    """
-    if text is None:
-        return NOTHING
-    return text if text >= FIRST_PLAIN else ESCAPE + text
-
-
-def decoded(text: str | None) -> str | None:
-    """The reverse of ``encoded``; None stays None."""
-    if text is None or not text.startswith(NOTHING):
-        return text
-    return None if text == NOTHING else text.removeprefix(ESCAPE)
-
-
 def _rows(query: Rows, name: str) -> dict[str, Json]:
     source = query.source
-    of_key, where = _divided(source, query.where)
-    columns = {*query.columns, *_columns(where)}
+    of_key, where = divided(source, query.where)
+    columns = {*query.columns, *columns_of(where)}
     body = _latest(source, name, columns, query.keys, of_key)
     if where is not None:
-        body["having"] = {"type": "filter", "filter": Filter.build_filter(_filter(source, where))}
+        body["having"] = {"type": "filter", "filter": Filter.build_filter(filter_of(source, where))}
     if query.limit is not None:
         body["limitSpec"] = _limit(query.limit)
     return body
@@ -143,10 +106,10 @@ def _rows(query: Rows, name: str) -> dict[str, Json]:
 
 def _figures(query: Figures, name: str) -> dict[str, Json]:
     source = query.source
-    of_key, where = _divided(source, query.where)
-    columns = {*query.dimensions, *_columns(where)}
+    of_key, where = divided(source, query.where)
+    columns = {*query.dimensions, *columns_of(where)}
     for measure in query.measures:
-        columns |= {*_columns(measure.where)} | {column for column in (measure.column,) if column}
+        columns |= {*columns_of(measure.where)} | {column for column in (measure.column,) if column}
     latest = _latest(source, name, columns, query.keys, of_key)
     # Without it the outer level would see pairs of version and value.
     latest["context"] = {"finalize": True}
@@ -159,7 +122,7 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
         "aggregations": {measure.name: _aggregator(source, measure) for measure in query.measures},
     }
     if where is not None:
-        body["filter"] = _filter(source, where)
+        body["filter"] = filter_of(source, where)
     if not _by_text(query) and (query.order or query.limit is not None):
         body["limit_spec"] = _limit(query.limit, [_order(order) for order in query.order])
     return _built(body)
@@ -169,9 +132,9 @@ def _latest(
     source: DataSource, name: str, columns: set[str], keys: KeyFilter, where: Where | None
 ) -> dict[str, Json]:
     """The inner level: one row for each key, with the latest values of these columns."""
-    filters = [_filter(source, OneOf(column, values)) for column, values in keys]
+    filters = [filter_of(source, OneOf(column, values)) for column, values in keys]
     if where is not None:
-        filters.append(_filter(source, where))
+        filters.append(filter_of(source, where))
     months = {month: source.months[month] for month in sorted(columns & source.months.keys())}
     read = sorted((columns & source.latest.keys()) | {*months.values()})
     body: dict[str, Json] = {
@@ -225,7 +188,7 @@ def _dimension(source: DataSource, column: str) -> dict[str, str]:
         "type": "default",
         "dimension": column,
         "outputName": column,
-        "outputType": _NATIVE[source.types[column]],
+        "outputType": NATIVE[source.types[column]],
     }
 
 
@@ -244,7 +207,7 @@ def _aggregator(source: DataSource, measure: Measure) -> Json:
         aggregator = _AGGREGATORS[measure.kind, source.types[measure.column]](measure.column)
     if measure.where is None:
         return aggregator
-    return aggregators.filtered(_filter(source, measure.where), aggregator)
+    return aggregators.filtered(filter_of(source, measure.where), aggregator)
 
 
 def _order(order: Order) -> dict[str, str]:
@@ -278,123 +241,3 @@ def _rank(value: Value) -> tuple[bool, Json]:
 def _limit(limit: int | None, columns: Sequence[dict[str, str]] = ()) -> dict[str, Json]:
     spec: dict[str, Json] = {"type": "default", "columns": columns}
     return spec if limit is None else spec | {"limit": limit}
-
-
-class _Native(Filter):  # type: ignore[misc]
-    """A filter that pydruid has no builder for."""
-
-    def __init__(self, **of: Json) -> None:
-        self.filter = {"filter": of}
-        self.extraction_function = None
-
-
-def _filter(source: DataSource, where: Where) -> Filter:
-    match where:
-        case OneOf(column, values):
-            if not values:
-                return _Native(type="false")
-            return Filter(
-                type="in", dimension=column, values=[_stored(source, column, value) for value in values]
-            )
-        case Between(column):
-            return _range(source, where)
-        case Any(()):
-            return _Native(type="false")
-        case All(()):
-            return _Native(type="true")
-        case Any(filters):
-            return Filter(type="or", fields=[_filter(source, each) for each in filters])
-        case All(filters):
-            return Filter(type="and", fields=[_filter(source, each) for each in filters])
-        case Not(of):
-            # In Druid, NOT of unknown is unknown; here it is true.
-            true = _Native(type="istrue", field=Filter.build_filter(_filter(source, of)))
-            return Filter(type="not", field=true)
-
-
-def _range(source: DataSource, where: Between) -> Filter:
-    column, type_ = where.column, _NATIVE[source.types[where.column]]
-    least, most = (None if end is None else _stored(source, column, end) for end in (where.least, where.most))
-    above = where.above
-    if least is None and source.latest.get(column) == "string":
-        least, above = NOTHING, True
-    if least is None and most is None:
-        return Filter(type="not", field=_Native(type="null", column=column))
-    if any(isinstance(end, str) and max(end, default="") >= PAST_SURROGATES for end in (least, most)):
-        from_least = [] if least is None else [_after(column, str(least), above)]
-        to_most = (
-            [] if most is None else [Filter(type="not", field=_after(column, str(most), not where.below))]
-        )
-        return Filter(type="and", fields=from_least + to_most)
-    if type_ == "LONG":
-        if not (isinstance(least, float) or isinstance(most, float)):
-            return _whole(where)
-        type_ = "DOUBLE"
-    ends: dict[str, Json] = {}
-    if least is not None:
-        ends |= {"lower": least, "lowerOpen": above}
-    if most is not None:
-        ends |= {"upper": most, "upperOpen": where.below}
-    return _Native(type="range", column=column, matchValueType=type_, **ends)
-
-
-def _whole(where: Between) -> Filter:
-    """A range of whole numbers. ``range`` would read the ends as doubles, and so 2**53 + 1 as 2**53."""
-    # Without a lower end null would be within.
-    ends: dict[str, Json] = {
-        "lower": str(LOWEST if where.least is None else where.least),
-        "lowerStrict": where.above and where.least is not None,
-    }
-    if where.most is not None:
-        ends |= {"upper": str(where.most), "upperStrict": where.below}
-    return _Native(type="bound", dimension=where.column, ordering="numeric", **ends)
-
-
-def _after(column: str, text: str, above: bool) -> Filter:
-    """Texts greater than this one by code point: those greater by UTF-16 unit, corrected where the two orders differ."""
-    after = _Native(type="range", column=column, matchValueType="STRING", lower=text, lowerOpen=above)
-    for place, character in enumerate(text):
-        start = text[:place]
-        if PAST_SURROGATES <= character <= HIGHEST:
-            ends = {"lower": start + ASTRAL, "upper": start + PAST_SURROGATES, "upperOpen": True}
-            missed = _Native(type="range", column=column, matchValueType="STRING", **ends)
-            after = Filter(type="or", fields=[after, missed])
-        elif character >= ASTRAL:
-            ends = {"lower": start + PAST_SURROGATES, "upper": start + HIGHEST}
-            too_many = _Native(type="range", column=column, matchValueType="STRING", **ends)
-            after = Filter(type="and", fields=[after, Filter(type="not", field=too_many)])
-    return after
-
-
-def _stored(source: DataSource, column: str, value: Value) -> Value:
-    """The value as the column stores it."""
-    if source.latest.get(column) != "string":
-        return value
-    return encoded(None if value is None else str(value))
-
-
-def _divided(source: DataSource, where: Where | None) -> tuple[Where | None, Where | None]:
-    """Conditions about the key alone, and the others. The inner level can filter by the former."""
-    if where is None:
-        return None, None
-    conditions = where.filters if isinstance(where, All) else (where,)
-    of_key = tuple(each for each in conditions if {*_columns(each)} <= {*source.key})
-    rest = tuple(each for each in conditions if each not in of_key)
-    return _all(of_key), _all(rest)
-
-
-def _all(conditions: tuple[Where, ...]) -> Where | None:
-    if not conditions:
-        return None
-    return conditions[0] if len(conditions) == 1 else All(conditions)
-
-
-def _columns(where: Where | None) -> Iterator[str]:
-    match where:
-        case OneOf(column) | Between(column):
-            yield column
-        case All(filters) | Any(filters):
-            for each in filters:
-                yield from _columns(each)
-        case Not(of):
-            yield from _columns(of)
