@@ -16,6 +16,23 @@ _HERE = Path(__file__).parent
 _MONTHS = {"enrolled_month": "enrolled_on", "completed_month": "completed_on"}
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time from one moment to another in whole units of so many milliseconds, rounded down. It is 0 where the end is
+    before the start, and null where one of the two is."""
+
+    start: str
+    end: str
+    unit: int
+
+
+_TO_COMPLETE = ("enrolled_on", "completed_on")
+_SPANS = {
+    "seconds_to_complete": Span(*_TO_COMPLETE, 1_000),
+    "days_to_complete": Span(*_TO_COMPLETE, 86_400_000),
+}
+
+
 @dataclass(frozen=True)
 class DataSource:
     """One row for each key; its other columns have the values of the key's latest version.
@@ -77,9 +94,15 @@ class DataSource:
         return {month: moment for month, moment in _MONTHS.items() if moment in self.latest}
 
     @cached_property
+    def spans(self) -> dict[str, Span]:
+        """Computed columns of whole numbers: how long something took."""
+        return {name: span for name, span in _SPANS.items() if {span.start, span.end} <= self.latest.keys()}
+
+    @cached_property
     def types(self) -> dict[str, str]:
-        """Every column that a query may name, and its type: the key, the latest values, and the months."""
-        return dict.fromkeys(self.key, "string") | self.latest | dict.fromkeys(self.months, "string")
+        """Every column that a query may name, and its type: the key, the latest values, the months and the spans."""
+        texts = dict.fromkeys(self.key, "string") | self.latest | dict.fromkeys(self.months, "string")
+        return texts | dict.fromkeys(self.spans, "long")
 
     @property
     def _schema(self) -> Mapping[str, Any]:

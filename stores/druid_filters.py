@@ -53,6 +53,11 @@ class _Native(Filter):  # type: ignore[misc]
         self.extraction_function = None
 
 
+def above_0(column: str) -> Filter:
+    """The filter for a number of at least 1, which no column of a data source need have."""
+    return _Native(type="range", column=column, matchValueType="LONG", lower=0, lowerOpen=True)
+
+
 def filter_of(source: DataSource, where: Where) -> Filter:
     match where:
         case OneOf(column, values):

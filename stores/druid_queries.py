@@ -1,6 +1,6 @@
 """Group queries in Druid's native language, and its rows back.
 
-A query has two levels. The inner one groups by the whole key and takes the latest version's value of each column. So a
+A query has two levels, and three where it counts distinct values. The inner one groups by the whole key and takes the latest version's value of each column. So a
 key counts once, however many rows of it the segments still have. It reads only columns that are asked for. The outer one
 filters, groups and measures what the inner one found. Where nothing is measured, HAVING filters.
 """
@@ -16,7 +16,7 @@ from pydruid.utils.filters import Filter
 
 from druid_specs import VERSION, DataSource
 from rules.states import DAYS, FIRST_DAY, interval_of
-from stores.druid_filters import NATIVE, columns_of, decoded, divided, filter_of
+from stores.druid_filters import NATIVE, above_0, columns_of, decoded, divided, filter_of
 from stores.group_queries import answered, check_query
 from stores.groups import (
     Figures,
@@ -40,6 +40,8 @@ _AGGREGATORS = {
     (Kind.MAX, "long"): aggregators.longmax,
     (Kind.MAX, "double"): aggregators.doublemax,
 }
+_EACH = "distinct:value"
+"""The column that a query for distinct values is grouped by beside its own dimensions."""
 _EVERYTHING = ((FIRST_DAY, FIRST_DAY + timedelta(days=DAYS)),)
 
 
@@ -54,7 +56,9 @@ class Compiled:
         """Druid's rows (``resultAsArray``) as rows of the answer."""
         query = self.query
         if isinstance(query, Figures) and not query.dimensions and not found:
-            return [[0 if measure.kind is Kind.COUNT else None for measure in query.measures]]
+            return [
+                [0 if measure.kind in (Kind.COUNT, Kind.DISTINCT) else None for measure in query.measures]
+            ]
         produced, columns = _produced(self.body), answered(query)
         # A measure may have the name of a column of texts, but is a number.
         may_be_text = columns if isinstance(query, Rows) else query.dimensions
@@ -123,20 +127,54 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
     }
     if where is not None:
         body["filter"] = filter_of(source, where)
+    if any(measure.kind is Kind.DISTINCT for measure in query.measures):
+        body = _over_distinct(query, body)
     if not _by_text(query) and (query.order or query.limit is not None):
         body["limit_spec"] = _limit(query.limit, [_order(order) for order in query.order])
     return _built(body)
 
 
+def _over_distinct(query: Figures, body: dict[str, Json]) -> dict[str, Json]:
+    """A level more: ``body`` is grouped by the distinct values as well, and these groups are added up. Druid's own count
+    of distinct values is an estimate."""
+    source = query.source
+    column = next(str(each.column) for each in query.measures if each.kind is Kind.DISTINCT)
+    of_each = {
+        **body,
+        "dimensions": [*body["dimensions"], {**_dimension(source, column), "outputName": _EACH}],
+    }
+    known = Filter(type="not", field=Filter(type="in", dimension=_EACH, values=[None]))
+    added: dict[str, Json] = {}
+    for measure in query.measures:
+        match measure.kind:
+            case Kind.DISTINCT:
+                counts = Filter(type="and", fields=[known, above_0(measure.name)])
+                added[measure.name] = aggregators.filtered(counts, {"type": "count"})
+            case Kind.COUNT:
+                added[measure.name] = aggregators.longsum(measure.name)
+            case Kind.SUM | Kind.MAX:
+                type_ = source.types[str(measure.column)]
+                added[measure.name] = _AGGREGATORS[measure.kind, type_](measure.name)
+    return {
+        "datasource": {"type": "query", "query": _built(of_each)},
+        "granularity": "all",
+        "intervals": body["intervals"],
+        "dimensions": body["dimensions"],
+        "aggregations": added,
+    }
+
+
 def _latest(
     source: DataSource, name: str, columns: set[str], keys: KeyFilter, where: Where | None
 ) -> dict[str, Json]:
-    """The inner level: one row for each key, with the latest values of these columns."""
+    """The innermost level: one row for each key, with the latest values of these columns."""
     filters = [filter_of(source, OneOf(column, values)) for column, values in keys]
     if where is not None:
         filters.append(filter_of(source, where))
     months = {month: source.months[month] for month in sorted(columns & source.months.keys())}
-    read = sorted((columns & source.latest.keys()) | {*months.values()})
+    spans = {name: source.spans[name] for name in sorted(columns & source.spans.keys())}
+    ends = {end for span in spans.values() for end in (span.start, span.end)}
+    read = sorted((columns & source.latest.keys()) | {*months.values()} | ends)
     body: dict[str, Json] = {
         "datasource": name,
         "granularity": "all",
@@ -147,14 +185,17 @@ def _latest(
     if filters:
         body["filter"] = filters[0] if len(filters) == 1 else Filter(type="and", fields=filters)
     built = _built(body)
-    if months:
+    computed = {
+        month: f"timestamp_format(\"{moment}\", 'yyyy-MM', 'UTC')" for month, moment in months.items()
+    }
+    for name_, span in spans.items():
+        start, end = f'"{span.start}"', f'"{span.end}"'
+        # A comparison with null is no answer: it would take the second way, and arithmetic with null is null.
+        computed[name_] = f"if({end} < {start}, 0, div({end} - {start}, {span.unit}))"
+    if computed:
         built["postAggregations"] = [
-            {
-                "type": "expression",
-                "name": month,
-                "expression": f"timestamp_format(\"{moment}\", 'yyyy-MM', 'UTC')",
-            }
-            for month, moment in months.items()
+            {"type": "expression", "name": column, "expression": expression}
+            for column, expression in computed.items()
         ]
     return built
 
@@ -203,7 +244,7 @@ def _last(source: DataSource, column: str) -> dict[str, Json]:
 
 def _aggregator(source: DataSource, measure: Measure) -> Json:
     aggregator: Json = {"type": "count"}
-    if measure.column is not None:
+    if measure.column is not None and measure.kind is not Kind.DISTINCT:
         aggregator = _AGGREGATORS[measure.kind, source.types[measure.column]](measure.column)
     if measure.where is None:
         return aggregator

@@ -120,6 +120,9 @@ class _Statement:
         if name in self.source.months:
             # A moment without a time zone is in UTC. Null where DuckDB has no such moment.
             return f"strftime(TRY(epoch_ms(\"{self.source.months[name]}\")), '%Y-%m')"
+        if span := self.source.spans.get(name):
+            start, end = f'"{span.start}"', f'"{span.end}"'
+            return f"(CASE WHEN {end} < {start} THEN 0 ELSE ({end} - {start}) // {span.unit} END)"
         return f'"{name}"'
 
     def measure(self, measure: Measure) -> str:
@@ -127,7 +130,9 @@ class _Statement:
             case Kind.COUNT:
                 figure = "count(*)"
             case Kind.SUM | Kind.MAX:
-                figure = f'{measure.kind.value}("{measure.column}")'
+                figure = f"{measure.kind.value}({self.column(str(measure.column))})"
+            case Kind.DISTINCT:
+                figure = f'count(DISTINCT "{measure.column}")'
         return figure if measure.where is None else f"{figure} FILTER (WHERE {self.where(measure.where)})"
 
     def where(self, where: Where) -> str:

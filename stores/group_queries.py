@@ -20,6 +20,12 @@ def check_query(query: Query) -> None:
             _check_columns(source, dimensions)
             for measure in measures:
                 _check_measure(source, measure)
+            counted = sorted({str(each.column) for each in measures if each.kind is Kind.DISTINCT})
+            if len(counted) > 1:
+                raise InvalidInput(
+                    f"a query counts the distinct values of one column, not of {', '.join(counted)}",
+                    field=counted[1],
+                )
             for order in query.order:
                 _check_column(order.by, answered(query), "the answer")
     names = answered(query)
@@ -52,7 +58,9 @@ def _check_measure(source: DataSource, measure: Measure) -> None:
         raise InvalidInput(
             f"{measure.name}: a count is of rows, a {measure.kind.value} of a column", field=measure.name
         )
-    if measure.column is not None:
+    if measure.kind is Kind.DISTINCT:
+        _check_column(str(measure.column), source.key, f"the key of {source.name}")
+    elif measure.column is not None:
         _check_column(measure.column, source.types, source.name)
         if source.types[measure.column] == "string":
             raise InvalidInput(

@@ -96,6 +96,8 @@ class Kind(Enum):
     """The number of rows; 0 where there are none."""
     SUM = "sum"
     MAX = "max"
+    DISTINCT = "distinct"
+    """The number of different values of a column of the key, counted exactly; 0 where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ class Groups(Protocol):
         - it names a column that the source does not have, or orders by one that the answer does not have;
         - a condition compares texts with numbers;
         - a sum or a maximum is of texts, a count has a column, or another measure has none;
+        - distinct values are of a column that is no part of the key, or of two columns in one query;
         - the answer would have no column, or two of the same name.
         """
         ...

@@ -30,7 +30,7 @@ from stores.groups import (
 Event = dict[str, Anything]
 
 COLUMNS = tuple(ACTIVITY_STATE.types)
-"""Every column of activity-state: the key, the latest values, the months."""
+"""Every column of activity-state: the key, the latest values, the months, the spans."""
 
 
 def state(activity_id: str, user_id: str, version: int = 1, **latest: Value) -> Event:
@@ -84,9 +84,17 @@ def latest(source: DataSource, events: Iterable[Event]) -> list[Event]:
         if key not in rows or rows[key]["version"] < event["version"]:
             rows[key] = event
     return [
-        {**row, **{name: month(row[moment]) for name, moment in source.months.items()}}
+        {
+            **row,
+            **{name: month(row[moment]) for name, moment in source.months.items()},
+            **{name: units(row[span.start], row[span.end], span.unit) for name, span in source.spans.items()},
+        }
         for row in rows.values()
     ]
+
+
+def units(start: int | None, end: int | None, unit: int) -> int | None:
+    return None if start is None or end is None else max(end - start, 0) // unit
 
 
 def month(moment: int | None) -> str | None:
@@ -125,6 +133,8 @@ def figure(measure: Measure, rows: Sequence[Event]) -> Value:
     rows = [row for row in rows if measure.where is None or holds(measure.where, row)]
     if measure.column is None:
         return len(rows)
+    if measure.kind is Kind.DISTINCT:
+        return len({row[measure.column] for row in rows if row[measure.column] is not None})
     values: list[int] = [row[measure.column] for row in rows if row[measure.column] is not None]
     if not values:
         return None
@@ -162,9 +172,16 @@ NUMBERS: dict[str, tuple[int | None, ...]] = {
     "status": (None, 0, 1, 2),
     "time_spent": (None, -5, 0, 7, 2**53 + 1),
     "enrolled_on": (None, 1_767_225_599_999, 1_767_225_600_000, 1_769_904_000_000),
+    "completed_on": (None, 1_767_225_599_998, 1_767_225_601_000, 1_767_311_999_999),
 }
-"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC."""
+"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC; completions are 1 ms before, and
+1 s and 1 ms less than a day after."""
+COMPUTED: dict[str, tuple[int | None, ...]] = {
+    "days_to_complete": (None, 0, 1),
+    "seconds_to_complete": (None, 0, 1),
+}
 VALUES: dict[str, tuple[Value, ...]] = {**TEXTS, **NUMBERS}
+WHERE: dict[str, tuple[Value, ...]] = {**VALUES, **COMPUTED}
 
 
 def events_of(activity_id: str, most: int = 40) -> st.SearchStrategy[list[Event]]:
@@ -184,20 +201,20 @@ def events_of(activity_id: str, most: int = 40) -> st.SearchStrategy[list[Event]
 
 
 def wheres() -> st.SearchStrategy[Where]:
-    column = st.sampled_from(sorted(VALUES))
+    column = st.sampled_from(sorted(WHERE))
     one_of = column.flatmap(
         lambda name: st.builds(
             OneOf,
             st.just(name),
-            st.lists(st.sampled_from(VALUES[name]), max_size=3, unique=True).map(tuple),
+            st.lists(st.sampled_from(WHERE[name]), max_size=3, unique=True).map(tuple),
         )
     )
     between = column.flatmap(
         lambda name: st.builds(
             Between,
             st.just(name),
-            st.sampled_from(VALUES[name]),
-            st.sampled_from(VALUES[name]),
+            st.sampled_from(WHERE[name]),
+            st.sampled_from(WHERE[name]),
             st.booleans(),
             st.booleans(),
         )
@@ -216,16 +233,20 @@ def wheres() -> st.SearchStrategy[Where]:
 @st.composite
 def figures(draw: st.DrawFn, activity_id: str) -> Figures:
     """In a total order, so that a limit says which rows."""
-    dimensions = tuple(draw(st.lists(st.sampled_from(sorted(VALUES)), max_size=2, unique=True)))
+    named = sorted(WHERE)
+    dimensions = tuple(draw(st.lists(st.sampled_from(named), max_size=2, unique=True)))
     count = st.builds(Measure, st.just(""), st.just(Kind.COUNT), st.none(), st.none() | wheres())
     of_column = st.builds(
         Measure,
         st.just(""),
         st.sampled_from([Kind.SUM, Kind.MAX]),
-        st.sampled_from(sorted(NUMBERS)),
+        st.sampled_from(sorted({**NUMBERS, **COMPUTED})),
         st.none() | wheres(),
     )
-    drawn = draw(st.lists(count | of_column, min_size=1, max_size=3))
+    distinct = st.builds(
+        Measure, st.just(""), st.just(Kind.DISTINCT), st.just("user_id"), st.none() | wheres()
+    )
+    drawn = draw(st.lists(count | of_column | distinct, min_size=1, max_size=3))
     measures = tuple(Measure(f"m{n}", m.kind, m.column, m.where) for n, m in enumerate(drawn))
     first = draw(st.lists(st.sampled_from([m.name for m in measures]), max_size=1))
     order = tuple(Order(name, draw(st.booleans())) for name in (*first, *dimensions))
