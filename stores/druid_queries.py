@@ -55,10 +55,6 @@ class Compiled:
     def rows(self, found: list[list[Value]]) -> Sequence[Sequence[Value]]:
         """Druid's rows (``resultAsArray``) as rows of the answer."""
         query = self.query
-        if isinstance(query, Figures) and not query.dimensions and not found:
-            return [
-                [0 if measure.kind in (Kind.COUNT, Kind.DISTINCT) else None for measure in query.measures]
-            ]
         produced, columns = _produced(self.body), answered(query)
         # A measure may have the name of a column of texts, but is a number.
         may_be_text = columns if isinstance(query, Rows) else query.dimensions
@@ -71,6 +67,8 @@ class Compiled:
                 [decoded(row[place]) if text else row[place] for place, text in places]  # type: ignore[arg-type]
                 for row in found
             ]
+        if isinstance(query, Figures) and not query.dimensions:
+            return [_of_everything(query, [*rows])]
         return _sorted(query, rows) if isinstance(query, Figures) and _by_text(query) else rows
 
 
@@ -258,6 +256,15 @@ def _order(order: Order) -> dict[str, str]:
         "direction": "descending" if order.descending else "ascending",
         "dimensionOrder": "numeric",
     }
+
+
+def _of_everything(query: Figures, rows: list[list[Value]]) -> list[Value]:
+    """The row of a query without dimensions. Of nobody Druid has no row, or one without a sum of counts."""
+    row = rows[0] if rows else [None] * len(query.measures)
+    return [
+        0 if value is None and measure.kind in (Kind.COUNT, Kind.DISTINCT) else value
+        for measure, value in zip(query.measures, row, strict=True)
+    ]
 
 
 def _by_text(query: Figures) -> bool:
