@@ -11,7 +11,7 @@ from typing import Any
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 from rules.metric_filters import Among, Filter, checked_filter, conditions
-from rules.metrics import DISTRIBUTIONS, Metric
+from rules.metrics import ADDITIVE, AT_RISK, DISTRIBUTIONS, Metric
 
 COLLECTION, UNIT, CONTEXT = "collection", "unit", "context"
 OF_ENROLMENT = (COLLECTION, UNIT, CONTEXT)
@@ -19,6 +19,8 @@ OF_ENROLMENT = (COLLECTION, UNIT, CONTEXT)
 
 MOST_NAMED = 200
 """Activities or contexts that a query may name."""
+AT_RISK_DAYS, MOST_DAYS = 14, 3650
+"""Days without a view after which a learner is at risk, unless told, and at most."""
 USUAL_ROWS, MOST_ROWS = 100, 1000
 
 
@@ -42,10 +44,12 @@ class MetricQuery:
     order: tuple[OrderBy, ...] = ()
     limit: int = USUAL_ROWS
     totals: bool = False
+    at_risk_days: int = AT_RISK_DAYS
+    shares: tuple[Metric, ...] = ()
 
     @property
     def counts(self) -> tuple[str, ...]:
-        return tuple(sorted({count for metric in self.metrics for count in metric.counts}))
+        return tuple(sorted({count for metric in (*self.metrics, *self.shares) for count in metric.counts}))
 
     @property
     def named(self) -> frozenset[str]:
@@ -74,12 +78,22 @@ def metric_query(
     order: Sequence[OrderBy] = (),
     limit: int = USUAL_ROWS,
     totals: bool = False,
+    at_risk_days: int = AT_RISK_DAYS,
+    shares: Sequence[Metric] = (),
 ) -> MetricQuery:
     """A checked query, in one form for all that ask the same. InvalidInput names the field at fault."""
     if not metrics:
         raise InvalidInput("metrics must name one at least", field="metrics")
     if not 1 <= limit <= MOST_ROWS:
         raise InvalidInput(f"limit must be from 1 to {MOST_ROWS}", field="limit")
+    if not 1 <= at_risk_days <= MOST_DAYS:
+        raise InvalidInput(f"atRiskDays must be from 1 to {MOST_DAYS}", field="atRiskDays")
+    if unshared := [metric.value for metric in shares if metric not in ADDITIVE]:
+        raise InvalidInput(
+            f"shares are of {', '.join(sorted(metric.value for metric in ADDITIVE))}, not of {', '.join(unshared)}: "
+            "they do not add up",
+            field="shares",
+        )
     query = MetricQuery(
         metrics=tuple(dict.fromkeys(metrics)),
         dimensions=tuple(dict.fromkeys(dimensions)),
@@ -88,7 +102,10 @@ def metric_query(
         filter=None if filter is None else checked_filter(filter),
         limit=limit,
         totals=totals,
+        shares=tuple(dict.fromkeys(shares)),
     )
+    if AT_RISK in query.counts:
+        query = replace(query, at_risk_days=at_risk_days)
     return replace(query, order=_checked_order(query, order))
 
 

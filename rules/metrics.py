@@ -7,6 +7,7 @@ right for percentages and averages, too.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import cast
 
@@ -185,6 +186,12 @@ def metric_value(metric: Metric, counts: Counts) -> MetricValue:
             return None if at is None else written(moment(at))
         case _:
             return _count(counts, _NEEDS[metric][0])
+
+
+def seen_before(now: datetime, days: int) -> datetime:
+    """Returns the moment before which a learner was last seen who is at risk: so many days before the full hour, so that
+    it stays the same for a while."""
+    return now.replace(minute=0, second=0, microsecond=0) - timedelta(days=days)
 
 
 def band_label(band: str) -> str:

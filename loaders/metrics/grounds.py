@@ -10,6 +10,7 @@ from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
 from rules.identifiers import ContextType, aggregate_context, parse_aggregate_context
 from rules.metric_filters import Among, Every, Filter, Opposite, Some, Unknown, Within
 from rules.metric_queries import COLLECTION, CONTEXT, UNIT, MetricQuery
+from rules.metrics import LEFT as LEFT_COUNT
 from stores.groups import All, Between, KeyFilter, Not, OneOf, Where
 from stores.groups import Any as AnyOf
 
@@ -21,6 +22,10 @@ _ENROLLED: dict[str, Where] = {
     # A cell stays when all its learners have left, with nothing in it.
     ACTIVITY_TOTALS.name: Between("enrolled", least=1),
 }
+
+
+LEFT: Where = All((OneOf("active", (0,)), Not(OneOf("enrolled_on", (None,)))))
+"""The state of an enrolment that the learner left. Who views without an enrolment has left none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +44,34 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Tiles that share it are answered by one query.
+    """Tiles that share it are answered together.
 
+    ``conditions`` hold beside that of an enrolment. ``with_left``: what was left is counted as well.
     ``outdated``: which states are of a version that counted otherwise than the live one; None if there can't be any.
     ``published_on``: totals that were added up before may have such states in them.
     """
 
     source: DataSource
     keys: KeyFilter
-    where: Where
+    conditions: tuple[Where, ...]
+    with_left: bool = False
     outdated: Where | None = None
     published_on: datetime | None = None
+
+    @property
+    def enrolled(self) -> Where:
+        """The condition of active enrolments."""
+        return _ENROLLED[self.source.name]
+
+    def where(self, *, left: bool = False) -> Where:
+        """The condition of active enrolments, with ``left`` of those that were left, too."""
+        return All((AnyOf((self.enrolled, LEFT)) if left else self.enrolled, *self.conditions))
 
 
 def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
     """The ground of a query in one data source."""
     keys: list[tuple[str, tuple[str, ...]]] = []
-    conditions: list[Where] = [_ENROLLED[source.name]]
+    conditions: list[Where] = []
     types, activities, of_both = _activities(query, named)
     keys.append(("activity_type", types))
     if activities:
@@ -69,7 +85,7 @@ def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
         keys.append(("dimension", query.of_learners or (_EVERYTHING,)))
     if query.filter is not None:
         conditions.append(_where(query.filter, source))
-    ground = Ground(source, tuple(sorted(keys)), All(tuple(conditions)))
+    ground = Ground(source, tuple(sorted(keys)), tuple(conditions), LEFT_COUNT in query.counts)
     if source is ACTIVITY_TOTALS:
         return replace(ground, published_on=named.published_on)
     return replace(ground, outdated=_outdated(named))
