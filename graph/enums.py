@@ -311,6 +311,7 @@ described(
     "What the values of a column are.",
     {
         ColumnKind.DIMENSION: "Texts to group by; null for what is not known.",
+        ColumnKind.LABEL: "Names of the ids in the column of that dimension; null for what is gone.",
         ColumnKind.NUMBER: "Whole numbers.",
         ColumnKind.PERCENTAGE: "From 0 to 100; null where there is nothing to take it of.",
         ColumnKind.SECONDS: "Whole seconds.",

@@ -1,8 +1,4 @@
-"""A query for a table of figures: what it asks for.
-
-Dimensions go by the names that data sources have for them: ``collection``, ``unit`` and ``context`` are of the
-enrolment, every other one (an attribute, a month) is of the learner.
-"""
+"""A query for a table of figures: what it asks for."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,29 +6,42 @@ from typing import Any
 
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
+from rules.metric_columns import (
+    OF_ENROLMENT,
+    UNIT,
+    Column,
+    ColumnKind,
+    TimeDimension,
+    dimension_column,
+    label_column,
+    metric_column,
+    time_dimension,
+)
 from rules.metric_filters import Among, Filter, checked_filter, conditions
-from rules.metrics import DISTRIBUTIONS, Metric
-
-COLLECTION, UNIT, CONTEXT = "collection", "unit", "context"
-OF_ENROLMENT = (COLLECTION, UNIT, CONTEXT)
-
+from rules.metrics import Metric
+from rules.periods import UTC_ZONE, checked_zone
 
 MOST_NAMED = 200
 """Activities or contexts that a query may name."""
 USUAL_ROWS, MOST_ROWS = 100, 1000
 
+Key = tuple[str | int | None, ...]
+"""A value for each dimension of a query; None for a value that is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderBy:
-    """An order by a metric or a dimension of the query."""
+    """An order by a column of the table, by its name there."""
 
-    by: Metric | str
+    column: str
     descending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MetricQuery:
-    """A query for a table, made by ``metric_query``. No ``activity_ids``: all collections, or all units."""
+    """A query for a table, made by ``metric_query``. No ``activity_ids``: all collections, or all units. ``zone``: whose
+    clocks say which periods moments are in. ``fill_gaps``: periods of no enrolment have rows, too. ``labels``: ids have
+    columns with their names."""
 
     metrics: tuple[Metric, ...]
     dimensions: tuple[str, ...] = ()
@@ -42,6 +51,23 @@ class MetricQuery:
     order: tuple[OrderBy, ...] = ()
     limit: int = USUAL_ROWS
     totals: bool = False
+    zone: str = UTC_ZONE
+    fill_gaps: bool = False
+    labels: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the table: the dimensions, the labels of ids, the metrics."""
+        labelled = [dimension for dimension in self.dimensions if self.labels and dimension in OF_ENROLMENT]
+        return (
+            *map(dimension_column, self.dimensions),
+            *map(label_column, labelled),
+            *map(metric_column, self.metrics),
+        )
+
+    @property
+    def time_dimensions(self) -> tuple[TimeDimension, ...]:
+        return tuple(time for time in map(time_dimension, self.dimensions) if time is not None)
 
     @property
     def counts(self) -> tuple[str, ...]:
@@ -74,6 +100,9 @@ def metric_query(
     order: Sequence[OrderBy] = (),
     limit: int = USUAL_ROWS,
     totals: bool = False,
+    zone: str | None = None,
+    fill_gaps: bool = False,
+    labels: bool = False,
 ) -> MetricQuery:
     """A checked query, in one form for all that ask the same. InvalidInput names the field at fault."""
     if not metrics:
@@ -88,21 +117,31 @@ def metric_query(
         filter=None if filter is None else checked_filter(filter),
         limit=limit,
         totals=totals,
+        zone=checked_zone(zone),
+        fill_gaps=fill_gaps,
+        labels=labels,
     )
+    if fill_gaps and len(query.time_dimensions) != 1:
+        raise InvalidInput(
+            "fillGaps needs exactly one dimension of time, such as ENROLLED_WEEK", field="fillGaps"
+        )
+    if not any(map(time_dimension, query.named)):
+        # Tables that ask the same are one query, whatever zone they name for nothing.
+        query = replace(query, zone=UTC_ZONE)
     return replace(query, order=_checked_order(query, order))
 
 
 def _checked_order(query: MetricQuery, order: Iterable[OrderBy]) -> tuple[OrderBy, ...]:
-    """The order with each metric or dimension once: a second time it decides nothing."""
-    first: dict[Metric | str, OrderBy] = {}
+    """The order with each column once: a second time it decides nothing."""
+    first: dict[str, OrderBy] = {}
+    kinds = {column.name: column.kind for column in query.columns}
     for number, wanted in enumerate(order):
-        if wanted.by not in (*query.metrics, *query.dimensions):
-            raise InvalidInput(
-                "orderBy must name a metric or a dimension of the same query", field=f"orderBy[{number}]"
-            )
-        if wanted.by in DISTRIBUTIONS:
-            raise InvalidInput("a distribution has no order", field=f"orderBy[{number}].metric")
-        first.setdefault(wanted.by, wanted)
+        field = f"orderBy[{number}]"
+        if wanted.column not in kinds:
+            raise InvalidInput(f"orderBy must name a column of the table: {', '.join(kinds)}", field=field)
+        if kinds[wanted.column] is ColumnKind.DISTRIBUTION:
+            raise InvalidInput("a distribution has no order", field=field)
+        first.setdefault(wanted.column, wanted)
     return tuple(first.values())
 
 

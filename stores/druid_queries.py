@@ -19,8 +19,9 @@ from pydruid.utils import aggregators
 from pydruid.utils.filters import Filter
 
 from druid_specs import VERSION, DataSource
+from rules.periods import UTC_ZONE
 from rules.states import DAYS, FIRST_DAY, interval_of
-from stores.group_queries import answered, check_query
+from stores.group_queries import answered, check_query, local_time
 from stores.groups import (
     All,
     Any,
@@ -52,6 +53,7 @@ LOWEST = -(2**63)
 LONGEST_TEXT = 1024
 """Bytes of a text beside the key, unless its spec says more: any 256 characters. Druid cuts off the rest."""
 
+_FORMATS = {"day": "yyyy-MM-dd", "week": r"xxxx-\'W\'ww", "month": "yyyy-MM", "year": "yyyy"}
 _NATIVE = {"string": "STRING", "long": "LONG", "double": "DOUBLE"}
 _AGGREGATORS = {
     (Kind.SUM, "long"): aggregators.longsum,
@@ -147,7 +149,7 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
     columns = {*query.dimensions, *_columns(where)}
     for measure in query.measures:
         columns |= {*_columns(measure.where)} | {column for column in (measure.column,) if column}
-    latest = _latest(source, name, columns, query.keys, of_key)
+    latest = _latest(source, name, columns, query.keys, of_key, query.zone)
     # Without it the outer level would see pairs of version and value.
     latest["context"] = {"finalize": True}
     body: dict[str, Json] = {
@@ -166,14 +168,19 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
 
 
 def _latest(
-    source: DataSource, name: str, columns: set[str], keys: KeyFilter, where: Where | None
+    source: DataSource,
+    name: str,
+    columns: set[str],
+    keys: KeyFilter,
+    where: Where | None,
+    zone: str = UTC_ZONE,
 ) -> dict[str, Json]:
     """The inner level: one row for each key, with the latest values of these columns."""
     filters = [_filter(source, OneOf(column, values)) for column, values in keys]
     if where is not None:
         filters.append(_filter(source, where))
-    months = {month: source.months[month] for month in sorted(columns & source.months.keys())}
-    read = sorted((columns & source.latest.keys()) | {*months.values()})
+    periods = sorted(columns & source.periods.keys())
+    read = sorted((columns & source.latest.keys()) | {source.periods[name][0] for name in periods})
     body: dict[str, Json] = {
         "datasource": name,
         "granularity": "all",
@@ -184,16 +191,22 @@ def _latest(
     if filters:
         body["filter"] = filters[0] if len(filters) == 1 else Filter(type="and", fields=filters)
     built = _built(body)
-    if months:
+    if periods:
         built["postAggregations"] = [
-            {
-                "type": "expression",
-                "name": month,
-                "expression": f"timestamp_format(\"{moment}\", 'yyyy-MM', 'UTC')",
-            }
-            for month, moment in months.items()
+            {"type": "expression", "name": name, "expression": _period(*source.periods[name], zone)}
+            for name in periods
         ]
     return built
+
+
+def _period(moment: str, period: str, zone: str) -> str:
+    """The expression of a period's name."""
+    at = local_time(moment, zone)
+    if period == "quarter":
+        return (
+            f"concat(timestamp_format({at}, 'yyyy', 'UTC'), '-Q', timestamp_extract({at}, 'QUARTER', 'UTC'))"
+        )
+    return f"timestamp_format({at}, '{_FORMATS[period]}', 'UTC')"
 
 
 def _built(body: dict[str, Json]) -> dict[str, Json]:

@@ -76,12 +76,13 @@ def figures_query(ground: Ground, queries: Iterable[MetricQuery]) -> Figures:
         ground.keys,
         ground.where,
         limit=MOST_GROUPS + 1 if dimensions else None,
+        zone=ground.zone,
     )
 
 
 def key_of(query: Figures) -> str:
     """The key of its answer in the cache."""
-    parts = (query.dimensions, query.measures, query.keys, query.where)
+    parts = (query.dimensions, query.measures, query.keys, query.where, query.zone)
     # As repr has them: it tells the kinds of conditions apart.
     return answers.key_of("metrics", query.source.name, repr(parts), "all")
 

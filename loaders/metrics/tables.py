@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,17 +12,17 @@ from loaders.answers import AnswerOrigin, Answers
 from loaders.library import Library
 from loaders.metrics.costs import TableCosts
 from loaders.metrics.grounds import Ground
+from loaders.metrics.labels import MANY_ROWS, labelled_table
 from loaders.metrics.plans import PlannedTile, Tile, planned_tile
 from loaders.metrics.queries import Counted, TooManyGroups, counted, figures_query, key_of
-from loaders.metrics.tabulation import tables_of
+from loaders.metrics.tabulation import groups_of
 from rules.errors import CohortError
+from rules.metric_queries import Key, MetricQuery
 from rules.metric_tables import Table
+from rules.metrics import Counts
 from rules.plans import QueryPlan, Taken
 from stores.engines import Stores
 from stores.groups import Figures
-
-_MANY_ROWS = 2_000
-"""Rows from which on tables are made in a thread, beside the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +96,29 @@ class Tables:
         asked = figures_query(ground, queries)
         answer = await self._answers.answer(key_of(asked), partial(self._computed, asked))
         found = Counted.decode(answer.value)
-        tabulate = partial(tables_of, asked, found.rows, queries)
-        tables = await asyncio.to_thread(tabulate) if len(found.rows) > _MANY_ROWS else tabulate()
+        grouping = partial(groups_of, asked, found.rows, queries)
+        groups = await asyncio.to_thread(grouping) if len(found.rows) > MANY_ROWS else grouping()
+        tables = await asyncio.gather(*map(self._table, queries, groups))
         as_of = answer.as_of if ground.source is ACTIVITY_STATE else found.as_of
         complete = found.complete and answer.origin is not AnswerOrigin.STALE
         if ground.published_on is not None and as_of is not None:
             complete = complete and as_of >= ground.published_on
         return {
-            one.tile: Answered(one.plan, table, as_of, complete, answer.origin, answer.age)
+            one.tile: table
+            if isinstance(table, CohortError)
+            else Answered(one.plan, table, as_of, complete, answer.origin, answer.age)
             for one, table in zip(batch, tables, strict=True)
         }
+
+    async def _table(
+        self, query: MetricQuery, groups: Mapping[Key, Counts] | CohortError
+    ) -> Table | CohortError:
+        if isinstance(groups, CohortError):
+            return groups
+        try:
+            return await labelled_table(self._library, query, groups)
+        except CohortError as error:
+            return error
 
     async def _computed(self, asked: Figures) -> bytes:
         return (await counted(self._stores, asked)).encode()

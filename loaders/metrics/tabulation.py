@@ -1,4 +1,4 @@
-"""The rows of a query as the tables of the tiles that it answers."""
+"""The rows of a query as the groups of the tiles that it answers."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -6,21 +6,33 @@ from typing import Any
 
 from loaders.metrics.grounds import column_of, context_in
 from loaders.metrics.queries import PERCENTAGE, SCORED
-from rules.metric_queries import CONTEXT, MetricQuery
-from rules.metric_tables import Key, Table, rolled_up, table_of
+from rules.errors import InvalidInput
+from rules.metric_columns import CONTEXT
+from rules.metric_gaps import filled
+from rules.metric_queries import Key, MetricQuery
+from rules.metric_tables import rolled_up
 from rules.metrics import PERCENTS, Counts
 from stores.groups import Figures
 
 
-def tables_of(asked: Figures, rows: list[list[Any]], queries: Iterable[MetricQuery]) -> list[Table]:
-    """A table for each query, in their order. Changes the contexts in ``rows`` to the ids that clients know."""
+def groups_of(
+    asked: Figures, rows: list[list[Any]], queries: Iterable[MetricQuery]
+) -> list[Mapping[Key, Counts] | InvalidInput]:
+    """The groups of each query, in their order, those of gaps among them. InvalidInput for too many gaps. Changes the contexts in ``rows`` to the ids that clients know."""
     if (contexts := column_of(CONTEXT, asked.source)) in asked.dimensions:
         at = asked.dimensions.index(contexts)
         for row in rows:
             row[at] = context_in(row[at])
     columns = (*asked.dimensions, *(measure.name for measure in asked.measures))
     place = {column: at for at, column in enumerate(columns)}
-    return [table_of(query, _groups(query, asked, rows, place)) for query in queries]
+    return [_filled(query, _groups(query, asked, rows, place)) for query in queries]
+
+
+def _filled(query: MetricQuery, groups: Mapping[Key, Counts]) -> Mapping[Key, Counts] | InvalidInput:
+    try:
+        return filled(query, groups) if query.fill_gaps else groups
+    except InvalidInput as error:
+        return error
 
 
 def _groups(

@@ -2,9 +2,10 @@
 Python without either engine."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any as Anything
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
 import orjson
 from hypothesis import strategies as st
@@ -77,27 +78,34 @@ def message(event: Event) -> Message:
 
 
 def latest(source: DataSource, events: Iterable[Event]) -> list[Event]:
-    """One row a key, that of the highest version, with the months."""
+    """One row a key, that of the highest version."""
     rows: dict[tuple[Value, ...], Event] = {}
     for event in events:
         key = tuple(event[name] for name in source.key)
         if key not in rows or rows[key]["version"] < event["version"]:
             rows[key] = event
-    return [
-        {**row, **{name: month(row[moment]) for name, moment in source.months.items()}}
-        for row in rows.values()
-    ]
+    return [*rows.values()]
 
 
-def month(moment: int | None) -> str | None:
-    return None if moment is None else f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m}"
+def periods(source: DataSource, row: Event, zone: str) -> dict[str, str | None]:
+    return {name: period(row[moment], unit, zone) for name, (moment, unit) in source.periods.items()}
+
+
+def period(moment: int | None, unit: str, zone: str) -> str | None:
+    """As the calendar of Python's own library has it."""
+    if moment is None:
+        return None
+    at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)).astimezone(ZoneInfo(zone))
+    formats = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "year": "%Y"}
+    return f"{at:%Y}-Q{(at.month + 2) // 3}" if unit == "quarter" else at.strftime(formats[unit])
 
 
 def answer(query: Query, events: Iterable[Event]) -> list[tuple[Value, ...]]:
     """The rows in the order asked for, in any where none is."""
+    zone = query.zone if isinstance(query, Figures) else "UTC"
     rows = [
         row
-        for row in latest(query.source, events)
+        for row in ({**row, **periods(query.source, row, zone)} for row in latest(query.source, events))
         if all(row[column] in values for column, values in query.keys)
         and (query.where is None or holds(query.where, row))
     ]
@@ -156,14 +164,29 @@ TEXTS: dict[str, tuple[str | None, ...]] = {
     "context_id": ("cb:1", "cb:2"),
     "state": (None, "", "North", "north", "back\\", "\U0001f600", "\uffee"),
     "gender": (None, "f", "m", "'\""),
+    "enrolled_day": (None, "2026-03-29", "2026-03-30"),
+    "enrolled_week": (None, "2026-W01", "2026-W13", "2026-W14"),
     "enrolled_month": (None, "2025-12", "2026-01", "2026-02"),
+    "enrolled_quarter": (None, "2025-Q4", "2026-Q1"),
+    "enrolled_year": (None, "2025", "2026"),
 }
 NUMBERS: dict[str, tuple[int | None, ...]] = {
     "status": (None, 0, 1, 2),
     "time_spent": (None, -5, 0, 7, 2**53 + 1),
-    "enrolled_on": (None, 1_767_225_599_999, 1_767_225_600_000, 1_769_904_000_000),
+    "enrolled_on": (
+        None,
+        1_767_225_599_999,
+        1_767_225_600_000,
+        1_769_904_000_000,
+        1_774_735_199_999,
+        1_774_735_200_000,
+        1_774_821_599_999,
+        1_774_821_600_000,
+    ),
 }
-"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC."""
+"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC; around the ends of 29 March 2026 in
+Berlin, a day of 23 hours: the first midnight as if it were summer, the last one of summer."""
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati")
 VALUES: dict[str, tuple[Value, ...]] = {**TEXTS, **NUMBERS}
 
 
@@ -237,4 +260,5 @@ def figures(draw: st.DrawFn, activity_id: str) -> Figures:
         draw(st.none() | wheres()),
         order,
         draw(st.none() | st.integers(1, 4)),
+        draw(st.sampled_from(ZONES)),
     )
