@@ -14,10 +14,11 @@ from pydruid.query import QueryBuilder
 from pydruid.utils import aggregators
 from pydruid.utils.filters import Filter
 
-from druid_specs import VERSION, DataSource
+from druid_specs import VERSION, DataSource, Span
+from rules.periods import UTC_ZONE
 from rules.states import DAYS, FIRST_DAY, interval_of
 from stores.druid_filters import NATIVE, above_0, columns_of, decoded, divided, filter_of
-from stores.group_queries import answered, check_query
+from stores.group_queries import answered, check_query, local_time
 from stores.groups import (
     Figures,
     KeyFilter,
@@ -34,6 +35,7 @@ from stores.groups import (
 LONGEST_TEXT = 1024
 """Bytes of a text beside the key, unless its spec says more: any 256 characters. Druid cuts off the rest."""
 
+_FORMATS = {"day": "yyyy-MM-dd", "week": r"xxxx-\'W\'ww", "month": "yyyy-MM", "year": "yyyy"}
 _AGGREGATORS = {
     (Kind.SUM, "long"): aggregators.longsum,
     (Kind.SUM, "double"): aggregators.doublesum,
@@ -112,7 +114,7 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
     columns = {*query.dimensions, *columns_of(where)}
     for measure in query.measures:
         columns |= {*columns_of(measure.where)} | {column for column in (measure.column,) if column}
-    latest = _latest(source, name, columns, query.keys, of_key)
+    latest = _latest(source, name, columns, query.keys, of_key, query.zone)
     # Without it the outer level would see pairs of version and value.
     latest["context"] = {"finalize": True}
     body: dict[str, Json] = {
@@ -163,16 +165,21 @@ def _over_distinct(query: Figures, body: dict[str, Json]) -> dict[str, Json]:
 
 
 def _latest(
-    source: DataSource, name: str, columns: set[str], keys: KeyFilter, where: Where | None
+    source: DataSource,
+    name: str,
+    columns: set[str],
+    keys: KeyFilter,
+    where: Where | None,
+    zone: str = UTC_ZONE,
 ) -> dict[str, Json]:
     """The innermost level: one row for each key, with the latest values of these columns."""
     filters = [filter_of(source, OneOf(column, values)) for column, values in keys]
     if where is not None:
         filters.append(filter_of(source, where))
-    months = {month: source.months[month] for month in sorted(columns & source.months.keys())}
-    spans = {name: source.spans[name] for name in sorted(columns & source.spans.keys())}
-    ends = {end for span in spans.values() for end in (span.start, span.end)}
-    read = sorted((columns & source.latest.keys()) | {*months.values()} | ends)
+    periods = sorted(columns & source.periods.keys())
+    spans = sorted(columns & source.spans.keys())
+    ends = {end for name in spans for end in (source.spans[name].start, source.spans[name].end)}
+    read = sorted((columns & source.latest.keys()) | {source.periods[name][0] for name in periods} | ends)
     body: dict[str, Json] = {
         "datasource": name,
         "granularity": "all",
@@ -183,19 +190,32 @@ def _latest(
     if filters:
         body["filter"] = filters[0] if len(filters) == 1 else Filter(type="and", fields=filters)
     built = _built(body)
-    computed = {
-        month: f"timestamp_format(\"{moment}\", 'yyyy-MM', 'UTC')" for month, moment in months.items()
+    computed = {name_: _period(*source.periods[name_], zone) for name_ in periods} | {
+        name_: _span(source.spans[name_]) for name_ in spans
     }
-    for name_, span in spans.items():
-        start, end = f'"{span.start}"', f'"{span.end}"'
-        # A comparison with null is no answer: it would take the second way, and arithmetic with null is null.
-        computed[name_] = f"if({end} < {start}, 0, div({end} - {start}, {span.unit}))"
     if computed:
         built["postAggregations"] = [
             {"type": "expression", "name": column, "expression": expression}
             for column, expression in computed.items()
         ]
     return built
+
+
+def _span(span: Span) -> str:
+    """The expression of how long something took. A comparison with null takes the second way, and arithmetic with null is
+    null."""
+    start, end = f'"{span.start}"', f'"{span.end}"'
+    return f"if({end} < {start}, 0, div({end} - {start}, {span.unit}))"
+
+
+def _period(moment: str, period: str, zone: str) -> str:
+    """The expression of a period's name."""
+    at = local_time(moment, zone)
+    if period == "quarter":
+        return (
+            f"concat(timestamp_format({at}, 'yyyy', 'UTC'), '-Q', timestamp_extract({at}, 'QUARTER', 'UTC'))"
+        )
+    return f"timestamp_format({at}, '{_FORMATS[period]}', 'UTC')"
 
 
 def _built(body: dict[str, Json]) -> dict[str, Json]:

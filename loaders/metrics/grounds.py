@@ -8,9 +8,11 @@ from datetime import datetime
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
 from rules.identifiers import ContextType, aggregate_context, parse_aggregate_context
+from rules.metric_columns import COLLECTION, CONTEXT, UNIT
 from rules.metric_filters import Among, Every, Filter, Opposite, Some, Unknown, Within
-from rules.metric_queries import COLLECTION, CONTEXT, UNIT, MetricQuery
+from rules.metric_queries import MetricQuery
 from rules.metrics import LEFT as LEFT_COUNT
+from rules.periods import UTC_ZONE
 from stores.groups import All, Between, KeyFilter, Not, OneOf, Where
 from stores.groups import Any as AnyOf
 
@@ -48,12 +50,13 @@ class Ground:
 
     ``conditions`` hold beside that of an enrolment. ``with_left``: what was left is counted as well.
     ``outdated``: which states are of a version that counted otherwise than the live one; None if there can't be any.
-    ``published_on``: totals that were added up before may have such states in them.
+    ``zone``: whose clocks say which periods moments are in. ``published_on``: totals that were added up before may have such states in them.
     """
 
     source: DataSource
     keys: KeyFilter
     conditions: tuple[Where, ...]
+    zone: str = UTC_ZONE
     with_left: bool = False
     outdated: Where | None = None
     published_on: datetime | None = None
@@ -85,7 +88,9 @@ def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
         keys.append(("dimension", query.of_learners or (_EVERYTHING,)))
     if query.filter is not None:
         conditions.append(_where(query.filter, source))
-    ground = Ground(source, tuple(sorted(keys)), tuple(conditions), LEFT_COUNT in query.counts)
+    ground = Ground(
+        source, tuple(sorted(keys)), tuple(conditions), query.zone, with_left=LEFT_COUNT in query.counts
+    )
     if source is ACTIVITY_TOTALS:
         return replace(ground, published_on=named.published_on)
     return replace(ground, outdated=_outdated(named))
@@ -148,14 +153,14 @@ def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002
             return Not(_where(part, source))
 
 
-def _among_contexts(values: tuple[str | None, ...]) -> Where:
+def _among_contexts(values: tuple[str | int | None, ...]) -> Where:
     """A condition on the ids of contexts, of whatever type; None stands for collections taken by themselves."""
     if None in values:
         first = aggregate_context(ContextType.COLLECTION, "")
         return Between("context_id", first, first[:-1] + chr(ord(first[-1]) + 1), below=True)
     kinds = [kind for kind in ContextType if kind is not ContextType.COLLECTION]
     return OneOf(
-        "context_id", tuple(aggregate_context(kind, value or "") for value in values for kind in kinds)
+        "context_id", tuple(aggregate_context(kind, str(value or "")) for value in values for kind in kinds)
     )
 
 

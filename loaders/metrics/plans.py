@@ -20,6 +20,13 @@ class Tile:
     query: MetricQuery
     mode: AggregationMode
 
+    @property
+    def sides(self) -> "tuple[Tile, ...]":
+        """Itself, or, with a comparison, a tile for each side."""
+        if self.query.comparison is None:
+            return (self,)
+        return tuple(Tile(query, self.mode) for query in self.query.sides)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedTile:

@@ -137,6 +137,7 @@ def _figures(
         ground.where(left=left),
         # One more than there may be.
         limit=MOST_GROUPS + 1 if columns else None,
+        zone=ground.zone,
     )
 
 
@@ -162,7 +163,7 @@ def _at_risk(before: int) -> Where:
 
 def key_of(query: Figures) -> str:
     """The key of its answer in the cache."""
-    parts = (query.dimensions, query.measures, query.keys, query.where)
+    parts = (query.dimensions, query.measures, query.keys, query.where, query.zone)
     # As repr has them: it tells the kinds of conditions apart.
     return answers.key_of("metrics", query.source.name, repr(parts), "all")
 

@@ -16,7 +16,7 @@ import orjson
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from rules.learners import ATTRIBUTES
 from rules.states import State, encode_state
-from rules.totals import Dimensions, Tally, Total, cell_key, cell_state
+from rules.totals import MONTHS, Dimensions, Tally, Total, cell_key, cell_state
 from stores.events import Message
 from stores.groups import Figures, Kind, Lane, Measure
 from stores.tables import AGGREGATIONS
@@ -48,7 +48,7 @@ async def fill(instance: Instance, states: Sequence[State], aggregated_on: datet
 
 def aggregated(states: Iterable[State], on: datetime) -> Iterable[Message]:
     """What the batch aggregation sends."""
-    dimensions = Dimensions(ATTRIBUTES, ACTIVITY_STATE.months)
+    dimensions = Dimensions(ATTRIBUTES, MONTHS)
 
     def place(state: State) -> tuple[str, str, str]:
         return state.activity_id, state.collection_id, state.context_id

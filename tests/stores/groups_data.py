@@ -2,9 +2,10 @@
 Python without either engine."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any as Anything
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
 import orjson
 from hypothesis import strategies as st
@@ -77,7 +78,7 @@ def message(event: Event) -> Message:
 
 
 def latest(source: DataSource, events: Iterable[Event]) -> list[Event]:
-    """One row a key, that of the highest version, with the months."""
+    """One row a key, that of the highest version."""
     rows: dict[tuple[Value, ...], Event] = {}
     for event in events:
         key = tuple(event[name] for name in source.key)
@@ -86,7 +87,6 @@ def latest(source: DataSource, events: Iterable[Event]) -> list[Event]:
     return [
         {
             **row,
-            **{name: month(row[moment]) for name, moment in source.months.items()},
             **{name: units(row[span.start], row[span.end], span.unit) for name, span in source.spans.items()},
         }
         for row in rows.values()
@@ -97,15 +97,25 @@ def units(start: int | None, end: int | None, unit: int) -> int | None:
     return None if start is None or end is None else max(end - start, 0) // unit
 
 
-def month(moment: int | None) -> str | None:
-    return None if moment is None else f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m}"
+def periods(source: DataSource, row: Event, zone: str) -> dict[str, str | None]:
+    return {name: period(row[moment], unit, zone) for name, (moment, unit) in source.periods.items()}
+
+
+def period(moment: int | None, unit: str, zone: str) -> str | None:
+    """As the calendar of Python's own library has it."""
+    if moment is None:
+        return None
+    at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)).astimezone(ZoneInfo(zone))
+    formats = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "year": "%Y"}
+    return f"{at:%Y}-Q{(at.month + 2) // 3}" if unit == "quarter" else at.strftime(formats[unit])
 
 
 def answer(query: Query, events: Iterable[Event]) -> list[tuple[Value, ...]]:
     """The rows in the order asked for, in any where none is."""
+    zone = query.zone if isinstance(query, Figures) else "UTC"
     rows = [
         row
-        for row in latest(query.source, events)
+        for row in ({**row, **periods(query.source, row, zone)} for row in latest(query.source, events))
         if all(row[column] in values for column, values in query.keys)
         and (query.where is None or holds(query.where, row))
     ]
@@ -166,16 +176,31 @@ TEXTS: dict[str, tuple[str | None, ...]] = {
     "context_id": ("cb:1", "cb:2"),
     "state": (None, "", "North", "north", "back\\", "\U0001f600", "\uffee"),
     "gender": (None, "f", "m", "'\""),
+    "enrolled_day": (None, "2026-03-29", "2026-03-30"),
+    "enrolled_week": (None, "2026-W01", "2026-W13", "2026-W14"),
     "enrolled_month": (None, "2025-12", "2026-01", "2026-02"),
+    "enrolled_quarter": (None, "2025-Q4", "2026-Q1"),
+    "enrolled_year": (None, "2025", "2026"),
 }
 NUMBERS: dict[str, tuple[int | None, ...]] = {
     "status": (None, 0, 1, 2),
     "time_spent": (None, -5, 0, 7, 2**53 + 1),
-    "enrolled_on": (None, 1_767_225_599_999, 1_767_225_600_000, 1_769_904_000_000),
+    "enrolled_on": (
+        None,
+        1_767_225_599_999,
+        1_767_225_600_000,
+        1_769_904_000_000,
+        1_774_735_199_999,
+        1_774_735_200_000,
+        1_774_821_599_999,
+        1_774_821_600_000,
+    ),
     "completed_on": (None, 1_767_225_599_998, 1_767_225_601_000, 1_767_311_999_999),
 }
-"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC; completions are 1 ms before, and
-1 s and 1 ms less than a day after."""
+"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC; around the ends of 29 March 2026 in
+Berlin, a day of 23 hours: the first midnight as if it were summer, the last one of summer.
+Completions are before the first two, 1 s, and 1 ms less than a day after the second."""
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati")
 COMPUTED: dict[str, tuple[int | None, ...]] = {
     "days_to_complete": (None, 0, 1),
     "seconds_to_complete": (None, 0, 1),
@@ -258,4 +283,5 @@ def figures(draw: st.DrawFn, activity_id: str) -> Figures:
         draw(st.none() | wheres()),
         order,
         draw(st.none() | st.integers(1, 4)),
+        draw(st.sampled_from(ZONES)),
     )
