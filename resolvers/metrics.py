@@ -21,7 +21,7 @@ async def activity_metrics(
     """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
     one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
     session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
-    _check_attributes(session.viewer, query)
+    check_attributes(session.viewer, query)
     return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
 
 
@@ -35,7 +35,7 @@ async def names_in(session: Session, table: Table) -> dict[str, str]:
     return await names_of(session.library, ids)
 
 
-def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:
+def check_attributes(viewer: Viewer, query: MetricQuery) -> None:
     """Forbidden if a creator names an attribute of learners: creators see how learning goes, not who learns."""
     if viewer.has(*ALL_LEARNERS):
         return

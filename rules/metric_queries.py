@@ -149,8 +149,8 @@ def metric_query(
     query = MetricQuery(
         metrics=tuple(dict.fromkeys(metrics)),
         dimensions=tuple(dict.fromkeys(dimensions)),
-        activity_ids=_named(activity_ids, "activityIds"),
-        context_ids=_named(context_ids, "contextIds"),
+        activity_ids=checked_names(activity_ids, "activityIds"),
+        context_ids=checked_names(context_ids, "contextIds"),
         filter=None if filter is None else checked_filter(filter),
         limit=limit,
         totals=totals,
@@ -181,7 +181,7 @@ def _comparison(given: Mapping[str, Any], dimensions: Sequence[str]) -> Comparis
             "rows by CONTEXT have no counterpart in other contexts: leave the dimension out",
             field="compare.contextIds",
         )
-    return Comparison(context_ids=_named(given.get("contextIds"), "compare.contextIds"))
+    return Comparison(context_ids=checked_names(given.get("contextIds"), "compare.contextIds"))
 
 
 def _checked_order(query: MetricQuery, order: Iterable[OrderBy]) -> tuple[OrderBy, ...]:
@@ -198,7 +198,8 @@ def _checked_order(query: MetricQuery, order: Iterable[OrderBy]) -> tuple[OrderB
     return tuple(first.values())
 
 
-def _named(identifiers: Sequence[str] | None, field: str) -> tuple[str, ...]:
+def checked_names(identifiers: Sequence[str] | None, field: str) -> tuple[str, ...]:
+    """The ids in order, each once; none for None. InvalidInput for none at all or more than MOST_NAMED."""
     if identifiers is None:
         return ()
     if not 1 <= len(identifiers) <= MOST_NAMED:

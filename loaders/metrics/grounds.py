@@ -1,7 +1,7 @@
 """What a table counts, as the groups store has it: a data source, keys, and conditions."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -81,22 +81,26 @@ def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
         keys.append(("activity_id", activities))
     if of_both is not None:
         conditions.append(of_both)
-    if query.context_ids:
-        contexts = {aggregate_context(kind, id_) for id_ in query.context_ids for kind in ContextType}
-        keys.append(("context_id", tuple(sorted(contexts))))
+    keys.extend(context_keys(query.context_ids).items())
     if source is ACTIVITY_TOTALS:
         keys.append(("dimension", query.of_learners or (_EVERYTHING,)))
     if query.filter is not None:
-        conditions.append(_where(query.filter, source))
+        conditions.append(where_of(query.filter, source))
     ground = Ground(
         source, tuple(sorted(keys)), tuple(conditions), query.zone, with_left=LEFT_COUNT in query.counts
     )
     if source is ACTIVITY_TOTALS:
         return replace(ground, published_on=named.published_on)
-    return replace(ground, outdated=_outdated(named))
+    return replace(ground, outdated=outdated_in(named))
 
 
-def _outdated(named: Named) -> Where | None:
+def context_keys(context_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The key of these contexts, of whatever type; none for all."""
+    contexts = {aggregate_context(kind, id_) for id_ in context_ids for kind in ContextType}
+    return {"context_id": tuple(sorted(contexts))} if contexts else {}
+
+
+def outdated_in(named: Named) -> Where | None:
     """Collections whose figures changed with the same version share a condition."""
     by_version: defaultdict[int, list[str]] = defaultdict(list)
     for collection, since in named.since.items():
@@ -133,7 +137,7 @@ def _activities(query: MetricQuery, named: Named) -> tuple[tuple[str, ...], tupl
     return (COLLECTION_TYPE, UNIT_TYPE), query.activity_ids, AnyOf(tuple(of_both))
 
 
-def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002
+def where_of(filter: Filter, source: DataSource) -> Where:  # noqa: A002
     match filter:
         case Among(dimension, values):
             return (
@@ -146,11 +150,11 @@ def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002
         case Unknown(measure):
             return OneOf(measure, (None,))
         case Every(parts):
-            return All(tuple(_where(part, source) for part in parts))
+            return All(tuple(where_of(part, source) for part in parts))
         case Some(parts):
-            return AnyOf(tuple(_where(part, source) for part in parts))
+            return AnyOf(tuple(where_of(part, source) for part in parts))
         case Opposite(part):
-            return Not(_where(part, source))
+            return Not(where_of(part, source))
 
 
 def _among_contexts(values: tuple[str | int | None, ...]) -> Where:

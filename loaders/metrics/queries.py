@@ -91,14 +91,14 @@ def readings(ground: Ground, queries: Sequence[MetricQuery], now: datetime) -> l
     if adding := [query for query in queries if _summed(query)]:
         measures = {measure_of(count, query): (count, query) for query in adding for count in _summed(query)}
         asked = [_measure(ground, *measures[name], now) for name in sorted(measures)]
-        found.append(Reading(_figures(ground, _columns(ground, adding), asked, left=ground.with_left)))
+        found.append(Reading(figures_in(ground, _columns(ground, adding), asked, left=ground.with_left)))
     for spread, column in SPREAD_COLUMNS.items():
         if spreading := [query for query in queries if spread in query.counts]:
             columns = _columns(ground, spreading) | {column}
-            found.append(Reading(_figures(ground, columns, [Measure(NUMBER, Kind.COUNT)]), spread))
+            found.append(Reading(figures_in(ground, columns, [Measure(NUMBER, Kind.COUNT)]), spread))
     learners = [Measure(LEARNERS, Kind.DISTINCT, "user_id")]
     distinct = sorted(_distinct(ground, queries), key=sorted)
-    return found + [Reading(_figures(ground, columns, learners), LEARNERS) for columns in distinct]
+    return found + [Reading(figures_in(ground, columns, learners), LEARNERS) for columns in distinct]
 
 
 def measure_of(count: str, query: MetricQuery) -> str:
@@ -123,9 +123,10 @@ def _distinct(ground: Ground, queries: Iterable[MetricQuery]) -> set[frozenset[s
     return {_columns(ground, [query]) for query in asking} | totals
 
 
-def _figures(
+def figures_in(
     ground: Ground, columns: frozenset[str], measures: Sequence[Measure], *, left: bool = False
 ) -> Figures:
+    """The query for these measures of a ground, by these columns."""
     if ground.outdated is not None:
         # The version is in the condition, so an answer of before the publish is not given after it.
         measures = [*measures, Measure(_OUTDATED, Kind.COUNT, where=ground.outdated)]
