@@ -417,17 +417,6 @@ async def test_weeks_of_a_zone_without_gaps(filled: Instance) -> None:
     assert filled_up.totals == [None, 4, 62.5]
 
 
-async def test_months_of_the_last_aggregation_have_no_gaps_either(filled: Instance) -> None:
-    until = {"dimension": {"dimension": "enrolled_month", "in": ["2025-11", "2025-12", "2026-01"]}}
-    ask = {**ENROLLED, "activity_ids": ["hand"], "dimensions": ["enrolled_month"], "filter": until}
-    wanted = [["2025-12", 1], ["2026-01", 2]]
-    found = await ask_one(session(filled), {**ask, "fill_gaps": True}, AggregationMode.BATCH)
-    assert (found.rows, wanted) == (wanted, (await ask_one(session(filled), ask)).rows)
-    named = {"dimension": {"dimension": "enrolled_month", "in": ["2026-01"]}}
-    quiet = {**ask, "filter": named, "dimensions": ["enrolled_month", "gender"], "fill_gaps": True}
-    assert (await ask_one(session(filled), quiet, AggregationMode.QUERY)).rows == [["2026-01", None, 2]]
-
-
 async def test_a_table_with_too_many_gaps_is_refused_and_leaves_those_beside_it(
     filled: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
