@@ -562,7 +562,7 @@ async def test_too_many_groups_are_refused_with_what_to_do(
     assert (refused.value.code, refused.value.field) == (InvalidInput.code, "dimensions")
     several = [query({**BY_GENDER, "totals": True}), query(BY_DISTRICT)]
     shared = session(filled).shared
-    tables = Tables(filled.stores, shared.library, shared.answers, shared.costs)
+    tables = Tables(filled.stores, shared.library, shared.answers, shared.costs, shared.now)
     gender, district = await tables.tables([Tile(one, AggregationMode.QUERY) for one in several])
     assert isinstance(gender, TooManyGroups)
     assert isinstance(district, Answered), "the error of a table is its own"

@@ -1,6 +1,7 @@
 """What a table may be asked, where it is answered from, and how its rows are put in order."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from rules.metric_filters import (
 )
 from rules.metric_plans import TARGET, Extent, table_plan
 from rules.metric_queries import MOST_NAMED, Key, MetricQuery, OrderBy, metric_query
-from rules.metric_tables import Table, first_groups, rolled_up, table_of
+from rules.metric_tables import Groups, Table, first_groups, over_all, rolled_up, table_of
 from rules.metrics import Counts, Metric
 from rules.plans import AggregationMode, QueryPlan, Source
 
@@ -349,7 +350,8 @@ def ordered(*order: OrderBy, limit: int = 100, totals: bool = False) -> Any:
     )
 
 
-def tabulated(query: MetricQuery, groups: Any, names: Any = None) -> Table:
+def tabulated(query: MetricQuery, by_key: Mapping[Key, Counts], names: Any = None) -> Table:
+    groups = Groups(by_key, over_all(query, by_key))
     return table_of(query, first_groups(query, groups, names), groups, names)
 
 
