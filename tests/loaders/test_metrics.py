@@ -471,8 +471,8 @@ async def test_figures_of_nobody_are_a_row_of_nothing(filled: Instance) -> None:
     }
     bands = {"0": 0, "1-24": 0, "25-49": 0, "50-74": 0, "75-99": 0, "100": 0}
     scores = [None, None, BANDS_OF_TEN, None, None, None]
-    learners = [0, 0, 0, None, None, None, None]
-    assert (await ask_one(session(filled), ask)).rows == [[0, 0, 0, None, bands, 0, None, *scores, *learners]]
+    measures = [0, 0, 0, None, None, None, None]
+    assert (await ask_one(session(filled), ask)).rows == [[0, 0, 0, None, bands, 0, None, *scores, *measures]]
     assert (await ask_one(session(filled), {**ask, "dimensions": ["gender"]})).rows == []
 
 

@@ -338,6 +338,7 @@ async def test_a_text_is_whole_as_far_as_its_spec_has_room(store: Store) -> None
 async def test_a_learner_counts_once_wherever_and_however_often_they_are(store: Store) -> None:
     """Ada is in two contexts and both states, ben in two contexts of North, cyd in South alone, dan nowhere."""
     me = new()
+    told: list[tuple[str, str, str | None, int | None]]
     told = [("ada", "cb:1", "North", 1), ("ada", "cb:2", "South", 2), ("ben", "cb:1", "North", 2)]
     told += [("ben", "cb:2", "North", 2), ("cyd", "cb:2", "South", None), ("dan", "cb:1", None, 0)]
     events = [state(me, user, context_id=context, state=at, status=n) for user, context, at, n in told]
