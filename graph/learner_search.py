@@ -66,7 +66,7 @@ class LearnerConnection:
         ends = [encode(*learners.order.cursor(hit)) for hit in (*hits[:1], *hits[-1:])]
         return cls(
             edges=[
-                Edge(cursor=encode(*learners.order.cursor(hit)), node=Learner.of(profile))
+                Edge(node=Learner.of(profile), member=hit, place=learners.order.cursor)
                 for profile, hit in learners.found
             ],
             page_info=PageInfo(

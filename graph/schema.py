@@ -23,6 +23,7 @@ from graph.erasures import ErasureMutations
 from graph.errors import presented
 from graph.exhausts import Exhaust, ExhaustMutations, ExhaustQueries
 from graph.fields import field
+from graph.funnels import FunnelQueries
 from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
@@ -68,6 +69,7 @@ class Query(
     ContextQueries,
     GroupQueries,
     MetricQueries,
+    FunnelQueries,
     TrackingQueries,
     PublicationQueries,
     ExhaustQueries,

@@ -46,13 +46,15 @@ from rules.learner_groups import (
 )
 from rules.learner_search import LearnerOrder
 from rules.learners import ATTRIBUTES, Learner
+from rules.metric_columns import ColumnKind, camel
 from rules.metric_queries import OrderBy
-from rules.metric_tables import ColumnKind
 from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
+from rules.periods import EXAMPLES as PERIOD_EXAMPLES
+from rules.periods import PeriodUnit
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Best, Score
@@ -67,6 +69,7 @@ __all__ = [
     "ATTRIBUTES",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
+    "PERIOD_EXAMPLES",
     "Absent",
     "Acknowledged",
     "Activity",
@@ -126,6 +129,7 @@ __all__ = [
     "Origin",
     "OriginKind",
     "PackageVariant",
+    "PeriodUnit",
     "ProfileCall",
     "Progress",
     "ProgressKey",
@@ -150,6 +154,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "camel",
     "checked_id",
     "either",
     "from_milliseconds",
