@@ -16,7 +16,6 @@ from graph.paging import After, Connection, First, connection, page_size
 from graph.scores import Score
 from resolvers import assessment_scores, assessments
 from resolvers.opaque_texts import decode_cursor
-from resolvers.paging import Page
 
 
 @strawberry.input(description="Which scores a list is of. The ids together must hold.")
@@ -78,12 +77,12 @@ class AssessmentScores(Node):
 
     @field(description="The collection; null where it is gone, and where the assessment was taken by itself.")
     async def collection(self, info: Info) -> Collection | None:
-        found = await assessment_scores.collection_of(info.context, self.read)
+        found = await assessment_scores.collection_of(info.context, self.read.key)
         return None if found is None else Collection.of(found)
 
     @field(description="The context; null where it is gone, and where there was none.")
     async def context(self, info: Info) -> Context | None:
-        found = await assessment_scores.context_of(info.context, self.read)
+        found = await assessment_scores.context_of(info.context, self.read.key)
         return None if found is None else Context.of(found, info.context.now())
 
     @field(description="The attempt with the most points; null where it is gone since.")
@@ -114,8 +113,16 @@ class AssessmentScores(Node):
         return None if found is None else Attempt.of(self.read.key, found)
 
 
-def scores_connection(
-    page: Page[assessment_scores.ScoresRead], *, begun: bool
+async def scores_of(
+    info: Info, user_id: str, wanted: assessment_scores.Wanted, first: First, after: After
 ) -> Connection[AssessmentScores]:
     """A page of a learner's scores."""
-    return connection(page, AssessmentScores.of, lambda read: read.place, begun=begun)
+    place = decode_cursor(after, 3)
+    page = await assessment_scores.scores_page(
+        info.context,
+        user_id,
+        wanted,
+        first=page_size(first),
+        after=None if place is None else (place[0], place[1], place[2]),
+    )
+    return connection(page, AssessmentScores.of, lambda read: read.place, begun=place is not None)

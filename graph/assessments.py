@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph.errors import UserError, carry_out
-from graph.fields import mutation
+from graph.fields import mutation, platform_name
 from graph.info import Info
 from resolvers import assessments, nouns
 
@@ -38,8 +38,8 @@ class SubmitAssessmentInput:
     user_id: str | None = strawberry.field(
         default=None, description="Whose attempt it is, for a service; otherwise the caller's."
     )
-    course_id: str | None = strawberry.field(default=None, description="The older name of `collectionId`.")
-    batch_id: str | None = strawberry.field(default=None, description="The older name of `contextId`.")
+    course_id: str | None = platform_name("collectionId")
+    batch_id: str | None = platform_name("contextId")
 
     def call(self) -> assessments.AssessmentCall:
         """InvalidInput where an id has two values under its two names."""

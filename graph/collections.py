@@ -14,18 +14,19 @@ from graph.fields import field
 from graph.info import Info
 from graph.lookahead import contexts_asked
 from graph.node import Node
+from graph.orders import ContextOrder, ContextOrderBy, is_descending
 from graph.packages import Package, Variant
-from graph.paging import After, Before, Connection, First, Last, connection, page_size
+from graph.paging import After, Before, Connection, First, Last, connection, counted_connection
 from graph.progress import Progress
 from graph.views import View
 from resolvers import collections, contexts, edit_trees, nouns, packages
 from resolvers.collections import Tree, is_optional
-from resolvers.opaque_texts import decode_cursor
+from resolvers.ordering import MOST_ORDERED, PARTS
 from resolvers.paging import MOST, asked
 from resolvers.progress import OwnProgress, own_progress
 
 if TYPE_CHECKING:
-    from graph.contexts import Context
+    from graph.contexts_of_people import ContextConnection
 
 MetadataFields = Annotated[
     list[str] | None,
@@ -35,6 +36,13 @@ MetadataFields = Annotated[
 
 NodeId = Annotated[str, strawberry.argument(description="The node's identifier.")]
 Mode = Annotated[enums.HierarchyMode, strawberry.argument(description="Which form of it.")]
+
+WHOSE = "The name does not say whose it is. Ask for `{}`, which is the same."
+_VIEWER_PROGRESS = "The viewer's own progress in it, whoever else the document is about; null in mode EDIT."
+_VIEWER_VIEW = (
+    "The viewer's own view of this leaf, whoever else the document is about; NOT_STARTED where there is none yet, null for a "
+    "unit, and in mode EDIT."
+)
 
 
 class OwnTree:
@@ -100,16 +108,27 @@ class HierarchyNode:
     def children(self) -> list["HierarchyNode"]:
         return [HierarchyNode.of(self.own_tree, child) for child in self.source.get("children") or ()]
 
-    @field(description="The viewer's own progress in it; null in mode EDIT.")
+    @field(description=_VIEWER_PROGRESS)
+    def viewer_progress(self, context_id: OwnContextId = None) -> Progress | None:
+        return self._progress(context_id)
+
+    @field(description=_VIEWER_VIEW)
+    def viewer_view(self, context_id: OwnContextId = None) -> View | None:
+        return self._view(context_id)
+
+    @field(description=_VIEWER_PROGRESS, deprecated=WHOSE.format("viewerProgress"))
     def progress(self, context_id: OwnContextId = None) -> Progress | None:
+        return self._progress(context_id)
+
+    @field(description=_VIEWER_VIEW, deprecated=WHOSE.format("viewerView"))
+    def view(self, context_id: OwnContextId = None) -> View | None:
+        return self._view(context_id)
+
+    def _progress(self, context_id: str | None) -> Progress | None:
         own = self.own_tree.own(context_id)
         return None if own is None else Progress.of(own.of(self.identifier))
 
-    @field(
-        description="The viewer's own view of this leaf, NOT_STARTED where there is none yet; null for a unit, and in mode "
-        "EDIT."
-    )
-    def view(self, context_id: OwnContextId = None) -> View | None:
+    def _view(self, context_id: str | None) -> View | None:
         own = self.own_tree.own(context_id)
         if own is None or self.kind is not enums.ContentKind.CONTENT:
             return None
@@ -233,16 +252,24 @@ class Collection(Node):
         found = await packages.package(info.context.shared, self.content, variant)
         return Package.of(found) if found else None
 
-    @field(description="The viewer's own progress in it; null in mode EDIT.")
+    @field(description=_VIEWER_PROGRESS)
+    async def viewer_progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        return await self._progress(info, context_id)
+
+    @field(description=_VIEWER_PROGRESS, deprecated=WHOSE.format("viewerProgress"))
     async def progress(self, info: Info, context_id: OwnContextId = None) -> Progress | None:
+        return await self._progress(info, context_id)
+
+    async def _progress(self, info: Info, context_id: str | None) -> Progress | None:
         if self.edited is not None:
             return None
         own = await own_progress(info.context, self.content, context_id)
         return Progress.of(own.of(self.identifier))
 
     @field(
-        description="Its contexts, by the last moment to join them: first those by invitation alone, last those without "
-        "an end. With `status` a page may have fewer than `first` although there are more."
+        description="Its contexts, by the last moment to join them unless told: first those by invitation alone, last those "
+        "without an end. With `status` a page may have fewer than `first` although there are more. Another order and the way "
+        f"back are for at most {MOST_ORDERED}, with `open` of those that are open."
     )
     async def contexts(
         self,
@@ -253,27 +280,38 @@ class Collection(Node):
                 description="Only those that the viewer may join now without an invitation, or only the others."
             ),
         ] = None,
+        joinable: Annotated[
+            bool,
+            strawberry.argument(
+                description="Only batches to join: those that are open, without those where the viewer is enrolled."
+            ),
+        ] = False,
         status: Annotated[
             enums.ContextStatus | None,
             strawberry.argument(description="Only those that are there by their dates."),
         ] = None,
+        order_by: Annotated[ContextOrder | None, strawberry.argument(description="In which order.")] = None,
         first: First = None,
         after: After = None,
-    ) -> Connection[Annotated["Context", strawberry.lazy("graph.contexts")]] | None:
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated["ContextConnection", strawberry.lazy("graph.contexts_of_people")] | None:
         from graph.contexts import Context
+        from graph.contexts_of_people import ContextConnection
 
-        place = decode_cursor(after, 2)
-        page = await contexts.contexts_of(
-            info.context,
-            self.content,
-            joinable=open,
-            status=status,
-            first=page_size(first),
-            after=place,
+        if joinable and open is False:
+            raise nouns.InvalidInput("what is joinable is open; ask for one of the two", field="joinable")
+        page_asked = asked(first, after, last, before, parts=PARTS)
+        order = order_by or ContextOrder(by=ContextOrderBy.JOINABLE_UNTIL)
+        wanted = contexts.CollectionContextsWanted(
+            *(joinable or open, joinable, status), by=order.by, descending=is_descending(order)
         )
+        found = contexts.CollectionContexts(info.context, self.content, wanted)
+        page = await found.page(page_asked)
         now = info.context.now()
-        return connection(
-            page, lambda found: Context.of(found, now), contexts.cursor_of, begun=place is not None
+        return counted_connection(
+            *(ContextConnection, page, lambda one: Context.of(one, now), wanted.ordering.place, found.count),
+            begun=page_asked.place is not None,
         )
 
 

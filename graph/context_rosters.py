@@ -9,7 +9,7 @@ import strawberry
 from graph import enums
 from graph.fields import field
 from graph.info import Info
-from graph.metrics import OrderDirection
+from graph.orders import RosterOrder, RosterOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import context_rosters
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -46,17 +46,6 @@ class RosterFilter:
     )
 
 
-@strawberry.input(
-    description="The order of a list of learners. What it leaves open is ordered by the user id."
-)
-class RosterOrder:
-    by: enums.RosterOrderBy = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(
-        default=OrderDirection.ASC,
-        description="From the smallest or from the largest.",
-    )
-
-
 @field(
     description="Who is or was enrolled in one of its collections, in the order of user ids unless told. For a mentor of the "
     "context, who created it, and those who answer for learners. Another order, a status and the way back need everybody: "
@@ -80,12 +69,12 @@ async def roster(
     order_by: Annotated[RosterOrder | None, strawberry.argument(description="In which order.")] = None,
 ) -> RosterConnection | None:
     page_asked = asked(first, after, last, before, parts=PARTS)
-    named, order = filter or RosterFilter(), order_by or RosterOrder(by=enums.RosterOrderBy.USER_ID)
+    named, order = filter or RosterFilter(), order_by or RosterOrder(by=RosterOrderBy.USER_ID)
     wanted = context_rosters.RosterWanted(
         active=named.active,
         statuses=None if named.status is None else frozenset(named.status),
         by=order.by,
-        descending=order.direction is OrderDirection.DESC,
+        descending=is_descending(order),
     )
     found = context_rosters.ContextRoster(info.context, self.context, collection_id)
     page = await found.page(wanted, page_asked)

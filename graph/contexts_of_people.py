@@ -10,7 +10,7 @@ from graph import enums
 from graph.contexts import Context
 from graph.fields import field
 from graph.info import Info
-from graph.metrics import OrderDirection
+from graph.orders import ContextOrder, ContextOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import contexts_of_people
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @strawberry.type(description="A page of contexts.")
-class ContextListConnection(CountedConnection[Context]):
+class ContextConnection(CountedConnection[Context]):
     pass
 
 
@@ -55,15 +55,6 @@ class ContextFilter:
     )
 
 
-@strawberry.input(description="The order of a list of contexts. What it leaves open is ordered by the id.")
-class ContextOrder:
-    by: enums.ContextOrderBy = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(
-        default=OrderDirection.ASC,
-        description="From the smallest or from the largest.",
-    )
-
-
 @field(
     description="The contexts that they mentor or created; in the order of context ids unless told. For themself, an admin "
     f"or a service. Of somebody with more than {MOST_ORDERED} only those of one relation can be read, in the order of ids "
@@ -80,16 +71,14 @@ async def contexts(
         ContextFilter | None, strawberry.argument(description="Which of them; all without it.")
     ] = None,
     order_by: Annotated[ContextOrder | None, strawberry.argument(description="In which order.")] = None,
-) -> ContextListConnection | None:
+) -> ContextConnection | None:
     page_asked = asked(first, after, last, before, parts=PARTS)
-    named, order = filter or ContextFilter(), order_by or ContextOrder(by=enums.ContextOrderBy.CONTEXT_ID)
-    wanted = contexts_of_people.ContextsWanted(
-        **vars(named), by=order.by, descending=order.direction is OrderDirection.DESC
-    )
+    named, order = filter or ContextFilter(), order_by or ContextOrder(by=ContextOrderBy.CONTEXT_ID)
+    wanted = contexts_of_people.ContextsWanted(**vars(named), by=order.by, descending=is_descending(order))
     page = await contexts_of_people.contexts_of_learner(info.context, self.user_id, wanted, page_asked)
     now = info.context.now()
     return counted_connection(
-        *(ContextListConnection, page, lambda found: Context.of(found, now), wanted.ordering.place),
+        *(ContextConnection, page, lambda found: Context.of(found, now), wanted.ordering.place),
         partial(contexts_of_people.contexts_count, info.context, self.user_id, wanted),
         begun=page_asked.place is not None,
     )

@@ -36,6 +36,7 @@ UNTOLD = 10
 """Members of a list whose size nothing in the document tells, as the units of a course."""
 LONG = {
     ("Summary", "contentStatus"): 100,
+    ("Enrolment", "contentStatus"): 100,
     ("Attempt", "questions"): 20,
     ("AttemptQuestion", "options"): 4,
     ("AttemptQuestion", "answers"): 2,

@@ -21,6 +21,7 @@ from strawberry.extensions import ParserCache
 from graph.costs import NOTHING, Cost, costs_of
 from graph.introspection import Questions, TooMany
 from graph.limits import Limits, limit_rule
+from graph.literals import with_fields
 from graph.upstream import core_schema, validate_document
 
 KEPT_DOCUMENTS = 128
@@ -60,7 +61,7 @@ class Documents:
         return kept
 
     def _looked_at(self, schema: GraphQLSchema, document: DocumentNode) -> Known:
-        errors = validate_document(schema, document, self._rules)
+        errors = with_fields(validate_document(schema, document, self._rules), document)
         if errors:
             return Known(document, errors, {}, {})
         questions = {

@@ -8,13 +8,26 @@ from typing import Annotated, Self
 import strawberry
 
 from graph import enums
-from graph.collections import Collection
+from graph.assessment_scores import AssessmentScores, scores_of
+from graph.collections import Collection, HierarchyNode
 from graph.contexts import Context
 from graph.errors import UserError, carry_out
-from graph.fields import field, mutation
+from graph.fields import field, mutation, platform_name
 from graph.info import Info
 from graph.node import Node
+from graph.paging import After, Connection, First
 from graph.scores import ActivityScore
+from graph.summary import (
+    CONTENT_STATUS,
+    NEXT_CONTENT,
+    TIME_SPENT,
+    UNITS,
+    ContentStatus,
+    UnitProgress,
+    next_in,
+    statuses_in,
+    units_in,
+)
 from resolvers import assessment_scores, enrolments, nouns
 
 
@@ -44,6 +57,9 @@ class Enrolment(Node):
         description="Which version of the collection that was; null where nobody noted it, as for what was migrated."
     )
     last_accessed_on: datetime | None = strawberry.field(description="The learner's last view in it.")
+    time_spent: int | None = strawberry.field(
+        description=f"{TIME_SPENT[:-1]}; null where the collection is gone and nobody noted it."
+    )
     moved_to: str | None = strawberry.field(
         description="In move mode: the context where the learner goes on with the collection; null where it is this one."
     )
@@ -52,6 +68,7 @@ class Enrolment(Node):
     )
     collection: Collection | None = strawberry.field(description="The collection; null where it is gone.")
     context: Context | None = strawberry.field(description="The context; null where it is gone.")
+    found: strawberry.Private[enrolments.Enrolled]
 
     @classmethod
     def of(cls, found: enrolments.Enrolled, now: datetime) -> Self:
@@ -71,10 +88,12 @@ class Enrolment(Node):
             completed_on=found.completed_on,
             completed_version=found.completed_version,
             last_accessed_on=found.last_accessed_on,
+            time_spent=found.time_spent,
             moved_to=enrolment.moved_to if enrolment.has_moved else None,
             moved_from=enrolment.moved_from,
             collection=Collection.of(found.collection) if found.collection else None,
             context=Context.of(found.context, now) if found.context else None,
+            found=found,
         )
 
     def key(self) -> tuple[str, ...]:
@@ -91,12 +110,32 @@ class Enrolment(Node):
             await assessment_scores.activity_score(info.context, nouns.ProgressKey(*self.key()))
         )
 
+    @field(description=f"{CONTENT_STATUS[:-1]}; null where the collection is gone.")
+    async def content_status(self, info: Info) -> list[ContentStatus] | None:
+        tree = await enrolments.learner_tree(info.context, self.found)
+        return None if tree is None else await statuses_in(info, tree)
 
-@strawberry.input(description="Which enrolments a list is of.")
-class EnrolmentFilter:
-    active: bool | None = strawberry.field(
-        default=None, description="Only active ones, or only those that ended; both without it."
+    @field(description=f"{UNITS[:-1]}; null where the collection is gone.")
+    async def units(self, info: Info) -> list[UnitProgress] | None:
+        tree = await enrolments.learner_tree(info.context, self.found)
+        return None if tree is None else await units_in(info, tree)
+
+    @field(
+        description=f"{NEXT_CONTENT[:-1]}, where the collection is gone, and where the learner goes on elsewhere (`movedTo`)."
     )
+    async def next_content(self, info: Info) -> HierarchyNode | None:
+        tree = await enrolments.learner_tree(info.context, self.found)
+        return None if tree is None or self.moved_to is not None else await next_in(info, tree)
+
+    @field(
+        description="What the learner scored in each assessment of it, in the order of assessments. The workers compute it, "
+        "so it follows an attempt in seconds."
+    )
+    async def assessments(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[AssessmentScores] | None:
+        wanted = assessment_scores.Wanted(collection_id=self.collection_id, context_id=self.context_id)
+        return await scores_of(info, self.user_id, wanted, first, after)
 
 
 @strawberry.input(description="Who enrols where.")
@@ -114,8 +153,8 @@ class EnrolInput:
     at: datetime | None = strawberry.field(
         default=None, description="When it happened, for a service; otherwise now."
     )
-    course_id: str | None = strawberry.field(default=None, description="The older name of `collectionId`.")
-    batch_id: str | None = strawberry.field(default=None, description="The older name of `contextId`.")
+    course_id: str | None = platform_name("collectionId")
+    batch_id: str | None = platform_name("contextId")
 
     async def made(
         self, command: Callable[[nouns.EnrolmentCall], Awaitable[nouns.Enrolment]]

@@ -6,9 +6,7 @@ from typing import TypeVar
 
 import strawberry
 
-from resolvers.context_rosters import RosterOrder as RosterOrderBy
-from resolvers.contexts_of_people import ContextOrder as ContextOrderBy
-from resolvers.group_lists import GroupOrder as GroupOrderBy
+from resolvers.enrolment_lists import EnrolmentOrder as EnrolmentOrderBy
 from resolvers.nouns import (
     AggregationMode,
     ColumnKind,
@@ -35,6 +33,7 @@ from resolvers.nouns import (
     TrackingMode,
 )
 from resolvers.nouns import Kind as GroupItemKind
+from resolvers.nouns import LearnerOrder as LearnerOrderBy
 from resolvers.nouns import SearchOrder as CollectionOrderBy
 
 __all__ = [
@@ -42,26 +41,25 @@ __all__ = [
     "CollectionOrderBy",
     "ColumnKind",
     "ContentKind",
-    "ContextOrderBy",
     "ContextRelation",
     "ContextStatus",
     "ContextType",
+    "EnrolmentOrderBy",
     "EnrolmentType",
     "ExhaustFormat",
     "ExhaustKind",
     "GroupItemKind",
-    "GroupOrderBy",
     "GroupRole",
     "GroupStatus",
     "HierarchyMode",
     "JobState",
+    "LearnerOrderBy",
     "MemberStatus",
     "MembershipType",
     "Metric",
     "OriginKind",
     "PackageVariant",
     "QuestionsSource",
-    "RosterOrderBy",
     "Source",
     "Status",
     "SummaryFormat",
@@ -120,37 +118,26 @@ described(
     },
 )
 described(
-    ContextOrderBy,
-    "ContextOrderBy",
-    "By what contexts are ordered.",
+    LearnerOrderBy,
+    "LearnerOrderBy",
+    "By what learners who were searched for are ordered.",
     {
-        ContextOrderBy.CONTEXT_ID: "By the id.",
-        ContextOrderBy.NAME: "By name; small and capital letters are alike.",
-        ContextOrderBy.START_DATE: "By the first moment.",
-        ContextOrderBy.END_DATE: "By the last moment.",
+        LearnerOrderBy.RELEVANCE: "The one whose user id is the text first, then by how many words of the text are whole words "
+        "of the name. Without a text all are alike.",
+        LearnerOrderBy.NAME: "By name; capitals and accents of Latin letters make no difference. Those without a name come "
+        "last.",
+        LearnerOrderBy.USER_ID: "By user id.",
     },
 )
 described(
-    GroupOrderBy,
-    "GroupOrderBy",
-    "By what the groups of a learner are ordered.",
+    EnrolmentOrderBy,
+    "EnrolmentOrderBy",
+    "By what a learner's enrolments are ordered.",
     {
-        GroupOrderBy.GROUP_ID: "By the id.",
-        GroupOrderBy.NAME: "By name; small and capital letters are alike.",
-        GroupOrderBy.CREATED_ON: "By when it was created.",
-        GroupOrderBy.UPDATED_ON: "By when its name, status or activities last changed.",
-    },
-)
-described(
-    RosterOrderBy,
-    "RosterOrderBy",
-    "By what the learners of a context are ordered.",
-    {
-        RosterOrderBy.USER_ID: "By the user id.",
-        RosterOrderBy.NAME: "By name; small and capital letters are alike.",
-        RosterOrderBy.PROGRESS: "By the completion percentage.",
-        RosterOrderBy.LAST_ACCESSED_ON: "By the last view in the collection.",
-        RosterOrderBy.ENROLLED_ON: "By when they enrolled, first.",
+        EnrolmentOrderBy.COLLECTION: "By the identifier of the collection, then by the id of the context.",
+        EnrolmentOrderBy.NAME: "By the name of the collection; small and capital letters are alike.",
+        EnrolmentOrderBy.LAST_ACCESSED_ON: "By the last view, as the workers last saw it: it follows a view in seconds.",
+        EnrolmentOrderBy.ENROLLED_ON: "By when the learner enrolled, first.",
     },
 )
 described(
@@ -354,6 +341,20 @@ described(
         "nobody did.",
         Metric.FIRST_ATTEMPT_RIGHT: "Of 100 attempted assessments, how many had everything right in the first attempt, "
         "rounded down; null where there is none.",
+        Metric.LEARNERS_COUNT: "Distinct learners: who is in two batches counts once, in a row as in the totals. Not in "
+        "batch mode.",
+        Metric.LEFT_COUNT: "Enrolments that learners left. The other metrics do not count these. Not in batch mode.",
+        Metric.AT_RISK_COUNT: "Enrolments that are not completed and whose learner was not seen for `atRiskDays`; who was "
+        "never seen counts from the enrolment. Not in batch mode.",
+        Metric.MEDIAN_PROGRESS: "The percentage in the middle, or the mean of the two in the middle; null where nobody is "
+        "enrolled. Not in batch mode.",
+        Metric.PROGRESS_PERCENTILES: "The percentages below which 10, 25, 50, 75 and 90 of 100 enrolments are, such as "
+        '`{"10": 0, "25": 12.5, "50": 40, "75": 80, "90": 100}`, on the straight line between two neighbours; null where '
+        "nobody is enrolled. Not in batch mode.",
+        Metric.AVERAGE_DAYS_TO_COMPLETE: "Days from enrolment to completion on average, with two decimals; null where "
+        "nobody completed. A completion before the enrolment, as some migrations have it, took no time. Not in batch mode.",
+        Metric.MEDIAN_DAYS_TO_COMPLETE: "Whole days from enrolment to completion, rounded down: those in the middle, or the "
+        "mean of the two in the middle; null where nobody completed. Not in batch mode.",
     },
 )
 described(
@@ -362,11 +363,13 @@ described(
     "What the values of a column are.",
     {
         ColumnKind.DIMENSION: "Texts to group by; null for what is not known.",
+        ColumnKind.LABEL: "Names of the ids in the column of that dimension; null for what is gone.",
         ColumnKind.NUMBER: "Whole numbers.",
         ColumnKind.PERCENTAGE: "From 0 to 100; null where there is nothing to take it of.",
         ColumnKind.SECONDS: "Whole seconds.",
+        ColumnKind.DAYS: "Days, with two decimals at most; null where there are none to tell.",
         ColumnKind.DATETIME: "Moments as `DateTime` has them, or null.",
-        ColumnKind.DISTRIBUTION: "Objects with a count for each band.",
+        ColumnKind.DISTRIBUTION: "Objects with a number for each band or percentile, or null.",
     },
 )
 described(

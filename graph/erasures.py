@@ -5,7 +5,7 @@ from typing import Annotated, Self
 import strawberry
 
 from graph.errors import UserError, carry_out
-from graph.fields import mutation
+from graph.fields import mutation, platform_name
 from graph.info import Info
 from resolvers import erasures, nouns
 
@@ -22,8 +22,8 @@ class DeleteSummaryInput:
         default=None, description="Whose it is, for an admin or a service; otherwise the caller's."
     )
 
-    course_id: str | None = strawberry.field(default=None, description="The older name of `collectionId`.")
-    batch_id: str | None = strawberry.field(default=None, description="The older name of `contextId`.")
+    course_id: str | None = platform_name("collectionId")
+    batch_id: str | None = platform_name("contextId")
 
     async def erased(self, session: nouns.Session) -> erasures.Erasure:
         """InvalidInput where no collection is named: without one all of the learner would be deleted."""

@@ -32,8 +32,12 @@ def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[Cohort
             yield from error_classes(error)
 
 
-ERROR_CODES: dict[str, str] = {error.code: cleandoc(error.__doc__ or "") for error in error_classes()}
-"""Every code with its meaning."""
+ERROR_CODES: dict[str, str] = {
+    **{error.code: cleandoc(error.__doc__ or "") for error in error_classes()},
+    BAD_REQUEST: "No valid GraphQL for this schema, or more than a document may ask for. Never in a payload.",
+    INTERNAL_ERROR: "A fault of the server; `extensions.errorId` is in its log, with what happened. Never in a payload.",
+}
+"""Every code that an answer may have, with its meaning."""
 
 _CODES: Any = {
     code: strawberry.enum_value(code, description=meaning) for code, meaning in sorted(ERROR_CODES.items())

@@ -19,18 +19,33 @@ def field(
     at_hand: Callable[[Any], Any] | None = None,
     graphql_type: Any = None,
     extensions: Sequence[FieldExtension] = (),
+    deprecated: str | None = None,
 ) -> Callable[[F], F]:
     """A field that is computed. ``at_hand`` gives the same from an object that has it already, and raises AttributeError
     if it has to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
-    ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py)."""
+    ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py).
+    ``deprecated``: why nobody should ask for it any more, and for what instead."""
     metadata = {} if at_hand is None else {AT_HAND: at_hand}
     return cast(
         "Callable[[F], F]",
         strawberry.field(
-            description=description, metadata=metadata, graphql_type=graphql_type, extensions=list(extensions)
+            description=description,
+            metadata=metadata,
+            graphql_type=graphql_type,
+            extensions=list(extensions),
+            deprecation_reason=deprecated,
         ),
     )
 
 
 def mutation(*, description: str) -> Callable[[F], F]:
     return cast("Callable[[F], F]", strawberry.mutation(description=description))
+
+
+def platform_name(name: str) -> Any:
+    """An input field that the platform before Cohort has for the same as ``name``. One of the two may be given."""
+    return strawberry.field(
+        default=None,
+        description=f"The older name of `{name}`.",
+        deprecation_reason=f"It is the platform's name, which REST goes on taking. Give `{name}`, which is the same.",
+    )

@@ -9,7 +9,7 @@ from graph import enums
 from graph.fields import field
 from graph.info import Info
 from graph.learner_groups import Group
-from graph.metrics import OrderDirection
+from graph.orders import GroupOrder, GroupOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import group_lists
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -34,15 +34,6 @@ class GroupFilter:
     )
 
 
-@strawberry.input(description="The order of a list of groups. What it leaves open is ordered by the id.")
-class GroupOrder:
-    by: enums.GroupOrderBy = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(
-        default=OrderDirection.ASC,
-        description="From the smallest or from the largest.",
-    )
-
-
 @field(
     description="The groups that the learner is in or invited to; in the order of group ids unless told. Other orders, "
     f"filters and the way back are for a learner in at most {MOST_ORDERED} groups, invitations too."
@@ -60,12 +51,12 @@ async def groups(
     order_by: Annotated[GroupOrder | None, strawberry.argument(description="In which order.")] = None,
 ) -> GroupConnection | None:
     page_asked = asked(first, after, last, before, parts=PARTS)
-    named, order = filter or GroupFilter(), order_by or GroupOrder(by=enums.GroupOrderBy.GROUP_ID)
+    named, order = filter or GroupFilter(), order_by or GroupOrder(by=GroupOrderBy.GROUP_ID)
     wanted = group_lists.GroupsWanted(
         roles=None if named.role is None else frozenset(named.role),
         statuses=None if named.status is None else frozenset(named.status),
         by=order.by,
-        descending=order.direction is OrderDirection.DESC,
+        descending=is_descending(order),
     )
     page = await group_lists.groups_of_learner(info.context, self.user_id, wanted, page_asked)
     return counted_connection(

@@ -8,18 +8,19 @@ import strawberry
 from strawberry import UNSET
 
 from graph.arguments import CollectionId, ContextId, OptionalContextId
-from graph.assessment_scores import AssessmentFilter, AssessmentScores, scores_connection
+from graph.assessment_scores import AssessmentFilter, AssessmentScores, scores_of
 from graph.contexts_of_people import contexts
-from graph.enrolments import Enrolment, EnrolmentFilter
+from graph.enrolment_lists import EnrolmentConnection, Filter, OrderBy, enrolments_of
+from graph.enrolments import Enrolment
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_lists import groups
 from graph.info import Info
 from graph.node import Node
-from graph.paging import After, Connection, First, connection, page_size
+from graph.paging import After, Before, Connection, First, Last, connection, page_size
 from graph.summary import Summary
 from graph.views import View
-from resolvers import assessment_scores, enrolments, learners, nouns, summary, views
+from resolvers import enrolments, learners, nouns, summary, views
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -83,31 +84,18 @@ class Learner(Node):
     async def name(self, info: Info) -> str | None:
         return (await self.load(info)).name
 
-    @field(description="The learner's enrolments, in the order of collection and context.")
+    @field(description="The learner's enrolments, by collection and context unless told.")
     async def enrolments(
         self,
         info: Info,
         first: First = None,
         after: After = None,
-        filter: Annotated[  # noqa: A002 - the schema's name for it
-            EnrolmentFilter | None, strawberry.argument(description="Which of them; all without it.")
-        ] = None,
-    ) -> Connection[Enrolment] | None:
-        place = decode_cursor(after, 2)
-        page = await enrolments.enrolments_page(
-            info.context,
-            self.user_id,
-            first=page_size(first),
-            after=None if place is None else (place[0], place[1]),
-            active=filter.active if filter else None,
-        )
-        now = info.context.now()
-        return connection(
-            page,
-            lambda found: Enrolment.of(found, now),
-            lambda found: (found.enrolment.key.collection_id, found.enrolment.key.context_id),
-            begun=place is not None,
-        )
+        last: Last = None,
+        before: Before = None,
+        filter: Filter = None,  # noqa: A002 - the schema's name for it
+        order_by: OrderBy = None,
+    ) -> EnrolmentConnection | None:
+        return await enrolments_of(info, self.user_id, first, after, last, before, filter, order_by)
 
     @field(description="One enrolment. NOT_FOUND where the learner never enrolled there.")
     async def enrolment(
@@ -169,15 +157,7 @@ class Learner(Node):
             AssessmentFilter | None, strawberry.argument(description="Which of them; all without it.")
         ] = None,
     ) -> Connection[AssessmentScores] | None:
-        place = decode_cursor(after, 3)
-        page = await assessment_scores.scores_page(
-            info.context,
-            self.user_id,
-            (filter or AssessmentFilter()).wanted(),
-            first=page_size(first),
-            after=None if place is None else (place[0], place[1], place[2]),
-        )
-        return scores_connection(page, begun=place is not None)
+        return await scores_of(info, self.user_id, (filter or AssessmentFilter()).wanted(), first, after)
 
     groups = groups
     contexts = contexts

@@ -6,8 +6,8 @@ from strawberry.types.nodes import SelectedField, Selection
 
 from graph.info import Info
 
-OWN_FIELDS = frozenset({"progress", "view"})
-"""Fields of a tree's nodes that show the viewer's own, under a ``contextId``."""
+OWN_FIELDS = frozenset({"viewerProgress", "viewerView", "progress", "view"})
+"""Fields of a tree's nodes that show the viewer's own, under a ``contextId``; the last two are the older names."""
 
 
 def contexts_asked(info: Info) -> set[str | None]:

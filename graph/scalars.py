@@ -1,11 +1,12 @@
 """Scalars: moments in RFC 3339, and JSON that may have been serialised before."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, StringValueNode, ValueNode, print_ast
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
@@ -29,6 +30,14 @@ def parse_moment(value: Any) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> datetime:
+    """The moment of a literal in a document. The error says where it stands."""
+    try:
+        return parse_moment(node.value if isinstance(node, StringValueNode) else print_ast(node))
+    except GraphQLError as error:
+        raise GraphQLError(error.message, node) from None
+
+
 def serialised_json(data: bytes) -> JSON:
     """JSON that the response encoder copies as it stands."""
     return JSON(orjson.Fragment(data))
@@ -36,15 +45,18 @@ def serialised_json(data: bytes) -> JSON:
 
 DATE_TIME: ScalarDefinition = strawberry.scalar(
     name="DateTime",
-    description="A moment in RFC 3339 with its time zone, such as `2026-01-31T12:00:00.000Z`. "
-    "Answers are in UTC with milliseconds; inputs may have any offset.",
+    description="A moment in RFC 3339 with its time zone, a text such as `2026-01-31T12:00:00.000Z`. "
+    "Answers are in UTC with milliseconds and `Z`, always 24 characters, so that texts compare as moments do. Inputs may have "
+    "any offset. For code generators: `string` in TypeScript, an aware `datetime` in Python.",
     specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
     serialize=format_moment,
     parse_value=parse_moment,
+    parse_literal=parse_literal,
 )
 ANY_JSON: ScalarDefinition = strawberry.scalar(
     name="JSON",
-    description="Any JSON value. Inputs may be variables or literals.",
+    description="Any JSON value: an object, a list, a text, a number, a boolean or null, never JSON within a text. Inputs may "
+    "be variables or literals. For code generators: `unknown` in TypeScript, `Any` in Python.",
     specified_by_url="https://datatracker.ietf.org/doc/html/rfc8259",
     serialize=lambda value: value,
     parse_value=lambda value: value,

@@ -23,9 +23,11 @@ from graph.erasures import ErasureMutations
 from graph.errors import presented
 from graph.exhausts import Exhaust, ExhaustMutations, ExhaustQueries
 from graph.fields import field
+from graph.funnels import FunnelQueries
 from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
+from graph.learner_search import LearnerSearchQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
 from graph.limits import Limits
 from graph.metrics import MetricQueries
@@ -62,10 +64,12 @@ class Query(
     CollectionQueries,
     ContentQueries,
     CollectionSearchQueries,
+    LearnerSearchQueries,
     LearnerQueries,
     ContextQueries,
     GroupQueries,
     MetricQueries,
+    FunnelQueries,
     TrackingQueries,
     PublicationQueries,
     ExhaustQueries,

@@ -11,6 +11,18 @@ from graph.fields import field
 from graph.info import Info
 from graph.progress import Progress
 from resolvers import summary as details
+from resolvers.learner_trees import LearnerTree
+from resolvers.nouns import Json
+
+CONTENT_STATUS = "Every leaf, each once, in the tree's order, with the learner's own status."
+UNITS = (
+    "Every inner collection below the root, each once, in the tree's order, with the learner's own progress."
+)
+NEXT_CONTENT = (
+    "Where the learner goes on: the first required leaf that is not completed, in the tree's order; null where nothing is "
+    "missing."
+)
+TIME_SPENT = "Seconds, in all leaves of the collection."
 
 
 @strawberry.type(description="Whether a learner has done a leaf.")
@@ -18,6 +30,12 @@ class ContentStatus:
     content_id: str = strawberry.field(description="The leaf's identifier.")
     name: str = strawberry.field(description="The leaf's name.")
     status: enums.Status = strawberry.field(description="How far the leaf is.")
+    own_tree: strawberry.Private[OwnTree]
+    leaf: strawberry.Private[Json]
+
+    @field(description="The leaf, as a node of the collection's tree.")
+    def node(self) -> HierarchyNode:
+        return HierarchyNode.of(self.own_tree, self.leaf)
 
 
 @strawberry.type(description="A unit and how far a learner is in it.")
@@ -39,9 +57,7 @@ class Summary(Progress):
         description="Which version of the collection that was; null where nobody noted it, as for what was migrated."
     )
     last_accessed_on: datetime | None = strawberry.field(description="The learner's last view in it.")
-    content_status: list[ContentStatus] = strawberry.field(
-        description="Every leaf, each once, in the tree's order."
-    )
+    time_spent: int = strawberry.field(description=TIME_SPENT)
     found: strawberry.Private[details.Summary]
 
     @classmethod
@@ -57,23 +73,47 @@ class Summary(Progress):
             completed_on=found.completed_on,
             completed_version=found.completed_version,
             last_accessed_on=found.last_accessed_on,
-            content_status=[
-                ContentStatus(content_id=leaf["identifier"], name=leaf["name"], status=status)
-                for leaf, status in found.contents
-            ],
+            time_spent=found.time_spent,
             found=found,
         )
 
-    @field(description="Every inner collection below the root, each once, in the tree's order.")
+    @field(description=CONTENT_STATUS)
+    async def content_status(self, info: Info) -> list[ContentStatus]:
+        return await statuses_in(info, self.found.learner_tree)
+
+    @field(description=UNITS)
     async def units(self, info: Info) -> list[UnitProgress]:
-        own_tree = await OwnTree.of(info, self.found.tree)
-        return [
-            UnitProgress(
-                unit=HierarchyNode.of(own_tree, unit),
-                status=progress.status,
-                completed_count=progress.completed_count,
-                required_count=progress.required_count,
-                completion_percentage=progress.completion_percentage,
-            )
-            for unit, progress in self.found.units
-        ]
+        return await units_in(info, self.found.learner_tree)
+
+    @field(description=NEXT_CONTENT)
+    async def next_content(self, info: Info) -> HierarchyNode | None:
+        return await next_in(info, self.found.learner_tree)
+
+
+async def statuses_in(info: Info, found: LearnerTree) -> list[ContentStatus]:
+    own_tree = await OwnTree.of(info, found.tree)
+    return [
+        ContentStatus(
+            content_id=leaf["identifier"], name=leaf["name"], status=status, own_tree=own_tree, leaf=leaf
+        )
+        for leaf, status in found.contents()
+    ]
+
+
+async def units_in(info: Info, found: LearnerTree) -> list[UnitProgress]:
+    own_tree = await OwnTree.of(info, found.tree)
+    return [
+        UnitProgress(
+            unit=HierarchyNode.of(own_tree, unit),
+            status=progress.status,
+            completed_count=progress.completed_count,
+            required_count=progress.required_count,
+            completion_percentage=progress.completion_percentage,
+        )
+        for unit, progress in found.units()
+    ]
+
+
+async def next_in(info: Info, found: LearnerTree) -> HierarchyNode | None:
+    leaf = found.next_content()
+    return None if leaf is None else HierarchyNode.of(await OwnTree.of(info, found.tree), leaf)

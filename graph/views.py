@@ -3,18 +3,28 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
 from graph.errors import UserError, carry_out
-from graph.fields import field, mutation
+from graph.fields import field, mutation, platform_name
 from graph.info import Info
 from graph.node import Node
 from graph.scores import Score
 from resolvers import assessments, nouns, views
+
+if TYPE_CHECKING:
+    from graph.view_places import AssessmentScores, Collection, Content, Context
+
+_PLACES = strawberry.lazy("graph.view_places")
+LazyContent = Annotated["Content", _PLACES]
+LazyCollection = Annotated["Collection", _PLACES]
+LazyContext = Annotated["Context", _PLACES]
+LazyScores = Annotated["AssessmentScores", _PLACES]
+"""Types that have views themselves."""
 
 
 @strawberry.type(description="Why a view has a status that was not earned in that very place.")
@@ -83,7 +93,7 @@ class View(Node):
     async def load(self, info: Info) -> nouns.View:
         """Loads what the short form leaves out, in one batch for the whole page."""
         if self.whole is None:
-            self.whole = await views.whole_view(info.context, nouns.ViewKey(*self.key()))
+            self.whole = await views.whole_view(info.context, self._key())
         return self.whole
 
     @field(description="The collection's identifier; the content's own where it was taken by itself.")
@@ -93,6 +103,36 @@ class View(Node):
     @field(description="The context's id; the collection's identifier where there was none.")
     def context_id(self) -> str:
         return self.place.context_id
+
+    @field(description="The content as it is published; null where it is gone.")
+    async def content(self, info: Info) -> LazyContent | None:
+        from graph.view_places import content_of
+
+        return await content_of(info, self._key())
+
+    @field(description="The collection; null where it is gone, and where the content was taken by itself.")
+    async def collection(self, info: Info) -> LazyCollection | None:
+        from graph.view_places import collection_of
+
+        return await collection_of(info, self._key())
+
+    @field(description="The context; null where it is gone, and where there was none.")
+    async def context(self, info: Info) -> LazyContext | None:
+        from graph.view_places import context_of
+
+        return await context_of(info, self._key())
+
+    @field(
+        description="What the learner scored in this assessment, in this place, out of all attempts. The workers compute it, "
+        "so it follows an attempt in seconds. Null without attempts."
+    )
+    async def assessment_scores(self, info: Info) -> LazyScores | None:
+        from graph.view_places import scores_of
+
+        return await scores_of(info, self._key())
+
+    def _key(self) -> nouns.ViewKey:
+        return nouns.ViewKey(*self.key())
 
     @field(description="Seconds, over all calls.")
     async def time_spent(self, info: Info) -> int | None:
@@ -114,7 +154,7 @@ class View(Node):
 
     @field(description="The score of the best attempt, of an assessment; null without attempts.")
     async def score(self, info: Info) -> Score | None:
-        best = await assessments.best_score(info.context, nouns.ViewKey(*self.key()))
+        best = await assessments.best_score(info.context, self._key())
         return None if best is None else Score.of(best)
 
     @field(description="The last call that changed it.")
@@ -137,8 +177,8 @@ class StartViewInput:
     context_id: str | None = strawberry.field(default=None, description=_CONTEXT)
     user_id: str | None = strawberry.field(default=None, description=_USER)
     at: datetime | None = strawberry.field(default=None, description=_AT)
-    course_id: str | None = strawberry.field(default=None, description="The older name of `collectionId`.")
-    batch_id: str | None = strawberry.field(default=None, description="The older name of `contextId`.")
+    course_id: str | None = platform_name("collectionId")
+    batch_id: str | None = platform_name("contextId")
 
     async def made(
         self, command: Callable[..., Awaitable[nouns.Acknowledged]], *change: nouns.ViewChange

@@ -1,6 +1,7 @@
 """Enrolments of a learner, in the order of collection and context."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rules.enrolments import Copies, Enrolment
@@ -13,8 +14,20 @@ Place = tuple[str, str]
 """Collection and context: where in a learner's list an enrolment stands."""
 
 
-ACTIVE_AT_ONCE = 1_000
-"""Rows that ``active_places`` reads in a statement: some 80 bytes each."""
+@dataclass(frozen=True, slots=True)
+class EnrolmentPlace:
+    """The short form of an enrolment, by which a learner's list is ordered and filtered. ``last_accessed_on``: as the
+    workers last saw it."""
+
+    collection_id: str
+    context_id: str
+    active: bool
+    enrolled_on: datetime
+    last_accessed_on: datetime | None
+
+
+PLACES_AT_ONCE = 1_000
+"""Rows that ``enrolment_places`` reads in a statement: some 80 bytes each."""
 
 
 async def enrolments_by_key(rows: Rows, keys: Sequence[ProgressKey]) -> list[Enrolment | None]:
@@ -57,27 +70,34 @@ async def enrolments_page(
     return found[:limit], len(found) > limit
 
 
-async def active_places(rows: Rows, user_id: str) -> list[tuple[datetime | None, Place]]:
-    """The last access, as the workers last saw it, and the place of every active enrolment. No other columns are
-    read.
+async def enrolment_places(rows: Rows, user_id: str, *, most: int | None = None) -> list[EnrolmentPlace]:
+    """The short form of a learner's enrolments, in the order of collection and context; of at least ``most`` of them, or of
+    all. No other columns are read.
 
-    One statement reads ACTIVE_AT_ONCE enrolments.
+    One statement reads PLACES_AT_ONCE enrolments.
     """
     columns = ("collectionid", "contextid", "active", "enrolled_on", "lastcontentaccesstime")
-    found: list[tuple[datetime | None, Place]] = []
+    found: list[EnrolmentPlace] = []
     after: Place | None = None
-    while True:
+    while most is None or len(found) < most:
         page = await rows.partition(
-            ENROLMENTS, (user_id,), after=after, limit=ACTIVE_AT_ONCE, columns=columns
+            ENROLMENTS, (user_id,), after=after, limit=PLACES_AT_ONCE, columns=columns
         )
         found += [
-            (row["lastcontentaccesstime"], (row["collectionid"], row["contextid"]))
+            EnrolmentPlace(
+                row["collectionid"],
+                row["contextid"],
+                bool(row["active"]),
+                row["enrolled_on"],
+                row["lastcontentaccesstime"],
+            )
             for row in page
-            if row["active"] and row["enrolled_on"] is not None
+            if row["enrolled_on"] is not None
         ]
-        if len(page) < ACTIVE_AT_ONCE:
-            return found
+        if len(page) < PLACES_AT_ONCE:
+            break
         after = (page[-1]["collectionid"], page[-1]["contextid"])
+    return found
 
 
 def enrolment_of(row: Row | None) -> Enrolment | None:

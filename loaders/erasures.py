@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rules.errors import Erased
 from rules.identifiers import ProgressKey
-from rules.moments import milliseconds
+from rules.moments import milliseconds, written
 from stores.rows import Rows
 from stores.tables import ERASURES
 
@@ -54,11 +54,11 @@ async def check_not_erased(rows: Rows, key: ProgressKey, at: datetime) -> None:
 def check_after_erasure(erased_on: datetime | None, at: datetime) -> None:
     """As check_not_erased, if the time of the last erasure is known."""
     if erased_on is not None and milliseconds(at) <= milliseconds(erased_on):
-        raise Erased(f"what was there up to {erased_on.isoformat()} was deleted at that time", field="at")
+        raise Erased(f"what was there up to {written(erased_on)} was deleted at that time", field="at")
 
 
 async def check_learner_not_erased(rows: Rows, user_id: str, at: datetime) -> None:
     """As check_not_erased, for data that belongs to no place."""
     erased_on = (await erased_learners(rows, [user_id])).get(user_id)
     if erased_on is not None and at <= erased_on:
-        raise Erased(f"the learner was deleted at {erased_on.isoformat()}", field="at")
+        raise Erased(f"the learner was deleted at {written(erased_on)}", field="at")

@@ -9,7 +9,7 @@ from loaders import touches as hashes
 from loaders.aggregates import StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
-from loaders.views import changes_by_key, touches_by_key
+from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
 from rules.aggregates import AggregateKey
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
@@ -64,7 +64,12 @@ class Standings:
                 return None
             aggregate = aggregates.get(key)
             if key in fresh and aggregate is not None:
-                return Standing(aggregate.content_status, aggregate.completed, aggregate.last_accessed_on)
+                return Standing(
+                    aggregate.content_status,
+                    aggregate.completed,
+                    aggregate.last_accessed_on,
+                    aggregate.time_spent,
+                )
             return standing_of(touches.get(key, {}), tree, _kept(aggregate, changed[key]))
 
         return [standing(key) for key in keys]
@@ -105,7 +110,7 @@ class Standings:
         or the last version."""
         if not keys:
             return {}
-        result, changed = await touches_by_key(self._stores.rows, self._tracking, keys, trees)
+        result, changed = await touches_by_key(self._stores.rows, self._tracking, keys, trees, FIGURE_COLUMNS)
 
         async def settle(key: ProgressKey) -> None:
             changed_at = changed[key]

@@ -27,7 +27,7 @@ TOUCH_COLUMNS = (
     "last_completed_time",
 )
 FIGURE_COLUMNS = (*TOUCH_COLUMNS, "timespent")
-"""The columns that the workers' figures need, more than pages show."""
+"""The same with the time spent, which figures and standings need."""
 
 
 def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:

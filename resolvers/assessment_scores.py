@@ -120,17 +120,27 @@ async def is_there(session: Session, assessment_id: str) -> bool:
     return await session.library.contents.load(assessment_id) is not None
 
 
-async def collection_of(session: Session, read: ScoresRead) -> Content | None:
-    """The collection that the assessment was taken in. None if it is gone, or there was none."""
-    found = await session.library.contents.load(read.key.collection_id)
+async def scores_in(session: Session, view: ViewKey) -> ScoresRead | None:
+    """A learner's scores at the content of a view. ``view``: a place that was looked up already. None without attempts."""
+    session.viewer.check_may_see(view.user_id)
+    kept = session.shared.tracking.stored(view)
+    stored = (await scores_by_key(session.stores.rows, [kept])).get(kept)
+    return None if stored is None else ScoresRead(view, stored)
+
+
+async def collection_of(session: Session, key: ViewKey) -> Content | None:
+    """The collection that a content was viewed or taken in. None if it is gone, or there was none."""
+    if key.is_content_alone:
+        return None
+    found = await session.library.contents.load(key.collection_id)
     return found if found is not None and found.kind is ContentKind.COLLECTION else None
 
 
-async def context_of(session: Session, read: ScoresRead) -> Context | None:
-    """The context that the assessment was taken under. None if it is gone, or there was none."""
-    if not read.key.progress_key.has_context:
+async def context_of(session: Session, key: ViewKey) -> Context | None:
+    """The context that a content was viewed or taken under. None if it is gone, or there was none."""
+    if not key.progress_key.has_context:
         return None
-    return await session.library.contexts.load(read.key.context_id)
+    return await session.library.contexts.load(key.context_id)
 
 
 async def _naming(session: Session, user_id: str, wanted: Wanted) -> Callable[[ViewKey], ViewKey | None]:

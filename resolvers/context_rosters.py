@@ -124,7 +124,7 @@ class ContextRoster:
         passed = 0
 
         async def page(*, has_more: bool) -> Page[RosterEntry]:
-            end = None if seen is None or not has_more else ordering.place_by_id(seen)
+            end = None if seen is None or not has_more else ordering.place_of("", seen)
             return Page(await self._entries(found, wanted), has_more, end)
 
         async for user_ids in self._learners(ordering.id_of_place(asked), limit + 1):

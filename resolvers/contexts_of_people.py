@@ -1,33 +1,16 @@
 """The contexts that somebody mentors or created."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from operator import attrgetter
 
 from loaders.contexts_of_people import contexts_of_person, contexts_page_of_person
 from loaders.session import Session
-from resolvers.ordering import MOST_ORDERED, Ordering, Value, by_id, too_many
+from resolvers.context_orders import ContextOrder, ordering_of
+from resolvers.ordering import MOST_ORDERED, Ordering, too_many
 from resolvers.paging import Asked, Page
 from rules.contexts import Context, ContextRelation, ContextStatus
 from rules.identifiers import ContextType, checked_id
 from rules.viewers import Role
-
-
-class ContextOrder(Enum):
-    CONTEXT_ID = "contextId"
-    NAME = "name"
-    START_DATE = "startDate"
-    END_DATE = "endDate"
-
-
-_VALUES: dict[ContextOrder, Callable[[Context], Value]] = {
-    ContextOrder.CONTEXT_ID: by_id,
-    ContextOrder.NAME: attrgetter("name"),
-    ContextOrder.START_DATE: attrgetter("start_date"),
-    ContextOrder.END_DATE: attrgetter("end_date"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +33,7 @@ class ContextsWanted:
 
     @property
     def ordering(self) -> Ordering[Context]:
-        return Ordering(self.by.name, _VALUES[self.by], attrgetter("context_id"), self.descending)
+        return ordering_of(self.by, descending=self.descending)
 
     def has(self, context: Context, now: datetime) -> bool:
         return (
@@ -84,7 +67,7 @@ async def contexts_of_learner(
         first=asked.limit,
         after=ordering.id_of_place(asked),
     )
-    return Page(contexts, end is not None, None if end is None else ordering.place_by_id(end))
+    return Page(contexts, end is not None, None if end is None else ordering.place_of("", end))
 
 
 async def contexts_count(session: Session, user_id: str, wanted: ContextsWanted) -> int | None:

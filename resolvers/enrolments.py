@@ -7,10 +7,12 @@ from datetime import datetime
 
 from ingest.commands.enrolments import enrol, unenrol
 from loaders import enrolments as rows
-from loaders.aggregates import aggregates_by_key
+from loaders.aggregates import StoredAggregate, aggregates_by_key
 from loaders.enrolments import Place
 from loaders.session import Session
 from loaders.standings import aggregate_context_of, root_key
+from resolvers import collections
+from resolvers.learner_trees import LearnerTree
 from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.contexts import Context
@@ -19,7 +21,7 @@ from rules.errors import NotFound
 from rules.identifiers import ProgressKey, checked_id
 from rules.moments import milliseconds
 from rules.progress import Progress
-from rules.standings import FirstCompletion
+from rules.standings import FirstCompletion, Standing
 from rules.triggers import TriggerKind
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "enrolled",
     "enrolment",
     "enrolments_page",
+    "learner_tree",
     "recent_enrolments_page",
     "unenrol",
 ]
@@ -50,6 +53,8 @@ class Enrolled:
     context: Context | None
     statuses: Mapping[str, int]
     """The status of each started leaf; empty if the collection is gone."""
+    time_spent: int | None
+    """Seconds in all of the collection's leaves, 0 in a place that was moved from. None if nobody knows any more."""
 
     @property
     def completed_on(self) -> datetime | None:
@@ -85,8 +90,9 @@ async def recent_enrolments_page(
     session.viewer.check_may_see(user_id)
     limit = checked_first(first)
     places = sorted(
-        (-milliseconds(at) if at else 0, *place)
-        for at, place in await rows.active_places(session.stores.rows, user_id)
+        (-milliseconds(at) if (at := place.last_accessed_on) else 0, place.collection_id, place.context_id)
+        for place in await rows.enrolment_places(session.stores.rows, user_id)
+        if place.active
     )
     left = [place for place in places if after is None or place > after]
     wanted = [ProgressKey(user_id, collection, context) for _, collection, context in left[:limit]]
@@ -130,13 +136,15 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
     return [
         Enrolled(
             enrolment,
-            gone.get(enrolment.key)
-            or shown_progress(enrolment, standing, trees.get(enrolment.key.collection_id)),
+            Progress(enrolment.status, enrolment.completed_count, gone[enrolment.key].required_count)
+            if enrolment.key in gone
+            else shown_progress(enrolment, standing, trees.get(enrolment.key.collection_id)),
             enrolment.completed or (standing.completed if standing else None),
             (standing.last_accessed_on if standing else None) or enrolment.last_accessed_on,
             content,
             context,
             standing.statuses if standing else {},
+            _time_spent(enrolment, standing, gone.get(enrolment.key)),
         )
         for enrolment, standing, content, context in zip(
             enrolments, standings, contents, contexts, strict=True
@@ -152,9 +160,33 @@ def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
             session.shared.healing.heal(TriggerKind.ENROLMENT, enrolment.key, enrolment.changed_at)
 
 
+async def learner_tree(session: Session, found: Enrolled) -> LearnerTree | None:
+    """The collection's tree as the learner stands in it. None if the collection is gone. What has moved has nothing here.
+
+    The trees of a page are read together, and kept by the process.
+    """
+    if found.collection is None:
+        return None
+    try:
+        tree = await collections.tree(session, found.collection)
+    except NotFound:
+        return None
+    return LearnerTree(tree, {} if found.enrolment.has_moved else found.statuses)
+
+
+def _time_spent(
+    enrolment: Enrolment, standing: Standing | None, stored: StoredAggregate | None
+) -> int | None:
+    if enrolment.has_moved:
+        return 0
+    if standing is not None:
+        return standing.time_spent
+    return stored.time_spent if stored else None
+
+
 async def _stored_figures(
     session: Session, gone: Sequence[tuple[Enrolment, Context | None]]
-) -> dict[ProgressKey, Progress]:
+) -> dict[ProgressKey, StoredAggregate]:
     """The figures that the workers last computed in collections that are gone."""
     if not gone:
         return {}
@@ -163,7 +195,7 @@ async def _stored_figures(
         [root_key(e.key, aggregate_context_of(e.key, context)) for e, context in gone],
     )
     return {
-        enrolment.key: Progress(enrolment.status, enrolment.completed_count, aggregate.required_count)
+        enrolment.key: aggregate
         for (enrolment, _), aggregate in zip(gone, found, strict=True)
         if aggregate is not None
     }

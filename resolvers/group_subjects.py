@@ -62,7 +62,7 @@ async def _subjects_below(session: Session, group: Group, named: Mapping[str, st
 
 def _unknown(group: Group, what: str) -> NotFound:
     return NotFound(
-        f"group {group.group_id} has no activity {what}, and none with such a unit", field="activities"
+        f"group {group.group_id} has no activity {what}, and none with such a unit", field="activityIds"
     )
 
 

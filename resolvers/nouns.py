@@ -31,7 +31,7 @@ from rules.errors import (
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
 from rules.group_figures import ActivityMetric, Figure, MemberMetric
-from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST
+from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST, Json
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.jobs import JobState
 from rules.learner_groups import (
@@ -44,14 +44,17 @@ from rules.learner_groups import (
     MemberStatus,
     Roster,
 )
+from rules.learner_search import LearnerOrder
 from rules.learners import ATTRIBUTES, Learner
+from rules.metric_columns import ColumnKind, camel
 from rules.metric_queries import OrderBy
-from rules.metric_tables import ColumnKind
 from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
+from rules.periods import EXAMPLES as PERIOD_EXAMPLES
+from rules.periods import PeriodUnit
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Best, Score
@@ -66,6 +69,7 @@ __all__ = [
     "ATTRIBUTES",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
+    "PERIOD_EXAMPLES",
     "Absent",
     "Acknowledged",
     "Activity",
@@ -105,9 +109,11 @@ __all__ = [
     "InvalidInput",
     "ItemError",
     "JobState",
+    "Json",
     "KeptResponse",
     "Kind",
     "Learner",
+    "LearnerOrder",
     "Member",
     "MemberChange",
     "MemberMetric",
@@ -123,6 +129,7 @@ __all__ = [
     "Origin",
     "OriginKind",
     "PackageVariant",
+    "PeriodUnit",
     "ProfileCall",
     "Progress",
     "ProgressKey",
@@ -147,6 +154,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "camel",
     "checked_id",
     "either",
     "from_milliseconds",

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from resolvers.paging import Asked, Page
 from rules.errors import InvalidInput
-from rules.moments import milliseconds
+from rules.moments import milliseconds, moment
 
 T = TypeVar("T")
 
@@ -39,8 +39,11 @@ class Ordering(Generic[T]):
 
     def place(self, member: T) -> tuple[str, ...]:
         """What the member's cursor carries: PARTS texts."""
-        value = self.value(member)
-        return self._title, "0" if value is None else "1", _text(value), self.id(member)
+        return self.place_of(self.value(member), self.id(member))
+
+    def place_of(self, value: Value, identifier: str) -> tuple[str, ...]:
+        """The place of a member with this value and id."""
+        return self._title, "0" if value is None else "1", _text(value), identifier
 
     def page(self, members: Sequence[T], asked: Asked) -> Page[T]:
         """The page of these members that is asked for, with the number of all. InvalidInput for a cursor of another order.
@@ -67,10 +70,6 @@ class Ordering(Generic[T]):
             total=len(ordered),
         )
 
-    def place_by_id(self, identifier: str) -> tuple[str, ...]:
-        """The place of a member of which only the id is known, in an order by ids."""
-        return self._title, "1", "", identifier
-
     def id_of_place(self, asked: Asked) -> str | None:
         """The id in the cursor, for a list that the store goes on with. InvalidInput for a cursor of another order."""
         if asked.place is None:
@@ -78,9 +77,22 @@ class Ordering(Generic[T]):
         self._check(asked)
         return asked.place[-1]
 
+    def moment_of_place(self, asked: Asked) -> tuple[datetime, str] | None:
+        """The moment and the id in the cursor, in an order by moments. InvalidInput for a cursor of another order."""
+        if asked.place is None:
+            return None
+        self._check(asked)
+        try:
+            return moment(int(asked.place[2]) - _ABOVE_ZERO), asked.place[3]
+        except (ValueError, OverflowError):
+            raise self._refusal(asked) from None
+
     def _check(self, asked: Asked) -> None:
         if asked.place is not None and (len(asked.place) != PARTS or asked.place[0] != self._title):
-            raise InvalidInput(f"{asked.field} must be a cursor of this list and order", field=asked.field)
+            raise self._refusal(asked)
+
+    def _refusal(self, asked: Asked) -> InvalidInput:
+        return InvalidInput(f"{asked.field} must be a cursor of this list and order", field=asked.field)
 
     @property
     def _title(self) -> str:

@@ -87,11 +87,13 @@ async def read_summary(
             last_accessed_on=alone.last_accessed_on,
             content_status={
                 content_id: int(status)
-                for content_id, status in sorted((leaf["identifier"], s) for leaf, s in alone.contents)
+                for content_id, status in sorted(
+                    (leaf["identifier"], s) for leaf, s in alone.learner_tree.contents()
+                )
                 if status
             },
             scores=scores,
-            collection=await _note(session, alone.tree.content),
+            collection=await _note(session, alone.learner_tree.tree.content),
             completed_version=alone.completed_version,
         )
     found = await enrolments.enrolment(session, user_id, place.collection_id, place.context_id)

@@ -1,33 +1,30 @@
 """One learner in one collection, in detail."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from loaders.session import Session
 from resolvers import collections
-from resolvers.collections import Tree
 from resolvers.enrolments import heal
+from resolvers.learner_trees import LearnerTree
 from resolvers.progress import placed_key
 from rules.errors import NotFound
-from rules.hierarchy import Json
 from rules.identifiers import ProgressKey
-from rules.progress import Progress, Status
+from rules.progress import Progress
 from rules.standings import FirstCompletion
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """``contents`` are the leaves, ``units`` every inner collection below the root, both in the tree's order."""
+    """``learner_tree`` has each leaf and unit. ``time_spent``: seconds in all of the leaves."""
 
     key: ProgressKey
-    tree: Tree
+    learner_tree: LearnerTree
     progress: Progress
     completed: FirstCompletion | None
     last_accessed_on: datetime | None
-    contents: Sequence[tuple[Json, Status]]
-    units: Sequence[tuple[Json, Progress]]
+    time_spent: int
 
     @property
     def completed_on(self) -> datetime | None:
@@ -54,13 +51,9 @@ async def summary(session: Session, user_id: str, collection_id: str, context_id
         heal(session, [enrolment])
     return Summary(
         key,
-        tree,
+        LearnerTree(tree, standing.statuses),
         standing.progress(tree.relations),
         (enrolment.completed if enrolment else None) or standing.completed,
         standing.last_accessed_on,
-        [
-            (leaf, Status(standing.statuses.get(leaf["identifier"], Status.NOT_STARTED)))
-            for leaf in tree.leaves()
-        ],
-        [(unit, standing.progress(tree.relations, unit["identifier"])) for unit in tree.units()],
+        standing.time_spent,
     )

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
+from rules.moments import written
 from rules.viewers import ALL_LEARNERS, Viewer
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -156,13 +157,13 @@ def check_open(context: Context, at: datetime) -> None:
     opens = context.opened_on
     if opens is not None and at < opens:
         raise ContextClosed(
-            f"context {context.context_id} opens on {opens.isoformat()}; the call is of {at.isoformat()}",
+            f"context {context.context_id} opens on {written(opens)}; the call is of {written(at)}",
             field="contextId",
         )
     if context.end_date is not None and at > context.end_date:
         raise ContextClosed(
-            f"context {context.context_id} ended on {context.end_date.isoformat()}; "
-            f"the call is of {at.isoformat()}",
+            f"context {context.context_id} ended on {written(context.end_date)}; "
+            f"the call is of {written(at)}",
             field="contextId",
         )
 
@@ -172,7 +173,7 @@ def enrolment_refusal(context: Context, at: datetime, *, invited: bool) -> Enrol
     for name, end in (("ended", context.end_date), ("closed its enrolment", context.enrolment_end_date)):
         if end is not None and at > end:
             return EnrolmentClosed(
-                f"context {context.context_id} {name} on {end.isoformat()}; the call is of {at.isoformat()}",
+                f"context {context.context_id} {name} on {written(end)}; the call is of {written(at)}",
                 field="contextId",
             )
     if context.enrolment_type is EnrolmentType.INVITE_ONLY and not invited:

@@ -134,7 +134,17 @@ class StoreUnavailable(CohortError):
         return f"{self.message}: {self.detail}" if self.detail else self.message
 
 
+class NotInitialised(StoreUnavailable):
+    """A store answers, and what Cohort needs in it was not created yet."""
+
+
 class DeadlineExceeded(StoreUnavailable):
     """The request's time ran out before every store had answered."""
 
     code = "DEADLINE_EXCEEDED"
+
+
+class Busy(StoreUnavailable):
+    """The groups store runs as many queries of this kind as it may; the same call may be sent again."""
+
+    code = "GROUPS_BUSY"

@@ -13,7 +13,7 @@ from rules.progress import Progress, Status, progress_of
 @dataclass(frozen=True, slots=True)
 class Touch:
     """The short form of a view, which is all that figures and pages of many leaves need. ``time_spent`` is in seconds;
-    reads of pages leave it out."""
+    a learner's hash leaves it out."""
 
     status: Status
     progress: int
@@ -43,12 +43,14 @@ class FirstCompletion:
 class Standing:
     """A learner's statuses in a collection by content, and the moments that follow from them.
 
-    ``completed``: when the collection was first completed, None where it was not.
+    ``completed``: when the collection was first completed, None where it was not. ``time_spent``: seconds in all of its
+    leaves.
     """
 
     statuses: Mapping[str, int]
     completed: FirstCompletion | None = None
     last_accessed_on: datetime | None = None
+    time_spent: int = 0
 
     @property
     def completed_on(self) -> datetime | None:
@@ -69,6 +71,7 @@ def standing_of(
         statuses,
         before or completion_of(relations, relations.root, touches),
         max((at for leaf in statuses if (at := touches[leaf].last_accessed_on)), default=None),
+        sum(touches[leaf].time_spent for leaf in statuses),
     )
 
 

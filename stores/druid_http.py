@@ -11,9 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import orjson
 
-from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from rules.errors import Busy, DeadlineExceeded, InvalidInput, StoreUnavailable
 from stores.deadline import remaining
-from stores.groups import Busy
 
 BROKER_PORT = 8082
 FORM = "groups must be druid://BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT, or duckdb:///FILE"

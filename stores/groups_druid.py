@@ -9,14 +9,14 @@ from contextvars import Context
 from typing import Any, Self
 
 from druid_specs import ACTIVITY_STATE, DataSource
-from rules.errors import CohortError
+from rules.errors import Busy, CohortError
 from rules.states import FIRST_DAY
 from stores.deadline import remaining
 from stores.druid_http import Address, DruidHttp
 from stores.druid_queries import compiled, extent
 from stores.druid_supervision import Supervision, druid_name
 from stores.group_queries import answered
-from stores.groups import Answer, Busy, KeyFilter, Lane, Query
+from stores.groups import Answer, KeyFilter, Lane, Query
 from stores.meter import Meter
 
 IN_FLIGHT = {Lane.PAGES: 8, Lane.TABLES: 4}

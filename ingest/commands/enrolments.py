@@ -21,6 +21,7 @@ from rules.errors import (
     NotEnrolled,
 )
 from rules.identifiers import ProgressKey, checked_id
+from rules.moments import written
 from rules.progress import Status
 from rules.triggers import TriggerKind
 from rules.viewers import Role, Viewer
@@ -72,11 +73,11 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
         wanted = stored
     elif stored.active:
         await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
-        raise AlreadyEnrolled(f"enrolled since {stored.begun_on.isoformat()}", field="contextId")
+        raise AlreadyEnrolled(f"enrolled since {written(stored.begun_on)}", field="contextId")
     else:
         if stored.unenrolled_on is not None and at < stored.unenrolled_on:
             raise InvalidInput(
-                f"at must not be before the last unenrolment, {stored.unenrolled_on.isoformat()}", field="at"
+                f"at must not be before the last unenrolment, {written(stored.unenrolled_on)}", field="at"
             )
         wanted = replace(stored, active=True, reenrolled_on=at, unenrolled_on=None, changed_at=changed_at)
         values = {"active": True, "reenrolled_on": at, "unenrolled_on": None, "changed_at": changed_at}
@@ -105,9 +106,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
         raise NotEnrolled(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
     if stored.active:
         if at < stored.begun_on:
-            raise InvalidInput(
-                f"at must not be before the enrolment, {stored.begun_on.isoformat()}", field="at"
-            )
+            raise InvalidInput(f"at must not be before the enrolment, {written(stored.begun_on)}", field="at")
         if not session.viewer.has(Role.SERVICE):
             await _check_not_completed(session, key)
         # The condition includes moved_to: a move that is under way would make a pointer of it.
@@ -119,7 +118,7 @@ async def unenrol(session: Session, call: EnrolmentCall) -> Enrolment:
     await send_trigger(session.stores, TriggerKind.ENROLMENT, key)
     if not stored.active and stored.unenrolled_on != at:
         raise NotEnrolled(
-            f"unenrolled since {stored.unenrolled_on and stored.unenrolled_on.isoformat()}", field="contextId"
+            f"unenrolled since {stored.unenrolled_on and written(stored.unenrolled_on)}", field="contextId"
         )
     session.refresh()
     return replace(stored, active=False, unenrolled_on=at, changed_at=changed_at, moved_to=None)

@@ -21,7 +21,7 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
 from ingest.publishing.direct import publish_collection
 from loaders.session import Session
-from rules.errors import StoreUnavailable
+from rules.errors import Busy, StoreUnavailable
 from rules.group_changes import AddMember, RemoveMember
 from rules.group_figures import ACTIVITY_METRICS
 from rules.identifiers import ViewKey
@@ -29,7 +29,6 @@ from rules.learner_groups import Activity
 from rules.plans import write_token
 from rules.viewers import Role
 from rules.views import ViewChange
-from stores.groups import Busy
 from tests.attempts import store_attempt
 from tests.conftest import COURSE, NOW
 from tests.gateway.conftest import http_scope

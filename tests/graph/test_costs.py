@@ -23,6 +23,7 @@ from graphql import (
 from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
+from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.exhaust_files import EXHAUSTS
 from ingest.commands.learner_groups import NewGroup, create_group
@@ -31,6 +32,7 @@ from ingest.commands.views import start_view
 from ingest.exhausts.job import EXHAUSTING
 from ingest.exhausts.order import ExhaustOrder
 from ingest.jobs.runner import Jobs
+from ingest.learner_index.sync import sync_learners
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.search_sync import sync_search
 from loaders.session import Session, Shared
@@ -39,7 +41,7 @@ from rules.attempts import Question
 from rules.contents import ContentKind
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember
-from rules.identifiers import ViewKey
+from rules.identifiers import ContextType, ViewKey
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer
@@ -115,6 +117,35 @@ async def test_a_list_of_100_enrolments_costs_what_one_of_2_does(embedded: Insta
     assert small == large
 
 
+async def test_where_to_go_on_in_100_enrolments_costs_what_it_costs_in_2(embedded: Instance) -> None:
+    """Each is in a course of its own, whose tree is read for it. The trees come from the cache, or in one statement for each
+    version; workers have not seen anything."""
+    for number in range(100):
+        await embedded.publish(course_of(1, 1, f"list-{number}"))
+    costs = []
+    for user, count in (("bob", 2), ("ann", 100)):
+        for number in range(count):
+            await embedded.batch(f"{user}-{number}", f"list-{number}")
+            place = {"collectionId": f"list-{number}", "contextId": f"{user}-{number}"}
+            await record(embedded.session(user), "Enrol", **place)
+            await record(embedded.session(user), "Start", contentId=f"list-{number}-0-0", **place)
+        shared = type(embedded.shared).of(embedded.stores, embedded.shared.now)
+        session = Session(Viewer(user, frozenset({Role.LEARNER})), shared)
+        query = "{ me { enrolments(first: 100) { edges { node { timeSpent nextContent { identifier } units { status } } } } } }"
+        with embedded.stores.rows.meter.measure() as rows, embedded.stores.cache.meter.measure() as cache:
+            edges = (await data(session, query))["me"]["enrolments"]["edges"]
+        await shared.background.settled()
+        assert [edge["node"]["nextContent"]["identifier"] for edge in edges] == sorted(
+            f"list-{number}-0-0" for number in range(count)
+        )
+        costs.append((rows, cache))
+    (small, small_cache), (large, large_cache) = costs
+    assert small == large
+    assert sum(small.values()) <= 7, small
+    # Keys: each tree once, although two fields look into it.
+    assert (small_cache["cache mget"], large_cache["cache mget"]) == (2, 100)
+
+
 # --- every field that reads, beneath a list of a few and beneath one of many
 
 FEW, MANY = 2, 40
@@ -132,6 +163,12 @@ OF_LEARNER = {
     "enrolments": f"enrolments {{ edges {{ node {{ {ENROLLED} }} }} }}",
     "active enrolments": f"enrolments(filter: {{ active: true }}) {{ edges {{ node {{ {ENROLLED} }} }} }}",
     "a page of enrolments": f"enrolments(first: 1) {{ edges {{ node {{ {ENROLLED} }} }} }}",
+    "enrolments by name": "enrolments(first: 1, orderBy: { by: NAME }) { totalCount edges { node { status } } }",
+    "enrolments by status": "enrolments(filter: { status: [IN_PROGRESS] }) { totalCount edges { node { status } } }",
+    "where to go on": "enrolments(first: 2) { edges { node { timeSpent nextContent { name } units { status } } } }",
+    "leaves of enrolments": "enrolments(first: 2) { edges { node { contentStatus { name } } } }",
+    "assessments of enrolments": "enrolments(first: 2) { edges { node { assessments(first: 2) { edges { node { "
+    "averageScore } } } } } }",
     "enrolment": f"enrolment({PLACED}) {{ {ENROLLED} }}",
     "two enrolments": f"a: enrolment({PLACED}) {{ status }} "
     'b: enrolment(collectionId: "many-1", contextId: "batch-1") { status }',
@@ -139,6 +176,8 @@ OF_LEARNER = {
     "views of some": f'views({PLACED}, contentIds: ["many-0-0-0", "common"]) {{ edges {{ node {{ startedOn }} }} }}',
     "view": f'view(contentId: "many-0-0-0", {PLACED}) {{ status progressDetails }}',
     "a view not begun": f'view(contentId: "many-0-0-1", {PLACED}) {{ status }}',
+    "what views are of": f"views({PLACED}) {{ edges {{ node {{ content {{ name }} collection {{ name }} "
+    "context { name } assessmentScores { averageScore } } } }",
     "scores of enrolments": "enrolments { edges { node { score { score } } } }",
     "score of an enrolment": f"enrolment({PLACED}) {{ score {{ score }} }}",
     "scores of views": f"views({PLACED}) {{ edges {{ node {{ score {{ score }} }} }} }}",
@@ -147,8 +186,10 @@ OF_LEARNER = {
     "attempts": "assessments(first: 3) { edges { node { attempts(first: 2) { edges { node { "
     "assessment { name } questions { questionId } questionsSource archiveId } } } } } }",
     "assessments of a course": 'assessments(filter: { collectionId: "many-0" }) { edges { node { attemptsCount } } }',
-    "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} }}",
+    "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} "
+    "contentStatus { name } nextContent { name } }",
     "groups": "groups(first: 2) { edges { node { membersCount } } }",
+    "groups by role": "groups(filter: { role: MEMBER }, orderBy: { by: NAME }) { totalCount edges { node { name } } }",
     "members of groups": "groups(first: 2) { edges { node { members { edges { node { learner { name } } } } } } }",
     "activities of groups": "groups(first: 2) { edges { node { activities { agg { value } } } } }",
 }
@@ -160,9 +201,10 @@ OF_COLLECTION = {
     "hierarchy": "hierarchy",
     "package": "package { url size }",
     "hierarchy of two levels": "hierarchy(depth: 1)",
-    "progress": "progress { completedCount }",
+    "progress": "progress { completedCount } viewerProgress { completedCount }",
     "contexts": "contexts { edges { node { name } } }",
     "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
+    "batches to join": "contexts(joinable: true, orderBy: { by: NAME }) { totalCount edges { node { name } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
     "views of leaves": "leafNodes(first: 3) { edges { node { view { "
     "timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } } } }",
@@ -185,6 +227,8 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
     for name, asked in OF_LEARNER.items():
         yield f"members: {name}", f"{group} {{ {MEMBERS % asked} }}"
         yield f"members in activities: {name}", f"{group} {{ activities {{ {MEMBERS % asked} }} }}"
+        found = f'searchLearners(text: "name", first: {count})'
+        yield f"learners found: {name}", f"{found} {{ totalCount edges {{ node {{ {asked} }} }} }}"
         if "a: " not in asked:  # else there would be more aliases than a document may have
             learner = f'learner(userId: "u#") {{ {asked} }}'
             yield f"aliases: learner's {name}", aliases(count, partial(learner.replace, "#"))
@@ -244,13 +288,23 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
         "metrics": lambda n: (
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], '
-            f"dimensions: [COLLECTION], limit: 1{n} }}) {{ rows names }}"
+            f"dimensions: [COLLECTION], limit: 1{n}, labels: true }}) {{ rows records names }}"
         ),
     }.items():
         yield f"aliases: {name}", aliases(count, ask)
     yield (
         "own enrolments",
         ENROLMENTS % f"{ENROLLED} context {{ collections {{ name progress {{ status }} }} }}",
+    )
+    yield "own enrolments in detail", ENROLMENTS % "nextContent { name } units { completedCount } timeSpent"
+    yield (
+        "own contexts",
+        f"me {{ contexts(first: {count}) {{ totalCount edges {{ node {{ name collections {{ name }} }} }} }} }}",
+    )
+    yield (
+        "roster",
+        f'context(contextId: "batch-0") {{ roster(first: {count}) {{ totalCount '
+        "edges { node { learner { name } enrolment { status collection { name } } } } } }",
     )
     yield (
         "own groups",
@@ -346,6 +400,10 @@ async def school(instance: Instance) -> None:
         await create_group(
             service, NewGroup("Class", members=members, activities=activities, group_id=f"class-{number}")
         )
+    for number in range(MANY):
+        led = NewContext(ContextType.BATCH, "Led", ("many-0",), f"led-{number}", mentors=frozenset({"u0"}))
+        await create_context(service, led)
+    await sync_learners(instance.shared, [f"u{number}" for number in range(MANY)])
     for count in (FEW, MANY):
         await create_group(
             service,
@@ -367,10 +425,11 @@ async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
         stores.rows.meter.measure() as cost,
         stores.groups.meter.measure() as queries,
         stores.search.meter.measure() as searches,
+        stores.learner_search.meter.measure() as of_learners,
     ):
         await data(session, f"{{ {text} }}")
     await shared.background.settled()
-    return cost + queries + searches
+    return cost + queries + searches + of_learners
 
 
 async def compared(instance: Instance, names: Callable[[str], bool] = bool) -> dict[str, Any]:
@@ -430,6 +489,8 @@ async def test_on_cassandra_as_well(tmp_path: Path) -> None:
         "aliases: enrolment node",
         "collections: progress in nodes",
         "own enrolments",
+        "own enrolments in detail",
+        "members: where to go on",
     }
     async with instance_of(real_urls(), tmp_path) as instance:
         await school(instance)

@@ -16,7 +16,7 @@ from rules.identifiers import ContextType
 from rules.learner_groups import GroupRole
 from rules.viewers import Role, Viewer
 from tests.conftest import NOW, Instance
-from tests.graph.conftest import code, data, view_to_end
+from tests.graph.conftest import code, data, document, view_to_end
 
 DAY = timedelta(days=1)
 
@@ -286,6 +286,23 @@ async def test_a_roster_tells_how_each_learner_stands(school: Instance) -> None:
         ]
     accessed = [edge["node"]["enrolment"]["lastAccessedOn"] for edge in page["edges"]]
     assert accessed == ["2026-03-01T17:00:00.000Z", "2026-03-01T18:00:00.000Z", None, None]
+
+
+async def test_a_mentors_page_is_one_document(school: Instance) -> None:
+    """Who was here last is at the top, and Dan, who left, is not there."""
+    found = (await data(school.session("mo"), document("mentor_page"), status="ONGOING"))["me"]["contexts"]
+    assert found["totalCount"] == 1
+    (batch,) = (edge["node"] for edge in found["edges"])
+    assert (batch["contextId"], batch["collections"]) == (
+        "batch",
+        [{"identifier": "course", "name": "Course"}],
+    )
+    assert batch["roster"]["totalCount"] == 3
+    shown = [
+        (entry["learner"]["userId"], entry["enrolment"]["status"], entry["enrolment"]["requiredCount"])
+        for entry in (edge["node"] for edge in batch["roster"]["edges"])
+    ]
+    assert shown == [("bob", "IN_PROGRESS", 3), ("ann", "IN_PROGRESS", 3), ("cleo", "NOT_STARTED", 3)]
 
 
 async def test_a_roster_is_for_who_may_have_the_contexts_reports(school: Instance) -> None:

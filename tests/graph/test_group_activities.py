@@ -15,7 +15,7 @@ from loaders.session import Session, Shared
 from loaders.totals import group_row_key, members_blob
 from resolvers.opaque_texts import encode
 from rules.entries import Entry
-from rules.errors import StoreUnavailable
+from rules.errors import Busy, StoreUnavailable
 from rules.group_changes import AddMember, EditMember, RemoveMember
 from rules.group_figures import ACTIVITY_METRICS
 from rules.learner_groups import Activity, GroupRole
@@ -23,7 +23,6 @@ from rules.plans import AggregationMode, write_token
 from rules.progress import Progress, Status
 from rules.subjects import subject_of
 from rules.viewers import Role, Viewer
-from stores.groups import Busy
 from stores.rows import Write
 from stores.tables import ACTIVITY_AGGREGATES
 from tests.conftest import NOW, Instance
@@ -366,7 +365,7 @@ async def test_activities_and_metrics_are_chosen_by_name(class_: Instance) -> No
     mo = class_.session("mo")
     assert list(await page(mo, ids=["quiz", "course", "quiz"])) == ["course", "quiz"]
     for nowhere in ("unit-3", "batch", "other"):
-        assert await code(mo, FIGURES, group="g", ids=["course", nowhere]) == ("NOT_FOUND", "activities")
+        assert await code(mo, FIGURES, group="g", ids=["course", nowhere]) == ("NOT_FOUND", "activityIds")
     query = """query ($metrics: [GroupActivityMetric!], $own: [ActivityMemberMetric!]) { group(groupId: "g") { activities(activityIds: ["course"]) {
         agg(metrics: $metrics) { metric value } members { edges { node { agg(metrics: $own) { value } } } } } } }"""
     found = await data(

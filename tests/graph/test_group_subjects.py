@@ -235,7 +235,7 @@ async def test_with_a_token_what_no_worker_has_seen_is_in_them(program: Instance
 async def test_what_is_in_no_activity_of_the_group_is_not_found(program: Instance) -> None:
     await program.publish({"identifier": "elsewhere", "name": "E", "children": [ALONE]})
     for asked in ("elsewhere", "alone", "nothing"):
-        assert await code(mentor(program), FIGURES, group="g", ids=[asked]) == ("NOT_FOUND", "activities")
+        assert await code(mentor(program), FIGURES, group="g", ids=[asked]) == ("NOT_FOUND", "activityIds")
 
 
 async def test_an_instance_in_batch_mode_computes_what_no_aggregation_has(program: Instance) -> None:

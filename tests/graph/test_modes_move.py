@@ -129,12 +129,30 @@ async def test_what_is_begun_without_a_context_is_read_back_without_one(rahul: I
 
 async def test_both_enrolments_say_where_the_progress_went(rahul: Instance) -> None:
     query = """
-    query { me { enrolments(first: 5) { edges { node { contextId active movedTo movedFrom } } } } }
+    query { me { enrolments(first: 5) { edges { node { contextId active movedTo movedFrom timeSpent
+        nextContent { identifier } contentStatus { status } } } } } }
     """
     edges = (await data(rahul.session("rahul"), query))["me"]["enrolments"]["edges"]
+    none, begun, done = ({"status": status} for status in ("NOT_STARTED", "IN_PROGRESS", "COMPLETED"))
     assert [edge["node"] for edge in edges] == [
-        {"contextId": "batch-1", "active": False, "movedTo": PROGRAM, "movedFrom": None},
-        {"contextId": PROGRAM, "active": True, "movedTo": None, "movedFrom": "batch-1"},
+        {
+            "contextId": "batch-1",
+            "active": False,
+            "movedTo": PROGRAM,
+            "movedFrom": None,
+            "timeSpent": 0,
+            "nextContent": None,
+            "contentStatus": [none, none, none],
+        },
+        {
+            "contextId": PROGRAM,
+            "active": True,
+            "movedTo": None,
+            "movedFrom": "batch-1",
+            "timeSpent": 0,
+            "nextContent": {"identifier": DOUBLE},
+            "contentStatus": [done, begun, none],
+        },
     ]
 
 

@@ -1,6 +1,8 @@
 """Promises about the schema itself."""
 
+import re
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from graphql import (
@@ -13,13 +15,15 @@ from graphql import (
     get_named_type,
 )
 
-from graph.errors import ERROR_CODES
+from graph.errors import BAD_REQUEST, ERROR_CODES
 from graph.schema import PRINTED, printed_schema, schema
 from resolvers.opaque_texts import encode
+from rules.errors import CohortError
 from rules.learners import ATTRIBUTES
 from rules.plans import AggregationMode
 from tests.conftest import Instance
 from tests.graph.conftest import ask
+from tests.test_rooms import ROOMS, ROOT
 
 CORE: GraphQLSchema = schema._schema
 NODES = sorted(kind.name for kind in CORE.get_possible_types(CORE.type_map["Node"]))  # type: ignore[arg-type]
@@ -65,10 +69,35 @@ def test_learner_attributes_are_those_of_the_rules(type_name: str) -> None:
     assert camel <= fields
 
 
-def test_error_codes_are_those_of_the_rules() -> None:
+NEVER_ANSWERED = {"INVALID_SETTINGS"}
+"""Codes of errors that end a process before it answers."""
+
+
+def errors_below(of: type[CohortError]) -> Iterator[type[CohortError]]:
+    yield of
+    for error in of.__subclasses__():
+        yield from errors_below(error)
+
+
+def test_error_codes_are_all_that_any_error_has() -> None:
+    """Whichever room an error is in: a client that was generated from the schema knows its code."""
+    for file in ROOT.glob("*/**/*.py"):
+        room, *_ = parts = file.relative_to(ROOT).with_suffix("").parts
+        if room in ROOMS - {"tests", "bench"} and parts[-1] != "__main__":
+            import_module(".".join(part for part in parts if part != "__init__"))
+    found = {error.code for error in errors_below(CohortError)}
+    assert {"GROUPS_BUSY", "INTERNAL_ERROR", "INVALID_SETTINGS"} <= found
     codes = CORE.type_map["ErrorCode"]
     assert isinstance(codes, GraphQLEnumType)
-    assert set(codes.values) == set(ERROR_CODES)
+    assert set(codes.values) == found - NEVER_ANSWERED | {BAD_REQUEST}
+
+
+def test_codes_that_are_answered_without_an_error_class_are_known() -> None:
+    """Whatever GraphQL's own room and its endpoint write as a code."""
+    written = set()
+    for file in (*(ROOT / "graph").glob("*.py"), ROOT / "gateway" / "graphql_http.py"):
+        written |= set(re.findall(r"""["']code["']: *["']([A-Z_]+)["']""", file.read_text()))
+    assert written <= set(ERROR_CODES)
 
 
 def test_an_id_is_that_of_a_node_and_nothing_else_is_called_so() -> None:

@@ -19,6 +19,7 @@ from rules.contexts import (
 )
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
+from rules.moments import written
 
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 JUNE = datetime(2026, 6, 30, tzinfo=UTC)
@@ -45,7 +46,7 @@ def test_a_batch_is_open_from_its_start_to_the_last_moment_of_its_end(
         with pytest.raises(ContextClosed) as refused:
             check_open(BATCH, at)
         assert refused.value.field == "contextId"
-        assert at.isoformat() in refused.value.message
+        assert written(at) in refused.value.message
 
 
 def test_learners_may_work_before_the_start_where_it_opens_earlier() -> None:

@@ -12,11 +12,11 @@ import orjson
 import pytest
 
 from druid_specs import ACTIVITY_STATE
-from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from rules.errors import Busy, DeadlineExceeded, InvalidInput, StoreUnavailable
 from stores.deadline import deadline
 from stores.druid_http import Address
 from stores.druid_queries import Compiled
-from stores.groups import Answer, Busy, Figures, Kind, Lane, Measure, Rows, Value
+from stores.groups import Answer, Figures, Kind, Lane, Measure, Rows, Value
 from stores.groups_druid import IN_FLIGHT, MANY_ROWS, DruidGroups
 
 ROWS = Rows(ACTIVITY_STATE, ("user_id",), (("activity_id", ("a",)),))
