@@ -1,28 +1,35 @@
 """The HTTP application."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import health
+from gateway.cross_origin import cross_origin
 from gateway.dev_tokens import with_development_key
 from gateway.downloads import download_routes
 from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.errors import HANDLERS
 from gateway.http.limits import Deadline, LargestBody
+from gateway.http.request_ids import RequestIds
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
 from gateway.wiring import running, warn_of_settings
 from loaders.session import Session
 from rules.errors import CohortError
+
+PACKED = ("application/vnd.apache.parquet", "application/octet-stream")
+"""Types of files that are compressed in themselves, beside those that Starlette knows."""
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -54,6 +61,9 @@ def create_app(settings: Settings) -> Starlette:
         routes += start_page(settings)
     middleware = [
         Middleware(StartupFailureInALine),
+        Middleware(RequestIds),
+        *cross_origin(settings.allowed_origins, this_machine=settings.dev),
+        *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
     ]
@@ -72,6 +82,16 @@ def app_of_process() -> Starlette:
     return app
 
 
+def compression(least: int) -> list[Middleware]:
+    """What compresses answers of ``least`` bytes or more, in a thread where they are large; nothing for 0."""
+    if least == 0:
+        return []
+    packed = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *PACKED)
+    return [
+        Middleware(GZipMiddleware, minimum_size=least, compresslevel=5, exclude_content_types=packed),
+    ]
+
+
 class StartupFailureInALine:
     """Has the server print one line if a store is away or the settings are wrong. Starlette itself sends a traceback."""
 
@@ -81,8 +101,11 @@ class StartupFailureInALine:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_a_line(message: Message) -> None:
             error = sys.exception()
-            if message["type"] == "lifespan.startup.failed" and isinstance(error, CohortError | OSError):
-                message = {**message, "message": f"can't start: {error}"}
+            if message["type"] == "lifespan.startup.failed":
+                if isinstance(error, CohortError | OSError):
+                    message = {**message, "message": f"can't start: {error}"}
+                elif isinstance(error, asyncio.CancelledError):
+                    message = {**message, "message": "was ended while it started"}
             await send(message)
 
         await self._app(scope, receive, send_in_a_line if scope["type"] == "lifespan" else send)

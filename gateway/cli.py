@@ -14,6 +14,7 @@ from gateway.commands import (
     archive_checks,
     blobs,
     dead_letters,
+    doctor,
     druid,
     exhaust,
     jobs,
@@ -71,7 +72,7 @@ app = typer.Typer(
     cls=Commands,
     help="How far is this learner, this group, this course? Try it: cohort dev",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -82,9 +83,23 @@ Port = Annotated[
 ]
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"cohort {version('cohort')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version, and nothing else.", callback=_tell_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     """Options of every command; ``Commands`` reads them."""
 
@@ -151,12 +166,13 @@ def init() -> None:
     """Create or upgrade tables and topics; says what it did."""
     from gateway.commands.progress import job_progress
     from gateway.logs import log_errors
-    from gateway.wiring import initialise, opened
+    from gateway.wiring import check_stores, initialise, opened
 
     settings = _settings()
     log_errors(settings.log_level)
 
     async def main() -> list[str]:
+        await check_stores(settings)
         async with opened(settings) as stores:
             with job_progress() as tell:
                 return await initialise(stores, tell)
@@ -215,6 +231,7 @@ def schema(
         typer.echo(printed_schema(), nl=False)
 
 
+app.command()(doctor.doctor)
 app.command()(jobs.reconcile)
 app.command()(publish.publish)
 app.add_typer(jobs.app, name="jobs")

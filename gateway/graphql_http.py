@@ -22,7 +22,7 @@ from strawberry.types import ExecutionResult
 
 from gateway.http.conditional import conditional
 from gateway.http.disconnect import while_connected
-from gateway.http.errors import status_of
+from gateway.http.errors import CHALLENGE, status_of
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
@@ -94,8 +94,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     ) -> Response:
         """The response. One with errors must not be kept by caches.
 
-        A request that could not be executed is an HTTP error if the client accepts the media type for that; older clients
-        expect 200 (GraphQL over HTTP, section 6.4).
+        A request without a token is 401 as one with a broken token is, whatever it could be told without. A request that
+        could not be executed is an HTTP error if the client accepts the media type for that; older clients expect 200
+        (GraphQL over HTTP, section 6.4).
         """
         assert isinstance(response_data, dict)  # noqa: S101 - there is no batching
         status = sub_response.status_code or HTTPStatus.OK
@@ -107,6 +108,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         headers = dict(sub_response.headers)
         if "errors" in response_data:
             headers["Cache-Control"] = "no-store"
+        if status == HTTPStatus.OK and _lacks_token(response_data):
+            status = HTTPStatus.UNAUTHORIZED
+            headers |= CHALLENGE
         return InParts(encode(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
 
     def should_render_graphql_ide(self, request: object) -> bool:
@@ -169,7 +173,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             case CohortError():
                 refusal.status_code = status_of(error)
                 if isinstance(error, Unauthenticated):
-                    refusal.headers["WWW-Authenticate"] = "Bearer"
+                    refusal.headers.update(CHALLENGE)
                 refused = _presented(error)
             case _:
                 refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -190,6 +194,21 @@ def _without_plans(body: bytes) -> bytes:
     if b'"extensions":{"plans":' not in body:
         return body
     return orjson.dumps({name: part for name, part in orjson.loads(body).items() if name != "extensions"})
+
+
+def _lacks_token(response: GraphQLHTTPResponse) -> bool:
+    """Whether a field, or the payload of a mutation, was refused for lack of a token."""
+    errors: list[Any] = list(response.get("errors") or ())
+    codes = [error.get("extensions", {}).get("code") for error in errors]
+    data = response.get("data")
+    if isinstance(data, dict):
+        payloads = [payload for payload in data.values() if isinstance(payload, dict)]
+        codes += [error.get("code") for payload in payloads for error in _objects(payload.get("errors"))]
+    return Unauthenticated.code in codes
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _has_internal_error(response: GraphQLHTTPResponse) -> bool:

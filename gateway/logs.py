@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 
+from gateway.http.request_ids import with_request_id
 from rules.errors import CohortError
 
 LIBRARIES = ("aiokafka", "cassandra", "httpx", "opensearch", "redis")
@@ -22,8 +23,10 @@ EVERY = 60.0
 def log_to_stderr(level: str) -> None:
     """Sets up logging of this process."""
     logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s%(request)s: %(message)s", force=True
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(with_request_id)
     if level == "debug":
         return
     for handler in logging.getLogger().handlers:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from rules.errors import CohortError
+from rules.errors import CohortError, InvalidInput
 from rules.hierarchy import DEEPEST
+from stores.urls import FORMS, check_store_url
 
 PREFIX = "COHORT_"
 CONFIG = "COHORT_CONFIG"
@@ -24,6 +25,7 @@ SHORTEST_KEY = 32
 """Bytes. HMAC-SHA256 needs so many to be as strong as its digest."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
 _QUERY_SECRET = re.compile(r"((?:password|secret|token|key)=)[^&]*", re.IGNORECASE)
 
@@ -39,11 +41,33 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _store_urls(value: str, info: ValidationInfo) -> str:
+    assert info.field_name is not None  # noqa: S101 - it validates fields alone
+    try:
+        check_store_url(info.field_name, value)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+StoreUrl = Annotated[str, AfterValidator(_store_urls)]
+
+
 def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not _HOST.fullmatch(name):
             raise ValueError("each must be HOST or HOST:PORT, as it stands in a URL, without the rest of it")
     return names
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "each must be an origin as browsers send it, such as https://app.example or http://localhost:3000: "
+                "small letters, no path, no slash at the end; or * for any"
+            )
+    return origins
 
 
 def _strong(key: SecretStr) -> SecretStr:
@@ -57,27 +81,27 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    rows: str = Field(
+    rows: StoreUrl = Field(
         default="sqlite:///rows.db",
         description="Where rows are: `sqlite:///FILE` under `data`, or `cassandra://USER:PASSWORD@HOST,HOST/KEYSPACE`",
     )
-    events: str = Field(
+    events: StoreUrl = Field(
         default="embedded:", description="Where events are: `embedded:` or `kafka://HOST:PORT,HOST:PORT`"
     )
-    cache: str = Field(
+    cache: StoreUrl = Field(
         default="embedded:",
         description="Where the cache is: `embedded:`, shared by the processes of one `data`, or `redis://HOST:PORT/DB`",
     )
-    groups: str = Field(
+    groups: StoreUrl = Field(
         default="duckdb:///groups.duckdb",
         description="Where group queries go: `duckdb:///FILE` under `data`, or `druid://BROKER:PORT?coordinator=HOST:PORT`",
     )
-    blobs: str = Field(
+    blobs: StoreUrl = Field(
         default="file:///blobs",
         description="Where files for download are: `file:///FOLDER` under `data`, which all gateways must share, or "
         "`s3://KEY:SECRET@BUCKET/FOLDER?region=…&endpoint=…`, `az://ACCOUNT:KEY@CONTAINER`, `gs://BUCKET`",
     )
-    search: str = Field(
+    search: StoreUrl = Field(
         default="fts5:///search.db",
         description="Where collections are searched for: `fts5:///FILE` under `data`, `opensearch://HOST:PORT`, or "
         "`opensearchs://USER:PASSWORD@HOST:PORT` for TLS",
@@ -112,6 +136,19 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^?#]+)?$",
         description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
         "without it they are paths",
+    )
+    allowed_origins: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)
+    ] = Field(
+        default=(),
+        description="Origins whose pages may call the gateway from a browser, such as `https://app.example`; `*` for any; "
+        "of none without it. `cohort dev` also answers pages of this machine",
+    )
+    compressed_from: int = Field(
+        default=1_000,
+        ge=0,
+        description="Bytes from which on an answer is compressed (gzip) for clients that accept it; 0 for never, where a "
+        "proxy in front does it",
     )
     archive_copies: int = Field(
         default=536_870_912,
@@ -232,6 +269,11 @@ class Settings(BaseSettings):
         default=False,
         description="Start page with GraphiQL and a token for everybody, and a worker in the server's process",
     )
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """The URLs of the stores, by kind."""
+        return {kind: getattr(self, kind) for kind in FORMS}
 
     @property
     def signing_key(self) -> str:

@@ -1,7 +1,7 @@
 """The place where an instance is put together: settings, stores, what requests share, the worker, the publisher, the schedule."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +27,7 @@ from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from rules.assessments import AttemptRules
 from rules.carry_rules import parse_rules
+from rules.errors import StoreUnavailable
 from rules.form_checks import FormLimits
 from rules.learner_groups import GroupLimits
 from rules.modes import carries_nothing
@@ -36,7 +37,7 @@ from rules.viewers import Role, Viewer
 from rules.web_addresses import FetchRules
 from stores.blob_links import BlobLinks
 from stores.column_files import FileFormat
-from stores.engines import Stores, open_stores
+from stores.engines import Stores, away, open_stores
 from stores.schema import version_of
 from stores.tables import TABLES
 from stores.topics import TOPICS
@@ -235,8 +236,20 @@ async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> l
     ]
 
 
+async def check_stores(settings: Settings, needed: Collection[str] | None = None) -> dict[str, str]:
+    """The stores that are away, by kind, and why. StoreUnavailable, which tells of all of them, if one of those that are
+    ``needed`` is away; all are without it."""
+    found = await away(settings.stores, settings.prefix, settings.data)
+    if found if needed is None else found.keys() & set(needed):
+        raise StoreUnavailable("; ".join(f"{kind}: {why}" for kind, why in found.items()))
+    return found
+
+
 async def check(settings: Settings) -> None:
-    """Opens everything and closes it again. It raises the errors of ``running``."""
+    """Opens everything and closes it again. It raises the errors of ``running``, and logs a warning for each store that
+    is away while the gateway can do without it."""
     _ = settings.signing_key
+    for kind, why in (await check_stores(settings, ("rows",))).items():
+        log.warning("%s is away: %s", kind, why)
     async with running(settings):
         pass

@@ -9,9 +9,10 @@ from graph import enums
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
+from graph.node import Node
 from resolvers import exhausts, nouns
 
-_ID = Annotated[strawberry.ID, strawberry.argument(description="The exhaust's id.")]
+_ExhaustId = Annotated[str, strawberry.argument(description="The exhaust's id.")]
 
 
 @strawberry.type(description="Why an exhaust failed or waits.")
@@ -42,9 +43,9 @@ class ExhaustDownload:
 
 
 @strawberry.type(description="A report of all learners of a context, written as a job.")
-class Exhaust:
+class Exhaust(Node):
     exhaust: strawberry.Private[exhausts.Exhaust]
-    id: strawberry.ID = strawberry.field(description="Its id, for `exhaust`.")
+    exhaust_id: str = strawberry.field(description="Its id, for `exhaust`.")
     kind: enums.ExhaustKind = strawberry.field(description="What it tells.")
     format: enums.ExhaustFormat = strawberry.field(description="What it is written in.")
     collection_id: str = strawberry.field(description="The collection.")
@@ -66,7 +67,7 @@ class Exhaust:
     def of(cls, found: exhausts.Exhaust) -> Self:
         return cls(
             exhaust=found,
-            id=strawberry.ID(found.id),
+            exhaust_id=found.id,
             kind=found.kind,
             format=found.format,
             collection_id=found.collection_id,
@@ -80,6 +81,9 @@ class Exhaust:
             updated_on=found.updated_on,
             kept_until=found.kept_until,
         )
+
+    def key(self) -> tuple[str, ...]:
+        return (self.exhaust_id,)
 
     @field(
         description="The file; null until it is done, and when it is gone: `keptUntil` has passed, or a learner of "
@@ -129,8 +133,8 @@ class ExhaustQueries:
         description="An exhaust, for who asked for it and still may have it, for admins and services. "
         "NOT_FOUND where there is none."
     )
-    async def exhaust(self, info: Info, id: _ID) -> Exhaust | None:  # noqa: A002 - the schema's name
-        return Exhaust.of(await exhausts.exhaust(info.context, id))
+    async def exhaust(self, info: Info, exhaust_id: _ExhaustId) -> Exhaust | None:
+        return Exhaust.of(await exhausts.exhaust(info.context, exhaust_id))
 
 
 @strawberry.type

@@ -10,6 +10,7 @@ from graph import enums
 from graph.collections import Collection
 from graph.fields import field
 from graph.info import Info
+from graph.node import Node
 from graph.paging import After, Connection, First, connection, page_size
 from graph.planned import GivenAgain, Planned
 from graph.scores import ActivityScore
@@ -81,9 +82,12 @@ class ActivityMember:
         return [AggregateMetric.of(figure) for figure in figures]
 
 
-@strawberry.type(description="What a group does together, with figures over its current members.")
-class GroupActivity:
-    id: str = strawberry.field(description="The identifier.")
+@strawberry.type(
+    description="What a group does together, with figures over its current members. Another group with the same activity "
+    "has another one, with another `id`; so have the figures of the other mode."
+)
+class GroupActivity(Node):
+    activity_id: str = strawberry.field(description="The identifier of the collection, unit or content.")
     type: str = strawberry.field(description="Course, CourseUnit, Quiz …")
     name: str | None = strawberry.field(
         description="The name of the collection, unit or content; null where it is none of Cohort's."
@@ -101,16 +105,19 @@ class GroupActivity:
         "collection than its leaves, a part of the data that was away."
     )
     mode: enums.AggregationMode = strawberry.field(description="Whether they were computed for the request.")
+    group_id: strawberry.Private[str]
     found: strawberry.Private[group_activities.ActivityFigures]
     learners: strawberry.Private[Mapping[str, Any]]
 
     @classmethod
-    def of(cls, found: group_activities.ActivityFigures, learners: Mapping[str, "Learner"]) -> Self:
+    def of(
+        cls, found: group_activities.ActivityFigures, group_id: str, learners: Mapping[str, "Learner"]
+    ) -> Self:
         """``learners``: of its members, by user id; made once for a page of many activities."""
         content = found.content
         is_collection = content is not None and content.kind is enums.ContentKind.COLLECTION
         return cls(
-            id=found.activity.id,
+            activity_id=found.activity.id,
             type=found.activity.type,
             name=content.name if content else None,
             collection=Collection.of(content) if content and is_collection else None,
@@ -118,9 +125,13 @@ class GroupActivity:
             as_of=found.as_of,
             complete=found.complete,
             mode=found.mode,
+            group_id=group_id,
             found=found,
             learners=learners,
         )
+
+    def key(self) -> tuple[str, ...]:
+        return (self.group_id, self.activity_id, self.type, self.mode.value)
 
     @field(description="Figures over all current members without those who are invited, whoever asks.")
     def agg(
@@ -178,15 +189,30 @@ async def activities(
         ),
     ] = None,
 ) -> Planned[list[GroupActivity]]:
+    named = None if activity_ids is None else dict.fromkeys(checked_many(activity_ids, "activityIds"))
+    return _activities_of(
+        await group_activities.group_activities(
+            info.context, self.group, activities=named, mode=mode, fresh=fresh
+        ),
+        self.group,
+    )
+
+
+async def group_activity(
+    session: nouns.Session, group: nouns.Group, activity_id: str, type_: str, mode: enums.AggregationMode
+) -> Planned[GroupActivity]:
+    """One of the group's activities, or what stands below one of them. NotFound, Forbidden."""
+    page = await group_activities.group_activities(session, group, activities={activity_id: type_}, mode=mode)
+    planned = _activities_of(page, group)
+    return Planned(planned.value[0], planned.taken, planned.as_of, planned.live)
+
+
+def _activities_of(page: group_activities.GroupPage, group: nouns.Group) -> Planned[list[GroupActivity]]:
     from graph.learners import Learner
 
-    named = None if activity_ids is None else dict.fromkeys(checked_many(activity_ids, "activityIds"))
-    page = await group_activities.group_activities(
-        info.context, self.group, activities=named, mode=mode, fresh=fresh
-    )
     profiles = {
         one.member.user_id: one.learner for activity in page.activities[:1] for one in activity.members
     }
     learners = {user_id: Learner.of(profile) for user_id, profile in profiles.items()}
-    answer = [GroupActivity.of(activity, learners) for activity in page.activities]
+    answer = [GroupActivity.of(activity, group.group_id, learners) for activity in page.activities]
     return Planned(answer, page.taken, page.as_of, page.live)

@@ -147,11 +147,13 @@ class GroupMemberInput:
 
 @strawberry.input(description="Something that a group does together.")
 class GroupActivityInput:
-    id: str = strawberry.field(description="The identifier, for a Course or CourseUnit of a published one.")
+    activity_id: str = strawberry.field(
+        description="The identifier, for a Course or CourseUnit of a published one."
+    )
     type: str = strawberry.field(description="Course, CourseUnit, Quiz …")
 
     def activity(self) -> nouns.Activity:
-        return nouns.Activity(self.id, self.type)
+        return nouns.Activity(self.activity_id, self.type)
 
 
 @strawberry.input(description="What to change of a group's members. Former ones may be added again.")
@@ -234,13 +236,13 @@ class UpdateGroupInput:
 @strawberry.type(description="An item of a call that was refused while the others were not.")
 class GroupItemError:
     kind: enums.GroupItemKind = strawberry.field(description="What the item is about.")
-    id: str = strawberry.field(description="Its user id or identifier.")
+    item_id: str = strawberry.field(description="Its user id or identifier.")
     code: ErrorCode = strawberry.field(description="For programs.")
     message: str = strawberry.field(description="For people: what would be right.")
 
     @classmethod
     def of(cls, error: nouns.ItemError) -> Self:
-        return cls(kind=error.kind, id=error.id, code=error.code, message=error.message)
+        return cls(kind=error.kind, item_id=error.id, code=error.code, message=error.message)
 
 
 @strawberry.type(description="What became of a call about a group.")

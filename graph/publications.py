@@ -10,9 +10,10 @@ from graph import enums
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
+from graph.node import Node
 from resolvers import publications
 
-_ID = Annotated[strawberry.ID, strawberry.argument(description="The publication's id.")]
+_PublicationId = Annotated[str, strawberry.argument(description="The publication's id.")]
 
 
 @strawberry.type(description="A step of a publication.")
@@ -46,8 +47,8 @@ class PublicationError:
 
 
 @strawberry.type(description="How a draft goes live: a job in steps.")
-class Publication:
-    id: strawberry.ID = strawberry.field(description="Its id, for `publication`.")
+class Publication(Node):
+    publication_id: str = strawberry.field(description="Its id, for `publication`.")
     identifier: str = strawberry.field(description="What is published.")
     version: int | None = strawberry.field(
         description="The version that it makes live; null until that is known."
@@ -63,7 +64,7 @@ class Publication:
     @classmethod
     def of(cls, publication: publications.Publication) -> Self:
         return cls(
-            id=strawberry.ID(publication.id),
+            publication_id=publication.id,
             identifier=publication.identifier,
             version=publication.version,
             state=publication.state,
@@ -72,6 +73,9 @@ class Publication:
             started_on=publication.started_on,
             updated_on=publication.updated_on,
         )
+
+    def key(self) -> tuple[str, ...]:
+        return (self.publication_id,)
 
 
 @strawberry.input(description="What to publish.")
@@ -101,8 +105,8 @@ class PublicationQueries:
     @field(
         description="A publication. NOT_FOUND where there is none. Needs the role creator, admin or service."
     )
-    async def publication(self, info: Info, id: _ID) -> Publication | None:  # noqa: A002 - the schema's name
-        return Publication.of(await publications.publication(info.context, id))
+    async def publication(self, info: Info, publication_id: _PublicationId) -> Publication | None:
+        return Publication.of(await publications.publication(info.context, publication_id))
 
 
 @strawberry.type

@@ -21,17 +21,18 @@ from graph.drafts import DraftMutations
 from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.erasures import ErasureMutations
 from graph.errors import presented
-from graph.exhausts import ExhaustMutations, ExhaustQueries
+from graph.exhausts import Exhaust, ExhaustMutations, ExhaustQueries
 from graph.fields import field
+from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
 from graph.limits import Limits
 from graph.metrics import MetricQueries
 from graph.node import Node
-from graph.planned import PlansTold
+from graph.planned import Planned, PlansTold
 from graph.projection import ProjectingExecutor
-from graph.publications import PublicationMutations, PublicationQueries
+from graph.publications import Publication, PublicationMutations, PublicationQueries
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
@@ -43,13 +44,16 @@ from resolvers import (
     collections,
     contexts,
     enrolments,
+    exhausts,
     learner_groups,
     learners,
     nouns,
+    publications,
     views,
 )
 from resolvers.opaque_texts import decode
 
+_MODES = frozenset(mode.value for mode in nouns.AggregationMode)
 PRINTED = Path(__file__).with_name("schema.graphql")
 
 
@@ -66,12 +70,14 @@ class Query(
     PublicationQueries,
     ExhaustQueries,
 ):
-    @field(description="Whatever has this global id, as far as the viewer may see it.")
+    @field(
+        description="Whatever has this global id, as far as the viewer may see it.", graphql_type=Node | None
+    )
     async def node(
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002
-    ) -> Node | None:
+    ) -> Node | Planned[GroupActivity]:
         return await find_node(info.context, id)
 
 
@@ -95,7 +101,7 @@ class Mutation(
     pass
 
 
-async def find_node(session: nouns.Session, global_id: str) -> Node:
+async def find_node(session: nouns.Session, global_id: str) -> Node | Planned[GroupActivity]:
     """The node with this id. It calls the same functions as the fields, so access is the same."""
     type_name, *parts = decode(global_id, "id")
     match type_name, parts:
@@ -105,6 +111,15 @@ async def find_node(session: nouns.Session, global_id: str) -> Node:
             return Context.of(await contexts.context(session, context_id), session.now())
         case Group.__name__, [group_id]:
             return Group.of(await learner_groups.group(session, group_id))
+        case GroupActivity.__name__, [group_id, activity_id, activity_type, mode] if mode in _MODES:
+            held_by = await learner_groups.group(session, group_id)
+            return await group_activity(
+                session, held_by, activity_id, activity_type, nouns.AggregationMode(mode)
+            )
+        case Exhaust.__name__, [exhaust_id]:
+            return Exhaust.of(await exhausts.exhaust(session, exhaust_id))
+        case Publication.__name__, [publication_id]:
+            return Publication.of(await publications.publication(session, publication_id))
         case Learner.__name__, [user_id]:
             return Learner(user_id=await learners.learner(session, user_id))
         case Enrolment.__name__, [user_id, collection_id, context_id]:

@@ -86,12 +86,14 @@ async def exhaust(session: Session, exhaust_id: str) -> Exhaust:
     viewer = session.viewer.known()
     jobs = Jobs(session.shared, session.stores.rows)
     try:
-        job = await jobs.get(EXHAUST, checked_id(exhaust_id, "id"))
+        job = await jobs.get(EXHAUST, checked_id(exhaust_id, "exhaustId"))
     except NotFound:
-        raise NotFound(f"there is no exhaust {exhaust_id}", field="id") from None
+        raise NotFound(f"there is no exhaust {exhaust_id}", field="exhaustId") from None
     order = ExhaustOrder.of(job.arguments)
     if viewer != order.by and not session.viewer.has(Role.ADMIN, Role.SERVICE):
-        raise Forbidden("only who asked for it, an admin or a service may see this exhaust", field="id")
+        raise Forbidden(
+            "only who asked for it, an admin or a service may see this exhaust", field="exhaustId"
+        )
     await context_reported(session, order.collection_id, order.context_id)
     return Exhaust.of(job)
 

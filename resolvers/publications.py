@@ -96,9 +96,9 @@ async def publication(session: Session, publication_id: str) -> Publication:
     check_author(session)
     jobs = Jobs(session.shared, session.stores.rows)
     try:
-        return Publication.of(await jobs.get(PUBLISHING.name, checked_id(publication_id, "id")))
+        return Publication.of(await jobs.get(PUBLISHING.name, checked_id(publication_id, "publicationId")))
     except NotFound:
-        raise NotFound(f"there is no publication {publication_id}", field="id") from None
+        raise NotFound(f"there is no publication {publication_id}", field="publicationId") from None
 
 
 async def publish(

@@ -134,6 +134,10 @@ class StoreUnavailable(CohortError):
         return f"{self.message}: {self.detail}" if self.detail else self.message
 
 
+class NotInitialised(StoreUnavailable):
+    """A store answers, and what Cohort needs in it was not created yet."""
+
+
 class DeadlineExceeded(StoreUnavailable):
     """The request's time ran out before every store had answered."""
 

@@ -32,7 +32,7 @@ from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
 from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage, ServerError
 from cassandra.query import BoundStatement, tuple_factory
 
-from rules.errors import InvalidInput, StoreUnavailable
+from rules.errors import InvalidInput, NotInitialised, StoreUnavailable
 from stores.deadline import remaining
 from stores.meter import Meter
 
@@ -331,7 +331,7 @@ def _errors() -> Iterator[None]:
         raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
     except InvalidRequest as error:
         if re.search(r"unconfigured table|(table|keyspace) \S+ does not exist", str(error), re.IGNORECASE):
-            raise StoreUnavailable(
+            raise NotInitialised(
                 "the rows have no such table yet: `cohort init` creates what is missing", detail=str(error)
             ) from error
         raise

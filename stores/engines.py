@@ -1,13 +1,13 @@
 """Opens the stores of an instance: the engine of each port is chosen by its URL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rules.errors import InvalidInput
+from rules.errors import NotInitialised, StoreUnavailable
 from stores.blob_copies import MOST, BlobCopies
 from stores.blob_links import BlobLinks
 from stores.blobs import Blobs
@@ -17,7 +17,10 @@ from stores.groups import Groups
 from stores.private import private_folder
 from stores.rows import Rows
 from stores.search import Search
+from stores.urls import check_store_url, is_embedded
 
+PATIENCE = 15.0
+"""Seconds that a store may take to be opened and to answer, when it is asked whether it is there."""
 _Store = Rows | Events | Cache | Groups | Blobs | Search
 
 
@@ -72,14 +75,21 @@ async def open_stores(
 ) -> AsyncIterator[Stores]:
     """Opens each engine and closes it at the end.
 
-    ``rows``: ``sqlite:///FILE`` or ``cassandra://user:password@host,host/keyspace``; ``events``: ``embedded:`` or
-    ``kafka://host:9092,host:9092``; ``cache``: ``embedded:`` or ``redis://…``; ``groups``: ``duckdb:///FILE`` or
-    ``druid://broker:8082?coordinator=host:8081``; ``blobs``: ``file:///FOLDER`` or ``s3://…``, ``az://…``, ``gs://…`` as
-    CloudBlobs.open has them; ``search``: ``fts5:///FILE``, ``opensearch://host:9200`` or ``opensearchs://user:password@…``.
-    ``links`` makes links to blobs in files. ``copies``: bytes of blobs that this machine keeps under ``data``. ``prefix`` keeps instances on the same servers
-    apart. Embedded engines keep their files under ``data``, which only the owner may read. InvalidInput names the
-    setting whose URL is of another kind.
+    The URLs are as stores/urls.py has them. ``links`` makes links to blobs in files. ``copies``: bytes of blobs that this
+    machine keeps under ``data``. ``prefix`` keeps instances on the same servers apart. Embedded engines keep their files
+    under ``data``, which only the owner may read. InvalidInput names the setting whose URL is wrong, StoreUnavailable a store
+    that must be there to be opened.
     """
+    urls = {
+        "rows": rows,
+        "events": events,
+        "cache": cache,
+        "groups": groups,
+        "blobs": blobs,
+        "search": search,
+    }
+    for setting, url in urls.items():
+        check_store_url(setting, url)
     await asyncio.to_thread(private_folder, data)
     async with AsyncExitStack() as stack:
         opened_rows = await _open_rows(rows, data)
@@ -103,6 +113,61 @@ async def open_stores(
         )
 
 
+async def away(urls: Mapping[str, str], prefix: str, data: Path) -> dict[str, str]:
+    """The stores that don't answer, by kind, and why: each is opened by itself and asked, so that one that is away hides no other.
+
+    ``urls``: by kind. Only stores on servers are asked: an embedded one is where the process is, and may be open to one
+    process alone.
+    """
+
+    found: dict[str, str] = {}
+    async with AsyncExitStack() as stack:
+        opened: dict[str, _Store] = {}
+        for kind in [kind for kind, url in urls.items() if not is_embedded(url)]:
+            try:  # one after the other: a driver's import holds up whoever waits for an answer
+                opened[kind] = await _open_alone(kind, urls, prefix, data)
+            except StoreUnavailable as error:
+                found[kind] = str(error)
+            else:
+                stack.push_async_callback(opened[kind].close)
+        answers = await asyncio.gather(*map(_answer, opened.values()))
+        found |= {kind: why for kind, why in zip(opened, answers, strict=True) if why is not None}
+    return {kind: found[kind] for kind in urls if kind in found}
+
+
+async def _answer(store: _Store) -> str | None:
+    """None if the store answers, else why not."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await store.ping()
+    except TimeoutError:
+        return f"no answer within {PATIENCE:.0f} s"
+    except NotInitialised:
+        return None  # it answers
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the answer
+        return str(error) or type(error).__name__
+    return None
+
+
+async def _open_alone(kind: str, urls: Mapping[str, str], prefix: str, data: Path) -> _Store:
+    url = urls[kind]
+    match kind:
+        case "rows":
+            return await _open_rows(url, data)
+        case "events":
+            return await _open_events(url, prefix, data)
+        case "cache":
+            return await _open_cache(url, prefix, data)
+        case "groups":
+            from stores.groups_druid import DruidGroups
+
+            return await DruidGroups.open(url, prefix=prefix, events=urls["events"])
+        case "blobs":
+            return await _open_blobs(url, prefix, data, None)
+        case _:
+            return await _open_search(url, prefix, data)
+
+
 async def _open_rows(url: str, data: Path) -> Rows:
     """Opens the rows. Each driver is imported where it is used, so that an embedded instance starts without it."""
     if url.startswith("sqlite:"):
@@ -110,11 +175,9 @@ async def _open_rows(url: str, data: Path) -> Rows:
 
         path = url.removeprefix("sqlite:").removeprefix("//").removeprefix("/") or "rows.db"
         return await SqliteRows.open(data / path)
-    if url.startswith("cassandra:"):
-        from stores.rows_cassandra import CassandraRows
+    from stores.rows_cassandra import CassandraRows
 
-        return await CassandraRows.open(url)
-    raise InvalidInput("rows must be sqlite:///FILE or cassandra://HOSTS/KEYSPACE", field="rows")
+    return await CassandraRows.open(url)
 
 
 async def _open_events(url: str, prefix: str, data: Path) -> Events:
@@ -122,11 +185,9 @@ async def _open_events(url: str, prefix: str, data: Path) -> Events:
         from stores.events_embedded import EmbeddedEvents
 
         return await EmbeddedEvents.open(data / "events.db", prefix)
-    if url.startswith("kafka:"):
-        from stores.events_kafka import KafkaEvents
+    from stores.events_kafka import KafkaEvents
 
-        return await KafkaEvents.open(urlsplit(url).netloc, prefix)
-    raise InvalidInput("events must be embedded: or kafka://HOST:PORT,…", field="events")
+    return await KafkaEvents.open(urlsplit(url).netloc, prefix)
 
 
 async def _open_cache(url: str, prefix: str, data: Path) -> Cache:
@@ -134,11 +195,9 @@ async def _open_cache(url: str, prefix: str, data: Path) -> Cache:
         from stores.cache_embedded import EmbeddedCache
 
         return await EmbeddedCache.open(prefix, data=data)
-    if url.startswith(("redis:", "rediss:", "unix:")):
-        from stores.cache_redis import RedisCache
+    from stores.cache_redis import RedisCache
 
-        return await RedisCache.open(url, prefix)
-    raise InvalidInput("cache must be embedded: or redis://HOST:PORT/DB", field="cache")
+    return await RedisCache.open(url, prefix)
 
 
 async def _open_groups(url: str, events: Events, events_url: str, prefix: str, data: Path) -> Groups:
@@ -147,13 +206,9 @@ async def _open_groups(url: str, events: Events, events_url: str, prefix: str, d
 
         path = url.removeprefix("duckdb:").removeprefix("//").removeprefix("/") or "groups.duckdb"
         return await DuckGroups.open(data / path, events)
-    if url.startswith(("druid:", "druids:")):
-        from stores.groups_druid import DruidGroups
+    from stores.groups_druid import DruidGroups
 
-        return await DruidGroups.open(url, prefix=prefix, events=events_url)
-    raise InvalidInput(
-        "groups must be duckdb:///FILE or druid://BROKER:PORT?coordinator=HOST:PORT", field="groups"
-    )
+    return await DruidGroups.open(url, prefix=prefix, events=events_url)
 
 
 async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None) -> Blobs:
@@ -162,13 +217,9 @@ async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None
         from stores.blobs_file import FileBlobs
 
         return await FileBlobs.open(data / (place.removeprefix("/") or "blobs"), prefix, links)
-    if scheme in ("s3", "az", "gs"):
-        from stores.blobs_cloud import CloudBlobs
+    from stores.blobs_cloud import CloudBlobs
 
-        return await CloudBlobs.open(url, prefix)
-    raise InvalidInput(
-        "blobs must be file:///FOLDER, s3://BUCKET, az://CONTAINER or gs://BUCKET", field="blobs"
-    )
+    return await CloudBlobs.open(url, prefix)
 
 
 async def _open_search(url: str, prefix: str, data: Path) -> Search:
@@ -177,11 +228,6 @@ async def _open_search(url: str, prefix: str, data: Path) -> Search:
         from stores.search_fts5 import Fts5Search
 
         return await Fts5Search.open(data / (place.lstrip("/") or "search.db"))
-    if scheme in ("opensearch", "opensearchs"):
-        from stores.search_opensearch import OpenSearch
+    from stores.search_opensearch import OpenSearch
 
-        return await OpenSearch.open(url, prefix)
-    raise InvalidInput(
-        "search must be fts5:///FILE, opensearch://HOST:PORT or opensearchs://USER:PASSWORD@HOST:PORT",
-        field="search",
-    )
+    return await OpenSearch.open(url, prefix)

@@ -227,6 +227,10 @@ class Rows(Protocol):
         """Every row of the range in token order, a page at a time. A partition may span pages."""
         ...
 
+    async def clock(self) -> int:
+        """The engine's own time, in epoch milliseconds: what a write time is compared with."""
+        ...
+
     async def schema_version(self) -> int:
         """The version of the stored schema; 0 before the first init."""
         ...

@@ -291,6 +291,12 @@ class CassandraRows:
 
     # --- the keyspace itself
 
+    async def clock(self) -> int:
+        answer = await self._session.send(
+            "clock", SimpleStatement("SELECT toUnixTimestamp(now()) FROM system.local")
+        )
+        return int(answer.rows[0][0])
+
     async def schema_version(self) -> int:
         if VERSIONS.name not in await columns_by_table(self._session):
             return 0

@@ -261,6 +261,13 @@ class SqliteRows:
 
     # --- the file itself
 
+    async def clock(self) -> int:
+        return await self._readers.run(
+            lambda connection: int(
+                connection.execute("SELECT (julianday('now') - 2440587.5) * 86400000").fetchone()[0]
+            )
+        )
+
     async def schema_version(self) -> int:
         return await self._readers.run(sqlite_schema.stored_version)
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 from opensearchpy import AsyncOpenSearch, ImproperlyConfigured, NotFoundError, RequestError, TransportError
 
-from rules.errors import InvalidInput, StoreUnavailable
+from rules.errors import InvalidInput, NotInitialised, StoreUnavailable
 from rules.search import FILTERS, JOINERS, PARENT, SearchDocument, parted
 from stores.deadline import remaining
 from stores.meter import Meter
@@ -303,7 +303,7 @@ class OpenSearch:
                 f"the search did not answer within {left:.1f} s", detail=self._place
             ) from error
         except NotFoundError as error:
-            raise StoreUnavailable(
+            raise NotInitialised(
                 "the search has no index yet: `cohort init` creates it",
                 detail=f"{self._place}: {self._alias}",
             ) from error

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from rules.errors import StoreUnavailable
+from rules.errors import NotInitialised, StoreUnavailable
 from stores.deadline import remaining
 from stores.private import private_file
 
@@ -79,7 +79,7 @@ class Lane:
                     f"the {self._store} are away", detail=f"{self._path}: {error}"
                 ) from error
             if str(error).startswith("no such"):
-                raise StoreUnavailable(
+                raise NotInitialised(
                     f"the {self._store} have no such table yet: `cohort init` creates what is missing",
                     detail=f"{self._path}: {error}",
                 ) from error

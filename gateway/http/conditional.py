@@ -14,12 +14,12 @@ def conditional(request: Request, response: Response, *, tag_of: bytes, max_age:
     """The response with the tag of ``tag_of``, or 304 without a body if the client has that tag already.
 
     ``tag_of`` is the body, or the part of it that does not change with every call: an envelope has a time and an id of
-    its own. The tag is strong in the first case and weak in the second. ``max_age`` is in seconds: so long the client may
+    its own. The tag is weak, as an answer may be compressed on its way. ``max_age`` is in seconds: so long the client may
     use the answer without asking; 0 means that it must ask each time. The response must be a 200 of a call that reads.
     The method may be POST, because the platform reads groups with it.
     """
     tag = _tag(tag_of)
-    response.headers["ETag"] = tag if tag_of == response.body else f"W/{tag}"
+    response.headers["ETag"] = f"W/{tag}"
     response.headers["Cache-Control"] = f"private, max-age={max_age}" if max_age else "private, no-cache"
     response.headers.add_vary_header("Authorization")
     if not _has(request, tag):

@@ -1,5 +1,6 @@
 """Errors outside GraphQL: {"error": {"code", "message"}} with an HTTP status, never a stack trace."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -29,6 +30,10 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
 """The status of each class of errors. Any other error of ours is a conflict with the state of things."""
 
 
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+"""The headers of every 401: what would be right (RFC 9110, 15.5.2)."""
+
+
 def status_of(error: CohortError, otherwise: HTTPStatus = HTTPStatus.CONFLICT) -> HTTPStatus:
     """The status of the error's class, or of the nearest class above that has one."""
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), otherwise)
@@ -49,7 +54,7 @@ def name_of(status: HTTPStatus) -> str:
 
 
 def error_response(
-    status: int, code: str, message: str, headers: dict[str, str] | None = None
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """An answer with this status whose body is ``{"error": {"code", "message"}}``."""
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
@@ -58,7 +63,7 @@ def error_response(
 async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
     status = status_of(error)
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    headers = CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
     return error_response(status, error.code, client_message(error), headers)
 
 

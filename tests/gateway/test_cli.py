@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -101,7 +102,7 @@ def test_settings_shows_values_and_origins_and_no_secret() -> None:
         ),
         (("worker",), {}, "run `cohort init`"),
         (("jobs", "list"), {}, "run `cohort init`"),
-        (("init",), {"COHORT_ROWS": "mysql://db"}, "rows must be sqlite:///FILE or cassandra://"),
+        (("init",), {"COHORT_ROWS": "mysql://db"}, "COHORT_ROWS): must be sqlite:///FILE or cassandra://"),
         (("settings",), {"COHORT_PROT": "1"}, "do you mean COHORT_PORT?"),
         (("init",), {"COHORT_DATA": "/dev/null/x"}, "/dev/null"),
     ],
@@ -147,11 +148,40 @@ def test_init_says_what_it_did_and_does_nothing_twice() -> None:
     assert cohort("init").stdout == "nothing to do: everything is there\n"
 
 
+def test_version_prints_the_version_and_nothing_else() -> None:
+    assert cohort("--version").stdout == f"cohort {version('cohort')}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_installed_and_completes_commands(shell: str) -> None:
+    assert "--install-completion" in cohort("--help", COLUMNS="200").stdout
+    variables = {
+        "_COHORT_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "cohort mig",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "cohort mig",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    assert "migrate" in cohort(**variables).stdout
+
+
+def test_init_names_every_store_that_is_away() -> None:
+    done = cohort(
+        "init",
+        COHORT_ROWS="cassandra://127.0.0.1:1/keyspace",
+        COHORT_CACHE="redis://127.0.0.1:1",
+        COHORT_SEARCH="opensearch://127.0.0.1:1",
+    )
+    assert done.returncode == 1
+    assert all(f"{kind}: " in done.stderr for kind in ("rows", "cache", "search")), done.stderr
+    assert "events" not in done.stderr
+
+
 def test_help_names_every_command() -> None:
     done = cohort("--help", COLUMNS="200")
     commands = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE)
     assert commands == [
-        *("dev", "serve", "worker", "init", "token", "settings", "schema", "reconcile"),
+        *("dev", "serve", "worker", "init", "token", "settings", "schema", "doctor", "reconcile"),
         *("publish", "jobs", "aggregate", "archive", "blobs", "dead-letters", "druid", "exhaust", "learners"),
         *("load", "migrate", "modes", "search", "views", "stack"),
     ]
@@ -200,6 +230,13 @@ def test_load_hierarchy_takes_trees_and_answers_one_after_the_other() -> None:
         1,
         "cohort: wrong.json: collection.children[0]: c is below itself\n",
     )
+
+
+@pytest.mark.usefixtures("initialised")
+def test_the_example_of_a_collection_can_be_loaded() -> None:
+    example = Path(__file__).parents[2] / "examples" / "collection.json"
+    done = cohort("load", "hierarchy", str(example))
+    assert done.stdout == "first-aid: live, version 1, 4 leaf nodes\n"
 
 
 def test_dev_serves_the_sample_until_it_is_stopped() -> None:

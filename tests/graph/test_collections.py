@@ -473,7 +473,7 @@ async def test_an_activity_of_a_group_has_a_name_whatever_it_is(published: Insta
     members = (AddMember("ann"),)
     new = NewGroup("Class", members=members, activities=(*activities, strange), group_id="class")
     await create_group(published.session(), new)
-    query = """{ group(groupId: "class") { activities { id name } } }"""
+    query = """{ group(groupId: "class") { activities { activityId name } } }"""
     assert (await data(published.session("ann"), query))["group"]["activities"] == [
         {"id": "course", "name": "Course"},
         {"id": "unit-2", "name": "Unit 2"},

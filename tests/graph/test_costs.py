@@ -251,6 +251,16 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             "{ ... on Attempt { questions { questionId } } }"
         ),
         "group node": lambda n: f"{node('Group', f'class-{n}')} {{ ... on Group {{ name }} }}",
+        "activity node": lambda n: (
+            f"{node('GroupActivity', f'class-{n}', 'many-0', 'Course', 'query')} "
+            "{ ... on GroupActivity { agg { value } } }"
+        ),
+        "publication node": lambda n: (
+            f"{node('Publication', f'job-{n}')} {{ ... on Publication {{ version }} }}"
+        ),
+        "exhaust node": lambda n: (
+            f"{node('Exhaust', f'job-{n}')} {{ ... on Exhaust {{ download {{ url }} }} }}"
+        ),
         "collection node": lambda n: f"{node('Collection', f'many-{n}')} {{ ... on Collection {{ name }} }}",
         "context node": lambda n: f"{node('Context', f'batch-{n}')} {{ ... on Context {{ name }} }}",
         "group": lambda n: f'group(groupId: "class-{n}") {{ {MEMBERS % "name"} }}',
@@ -262,8 +272,10 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             f'collection(identifier: "many-{n}") {{ progress(contextId: "batch-{n}") {{ status }} }}'
         ),
         "content": lambda n: f'content(identifier: "many-{n}") {{ name metadata }}',
-        "publication": lambda n: f'publication(id: "job-{n}") {{ version steps {{ name report }} }}',
-        "exhaust": lambda n: f'exhaust(id: "job-{n}") {{ state download {{ url }} }}',
+        "publication": lambda n: (
+            f'publication(publicationId: "job-{n}") {{ version steps {{ name report }} }}'
+        ),
+        "exhaust": lambda n: f'exhaust(exhaustId: "job-{n}") {{ state download {{ url }} }}',
         "hierarchy node": lambda n: (
             f'hierarchyNode(identifier: "many-{n}-0") {{ name collection {{ name }} }}'
         ),

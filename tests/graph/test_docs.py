@@ -1,17 +1,40 @@
-"""docs/api.md says what is true."""
+"""docs/ says what is true: every document validates, every command is there, the API's page is complete."""
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from graphql import parse, validate
 
+from gateway.cli import app
 from graph.errors import ERROR_CODES
 from graph.limits import Limits
+from graph.reference import write_schema_pages
 from graph.schema import schema
 from resolvers.paging import MOST, USUAL
 
-TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "guide").glob("*.md")),
+]
+TEXT = (ROOT / "docs" / "api.md").read_text()
+
+
+def blocks(*languages: str, pages: Sequence[Path] = PAGES) -> list[Any]:
+    """The code blocks of these languages, each with the page that it is on."""
+    fence = re.compile(rf"```(?:{'|'.join(languages)})\n(.*?)```", re.DOTALL)
+    return [
+        pytest.param(block, id=f"{page.stem}-{number}")
+        for page in pages
+        for number, block in enumerate(fence.findall(page.read_text()), 1)
+    ]
+
+
 DOCUMENTS = re.findall(r"```graphql\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -21,9 +44,51 @@ def test_every_error_code_is_in_the_table() -> None:
     assert sorted(codes) == sorted(ERROR_CODES)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", blocks("graphql"))
 def test_every_document_validates(document: str) -> None:
     assert validate(schema._schema, parse(document)) == []
+
+
+@pytest.mark.parametrize("script", blocks("", "shell", "sh", "bash"))
+def test_every_command_is_there_with_its_options(script: str) -> None:
+    for words in _calls(script):
+        command: Any = typer.main.get_command(app)
+        for word in words:
+            if word.startswith("-"):
+                known = {option for parameter in command.params for option in parameter.opts}
+                assert re.split(r"[=:]", word)[0] in known, (command.name, word)
+            elif hasattr(command, "get_command"):
+                found = command.get_command(typer.Context(command), word)
+                assert found is not None, (command.name, word)
+                command = found
+
+
+def _calls(script: str) -> Iterator[list[str]]:
+    """The words behind each `cohort` in the script, up to what ends the command. What a reader puts in by themselves, such as
+    DIR or …, stands where an argument does."""
+    lines = re.sub(r"\\\n", " ", script).splitlines()
+    for line in lines:
+        for call in re.findall(r"(?:^|[\s(])(?:\.venv/bin/)?cohort ([^#|&;)]*)", line.partition(" #")[0]):
+            yield [word for word in call.split() if not re.match(r"[\"'$<>…]", word)]
+
+
+def test_the_reference_by_noun_has_every_type_and_call(tmp_path: Path) -> None:
+    write_schema_pages(tmp_path)
+    told = "\n".join(page.read_text() for page in tmp_path.glob("*.md"))
+    headings = set(re.findall(r"^## \w+ `(\w+)`$", told, re.MULTILINE))
+    types = {name for name in schema._schema.type_map if not name.startswith("__")}
+    calls = {name for root in ("Query", "Mutation") for name in schema._schema.type_map[root].fields}  # type: ignore[attr-defined]
+    assert headings == types - {"Query", "Mutation"} | calls
+    pages = {page.stem for page in tmp_path.glob("*.md")} - {"index"}
+    listed = re.search(r"maxdepth: 1\n\n(.*?)\n\n```", (tmp_path / "index.md").read_text(), re.DOTALL)
+    assert listed is not None
+    assert set(listed[1].splitlines()) == pages
+
+
+def test_every_page_is_on_the_site() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    names = {str(page.relative_to(ROOT / "docs").with_suffix("")) for page in PAGES[1:]} - {"index"}
+    assert names - set(index.split()) == set()
 
 
 def test_every_operation_has_an_example() -> None:

@@ -9,6 +9,7 @@ import pytest
 from ingest.aggregation.run import aggregate
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
+from resolvers.opaque_texts import encode
 from rules.attempts import Question
 from rules.group_changes import AddMember
 from rules.identifiers import ViewKey
@@ -248,7 +249,7 @@ async def test_group_page(published: Instance) -> None:
             "name": "Team",
             "activities": [
                 {
-                    "id": "course",
+                    "id": encode("GroupActivity", "team", "course", "Course", "query"),
                     "type": "Course",
                     "collection": {"name": "Course", "leafNodesCount": 4},
                     "agg": [

@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 
 from gateway.downloads import download_routes
 from gateway.settings import Settings
+from resolvers.opaque_texts import encode
 from rules.viewers import Role
 from tests.conftest import Instance
 from tests.graph.conftest import ask, code, data
@@ -18,7 +19,7 @@ mutation ($context: String! = "batch", $format: ExhaustFormat! = CSV, $password:
     input: { kind: RESPONSES, collectionId: "course", contextId: $context, format: $format, password: $password }
   ) {
     exhaust {
-      id kind format collectionId contextId state learners learnersTotal rows startedOn keptUntil
+      exhaustId kind format collectionId contextId state learners learnersTotal rows startedOn keptUntil
       error { code message } download { url }
     }
     errors { code field message }
@@ -26,8 +27,8 @@ mutation ($context: String! = "batch", $format: ExhaustFormat! = CSV, $password:
 }
 """
 FOLLOW = """
-query ($id: ID!) {
-  exhaust(id: $id) {
+query ($exhaustId: String!) {
+  exhaust(exhaustId: $exhaustId) {
     state learners learnersTotal rows updatedOn error { code message } download { url size expiresOn }
   }
 }
@@ -43,7 +44,7 @@ async def test_an_exhaust_is_asked_for_followed_and_downloaded(embedded: Instanc
     asked = (await data(mentor, REQUEST))["requestExhaust"]
     assert asked["errors"] == []
     assert asked["exhaust"] == {
-        "id": asked["exhaust"]["id"],
+        "exhaustId": asked["exhaust"]["exhaustId"],
         "kind": "RESPONSES",
         "format": "CSV",
         "collectionId": "course",
@@ -58,7 +59,7 @@ async def test_an_exhaust_is_asked_for_followed_and_downloaded(embedded: Instanc
         "download": None,
     }
     await run_exhausts(embedded)
-    found = (await data(mentor, FOLLOW, id=asked["exhaust"]["id"]))["exhaust"]
+    found = (await data(mentor, FOLLOW, exhaustId=asked["exhaust"]["exhaustId"]))["exhaust"]
     assert (found["state"], found["learners"], found["learnersTotal"], found["rows"]) == ("DONE", 2, 2, 2)
     assert (found["error"], found["download"]["expiresOn"]) == (None, "2026-03-01T13:00:00.000Z")
     content = await _downloaded(embedded, found["download"]["url"])
@@ -85,8 +86,14 @@ async def test_a_learner_is_refused_and_told_why(embedded: Instance) -> None:
     assert refused["exhaust"] is None
     assert [(error["code"], error["field"]) for error in refused["errors"]] == [("FORBIDDEN", "contextId")]
     asked = (await data(embedded.session("mo", Role.MENTOR), REQUEST))["requestExhaust"]["exhaust"]
-    assert await code(learner, FOLLOW, id=asked["id"]) == ("FORBIDDEN", "id")
-    assert await code(learner, FOLLOW, id="none") == ("NOT_FOUND", "id")
+    assert await code(learner, FOLLOW, exhaustId=asked["exhaustId"]) == ("FORBIDDEN", "exhaustId")
+    found = "query ($id: ID!) { node(id: $id) { id ... on Exhaust { exhaustId state } } }"
+    id_ = encode("Exhaust", asked["exhaustId"])
+    assert await code(learner, found, id=id_) == ("FORBIDDEN", "exhaustId")
+    assert await data(embedded.session("mo", Role.MENTOR), found, id=id_) == {
+        "node": {"id": id_, "exhaustId": asked["exhaustId"], "state": "WAITING"}
+    }
+    assert await code(learner, FOLLOW, exhaustId="none") == ("NOT_FOUND", "exhaustId")
 
 
 async def test_a_password_is_nowhere_told(embedded: Instance) -> None:
@@ -109,7 +116,7 @@ async def test_an_exhaust_that_failed_says_why(embedded: Instance) -> None:
     for _ in range(21):
         asked = (await data(mentor, REQUEST))["requestExhaust"]["exhaust"]
     await run_exhausts(embedded)
-    found = (await data(mentor, FOLLOW, id=asked["id"]))["exhaust"]
+    found = (await data(mentor, FOLLOW, exhaustId=asked["exhaustId"]))["exhaust"]
     assert (found["state"], found["error"]["code"], found["download"]) == ("FAILED", "LIMIT_REACHED", None)
     refused = (await data(mentor, REQUEST))["requestExhaust"]["errors"]
     assert [error["code"] for error in refused] == ["LIMIT_REACHED"]

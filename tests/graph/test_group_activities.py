@@ -13,6 +13,7 @@ from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, up
 from loaders.entries import best_entries, entries_from_rows, entries_from_states
 from loaders.session import Session, Shared
 from loaders.totals import group_row_key, members_blob
+from resolvers.opaque_texts import encode
 from rules.entries import Entry
 from rules.errors import Busy, StoreUnavailable
 from rules.group_changes import AddMember, EditMember, RemoveMember
@@ -39,10 +40,10 @@ from tests.graph.conftest import (
 
 GROUP_PAGE = document("group_page")
 """As clients hold it."""
-SMALL_PAGE = "query ($group: String!) { group(groupId: $group) { activities { id } } }"
+SMALL_PAGE = "query ($group: String!) { group(groupId: $group) { activities { activityId } } }"
 FIGURES = """query ($group: String!, $ids: [String!], $mode: AggregationMode, $fresh: String, $first: Int, $after: String) {
   group(groupId: $group) { name activities(activityIds: $ids, mode: $mode, fresh: $fresh) {
-    id type source mode asOf complete agg { metric value }
+    activityId type source mode asOf complete agg { metric value }
     members(first: $first, after: $after) { pageInfo { hasNextPage endCursor }
       edges { node { learner { userId name district } role status completionPercentage agg { metric value } } } } } } }"""
 NOW_TEXT = "2026-03-01T12:00:00.000Z"
@@ -97,7 +98,7 @@ def at(instance: Instance, seconds: float, user: str, *roles: Role) -> Session:
 async def page(session: Session, **variables: Any) -> Any:
     """The group's activities by id."""
     group = (await data(session, FIGURES, group="g", **variables))["group"]
-    return {activity["id"]: activity for activity in group["activities"]}
+    return {activity["activityId"]: activity for activity in group["activities"]}
 
 
 def members(activity: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +122,55 @@ async def arrived(instance: Instance) -> None:
             if best_entries(found) == expected:
                 return
             await asyncio.sleep(0.05)
+
+
+IDS = "query ($group: String!, $mode: AggregationMode) { group(groupId: $group) { activities(mode: $mode) { id activityId } } }"
+NODE = """query ($id: ID!) { node(id: $id) { id ... on GroupActivity {
+  activityId type mode agg { metric value } members { edges { node { learner { userId } } } } } } }"""
+
+
+async def ids(session: Session, group: str, mode: str | None = None) -> dict[str, str]:
+    """The global ids by activity."""
+    found = (await data(session, IDS, group=group, mode=mode))["group"]
+    return {activity["activityId"]: activity["id"] for activity in found["activities"]}
+
+
+async def test_the_same_activity_of_two_groups_has_two_ids(class_: Instance) -> None:
+    """A client's cache keeps one object an id: neither another group nor the other mode may overwrite figures."""
+    await create_group(class_.session(), NewGroup("Other", activities=ACTIVITIES, group_id="h"))
+    service = class_.session("svc", Role.SERVICE)
+    found = [
+        id_
+        for group, mode in (("g", "QUERY"), ("g", "BATCH"), ("h", "QUERY"))
+        for id_ in (await ids(service, group, mode)).values()
+    ]
+    assert len(set(found)) == 3 * len(ACTIVITIES)
+
+
+@pytest.mark.parametrize("mode", ["QUERY", "BATCH"])
+async def test_an_activity_is_found_by_its_global_id(class_: Instance, mode: str) -> None:
+    """With the figures of the page, and with the same access."""
+    await aggregate(class_.shared)
+    shown = (await page(class_.session("mo"), mode=mode))["unit-1"]
+    id_ = (await ids(class_.session("mo"), "g", mode))["unit-1"]
+    answer = await ask(class_.session("mo"), NODE, id=id_)
+    assert answer["data"]["node"] == {
+        "id": id_,
+        "activityId": "unit-1",
+        "type": "CourseUnit",
+        "mode": mode,
+        "agg": shown["agg"],
+        "members": {
+            "edges": [{"node": {"learner": {"userId": user}}} for user in ("ada", "bob", "cyd", "mo")]
+        },
+    }
+    assert [plan["path"] for plan in answer["extensions"]["plans"]] == [["node"]]
+    own = (await data(class_.session("bob"), NODE, id=id_))["node"]
+    assert own["agg"] == shown["agg"]
+    assert [edge["node"]["learner"]["userId"] for edge in own["members"]["edges"]] == ["bob"]
+    assert await code(class_.session("eve"), NODE, id=id_) == ("FORBIDDEN", "groupId")
+    gone = encode("GroupActivity", "g", "course-9", "Course", mode.lower())
+    assert await code(class_.session("mo"), NODE, id=gone) == ("NOT_FOUND", "activities")
 
 
 async def test_the_group_page_answers_as_it_stands(course: Instance) -> None:
@@ -154,7 +204,7 @@ async def test_the_group_page_answers_as_it_stands(course: Instance) -> None:
         someone = NOW_TEXT if percentage else None
         counts = (2, 1) if percentage else (0, 0)
         return {
-            "id": id_,
+            "id": encode("GroupActivity", "g", id_, kind, "query"),
             "type": kind,
             "collection": collection,
             "agg": [
@@ -471,7 +521,7 @@ async def test_with_the_groups_store_away_members_answer_and_figures_say_why_not
         raise error
 
     monkeypatch.setattr(class_.stores.groups, "query", away)
-    query = """{ group(groupId: "g") { name activities { id }
+    query = """{ group(groupId: "g") { name activities { activityId }
         members { edges { node { learner { name enrolments { edges { node { status } } } } } } } } }"""
     answer = await ask(class_.session("zoe", Role.MENTOR), query)
     (told,) = answer["errors"]
@@ -497,7 +547,7 @@ async def test_with_the_groups_store_away_an_older_answer_is_given_with_its_age(
     answer = await ask(at(class_, 600, "mo"), FIGURES, group="g")
     (plan,) = answer["extensions"]["plans"]
     assert (plan["origin"], plan["age"]) == ("stale", 600)
-    now = {activity["id"]: activity for activity in answer["data"]["group"]["activities"]}
+    now = {activity["activityId"]: activity for activity in answer["data"]["group"]["activities"]}
     assert {(activity["complete"], activity["asOf"]) for activity in now.values()} == {(False, NOW_TEXT)}
     assert {name: members(activity) for name, activity in now.items()} == {
         name: members(activity) for name, activity in before.items()
@@ -517,7 +567,7 @@ async def test_batch_mode_answers_what_was_aggregated_and_says_so(class_: Instan
     key = group_row_key("g", ACTIVITIES[0])
     await class_.stores.rows.write(Write(ACTIVITY_AGGREGATES, key, row))
     answer = await ask(class_.session("mo"), FIGURES, group="g", mode="BATCH")
-    found = {activity["id"]: activity for activity in answer["data"]["group"]["activities"]}
+    found = {activity["activityId"]: activity for activity in answer["data"]["group"]["activities"]}
     course, quiz = found["course"], found["quiz"]
     assert (course["source"], course["mode"], course["complete"]) == ("BATCH", "BATCH", True)
     assert course["asOf"] == "2026-03-01T11:00:00.000Z"

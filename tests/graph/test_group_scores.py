@@ -21,7 +21,7 @@ PAGE = """
     query ($ids: [String!], $mode: AggregationMode, $fresh: String) {
       group(groupId: "g") {
         activities(activityIds: $ids, mode: $mode, fresh: $fresh) {
-          id source complete
+          activityId source complete
           agg { metric value lastUpdatedOn }
           members { edges { node {
             learner { userId }
@@ -100,7 +100,7 @@ def check_course(course: Any) -> None:
 async def page(instance: Instance, seconds: float = 0, **variables: Any) -> dict[str, Any]:
     """The group's activities by id, in another process, so much later."""
     group = (await data(at(instance, seconds, "mo"), PAGE, **variables))["group"]
-    return {activity["id"]: activity for activity in group["activities"]}
+    return {activity["activityId"]: activity for activity in group["activities"]}
 
 
 async def test_scores_are_the_same_from_rows_states_and_the_last_aggregation(

@@ -43,7 +43,7 @@ def mentor(instance: Instance) -> Session:
 
 async def page(instance: Instance, **variables: Any) -> Any:
     answer = await data(mentor(instance), FIGURES, group="g", **variables)
-    return {activity["id"]: activity for activity in answer["group"]["activities"]}
+    return {activity["activityId"]: activity for activity in answer["group"]["activities"]}
 
 
 async def finish(instance: Instance, user: str, call: ViewCall, seconds: int = 0) -> None:

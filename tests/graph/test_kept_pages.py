@@ -19,7 +19,7 @@ from tests.graph.test_group_activities import FIGURES, class_of, members
 
 NAMES = """
 query Names($group: String!, $first: Int) {
-  group(groupId: $group) { activities { id members(first: $first) { edges { node { learner { userId } role } } } } }
+  group(groupId: $group) { activities { activityId members(first: $first) { edges { node { learner { userId } role } } } } }
 }
 """
 
@@ -35,7 +35,7 @@ async def told(session: Session, query: str = FIGURES, **variables: Any) -> tupl
     """The activities by id, and where they are from."""
     answer = await ask(session, query, group="g", **variables)
     assert "errors" not in answer, answer["errors"]
-    activities = {activity["id"]: activity for activity in answer["data"]["group"]["activities"]}
+    activities = {activity["activityId"]: activity for activity in answer["data"]["group"]["activities"]}
     return activities, answer["extensions"]["plans"]
 
 

@@ -7,7 +7,7 @@ from rules.viewers import Role
 from tests.conftest import NOW, Instance
 from tests.graph.conftest import ask, code, data
 
-PAYLOAD = "group { groupId name status membersCount membershipVersion } errors { code field } itemErrors { kind id code }"
+PAYLOAD = "group { groupId name status membersCount membershipVersion } errors { code field } itemErrors { kind itemId code }"
 CREATE = f"mutation ($input: CreateGroupInput!) {{ createGroup(input: $input) {{ {PAYLOAD} }} }}"
 UPDATE = f"mutation ($input: UpdateGroupInput!) {{ updateGroup(input: $input) {{ {PAYLOAD} }} }}"
 PAGE = """query ($group: String!, $first: Int, $after: String) { group(groupId: $group) {
@@ -131,7 +131,7 @@ async def test_a_group_changes_and_says_which_items_were_refused(course: Instanc
             "remove": ["nobody"],
         },
         activities={
-            "add": [{"id": "course", "type": "Course"}, {"id": "x", "type": "Course"}],
+            "add": [{"activityId": "course", "type": "Course"}, {"activityId": "x", "type": "Course"}],
             "remove": ["y"],
         },
     )
@@ -141,10 +141,10 @@ async def test_a_group_changes_and_says_which_items_were_refused(course: Instanc
         [],
     )
     assert payload["itemErrors"] == [
-        {"kind": "ACTIVITY", "id": "x", "code": "NOT_FOUND"},
-        {"kind": "MEMBER", "id": "bob", "code": "INVALID_INPUT"},
-        {"kind": "MEMBER", "id": "zoe", "code": "NOT_FOUND"},
-        {"kind": "MEMBER", "id": "nobody", "code": "NOT_FOUND"},
+        {"kind": "ACTIVITY", "itemId": "x", "code": "NOT_FOUND"},
+        {"kind": "MEMBER", "itemId": "bob", "code": "INVALID_INPUT"},
+        {"kind": "MEMBER", "itemId": "zoe", "code": "NOT_FOUND"},
+        {"kind": "MEMBER", "itemId": "nobody", "code": "NOT_FOUND"},
     ]
     found = await page(ada, group_id)
     assert [edge["node"]["userId"] for edge in found["members"]["edges"]] == ["ada", "bob", "eve"]
@@ -158,7 +158,7 @@ async def test_the_membership_version_is_another_one_after_each_change(published
         for what in (
             {"members": {"add": [{"userId": "bob"}]}},
             {"members": {"remove": ["bob"]}},
-            {"activities": {"add": [{"id": "course", "type": "Course"}]}},
+            {"activities": {"add": [{"activityId": "course", "type": "Course"}]}},
             {"activities": {"remove": ["course"]}},
         )
     ]

@@ -6,25 +6,26 @@ import pytest
 
 from ingest.publishing.job import STEPS
 from loaders.session import Session
+from resolvers.opaque_texts import encode
 from rules.viewers import Role, Viewer
 from stores.rows import Write
 from stores.tables import DRAFTS
 from tests.conftest import Instance
-from tests.graph.conftest import ask, data
+from tests.graph.conftest import ask, code, data
 from tests.ingest.drafts import save_collection
 from tests.ingest.publications import CREATOR, book, run_publishers
 
 PUBLISH = """
 mutation ($identifier: String!, $unlisted: Boolean! = false, $key: String) {
   publish(input: { identifier: $identifier, unlisted: $unlisted, versionKey: $key }) {
-    publication { id identifier version state steps { name state done } error { code } startedOn }
+    publication { publicationId identifier version state steps { name state done } error { code } startedOn }
     errors { code field }
   }
 }
 """
 FOLLOW = """
-query ($id: ID!) {
-  publication(id: $id) {
+query ($publicationId: String!) {
+  publication(publicationId: $publicationId) {
     version state steps { name state done report } error { code message field } updatedOn
   }
 }
@@ -50,7 +51,7 @@ async def test_a_publication_is_asked_for_and_followed(embedded: Instance) -> No
     assert publication["steps"] == [{"name": name, "state": "WAITING", "done": 0} for name in STEPS]
 
     await run_publishers(embedded)
-    done = (await data(author(embedded), FOLLOW, id=publication["id"]))["publication"]
+    done = (await data(author(embedded), FOLLOW, publicationId=publication["publicationId"]))["publication"]
     assert (done["version"], done["state"], done["error"]) == (1, "DONE", None)
     assert [step["name"] for step in done["steps"]] == list(STEPS)
     reports = {step["name"]: (step["done"], step["report"]) for step in done["steps"]}
@@ -68,7 +69,7 @@ async def test_a_publication_that_fails_says_why(embedded: Instance) -> None:
     await embedded.stores.rows.write(Write(DRAFTS, ("book-e",), {}, delete=True))
     publication = await asked(embedded)
     await run_publishers(embedded)
-    failed = (await data(author(embedded), FOLLOW, id=publication["id"]))["publication"]
+    failed = (await data(author(embedded), FOLLOW, publicationId=publication["publicationId"]))["publication"]
     assert (failed["state"], failed["version"]) == ("FAILED", None)
     assert failed["error"]["code"] == "INVALID_INPUT"
     assert "book-e" in failed["error"]["message"]
@@ -92,11 +93,17 @@ async def test_learners_neither_publish_nor_follow(embedded: Instance, role: Rol
     session = Session(Viewer("ada", frozenset({role})), embedded.shared)
     answer = (await data(session, PUBLISH, identifier="book"))["publish"]
     assert answer["errors"] == [{"code": "FORBIDDEN", "field": None}]
-    followed = await ask(session, FOLLOW, id=publication["id"])
+    followed = await ask(session, FOLLOW, publicationId=publication["publicationId"])
     assert [error["extensions"]["code"] for error in followed["errors"]] == ["FORBIDDEN"]
+    found = "query ($id: ID!) { node(id: $id) { id ... on Publication { publicationId } } }"
+    id_ = encode("Publication", publication["publicationId"])
+    assert await code(session, found, id=id_) == ("FORBIDDEN", None)
+    assert await data(author(embedded), found, id=id_) == {
+        "node": {"id": id_, "publicationId": publication["publicationId"]}
+    }
 
 
 async def test_a_publication_that_nobody_asked_for_is_not_found(embedded: Instance) -> None:
-    answer = await ask(author(embedded), FOLLOW, id="unknown")
+    answer = await ask(author(embedded), FOLLOW, publicationId="unknown")
     assert answer["data"] == {"publication": None}
     assert answer["errors"][0]["extensions"]["code"] == "NOT_FOUND"

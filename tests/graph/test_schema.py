@@ -12,15 +12,21 @@ from graphql import (
     GraphQLObjectType,
     GraphQLScalarType,
     GraphQLSchema,
+    get_named_type,
 )
 
 from graph.errors import BAD_REQUEST, ERROR_CODES
 from graph.schema import PRINTED, printed_schema, schema
+from resolvers.opaque_texts import encode
 from rules.errors import CohortError
 from rules.learners import ATTRIBUTES
+from rules.plans import AggregationMode
+from tests.conftest import Instance
+from tests.graph.conftest import ask
 from tests.test_rooms import ROOMS, ROOT
 
 CORE: GraphQLSchema = schema._schema
+NODES = sorted(kind.name for kind in CORE.get_possible_types(CORE.type_map["Node"]))  # type: ignore[arg-type]
 
 
 def described() -> Iterator[tuple[str, str | None]]:
@@ -42,6 +48,10 @@ def described() -> Iterator[tuple[str, str | None]]:
                 yield f"{name}.{value_name}", value.description
         else:
             assert isinstance(kind, GraphQLScalarType)
+
+
+def named_type(of: object) -> str:
+    return str(get_named_type(of))  # type: ignore[call-overload]
 
 
 def test_everything_is_described() -> None:
@@ -90,8 +100,45 @@ def test_codes_that_are_answered_without_an_error_class_are_known() -> None:
     assert written <= set(ERROR_CODES)
 
 
-@pytest.mark.parametrize("name", ["Collection", "Context", "Learner", "Enrolment", "View", "Group"])
-def test_nouns_have_global_ids(name: str) -> None:
-    kind = CORE.type_map[name]
-    assert isinstance(kind, GraphQLObjectType)
-    assert "Node" in {interface.name for interface in kind.interfaces}
+def test_an_id_is_that_of_a_node_and_nothing_else_is_called_so() -> None:
+    """Caches of clients take a field ``id`` for the identity of an object, whatever type it has."""
+    named = {
+        f"{name}.id": str(kind.fields["id"].type)
+        for name, kind in CORE.type_map.items()
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType)
+        and "id" in kind.fields
+    }
+    assert named == {f"{name}.id": "ID!" for name in ("Node", *NODES)}
+
+
+def test_an_identifier_of_type_id_is_a_global_one() -> None:
+    """``ID`` is the type of global ids alone, and only ``node`` takes one."""
+    arguments = [
+        f"{name}.{field_name}({argument})"
+        for name, kind in CORE.type_map.items()
+        if isinstance(kind, GraphQLObjectType)
+        for field_name, field in kind.fields.items()
+        for argument, of in field.args.items()
+        if not name.startswith("__") and (argument == "id" or named_type(of.type) == "ID")
+    ]
+    assert arguments == ["Query.node(id)"]
+    fields = [
+        f"{name}.{field_name}"
+        for name, kind in CORE.type_map.items()
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType)
+        for field_name, field in kind.fields.items()
+        if field_name != "id" and named_type(field.type) == "ID"
+    ]
+    assert fields == []
+
+
+@pytest.mark.parametrize("name", NODES)
+async def test_every_node_is_found_by_its_global_id(embedded: Instance, name: str) -> None:
+    """Of some number of parts the id is one that the API gives out; what it names is another thing."""
+    messages = set()
+    for count in range(1, 6):
+        for last in ("x", *(mode.value for mode in AggregationMode)):
+            asked = encode(name, *["x"] * (count - 1), last)
+            answer = await ask(embedded.session(), "query ($id: ID!) { node(id: $id) { id } }", id=asked)
+            messages |= {error["message"] for error in answer.get("errors", [{"message": "found"}])}
+    assert messages - {"id must be one that this API gave out"}

@@ -60,7 +60,7 @@ PAGE = """
     query Page($group: String!, $course: [String!], $mode: AggregationMode) {
       group(groupId: $group) {
         activities(mode: $mode) {
-          id
+          activityId
           source
           complete
           agg(metrics: ["enrolledCount", "completedCount", "completionPercentage", "averageScore"]) { value }
@@ -438,7 +438,7 @@ class World:
         assert {(a["source"], a["complete"]) for a in activities} == {(source, True)}
         assert (table["source"], table["complete"]) == (table_source, True)
         page = {
-            self._name(activity["id"]): (
+            self._name(activity["activityId"]): (
                 [figure["value"] for figure in activity["agg"]],
                 dict(self._member(edge["node"]) for edge in activity["members"]["edges"]),
             )

@@ -15,7 +15,7 @@ from uuid import uuid4
 import orjson
 from starlette.responses import Response
 
-from gateway.http.errors import name_of, status_of
+from gateway.http.errors import CHALLENGE, name_of, status_of
 from gateway.rest.framework.moments import iso_milliseconds, iso_moment, moment
 from resolvers.errors import client_message
 from resolvers.nouns import Absent, CohortError, Forbidden, InvalidInput
@@ -176,4 +176,5 @@ def _enveloped(
         "responseCode": response_code,
         "result": result,
     }
-    return Response(orjson.dumps(document), status, media_type="application/json")
+    headers = CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
+    return Response(orjson.dumps(document), status, headers, media_type="application/json")

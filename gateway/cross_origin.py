@@ -1,0 +1,41 @@
+"""Pages of other origins: which may call the gateway from a browser, with which headers, and what they may read (R-HTTP-1).
+
+No cookie is ever looked at, so a page can do nothing in the name of whoever looks at it: it needs a token of its own. And
+what changes something is never a "simple" request, which browsers send without asking: it needs a JSON body.
+"""
+
+from collections.abc import Sequence
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from gateway.http.request_ids import HEADER as REQUEST_ID
+from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER
+
+THIS_MACHINE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
+"""Pages that a developer's own machine serves."""
+
+SENT = ("Authorization", "Content-Type", "If-None-Match", REQUEST_ID, "X-MsgId", USER_HEADER, FOR_HEADER)
+"""Headers that a page may send."""
+READ = ("ETag", "Retry-After", REQUEST_ID, "WWW-Authenticate", "Content-Disposition")
+"""Headers of an answer that a page may read, beside those that it always may."""
+MAX_AGE = 7200
+"""Seconds that a browser may keep what a preflight said: browsers take no more."""
+
+
+def cross_origin(origins: Sequence[str], *, this_machine: bool) -> list[Middleware]:
+    """What answers preflights and marks answers for these origins, and, if ``this_machine``, for pages that this machine
+    serves; nothing if there are none."""
+    if not origins and not this_machine:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_origin_regex=THIS_MACHINE if this_machine else None,
+            allow_methods=("GET", "POST", "PATCH", "DELETE"),
+            allow_headers=SENT,
+            expose_headers=READ,
+            max_age=MAX_AGE,
+        )
+    ]

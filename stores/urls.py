@@ -1,0 +1,102 @@
+"""The URLs that name the engines: their forms, and what is wrong with one. Needs no driver, so that settings can be checked
+when they are read."""
+
+from collections.abc import Mapping
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from rules.errors import InvalidInput
+
+FORMS: Mapping[str, Mapping[str, str]] = {
+    "rows": {
+        "sqlite": "sqlite:///FILE",
+        "cassandra": "cassandra://USER:PASSWORD@HOST,HOST:PORT/KEYSPACE?dc=DATACENTER&replication=N",
+    },
+    "events": {"embedded": "embedded:", "kafka": "kafka://HOST:PORT,HOST:PORT"},
+    "cache": {
+        "embedded": "embedded:",
+        "redis": "redis://USER:PASSWORD@HOST:PORT/DB",
+        "rediss": "rediss://USER:PASSWORD@HOST:PORT/DB",
+        "unix": "unix://PATH",
+    },
+    "groups": {
+        "duckdb": "duckdb:///FILE",
+        "druid": "druid://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT",
+        "druids": "druids://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT",
+    },
+    "blobs": {
+        "file": "file:///FOLDER",
+        "s3": "s3://KEY:SECRET@BUCKET/FOLDER?endpoint=URL&region=REGION",
+        "az": "az://ACCOUNT:KEY@CONTAINER",
+        "gs": "gs://BUCKET",
+    },
+    "search": {
+        "fts5": "fts5:///FILE",
+        "opensearch": "opensearch://HOST:PORT",
+        "opensearchs": "opensearchs://USER:PASSWORD@HOST:PORT",
+    },
+}
+"""By setting and scheme. Options behind ``?`` may be left out, and so may a user, a password and a port that is the usual one."""
+
+_FILES = frozenset({"sqlite", "duckdb", "file", "fts5"})
+_LISTS = frozenset({"cassandra", "kafka"})
+"""Schemes with several hosts."""
+_OPTIONS = {
+    "cassandra": {"dc", "replication"},
+    "druid": {"coordinator", "kafka"},
+    "druids": {"coordinator", "kafka"},
+    "kafka": set[str](),
+    "opensearch": set[str](),
+    "opensearchs": set[str](),
+}
+"""The options of schemes that know all of theirs."""
+
+
+def check_store_url(setting: str, url: str) -> None:
+    """InvalidInput says what is wrong with the URL, and which forms there are. The URL itself is not told: it may hold a
+    password."""
+    forms = FORMS[setting]
+    scheme = url.partition(":")[0]
+    if ":" not in url or scheme not in forms:
+        raise InvalidInput(f"must be {' or '.join(forms.values())}", field=setting)
+    if wrong := _fault(scheme, url):
+        raise InvalidInput(f"{wrong}: must be {forms[scheme]}", field=setting)
+
+
+def is_embedded(url: str) -> bool:
+    """Whether the URL names an engine that runs within Cohort's own processes."""
+    return url.partition(":")[0] in _FILES | {"embedded"}
+
+
+def _fault(scheme: str, url: str) -> str | None:
+    if scheme == "embedded":
+        return None if url == "embedded:" else "nothing stands behind embedded:"
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # a bracket that does not close
+        return str(error)
+    if scheme in _FILES:
+        return "a file is named behind three slashes" if parts.netloc else None
+    if scheme == "unix":
+        return None if parts.path else "the path is missing"
+    options = dict(parse_qsl(parts.query))
+    if unknown := options.keys() - _OPTIONS.get(scheme, options.keys()):
+        return f"{min(unknown)} is no option"
+    addresses = [value for name, value in options.items() if name in ("coordinator", "kafka")]
+    return _fault_of_hosts(scheme, parts, addresses)
+
+
+def _fault_of_hosts(scheme: str, parts: SplitResult, others: list[str]) -> str | None:
+    where = parts.netloc.rpartition("@")[2]
+    hosts = where.split(",") if scheme in _LISTS else [where]
+    for address in [*hosts, *(one for other in others for one in other.split(","))]:
+        host, _, port = address.rpartition(":") if _has_port(address) else (address, "", "")
+        if not host:
+            return "a host is missing"
+        if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            return "a port is a number from 1 to 65535"
+    return None
+
+
+def _has_port(address: str) -> bool:
+    """An address in brackets is IPv6, whose colons part no port."""
+    return ":" in address.rpartition("]")[2]

@@ -1,0 +1,92 @@
+"""`cohort doctor` says what is wrong with an instance, and what to do about it."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from gateway.commands.doctor import Finding, Health, findings
+from gateway.settings import Settings, load_settings
+from gateway.wiring import opened
+from ingest.modes.agreement import agree
+from loaders.session import utc_now
+from rules.tracking import TrackingMode
+from stores.events import Message
+from stores.rows import Write
+from stores.rows_sqlite import SqliteRows
+from stores.tables import JOBS
+from stores.topics import DEAD_LETTERS
+from tests.gateway.conftest import KEY, copy_data
+
+
+async def found(settings: Settings) -> Mapping[str, Finding]:
+    return {finding.subject: finding async for finding in findings(settings)}
+
+
+def health(of: Mapping[str, Finding]) -> dict[str, str]:
+    return {
+        subject: finding.health.value for subject, finding in of.items() if finding.health is not Health.WELL
+    }
+
+
+async def test_a_new_instance_is_told_to_be_initialised(settings: Settings) -> None:
+    told = await found(settings)
+    assert (told["schema"].health, told["schema"].remedy) == (Health.BAD, "cohort init")
+    assert "lag" not in told, "nothing is said of what can't be there yet"
+
+
+async def test_all_is_well_with_an_instance_but_for_the_first_aggregation(settings: Settings) -> None:
+    await copy_data(settings)
+    told = await found(settings)
+    assert health(told) == {"aggregation": "warn"}
+    assert {"rows", "events", "cache", "groups", "blobs", "search", "clocks", "lag", "disk"} <= told.keys()
+
+
+async def test_what_is_wrong_is_told_with_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await copy_data(settings)
+    async with opened(settings) as stores:
+        await agree(stores.rows, TrackingMode.MOVE, utc_now())
+        letter = Message("ann", b"{", {"place": "triggers:0:1", "topic": "triggers", "reason": "not JSON"})
+        await stores.events.send(DEAD_LETTERS.name, letter)
+        failed = {"state": "failed", "arguments": "{}", "started_on": utc_now(), "updated_on": utc_now()}
+        await stores.rows.write(Write(JOBS, ("reconcile", "j1", ""), failed))
+
+    async def fast(_rows: SqliteRows) -> int:
+        return round((utc_now() + timedelta(minutes=2)).timestamp() * 1000)
+
+    monkeypatch.setattr(SqliteRows, "clock", fast)
+    told = await found(settings)
+    assert health(told) == {
+        "tracking mode": "FAIL",
+        "clocks": "FAIL",
+        "dead letters": "warn",
+        "jobs": "warn",
+        "aggregation": "warn",
+    }
+    assert "set tracking_mode to move" in told["tracking mode"].remedy
+    assert "NTP" in told["clocks"].remedy
+    assert "cohort dead-letters list" in told["dead letters"].remedy
+    assert "reconcile j1 failed" in told["jobs"].told
+
+
+async def test_each_store_that_is_away_is_named_and_the_rest_is_looked_at(settings: Settings) -> None:
+    await copy_data(settings)
+    urls = load_settings(jwt_key=KEY, cache="redis://127.0.0.1:1", search="opensearch://127.0.0.1:1")
+    told = await found(urls)
+    assert health(told) == {"cache": "warn", "search": "warn", "aggregation": "warn"}
+    assert told["cache"].remedy == "start it, or set COHORT_CACHE"
+    assert "schema" in told
+    without_rows = await found(
+        urls.model_copy(update={"rows": "cassandra://user:secret@127.0.0.1:1/keyspace"})
+    )
+    assert without_rows["rows"].health is Health.BAD
+    assert "schema" not in without_rows
+    assert "secret" not in str(without_rows)
+
+
+async def test_development_beside_servers_and_no_key_are_told(settings: Settings) -> None:
+    told = await found(settings.model_copy(update={"dev": True, "rows": "cassandra://127.0.0.1:1/k"}))
+    assert (told["dev"].health, told["dev"].remedy) == (Health.BAD, "unset COHORT_DEV")
+    assert (await found(load_settings()))["jwt_key"].health is Health.POOR

@@ -1,0 +1,59 @@
+"""URLs of stores are checked when settings are read, and what is wrong with one is told without it: it may hold a password."""
+
+import pytest
+
+from rules.errors import InvalidInput
+from stores.urls import FORMS, check_store_url
+
+RIGHT = {
+    "rows": [
+        "sqlite:///rows.db",
+        "cassandra://user:p%40ss@host,other:9042/cohort?dc=dc1&replication=3",
+        "cassandra://[::1]:9042/k",
+    ],
+    "events": ["embedded:", "kafka://a:9092,b:9092", "kafka://a"],
+    "cache": ["embedded:", "redis://h:6379/0", "rediss://:secret@h/1", "unix:///run/redis.sock"],
+    "groups": [
+        "duckdb:///groups.duckdb",
+        "druid://b:8082?coordinator=c:8081&kafka=k:9092,l:9092",
+        "druids://u:p@b",
+    ],
+    "blobs": ["file:///blobs", "s3://key:secret@bucket/folder?endpoint=http://h:7070&region=r", "gs://b"],
+    "search": ["fts5:///search.db", "opensearch://h:9200", "opensearchs://u:p@h"],
+}
+WRONG = [
+    ("rows", "postgres://secret@h/db", "must be sqlite:///FILE or cassandra://"),
+    ("rows", "rows.db", "must be sqlite:///FILE or cassandra://"),
+    ("rows", "sqlite://rows.db", "a file is named behind three slashes"),
+    ("rows", "cassandra:///secret", "a host is missing"),
+    ("rows", "cassandra://u:secret@h:port/k", "a port is a number from 1 to 65535"),
+    ("rows", "cassandra://h/k?dv=1", "dv is no option"),
+    ("events", "kafka://a:9092,", "a host is missing"),
+    ("events", "kafka://a:99999", "a port is a number from 1 to 65535"),
+    ("events", "embedded:x", "nothing stands behind embedded:"),
+    ("cache", "redis://:secret@", "a host is missing"),
+    ("cache", "unix://", "the path is missing"),
+    ("groups", "druid://b:8082?coordinator=c:secret", "a port is a number from 1 to 65535"),
+    ("groups", "druid://b?broker=x", "broker is no option"),
+    ("blobs", "s3://", "a host is missing"),
+    ("search", "opensearch://[::1", "Invalid IPv6 URL"),
+]
+
+
+@pytest.mark.parametrize(
+    ("setting", "url"), [(setting, url) for setting, urls in RIGHT.items() for url in urls]
+)
+def test_a_url_of_each_form_is_taken(setting: str, url: str) -> None:
+    check_store_url(setting, url)
+
+
+@pytest.mark.parametrize(("setting", "url", "why"), WRONG)
+def test_what_is_wrong_is_told_with_what_would_be_right_and_without_the_url(
+    setting: str, url: str, why: str
+) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        check_store_url(setting, url)
+    assert raised.value.message.startswith(why)
+    assert any(form in raised.value.message for form in FORMS[setting].values())
+    assert "secret" not in raised.value.message
+    assert raised.value.field == setting
