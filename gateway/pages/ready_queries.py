@@ -11,6 +11,7 @@ from ingest.importers import sample
 
 STATIC = Path(__file__).parents[1] / "static"
 QUERIES = STATIC / "queries"
+OPERATION = re.compile(r"^(?:query|mutation) (\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Ready:
     @property
     def title(self) -> str:
         """The name of the document's first operation. GraphiQL names the tab so."""
-        return re.findall(r"^(?:query|mutation) (\w+)", self.text, re.MULTILINE)[0]
+        (name, *_) = OPERATION.findall(self.text)
+        return str(name)
 
 
 _ENROLMENT = {"collection": sample.SAMPLE_COLLECTION, "context": sample.SAMPLE_CONTEXT}
@@ -42,7 +44,12 @@ _NEW = {
     "contextId": sample.ENROLABLE_CONTEXT,
 }
 TABS = (
-    Ready("my_courses", "A learner's home page", {"first": 20}, "Ctrl-Enter runs it; the other tabs are ready, too."),
+    Ready(
+        "my_courses",
+        "A learner's home page",
+        {"first": 20},
+        "Ctrl-Enter runs it; the other tabs are ready, too.",
+    ),
     Ready("course_page", "A course with the learner's own progress", _ENROLMENT),
     Ready("course_tree", "A course's whole tree in one field", {"collection": sample.SAMPLE_COLLECTION}),
     Ready("collection_contexts", "Batches that a learner may join", {"collection": sample.SAMPLE_COLLECTION}),

@@ -108,7 +108,8 @@ def _content(settings: Settings, closed: bool) -> dict[str, Any]:
 def _queries() -> str:
     """A link for each ready query."""
     return "\n".join(
-        f'<li><a href="graphiql#{one.name}">{escape(one.task)}</a> <code>{one.title}</code></li>' for one in TABS
+        f'<li><a href="graphiql#{one.name}">{escape(one.task)}</a> <code>{one.title}</code></li>'
+        for one in TABS
     )
 
 

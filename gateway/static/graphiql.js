@@ -44,9 +44,13 @@ function checkVariablesBySchema(editor) {
     check(text, options, of).filter(({ message }) => !OF_OWN_SCALAR.test(message)),
   );
 }
-function VariablesChecked() {
-  const { variableEditor } = GraphiQL.React.useEditorContext();
+function Mended() {
+  const { variableEditor, activeTabIndex } = GraphiQL.React.useEditorContext();
   React.useEffect(() => void (variableEditor && checkVariablesBySchema(variableEditor)), [variableEditor]);
+  // The active tab comes into sight where not all have room.
+  React.useEffect(() => {
+    main.querySelector(".graphiql-tab-active")?.scrollIntoView({ inline: "center", block: "nearest" });
+  }, [activeTabIndex]);
   return null;
 }
 
@@ -64,6 +68,6 @@ ReactDOM.createRoot(main).render(
       onTabChange,
       storage,
     },
-    React.createElement(GraphiQL.Logo, null, React.createElement(VariablesChecked)),
+    React.createElement(GraphiQL.Logo, null, React.createElement(Mended)),
   ),
 );
