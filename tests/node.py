@@ -8,7 +8,7 @@ from pathlib import Path
 
 OLDEST = 20
 """The major version of Node that the packages in the locks need."""
-TIME = 300.0
+TIME = 600.0
 """Seconds that test files may take."""
 
 

@@ -1,20 +1,20 @@
-// The reference of REST, from /openapi.json. Calls that are tried here are the caller's.
-import { admitted, authorization } from "./caller.js";
+// The reference of REST, from /openapi.json.
+import { admitted, fetchAsCaller } from "./caller.js";
 
 const main = document.getElementById("reference");
+const FONTS = "system-ui, Roboto, sans-serif";
 await admitted(main);
-SwaggerUIBundle({
-  domNode: main,
-  url: "openapi.json",
-  deepLinking: true,
-  docExpansion: "list",
-  filter: true,
-  tryItOutEnabled: true,
-  displayRequestDuration: true,
-  defaultModelsExpandDepth: -1,
-  validatorUrl: null, // it would be another host
-  requestInterceptor(request) {
-    if (authorization() && !request.headers.Authorization) request.headers.Authorization = authorization();
-    return request;
+const answer = await fetchAsCaller("openapi.json");
+await Redoc.init(
+  await answer.json(),
+  {
+    disableSearch: true, // it needs a worker that the policy of these pages forbids
+    hideDownloadButton: true,
+    nativeScrollbars: true,
+    pathInMiddlePanel: true,
+    jsonSamplesExpandLevel: 4,
+    sideNavStyle: "path-only",
+    theme: { typography: { fontFamily: FONTS, headings: { fontFamily: FONTS } }, colors: { primary: { main: "#1d4fb8" } } },
   },
-});
+  main,
+);

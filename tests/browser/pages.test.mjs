@@ -6,6 +6,7 @@ import { chromium } from "playwright-core";
 
 const { COHORT_URL: url, COHORT_CLOSED_URL: closedUrl, COHORT_TOKEN: token, CHROMIUM: executablePath } = process.env;
 const WIDTHS = [390, 800, 1440];
+const PATIENCE = 120_000; // milliseconds: CI's machine may have a lot else to do
 const OPTIONS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
 
 let browser;
@@ -18,6 +19,7 @@ after(() => browser?.close());
 async function opened(path, width, look, { base = url, complaints = [] } = {}) {
   const context = await browser.newContext({ viewport: { width, height: 844 } });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: base });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const told = [];
   const elsewhere = [];
@@ -64,6 +66,7 @@ async function run(page, operation) {
   return JSON.parse(await page.evaluate(() => document.querySelector(".result-window .CodeMirror").CodeMirror.getValue()));
 }
 
+const CALL = "[data-section-id*='/operation/'], [data-section-id*='/paths/']";
 const titles = (page) => page.locator(".graphiql-tab-button").allInnerTexts();
 
 describe("the start page", () => {
@@ -170,32 +173,22 @@ describe("GraphiQL", () => {
 
 describe("the reference of REST", () => {
   for (const width of WIDTHS)
-    test(`at ${width} pixels has every call with examples`, () =>
+    test(`at ${width} pixels has every call, with examples that name the sample`, () =>
       opened("reference", width, async (page) => {
-        await page.locator(".opblock").first().waitFor();
+        await page.locator(CALL).first().waitFor();
         const document = await page.evaluate(async () => (await fetch("openapi.json")).json());
         const calls = Object.values(document.paths).flatMap(Object.keys);
-        assert.equal(await page.locator(".opblock").count(), calls.length);
-        await fits(page);
-        await page.locator(".opblock-summary-control").first().click();
-        await page.locator(".opblock-body .example").first().waitFor();
+        await page.waitForFunction(([call, count]) => document.querySelectorAll(call).length === count, [CALL, calls.length]);
+        assert.ok((await page.getByText('"evening-class"').count()) > 5);
         await fits(page);
       }));
-
-  test("tries a call with the caller's token, and the sample answers", () =>
-    opened("reference", 1440, async (page) => {
-      const call = page.locator(".opblock", { has: page.locator('[data-path="/v1/group/read/{group_id}"]') });
-      await call.locator(".opblock-summary-control").click();
-      await call.getByRole("button", { name: "Execute" }).click();
-      assert.match(await call.locator(".live-responses-table .highlight-code").first().innerText(), /evening/i);
-    }));
 });
 
 describe("where a token is needed", () => {
   const known = { base: closedUrl, complaints: ["401"] };
   for (const [path, shown] of [
     ["graphiql", ".graphiql-container"],
-    ["reference", ".opblock"],
+    ["reference", CALL],
   ])
     test(`${path} shows nothing of the API before it has one that holds`, () =>
       opened(path, 390, async (page) => {

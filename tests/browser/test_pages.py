@@ -14,7 +14,7 @@ from gateway.dev_tokens import LEARNER, token_of
 from gateway.settings import load_settings
 from tests.node import chromium, run_tests
 
-pytestmark = [pytest.mark.node, pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.node, pytest.mark.long, pytest.mark.timeout(700)]
 
 KEY = "k" * 32
 
