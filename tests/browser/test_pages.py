@@ -17,6 +17,7 @@ from tests.node import chromium, run_tests
 pytestmark = [pytest.mark.node, pytest.mark.long, pytest.mark.timeout(700)]
 
 KEY = "k" * 32
+COHORT = (sys.executable, "-m", "gateway.cli")
 
 
 @contextmanager
@@ -26,8 +27,15 @@ def running(folder: Path, *command: str, **settings: str) -> Iterator[str]:
     others = {name: value for name, value in os.environ.items() if not name.upper().startswith("COHORT_")}
     environment = {**others, "COHORT_JWT_KEY": KEY, **settings}
     if command[0] == "serve":
-        cohort(folder, environment, "init").wait()
-    process = cohort(folder, environment, *command, "--port", "0")
+        subprocess.run([*COHORT, "init"], cwd=folder, env=environment, check=True, capture_output=True)
+    process = subprocess.Popen(
+        [*COHORT, *command, "--port", "0"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         said = []
         assert process.stdout is not None
@@ -40,17 +48,6 @@ def running(folder: Path, *command: str, **settings: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate()
-
-
-def cohort(folder: Path, environment: dict[str, str], *command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", *command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def test_a_browser_shows_them_and_they_do_what_they_say(tmp_path: Path) -> None:
