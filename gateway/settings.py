@@ -265,9 +265,13 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged; `debug` shows stack traces of commands, too"
     )
+    explorer: Literal["off", "authenticated", "open"] = Field(
+        default="off",
+        description="Start page, GraphiQL and the reference of REST: for nobody, for who has a token, for everybody. `cohort dev` has them open",
+    )
     dev: bool = Field(
         default=False,
-        description="Start page with GraphiQL and a token for everybody, and a worker in the server's process",
+        description="Pages for a browser with tokens for everybody, and a worker in the server's process",
     )
 
     @property

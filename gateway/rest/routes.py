@@ -22,4 +22,5 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
     *collections.ENDPOINTS,
 )
 _CALLS = tuple(endpoint.route for endpoint in ENDPOINTS)
-ROUTES = (*_CALLS, document_route(ENDPOINTS), *unmatched_routes(_CALLS))
+DOCUMENT = document_route(ENDPOINTS)
+ROUTES = (*_CALLS, DOCUMENT, *unmatched_routes(_CALLS))
