@@ -26,7 +26,7 @@ TOUCH_COLUMNS = (
     "last_access_time",
     "last_completed_time",
 )
-FIGURE_COLUMNS = (*TOUCH_COLUMNS, "timespent")
+FIGURE_COLUMNS = (*TOUCH_COLUMNS, "timespent", "started_on")
 """The columns that the workers' figures need, more than pages show."""
 
 
@@ -112,6 +112,7 @@ def touch_of(row: Row) -> Touch:
         row["last_access_time"],
         row["last_completed_time"],
         row.get("timespent") or 0,
+        row.get("started_on"),
     )
 
 

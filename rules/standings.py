@@ -13,13 +13,14 @@ from rules.progress import Progress, Status, progress_of
 @dataclass(frozen=True, slots=True)
 class Touch:
     """The short form of a view, which is all that figures and pages of many leaves need. ``time_spent`` is in seconds;
-    reads of pages leave it out."""
+    reads of pages leave it and ``started_on`` out."""
 
     status: Status
     progress: int
     last_accessed_on: datetime | None = None
     completed_on: datetime | None = None
     time_spent: int = 0
+    started_on: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

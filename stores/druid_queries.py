@@ -212,7 +212,7 @@ def _produced(body: dict[str, Json]) -> list[str]:
 
 def _intervals(source: DataSource, keys: KeyFilter) -> Sequence[tuple[datetime, datetime]]:
     """The intervals of the activities asked for: all rows of an activity have the same synthetic time (rules/states.py)."""
-    activities = dict(keys).get("activity_id")
+    activities = dict(keys).get(source.placed_by)
     return sorted({interval_of(activity) for activity in activities}) if activities else _EVERYTHING
 
 

@@ -12,7 +12,7 @@ from stores.topics import STATES, TOTALS
 from tests.conftest import DRUID, KAFKA, drop_data_sources, drop_topics
 from tests.gateway.test_cli import cohort
 
-DATA_SOURCES = ("activity-state-2", "activity-totals-2")
+DATA_SOURCES = ("activity-state-2", "activity-totals-2", "activity-day-1")
 
 
 def test_an_instance_without_druid_is_told_what_to_set() -> None:
