@@ -303,6 +303,20 @@ described(
         "nobody did.",
         Metric.FIRST_ATTEMPT_RIGHT: "Of 100 attempted assessments, how many had everything right in the first attempt, "
         "rounded down; null where there is none.",
+        Metric.LEARNERS_COUNT: "Distinct learners: who is in two batches counts once, in a row as in the totals. Not in "
+        "batch mode.",
+        Metric.LEFT_COUNT: "Enrolments that learners left. The other metrics do not count these. Not in batch mode.",
+        Metric.AT_RISK_COUNT: "Enrolments that are not completed and whose learner was not seen for `atRiskDays`; who was "
+        "never seen counts from the enrolment. Not in batch mode.",
+        Metric.MEDIAN_PROGRESS: "The percentage in the middle, or the mean of the two in the middle; null where nobody is "
+        "enrolled. Not in batch mode.",
+        Metric.PROGRESS_PERCENTILES: "The percentages below which 10, 25, 50, 75 and 90 of 100 enrolments are, such as "
+        '`{"10": 0, "25": 12.5, "50": 40, "75": 80, "90": 100}`, on the straight line between two neighbours; null where '
+        "nobody is enrolled. Not in batch mode.",
+        Metric.AVERAGE_DAYS_TO_COMPLETE: "Days from enrolment to completion on average, with two decimals; null where "
+        "nobody completed. A completion before the enrolment, as some migrations have it, took no time. Not in batch mode.",
+        Metric.MEDIAN_DAYS_TO_COMPLETE: "Whole days from enrolment to completion, rounded down: those in the middle, or the "
+        "mean of the two in the middle; null where nobody completed. Not in batch mode.",
     },
 )
 described(
@@ -311,11 +325,13 @@ described(
     "What the values of a column are.",
     {
         ColumnKind.DIMENSION: "Texts to group by; null for what is not known.",
+        ColumnKind.LABEL: "Names of the ids in the column of that dimension; null for what is gone.",
         ColumnKind.NUMBER: "Whole numbers.",
         ColumnKind.PERCENTAGE: "From 0 to 100; null where there is nothing to take it of.",
         ColumnKind.SECONDS: "Whole seconds.",
+        ColumnKind.DAYS: "Days, with two decimals at most; null where there are none to tell.",
         ColumnKind.DATETIME: "Moments as `DateTime` has them, or null.",
-        ColumnKind.DISTRIBUTION: "Objects with a count for each band.",
+        ColumnKind.DISTRIBUTION: "Objects with a number for each band or percentile, or null.",
     },
 )
 described(

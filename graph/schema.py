@@ -23,6 +23,7 @@ from graph.erasures import ErasureMutations
 from graph.errors import presented
 from graph.exhausts import ExhaustMutations, ExhaustQueries
 from graph.fields import field
+from graph.funnels import FunnelQueries
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
@@ -62,6 +63,7 @@ class Query(
     ContextQueries,
     GroupQueries,
     MetricQueries,
+    FunnelQueries,
     TrackingQueries,
     PublicationQueries,
     ExhaustQueries,

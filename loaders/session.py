@@ -138,7 +138,7 @@ class Loaders:
 
         rows = stores.rows
         reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
-        tables = Tables(stores, shared.library, shared.answers, shared.costs)
+        tables = Tables(stores, shared.library, shared.answers, shared.costs, shared.now)
 
         async def enrolled(places: list[tuple[str, str]]) -> Sequence[list[Enrolment]]:
             return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))

@@ -45,8 +45,8 @@ from rules.learner_groups import (
     Roster,
 )
 from rules.learners import ATTRIBUTES, Learner
+from rules.metric_columns import ColumnKind, camel
 from rules.metric_queries import OrderBy
-from rules.metric_tables import ColumnKind
 from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
@@ -143,6 +143,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "camel",
     "checked_id",
     "either",
     "from_milliseconds",

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from rules.errors import InvalidInput
-from stores.druid_queries import Compiled, compiled, decoded, encoded
+from stores.druid_filters import decoded, encoded
+from stores.druid_queries import Compiled, compiled
 from stores.druid_supervision import compaction_of, differences, druid_name, supervisor_of
 from stores.groups import (
     All,
