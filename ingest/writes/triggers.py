@@ -27,6 +27,11 @@ def trigger_of(
 
 
 async def send_trigger(
-    stores: Stores, kind: TriggerKind, key: ProgressKey, content_id: str | None = None
+    stores: Stores,
+    kind: TriggerKind,
+    key: ProgressKey,
+    content_id: str | None = None,
+    *,
+    at: Iterable[datetime] = (),
 ) -> None:
-    await stores.events.send(TRIGGERS.name, trigger_of(kind, key, content_id))
+    await stores.events.send(TRIGGERS.name, trigger_of(kind, key, content_id, at=at))
