@@ -184,8 +184,8 @@ class Settings(BaseSettings):
     )
     day_zone: Annotated[str, AfterValidator(_zone)] = Field(
         default="UTC",
-        description="Time zone of the IANA database whose clocks say which day a moment is in, for active learners and the "
-        "history of totals; days that were noted before it was changed stay as they were",
+        description="Time zone of the IANA database whose clocks say which day a moment is in, for active "
+        "learners; days that were noted before it was changed stay as they were",
     )
     group_members: int = Field(default=150, gt=0, description="Members that a group of learners may have")
     group_activities: int = Field(

@@ -88,7 +88,7 @@ class Shared:
     icon_rules: FetchRules = field(default_factory=FetchRules)
     """Of which hosts a publish fetches icons."""
     day_zone: DayZone = field(default_factory=DayZone)
-    """Which day a moment is in, for active days and the history of totals."""
+    """Which day a moment is in, for active days."""
 
     @classmethod
     def of(
