@@ -7,7 +7,7 @@ import strawberry
 
 from graph.fields import field
 from graph.info import Info
-from graph.metrics import MetricFilterInput
+from graph.metric_filters import MetricFilterInput
 from resolvers.funnels import Funnel, Reached, Unit, activity_funnel
 
 _STARTED = "Those who viewed anything below it."

@@ -1,92 +1,23 @@
-"""Figures of activities as rows and columns: what dashboards are made of.
+"""Figures of activities as rows and columns: what dashboards are made of."""
 
-Dimensions and measures are the columns of druid_specs: a column that is added there is one here.
-"""
-
-from collections.abc import Iterator
 from datetime import datetime
-from enum import Enum, EnumMeta
+from enum import Enum
 from typing import Annotated, Any, Self
 
 import orjson
 import strawberry
-from strawberry import UNSET
 from strawberry.scalars import JSON
 
-from druid_specs import ACTIVITY_STATE, OWN_COLUMNS
 from graph import enums
 from graph.fields import field
 from graph.info import Info
+from graph.metric_columns import ActivityDimension
+from graph.metric_comparisons import MetricComparisonInput
+from graph.metric_filters import MetricFilterInput
 from graph.planned import Planned
 from graph.scalars import serialised_json
 from resolvers import nouns
 from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query, names_in
-
-_ENROLMENT = {
-    "collection": "The collection: its identifier.",
-    "unit": "The unit: its identifier. Figures are those of units then, not of collections.",
-    "context": "The context: its id; null where a collection was taken by itself.",
-}
-
-
-_HAPPENED = {
-    "enrolled_on": "enrolled",
-    "completed_on": "completed",
-    "last_accessed_on": "was last active",
-}
-_SUCH_AS = {"day": "2026-03-01", "week": "2026-W09", "month": "2026-03", "quarter": "2026-Q1", "year": "2026"}
-_SCORES = {
-    "score": "Points: the best scores of all assessments that the learner attempted, added up.",
-    "max_score": "The maxima of these best attempts, added up.",
-    "score_percentage": "score of maxScore, rounded down, from 0 to 100; null where nothing was scored.",
-    "attempts_count": "The learner's attempts at all assessments.",
-    "assessed_count": "Assessments that the learner attempted.",
-    "right_first_count": "Those of them that were right at the first attempt.",
-    "passable_count": "Those of them that have a pass mark.",
-    "passed_count": "Those of them that the best attempt passed.",
-}
-
-
-def _dimensions() -> Iterator[tuple[str, str]]:
-    """The dimensions with their descriptions."""
-    yield from _ENROLMENT.items()
-    yield "status", "How far the learner is: a value of `ProgressStatus`."
-    for column, (moment, period) in ACTIVITY_STATE.periods.items():
-        yield (
-            column,
-            f"The {period} in which the learner {_HAPPENED[moment]}, in `zone`, such as `{_SUCH_AS[period]}`; null for none.",
-        )
-    for column, kind in ACTIVITY_STATE.latest.items():
-        if kind == "string" and column not in OWN_COLUMNS:
-            yield column, f"The learner's {_words(column)}; null where it is not known."
-
-
-def _measures() -> Iterator[tuple[str, str]]:
-    for column, kind in ACTIVITY_STATE.latest.items():
-        if kind != "string" and column not in (*OWN_COLUMNS, *ACTIVITY_STATE.moments, "status"):
-            yield column, _SCORES.get(column) or f"The enrolment's {_words(column)}."
-
-
-def _moments() -> Iterator[tuple[str, str]]:
-    for moment in ACTIVITY_STATE.moments:
-        yield moment, f"When the learner {_HAPPENED[moment]}; null for never."
-
-
-def _words(column: str) -> str:
-    return column.replace("_", " ")
-
-
-def _enum(name: str, description: str, columns: Iterator[tuple[str, str]]) -> Any:
-    meanings = dict(columns)
-    made = EnumMeta.__call__(Enum, name, {column.upper(): column for column in meanings})
-    return enums.described(made, name, description, {value: meanings[value.value] for value in made})
-
-
-ActivityDimension: Any = _enum(
-    "ActivityDimension", "What figures may be grouped and filtered by.", _dimensions()
-)
-ActivityMeasure: Any = _enum("ActivityMeasure", "Numbers that enrolments may be filtered by.", _measures())
-ActivityMoment: Any = _enum("ActivityMoment", "Moments that enrolments may be filtered by.", _moments())
 
 
 @strawberry.enum(description="From where to where.")
@@ -119,131 +50,6 @@ class MetricOrderInput:
                 "exactly one of column, metric, dimension is needed here", field=f"orderBy[{place}]"
             )
         return nouns.OrderBy(columns[0], self.direction is OrderDirection.DESC)
-
-
-@strawberry.input(
-    description="From where to where: one or both ends, each with the bound (`gte`, `lte`) or without (`gt`, `lt`)."
-)
-class NumberRangeInput:
-    gte: float | None = strawberry.field(default=None, description="At least.")
-    gt: float | None = strawberry.field(default=None, description="More than.")
-    lte: float | None = strawberry.field(default=None, description="At most.")
-    lt: float | None = strawberry.field(default=None, description="Less than.")
-
-
-@strawberry.input(
-    description="From when to when: one or both ends, each with the bound (`gte`, `lte`) or without (`gt`, `lt`)."
-)
-class MomentRangeInput:
-    gte: datetime | None = strawberry.field(default=None, description="Then or later.")
-    gt: datetime | None = strawberry.field(default=None, description="Later than.")
-    lte: datetime | None = strawberry.field(default=None, description="Then or earlier.")
-    lt: datetime | None = strawberry.field(default=None, description="Earlier than.")
-
-
-@strawberry.input(description="A dimension, with `in` or `isNull`.")
-class DimensionFilterInput:
-    dimension: Any = strawberry.field(graphql_type=ActivityDimension, description="The dimension to look at.")
-    among: list[str] | None = strawberry.field(
-        name="in",
-        default=None,
-        description="It has one of these values. A status goes by its name, a time as in the dimension's description.",
-    )
-    is_null: bool | None = strawberry.field(default=None, description="Whether it has no value.")
-
-    def said(self) -> dict[str, Any]:
-        return {"dimension": self.dimension.value, "in": self.among, "isNull": self.is_null}
-
-
-@strawberry.input(description="A number, with `range` or `isNull`.")
-class MeasureFilterInput:
-    measure: Any = strawberry.field(graphql_type=ActivityMeasure, description="The number to look at.")
-    range: NumberRangeInput | None = strawberry.field(default=None, description="It is in this range.")
-    is_null: bool | None = strawberry.field(default=None, description="Whether it has no value.")
-
-    def said(self) -> dict[str, Any]:
-        bounds = self.range and vars(self.range)
-        return {"measure": self.measure.value, "range": bounds, "isNull": self.is_null}
-
-
-@strawberry.input(description="A moment, with `range` or `isNull`.")
-class MomentFilterInput:
-    moment: Any = strawberry.field(graphql_type=ActivityMoment, description="The moment to look at.")
-    range: MomentRangeInput | None = strawberry.field(default=None, description="It is in this range.")
-    is_null: bool | None = strawberry.field(default=None, description="Whether there is none.")
-
-    def said(self) -> dict[str, Any]:
-        bounds = self.range and vars(self.range)
-        return {"moment": self.moment.value, "range": bounds, "isNull": self.is_null}
-
-
-@strawberry.input(
-    one_of=True,
-    description="Which enrolments count. At most 8 deep, with at most 100 conditions and 1000 values.",
-)
-class MetricFilterInput:
-    every: list["MetricFilterInput"] | None = strawberry.field(
-        name="and", default=UNSET, description="All of these hold."
-    )
-    some: list["MetricFilterInput"] | None = strawberry.field(
-        name="or", default=UNSET, description="At least one of these holds."
-    )
-    opposite: "MetricFilterInput | None" = strawberry.field(
-        name="not", default=UNSET, description="This does not hold."
-    )
-    dimension: DimensionFilterInput | None = strawberry.field(default=UNSET, description="By a dimension.")
-    measure: MeasureFilterInput | None = strawberry.field(default=UNSET, description="By a number.")
-    moment: MomentFilterInput | None = strawberry.field(default=UNSET, description="By a moment.")
-    status: list[enums.Status] | None = strawberry.field(
-        default=UNSET, description="The learner is so far: one of these."
-    )
-
-    def said(self) -> dict[str, Any]:
-        """The filter by the names that clients use."""
-        names = {"every": "and", "some": "or", "opposite": "not"}
-        return {
-            names.get(name, name): _said(value) for name, value in vars(self).items() if value is not UNSET
-        }
-
-
-def _said(value: Any) -> Any:
-    if isinstance(value, list):
-        return [each.name if isinstance(each, enums.Status) else each.said() for each in value]
-    return value.said()
-
-
-@strawberry.enum(description="By which of its moments an enrolment is in a period.")
-class PeriodMoment(Enum):
-    ENROLLED = strawberry.enum_value("enrolled_on", description="When the learner enrolled.")
-    COMPLETED = strawberry.enum_value("completed_on", description="When the learner completed it first.")
-    LAST_ACCESSED = strawberry.enum_value("last_accessed_on", description="The learner's last view.")
-
-
-@strawberry.input(description="A period: from one moment to before another, 3660 days at most.")
-class MetricPeriodInput:
-    of: PeriodMoment = strawberry.field(description="By which moment an enrolment is in it.")
-    from_: datetime = strawberry.field(name="from", description="The first moment.")
-    to: datetime = strawberry.field(description="The moment right after the last.")
-
-    def said(self) -> dict[str, Any]:
-        return {"of": self.of.value, "from": self.from_, "to": self.to}
-
-
-@strawberry.input(one_of=True, description="What a table is compared with.")
-class MetricComparisonInput:
-    previous_period: strawberry.Maybe[MetricPeriodInput] = strawberry.field(
-        description="The table is of this period, and is compared with the period of the same length right before. With a "
-        "dimension of time by the same moment, the first day, week or so stands beside the first of the previous period; one "
-        "without a counterpart is in the totals alone."
-    )
-    context_ids: strawberry.Maybe[list[str]] = strawberry.field(
-        description="Ids of contexts, at most 200. The dimension CONTEXT is not possible then."
-    )
-
-    def said(self) -> dict[str, Any]:
-        if self.previous_period is not None:
-            return {"previousPeriod": self.previous_period.value.said()}
-        return {"contextIds": self.context_ids.value if self.context_ids is not None else []}
 
 
 @strawberry.input(description="What to count, and by what.")

@@ -52,6 +52,8 @@ from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
+from rules.periods import EXAMPLES as PERIOD_EXAMPLES
+from rules.periods import PeriodUnit
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Score
@@ -66,6 +68,7 @@ __all__ = [
     "ATTRIBUTES",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
+    "PERIOD_EXAMPLES",
     "Absent",
     "Acknowledged",
     "Activity",
@@ -119,6 +122,7 @@ __all__ = [
     "Origin",
     "OriginKind",
     "PackageVariant",
+    "PeriodUnit",
     "ProfileCall",
     "Progress",
     "ProgressKey",

@@ -107,7 +107,7 @@ def conditions(filter: Filter | None) -> Iterable[Among | Within | Unknown]:  # 
 def _read(given: Mapping[str, Any], field: str, depth: int) -> Filter:
     if depth > DEEPEST_FILTER:
         raise InvalidInput(f"a filter may be at most {DEEPEST_FILTER} deep", field=field)
-    said = _said(given)
+    said = _said(given, field)
     kind = _only(said, ("and", "or", "not", "dimension", "measure", "moment", "status"), field)
     _alone(said, {kind}, field)
     match kind:
@@ -124,18 +124,21 @@ def _read(given: Mapping[str, Any], field: str, depth: int) -> Filter:
         case "status":
             return _among(STATUS, said[kind], f"{field}.{kind}")
         case "dimension":
-            return _of_dimension(_said(said[kind]), f"{field}.{kind}")
+            return _of_dimension(said[kind], f"{field}.{kind}")
         case _:
-            return _of_measure(kind, _said(said[kind]), f"{field}.{kind}")
+            return _of_measure(kind, said[kind], f"{field}.{kind}")
 
 
-def _said(given: Mapping[str, Any]) -> dict[str, Any]:
+def _said(given: object, field: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise InvalidInput("must be an object", field=field)
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _of_dimension(said: Mapping[str, Any], field: str) -> Filter:
+def _of_dimension(given: object, field: str) -> Filter:
+    said = _said(given, field)
     _alone(said, {"dimension", "in", "isNull"}, field)
-    dimension = said["dimension"]
+    dimension = said[_only(said, ("dimension",), field)]
     if _only(said, ("in", "isNull"), field) == "isNull":
         unknown = Among(dimension, (None,))
         return unknown if said["isNull"] else Opposite(unknown)
@@ -170,14 +173,15 @@ def _check_periods(names: Iterable[str], unit: PeriodUnit, field: str) -> None:
             ) from None
 
 
-def _of_measure(kind: str, said: Mapping[str, Any], field: str) -> Filter:
+def _of_measure(kind: str, given: object, field: str) -> Filter:
     """A condition on a number (``measure``) or a moment."""
+    said = _said(given, field)
     _alone(said, {kind, "range", "isNull"}, field)
-    measure = said[kind]
+    measure = said[_only(said, (kind,), field)]
     if _only(said, ("range", "isNull"), field) == "isNull":
         unknown = Unknown(measure)
         return unknown if said["isNull"] else Opposite(unknown)
-    bounds = _said(said["range"])
+    bounds = _said(said["range"], f"{field}.range")
     if not bounds or {"gt", "gte"} <= bounds.keys() or {"lt", "lte"} <= bounds.keys():
         raise InvalidInput("a range has gte or gt, or lte or lt, or one of each pair", field=f"{field}.range")
     least, most = (

@@ -26,6 +26,9 @@ _ENROLLED: dict[str, Where] = {
 }
 
 
+_ALONE = aggregate_context(ContextType.COLLECTION, "")
+ALONE: Where = Between("context_id", _ALONE, _ALONE[:-1] + chr(ord(_ALONE[-1]) + 1), below=True)
+"""Collections taken by themselves. Clients see one context, null, where there is one for each collection."""
 LEFT: Where = All((OneOf("active", (0,)), Not(OneOf("enrolled_on", (None,)))))
 """The state of an enrolment that the learner left. Who views without an enrolment has left none."""
 
@@ -160,8 +163,7 @@ def where_of(filter: Filter, source: DataSource) -> Where:  # noqa: A002
 def _among_contexts(values: tuple[str | int | None, ...]) -> Where:
     """A condition on the ids of contexts, of whatever type; None stands for collections taken by themselves."""
     if None in values:
-        first = aggregate_context(ContextType.COLLECTION, "")
-        return Between("context_id", first, first[:-1] + chr(ord(first[-1]) + 1), below=True)
+        return ALONE
     kinds = [kind for kind in ContextType if kind is not ContextType.COLLECTION]
     return OneOf(
         "context_id", tuple(aggregate_context(kind, str(value or "")) for value in values for kind in kinds)

@@ -9,10 +9,11 @@ import orjson
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS
 from loaders import answers
+from loaders.metrics.grounds import ALONE, Ground, column_of
 from loaders.metrics.grounds import LEFT as LEFT_STATES
-from loaders.metrics.grounds import Ground, column_of
 from loaders.totals import last_aggregation
 from rules.errors import InvalidInput
+from rules.metric_columns import CONTEXT
 from rules.metric_queries import MetricQuery
 from rules.metrics import (
     AT_RISK,
@@ -77,10 +78,11 @@ class Counted:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A query, and which counts it answers: the spread that its rows are of, LEARNERS, or, for None, those that can be
-    added up."""
+    added up. ``alone``: its rows are of all collections taken by themselves, whose context is null."""
 
     figures: Figures
     of: str | None = None
+    alone: bool = False
 
 
 def readings(ground: Ground, queries: Sequence[MetricQuery], now: datetime) -> list[Reading]:
@@ -96,9 +98,9 @@ def readings(ground: Ground, queries: Sequence[MetricQuery], now: datetime) -> l
         if spreading := [query for query in queries if spread in query.counts]:
             columns = _columns(ground, spreading) | {column}
             found.append(Reading(figures_in(ground, columns, [Measure(NUMBER, Kind.COUNT)]), spread))
-    learners = [Measure(LEARNERS, Kind.DISTINCT, "user_id")]
-    distinct = sorted(_distinct(ground, queries), key=sorted)
-    return found + [Reading(figures_in(ground, columns, learners), LEARNERS) for columns in distinct]
+    for columns in sorted(_distinct(ground, queries), key=sorted):
+        found += _learners(ground, columns)
+    return found
 
 
 def measure_of(count: str, query: MetricQuery) -> str:
@@ -114,6 +116,20 @@ def _columns(ground: Ground, queries: Iterable[MetricQuery]) -> frozenset[str]:
     return frozenset(
         column_of(dimension, ground.source) for query in queries for dimension in query.dimensions
     )
+
+
+def _learners(ground: Ground, columns: frozenset[str]) -> list[Reading]:
+    """The queries for learners by these columns: one, or two by context. Who took two collections by themselves is one
+    learner without a context, and two by the contexts that are stored."""
+    measures = [Measure(LEARNERS, Kind.DISTINCT, "user_id")]
+    context = column_of(CONTEXT, ground.source)
+    if context not in columns:
+        return [Reading(figures_in(ground, columns, measures), LEARNERS)]
+    within, alone = (replace(ground, conditions=(*ground.conditions, each)) for each in (Not(ALONE), ALONE))
+    return [
+        Reading(figures_in(within, columns, measures), LEARNERS),
+        Reading(figures_in(alone, columns - {context}, measures), LEARNERS, alone=True),
+    ]
 
 
 def _distinct(ground: Ground, queries: Iterable[MetricQuery]) -> set[frozenset[str]]:

@@ -56,8 +56,8 @@ def _counts(query: MetricQuery, reading: Reading, rows: list[list[Any]]) -> Mapp
         return {}
     columns = [column_of(dimension, figures.source) for dimension in query.dimensions]
     place = _places(figures)
-    if reading.of == LEARNERS and set(columns) != {*figures.dimensions}:
-        return {}
+    if reading.of == LEARNERS:
+        return _learners(query, reading, rows)
     measured = {
         count: place[name]
         for count in query.counts
@@ -79,6 +79,24 @@ def _counts(query: MetricQuery, reading: Reading, rows: list[list[Any]]) -> Mapp
     return {key: {reading.of: spread} for key, spread in spreads.items()}
 
 
+def _learners(query: MetricQuery, reading: Reading, rows: list[list[Any]]) -> dict[Key, Counts]:
+    """The learners by the query's dimensions; nothing where the reading is by other ones."""
+    place, source = _places(reading.figures), reading.figures.source
+    shown = [dimension for dimension in query.dimensions if not (reading.alone and dimension == CONTEXT)]
+    columns = {column_of(dimension, source) for dimension in shown}
+    if columns != {*reading.figures.dimensions} or (reading.alone and CONTEXT not in query.dimensions):
+        return {}
+    places = {dimension: place[column_of(dimension, source)] for dimension in shown}
+    return {
+        tuple([row[places[name]] if name in places else None for name in query.dimensions]): {
+            LEARNERS: row[place[LEARNERS]]
+        }
+        for row in rows
+        # Without dimensions of its own it has a row also where nobody is.
+        if row[place[LEARNERS]] or not reading.alone
+    }
+
+
 def _learners_of_all(query: MetricQuery, found: Sequence[Found]) -> Counts:
     """The learners over everything, each once: those of the groups can't be added up."""
     if LEARNERS not in query.counts:
@@ -86,7 +104,7 @@ def _learners_of_all(query: MetricQuery, found: Sequence[Found]) -> Counts:
     reading, rows = next(
         (reading, rows)
         for reading, rows in found
-        if reading.of == LEARNERS and not reading.figures.dimensions
+        if reading.of == LEARNERS and not reading.figures.dimensions and not reading.alone
     )
     return {LEARNERS: rows[0][_places(reading.figures)[LEARNERS]]}
 

@@ -232,7 +232,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
         "metrics": lambda n: (
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], '
-            f"dimensions: [COLLECTION], limit: 1{n} }}) {{ rows names }}"
+            f"dimensions: [COLLECTION], limit: 1{n}, labels: true }}) {{ rows records names }}"
         ),
     }.items():
         yield f"aliases: {name}", aliases(count, ask)

@@ -10,6 +10,7 @@ from functools import cmp_to_key
 from itertools import groupby
 from statistics import median, quantiles
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -28,6 +29,8 @@ VISIBLE_WITHIN = 100.0
 MOMENTS = ("enrolled_on", "completed_on", "last_accessed_on")
 SEEN_BEFORE = datetime(2026, 2, 15, 12, tzinfo=UTC)
 """Fourteen days before the moment of the tests, 1 March 2026 at noon."""
+UNITS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "quarter": "", "year": "%Y"}
+STATUSES = ("NOT_STARTED", "IN_PROGRESS", "COMPLETED")
 BANDS = ((0, 0), (1, 24), (25, 49), (50, 74), (75, 99), (100, 100))
 
 Ask = dict[str, Any]
@@ -75,11 +78,11 @@ async def visible(instance: Instance, source: DataSource, keys: int) -> None:
 def table(ask: Ask, states: Iterable[State], units: Mapping[str, Sequence[str]]) -> tuple[list[Any], Any]:
     """Rows and totals. ``units``: of each collection."""
     dimensions, metrics = ask.get("dimensions", ()), ask["metrics"]
+    zone = ask.get("zone") or "UTC"
     # Who left has a row where that is asked for.
     meant = ("active", "has_left") if "leftCount" in metrics else ("active",)
-    enrolled = [
-        row for row in map(row_of, states) if any(row[how] for how in meant) and counts(ask, row, units)
-    ]
+    everybody = [row_of(state, zone) for state in states]
+    enrolled = [row for row in everybody if any(row[how] for how in meant) and counts(ask, row, units)]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {} if dimensions else {(): []}
     for row in enrolled:
         groups.setdefault(tuple(row[dimension] for dimension in dimensions), []).append(row)
@@ -96,21 +99,34 @@ def table(ask: Ask, states: Iterable[State], units: Mapping[str, Sequence[str]])
         return 0
 
     rows.sort(key=cmp_to_key(compared))
+    if "status" in dimensions:
+        place = dimensions.index("status")
+        for shown in rows:
+            shown[place] = STATUSES[shown[place]]
     totals = [None] * len(dimensions) + [value(metric, enrolled) for metric in metrics]
     return rows[: ask.get("limit", 100)], totals if ask.get("totals") else None
 
 
-def row_of(state: State) -> dict[str, Any]:
+def period(at: datetime | None, unit: str, zone: str) -> str | None:
+    if at is None:
+        return None
+    there = at.astimezone(ZoneInfo(zone))
+    if unit == "quarter":
+        return f"{there.year}-Q{1 + (there.month - 1) // 3}"
+    return there.strftime(UNITS[unit])
+
+
+def row_of(state: State, zone: str) -> dict[str, Any]:
     kind, _, context = state.context_id.partition(":")
-    months = {
-        f"{name.removesuffix('_on')}_month": None if at is None else f"{at.astimezone(UTC):%Y-%m}"
-        for name in MOMENTS[:2]
-        for at in (getattr(state, name),)
+    periods = {
+        f"{name.removesuffix('_on')}_{unit}": period(getattr(state, name), unit, zone)
+        for name in MOMENTS
+        for unit in UNITS
     }
     return {
         **dict.fromkeys(ATTRIBUTES),
         **state.attributes,
-        **months,
+        **periods,
         **{name: getattr(state, name) for name in MOMENTS},
         "activity": state.activity_id,
         "collection": state.collection_id,
@@ -169,11 +185,22 @@ def holds(said: dict[str, Any], row: dict[str, Any]) -> bool:
             return any(holds(part, row) for part in parts)
         case {"not": part}:
             return not holds(part, row)
-        case {"isNull": wanted}:
-            return (row[said.get("dimension") or said["measure"]] is None) is wanted
-        case {"dimension": dimension, "in": values}:
+        case {"status": names}:
+            return STATUSES[row["status"]] in names
+        case (
+            {"dimension": {"isNull": wanted} as by}
+            | {"measure": {"isNull": wanted} as by}
+            | {"moment": {"isNull": wanted} as by}
+        ):
+            (name,) = by.keys() - {"isNull"}
+            return (row[by[name]] is None) is wanted
+        case {"dimension": {"dimension": "status", "in": values}}:
+            return STATUSES[row["status"]] in values
+        case {"dimension": {"dimension": dimension, "in": values}}:
             return row[dimension] in values
-        case {"measure": measure, "range": bounds}:
+        case {"measure": {"measure": measure, "range": bounds}} | {
+            "moment": {"moment": measure, "range": bounds}
+        }:
             found = row[measure]
             ends = {
                 name: datetime.fromisoformat(end) if measure in MOMENTS else end

@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any as Anything
 
 import orjson
@@ -346,6 +347,7 @@ async def test_a_text_is_whole_as_far_as_its_spec_has_room(store: Store) -> None
 async def test_a_learner_counts_once_wherever_and_however_often_they_are(store: Store) -> None:
     """Ada is in two contexts and both states, ben in two contexts of North, cyd in South alone, dan nowhere."""
     me = new()
+    told: list[tuple[str, str, str | None, int | None]]
     told = [("ada", "cb:1", "North", 1), ("ada", "cb:2", "South", 2), ("ben", "cb:1", "North", 2)]
     told += [("ben", "cb:2", "North", 2), ("cyd", "cb:2", "South", None), ("dan", "cb:1", None, 0)]
     events = [state(me, user, context_id=context, state=at, status=n) for user, context, at, n in told]
@@ -526,6 +528,65 @@ async def test_a_range_of_texts_is_one_of_code_points(store: Store, column: str)
         assert sorted(found) == [(each,) for each in BY_CODE_POINT[n:]], text
         found = await store.ask(rows((column,), me, Between(column, most=text, below=True)))
         assert sorted(found) == [(each,) for each in BY_CODE_POINT[:n]], text
+
+
+DAYS_OF_ZONES = {
+    "Europe/Berlin": {
+        # Summer begins at 01:00Z on 29 March 2026: midnight before is 23:00Z, midnight after is 22:00Z.
+        "2026-03-28T22:59:59.999Z": "2026-03-28",
+        "2026-03-28T23:00:00Z": "2026-03-29",
+        "2026-03-29T21:59:59.999Z": "2026-03-29",
+        "2026-03-29T22:00:00Z": "2026-03-30",
+        # It ends at 01:00Z on 25 October, a day of 25 hours.
+        "2026-10-24T21:59:59.999Z": "2026-10-24",
+        "2026-10-24T22:00:00Z": "2026-10-25",
+        "2026-10-25T22:59:59.999Z": "2026-10-25",
+        "2026-10-25T23:00:00Z": "2026-10-26",
+    },
+    # Half an hour off the full one, all year.
+    "Asia/Kolkata": {"2026-12-31T18:29:59.999Z": "2026-12-31", "2026-12-31T18:30:00Z": "2027-01-01"},
+}
+
+
+@pytest.mark.parametrize("zone", DAYS_OF_ZONES)
+async def test_a_day_begins_with_midnight_in_the_zone_of_the_query(store: Store, zone: str) -> None:
+    me, days = new(), DAYS_OF_ZONES[zone]
+    at = {moment: int(datetime.fromisoformat(moment).timestamp() * 1000) for moment in days}
+    events = [state(me, moment, last_accessed_on=ms_) for moment, ms_ in at.items()]
+    await store.fill(ACTIVITY_STATE, [*events, state(me, "never")])
+    query = Figures(ACTIVITY_STATE, ("user_id", "last_accessed_day"), (COUNT,), activity(me), zone=zone)
+    assert {user: day for user, day, _ in await store.ask(query)} == {**days, "never": None}
+
+
+async def test_every_period_of_the_turn_of_the_year_by_the_clocks_of_kolkata(store: Store) -> None:
+    """1 January 2027 is a Friday: the week is the 53rd of 2026, which has 53 Thursdays. There it begins at 18:30Z."""
+    me = new()
+    units = ("day", "week", "month", "quarter", "year")
+    columns = tuple(f"completed_{unit}" for unit in units)
+    new_year = ms(2026, 12, 31, 18, 30)
+    told = {
+        "old": new_year - 1,
+        "new": new_year,
+        "later": new_year + 2 * 86_400_000 + 86_399_999,
+        "monday": new_year + 3 * 86_400_000,
+    }
+    await store.fill(ACTIVITY_STATE, [state(me, user, completed_on=at) for user, at in told.items()])
+    asked = Figures(ACTIVITY_STATE, ("user_id", *columns), (COUNT,), activity(me), zone="Asia/Kolkata")
+    assert {user: periods for user, *periods, _ in await store.ask(asked)} == {
+        "old": ["2026-12-31", "2026-W53", "2026-12", "2026-Q4", "2026"],
+        "new": ["2027-01-01", "2026-W53", "2027-01", "2027-Q1", "2027"],
+        "later": ["2027-01-03", "2026-W53", "2027-01", "2027-Q1", "2027"],
+        "monday": ["2027-01-04", "2027-W01", "2027-01", "2027-Q1", "2027"],
+    }
+    in_week = Figures(
+        ACTIVITY_STATE,
+        (),
+        (COUNT,),
+        activity(me),
+        OneOf("completed_week", ("2026-W53",)),
+        zone="Asia/Kolkata",
+    )
+    assert await store.ask(in_week) == [(3,)]
 
 
 async def test_months_are_those_of_utc(store: Store) -> None:
