@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -68,6 +69,12 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
                 "small letters, no path, no slash at the end; or * for any"
             )
     return origins
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a time zone of the IANA database, such as Asia/Kolkata or UTC")
+    return name
 
 
 def _strong(key: SecretStr) -> SecretStr:
@@ -211,6 +218,11 @@ class Settings(BaseSettings):
     tracking_rules: str | None = Field(
         default=None,
         description="JSON: which completions elsewhere count, in the modes copy and move (docs/modes.md)",
+    )
+    day_zone: Annotated[str, AfterValidator(_zone)] = Field(
+        default="UTC",
+        description="Time zone of the IANA database whose clocks say which day a moment is in, for active "
+        "learners; days that were noted before it was changed stay as they were",
     )
     group_members: int = Field(default=150, gt=0, description="Members that a group of learners may have")
     group_activities: int = Field(
