@@ -234,6 +234,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], '
             f"dimensions: [COLLECTION], limit: 1{n}, labels: true }}) {{ rows records names }}"
         ),
+        "funnel": lambda n: 'activityFunnel(collectionId: "many-0") { enrolledCount steps { unitId name } }',
     }.items():
         yield f"aliases: {name}", aliases(count, ask)
     yield (
