@@ -294,6 +294,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             'activeLearners(query: { from: "2026-03-01", to: "2026-03-31", every: MONTH, activityIds: ["many-0"] }) '
             "{ rows records }"
         ),
+        "funnel": lambda n: 'activityFunnel(collectionId: "many-0") { enrolledCount steps { unitId name } }',
     }.items():
         yield f"aliases: {name}", aliases(count, ask)
     yield (
