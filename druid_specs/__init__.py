@@ -13,7 +13,25 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).parent
-_MONTHS = {"enrolled_month": "enrolled_on", "completed_month": "completed_on"}
+PERIODS = ("day", "week", "month", "quarter", "year")
+"""What moments are grouped by, by the names that computed columns end with (rules/periods.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time from one moment to another in whole units of so many milliseconds, rounded down. It is 0 where the end is
+    before the start, and null where one of the two is."""
+
+    start: str
+    end: str
+    unit: int
+
+
+_TO_COMPLETE = ("enrolled_on", "completed_on")
+_SPANS = {
+    "seconds_to_complete": Span(*_TO_COMPLETE, 1_000),
+    "days_to_complete": Span(*_TO_COMPLETE, 86_400_000),
+}
 
 
 @dataclass(frozen=True)
@@ -72,14 +90,30 @@ class DataSource:
         return {metric["name"]: metric["maxStringBytes"] for metric in metrics if "maxStringBytes" in metric}
 
     @cached_property
-    def months(self) -> dict[str, str]:
-        """Computed columns, and for each the column of its moment. The value is a month in UTC, such as ``2026-03``."""
-        return {month: moment for month, moment in _MONTHS.items() if moment in self.latest}
+    def moments(self) -> tuple[str, ...]:
+        """The columns that hold moments."""
+        return tuple(name for name in self.latest if name.endswith("_on"))
+
+    @cached_property
+    def periods(self) -> dict[str, tuple[str, str]]:
+        """Computed columns, each with the column of its moment and one of PERIODS. ``enrolled_month`` is the month of
+        ``enrolled_on``, in the zone that a query names, such as ``2026-03``."""
+        return {
+            f"{moment.removesuffix('_on')}_{period}": (moment, period)
+            for moment in self.moments
+            for period in PERIODS
+        }
+
+    @cached_property
+    def spans(self) -> dict[str, Span]:
+        """Computed columns of whole numbers: how long something took."""
+        return {name: span for name, span in _SPANS.items() if {span.start, span.end} <= self.latest.keys()}
 
     @cached_property
     def types(self) -> dict[str, str]:
-        """Every column that a query may name, and its type: the key, the latest values, and the months."""
-        return dict.fromkeys(self.key, "string") | self.latest | dict.fromkeys(self.months, "string")
+        """Every column that a query may name, and its type: the key, the latest values, the periods and the spans."""
+        texts = dict.fromkeys(self.key, "string") | self.latest | dict.fromkeys(self.periods, "string")
+        return texts | dict.fromkeys(self.spans, "long")
 
     @property
     def _schema(self) -> Mapping[str, Any]:

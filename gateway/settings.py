@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     )
     search: StoreUrl = Field(
         default="fts5:///search.db",
-        description="Where collections are searched for: `fts5:///FILE` under `data`, `opensearch://HOST:PORT`, or "
+        description="Where collections and learners are searched for: `fts5:///FILE` under `data`, `opensearch://HOST:PORT`, or "
         "`opensearchs://USER:PASSWORD@HOST:PORT` for TLS",
     )
     prefix: str = Field(

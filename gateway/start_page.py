@@ -52,6 +52,12 @@ TABS = (
     Ready("my_assessments", {"collection": sample.SAMPLE_COLLECTION, "first": 20}),
     Ready("catalogue", {"text": "", "first": 20}),
     Ready(
+        "find_learners",
+        {"text": "ada", "first": 20},
+        f"Not for learners: the headers below hold a token of {sample.MENTOR}.",
+        by=sample.MENTOR,
+    ),
+    Ready(
         "record_view",
         {**_NEW, "details": {"page": 3}},
         "Choose Enrol, Start, Update, End with the run button; then look at MyCourses again.",

@@ -20,6 +20,8 @@ from ingest.exhausts.requests import ExhaustRunner
 from ingest.jobs.context_lists import fill_context_lists
 from ingest.jobs.records import OnProgress
 from ingest.jobs.upgrade import upgrade
+from ingest.learner_index.check import fill_learner_index
+from ingest.learner_index.indexer import LearnerIndexer
 from ingest.modes.agreement import agree
 from ingest.publishing.publisher import Publisher
 from ingest.schedule import Schedule
@@ -135,6 +137,9 @@ async def running(
             taker = await stack.enter_async_context(
                 supervised(lambda: new_attempt_taker(settings, shared), "attempt taker")
             )
+            await stack.enter_async_context(
+                supervised(lambda: LearnerIndexer(shared, wait=settings.worker_wait), "learner indexer")
+            )
             await stack.enter_async_context(supervised(lambda: Publisher(shared), "publisher"))
             await stack.enter_async_context(supervised(lambda: ExhaustRunner(shared), "exhausts"))
         if worker and settings.aggregate_every:
@@ -231,8 +236,10 @@ async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> l
         *await stores.events.init(TOPICS),
         *await stores.groups.init(DATA_SOURCES),
         *await stores.search.init(),
+        *await stores.learner_search.init(),
         *await upgrade(Shared.of(stores), on_progress),
         *await fill_context_lists(Shared.of(stores), on_progress),
+        *await fill_learner_index(Shared.of(stores), on_progress),
     ]
 
 

@@ -14,18 +14,19 @@ from graph.fields import field
 from graph.info import Info
 from graph.lookahead import contexts_asked
 from graph.node import Node
+from graph.orders import ContextOrder, ContextOrderBy, is_descending
 from graph.packages import Package, Variant
-from graph.paging import After, Before, Connection, First, Last, connection, page_size
+from graph.paging import After, Before, Connection, First, Last, connection, counted_connection
 from graph.progress import Progress
 from graph.views import View
 from resolvers import collections, contexts, edit_trees, nouns, packages
 from resolvers.collections import Tree, is_optional
-from resolvers.opaque_texts import decode_cursor
+from resolvers.ordering import MOST_ORDERED, PARTS
 from resolvers.paging import MOST, asked
 from resolvers.progress import OwnProgress, own_progress
 
 if TYPE_CHECKING:
-    from graph.contexts import Context
+    from graph.contexts_of_people import ContextConnection
 
 MetadataFields = Annotated[
     list[str] | None,
@@ -266,8 +267,9 @@ class Collection(Node):
         return Progress.of(own.of(self.identifier))
 
     @field(
-        description="Its contexts, by the last moment to join them: first those by invitation alone, last those without "
-        "an end. With `status` a page may have fewer than `first` although there are more."
+        description="Its contexts, by the last moment to join them unless told: first those by invitation alone, last those "
+        "without an end. With `status` a page may have fewer than `first` although there are more. Another order and the way "
+        f"back are for at most {MOST_ORDERED}, with `open` of those that are open."
     )
     async def contexts(
         self,
@@ -278,27 +280,38 @@ class Collection(Node):
                 description="Only those that the viewer may join now without an invitation, or only the others."
             ),
         ] = None,
+        joinable: Annotated[
+            bool,
+            strawberry.argument(
+                description="Only batches to join: those that are open, without those where the viewer is enrolled."
+            ),
+        ] = False,
         status: Annotated[
             enums.ContextStatus | None,
             strawberry.argument(description="Only those that are there by their dates."),
         ] = None,
+        order_by: Annotated[ContextOrder | None, strawberry.argument(description="In which order.")] = None,
         first: First = None,
         after: After = None,
-    ) -> Connection[Annotated["Context", strawberry.lazy("graph.contexts")]] | None:
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated["ContextConnection", strawberry.lazy("graph.contexts_of_people")] | None:
         from graph.contexts import Context
+        from graph.contexts_of_people import ContextConnection
 
-        place = decode_cursor(after, 2)
-        page = await contexts.contexts_of(
-            info.context,
-            self.content,
-            joinable=open,
-            status=status,
-            first=page_size(first),
-            after=place,
+        if joinable and open is False:
+            raise nouns.InvalidInput("what is joinable is open; ask for one of the two", field="joinable")
+        page_asked = asked(first, after, last, before, parts=PARTS)
+        order = order_by or ContextOrder(by=ContextOrderBy.JOINABLE_UNTIL)
+        wanted = contexts.CollectionContextsWanted(
+            *(joinable or open, joinable, status), by=order.by, descending=is_descending(order)
         )
+        found = contexts.CollectionContexts(info.context, self.content, wanted)
+        page = await found.page(page_asked)
         now = info.context.now()
-        return connection(
-            page, lambda found: Context.of(found, now), contexts.cursor_of, begun=place is not None
+        return counted_connection(
+            *(ContextConnection, page, lambda one: Context.of(one, now), wanted.ordering.place, found.count),
+            begun=page_asked.place is not None,
         )
 
 

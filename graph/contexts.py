@@ -9,6 +9,7 @@ from strawberry import UNSET
 from graph import enums
 from graph.arguments import ContextId
 from graph.collections import Collection
+from graph.context_rosters import roster
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
@@ -62,6 +63,8 @@ class Context(Node):
 
     def key(self) -> tuple[str, ...]:
         return (self.context_id,)
+
+    roster = roster
 
     @field(description="The collections it is of, without those that are gone.")
     async def collections(self, info: Info) -> list[Collection] | None:

@@ -11,6 +11,7 @@ from resolvers.nouns import (
     AggregationMode,
     ColumnKind,
     ContentKind,
+    ContextRelation,
     ContextStatus,
     ContextType,
     EnrolmentType,
@@ -32,6 +33,7 @@ from resolvers.nouns import (
     TrackingMode,
 )
 from resolvers.nouns import Kind as GroupItemKind
+from resolvers.nouns import LearnerOrder as LearnerOrderBy
 from resolvers.nouns import SearchOrder as CollectionOrderBy
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "CollectionOrderBy",
     "ColumnKind",
     "ContentKind",
+    "ContextRelation",
     "ContextStatus",
     "ContextType",
     "EnrolmentOrderBy",
@@ -50,6 +53,7 @@ __all__ = [
     "GroupStatus",
     "HierarchyMode",
     "JobState",
+    "LearnerOrderBy",
     "MemberStatus",
     "MembershipType",
     "Metric",
@@ -102,6 +106,27 @@ described(
         CollectionOrderBy.NAME: "By name; small and capital letters are alike.",
         CollectionOrderBy.LAST_PUBLISHED_ON: "By when the live version was published.",
         CollectionOrderBy.LEAF_NODES_COUNT: "By the number of distinct leaves.",
+    },
+)
+described(
+    ContextRelation,
+    "ContextRelation",
+    "What somebody is to a context, other than one of its learners.",
+    {
+        ContextRelation.MENTOR: "They guide its learners.",
+        ContextRelation.CREATOR: "They created it.",
+    },
+)
+described(
+    LearnerOrderBy,
+    "LearnerOrderBy",
+    "By what learners who were searched for are ordered.",
+    {
+        LearnerOrderBy.RELEVANCE: "The one whose user id is the text first, then by how many words of the text are whole words "
+        "of the name. Without a text all are alike.",
+        LearnerOrderBy.NAME: "By name; capitals and accents of Latin letters make no difference. Those without a name come "
+        "last.",
+        LearnerOrderBy.USER_ID: "By user id.",
     },
 )
 described(
@@ -316,6 +341,20 @@ described(
         "nobody did.",
         Metric.FIRST_ATTEMPT_RIGHT: "Of 100 attempted assessments, how many had everything right in the first attempt, "
         "rounded down; null where there is none.",
+        Metric.LEARNERS_COUNT: "Distinct learners: who is in two batches counts once, in a row as in the totals. Not in "
+        "batch mode.",
+        Metric.LEFT_COUNT: "Enrolments that learners left. The other metrics do not count these. Not in batch mode.",
+        Metric.AT_RISK_COUNT: "Enrolments that are not completed and whose learner was not seen for `atRiskDays`; who was "
+        "never seen counts from the enrolment. Not in batch mode.",
+        Metric.MEDIAN_PROGRESS: "The percentage in the middle, or the mean of the two in the middle; null where nobody is "
+        "enrolled. Not in batch mode.",
+        Metric.PROGRESS_PERCENTILES: "The percentages below which 10, 25, 50, 75 and 90 of 100 enrolments are, such as "
+        '`{"10": 0, "25": 12.5, "50": 40, "75": 80, "90": 100}`, on the straight line between two neighbours; null where '
+        "nobody is enrolled. Not in batch mode.",
+        Metric.AVERAGE_DAYS_TO_COMPLETE: "Days from enrolment to completion on average, with two decimals; null where "
+        "nobody completed. A completion before the enrolment, as some migrations have it, took no time. Not in batch mode.",
+        Metric.MEDIAN_DAYS_TO_COMPLETE: "Whole days from enrolment to completion, rounded down: those in the middle, or the "
+        "mean of the two in the middle; null where nobody completed. Not in batch mode.",
     },
 )
 described(
@@ -324,11 +363,13 @@ described(
     "What the values of a column are.",
     {
         ColumnKind.DIMENSION: "Texts to group by; null for what is not known.",
+        ColumnKind.LABEL: "Names of the ids in the column of that dimension; null for what is gone.",
         ColumnKind.NUMBER: "Whole numbers.",
         ColumnKind.PERCENTAGE: "From 0 to 100; null where there is nothing to take it of.",
         ColumnKind.SECONDS: "Whole seconds.",
+        ColumnKind.DAYS: "Days, with two decimals at most; null where there are none to tell.",
         ColumnKind.DATETIME: "Moments as `DateTime` has them, or null.",
-        ColumnKind.DISTRIBUTION: "Objects with a count for each band.",
+        ColumnKind.DISTRIBUTION: "Objects with a number for each band or percentile, or null.",
     },
 )
 described(

@@ -6,80 +6,47 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import strawberry
 
-from graph import enums
+from graph import enums, group_enums
+from graph.activity_members import (
+    ONLY_METRICS,
+    ActivityMember,
+    ActivityMemberConnection,
+    ActivityMemberFilter,
+    ActivityMemberOrder,
+    AggregateMetric,
+    members_wanted,
+)
 from graph.collections import Collection
 from graph.fields import field
 from graph.info import Info
+from graph.lookahead import is_asked
 from graph.node import Node
-from graph.paging import After, Connection, First, connection, page_size
+from graph.paging import After, Before, First, Last, connection
 from graph.planned import GivenAgain, Planned
-from graph.scores import ActivityScore
 from resolvers import group_activities, nouns
-from resolvers.opaque_texts import decode_cursor
-from resolvers.paging import Page, checked_first, checked_many
+from resolvers.ordering import PARTS
+from resolvers.paging import asked, checked_many
 
 if TYPE_CHECKING:
     from graph.learners import Learner
 
 
-def _metrics(known: group_activities.Metrics) -> Any:
-    return strawberry.argument(description=f"Only these of {known.described}; all without it.")
+@strawberry.type(description="What the members scored in one assessment of an activity.")
+class ActivityAssessment:
+    content_id: str = strawberry.field(description="The assessment: a leaf of the activity, or it itself.")
+    average_score: float = strawberry.field(
+        description="The mean of the best scores, in points, of the members who count and attempted it; two decimals."
+    )
+    last_attempted_on: datetime | None = strawberry.field(description="When one of them attempted it last.")
 
 
-@strawberry.type(description="A figure and when it last changed.")
-class AggregateMetric:
-    metric: str = strawberry.field(description="Which figure: docs/api.md lists them.")
-    value: float | None = strawberry.field(
-        description="A count, a percentage rounded down, seconds, or a score; null where it is not known, or does not "
-        "apply, as enrolments to a single content."
-    )
-    last_updated_on: datetime | None = strawberry.field(
-        description="When it last changed, by the events' own times; null where nothing happened yet."
-    )
+def _figure(metric: group_enums.GroupActivityMetric, description: str, type_: Any) -> Any:
+    """A field that is one of the figures; null where Cohort does not know the activity."""
 
-    @classmethod
-    def of(cls, figure: nouns.Figure) -> Self:
-        return cls(metric=figure.metric, value=figure.value, last_updated_on=figure.last_updated_on)
+    def read(self: "GroupActivity") -> Any:
+        return self.found.value(metric)
 
-
-@strawberry.type(description="How a member stands in an activity: in the best of their batches.")
-class ActivityMember:
-    learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
-        description="Who it is."
-    )
-    role: enums.GroupRole = strawberry.field(description="What the member may do in the group.")
-    status: enums.Status | None = strawberry.field(
-        description="Completed once nothing required is missing; null where Cohort does not know the activity."
-    )
-    completion_percentage: int | None = strawberry.field(
-        description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
-    )
-    score: ActivityScore | None = strawberry.field(
-        description="In the assessments of the activity that the member attempted; null where there is none."
-    )
-    found: strawberry.Private[group_activities.MemberEntry]
-
-    @classmethod
-    def of(cls, found: group_activities.MemberEntry, learner: "Learner") -> Self:
-        progress = found.entry.progress if found.entry else None
-        return cls(
-            learner=learner,
-            role=found.member.role,
-            status=progress.status if progress else None,
-            completion_percentage=progress.completion_percentage if progress else None,
-            score=ActivityScore.of(found.entry.score) if found.entry else None,
-            found=found,
-        )
-
-    @field(
-        description="The member's figures; zeros where the member has not been in the activity, none where they are "
-        "not for the viewer to see."
-    )
-    def agg(
-        self, metrics: Annotated[list[str] | None, _metrics(group_activities.MEMBER_METRICS)] = None
-    ) -> list[AggregateMetric]:
-        figures = group_activities.chosen(self.found.figures(), metrics, group_activities.MEMBER_METRICS)
-        return [AggregateMetric.of(figure) for figure in figures]
+    return field(description=description, graphql_type=type_)(read)
 
 
 @strawberry.type(
@@ -135,23 +102,83 @@ class GroupActivity(Node):
 
     @field(description="Figures over all current members without those who are invited, whoever asks.")
     def agg(
-        self, metrics: Annotated[list[str] | None, _metrics(group_activities.ACTIVITY_METRICS)] = None
+        self,
+        metrics: Annotated[
+            list[group_enums.GroupActivityMetric] | None, strawberry.argument(description=ONLY_METRICS)
+        ] = None,
     ) -> list[AggregateMetric]:
-        figures = group_activities.chosen(self.found.figures, metrics, group_activities.ACTIVITY_METRICS)
+        figures = group_activities.of_kinds(self.found.figures, metrics)
         return [AggregateMetric.of(figure) for figure in figures]
 
-    @field(
-        description="The current members in the order of user ids, without those who are invited: all of them for the "
-        "group's admins and for those who answer for learners, otherwise the viewer alone."
+    enrolled_count: int | None = _figure(
+        group_enums.GroupActivityMetric.ENROLLED_COUNT,
+        "Members who have an active enrolment; null for a single content, in which nobody enrols.",
+        int | None,
     )
-    def members(self, first: First = None, after: After = None) -> Connection[ActivityMember]:
-        place, limit = decode_cursor(after, 1), checked_first(page_size(first))
-        found = [m for m in self.found.members if place is None or m.member.user_id > place[0]]
-        return connection(
-            Page(found[:limit], len(found) > limit),
+    completed_members_count: int | None = _figure(
+        group_enums.GroupActivityMetric.COMPLETED_COUNT,
+        "Of the members who count, who completed it: of those who are enrolled, and for a single content of all. In `agg` it "
+        "is `completedCount`.",
+        int | None,
+    )
+    completed_members_percentage: int | None = _figure(
+        group_enums.GroupActivityMetric.COMPLETION_PERCENTAGE,
+        "The same of 100 of them, rounded down. In `agg` it is `completionPercentage`.",
+        int | None,
+    )
+    leaf_nodes_count: int | None = _figure(
+        group_enums.GroupActivityMetric.LEAF_NODES_COUNT,
+        "The distinct leaves of its tree, optional ones too; 1 for a single content.",
+        int | None,
+    )
+    average_score: float | None = _figure(
+        group_enums.GroupActivityMetric.AVERAGE_SCORE,
+        "The mean of the members' score percentages, with two decimals; null where nobody was scored.",
+        float | None,
+    )
+
+    @field(
+        description="Assessments that somebody who counts attempted, in the order of their identifiers; none where Cohort "
+        "does not know the activity."
+    )
+    def assessments(self) -> list[ActivityAssessment]:
+        return [
+            ActivityAssessment(
+                content_id=content_id,
+                average_score=figure.value or 0.0,
+                last_attempted_on=figure.last_updated_on,
+            )
+            for content_id, figure in self.found.assessments()
+        ]
+
+    @field(
+        description="The current members, without those who are invited, in the order of user ids unless told: all of them "
+        "for the group's admins and for those who answer for learners, otherwise the viewer alone. All are in memory, so "
+        "every order costs the same."
+    )
+    def members(
+        self,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: Annotated[  # noqa: A002 - the schema's name for it
+            ActivityMemberFilter | None, strawberry.argument(description="Which of them; all without it.")
+        ] = None,
+        order_by: Annotated[
+            ActivityMemberOrder | None, strawberry.argument(description="In which order.")
+        ] = None,
+    ) -> ActivityMemberConnection:
+        wanted = members_wanted(filter, order_by)
+        ordering = wanted.ordering
+        page = ordering.page(wanted.among(self.found.members), asked(first, after, last, before, parts=PARTS))
+        found = connection(
+            page,
             lambda member: ActivityMember.of(member, self.learners[member.member.user_id]),
-            lambda member: (member.member.user_id,),
-            begun=place is not None,
+            ordering.place,
+        )
+        return ActivityMemberConnection(
+            edges=found.edges, page_info=found.page_info, total_count=page.total or 0
         )
 
 
@@ -192,17 +219,24 @@ async def activities(
     named = None if activity_ids is None else dict.fromkeys(checked_many(activity_ids, "activityIds"))
     return _activities_of(
         await group_activities.group_activities(
-            info.context, self.group, activities=named, mode=mode, fresh=fresh
+            info.context,
+            self.group,
+            activities=named,
+            mode=mode,
+            fresh=fresh,
+            with_left=is_asked(info, "leftOn"),
         ),
         self.group,
     )
 
 
 async def group_activity(
-    session: nouns.Session, group: nouns.Group, activity_id: str, type_: str, mode: enums.AggregationMode
+    info: Info, group: nouns.Group, activity_id: str, type_: str, mode: enums.AggregationMode
 ) -> Planned[GroupActivity]:
     """One of the group's activities, or what stands below one of them. NotFound, Forbidden."""
-    page = await group_activities.group_activities(session, group, activities={activity_id: type_}, mode=mode)
+    page = await group_activities.group_activities(
+        info.context, group, activities={activity_id: type_}, mode=mode, with_left=is_asked(info, "leftOn")
+    )
     planned = _activities_of(page, group)
     return Planned(planned.value[0], planned.taken, planned.as_of, planned.live)
 

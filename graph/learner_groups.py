@@ -2,24 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Self
+from enum import Enum
+from typing import Annotated, Self
 
 import strawberry
 from strawberry import UNSET
 
-from graph import enums
+from graph import enums, group_enums
+from graph.activity_members import chosen
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_activities import activities
+from graph.group_members import GroupMember, GroupMemberConnection, GroupMemberFilter, GroupMemberOrder
 from graph.info import Info
+from graph.metrics import OrderDirection
 from graph.node import Node
-from graph.paging import After, Connection, First, connection, page_size
+from graph.paging import After, Before, First, Last, connection
 from resolvers import learner_groups, nouns
-from resolvers.opaque_texts import decode_cursor
-from resolvers.paging import Page
-
-if TYPE_CHECKING:
-    from graph.learners import Learner
+from resolvers.group_members import GroupMembersWanted
+from resolvers.ordering import PARTS
+from resolvers.paging import asked
 
 _NAME = "For people."
 _DESCRIPTION = "For people, longer."
@@ -27,44 +29,6 @@ _MEMBERSHIP = "How one becomes a member."
 _ROLE = "What the member may do in the group."
 
 GroupId = Annotated[str, strawberry.argument(description="The group's id.")]
-
-
-@strawberry.type(description="A learner in a group.")
-class GroupMember:
-    user_id: str = strawberry.field(description="The learner's user id.")
-    learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
-        description="Who it is. Members see each other's names, but not those of the invited; the rest is for those "
-        "who may see the learner."
-    )
-    role: enums.GroupRole = strawberry.field(description=_ROLE)
-    status: enums.MemberStatus = strawberry.field(description="Always ACTIVE in a list of members.")
-    visited: bool = strawberry.field(description="Whether the member has seen the group's page.")
-    invited: bool = strawberry.field(
-        description="Whether a fellow learner added them and they have not opened the group yet. Until then they are in "
-        "no figures and in no count, and the group is none of those that they may be in."
-    )
-    created_on: datetime | None = strawberry.field(description="When the member was added, last.")
-    created_by: str | None = strawberry.field(description="Who added the member: a user id.")
-    updated_on: datetime | None = strawberry.field(description="When the role last changed.")
-    updated_by: str | None = strawberry.field(description="Who last changed the role: a user id.")
-
-    @classmethod
-    def of(cls, found: learner_groups.Profiled) -> Self:
-        from graph.learners import Learner
-
-        member = found.member
-        return cls(
-            user_id=member.user_id,
-            learner=Learner.of(found.learner),
-            role=member.role,
-            status=member.status,
-            visited=member.visited,
-            invited=member.invited,
-            created_on=member.created_on,
-            created_by=member.created_by,
-            updated_on=member.updated_on,
-            updated_by=member.updated_by,
-        )
 
 
 @strawberry.type(
@@ -117,26 +81,35 @@ class Group(Node):
         return None if found is None else GroupMember.of(found)
 
     @field(
-        description="The members, without former ones, in the order of user ids. Of those who are invited the group's "
-        "admins and those who answer for learners are told, beside they themselves."
+        description="The members, without former ones, in the order of user ids unless told. Of those who are invited the "
+        "group's admins and those who answer for learners are told, beside they themselves."
     )
     async def members(
-        self, info: Info, first: First = None, after: After = None
-    ) -> Connection[GroupMember] | None:
-        place = decode_cursor(after, 1)
-        page = await learner_groups.members_page(
-            info.context, self.group, first=page_size(first), after=None if place is None else place[0]
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: Annotated[  # noqa: A002 - the schema's name for it
+            GroupMemberFilter | None, strawberry.argument(description="Which of them; all without it.")
+        ] = None,
+        order_by: Annotated[
+            GroupMemberOrder | None, strawberry.argument(description="In which order.")
+        ] = None,
+    ) -> GroupMemberConnection | None:
+        page_asked = asked(first, after, last, before, parts=PARTS)
+        order = order_by or GroupMemberOrder(by=group_enums.GroupMemberOrderBy.USER_ID)
+        wanted = GroupMembersWanted(
+            None if filter is None else chosen(filter.role), order.by, order.direction is OrderDirection.DESC
         )
-        return connection(
-            page, GroupMember.of, lambda found: (found.member.user_id,), begun=place is not None
+        page = await learner_groups.members_page(info.context, self.group, wanted, page_asked)
+        found = connection(page, GroupMember.of, wanted.ordering.place)
+        return GroupMemberConnection(
+            edges=found.edges, page_info=found.page_info, total_count=page.total or 0
         )
 
     activities = activities
-
-
-def group_connection(page: Page[tuple[nouns.Group, nouns.Member]], *, begun: bool) -> Connection[Group]:
-    """A page of a learner's groups."""
-    return connection(page, lambda found: Group.of(found[0]), lambda found: (found[0].group_id,), begun=begun)
 
 
 @strawberry.input(description="Who is to be a member, and in which role.")
@@ -245,6 +218,23 @@ class GroupItemError:
         return cls(kind=error.kind, item_id=error.id, code=error.code, message=error.message)
 
 
+@strawberry.enum(description="Why an item of a call that was done is worth a look.")
+class GroupNoteCode(Enum):
+    LEARNER_UNKNOWN = strawberry.enum_value(
+        "LEARNER_UNKNOWN",
+        description="Nothing is known of the user id: no profile came of it, and it never enrolled. The id may be wrong; or the "
+        "learner is new, and the profile comes.",
+    )
+
+
+@strawberry.type(description="An item of a call that was done, and that is worth a look.")
+class GroupItemNote:
+    kind: enums.GroupItemKind = strawberry.field(description="What the item is about.")
+    item_id: str = strawberry.field(description="Its user id or identifier.")
+    code: GroupNoteCode = strawberry.field(description="For programs.")
+    message: str = strawberry.field(description="For people.")
+
+
 @strawberry.type(description="What became of a call about a group.")
 class GroupPayload:
     group: Group | None = strawberry.field(description="The group after the call; null where it was refused.")
@@ -254,6 +244,7 @@ class GroupPayload:
     item_errors: list[GroupItemError] = strawberry.field(
         description="Which members or activities were refused while the rest of the call was done."
     )
+    changed: strawberry.Private[nouns.GroupChanged | None]
 
     @classmethod
     def of(cls, outcome: tuple[nouns.GroupChanged | None, list[UserError]]) -> Self:
@@ -263,7 +254,25 @@ class GroupPayload:
             group=Group.of(changed.group) if changed else None,
             errors=errors,
             item_errors=[GroupItemError.of(error) for error in refused],
+            changed=changed,
         )
+
+    @field(
+        description="Added members of whom nothing is known. They are members all the same. Two statements, where it is "
+        "asked for."
+    )
+    async def item_notes(self, info: Info) -> list[GroupItemNote] | None:
+        if self.changed is None:
+            return []
+        return [
+            GroupItemNote(
+                kind=enums.GroupItemKind.MEMBER,
+                item_id=user_id,
+                code=GroupNoteCode.LEARNER_UNKNOWN,
+                message=f"nothing is known of {user_id}: is the id right?",
+            )
+            for user_id in await learner_groups.unknown_members(info.context, self.changed)
+        ]
 
 
 @strawberry.type(description="What became of a call to delete a group.")

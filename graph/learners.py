@@ -9,17 +9,18 @@ from strawberry import UNSET
 
 from graph.arguments import CollectionId, ContextId, OptionalContextId
 from graph.assessment_scores import AssessmentFilter, AssessmentScores, scores_of
+from graph.contexts_of_people import contexts
 from graph.enrolment_lists import EnrolmentConnection, Filter, OrderBy, enrolments_of
 from graph.enrolments import Enrolment
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
+from graph.group_lists import groups
 from graph.info import Info
-from graph.learner_groups import Group, group_connection
 from graph.node import Node
 from graph.paging import After, Before, Connection, First, Last, connection, page_size
 from graph.summary import Summary
 from graph.views import View
-from resolvers import enrolments, learner_groups, learners, nouns, summary, views
+from resolvers import enrolments, learners, nouns, summary, views
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -158,13 +159,8 @@ class Learner(Node):
     ) -> Connection[AssessmentScores] | None:
         return await scores_of(info, self.user_id, (filter or AssessmentFilter()).wanted(), first, after)
 
-    @field(description="The groups that the learner is in or invited to, in the order of group ids.")
-    async def groups(self, info: Info, first: First = None, after: After = None) -> Connection[Group] | None:
-        place = decode_cursor(after, 1)
-        page = await learner_groups.groups_of(
-            info.context, self.user_id, first=page_size(first), after=None if place is None else place[0]
-        )
-        return group_connection(page, begun=place is not None)
+    groups = groups
+    contexts = contexts
 
     @field(description="How the learner stands in one collection, in detail; also without an enrolment.")
     async def summary(

@@ -21,3 +21,15 @@ def _contexts(selections: Sequence[Selection]) -> Iterator[str | None]:
             yield selection.arguments.get("contextId")
         else:
             yield from _contexts(selection.selections)
+
+
+def is_asked(info: Info, name: str) -> bool:
+    """Whether a field of this name is somewhere below this one."""
+    return _has([below for field in info.selected_fields for below in field.selections], name)
+
+
+def _has(selections: Sequence[Selection], name: str) -> bool:
+    return any(
+        (isinstance(one, SelectedField) and one.name == name) or _has(one.selections, name)
+        for one in selections
+    )

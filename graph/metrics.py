@@ -1,77 +1,23 @@
-"""Figures of activities as rows and columns: what dashboards are made of.
+"""Figures of activities as rows and columns: what dashboards are made of."""
 
-Dimensions and measures are the columns of druid_specs: a column that is added there is one here.
-"""
-
-from collections.abc import Iterator
 from datetime import datetime
-from enum import Enum, EnumMeta
+from enum import Enum
 from typing import Annotated, Any, Self
 
 import orjson
 import strawberry
 from strawberry.scalars import JSON
 
-from druid_specs import ACTIVITY_STATE, OWN_COLUMNS
 from graph import enums
 from graph.fields import field
 from graph.info import Info
+from graph.metric_columns import ActivityDimension
+from graph.metric_comparisons import MetricComparisonInput
+from graph.metric_filters import MetricFilterInput
 from graph.planned import Planned
 from graph.scalars import serialised_json
 from resolvers import nouns
 from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query, names_in
-
-_ENROLMENT = {
-    "collection": "The collection: its identifier.",
-    "unit": "The unit: its identifier. Figures are those of units then, not of collections.",
-    "context": "The context: its id; null where a collection was taken by itself.",
-}
-
-
-_SCORES = {
-    "score": "Points: the best scores of all assessments that the learner attempted, added up.",
-    "max_score": "The maxima of these best attempts, added up.",
-    "score_percentage": "score of maxScore, rounded down, from 0 to 100; null where nothing was scored.",
-    "attempts_count": "The learner's attempts at all assessments.",
-    "assessed_count": "Assessments that the learner attempted.",
-    "right_first_count": "Those of them that were right at the first attempt.",
-    "passable_count": "Those of them that have a pass mark.",
-    "passed_count": "Those of them that the best attempt passed.",
-}
-
-
-def _dimensions() -> Iterator[tuple[str, str]]:
-    """The dimensions with their descriptions."""
-    yield from _ENROLMENT.items()
-    for column, moment in ACTIVITY_STATE.months.items():
-        done = moment.removesuffix("_on")
-        yield column, f"The month in which the learner {done}, in UTC, such as `2026-03`; null for none."
-    for column, kind in ACTIVITY_STATE.latest.items():
-        if kind == "string" and column not in OWN_COLUMNS:
-            yield column, f"The learner's {_words(column)}; null where it is not known."
-
-
-def _measures() -> Iterator[tuple[str, str]]:
-    for column, kind in ACTIVITY_STATE.latest.items():
-        if kind != "string" and column not in OWN_COLUMNS:
-            moment = "; a moment in RFC 3339" if column.endswith("_on") else ""
-            yield column, _SCORES.get(column) or f"The enrolment's {_words(column)}{moment}."
-
-
-def _words(column: str) -> str:
-    return column.replace("_", " ")
-
-
-def _enum(name: str, description: str, columns: Iterator[tuple[str, str]]) -> Any:
-    meanings = dict(columns)
-    made = EnumMeta.__call__(Enum, name, {column.upper(): column for column in meanings})
-    return enums.described(made, name, description, {value: meanings[value.value] for value in made})
-
-
-ActivityDimension: Any = _enum(
-    "ActivityDimension", "What figures may be grouped and filtered by.", _dimensions()
-)
-ActivityMeasure: Any = _enum("ActivityMeasure", "Numbers that enrolments may be filtered by.", _measures())
 
 
 @strawberry.enum(description="From where to where.")
@@ -80,8 +26,11 @@ class OrderDirection(Enum):
     DESC = strawberry.enum_value("desc", description="The largest first; null is the last.")
 
 
-@strawberry.input(description="A metric or a dimension of the same query: one of the two.")
+@strawberry.input(description="A column of the table: exactly one of `column`, `metric`, `dimension`.")
 class MetricOrderInput:
+    column: str | None = strawberry.field(
+        default=None, description="By the column of this name, such as `averageProgress` or `collectionName`."
+    )
     metric: enums.Metric | None = strawberry.field(default=None, description="By this metric.")
     dimension: Any = strawberry.field(
         default=None, graphql_type=ActivityDimension | None, description="By this dimension."
@@ -91,66 +40,16 @@ class MetricOrderInput:
     )
 
     def order(self, place: int) -> nouns.OrderBy:
-        by = self.metric or self.dimension
-        if by is None or (self.metric and self.dimension):
+        columns = [
+            *([] if self.column is None else [self.column]),
+            *([] if self.metric is None else [self.metric.value]),
+            *([] if self.dimension is None else [nouns.camel(self.dimension.value)]),
+        ]
+        if len(columns) != 1:
             raise nouns.InvalidInput(
-                "exactly one of metric, dimension is needed here", field=f"orderBy[{place}]"
+                "exactly one of column, metric, dimension is needed here", field=f"orderBy[{place}]"
             )
-        by = by if isinstance(by, nouns.Metric) else by.value
-        return nouns.OrderBy(by, self.direction is OrderDirection.DESC)
-
-
-@strawberry.input(
-    description="From where to where: numbers, or moments in RFC 3339 for the measures that are moments. "
-    "One or both ends, each with the bound (`gte`, `lte`) or without (`gt`, `lt`)."
-)
-class RangeInput:
-    gte: JSON | None = strawberry.field(default=None, description="At least.")
-    gt: JSON | None = strawberry.field(default=None, description="More than.")
-    lte: JSON | None = strawberry.field(default=None, description="At most.")
-    lt: JSON | None = strawberry.field(default=None, description="Less than.")
-
-
-@strawberry.input(
-    description="Which enrolments count. Exactly one of: `and`, `or`, `not`; a `dimension` with `in` or `isNull`; "
-    "a `measure` with `range` or `isNull`. At most 8 deep, with at most 100 conditions and 1000 values."
-)
-class MetricFilterInput:
-    every: list["MetricFilterInput"] | None = strawberry.field(
-        name="and", default=None, description="All of these hold."
-    )
-    some: list["MetricFilterInput"] | None = strawberry.field(
-        name="or", default=None, description="At least one of these holds."
-    )
-    opposite: "MetricFilterInput | None" = strawberry.field(
-        name="not", default=None, description="This does not hold."
-    )
-    dimension: Any = strawberry.field(
-        default=None, graphql_type=ActivityDimension | None, description="The dimension to look at."
-    )
-    among: list[str] | None = strawberry.field(
-        name="in", default=None, description="The dimension has one of these values."
-    )
-    is_null: bool | None = strawberry.field(
-        default=None, description="Whether the dimension or measure has no value."
-    )
-    measure: Any = strawberry.field(
-        default=None, graphql_type=ActivityMeasure | None, description="The measure to look at."
-    )
-    range: RangeInput | None = strawberry.field(default=None, description="The measure is in this range.")
-
-    def said(self) -> dict[str, Any]:
-        """The filter by the names that clients use."""
-        return {
-            "and": self.every and [part.said() for part in self.every],
-            "or": self.some and [part.said() for part in self.some],
-            "not": self.opposite and self.opposite.said(),
-            "dimension": self.dimension and self.dimension.value,
-            "in": self.among,
-            "isNull": self.is_null,
-            "measure": self.measure and self.measure.value,
-            "range": self.range and vars(self.range),
-        }
+        return nouns.OrderBy(columns[0], self.direction is OrderDirection.DESC)
 
 
 @strawberry.input(description="What to count, and by what.")
@@ -185,6 +84,38 @@ class ActivityMetricsInput:
     mode: enums.AggregationMode | None = strawberry.field(
         default=None, description="How up to date; as the instance is set without it."
     )
+    zone: str | None = strawberry.field(
+        default=None,
+        description="The time zone of the dimensions of time, by its name in the IANA database, such as `Asia/Kolkata`; UTC "
+        "without it.",
+    )
+    fill_gaps: bool = strawberry.field(
+        default=False,
+        description="Whether every period from the first to the last has a row, also of no enrolment. Needs exactly one "
+        "dimension of time. A filter by its moment says which are the first and the last.",
+    )
+    labels: bool = strawberry.field(
+        default=False,
+        description="Whether COLLECTION, UNIT and CONTEXT have a column with the names beside the ids: `collectionName`, "
+        "`unitName`, `contextName`. They come after the dimensions.",
+    )
+
+    at_risk_days: int = strawberry.field(
+        default=14,
+        description="Days without a view after which AT_RISK_COUNT counts a learner who has not completed, from 1 to 3650.",
+    )
+    shares: list[enums.Metric] | None = strawberry.field(
+        default=None,
+        description="Metrics that get a column with their share of the totals, in percent with two decimals, such as "
+        "`enrolledCountShare`: ENROLLED_COUNT, COMPLETED_COUNT, LEFT_COUNT, AT_RISK_COUNT, TIME_SPENT. The totals are over "
+        "everything that the filter lets through, also what the limit cuts off.",
+    )
+    compare: MetricComparisonInput | None = strawberry.field(
+        default=None,
+        description="What the table is compared with. Each metric gets a column with the value there, such as "
+        "`previousEnrolledCount` or `comparedEnrolledCount`, and, if it is a number, one with the difference, such as "
+        "`enrolledCountDifference`.",
+    )
 
     def query(self) -> MetricQuery:
         return metric_query(
@@ -196,19 +127,27 @@ class ActivityMetricsInput:
             order=[order.order(place) for place, order in enumerate(self.order_by or ())],
             limit=self.limit,
             totals=self.totals,
+            zone=self.zone,
+            fill_gaps=self.fill_gaps,
+            labels=self.labels,
+            at_risk_days=self.at_risk_days,
+            shares=self.shares or (),
+            compare=None if self.compare is None else self.compare.said(),
         )
 
 
 @strawberry.type(description="A column of a table.")
 class MetricColumn:
-    name: str = strawberry.field(description="The dimension or metric, such as `ageBand` or `enrolledCount`.")
+    name: str = strawberry.field(
+        description="The dimension or metric, such as `ageBand` or `enrolledCount`; no two are alike."
+    )
     kind: enums.ColumnKind = strawberry.field(description="What its values are.")
 
 
 @strawberry.type(description="Figures of activities in rows and columns.")
 class MetricTable:
     columns: list[MetricColumn] = strawberry.field(
-        description="The dimensions, then the metrics, as asked for."
+        description="The dimensions, the labels, the metrics, the shares, and what is compared, as asked for."
     )
     rows: JSON = strawberry.field(description="A list of rows, each a list of values in the columns' order.")
     totals: JSON | None = strawberry.field(
@@ -224,7 +163,18 @@ class MetricTable:
         "they should be for lack of new ones."
     )
     mode: enums.AggregationMode = strawberry.field(description="How up to date the figures are.")
+    at_risk_before: datetime | None = strawberry.field(
+        description="Who was last seen before this moment is at risk: `atRiskDays` before the full hour. Null where "
+        "AT_RISK_COUNT was not asked for."
+    )
     answered: strawberry.Private[Answered]
+
+    @field(description="The rows as objects: each a value by the column's name.")
+    async def records(self) -> JSON:
+        names = [column.name for column in self.columns]
+        return serialised_json(
+            orjson.dumps([dict(zip(names, row, strict=True)) for row in self.answered.table.rows])
+        )
 
     @field(
         description="The names of the collections, units and contexts in the rows, by their ids. What is gone has none."
@@ -243,6 +193,7 @@ class MetricTable:
             as_of=answered.as_of,
             complete=answered.complete,
             mode=plan.mode,
+            at_risk_before=answered.seen_before,
             answered=answered,
         )
 

@@ -4,16 +4,19 @@ A list goes on with ``first`` and ``after``. One that goes both ways has ``last`
 the four into what is asked for (``resolvers.paging.asked``).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
+from graph.fields import field
 from resolvers.opaque_texts import encode
+from resolvers.ordering import MOST_ORDERED
 from resolvers.paging import MOST, USUAL, Page
 
 T = TypeVar("T")
 D = TypeVar("D")
+C = TypeVar("C", bound="CountedConnection[Any]")
 
 First = Annotated[
     int | None,
@@ -51,14 +54,33 @@ class PageInfo:
 
 @strawberry.type(description="A member of a list and its place in it.")
 class Edge(Generic[T]):
-    cursor: str = strawberry.field(description="The member's place, opaque.")
     node: T = strawberry.field(description="The member.")
+    member: strawberry.Private[Any]
+    place: strawberry.Private[Callable[[Any], Sequence[str]]]
+    """What the cursor of the member carries. Pages of thousands of members are rarely asked for it."""
+
+    @field(description="The member's place, opaque.")
+    def cursor(self) -> str:
+        return encode(*self.place(self.member))
 
 
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="The members of the page, in the list's order.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
+
+
+@strawberry.type(description="A page of a list whose members can be counted.")
+class CountedConnection(Connection[T]):
+    known: strawberry.Private[int | None]
+    count: strawberry.Private[Callable[[], Awaitable[int | None]]]
+
+    @field(
+        description=f"How many members the list has, by the filter. Null where there are more than {MOST_ORDERED}, "
+        "which are too many to count."
+    )
+    async def total_count(self) -> int | None:
+        return await self.count() if self.known is None else self.known
 
 
 def page_size(first: int | None) -> int:
@@ -70,13 +92,28 @@ def connection(
 ) -> Connection[T]:
     """A connection for a page. ``place``: what the cursor of a member carries; ``begun``: the page has
     an ``after``; it counts where the page itself does not say whether there are members before it."""
-    edges = [Edge(cursor=encode(*place(member)), node=node(member)) for member in page.members]
+    edges = [Edge(node=node(member), member=member, place=place) for member in page.members]
+    ends = [encode(*place(member)) for member in (*page.members[:1], *page.members[-1:])]
     return Connection(
         edges=edges,
         page_info=PageInfo(
             has_next_page=page.has_more,
             has_previous_page=begun if page.has_earlier is None else page.has_earlier,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=encode(*page.end) if page.end else edges[-1].cursor if edges else None,
+            start_cursor=ends[0] if ends else None,
+            end_cursor=encode(*page.end) if page.end else ends[-1] if ends else None,
         ),
     )
+
+
+def counted_connection(
+    of: type[C],
+    page: Page[D],
+    node: Callable[[D], Any],
+    place: Callable[[D], Sequence[str]],
+    count: Callable[[], Awaitable[int | None]],
+    *,
+    begun: bool,
+) -> C:
+    """The same, of a list with ``totalCount``. ``count``: reads it, if the page does not have it and it is asked for."""
+    found = connection(page, node, place, begun=begun)
+    return of(edges=found.edges, page_info=found.page_info, known=page.total, count=count)

@@ -23,9 +23,11 @@ from graph.erasures import ErasureMutations
 from graph.errors import presented
 from graph.exhausts import Exhaust, ExhaustMutations, ExhaustQueries
 from graph.fields import field
+from graph.funnels import FunnelQueries
 from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
 from graph.learner_groups import Group, GroupMutations, GroupQueries
+from graph.learner_search import LearnerSearchQueries
 from graph.learners import Learner, LearnerMutations, LearnerQueries
 from graph.limits import Limits
 from graph.metrics import MetricQueries
@@ -62,10 +64,12 @@ class Query(
     CollectionQueries,
     ContentQueries,
     CollectionSearchQueries,
+    LearnerSearchQueries,
     LearnerQueries,
     ContextQueries,
     GroupQueries,
     MetricQueries,
+    FunnelQueries,
     TrackingQueries,
     PublicationQueries,
     ExhaustQueries,
@@ -78,7 +82,7 @@ class Query(
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002
     ) -> Node | Planned[GroupActivity]:
-        return await find_node(info.context, id)
+        return await find_node(info, id)
 
 
 @strawberry.type(
@@ -101,8 +105,9 @@ class Mutation(
     pass
 
 
-async def find_node(session: nouns.Session, global_id: str) -> Node | Planned[GroupActivity]:
+async def find_node(info: Info, global_id: str) -> Node | Planned[GroupActivity]:
     """The node with this id. It calls the same functions as the fields, so access is the same."""
+    session = info.context
     type_name, *parts = decode(global_id, "id")
     match type_name, parts:
         case Collection.__name__, [identifier]:
@@ -114,7 +119,7 @@ async def find_node(session: nouns.Session, global_id: str) -> Node | Planned[Gr
         case GroupActivity.__name__, [group_id, activity_id, activity_type, mode] if mode in _MODES:
             held_by = await learner_groups.group(session, group_id)
             return await group_activity(
-                session, held_by, activity_id, activity_type, nouns.AggregationMode(mode)
+                info, held_by, activity_id, activity_type, nouns.AggregationMode(mode)
             )
         case Exhaust.__name__, [exhaust_id]:
             return Exhaust.of(await exhausts.exhaust(session, exhaust_id))

@@ -16,6 +16,7 @@ from ingest.jobs.mode_change import MODE_CHANGE
 from ingest.jobs.plans import JobKind
 from ingest.jobs.reconcile import RECONCILIATION
 from ingest.jobs.upgrade import UPGRADE
+from ingest.learner_index.check import LEARNER_CHECK
 from ingest.publishing.job import PUBLISHING
 from ingest.publishing.search_check import SEARCH_CHECK
 from rules.errors import InvalidInput
@@ -26,6 +27,7 @@ JOB_KINDS: Sequence[JobKind] = (
     COLLECTIONS,
     ERASURE,
     EXHAUSTING,
+    LEARNER_CHECK,
     LISTING,
     LOADING,
     MIGRATION,

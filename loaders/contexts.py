@@ -76,6 +76,21 @@ async def contexts_page(
         limit = PORTION
 
 
+async def contexts_whole(
+    rows: Rows, library: Library, collection_id: str, *, after: Place | None, most: int
+) -> list[Context] | None:
+    """All contexts after a place. None if the list has more than ``most`` rows there."""
+    page = await rows.partition(
+        CONTEXTS_OF_COLLECTIONS, (collection_id,), after=after, limit=most + 1, columns=_COLUMNS
+    )
+    if len(page) > most:
+        return None
+    contexts = await library.contexts.load_many([row["contextid"] for row in page])
+    return [
+        context for row, context in zip(page, contexts, strict=True) if _confirms(context, collection_id, row)
+    ]
+
+
 async def context_ids_of(rows: Rows, collection_id: str) -> list[str]:
     """The ids of all contexts that the collection has, or had when a call died, in order."""
     found = await rows.partition(CONTEXTS_OF_COLLECTIONS, (collection_id,), columns=("contextid",))

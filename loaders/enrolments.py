@@ -41,6 +41,14 @@ async def enrolments_in(rows: Rows, user_id: str, collection_id: str) -> list[En
     return [enrolment for enrolment in map(enrolment_of, found) if enrolment is not None]
 
 
+async def enrolled_somewhere(rows: Rows, user_ids: Sequence[str]) -> set[str]:
+    """Those of the learners who are or were enrolled in anything."""
+    found = await rows.partitions(ENROLMENTS, [(user_id,) for user_id in user_ids], ("userid", "enrolled_on"))
+    return {
+        row["userid"] for partition in found.values() for row in partition if row["enrolled_on"] is not None
+    }
+
+
 async def enrolments_page(
     rows: Rows, user_id: str, *, after: Place | None, limit: int, active: bool | None
 ) -> tuple[list[Enrolment], bool]:

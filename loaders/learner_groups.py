@@ -135,6 +135,19 @@ async def memberships_of(rows: Rows, user_ids: Sequence[str]) -> dict[str, list[
     return await memberships(rows, {u: [row["groupid"] for row in found[u,]] for u in user_ids})
 
 
+async def memberships_within(
+    rows: Rows, most: int, user_ids: Sequence[str]
+) -> list[list[tuple[Group, Member]] | None]:
+    """All groups that each of these learners is in or invited to, in the order of group ids. None for a learner who is
+    named in more than ``most``."""
+    found = await rows.partitions(
+        USER_GROUPS, [(user_id,) for user_id in user_ids], ("groupid",), limit=most + 1
+    )
+    places = {u: [row["groupid"] for row in found[u,]] for u in user_ids if len(found[u,]) <= most}
+    whole = await memberships(rows, places)
+    return [whole.get(user_id) for user_id in user_ids]
+
+
 async def memberships(rows: Rows, places: dict[str, list[str]]) -> dict[str, list[tuple[Group, Member]]]:
     """The groups of ``places`` that each learner is an active member of: the index may name others.
 

@@ -17,7 +17,7 @@ from loaders.background import Background
 from loaders.change_clock import ChangeClock
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
-from loaders.learner_groups import Rosters, groups_by_id, groups_pages
+from loaders.learner_groups import Rosters, groups_by_id, groups_pages, memberships_within
 from loaders.learners import learners_by_id
 from loaders.library import Library
 from loaders.metrics.costs import TableCosts
@@ -47,6 +47,8 @@ from stores.engines import Stores
 
 LINK_TTL = timedelta(hours=1)
 EXHAUST_TTL = timedelta(days=7)
+MOST_MEMBERSHIPS = 2_000
+"""A learner is in few groups (GroupLimits); invitations, which anybody may make, are not counted there."""
 
 
 def utc_now() -> datetime:
@@ -133,7 +135,7 @@ class Loaders:
 
         rows = stores.rows
         reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
-        tables = Tables(stores, shared.library, shared.answers, shared.costs)
+        tables = Tables(stores, shared.library, shared.answers, shared.costs, shared.now)
 
         async def enrolled(places: list[tuple[str, str]]) -> Sequence[list[Enrolment]]:
             return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))
@@ -170,6 +172,10 @@ class Loaders:
             DataLoader(load_fn=groups_of)
         )
         """Pages of the groups that learners are in: whose, after which, and how many at most."""
+        self.memberships: DataLoader[str, list[tuple[Group, Member]] | None] = DataLoader(
+            load_fn=partial(memberships_within, rows, MOST_MEMBERSHIPS)
+        )
+        """All groups that a learner is in or invited to; None where there are more than MOST_MEMBERSHIPS."""
         self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=shared.rosters.load)
         self.attempts: DataLoader[ViewKey, list[Attempt]] = DataLoader(
             load_fn=partial(attempts_of_keys, rows)

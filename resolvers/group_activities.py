@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loaders.session import Session
-from resolvers.group_entries import ActivityEntries, page_entries
+from resolvers.group_entries import ActivityEntries, PageEntries, page_entries
 from resolvers.group_subjects import own_subjects, page_subjects, versions_of
 from resolvers.learner_groups import Profiled, profiled
 from rules.contents import Content
@@ -20,13 +20,16 @@ from rules.group_access import check_may_read, sees_members
 from rules.group_figures import (
     ACTIVITY_METRICS,
     MEMBER_METRICS,
+    ActivityMetric,
     Figure,
     Metrics,
     chosen,
     member_figures,
+    of_kinds,
     subject_figures,
     unknown_figures,
 )
+from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learner_groups import Activity, Group, Member, Roster
 from rules.learners import Learner
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, page_plan, still_missing, written_at
@@ -43,17 +46,31 @@ __all__ = [
     "chosen",
     "group_activities",
     "is_live",
+    "of_kinds",
     "page_version",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class MemberEntry:
-    """How a member stands; zeros for one who has not been in the activity, no ``entry`` where Cohort does not know it."""
+    """How a member stands; zeros for one who has not been in the activity, no ``entry`` where Cohort does not know it.
+    ``is_of_content``: the activity is a single content. ``left_on``: when a former learner of the activity left, where that was asked for."""
 
     member: Member
     learner: Learner
     entry: Entry | None
+    left_on: datetime | None = None
+    is_of_content: bool = False
+
+    @property
+    def enrolled(self) -> bool | None:
+        """Whether the enrolment is active. None where nobody enrols, or Cohort does not know the activity."""
+        return None if self.entry is None or self.is_of_content else self.entry.active
+
+    @property
+    def required_count(self) -> int | None:
+        """None where nothing was computed of the member."""
+        return None if self.entry is None or self.entry is NO_ENTRY else self.entry.progress.required_count
 
     def figures(self) -> Sequence[Figure]:
         """The member's figures. They have no value if Cohort does not know the activity."""
@@ -79,6 +96,19 @@ class ActivityFigures:
     as_of: datetime | None
     complete: bool
 
+    def value(self, metric: ActivityMetric) -> float | None:
+        """None where it is not known or does not apply."""
+        return next((figure.value for figure in self.figures if figure.metric == metric.value), None)
+
+    def assessments(self) -> list[tuple[str, Figure]]:
+        """The mean score in each assessment that somebody attempted, in the order of their ids."""
+        prefix = ActivityMetric.SCORE.value
+        return [
+            (figure.metric.removeprefix(prefix), figure)
+            for figure in self.figures
+            if figure.metric.startswith(prefix)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class GroupPage:
@@ -102,10 +132,11 @@ async def group_activities(
     activities: Mapping[str, str | None] | None = None,
     mode: AggregationMode | None = None,
     fresh: str | None = None,
+    with_left: bool = False,
 ) -> GroupPage:
     """``activities``: only these, by id, with their type where the caller names one; units, nested collections and
     contents of the group's activities may be named too. ``mode``: that of the instance without it; ``fresh``: a token of
-    a write that must be in the figures.
+    a write that must be in the figures. ``with_left`` reads when members left, by one statement if any of them did.
 
     Whoever answers for learners and the group's admins see the entry of every member who is counted, another member the
     own one only.
@@ -123,8 +154,9 @@ async def group_activities(
         page_entries(session, plan, roster, subjects, fresh=missing is not None),
         profiled(session, _shown(session.viewer, roster)),
     )
+    left = await _left(session, entries, profiles) if with_left else {}
     figures = [
-        _figures(subject, plan, entries.by_activity[subject.activity.id], roster, profiles)
+        _figures(subject, plan, entries.by_activity[subject.activity.id], roster, profiles, left)
         for subject in subjects
     ]
     reusable = missing is None and all(each.will_stay for each in entries.by_activity.values())
@@ -188,8 +220,39 @@ def _shown(viewer: Viewer, roster: Roster) -> list[Member]:
     return [own] if own is not None and own.is_counted else []
 
 
+_Place = tuple[str, str, str]
+"""User id, collection, and context as an entry has it."""
+
+
+async def _left(session: Session, found: PageEntries, shown: Sequence[Profiled]) -> dict[_Place, datetime]:
+    """When the members who are shown left what they are no more enrolled in. Who moved elsewhere has not left."""
+    places: dict[_Place, ProgressKey] = {}
+    for known in found.by_activity.values():
+        for one in shown:
+            user_id = one.member.user_id
+            entry = (known.entries or {}).get(user_id)
+            if entry is not None and entry.has_left:
+                context_id = parse_aggregate_context(entry.context_id)[1]
+                places[user_id, entry.collection_id, entry.context_id] = ProgressKey(
+                    user_id, entry.collection_id, context_id
+                )
+    enrolments = await session.loaders.enrolments.load_many(list(places.values()))
+    return {
+        place: enrolment.unenrolled_on
+        for place, enrolment in zip(places, enrolments, strict=True)
+        if enrolment is not None
+        and not (enrolment.active or enrolment.has_moved)
+        and enrolment.unenrolled_on is not None
+    }
+
+
 def _figures(
-    subject: Subject, plan: QueryPlan, known: ActivityEntries, roster: Roster, shown: Iterable[Profiled]
+    subject: Subject,
+    plan: QueryPlan,
+    known: ActivityEntries,
+    roster: Roster,
+    shown: Iterable[Profiled],
+    left: Mapping[_Place, datetime],
 ) -> ActivityFigures:
     """Figures of all members who are counted; entries of those who are ``shown``."""
     entries = known.entries
@@ -202,7 +265,9 @@ def _figures(
         MemberEntry(
             one.member,
             one.learner,
-            None if entries is None else entries.get(one.member.user_id, NO_ENTRY),
+            entry := None if entries is None else entries.get(one.member.user_id, NO_ENTRY),
+            _left_on(one.member.user_id, entry, left) if left else None,
+            subject.is_single_content,
         )
         for one in shown
     ]
@@ -210,3 +275,7 @@ def _figures(
     return ActivityFigures(
         subject.activity, subject.content, figures, members, plan.mode, source, known.as_of, known.complete
     )
+
+
+def _left_on(user_id: str, entry: Entry | None, left: Mapping[_Place, datetime]) -> datetime | None:
+    return None if entry is None else left.get((user_id, entry.collection_id, entry.context_id))

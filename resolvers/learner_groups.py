@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.commands.group_calls import Changed
 from ingest.commands.group_members import leave_group, visit_groups
@@ -13,8 +13,10 @@ from ingest.commands.learner_groups import (
     suspend_group,
     update_group,
 )
+from loaders.enrolments import enrolled_somewhere
 from loaders.session import Session
-from resolvers.paging import Page, checked_first
+from resolvers.group_members import GroupMemberOrder, GroupMembersWanted
+from resolvers.paging import Asked, Page, checked_first
 from rules.contents import Content
 from rules.errors import Forbidden, NotFound
 from rules.group_access import check_may_read, is_listed, may_be_shown
@@ -36,6 +38,7 @@ __all__ = [
     "profiled",
     "reactivate_group",
     "suspend_group",
+    "unknown_members",
     "update_group",
     "visit_group",
     "visit_groups",
@@ -86,11 +89,26 @@ async def own_membership(session: Session, group: Group) -> Profiled | None:
     return None if own is None else (await profiled(session, [own]))[0]
 
 
-async def members_page(session: Session, group: Group, *, first: int, after: str | None) -> Page[Profiled]:
-    """A page of the members, in the order of user ids. ``after``: the user id of the last one seen."""
-    limit = checked_first(first)
-    found = [m for m in await members(session, group) if after is None or m.user_id > after]
-    return Page(await profiled(session, found[:limit]), len(found) > limit)
+async def members_page(
+    session: Session, group: Group, wanted: GroupMembersWanted, asked: Asked
+) -> Page[Profiled]:
+    """A page of the members. An order by name reads the profiles of all of them, by one statement."""
+    told = wanted.among(await members(session, group))
+    if wanted.by is GroupMemberOrder.NAME:
+        return wanted.ordering.page(await profiled(session, told), asked)
+    page = wanted.ordering.page([Profiled(member, Learner(member.user_id)) for member in told], asked)
+    return replace(page, members=await profiled(session, [one.member for one in page.members]))
+
+
+async def unknown_members(session: Session, changed: Changed) -> list[str]:
+    """Those whom a call added and of whom nothing is known: no profile came of them, and they never enrolled. Two
+    statements at most."""
+    learners = await session.loaders.learners.load_many(list(changed.added))
+    nameless = [user for user, learner in zip(changed.added, learners, strict=True) if learner is None]
+    if not nameless:
+        return []
+    enrolled = await enrolled_somewhere(session.stores.rows, nameless)
+    return [user for user in nameless if user not in enrolled]
 
 
 async def contents_of(session: Session, group: Group) -> dict[str, Content]:

@@ -8,7 +8,7 @@ from rules.identifiers import checked_id
 from rules.learners import Learner
 from stores.tables import LEARNER_SCOPES
 
-__all__ = ["learner", "me", "profile", "save_profile"]
+__all__ = ["has_rows", "learner", "me", "profile", "save_profile"]
 
 
 def me(session: Session) -> str:
@@ -25,11 +25,16 @@ async def learner(session: Session, user_id: str) -> str:
     session.viewer.check_may_see(user_id)
     if user_id == session.viewer.user_id or await session.loaders.learners.load(user_id) is not None:
         return user_id
-    rows = session.stores.rows
-    enrolments, _ = await enrolments_page(rows, user_id, after=None, limit=1, active=None)
-    if not enrolments and not await rows.partition(LEARNER_SCOPES, (user_id,), limit=1):
+    if not await has_rows(session, user_id):
         raise NotFound(f"there is no learner {user_id}", field="userId")
     return user_id
+
+
+async def has_rows(session: Session, user_id: str) -> bool:
+    """Returns whether the learner has an enrolment or a view."""
+    rows = session.stores.rows
+    enrolments, _ = await enrolments_page(rows, user_id, after=None, limit=1, active=None)
+    return bool(enrolments or await rows.partition(LEARNER_SCOPES, (user_id,), limit=1))
 
 
 async def profile(session: Session, user_id: str) -> Learner:

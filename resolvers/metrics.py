@@ -1,21 +1,18 @@
 """Figures of activities over all their learners, for those who answer for learners or make what they learn."""
 
-import asyncio
-
+from loaders.metrics.labels import names_of
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered
 from loaders.session import Session
 from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
+from rules.metric_columns import OF_ENROLMENT, camel
 from rules.metric_queries import MetricQuery, metric_query
-from rules.metric_tables import Table, camel
+from rules.metric_tables import Table
 from rules.plans import AggregationMode
 from rules.viewers import ALL_LEARNERS, Role, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query", "names_in"]
-
-NAMED = ("collection", "unit", "context")
-"""Columns of ids."""
 
 
 async def activity_metrics(
@@ -24,27 +21,21 @@ async def activity_metrics(
     """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
     one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
     session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
-    _check_attributes(session.viewer, query)
+    check_attributes(session.viewer, query)
     return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
 
 
 async def names_in(session: Session, table: Table) -> dict[str, str]:
     """The names of the collections, units and contexts in the rows, by id. What is gone has none."""
-    by_column = {
+    ids = {
         column.name: {str(row[place]) for row in table.rows if row[place] is not None}
         for place, column in enumerate(table.columns)
-        if column.name in NAMED
+        if column.name in OF_ENROLMENT
     }
-    # What was done in a collection by itself has its id as context.
-    contents, contexts = await asyncio.gather(
-        session.library.contents.load_many(list(set().union(*by_column.values()))),
-        session.library.contexts.load_many(list(by_column.get("context", ()))),
-    )
-    names = {context.context_id: context.name for context in contexts if context is not None}
-    return names | {content.identifier: content.name for content in contents if content is not None}
+    return await names_of(session.library, ids)
 
 
-def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:
+def check_attributes(viewer: Viewer, query: MetricQuery) -> None:
     """Forbidden if a creator names an attribute of learners: creators see how learning goes, not who learns."""
     if viewer.has(*ALL_LEARNERS):
         return
@@ -52,6 +43,6 @@ def _check_attributes(viewer: Viewer, query: MetricQuery) -> None:
         field = "dimensions" if name in query.dimensions else "filter"
         raise Forbidden(
             f"{field}: {camel(name)} is an attribute of learners, which a creator sees no figures by; there are "
-            "collection, unit, context and the months",
+            "collection, unit, context, status and time",
             field=field,
         )

@@ -14,7 +14,7 @@ from loaders.responses import KeptResponse
 from loaders.session import Session
 from loaders.whole_attempts import QuestionsSource
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
-from rules.contexts import Context, ContextStatus, EnrolmentType
+from rules.contexts import Context, ContextRelation, ContextStatus, EnrolmentType
 from rules.drafts import Draft
 from rules.enrolments import Enrolment
 from rules.entries import Entry
@@ -30,7 +30,7 @@ from rules.errors import (
 )
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, RemoveMember
-from rules.group_figures import Figure
+from rules.group_figures import ActivityMetric, Figure, MemberMetric
 from rules.hierarchy import COLLECTION_MIME_TYPE, DEEPEST, Json
 from rules.identifiers import ContextType, ProgressKey, ViewKey, checked_id, either
 from rules.jobs import JobState
@@ -44,17 +44,20 @@ from rules.learner_groups import (
     MemberStatus,
     Roster,
 )
+from rules.learner_search import LearnerOrder
 from rules.learners import ATTRIBUTES, Learner
+from rules.metric_columns import ColumnKind, camel
 from rules.metric_queries import OrderBy
-from rules.metric_tables import ColumnKind
 from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
+from rules.periods import EXAMPLES as PERIOD_EXAMPLES
+from rules.periods import PeriodUnit
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
 from rules.progress import Progress, Status
-from rules.scores import ActivityScore, Score
+from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
@@ -66,17 +69,21 @@ __all__ = [
     "ATTRIBUTES",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
+    "PERIOD_EXAMPLES",
     "Absent",
     "Acknowledged",
     "Activity",
+    "ActivityMetric",
     "ActivityScore",
     "AddMember",
     "AggregationMode",
+    "Best",
     "CohortError",
     "ColumnKind",
     "Content",
     "ContentKind",
     "Context",
+    "ContextRelation",
     "ContextStatus",
     "ContextType",
     "Draft",
@@ -106,8 +113,10 @@ __all__ = [
     "KeptResponse",
     "Kind",
     "Learner",
+    "LearnerOrder",
     "Member",
     "MemberChange",
+    "MemberMetric",
     "MemberStatus",
     "MembershipType",
     "Metadata",
@@ -120,6 +129,7 @@ __all__ = [
     "Origin",
     "OriginKind",
     "PackageVariant",
+    "PeriodUnit",
     "ProfileCall",
     "Progress",
     "ProgressKey",
@@ -144,6 +154,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "camel",
     "checked_id",
     "either",
     "from_milliseconds",

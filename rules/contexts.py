@@ -8,6 +8,7 @@ from zlib import crc32
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
 from rules.moments import written
+from rules.viewers import ALL_LEARNERS, Viewer
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """The last moment to join a context that nobody may join by themselves."""
@@ -28,6 +29,13 @@ class ContextStatus(Enum):
     UPCOMING = 0
     ONGOING = 1
     COMPLETED = 2
+
+
+class ContextRelation(Enum):
+    """What somebody is to a context, other than one of its learners."""
+
+    MENTOR = "mentor"
+    CREATOR = "creator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,17 @@ class Context:
         if self.enrolment_type is EnrolmentType.INVITE_ONLY:
             return NEVER
         return min(end or FOREVER for end in (self.end_date, self.enrolment_end_date))
+
+    @property
+    def people(self) -> frozenset[tuple[str, ContextRelation]]:
+        """Who mentors it and who created it: user ids, each with what they are to it."""
+        creators = () if self.created_by is None else (self.created_by,)
+        return frozenset(
+            (
+                *((mentor, ContextRelation.MENTOR) for mentor in self.mentors),
+                *((creator, ContextRelation.CREATOR) for creator in creators),
+            )
+        )
 
     def status_at(self, at: datetime) -> ContextStatus:
         if self.end_date is not None and at > self.end_date:
@@ -117,6 +136,18 @@ def check_contains(context: Context, collection_id: str) -> None:
     if collection_id not in context.collection_ids:
         raise InvalidInput(
             f"context {context.context_id} is not one of collection {collection_id}", field="contextId"
+        )
+
+
+def check_may_report(viewer: Viewer, context: Context) -> None:
+    """Raises Forbidden unless the viewer may have reports of all learners of the context, and their list: its mentors, its
+    creator, and who may see every learner."""
+    user_id = viewer.known()
+    if not (viewer.has(*ALL_LEARNERS) or user_id in context.mentors or user_id == context.created_by):
+        raise Forbidden(
+            "only a mentor of the context, who created it, a mentor, a reporter, an admin or a service may have its "
+            "reports and the list of its learners",
+            field="contextId",
         )
 
 

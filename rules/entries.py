@@ -33,6 +33,11 @@ class Entry:
         return self.last_accessed_on or self.enrolled_on
 
     @property
+    def has_left(self) -> bool:
+        """Whether the learner was enrolled there and is no more."""
+        return self.enrolled_on is not None and not self.active
+
+    @property
     def says_nothing(self) -> bool:
         """Whether the entry tells nothing. So is that of a key whose row is gone: the groups store still has a state of
         it (rules/states.py)."""

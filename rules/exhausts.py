@@ -12,16 +12,14 @@ from typing import Any
 import orjson
 
 from rules.attempts import WholeAttempt
-from rules.contexts import Context
 from rules.enrolments import Enrolment
-from rules.errors import Forbidden, InvalidInput
+from rules.errors import InvalidInput
 from rules.learners import ATTRIBUTES, Learner
 from rules.moments import written
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore
 from rules.standings import FirstCompletion
 from rules.summaries import csv_text
-from rules.viewers import ALL_LEARNERS, Viewer
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 128
@@ -214,18 +212,6 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> str:
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\r\n").writerows([_cell(value) for value in row] for row in rows)
     return lines.getvalue()
-
-
-def check_may_report(viewer: Viewer, context: Context) -> None:
-    """Raises Forbidden unless the viewer may have reports of all learners of the context: its mentors, its creator, and
-    who may see every learner."""
-    user_id = viewer.known()
-    if not (viewer.has(*ALL_LEARNERS) or user_id in context.mentors or user_id == context.created_by):
-        raise Forbidden(
-            "only a mentor of the context, who created it, a mentor, a reporter, an admin or a service may have its "
-            "reports",
-            field="contextId",
-        )
 
 
 def checked_password(password: str | None) -> str | None:

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
+from typing import Self
 
 from rules.entries import Entry
 from rules.errors import InvalidInput
@@ -23,6 +25,29 @@ _SCORE, _MAX_SCORE, _ATTEMPTS = "score:", "max_score:", "attempts_count:"
 """What stands before the id of an assessment (P-2.5)."""
 
 
+class ActivityMetric(Enum):
+    """What may be asked for of an activity: a metric by its name, or one of each assessment by what stands before its
+    id."""
+
+    ENROLLED_COUNT = _ENROLLED
+    COMPLETED_COUNT = _COMPLETED
+    COMPLETION_PERCENTAGE = _PERCENTAGE
+    LEAF_NODES_COUNT = LEAF_NODES_COUNT
+    AVERAGE_SCORE = _AVERAGE_SCORE
+    SCORE = _SCORE
+
+
+class MemberMetric(Enum):
+    """The same of a member."""
+
+    COMPLETED_COUNT = _COMPLETED
+    COMPLETION_PERCENTAGE = _PERCENTAGE
+    TIME_SPENT = _TIME_SPENT
+    SCORE = _SCORE
+    MAX_SCORE = _MAX_SCORE
+    ATTEMPTS_COUNT = _ATTEMPTS
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """The metrics that there are: those with these ``names``, and one for each assessment, which begin with ``prefixes``.
@@ -32,6 +57,15 @@ class Metrics:
 
     names: tuple[str, ...]
     prefixes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, kinds: type[Enum]) -> Self:
+        """Those of an enum whose values are names and prefixes."""
+        values = [str(kind.value) for kind in kinds]
+        return cls(
+            tuple(value for value in values if not value.endswith(":")),
+            tuple(value for value in values if value.endswith(":")),
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -50,12 +84,12 @@ class Metrics:
         return ", ".join((*self.names, *(f"{prefix}<assessment>" for prefix in self.prefixes)))
 
 
-ACTIVITY_METRICS = Metrics((_ENROLLED, _COMPLETED, _PERCENTAGE, LEAF_NODES_COUNT, _AVERAGE_SCORE), (_SCORE,))
+ACTIVITY_METRICS = Metrics.of(ActivityMetric)
 """The metrics of an activity: how many members have an active enrolment, how many of these completed it, the percentage
 of them, rounded down, and the distinct leaves of its tree. Nobody enrols in a single content: there all members
 count. Of those who count and attempted something, ``averageScore`` is the mean of their score percentages, and
 ``score:<assessment>`` the mean of their best scores in it, both with two decimals."""
-MEMBER_METRICS = Metrics((_COMPLETED, _PERCENTAGE, _TIME_SPENT), (_SCORE, _MAX_SCORE, _ATTEMPTS))
+MEMBER_METRICS = Metrics.of(MemberMetric)
 """The metrics of a member: completed required leaves, the percentage of them, rounded down, and seconds. Of each assessment
 that they attempted: the score and the maximum of the best attempt, and how many attempts there are."""
 
@@ -166,3 +200,18 @@ def chosen(figures: Sequence[Figure], metrics: Collection[str] | None, known: Me
         if metric not in known:
             raise InvalidInput(f"there is no metric {metric}; there are {known.described}", field="metrics")
     return figures if metrics is None else [figure for figure in figures if figure.metric in metrics]
+
+
+def of_kinds(figures: Sequence[Figure], kinds: Collection[Enum] | None) -> Sequence[Figure]:
+    """Returns the figures of these kinds (ActivityMetric or MemberMetric), in the order of the declaration, and all of
+    them for None."""
+    if kinds is None:
+        return figures
+    values = {kind.value for kind in kinds}
+    return [figure for figure in figures if _kind(figure.metric) in values]
+
+
+def _kind(metric: str) -> str:
+    """The name of a metric; of one of an assessment what stands before its id."""
+    name, mark, _ = metric.partition(":")
+    return name + mark

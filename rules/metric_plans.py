@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 from rules.errors import InvalidInput
+from rules.learners import ATTRIBUTES
 from rules.metric_filters import Among, conditions
 from rules.metric_queries import MetricQuery
-from rules.metrics import Metric
+from rules.metrics import UNSEEN
+from rules.periods import UTC_ZONE
 from rules.plans import AggregationMode, QueryPlan, Source
+from rules.totals import MONTHS
 
 TARGET = 0.5
 """Seconds in which a table is to be there. States that can be counted in that time are counted; otherwise cells are
@@ -60,8 +63,14 @@ def table_plan(query: MetricQuery, mode: AggregationMode, extent: Extent) -> Que
 def finer_than_cells(query: MetricQuery) -> str | None:
     """The reason why the cells cannot answer the query: each is of one dimension of the learner, and has no learner by
     himself. None if they can."""
-    if Metric.MEDIAN_SCORE in query.metrics:
-        return f"asks for {Metric.MEDIAN_SCORE.value}, which does not follow from sums"
+    finer = [metric.value for metric in (*query.metrics, *query.shares) if UNSEEN.intersection(metric.counts)]
+    if finer:
+        verb = "does" if len(finer) == 1 else "do"
+        return f"asks for {', '.join(finer)}, which {verb} not follow from sums"
+    if uncounted := [name for name in query.of_learners if name not in ATTRIBUTES and name not in MONTHS]:
+        return f"names {', '.join(uncounted)}, which there are no sums by"
+    if query.zone != UTC_ZONE:
+        return f"names months in {query.zone}, and there are sums by months in UTC"
     if len(query.of_learners) > 1:
         return f"names {len(query.of_learners)} ({', '.join(query.of_learners)})"
     measures = sorted({part.measure for part in conditions(query.filter) if not isinstance(part, Among)})

@@ -167,11 +167,16 @@ def words_of(text: str) -> tuple[str, ...]:
     """
     if len(text) > LONGEST_TEXT:
         raise InvalidInput(f"text must have at most {LONGEST_TEXT} characters", field="text")
-    spaced = "".join(character if _is_of_a_word(character) else " " for character in text)
-    words = tuple(word for word in spaced.split() if any(character.isalnum() for character in word))
+    words = words_in(text)
     if len(words) > MOST_WORDS:
         raise InvalidInput(f"text must have at most {MOST_WORDS} words", field="text")
     return words
+
+
+def words_in(text: str) -> tuple[str, ...]:
+    """Returns what ``words_of`` does, of a text of any length."""
+    spaced = "".join(character if _is_of_a_word(character) else " " for character in text)
+    return tuple(word for word in spaced.split() if any(character.isalnum() for character in word))
 
 
 def _is_of_a_word(character: str) -> bool:

@@ -17,6 +17,8 @@ from rules.states import State, synthetic_time
 
 Cell = tuple[str, str | None]
 ALL: Cell = ("all", None)
+MONTHS = {"enrolled_month": "enrolled_on", "completed_month": "completed_on"}
+"""The months that cells are of, in UTC, each with the moment of a state that it is the month of."""
 
 
 def ordered_cells(cells: Iterable[Cell]) -> list[Cell]:
@@ -41,7 +43,7 @@ FIGURES = (
 @dataclass(frozen=True, slots=True)
 class Dimensions:
     """The dimensions that cells are made by, beside ALL: ``attributes`` of learners, and ``months``, each with the
-    field of a state that it is the month of, such as ``{"enrolled_month": "enrolled_on"}``."""
+    field of a state that it is the month of, as MONTHS has them."""
 
     attributes: tuple[str, ...]
     months: Mapping[str, str]

@@ -46,6 +46,14 @@ class Viewer:
                 "only the learner, a mentor, a reporter, an admin or a service may see this", field="userId"
             )
 
+    def check_is(self, user_id: str, *others: Role) -> None:
+        """Raises Forbidden unless the caller is this user or has one of the roles in ``others``."""
+        if self.known() != user_id and not self.has(*others):
+            raise Forbidden(
+                f"only they themselves, {' or '.join(_with_article(role) for role in others)} may see this",
+                field="userId",
+            )
+
     def check_role(self, *roles: Role) -> None:
         self.known()
         if not self.has(*roles):
@@ -59,8 +67,7 @@ class Viewer:
         if user_id is None or user_id == own:
             return own
         if not self.has(Role.SERVICE, *others):
-            names = [role.value for role in (*others, Role.SERVICE)]
-            who = " or ".join(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in names)
+            who = " or ".join(_with_article(role) for role in (*others, Role.SERVICE))
             raise Forbidden(f"only {who} may act for another user", field="userId")
         return user_id
 
@@ -75,3 +82,7 @@ class Viewer:
                 raise InvalidInput("at must not be in the future", field="at")
         moment = at or now
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _with_article(role: Role) -> str:
+    return f"{'an' if role.value[0] in 'aeiou' else 'a'} {role.value}"

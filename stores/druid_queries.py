@@ -1,15 +1,11 @@
 """Group queries in Druid's native language, and its rows back.
 
-A query has two levels. The inner one groups by the whole key and takes the latest version's value of each column. So a
+A query has two levels, and three where it counts distinct values. The inner one groups by the whole key and takes the latest version's value of each column. So a
 key counts once, however many rows of it the segments still have. It reads only columns that are asked for. The outer one
 filters, groups and measures what the inner one found. Where nothing is measured, HAVING filters.
-
-Druid's stringLast ignores nulls, whatever their version, and keeps no empty text (docs/decisions.md). So a text that is
-no part of the key is stored as ``encoded`` has it: the expressions of the supervisor's ``transformSpec`` do that. The
-encoding keeps the order. Texts of the key are stored as they are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any as Json
@@ -18,18 +14,16 @@ from pydruid.query import QueryBuilder
 from pydruid.utils import aggregators
 from pydruid.utils.filters import Filter
 
-from druid_specs import VERSION, DataSource
+from druid_specs import VERSION, DataSource, Span
+from rules.periods import UTC_ZONE
 from rules.states import DAYS, FIRST_DAY, interval_of
-from stores.group_queries import answered, check_query
+from stores.druid_filters import NATIVE, above_0, columns_of, decoded, divided, filter_of
+from stores.group_queries import answered, check_query, local_time
 from stores.groups import (
-    All,
-    Any,
-    Between,
     Figures,
     KeyFilter,
     Kind,
     Measure,
-    Not,
     OneOf,
     Order,
     Query,
@@ -38,27 +32,18 @@ from stores.groups import (
     Where,
 )
 
-NOTHING = "\0"
-"""The stored form of null."""
-ESCAPE = "\0="
-"""What stands before an empty text, and before one that begins with NUL."""
-FIRST_PLAIN = "\1"
-"""The smallest text that is stored as it is."""
-PAST_SURROGATES, ASTRAL, HIGHEST = "\ue000", "\U00010000", "\uffff"
-"""Druid compares texts by UTF-16 unit. That is the order of code points with one exception: characters from ASTRAL on
-come before those from PAST_SURROGATES up to HIGHEST."""
-LOWEST = -(2**63)
-"""The lowest whole number."""
 LONGEST_TEXT = 1024
 """Bytes of a text beside the key, unless its spec says more: any 256 characters. Druid cuts off the rest."""
 
-_NATIVE = {"string": "STRING", "long": "LONG", "double": "DOUBLE"}
+_FORMATS = {"day": "yyyy-MM-dd", "week": r"xxxx-\'W\'ww", "month": "yyyy-MM", "year": "yyyy"}
 _AGGREGATORS = {
     (Kind.SUM, "long"): aggregators.longsum,
     (Kind.SUM, "double"): aggregators.doublesum,
     (Kind.MAX, "long"): aggregators.longmax,
     (Kind.MAX, "double"): aggregators.doublemax,
 }
+_EACH = "distinct:value"
+"""The column that a query for distinct values is grouped by beside its own dimensions."""
 _EVERYTHING = ((FIRST_DAY, FIRST_DAY + timedelta(days=DAYS)),)
 
 
@@ -72,8 +57,6 @@ class Compiled:
     def rows(self, found: list[list[Value]]) -> Sequence[Sequence[Value]]:
         """Druid's rows (``resultAsArray``) as rows of the answer."""
         query = self.query
-        if isinstance(query, Figures) and not query.dimensions and not found:
-            return [[0 if measure.kind is Kind.COUNT else None for measure in query.measures]]
         produced, columns = _produced(self.body), answered(query)
         # A measure may have the name of a column of texts, but is a number.
         may_be_text = columns if isinstance(query, Rows) else query.dimensions
@@ -86,6 +69,8 @@ class Compiled:
                 [decoded(row[place]) if text else row[place] for place, text in places]  # type: ignore[arg-type]
                 for row in found
             ]
+        if isinstance(query, Figures) and not query.dimensions:
+            return [_of_everything(query, [*rows])]
         return _sorted(query, rows) if isinstance(query, Figures) and _by_text(query) else rows
 
 
@@ -98,7 +83,7 @@ def compiled(query: Query, name: str) -> Compiled:
 def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
     """The query that counts stored rows without reading their columns. It is to be posted; the context is to be added."""
     check_query(Figures(source, (), (Measure("keys", Kind.COUNT),), keys))
-    filters = [_filter(source, OneOf(column, values)) for column, values in keys]
+    filters = [filter_of(source, OneOf(column, values)) for column, values in keys]
     body: dict[str, Json] = {
         "datasource": name,
         "granularity": "all",
@@ -111,31 +96,13 @@ def extent(source: DataSource, name: str, keys: KeyFilter) -> dict[str, Json]:
     return built
 
 
-def encoded(text: str | None) -> str:
-    """The stored form of a text: null as NUL, ESCAPE before an empty text or one that begins with NUL, others as they are.
-
-    >>> [encoded(text) for text in (None, "", "North")]
-    ['\\x00', '\\x00=', 'North']
-    """
-    if text is None:
-        return NOTHING
-    return text if text >= FIRST_PLAIN else ESCAPE + text
-
-
-def decoded(text: str | None) -> str | None:
-    """The reverse of ``encoded``; None stays None."""
-    if text is None or not text.startswith(NOTHING):
-        return text
-    return None if text == NOTHING else text.removeprefix(ESCAPE)
-
-
 def _rows(query: Rows, name: str) -> dict[str, Json]:
     source = query.source
-    of_key, where = _divided(source, query.where)
-    columns = {*query.columns, *_columns(where)}
+    of_key, where = divided(source, query.where)
+    columns = {*query.columns, *columns_of(where)}
     body = _latest(source, name, columns, query.keys, of_key)
     if where is not None:
-        body["having"] = {"type": "filter", "filter": Filter.build_filter(_filter(source, where))}
+        body["having"] = {"type": "filter", "filter": Filter.build_filter(filter_of(source, where))}
     if query.limit is not None:
         body["limitSpec"] = _limit(query.limit)
     return body
@@ -143,11 +110,11 @@ def _rows(query: Rows, name: str) -> dict[str, Json]:
 
 def _figures(query: Figures, name: str) -> dict[str, Json]:
     source = query.source
-    of_key, where = _divided(source, query.where)
-    columns = {*query.dimensions, *_columns(where)}
+    of_key, where = divided(source, query.where)
+    columns = {*query.dimensions, *columns_of(where)}
     for measure in query.measures:
-        columns |= {*_columns(measure.where)} | {column for column in (measure.column,) if column}
-    latest = _latest(source, name, columns, query.keys, of_key)
+        columns |= {*columns_of(measure.where)} | {column for column in (measure.column,) if column}
+    latest = _latest(source, name, columns, query.keys, of_key, query.zone)
     # Without it the outer level would see pairs of version and value.
     latest["context"] = {"finalize": True}
     body: dict[str, Json] = {
@@ -159,21 +126,60 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
         "aggregations": {measure.name: _aggregator(source, measure) for measure in query.measures},
     }
     if where is not None:
-        body["filter"] = _filter(source, where)
+        body["filter"] = filter_of(source, where)
+    if any(measure.kind is Kind.DISTINCT for measure in query.measures):
+        body = _over_distinct(query, body)
     if not _by_text(query) and (query.order or query.limit is not None):
         body["limit_spec"] = _limit(query.limit, [_order(order) for order in query.order])
     return _built(body)
 
 
+def _over_distinct(query: Figures, body: dict[str, Json]) -> dict[str, Json]:
+    """A level more: ``body`` is grouped by the distinct values as well, and these groups are added up. Druid's own count
+    of distinct values is an estimate."""
+    source = query.source
+    column = next(str(each.column) for each in query.measures if each.kind is Kind.DISTINCT)
+    of_each = {
+        **body,
+        "dimensions": [*body["dimensions"], {**_dimension(source, column), "outputName": _EACH}],
+    }
+    known = Filter(type="not", field=Filter(type="in", dimension=_EACH, values=[None]))
+    added: dict[str, Json] = {}
+    for measure in query.measures:
+        match measure.kind:
+            case Kind.DISTINCT:
+                counts = Filter(type="and", fields=[known, above_0(measure.name)])
+                added[measure.name] = aggregators.filtered(counts, {"type": "count"})
+            case Kind.COUNT:
+                added[measure.name] = aggregators.longsum(measure.name)
+            case Kind.SUM | Kind.MAX:
+                type_ = source.types[str(measure.column)]
+                added[measure.name] = _AGGREGATORS[measure.kind, type_](measure.name)
+    return {
+        "datasource": {"type": "query", "query": _built(of_each)},
+        "granularity": "all",
+        "intervals": body["intervals"],
+        "dimensions": body["dimensions"],
+        "aggregations": added,
+    }
+
+
 def _latest(
-    source: DataSource, name: str, columns: set[str], keys: KeyFilter, where: Where | None
+    source: DataSource,
+    name: str,
+    columns: set[str],
+    keys: KeyFilter,
+    where: Where | None,
+    zone: str = UTC_ZONE,
 ) -> dict[str, Json]:
-    """The inner level: one row for each key, with the latest values of these columns."""
-    filters = [_filter(source, OneOf(column, values)) for column, values in keys]
+    """The innermost level: one row for each key, with the latest values of these columns."""
+    filters = [filter_of(source, OneOf(column, values)) for column, values in keys]
     if where is not None:
-        filters.append(_filter(source, where))
-    months = {month: source.months[month] for month in sorted(columns & source.months.keys())}
-    read = sorted((columns & source.latest.keys()) | {*months.values()})
+        filters.append(filter_of(source, where))
+    periods = sorted(columns & source.periods.keys())
+    spans = sorted(columns & source.spans.keys())
+    ends = {end for name in spans for end in (source.spans[name].start, source.spans[name].end)}
+    read = sorted((columns & source.latest.keys()) | {source.periods[name][0] for name in periods} | ends)
     body: dict[str, Json] = {
         "datasource": name,
         "granularity": "all",
@@ -184,16 +190,32 @@ def _latest(
     if filters:
         body["filter"] = filters[0] if len(filters) == 1 else Filter(type="and", fields=filters)
     built = _built(body)
-    if months:
+    computed = {name_: _period(*source.periods[name_], zone) for name_ in periods} | {
+        name_: _span(source.spans[name_]) for name_ in spans
+    }
+    if computed:
         built["postAggregations"] = [
-            {
-                "type": "expression",
-                "name": month,
-                "expression": f"timestamp_format(\"{moment}\", 'yyyy-MM', 'UTC')",
-            }
-            for month, moment in months.items()
+            {"type": "expression", "name": column, "expression": expression}
+            for column, expression in computed.items()
         ]
     return built
+
+
+def _span(span: Span) -> str:
+    """The expression of how long something took. A comparison with null takes the second way, and arithmetic with null is
+    null."""
+    start, end = f'"{span.start}"', f'"{span.end}"'
+    return f"if({end} < {start}, 0, div({end} - {start}, {span.unit}))"
+
+
+def _period(moment: str, period: str, zone: str) -> str:
+    """The expression of a period's name."""
+    at = local_time(moment, zone)
+    if period == "quarter":
+        return (
+            f"concat(timestamp_format({at}, 'yyyy', 'UTC'), '-Q', timestamp_extract({at}, 'QUARTER', 'UTC'))"
+        )
+    return f"timestamp_format({at}, '{_FORMATS[period]}', 'UTC')"
 
 
 def _built(body: dict[str, Json]) -> dict[str, Json]:
@@ -225,7 +247,7 @@ def _dimension(source: DataSource, column: str) -> dict[str, str]:
         "type": "default",
         "dimension": column,
         "outputName": column,
-        "outputType": _NATIVE[source.types[column]],
+        "outputType": NATIVE[source.types[column]],
     }
 
 
@@ -240,11 +262,11 @@ def _last(source: DataSource, column: str) -> dict[str, Json]:
 
 def _aggregator(source: DataSource, measure: Measure) -> Json:
     aggregator: Json = {"type": "count"}
-    if measure.column is not None:
+    if measure.column is not None and measure.kind is not Kind.DISTINCT:
         aggregator = _AGGREGATORS[measure.kind, source.types[measure.column]](measure.column)
     if measure.where is None:
         return aggregator
-    return aggregators.filtered(_filter(source, measure.where), aggregator)
+    return aggregators.filtered(filter_of(source, measure.where), aggregator)
 
 
 def _order(order: Order) -> dict[str, str]:
@@ -254,6 +276,15 @@ def _order(order: Order) -> dict[str, str]:
         "direction": "descending" if order.descending else "ascending",
         "dimensionOrder": "numeric",
     }
+
+
+def _of_everything(query: Figures, rows: list[list[Value]]) -> list[Value]:
+    """The row of a query without dimensions. Of nobody Druid has no row, or one without a sum of counts."""
+    row = rows[0] if rows else [None] * len(query.measures)
+    return [
+        0 if value is None and measure.kind in (Kind.COUNT, Kind.DISTINCT) else value
+        for measure, value in zip(query.measures, row, strict=True)
+    ]
 
 
 def _by_text(query: Figures) -> bool:
@@ -278,123 +309,3 @@ def _rank(value: Value) -> tuple[bool, Json]:
 def _limit(limit: int | None, columns: Sequence[dict[str, str]] = ()) -> dict[str, Json]:
     spec: dict[str, Json] = {"type": "default", "columns": columns}
     return spec if limit is None else spec | {"limit": limit}
-
-
-class _Native(Filter):  # type: ignore[misc]
-    """A filter that pydruid has no builder for."""
-
-    def __init__(self, **of: Json) -> None:
-        self.filter = {"filter": of}
-        self.extraction_function = None
-
-
-def _filter(source: DataSource, where: Where) -> Filter:
-    match where:
-        case OneOf(column, values):
-            if not values:
-                return _Native(type="false")
-            return Filter(
-                type="in", dimension=column, values=[_stored(source, column, value) for value in values]
-            )
-        case Between(column):
-            return _range(source, where)
-        case Any(()):
-            return _Native(type="false")
-        case All(()):
-            return _Native(type="true")
-        case Any(filters):
-            return Filter(type="or", fields=[_filter(source, each) for each in filters])
-        case All(filters):
-            return Filter(type="and", fields=[_filter(source, each) for each in filters])
-        case Not(of):
-            # In Druid, NOT of unknown is unknown; here it is true.
-            true = _Native(type="istrue", field=Filter.build_filter(_filter(source, of)))
-            return Filter(type="not", field=true)
-
-
-def _range(source: DataSource, where: Between) -> Filter:
-    column, type_ = where.column, _NATIVE[source.types[where.column]]
-    least, most = (None if end is None else _stored(source, column, end) for end in (where.least, where.most))
-    above = where.above
-    if least is None and source.latest.get(column) == "string":
-        least, above = NOTHING, True
-    if least is None and most is None:
-        return Filter(type="not", field=_Native(type="null", column=column))
-    if any(isinstance(end, str) and max(end, default="") >= PAST_SURROGATES for end in (least, most)):
-        from_least = [] if least is None else [_after(column, str(least), above)]
-        to_most = (
-            [] if most is None else [Filter(type="not", field=_after(column, str(most), not where.below))]
-        )
-        return Filter(type="and", fields=from_least + to_most)
-    if type_ == "LONG":
-        if not (isinstance(least, float) or isinstance(most, float)):
-            return _whole(where)
-        type_ = "DOUBLE"
-    ends: dict[str, Json] = {}
-    if least is not None:
-        ends |= {"lower": least, "lowerOpen": above}
-    if most is not None:
-        ends |= {"upper": most, "upperOpen": where.below}
-    return _Native(type="range", column=column, matchValueType=type_, **ends)
-
-
-def _whole(where: Between) -> Filter:
-    """A range of whole numbers. ``range`` would read the ends as doubles, and so 2**53 + 1 as 2**53."""
-    # Without a lower end null would be within.
-    ends: dict[str, Json] = {
-        "lower": str(LOWEST if where.least is None else where.least),
-        "lowerStrict": where.above and where.least is not None,
-    }
-    if where.most is not None:
-        ends |= {"upper": str(where.most), "upperStrict": where.below}
-    return _Native(type="bound", dimension=where.column, ordering="numeric", **ends)
-
-
-def _after(column: str, text: str, above: bool) -> Filter:
-    """Texts greater than this one by code point: those greater by UTF-16 unit, corrected where the two orders differ."""
-    after = _Native(type="range", column=column, matchValueType="STRING", lower=text, lowerOpen=above)
-    for place, character in enumerate(text):
-        start = text[:place]
-        if PAST_SURROGATES <= character <= HIGHEST:
-            ends = {"lower": start + ASTRAL, "upper": start + PAST_SURROGATES, "upperOpen": True}
-            missed = _Native(type="range", column=column, matchValueType="STRING", **ends)
-            after = Filter(type="or", fields=[after, missed])
-        elif character >= ASTRAL:
-            ends = {"lower": start + PAST_SURROGATES, "upper": start + HIGHEST}
-            too_many = _Native(type="range", column=column, matchValueType="STRING", **ends)
-            after = Filter(type="and", fields=[after, Filter(type="not", field=too_many)])
-    return after
-
-
-def _stored(source: DataSource, column: str, value: Value) -> Value:
-    """The value as the column stores it."""
-    if source.latest.get(column) != "string":
-        return value
-    return encoded(None if value is None else str(value))
-
-
-def _divided(source: DataSource, where: Where | None) -> tuple[Where | None, Where | None]:
-    """Conditions about the key alone, and the others. The inner level can filter by the former."""
-    if where is None:
-        return None, None
-    conditions = where.filters if isinstance(where, All) else (where,)
-    of_key = tuple(each for each in conditions if {*_columns(each)} <= {*source.key})
-    rest = tuple(each for each in conditions if each not in of_key)
-    return _all(of_key), _all(rest)
-
-
-def _all(conditions: tuple[Where, ...]) -> Where | None:
-    if not conditions:
-        return None
-    return conditions[0] if len(conditions) == 1 else All(conditions)
-
-
-def _columns(where: Where | None) -> Iterator[str]:
-    match where:
-        case OneOf(column) | Between(column):
-            yield column
-        case All(filters) | Any(filters):
-            for each in filters:
-                yield from _columns(each)
-        case Not(of):
-            yield from _columns(of)

@@ -6,7 +6,8 @@ from functools import lru_cache
 import orjson
 
 from druid_specs import VERSION, DataSource
-from stores.group_queries import check_query
+from rules.periods import UTC_ZONE
+from stores.group_queries import check_query, local_time
 from stores.groups import (
     All,
     Any,
@@ -26,12 +27,13 @@ from stores.groups import (
 KEY = "_key"
 """The column of the primary key: the whole key as a JSON list, since a part of it may be null."""
 _TYPES = {"long": "BIGINT", "double": "DOUBLE", "string": "VARCHAR"}
+_FORMATS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "year": "%Y"}
 
 
 def compiled(query: Query) -> tuple[str, list[Value]]:
     """The query's statement and its parameters. InvalidInput as Groups.query has it."""
     check_query(query)
-    statement = _Statement(query.source)
+    statement = _Statement(query.source, query.zone if isinstance(query, Figures) else UTC_ZONE)
     return statement.of(query), statement.parameters
 
 
@@ -85,6 +87,7 @@ class _Statement:
     """Builds a statement from left to right, so that ``parameters`` are in the order of their question marks."""
 
     source: DataSource
+    zone: str
     parameters: list[Value] = field(default_factory=list)
 
     def of(self, query: Query) -> str:
@@ -117,17 +120,26 @@ class _Statement:
         return f"FROM {table(self.source)}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
     def column(self, name: str) -> str:
-        if name in self.source.months:
-            # A moment without a time zone is in UTC. Null where DuckDB has no such moment.
-            return f"strftime(TRY(epoch_ms(\"{self.source.months[name]}\")), '%Y-%m')"
-        return f'"{name}"'
+        if span := self.source.spans.get(name):
+            start, end = f'"{span.start}"', f'"{span.end}"'
+            return f"(CASE WHEN {end} < {start} THEN 0 ELSE ({end} - {start}) // {span.unit} END)"
+        if name not in self.source.periods:
+            return f'"{name}"'
+        moment, period = self.source.periods[name]
+        # A moment without a time zone is in UTC. Null where DuckDB has no such moment.
+        at = f"TRY(epoch_ms({local_time(moment, self.zone)}))"
+        if period == "quarter":
+            return f"(strftime({at}, '%Y-Q') || quarter({at}))"
+        return f"strftime({at}, '{_FORMATS[period]}')"
 
     def measure(self, measure: Measure) -> str:
         match measure.kind:
             case Kind.COUNT:
                 figure = "count(*)"
             case Kind.SUM | Kind.MAX:
-                figure = f'{measure.kind.value}("{measure.column}")'
+                figure = f"{measure.kind.value}({self.column(str(measure.column))})"
+            case Kind.DISTINCT:
+                figure = f'count(DISTINCT "{measure.column}")'
         return figure if measure.where is None else f"{figure} FILTER (WHERE {self.where(measure.where)})"
 
     def where(self, where: Where) -> str:

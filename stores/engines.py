@@ -14,6 +14,7 @@ from stores.blobs import Blobs
 from stores.cache import Cache
 from stores.events import Events
 from stores.groups import Groups
+from stores.learner_search import LearnerSearch
 from stores.private import private_folder
 from stores.rows import Rows
 from stores.search import Search
@@ -35,6 +36,7 @@ class Stores:
     groups: Groups
     blobs: Blobs
     search: Search
+    learner_search: LearnerSearch
     copies: BlobCopies
     data: Path
 
@@ -104,10 +106,13 @@ async def open_stores(
         stack.push_async_callback(opened_blobs.close)
         opened_search = await _open_search(search, prefix, data)
         stack.push_async_callback(opened_search.close)
+        opened_learners = await _open_learner_search(search, prefix, data)
+        stack.push_async_callback(opened_learners.close)
         blob_copies = await BlobCopies.open(opened_blobs, data / "copies", copies)
         stack.push_async_callback(blob_copies.close)
         yield Stores(
             *(opened_rows, opened_events, opened_cache, opened_groups, opened_blobs, opened_search),
+            learner_search=opened_learners,
             copies=blob_copies,
             data=data,
         )
@@ -223,11 +228,26 @@ async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None
 
 
 async def _open_search(url: str, prefix: str, data: Path) -> Search:
-    scheme, _, place = url.partition(":")
-    if scheme == "fts5":
+    if url.startswith("fts5:"):
         from stores.search_fts5 import Fts5Search
 
-        return await Fts5Search.open(data / (place.lstrip("/") or "search.db"))
+        return await Fts5Search.open(_search_file(url, data))
     from stores.search_opensearch import OpenSearch
 
     return await OpenSearch.open(url, prefix)
+
+
+async def _open_learner_search(url: str, prefix: str, data: Path) -> LearnerSearch:
+    """Opens the index of learners, which is beside that of collections."""
+    if url.startswith("fts5:"):
+        from stores.learner_search_sqlite import SqliteLearnerSearch
+
+        path = _search_file(url, data)
+        return await SqliteLearnerSearch.open(path.with_stem(f"{path.stem}-learners"))
+    from stores.learner_search_opensearch import OpenSearchLearners
+
+    return await OpenSearchLearners.open(url, prefix)
+
+
+def _search_file(url: str, data: Path) -> Path:
+    return data / (url.removeprefix("fts5:").lstrip("/") or "search.db")

@@ -1,9 +1,10 @@
-"""Checks a group query, for both engines of the groups port."""
+"""What both engines of the groups port do with a query alike: they check it, and say which time it is in a zone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from druid_specs import DataSource
 from rules.errors import InvalidInput
+from rules.periods import UTC_ZONE, clock_offsets
 from stores.groups import All, Any, Between, Figures, Kind, Measure, Not, OneOf, Query, Rows, Value, Where
 
 
@@ -20,6 +21,12 @@ def check_query(query: Query) -> None:
             _check_columns(source, dimensions)
             for measure in measures:
                 _check_measure(source, measure)
+            counted = sorted({str(each.column) for each in measures if each.kind is Kind.DISTINCT})
+            if len(counted) > 1:
+                raise InvalidInput(
+                    f"a query counts the distinct values of one column, not of {', '.join(counted)}",
+                    field=counted[1],
+                )
             for order in query.order:
                 _check_column(order.by, answered(query), "the answer")
     names = answered(query)
@@ -34,6 +41,23 @@ def answered(query: Query) -> tuple[str, ...]:
             return columns
         case Figures(dimensions=dimensions, measures=measures):
             return dimensions + tuple(measure.name for measure in measures)
+
+
+def local_time(moment: str, zone: str) -> str:
+    """An expression in the language of either engine: the column ``moment`` with the offset of the zone's clocks added, in
+    milliseconds. In UTC it has the date that the moment has in the zone. Null stays null."""
+    if zone == UTC_ZONE:
+        return f'"{moment}"'
+    return f'("{moment}" + {_offset(moment, clock_offsets(zone))})'
+
+
+def _offset(moment: str, offsets: Sequence[tuple[int, int]]) -> str:
+    """The offset at a moment. Halving takes few comparisons for each row, however often the clocks changed."""
+    if len(offsets) == 1:
+        return str(offsets[0][1])
+    half = len(offsets) // 2
+    before, after = _offset(moment, offsets[:half]), _offset(moment, offsets[half:])
+    return f'if("{moment}" < {offsets[half][0]}, {before}, {after})'
 
 
 def _check_columns(source: DataSource, names: Iterable[str]) -> None:
@@ -52,7 +76,9 @@ def _check_measure(source: DataSource, measure: Measure) -> None:
         raise InvalidInput(
             f"{measure.name}: a count is of rows, a {measure.kind.value} of a column", field=measure.name
         )
-    if measure.column is not None:
+    if measure.kind is Kind.DISTINCT:
+        _check_column(str(measure.column), source.key, f"the key of {source.name}")
+    elif measure.column is not None:
         _check_column(measure.column, source.types, source.name)
         if source.types[measure.column] == "string":
             raise InvalidInput(

@@ -8,6 +8,8 @@ What both engines promise (tests/stores/test_groups_contract.py runs against eac
   ``keys`` picks rows by their key and so bounds what is read.
 - An event with the header ``gone`` says that its key has ended. DuckDB then has no row of the key, and its files do not
   contain it. Druid can't forget a key: it has the event's row, whose figures count for nothing.
+- A computed column has the name of the period that a moment is in, as rules/periods.py has it, in the zone of the query. The
+  clocks are those of the IANA database here, not of the engine.
 - Null is a value of its own: a group by itself, smaller than every other value in an order, never equal to an empty
   text. Sum and Max pass over it; they are null where there is nothing else.
 - A query keeps to the request's deadline (stores/deadline.py) and ends at the engine when the caller is cancelled.
@@ -20,6 +22,7 @@ from enum import Enum
 from typing import Protocol
 
 from druid_specs import DataSource
+from rules.periods import UTC_ZONE
 from stores.meter import Meter
 
 Value = str | int | float | None
@@ -89,6 +92,8 @@ class Kind(Enum):
     """The number of rows; 0 where there are none."""
     SUM = "sum"
     MAX = "max"
+    DISTINCT = "distinct"
+    """The number of different values of a column of the key, counted exactly; 0 where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,8 @@ KeyFilter = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A query for the latest row of each key, in no order. ``columns`` may name any column of the source."""
+    """A query for the latest row of each key, in no order. ``columns`` may name any column of the source. Periods are
+    in UTC."""
 
     source: DataSource
     columns: tuple[str, ...]
@@ -128,7 +134,8 @@ class Rows:
 class Figures:
     """A query for measures of the latest rows: a row for each group of equal ``dimensions``, one row without dimensions.
 
-    The answer's columns are the dimensions, then the measures. Without ``order`` its rows come in no order.
+    The answer's columns are the dimensions, then the measures. Without ``order`` its rows come in no order. ``zone``: of
+    the IANA database, whose clocks say which periods moments are in.
     """
 
     source: DataSource
@@ -138,6 +145,7 @@ class Figures:
     where: Where | None = None
     order: tuple[Order, ...] = ()
     limit: int | None = None
+    zone: str = UTC_ZONE
 
 
 Query = Rows | Figures
@@ -166,6 +174,7 @@ class Groups(Protocol):
         - it names a column that the source does not have, or orders by one that the answer does not have;
         - a condition compares texts with numbers;
         - a sum or a maximum is of texts, a count has a column, or another measure has none;
+        - distinct values are of a column that is no part of the key, or of two columns in one query;
         - the answer would have no column, or two of the same name.
         """
         ...

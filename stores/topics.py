@@ -20,6 +20,8 @@ PUBLISH_REQUESTS = Topic("publish-requests")
 """From commands to publishers, keyed by collection: a publication waits (ingest/publishing/requests.py)."""
 EXHAUST_REQUESTS = Topic("exhaust-requests")
 """From commands to those who run exhausts, keyed by context: a report waits (ingest/exhausts/)."""
+LEARNER_CHANGES = Topic("learner-changes")
+"""From workers to the learner indexers, keyed by user: a profile has changed, or is gone (ingest/learner_index/)."""
 DEAD_LETTERS = Topic("dead-letters", partitions=1, retention_days=None)
 """Records that could not be processed, with the reason. ``cohort dead-letters`` lists and replays them."""
 
@@ -32,6 +34,7 @@ TOPICS = (
     ASSESSMENTS,
     PUBLISH_REQUESTS,
     EXHAUST_REQUESTS,
+    LEARNER_CHANGES,
     DEAD_LETTERS,
 )
 WORKER_GROUP = "workers"
@@ -39,3 +42,4 @@ AGGREGATION_GROUP = "aggregation"
 PUBLISHER_GROUP = "publishers"
 ATTEMPT_TAKER_GROUP = "attempt-takers"
 EXHAUST_GROUP = "exhausts"
+LEARNER_INDEX_GROUP = "learner-indexers"

@@ -25,6 +25,7 @@ from xdist.scheduler import LoadScopeScheduling
 from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
 from ingest.attempts.taker import AttemptTaker
 from ingest.commands.contexts import NewContext, create_context
+from ingest.learner_index.indexer import LearnerIndexer
 from ingest.publishing.direct import publish_collection
 from ingest.workers.member import Member
 from ingest.workers.worker import Worker
@@ -44,8 +45,17 @@ from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
 from stores.private import private_folder
-from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, TABLES
-from stores.topics import ASSESSMENTS, ATTEMPT_TAKER_GROUP, PROFILES, TOPICS, TRIGGERS, WORKER_GROUP
+from stores.tables import ARCHIVES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, LEARNERS, TABLES
+from stores.topics import (
+    ASSESSMENTS,
+    ATTEMPT_TAKER_GROUP,
+    LEARNER_CHANGES,
+    LEARNER_INDEX_GROUP,
+    PROFILES,
+    TOPICS,
+    TRIGGERS,
+    WORKER_GROUP,
+)
 from tests.cache_server import end_cache_server, share_cache_server
 
 if TYPE_CHECKING:
@@ -185,6 +195,16 @@ class Instance:
         await _run_until_idle(running, self.lag, within)
         return running[0]
 
+    async def index_learners(self, *indexers: LearnerIndexer, within: float = 60) -> LearnerIndexer:
+        """Runs these learner indexers, or one, until the index has every profile that the workers have done with."""
+        running = indexers or (LearnerIndexer(self.shared, wait=0.05),)
+        await _run_until_idle(running, self.unindexed, within)
+        return running[0]
+
+    async def unindexed(self) -> int:
+        """How many changes of profiles no indexer has taken."""
+        return sum((await self.stores.events.lag(LEARNER_INDEX_GROUP, [LEARNER_CHANGES.name])).values())
+
     async def submitted(self) -> int:
         """How many submitted attempts no taker has taken."""
         lag = await self.stores.events.lag(ATTEMPT_TAKER_GROUP, [ASSESSMENTS.name])
@@ -297,6 +317,7 @@ async def instance_of(
             await instance.stores.rows.init(TABLES)
             await instance.stores.events.init(TOPICS)
             await instance.stores.search.init()
+            await instance.stores.learner_search.init()
             if course:
                 await instance.publish_course()
         if groups:
@@ -308,6 +329,7 @@ async def instance_of(
 _templates: dict[bool, TemporaryDirectory[str]] = {}
 """Of an instance with the course, and of an empty one."""
 FILES = {"rows": "rows.db", "search": "search.db", "events": "events.db"}
+COPIED = (*FILES.values(), "search-learners.db")
 
 
 async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
@@ -319,14 +341,14 @@ async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
     # The prefix is in the names of topics.
     if any(urls[kind] != embedded[kind] for kind in ("prefix", *FILES)):
         return False
-    if any((data / name).exists() for name in FILES.values()):
+    if any((data / name).exists() for name in COPIED):
         return False
     if course not in _templates:
         folder = TemporaryDirectory()
         async with instance_of(embedded, Path(folder.name), course=course, copied=False):
             pass
         _templates[course] = folder
-    for name in FILES.values():
+    for name in COPIED:
         shutil.copy(Path(_templates[course].name, name), data)
     return True
 
@@ -344,7 +366,7 @@ async def drop_topics(prefix: str) -> None:
 
 async def drop_search_index(prefix: str) -> None:
     async with httpx.AsyncClient(base_url=SEARCH.replace("opensearch:", "http:"), timeout=60) as server:
-        (await server.delete(f"/{prefix}.search-*")).raise_for_status()
+        (await server.delete(f"/{prefix}.search-*,{prefix}.learners-*")).raise_for_status()
 
 
 async def drop_data_sources(prefix: str) -> None:
@@ -398,10 +420,10 @@ async def empty_keyspace(url: str) -> None:
         # To look costs a tenth of truncating what is empty.
         looks = [session.execute_async(f"SELECT * FROM {name} LIMIT 1") for name in names]
         filled = {name for name, look in zip(names, looks, strict=True) if look.result().one() is not None}
-        # An empty one may have tombstones of the attempts' own times, which would hide the next test's.
-        attempts = {f"{keyspace}.{table.name}" for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS)}
-        if filled & {*attempts, *(f"{keyspace}.{table.name}" for table in (ARCHIVES, ERASURES))}:
-            filled |= attempts
+        # An empty one may have tombstones of the rows' own times, which would hide the next test's.
+        timed = {f"{keyspace}.{table.name}" for table in (ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, LEARNERS)}
+        if filled & {*timed, *(f"{keyspace}.{table.name}" for table in (ARCHIVES, ERASURES))}:
+            filled |= timed
         # On a busy machine it takes longer than the ten seconds that a statement has.
         for truncated in [session.execute_async(f"TRUNCATE {name}", timeout=60) for name in filled]:
             truncated.result()

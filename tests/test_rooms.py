@@ -19,10 +19,11 @@ INGEST: dict[str, set[str]] = {
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes"},
     "archival": {"jobs", "writes"},
+    "learner_index": {"jobs", "workers", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
     "exhausts": {"jobs", "commands", "writes"},
     "importers": {"publishing", "jobs", "commands", "calls", "writes"},
-    "job_kinds": {"archival", "jobs", "publishing", "exhausts", "importers"},
+    "job_kinds": {"archival", "jobs", "learner_index", "publishing", "exhausts", "importers"},
     "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
@@ -48,10 +49,17 @@ MAY_IMPORT: dict[str, set[str]] = {
 A file belongs to the longest path here that it is in. It may import its own room, and whatever is in an allowed path.
 """
 CLOSES_A_CIRCLE: set[tuple[str, str]] = {
+    ("graph/activity_members", "graph/learners"),
     ("graph/collections", "graph/contexts"),
+    ("graph/collections", "graph/contexts_of_people"),
+    ("graph/context_rosters", "graph/contexts"),
+    ("graph/context_rosters", "graph/enrolments"),
+    ("graph/context_rosters", "graph/learners"),
+    ("graph/contexts_of_people", "graph/learners"),
     ("graph/group_activities", "graph/learners"),
-    ("graph/learner_groups", "graph/learners"),
     ("graph/views", "graph/view_places"),
+    ("graph/group_lists", "graph/learners"),
+    ("graph/group_members", "graph/learners"),
 }
 """Importer and imported, where a circle is meant: types of the schema that refer to each other."""
 ROOMS = {*(room.partition("/")[0] for room in MAY_IMPORT), "tests", "bench"}
@@ -183,7 +191,7 @@ def test_the_domain_reads_no_clock_and_does_no_input_or_output() -> None:
 def test_every_room_is_known() -> None:
     """A new folder with code in it needs a line in the table."""
     found = {path.parent.name for path in ROOT.glob("*/*.py") if not path.parent.name.startswith(".")}
-    assert found <= ROOMS
+    assert found - {"docs"} <= ROOMS  # how the site is built is no part of Cohort
     assert all(files(room) for room in MAY_IMPORT)
     within = {
         path.stem for path in (ROOT / "ingest").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))

@@ -27,7 +27,7 @@ from rules.learners import ATTRIBUTES, Learner
 from rules.metrics import Counts
 from rules.progress import percentage
 from rules.states import State
-from rules.totals import Cell, Dimensions, Tally, Total, cell_key, cell_state, figures_of, vanished
+from rules.totals import MONTHS, Cell, Dimensions, Tally, Total, cell_key, cell_state, figures_of, vanished
 from stores.events import Message
 from stores.rows import Row, Write
 from stores.tables import ACTIVITY_AGGREGATES, ENROLMENTS_BY_CONTEXT
@@ -36,10 +36,8 @@ from stores.topics import TOTALS
 Place = tuple[str, str]
 """Collection and context, as enrolments have them."""
 
-DIMENSIONS = Dimensions(
-    tuple(column for column in ACTIVITY_STATE.latest if column in ATTRIBUTES), ACTIVITY_STATE.months
-)
-"""What cells are made by. It is what states can be grouped by."""
+DIMENSIONS = Dimensions(tuple(column for column in ACTIVITY_STATE.latest if column in ATTRIBUTES), MONTHS)
+"""What cells are made by."""
 
 PAGE = 200
 """Enrolments that are read at a time from each bucket of a context."""

@@ -9,7 +9,7 @@ import orjson
 from loaders.learner_groups import groups_by_id, roster_of
 from loaders.session import Session
 from rules.errors import NotFound
-from rules.group_changes import ItemError
+from rules.group_changes import AddMember, ItemError, Kind, MemberChange
 from rules.identifiers import checked_id
 from rules.learner_groups import Group, GroupStatus, Roster
 from stores.engines import Stores
@@ -24,10 +24,12 @@ once."""
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The group after a call, and the items of the call that were refused while the others were not."""
+    """The group after a call, and the items of the call that were refused while the others were not. ``added``: the user
+    ids of the members whom the call added, or found to be there already."""
 
     group: Group
     item_errors: tuple[ItemError, ...] = ()
+    added: tuple[str, ...] = ()
 
 
 async def stored_group(rows: Rows, group_id: str) -> tuple[Group, Roster]:
@@ -39,8 +41,10 @@ async def stored_group(rows: Rows, group_id: str) -> tuple[Group, Roster]:
     return group, roster
 
 
-async def announce(session: Session, group_id: str, errors: Sequence[ItemError]) -> Changed:
-    """Ends a call: tells those who follow the group, whether it changed or not.
+async def announce(
+    session: Session, group_id: str, errors: Sequence[ItemError], members: Sequence[MemberChange] = ()
+) -> Changed:
+    """Ends a call, which changed these members: tells those who follow the group, whether it changed or not.
 
     If a call is sent again, its message may have been lost the first time.
     """
@@ -49,7 +53,9 @@ async def announce(session: Session, group_id: str, errors: Sequence[ItemError])
     if group is None or group.status is GroupStatus.INACTIVE:
         raise NotFound(f"group {group_id} was deleted meanwhile", field="groupId")
     await send_change(session.stores, group_id, group.version)
-    return Changed(group, tuple(errors))
+    refused = {error.id for error in errors if error.kind is Kind.MEMBER}
+    added = (change.user_id for change in members if isinstance(change, AddMember))
+    return Changed(group, tuple(errors), tuple(user for user in dict.fromkeys(added) if user not in refused))
 
 
 async def send_change(stores: Stores, group_id: str, version: int) -> None:

@@ -31,6 +31,7 @@ from rules.identifiers import ProgressKey, scope_of
 from rules.jobs import ITSELF, JobState
 from stores.rows import Equal, Row, Rows, Write
 from stores.tables import (
+    CONTEXTS_OF_PEOPLE,
     ENROLMENTS,
     GROUP_MEMBERS,
     JOBS,
@@ -145,12 +146,15 @@ class LearnerErasure:
                     await self._rows.update_if(table, key, dict.fromkeys(named), still)
 
     async def _erase_profile(self) -> None:
-        """Deletes the profile at its own time, or at the erasure's if that is later. So what is older stays hidden, and
-        what is newer does not."""
+        """Deletes the profile at its own time, or at the erasure's if that is later, so that what is older stays hidden and
+        what is newer does not. Then the list of the contexts that the learner mentors or created."""
         stored = await self._rows.get(LEARNERS, (self._user_id,), ["updated_on"])
         if stored is not None:
             at = max(self._erased.erased_on, stored["updated_on"] or self._erased.erased_on)
             await self._rows.write(Write(LEARNERS, (self._user_id,), {}, microseconds(at), delete=True))
+        async for page in self._erased.pages(CONTEXTS_OF_PEOPLE, (self._user_id,)):
+            keys = [tuple(row[name] for name in CONTEXTS_OF_PEOPLE.key) for row in page]
+            await self._rows.write(*(self._erased.deletion(CONTEXTS_OF_PEOPLE, key) for key in keys))
 
 
 async def forget_jobs(rows: Rows, name: str) -> int:

@@ -115,7 +115,7 @@ async def create_group(session: Session, new: NewGroup) -> Changed:
         applied = await session.stores.rows.insert_if_absent(LEARNER_GROUPS, row)
         if not applied.applied:
             _check_same(group, *await groups_by_id(session.stores.rows, [group.group_id]))
-    return await announce(session, group.group_id, [*unknown, *errors, *refused])
+    return await announce(session, group.group_id, [*unknown, *errors, *refused], members)
 
 
 async def update_group(session: Session, call: GroupCall) -> Changed:
@@ -150,7 +150,7 @@ async def update_group(session: Session, call: GroupCall) -> Changed:
         errors += refused
     if members:
         errors += await change_members(session, stored.group_id, members, author_of(session, by, now))
-    return await announce(session, stored.group_id, errors)
+    return await announce(session, stored.group_id, errors, members)
 
 
 async def suspend_group(session: Session, group_id: str) -> Changed:

@@ -10,8 +10,8 @@ from ingest.jobs.asked_for import AskedFor, ask_for
 from ingest.jobs.records import JobRecord, OnProgress
 from ingest.jobs.runner import Jobs
 from loaders.session import Session, Shared
-from rules.contexts import Context, check_contains
-from rules.exhausts import ExhaustFormat, ExhaustKind, check_may_report, checked_password
+from rules.contexts import Context, check_contains, check_may_report
+from rules.exhausts import ExhaustFormat, ExhaustKind, checked_password
 from rules.identifiers import checked_id
 from stores.topics import EXHAUST_GROUP, EXHAUST_REQUESTS
 

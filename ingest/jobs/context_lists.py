@@ -1,6 +1,6 @@
-"""Fills the lists of contexts by collection from the contexts themselves. ``cohort init`` runs it.
+"""Fills the lists of contexts by collection and by person from the contexts themselves. ``cohort init`` runs it.
 
-Until version 4 of the schema there were no such lists. Writing a row again changes nothing, and a row that a context has
+Until version 4 of the schema there were none by collection, until version 7 none by person. Writing a row again changes nothing, and a row that a context has
 lost meanwhile does not come back (ingest/writes/context_lists.py).
 """
 
@@ -10,11 +10,11 @@ from typing import Any
 from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
 from ingest.jobs.records import OnProgress
 from ingest.jobs.runner import Jobs, Pace
-from ingest.writes.context_lists import list_contexts
+from ingest.writes.context_lists import LISTS, list_contexts
 from loaders.library import context_of
 from loaders.session import Shared
 from rules.jobs import JobState
-from stores.tables import CONTEXTS, CONTEXTS_OF_COLLECTIONS
+from stores.tables import CONTEXTS
 
 RANGES = 16
 """Parts of the ring, each a step."""
@@ -24,21 +24,21 @@ RATE = 20_000.0
 
 
 async def fill_context_lists(shared: Shared, on_progress: OnProgress | None = None) -> list[str]:
-    """Fills the lists once in the life of an instance and returns a line about it. Returns nothing if that was done, or
+    """Fills the lists once in the life of an instance, and again when there is a list more, and returns a line about it. Returns nothing if that was done, or
     if there is no context yet.
 
     A job that was broken off goes on. The instance may serve meanwhile: whoever writes a context keeps its lists.
     """
     jobs = Jobs(shared)
-    begun = [job for job in await jobs.list() if job.kind == LISTING.name]
+    begun = [job for job in await jobs.list() if job.kind == LISTING.name and job.arguments == _FILLS]
     if any(job.state is JobState.DONE for job in begun) or not await _has_contexts(shared):
         return []
     job = (
         await jobs.resume(LISTING, begun[0].id, on_progress)
         if begun
-        else await jobs.start(LISTING, {}, on_progress)
+        else await jobs.start(LISTING, _FILLS, on_progress)
     )
-    return [f"listed {job.done} contexts in {CONTEXTS_OF_COLLECTIONS.name}"]
+    return [f"listed {job.done} contexts in {' and '.join(_FILLS['lists'])}"]
 
 
 def _plan(shared: Shared, _arguments: Mapping[str, Any]) -> JobPlan:
@@ -46,6 +46,8 @@ def _plan(shared: Shared, _arguments: Mapping[str, Any]) -> JobPlan:
 
 
 LISTING = JobKind("list-contexts", _plan)
+_FILLS = {"lists": [table.name for table in LISTS]}
+"""What a job is asked for. A job of an earlier schema was asked for fewer lists."""
 
 
 class _Listing:

@@ -1,4 +1,5 @@
-"""How the list of a collection's contexts is kept (loaders/contexts.py reads it).
+"""How the lists of contexts are kept: those of a collection (loaders/contexts.py reads them), and those of somebody who
+mentors or created them (loaders/contexts_of_people.py).
 
 Whoever writes a context writes its rows here first, so that no crash leaves a context out. Afterwards the rows that the
 context had before, and has no more, are removed.
@@ -9,24 +10,27 @@ from collections.abc import Iterable, Set
 from loaders.contexts import place_of
 from rules.contexts import Context
 from rules.moments import milliseconds
+from stores.columns import Table
 from stores.rows import Key, Rows, Write
-from stores.tables import CONTEXTS_OF_COLLECTIONS
+from stores.tables import CONTEXTS_OF_COLLECTIONS, CONTEXTS_OF_PEOPLE
+
+LISTS = (CONTEXTS_OF_COLLECTIONS, CONTEXTS_OF_PEOPLE)
 
 
 async def list_contexts(rows: Rows, contexts: Iterable[Context], undated: Set[str] = frozenset()) -> None:
-    """Writes the contexts into the lists of their collections. Call this before the contexts themselves are visible.
+    """Writes the contexts into the lists of their collections and people. Call this before the contexts themselves are visible.
 
     ``undated``: the ids of those that a migration changes without a new date. Their rows are above all of that date.
     """
     writes = [
         Write(
-            CONTEXTS_OF_COLLECTIONS,
+            table,
             key,
             {"type": context.type.value},
             timestamp=_written_at(context) + (_AGAIN if context.context_id in undated else _FIRST),
         )
         for context in contexts
-        for key in _keys(context)
+        for table, key in _rows(context)
     ]
     if writes:
         await rows.write(*writes)
@@ -38,11 +42,11 @@ async def unlist_context(rows: Rows, before: Context, after: Context) -> None:
 
     Where both have the same date, a row that was written again since stays: too much is in a list rather than too little.
     """
-    gone = _keys(before) - _keys(after)
+    gone = _rows(before) - _rows(after)
     if gone:
         at = _written_at(after) + (_UNDATED if after.updated_on == before.updated_on else 0)
         await rows.write(
-            *(Write(CONTEXTS_OF_COLLECTIONS, key, {}, timestamp=at, delete=True) for key in sorted(gone))
+            *(Write(table, key, {}, timestamp=at, delete=True) for table, key in sorted(gone, key=_in_order))
         )
 
 
@@ -51,8 +55,22 @@ _FIRST, _UNDATED, _AGAIN = 1, 2, 3
 date of its own, and its rows."""
 
 
-def _keys(context: Context) -> Set[Key]:
-    return {(collection_id, *place_of(context)) for collection_id in context.collection_ids}
+def _rows(context: Context) -> Set[tuple[Table, Key]]:
+    """Where the context is listed."""
+    return {
+        *(
+            (CONTEXTS_OF_COLLECTIONS, (collection_id, *place_of(context)))
+            for collection_id in context.collection_ids
+        ),
+        *(
+            (CONTEXTS_OF_PEOPLE, (user_id, relation.value, context.context_id))
+            for user_id, relation in context.people
+        ),
+    }
+
+
+def _in_order(listed: tuple[Table, Key]) -> tuple[str, Key]:
+    return listed[0].name, listed[1]
 
 
 def _written_at(context: Context) -> int:

@@ -1,4 +1,4 @@
-"""Triggers of the workers."""
+"""Triggers of the workers, and what they send on to the learner indexers."""
 
 from rules.identifiers import ProgressKey
 from rules.triggers import Trigger, TriggerKind
@@ -11,6 +11,19 @@ def trigger_of(kind: TriggerKind, key: ProgressKey, content_id: str | None = Non
     """Returns a trigger. Its key is the user, so that one worker sees all changes of a learner in order."""
     trigger = Trigger(kind, key.user_id, key.collection_id, key.context_id, content_id)
     return Message(key.user_id, trigger.encode())
+
+
+def learner_change(user_id: str) -> Message:
+    """Returns the message that the learner's profile has changed. It carries nothing of it."""
+    return Message(user_id, b"{}")
+
+
+LEARNER_ERASED = b'{"erased":true}'
+
+
+def learner_erased(user_id: str) -> Message:
+    """Returns the message that the learner was erased: the index's files are to forget them too."""
+    return Message(user_id, LEARNER_ERASED)
 
 
 async def send_trigger(

@@ -1,15 +1,18 @@
 """What a table counts, as the groups store has it: a data source, keys, and conditions."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
 from rules.identifiers import ContextType, aggregate_context, parse_aggregate_context
+from rules.metric_columns import COLLECTION, CONTEXT, UNIT
 from rules.metric_filters import Among, Every, Filter, Opposite, Some, Unknown, Within
-from rules.metric_queries import COLLECTION, CONTEXT, UNIT, MetricQuery
+from rules.metric_queries import MetricQuery
+from rules.metrics import LEFT as LEFT_COUNT
+from rules.periods import UTC_ZONE
 from stores.groups import All, Between, KeyFilter, Not, OneOf, Where
 from stores.groups import Any as AnyOf
 
@@ -21,6 +24,13 @@ _ENROLLED: dict[str, Where] = {
     # A cell stays when all its learners have left, with nothing in it.
     ACTIVITY_TOTALS.name: Between("enrolled", least=1),
 }
+
+
+_ALONE = aggregate_context(ContextType.COLLECTION, "")
+ALONE: Where = Between("context_id", _ALONE, _ALONE[:-1] + chr(ord(_ALONE[-1]) + 1), below=True)
+"""Collections taken by themselves. Clients see one context, null, where there is one for each collection."""
+LEFT: Where = All((OneOf("active", (0,)), Not(OneOf("enrolled_on", (None,)))))
+"""The state of an enrolment that the learner left. Who views without an enrolment has left none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +49,61 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Tiles that share it are answered by one query.
+    """Tiles that share it are answered together.
 
+    ``conditions`` hold beside that of an enrolment. ``with_left``: what was left is counted as well.
     ``outdated``: which states are of a version that counted otherwise than the live one; None if there can't be any.
-    ``published_on``: totals that were added up before may have such states in them.
+    ``zone``: whose clocks say which periods moments are in. ``published_on``: totals that were added up before may have such states in them.
     """
 
     source: DataSource
     keys: KeyFilter
-    where: Where
+    conditions: tuple[Where, ...]
+    zone: str = UTC_ZONE
+    with_left: bool = False
     outdated: Where | None = None
     published_on: datetime | None = None
+
+    @property
+    def enrolled(self) -> Where:
+        """The condition of active enrolments."""
+        return _ENROLLED[self.source.name]
+
+    def where(self, *, left: bool = False) -> Where:
+        """The condition of active enrolments, with ``left`` of those that were left, too."""
+        return All((AnyOf((self.enrolled, LEFT)) if left else self.enrolled, *self.conditions))
 
 
 def ground_of(query: MetricQuery, named: Named, source: DataSource) -> Ground:
     """The ground of a query in one data source."""
     keys: list[tuple[str, tuple[str, ...]]] = []
-    conditions: list[Where] = [_ENROLLED[source.name]]
+    conditions: list[Where] = []
     types, activities, of_both = _activities(query, named)
     keys.append(("activity_type", types))
     if activities:
         keys.append(("activity_id", activities))
     if of_both is not None:
         conditions.append(of_both)
-    if query.context_ids:
-        contexts = {aggregate_context(kind, id_) for id_ in query.context_ids for kind in ContextType}
-        keys.append(("context_id", tuple(sorted(contexts))))
+    keys.extend(context_keys(query.context_ids).items())
     if source is ACTIVITY_TOTALS:
         keys.append(("dimension", query.of_learners or (_EVERYTHING,)))
     if query.filter is not None:
-        conditions.append(_where(query.filter, source))
-    ground = Ground(source, tuple(sorted(keys)), All(tuple(conditions)))
+        conditions.append(where_of(query.filter, source))
+    ground = Ground(
+        source, tuple(sorted(keys)), tuple(conditions), query.zone, with_left=LEFT_COUNT in query.counts
+    )
     if source is ACTIVITY_TOTALS:
         return replace(ground, published_on=named.published_on)
-    return replace(ground, outdated=_outdated(named))
+    return replace(ground, outdated=outdated_in(named))
 
 
-def _outdated(named: Named) -> Where | None:
+def context_keys(context_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The key of these contexts, of whatever type; none for all."""
+    contexts = {aggregate_context(kind, id_) for id_ in context_ids for kind in ContextType}
+    return {"context_id": tuple(sorted(contexts))} if contexts else {}
+
+
+def outdated_in(named: Named) -> Where | None:
     """Collections whose figures changed with the same version share a condition."""
     by_version: defaultdict[int, list[str]] = defaultdict(list)
     for collection, since in named.since.items():
@@ -112,7 +140,7 @@ def _activities(query: MetricQuery, named: Named) -> tuple[tuple[str, ...], tupl
     return (COLLECTION_TYPE, UNIT_TYPE), query.activity_ids, AnyOf(tuple(of_both))
 
 
-def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002
+def where_of(filter: Filter, source: DataSource) -> Where:  # noqa: A002
     match filter:
         case Among(dimension, values):
             return (
@@ -125,21 +153,20 @@ def _where(filter: Filter, source: DataSource) -> Where:  # noqa: A002
         case Unknown(measure):
             return OneOf(measure, (None,))
         case Every(parts):
-            return All(tuple(_where(part, source) for part in parts))
+            return All(tuple(where_of(part, source) for part in parts))
         case Some(parts):
-            return AnyOf(tuple(_where(part, source) for part in parts))
+            return AnyOf(tuple(where_of(part, source) for part in parts))
         case Opposite(part):
-            return Not(_where(part, source))
+            return Not(where_of(part, source))
 
 
-def _among_contexts(values: tuple[str | None, ...]) -> Where:
+def _among_contexts(values: tuple[str | int | None, ...]) -> Where:
     """A condition on the ids of contexts, of whatever type; None stands for collections taken by themselves."""
     if None in values:
-        first = aggregate_context(ContextType.COLLECTION, "")
-        return Between("context_id", first, first[:-1] + chr(ord(first[-1]) + 1), below=True)
+        return ALONE
     kinds = [kind for kind in ContextType if kind is not ContextType.COLLECTION]
     return OneOf(
-        "context_id", tuple(aggregate_context(kind, value or "") for value in values for kind in kinds)
+        "context_id", tuple(aggregate_context(kind, str(value or "")) for value in values for kind in kinds)
     )
 
 

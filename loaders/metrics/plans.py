@@ -1,5 +1,6 @@
 """Where a table is answered from: its ids are looked up, and what counting its states costs decides."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS
@@ -20,6 +21,13 @@ class Tile:
     query: MetricQuery
     mode: AggregationMode
 
+    @property
+    def sides(self) -> "tuple[Tile, ...]":
+        """Itself, or, with a comparison, a tile for each side."""
+        if self.query.comparison is None:
+            return (self,)
+        return tuple(Tile(query, self.mode) for query in self.query.sides)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedTile:
@@ -33,7 +41,7 @@ class PlannedTile:
 async def planned_tile(library: Library, costs: TableCosts, tile: Tile) -> PlannedTile:
     """NotFound for an id that there is not, InvalidInput, StoreUnavailable."""
     named = await _named(library, tile.query)
-    await _check_contexts(library, tile.query)
+    await check_contexts(library, tile.query.context_ids)
     states = ground_of(tile.query, named, ACTIVITY_STATE)
     plan = table_plan(tile.query, tile.mode, await costs.extent(states.keys))
     in_cells = plan.source is Source.TOTALS
@@ -68,9 +76,8 @@ async def _named(library: Library, query: MetricQuery) -> Named:
     )
 
 
-async def _check_contexts(library: Library, query: MetricQuery) -> None:
+async def check_contexts(library: Library, ids: Sequence[str]) -> None:
     """NotFound names those that are neither contexts nor collections, which are their own contexts."""
-    ids = query.context_ids
     contexts = await library.contexts.load_many(ids) if ids else []
     others = [id_ for id_, context in zip(ids, contexts, strict=True) if context is None]
     contents = await library.contents.load_many(others) if others else []

@@ -103,3 +103,12 @@ CONTEXTS_OF_COLLECTIONS = Table(
     clustering={"joinable_until": TIMESTAMP, "contextid": TEXT},
     columns={"type": TEXT},
 )
+
+CONTEXTS_OF_PEOPLE = Table(
+    "context_by_person",
+    comment="Which contexts somebody mentors or created; the context decides. USING TIMESTAMP of the context's updated_on",
+    since=8,
+    partition={"userid": TEXT},
+    clustering={"relation": TEXT, "contextid": TEXT},
+    columns={"type": TEXT},
+)

@@ -88,7 +88,7 @@ async def test_a_tab_that_a_learner_may_not_send_has_the_token_of_one_who_may(se
             zip([ready.name for ready in TABS], [tab["user"] for tab in start["queries"]], strict=True)
         )
         assert start["user"] == FIRST_LEARNER
-        assert {name for name, user in senders.items() if user == MENTOR} == {"dashboard"}
+        assert {name for name, user in senders.items() if user == MENTOR} == {"dashboard", "find_learners"}
 
 
 def test_what_dev_prints_makes_the_tokens_of_a_mentor_and_a_creator(

@@ -7,10 +7,12 @@ import pytest
 
 from ingest.commands.contexts import NewContext, create_context, update_context
 from ingest.commands.drafts import retire_content
-from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from loaders.contexts import MOST_PASSED, PORTION
 from loaders.library import context_values
 from loaders.session import Session, Shared
+from resolvers import contexts
+from resolvers.opaque_texts import encode
 from rules.contexts import Context, EnrolmentType
 from rules.errors import EnrolmentClosed, Forbidden
 from rules.identifiers import ContextType
@@ -105,6 +107,79 @@ async def test_pages_of_one_visit_each_once(school: Instance, variables: dict[st
     assert found == whole
 
 
+LIST = """query ($open: Boolean, $joinable: Boolean! = false, $status: ContextStatus, $order: ContextOrder, $first: Int,
+    $after: String, $last: Int, $before: String) { collection(identifier: "course") {
+        contexts(open: $open, joinable: $joinable, status: $status, orderBy: $order, first: $first, after: $after,
+            last: $last, before: $before) { totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+                edges { node { contextId } } } } }"""
+
+
+async def of_list(session: Session, **variables: Any) -> tuple[list[str], Any]:
+    page = (await data(session, LIST, **variables))["collection"]["contexts"]
+    return [edge["node"]["contextId"] for edge in page["edges"]], page
+
+
+async def test_batches_to_join_are_those_that_are_open_and_not_the_viewers_own(school: Instance) -> None:
+    """Who has left may come back; who is in is not asked to join."""
+    ann = school.session("ann")
+    assert (await of_list(ann, joinable=True))[0] == JOINABLE
+    for context_id in ("later", "always"):
+        await enrol(ann, EnrolmentCall("course", context_id))
+    found, page = await of_list(ann, joinable=True)
+    assert (found, page["totalCount"]) == (["ends now", "enrolment over soon"], 2)
+    await unenrol(ann, EnrolmentCall("course", "later"))
+    assert (await of_list(ann, joinable=True))[0] == ["ends now", "enrolment over soon", "later"]
+    assert (await of_list(school.session("bob"), joinable=True))[0] == JOINABLE
+    assert await code(ann, LIST, joinable=True, open=False) == ("INVALID_INPUT", "joinable")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, ["invited", "ended", "enrolment over", *JOINABLE]),
+        (
+            {"order": {"by": "JOINABLE_UNTIL", "direction": "DESC"}, "open": True},
+            ["always", "later", "enrolment over soon", "ends now"],
+        ),
+        ({"order": {"by": "NAME"}, "joinable": True}, sorted(JOINABLE)),
+        # Only two have one, nine days ago and in two days; none is the smallest, then the id decides.
+        (
+            {"order": {"by": "START_DATE"}, "open": True},
+            ["always", "ends now", "enrolment over soon", "later"],
+        ),
+    ],
+)
+async def test_a_collections_contexts_are_found_in_every_order_both_ways(
+    school: Instance, wanted: dict[str, Any], expected: list[str]
+) -> None:
+    """Forward in pages of two, and back from the cursors that these gave out."""
+    ann, seen = school.session("ann"), list[str]()
+    found, page = await of_list(ann, first=2, **wanted)
+    while page["pageInfo"]["hasNextPage"]:
+        seen += found
+        found, page = await of_list(ann, first=2, after=page["pageInfo"]["endCursor"], **wanted)
+    seen += found
+    assert (seen, page["totalCount"]) == (expected, len(expected))
+    before = len(expected) - len(found)
+    back, page = await of_list(ann, last=200, before=page["pageInfo"]["startCursor"], **wanted)
+    assert back == expected[:before]
+    assert not page["pageInfo"]["hasPreviousPage"]
+    assert page["pageInfo"]["hasNextPage"]
+
+
+async def test_of_too_many_contexts_only_the_order_of_the_list_is_read(
+    school: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a limit of 5 instead of 2,000: the school has seven, of which four are open."""
+    monkeypatch.setattr(contexts, "MOST_ORDERED", 5)
+    ann = school.session("ann")
+    found, page = await of_list(ann)
+    assert (len(found), page["totalCount"]) == (7, None)
+    assert await code(ann, LIST, order={"by": "NAME"}) == ("INVALID_INPUT", "orderBy")
+    assert await code(ann, LIST, last=1) == ("INVALID_INPUT", "orderBy")
+    assert (await of_list(ann, order={"by": "NAME"}, open=True))[1]["totalCount"] == 4
+
+
 async def test_a_batch_that_was_opened_again_is_there_at_once_and_one_that_was_closed_is_gone(
     school: Instance,
 ) -> None:
@@ -128,7 +203,7 @@ async def test_a_cursor_of_another_list_is_refused(school: Instance) -> None:
     for cursor in (
         "nonsense",
         "WyJ4Il0",
-        "WyJ4IiwieSJd",
+        encode("JOINABLE_UNTIL ASC", "1", "soon", "b"),
     ):  # of no list, of one part, of a moment that is none
         assert await code(ann, DOCUMENT, collection="course", after=cursor) == ("INVALID_INPUT", "after")
     assert await code(ann, DOCUMENT, collection="course", first=201) == ("INVALID_INPUT", "first")
@@ -136,7 +211,7 @@ async def test_a_cursor_of_another_list_is_refused(school: Instance) -> None:
 
 async def closed_ones(instance: Instance, count: int) -> None:
     """Batches that ended long ago, as create_context leaves them."""
-    contexts = [
+    ended = [
         Context(
             *(f"old-{number:05}", ContextType.BATCH, "Old", ("course",)),
             end_date=NOW - 100 * DAY + timedelta(seconds=number),
@@ -145,7 +220,7 @@ async def closed_ones(instance: Instance, count: int) -> None:
         for number in range(count)
     ]
     for first in range(0, count, 500):
-        some = contexts[first : first + 500]
+        some = ended[first : first + 500]
         await instance.stores.rows.write(
             *(Write(CONTEXTS, (c.context_id,), context_values(c)) for c in some),
             *(

@@ -23,6 +23,7 @@ from graphql import (
 from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
+from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.exhaust_files import EXHAUSTS
 from ingest.commands.learner_groups import NewGroup, create_group
@@ -31,6 +32,7 @@ from ingest.commands.views import start_view
 from ingest.exhausts.job import EXHAUSTING
 from ingest.exhausts.order import ExhaustOrder
 from ingest.jobs.runner import Jobs
+from ingest.learner_index.sync import sync_learners
 from ingest.publishing.job import PUBLISHING, PublishOrder
 from ingest.publishing.search_sync import sync_search
 from loaders.session import Session, Shared
@@ -39,7 +41,7 @@ from rules.attempts import Question
 from rules.contents import ContentKind
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.group_changes import AddMember
-from rules.identifiers import ViewKey
+from rules.identifiers import ContextType, ViewKey
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer
@@ -187,6 +189,7 @@ OF_LEARNER = {
     "summary": f"summary({PLACED}) {{ completedCount units {{ completedCount unit {{ name }} }} "
     "contentStatus { name } nextContent { name } }",
     "groups": "groups(first: 2) { edges { node { membersCount } } }",
+    "groups by role": "groups(filter: { role: MEMBER }, orderBy: { by: NAME }) { totalCount edges { node { name } } }",
     "members of groups": "groups(first: 2) { edges { node { members { edges { node { learner { name } } } } } } }",
     "activities of groups": "groups(first: 2) { edges { node { activities { agg { value } } } } }",
 }
@@ -201,6 +204,7 @@ OF_COLLECTION = {
     "progress": "progress { completedCount } viewerProgress { completedCount }",
     "contexts": "contexts { edges { node { name } } }",
     "contexts to join": "contexts(open: true, status: ONGOING) { edges { node { collections { name } } } }",
+    "batches to join": "contexts(joinable: true, orderBy: { by: NAME }) { totalCount edges { node { name } } }",
     "progress in nodes": "children { progress { completedCount } children { view { status } } }",
     "views of leaves": "leafNodes(first: 3) { edges { node { view { "
     "timeSpent progressDetails startedOn lastUpdatedOn origin { kind } } } } }",
@@ -223,6 +227,8 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
     for name, asked in OF_LEARNER.items():
         yield f"members: {name}", f"{group} {{ {MEMBERS % asked} }}"
         yield f"members in activities: {name}", f"{group} {{ activities {{ {MEMBERS % asked} }} }}"
+        found = f'searchLearners(text: "name", first: {count})'
+        yield f"learners found: {name}", f"{found} {{ totalCount edges {{ node {{ {asked} }} }} }}"
         if "a: " not in asked:  # else there would be more aliases than a document may have
             learner = f'learner(userId: "u#") {{ {asked} }}'
             yield f"aliases: learner's {name}", aliases(count, partial(learner.replace, "#"))
@@ -282,7 +288,7 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         "context": lambda n: f'context(contextId: "batch-{n}") {{ collections {{ progress {{ status }} }} }}',
         "metrics": lambda n: (
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], '
-            f"dimensions: [COLLECTION], limit: 1{n} }}) {{ rows names }}"
+            f"dimensions: [COLLECTION], limit: 1{n}, labels: true }}) {{ rows records names }}"
         ),
     }.items():
         yield f"aliases: {name}", aliases(count, ask)
@@ -291,6 +297,15 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
         ENROLMENTS % f"{ENROLLED} context {{ collections {{ name progress {{ status }} }} }}",
     )
     yield "own enrolments in detail", ENROLMENTS % "nextContent { name } units { completedCount } timeSpent"
+    yield (
+        "own contexts",
+        f"me {{ contexts(first: {count}) {{ totalCount edges {{ node {{ name collections {{ name }} }} }} }} }}",
+    )
+    yield (
+        "roster",
+        f'context(contextId: "batch-0") {{ roster(first: {count}) {{ totalCount '
+        "edges { node { learner { name } enrolment { status collection { name } } } } } }",
+    )
     yield (
         "own groups",
         "me { groups(first: 100) { edges { node { membership { role } activities { agg { value } } } } } }",
@@ -385,6 +400,10 @@ async def school(instance: Instance) -> None:
         await create_group(
             service, NewGroup("Class", members=members, activities=activities, group_id=f"class-{number}")
         )
+    for number in range(MANY):
+        led = NewContext(ContextType.BATCH, "Led", ("many-0",), f"led-{number}", mentors=frozenset({"u0"}))
+        await create_context(service, led)
+    await sync_learners(instance.shared, [f"u{number}" for number in range(MANY)])
     for count in (FEW, MANY):
         await create_group(
             service,
@@ -406,10 +425,11 @@ async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
         stores.rows.meter.measure() as cost,
         stores.groups.meter.measure() as queries,
         stores.search.meter.measure() as searches,
+        stores.learner_search.meter.measure() as of_learners,
     ):
         await data(session, f"{{ {text} }}")
     await shared.background.settled()
-    return cost + queries + searches
+    return cost + queries + searches + of_learners
 
 
 async def compared(instance: Instance, names: Callable[[str], bool] = bool) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_the_reference_by_noun_has_every_type_and_call(tmp_path: Path) -> None:
     calls = {name for root in ("Query", "Mutation") for name in schema._schema.type_map[root].fields}  # type: ignore[attr-defined]
     assert headings == types - {"Query", "Mutation"} | calls
     pages = {page.stem for page in tmp_path.glob("*.md")} - {"index"}
-    listed = re.search(r"maxdepth: 1\n\n(.*?)\n\n```", (tmp_path / "index.md").read_text(), re.DOTALL)
+    listed = re.search(r"maxdepth: 1\n\n(.*?)\n```", (tmp_path / "index.md").read_text(), re.DOTALL)
     assert listed is not None
     assert set(listed[1].splitlines()) == pages
 

@@ -154,22 +154,45 @@ async def test_a_page_from_rows_costs_as_many_statements_with_scores_as_without(
     assert not {"select assessment_attempt", "select assessment_aggregator_v2"} & with_scores.keys()
 
 
-async def test_metrics_of_one_assessment_may_be_asked_for_by_name(embedded: Instance) -> None:
+async def test_scores_in_each_assessment_are_typed_and_may_be_chosen_in_agg(embedded: Instance) -> None:
+    """Of a Ada's best is 2 of 3 (66 %), Bob's 1 of 3: on average 1.5. Of c Ada has 1 of 7: 14 %."""
     await embedded.publish()
     await embedded.batch()
     await scored_class(embedded)
     await embedded.drain()
-    query = """{ group(groupId: "g") { activities(activityIds: ["course"]) {
-        agg(metrics: ["score:a", "score:unknown"]) { metric value }
-        members { edges { node { agg(metrics: ["attempts_count:a", "max_score:c"]) { metric value } } } } } } }"""
-    (course,) = (await data(embedded.session("mo"), query))["group"]["activities"]
-    assert course["agg"] == [{"metric": "score:a", "value": 1.5}]
-    assert [[one["metric"] for one in edge["node"]["agg"]] for edge in course["members"]["edges"]] == [
-        ["attempts_count:a", "max_score:c"],
-        ["attempts_count:a"],
-        ["attempts_count:a"],
-        [],
+    query = """{ group(groupId: "g") { activities(activityIds: ["course", "quiz"]) {
+        agg(metrics: [SCORE]) { metric value } assessments { contentId averageScore lastAttemptedOn }
+        members { edges { node { agg(metrics: [ATTEMPTS_COUNT]) { metric value }
+          assessments { contentId best { score maxScore percentage } attemptsCount lastAttemptedOn } } } } } } }"""
+    course, quiz = (await data(embedded.session("mo"), query))["group"]["activities"]
+    minute = "2026-03-01T12:{:02}:00.000Z".format
+    assert course["agg"] == [{"metric": "score:a", "value": 1.5}, {"metric": "score:c", "value": 1.0}]
+    assert course["assessments"] == [
+        {"contentId": "a", "averageScore": 1.5, "lastAttemptedOn": minute(4)},
+        {"contentId": "c", "averageScore": 1.0, "lastAttemptedOn": minute(3)},
     ]
+    ada, _bob, _cyd, mo = (edge["node"] for edge in course["members"]["edges"])
+    assert ada == {
+        "agg": [{"metric": "attempts_count:a", "value": 2}, {"metric": "attempts_count:c", "value": 1}],
+        "assessments": [
+            {
+                "contentId": "a",
+                "attemptsCount": 2,
+                "lastAttemptedOn": minute(2),
+                "best": {"score": 2.0, "maxScore": 3.0, "percentage": 66},
+            },
+            {
+                "contentId": "c",
+                "attemptsCount": 1,
+                "lastAttemptedOn": minute(3),
+                "best": {"score": 1.0, "maxScore": 7.0, "percentage": 14},
+            },
+        ],
+    }
+    assert mo == {"agg": [], "assessments": []}
+    # Nothing is published under this id: nobody knows of attempts.
+    assert (quiz["agg"], quiz["assessments"]) == ([], [])
+    assert quiz["members"]["edges"][0]["node"]["assessments"] is None
 
 
 @pytest.mark.parametrize("mode", [TrackingMode.STRICT, TrackingMode.CARRY_FORWARD_FULL])

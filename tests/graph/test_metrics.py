@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from graphql import GraphQLEnumType
 
-from druid_specs import ACTIVITY_STATE
 from graph.schema import schema
 from ingest.aggregation import aggregate
 from ingest.schedule import Schedule
@@ -22,6 +21,7 @@ from tests.conftest import COURSE, Instance
 from tests.graph.conftest import BATCH, ask, code, data, document, record
 from tests.loaders.figures import fill
 
+UNITS = ("day", "week", "month", "quarter", "year")
 AGGREGATED_ON = datetime(2026, 2, 28, 3, tzinfo=UTC)
 
 
@@ -196,11 +196,99 @@ async def test_filters_orders_and_limits_as_clients_write_them(courses: Instance
     await fill(courses, STATES)
     query = """{ activityIds: ["course"], metrics: [ENROLLED_COUNT], dimensions: [GENDER], limit: 2,
         orderBy: [{ dimension: GENDER, direction: DESC }], filter: { and: [
-            { or: [{ dimension: GENDER, in: ["F"] }, { dimension: GENDER, isNull: true },
-                   { measure: COMPLETION_PERCENTAGE, range: { gt: 40, lte: 50 } }] },
-            { not: { measure: ENROLLED_ON, range: { lt: "2026-01-05T05:30:00+05:30" } } },
-            { measure: COMPLETED_ON, isNull: true }] } }"""
+            { or: [{ dimension: { dimension: GENDER, in: ["F"] } }, { dimension: { dimension: GENDER, isNull: true } },
+                   { measure: { measure: COMPLETION_PERCENTAGE, range: { gt: 40, lte: 50 } } }] },
+            { not: { moment: { moment: ENROLLED_ON, range: { lt: "2026-01-05T05:30:00+05:30" } } } },
+            { moment: { moment: COMPLETED_ON, isNull: true } }] } }"""
     assert await rows(courses, query) == [["M", 1], ["F", 2]]
+
+
+async def test_statuses_go_by_name_in_rows_and_filters(courses: Instance) -> None:
+    """Ann completed; bob and cleo are at it; dan has not begun."""
+    await fill(courses, STATES)
+    table = '{ activityIds: ["course"], metrics: [ENROLLED_COUNT], dimensions: [STATUS]'
+    everybody = [["NOT_STARTED", 1], ["IN_PROGRESS", 2], ["COMPLETED", 1]]
+    assert await rows(courses, f"{table} }}") == everybody
+    asked = [
+        "status: [IN_PROGRESS, COMPLETED]",
+        'dimension: { dimension: STATUS, in: ["IN_PROGRESS", "COMPLETED"] }',
+        "not: { status: [NOT_STARTED] }",
+    ]
+    for filter_ in asked:
+        assert await rows(courses, f"{table}, filter: {{ {filter_} }} }}") == everybody[1:], filter_
+
+
+async def test_enrolments_by_day_in_a_zone_with_every_day_as_objects(courses: Instance) -> None:
+    """All four enrolled on 2026-01-05 at 00:00Z, which is still Sunday the 4th in Chicago. The filter is from the 3rd there
+    to the 6th at noon."""
+    await fill(courses, STATES)
+    query = """query ($zone: String, $since: DateTime!, $until: DateTime!) { activityMetrics(query: {
+        activityIds: ["course"], metrics: [ENROLLED_COUNT, AVERAGE_PROGRESS], dimensions: [ENROLLED_DAY],
+        zone: $zone, fillGaps: true,
+        filter: { moment: { moment: ENROLLED_ON, range: { gte: $since, lt: $until } } } }) { records } }"""
+    ends = {"since": "2026-01-03T00:00:00-06:00", "until": "2026-01-06T12:00:00-06:00"}
+
+    def record_of(day: str, count: int = 0, progress: float | None = None) -> dict[str, Any]:
+        return {"enrolledDay": day, "enrolledCount": count, "averageProgress": progress}
+
+    found = await data(reporter(courses), query, zone="America/Chicago", **ends)
+    assert found["activityMetrics"]["records"] == [
+        record_of("2026-01-03"),
+        record_of("2026-01-04", 4, 45.75),
+        record_of("2026-01-05"),
+        record_of("2026-01-06"),
+    ]
+    found = await data(reporter(courses), query, **ends)
+    assert [one["enrolledCount"] for one in found["activityMetrics"]["records"]] == [0, 0, 4, 0]
+
+
+async def test_names_beside_ids_come_with_the_table_and_rows_go_by_them(courses: Instance) -> None:
+    await courses.publish({**COURSE, "identifier": "other", "name": "Another"})
+    await courses.batch()
+    await fill(courses, STATES)
+    query = """{ activityMetrics(query: { metrics: [ENROLLED_COUNT], dimensions: [COLLECTION, CONTEXT], labels: true,
+        orderBy: [{ column: "collectionName" }] }) { columns { name kind } rows records } }"""
+    found = (await data(reporter(courses), query))["activityMetrics"]
+    assert [(column["name"], column["kind"]) for column in found["columns"]] == [
+        ("collection", "DIMENSION"),
+        ("context", "DIMENSION"),
+        ("collectionName", "LABEL"),
+        ("contextName", "LABEL"),
+        ("enrolledCount", "NUMBER"),
+    ]
+    assert found["rows"] == [
+        ["other", "batch", "Another", "Batch batch", 1],
+        ["course", "batch", "Course", "Batch batch", 4],
+    ]
+    names = [column["name"] for column in found["columns"]]
+    assert found["records"] == [dict(zip(names, row, strict=True)) for row in found["rows"]]
+
+
+@pytest.mark.parametrize("order", ['column: "averageProgress"', "metric: AVERAGE_PROGRESS"])
+async def test_rows_go_by_any_column_of_the_table(courses: Instance, order: str) -> None:
+    await fill(courses, STATES)
+    query = f"""{{ activityIds: ["course"], metrics: [AVERAGE_PROGRESS], dimensions: [GENDER],
+        orderBy: [{{ {order}, direction: DESC }}] }}"""
+    assert await rows(courses, query) == [["F", 66.5], ["M", 50.0], [None, 0.0]]
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        "{}",
+        "{ and: [{ dimension: UNIT }] }",
+        "{ status: [COMPLETED], not: { status: [COMPLETED] } }",
+        "{ status: [DONE] }",
+        "{ measure: { measure: STATUS, range: { gte: 1 } } }",
+        "{ measure: { measure: TIME_SPENT, range: { gte: true } } }",
+        '{ moment: { moment: ENROLLED_ON, range: { gte: "2026-01-05T05:30:00" } } }',
+    ],
+)
+async def test_a_filter_of_another_form_is_refused_before_anything_is_asked(
+    embedded: Instance, filter_: str
+) -> None:
+    query = one(f"{{ metrics: [TIME_SPENT], filter: {filter_} }}")
+    assert (await code(reporter(embedded), query))[0] == "BAD_REQUEST"
 
 
 async def test_dimensions_and_measures_are_the_columns_of_the_specs() -> None:
@@ -213,12 +301,13 @@ async def test_dimensions_and_measures_are_the_columns_of_the_specs() -> None:
         "collection",
         "unit",
         "context",
+        "status",
         *ATTRIBUTES,
-        *ACTIVITY_STATE.months,
+        *(f"{moment}_{unit}" for moment in ("enrolled", "completed", "last_accessed") for unit in UNITS),
     }
+    assert values("ActivityMoment") == {"enrolled_on", "completed_on", "last_accessed_on"}
     assert values("ActivityMeasure") == {
-        *("status", "completed_count", "required_count", "completion_percentage", "time_spent"),
-        *("enrolled_on", "completed_on", "last_accessed_on"),
+        *("completed_count", "required_count", "completion_percentage", "time_spent"),
         *("score", "max_score", "score_percentage", "attempts_count", "assessed_count"),
         *("right_first_count", "passable_count", "passed_count"),
     }
@@ -246,7 +335,8 @@ async def test_an_unknown_metric_or_dimension_is_told_which_there_are(
     metrics = (
         "ENROLLED_COUNT, COMPLETED_COUNT, COMPLETION_PERCENTAGE, AVERAGE_PROGRESS, PROGRESS_DISTRIBUTION, "
         "TIME_SPENT, LAST_ACTIVITY, AVERAGE_SCORE, MEDIAN_SCORE, SCORE_DISTRIBUTION, PASS_RATE, ATTEMPTS_PER_LEARNER, "
-        "FIRST_ATTEMPT_RIGHT"
+        "FIRST_ATTEMPT_RIGHT, LEARNERS_COUNT, LEFT_COUNT, AT_RISK_COUNT, MEDIAN_PROGRESS, PROGRESS_PERCENTILES, "
+        "AVERAGE_DAYS_TO_COMPLETE, MEDIAN_DAYS_TO_COMPLETE"
     )
     unknown = await message("SCORE", "GENDER")
     assert unknown.endswith(f"Value 'SCORE' does not exist in 'ActivityMetric' enum. It has {metrics}.")
@@ -269,13 +359,18 @@ async def test_who_answers_for_learners_or_makes_collections_sees_figures(
     [
         ("dimensions: [COLLECTION, GENDER]", "dimensions", "gender"),
         ("dimensions: [AGE_BAND], orderBy: [{ dimension: AGE_BAND }]", "dimensions", "ageBand"),
-        ('filter: { dimension: STATE, in: ["Kerala"] }', "filter", "state"),
+        ('filter: { dimension: { dimension: STATE, in: ["Kerala"] } }', "filter", "state"),
         (
-            'filter: { and: [{ dimension: UNIT, isNull: false }, { not: { dimension: TYPE, in: ["student"] } }] }',
+            "filter: { and: [{ dimension: { dimension: UNIT, isNull: false } }, "
+            '{ not: { dimension: { dimension: TYPE, in: ["student"] } } }] }',
             "filter",
             "type",
         ),
-        ("filter: { or: [{ dimension: DISTRICT, isNull: true }] }, mode: BATCH", "filter", "district"),
+        (
+            "filter: { or: [{ dimension: { dimension: DISTRICT, isNull: true } }] }, mode: BATCH",
+            "filter",
+            "district",
+        ),
     ],
 )
 async def test_a_creator_sees_no_figures_by_attributes_of_learners(
@@ -293,8 +388,9 @@ async def test_a_creator_sees_no_figures_by_attributes_of_learners(
 
 async def test_a_creator_sees_how_what_they_make_goes(embedded: Instance) -> None:
     for asked in (
-        "dimensions: [COLLECTION, UNIT, CONTEXT, ENROLLED_MONTH, COMPLETED_MONTH]",
-        'filter: { and: [{ dimension: CONTEXT, in: ["b"] }, { measure: TIME_SPENT, range: { gte: 1 } }] }',
+        "dimensions: [COLLECTION, UNIT, CONTEXT, STATUS, ENROLLED_MONTH, LAST_ACCESSED_DAY]",
+        'filter: { and: [{ dimension: { dimension: CONTEXT, in: ["b"] } }, '
+        "{ measure: { measure: TIME_SPENT, range: { gte: 1 } } }] }",
     ):
         await data(embedded.session("cleo", Role.CREATOR), one(f"{{ metrics: [ENROLLED_COUNT], {asked} }}"))
 
@@ -315,8 +411,24 @@ async def test_learners_and_nobody_see_none(embedded: Instance) -> None:
         ("metrics: [TIME_SPENT], orderBy: [{ direction: DESC }]", "orderBy[0]"),
         ("metrics: [TIME_SPENT], orderBy: [{ metric: TIME_SPENT, dimension: UNIT }]", "orderBy[0]"),
         ("metrics: [TIME_SPENT], orderBy: [{ metric: TIME_SPENT }, { dimension: UNIT }]", "orderBy[1]"),
-        ("metrics: [TIME_SPENT], filter: {}", "filter"),
-        ("metrics: [TIME_SPENT], filter: { and: [{ dimension: UNIT }] }", "filter.and[0]"),
+        (
+            "metrics: [TIME_SPENT], filter: { and: [{ dimension: { dimension: UNIT } }] }",
+            "filter.and[0].dimension",
+        ),
+        (
+            "metrics: [TIME_SPENT], filter: { and: [{ status: [COMPLETED] }, "
+            "{ measure: { measure: TIME_SPENT, range: { gte: 1e300 } } }] }",
+            "filter.and[1].measure.range.gte",
+        ),
+        (
+            'metrics: [TIME_SPENT], filter: { dimension: { dimension: ENROLLED_WEEK, in: ["2026-03"] } }',
+            "filter.dimension.in",
+        ),
+        ('metrics: [TIME_SPENT], orderBy: [{ column: "enrolledCount" }]', "orderBy[0]"),
+        ('metrics: [TIME_SPENT], orderBy: [{ column: "timeSpent", metric: TIME_SPENT }]', "orderBy[0]"),
+        ('metrics: [TIME_SPENT], dimensions: [ENROLLED_DAY], zone: "Berlin"', "zone"),
+        ("metrics: [TIME_SPENT], fillGaps: true", "fillGaps"),
+        ("metrics: [TIME_SPENT], mode: BATCH, dimensions: [ENROLLED_WEEK]", "mode"),
         ("metrics: [TIME_SPENT], mode: BATCH, dimensions: [GENDER, DISTRICT]", "mode"),
     ],
 )

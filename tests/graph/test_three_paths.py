@@ -63,13 +63,13 @@ PAGE = """
           activityId
           source
           complete
-          agg(metrics: ["enrolledCount", "completedCount", "completionPercentage", "averageScore"]) { value }
+          agg(metrics: [ENROLLED_COUNT, COMPLETED_COUNT, COMPLETION_PERCENTAGE, AVERAGE_SCORE]) { value }
           members {
             edges { node {
               learner { userId district }
               status
               completionPercentage
-              agg(metrics: ["completedCount", "timeSpent"]) { value }
+              agg(metrics: [COMPLETED_COUNT, TIME_SPENT]) { value }
               score { score maxScore percentage assessmentsCount attemptsCount }
             } }
           }

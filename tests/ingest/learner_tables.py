@@ -13,6 +13,7 @@ from stores.tables import (
     ATTEMPTS_WITH_QUESTIONS,
     CONTEXTS,
     CONTEXTS_OF_COLLECTIONS,
+    CONTEXTS_OF_PEOPLE,
     ENROLMENTS,
     ENROLMENTS_BY_CONTEXT,
     LEARNER_SCOPES,
@@ -23,6 +24,7 @@ from tests.conftest import Instance
 
 COMPARED = (
     *(VIEWS, LEARNER_SCOPES, ENROLMENTS, ENROLMENTS_BY_CONTEXT, CONTEXTS, CONTEXTS_OF_COLLECTIONS),
+    *(CONTEXTS_OF_PEOPLE,),
     *(ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, AGGREGATES, SCORES),
 )
 OF_A_RUN = {"changed_at", "seen_changed_at", "seen_enrolment", "seen_version", "version", "written_at"}

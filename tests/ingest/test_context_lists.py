@@ -12,23 +12,35 @@ import pytest
 
 from gateway.wiring import initialise
 from ingest.commands.contexts import NewContext, create_context, update_context
-from ingest.jobs.context_lists import fill_context_lists
+from ingest.commands.erasures import ErasureCall, erase
+from ingest.jobs.context_lists import LISTING, fill_context_lists
+from ingest.jobs.runner import Jobs
 from ingest.writes.context_lists import list_contexts
 from loaders.contexts import context_ids_of, contexts_page
+from loaders.contexts_of_people import contexts_of_person
 from loaders.library import context_values
 from loaders.session import Session, Shared
-from rules.contexts import Context, EnrolmentType
+from rules.contexts import Context, ContextRelation, EnrolmentType
 from rules.errors import Conflict, StoreUnavailable
 from rules.identifiers import ContextType
 from rules.viewers import Role
 from stores.columns import Table
 from stores.rows import Write
-from stores.tables import CONTEXTS, CONTEXTS_OF_COLLECTIONS, TABLES
+from stores.tables import CONTEXTS, CONTEXTS_OF_COLLECTIONS, CONTEXTS_OF_PEOPLE, TABLES
 from tests.conftest import ENGINES, LEAF, NOW, Instance, embedded_urls, empty_keyspace, real_urls
 from tests.ingest.interruptions import Interruption, dies
 
-NEW = NewContext(ContextType.BATCH, "Batch", ("course",), "b", end_date=NOW + timedelta(days=30))
-LATER = {"end_date": NOW + timedelta(days=60), "collection_ids": ("other",)}
+NEW = NewContext(
+    *(ContextType.BATCH, "Batch", ("course",), "b"),
+    end_date=NOW + timedelta(days=30),
+    mentors=frozenset({"mo", "stays"}),
+)
+LATER = {
+    "end_date": NOW + timedelta(days=60),
+    "collection_ids": ("other",),
+    "mentors": frozenset({"stays", "new"}),
+}
+PEOPLE = ("mo", "stays", "new")
 OTHER = {
     "identifier": "other",
     "name": "Other",
@@ -44,6 +56,19 @@ async def listed(instance: Instance, collection: str) -> list[str]:
     )
     assert page.end is None
     return [context.context_id for context in page.contexts]
+
+
+async def mentored(instance: Instance, user: str, relation: ContextRelation | None = None) -> list[str]:
+    """The ids of the contexts that readers are shown of somebody."""
+    fresh = Shared.of(instance.stores, lambda: NOW)
+    found = await contexts_of_person(fresh.stores.rows, fresh.library, user, relation, most=200)
+    assert found is not None
+    return [context.context_id for context in found]
+
+
+async def rows_of(instance: Instance, user: str) -> list[tuple[str, str]]:
+    found = await instance.stores.rows.partition(CONTEXTS_OF_PEOPLE, (user,))
+    return [(row["relation"], row["contextid"]) for row in found]
 
 
 @pytest.fixture
@@ -69,6 +94,30 @@ async def test_a_context_is_listed_where_it_is_and_nowhere_else(two: Instance) -
     assert await context_ids_of(two.stores.rows, "course") == ["a", "c"], "what has left has no row"
     await update_context(creator, "b", {"collection_ids": ("course",)})
     assert (await listed(two, "course"), await listed(two, "other")) == (["c", "a", "b"], [])
+
+
+async def test_a_context_is_listed_with_who_mentors_and_who_created_it(two: Instance) -> None:
+    creator = two.session("cleo", Role.CREATOR)
+    await create_context(creator, NEW)
+    await create_context(creator, replace(NEW, context_id="a", mentors=frozenset({"cleo"})))
+    assert [await mentored(two, user) for user in PEOPLE] == [["b"], ["b"], []]
+    assert await mentored(two, "cleo") == ["a", "b"], "created both, and mentors one: each is there once"
+    assert await mentored(two, "cleo", ContextRelation.MENTOR) == ["a"]
+    assert await mentored(two, "cleo", ContextRelation.CREATOR) == ["a", "b"]
+    await update_context(creator, "b", LATER)
+    assert [await mentored(two, user) for user in PEOPLE] == [[], ["b"], ["b"]]
+    assert await rows_of(two, "mo") == [], "who has left has no row"
+    await update_context(creator, "b", {"mentors": frozenset({"mo"})})
+    assert [await mentored(two, user) for user in PEOPLE] == [["b"], [], []]
+
+
+async def test_a_learner_who_is_erased_has_no_list(two: Instance) -> None:
+    """The context still names them: it is its author's."""
+    await create_context(two.session("mo", Role.CREATOR), NEW)
+    assert await rows_of(two, "mo") == [("creator", "b"), ("mentor", "b")]
+    assert (await erase(two.session("mo"), ErasureCall())).done
+    assert await rows_of(two, "mo") == []
+    assert await mentored(two, "stays") == ["b"]
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -104,6 +153,9 @@ async def agrees(instance: Instance, context_id: str) -> None:
     collections = set() if row is None else row["collections"]
     for collection in ("course", "other"):
         assert (context_id in await listed(instance, collection)) == (collection in collections)
+    people = set() if row is None else row["mentors"]
+    for user in PEOPLE:
+        assert (context_id in await mentored(instance, user)) == (user in people)
 
 
 async def test_who_loses_against_another_call_leaves_the_lists_as_the_other_made_them(two: Instance) -> None:
@@ -128,6 +180,7 @@ async def test_a_late_write_of_an_earlier_form_brings_nothing_back(two: Instance
     await list_contexts(two.stores.rows, [earlier])
     assert await context_ids_of(two.stores.rows, "course") == []
     assert await listed(two, "other") == ["b"]
+    assert await rows_of(two, "mo") == []
 
 
 # --- from a database of the former schema
@@ -155,7 +208,12 @@ async def former(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         await instance.stores.rows.init(former_tables())
         for number in range(30):
             collections = ("course",) if number % 2 else ("course", "other")
-            context = Context(f"b{number:02}", ContextType.BATCH, "Batch", collections, updated_on=NOW)
+            context = Context(
+                *(f"b{number:02}", ContextType.BATCH, "Batch", collections),
+                mentors=frozenset({"mo"} if number % 3 else {}),
+                created_by="cleo",
+                updated_on=NOW,
+            )
             await write(instance, context)
         await write(instance, Context("old", ContextType.BATCH, "Migrated", ("other",)))
         yield instance
@@ -175,9 +233,23 @@ OF_OTHER = [*OF_COURSE[::2], "old"]
 async def test_init_lists_the_contexts_of_an_earlier_schema(former: Instance) -> None:
     assert not await former.stores.rows.exists(CONTEXTS_OF_COLLECTIONS)
     said = await initialise(former.stores)
-    assert said[-1] == "listed 31 contexts in context_by_collection"
+    assert said[-1] == "listed 31 contexts in context_by_collection and context_by_person"
     assert (await listed(former, "course"), await listed(former, "other")) == (OF_COURSE, OF_OTHER)
+    assert await mentored(former, "mo") == [name for number, name in enumerate(OF_COURSE) if number % 3]
+    assert await mentored(former, "cleo") == OF_COURSE
     assert await initialise(former.stores) == [], "the second time there is nothing to do"
+
+
+async def test_init_fills_the_list_that_came_later_where_the_earlier_ones_are_full(
+    embedded: Instance,
+) -> None:
+    """As an instance of schema version 7 is: its job was asked for no list by person. The context is in none here."""
+    await Jobs(embedded.shared).start(LISTING, {})
+    mentors = frozenset({"mo"})
+    await write(embedded, Context("b", ContextType.BATCH, "Batch", ("course",), mentors=mentors))
+    assert await mentored(embedded, "mo") == []
+    assert len(await fill_context_lists(embedded.shared)) == 1
+    assert await mentored(embedded, "mo") == ["b"]
 
 
 async def test_an_init_that_was_broken_off_goes_on_and_undoes_no_change_made_meanwhile(
@@ -193,7 +265,9 @@ async def test_an_init_that_was_broken_off_goes_on_and_undoes_no_change_made_mea
         await fill_context_lists(Interruption(20, dies).of(embedded.shared))
     for number in range(30):
         await update_context(embedded.session(), f"b{number:02}", {"collection_ids": ("other",)})
-    assert await fill_context_lists(embedded.shared) == ["listed 30 contexts in context_by_collection"]
+    assert await fill_context_lists(embedded.shared) == [
+        "listed 30 contexts in context_by_collection and context_by_person"
+    ]
     assert (await listed(embedded, "course"), await listed(embedded, "other")) == ([], OF_COURSE)
     assert await context_ids_of(embedded.stores.rows, "course") == []
 

@@ -25,6 +25,8 @@ from ingest.commands.learners import ProfileCall, save_profile
 from loaders.learner_groups import groups_by_id, memberships_of, roster_of
 from loaders.session import Session, Shared
 from resolvers import learner_groups as reads
+from resolvers.group_members import GroupMembersWanted
+from resolvers.paging import Asked
 from rules.errors import (
     Forbidden,
     GroupSuspended,
@@ -488,10 +490,11 @@ async def test_a_page_of_members_leaves_former_ones_out_and_knows_names(embedded
     await save_profile(embedded.session(), ProfileCall(name="Bob", user_id="bob"))
     await save_profile(embedded.session(), ProfileCall(name="Dan", user_id="dan"))
     await visit_groups(embedded.session("bob"), [group.group_id])
-    first = await reads.members_page(ada, group, first=2, after=None)
+    wanted = GroupMembersWanted()
+    first = await reads.members_page(ada, group, wanted, Asked(2))
     assert [(p.member.user_id, p.learner.name) for p in first.members] == [("ada", None), ("bob", "Bob")]
     assert first.has_more
-    rest = await reads.members_page(ada, group, first=2, after="bob")
+    rest = await reads.members_page(ada, group, wanted, Asked(2, wanted.ordering.place(first.members[1])))
     assert [p.learner for p in rest.members] == [Learner("dan")], "who has not opened the group has no name"
     assert not rest.has_more
 
@@ -538,7 +541,7 @@ async def test_reading_a_group_of_150_members_costs_as_many_statements_as_one_of
         session = embedded.session("ada")
         with embedded.stores.rows.meter.measure() as spent:
             found = await reads.group(session, group.group_id)
-            page = await reads.members_page(session, found, first=200, after=None)
+            page = await reads.members_page(session, found, GroupMembersWanted(), Asked(200))
         assert (len(page.members), found.members_count) == (len(others) + 1, 1)
         return dict(spent)
 

@@ -45,6 +45,7 @@ from stores.tables import (
     ATTEMPTS_WITH_QUESTIONS,
     CONTEXTS,
     CONTEXTS_OF_COLLECTIONS,
+    CONTEXTS_OF_PEOPLE,
     ENROLMENTS,
     ERASURES,
     JOBS,
@@ -71,7 +72,7 @@ from tests.ingest.legacy_platform import (
 FAST = 1e6
 OURS = (
     *(VIEWS, LEARNER_SCOPES, ENROLMENTS, CONTEXTS, CONTEXTS_OF_COLLECTIONS),
-    *(ATTEMPTS, ATTEMPTS_WITH_QUESTIONS),
+    *(CONTEXTS_OF_PEOPLE, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS),
 )
 
 
@@ -435,6 +436,39 @@ async def test_batches_are_in_the_lists_of_their_courses_and_move_there_as_their
     await migrate(embedded.shared, source=MemorySource(tables))
     closes = datetime(2026, 1, 31, 18, 29, 59, 999000, UTC)
     assert (await lists())["course"] == [(closes, "batch")]
+
+
+async def test_batches_are_in_the_lists_of_who_mentors_and_who_created_them(embedded: Instance) -> None:
+    """Another mentor in a later row: the one who left has it no more."""
+    await embedded.publish()
+
+    async def lists() -> set[tuple[str, str, str]]:
+        rows = (await stored(embedded, CONTEXTS_OF_PEOPLE))["context_by_person"]
+        return {(row["userid"], row["relation"], row["contextid"]) for row in rows}
+
+    async def named() -> set[tuple[str, str, str]]:
+        rows = (await stored(embedded, CONTEXTS))["context"]
+        return {
+            *((mentor, "mentor", row["contextid"]) for row in rows for mentor in row["mentors"] or ()),
+            *((row["created_by"], "creator", row["contextid"]) for row in rows if row["created_by"]),
+        }
+
+    tables = platform(OLD)
+    batches = tables["course_batch"]
+    for mentors, updated in ((["mo", "ada"], "2025-11-20"), (["ada", "new"], "2025-11-21")):
+        rows = [
+            row | {"mentors": mentors, "createdby": "cleo", "updateddate": updated}
+            if row["batchid"] == "batch"
+            else row
+            for row in batches.rows
+        ]
+        tables["course_batch"] = replace(batches, rows=rows)
+        await migrate(embedded.shared, source=MemorySource(tables))
+        assert await lists() == await named()
+        assert {
+            user for user, relation, context in await lists() if (relation, context) == ("mentor", "batch")
+        } == {*mentors}
+    assert ("cleo", "creator", "batch") in await lists()
 
 
 async def test_what_was_erased_here_does_not_come_back(embedded: Instance) -> None:

@@ -219,13 +219,13 @@ PAGE = """
         activities(mode: $mode) {
           source
           complete
-          agg(metrics: ["enrolledCount", "completedCount", "completionPercentage"]) { metric value }
+          agg(metrics: [ENROLLED_COUNT, COMPLETED_COUNT, COMPLETION_PERCENTAGE]) { metric value }
           members(first: 200) {
             edges { node {
               learner { userId }
               status
               completionPercentage
-              agg(metrics: ["completedCount"]) { value }
+              agg(metrics: [COMPLETED_COUNT]) { value }
             } }
           }
         }

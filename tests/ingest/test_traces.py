@@ -47,7 +47,7 @@ from stores.tables import (
     ERASURES,
     VIEWS,
 )
-from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
+from stores.topics import ASSESSMENTS, DEAD_LETTERS, LEARNER_CHANGES, PROFILES, STATES, TRIGGERS
 from tests.archived_files import archive_questions
 from tests.attempts import store_attempt
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of
@@ -62,6 +62,7 @@ OF_LEARNERS = {
     *(ACTIVITY_STATE.stored_as, "records"),
 }
 """Tables of the three databases in which learners are, each in a place."""
+LEARNER_INDEX = "search-learners.db"
 ARCHIVE = "file of the archive"
 ALWAYS = '{"rules": [{"type": "always"}]}'
 
@@ -136,8 +137,9 @@ async def groups(instance: Instance, user: str) -> list[str]:
 
 
 async def at_work(instance: Instance, static: Path) -> None:
-    """Workers, the aggregation, a group query and the pages of groups."""
+    """Workers, learner indexers, the aggregation, a group query and the pages of groups."""
     await instance.drain()
+    await instance.index_learners()
     await aggregate(instance.shared, static=static)
     await instance.stores.groups.query(Rows(ACTIVITY_STATE, ("user_id",)), Lane.PAGES)
     mentor = instance.session("mo", Role.MENTOR)
@@ -171,7 +173,7 @@ def unpacked(value: Any) -> Any:
 
 def values(data: Path) -> Iterator[tuple[str, Sequence[bytes]]]:
     """Every row of every table of the databases, and of every file of the archive and copy of one."""
-    for file in ("rows.db", "events.db"):
+    for file in ("rows.db", "events.db", LEARNER_INDEX):
         with sqlite3.connect(data / file) as lite:
             for (name,) in lite.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 for row in lite.execute(f'SELECT * FROM "{name}"'):
@@ -225,11 +227,15 @@ async def test_no_file_contains_an_erased_learner_but_for_the_watermark(
     # Nor is there a copy of it in what the files have no use for.
     assert files_with(data, ANN) == {"rows.db": 1}
     assert files_with(static, ANN) == {}
+    # So are the words of the name.
+    assert files_with(data, "zqxj") == {}
+    assert files_with(data, "kvwy").keys() == {LEARNER_INDEX}
     assert files_with(data, SECRET.format(ANN, "batch")) == {}
     of_bob = rows_with(data, BOB)
     assert {*OF_LEARNERS, ACTIVITY_AGGREGATES.name} <= of_bob.keys()
     assert of_bob[ARCHIVE] == 2
-    assert {"rows.db", "events.db"} <= files_with(data, BOB).keys()
+    assert {"rows.db", "events.db", LEARNER_INDEX} <= files_with(data, BOB).keys()
+    assert of_bob["learners"] == 1
     assert files_with(static, BOB).keys() == {"groups/class-KVWY.json"}
 
 
@@ -246,7 +252,7 @@ async def told(instance: Instance, user: str) -> list[Any]:
 async def log_of(instance: Instance, user: str) -> list[tuple[str, str, bytes]]:
     return [
         (topic.name, record.key, record.value)
-        for topic in (TRIGGERS, PROFILES, STATES, ASSESSMENTS, DEAD_LETTERS)
+        for topic in (TRIGGERS, PROFILES, STATES, ASSESSMENTS, LEARNER_CHANGES, DEAD_LETTERS)
         async for record in instance.stores.events.read(topic.name)
         if user in record.key or user.encode() in record.value
     ]

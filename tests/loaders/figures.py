@@ -4,19 +4,21 @@ the groups port, its engines or any of the rules of metrics."""
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import cmp_to_key
 from itertools import groupby
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
+import pytest
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from rules.learners import ATTRIBUTES
 from rules.states import State, encode_state
-from rules.totals import Dimensions, Tally, Total, cell_key, cell_state
+from rules.totals import MONTHS, Dimensions, Tally, Total, cell_key, cell_state
 from stores.events import Message
 from stores.groups import Figures, Kind, Lane, Measure
 from stores.tables import AGGREGATIONS
@@ -25,6 +27,10 @@ from tests.conftest import Instance
 VISIBLE_WITHIN = 100.0
 """Seconds; Druid's first task needs most of them."""
 MOMENTS = ("enrolled_on", "completed_on", "last_accessed_on")
+SEEN_BEFORE = datetime(2026, 2, 15, 12, tzinfo=UTC)
+"""Fourteen days before the moment of the tests, 1 March 2026 at noon."""
+UNITS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "quarter": "", "year": "%Y"}
+STATUSES = ("NOT_STARTED", "IN_PROGRESS", "COMPLETED")
 BANDS = ((0, 0), (1, 24), (25, 49), (50, 74), (75, 99), (100, 100))
 
 Ask = dict[str, Any]
@@ -48,7 +54,7 @@ async def fill(instance: Instance, states: Sequence[State], aggregated_on: datet
 
 def aggregated(states: Iterable[State], on: datetime) -> Iterable[Message]:
     """What the batch aggregation sends."""
-    dimensions = Dimensions(ATTRIBUTES, ACTIVITY_STATE.months)
+    dimensions = Dimensions(ATTRIBUTES, MONTHS)
 
     def place(state: State) -> tuple[str, str, str]:
         return state.activity_id, state.collection_id, state.context_id
@@ -72,7 +78,11 @@ async def visible(instance: Instance, source: DataSource, keys: int) -> None:
 def table(ask: Ask, states: Iterable[State], units: Mapping[str, Sequence[str]]) -> tuple[list[Any], Any]:
     """Rows and totals. ``units``: of each collection."""
     dimensions, metrics = ask.get("dimensions", ()), ask["metrics"]
-    enrolled = [row for row in map(row_of, states) if counts(ask, row, units)]
+    zone = ask.get("zone") or "UTC"
+    # Who left has a row where that is asked for.
+    meant = ("active", "has_left") if "leftCount" in metrics else ("active",)
+    everybody = [row_of(state, zone) for state in states]
+    enrolled = [row for row in everybody if any(row[how] for how in meant) and counts(ask, row, units)]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {} if dimensions else {(): []}
     for row in enrolled:
         groups.setdefault(tuple(row[dimension] for dimension in dimensions), []).append(row)
@@ -89,21 +99,34 @@ def table(ask: Ask, states: Iterable[State], units: Mapping[str, Sequence[str]])
         return 0
 
     rows.sort(key=cmp_to_key(compared))
+    if "status" in dimensions:
+        place = dimensions.index("status")
+        for shown in rows:
+            shown[place] = STATUSES[shown[place]]
     totals = [None] * len(dimensions) + [value(metric, enrolled) for metric in metrics]
     return rows[: ask.get("limit", 100)], totals if ask.get("totals") else None
 
 
-def row_of(state: State) -> dict[str, Any]:
+def period(at: datetime | None, unit: str, zone: str) -> str | None:
+    if at is None:
+        return None
+    there = at.astimezone(ZoneInfo(zone))
+    if unit == "quarter":
+        return f"{there.year}-Q{1 + (there.month - 1) // 3}"
+    return there.strftime(UNITS[unit])
+
+
+def row_of(state: State, zone: str) -> dict[str, Any]:
     kind, _, context = state.context_id.partition(":")
-    months = {
-        f"{name.removesuffix('_on')}_month": None if at is None else f"{at.astimezone(UTC):%Y-%m}"
-        for name in MOMENTS[:2]
-        for at in (getattr(state, name),)
+    periods = {
+        f"{name.removesuffix('_on')}_{unit}": period(getattr(state, name), unit, zone)
+        for name in MOMENTS
+        for unit in UNITS
     }
     return {
         **dict.fromkeys(ATTRIBUTES),
         **state.attributes,
-        **months,
+        **periods,
         **{name: getattr(state, name) for name in MOMENTS},
         "activity": state.activity_id,
         "collection": state.collection_id,
@@ -111,7 +134,9 @@ def row_of(state: State) -> dict[str, Any]:
         "is_unit": state.activity_id != state.collection_id,
         "context": None if kind == "co" else context,
         "context_id": context,
+        "user_id": state.user_id,
         "active": state.active,
+        "has_left": not state.active and state.enrolled_on is not None,
         "status": int(state.status),
         "completion_percentage": state.completion_percentage,
         "time_spent": state.time_spent,
@@ -146,8 +171,7 @@ def counts(ask: Ask, row: dict[str, Any], units: Mapping[str, Sequence[str]]) ->
         meant = named is None or row["is_unit"] == (row["activity"] not in units)
         there = meant and (row["activity"] in named if named else not row["is_unit"])
     return (
-        row["active"]
-        and there
+        there
         and (contexts is None or row["context_id"] in contexts)
         and (filter_ is None or holds(filter_, row))
     )
@@ -161,11 +185,22 @@ def holds(said: dict[str, Any], row: dict[str, Any]) -> bool:
             return any(holds(part, row) for part in parts)
         case {"not": part}:
             return not holds(part, row)
-        case {"isNull": wanted}:
-            return (row[said.get("dimension") or said["measure"]] is None) is wanted
-        case {"dimension": dimension, "in": values}:
+        case {"status": names}:
+            return STATUSES[row["status"]] in names
+        case (
+            {"dimension": {"isNull": wanted} as by}
+            | {"measure": {"isNull": wanted} as by}
+            | {"moment": {"isNull": wanted} as by}
+        ):
+            (name,) = by.keys() - {"isNull"}
+            return (row[by[name]] is None) is wanted
+        case {"dimension": {"dimension": "status", "in": values}}:
+            return STATUSES[row["status"]] in values
+        case {"dimension": {"dimension": dimension, "in": values}}:
             return row[dimension] in values
-        case {"measure": measure, "range": bounds}:
+        case {"measure": {"measure": measure, "range": bounds}} | {
+            "moment": {"moment": measure, "range": bounds}
+        }:
             found = row[measure]
             ends = {
                 name: datetime.fromisoformat(end) if measure in MOMENTS else end
@@ -181,9 +216,13 @@ def holds(said: dict[str, Any], row: dict[str, Any]) -> bool:
 
 
 def value(metric: str, rows: Sequence[dict[str, Any]]) -> Any:
+    gone = [row for row in rows if not row["active"]]
+    rows = [row for row in rows if row["active"]]
     percentages = [row["completion_percentage"] for row in rows]
     completed = sum(row["status"] == 2 for row in rows)
     match metric:
+        case "leftCount":
+            return len(gone)
         case "enrolledCount":
             return len(rows)
         case "completedCount":
@@ -231,6 +270,35 @@ def score_value(metric: str, rows: Sequence[dict[str, Any]]) -> Any:
             return round(total("attempts") / attempted, 2) if attempted else None
         case "firstAttemptRight":
             return 100 * total("right_first") // total("assessed") if total("assessed") else None
+    return measure_value(metric, rows)
+
+
+def measure_value(metric: str, rows: Sequence[dict[str, Any]]) -> Any:
+    percentages = sorted(row["completion_percentage"] for row in rows)
+    took = [
+        max(row["completed_on"] - row["enrolled_on"], timedelta())
+        for row in rows
+        if row["completed_on"] and row["enrolled_on"]
+    ]
+    match metric:
+        case "learnersCount":
+            return len({row["user_id"] for row in rows})
+        case "atRiskCount":
+            seen = [(row["last_accessed_on"] or row["enrolled_on"], row["status"]) for row in rows]
+            return sum(last is not None and last < SEEN_BEFORE and status != 2 for last, status in seen)
+        case "medianProgress":
+            return float(median(percentages)) if percentages else None
+        case "progressPercentiles":
+            if not percentages:
+                return None
+            # Python's needs two numbers; one is at every percent.
+            cuts = quantiles(percentages * (2 if len(percentages) == 1 else 1), n=100, method="inclusive")
+            return {str(percent): pytest.approx(cuts[percent - 1]) for percent in (10, 25, 50, 75, 90)}
+        case "averageDaysToComplete":
+            seconds = sum(int(each.total_seconds()) for each in took)
+            return round(seconds / len(took) / 86_400, 2) if took else None
+        case "medianDaysToComplete":
+            return float(median(each.days for each in took)) if took else None
     raise AssertionError(metric)
 
 

@@ -17,13 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders.answers import AnswerOrigin
+from loaders.metrics import labels
 from loaders.metrics import queries as asking
 from loaders.metrics.plans import Tile
 from loaders.metrics.queries import TooManyGroups
 from loaders.metrics.tables import Answered, Tables
 from loaders.session import Session, Shared
 from resolvers.metrics import activity_metrics
+from rules import metric_gaps
 from rules.errors import CohortError, InvalidInput, NotFound, StoreUnavailable
+from rules.metric_columns import camel
 from rules.metric_plans import TARGET
 from rules.metric_queries import MetricQuery, OrderBy, metric_query
 from rules.metric_tables import Table
@@ -35,7 +38,7 @@ from rules.states import State
 from rules.viewers import Role, Viewer
 from stores.groups import Answer, Figures, Lane, Query
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, examples, instance_of, real_urls
-from tests.loaders.figures import MOMENTS, Ask, fill, left, table
+from tests.loaders.figures import MOMENTS, STATUSES, Ask, fill, left, table
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -54,8 +57,13 @@ VALUES: dict[str, tuple[str | None, ...]] = {
     "collection": tuple(UNITS),
     "unit": ("lines", "shared", "circles", "poetry"),
     "context": (None, "spring", "autumn"),
+    "status": STATUSES,
     "enrolled_month": (None, "2025-12", "2026-01", "2026-02"),
     "completed_month": (None, "2026-01", "2026-02"),
+    "enrolled_day": (None, "2025-12-31", "2026-01-01", "2026-01-31"),
+    "completed_week": (None, "2026-W01", "2026-W05"),
+    "last_accessed_quarter": (None, "2025-Q4", "2026-Q1"),
+    "last_accessed_year": (None, "2025", "2026"),
     "gender": (None, "", "F", "M"),
     "district": (None, "Idukki", "Pune"),
 }
@@ -192,14 +200,11 @@ def session(instance: Instance, ttl: float = 0) -> Session:
 
 
 def query(ask: Ask) -> MetricQuery:
-    def named(name: str) -> Metric | str:
-        return Metric(name) if name in {metric.value for metric in Metric} else name
-
     return metric_query(
         **{
             **ask,
             "metrics": [Metric(metric) for metric in ask["metrics"]],
-            "order": [OrderBy(named(name), descending) for name, descending in ask.get("order", ())],
+            "order": [OrderBy(camel(name), descending) for name, descending in ask.get("order", ())],
         }
     )
 
@@ -225,18 +230,24 @@ def expected(ask: Ask) -> tuple[list[Any], Any]:
 
 conditions = st.sampled_from(sorted(VALUES)).flatmap(
     lambda name: st.one_of(
-        st.builds(lambda yes: {"dimension": name, "isNull": yes}, st.booleans()),
+        st.builds(lambda yes: {"dimension": {"dimension": name, "isNull": yes}}, st.booleans()),
         st.lists(st.sampled_from([value for value in VALUES[name] if value is not None]), min_size=1).map(
-            lambda values: {"dimension": name, "in": values}
+            lambda values: {"dimension": {"dimension": name, "in": values}}
         ),
     )
 )
-_NUMBERS = ("status", "completion_percentage", "time_spent", "score_percentage", "attempts_count")
+_NUMBERS = ("completion_percentage", "time_spent", "score_percentage", "attempts_count")
+
+
+def kind_of(name: str) -> str:
+    return "moment" if name in MOMENTS else "measure"
+
+
 numbers = st.sampled_from((*_NUMBERS, *MOMENTS)).flatmap(
     lambda name: st.one_of(
-        st.builds(lambda yes: {"measure": name, "isNull": yes}, st.booleans()),
+        st.builds(lambda yes: {kind_of(name): {kind_of(name): name, "isNull": yes}}, st.booleans()),
         st.builds(
-            lambda least, most: {"measure": name, "range": {**least, **most}},
+            lambda least, most: {kind_of(name): {kind_of(name): name, "range": {**least, **most}}},
             *(
                 st.builds(
                     lambda end, at: {end: at},
@@ -266,7 +277,9 @@ def filters(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def asks(draw: st.DrawFn) -> Ask:
     dimensions = draw(st.lists(st.sampled_from(sorted(VALUES)), max_size=3, unique=True))
     metrics = draw(st.lists(st.sampled_from([metric.value for metric in Metric]), min_size=1, unique=True))
-    orderable = [name for name in (*dimensions, *metrics) if not name.endswith("Distribution")]
+    orderable = [
+        name for name in (*dimensions, *metrics) if not name.endswith(("Distribution", "Percentiles"))
+    ]
     order = st.lists(
         st.tuples(st.sampled_from(orderable), st.booleans()), max_size=2, unique_by=lambda order: order[0]
     )
@@ -281,6 +294,7 @@ def asks(draw: st.DrawFn) -> Ask:
         "order": draw(order) if orderable else [],
         "limit": draw(st.sampled_from((1, 3, 100))),
         "totals": draw(st.booleans()),
+        "zone": draw(st.sampled_from((None, "UTC", "Asia/Kolkata", "Europe/Berlin"))),
     }
 
 
@@ -352,7 +366,7 @@ async def test_the_median_is_counted_from_enrolments_alone(filled: Instance) -> 
     """Of 0, 50, 66, 90 and 100 it is 66; of 50, 66, 90 and 100 it is 78; in batch mode there is none."""
     ask = {"activity_ids": ["exam"], "metrics": ["medianScore"]}
     assert (await ask_one(session(filled), ask)).rows == [[66.0]]
-    half = {"measure": "score_percentage", "range": {"gte": 50}}
+    half = {"measure": {"measure": "score_percentage", "range": {"gte": 50}}}
     assert (await ask_one(session(filled), {**ask, "filter": half})).rows == [[78.0]]
     with pytest.raises(
         InvalidInput, match="asks for medianScore, which does not follow from sums"
@@ -381,6 +395,66 @@ async def test_a_month_begins_and_ends_in_utc_and_none_is_a_group_by_itself(fill
     assert await ask_one(session(filled), ask, AggregationMode.BATCH) == found
 
 
+async def test_weeks_of_a_zone_without_gaps(filled: Instance) -> None:
+    """Three enrolled: by the clocks of Kolkata 2025-12-31 is over at 18:30Z, so the last millisecond of the year in UTC is
+    on 1 January there, a Thursday of the first week; the third is on 1 February, 05:29, a Sunday of the fifth."""
+    ask = {
+        "activity_ids": ["hand"],
+        "dimensions": ["enrolled_week"],
+        "metrics": ["enrolledCount", "averageProgress"],
+        "zone": "Asia/Kolkata",
+    }
+    assert (await ask_one(session(filled), ask)).rows == [
+        [None, 1, 100.0],
+        ["2026-W01", 2, 75.0],
+        ["2026-W05", 1, 0.0],
+    ]
+    filled_up = await ask_one(session(filled), {**ask, "fill_gaps": True, "limit": 4, "totals": True})
+    assert filled_up.rows == [
+        [None, 1, 100.0],
+        ["2026-W01", 2, 75.0],
+        ["2026-W02", 0, None],
+        ["2026-W03", 0, None],
+    ]
+    assert filled_up.totals == [None, 4, 62.5]
+
+
+async def test_a_table_with_too_many_gaps_is_refused_and_leaves_those_beside_it(
+    filled: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metric_gaps, "MOST_FILLED", 30)
+    ask = {"activity_ids": ["hand"], "dimensions": ["enrolled_day"], "metrics": ["enrolledCount"]}
+    asker = session(filled)
+    found = await asyncio.gather(
+        ask_one(asker, {**ask, "fill_gaps": True}), ask_one(asker, ask), return_exceptions=True
+    )
+    refused, beside = found
+    assert isinstance(refused, InvalidInput)
+    assert refused.field == "fillGaps"
+    assert isinstance(beside, Table)
+    assert len(beside.rows) == 4
+
+
+async def test_rows_go_by_names_however_many_the_limit_cuts_off(filled: Instance) -> None:
+    """Collections are named as they are identified here."""
+    ask = {"dimensions": ["collection"], "metrics": ["enrolledCount"], "labels": True}
+    found = await ask_one(session(filled), {**ask, "order": [("collection_name", True)], "limit": 2})
+    assert [column.name for column in found.columns] == ["collection", "collectionName", "enrolledCount"]
+    assert [row[:2] for row in found.rows] == [["poetry", "poetry"], ["hand", "hand"]]
+
+
+async def test_an_order_by_names_is_bounded_and_one_by_others_is_not(
+    filled: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are five collections. Of one row one name is read."""
+    monkeypatch.setattr(labels, "MOST_NAMES", 4)
+    ask = {"dimensions": ["collection"], "metrics": ["enrolledCount"], "labels": True, "limit": 1}
+    with pytest.raises(InvalidInput, match="an order by collectionName is of at most 4 names") as refused:
+        await ask_one(session(filled), {**ask, "order": [("collection_name", False)]})
+    assert refused.value.field == "orderBy"
+    assert (await ask_one(session(filled), ask)).rows[0][:2] == ["algebra", "algebra"]
+
+
 async def test_a_learner_who_left_is_not_counted(filled: Instance) -> None:
     """``gone`` left: were they counted, there would be five."""
     assert any(state.activity_id == "hand" and state.user_id == "gone" for state in POPULATION)
@@ -397,7 +471,8 @@ async def test_figures_of_nobody_are_a_row_of_nothing(filled: Instance) -> None:
     }
     bands = {"0": 0, "1-24": 0, "25-49": 0, "50-74": 0, "75-99": 0, "100": 0}
     scores = [None, None, BANDS_OF_TEN, None, None, None]
-    assert (await ask_one(session(filled), ask)).rows == [[0, 0, 0, None, bands, 0, None, *scores]]
+    measures = [0, 0, 0, None, None, None, None]
+    assert (await ask_one(session(filled), ask)).rows == [[0, 0, 0, None, bands, 0, None, *scores, *measures]]
     assert (await ask_one(session(filled), {**ask, "dimensions": ["gender"]})).rows == []
 
 
@@ -443,8 +518,25 @@ async def test_tables_that_share_source_and_filter_cost_one_query(filled: Instan
     assert (queries["activity-state"], queries["activity-totals"]) == (1, 1)
 
 
+async def test_periods_of_one_zone_cost_one_query_and_those_of_another_one_more(filled: Instance) -> None:
+    """A zone is nothing to a table without time, and labels are no other question."""
+    days = {**ENROLLED, "dimensions": ["enrolled_day"], "zone": "Asia/Kolkata"}
+    months = {**ENROLLED, "dimensions": ["completed_month"], "zone": "Asia/Kolkata", "fill_gaps": True}
+    other = {**BY_GENDER, "zone": "Europe/Berlin"}
+    named = {**ENROLLED, "dimensions": ["context"], "labels": True}
+    with filled.stores.groups.meter.measure() as queries:
+        await ask_all(session(filled), [days, months])
+    assert queries["activity-state"] == 1
+    with filled.stores.groups.meter.measure() as queries:
+        await ask_all(session(filled), [ENROLLED, other, named])
+    assert queries["activity-state"] == 1
+    with filled.stores.groups.meter.measure() as queries:
+        await ask_all(session(filled), [days, {**days, "zone": None}])
+    assert queries["activity-state"] == 2
+
+
 async def test_another_filter_is_another_query(filled: Instance) -> None:
-    other = {**BY_GENDER, "filter": {"dimension": "district", "in": ["Pune"]}}
+    other = {**BY_GENDER, "filter": {"dimension": {"dimension": "district", "in": ["Pune"]}}}
     with filled.stores.groups.meter.measure() as queries:
         found = await ask_all(session(filled), [BY_GENDER, other])
     assert queries["activity-state"] == 2
@@ -473,7 +565,7 @@ async def test_too_many_groups_are_refused_with_what_to_do(
     assert (refused.value.code, refused.value.field) == (InvalidInput.code, "dimensions")
     several = [query({**BY_GENDER, "totals": True}), query(BY_DISTRICT)]
     shared = session(filled).shared
-    tables = Tables(filled.stores, shared.library, shared.answers, shared.costs)
+    tables = Tables(filled.stores, shared.library, shared.answers, shared.costs, shared.now)
     gender, district = await tables.tables([Tile(one, AggregationMode.QUERY) for one in several])
     assert isinstance(gender, TooManyGroups)
     assert isinstance(district, Answered), "the error of a table is its own"
@@ -533,8 +625,8 @@ async def test_a_table_alone_is_bounded_before_its_limit_however_it_is_ordered(
 async def test_a_question_in_other_words_is_answered_from_what_is_kept(filled: Instance) -> None:
     asker, store = recorded(filled, ttl=60)
     parts = [
-        {"dimension": "district", "in": ["Pune", "Idukki"]},
-        {"not": {"measure": "time_spent", "range": {"lt": 10}}},
+        {"dimension": {"dimension": "district", "in": ["Pune", "Idukki"]}},
+        {"not": {"measure": {"measure": "time_spent", "range": {"lt": 10}}}},
     ]
     asked: Ask = {**BY_GENDER, "filter": {"and": parts}}
     other: Ask = {
@@ -542,7 +634,12 @@ async def test_a_question_in_other_words_is_answered_from_what_is_kept(filled: I
         "activity_ids": ["algebra", " algebra "],
         "filter": {
             "and": [
-                {"and": [parts[1], {"dimension": "district", "in": ["Idukki", "Pune", "Pune"]}]},
+                {
+                    "and": [
+                        parts[1],
+                        {"dimension": {"dimension": "district", "in": ["Idukki", "Pune", "Pune"]}},
+                    ]
+                },
                 {"not": {"not": parts[1]}},
             ]
         },
@@ -557,14 +654,17 @@ async def test_a_question_in_other_words_is_answered_from_what_is_kept(filled: I
 
 async def test_all_of_some_conditions_is_not_kept_as_any_of_them(filled: Instance) -> None:
     asker, _ = recorded(filled, ttl=60)
-    parts = [{"dimension": "district", "in": ["Pune"]}, {"dimension": "gender", "in": ["F"]}]
+    parts = [
+        {"dimension": {"dimension": "district", "in": ["Pune"]}},
+        {"dimension": {"dimension": "gender", "in": ["F"]}},
+    ]
     for ask in ({**ENROLLED, "filter": {"and": parts}}, {**ENROLLED, "filter": {"or": parts}}):
         assert (await ask_one(asker, ask)).rows == expected(ask)[0]
 
 
 async def test_while_the_store_is_away_an_older_answer_says_so(filled: Instance) -> None:
     asker, store = recorded(filled)
-    asked = {**ENROLLED, "filter": {"dimension": "gender", "in": ["F"]}}
+    asked = {**ENROLLED, "filter": {"dimension": {"dimension": "gender", "in": ["F"]}}}
     (fresh,) = await ask_all(asker, [asked])
     store.away = True
     asker.refresh()
@@ -573,7 +673,7 @@ async def test_while_the_store_is_away_an_older_answer_says_so(filled: Instance)
     assert (stale.origin, stale.complete) == (AnswerOrigin.STALE, False)
     assert (stale.table, stale.as_of) == (fresh.table, fresh.as_of)
     with pytest.raises(StoreUnavailable, match="the groups store is away"):
-        await ask_one(asker, {**ENROLLED, "filter": {"dimension": "gender", "in": ["M"]}})
+        await ask_one(asker, {**ENROLLED, "filter": {"dimension": {"dimension": "gender", "in": ["M"]}}})
 
 
 # --- where it is from

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.attempts import Attempt, Question, WholeAttempt
-from rules.contexts import Context
+from rules.contexts import Context, check_may_report
 from rules.enrolments import Enrolment
 from rules.errors import Forbidden, InvalidInput, Unauthenticated
 from rules.exhausts import (
@@ -18,7 +18,6 @@ from rules.exhausts import (
     RESPONSE_COLUMNS,
     ExhaustPlace,
     LearnerReport,
-    check_may_report,
     checked_password,
     csv_lines,
     distinct_names,

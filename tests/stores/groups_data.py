@@ -2,9 +2,10 @@
 Python without either engine."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any as Anything
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
 import orjson
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ from stores.groups import (
 Event = dict[str, Anything]
 
 COLUMNS = tuple(ACTIVITY_STATE.types)
-"""Every column of activity-state: the key, the latest values, the months."""
+"""Every column of activity-state: the key, the latest values, the months, the spans."""
 
 
 def state(activity_id: str, user_id: str, version: int = 1, **latest: Value) -> Event:
@@ -77,27 +78,44 @@ def message(event: Event) -> Message:
 
 
 def latest(source: DataSource, events: Iterable[Event]) -> list[Event]:
-    """One row a key, that of the highest version, with the months."""
+    """One row a key, that of the highest version."""
     rows: dict[tuple[Value, ...], Event] = {}
     for event in events:
         key = tuple(event[name] for name in source.key)
         if key not in rows or rows[key]["version"] < event["version"]:
             rows[key] = event
     return [
-        {**row, **{name: month(row[moment]) for name, moment in source.months.items()}}
+        {
+            **row,
+            **{name: units(row[span.start], row[span.end], span.unit) for name, span in source.spans.items()},
+        }
         for row in rows.values()
     ]
 
 
-def month(moment: int | None) -> str | None:
-    return None if moment is None else f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m}"
+def units(start: int | None, end: int | None, unit: int) -> int | None:
+    return None if start is None or end is None else max(end - start, 0) // unit
+
+
+def periods(source: DataSource, row: Event, zone: str) -> dict[str, str | None]:
+    return {name: period(row[moment], unit, zone) for name, (moment, unit) in source.periods.items()}
+
+
+def period(moment: int | None, unit: str, zone: str) -> str | None:
+    """As the calendar of Python's own library has it."""
+    if moment is None:
+        return None
+    at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)).astimezone(ZoneInfo(zone))
+    formats = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "year": "%Y"}
+    return f"{at:%Y}-Q{(at.month + 2) // 3}" if unit == "quarter" else at.strftime(formats[unit])
 
 
 def answer(query: Query, events: Iterable[Event]) -> list[tuple[Value, ...]]:
     """The rows in the order asked for, in any where none is."""
+    zone = query.zone if isinstance(query, Figures) else "UTC"
     rows = [
         row
-        for row in latest(query.source, events)
+        for row in ({**row, **periods(query.source, row, zone)} for row in latest(query.source, events))
         if all(row[column] in values for column, values in query.keys)
         and (query.where is None or holds(query.where, row))
     ]
@@ -125,6 +143,8 @@ def figure(measure: Measure, rows: Sequence[Event]) -> Value:
     rows = [row for row in rows if measure.where is None or holds(measure.where, row)]
     if measure.column is None:
         return len(rows)
+    if measure.kind is Kind.DISTINCT:
+        return len({row[measure.column] for row in rows if row[measure.column] is not None})
     values: list[int] = [row[measure.column] for row in rows if row[measure.column] is not None]
     if not values:
         return None
@@ -156,15 +176,37 @@ TEXTS: dict[str, tuple[str | None, ...]] = {
     "context_id": ("cb:1", "cb:2"),
     "state": (None, "", "North", "north", "back\\", "\U0001f600", "\uffee"),
     "gender": (None, "f", "m", "'\""),
+    "enrolled_day": (None, "2026-03-29", "2026-03-30"),
+    "enrolled_week": (None, "2026-W01", "2026-W13", "2026-W14"),
     "enrolled_month": (None, "2025-12", "2026-01", "2026-02"),
+    "enrolled_quarter": (None, "2025-Q4", "2026-Q1"),
+    "enrolled_year": (None, "2025", "2026"),
 }
 NUMBERS: dict[str, tuple[int | None, ...]] = {
     "status": (None, 0, 1, 2),
     "time_spent": (None, -5, 0, 7, 2**53 + 1),
-    "enrolled_on": (None, 1_767_225_599_999, 1_767_225_600_000, 1_769_904_000_000),
+    "enrolled_on": (
+        None,
+        1_767_225_599_999,
+        1_767_225_600_000,
+        1_769_904_000_000,
+        1_774_735_199_999,
+        1_774_735_200_000,
+        1_774_821_599_999,
+        1_774_821_600_000,
+    ),
+    "completed_on": (None, 1_767_225_599_998, 1_767_225_601_000, 1_767_311_999_999),
 }
-"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC."""
+"""The moments: the last of 2025, the first of 2026, the first of February 2026, in UTC; around the ends of 29 March 2026 in
+Berlin, a day of 23 hours: the first midnight as if it were summer, the last one of summer.
+Completions are before the first two, 1 s, and 1 ms less than a day after the second."""
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati")
+COMPUTED: dict[str, tuple[int | None, ...]] = {
+    "days_to_complete": (None, 0, 1),
+    "seconds_to_complete": (None, 0, 1),
+}
 VALUES: dict[str, tuple[Value, ...]] = {**TEXTS, **NUMBERS}
+WHERE: dict[str, tuple[Value, ...]] = {**VALUES, **COMPUTED}
 
 
 def events_of(activity_id: str, most: int = 40) -> st.SearchStrategy[list[Event]]:
@@ -184,20 +226,20 @@ def events_of(activity_id: str, most: int = 40) -> st.SearchStrategy[list[Event]
 
 
 def wheres() -> st.SearchStrategy[Where]:
-    column = st.sampled_from(sorted(VALUES))
+    column = st.sampled_from(sorted(WHERE))
     one_of = column.flatmap(
         lambda name: st.builds(
             OneOf,
             st.just(name),
-            st.lists(st.sampled_from(VALUES[name]), max_size=3, unique=True).map(tuple),
+            st.lists(st.sampled_from(WHERE[name]), max_size=3, unique=True).map(tuple),
         )
     )
     between = column.flatmap(
         lambda name: st.builds(
             Between,
             st.just(name),
-            st.sampled_from(VALUES[name]),
-            st.sampled_from(VALUES[name]),
+            st.sampled_from(WHERE[name]),
+            st.sampled_from(WHERE[name]),
             st.booleans(),
             st.booleans(),
         )
@@ -216,16 +258,20 @@ def wheres() -> st.SearchStrategy[Where]:
 @st.composite
 def figures(draw: st.DrawFn, activity_id: str) -> Figures:
     """In a total order, so that a limit says which rows."""
-    dimensions = tuple(draw(st.lists(st.sampled_from(sorted(VALUES)), max_size=2, unique=True)))
+    named = sorted(WHERE)
+    dimensions = tuple(draw(st.lists(st.sampled_from(named), max_size=2, unique=True)))
     count = st.builds(Measure, st.just(""), st.just(Kind.COUNT), st.none(), st.none() | wheres())
     of_column = st.builds(
         Measure,
         st.just(""),
         st.sampled_from([Kind.SUM, Kind.MAX]),
-        st.sampled_from(sorted(NUMBERS)),
+        st.sampled_from(sorted({**NUMBERS, **COMPUTED})),
         st.none() | wheres(),
     )
-    drawn = draw(st.lists(count | of_column, min_size=1, max_size=3))
+    distinct = st.builds(
+        Measure, st.just(""), st.just(Kind.DISTINCT), st.just("user_id"), st.none() | wheres()
+    )
+    drawn = draw(st.lists(count | of_column | distinct, min_size=1, max_size=3))
     measures = tuple(Measure(f"m{n}", m.kind, m.column, m.where) for n, m in enumerate(drawn))
     first = draw(st.lists(st.sampled_from([m.name for m in measures]), max_size=1))
     order = tuple(Order(name, draw(st.booleans())) for name in (*first, *dimensions))
@@ -237,4 +283,5 @@ def figures(draw: st.DrawFn, activity_id: str) -> Figures:
         draw(st.none() | wheres()),
         order,
         draw(st.none() | st.integers(1, 4)),
+        draw(st.sampled_from(ZONES)),
     )

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from rules.errors import InvalidInput
-from stores.druid_queries import Compiled, compiled, decoded, encoded
+from stores.druid_filters import decoded, encoded
+from stores.druid_queries import Compiled, compiled
 from stores.druid_supervision import compaction_of, differences, druid_name, supervisor_of
 from stores.groups import (
     All,
@@ -191,6 +192,19 @@ def test_months_are_computed_from_the_latest_moment() -> None:
         }
     ]
     assert compile_(query).body["filter"]["values"] == ["2026-03"]
+
+
+def test_periods_are_computed_by_the_clocks_of_the_zone() -> None:
+    """Kolkata's have been 5 1/2 hours (19,800 s) ahead since before 1970. So have a day's name and a week's in UTC after
+    so much was added."""
+    query = figures("last_accessed_day", "enrolled_week", "completed_quarter", zone="Asia/Kolkata")
+    expressions = {each["name"]: each["expression"] for each in inner(query)["postAggregations"]}
+    assert expressions == {
+        "completed_quarter": "concat(timestamp_format((\"completed_on\" + 19800000), 'yyyy', 'UTC'), '-Q', "
+        "timestamp_extract((\"completed_on\" + 19800000), 'QUARTER', 'UTC'))",
+        "enrolled_week": "timestamp_format((\"enrolled_on\" + 19800000), 'xxxx-\\'W\\'ww', 'UTC')",
+        "last_accessed_day": "timestamp_format((\"last_accessed_on\" + 19800000), 'yyyy-MM-dd', 'UTC')",
+    }
 
 
 def test_druid_orders_numbers() -> None:

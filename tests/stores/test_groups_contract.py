@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any as Anything
 
 import orjson
@@ -334,6 +335,79 @@ async def test_a_text_is_whole_as_far_as_its_spec_has_room(store: Store) -> None
     assert len(text.encode()) == LONGEST_SCORES == ACTIVITY_STATE.longest["scores"]
 
 
+async def test_a_learner_counts_once_wherever_and_however_often_they_are(store: Store) -> None:
+    """Ada is in two contexts and both states, ben in two contexts of North, cyd in South alone, dan nowhere."""
+    me = new()
+    told: list[tuple[str, str, str | None, int | None]]
+    told = [("ada", "cb:1", "North", 1), ("ada", "cb:2", "South", 2), ("ben", "cb:1", "North", 2)]
+    told += [("ben", "cb:2", "North", 2), ("cyd", "cb:2", "South", None), ("dan", "cb:1", None, 0)]
+    events = [state(me, user, context_id=context, state=at, status=n) for user, context, at, n in told]
+    await store.fill(ACTIVITY_STATE, events)
+    learners = Measure("learners", Kind.DISTINCT, "user_id")
+    done = Measure("done", Kind.DISTINCT, "user_id", OneOf("status", (2,)))
+    most, points = Measure("most", Kind.MAX, "status"), Measure("points", Kind.SUM, "status")
+    measures = (COUNT, learners, done, most, points)
+    where = Between("state", least="")
+    [everybody] = await store.ask(Figures(ACTIVITY_STATE, (), measures, activity(me), where))
+    assert everybody == (5, 3, 2, 2, 7)
+    order = (Order("learners", descending=True), Order("state"))
+    by_state = Figures(ACTIVITY_STATE, ("state",), measures, activity(me), order=order)
+    assert await store.ask(by_state) == [
+        ("North", 3, 2, 1, 2, 5),
+        ("South", 2, 2, 1, 2, 2),
+        (None, 1, 1, 0, 0, 0),
+    ]
+    by_user = Figures(
+        ACTIVITY_STATE, ("user_id",), (learners, COUNT), activity(me), where, (Order("user_id"),)
+    )
+    assert await store.ask(by_user) == [("ada", 1, 2), ("ben", 1, 2), ("cyd", 1, 1)]
+    assert await store.ask(Figures(ACTIVITY_STATE, (), (learners, COUNT), activity(new()))) == [(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (("gender",), "has no column gender"),
+        ((None,), "a distinct of a column"),
+        (("user_id", "context_id"), "of one column, not of context_id, user_id"),
+    ],
+)
+async def test_distinct_values_are_of_one_column_of_the_key(
+    store: Store, columns: tuple[str | None, ...], told: str
+) -> None:
+    measures = tuple(Measure(f"m{n}", Kind.DISTINCT, column) for n, column in enumerate(columns))
+    with store.groups.meter.measure() as counts, pytest.raises(InvalidInput, match=told):
+        await store.ask(Figures(ACTIVITY_STATE, (), measures))
+    assert not counts
+
+
+async def test_how_long_it_took_is_in_whole_units_and_never_less_than_nothing(store: Store) -> None:
+    """A day less 1 ms, a day, ten days and a half; before it began; and one end that nobody knows."""
+    me, day = new(), 86_400_000
+    took = {"ada": day - 1, "ben": day, "cyd": 10 * day + day // 2, "dan": -5 * day, "eve": None}
+    events = [
+        state(me, user, enrolled_on=NOW_MS, completed_on=None if ms is None else NOW_MS + ms)
+        for user, ms in took.items()
+    ]
+    await store.fill(ACTIVITY_STATE, [*events, state(me, "fay", completed_on=NOW_MS)])
+    assert sorted(await store.ask(rows(("user_id", "days_to_complete", "seconds_to_complete"), me))) == [
+        ("ada", 0, 86_399),
+        ("ben", 1, 86_400),
+        ("cyd", 10, 907_200),
+        ("dan", 0, 0),
+        ("eve", None, None),
+        ("fay", None, None),
+    ]
+    by_days = Figures(
+        ACTIVITY_STATE, ("days_to_complete",), (COUNT,), activity(me), order=(Order("days_to_complete"),)
+    )
+    assert await store.ask(by_days) == [(None, 2), (0, 2), (1, 1), (10, 1)]
+    seconds = Measure("seconds", Kind.SUM, "seconds_to_complete")
+    known = Measure("known", Kind.COUNT, where=Between("days_to_complete", least=0))
+    # 86,399 + 86,400 + 907,200 + 0
+    assert await store.ask(Figures(ACTIVITY_STATE, (), (seconds, known), activity(me))) == [(1_079_999, 4)]
+
+
 async def test_of_nobody_a_count_is_0_and_sum_and_max_are_nothing(store: Store) -> None:
     sum_, most = Measure("sum", Kind.SUM, "time_spent"), Measure("max", Kind.MAX, "time_spent")
     assert await store.ask(Figures(ACTIVITY_STATE, (), (COUNT, sum_, most), activity(new()))) == [
@@ -407,6 +481,65 @@ async def test_a_range_of_texts_is_one_of_code_points(store: Store, column: str)
         assert sorted(found) == [(each,) for each in BY_CODE_POINT[n:]], text
         found = await store.ask(rows((column,), me, Between(column, most=text, below=True)))
         assert sorted(found) == [(each,) for each in BY_CODE_POINT[:n]], text
+
+
+DAYS_OF_ZONES = {
+    "Europe/Berlin": {
+        # Summer begins at 01:00Z on 29 March 2026: midnight before is 23:00Z, midnight after is 22:00Z.
+        "2026-03-28T22:59:59.999Z": "2026-03-28",
+        "2026-03-28T23:00:00Z": "2026-03-29",
+        "2026-03-29T21:59:59.999Z": "2026-03-29",
+        "2026-03-29T22:00:00Z": "2026-03-30",
+        # It ends at 01:00Z on 25 October, a day of 25 hours.
+        "2026-10-24T21:59:59.999Z": "2026-10-24",
+        "2026-10-24T22:00:00Z": "2026-10-25",
+        "2026-10-25T22:59:59.999Z": "2026-10-25",
+        "2026-10-25T23:00:00Z": "2026-10-26",
+    },
+    # Half an hour off the full one, all year.
+    "Asia/Kolkata": {"2026-12-31T18:29:59.999Z": "2026-12-31", "2026-12-31T18:30:00Z": "2027-01-01"},
+}
+
+
+@pytest.mark.parametrize("zone", DAYS_OF_ZONES)
+async def test_a_day_begins_with_midnight_in_the_zone_of_the_query(store: Store, zone: str) -> None:
+    me, days = new(), DAYS_OF_ZONES[zone]
+    at = {moment: int(datetime.fromisoformat(moment).timestamp() * 1000) for moment in days}
+    events = [state(me, moment, last_accessed_on=ms_) for moment, ms_ in at.items()]
+    await store.fill(ACTIVITY_STATE, [*events, state(me, "never")])
+    query = Figures(ACTIVITY_STATE, ("user_id", "last_accessed_day"), (COUNT,), activity(me), zone=zone)
+    assert {user: day for user, day, _ in await store.ask(query)} == {**days, "never": None}
+
+
+async def test_every_period_of_the_turn_of_the_year_by_the_clocks_of_kolkata(store: Store) -> None:
+    """1 January 2027 is a Friday: the week is the 53rd of 2026, which has 53 Thursdays. There it begins at 18:30Z."""
+    me = new()
+    units = ("day", "week", "month", "quarter", "year")
+    columns = tuple(f"completed_{unit}" for unit in units)
+    new_year = ms(2026, 12, 31, 18, 30)
+    told = {
+        "old": new_year - 1,
+        "new": new_year,
+        "later": new_year + 2 * 86_400_000 + 86_399_999,
+        "monday": new_year + 3 * 86_400_000,
+    }
+    await store.fill(ACTIVITY_STATE, [state(me, user, completed_on=at) for user, at in told.items()])
+    asked = Figures(ACTIVITY_STATE, ("user_id", *columns), (COUNT,), activity(me), zone="Asia/Kolkata")
+    assert {user: periods for user, *periods, _ in await store.ask(asked)} == {
+        "old": ["2026-12-31", "2026-W53", "2026-12", "2026-Q4", "2026"],
+        "new": ["2027-01-01", "2026-W53", "2027-01", "2027-Q1", "2027"],
+        "later": ["2027-01-03", "2026-W53", "2027-01", "2027-Q1", "2027"],
+        "monday": ["2027-01-04", "2027-W01", "2027-01", "2027-Q1", "2027"],
+    }
+    in_week = Figures(
+        ACTIVITY_STATE,
+        (),
+        (COUNT,),
+        activity(me),
+        OneOf("completed_week", ("2026-W53",)),
+        zone="Asia/Kolkata",
+    )
+    assert await store.ask(in_week) == [(3,)]
 
 
 async def test_months_are_those_of_utc(store: Store) -> None:

@@ -440,7 +440,10 @@ async def test_an_index_of_an_earlier_version_is_made_anew(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(search, collection("a"))
-    monkeypatch.setattr(f"{type(search).__module__}.VERSION", 2)
+    if isinstance(search, OpenSearch):
+        monkeypatch.setattr(OpenSearch, "version", 2)
+    else:
+        monkeypatch.setattr("stores.search_fts5.VERSION", 2)
     assert len(await search.init()) == 1
     assert await found(search) == []
     await fill(search, collection("a"))

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from ingest.workers.work import Handler, Work
+from ingest.writes.triggers import learner_erased
 from loaders.session import Shared
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Record, RecordFilter
-from stores.topics import ASSESSMENTS, DEAD_LETTERS, PROFILES, STATES, TRIGGERS
+from stores.topics import ASSESSMENTS, DEAD_LETTERS, LEARNER_CHANGES, PROFILES, STATES, TRIGGERS
 
 
 def _ask(work: Work, trigger: Trigger, record: Record) -> None:
@@ -20,10 +21,15 @@ def _ask(work: Work, trigger: Trigger, record: Record) -> None:
 
 
 async def _finish(shared: Shared, work: Work) -> None:
-    """Makes the log forget its records and the rows' files forget what was deleted. May be repeated.
+    """Takes erased learners out of the learner index, makes the log forget its records and the rows' files forget what was
+    deleted. May be repeated.
 
     The log forgets a record once every group has done with it. Servers do both in their own time (docs/operations.md).
     """
+    gone = [trigger.user_id for trigger in work.forgotten if trigger.progress_key is None]
+    if gone:
+        # Before the log is told to forget: then it forgets these records too, once an indexer has done with them.
+        await shared.stores.events.send(LEARNER_CHANGES.name, *map(learner_erased, gone))
     for trigger in work.forgotten:
         for topic, subjects in subjects_of(trigger).items():
             await shared.stores.events.forget(topic, *subjects)
@@ -38,6 +44,7 @@ def subjects_of(erased: Trigger) -> Mapping[str, Sequence[RecordFilter]]:
         return {
             TRIGGERS.name: [RecordFilter(user)],
             PROFILES.name: [RecordFilter(user)],
+            LEARNER_CHANGES.name: [RecordFilter(user)],
             ASSESSMENTS.name: [RecordFilter(user), RecordFilter(holding=[_text(user)])],
             STATES.name: [RecordFilter(user, [_pair("user_id", user)])],
             DEAD_LETTERS.name: [RecordFilter(user), RecordFilter(holding=[_text(user)])],

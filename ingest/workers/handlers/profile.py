@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ingest.commands.learners import parse_profile, profile_write
 from ingest.workers.work import Handler, Work
+from ingest.writes.triggers import learner_change
 from loaders.erasures import erased_learners
 from loaders.session import Shared
 from rules.identifiers import ProgressKey
@@ -12,6 +13,7 @@ from rules.triggers import Trigger, TriggerKind
 from stores.events import Record
 from stores.rows import Rows, Write
 from stores.tables import ENROLMENTS, LEARNER_SCOPES
+from stores.topics import LEARNER_CHANGES
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ async def _prepare(shared: Shared, work: Work) -> None:
         work.ignored = len(work.profiles) - len(kept)
         await rows.write(*kept)
     if work.users:
+        # A topic between, as the search may be away while the workers go on.
+        await shared.stores.events.send(LEARNER_CHANGES.name, *map(learner_change, work.users))
         await _renew_places(rows, work)
 
 

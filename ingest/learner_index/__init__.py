@@ -1,0 +1,1 @@
+"""The learner index: it follows the profiles (R-PEOPLE-1)."""
