@@ -362,7 +362,7 @@ def check_page_of_enrolments(cost: Cost, size: Size = BIG, *, described: bool = 
 
 def cursor(place: tuple[str, str]) -> str:
     """What the list of enrolments gives out behind this collection and context, in the order of the store."""
-    return encode("COLLECTION ASC", "0", f"{10**17:020d}", "\t".join(place))
+    return encode("COLLECTION ASC", "1", f"{10**17:020d}", "\t".join(place))
 
 
 @MODES
