@@ -120,7 +120,8 @@ class Tables:
         counts = [Counted.decode(answer.value) for answer in answers]
         rows = [(reading, each.rows) for reading, each in zip(asked, counts, strict=True)]
         grouping = partial(groups_of, rows, queries)
-        many = sum(len(each.rows) for each in counts) > MANY_ROWS
+        # How many gaps there are shows only when they are filled.
+        many = sum(len(each.rows) for each in counts) > MANY_ROWS or any(query.fill_gaps for query in queries)
         groups = await asyncio.to_thread(grouping) if many else grouping()
         of_states = ground.source is ACTIVITY_STATE
         moments = [

@@ -5,6 +5,7 @@ One instance serves the module, since Druid has few tasks; its data never change
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders.answers import AnswerOrigin
-from loaders.metrics import labels
+from loaders.metrics import labels, tabulation
 from loaders.metrics import queries as asking
 from loaders.metrics.plans import Tile
 from loaders.metrics.queries import TooManyGroups
@@ -433,6 +434,23 @@ async def test_a_table_with_too_many_gaps_is_refused_and_leaves_those_beside_it(
     assert refused.field == "fillGaps"
     assert isinstance(beside, Table)
     assert len(beside.rows) == 4
+
+
+async def test_gaps_are_filled_beside_the_event_loop(
+    filled: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter can ask for 10,000 days of which four have a row: the rows do not tell how much there is to do."""
+    threads = []
+
+    def noted(*args: Any) -> Any:
+        threads.append(threading.current_thread())
+        return metric_gaps.filled(*args)
+
+    monkeypatch.setattr(tabulation, "filled", noted)
+    ask = {"activity_ids": ["hand"], "dimensions": ["enrolled_day"], "metrics": ["enrolledCount"]}
+    await ask_one(session(filled), {**ask, "fill_gaps": True})
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
 
 
 async def test_rows_go_by_names_however_many_the_limit_cuts_off(filled: Instance) -> None:
