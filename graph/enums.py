@@ -370,6 +370,7 @@ described(
         ColumnKind.DAYS: "Days, with two decimals at most; null where there are none to tell.",
         ColumnKind.DATETIME: "Moments as `DateTime` has them, or null.",
         ColumnKind.DISTRIBUTION: "Objects with a number for each band or percentile, or null.",
+        ColumnKind.FLAG: "True or false.",
     },
 )
 described(

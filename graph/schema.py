@@ -10,6 +10,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from graph.active_learners import ActiveLearnersQueries
+from graph.activity_histories import ActivityHistoryQueries
 from graph.assessment_scores import AssessmentScores
 from graph.assessments import AssessmentMutations
 from graph.attempts import Attempt
@@ -72,6 +73,7 @@ class Query(
     MetricQueries,
     FunnelQueries,
     ActiveLearnersQueries,
+    ActivityHistoryQueries,
     TrackingQueries,
     PublicationQueries,
     ExhaustQueries,

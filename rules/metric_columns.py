@@ -30,6 +30,7 @@ class ColumnKind(Enum):
     DAYS = "days"
     DATETIME = "datetime"
     DISTRIBUTION = "distribution"
+    FLAG = "flag"
 
 
 _KINDS = {

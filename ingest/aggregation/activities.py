@@ -10,6 +10,7 @@ import orjson
 from druid_specs import ACTIVITY_STATE
 from ingest.aggregation import static_files
 from ingest.aggregation.turn import Turn
+from loaders.activity_histories import history_write
 from loaders.aggregates import StoredAggregate, aggregates_by_key
 from loaders.learners import learners_by_id
 from loaders.standings import aggregate_context_of
@@ -27,7 +28,18 @@ from rules.learners import ATTRIBUTES, Learner
 from rules.metrics import Counts
 from rules.progress import percentage
 from rules.states import State
-from rules.totals import MONTHS, Cell, Dimensions, Tally, Total, cell_key, cell_state, figures_of, vanished
+from rules.totals import (
+    ALL,
+    MONTHS,
+    Cell,
+    Dimensions,
+    Tally,
+    Total,
+    cell_key,
+    cell_state,
+    figures_of,
+    vanished,
+)
 from stores.events import Message
 from stores.rows import Row, Write
 from stores.tables import ACTIVITY_AGGREGATES, ENROLMENTS_BY_CONTEXT
@@ -126,14 +138,17 @@ async def let_vanish(turn: Turn, stored: StoredActivityResult) -> None:
 async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
     """Sends the events, then writes the rows, then the files.
 
-    Before all of them the rows get what is ``pending``. If a run dies after its events, the row tells which cells it
+    Before all of them the history gets what was counted, and the rows what is ``pending``. The history comes first, as a
+    row that has all of its figures is not looked at again. If a run dies after its events, the row tells which cells it
     may have sent. The next run then sends all of them again, whatever the row's figures say. Cells that are gone by
     then are sent as zeros.
     """
     rows, report = turn.shared.stores.rows, turn.report
     needed = [change for change in changes if turn.everything or change.is_needed]
     messages = [message for change in needed for message in _messages(change)]
-    await rows.write(*(_announcement(turn, change) for change in needed))
+    await rows.write(
+        *(write for change in needed for write in (_announcement(turn, change), _kept(turn, change)))
+    )
     await turn.shared.stores.events.send(TOTALS.name, *messages)
     for change in needed[-1:]:
         turn.sent.total, turn.sent.cells = change.total, {**(change.cells or {}), **change.gone}.keys()
@@ -154,6 +169,11 @@ async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
 def _announcement(turn: Turn, change: _Change) -> Write:
     values = {"pending": pending_blob(change.known.union(change.cells or ()))}
     return Write(ACTIVITY_AGGREGATES, change.key, values, timestamp=turn.announcing)
+
+
+def _kept(turn: Turn, change: _Change) -> Write:
+    counts = None if change.cells is None else change.cells[ALL]
+    return history_write(change.total, turn.shared.day_zone.day_of(turn.as_of), counts)
 
 
 def _messages(change: _Change) -> Iterator[Message]:

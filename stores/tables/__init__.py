@@ -15,6 +15,7 @@ from stores.tables.collections import (
 )
 from stores.tables.groups import (
     ACTIVITY_AGGREGATES,
+    ACTIVITY_HISTORIES,
     AGGREGATIONS,
     GROUP_AGGREGATES,
     GROUP_MEMBERS,
@@ -38,6 +39,7 @@ from stores.tables.learners import (
 
 __all__ = [
     "ACTIVITY_AGGREGATES",
+    "ACTIVITY_HISTORIES",
     "AGGREGATES",
     "AGGREGATIONS",
     "ARCHIVES",
@@ -89,6 +91,7 @@ TABLES = (
     GROUP_MEMBERS,
     USER_GROUPS,
     ACTIVITY_AGGREGATES,
+    ACTIVITY_HISTORIES,
     GROUP_AGGREGATES,
     AGGREGATIONS,
     INSTANCE,

@@ -83,6 +83,15 @@ ACTIVITY_AGGREGATES = Table(
     },
 )
 
+ACTIVITY_HISTORIES = Table(
+    "activity_history",
+    comment="Counts of the last aggregation of a day that found a change; back is the day's number, negative: the latest first",
+    since=8,
+    partition={"activity_type": TEXT, "activity_id": TEXT, "collection_id": TEXT, "context_id": TEXT},
+    clustering={"back": INT},
+    columns={"counts": Map(TEXT, BIGINT)},
+)
+
 GROUP_AGGREGATES = Table(
     "group_agg",
     comment="Which activities of a group have rows in activity_agg, so that those of removed ones are found",
