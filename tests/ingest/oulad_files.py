@@ -3,7 +3,10 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from zlib import crc32
+
+import duckdb
 
 HEADERS = {
     "courses.csv": "code_module,code_presentation,module_presentation_length",
@@ -151,3 +154,47 @@ def generated(students: int = 60) -> dict[str, list[str]]:
         "studentVle.csv": views,
         "studentAssessment.csv": submissions,
     }
+
+
+class Files:
+    """The files as tables, every field as it is written there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._connection = duckdb.connect()
+        names = {
+            "courses": "courses",
+            "sites": "vle",
+            "students": "studentInfo",
+            "registrations": "studentRegistration",
+            "views": "studentVle",
+            "assessments": "assessments",
+            "submissions": "studentAssessment",
+        }
+        for table, name in names.items():
+            path = directory / f"{name}.csv"
+            if path.exists():
+                self.run(
+                    f"create table {table} as select * from read_csv("
+                    f"'{path}', header = true, nullstr = ['', '?'], all_varchar = true)"
+                )
+            else:
+                columns = OPTIONAL_HEADERS[path.name].split(",")
+                self.run(f"create table {table} ({', '.join(f'{column} varchar' for column in columns)})")
+        self.has_submissions = (directory / "studentAssessment.csv").exists()
+        self.run("""
+            create table profiles as
+            select id_student, gender, region, highest_education as education from students
+            qualify row_number() over (
+                partition by id_student order by code_presentation desc, code_module desc
+            ) = 1
+        """)
+
+    def run(self, sql: str) -> None:
+        self._connection.execute(sql)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.sql(sql).fetchall()
+
+    def query(self, sql: str) -> dict[Any, Any]:
+        """Of two columns: the second by the first."""
+        return dict(self.rows(sql))

@@ -17,10 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
-from druid_specs import ACTIVITY_TOTALS
+from druid_specs import ACTIVITY_DAY, ACTIVITY_TOTALS
 from ingest.aggregation import aggregate
 from ingest.importers.oulad import load_oulad
 from ingest.importers.oulad.dataset import parts
@@ -31,7 +30,8 @@ from rules.viewers import Role
 from stores.tables import AGGREGATES, ENROLMENTS, SCORES, VIEWS
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.graph.conftest import data
-from tests.ingest.oulad_files import generated, part_of, write
+from tests.ingest.oulad_dashboard import COURSE, check_dashboard
+from tests.ingest.oulad_files import Files, generated, part_of, write
 from tests.ingest.test_sample import rows_of
 
 pytestmark = pytest.mark.long
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 
 PUBLISHED = os.environ.get("COHORT_OULAD")
 EVERY = int(os.environ.get("COHORT_OULAD_EVERY", "4"))
-COURSE = "oulad:AAA-2013J"
 ASKED_AT_ONCE = 32
 IN_COURSE = "code_module = 'AAA' and code_presentation = '2013J'"
 
@@ -141,32 +140,6 @@ MEMBERS = """
 """
 
 
-class Files:
-    """The files as tables, every field as it is written there."""
-
-    def __init__(self, directory: Path) -> None:
-        self._connection = duckdb.connect()
-        names = {"students": "studentInfo", "sites": "vle", "views": "studentVle"}
-        self.has_submissions = (directory / "studentAssessment.csv").exists()
-        if self.has_submissions:
-            names |= {"submissions": "studentAssessment", "assessments": "assessments"}
-        for table, name in {**names, "registrations": "studentRegistration"}.items():
-            self._connection.sql(
-                f"create table {table} as select * from read_csv("
-                f"'{directory / name}.csv', header = true, nullstr = ['', '?'], all_varchar = true)"
-            )
-        self._connection.sql("""
-            create table profiles as
-            select id_student, gender, region, highest_education as education from students
-            qualify row_number() over (
-                partition by id_student order by code_presentation desc, code_module desc
-            ) = 1
-        """)
-
-    def query(self, sql: str) -> dict[Any, Any]:
-        return dict(self._connection.sql(sql).fetchall())
-
-
 STANDING = """
     query Standing($user: String!, $collection: String!, $context: String!) {
       learner(userId: $user) {
@@ -261,6 +234,10 @@ async def check(cohort: Instance, directory: Path) -> None:
         await cohort.arrived(ACTIVITY_TOTALS)
     with phase("tables from totals"):
         await check_tables(cohort, files, "TOTALS")
+    with phase("visible in the groups store, days"):
+        await cohort.arrived(ACTIVITY_DAY)
+    with phase("dashboard"):
+        await check_dashboard(cohort, files)
     with phase("group pages"):
         await check_pages(cohort, files)
 
