@@ -137,6 +137,11 @@ class Settings(BaseSettings):
         description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
         "without it they are paths",
     )
+    metric_links: bool = Field(
+        default=False,
+        description="Whether who sees figures may make links to them, which show them to whoever has a link, until it expires "
+        "(at most 7 days). `cohort dev` always has them",
+    )
     allowed_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)
     ] = Field(
