@@ -75,6 +75,11 @@ class DataSource:
         return tuple(column["name"] for column in self._schema["dimensionsSpec"]["dimensions"])
 
     @cached_property
+    def placed_by(self) -> str:
+        """The column of the key that the time of a row follows from: all rows of one value are in one day (rules/states.py)."""
+        return "activity_id" if "activity_id" in self.key else "collection_id"
+
+    @cached_property
     def latest(self) -> dict[str, str]:
         """The columns with the latest version's values, and their types: ``long``, ``double`` or ``string``."""
         return {
@@ -127,7 +132,9 @@ OWN_COLUMNS = frozenset({"active", "tree_version", "scores"})
 """Columns of ACTIVITY_STATE that are Cohort's own: nobody groups or filters by them."""
 ACTIVITY_TOTALS = DataSource.read("activity-totals")
 """The figures of each activity and context by one dimension at a time (rules/totals.py)."""
-DATA_SOURCES = (ACTIVITY_STATE, ACTIVITY_TOTALS)
+ACTIVITY_DAY = DataSource.read("activity-day")
+"""The days on which each learner was active in each collection and context (rules/active_days.py)."""
+DATA_SOURCES = (ACTIVITY_STATE, ACTIVITY_TOTALS, ACTIVITY_DAY)
 FORMER_DATA_SOURCES = ("activity-state", "activity-totals")
 """Names of data sources that had other keys; engines remove them. Nothing is lost: the events are sent again from rows."""
 

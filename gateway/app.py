@@ -53,12 +53,9 @@ def create_app(settings: Settings) -> Starlette:
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *download_routes(settings),
+        *_pages(settings),
         *ROUTES,  # behind the others: they answer whatever else begins as the platform's paths do
     ]
-    if settings.dev:
-        from gateway.start_page import start_page
-
-        routes += start_page(settings)
     middleware = [
         Middleware(StartupFailureInALine),
         Middleware(RequestIds),
@@ -68,6 +65,15 @@ def create_app(settings: Settings) -> Starlette:
         Middleware(Deadline, seconds=settings.request_timeout),
     ]
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
+
+
+def _pages(settings: Settings) -> list[BaseRoute]:
+    """The pages for a browser, where the settings have any. What they need takes long to import."""
+    if not settings.dev and settings.explorer == "off":
+        return []
+    from gateway.pages.routes import page_routes
+
+    return page_routes(settings)
 
 
 def app_of_process() -> Starlette:

@@ -193,7 +193,7 @@ def token(
     ttl: Annotated[str, typer.Option(help="How long it holds: 90s, 15m, 12h, 7d.")] = "24h",
 ) -> None:
     """Print a bearer token, and nothing else: curl -H "Authorization: Bearer $(cohort token)" …"""
-    from gateway.dev_tokens import first_learner, with_development_key
+    from gateway.dev_tokens import LEARNER, with_development_key
     from gateway.identity import make_token
     from rules.viewers import Role
 
@@ -202,7 +202,7 @@ def token(
         raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(known)}", param_hint="--role")
     roles = [known[name] for name in role or ["learner"]]
     settings = with_development_key(_settings())
-    typer.echo(make_token(settings, first_learner() if user is None else user, roles, _duration(ttl)))
+    typer.echo(make_token(settings, LEARNER.user if user is None else user, roles, _duration(ttl)))
 
 
 @app.command("settings")

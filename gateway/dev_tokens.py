@@ -3,6 +3,7 @@
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,7 +17,30 @@ from stores.private import private_folder
 
 KEY_FILE = "jwt.key"
 TOKEN_LIFE = timedelta(hours=24)
-MENTOR_ROLES = (Role.MENTOR, Role.REPORTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody to try Cohort as. Only learners and the mentor are in the sample: a token needs no profile."""
+
+    user: str
+    roles: tuple[Role, ...]
+    may: str
+    """What a token of theirs is for, in a sentence."""
+
+    @property
+    def options(self) -> str:
+        """The options of `cohort token` for a token of theirs."""
+        return " ".join([f"--user {self.user}", *(f"--role {role.value}" for role in self.roles)])
+
+
+LEARNER = Person("ada", (Role.LEARNER,), "Sees and changes what is their own.")
+MENTOR = Person("mira", (Role.MENTOR, Role.REPORTER), "Sees every learner and the figures of all of them.")
+REPORTER = Person("rita", (Role.REPORTER,), "Sees every learner and all figures, and asks for exhausts.")
+AUTHOR = Person("carla", (Role.CREATOR,), "Edits drafts and publishes them.")
+ADMIN = Person("amal", (Role.ADMIN,), "Sees every learner, and changes contexts, groups, contents.")
+SERVICE = Person("backend", (Role.SERVICE,), "Another program, which acts for any learner.")
+PEOPLE = (LEARNER, MENTOR, REPORTER, AUTHOR, ADMIN, SERVICE)
 
 
 def with_development_key(settings: Settings) -> Settings:
@@ -32,25 +56,9 @@ def with_kept_key(settings: Settings) -> Settings:
     return with_development_key(settings) if (settings.data / KEY_FILE).exists() else settings
 
 
-def first_learner() -> str:
-    """The user id of the sample's first learner."""
-    from ingest.importers.sample import (
-        FIRST_LEARNER,  # it takes long to import: too long for `cohort token --user`
-    )
-
-    return FIRST_LEARNER
-
-
-def learner_token(settings: Settings) -> str:
-    """A token of the sample's first learner."""
-    return make_token(settings, first_learner(), [Role.LEARNER], TOKEN_LIFE)
-
-
-def mentor_token(settings: Settings) -> str:
-    """A token of the sample's mentor, who may see every learner and the figures of all of them."""
-    from ingest.importers.sample import MENTOR
-
-    return make_token(settings, MENTOR, MENTOR_ROLES, TOKEN_LIFE)
+def token_of(settings: Settings, person: Person) -> str:
+    """A token of the person, for a day."""
+    return make_token(settings, person.user, person.roles, TOKEN_LIFE)
 
 
 def _kept_key(data: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -68,6 +69,12 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
                 "small letters, no path, no slash at the end; or * for any"
             )
     return origins
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a time zone of the IANA database, such as Asia/Kolkata or UTC")
+    return name
 
 
 def _strong(key: SecretStr) -> SecretStr:
@@ -137,11 +144,7 @@ class Settings(BaseSettings):
         description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
         "without it they are paths",
     )
-    metric_links: bool = Field(
-        default=False,
-        description="Whether who sees figures may make links to them, which show them to whoever has a link, until it expires "
-        "(at most 7 days). `cohort dev` always has them",
-    )
+    metric_links: bool = Field(default=False, description="Links to figures may be made; in dev always")
     allowed_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)
     ] = Field(
@@ -217,6 +220,11 @@ class Settings(BaseSettings):
         default=None,
         description="JSON: which completions elsewhere count, in the modes copy and move (docs/modes.md)",
     )
+    day_zone: Annotated[str, AfterValidator(_zone)] = Field(
+        default="UTC",
+        description="Time zone of the IANA database whose clocks say which day a moment is in, for active "
+        "learners; days that were noted before it was changed stay as they were",
+    )
     group_members: int = Field(default=150, gt=0, description="Members that a group of learners may have")
     group_activities: int = Field(
         default=20, gt=0, description="Activities that a group of learners may have"
@@ -270,9 +278,13 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged; `debug` shows stack traces of commands, too"
     )
+    explorer: Literal["off", "authenticated", "open"] = Field(
+        default="off",
+        description="Start page, GraphiQL and the reference of REST: for nobody, for who has a token, for everybody. `cohort dev` has them open",
+    )
     dev: bool = Field(
         default=False,
-        description="Start page with GraphiQL and a token for everybody, and a worker in the server's process",
+        description="Pages for a browser with tokens for everybody, and a worker in the server's process",
     )
 
     @property

@@ -28,6 +28,7 @@ from ingest.schedule import Schedule
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
 from resolvers.metric_links import MetricLinks
+from rules.active_days import DayZone
 from rules.assessments import AttemptRules
 from rules.carry_rules import parse_rules
 from rules.errors import StoreUnavailable
@@ -131,6 +132,7 @@ async def running(
             link_ttl=timedelta(seconds=settings.link_ttl),
             exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
+            day_zone=DayZone(settings.day_zone),
             icon_rules=FetchRules(
                 settings.icon_hosts,
                 largest=settings.largest_icon,

@@ -11,11 +11,11 @@ from graph.info import Info
 from graph.metrics import OrderDirection
 from graph.paging import After, Before, Connection, First, Last, connection
 from resolvers import enrolment_lists
-from resolvers.enrolment_lists import MOST_LISTED, EnrolmentsWanted
-from resolvers.ordering import PARTS
+from resolvers.enrolment_lists import EnrolmentsWanted
+from resolvers.ordering import MOST_ORDERED, PARTS
 from resolvers.paging import MOST, asked
 
-_ALL_READ = f"For learners with at most {MOST_LISTED:,} enrolments, as all of them are read."
+_ALL_READ = f"For learners with at most {MOST_ORDERED:,} enrolments, as all of them are read."
 
 
 @strawberry.input(description="Which enrolments a list is of. What is given must all hold.")
@@ -37,8 +37,8 @@ class EnrolmentFilter:
 
 
 @strawberry.input(
-    description="The order of a list of enrolments. What it leaves open is ordered by collection and context, and what has no "
-    f"value comes last. COLLECTION with ASC costs what the page shows. Everything else: {_ALL_READ[0].lower()}{_ALL_READ[1:]}"
+    description="The order of a list of enrolments. What it leaves open is ordered by collection and context, and no "
+    f"value is less than any. COLLECTION with ASC costs what the page shows. Everything else: {_ALL_READ[0].lower()}{_ALL_READ[1:]}"
 )
 class EnrolmentOrder:
     by: enums.EnrolmentOrderBy = strawberry.field(description="By what.")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from graphql import (
+    BooleanValueNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -52,7 +53,8 @@ class Questions:
     def check(self, schema: GraphQLSchema, variables: Mapping[str, Any], most: int) -> None:
         """TooMany where the answer would have more values: types refer to each other, so that a short question may have
         an answer without end. Counting takes as many steps at most."""
-        count, given = _Count(schema, self._fragments, most), {**self._defaults, **variables}
+        given = {**self._defaults, **variables}
+        count = _Count(schema, self._fragments, given, most)
         total = 0
         for field in self._asked:
             source: Any = schema
@@ -86,7 +88,14 @@ class Questions:
 class _Count:
     """Counts the values below a part of the schema. Each part and selection is counted once."""
 
-    def __init__(self, schema: GraphQLSchema, fragments: Mapping[str, SelectionSetNode], most: int) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, SelectionSetNode],
+        variables: Mapping[str, Any],
+        most: int,
+    ) -> None:
+        self._variables = variables
         self._info = SimpleNamespace(schema=schema)
         self._fragments = fragments
         self._most = most
@@ -113,15 +122,16 @@ class _Count:
                     total += 1
                     if selection.selection_set is not None:
                         below: Any = get_named_type(kind.fields[selection.name.value].type)
-                        for value in self._values(kind, source, selection.name.value):
+                        for value in self._values(kind, source, selection):
                             total += self.of(below, value, selection.selection_set)
             if total > self._most:
                 raise TooMany
         return total
 
-    def _values(self, kind: GraphQLObjectType, source: Any, name: str) -> list[Any]:
-        field = kind.fields[name]
-        arguments = {"includeDeprecated": True} if "includeDeprecated" in field.args else {}
+    def _values(self, kind: GraphQLObjectType, source: Any, asked: FieldNode) -> list[Any]:
+        field = kind.fields[asked.name.value]
+        deprecated = _argument(asked, self._variables) is True
+        arguments = {"includeDeprecated": deprecated} if "includeDeprecated" in field.args else {}
         resolve: Any = field.resolve
         found = resolve(source, self._info, **arguments)
         if found is None:
@@ -135,9 +145,14 @@ def _is_one(found: Any) -> bool:
 
 def _name(field: FieldNode, variables: Mapping[str, Any]) -> str:
     """The name that ``__type`` asks for; that of no type if it is no text."""
+    name = _argument(field, variables)
+    return name if isinstance(name, str) else ""
+
+
+def _argument(field: FieldNode, variables: Mapping[str, Any]) -> Any:
+    """The value of the one argument that fields about the schema may have; None without it."""
     (argument,) = field.arguments or (None,)
     value: Any = argument and argument.value
     if isinstance(value, VariableNode):
-        value = variables.get(value.name.value)
-        return value if isinstance(value, str) else ""
-    return value.value if isinstance(value, StringValueNode) else ""
+        return variables.get(value.name.value)
+    return value.value if isinstance(value, StringValueNode | BooleanValueNode) else None

@@ -21,6 +21,7 @@ _SCALARS: Mapping[str, Json] = {
     "Int": {"type": "integer"},
     "Float": {"type": "number"},
     "Boolean": {"type": "boolean"},
+    "Date": {"type": "string", "examples": ["2026-01-31"]},
     "DateTime": {"type": "string", "examples": ["2026-01-31T12:00:00.000Z"]},
 }
 

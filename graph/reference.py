@@ -19,6 +19,7 @@ from graphql import (
 )
 
 from graph.schema import schema
+from graph.upstream import core_schema
 
 ROOTS = ("Query", "Mutation")
 _TITLES = {
@@ -40,7 +41,7 @@ def write_schema_pages(folder: Path) -> None:
     """Writes a page for each noun and an index into the folder. A noun is a module of ``graph/``: what is declared together
     is told together."""
     folder.mkdir(exist_ok=True)
-    built = schema._schema
+    built = core_schema(schema)
     by_noun: defaultdict[str, list[GraphQLNamedType]] = defaultdict(list)
     for one in built.type_map.values():
         if not one.name.startswith("__") and one.name not in ROOTS:

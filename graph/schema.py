@@ -9,6 +9,7 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
+from graph.active_learners import ActiveLearnersQueries
 from graph.assessment_scores import AssessmentScores
 from graph.assessments import AssessmentMutations
 from graph.attempts import Attempt
@@ -70,6 +71,7 @@ class Query(
     GroupQueries,
     MetricQueries,
     FunnelQueries,
+    ActiveLearnersQueries,
     TrackingQueries,
     PublicationQueries,
     ExhaustQueries,

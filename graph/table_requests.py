@@ -25,17 +25,23 @@ from graphql.utilities import coerce_input_value, validate_input_value
 from strawberry.exceptions import StrawberryInputCoercionError
 from strawberry.types.arguments import convert_argument
 
+from graph.active_learners import ActiveLearnersInput
 from graph.errors import presented
 from graph.metric_filters import MetricFilterInput
 from graph.metrics import ActivityMetricsInput
 from graph.schema import schema
+from resolvers.active_learners import ActiveLearnersQuery
 from resolvers.metrics import MetricQuery
 from resolvers.nouns import Absent, AggregationMode, InvalidInput, Json
 
 Declared = Mapping[str, GraphQLInputField | GraphQLArgument]
 
-TABLE: Declared = cast("GraphQLInputObjectType", schema._schema.type_map["ActivityMetricsInput"]).fields
+TABLE_INPUT = cast("GraphQLInputObjectType", schema._schema.type_map["ActivityMetricsInput"])
+TABLE: Declared = TABLE_INPUT.fields
 """What a table is asked for by."""
+ACTIVE_INPUT = cast("GraphQLInputObjectType", schema._schema.type_map["ActiveLearnersInput"])
+ACTIVE: Declared = ACTIVE_INPUT.fields
+"""What active learners are asked for by."""
 FUNNEL: Declared = {
     name: argument
     for name, argument in cast("GraphQLObjectType", schema._schema.query_type)
@@ -60,8 +66,14 @@ class FunnelRequest:
 def table_query(values: Json) -> tuple[MetricQuery, AggregationMode | None]:
     """The query of a table, and its mode, out of the fields of ``ActivityMetricsInput`` in JSON. InvalidInput or Absent
     names the field."""
-    found = _converted(_coerced(TABLE, values), ActivityMetricsInput)
+    found: ActivityMetricsInput = _converted(_coerced(TABLE, values), ActivityMetricsInput)
     return found.query(), found.mode
+
+
+def active_query(values: Json) -> ActiveLearnersQuery:
+    """The query of active learners, out of the fields of ``ActiveLearnersInput`` in JSON."""
+    found: ActiveLearnersInput = _converted(_coerced(ACTIVE, values), ActiveLearnersInput)
+    return found.query()
 
 
 def funnel_request(collection_id: str, values: Json) -> FunnelRequest:

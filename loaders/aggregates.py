@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rules.active_days import decode_days
 from rules.aggregates import AggregateKey
 from rules.progress import Status, status_of
 from rules.scores import NO_SCORE, ActivityScore, Best
@@ -13,8 +14,10 @@ from stores.tables import AGGREGATES
 
 Place = tuple[str, str, str]
 """Type of figures, activity and learner: whose figures under all contexts, and of a unit in all collections."""
-ENTRY_COLUMNS = tuple(column for column in AGGREGATES.types if column != "content_status")
-"""The columns that pages of groups show. They leave out the status of each leaf, which is most of a row."""
+ENTRY_COLUMNS = tuple(
+    column for column in AGGREGATES.types if column not in ("content_status", "active_days")
+)
+"""The columns that pages of groups show. They leave out the status of each leaf, which is most of a row, and the days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class Seen:
 class StoredAggregate:
     """A row of ``user_activity_agg_v2``: all of its state (rules/states.py) but the learner's attributes.
 
-    ``content_status`` is empty where only ENTRY_COLUMNS were read.
+    ``content_status`` and ``days`` are empty where only ENTRY_COLUMNS were read. ``days``: when the learner was active, as
+    rules/active_days.py writes it; units have none.
     """
 
     key: AggregateKey
@@ -49,6 +53,11 @@ class StoredAggregate:
     seen: Seen
     completed_version: int | None = None
     score: ActivityScore = NO_SCORE
+    days: bytes | None = None
+
+    @property
+    def active_days(self) -> frozenset[int]:
+        return decode_days(self.days)
 
     @property
     def completed(self) -> FirstCompletion | None:
@@ -150,4 +159,5 @@ def _stored(row: Row) -> StoredAggregate | None:
         seen=Seen(row["seen_changed_at"], row["seen_enrolment"], row["seen_version"]),
         completed_version=row["completed_version"],
         score=_score_of(figures, updated),
+        days=row.get("active_days"),
     )

@@ -28,6 +28,7 @@ from loaders.standings import Standings, Touches
 from loaders.together import reads_together
 from loaders.views import views_by_key
 from loaders.whole_attempts import Questioned, whole_attempts
+from rules.active_days import DayZone
 from rules.attempts import Attempt
 from rules.contents import Content
 from rules.enrolments import Enrolment
@@ -88,6 +89,8 @@ class Shared:
     """What the lasting links to packages begin with; without it they are paths."""
     icon_rules: FetchRules = field(default_factory=FetchRules)
     """Of which hosts a publish fetches icons."""
+    day_zone: DayZone = field(default_factory=DayZone)
+    """Which day a moment is in, for active days."""
 
     @classmethod
     def of(
@@ -105,6 +108,7 @@ class Shared:
         exhaust_ttl: timedelta = EXHAUST_TTL,
         public_url: str = "",
         icon_rules: FetchRules | None = None,
+        day_zone: DayZone | None = None,
     ) -> "Shared":
         background = Background()
         library = Library(stores.rows, stores.cache)
@@ -123,6 +127,7 @@ class Shared:
             exhaust_ttl=exhaust_ttl,
             public_url=public_url,
             icon_rules=icon_rules or FetchRules(),
+            day_zone=day_zone or DayZone(),
         )
 
 

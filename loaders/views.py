@@ -28,6 +28,8 @@ TOUCH_COLUMNS = (
 )
 FIGURE_COLUMNS = (*TOUCH_COLUMNS, "timespent")
 """The same with the time spent, which figures and standings need."""
+WORKER_COLUMNS = (*FIGURE_COLUMNS, "started_on")
+"""The columns that the workers need, more than pages show."""
 
 
 def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
@@ -112,6 +114,7 @@ def touch_of(row: Row) -> Touch:
         row["last_access_time"],
         row["last_completed_time"],
         row.get("timespent") or 0,
+        row.get("started_on"),
     )
 
 

@@ -1,7 +1,7 @@
 """A learner's list of enrolments: which of them, in which order, and how many (R-ENROL-5).
 
 The store has one order: collection and context. A page of it costs what the page shows. Every other order, and every
-filter but ``active``, reads the short form of all of the learner's enrolments first. So they are for at most MOST_LISTED.
+filter but ``active``, reads the short form of all of the learner's enrolments first. So they are for at most MOST_ORDERED.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +12,13 @@ from loaders import enrolments as rows
 from loaders.enrolments import EnrolmentPlace
 from loaders.session import Session
 from resolvers.enrolments import Enrolled, enrolled, enrolments_page, heal
-from resolvers.ordering import Ordering, Value
+from resolvers.ordering import MOST_ORDERED, Ordering, Value
 from resolvers.paging import Asked, Page, checked_many
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey, checked_id
 from rules.moments import EARLIEST
 from rules.progress import Status
 
-MOST_LISTED = 2_000
-"""The most enrolments of a learner of whom they are counted, or ordered and filtered otherwise than the store does."""
 _BETWEEN = "\t"
 """Between collection and context in a cursor. No id has it, and it is below whatever an id has, so that these texts have
 the order of the store."""
@@ -89,7 +87,7 @@ class Listed:
 
 
 async def listed_page(session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked) -> Page[Listed]:
-    """The page that is asked for. InvalidInput if it needs all enrolments and the learner has more than MOST_LISTED.
+    """The page that is asked for. InvalidInput if it needs all enrolments and the learner has more than MOST_ORDERED.
 
     ``total`` is there if all had to be read.
     """
@@ -112,7 +110,7 @@ async def listed_page(session: Session, user_id: str, wanted: EnrolmentsWanted, 
 
 
 async def enrolments_count(session: Session, user_id: str, wanted: EnrolmentsWanted) -> int:
-    """How many enrolments the whole list has. InvalidInput if the learner has more than MOST_LISTED."""
+    """How many enrolments the whole list has. InvalidInput if the learner has more than MOST_ORDERED."""
     session.viewer.check_may_see(user_id)
     places = await _places(session, user_id, wanted.checked(), "totalCount")
     if wanted.statuses is None:
@@ -143,10 +141,10 @@ async def _stored_page(
 async def _places(
     session: Session, user_id: str, wanted: EnrolmentsWanted, needed_for: str
 ) -> list[EnrolmentPlace]:
-    found = await rows.enrolment_places(session.stores.rows, user_id, most=MOST_LISTED + 1)
-    if len(found) > MOST_LISTED:
+    found = await rows.enrolment_places(session.stores.rows, user_id, most=MOST_ORDERED + 1)
+    if len(found) > MOST_ORDERED:
         raise InvalidInput(
-            f"the learner has more than {MOST_LISTED:,} enrolments: they are listed forwards by COLLECTION, all or by active, "
+            f"the learner has more than {MOST_ORDERED:,} enrolments: they are listed forwards by COLLECTION, all or by active, "
             "and not counted",
             field=needed_for,
         )

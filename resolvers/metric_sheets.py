@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from resolvers.active_learners import Timeline
 from resolvers.funnels import Funnel
 from resolvers.metrics import Answered
 from rules.exhausts import csv_lines
@@ -74,6 +75,11 @@ def sheet_of_table(answered: Answered) -> Sheet:
     columns = [SheetColumn(column.name, column.kind, _holds(column)) for column in table.columns]
     source = answered.plan.source.name
     return Sheet(columns, table.rows, table.totals, answered.as_of, answered.complete, source)
+
+
+def sheet_of_active_learners(timeline: Timeline) -> Sheet:
+    columns = [SheetColumn(column.name, column.kind, _holds(column)) for column in timeline.columns]
+    return Sheet(columns, timeline.rows, None, timeline.found.as_of, timeline.found.complete, "DAYS")
 
 
 _FUNNEL = [

@@ -56,6 +56,11 @@ def period_of(at: datetime, unit: PeriodUnit, zone: str = UTC_ZONE) -> str:
     return _name(at.astimezone(ZoneInfo(zone)).date(), unit)
 
 
+def name_of(day: date, unit: PeriodUnit) -> str:
+    """Returns the name of the period that a day is in."""
+    return _name(day, unit)
+
+
 def first_day(period: str, unit: PeriodUnit) -> date:
     """Returns the first day of a period. ValueError where the text names no period of the unit."""
     if unit is PeriodUnit.QUARTER:

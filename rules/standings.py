@@ -13,13 +13,14 @@ from rules.progress import Progress, Status, progress_of
 @dataclass(frozen=True, slots=True)
 class Touch:
     """The short form of a view, which is all that figures and pages of many leaves need. ``time_spent`` is in seconds;
-    a learner's hash leaves it out."""
+    a learner's hash leaves it out, and reads of pages leave ``started_on`` out."""
 
     status: Status
     progress: int
     last_accessed_on: datetime | None = None
     completed_on: datetime | None = None
     time_spent: int = 0
+    started_on: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

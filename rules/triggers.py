@@ -8,6 +8,9 @@ import orjson
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey, checked_id
 
+_LATEST = 253_402_300_800_000
+"""The end of the year 9999, in milliseconds since 1970."""
+
 
 class TriggerKind(Enum):
     VIEW = "view"
@@ -25,14 +28,21 @@ class TriggerKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger, in JSON ``{kind, userId, collectionId?, contextId?, contentId?}``. A profile trigger is about all that
-    a learner has. ``content_id`` is the content that was viewed; without it any content of the place may have been. Of an attempt it is the assessment."""
+    """A trigger, in JSON ``{kind, userId, collectionId?, contextId?, contentId?, at?, again?}``. A profile trigger is about
+    all that a learner has. ``content_id`` is the content that was viewed; without it any content of the place may have
+    been. Of an attempt it is the assessment.
+
+    ``at``: when the learner did it, in milliseconds since 1970, one for each day. It says on which days they were active
+    (R-ACTIVE-1), not what changed. ``again``: what group queries know of these days is sent again.
+    """
 
     kind: TriggerKind
     user_id: str
     collection_id: str | None = None
     context_id: str | None = None
     content_id: str | None = None
+    at: tuple[int, ...] = ()
+    again: bool = False
 
     @property
     def progress_key(self) -> ProgressKey | None:
@@ -47,6 +57,8 @@ class Trigger:
             "collectionId": self.collection_id,
             "contextId": self.context_id,
             "contentId": self.content_id,
+            "at": self.at or None,
+            "again": self.again or None,
         }
         return orjson.dumps({name: value for name, value in named.items() if value is not None})
 
@@ -63,9 +75,15 @@ def parse_trigger(value: bytes) -> Trigger:
     if kind is TriggerKind.PROFILE or (kind is TriggerKind.FORGET and document.get("collectionId") is None):
         return Trigger(kind, user_id)
     content_id = text_of(document, "contentId") if document.get("contentId") is not None else None
-    return Trigger(
-        *(kind, user_id, text_of(document, "collectionId"), text_of(document, "contextId"), content_id)
-    )
+    place = text_of(document, "collectionId"), text_of(document, "contextId")
+    return Trigger(kind, user_id, *place, content_id, _moments(document), document.get("again") is True)
+
+
+def _moments(document: dict[str, object]) -> tuple[int, ...]:
+    told = document.get("at", [])
+    if not isinstance(told, list) or not all(type(at) is int and 0 <= at < _LATEST for at in told):
+        raise InvalidInput("at must be a list of milliseconds since 1970", field="at")
+    return tuple(told)
 
 
 def parse_object(value: bytes) -> dict[str, object]:

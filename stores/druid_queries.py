@@ -20,6 +20,7 @@ from rules.states import DAYS, FIRST_DAY, interval_of
 from stores.druid_filters import NATIVE, above_0, columns_of, decoded, divided, filter_of
 from stores.group_queries import answered, check_query, local_time
 from stores.groups import (
+    All,
     Figures,
     KeyFilter,
     Kind,
@@ -111,6 +112,9 @@ def _rows(query: Rows, name: str) -> dict[str, Json]:
 def _figures(query: Figures, name: str) -> dict[str, Json]:
     source = query.source
     of_key, where = divided(source, query.where)
+    if query.windows is not None:
+        counting = OneOf(query.windows.column, tuple(value for value, _ in query.windows.names))
+        of_key = counting if of_key is None else All((of_key, counting))
     columns = {*query.dimensions, *columns_of(where)}
     for measure in query.measures:
         columns |= {*columns_of(measure.where)} | {column for column in (measure.column,) if column}
@@ -122,7 +126,7 @@ def _figures(query: Figures, name: str) -> dict[str, Json]:
         "granularity": "all",
         # One interval for all: Druid would answer for each interval by itself.
         "intervals": _written(_EVERYTHING),
-        "dimensions": [_dimension(source, column) for column in query.dimensions],
+        "dimensions": [_windowed(query, column) for column in query.dimensions],
         "aggregations": {measure.name: _aggregator(source, measure) for measure in query.measures},
     }
     if where is not None:
@@ -159,7 +163,7 @@ def _over_distinct(query: Figures, body: dict[str, Json]) -> dict[str, Json]:
         "datasource": {"type": "query", "query": _built(of_each)},
         "granularity": "all",
         "intervals": body["intervals"],
-        "dimensions": body["dimensions"],
+        "dimensions": [_dimension(source, name) for name in query.dimensions],
         "aggregations": added,
     }
 
@@ -234,7 +238,7 @@ def _produced(body: dict[str, Json]) -> list[str]:
 
 def _intervals(source: DataSource, keys: KeyFilter) -> Sequence[tuple[datetime, datetime]]:
     """The intervals of the activities asked for: all rows of an activity have the same synthetic time (rules/states.py)."""
-    activities = dict(keys).get("activity_id")
+    activities = dict(keys).get(source.placed_by)
     return sorted({interval_of(activity) for activity in activities}) if activities else _EVERYTHING
 
 
@@ -249,6 +253,15 @@ def _dimension(source: DataSource, column: str) -> dict[str, str]:
         "outputName": column,
         "outputType": NATIVE[source.types[column]],
     }
+
+
+def _windowed(query: Figures, column: str) -> dict[str, Json]:
+    """The dimension, with the names of windows for values where the query has such."""
+    dimension: dict[str, Json] = _dimension(query.source, column)
+    if query.windows is None or column != query.windows.column:
+        return dimension
+    names = {"type": "lookup", "lookup": {"type": "map", "map": dict(query.windows.names)}}
+    return dimension | {"type": "extraction", "extractionFn": names}
 
 
 def _last(source: DataSource, column: str) -> dict[str, Json]:

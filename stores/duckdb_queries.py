@@ -22,6 +22,7 @@ from stores.groups import (
     Rows,
     Value,
     Where,
+    Windows,
 )
 
 KEY = "_key"
@@ -114,10 +115,22 @@ class _Statement:
         return text
 
     def rows(self, query: Query) -> str:
+        windows = query.windows if isinstance(query, Figures) else None
+        read = table(self.source) if windows is None else self.windowed(windows)
         conditions = [self.where(OneOf(column, values)) for column, values in query.keys]
         if query.where is not None:
             conditions.append(self.where(query.where))
-        return f"FROM {table(self.source)}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+        return f"FROM {read}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+    def windowed(self, windows: Windows) -> str:
+        """The rows that are in a window, with its name in the place of the value."""
+        names = orjson.dumps([{"value": value, "name": name} for value, name in windows.names]).decode()
+        shape = '[{"value":"VARCHAR","name":"VARCHAR"}]'
+        read = f"SELECT unnest(from_json({self.bound(names)}, '{shape}'), recursive := true)"
+        return (
+            f'(SELECT t.* REPLACE (w.name AS "{windows.column}") '  # noqa: S608 - names of the spec
+            f'FROM {table(self.source)} t JOIN ({read}) w ON t."{windows.column}" = w.value)'
+        )
 
     def column(self, name: str) -> str:
         if span := self.source.spans.get(name):

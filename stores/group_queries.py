@@ -27,6 +27,7 @@ def check_query(query: Query) -> None:
                     f"a query counts the distinct values of one column, not of {', '.join(counted)}",
                     field=counted[1],
                 )
+            _check_windows(query)
             for order in query.order:
                 _check_column(order.by, answered(query), "the answer")
     names = answered(query)
@@ -58,6 +59,16 @@ def _offset(moment: str, offsets: Sequence[tuple[int, int]]) -> str:
     half = len(offsets) // 2
     before, after = _offset(moment, offsets[:half]), _offset(moment, offsets[half:])
     return f'if("{moment}" < {offsets[half][0]}, {before}, {after})'
+
+
+def _check_windows(query: Figures) -> None:
+    windows = query.windows
+    if windows is None:
+        return
+    _check_column(windows.column, query.source.key, f"the key of {query.source.name}")
+    _check_column(windows.column, query.dimensions, "the dimensions")
+    if len({value for value, _ in windows.names}) < len(windows.names):
+        raise InvalidInput(f"a value of {windows.column} is in one window alone", field=windows.column)
 
 
 def _check_columns(source: DataSource, names: Iterable[str]) -> None:

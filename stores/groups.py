@@ -131,11 +131,21 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows that the values of a column of the key fall into. ``names`` has the values that count, each once, with the name
+    of its window."""
+
+    column: str
+    names: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """A query for measures of the latest rows: a row for each group of equal ``dimensions``, one row without dimensions.
 
     The answer's columns are the dimensions, then the measures. Without ``order`` its rows come in no order. ``zone``: of
-    the IANA database, whose clocks say which periods moments are in.
+    the IANA database, whose clocks say which periods moments are in. ``windows``: this dimension has their names, and only
+    rows count that are in one; conditions are not about it.
     """
 
     source: DataSource
@@ -146,6 +156,7 @@ class Figures:
     order: tuple[Order, ...] = ()
     limit: int | None = None
     zone: str = UTC_ZONE
+    windows: Windows | None = None
 
 
 Query = Rows | Figures

@@ -1,6 +1,6 @@
 """Every topic, declared once. The engine puts the instance's prefix before the names."""
 
-from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS
+from druid_specs import ACTIVITY_DAY, ACTIVITY_STATE, ACTIVITY_TOTALS
 from stores.events import Topic
 
 TRIGGERS = Topic("triggers")
@@ -9,6 +9,9 @@ PROFILES = Topic("profiles")
 """From other systems: profiles of learners, keyed by user."""
 STATES = Topic(ACTIVITY_STATE.topic, retention_days=30)
 """From workers to group queries, keyed by activity, collection, context and user (rules/states.py)."""
+ACTIVE_DAYS = Topic(ACTIVITY_DAY.topic, retention_days=30)
+"""From workers to group queries, keyed by collection, context and user: days on which learners were active
+(rules/active_days.py)."""
 TOTALS = Topic(ACTIVITY_TOTALS.topic, retention_days=30)
 """From the batch aggregation to group queries, keyed by cell (rules/totals.py)."""
 GROUP_CHANGES = Topic("group-changes")
@@ -29,6 +32,7 @@ TOPICS = (
     TRIGGERS,
     PROFILES,
     STATES,
+    ACTIVE_DAYS,
     TOTALS,
     GROUP_CHANGES,
     ASSESSMENTS,

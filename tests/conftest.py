@@ -22,7 +22,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
+from druid_specs import ACTIVITY_DAY, ACTIVITY_STATE, DATA_SOURCES, DataSource
 from ingest.attempts.taker import AttemptTaker
 from ingest.commands.contexts import NewContext, create_context
 from ingest.learner_index.indexer import LearnerIndexer
@@ -30,6 +30,7 @@ from ingest.publishing.direct import publish_collection
 from ingest.workers.member import Member
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared
+from rules.active_days import ActiveDay
 from rules.aggregates import AggregateKey
 from rules.carry_rules import parse_rules
 from rules.errors import StoreUnavailable
@@ -224,7 +225,7 @@ class Instance:
         groups = groups or self.stores.groups
         probe = f"probe-{uuid4().hex}"
         await self.stores.events.send(source.topic, *(_probe(source, probe, place) for place in range(64)))
-        query = Figures(source, (), (Measure("n", Kind.COUNT),), (("activity_id", (probe,)),))
+        query = Figures(source, (), (Measure("n", Kind.COUNT),), ((source.placed_by, (probe,)),))
         async with asyncio.timeout(within):
             while True:
                 with suppress(StoreUnavailable):  # as from a broker that was restarted
@@ -256,6 +257,9 @@ def _probe(source: DataSource, activity_id: str, place: int) -> Message:
     if source is ACTIVITY_STATE:
         state = vanished_state(AggregateKey(activity_id, activity_id, "cb:probe", str(place)), 1)
         return Message(state.key, encode_state(state))
+    if source is ACTIVITY_DAY:
+        day = ActiveDay(AggregateKey(activity_id, activity_id, "cb:probe", str(place)), 1, 1, is_active=False)
+        return Message(day.record_key, day.encode())
     total, cell = Total(activity_id, activity_id, "cb:probe", 1, NOW), ("probe", str(place))
     return Message(cell_key(total, cell), orjson.dumps(cell_state(total, cell, {})))
 

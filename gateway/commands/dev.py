@@ -3,17 +3,14 @@
 import typer
 
 from gateway.commands.progress import progress
-from gateway.dev_tokens import MENTOR_ROLES, learner_token
+from gateway.dev_tokens import AUTHOR, LEARNER, MENTOR, token_of
 from gateway.logs import log_to_stderr
 from gateway.server import listen, serve
 from gateway.settings import Settings, shown
 from gateway.wiring import check_mode, initialise, opened, tracking_of
-from ingest.importers.sample import MENTOR, load_sample
+from ingest.importers.sample import load_sample
 from loaders.session import Shared
-from rules.viewers import Role
 
-AUTHOR = "carla"
-"""A creator needs no profile: any user id would do."""
 AGGREGATE_EVERY = 10.0
 """Seconds, if nothing is set: who tries Cohort sees totals soon."""
 
@@ -45,8 +42,7 @@ async def _prepare(settings: Settings, verbose: bool) -> None:
 
 
 def _announce(settings: Settings, url: str) -> None:
-    token = learner_token(settings)
-    mentor = " ".join([f"--user {MENTOR}", *(f"--role {role.value}" for role in MENTOR_ROLES)])
+    token = token_of(settings, LEARNER)
     query = "{ me { name enrolments { edges { node { collection { name } completionPercentage } } } } }"
     urls = (settings.rows, settings.events, settings.cache, settings.groups)
     engines = ", ".join(map(shown, urls))
@@ -56,7 +52,7 @@ Engines: {engines}; data in {settings.data}/
 TOKEN={token}
 curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
 
-Dashboards need a mentor's token: cohort token {mentor}
-Edits and publishing need a creator's: cohort token --user {AUTHOR} --role {Role.CREATOR.value}
+Dashboards need a mentor's token: cohort token {MENTOR.options}
+Edits and publishing need a creator's: cohort token {AUTHOR.options}
 
 Cohort is ready: {url}/ (Ctrl-C stops it)""")

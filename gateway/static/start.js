@@ -1,35 +1,30 @@
-// GraphiQL with a tab for each ready query. Tabs live in memory only: a reload brings them back as they were,
-// with new tokens.
-"use strict";
+// The start page: a token of each of the sample's people, to copy or to send from here on.
+import { callAs, people, queries } from "./caller.js";
 
-const start = JSON.parse(document.getElementById("start").textContent);
-document.getElementById("user").textContent = start.user;
+const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
 
-const kept = new Map();
-const storage = {
-  get length() {
-    return kept.size;
-  },
-  getItem: (name) => kept.get(name) ?? null,
-  setItem: (name, value) => void kept.set(name, value),
-  removeItem: (name) => void kept.delete(name),
-  clear: () => kept.clear(),
-};
+async function copy(button, text) {
+  await navigator.clipboard.writeText(text);
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy token"), 1500);
+}
 
-const headersOf = (user) => JSON.stringify({ Authorization: `Bearer ${start.tokens[user]}` }, null, 2);
-const tabs = start.queries.map(({ query, variables, user }) => ({
-  query,
-  variables: JSON.stringify(variables, null, 2),
-  headers: headersOf(user),
-}));
+for (const person of people) {
+  const item = made("li");
+  const copying = made("button", { type: "button", textContent: "Copy token" });
+  copying.addEventListener("click", () => copy(copying, person.token));
+  const shown = made("details");
+  shown.append(made("summary", { textContent: "Show" }), made("code", { textContent: person.token }));
+  const who = made("p");
+  who.append(made("b", { textContent: person.roles.join(", ") }), ` as ${person.user}. ${person.may}`);
+  item.append(who, copying, shown);
+  document.querySelector("#people ul").append(item);
+}
+document.getElementById("people").hidden = people.length === 0;
 
-ReactDOM.createRoot(document.getElementById("graphiql")).render(
-  React.createElement(GraphiQL, {
-    fetcher: GraphiQL.createFetcher({ url: "graphql" }),
-    defaultTabs: tabs,
-    defaultHeaders: headersOf(start.user),
-    defaultEditorToolsVisibility: "variables",
-    shouldPersistHeaders: false,
-    storage,
-  }),
-);
+// A query is opened with the token of one who may send it.
+for (const link of document.querySelectorAll(".tasks a"))
+  link.addEventListener("click", () => {
+    const { by } = queries.find(({ name }) => link.hash === `#${name}`);
+    if (people.length) callAs(by);
+  });

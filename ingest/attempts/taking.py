@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ingest.attempts.erased import without_erased
 from ingest.attempts.places import PlacedAttempt, Received, placed
@@ -13,6 +14,7 @@ from ingest.writes.triggers import trigger_of
 from loaders.session import Shared
 from rules.assessments import AttemptRules, parse_submission
 from rules.errors import InvalidInput
+from rules.identifiers import ProgressKey
 from rules.triggers import TriggerKind
 from stores.events import Message, Record
 from stores.topics import TRIGGERS
@@ -72,7 +74,12 @@ def _read(records: Sequence[Record], taking: Taking) -> list[Received]:
 
 async def _send_triggers(shared: Shared, kept: Sequence[PlacedAttempt]) -> None:
     """Sends one trigger for each assessment and the place where its attempts are kept."""
-    assessments = dict.fromkeys((one.key.progress_key, one.key.content_id) for one in kept)
-    messages = [trigger_of(TriggerKind.ATTEMPT, place, content) for place, content in assessments]
+    assessments: dict[tuple[ProgressKey, str], list[datetime]] = {}
+    for one in kept:
+        assessments.setdefault((one.key.progress_key, one.key.content_id), []).append(one.attempted_on)
+    messages = [
+        trigger_of(TriggerKind.ATTEMPT, place, content, at=shared.day_zone.one_a_day(moments))
+        for (place, content), moments in assessments.items()
+    ]
     if messages:
         await shared.stores.events.send(TRIGGERS.name, *messages)

@@ -14,7 +14,8 @@ The keys of views that follow from others (ingest/writes/transfers.py) need only
 also recomputes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from ingest.modes.strategies import added_by
 from ingest.writes.announcement import Announcement
@@ -27,9 +28,15 @@ from stores.topics import TRIGGERS
 
 
 async def acknowledge(
-    shared: Shared, announcement: Announcement, views: Sequence[View]
+    shared: Shared,
+    announcement: Announcement,
+    views: Sequence[View],
+    done_at: Mapping[ProgressKey, Collection[datetime]],
 ) -> dict[ViewKey, View]:
     """Does steps 3 to 5 for ``views`` as they were written. Returns, by key, those that have moved on to another place.
+
+    ``done_at``: when the learner did what the call tells, also where it changed nothing; nothing where nobody did
+    anything, as when an idle view is closed.
 
     Sends all triggers in one send. If it raises StoreUnavailable, the call may be sent again.
     """
@@ -39,7 +46,12 @@ async def acknowledge(
         by_key.setdefault(view.key.progress_key, []).append(view.key.content_id)
     triggers = [
         # The trigger names the content if there is only one.
-        trigger_of(TriggerKind.VIEW, key, contents[0] if len(contents) == 1 else None)
+        trigger_of(
+            TriggerKind.VIEW,
+            key,
+            contents[0] if len(contents) == 1 else None,
+            at=shared.day_zone.one_a_day(done_at.get(key, ())),
+        )
         for key, contents in by_key.items()
     ]
     if triggers:

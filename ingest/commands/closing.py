@@ -74,7 +74,7 @@ class Closer:
         async with announcement.writing([key]):
             found = await asyncio.gather(*(self._end(row, slots) for row in rows))
         views = [view for view in found if view is not None]
-        await acknowledge(self._shared, announcement, views)
+        await acknowledge(self._shared, announcement, views, {})
         return len(views)
 
     async def _end(self, row: Row, slots: asyncio.Semaphore) -> View | None:

@@ -34,6 +34,7 @@ from rules.content_states import ContentState, stated
 from rules.contexts import check_contains
 from rules.errors import CohortError, Conflict, NotEnrolled, StoreUnavailable
 from rules.identifiers import ProgressKey, ViewKey, checked_id
+from rules.moments import counted_on
 from rules.progress import Status
 from rules.triggers import TriggerKind
 from rules.viewers import Role
@@ -111,7 +112,11 @@ async def update_states(session: Session, states: Sequence[ContentState]) -> lis
         raise failures[0]
     done = [(item, view) for item in items if isinstance(view := outcomes[item.place], View)]
     views = {item.placed.key: view for item, view in done}
-    moved = await acknowledge(session.shared, announcement, list(views.values()))
+    done_at: dict[ProgressKey, list[datetime]] = {}
+    for item, _ in done:
+        at = counted_on(item.state.happened_on, item.placed.at, item.since)
+        done_at.setdefault(item.placed.key.progress_key, []).append(at)
+    moved = await acknowledge(session.shared, announcement, list(views.values()), done_at)
     session.refresh()
     for item, view in done:
         outcomes[item.place] = moved.get(item.placed.key) or shown(view, item.placed.asked)

@@ -179,6 +179,6 @@ async def _write_and_acknowledge(
         if await added_by(shared.tracking).current_key(shared, key) != key:
             raise Conflict("the enrolment has moved meanwhile; send it again", field="contextId") from None
         raise
-    moved = await acknowledge(shared, announcement, [view])
+    moved = await acknowledge(shared, announcement, [view], {key: [place.at]})
     session.refresh()
     return Acknowledged(moved.get(view.key) or shown(view, place.asked), write_token(session.now()))

@@ -60,7 +60,7 @@ async def reconcile(
     """Runs the job to its end. ``rate`` is keys a second at most.
 
     For what drifted, the workers get a trigger: they are the only writer. If ``states`` is set, they get one for what
-    did not drift too, so that they send every state again.
+    did not drift too, so that they send every state and every active day again.
     """
     if rate <= 0:
         raise InvalidInput("rate must be above 0", field="rate")
@@ -145,7 +145,7 @@ class _Reconciliation:
             drifts = _drifts(done, scores)
             behind = {item.key for item in done if self._states or item.is_behind}
             if told := sorted(behind | drifts.keys()):
-                messages = [trigger_of(TriggerKind.RECONCILE, key) for key in told]
+                messages = [trigger_of(TriggerKind.RECONCILE, key, again=self._states) for key in told]
                 await self._shared.stores.events.send(TRIGGERS.name, *messages)
             report["checked"] += len({item.key for item in done} | scores.keys())
             report["drifted"] += len(drifts)

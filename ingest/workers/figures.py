@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loaders.aggregates import Seen, StoredAggregate
+from rules.active_days import NO_DAYS, encode_days
 from rules.aggregates import Aggregate, AggregateKey, next_version
 from rules.contents import Content
 from rules.contexts import Context
@@ -19,6 +20,7 @@ class Recomputed:
     - ``figures``: an aggregate for the root and for each touched unit.
     - ``stored``: what is stored for each of these.
     - ``dropped``: what is stored for units that the published version no longer has.
+    - ``days``: on which the learner was active.
     """
 
     key: ProgressKey
@@ -31,6 +33,7 @@ class Recomputed:
     figures: Sequence[Aggregate]
     stored: Mapping[str, StoredAggregate | None]
     dropped: Mapping[str, StoredAggregate]
+    days: frozenset[int] = NO_DAYS
 
     @property
     def root(self) -> Aggregate:
@@ -84,7 +87,14 @@ class Recomputed:
             or stored.completed != figure.completed
             or stored.last_accessed_on != figure.last_accessed_on
             or stored.score != figure.score
+            or (figure is self.root and stored.days != encode_days(self.days))
         )
+
+    @property
+    def stored_days(self) -> frozenset[int]:
+        """Returns the active days that are stored."""
+        root = self.stored[self.root.activity_id]
+        return NO_DAYS if root is None else root.active_days
 
     @property
     def enrolment_has_changed(self) -> bool:

@@ -1,5 +1,6 @@
 """Takes away what the workers keep of places that a learner has moved on from."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from ingest.modes.moves import Moved
@@ -8,10 +9,26 @@ from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import row_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
+from rules.active_days import NO_DAYS
 from rules.aggregates import AggregateKey
 from rules.enrolments import Copies
+from rules.identifiers import ProgressKey
 from stores.rows import Write
 from stores.tables import ENROLMENTS
+
+
+async def active_days_left(shared: Shared, moved: Sequence[Moved]) -> dict[ProgressKey, frozenset[int]]:
+    """Returns the active days that the places which were left still have. They go along: they are of what went along."""
+    keys = [each.enrolment.key for each in moved]
+    contexts = await shared.library.contexts.load_many([key.context_id for key in keys])
+    roots = {
+        key: AggregateKey(
+            key.collection_id, key.collection_id, aggregate_context_of(key, context), key.user_id
+        )
+        for key, context in zip(keys, contexts, strict=True)
+    }
+    found = await aggregates_by_key(shared.stores.rows, list(roots.values())) if roots else []
+    return {key: root.active_days if root else NO_DAYS for key, root in zip(roots, found, strict=True)}
 
 
 async def remove_figures(shared: Shared, moved: Moved, appended_at: int, offset: int) -> None:
@@ -31,7 +48,7 @@ async def remove_figures(shared: Shared, moved: Moved, appended_at: int, offset:
         return
     gone = Vanished.of(key, ours, context)
     version = gone.version(appended_at, offset)
-    await bury(shared, dict.fromkeys(gone.rows, version), unlisting(gone, version))
+    await bury(shared, dict.fromkeys(gone.rows, version), unlisting(gone, version), days=gone.days)
     # The enrolment's row stays as the pointer.
     copies = Copies.of(content.name if content else None, context)
     seen = asdict(copies) | {"seen_changed_at": enrolment.changed_at, "version": version}

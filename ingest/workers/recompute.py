@@ -4,7 +4,7 @@ It never uses what a trigger says. So duplicates, reordering and replays change 
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -16,8 +16,10 @@ from loaders.attempts import attempts_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
-from loaders.views import FIGURE_COLUMNS, touches_by_key
+from loaders.views import WORKER_COLUMNS, touches_by_key
+from rules.active_days import NO_DAYS, remembered
 from rules.aggregates import COLLECTION_TYPE, AggregateKey, aggregates_of
+from rules.attempts import Attempt
 from rules.contents import Content, ContentKind
 from rules.contexts import Context
 from rules.enrolments import Enrolment
@@ -55,12 +57,14 @@ class _Rows:
     """What was read of a key.
 
     - ``touches`` and ``scores``: of its views and attempts, by content.
+    - ``days``: on which these say that the learner was active.
     - ``stored``: what is stored for the root and for each unit that is looked at.
     - ``dropped``: what is stored for units that the published version no longer has.
     """
 
     touches: Mapping[str, Touch]
     scores: Mapping[str, AssessmentScores]
+    days: frozenset[int]
     changed_at: int | None
     enrolment: Enrolment | None
     stored: Mapping[str, StoredAggregate | None]
@@ -78,6 +82,7 @@ async def recompute(
     *,
     whole: Set[ProgressKey] = frozenset(),
     erased: Mapping[ProgressKey, datetime] = {},
+    days: Mapping[ProgressKey, frozenset[int]] = {},
 ) -> Recomputation:
     """Reads the rows of each key once and computes what should be stored. Writes nothing.
 
@@ -95,12 +100,14 @@ async def recompute(
 
     ``erased`` holds the keys that are erased, and when. They are also in ``whole``. If such a key has views, attempts or
     an enrolment again, it keeps nothing of before, not even the date of a completion.
+
+    ``days`` has what no row of a key tells: on which days the learner was active.
     """
     result = Recomputation()
     places = await _places(shared, keys, result)
     rows = await _read(shared, places, whole)
     for key, place in places.items():
-        outcome = _outcome(shared, key, place, rows[key], erased.get(key))
+        outcome = _outcome(shared, key, place, rows[key], days.get(key, NO_DAYS), erased.get(key))
         if isinstance(outcome, Recomputed):
             result.done.append(outcome)
         elif outcome is not None:
@@ -112,7 +119,12 @@ async def recompute(
 
 
 def _outcome(
-    shared: Shared, key: ProgressKey, place: _Place, rows: _Rows, erased_on: datetime | None
+    shared: Shared,
+    key: ProgressKey,
+    place: _Place,
+    rows: _Rows,
+    told: frozenset[int],
+    erased_on: datetime | None,
 ) -> Recomputed | Vanished | None:
     """Returns the figures of the key, or that it is to vanish, or None if there is nothing of it."""
     enrolment, left, dropped = rows.enrolment, rows.left, rows.dropped
@@ -142,7 +154,15 @@ def _outcome(
         figures=figures,
         stored=rows.stored,
         dropped=dropped,
+        days=_days(None if is_erased else left.get(key.collection_id), rows.days | told),
     )
+
+
+def _days(root: StoredAggregate | None, told: frozenset[int]) -> frozenset[int]:
+    """Returns the days on which the learner was active: those that are stored, and those of rows and triggers. So a trigger
+    that comes again adds nothing."""
+    before = NO_DAYS if root is None else root.active_days
+    return before if told <= before else remembered(before | told)
 
 
 def _completed_before(
@@ -183,7 +203,7 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
     trees = {key.collection_id: place.tree for key, place in places.items()}
     keys, stores = list(places), shared.stores
     (touches, changed), attempts, found = await asyncio.gather(
-        touches_by_key(stores.rows, shared.tracking, keys, trees, FIGURE_COLUMNS),
+        touches_by_key(stores.rows, shared.tracking, keys, trees, WORKER_COLUMNS),
         attempts_by_key(stores.rows, shared.tracking, keys, trees),
         enrolments_by_key(stores.rows, keys),
     )
@@ -204,6 +224,7 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
         key: _Rows(
             touches[key],
             scores[key],
+            _days_told(shared, touches[key].values(), attempts[key]),
             changed.get(key),
             enrolments[key],
             roots[key] | stored_units[key],
@@ -211,6 +232,12 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
         )
         for key in places
     }
+
+
+def _days_told(shared: Shared, touches: Iterable[Touch], attempts: Iterable[Attempt]) -> frozenset[int]:
+    """Returns the days that views and attempts have a date of."""
+    moments = [at for one in touches for at in (one.started_on, one.last_accessed_on, one.completed_on)]
+    return shared.day_zone.days_of([*moments, *(one.attempted_on for one in attempts)])
 
 
 async def _lost(shared: Shared, key: ProgressKey) -> Vanished:

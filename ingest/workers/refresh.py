@@ -7,7 +7,7 @@ from datetime import datetime
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.figures import Recomputed
 from ingest.workers.recompute import recompute
-from ingest.workers.rows_and_states import sealing_writes, state_messages, unit_writes
+from ingest.workers.rows_and_states import day_messages, sealing_writes, state_messages, unit_writes
 from ingest.workers.sweeping import sweep
 from ingest.workers.tombstones import Vanished, bury, cleared_enrolment, unlisting
 from ingest.workers.work import Work
@@ -19,14 +19,15 @@ from rules.aggregates import AggregateKey
 from rules.identifiers import ProgressKey, scope_of
 from stores.rows import Write
 from stores.tables import LEARNER_SCOPES
-from stores.topics import STATES
+from stores.topics import ACTIVE_DAYS, STATES
 
 
 async def refresh(shared: Shared, keys: Sequence[ProgressKey], work: Work) -> None:
     """Refreshes these keys. If a key can't be computed and a trigger named it, the trigger becomes a dead letter."""
     erased = await erased_places(shared.stores.rows, [key for key in keys if key in work.erased])
     await sweep(shared, erased)
-    result = await recompute(shared, keys, whole=work.whole, erased=erased)
+    days = {key: work.days(shared.day_zone, key, erased.get(key)) for key in keys}
+    result = await recompute(shared, keys, whole=work.whole, erased=erased, days=days)
     if erased:
         await _let_go(shared, erased, result.gone, work)
     for key, error in result.failed.items():
@@ -42,20 +43,22 @@ async def _let_go(
     """Takes away the keys that are gone. Also takes away the hashes of all erased keys: a hash never forgets a view by
     itself."""
     aggregates: dict[AggregateKey, int] = {}
+    days: dict[AggregateKey, frozenset[int]] = {}
     others: list[Write] = []
     for each in gone:
         record = work.keys[each.key]
         version = each.version(record.appended_at, record.offset)
         aggregates |= dict.fromkeys(each.rows, version)
+        days |= each.days
         others += [unlisting(each, version), cleared_enrolment(each.key, version)]
-    await bury(shared, aggregates, *others)
+    await bury(shared, aggregates, *others, days=days)
     await touches.forget(shared.stores.cache, [shared.tracking.source(key) for key in erased])
 
 
 async def _write(
     shared: Shared, done: Sequence[Recomputed], erased: Mapping[ProgressKey, datetime], work: Work
 ) -> None:
-    """Writes units, then root and enrolment, then sends states. Marks the hashes as to be filled anew.
+    """Writes units and sends days, then writes root and enrolment, then sends states. Marks the hashes as to be filled anew.
 
     - If units were written last, a crash would leave them unwritten although the root marks the change as seen.
     - If a state were sent before its version is in the rows and the writing then failed, the same trigger would give
@@ -68,7 +71,7 @@ async def _write(
         new[item.key] = item.next_version(record.appended_at, record.offset)
         versions[item.key] = item.versions(new[item.key], renew=item.key in work.renewed)
     user_ids = list({item.key.user_id for item in done})
-    found, _ = await asyncio.gather(
+    found, *_ = await asyncio.gather(
         learners_by_id(stores.rows, user_ids),
         stores.rows.write(
             *(
@@ -79,6 +82,7 @@ async def _write(
                 )
             )
         ),
+        _send_days(shared, done, versions, work.again),
     )
     learners = dict(zip(user_ids, found, strict=True))
     # The dropped units go before the root is written. The root marks the new version of the collection as seen: after
@@ -102,6 +106,21 @@ async def _write(
         for message in state_messages(item, versions[item.key], learners[item.key.user_id])
     ]
     await stores.events.send(STATES.name, *messages)
+
+
+async def _send_days(
+    shared: Shared,
+    done: Sequence[Recomputed],
+    versions: Mapping[ProgressKey, Mapping[str, int]],
+    again: Container[ProgressKey],
+) -> None:
+    messages = [
+        message
+        for item in done
+        for message in day_messages(item, versions[item.key][item.root.activity_id], again=item.key in again)
+    ]
+    if messages:
+        await shared.stores.events.send(ACTIVE_DAYS.name, *messages)
 
 
 def _scope_writes(item: Recomputed, erased: Container[ProgressKey]) -> Iterator[Write]:

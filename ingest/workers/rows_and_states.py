@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from ingest.workers.figures import Recomputed
+from ingest.workers.tombstones import day_message
 from loaders.aggregates import aggregate_place, score_figures, score_times
 from loaders.enrolments import row_key
+from rules.active_days import ActiveDay, encode_days
 from rules.aggregates import Aggregate
 from rules.contexts import bucket_of
 from rules.enrolments import Enrolment
@@ -107,6 +109,7 @@ def _aggregate_write(
             "seen_version": seen.tree_version,
             "active": recomputed.active,
             "enrolled_on": recomputed.enrolled_on,
+            "active_days": encode_days(recomputed.days) if figure is recomputed.root else None,
         },
         timestamp=version,
     )
@@ -130,6 +133,19 @@ def state_messages(
             tree_version=recomputed.tree_version,
         )
         yield Message(state.key, encode_state(state))
+
+
+def day_messages(recomputed: Recomputed, version: int, *, again: bool) -> Iterator[Message]:
+    """Gives the days that the row does not have yet, and takes those back that it is to have no more. ``again``: gives all.
+
+    They must be sent before the row is written: as long as the row lacks a day, whoever comes after a crash sends it.
+    """
+    before, days = recomputed.stored_days, recomputed.days
+    key = recomputed.aggregate_key(recomputed.key.collection_id)
+    for day in sorted(days if again else days - before):
+        yield day_message(ActiveDay(key, day, version))
+    for day in sorted(before - days):
+        yield day_message(ActiveDay(key, day, version, is_active=False))
 
 
 def _last_updated(figure: Aggregate, enrolment: Enrolment | None) -> dict[str, datetime]:

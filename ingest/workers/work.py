@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from loaders.session import Shared
+from rules.active_days import NO_DAYS, DayZone
 from rules.identifiers import ProgressKey
+from rules.moments import moment
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Message, Record
 from stores.rows import Write
@@ -23,13 +26,16 @@ class Assessed:
 class Work:
     """What the records of one batch ask for. Handlers fill it.
 
-    - ``keys`` are recomputed. Each has the last record that asks for it. The next five hold some of these keys.
+    - ``keys`` are recomputed. Each has the last record that asks for it. The next eight hold some of these keys.
     - ``named``: a trigger names the key itself.
     - ``renewed``: a profile asks for the key.
     - ``whole``: all units of the key are looked at.
     - ``erased``: rows of the key were deleted.
     - ``enrolled``: the enrolment there began or ended, or is to be looked at again.
     - ``viewed``: the contents that were viewed of a key. None means any of them.
+    - ``active``: when the learner did something there, as triggers tell it.
+    - ``brought``: active days that came along with a move.
+    - ``again``: all active days of the key are sent again.
     - ``assessed``: places where attempts are kept whose scores may have changed. They need not be among ``keys``.
     - ``users`` have a changed profile. Each has its last record.
     - ``profiles`` are to be written. ``ignored`` counts those that were not.
@@ -44,6 +50,9 @@ class Work:
     erased: set[ProgressKey] = field(default_factory=set)
     enrolled: set[ProgressKey] = field(default_factory=set)
     viewed: dict[ProgressKey, set[str] | None] = field(default_factory=dict)
+    active: dict[ProgressKey, set[datetime]] = field(default_factory=dict)
+    brought: dict[ProgressKey, frozenset[int]] = field(default_factory=dict)
+    again: set[ProgressKey] = field(default_factory=set)
     assessed: dict[ProgressKey, Assessed] = field(default_factory=dict)
     users: dict[str, Record] = field(default_factory=dict)
     profiles: list[Write] = field(default_factory=list)
@@ -57,12 +66,26 @@ class Work:
         assert key is not None  # noqa: S101 - parse_trigger refuses these kinds without a collection and a context
         self.keys[key] = record
         self.named.add(key)
+        if trigger.at:
+            self.active.setdefault(key, set()).update(map(moment, trigger.at))
+        if trigger.again:
+            self.again.add(key)
         return key
 
-    def follow(self, sources: Mapping[ProgressKey, ProgressKey]) -> None:
-        """Adds keys that no trigger names. Each gets the record of the key that it follows from."""
+    def follow(self, sources: Mapping[ProgressKey, ProgressKey], *, carried: bool) -> None:
+        """Adds keys that no trigger names. Each gets the record of the key that it follows from. If views are ``carried``,
+        what was done there counts here, and so do its moments."""
         for key, source in sources.items():
             self.keys.setdefault(key, self.keys[source])
+            if carried and (moments := self.active.get(source)):
+                self.active.setdefault(key, set()).update(moments)
+
+    def days(self, zone: DayZone, key: ProgressKey, erased_on: datetime | None) -> frozenset[int]:
+        """Returns the days on which the learner was active there, as far as no row tells them. None of before an erasure."""
+        moments = self.active.get(key, ())
+        if erased_on is not None:
+            return zone.days_of(at for at in moments if at > erased_on)
+        return zone.days_of(moments) | self.brought.get(key, NO_DAYS)
 
     def view(self, key: ProgressKey, content_id: str | None) -> None:
         """Adds a content that was viewed. None means any content of the key."""

@@ -2,6 +2,7 @@
 
 from stores.columns import (
     BIGINT,
+    BLOB,
     BOOLEAN,
     DOUBLE,
     INT,
@@ -102,6 +103,7 @@ AGGREGATES = Table(
         "active": BOOLEAN,
         "enrolled_on": TIMESTAMP,
         "completed_version": Column(INT, since=5),
+        "active_days": Column(BLOB, since=8),
     },
 )
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from stores.events_kafka import KafkaEvents
-from stores.topics import STATES, TOTALS
+from stores.topics import ACTIVE_DAYS, STATES, TOTALS
 from tests.conftest import DRUID, KAFKA, drop_data_sources, drop_topics
 from tests.gateway.test_cli import cohort
 
-DATA_SOURCES = ("activity-state-2", "activity-totals-2")
+DATA_SOURCES = ("activity-state-2", "activity-totals-2", "activity-day-1")
 
 
 def test_an_instance_without_druid_is_told_what_to_set() -> None:
@@ -38,7 +38,7 @@ def prefix() -> Iterator[str]:
 
     async def topics() -> None:
         events = await KafkaEvents.open(KAFKA, prefix)
-        await events.init([STATES, TOTALS])
+        await events.init([STATES, TOTALS, ACTIVE_DAYS])
         await events.close()
 
     async def drop() -> None:
@@ -58,7 +58,7 @@ def test_apply_creates_what_status_then_shows(prefix: str) -> None:
     before = json.loads(cohort("druid", "status", "--json", **environment).stdout)
     assert [(source["name"], source["state"]) for source in before] == [(name, "absent") for name in names]
     missing = cohort("druid", "status", **environment).stdout
-    assert missing.count("differs: supervisor: all of it is not there") == 2
+    assert missing.count("differs: supervisor: all of it is not there") == 3
 
     done = cohort("druid", "apply", **environment)
     assert done.stdout.splitlines() == [
@@ -67,7 +67,7 @@ def test_apply_creates_what_status_then_shows(prefix: str) -> None:
     assert cohort("druid", "apply", **environment).stdout == "nothing to do: Druid has what the specs say\n"
 
     after = json.loads(cohort("druid", "status", "--json", **environment).stdout)
-    assert [(source["healthy"], source["differences"]) for source in after] == [(True, [])] * 2
+    assert [(source["healthy"], source["differences"]) for source in after] == [(True, [])] * 3
     shown = cohort("druid", "status", **environment).stdout
     assert "0 segments, 0 rows, 0.0 MB; 0 unavailable, 0 to be compacted" in shown
     assert "differs" not in shown

@@ -334,3 +334,18 @@ def test_a_link_is_no_longer_than_a_url_may_be() -> None:
     ids = [f"do_{number * 7_919_333_111:020d}" for number in range(1000)]
     with pytest.raises(InvalidInput, match=str(LONGEST_LINK)):
         MetricLinks(KEY).signed(viewer, {"table": {"activityIds": ids}})
+
+
+async def test_active_learners_are_a_table_too_with_every_date(tables: Tables) -> None:
+    asked = {"from": "2026-02-01", "to": "2026-02-14", "every": "WEEK"}
+    document = """{ activeLearners(query: {from: "2026-02-01", to: "2026-02-14", every: WEEK}) { columns { name kind } rows } }"""
+    wanted = (await data(tables.instance.session("rita", Role.REPORTER), document))["activeLearners"]
+    answer = (await tables.get("/metrics/active-learners", **asked)).json()
+    assert {name: answer[name] for name in wanted} == wanted
+    assert [row[0] for row in answer["rows"]] == ["2026-01-26", "2026-02-02", "2026-02-09"]
+    text = (await tables.get("/metrics/active-learners", **asked, format="csv")).text
+    assert text.splitlines()[:2] == ["date,activeLearners", "2026-01-26,0"]
+    shown = await tables.call("GET", await tables.link(activeLearners=asked), role=None)
+    assert shown.json()["rows"] == wanted["rows"]
+    refused = await tables.get("/metrics/active-learners", **{**asked, "from": "yesterday"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "from")

@@ -475,8 +475,8 @@ async def test_an_activity_of_a_group_has_a_name_whatever_it_is(published: Insta
     await create_group(published.session(), new)
     query = """{ group(groupId: "class") { activities { activityId name } } }"""
     assert (await data(published.session("ann"), query))["group"]["activities"] == [
-        {"id": "course", "name": "Course"},
-        {"id": "unit-2", "name": "Unit 2"},
-        {"id": "d", "name": "D"},
-        {"id": "strange", "name": None},
+        {"activityId": "course", "name": "Course"},
+        {"activityId": "unit-2", "name": "Unit 2"},
+        {"activityId": "d", "name": "D"},
+        {"activityId": "strange", "name": None},
     ]

@@ -290,6 +290,11 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             f'activityMetrics(query: {{ metrics: [ENROLLED_COUNT], activityIds: ["many-0"], '
             f"dimensions: [COLLECTION], limit: 1{n}, labels: true }}) {{ rows records names }}"
         ),
+        "active learners": lambda n: (
+            'activeLearners(query: { from: "2026-03-01", to: "2026-03-31", every: MONTH, activityIds: ["many-0"] }) '
+            "{ rows records }"
+        ),
+        "funnel": lambda n: 'activityFunnel(collectionId: "many-0") { enrolledCount steps { unitId name } }',
     }.items():
         yield f"aliases: {name}", aliases(count, ask)
     yield (

@@ -253,9 +253,9 @@ async def listed(session: Any, **variables: Any) -> list[str]:
         ({"by": "COLLECTION", "direction": "DESC"}, ["of-c3", "of-c2", "left", "of-c1"]),
         ({"by": "NAME"}, ["left", "of-c2", "of-c1", "of-c3"]),
         ({"by": "NAME", "direction": "DESC"}, ["of-c3", "of-c1", "of-c2", "left"]),
-        # c1 an hour ago, c3 two; what was never looked at is last either way
+        # c1 an hour ago, c3 two; what was never looked at is before all that was
         ({"by": "LAST_ACCESSED_ON"}, ["of-c1", "of-c3", "of-c2", "left"]),
-        ({"by": "LAST_ACCESSED_ON", "direction": "ASC"}, ["of-c3", "of-c1", "left", "of-c2"]),
+        ({"by": "LAST_ACCESSED_ON", "direction": "ASC"}, ["left", "of-c2", "of-c3", "of-c1"]),
         ({"by": "ENROLLED_ON"}, ["left", "of-c1", "of-c3", "of-c2"]),
         ({"by": "ENROLLED_ON", "direction": "ASC"}, ["of-c2", "of-c3", "of-c1", "left"]),
     ],
@@ -347,7 +347,7 @@ async def test_what_is_wrong_with_a_list_is_named(
 async def test_a_learner_of_more_than_the_limit_is_listed_by_the_store_alone(
     embedded: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enrolment_lists, "MOST_LISTED", 3)
+    monkeypatch.setattr(enrolment_lists, "MOST_ORDERED", 3)
     ann = await three_courses(embedded)
     query = "query ($orderBy: EnrolmentOrder, $filter: EnrolmentFilter, $last: Int) { me { enrolments(orderBy: $orderBy, "
     query += "filter: $filter, last: $last) { edges { node { contextId } } } } }"

@@ -11,7 +11,7 @@ import duckdb
 import orjson
 import pytest
 
-from druid_specs import ACTIVITY_STATE
+from druid_specs import ACTIVITY_DAY, ACTIVITY_STATE
 from ingest.aggregation import aggregate
 from ingest.calls.placing import ViewCall
 from ingest.commands.assessments import AssessmentCall, submit_assessment
@@ -47,7 +47,7 @@ from stores.tables import (
     ERASURES,
     VIEWS,
 )
-from stores.topics import ASSESSMENTS, DEAD_LETTERS, LEARNER_CHANGES, PROFILES, STATES, TRIGGERS
+from stores.topics import ACTIVE_DAYS, ASSESSMENTS, DEAD_LETTERS, LEARNER_CHANGES, PROFILES, STATES, TRIGGERS
 from tests.archived_files import archive_questions
 from tests.attempts import store_attempt
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of
@@ -59,7 +59,7 @@ ANN, BOB = "learner-ZQXJ-9137", "learner-KVWY-2846"
 SECRET = "NOTE-OF-{}-IN-{}-HERE"
 OF_LEARNERS = {
     *(VIEWS.name, ENROLMENTS.name, AGGREGATES.name, ATTEMPTS.name, ATTEMPTS_WITH_QUESTIONS.name),
-    *(ACTIVITY_STATE.stored_as, "records"),
+    *(ACTIVITY_STATE.stored_as, ACTIVITY_DAY.stored_as, "records"),
 }
 """Tables of the three databases in which learners are, each in a place."""
 LEARNER_INDEX = "search-learners.db"
@@ -252,7 +252,7 @@ async def told(instance: Instance, user: str) -> list[Any]:
 async def log_of(instance: Instance, user: str) -> list[tuple[str, str, bytes]]:
     return [
         (topic.name, record.key, record.value)
-        for topic in (TRIGGERS, PROFILES, STATES, ASSESSMENTS, LEARNER_CHANGES, DEAD_LETTERS)
+        for topic in (TRIGGERS, PROFILES, STATES, ACTIVE_DAYS, ASSESSMENTS, LEARNER_CHANGES, DEAD_LETTERS)
         async for record in instance.stores.events.read(topic.name)
         if user in record.key or user.encode() in record.value
     ]

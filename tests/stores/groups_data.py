@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from hypothesis import strategies as st
 
-from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
+from druid_specs import ACTIVITY_DAY, ACTIVITY_STATE, ACTIVITY_TOTALS, DataSource
 from stores.events import Message
 from stores.groups import (
     All,
@@ -59,10 +59,21 @@ def total(activity_id: str, dimension: str, value: str, version: int = 1, **late
     return _event(ACTIVITY_TOTALS, key, version, latest)
 
 
+def active_day(collection_id: str, user_id: str, day: str, version: int = 1, **latest: Value) -> Event:
+    """An event of activity-day."""
+    key: dict[str, Value] = {
+        "collection_id": collection_id,
+        "context_id": latest.pop("context_id", "cb:1"),
+        "user_id": user_id,
+        "day": day,
+    }
+    return _event(ACTIVITY_DAY, key, version, {"active": 1, **latest})
+
+
 def _event(source: DataSource, key: dict[str, Value], version: int, latest: dict[str, Value]) -> Event:
     assert latest.keys() <= source.latest.keys(), latest
     # The day of an activity.
-    day = 1 + crc32(str(key["activity_id"]).encode()) % 16
+    day = 1 + crc32(str(key[source.placed_by]).encode()) % 16
     nothing = dict.fromkeys(source.latest)
     return {"time": f"2020-01-{day:02}T00:00:00Z", **key, "version": version, **nothing, **latest}
 
@@ -70,7 +81,7 @@ def _event(source: DataSource, key: dict[str, Value], version: int, latest: dict
 def message(event: Event) -> Message:
     """Events of a key on one partition, as the workers send them."""
     names = ("activity_id", "collection_id", "context_id")
-    parts = [*(event[name] for name in names), event.get("user_id", event.get("value"))]
+    parts = [*(event[name] for name in names if name in event), event.get("user_id", event.get("value"))]
     return Message("|".join(map(str, parts)), orjson.dumps(event))
 
 

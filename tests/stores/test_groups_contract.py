@@ -9,7 +9,7 @@ import calendar
 import random
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any as Anything
@@ -20,7 +20,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
+from druid_specs import ACTIVITY_DAY, ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from rules.states import LONGEST_SCORES
 from stores.blob_copies import MOST
@@ -44,6 +44,7 @@ from stores.groups import (
     Rows,
     Value,
     Where,
+    Windows,
 )
 from stores.topics import TOPICS
 from tests.conftest import drop_data_sources, drop_topics, embedded_urls, examples, real_urls
@@ -51,6 +52,7 @@ from tests.stores.groups_data import (
     COLUMNS,
     VALUES,
     Event,
+    active_day,
     answer,
     events_of,
     figures,
@@ -84,11 +86,18 @@ class Store:
     async def fill(self, source: DataSource, events: Iterable[Event]) -> None:
         """Returns when all of them have been read: what came after them in every partition is visible."""
         probe = f"probe-{secrets.token_hex(6)}"
-        make = state if source is ACTIVITY_STATE else lambda activity, n: total(activity, "", n)
+        makers: dict[DataSource, Callable[[str, str], Event]] = {
+            ACTIVITY_STATE: state,
+            ACTIVITY_TOTALS: lambda activity, n: total(activity, "", n),
+            ACTIVITY_DAY: lambda collection, n: active_day(collection, n, "2026-01-01"),
+        }
+        make = makers[source]
         await self.events.send(source.topic, *map(message, events))
         await self.events.send(source.topic, *(message(make(probe, str(n))) for n in range(PROBES)))
         async with asyncio.timeout(VISIBLE_WITHIN):
-            while await self.ask(Figures(source, (), (COUNT,), activity(probe))) != [(PROBES,)]:
+            while await self.ask(Figures(source, (), (COUNT,), ((source.placed_by, (probe,)),))) != [
+                (PROBES,)
+            ]:
                 await asyncio.sleep(0.1)
 
     async def ask(self, query: Query, lane: Lane = Lane.TABLES) -> list[tuple[Value, ...]]:
@@ -379,6 +388,44 @@ async def test_distinct_values_are_of_one_column_of_the_key(
     with store.groups.meter.measure() as counts, pytest.raises(InvalidInput, match=told):
         await store.ask(Figures(ACTIVITY_STATE, (), measures))
     assert not counts
+
+
+async def test_distinct_values_in_windows_of_another_column(store: Store) -> None:
+    """Ada is active on three days in two courses, Ben on two, Cyd on one that was taken back.
+
+    Windows: 1 and 2 January, 3 January. The 4th is in none. Of both courses: the first window has Ada and Ben, who were there
+    twice each; the second has Ada. Of each course: one has Ada and Ben, then Ada; two has Ada, then nobody.
+    """
+    one, two = new(), new()
+    first, second, third, fourth = (f"2026-01-0{number}" for number in range(1, 5))
+    await store.fill(
+        ACTIVITY_DAY,
+        [
+            *(active_day(one, "ada", day) for day in (first, second, third)),
+            active_day(two, "ada", first),
+            *(active_day(one, "ben", day) for day in (first, second, fourth)),
+            active_day(one, "cyd", third),
+            active_day(one, "cyd", third, 2, active=0),
+            active_day(one, "ben", fourth),
+        ],
+    )
+    windows = Windows("day", ((first, "a"), (second, "a"), (third, "b")))
+    learners = Measure("learners", Kind.DISTINCT, "user_id")
+    keys, where = (("collection_id", (one, two)),), OneOf("active", (1,))
+    asked = Figures(ACTIVITY_DAY, ("day",), (learners,), keys, where, windows=windows)
+    assert sorted(await store.ask(asked)) == [("a", 2), ("b", 1)]
+    by_course = Figures(
+        ACTIVITY_DAY, ("collection_id", "day"), (learners,), keys, where, windows=windows, limit=10
+    )
+    assert sorted(await store.ask(by_course)) == sorted([(one, "a", 2), (one, "b", 1), (two, "a", 1)])
+    for column, wrong in (("active", "has no column active"), ("context_id", "the dimensions has no column")):
+        with pytest.raises(InvalidInput, match=wrong):
+            await store.ask(
+                Figures(ACTIVITY_DAY, ("day",), (learners,), keys, windows=Windows(column, windows.names))
+            )
+    twice = Windows("day", ((first, "a"), (first, "b")))
+    with pytest.raises(InvalidInput, match="in one window alone"):
+        await store.ask(Figures(ACTIVITY_DAY, ("day",), (learners,), keys, windows=twice))
 
 
 async def test_how_long_it_took_is_in_whole_units_and_never_less_than_nothing(store: Store) -> None:

@@ -174,7 +174,11 @@ async def test_a_column_that_the_spec_gained_is_added(events: EmbeddedEvents, tm
 
     groups = await DuckGroups.open(path, events)
     lines = await groups.init(DATA_SOURCES)
-    assert sorted(lines) == ["added column status to activity-state-2", "created table activity-totals-2"]
+    assert sorted(lines) == [
+        "added column status to activity-state-2",
+        "created table activity-day-1",
+        "created table activity-totals-2",
+    ]
     assert await groups.init(DATA_SOURCES) == []
     await send(events, "bob", status=1)
     await until(groups, ("ada", None), ("bob", 1))

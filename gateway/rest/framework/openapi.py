@@ -18,6 +18,7 @@ from starlette.routing import Route
 from gateway.http.conditional import conditional
 from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER, Endpoint
 from gateway.rest.framework.envelope import LEARNING, USUAL_CODES, Envelope, Json
+from gateway.rest.framework.examples import with_example
 from gateway.rest.framework.plain import PlainEndpoint, plain_operation
 
 PATH = "/openapi.json"
@@ -121,7 +122,7 @@ def _cleaned(schema: Any) -> Any:
         return schema
     dropped = {"description", "title"} if "enum" in schema else {"title"}
     return {
-        name: {field: _cleaned(one) for field, one in value.items()}
+        name: {field: with_example(field, _cleaned(one)) for field, one in value.items()}
         if name == "properties"
         else _cleaned(value)
         for name, value in schema.items()
@@ -204,7 +205,8 @@ def _statuses(envelope: Envelope) -> dict[HTTPStatus, tuple[str, tuple[str, ...]
 
 
 def _parameter(name: str, place: str) -> Json:
-    return {"name": name, "in": place, "required": True, "schema": {"type": "string", "minLength": 1}}
+    schema = with_example(name, {"type": "string", "minLength": 1})
+    return {"name": name, "in": place, "required": True, "schema": schema}
 
 
 def _for_header(who: str) -> Json:
@@ -222,7 +224,7 @@ def _query(request: type[BaseModel]) -> list[Json]:
             (kind,) = [one for one in kind["anyOf"] if one != {"type": "null"}]
         if "$ref" in kind:
             kind = _cleaned(schema["$defs"][str(kind["$ref"]).rpartition("/")[2]])
-        parameter: Json = {"name": name, "in": "query", "schema": kind}
+        parameter: Json = {"name": name, "in": "query", "schema": with_example(name, kind)}
         parameter["required"] = name in schema.get("required", ())
         if "description" in value:
             parameter["description"] = value["description"]

@@ -2,12 +2,13 @@
 the same resolvers, so access, checks and errors are the same."""
 
 import logging
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 import orjson
 from graphql import (
-    GraphQLInputObjectType,
+    GraphQLNonNull,
+    Undefined,
     get_named_type,
     get_nullable_type,
     is_input_object_type,
@@ -31,11 +32,28 @@ from gateway.rest.tables.answers import (
     table_answer,
 )
 from graph.json_schemas import components_of, schema_of
-from graph.schema import schema
-from graph.table_requests import FUNNEL, TABLE, Declared, funnel_request, of_query, table_query
+from graph.table_requests import (
+    ACTIVE,
+    ACTIVE_INPUT,
+    FUNNEL,
+    TABLE,
+    TABLE_INPUT,
+    Declared,
+    active_query,
+    funnel_request,
+    of_query,
+    table_query,
+)
+from resolvers.active_learners import timeline
 from resolvers.funnels import activity_funnel
 from resolvers.metric_links import LONGEST_LIFE, USUAL_LIFE, MetricLinks
-from resolvers.metric_sheets import Sheet, SheetFormat, sheet_of_funnel, sheet_of_table
+from resolvers.metric_sheets import (
+    Sheet,
+    SheetFormat,
+    sheet_of_active_learners,
+    sheet_of_funnel,
+    sheet_of_table,
+)
 from resolvers.metrics import activity_metrics
 from resolvers.nouns import InvalidInput, NotFound, Session
 
@@ -45,12 +63,23 @@ _LINKED = "/metrics/links"
 
 
 async def _sheet(session: Session, asked: Json) -> Sheet:
-    """The figures of ``{table: {…}}`` or ``{funnel: {collectionId, …}}``."""
-    if "table" in asked:
-        query, mode = table_query(asked["table"])
-        return sheet_of_table(await activity_metrics(session, query, mode=mode))
-    others = {name: value for name, value in asked["funnel"].items() if name != "collectionId"}
-    funnel = funnel_request(asked["funnel"]["collectionId"], others)
+    """The figures of what is asked: ``{table | activeLearners: {…}}`` or ``{funnel: {collectionId, …}}``."""
+    ((kind, values),) = ((kind, asked[kind]) for kind in KINDS if kind in asked)
+    return await KINDS[kind](session, values)
+
+
+async def _table_sheet(session: Session, values: Json) -> Sheet:
+    query, mode = table_query(values)
+    return sheet_of_table(await activity_metrics(session, query, mode=mode))
+
+
+async def _active_sheet(session: Session, values: Json) -> Sheet:
+    return sheet_of_active_learners(await timeline(session, active_query(values)))
+
+
+async def _funnel_sheet(session: Session, values: Json) -> Sheet:
+    others = {name: value for name, value in values.items() if name != "collectionId"}
+    funnel = funnel_request(values["collectionId"], others)
     found = await activity_funnel(
         session,
         funnel.collection_id,
@@ -59,6 +88,14 @@ async def _sheet(session: Session, asked: Json) -> Sheet:
         depth=funnel.depth,
     )
     return sheet_of_funnel(found)
+
+
+KINDS: Mapping[str, Callable[[Session, Json], Coroutine[Any, Any, Sheet]]] = {
+    "table": _table_sheet,
+    "funnel": _funnel_sheet,
+    "activeLearners": _active_sheet,
+}
+"""What a link may show, by the name that its maker gives it."""
 
 
 async def _answered(request: Request, asked: Json) -> Response:
@@ -85,19 +122,22 @@ async def _funnel(request: Request) -> Response:
     )
 
 
+async def _active(request: Request) -> Response:
+    return await _answered(request, {"activeLearners": of_query(ACTIVE, _items(request))})
+
+
 async def _new_link(request: Request) -> Response:
     """A link, once the caller has seen that what is asked can be answered to them."""
     links, session = _links(request), session_of_call(request)
     session.viewer.known()
     body = await object_in(request)
     for name in body:
-        if name not in ("table", "funnel", FORMAT, "expiresIn"):
-            raise InvalidInput(
-                f"{name} is not known here; there are table, funnel, {FORMAT}, expiresIn", field=name
-            )
-    asked: Json = {name: body[name] for name in ("table", "funnel") if name in body}
+        if name not in (*KINDS, FORMAT, "expiresIn"):
+            there = ", ".join((*KINDS, FORMAT, "expiresIn"))
+            raise InvalidInput(f"{name} is not known here; there are {there}", field=name)
+    asked: Json = {kind: body[kind] for kind in KINDS if kind in body}
     if len(asked) != 1 or not isinstance(next(iter(asked.values())), dict):
-        raise InvalidInput("exactly one of table and funnel is needed, and is an object", field="table")
+        raise InvalidInput(f"exactly one of {', '.join(KINDS)} is needed, and is an object", field="table")
     if "funnel" in asked and not isinstance(asked["funnel"].get("collectionId"), str):
         raise InvalidInput("funnel.collectionId must be a text", field="funnel.collectionId")
     life = body.get("expiresIn", USUAL_LIFE)
@@ -143,7 +183,7 @@ def _parameters(declared: Declared) -> list[Json]:
     parameters: list[Json] = []
     for name, field in declared.items():
         bare = get_nullable_type(field.type)
-        required = name == "metrics"
+        required = isinstance(field.type, GraphQLNonNull) and field.default_value is Undefined
         told: Json = {
             "name": name,
             "in": "query",
@@ -168,8 +208,7 @@ def _in_path(name: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-_INPUT_TYPE = cast("GraphQLInputObjectType", schema._schema.type_map["ActivityMetricsInput"])
-COMPONENTS: Json = components_of(_INPUT_TYPE)
+COMPONENTS: Json = {**components_of(TABLE_INPUT), **components_of(ACTIVE_INPUT)}
 """The schemas that the endpoints refer to."""
 _REFERENCE: Json = {"$ref": "#/components/schemas/ActivityMetricsInput"}
 _FUNNEL_SCHEMA: Json = {
@@ -187,10 +226,11 @@ _LINK_SCHEMA: Json = {
     "properties": {
         "table": _REFERENCE,
         "funnel": _FUNNEL_SCHEMA,
+        "activeLearners": {"$ref": "#/components/schemas/ActiveLearnersInput"},
         FORMAT: FORMAT_PARAMETER["schema"],
         "expiresIn": {"type": "integer", "minimum": 1, "maximum": LONGEST_LIFE, "default": USUAL_LIFE},
     },
-    "oneOf": [{"required": ["table"]}, {"required": ["funnel"]}],
+    "oneOf": [{"required": [kind]} for kind in KINDS],
 }
 _LINK_ANSWER: Json = {
     "type": "object",
@@ -215,6 +255,12 @@ ENDPOINTS: Sequence[PlainEndpoint] = (
     PlainEndpoint(
         *("GET", "/metrics/funnel/{collectionId}", "The funnel over a collection's units, a row for each."),
         *(_funnel, [_in_path("collectionId"), *_parameters(FUNNEL)], ANSWERS),
+        headers=HEADERS,
+        conditional=True,
+    ),
+    PlainEndpoint(
+        *("GET", "/metrics/active-learners", "How many different learners were active at each date."),
+        *(_active, _parameters(ACTIVE), ANSWERS),
         headers=HEADERS,
         conditional=True,
     ),

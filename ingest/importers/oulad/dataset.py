@@ -207,6 +207,17 @@ class Registration:
     """The sites viewed, by id, each with its first day."""
     submissions: dict[int, Submission] = field(default_factory=dict)
     """By the id of the assessment."""
+    visited: int = 0
+    """A bit for each day with a view, counted from OPENS_BEFORE days before the start."""
+
+    def visit(self, day: int) -> None:
+        self.visited |= 1 << (day + OPENS_BEFORE)
+
+    @property
+    def later_days(self) -> list[int]:
+        """Returns the days with views of sites that were viewed before and of no others."""
+        days = (bit - OPENS_BEFORE for bit in range(self.visited.bit_length()) if self.visited >> bit & 1)
+        return sorted(set(days) - set(self.first_days.values()))
 
     @property
     def enrolled_on(self) -> datetime:

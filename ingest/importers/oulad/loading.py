@@ -18,7 +18,7 @@ from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.jobs import JobState
 
-MAPPING = 3
+MAPPING = 4
 """It is raised when the same files become something else, so that they are loaded anew."""
 CALLS_A_CHECKPOINT = 1500
 """About a second of work, after which the job says how far it is."""

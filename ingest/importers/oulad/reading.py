@@ -194,6 +194,7 @@ class Reader:
                 f"date must be from {-OPENS_BEFORE} to {presentation.length}, when {presentation.name} is open, "
                 f"not {day}"
             )
+        registration.visit(day)
         before = registration.first_days.get(site.id)
         if before is None or day < before:
             registration.first_days[site.id] = day

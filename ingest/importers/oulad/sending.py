@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from ingest.calls.placing import ViewCall
@@ -30,6 +31,7 @@ from ingest.importers.oulad.dataset import (
 )
 from ingest.importers.oulad.report import OuladReport
 from ingest.publishing.direct import publish_collection
+from ingest.writes.triggers import send_trigger
 from loaders.attempts import attempt_key
 from loaders.enrolments import enrolments_by_key
 from loaders.learner_groups import groups_by_id, rosters_by_id
@@ -45,6 +47,7 @@ from rules.learner_groups import Group, GroupStatus, Member, Roster
 from rules.learners import Learner
 from rules.moments import milliseconds
 from rules.progress import Status
+from rules.triggers import TriggerKind
 from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
 from stores.backoff import Backoff
@@ -218,6 +221,7 @@ class _Sending:
         for registration in self.student.registrations:
             is_ours = registration.is_registered and await self._send_enrolment(registration)
             await self._send_views(registration)
+            await self._send_days(registration)
             await self._send_attempts(registration)
             if is_ours:
                 await self._send_end(registration)
@@ -266,6 +270,18 @@ class _Sending:
             if not is_there:
                 await _patiently(end_view, self.session, call, ViewChange(at))
             self.report.views.add(there=is_there)
+
+    async def _send_days(self, registration: Registration) -> None:
+        """Sends, in one trigger, the days on which the student came back to sites. They change no view, but the student was
+        active."""
+        presentation, tracking = registration.presentation, self.session.shared.tracking
+        moments = [presentation.noon(day) for day in registration.later_days]
+        known = [at for at in moments if at <= self.session.now()]
+        view = next(iter(_view_keys(self.student, registration)), None)
+        if view is not None and known:
+            place = tracking.stored(view).progress_key
+            send = partial(send_trigger, at=known)
+            await _patiently(send, self.session.stores, TriggerKind.VIEW, place)
 
     async def _send_attempts(self, registration: Registration) -> None:
         """Submits the attempts that are not there. One that is there with another score was corrected since, here or in

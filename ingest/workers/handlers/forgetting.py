@@ -13,7 +13,7 @@ from ingest.writes.triggers import learner_erased
 from loaders.session import Shared
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Record, RecordFilter
-from stores.topics import ASSESSMENTS, DEAD_LETTERS, LEARNER_CHANGES, PROFILES, STATES, TRIGGERS
+from stores.topics import ACTIVE_DAYS, ASSESSMENTS, DEAD_LETTERS, LEARNER_CHANGES, PROFILES, STATES, TRIGGERS
 
 
 def _ask(work: Work, trigger: Trigger, record: Record) -> None:
@@ -47,6 +47,7 @@ def subjects_of(erased: Trigger) -> Mapping[str, Sequence[RecordFilter]]:
             LEARNER_CHANGES.name: [RecordFilter(user)],
             ASSESSMENTS.name: [RecordFilter(user), RecordFilter(holding=[_text(user)])],
             STATES.name: [RecordFilter(user, [_pair("user_id", user)])],
+            ACTIVE_DAYS.name: [RecordFilter(user, [_pair("user_id", user)])],
             DEAD_LETTERS.name: [RecordFilter(user), RecordFilter(holding=[_text(user)])],
         }
     collection, context = erased.collection_id, erased.context_id
@@ -59,6 +60,7 @@ def subjects_of(erased: Trigger) -> Mapping[str, Sequence[RecordFilter]]:
             RecordFilter(holding=[_text(user), _text(collection), _text(context)]),
         ],
         STATES.name: [RecordFilter(user, state)],
+        ACTIVE_DAYS.name: [RecordFilter(user, state)],
         DEAD_LETTERS.name: [RecordFilter(user, [_text(collection), _text(context)])],
     }
 

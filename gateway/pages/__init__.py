@@ -1,0 +1,1 @@
+"""The pages for a browser: the start page, GraphiQL, and the reference of REST."""
