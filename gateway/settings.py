@@ -144,6 +144,7 @@ class Settings(BaseSettings):
         description="Where clients reach the gateway, such as `https://cohort.example`: begins links to files in `blobs`; "
         "without it they are paths",
     )
+    metric_links: bool = Field(default=False, description="Links to figures may be made; in dev always")
     allowed_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)
     ] = Field(

@@ -27,6 +27,7 @@ from ingest.publishing.publisher import Publisher
 from ingest.schedule import Schedule
 from ingest.workers.worker import Worker
 from loaders.session import Session, Shared, utc_now
+from resolvers.metric_links import MetricLinks
 from rules.active_days import DayZone
 from rules.assessments import AttemptRules
 from rules.carry_rules import parse_rules
@@ -65,6 +66,13 @@ class Cohort:
     @cached_property
     def tokens(self) -> Tokens:
         return Tokens.of(self.settings)
+
+    @cached_property
+    def metric_links(self) -> MetricLinks | None:
+        """The signer of links to tables of figures; None where the settings let nobody make any."""
+        if not (self.settings.metric_links or self.settings.dev):
+            return None
+        return MetricLinks(self.settings.signing_key)
 
     @property
     def stores(self) -> Stores:

@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway": {"graph", "resolvers", "ingest", "loaders", "stores", "rules", "druid_specs", "stack"},
     "gateway/http": {"resolvers", "stores", "rules"},
     "gateway/rest": {"resolvers"},
+    "gateway/rest/tables": {"gateway/rest/framework", "gateway/http", "graph", "resolvers"},
     "gateway/rest/framework": {"gateway/http", "resolvers"},
     "gateway/rest/nouns": {"gateway/rest/framework", "resolvers"},
 }

@@ -1,4 +1,4 @@
-"""Errors outside GraphQL: {"error": {"code", "message"}} with an HTTP status, never a stack trace."""
+"""Errors outside GraphQL: {"error": {"code", "message", "field"?}} with an HTTP status, never a stack trace."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -54,17 +54,22 @@ def name_of(status: HTTPStatus) -> str:
 
 
 def error_response(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    field: str | None = None,
 ) -> JSONResponse:
-    """An answer with this status whose body is ``{"error": {"code", "message"}}``."""
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+    """An answer with this status whose body is ``{"error": {"code", "message", "field"?}}``."""
+    named = {} if field is None else {"field": field}
+    return JSONResponse({"error": {"code": code, "message": message, **named}}, status, headers)
 
 
 async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
     status = status_of(error)
     headers = CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
-    return error_response(status, error.code, client_message(error), headers)
+    return error_response(status, error.code, client_message(error), headers, error.field)
 
 
 async def _of_http(_request: Request, error: Exception) -> JSONResponse:

@@ -23,6 +23,7 @@ from gateway.identity import make_token
 from gateway.rest.framework.openapi import PATH, openapi
 from gateway.rest.framework.requests import RequestModel
 from gateway.rest.routes import ENDPOINTS, ROUTES
+from gateway.rest.tables import endpoints as tables
 from gateway.settings import Settings
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
@@ -87,6 +88,9 @@ def narrowed(document: dict[str, Any], known: dict[str, list[Any]]) -> dict[str,
             if one["in"] != "header"
         ]
         paths.setdefault(path, {})[method] = {**operation, "parameters": parameters, "security": []}
+    for plain in tables.ENDPOINTS:
+        operation = document["paths"][plain.path][plain.method.lower()]
+        paths.setdefault(plain.path, {})[plain.method.lower()] = {**operation, "security": []}
     schemas = dict(document["components"]["schemas"])
     for name in {asked.__name__ for asked in every_kind_of(RequestModel)} & schemas.keys():
         properties = schemas[name]["properties"]
@@ -120,6 +124,10 @@ async def client(settings: Settings, serving: Serving) -> AsyncIterator[httpx.As
             operator, NewGroup("G", members=members, activities=activities, group_id="g", user_id="ada")
         )
         yield client
+
+
+def whole_document() -> dict[str, Any]:
+    return openapi(ENDPOINTS, tables.ENDPOINTS, tables.COMPONENTS)
 
 
 def operations(document: dict[str, Any]) -> Iterator[Any]:
@@ -182,7 +190,7 @@ async def test_every_call_is_answered_as_the_document_says(
 
 
 def test_every_route_is_in_the_document() -> None:
-    document = openapi(ENDPOINTS)
+    document = whole_document()
     described = {(path, method) for path, methods in document["paths"].items() for method in methods}
     routed = {
         (route.path.replace(":path", ""), method.lower())
@@ -194,7 +202,7 @@ def test_every_route_is_in_the_document() -> None:
 
 
 def test_every_call_has_a_sentence_and_every_refusal_its_codes() -> None:
-    for methods in openapi(ENDPOINTS)["paths"].values():
+    for methods in whole_document()["paths"].values():
         for operation in methods.values():
             assert operation["summary"].endswith(".")
             assert {"200", "400", "401", "404", "500", "503", "504"} <= set(operation["responses"])
@@ -207,7 +215,7 @@ def test_every_call_has_a_sentence_and_every_refusal_its_codes() -> None:
 
 def test_the_names_of_schemas_are_no_paths_of_modules() -> None:
     """Two types of one name would have them: clients would see when a module moves."""
-    assert [name for name in openapi(ENDPOINTS)["components"]["schemas"] if "__" in name] == []
+    assert [name for name in whole_document()["components"]["schemas"] if "__" in name] == []
 
 
 async def test_the_document_is_served_to_everybody_and_not_sent_twice(client: httpx.AsyncClient) -> None:

@@ -158,7 +158,7 @@ class Endpoint(Generic[R]):
         if self.method == "DELETE" and not self.has_body:
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
-        session = _session(request)
+        session = session_of_call(request)
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)
@@ -233,7 +233,7 @@ def _message_id(document: Json) -> str | None:
     return message_id
 
 
-def _session(request: Request) -> Session:
+def session_of_call(request: Request) -> Session:
     """The session by the user's own token, or else by the bearer token, which on the platform may be an application's."""
     cohort = request.app.state.cohort
     token = request.headers.get(USER_HEADER)

@@ -19,6 +19,7 @@ from gateway.http.conditional import conditional
 from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER, Endpoint
 from gateway.rest.framework.envelope import LEARNING, USUAL_CODES, Envelope, Json
 from gateway.rest.framework.examples import with_example
+from gateway.rest.framework.plain import PlainEndpoint, plain_operation
 
 PATH = "/openapi.json"
 MAX_AGE = 300
@@ -39,16 +40,19 @@ _STATUSES: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
     ),
 }
 """Each status of a refusal with its description and our codes that have it. Every other code is a 400."""
+NO_MORE: Json = {}
 _MAY_NOT = ("The caller may not do or see this.", ("FORBIDDEN",))
 """The status of this depends on the envelope."""
 
 
-def document_route(endpoints: Sequence[Endpoint[Any]]) -> Route:
-    """The route of the document about these endpoints."""
+def document_route(
+    endpoints: Sequence[Endpoint[Any]], plain: Sequence[PlainEndpoint] = (), components: Json = NO_MORE
+) -> Route:
+    """The route of the document about these endpoints, with ``components`` that the plain ones refer to."""
 
     @cache
     def encoded() -> bytes:
-        return orjson.dumps(openapi(endpoints))
+        return orjson.dumps(openapi(endpoints, plain, components))
 
     async def answer(request: Request) -> Response:
         response = Response(encoded(), media_type="application/json")
@@ -57,13 +61,17 @@ def document_route(endpoints: Sequence[Endpoint[Any]]) -> Route:
     return Route(PATH, answer)
 
 
-def openapi(endpoints: Sequence[Endpoint[Any]]) -> Json:
+def openapi(
+    endpoints: Sequence[Endpoint[Any]], plain: Sequence[PlainEndpoint] = (), components: Json = NO_MORE
+) -> Json:
     """The document about these endpoints."""
-    schemas, components = _schemas(endpoints)
+    schemas, of_endpoints = _schemas(endpoints)
     paths: dict[str, Json] = {}
     for endpoint in endpoints:
         path = re.sub(r"{(\w+):\w+}", r"{\1}", endpoint.path)
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+    for one in plain:
+        paths.setdefault(one.path, {})[one.method.lower()] = plain_operation(one)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -77,6 +85,7 @@ def openapi(endpoints: Sequence[Endpoint[Any]]) -> Json:
         "paths": paths,
         "components": {
             "schemas": {
+                **of_endpoints,
                 **components,
                 **{_refusal_name(one): _refusal(one) for one in {each.envelope: None for each in endpoints}},
                 "Refused": _REFUSED,
@@ -298,8 +307,12 @@ _REFUSED: Json = {
         "error": {
             "type": "object",
             "required": ["code", "message"],
-            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "field": {"type": "string"},
+            },
         }
     },
 }
-"""The schema of what is refused before it reaches an endpoint."""
+"""The schema of what is refused before it reaches an endpoint, and by endpoints without an envelope."""

@@ -1,0 +1,101 @@
+"""Endpoints of Cohort's own, without the platform's envelope: the answer is what was asked for, in the form that was asked
+for, or ``{"error": {"code", "message", "field"?}}`` with the status that it has everywhere outside GraphQL."""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.rest.framework.envelope import Json
+from resolvers.nouns import InvalidInput
+
+REFUSALS: Mapping[str, str] = {
+    "400": "What is asked is wrong: `INVALID_INPUT`.",
+    "401": "No token or one that does not hold: `UNAUTHENTICATED`.",
+    "403": "The caller may not see this: `FORBIDDEN`.",
+    "404": "Something that is named does not exist: `NOT_FOUND`.",
+    "413": "The body is larger than a request may be; it was not read to its end.",
+    "500": "A fault here; it is logged: `INTERNAL_ERROR`.",
+    "503": "A store is away; the call may be sent again: `STORE_UNAVAILABLE`.",
+    "504": "Time ran out before every store had answered; the call may be sent again: `DEADLINE_EXCEEDED`.",
+}
+
+
+@dataclass(frozen=True)
+class PlainEndpoint:
+    """One method and path. ``parameters``: as OpenAPI has them. ``body``: the JSON Schema of a body. ``answers``: the JSON
+    Schema of the answer by media type. ``headers``: what the answer's headers say. ``open_to_all``: no token is needed."""
+
+    method: str
+    path: str
+    summary: str
+    handler: Callable[[Request], Coroutine[Any, Any, Response]]
+    parameters: Sequence[Json]
+    answers: Mapping[str, Json]
+    body: Json | None = None
+    headers: Mapping[str, str] | None = None
+    open_to_all: bool = False
+    conditional: bool = False
+
+
+def plain_routes(endpoints: Sequence[PlainEndpoint]) -> tuple[Route, ...]:
+    """A route for each path, which takes the methods that there are for it."""
+    by_path: dict[str, dict[str, PlainEndpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    return tuple(_route(path, methods) for path, methods in by_path.items())
+
+
+def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
+    async def answer(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await methods[method].handler(request)
+
+    return Route(path, answer, methods=[*methods])
+
+
+async def object_in(request: Request) -> Json:
+    """The body, which must be a JSON object."""
+    try:
+        document = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise InvalidInput("the body must be JSON", field="body") from None
+    if not isinstance(document, dict):
+        raise InvalidInput("the body must be a JSON object", field="body")
+    return document
+
+
+def plain_operation(endpoint: PlainEndpoint) -> Json:
+    """The endpoint's part of the OpenAPI document."""
+    refused = {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}}
+    statuses = {status: told for status, told in REFUSALS.items() if status != "413" or endpoint.body}
+    headers = {
+        name: {"description": told, "schema": {"type": "string"}}
+        for name, told in (endpoint.headers or {}).items()
+    }
+    responses: Json = {
+        "200": {
+            "description": "Done.",
+            "headers": headers,
+            "content": {media: {"schema": schema} for media, schema in endpoint.answers.items()},
+        },
+        **{status: {"description": told, "content": refused} for status, told in statuses.items()},
+    }
+    if endpoint.conditional:
+        responses["304"] = {"description": "The client has it already."}
+    operation: Json = {
+        "operationId": f"{endpoint.method} {endpoint.path}",
+        "summary": endpoint.summary,
+        "tags": [endpoint.path.split("/")[1]],
+        "security": [] if endpoint.open_to_all else [{"bearer": []}, {"userToken": []}],
+        "parameters": endpoint.parameters,
+        "responses": responses,
+    }
+    if endpoint.body is not None:
+        content = {"application/json": {"schema": endpoint.body}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
