@@ -170,7 +170,7 @@ async def test_an_activity_is_found_by_its_global_id(class_: Instance, mode: str
     assert [edge["node"]["learner"]["userId"] for edge in own["members"]["edges"]] == ["bob"]
     assert await code(class_.session("eve"), NODE, id=id_) == ("FORBIDDEN", "groupId")
     gone = encode("GroupActivity", "g", "course-9", "Course", mode.lower())
-    assert await code(class_.session("mo"), NODE, id=gone) == ("NOT_FOUND", "activities")
+    assert await code(class_.session("mo"), NODE, id=gone) == ("NOT_FOUND", "activityIds")
 
 
 async def test_the_group_page_answers_as_it_stands(course: Instance) -> None:

@@ -85,7 +85,7 @@ async def test_percentiles_and_days_have_kinds_of_their_own(filled: Instance) ->
     [
         ("shares: [MEDIAN_PROGRESS]", ("INVALID_INPUT", "shares")),
         ("atRiskDays: 0", ("INVALID_INPUT", "atRiskDays")),
-        ("compare: {}", ("BAD_REQUEST", None)),
+        ("compare: {}", ("BAD_REQUEST", "compare")),
         ('compare: { contextIds: ["never"] }', ("NOT_FOUND", "contextIds")),
         ('orderBy: [{ column: "progressPercentiles" }]', ("INVALID_INPUT", "orderBy[0]")),
         ("mode: BATCH", ("INVALID_INPUT", "mode")),

@@ -52,7 +52,7 @@ PAGE = """query ($course: String!, $context: String!, $group: String!, $ids: [St
   collection(identifier: $course) { version progress(contextId: $context) { completedCount requiredCount } }
   group(groupId: $group) {
     activities(activityIds: $ids) {
-      id complete
+      activityId complete
       members { edges { node { learner { userId } status completionPercentage } } }
     }
   }
@@ -279,7 +279,7 @@ async def class_at_work(cohort: Instance, *activities: Activity) -> None:
 
 
 GROUP = """query ($ids: [String!], $mode: AggregationMode) { group(groupId: "g") { activities(activityIds: $ids, mode: $mode) {
-  id complete collection { leafNodesCount }
+  activityId complete collection { leafNodesCount }
   members { edges { node { learner { userId } completionPercentage } } } } } }"""
 
 
@@ -288,7 +288,7 @@ async def percentages(cohort: Instance, **variables: Any) -> dict[str, tuple[boo
     process keeps where it keeps it."""
     found = (await data(cohort.session("mo", Role.MENTOR), GROUP, **variables))["group"]["activities"]
     return {
-        activity["id"]: (
+        activity["activityId"]: (
             activity["complete"],
             {
                 edge["node"]["learner"]["userId"]: edge["node"]["completionPercentage"]

@@ -27,8 +27,12 @@ COMPARED = (
     *(CONTEXTS_OF_PEOPLE,),
     *(ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, AGGREGATES, SCORES),
 )
-OF_A_RUN = {"changed_at", "seen_changed_at", "seen_enrolment", "seen_version", "version", "written_at"}
-"""Versions and times of writing, which each run has of its own."""
+OF_A_RUN = {
+    *("changed_at", "seen_changed_at", "seen_enrolment", "seen_version", "version", "written_at"),
+    "active_days",
+}
+"""Versions and times of writing, which each run has of its own. Active days only grow: the day of a guess stays when the
+fact comes, if a worker saw the guess (docs/decisions.md)."""
 
 
 Stored = dict[str, dict[tuple[str, ...], dict[str, Any]]]

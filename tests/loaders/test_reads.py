@@ -66,7 +66,7 @@ def later(cohort: Instance, seconds: float) -> Shared:
 async def die_before_the_trigger(cohort: Instance, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     """The process is gone once the row is written: no trigger, and the mark in the hash stays."""
 
-    def gone(*_: object) -> None:
+    def gone(*_: object, **__: object) -> None:
         raise asyncio.CancelledError
 
     call = ViewCall(content, "course", "batch")
