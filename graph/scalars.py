@@ -1,7 +1,7 @@
-"""Scalars: moments in RFC 3339, and JSON that may have been serialised before."""
+"""Scalars: moments in RFC 3339, days, and JSON that may have been serialised before."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -30,12 +30,27 @@ def parse_moment(value: Any) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> datetime:
-    """The moment of a literal in a document. The error says where it stands."""
+def parse_day(value: Any) -> date:
+    """The day in a text."""
     try:
-        return parse_moment(node.value if isinstance(node, StringValueNode) else print_ast(node))
-    except GraphQLError as error:
-        raise GraphQLError(error.message, node) from None
+        day = date.fromisoformat(value)
+        if day.isoformat() != value:  # a week's day, or no hyphens
+            raise ValueError
+    except (TypeError, ValueError):
+        raise GraphQLError(f"{value!r} is no day, as in 2026-01-31") from None
+    return day
+
+
+def literal_parser(parse: Callable[[Any], Any]) -> Callable[[ValueNode, Mapping[str, Any] | None], Any]:
+    """Reads a text that is a literal in a document. The error says where it stands."""
+
+    def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> Any:
+        try:
+            return parse(node.value if isinstance(node, StringValueNode) else print_ast(node))
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from None
+
+    return parse_literal
 
 
 def serialised_json(data: bytes) -> JSON:
@@ -51,7 +66,16 @@ DATE_TIME: ScalarDefinition = strawberry.scalar(
     specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
     serialize=format_moment,
     parse_value=parse_moment,
-    parse_literal=parse_literal,
+    parse_literal=literal_parser(parse_moment),
+)
+DATE: ScalarDefinition = strawberry.scalar(
+    name="Date",
+    description="A day by the calendar, without a time zone, a text such as `2026-01-31`. For code generators: `string` in "
+    "TypeScript, a `date` in Python.",
+    specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339#section-5.6",
+    serialize=date.isoformat,
+    parse_value=parse_day,
+    parse_literal=literal_parser(parse_day),
 )
 ANY_JSON: ScalarDefinition = strawberry.scalar(
     name="JSON",
@@ -62,4 +86,4 @@ ANY_JSON: ScalarDefinition = strawberry.scalar(
     parse_value=lambda value: value,
 )
 
-CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, JSON: ANY_JSON})
+CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, date: DATE, JSON: ANY_JSON})

@@ -127,6 +127,18 @@ async def test_too_much_to_read_for_each_window_is_refused(
     assert await rows(active, **MARCH, every="WEEK") != []
 
 
+@pytest.mark.parametrize("wrong", ["2026-02-30", "20260301", "2026-W09-1", "soon", ""])
+async def test_what_is_no_day_is_told_with_its_place(active: Instance, wrong: str) -> None:
+    session = active.session("rita", Role.REPORTER)
+    inline = f'{{ activeLearners(query: {{from: "{wrong}", to: "2026-03-31"}}) {{ rows }} }}'
+    (error,) = (await ask(session, inline))["errors"]
+    assert error["message"] == f"from: '{wrong}' is no day, as in 2026-01-31"
+    assert error["extensions"] == {"code": "BAD_REQUEST", "field": "from"}
+    assert error["locations"] == [{"line": 1, "column": 32}]
+    (error,) = (await ask(session, DOCUMENT, asked={**MARCH, "from": wrong}))["errors"]
+    assert error["message"].endswith(f"at .from: '{wrong}' is no day, as in 2026-01-31")
+
+
 async def test_a_part_that_was_away_is_told(active: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     async def partly(*_: object) -> Answer:
         return Answer(("day", "learners"), [("2026-03-01", 1)], complete=False)
