@@ -294,6 +294,9 @@ def documents(count: int) -> Iterator[tuple[str, str]]:
             'activeLearners(query: { from: "2026-03-01", to: "2026-03-31", every: MONTH, activityIds: ["many-0"] }) '
             "{ rows records }"
         ),
+        "history": lambda n: (
+            'activityHistory(query: { activityId: "many-0", from: "2026-03-01", to: "2026-03-31" }) { rows records }'
+        ),
         "funnel": lambda n: 'activityFunnel(collectionId: "many-0") { enrolledCount steps { unitId name } }',
     }.items():
         yield f"aliases: {name}", aliases(count, ask)
