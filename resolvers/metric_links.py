@@ -1,5 +1,5 @@
 """Links to a table of figures for a dashboard that can't send a token: who has one sees this table, and nothing else, until
-it expires (D-METRIC-LINKS)."""
+it expires (D-LINKS-TO-FIGURES)."""
 
 import hmac
 import zlib

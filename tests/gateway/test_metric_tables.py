@@ -20,7 +20,7 @@ from gateway.wiring import Cohort
 from resolvers.metric_links import LONGEST_LIFE, LONGEST_LINK, MetricLinks
 from rules.errors import Forbidden, InvalidInput
 from rules.viewers import Role, Viewer
-from tests.conftest import COURSE, Instance
+from tests.conftest import COURSE, Instance, embedded_urls, instance_of, real_urls
 from tests.gateway.conftest import KEY
 from tests.graph.conftest import data
 from tests.graph.test_metrics import STATES
@@ -137,8 +137,10 @@ async def test_a_table_is_the_same_as_graphqls_in_every_form(tables: Tables, tmp
 
 
 @pytest.mark.stack
-async def test_a_table_of_real_servers_is_the_same_in_every_form(instance: Instance, tmp_path: Path) -> None:
-    await check_agreement(await prepared(instance), tmp_path)
+async def test_a_table_of_druid_is_the_same_in_every_form(tmp_path: Path) -> None:
+    real = {name: real_urls()[name] for name in ("events", "groups", "prefix")}
+    async with instance_of(embedded_urls() | real, tmp_path / "data", groups=True) as instance:
+        await check_agreement(await prepared(instance), tmp_path)
 
 
 async def test_the_form_is_that_of_the_query_or_of_accept(tables: Tables) -> None:
