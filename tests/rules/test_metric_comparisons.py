@@ -11,7 +11,7 @@ from rules.errors import InvalidInput
 from rules.metric_comparisons import Period, checked_period, same_places
 from rules.metric_filters import Every, Within
 from rules.metric_queries import metric_query
-from rules.metric_tables import difference, share
+from rules.metric_tables import Groups, difference, share
 from rules.metrics import Metric
 from rules.moments import milliseconds
 
@@ -119,3 +119,12 @@ def test_shares_and_differences() -> None:
         *(-21.67, -1),
         *(None, None),
     ]
+
+
+def test_a_row_that_one_side_alone_has_counts() -> None:
+    """East is on both sides, North and South on one each."""
+    one = {"learners": 1}
+    own, other = dict.fromkeys([("East",), ("North",)], one), dict.fromkeys([("East",), ("South",)], one)
+    groups = Groups(own, other=Groups(other))
+    assert groups.number == len(list(groups)) == 3
+    assert Groups(own).number == 2
