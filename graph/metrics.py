@@ -154,6 +154,10 @@ class MetricTable:
         description="One row over everything that the filter lets through, also what the limit cut off; its "
         "dimensions are null. Null unless asked for."
     )
+    rows_count: int = strawberry.field(
+        description="Rows that there are. Where it is more than `rows` has, the limit cut off the last ones: raise it, or "
+        "order the other way."
+    )
     source: enums.Source = strawberry.field(description="What the figures were read from.")
     as_of: datetime | None = strawberry.field(
         description="What was known by then is in the figures; null where no aggregation has run yet."
@@ -189,6 +193,7 @@ class MetricTable:
             columns=[MetricColumn(name=column.name, kind=column.kind) for column in table.columns],
             rows=serialised_json(orjson.dumps(table.rows)),
             totals=None if table.totals is None else serialised_json(orjson.dumps(table.totals)),
+            rows_count=table.rows_count,
             source=plan.source,
             as_of=answered.as_of,
             complete=answered.complete,

@@ -35,6 +35,13 @@ class Groups:
                 yield key, NOBODY, counts
 
     @property
+    def number(self) -> int:
+        """How many rows there are before the limit."""
+        if self.other is None:
+            return len(self.by_key)
+        return len(self.by_key.keys() | self.other.by_key.keys())
+
+    @property
     def of_totals(self) -> tuple[Counts, Counts]:
         return self.everything, NOBODY if self.other is None else self.other.everything
 
@@ -63,11 +70,12 @@ def compared(query: MetricQuery, own: Groups, other: Groups) -> Groups:
 @dataclass(frozen=True, slots=True)
 class Table:
     """The columns of the query. ``totals``: a row over all rows, also those that the limit cut off; its dimensions are
-    None. None where nobody asked for it."""
+    None. None where nobody asked for it. ``rows_count``: rows that there are, also those that the limit cut off."""
 
     columns: tuple[Column, ...]
     rows: list[TableRow]
     totals: TableRow | None
+    rows_count: int
 
 
 def rolled_up(
@@ -122,7 +130,7 @@ def table_of(
     if query.totals:
         nobody: Group = (tuple(None for _ in query.dimensions), *groups.of_totals)
         totals = [value(nobody) for value in shown]
-    return Table(columns, rows, totals)
+    return Table(columns, rows, totals, groups.number)
 
 
 def label_order(query: MetricQuery) -> str | None:

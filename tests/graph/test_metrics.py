@@ -242,6 +242,24 @@ async def test_enrolments_by_day_in_a_zone_with_every_day_as_objects(courses: In
     assert [one["enrolledCount"] for one in found["activityMetrics"]["records"]] == [0, 0, 4, 0]
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown", "there"),
+    [
+        # All four enrolled on 5 January: the year has 365 days, of which the first 100 are shown.
+        ("fillGaps: true", 100, 365),
+        ("fillGaps: true, limit: 365", 365, 365),
+        ("limit: 1", 1, 1),
+    ],
+)
+async def test_what_the_limit_cuts_off_shows(courses: Instance, asked: str, shown: int, there: int) -> None:
+    await fill(courses, STATES)
+    year = '{ moment: { moment: ENROLLED_ON, range: { gte: "2026-01-01T00:00:00Z", lt: "2027-01-01T00:00:00Z" } } }'
+    query = f"""{{ activityMetrics(query: {{ activityIds: ["course"], metrics: [ENROLLED_COUNT], dimensions: [ENROLLED_DAY],
+        filter: {year}, {asked} }}) {{ rows rowsCount }} }}"""
+    table = (await data(reporter(courses), query))["activityMetrics"]
+    assert (len(table["rows"]), table["rowsCount"]) == (shown, there)
+
+
 async def test_names_beside_ids_come_with_the_table_and_rows_go_by_them(courses: Instance) -> None:
     await courses.publish({**COURSE, "identifier": "other", "name": "Another"})
     await courses.batch()

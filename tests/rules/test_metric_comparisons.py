@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rules.errors import InvalidInput
 from rules.metric_comparisons import Period, checked_period, same_places
 from rules.metric_filters import Every, Within
-from rules.metric_queries import metric_query
-from rules.metric_tables import difference, share
-from rules.metrics import Metric
+from rules.metric_queries import Key, metric_query
+from rules.metric_tables import Groups, difference, share
+from rules.metrics import Counts, Metric
 from rules.moments import milliseconds
 
 ENROLLED = [Metric.ENROLLED_COUNT]
@@ -119,3 +119,13 @@ def test_shares_and_differences() -> None:
         *(-21.67, -1),
         *(None, None),
     ]
+
+
+def test_a_row_that_one_side_alone_has_counts() -> None:
+    """East is on both sides, North and South on one each."""
+    one: Counts = {"enrolled": 1}
+    own: dict[Key, Counts] = {("East",): one, ("North",): one}
+    other: dict[Key, Counts] = {("East",): one, ("South",): one}
+    groups = Groups(own, other=Groups(other))
+    assert groups.number == len(list(groups)) == 3
+    assert Groups(own).number == 2
