@@ -1,6 +1,7 @@
 """What asks for a table of figures outside GraphQL. The schema's own inputs say its names, its values and what stands where
 nothing is said, so that both ways ask alike."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -51,6 +52,7 @@ FUNNEL: Declared = {
 }
 """What a funnel is asked for by, beside its collection."""
 _ORDER = "MetricOrderInput"
+_WHOLE = re.compile("-?[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ def funnel_request(collection_id: str, values: Json) -> FunnelRequest:
     known = _coerced(FUNNEL, values)
     filter_ = known.get("filter")
     said = None if filter_ is None else _converted(filter_, MetricFilterInput).said()
-    return FunnelRequest(collection_id, known.get("contextIds"), said, known["depth"])
+    return FunnelRequest(
+        collection_id, known.get("contextIds"), said, known.get("depth", FUNNEL["depth"].default_value)
+    )
 
 
 def of_query(declared: Declared, items: Iterable[tuple[str, str]]) -> Json:
@@ -106,9 +110,9 @@ def _value(field: GraphQLInputField | GraphQLArgument, name: str, texts: list[st
     if is_input_object_type(named):
         return _json(name, text)
     if named is GraphQLInt:
-        if not text.removeprefix("-").isdecimal() or not text.isascii():
+        if not _WHOLE.fullmatch(text):
             raise InvalidInput(f"{name} must be a whole number", field=name)
-        return int(text[:12])
+        return int(text)
     if named is GraphQLBoolean:
         if text not in ("true", "false"):
             raise InvalidInput(f"{name} must be true or false", field=name)
@@ -135,7 +139,7 @@ def _check_known(declared: Declared, values: Iterable[str]) -> None:
 
 
 def _coerced(declared: Declared, values: Json) -> Json:
-    """The values as the schema coerces them, with its defaults."""
+    """The values as the schema coerces them."""
     _check_known(declared, values)
     found: Json = {}
     for name, field in declared.items():
@@ -148,8 +152,6 @@ def _coerced(declared: Declared, values: Json) -> Json:
             found[name] = _coerced_value(name, values[name], field)
         elif required:
             raise Absent(f"{name} is missing", field=name)
-        elif field.default_value is not None and isinstance(field.default_value, int | bool | str):
-            found[name] = field.default_value
     return found
 
 

@@ -35,6 +35,8 @@ MEDIA_TYPES: Mapping[SheetFormat, str] = {
     SheetFormat.CSV: "text/csv",
     SheetFormat.PARQUET: "application/vnd.apache.parquet",
 }
+MANY_ROWS = 1_000
+"""Rows beyond which CSV is written in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,19 @@ def sheet_of_funnel(funnel: Funnel) -> Sheet:
 async def sheet_file(sheet: Sheet, form: SheetFormat) -> bytes:
     """The sheet as a file. CSV (RFC 4180) and Parquet have the rows alone, and a distribution in them is JSON. In CSV null
     is nothing, and no text is run by a spreadsheet."""
-    if form is SheetFormat.JSON:
-        return orjson.dumps(sheet.told())
-    if form is SheetFormat.CSV:
-        names = [column.name for column in sheet.columns]
-        return csv_lines([names, *([_cell(value) for value in row] for row in sheet.rows)]).encode()
-    return await _parquet(sheet)
+    match form:
+        case SheetFormat.JSON:
+            return orjson.dumps(sheet.told())
+        case SheetFormat.CSV:
+            many = len(sheet.rows) > MANY_ROWS
+            return await asyncio.to_thread(_csv, sheet) if many else _csv(sheet)
+        case SheetFormat.PARQUET:
+            return await _parquet(sheet)
+
+
+def _csv(sheet: Sheet) -> bytes:
+    names = [column.name for column in sheet.columns]
+    return csv_lines([names, *([_cell(value) for value in row] for row in sheet.rows)]).encode()
 
 
 def _cell(value: Any) -> Any:
@@ -125,20 +134,20 @@ def _cell(value: Any) -> Any:
 
 
 async def _parquet(sheet: Sheet) -> bytes:
-    names = [column.name for column in sheet.columns]
-    lines = [
-        orjson.dumps(
-            dict(zip(names, map(_cell, row), strict=True)),
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
-        for row in sheet.rows
-    ]
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "rows.json"), Path(folder, "rows.parquet")
-        await asyncio.to_thread(source.write_bytes, b"".join(lines))
+        await asyncio.to_thread(_write_lines, sheet, source)
         kinds = {column.name: column.holds for column in sheet.columns}
         await write_file(source, target, kinds, FileFormat.PARQUET)
         return await asyncio.to_thread(target.read_bytes)
+
+
+def _write_lines(sheet: Sheet, to: Path) -> None:
+    names = [column.name for column in sheet.columns]
+    with to.open("wb") as file:
+        for row in sheet.rows:
+            cells = dict(zip(names, map(_cell, row), strict=True))
+            file.write(orjson.dumps(cells, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _holds(column: Column) -> Holds:

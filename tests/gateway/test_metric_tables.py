@@ -351,3 +351,26 @@ async def test_active_learners_are_a_table_too_with_every_date(tables: Tables) -
     assert shown.json()["rows"] == wanted["rows"]
     refused = await tables.get("/metrics/active-learners", **{**asked, "from": "yesterday"})
     assert (refused.status_code, refused.json()["error"]["field"]) == (400, "from")
+
+
+async def test_an_empty_table_has_the_same_types_in_parquet(tables: Tables, tmp_path: Path) -> None:
+    nobody = {
+        **QUERY,
+        "filter": '{"dimension": {"dimension": "REGION", "in": ["nowhere"]}}',
+        "format": "parquet",
+    }
+    full = await tables.get("/metrics/table", **QUERY, format="parquet")
+    empty = await tables.get("/metrics/table", **nobody)
+    columns, rows = rows_of_parquet(empty.content, tmp_path)
+    assert (columns, rows) == (rows_of_parquet(full.content, tmp_path)[0], [])
+
+
+async def test_who_makes_a_link_is_logged_and_the_link_is_not(
+    tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG"):
+        url = await tables.link(table=BODY)
+        await tables.call("GET", url, role=None)
+    assert "rita made a link to figures" in caplog.text
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("gateway")]
+    assert not any(url.rpartition("/")[2] in message for message in ours)

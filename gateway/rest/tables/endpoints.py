@@ -20,6 +20,7 @@ from starlette.responses import Response
 from gateway.http.disconnect import while_connected
 from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
+from gateway.rest.framework.examples import with_example
 from gateway.rest.framework.plain import PlainEndpoint, object_in
 from gateway.rest.tables.answers import (
     ANSWERS,
@@ -205,7 +206,12 @@ def _parameters(declared: Declared) -> list[Json]:
 
 
 def _in_path(name: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": with_example(name, {"type": "string", "minLength": 1}),
+    }
 
 
 COMPONENTS: Json = {**components_of(TABLE_INPUT), **components_of(ACTIVE_INPUT)}
