@@ -24,30 +24,27 @@ export function apollo(url: string, token: string, typePolicies: TypePolicies = 
   });
 }
 
-/** The learner's home, which tells of each change and of each further page. */
-export function learnersHome(client: ApolloClient, first = 20) {
-  const shown = client.watchQuery({ query: documents.MyCoursesDocument, variables: { first } });
-  return {
-    shown,
-    /** Adds the next page to what is shown; false where there is none. */
-    async more(): Promise<boolean> {
-      const page = shown.getCurrentResult();
-      const info = page.dataState === "complete" ? page.data.me?.enrolments?.pageInfo : undefined;
-      if (!info?.hasNextPage) return false;
-      await shown.fetchMore({ variables: { after: info.endCursor } });
-      return true;
+/** A page of the learner's home; each answer has all pages that were asked for before it, too. */
+export async function learnersHome(client: ApolloClient, first = 20, after?: string) {
+  await client.query({
+    query: documents.MyCoursesDocument,
+    variables: { first, ...(after && { after }) },
+    fetchPolicy: after ? "network-only" : "cache-first", // the list that is kept would be the answer for each page
+  });
+  return client.readQuery({ query: documents.MyCoursesDocument, variables: { first } })?.me?.enrolments;
+}
+
+/** Enrols the learner, and drops the lists that were kept: what is new has no place in them yet. */
+export async function join(client: ApolloClient, collectionId: string, contextId: string) {
+  const { data } = await client.mutate({
+    mutation: documents.JoinDocument,
+    variables: { collectionId, contextId },
+    update(cache, answer) {
+      const learner = answer.data?.enrol.enrolment ? client.readQuery({ query: documents.MyCoursesDocument })?.me : null;
+      if (learner) cache.evict({ id: `Learner:${learner.id}`, fieldName: "enrolments" });
     },
-    /** Enrols the learner, and asks for the list again: what is new has no place in it yet. */
-    async join(collectionId: string, contextId: string) {
-      const { data } = await client.mutate({
-        mutation: documents.JoinDocument,
-        variables: { collectionId, contextId },
-        refetchQueries: [documents.MyCoursesDocument],
-        awaitRefetchQueries: true,
-      });
-      return data?.enrol;
-    },
-  };
+  });
+  return data?.enrol;
 }
 
 export async function coursePage(client: ApolloClient, collection: string, context: string) {
