@@ -5,18 +5,15 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 from cohort_client import Client
 from cohort_client.my_courses import MyCoursesMeEnrolmentsEdgesNode
-
-TIMEOUT = httpx.Timeout(30)
 
 
 @asynccontextmanager
 async def cohort(url: str, token: str) -> AsyncIterator[Client]:
     """A client for one person."""
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT) as http:
-        yield Client(f"{url}/graphql", http_client=http)
+    async with Client(f"{url}/graphql", headers={"Authorization": f"Bearer {token}"}) as client:
+        yield client
 
 
 async def my_enrolments(client: Client, at_once: int = 20) -> list[MyCoursesMeEnrolmentsEdgesNode]:
