@@ -11,7 +11,6 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway.http.request_ids import HEADER as REQUEST_ID
 from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER
-from gateway.rest.tables.answers import AS_OF, COMPLETE, SOURCE
 from gateway.rest.tables.answers import HEADERS as FIGURES
 
 THIS_MACHINE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"

@@ -15,39 +15,39 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInt,
     GraphQLObjectType,
+    coerce_input_value,
     get_named_type,
     get_nullable_type,
     is_input_object_type,
     is_list_type,
     is_required_argument,
     is_required_input_field,
+    validate_input_value,
 )
-from graphql.utilities import coerce_input_value, validate_input_value
 from strawberry.exceptions import StrawberryInputCoercionError
-from strawberry.types.arguments import convert_argument
 
 from graph.active_learners import ActiveLearnersInput
 from graph.errors import presented
 from graph.metric_filters import MetricFilterInput
 from graph.metrics import ActivityMetricsInput
 from graph.schema import schema
+from graph.upstream import converted, core_schema
 from resolvers.active_learners import ActiveLearnersQuery
 from resolvers.metrics import MetricQuery
 from resolvers.nouns import Absent, AggregationMode, InvalidInput, Json
 
+_CORE = core_schema(schema)
 Declared = Mapping[str, GraphQLInputField | GraphQLArgument]
 
-TABLE_INPUT = cast("GraphQLInputObjectType", schema._schema.type_map["ActivityMetricsInput"])
+TABLE_INPUT = cast("GraphQLInputObjectType", _CORE.type_map["ActivityMetricsInput"])
 TABLE: Declared = TABLE_INPUT.fields
 """What a table is asked for by."""
-ACTIVE_INPUT = cast("GraphQLInputObjectType", schema._schema.type_map["ActiveLearnersInput"])
+ACTIVE_INPUT = cast("GraphQLInputObjectType", _CORE.type_map["ActiveLearnersInput"])
 ACTIVE: Declared = ACTIVE_INPUT.fields
 """What active learners are asked for by."""
 FUNNEL: Declared = {
     name: argument
-    for name, argument in cast("GraphQLObjectType", schema._schema.query_type)
-    .fields["activityFunnel"]
-    .args.items()
+    for name, argument in cast("GraphQLObjectType", _CORE.query_type).fields["activityFunnel"].args.items()
     if name != "collectionId"
 }
 """What a funnel is asked for by, beside its collection."""
@@ -68,13 +68,13 @@ class FunnelRequest:
 def table_query(values: Json) -> tuple[MetricQuery, AggregationMode | None]:
     """The query of a table, and its mode, out of the fields of ``ActivityMetricsInput`` in JSON. InvalidInput or Absent
     names the field."""
-    found: ActivityMetricsInput = _converted(_coerced(TABLE, values), ActivityMetricsInput)
+    found: ActivityMetricsInput = converted(schema, _coerced(TABLE, values), ActivityMetricsInput)
     return found.query(), found.mode
 
 
 def active_query(values: Json) -> ActiveLearnersQuery:
     """The query of active learners, out of the fields of ``ActiveLearnersInput`` in JSON."""
-    found: ActiveLearnersInput = _converted(_coerced(ACTIVE, values), ActiveLearnersInput)
+    found: ActiveLearnersInput = converted(schema, _coerced(ACTIVE, values), ActiveLearnersInput)
     return found.query()
 
 
@@ -82,7 +82,7 @@ def funnel_request(collection_id: str, values: Json) -> FunnelRequest:
     """The request of a funnel, out of the arguments of ``activityFunnel`` in JSON."""
     known = _coerced(FUNNEL, values)
     filter_ = known.get("filter")
-    said = None if filter_ is None else _converted(filter_, MetricFilterInput).said()
+    said = None if filter_ is None else converted(schema, filter_, MetricFilterInput).said()
     return FunnelRequest(
         collection_id, known.get("contextIds"), said, known.get("depth", FUNNEL["depth"].default_value)
     )
@@ -158,7 +158,7 @@ def _coerced(declared: Declared, values: Json) -> Json:
 def _coerced_value(name: str, value: Any, field: GraphQLInputField | GraphQLArgument) -> Any:
     def refuse(error: GraphQLError, path: list[str | int]) -> None:
         place = name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-        told = presented(error, schema._schema).message
+        told = presented(error, _CORE).message
         raise InvalidInput(f"{place}: {told}", field=place)
 
     try:
@@ -168,7 +168,3 @@ def _coerced_value(name: str, value: Any, field: GraphQLInputField | GraphQLArgu
         raise InvalidInput(f"{name}: {error}", field=name) from None
     except RecursionError:
         raise InvalidInput(f"{name} is nested too deep", field=name) from None
-
-
-def _converted(value: Any, kind: type[Any]) -> Any:
-    return convert_argument(value, kind, schema.schema_converter.scalar_registry, schema.config)

@@ -36,7 +36,7 @@ from strawberry.schema.schema import validate_document as validate_document
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 # The arguments of a resolver out of a field's values, with inputs and enums as classes.
-from strawberry.types.arguments import convert_arguments
+from strawberry.types.arguments import convert_argument, convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
@@ -146,6 +146,11 @@ def core_schema(schema: Any) -> GraphQLSchema:
     """The schema of graphql-core behind Strawberry's, for which Strawberry has no public name."""
     found: GraphQLSchema = schema._schema
     return found
+
+
+def converted(schema: Any, value: Any, kind: type[Any]) -> Any:
+    """An input of Strawberry's, made of a value that graphql-core has coerced."""
+    return convert_argument(value, kind, schema.schema_converter.scalar_registry, schema.config)
 
 
 def definition_of(field: GraphQLField) -> StrawberryField | None:
