@@ -208,11 +208,14 @@ async def _lag(_settings: "Settings", stores: "Stores") -> Finding:
     groups = {
         "workers": (topics.WORKER_GROUP, [topics.TRIGGERS.name, topics.PROFILES.name]),
         "attempt takers": (topics.ATTEMPT_TAKER_GROUP, [topics.ASSESSMENTS.name]),
+        "learner indexers": (topics.LEARNER_INDEX_GROUP, [topics.LEARNER_CHANGES.name]),
+        "publishers": (topics.PUBLISHER_GROUP, [topics.PUBLISH_REQUESTS.name]),
+        "exhausts": (topics.EXHAUST_GROUP, [topics.EXHAUST_REQUESTS.name]),
     }
     behind = {
         name: sum((await stores.events.lag(group, of)).values()) for name, (group, of) in groups.items()
     }
-    told = ", ".join(f"{name} {count:,} events behind" for name, count in behind.items())
+    told = "events behind: " + ", ".join(f"{name} {count:,}" for name, count in behind.items())
     if max(behind.values()) > MOST_BEHIND:
         return Finding(
             *(Health.POOR, "lag", told),
