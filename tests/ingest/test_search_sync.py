@@ -18,6 +18,7 @@ from rules.jobs import JobState
 from rules.search import SearchDocument
 from stores.rows import Write
 from stores.search import Indexed, IndexWrite, Search, SearchQuery
+from stores.search_opensearch import OpenSearch
 from stores.tables import CONTENTS
 from tests.conftest import COURSE, LEAF, NOW, Instance
 
@@ -290,7 +291,10 @@ async def test_an_index_that_was_lost_is_filled_anew(
     await publish(cohort)
     await sync_search(cohort.shared, "course")
     before = await indexed(cohort)
-    monkeypatch.setattr(f"{type(cohort.stores.search).__module__}.VERSION", 2)
+    if isinstance(cohort.stores.search, OpenSearch):
+        monkeypatch.setattr(OpenSearch, "version", 2)
+    else:
+        monkeypatch.setattr("stores.search_fts5.VERSION", 2)
     await cohort.stores.search.init()
     assert await indexed(cohort) == {}
     report = await check_search(cohort.shared, None, repair=True)
