@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rules.errors import CohortError, InvalidInput
 from rules.hierarchy import DEEPEST
+from rules.periods import is_zone
 from stores.urls import FORMS, check_store_url
 
 PREFIX = "COHORT_"
@@ -72,7 +72,7 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if not is_zone(name):
         raise ValueError("must be a time zone of the IANA database, such as Asia/Kolkata or UTC")
     return name
 

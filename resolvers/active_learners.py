@@ -10,7 +10,7 @@ from rules.contents import ContentKind
 from rules.errors import InvalidInput, NotFound
 from rules.metric_columns import Column, ColumnKind
 from rules.periods import PeriodUnit
-from rules.viewers import ALL_LEARNERS, Role
+from rules.viewers import ALL_FIGURES
 
 __all__ = ["UNITS", "ActiveLearnersQuery", "PeriodUnit", "Timeline", "active_learners_query", "timeline"]
 
@@ -29,7 +29,7 @@ class Timeline:
 
 async def timeline(session: Session, query: ActiveLearnersQuery) -> Timeline:
     """The active learners of each date. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
+    session.viewer.check_role(*ALL_FIGURES)
     await _check_collections(session, query)
     await check_contexts(session.library, query.context_ids)
     found = await active_learners(session.stores, session.shared.answers, query)

@@ -23,7 +23,7 @@ from rules.errors import InvalidInput, NotFound
 from rules.identifiers import ContextType, aggregate_context, checked_id
 from rules.metric_columns import Column, ColumnKind, metric_column
 from rules.metrics import MetricValue, metric_value
-from rules.viewers import ALL_LEARNERS, Role
+from rules.viewers import ALL_FIGURES
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -59,7 +59,7 @@ async def activity_history(
 ) -> ActivityHistory:
     """The history of a collection, or of a unit in ``collection_id``, under one context or summed over all that the collection
     has. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
+    session.viewer.check_role(*ALL_FIGURES)
     activity, collection = await _activity(session, activity_id, collection_id)
     contexts = await _contexts(session, query, collection, context_id)
     places: Sequence[ActivityPlace] = [(activity, collection, context) for context in contexts]

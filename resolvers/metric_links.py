@@ -14,7 +14,7 @@ import orjson
 from loaders.session import Session, Shared
 from rules.errors import Forbidden, InvalidInput
 from rules.hierarchy import Json
-from rules.viewers import ALL_LEARNERS, Role, Viewer
+from rules.viewers import ALL_FIGURES, Role, Viewer
 
 USUAL_LIFE, LONGEST_LIFE = 3_600, 7 * 24 * 3_600
 """Seconds that a link holds, unless told, and at most."""
@@ -51,7 +51,7 @@ class MetricLinks:
         if not 1 <= life <= LONGEST_LIFE:
             raise InvalidInput(f"expiresIn must be from 1 to {LONGEST_LIFE} seconds", field="expiresIn")
         expires = (self._now() + timedelta(seconds=life)).replace(microsecond=0)
-        roles = sorted(role.value for role in viewer.roles & {*ALL_LEARNERS, Role.CREATOR})
+        roles = sorted(role.value for role in viewer.roles & {*ALL_FIGURES})
         said = zlib.compress(orjson.dumps([int(expires.timestamp()), roles, asked]))
         text = urlsafe_b64encode(said).decode().rstrip("=")
         link = f"{text}.{self._signature(text)}"

@@ -10,7 +10,7 @@ from rules.metric_columns import OF_ENROLMENT, camel
 from rules.metric_queries import MetricQuery, metric_query
 from rules.metric_tables import Table
 from rules.plans import AggregationMode
-from rules.viewers import ALL_LEARNERS, Role, Viewer
+from rules.viewers import ALL_FIGURES, ALL_LEARNERS, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query", "names_in"]
 
@@ -20,7 +20,7 @@ async def activity_metrics(
 ) -> Answered:
     """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
     one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_LEARNERS, Role.CREATOR)
+    session.viewer.check_role(*ALL_FIGURES)
     check_attributes(session.viewer, query)
     return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from rules.aggregates import AggregateKey
+from rules.errors import InvalidInput
 from rules.states import synthetic_time
 
 MOST_DAYS = 3_653
@@ -20,6 +21,7 @@ MOST_DAYS = 3_653
 NO_DAYS: frozenset[int] = frozenset()
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_EARLIEST, _LATEST = date(1970, 2, 1), date(2149, 1, 1)
 _HIGHEST = 0xFFFF
 """Two bytes hold the last day, which may be as late as in 2149."""
 
@@ -49,6 +51,15 @@ class DayZone:
 
 def day_number(day: date) -> int:
     return day.toordinal() - _EPOCH
+
+
+def check_days(first: date, last: date) -> None:
+    """InvalidInput (fields from and to) unless these are the first and the last of days that may be asked for."""
+    for day, field in ((first, "from"), (last, "to")):
+        if not _EARLIEST <= day <= _LATEST:
+            raise InvalidInput(f"{field} must be from {_EARLIEST} to {_LATEST}", field=field)
+    if last < first:
+        raise InvalidInput(f"to must not be before from, which is {first}", field="to")
 
 
 def date_of(day: int) -> date:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from rules.active_days import check_days
 from rules.errors import InvalidInput
 from rules.metric_queries import checked_names
-from rules.periods import PeriodUnit, first_day, name_of, periods
+from rules.periods import PeriodUnit, first_day, last_day, name_of, periods
 
 MOST_POINTS = 400
 """Dates that an answer may have, for each group."""
@@ -17,7 +18,6 @@ MOST_ROWS = 50_000
 UNITS = (PeriodUnit.DAY, PeriodUnit.WEEK, PeriodUnit.MONTH)
 GROUPS = ("collection", "context")
 _DAY = timedelta(days=1)
-_EARLIEST, _LATEST = date(1970, 2, 1), date(2149, 1, 1)
 
 Group = str | None
 """The collection or context, None where there is no ``by``."""
@@ -58,13 +58,6 @@ class ActiveLearnersQuery:
                 yield Point(last, last - (self.window - 1) * _DAY, last)
 
 
-def last_day(first: date, unit: PeriodUnit) -> date:
-    """Returns the last day of the period that begins on ``first``."""
-    if unit is PeriodUnit.MONTH:
-        return (first.replace(day=1) + timedelta(days=31)).replace(day=1) - _DAY
-    return first + (6 * _DAY if unit is PeriodUnit.WEEK else timedelta())
-
-
 def active_learners_query(
     *,
     first: date,
@@ -76,11 +69,7 @@ def active_learners_query(
     by: str | None = None,
 ) -> ActiveLearnersQuery:
     """Returns the checked query. InvalidInput names the field that is wrong."""
-    for day, field in ((first, "from"), (last, "to")):
-        if not _EARLIEST <= day <= _LATEST:
-            raise InvalidInput(f"{field} must be from {_EARLIEST} to {_LATEST}", field=field)
-    if last < first:
-        raise InvalidInput(f"to must not be before from, which is {first}", field="to")
+    check_days(first, last)
     if window is not None and not 1 <= window <= LONGEST_WINDOW:
         raise InvalidInput(f"window must be from 1 to {LONGEST_WINDOW} days", field="window")
     query = ActiveLearnersQuery(

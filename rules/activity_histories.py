@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from rules.active_days import day_number
+from rules.active_days import check_days, day_number
 from rules.errors import InvalidInput
 from rules.metrics import COUNTS, UNSEEN, Counts, Metric, joined
 
@@ -24,7 +24,6 @@ DEFAULT_METRICS = (
 )
 KEPT_METRICS = tuple(metric for metric in Metric if not UNSEEN.intersection(metric.counts))
 """Those that follow from the counts that runs keep."""
-_EARLIEST, _LATEST = date(1970, 2, 1), date(2149, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +62,7 @@ def activity_history_query(
     *, first: date, last: date, metrics: Sequence[Metric] | None = None
 ) -> ActivityHistoryQuery:
     """Returns the checked query. InvalidInput names the field that is wrong."""
-    for day, field in ((first, "from"), (last, "to")):
-        if not _EARLIEST <= day <= _LATEST:
-            raise InvalidInput(f"{field} must be from {_EARLIEST} to {_LATEST}", field=field)
-    if last < first:
-        raise InvalidInput(f"to must not be before from, which is {first}", field="to")
+    check_days(first, last)
     if (last - first).days >= MOST_DAYS:
         raise InvalidInput(f"from {first} to {last} there are more than {MOST_DAYS} days", field="to")
     chosen = DEFAULT_METRICS if metrics is None else tuple(dict.fromkeys(metrics))

@@ -44,11 +44,16 @@ def checked_zone(name: str | None, field: str = "zone") -> str:
     """Returns the zone's name, ``UTC`` for None. InvalidInput where the IANA database has no such zone."""
     if name is None:
         return UTC_ZONE
-    if name not in _zones():
+    if not is_zone(name):
         raise InvalidInput(
             f"{name[:64]!r} is no time zone of the IANA database, such as Asia/Kolkata or UTC", field=field
         )
     return name
+
+
+def is_zone(name: str) -> bool:
+    """Whether the IANA database has a zone of this name."""
+    return name == UTC_ZONE or name in _zones()
 
 
 def period_of(at: datetime, unit: PeriodUnit, zone: str = UTC_ZONE) -> str:
@@ -75,6 +80,11 @@ def first_day(period: str, unit: PeriodUnit) -> date:
         (whole,) = _matched(r"(\d{4}-\d{2}-\d{2})", period + missing)
         day = date.fromisoformat(whole)
     return day
+
+
+def last_day(first: date, unit: PeriodUnit) -> date:
+    """Returns the last day of the period that begins on ``first``."""
+    return _NEXT[unit](first) - timedelta(days=1)
 
 
 def periods(first: str, last: str, unit: PeriodUnit) -> Iterator[str]:

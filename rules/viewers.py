@@ -20,6 +20,8 @@ class Role(Enum):
 
 ALL_LEARNERS = (Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
 """The roles that may see every learner."""
+ALL_FIGURES = (*ALL_LEARNERS, Role.CREATOR)
+"""The roles that may see figures over all learners. A creator sees how learning goes, not who learns."""
 
 
 @dataclass(frozen=True, slots=True)
