@@ -1,19 +1,18 @@
 """Links to a table of figures for a dashboard that can't send a token: who has one sees this table, and nothing else, until
 it expires (D-LINKS-TO-FIGURES)."""
 
-import hmac
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
 import orjson
 
 from loaders.session import Session, Shared
 from rules.errors import Forbidden, InvalidInput
 from rules.hierarchy import Json
+from rules.signatures import Signer
 from rules.viewers import ALL_FIGURES, Role, Viewer
 
 USUAL_LIFE, LONGEST_LIFE = 3_600, 7 * 24 * 3_600
@@ -38,11 +37,10 @@ class Linked:
 
 
 class MetricLinks:
-    """Signs links and opens them. The key is derived from ``key`` for this alone: neither a token's signature nor that of a
-    link to a file is ever valid here."""
+    """Signs links and opens them."""
 
     def __init__(self, key: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._key = hmac.digest(key.encode(), b"cohort metric links", sha256)
+        self._signer = Signer(key, "cohort metric links")
         self._now = now
 
     def signed(self, viewer: Viewer, asked: Json, life: int = USUAL_LIFE) -> tuple[str, datetime]:
@@ -54,7 +52,7 @@ class MetricLinks:
         roles = sorted(role.value for role in viewer.roles & {*ALL_FIGURES})
         said = zlib.compress(orjson.dumps([int(expires.timestamp()), roles, asked]))
         text = urlsafe_b64encode(said).decode().rstrip("=")
-        link = f"{text}.{self._signature(text)}"
+        link = f"{text}.{self._signer.signature(text)}"
         if len(link) > LONGEST_LINK:
             raise InvalidInput(
                 f"this is too long for a link, which has {LONGEST_LINK} characters at most: name fewer ids or values",
@@ -65,8 +63,7 @@ class MetricLinks:
     def opened(self, link: str) -> Linked:
         """Forbidden where the link was not signed here, or has expired."""
         text, _, signature = link.partition(".")
-        # Compared as bytes: a text that is not ASCII is refused, not an error.
-        if not hmac.compare_digest(self._signature(text).encode(), signature.encode(errors="replace")):
+        if not self._signer.has_signed(text, signature):
             raise Forbidden("this link was not given out so; ask for a new one", field="link")
         said = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         until, roles, asked = orjson.loads(zlib.decompress(said))
@@ -74,6 +71,3 @@ class MetricLinks:
         if expires < self._now():
             raise Forbidden("this link has expired; ask for a new one", field="link")
         return Linked(asked, frozenset(map(Role, roles)), expires)
-
-    def _signature(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(errors="replace"), sha256).hexdigest()

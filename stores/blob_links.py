@@ -1,13 +1,12 @@
 """Signed links to blobs in a directory, which the gateway serves. Only who was given a link can use it."""
 
-import hmac
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 from rules.errors import Forbidden
+from rules.signatures import Signer
 from stores.blobs import checked_life, checked_name
 
 PATH = "/blobs"
@@ -15,29 +14,28 @@ PATH = "/blobs"
 
 
 class BlobLinks:
-    """Makes and checks links. ``base`` is the URL at which clients reach the gateway; without it links are paths.
-
-    The signing key is derived from ``key``: a signature of a token must never be valid for a link, nor the other way.
-    """
+    """Makes and checks links. ``base`` is the URL at which clients reach the gateway; without it links are paths."""
 
     def __init__(self, key: str, base: str = "", now: Callable[[], float] = time.time) -> None:
-        self._key = hmac.digest(key.encode(), b"cohort blob links", sha256)
+        self._signer = Signer(key, "cohort blob links")
         self._base = base.rstrip("/")
         self._now = now
 
     def url(self, name: str, expires: timedelta) -> str:
         """A link that is valid for ``expires``. InvalidInput for a wrong name or time."""
         until = str(int(self._now() + checked_life(expires).total_seconds()))
-        query = urlencode({"expires": until, "signature": self._signature(checked_name(name), until)})
+        query = urlencode(
+            {"expires": until, "signature": self._signer.signature(_signed(checked_name(name), until))}
+        )
         return f"{self._base}{PATH}/{quote(name)}?{query}"
 
     def check(self, name: str, expires: str, signature: str) -> None:
         """Forbidden where the signature is wrong or the link has expired. ``expires`` in epoch seconds."""
-        # Compared as bytes: a text that is not ASCII is refused, not an error.
-        if not hmac.compare_digest(self._signature(name, expires).encode(), signature.encode()):
+        if not self._signer.has_signed(_signed(name, expires), signature):
             raise Forbidden("this link was not given out so; ask for a new one", field="signature")
         if int(expires) < self._now():
             raise Forbidden("this link has expired; ask for a new one", field="expires")
 
-    def _signature(self, name: str, expires: str) -> str:
-        return hmac.new(self._key, f"{expires}\n{name}".encode(), sha256).hexdigest()
+
+def _signed(name: str, expires: str) -> str:
+    return f"{expires}\n{name}"
