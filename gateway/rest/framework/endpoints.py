@@ -31,7 +31,7 @@ from gateway.rest.framework.envelope import (
     refused,
     refused_as,
 )
-from gateway.rest.framework.requests import R, checked
+from gateway.rest.framework.requests import R, checked, json_object
 from resolvers.nouns import Absent, CohortError, InvalidInput, Session
 
 log = logging.getLogger(__name__)
@@ -207,13 +207,7 @@ async def _check_only_query(request: Request) -> None:
 async def _body(request: Request, *, optional: bool) -> Json:
     """The body as JSON. InvalidInput unless it is an object that has an object ``request``; where it is ``optional``,
     either may be left out."""
-    body = await request.body() or (b"{}" if optional else b"")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise InvalidInput("the body must be JSON", field="request") from None
-    if not isinstance(document, dict):
-        raise InvalidInput("the body must be a JSON object", field="request")
+    document = json_object(await request.body() or (b"{}" if optional else b""), "request")
     if optional and document.get("request") is None:
         document["request"] = {}
     if not isinstance(document.get("request"), dict):

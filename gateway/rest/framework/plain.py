@@ -5,13 +5,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.rest.framework.envelope import Json
-from resolvers.nouns import InvalidInput
+from gateway.rest.framework.requests import json_object
 
 REFUSALS: Mapping[str, str] = {
     "400": "What is asked is wrong: `INVALID_INPUT`.",
@@ -60,13 +59,7 @@ def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
 
 async def object_in(request: Request) -> Json:
     """The body, which must be a JSON object."""
-    try:
-        document = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        raise InvalidInput("the body must be JSON", field="body") from None
-    if not isinstance(document, dict):
-        raise InvalidInput("the body must be a JSON object", field="body")
-    return document
+    return json_object(await request.body(), "body")
 
 
 def plain_operation(endpoint: PlainEndpoint) -> Json:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_args
 
+import orjson
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,6 +20,17 @@ from pydantic_core import CoreSchema, ErrorDetails
 from gateway.rest.framework.field_names import NOT_KNOWN, FieldNames
 from gateway.rest.framework.fields import TIME
 from resolvers.nouns import Absent, InvalidInput
+
+
+def json_object(body: bytes, field: str) -> dict[str, Any]:
+    """The JSON object in these bytes. InvalidInput, of this field, unless they are one."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise InvalidInput("the body must be JSON", field=field) from None
+    if not isinstance(document, dict):
+        raise InvalidInput("the body must be a JSON object", field=field)
+    return document
 
 
 class RequestModel(BaseModel):

@@ -21,6 +21,7 @@ from gateway.http.disconnect import while_connected
 from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.examples import with_example
+from gateway.rest.framework.moments import iso_milliseconds
 from gateway.rest.framework.plain import PlainEndpoint, object_in
 from gateway.rest.tables.answers import (
     ANSWERS,
@@ -147,9 +148,11 @@ async def _new_link(request: Request) -> Response:
     form = format_named(body.get(FORMAT, SheetFormat.JSON.value))
     await _sheet(session, asked)
     link, expires = links.signed(session.viewer, {**asked, FORMAT: form.value}, life)
-    log.info("%s made a link to figures that expires at %s", session.viewer.known(), expires.isoformat())
+    log.info(
+        "%s made a link to figures that expires at %s", session.viewer.known(), iso_milliseconds(expires)
+    )
     base = request.app.state.cohort.settings.public_url.rstrip("/")
-    answer = {"url": f"{base}{_LINKED}/{link}", "expires": expires.isoformat().replace("+00:00", ".000Z")}
+    answer = {"url": f"{base}{_LINKED}/{link}", "expires": iso_milliseconds(expires)}
     return _private(Response(orjson.dumps(answer), media_type="application/json"))
 
 
