@@ -261,3 +261,12 @@ class Rows(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def has_rows(rows: Rows, table: Table, parts: int = 1) -> bool:
+    """Whether the table has a row. Looks through the ring until it finds one, in so many ``parts``: each is a statement."""
+    for token_range in rows.ranges(parts):
+        async for page in rows.walk(table, token_range, columns=table.key[:1], page_size=1):
+            if page.rows:
+                return True
+    return False

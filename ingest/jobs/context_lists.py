@@ -14,6 +14,7 @@ from ingest.writes.context_lists import LISTS, list_contexts
 from loaders.library import context_of
 from loaders.session import Shared
 from rules.jobs import JobState
+from stores.rows import has_rows
 from stores.tables import CONTEXTS
 
 RANGES = 16
@@ -31,7 +32,7 @@ async def fill_context_lists(shared: Shared, on_progress: OnProgress | None = No
     """
     jobs = Jobs(shared)
     begun = [job for job in await jobs.list() if job.kind == LISTING.name and job.arguments == _FILLS]
-    if any(job.state is JobState.DONE for job in begun) or not await _has_contexts(shared):
+    if any(job.state is JobState.DONE for job in begun) or not await has_rows(shared.stores.rows, CONTEXTS):
         return []
     job = (
         await jobs.resume(LISTING, begun[0].id, on_progress)
@@ -69,12 +70,3 @@ class _Listing:
                 await list_contexts(self._rows, contexts)
             done += len(contexts)
             yield Checkpoint(page.resume, done)
-
-
-async def _has_contexts(shared: Shared) -> bool:
-    rows = shared.stores.rows
-    for token_range in rows.ranges(1):
-        async for page in rows.walk(CONTEXTS, token_range, columns=("contextid",), page_size=1):
-            if page.rows:
-                return True
-    return False

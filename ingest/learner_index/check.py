@@ -11,6 +11,7 @@ from ingest.learner_index.sync import LearnerCounts, learner_differences, sync_l
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.jobs import JobState
+from stores.rows import has_rows
 from stores.tables import LEARNERS
 
 RANGES = 16
@@ -84,7 +85,7 @@ async def fill_learner_index(shared: Shared, on_progress: OnProgress | None = No
         if not begun:
             return []
         job = await jobs.resume(LEARNER_CHECK, begun[0].id, on_progress)
-    elif await _has_profiles(shared):
+    elif await has_rows(shared.stores.rows, LEARNERS):
         job = await jobs.start(LEARNER_CHECK, {"repair": True, "rate": RATE}, on_progress)
     else:
         return []
@@ -150,13 +151,4 @@ def _checkpoint(resume: str | None, report: LearnerCheckReport) -> Checkpoint:
 async def _has_documents(shared: Shared) -> bool:
     async for _ in shared.stores.learner_search.user_ids():
         return True
-    return False
-
-
-async def _has_profiles(shared: Shared) -> bool:
-    rows = shared.stores.rows
-    for token_range in rows.ranges(1):
-        async for page in rows.walk(LEARNERS, token_range, columns=("userid",), page_size=1):
-            if page.rows:
-                return True
     return False

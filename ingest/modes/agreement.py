@@ -9,7 +9,7 @@ from ingest.writes.retrying import Attempts
 from rules.errors import Conflict
 from rules.modes import Agreed
 from rules.tracking import TrackingMode
-from stores.rows import Equal, Rows
+from stores.rows import Equal, Rows, has_rows
 from stores.tables import ENROLMENTS, INSTANCE, VIEWS
 
 TRACKING = ("tracking",)
@@ -49,10 +49,5 @@ async def agree(rows: Rows, wanted: TrackingMode, at: datetime) -> Agreed:
 
 
 async def has_data(rows: Rows) -> bool:
-    """Returns True if there is a view or an enrolment. Looks through the ring until it finds one."""
-    for table in (ENROLMENTS, VIEWS):
-        for token_range in rows.ranges(RANGES):
-            async for page in rows.walk(table, token_range, columns=("userid",), page_size=1):
-                if page.rows:
-                    return True
-    return False
+    """Returns True if there is a view or an enrolment."""
+    return await has_rows(rows, ENROLMENTS, RANGES) or await has_rows(rows, VIEWS, RANGES)
