@@ -1,15 +1,10 @@
-"""The embedded engine of the learner index: one SQLite file, in which each beginning of a word is a key.
-
-One connection writes, in a thread of its own; a few others read (stores/sqlite_lane.py). Several processes may use the file.
-"""
+"""The embedded engine of the learner index: one SQLite file, in which each beginning of a word is a key."""
 
 # ruff: noqa: S608 - names are the module's own, values are always bound
 
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
@@ -24,14 +19,11 @@ from stores.learner_search import (
     filter_value,
     place_values,
 )
-from stores.meter import Meter
 from stores.sqlite_file import write_anew
-from stores.sqlite_lane import Lane
-from stores.sqlite_writes import transaction
+from stores.sqlite_index import SqliteIndex
 
 VERSION = 1
 """Of the tables below, and of the words in them. A file of another version is emptied by ``init``, to be filled anew."""
-READERS = 2
 PAGE = 1_000
 """Learners of a page of ``user_ids``."""
 SCRUBBED_WITHIN = 3600.0
@@ -53,27 +45,14 @@ CREATE INDEX filters_of_learner ON filters (revision);
 """
 
 
-class SqliteLearnerSearch:
-    """Open with ``await SqliteLearnerSearch.open(path)``. Never use one over a fork."""
-
-    def __init__(self, path: Path) -> None:
-        self.meter = Meter()
-        self._writer = Lane(path, 1, "writer", store="learner documents")
-        self._readers = Lane(path, READERS, "reader", store="learner documents")
-
-    @classmethod
-    async def open(cls, path: str | Path) -> Self:
-        """The file is created where there is none; StoreUnavailable where it can't be."""
-        search = cls(Path(path))
-        try:
-            await search._readers.run(lambda connection: connection.execute("SELECT 1").fetchone())
-        except BaseException:
-            await search.close()
-            raise
-        return search
+class SqliteLearnerSearch(SqliteIndex):
+    called = "learner documents"
+    counted = "learner documents"
+    tables = ("learners", "words", "filters")
+    created = "created the learner index; `cohort init` fills it"
 
     async def init(self) -> list[str]:
-        return await self._writer.run(_init)
+        return await self._made_anew(VERSION, _TABLES)
 
     async def find(self, query: LearnerQuery) -> LearnerHits:
         self.meter.count("search learners")
@@ -84,36 +63,16 @@ class SqliteLearnerSearch:
         self.meter.count("read learner documents")
         return await self._readers.run(lambda connection: _documents(connection, user_ids))
 
-    async def user_ids(self) -> AsyncIterator[Sequence[str]]:
-        last = ""
-        while page := await self._readers.run(partial(_user_ids, after=last)):
-            yield page
-            last = page[-1]
+    def user_ids(self) -> AsyncIterator[Sequence[str]]:
+        return self._pages(_user_ids)
 
     async def write(self, writes: Sequence[LearnerWrite]) -> Sequence[LearnerWrite]:
         """In one transaction."""
-        if not writes:
-            return []
-        self.meter.count("write learner documents", len(writes))
-
-        def write(connection: sqlite3.Connection) -> list[LearnerWrite]:
-            with transaction(connection):
-                return [one for one in writes if not _write(connection, one)]
-
-        return await self._writer.run(write)
+        return await self._written(writes, _write)
 
     async def scrub(self) -> None:
         """By writing the file anew; others' writes wait for it."""
         await self._writer.run(write_anew, SCRUBBED_WITHIN)
-
-    async def ping(self) -> None:
-        await self._readers.run(
-            lambda connection: connection.execute("SELECT 1 FROM learners LIMIT 1").fetchone()
-        )
-
-    async def close(self) -> None:
-        await self._readers.close()
-        await self._writer.close()
 
 
 def _found(query: LearnerQuery) -> tuple[str, list[Any]]:
@@ -193,18 +152,6 @@ def _user_ids(connection: sqlite3.Connection, after: str) -> list[str]:
         "SELECT user_id FROM learners WHERE user_id > ? ORDER BY user_id LIMIT ?", (after, PAGE)
     )
     return [user_id for (user_id,) in found]
-
-
-def _init(connection: sqlite3.Connection) -> list[str]:
-    with transaction(connection):
-        if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-            return []
-        for table in ("learners", "words", "filters"):
-            connection.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in _TABLES.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    return ["created the learner index; `cohort init` fills it"]
 
 
 def _write(connection: sqlite3.Connection, write: LearnerWrite) -> bool:

@@ -1,18 +1,12 @@
-"""The embedded engine of the search port: one SQLite file with a full-text table (FTS5).
-
-One connection writes, in a thread of its own; a few others read (stores/sqlite_lane.py). Several processes may use the file.
-"""
+"""The embedded engine of the search port: one SQLite file with a full-text table (FTS5)."""
 
 # ruff: noqa: S608 - names are the module's own, values are always bound
 
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from rules.search import JOINERS, PARENT, SearchDocument, parted
-from stores.meter import Meter
 from stores.search import (
     FACET_VALUES,
     WEIGHTS,
@@ -25,12 +19,10 @@ from stores.search import (
     UnitHit,
     place_value,
 )
-from stores.sqlite_lane import Lane
-from stores.sqlite_writes import transaction
+from stores.sqlite_index import SqliteIndex
 
 VERSION = 1
 """Of the tables below. A file of another version is emptied by ``init``, to be filled anew."""
-READERS = 2
 PAGE = 500
 """Collections of a page of ``roots``."""
 _BIND = 500
@@ -60,27 +52,14 @@ _COLUMN = {
 }
 
 
-class Fts5Search:
-    """Open with ``await Fts5Search.open(path)``. Never use one over a fork."""
-
-    def __init__(self, path: Path) -> None:
-        self.meter = Meter()
-        self._writer = Lane(path, 1, "writer", store="search documents")
-        self._readers = Lane(path, READERS, "reader", store="search documents")
-
-    @classmethod
-    async def open(cls, path: str | Path) -> Self:
-        """The file is created where there is none; StoreUnavailable where it can't be."""
-        search = cls(Path(path))
-        try:
-            await search._readers.run(lambda connection: connection.execute("SELECT 1").fetchone())
-        except BaseException:
-            await search.close()
-            raise
-        return search
+class Fts5Search(SqliteIndex):
+    called = "search documents"
+    counted = "documents"
+    tables = ("documents", "filters", "words")
+    created = "created the search index; `cohort search check --repair` fills it"
 
     async def init(self) -> list[str]:
-        return await self._writer.run(_init)
+        return await self._made_anew(VERSION, _TABLES)
 
     async def find(self, query: SearchQuery) -> Hits:
         self.meter.count("search")
@@ -101,32 +80,12 @@ class Fts5Search:
         self.meter.count("read documents")
         return await self._readers.run(lambda connection: _documents(connection, root))
 
-    async def roots(self) -> AsyncIterator[Sequence[str]]:
-        last = ""
-        while page := await self._readers.run(partial(_roots, after=last)):
-            yield page
-            last = page[-1]
+    def roots(self) -> AsyncIterator[Sequence[str]]:
+        return self._pages(_roots)
 
     async def write(self, writes: Sequence[IndexWrite]) -> Sequence[IndexWrite]:
         """In one transaction."""
-        if not writes:
-            return []
-        self.meter.count("write documents", len(writes))
-
-        def write(connection: sqlite3.Connection) -> list[IndexWrite]:
-            with transaction(connection):
-                return [one for one in writes if not _write(connection, one)]
-
-        return await self._writer.run(write)
-
-    async def ping(self) -> None:
-        await self._readers.run(
-            lambda connection: connection.execute("SELECT 1 FROM documents LIMIT 1").fetchone()
-        )
-
-    async def close(self) -> None:
-        await self._readers.close()
-        await self._writer.close()
+        return await self._written(writes, _write)
 
 
 class _Found(NamedTuple):
@@ -235,19 +194,6 @@ def _roots(connection: sqlite3.Connection, after: str) -> list[str]:
         "SELECT DISTINCT root FROM documents WHERE root > ? ORDER BY root LIMIT ?", (after, PAGE)
     )
     return [root for (root,) in found]
-
-
-def _init(connection: sqlite3.Connection) -> list[str]:
-    with transaction(connection):
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == VERSION:
-            return []
-        for table in ("documents", "filters", "words"):
-            connection.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in _TABLES.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    return ["created the search index; `cohort search check --repair` fills it"]
 
 
 def _write(connection: sqlite3.Connection, write: IndexWrite) -> bool:
