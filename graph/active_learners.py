@@ -4,14 +4,12 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Self
 
-import orjson
 import strawberry
 from strawberry.scalars import JSON
 
 from graph.fields import field
 from graph.info import Info
-from graph.metrics import MetricColumn
-from graph.scalars import serialised_json
+from graph.tables import MetricColumn, columns_of, records_of, rows_of
 from resolvers.active_learners import (
     ActiveLearnersQuery,
     PeriodUnit,
@@ -96,14 +94,13 @@ class ActiveLearnersTable:
 
     @field(description="The rows as objects: each a value by the column's name.")
     async def records(self) -> JSON:
-        names = [column.name for column in self.columns]
-        return serialised_json(orjson.dumps([dict(zip(names, row, strict=True)) for row in self.shown.rows]))
+        return records_of(self.shown.columns, self.shown.rows)
 
     @classmethod
     def of(cls, shown: Timeline) -> Self:
         return cls(
-            columns=[MetricColumn(name=column.name, kind=column.kind) for column in shown.columns],
-            rows=serialised_json(orjson.dumps(shown.rows)),
+            columns=columns_of(shown.columns),
+            rows=rows_of(shown.rows),
             day_zone=shown.day_zone,
             as_of=shown.found.as_of,
             complete=shown.found.complete,

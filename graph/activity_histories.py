@@ -3,15 +3,13 @@
 from datetime import date, datetime
 from typing import Annotated, Self
 
-import orjson
 import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
 from graph.fields import field
 from graph.info import Info
-from graph.metrics import MetricColumn
-from graph.scalars import serialised_json
+from graph.tables import MetricColumn, columns_of, records_of, rows_of
 from resolvers.activity_histories import (
     DEFAULT_METRICS,
     KEPT_METRICS,
@@ -71,14 +69,13 @@ class ActivityHistoryTable:
 
     @field(description="The rows as objects: each a value by the column's name.")
     async def records(self) -> JSON:
-        names = [column.name for column in self.columns]
-        return serialised_json(orjson.dumps([dict(zip(names, row, strict=True)) for row in self.shown.rows]))
+        return records_of(self.shown.columns, self.shown.rows)
 
     @classmethod
     def of(cls, shown: ActivityHistory) -> Self:
         return cls(
-            columns=[MetricColumn(name=column.name, kind=column.kind) for column in shown.columns],
-            rows=serialised_json(orjson.dumps(shown.rows)),
+            columns=columns_of(shown.columns),
+            rows=rows_of(shown.rows),
             day_zone=shown.day_zone,
             as_of=shown.as_of,
             complete=shown.complete,

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
 from graph import enums, group_enums
+from graph.arguments import chosen
 from graph.fields import field
 from graph.metrics import OrderDirection
 from graph.paging import Connection
@@ -16,8 +17,6 @@ from resolvers.group_members import ActivityMembersWanted
 
 if TYPE_CHECKING:
     from graph.learners import Learner
-
-E = TypeVar("E")
 
 ONLY_METRICS = "Only these; all without it."
 
@@ -198,7 +197,3 @@ def members_wanted(
     order = order or ActivityMemberOrder(by=group_enums.ActivityMemberOrderBy.USER_ID)
     descending = order.direction is OrderDirection.DESC
     return ActivityMembersWanted(chosen(named.role), chosen(named.status), order.by, descending)
-
-
-def chosen(values: list[E] | None) -> frozenset[E] | None:
-    return None if values is None else frozenset(values)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from graph import enums
+from graph.arguments import chosen
 from graph.fields import field
 from graph.info import Info
 from graph.orders import RosterOrder, RosterOrderBy, is_descending
@@ -72,7 +73,7 @@ async def roster(
     named, order = filter or RosterFilter(), order_by or RosterOrder(by=RosterOrderBy.USER_ID)
     wanted = context_rosters.RosterWanted(
         active=named.active,
-        statuses=None if named.status is None else frozenset(named.status),
+        statuses=chosen(named.status),
         by=order.by,
         descending=is_descending(order),
     )

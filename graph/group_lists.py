@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from graph import enums
+from graph.arguments import chosen
 from graph.fields import field
 from graph.info import Info
 from graph.learner_groups import Group
@@ -53,8 +54,8 @@ async def groups(
     page_asked = asked(first, after, last, before, parts=PARTS)
     named, order = filter or GroupFilter(), order_by or GroupOrder(by=GroupOrderBy.GROUP_ID)
     wanted = group_lists.GroupsWanted(
-        roles=None if named.role is None else frozenset(named.role),
-        statuses=None if named.status is None else frozenset(named.status),
+        roles=chosen(named.role),
+        statuses=chosen(named.status),
         by=order.by,
         descending=is_descending(order),
     )

@@ -9,7 +9,7 @@ import strawberry
 from strawberry import UNSET
 
 from graph import enums, group_enums
-from graph.activity_members import chosen
+from graph.arguments import chosen
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_activities import activities

@@ -4,7 +4,6 @@ from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Self
 
-import orjson
 import strawberry
 from strawberry.scalars import JSON
 
@@ -15,7 +14,7 @@ from graph.metric_columns import ActivityDimension
 from graph.metric_comparisons import MetricComparisonInput
 from graph.metric_filters import MetricFilterInput
 from graph.planned import Planned
-from graph.scalars import serialised_json
+from graph.tables import MetricColumn, columns_of, records_of, rows_of
 from resolvers import nouns
 from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query, names_in
 
@@ -136,14 +135,6 @@ class ActivityMetricsInput:
         )
 
 
-@strawberry.type(description="A column of a table.")
-class MetricColumn:
-    name: str = strawberry.field(
-        description="The dimension or metric, such as `ageBand` or `enrolledCount`; no two are alike."
-    )
-    kind: enums.ColumnKind = strawberry.field(description="What its values are.")
-
-
 @strawberry.type(description="Figures of activities in rows and columns.")
 class MetricTable:
     columns: list[MetricColumn] = strawberry.field(
@@ -175,10 +166,8 @@ class MetricTable:
 
     @field(description="The rows as objects: each a value by the column's name.")
     async def records(self) -> JSON:
-        names = [column.name for column in self.columns]
-        return serialised_json(
-            orjson.dumps([dict(zip(names, row, strict=True)) for row in self.answered.table.rows])
-        )
+        table = self.answered.table
+        return records_of(table.columns, table.rows)
 
     @field(
         description="The names of the collections, units and contexts in the rows, by their ids. What is gone has none."
@@ -190,9 +179,9 @@ class MetricTable:
     def of(cls, answered: Answered) -> Self:
         plan, table = answered.plan, answered.table
         return cls(
-            columns=[MetricColumn(name=column.name, kind=column.kind) for column in table.columns],
-            rows=serialised_json(orjson.dumps(table.rows)),
-            totals=None if table.totals is None else serialised_json(orjson.dumps(table.totals)),
+            columns=columns_of(table.columns),
+            rows=rows_of(table.rows),
+            totals=None if table.totals is None else rows_of(table.totals),
             rows_count=table.rows_count,
             source=plan.source,
             as_of=answered.as_of,

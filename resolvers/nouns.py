@@ -46,7 +46,7 @@ from rules.learner_groups import (
 )
 from rules.learner_search import LearnerOrder
 from rules.learners import ATTRIBUTES, Learner
-from rules.metric_columns import ColumnKind, camel
+from rules.metric_columns import Column, ColumnKind, camel
 from rules.metric_queries import OrderBy
 from rules.metrics import Metric
 from rules.moments import milliseconds
@@ -79,6 +79,7 @@ __all__ = [
     "AggregationMode",
     "Best",
     "CohortError",
+    "Column",
     "ColumnKind",
     "Content",
     "ContentKind",
