@@ -1,7 +1,7 @@
 """The place where an instance is put together: settings, stores, what requests share, the worker, the publisher, the schedule."""
 
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,17 +105,19 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Stores]:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, worker: bool = False, in_any_mode: bool = False
+    settings: Settings, *, worker: bool = False, in_any_mode: bool = False, tells_away: bool = False
 ) -> AsyncIterator[Cohort]:
     """The whole instance. With ``worker`` it has a worker, an attempt taker, a publisher, a runner of exhausts, and on their
     schedules the aggregation and the archive.
 
     At the end all is closed in reverse order. StoreUnavailable if a store can't be opened. SettingsError if the schema
     has another version than this program, or if the rows are kept in another mode than the one that is set, unless
-    ``in_any_mode``.
+    ``in_any_mode``. ``tells_away``: logs a warning for each store that is away.
     """
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(opened(settings))
+        for kind, why in (await stores.away()).items() if tells_away else ():
+            log.warning("%s is away: %s", kind, why)
         await _check_schema(stores)
         if not in_any_mode:
             await check_mode(settings, stores)
@@ -253,20 +255,19 @@ async def initialise(stores: Stores, on_progress: OnProgress | None = None) -> l
     ]
 
 
-async def check_stores(settings: Settings, needed: Collection[str] | None = None) -> dict[str, str]:
-    """The stores that are away, by kind, and why. StoreUnavailable, which tells of all of them, if one of those that are
-    ``needed`` is away; all are without it."""
-    found = await away(settings.stores, settings.prefix, settings.data)
-    if found if needed is None else found.keys() & set(needed):
+async def check_stores(settings: Settings) -> None:
+    """StoreUnavailable, which tells of all of them, if a store is away."""
+    if found := await away(settings.stores, settings.prefix, settings.data):
         raise StoreUnavailable("; ".join(f"{kind}: {why}" for kind, why in found.items()))
-    return found
 
 
 async def check(settings: Settings) -> None:
-    """Opens everything and closes it again. It raises the errors of ``running``, and logs a warning for each store that
-    is away while the gateway can do without it."""
+    """Opens everything and closes it again. It raises the errors of ``running``, those of all stores at once, and logs a
+    warning for each store that is away while the gateway can do without it."""
     _ = settings.signing_key
-    for kind, why in (await check_stores(settings, ("rows",))).items():
-        log.warning("%s is away: %s", kind, why)
-    async with running(settings):
-        pass
+    try:
+        async with running(settings, tells_away=True):
+            pass
+    except StoreUnavailable:
+        await check_stores(settings)
+        raise

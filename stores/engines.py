@@ -50,7 +50,16 @@ class Stores:
                 return str(error)
             return None
 
-        kinds: dict[str, _Store] = {
+        kinds = self._kinds
+        return dict(zip(kinds, await asyncio.gather(*map(answer, kinds.values())), strict=True))
+
+    async def away(self) -> dict[str, str]:
+        """The stores that don't answer, by kind, and why. One in which nothing was created yet answers."""
+        return await _away(self._kinds)
+
+    @property
+    def _kinds(self) -> dict[str, _Store]:
+        return {
             "rows": self.rows,
             "events": self.events,
             "cache": self.cache,
@@ -58,7 +67,6 @@ class Stores:
             "blobs": self.blobs,
             "search": self.search,
         }
-        return dict(zip(kinds, await asyncio.gather(*map(answer, kinds.values())), strict=True))
 
 
 @asynccontextmanager
@@ -124,7 +132,6 @@ async def away(urls: Mapping[str, str], prefix: str, data: Path) -> dict[str, st
     ``urls``: by kind. Only stores on servers are asked: an embedded one is where the process is, and may be open to one
     process alone.
     """
-
     found: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         opened: dict[str, _Store] = {}
@@ -135,9 +142,13 @@ async def away(urls: Mapping[str, str], prefix: str, data: Path) -> dict[str, st
                 found[kind] = str(error)
             else:
                 stack.push_async_callback(opened[kind].close)
-        answers = await asyncio.gather(*map(_answer, opened.values()))
-        found |= {kind: why for kind, why in zip(opened, answers, strict=True) if why is not None}
+        found |= await _away(opened)
     return {kind: found[kind] for kind in urls if kind in found}
+
+
+async def _away(opened: Mapping[str, _Store]) -> dict[str, str]:
+    answers = await asyncio.gather(*map(_answer, opened.values()))
+    return {kind: why for kind, why in zip(opened, answers, strict=True) if why is not None}
 
 
 async def _answer(store: _Store) -> str | None:
