@@ -1,0 +1,14 @@
+"""What a request may take."""
+
+from pydantic import BaseModel, Field
+
+
+class LimitSettings(BaseModel):
+    """What a request may take."""
+
+    request_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds after which a request stops waiting for its stores"
+    )
+    largest_body: int = Field(
+        default=1_048_576, gt=0, description="Bytes a request may have; larger ones are refused unread"
+    )

@@ -1,0 +1,75 @@
+"""Kinds of values that settings have, and the error of those that have none of them."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
+from pydantic_settings import NoDecode
+
+from rules.errors import CohortError, InvalidInput
+from rules.periods import is_zone
+from stores.urls import check_store_url
+
+SHORTEST_KEY = 32
+"""Bytes. HMAC-SHA256 needs so many to be as strong as its digest."""
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
+
+
+class SettingsError(CohortError):
+    """A setting is missing, unknown or wrong; the message names it and says what would be right."""
+
+    code = "INVALID_SETTINGS"
+
+
+def split(value: object) -> object:
+    """The list from a text such as ``a,b`` in the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _store_urls(value: str, info: ValidationInfo) -> str:
+    assert info.field_name is not None  # noqa: S101 - it validates fields alone
+    try:
+        check_store_url(info.field_name, value)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+StoreUrl = Annotated[str, AfterValidator(_store_urls)]
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ValueError("each must be HOST or HOST:PORT, as it stands in a URL, without the rest of it")
+    return names
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "each must be an origin as browsers send it, such as https://app.example or http://localhost:3000: "
+                "small letters, no path, no slash at the end; or * for any"
+            )
+    return origins
+
+
+def _zone(name: str) -> str:
+    if not is_zone(name):
+        raise ValueError("must be a time zone of the IANA database, such as Asia/Kolkata or UTC")
+    return name
+
+
+def _strong(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value().encode()) < SHORTEST_KEY:
+        raise ValueError(f"must have at least {SHORTEST_KEY} bytes; `openssl rand -hex 32` prints such a key")
+    return key
+
+
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split), AfterValidator(_hosts)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split), AfterValidator(_origins)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Key = Annotated[SecretStr, AfterValidator(_strong)]
