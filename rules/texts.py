@@ -1,4 +1,4 @@
-"""Texts that people see: names, descriptions, attributes. None may hide what it says, or look like another (R-GATE-20)."""
+"""Texts that people see: names, descriptions, attributes. None may hide what it says, or look like another (R-TEXT-1)."""
 
 from unicodedata import bidirectional, category
 
