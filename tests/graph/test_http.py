@@ -8,7 +8,8 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from gateway.graphql_http import GRAPHQL_JSON, JSON
+from gateway.graphql_http import GRAPHQL_JSON
+from gateway.http.media_types import JSON
 from graph.schema import build_schema
 from tests.conftest import COURSE, Instance
 from tests.graph.conftest import application, client_of, document

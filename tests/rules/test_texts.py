@@ -1,5 +1,7 @@
 """No text that people see hides what it says."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ DECENT = ["Ada", "Zoë 🧮", "अक्षय", "می‌خواهم", "日本　
 def test_a_name_with_a_hidden_character_is_refused_wherever_a_name_is_said(hidden: str) -> None:
     name = f"Ada{hidden}nimda"
     context = Context("batch", ContextType.BATCH, name, ("course",))
-    for field, saying in {
+    sayings: dict[str, Callable[[], object]] = {
         "name": lambda: checked_learner(Learner("ada", name)),
         "state": lambda: checked_learner(Learner("ada", attributes={"state": name})),
         "name ": lambda: checked_context(context),
@@ -40,7 +42,8 @@ def test_a_name_with_a_hidden_character_is_refused_wherever_a_name_is_said(hidde
         ),
         "name  ": lambda: changed_metadata({}, {"name": name}, ContentKind.COLLECTION),
         "keywords": lambda: changed_metadata({}, {"keywords": ["plain", name]}, ContentKind.COLLECTION),
-    }.items():
+    }
+    for field, saying in sayings.items():
         with pytest.raises(InvalidInput, match=rf"character 4 is U\+{ord(hidden):04X}") as refused:
             saying()
         assert refused.value.field == field.strip()
