@@ -21,6 +21,7 @@ from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.errors import HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
+from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
@@ -39,7 +40,7 @@ def create_app(settings: Settings) -> Starlette:
     """
     if settings.dev:
         settings = with_development_key(settings)
-    _ = settings.signing_key
+    check_identity(settings)
     warn_of_settings(settings)
 
     @asynccontextmanager
@@ -120,7 +121,7 @@ class StartupFailureInALine:
         await self._app(scope, receive, send_in_a_line if scope["type"] == "lifespan" else send)
 
 
-def session_of(request: HTTPConnection) -> Session:
-    """The session of a request, by its bearer token."""
-    session: Session = request.app.state.cohort.session_of(request)
+async def session_of(request: HTTPConnection) -> Session:
+    """The session of a request, by its tokens."""
+    session: Session = await request.app.state.cohort.session_of(request)
     return session

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from gateway.http.on_behalf import FOR_HEADER
 from gateway.http.request_ids import HEADER as REQUEST_ID
-from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER
+from gateway.rest.framework.endpoints import USER_HEADER
 from gateway.rest.tables.answers import HEADERS as FIGURES
 
 THIS_MACHINE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"

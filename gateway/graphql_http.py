@@ -3,7 +3,7 @@
 The size of a body and the time of a request are limited for all routes together (gateway/http/limits.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +24,7 @@ from gateway.http.conditional import conditional
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, status_of
 from gateway.http.media_types import JSON, is_json, preferred
+from gateway.http.on_behalf import FOR_HEADER
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
@@ -55,7 +56,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold.
     """
 
-    def __init__(self, session_of: Callable[[Request], Session], *, schema: CohortSchema = schema) -> None:
+    def __init__(
+        self, session_of: Callable[[Request], Awaitable[Session]], *, schema: CohortSchema = schema
+    ) -> None:
         super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
 
@@ -80,14 +83,14 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
         assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
-        return self._session_of(request)
+        return await self._session_of(request)
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         """The response to fill. Here it learns from the request which media type the client accepts."""
         response = await super().get_sub_response(request)
         accepted = ",".join(request.headers.getlist("accept"))
         response.media_type = preferred(accepted, (JSON, GRAPHQL_JSON)) or JSON
-        response.headers["Vary"] = "Accept"
+        response.headers["Vary"] = f"Accept, {FOR_HEADER}"
         return response
 
     def create_response(

@@ -3,7 +3,7 @@ it expires (D-LINKS-TO-FIGURES)."""
 
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -39,8 +39,8 @@ class Linked:
 class MetricLinks:
     """Signs links and opens them."""
 
-    def __init__(self, key: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._signer = Signer(key, "cohort metric links")
+    def __init__(self, keys: Sequence[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._signer = Signer(keys, "cohort metric links")
         self._now = now
 
     def signed(self, viewer: Viewer, asked: Json, life: int = USUAL_LIFE) -> tuple[str, datetime]:

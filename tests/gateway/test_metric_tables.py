@@ -319,7 +319,7 @@ async def test_another_key_ends_all_links(tables: Tables) -> None:
 
 def test_a_link_ends_at_its_second_and_keeps_only_the_roles_that_count() -> None:
     now = [datetime(2026, 3, 1, 12, tzinfo=UTC)]
-    links = MetricLinks(KEY, lambda: now[0])
+    links = MetricLinks([KEY], lambda: now[0])
     viewer = Viewer("rita", frozenset({Role.REPORTER, Role.LEARNER}))
     link, expires = links.signed(viewer, {"table": {}}, 60)
     assert expires == datetime(2026, 3, 1, 12, 1, tzinfo=UTC)
@@ -335,7 +335,7 @@ def test_a_link_is_no_longer_than_a_url_may_be() -> None:
     viewer = Viewer("rita", frozenset({Role.REPORTER}))
     ids = [f"do_{number * 7_919_333_111:020d}" for number in range(1000)]
     with pytest.raises(InvalidInput, match=str(LONGEST_LINK)):
-        MetricLinks(KEY).signed(viewer, {"table": {"activityIds": ids}})
+        MetricLinks([KEY]).signed(viewer, {"table": {"activityIds": ids}})
 
 
 async def test_active_learners_are_a_table_too_with_every_date(tables: Tables) -> None:

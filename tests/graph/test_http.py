@@ -11,6 +11,7 @@ from starlette.types import Message
 from gateway.graphql_http import GRAPHQL_JSON
 from gateway.http.media_types import JSON
 from graph.schema import build_schema
+from loaders.session import Session
 from tests.conftest import COURSE, Instance
 from tests.graph.conftest import application, client_of, document
 
@@ -215,6 +216,9 @@ async def test_no_web_sockets_yet(embedded: Instance) -> None:
 
     from gateway.graphql_http import GraphQLEndpoint
 
-    endpoint = GraphQLEndpoint(lambda _: embedded.session("ann"), schema=build_schema())
+    async def session_of(_: object) -> Session:
+        return embedded.session("ann")
+
+    endpoint = GraphQLEndpoint(session_of, schema=build_schema())
     await endpoint({"type": "websocket", "headers": [], "path": "/graphql"}, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]

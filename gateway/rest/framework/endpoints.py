@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from gateway.http.conditional import conditional, has_already
 from gateway.http.disconnect import while_connected
+from gateway.http.on_behalf import FOR_HEADER, managed_token
 from gateway.rest.framework.envelope import (
     LEARNING,
     Codes,
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 
 USER_HEADER = "X-Authenticated-User-Token"
 """The user's own token. It goes before the bearer token, so an answer depends on it as well."""
-FOR_HEADER = "X-Authenticated-For"
-"""The user that a call is for, where that is not the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +157,12 @@ class Endpoint(Generic[R]):
         if self.method == "DELETE" and not self.has_body:
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
-        session = session_of_call(request)
+        session = await session_of_call(request)
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)
+        if managed_token(acting_for) is not None:
+            acting_for = session.viewer.user_id
         call = Call(checked_request, request.path_params, acting_for, self.for_others)
         tag_of = None if self.tag is None else await self.tag(session, call)
         if tag_of is not None and has_already(request, tag_of):
@@ -227,9 +228,11 @@ def _message_id(document: Json) -> str | None:
     return message_id
 
 
-def session_of_call(request: Request) -> Session:
-    """The session by the user's own token, or else by the bearer token, which on the platform may be an application's."""
+async def session_of_call(request: Request) -> Session:
+    """The session by the user's own token, or else by the bearer token, which on the platform may be an application's; and
+    by the token of a managed user, where FOR_HEADER has one."""
     cohort = request.app.state.cohort
     token = request.headers.get(USER_HEADER)
     authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
-    return Session(cohort.tokens.viewer(authorization), cohort.shared)
+    managed = managed_token(request.headers.get(FOR_HEADER))
+    return Session(await cohort.tokens.viewer(authorization, managed), cohort.shared)

@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.http.conditional import conditional
-from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER, Endpoint
+from gateway.http.on_behalf import FOR_HEADER
+from gateway.rest.framework.endpoints import USER_HEADER, Endpoint
 from gateway.rest.framework.envelope import LEARNING, USUAL_CODES, Envelope, Json
 from gateway.rest.framework.examples import with_example
 from gateway.rest.framework.plain import PlainEndpoint, plain_operation

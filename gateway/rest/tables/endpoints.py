@@ -102,7 +102,7 @@ KINDS: Mapping[str, Callable[[Session, Json], Coroutine[Any, Any, Sheet]]] = {
 
 async def _answered(request: Request, asked: Json) -> Response:
     form = format_asked(request)
-    sheet = await while_connected(request.receive, _sheet(session_of_call(request), asked))
+    sheet = await while_connected(request.receive, _sheet(await session_of_call(request), asked))
     return await table_answer(request, sheet, form)
 
 
@@ -130,7 +130,7 @@ async def _active(request: Request) -> Response:
 
 async def _new_link(request: Request) -> Response:
     """A link, once the caller has seen that what is asked can be answered to them."""
-    links, session = _links(request), session_of_call(request)
+    links, session = _links(request), await session_of_call(request)
     session.viewer.known()
     body = await object_in(request)
     for name in body:
