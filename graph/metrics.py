@@ -8,6 +8,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.fields import field
 from graph.info import Info
 from graph.metric_columns import ActivityDimension
@@ -135,7 +136,9 @@ class ActivityMetricsInput:
         )
 
 
-@strawberry.type(description="Figures of activities in rows and columns.")
+@strawberry.type(
+    description="Figures of activities in rows and columns.", directives=[to(Access.WITH_OBJECT)]
+)
 class MetricTable:
     columns: list[MetricColumn] = strawberry.field(
         description="The dimensions, the labels, the metrics, the shares, and what is compared, as asked for."
@@ -198,6 +201,7 @@ class MetricQueries:
         description="Figures over the active enrolments of activities. Needs the role mentor, reporter, admin or "
         "service; a creator sees them too, but not by attributes of learners. Tables of one document that share source and filter cost one query together.",
         graphql_type=MetricTable | None,
+        access=Access.FIGURES,
     )
     async def activity_metrics(
         self,

@@ -9,6 +9,7 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
+from graph.access import Access, check_before_fields
 from graph.active_learners import ActiveLearnersQueries
 from graph.activity_histories import ActivityHistoryQueries
 from graph.assessment_scores import AssessmentScores
@@ -79,7 +80,9 @@ class Query(
     ExhaustQueries,
 ):
     @field(
-        description="Whatever has this global id, as far as the viewer may see it.", graphql_type=Node | None
+        description="Whatever has this global id, as far as the viewer may see it.",
+        graphql_type=Node | None,
+        access=Access.SIGNED_IN,
     )
     async def node(
         self,
@@ -167,13 +170,15 @@ def build_schema(limits: Limits | None = None) -> CohortSchema:
     """A schema with these limits, which knows its documents again."""
     documents = Documents(limits or Limits())
     extensions: Sequence[Callable[[], SchemaExtension]] = (lambda: KnownDocuments(documents), PlansTold)
-    return CohortSchema(
+    built = CohortSchema(
         query=Query,
         mutation=Mutation,
         config=CONFIG,
         extensions=extensions,
         execution_context_class=ProjectingExecutor,
     )
+    check_before_fields(core_schema(built))
+    return built
 
 
 schema = build_schema()

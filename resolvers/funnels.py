@@ -9,11 +9,11 @@ from loaders.metrics.funnels import funnel_counts
 from loaders.metrics.plans import check_contexts
 from loaders.session import Session
 from resolvers.metrics import check_attributes
+from rules.access import Access
 from rules.funnels import Reached, Unit, checked_learners, units_of
 from rules.identifiers import checked_id
 from rules.metric_filters import checked_filter
 from rules.metric_queries import MetricQuery, checked_names
-from rules.viewers import ALL_FIGURES
 
 __all__ = ["Funnel", "Reached", "Unit", "activity_funnel"]
 
@@ -42,7 +42,7 @@ async def activity_funnel(
 ) -> Funnel:
     """The funnel over the units of the first ``depth`` levels. One query counts all of it. Who has no state in a unit has
     not started it. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_FIGURES)
+    session.viewer.check(Access.FIGURES)
     checked = None if filter is None else checked_learners(checked_filter(filter))
     check_attributes(session.viewer, MetricQuery((), filter=checked))
     contexts = checked_names(context_ids, "contextIds")

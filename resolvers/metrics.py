@@ -4,13 +4,14 @@ from loaders.metrics.labels import names_of
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered
 from loaders.session import Session
+from rules.access import Access
 from rules.errors import Forbidden
 from rules.learners import ATTRIBUTES
 from rules.metric_columns import OF_ENROLMENT, camel
 from rules.metric_queries import MetricQuery, metric_query
 from rules.metric_tables import Table
 from rules.plans import AggregationMode
-from rules.viewers import ALL_FIGURES, ALL_LEARNERS, Viewer
+from rules.viewers import ALL_LEARNERS, Viewer
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query", "names_in"]
 
@@ -20,7 +21,7 @@ async def activity_metrics(
 ) -> Answered:
     """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
     one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_FIGURES)
+    session.viewer.check(Access.FIGURES)
     check_attributes(session.viewer, query)
     return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
 

@@ -13,6 +13,7 @@ from ingest.exhausts.requests import ExhaustCall
 from loaders.responses import KeptResponse
 from loaders.session import Session
 from loaders.whole_attempts import QuestionsSource
+from rules.access import Access, Role
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextRelation, ContextStatus, EnrolmentType
 from rules.drafts import Draft
@@ -61,7 +62,6 @@ from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
-from rules.viewers import Role
 from rules.views import View, ViewChange
 from stores.search import SearchOrder
 
@@ -71,6 +71,7 @@ __all__ = [
     "DEEPEST",
     "PERIOD_EXAMPLES",
     "Absent",
+    "Access",
     "Acknowledged",
     "Activity",
     "ActivityMetric",
