@@ -21,6 +21,7 @@ from rules.entries import Entry
 from rules.errors import (
     Absent,
     CohortError,
+    DocumentTooLarge,
     EnrolmentClosed,
     Forbidden,
     InvalidInput,
@@ -87,6 +88,7 @@ __all__ = [
     "ContextRelation",
     "ContextStatus",
     "ContextType",
+    "DocumentTooLarge",
     "Draft",
     "EditMember",
     "Enrolment",
