@@ -25,7 +25,8 @@ from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
-from gateway.wiring import running, warn_of_settings
+from gateway.wiring import document_limits, running, warn_of_settings
+from graph.schema import schema_of
 from loaders.session import Session
 from rules.errors import CohortError
 
@@ -50,7 +51,7 @@ def create_app(settings: Settings) -> Starlette:
             yield
 
     routes: list[BaseRoute] = [
-        Route("/graphql", GraphQLEndpoint(session_of)),
+        Route("/graphql", GraphQLEndpoint(session_of, schema=schema_of(document_limits(settings)))),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *download_routes(settings),

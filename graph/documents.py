@@ -1,102 +1,159 @@
-"""Documents that were seen before are neither parsed nor validated again, and none costs more than it may."""
+"""Documents: measured, validated and priced once, and known again by their text as long as there is room for them."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 
 import orjson
 from cachetools import LRUCache
 from graphql import (
-    ASTValidationRule,
     DocumentNode,
     ExecutionResult,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
     get_operation_ast,
-    parse,
-    specified_rules,
 )
-from strawberry.extensions import ParserCache
+from strawberry.extensions import SchemaExtension
 
-from graph.costs import NOTHING, Cost, costs_of
+from graph.costs import Cost, costs_of
 from graph.introspection import Questions, TooMany
-from graph.limits import Limits, limit_rule
-from graph.literals import with_fields
-from graph.upstream import core_schema, validate_document
+from graph.limits import Limits, excesses, too_large
+from graph.upstream import TooManyTokens, core_schema, parsed, tokens_in
+from graph.validation import problems
 
-KEPT_DOCUMENTS = 128
-LONGEST_KEPT = 4_096
-"""Characters of a document that is kept, and of the variables of an answer that is. Parsed, it takes 200 times as much."""
-KEPT_ANSWERS = 8
-"""About the schema: that of a tool takes a megabyte."""
+log = logging.getLogger(__name__)
+
+TOKEN_BYTES = 700
+"""What a parsed token takes, with what is known of it: measured, 380 to 750."""
+TEXT_COPIES = 3
+"""How often a text is kept: as it came, and in the names and texts of its tokens."""
+KNOWN_BYTES = 4_096
+KEPT_ANSWERS = 8_388_608
+"""Bytes of answers about the schema that are kept; that of a tool takes some 300,000."""
 
 
-class Known(NamedTuple):
-    """What is known about a document: why it is refused, or what each of its operations asks for, by name."""
+def document_id(text: str) -> str:
+    """What a document is known by, in logs and everywhere: the SHA-256 of its text, 64 hexadecimal digits."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
-    document: DocumentNode
-    errors: list[GraphQLError]
-    costs: Mapping[str | None, Cost]
-    questions: Mapping[str | None, Questions]
+
+Asked = tuple[str, str | None, bytes]
+"""What is asked of the schema: the document, its operation, and a digest of the variables."""
+
+
+class Known:
+    """What is known about a document, whoever asks with whatever variables.
+
+    ``errors``: why it is refused. ``over``: the limits that it is over and that only warn. What is needed to execute it is
+    worked out when it is executed first.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        text: str,
+        errors: Sequence[GraphQLError],
+        over: Sequence[str],
+    ) -> None:
+        self.id = document_id(text)
+        self.document = document
+        self.errors = errors
+        self.over = over
+        self.bytes = KNOWN_BYTES + TOKEN_BYTES * tokens_in(document) + TEXT_COPIES * sys.getsizeof(text)
+        """An estimate that is rather too high."""
+        self._schema = schema
+        self._costs: dict[str | None, Cost] = {}
+        self._questions: dict[str | None, Questions] = {}
+
+    def cost(self, operation: OperationDefinitionNode) -> Cost:
+        """What the operation costs, by the variables of a request."""
+        name = _name(operation)
+        if name not in self._costs:
+            self._costs |= costs_of(self._schema, _alone(operation, self.document))
+        return self._costs[name]
+
+    def questions(self, operation: OperationDefinitionNode) -> Questions:
+        """What the operation asks about the schema itself."""
+        name = _name(operation)
+        if name not in self._questions:
+            self._questions[name] = Questions(self.document, operation)
+        return self._questions[name]
 
 
 class Documents:
-    """The known documents of one schema. The key is the identity of the parsed document, which the parser's cache
-    gives out again: to compare two documents costs a tenth of validating one."""
+    """The documents of one schema that are known, the latest of them, and those answers about the schema that are kept."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.answers: LRUCache[tuple[str, str | None, bytes], dict[str, Any]] = LRUCache(KEPT_ANSWERS)
-        """Answers to questions about the schema, which is the same as long as the process lives."""
-        self._rules: tuple[type[ASTValidationRule], ...] = (*specified_rules, limit_rule(limits))
-        self._known: LRUCache[int, Known] = LRUCache(KEPT_DOCUMENTS)
-        """What is known, with the document itself, so that no other document gets the id of one that is gone."""
+        self.let_through: Counter[str] = Counter()
+        """Requests that were over a limit which only warns, by its name."""
+        self.answers: LRUCache[Asked, Mapping[str, bytes]] = LRUCache(KEPT_ANSWERS, getsizeof=_bytes)
+        """Answers about the schema, which is the same as long as the process lives: the JSON of each field at the top."""
+        self._known: LRUCache[str, Known] = LRUCache(
+            limits.document_cache, getsizeof=lambda known: known.bytes
+        )
 
-    def known(self, schema: GraphQLSchema, document: DocumentNode, text: str) -> Known:
-        kept = self._known.get(id(document))
-        if kept is None:
-            kept = self._looked_at(schema, document)
-            if len(text) <= LONGEST_KEPT:
-                self._known[id(document)] = kept
-        return kept
+    def known(self, schema: GraphQLSchema, text: str) -> Known:
+        """What is known about the document. GraphQLError where it is too long or can't be parsed."""
+        if len(text) > self.limits.longest_document:
+            raise too_large("longest_document", self.limits.longest_document, len(text))
+        known = self._known.get(document_id(text))
+        if known is None:
+            known = self._looked_at(schema, text)
+            if known.bytes <= self._known.maxsize:
+                self._known[known.id] = known
+        if known.over:
+            self.let_through.update(known.over)
+        return known
 
-    def _looked_at(self, schema: GraphQLSchema, document: DocumentNode) -> Known:
-        errors = with_fields(validate_document(schema, document, self._rules), document)
-        if errors:
-            return Known(document, errors, {}, {})
-        questions = {
-            operation.name.value if operation.name else None: Questions(document, operation)
-            for operation in document.definitions
-            if isinstance(operation, OperationDefinitionNode)
-        }
-        asking = {name: asked for name, asked in questions.items() if asked}
-        return Known(document, errors, costs_of(schema, document), asking)
+    @property
+    def bytes(self) -> int:
+        """What the known documents take, as far as it is estimated."""
+        return int(self._known.currsize)
+
+    def _looked_at(self, schema: GraphQLSchema, text: str) -> Known:
+        limits = self.limits
+        try:
+            if len(text.splitlines()) > limits.most_tokens:
+                raise TooManyTokens
+            document = parsed(text, limits.most_tokens)
+        except TooManyTokens:
+            raise too_large("most_tokens", limits.most_tokens, limits.most_tokens + 1) from None
+        found = list(excesses(document, limits))
+        errors = [excess.error for excess in found if not excess.lifted][: limits.most_errors]
+        over = [excess.limit for excess in found if excess.lifted]
+        if not errors:
+            errors = problems(schema, document)
+        known = Known(schema, document, text, errors, over)
+        for excess in found if over and not errors else ():
+            log.warning("document %s is let through: %s", known.id[:12], excess.error.message)
+        return known
 
 
-class KnownDocuments(ParserCache):
+class KnownDocuments(SchemaExtension):
     """The extension of one request, as Strawberry wants it."""
 
     def __init__(self, documents: Documents) -> None:
-        super().__init__(KEPT_DOCUMENTS)
         self._documents = documents
-        self._answer: tuple[str, str | None, bytes] | None = None
+        self._known: Known | None = None
+        self._answer: Asked | None = None
         """The key that the answer of this request is kept under, where it is."""
 
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
-        context.parse_options["max_tokens"] = self._documents.limits.tokens
-        if context.query is not None and len(context.query) > LONGEST_KEPT:
-            context.graphql_document = parse(context.query, **context.parse_options)
-            yield
-        else:
-            yield from super().on_parse()
+        self._known = self._documents.known(core_schema(context.schema), context.query or "")
+        context.graphql_document = self._known.document
+        yield
 
     def on_validate(self) -> Iterator[None]:
-        context = self.execution_context
-        document = context.graphql_document
-        if document is not None:
-            known = self._documents.known(core_schema(context.schema), document, context.query or "")
-            context.pre_execution_errors = known.errors or self._too_much(known)
+        known = self._known
+        if known is not None:
+            # A new list: the document's own is kept.
+            self.execution_context.pre_execution_errors = list(known.errors) or self._refusals(known)
         yield
 
     def on_execute(self) -> Iterator[None]:
@@ -104,48 +161,61 @@ class KnownDocuments(ParserCache):
         context, answers = self.execution_context, self._documents.answers
         kept = None if self._answer is None else answers.get(self._answer)
         if kept is not None:
-            context.result = ExecutionResult(kept, None)
+            context.result = ExecutionResult(
+                {name: orjson.Fragment(value) for name, value in kept.items()}, None
+            )
         yield
         result = context.result
         if self._answer is not None and kept is None and result is not None and not result.errors:
-            answers[self._answer] = result.data  # type: ignore[assignment]
+            answer = {name: orjson.dumps(value) for name, value in (result.data or {}).items()}
+            if _bytes(answer) <= answers.maxsize:
+                answers[self._answer] = answer
 
-    def _too_much(self, known: Known) -> list[GraphQLError]:
+    def _refusals(self, known: Known) -> list[GraphQLError]:
         """Why the operation may not be executed with these variables; nothing where it may."""
-        context, limits = self.execution_context, self._documents.limits
+        context = self.execution_context
         operation = get_operation_ast(known.document, context.operation_name)
         if operation is None:
             return []
-        name = operation.name.value if operation.name else None
-        cost = known.costs.get(name, NOTHING).of(context.variables or {})
-        if cost > limits.cost:
-            return [
-                _refused(
-                    f"the answer may have {cost:,} values; at most {limits.cost:,} are allowed: ask for shorter pages, "
-                    "fewer ids or fewer fields",
-                    operation,
-                    cost,
-                    limits.cost,
-                )
-            ]
-        questions = known.questions.get(name)
-        return [] if questions is None else self._too_many(questions, operation)
+        return self._too_expensive(known.cost(operation), operation) or self._too_many(known, operation)
 
-    def _too_many(self, questions: Questions, operation: OperationDefinitionNode) -> list[GraphQLError]:
-        context, most = self.execution_context, self._documents.limits.introspection
-        text, variables = context.query or "", orjson.dumps(context.variables or {}, default=repr)
-        if questions.alone and len(text) + len(variables) <= 2 * LONGEST_KEPT:
-            self._answer = text, context.operation_name, variables
+    def _too_expensive(self, cost_of: Cost, operation: OperationDefinitionNode) -> list[GraphQLError]:
+        cost, most = cost_of.of(self.execution_context.variables or {}), self._documents.limits.cost
+        if cost <= most:
+            return []
+        told = (
+            f"the answer may have {cost:,} values; at most {most:,} are allowed: ask for shorter pages, "
+            "fewer ids or fewer fields"
+        )
+        return [GraphQLError(told, operation, extensions={"cost": cost, "most": most})]
+
+    def _too_many(self, known: Known, operation: OperationDefinitionNode) -> list[GraphQLError]:
+        questions = known.questions(operation)
+        if not questions:
+            return []
+        context, most = self.execution_context, self._documents.limits.most_schema_values
+        variables = context.variables or {}
+        if questions.alone:
+            digest = sha256(orjson.dumps(variables, default=repr)).digest()
+            self._answer = known.id, context.operation_name, digest
             if self._answer in self._documents.answers:
                 return []
         try:
-            questions.check(core_schema(context.schema), context.variables or {}, most)
+            questions.check(core_schema(context.schema), variables, most)
         except TooMany:
-            told = f"the answer would have more than {most:,} values of the schema: ask for less at a time"
-            return [_refused(told, operation, None, most)]
+            return [too_large("most_schema_values", most, most + 1, operation)]
         return []
 
 
-def _refused(message: str, operation: OperationDefinitionNode, cost: int | None, most: int) -> GraphQLError:
-    told = {} if cost is None else {"cost": cost}
-    return GraphQLError(message, operation, extensions={**told, "most": most})
+def _alone(operation: OperationDefinitionNode, document: DocumentNode) -> DocumentNode:
+    """The document without its other operations: a document may have many, and most requests execute the same one."""
+    fragments = [part for part in document.definitions if not isinstance(part, OperationDefinitionNode)]
+    return DocumentNode(definitions=(operation, *fragments))
+
+
+def _name(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None
+
+
+def _bytes(answer: Mapping[str, bytes]) -> int:
+    return sum(map(len, answer.values()))

@@ -23,6 +23,8 @@ T = TypeVar("T")
 BAD_REQUEST = "BAD_REQUEST"
 """The code of a request that is no valid GraphQL for this schema, or is too large or too deep."""
 INTERNAL_ERROR = CohortError.code
+MORE_ERRORS = "MORE_ERRORS"
+"""The code of the last error of an answer that has more errors than are told."""
 
 
 def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[CohortError]]:
@@ -37,6 +39,8 @@ def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[Cohort
 ERROR_CODES: dict[str, str] = {
     **{error.code: cleandoc(error.__doc__ or "") for error in error_classes()},
     BAD_REQUEST: "No valid GraphQL for this schema, or more than a document may ask for. Never in a payload.",
+    MORE_ERRORS: "There are more errors than an answer tells; `extensions.more` is how many, where they were counted. "
+    "Never in a payload.",
     INTERNAL_ERROR: "A fault of the server; `extensions.errorId` is in its log, with what happened. Never in a payload.",
 }
 """Every code that an answer may have, with its meaning."""
@@ -93,19 +97,20 @@ def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> Graph
         extensions = {"code": BAD_REQUEST, **(error.extensions or {})}
     elif isinstance(cause, CohortError):
         named = {} if cause.field is None else {"field": cause.field}
-        message, extensions = client_message(cause), {"code": cause.code, **named}
+        message, extensions = client_message(cause), {"code": cause.code, **named, **cause.details}
     else:
         error_id = uuid4().hex
         log.error("internal error %s at %s", error_id, error.path, exc_info=cause)
         message, extensions = "internal error", {"code": INTERNAL_ERROR, "errorId": error_id}
-    return GraphQLError(
-        message,
-        nodes=error.nodes,
-        source=error.source,
-        positions=error.positions,
-        path=error.path,
-        extensions=extensions,
-    )
+    return changed(error, message, extensions)
+
+
+def changed(error: GraphQLError, message: str, extensions: dict[str, Any] | None) -> GraphQLError:
+    """The same error in other words. Its places are copied: to find them anew is to read the document again."""
+    copy = GraphQLError(message, path=error.path, extensions=extensions)
+    copy.nodes, copy.source, copy.positions = error.nodes, error.source, error.positions
+    copy.locations = error.locations
+    return copy
 
 
 def _listing(message: str, schema: GraphQLSchema) -> str:

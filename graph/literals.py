@@ -14,6 +14,8 @@ from graphql import (
     visit,
 )
 
+from graph.errors import changed
+
 
 def with_fields(errors: Iterable[GraphQLError], document: DocumentNode) -> list[GraphQLError]:
     """The errors; one about a value in the document says which argument or input field has it, in its message and as
@@ -37,7 +39,7 @@ def _value_of(error: GraphQLError) -> ValueNode | None:
 def _named(error: GraphQLError, field: str | None) -> GraphQLError:
     if field is None:
         return error
-    return GraphQLError(f"{field}: {error.message}", error.nodes, extensions={"field": field})
+    return changed(error, f"{field}: {error.message}", {"field": field})
 
 
 class _Fields(Visitor):

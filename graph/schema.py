@@ -1,6 +1,7 @@
 """The schema: the nouns put together, limits and caches, and the printed form that is committed."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -166,22 +167,32 @@ class CohortSchema(strawberry.Schema):
         """``presented`` logs what nobody expected; what a caller did wrong is no news."""
 
 
-def build_schema(limits: Limits | None = None) -> CohortSchema:
+def build_schema(limits: Limits = Limits()) -> CohortSchema:  # noqa: B008 - it never changes
     """A schema with these limits, which knows its documents again."""
-    documents = Documents(limits or Limits())
+    documents = Documents(limits)
     extensions: Sequence[Callable[[], SchemaExtension]] = (lambda: KnownDocuments(documents), PlansTold)
+
+    class Executor(ProjectingExecutor):
+        most_errors = limits.most_errors
+
     built = CohortSchema(
         query=Query,
         mutation=Mutation,
         config=CONFIG,
         extensions=extensions,
-        execution_context_class=ProjectingExecutor,
+        execution_context_class=Executor,
     )
     check_before_fields(core_schema(built))
     return built
 
 
-schema = build_schema()
+@cache
+def schema_of(limits: Limits) -> CohortSchema:
+    """The schema with these limits of which there is one in a process."""
+    return build_schema(limits)
+
+
+schema = schema_of(Limits())
 
 
 def printed_schema() -> str:
@@ -202,5 +213,6 @@ __all__ = [
     "build_schema",
     "printed_schema",
     "schema",
+    "schema_of",
     "write_schema",
 ]

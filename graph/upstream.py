@@ -4,20 +4,33 @@ tests/graph/test_upstream.py fails where a release changes one of these; pyproje
 version.
 """
 
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     ExecutionResult,
     GraphQLEnumType,
+    GraphQLError,
     GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    GraphQLSyntaxError,
     OperationType,
+    OverlappingFieldsCanBeMergedRule,
+    Source,
+    SourceLocation,
+    ValidationContext,
+    ValidationRule,
     get_argument_values,
+    is_non_null_type,
+    parse,
 )
 
 # The types of what the executor's hooks are given: where a document asks for a field.
@@ -26,20 +39,26 @@ from graphql.execution.collect_fields import FieldDetails, FieldDetailsList
 # The same: the place of a field in the answer.
 from graphql.pyutils import Path
 
+# What stops a validation, and the work on fragments that does so.
+from graphql.validation.validate import ValidationAbortedError as ValidationAbortedError
+from graphql.validation.validation_context import MAX_FRAGMENT_WORK as MAX_FRAGMENT_WORK
+
 # Strawberry's own executor, which hands ``operation_extensions`` on: a schema's ``execution_context_class`` must be one.
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-# Strawberry's own rules of validation beside graphql-core's: public is only an extension that validates every time.
-from strawberry.schema.schema import validate_document as validate_document
-
 # The key under which a type or a field of graphql-core has Strawberry's definition.
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+# Strawberry's rule of validation beside graphql-core's: ``Maybe`` arguments take no null. Its other one, about ``@oneOf``, is
+# among graphql-core's too, and fails on variables that are not defined.
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule as MaybeNullValidationRule
 
 # The arguments of a resolver out of a field's values, with inputs and enums as classes.
 from strawberry.types.arguments import convert_argument, convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
+from graph.errors import MORE_ERRORS
 from graph.planned import Planned
 from resolvers.nouns import KeptResponse, Taken
 
@@ -57,7 +76,10 @@ class NotPlain(Exception):
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's executor, of one request. It overrides what the library calls private, since its public API has no
-    hook at a field's value: ``execute_field``, ``complete_value`` and ``build_response``; and it calls ``handle_field_error``."""
+    hook at a field's value: ``execute_field``, ``complete_value``, ``handle_field_error`` and ``build_response``."""
+
+    most_errors = 100
+    """Errors that an answer tells; of others it only tells how many there are."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +88,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """What a mutation answers is met once: to compile it would be for nothing."""
         self._taken: list[Taken] = []
         """How the planned fields of this answer came about."""
+        self._more_errors = 0
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         """The hook: answers a field without its executor; None where only that can."""
@@ -117,8 +140,22 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             return completed
         return result.keep(completed).fragment
 
+    def handle_field_error(
+        self, raw_error: Exception, return_type: GraphQLOutputType, field_details_list: Selected, path: Path
+    ) -> None:
+        """An error beyond the most is counted and not made. One of a field that can't be null goes on to the field above."""
+        goes_on = self.error_propagation and is_non_null_type(return_type)
+        if goes_on or len(self.collected_errors.errors) < self.most_errors:
+            super().handle_field_error(raw_error, return_type, field_details_list, path)
+        elif not self.collected_errors.has_nulled_position(path):
+            self._more_errors += 1
+
     def build_response(self, data: dict[str, Any] | None) -> Any:
         response = super().build_response(data)
+        if self._more_errors and isinstance(response, ExecutionResult) and response.errors:
+            told = f"{self._more_errors:,} more errors are not told: correct these first"
+            more = {"code": MORE_ERRORS, "more": self._more_errors}
+            response.errors = [*response.errors, GraphQLError(told, extensions=more)]
         if self._taken and isinstance(response, ExecutionResult):
             response.extensions = {"plans": [taken.told() for taken in self._taken]}
         return response
@@ -140,6 +177,87 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """What a document asks for of an object, by the names in the answer; None where a part of it is deferred."""
         fields, deferred, _ = self.collect_subfields(of, selected)
         return None if deferred else fields
+
+
+class TooManyTokens(Exception):
+    """A document has more tokens than it may."""
+
+
+class _Text(Source):
+    """The text of a document, which finds the line of a position without reading all lines for each error."""
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(match.end() for match in _NEWLINE.finditer(self.body))]
+
+    def get_location(self, position: int) -> SourceLocation:
+        line = bisect_right(self._starts, position)
+        return SourceLocation(line, position + 1 - self._starts[line - 1])
+
+
+_NEWLINE = re.compile(r"\r\n|[\n\r]")
+
+
+def parsed(text: str, most_tokens: int) -> DocumentNode:
+    """The document. TooManyTokens ends parsing at the first token, or comment, too many; GraphQLSyntaxError names a place.
+
+    The library has one class of errors for both, and tells them apart by their text alone.
+    """
+    try:
+        return parse(_Text(text), max_lexical_tokens=most_tokens, max_comments=most_tokens)
+    except GraphQLSyntaxError as error:
+        if error.message.endswith("Parsing aborted."):
+            raise TooManyTokens from None
+        raise
+
+
+def tokens_in(document: DocumentNode) -> int:
+    """The tokens that the document was parsed from, comments too; the library keeps their number beside the tree."""
+    found: int = document.token_count
+    return found
+
+
+def few_suggestions(most: int) -> type[ValidationRule]:
+    """A rule that is never broken: it has the first errors alone say what may have been meant. It stands before the others.
+    The library looks for suggestions for all errors, or for none."""
+
+    class FewSuggestions(ValidationRule):
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(context)
+            report, left = context.report_error, most
+
+            def reported(error: GraphQLError) -> None:
+                nonlocal left
+                left -= 1
+                if left <= 0:
+                    context._hide_suggestions = True
+                report(error)
+
+            context.report_error = reported  # type: ignore[method-assign]
+
+    return FewSuggestions
+
+
+class TooManyComparisons(ValidationAbortedError):
+    """Comparing the fields of one name in the answer takes more steps than it may."""
+
+
+def bounded_overlaps(most: int) -> type[OverlappingFieldsCanBeMergedRule]:
+    """The rule that fields of one name can be merged, which takes at most so many steps. The library has one bound for all
+    processes' documents, 40 times as high."""
+
+    class BoundedOverlaps(OverlappingFieldsCanBeMergedRule):
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(context)
+            self.rule_context.remaining_complexity_budget = most
+
+        def enter_selection_set(self, *args: Any) -> None:
+            try:
+                super().enter_selection_set(*args)
+            except ValidationAbortedError as error:
+                raise TooManyComparisons(error.message) from None
+
+    return BoundedOverlaps
 
 
 def core_schema(schema: Any) -> GraphQLSchema:

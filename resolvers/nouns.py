@@ -22,6 +22,7 @@ from rules.entries import Entry
 from rules.errors import (
     Absent,
     CohortError,
+    DocumentTooLarge,
     EnrolmentClosed,
     Forbidden,
     InvalidInput,
@@ -88,6 +89,7 @@ __all__ = [
     "ContextRelation",
     "ContextStatus",
     "ContextType",
+    "DocumentTooLarge",
     "Draft",
     "EditMember",
     "Enrolment",

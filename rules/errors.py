@@ -1,12 +1,14 @@
 """Errors a caller can act on: a stable code, a message that says what would be right, the field at fault."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
 class CohortError(Exception):
     """The base of every error that may reach a client.
 
-    ``code`` is stable and documented (docs/api.md); ``message`` is for people; ``field`` is the input's name.
+    ``code`` is stable and documented (docs/api.md); ``message`` is for people; ``field`` is the input's name; ``details``
+    are for programs, beside the code.
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
@@ -15,6 +17,7 @@ class CohortError(Exception):
         super().__init__(message)
         self.message = message
         self.field = field
+        self.details: Mapping[str, object] = {}
 
 
 class InvalidInput(CohortError):
@@ -92,6 +95,17 @@ class LimitReached(CohortError):
     downloads they may."""
 
     code = "LIMIT_REACHED"
+
+
+class DocumentTooLarge(CohortError):
+    """A GraphQL document is larger than it may be; `extensions` name the limit, the most that is allowed and what was
+    found. Never in a payload."""
+
+    code = "DOCUMENT_TOO_LARGE"
+
+    def __init__(self, message: str, *, limit: str, most: int, found: int) -> None:
+        super().__init__(message)
+        self.details = {"limit": limit, "most": most, "found": found}
 
 
 class LastAdmin(CohortError):

@@ -12,6 +12,7 @@ from resolvers.errors import client_message
 from rules.errors import (
     CohortError,
     DeadlineExceeded,
+    DocumentTooLarge,
     Forbidden,
     InvalidInput,
     NotFound,
@@ -21,6 +22,7 @@ from rules.errors import (
 
 STATUSES: dict[type[CohortError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
+    DocumentTooLarge: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,

@@ -1,6 +1,11 @@
 """What a request may take."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from gateway.setting_sections.values import split
 
 
 class LimitSettings(BaseModel):
@@ -11,4 +16,50 @@ class LimitSettings(BaseModel):
     )
     largest_body: int = Field(
         default=1_048_576, gt=0, description="Bytes a request may have; larger ones are refused unread"
+    )
+    longest_document: int = Field(
+        default=32_768, gt=0, description="Characters that a GraphQL document may have, without its variables"
+    )
+    most_tokens: int = Field(
+        default=2_000,
+        gt=0,
+        description="Tokens (names, values and signs) that a document may have, and as many comments and lines",
+    )
+    most_operations: int = Field(default=50, gt=0, description="Operations that a document may have")
+    most_fields: int = Field(
+        default=1_000,
+        gt=0,
+        description="Fields that an operation may have, those of fragments counted wherever they are used",
+    )
+    deepest: int = Field(default=20, gt=0, description="Fields within each other that an operation may have")
+    most_aliases: int = Field(
+        default=50, ge=0, description="Aliases that an operation may have, counted as fields are"
+    )
+    most_root_fields: int = Field(
+        default=50, gt=0, description="Fields at the top that an operation may have, counted as fields are"
+    )
+    most_directives: int = Field(
+        default=100, ge=0, description="Directives that an operation may have, counted as fields are"
+    )
+    most_schema_values: int = Field(
+        default=20_000,
+        gt=0,
+        description="Values that an answer about the schema may have; what GraphiQL and code generators ask for has 15,000",
+    )
+    most_errors: int = Field(
+        default=100,
+        gt=0,
+        description="Errors that an answer tells; one more says that there are others",
+    )
+    document_cache: int = Field(
+        default=33_554_432,
+        ge=0,
+        description="Bytes that documents may take that a process knows again, parsed and checked; each has some 80 KB",
+    )
+    warn_only: Annotated[
+        tuple[Literal["documents", "budget", "rate"], ...], NoDecode, BeforeValidator(split)
+    ] = Field(
+        default=(),
+        description="Limits that are tried out: what is over them is logged and let through. `documents`: fields, depth, "
+        "aliases, fields at the top and directives, not what protects the process from a single request",
     )

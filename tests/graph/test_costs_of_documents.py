@@ -4,25 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import strawberry.extensions.parser_cache as parser_cache
-import strawberry.schema.schema as strawberry_schema
-from graphql import OperationDefinitionNode, execute, get_introspection_query, parse
+from graphql import parse
 
 from graph.costs import costs_of
-from graph.documents import KEPT_DOCUMENTS, LONGEST_KEPT
-from graph.introspection import Questions, TooMany
 from graph.limits import Limits
-from graph.schema import build_schema, schema
+from graph.schema import schema
 from rules.viewers import Role
 from tests.conftest import Instance
 from tests.graph.conftest import DOCUMENTS, ask, data
 
 MOST = Limits().cost
-WHOLE_SCHEMA = get_introspection_query(specified_by_url=True, input_value_deprecation=True)
-
-
-def aliased(count: int, letter: str, field: str) -> str:
-    return " ".join(f"{letter}{n}: {field}" for n in range(count))
 
 
 def cost(query: str, operation: str | None = None, **variables: Any) -> int:
@@ -186,152 +177,3 @@ async def test_an_id_that_is_named_twice_is_answered_twice(embedded: Instance) -
     query = '{ collections(identifiers: ["course", "x", "course"]) { identifier leafNodesCount } }'
     course = {"identifier": "course", "leafNodesCount": 4}
     assert (await data(embedded.session("ann"), query))["collections"] == [course, None, course]
-
-
-# --- questions about the schema
-
-
-@pytest.mark.parametrize(
-    ("query", "name", "times"),
-    [
-        ("{ ALIASES }".replace("ALIASES", aliased(45, "a", "__schema { types { name } }")), "__schema", 45),
-        ("{ __schema { types { name } } __schema { directives { name } } }", "__schema", 2),
-        (
-            "{ ...f ... on Query { ...f } } fragment f on Query { __schema { queryType { name } } }",
-            "__schema",
-            2,
-        ),
-        ('{ a: __type(name: "Group") { name } b: __type(name: "Learner") { name } }', "__type", 2),
-    ],
-)
-async def test_the_schema_is_asked_for_once(embedded: Instance, query: str, name: str, times: int) -> None:
-    error = await refused(embedded, query)
-    assert error["message"] == f"the operation asks for {name} {times} times; once is allowed"
-
-
-async def test_one_type_and_the_schema_may_be_asked_for_together(embedded: Instance) -> None:
-    query = 'query Q { __schema { queryType { name } } __type(name: "Group") { name } me { userId } }'
-    found = await data(embedded.session("ann"), query)
-    assert found == {
-        "__schema": {"queryType": {"name": "Query"}},
-        "__type": {"name": "Group"},
-        "me": {"userId": "ann"},
-    }
-
-
-def values_in(answer: Any) -> int:
-    """Fields, as the client sees them."""
-    if isinstance(answer, dict):
-        return sum(1 + values_in(value) for value in answer.values())
-    return sum(map(values_in, answer)) if isinstance(answer, list) else 0
-
-
-def questions(query: str) -> Questions:
-    document = parse(query)
-    (operation,) = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
-    return Questions(document, operation)
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        WHOLE_SCHEMA,
-        get_introspection_query(descriptions=False),
-        "{ __schema { types { fields(includeDeprecated: true) { type { ofType { fields { name } } } } } } }",
-        'query ($name: String! = "Query") { __type(name: $name) { fields { args { name type { name } } } } }',
-        '{ __type(name: "Node") { possibleTypes { interfaces { name } name } } }',
-        '{ __type(name: "Nothing") { name } }',
-    ],
-)
-def test_the_values_of_an_answer_about_the_schema_are_counted_exactly(query: str) -> None:
-    result = execute(schema._schema, parse(query))
-    assert not result.errors  # type: ignore[union-attr]
-    answer: Any = result.data  # type: ignore[union-attr]
-    expected = sum(map(values_in, answer.values()))
-    questions(query).check(schema._schema, {}, expected)
-    if expected:
-        with pytest.raises(TooMany):
-            questions(query).check(schema._schema, {}, expected - 1)
-
-
-INNER = aliased(7, "b", "fields { name }")
-LAYERS = " ".join(f"fragment f{n} on __Type {{ ...f{n + 1} ...f{n + 1} }}" for n in range(60))
-CIRCLES = {
-    "aliases": f"{{ __schema {{ types {{ {aliased(6, 'a', f'fields {{ type {{ {INNER} }} }}')} }} }} }}",
-    "fragments": f"{{ __schema {{ types {{ ...f0 }} }} }} {LAYERS} fragment f60 on __Type {{ name }}",
-    "a type by default": 'query ($t: String! = "Query") { __type(name: $t) { AGAIN } }'.replace(
-        "AGAIN", aliased(20, "a", f"fields {{ type {{ ofType {{ {INNER} }} {INNER} }} }}")
-    ),
-}
-
-
-@pytest.mark.parametrize("query", CIRCLES.values(), ids=list(CIRCLES))
-async def test_an_answer_about_the_schema_has_an_end(embedded: Instance, query: str) -> None:
-    answer = await ask(
-        embedded.session("ann"),
-        query,
-        of=build_schema(Limits(tokens=9_000, aliases=10**30, introspection=2_000)),
-    )
-    (error,) = answer["errors"]
-    assert (
-        error["message"]
-        == "the answer would have more than 2,000 values of the schema: ask for less at a time"
-    )
-    assert error["extensions"] == {"code": "BAD_REQUEST", "most": 2_000}
-
-
-async def test_what_tools_ask_for_is_answered_from_memory(
-    embedded: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    executed: list[object] = []
-
-    def counted(*args: Any, **named: Any) -> Any:
-        executed.append(args)
-        return execute(*args, **named)
-
-    monkeypatch.setattr(strawberry_schema, "execute", counted)
-    fresh = build_schema()
-    one_type = "query T($name: String!) { __type(name: $name) { name } }"
-
-    async def asked(query: str, of_user: str = "ann", **variables: Any) -> Any:
-        before = len(executed)
-        answer = await ask(embedded.session(of_user), query, of=fresh, **variables)
-        assert "errors" not in answer
-        return answer["data"], len(executed) - before
-
-    first, times = await asked(WHOLE_SCHEMA)
-    assert (times, first["__schema"]["queryType"]["name"]) == (1, "Query")
-    assert await asked(WHOLE_SCHEMA, "bob") == (first, 0)
-    assert await asked(one_type, name="Group") == ({"__type": {"name": "Group"}}, 1)
-    assert await asked(one_type, name="Learner") == ({"__type": {"name": "Learner"}}, 1)
-    assert await asked(one_type, name="Group") == ({"__type": {"name": "Group"}}, 0)
-    both = '{ __type(name: "Group") { name } me { userId } }'
-    for user in ("ann", "bob"):
-        assert await asked(both, user) == ({"__type": {"name": "Group"}, "me": {"userId": user}}, 1)
-    alike = "{ __schema { queryType { name } } ... @include(if: false) { me { userId } } }"
-    for _ in range(2):
-        assert (await asked(alike))[1] == 1, "only what can't be anything else is kept"
-
-
-# --- what is kept of documents
-
-
-async def test_long_documents_are_not_kept(embedded: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = parser_cache._get_parse_cache(KEPT_DOCUMENTS)
-    kept.cache_clear()  # type: ignore[attr-defined]
-    validated: list[object] = []
-
-    def counted(*args: Any) -> Any:
-        validated.append(args)
-        return strawberry_schema.validate_document(*args)
-
-    monkeypatch.setattr("graph.documents.validate_document", counted)
-    fresh = build_schema()
-    short = "{ me { userId } }"
-    for query, times in ((short, 1), (short.ljust(LONGEST_KEPT), 1), (short.ljust(LONGEST_KEPT + 1), 3)):
-        for _ in range(3):
-            answer = await ask(embedded.session("ann"), query, of=fresh)
-            assert answer["data"] == {"me": {"userId": "ann"}}
-        assert len(validated) == times
-        validated.clear()
-    assert kept.cache_info().currsize == 2  # type: ignore[attr-defined]

@@ -12,36 +12,48 @@ from typing import Any
 import pytest
 import strawberry
 from graphql import (
+    FieldsOnCorrectTypeRule,
     GraphQLEnumType,
-    GraphQLError,
     GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLSyntaxError,
+    Source,
     parse,
-    specified_rules,
+    validate,
 )
 from graphql.execution import Executor as CoreExecutor
+from graphql.execution.executor import CollectedErrors
+from hypothesis import given
+from hypothesis import strategies as st
 from strawberry.extensions import FieldExtension, SchemaExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.fields import field
 from graph.planned import Planned, PlansTold
 from graph.upstream import (
+    MAX_FRAGMENT_WORK,
     Executor,
     Read,
     Selected,
+    TooManyComparisons,
+    TooManyTokens,
     attribute_of,
+    bounded_overlaps,
     classes_of,
     core_schema,
     definition_of,
     enum_class_of,
+    few_suggestions,
+    parsed,
     plain_function_of,
-    validate_document,
+    tokens_in,
 )
-from resolvers.nouns import QueryPlan, Source, Taken
+from resolvers.nouns import QueryPlan, Taken
+from resolvers.nouns import Source as PlanSource
 
 ROOT = Path(__file__).parent.parent.parent
-TAKEN = Taken(QueryPlan(Source.ROWS, "few", 1), "computed", 0.0)
+TAKEN = Taken(QueryPlan(PlanSource.ROWS, "few", 1), "computed", 0.0)
 
 
 class Wrapped(FieldExtension):
@@ -125,16 +137,14 @@ def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-@pytest.mark.parametrize("hook", ["execute_field", "complete_value", "build_response"])
+@pytest.mark.parametrize("hook", ["execute_field", "complete_value", "handle_field_error", "build_response"])
 def test_the_executor_has_the_hooks_with_the_parameters_that_are_overridden(hook: str) -> None:
     upstreams = getattr(StrawberryGraphQLCoreExecutionContext, hook)
     assert parameters(getattr(Executor, hook)) == parameters(upstreams), f"{hook} has other parameters now"
     assert issubclass(StrawberryGraphQLCoreExecutionContext, CoreExecutor)
 
 
-@pytest.mark.parametrize(
-    "name", ["collect_subfields", "is_awaitable", "handle_field_error", "build_resolve_info"]
-)
+@pytest.mark.parametrize("name", ["collect_subfields", "is_awaitable", "build_resolve_info"])
 def test_the_executor_has_what_is_called_of_it(name: str) -> None:
     assert hasattr(StrawberryGraphQLCoreExecutionContext, name)
 
@@ -171,9 +181,45 @@ def test_the_schema_of_graphql_core_is_behind_strawberrys() -> None:
     assert isinstance(core_schema(SCHEMA), GraphQLSchema)
 
 
-def test_documents_are_validated_by_strawberrys_rules_too() -> None:
-    errors = validate_document(core_schema(SCHEMA), parse("{ leaf { none } }"), tuple(specified_rules))
-    assert [type(error) for error in errors] == [GraphQLError]
+def test_the_executor_tells_where_it_collects_errors_whether_a_field_is_nulled() -> None:
+    assert parameters(CollectedErrors.has_nulled_position) == ["self", "start_path"]
+    assert CollectedErrors().errors == []
+
+
+@pytest.mark.parametrize(
+    "text", ["{ a b c }", "#\n#\n#\n#\n#\n{ a }"], ids=["tokens", "comments, which are counted by themselves"]
+)
+def test_a_document_with_too_many_tokens_is_told_from_one_that_has_an_error(text: str) -> None:
+    with pytest.raises(TooManyTokens):
+        parsed(text, 4)
+    assert tokens_in(parsed("{ a b } # c", 4)) == 5 + 1  # the end is one, the comment another
+    with pytest.raises(GraphQLSyntaxError, match=r"Unexpected Name 'b'"):
+        parsed("b", 4)
+
+
+@given(st.text("ab\n\r", max_size=40))
+def test_places_in_a_text_are_those_that_the_library_tells(text: str) -> None:
+    ours, theirs = parsed(f"{{ a }} #{text.replace('a', '#').replace('b', '#')}", 100).loc, Source(text)
+    assert ours is not None
+    assert type(ours.source).get_location is not Source.get_location
+    for position, character in enumerate(text):
+        if character not in "\r\n":
+            assert type(ours.source)(text).get_location(position) == theirs.get_location(position)
+
+
+def test_rules_of_validation_can_be_bounded() -> None:
+    core, twice = core_schema(SCHEMA), "{ leaf { plain plain plain } }"
+    within, beyond = (validate(core, parse(twice), [bounded_overlaps(most)]) for most in (6, 5))
+    assert within == []  # three pairs of two steps
+    assert [type(error) for error in beyond] == [TooManyComparisons]
+    document = parse("{ leaf { plein plein plein } }")
+    told = [
+        error.message
+        for error in validate(core, document, [few_suggestions(2), FieldsOnCorrectTypeRule], max_errors=3)
+    ]
+    unknown = "Cannot query field 'plein' on type 'Leaf'."
+    assert told == [*[f"{unknown} Did you mean 'plain'?"] * 2, unknown]
+    assert MAX_FRAGMENT_WORK == 50_000
 
 
 def test_definitions_tell_attributes_from_resolvers() -> None:

@@ -1,0 +1,1 @@
+"""An answer tells the first errors and how many others there are."""
