@@ -12,6 +12,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     get_operation_ast,
     parse,
     specified_rules,
@@ -23,6 +24,7 @@ from graph.introspection import Questions, TooMany
 from graph.limits import Limits, limit_rule
 from graph.literals import with_fields
 from graph.upstream import core_schema, validate_document
+from resolvers.nouns import Session, TooExpensive
 
 KEPT_DOCUMENTS = 128
 LONGEST_KEPT = 4_096
@@ -112,22 +114,19 @@ class KnownDocuments(ParserCache):
 
     def _too_much(self, known: Known) -> list[GraphQLError]:
         """Why the operation may not be executed with these variables; nothing where it may."""
-        context, limits = self.execution_context, self._documents.limits
+        context = self.execution_context
         operation = get_operation_ast(known.document, context.operation_name)
         if operation is None:
             return []
         name = operation.name.value if operation.name else None
-        cost = known.costs.get(name, NOTHING).of(context.variables or {})
-        if cost > limits.cost:
-            return [
-                _refused(
-                    f"the answer may have {cost:,} values; at most {limits.cost:,} are allowed: ask for shorter pages, "
-                    "fewer ids or fewer fields",
-                    operation,
-                    cost,
-                    limits.cost,
-                )
-            ]
+        session: Session = context.context
+        try:
+            session.bill.expect(
+                known.costs.get(name, NOTHING).of(context.variables or {}),
+                stops=operation.operation is OperationType.QUERY,
+            )
+        except TooExpensive as error:
+            return [GraphQLError(error.message, operation, original_error=error)]
         questions = known.questions.get(name)
         return [] if questions is None else self._too_many(questions, operation)
 
@@ -142,10 +141,5 @@ class KnownDocuments(ParserCache):
             questions.check(core_schema(context.schema), context.variables or {}, most)
         except TooMany:
             told = f"the answer would have more than {most:,} values of the schema: ask for less at a time"
-            return [_refused(told, operation, None, most)]
+            return [GraphQLError(told, operation, extensions={"most": most})]
         return []
-
-
-def _refused(message: str, operation: OperationDefinitionNode, cost: int | None, most: int) -> GraphQLError:
-    told = {} if cost is None else {"cost": cost}
-    return GraphQLError(message, operation, extensions={**told, "most": most})

@@ -84,7 +84,7 @@ def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> Graph
         extensions = {"code": BAD_REQUEST, **(error.extensions or {})}
     elif isinstance(cause, CohortError):
         named = {} if cause.field is None else {"field": cause.field}
-        message, extensions = client_message(cause), {"code": cause.code, **named}
+        message, extensions = client_message(cause), {"code": cause.code, **cause.told, **named}
     else:
         error_id = uuid4().hex
         log.error("internal error %s at %s", error_id, error.path, exc_info=cause)

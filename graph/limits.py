@@ -25,9 +25,6 @@ class Limits:
     depth: int = 20
     aliases: int = 50
     tokens: int = 2_000
-    cost: int = 500_000
-    """Values that an answer may have by what the document tells of them (graph/costs.py): two pages of 200 within each
-    other, with ten fields."""
     introspection: int = 20_000
     """Values of an answer about the schema; all that tools ask for has some 7,000."""
 

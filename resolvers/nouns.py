@@ -26,6 +26,7 @@ from rules.errors import (
     InvalidInput,
     NotFound,
     StoreUnavailable,
+    TooExpensive,
     Unauthenticated,
 )
 from rules.exhausts import ExhaustFormat, ExhaustKind
@@ -56,6 +57,7 @@ from rules.packages import PackageVariant
 from rules.periods import EXAMPLES as PERIOD_EXAMPLES
 from rules.periods import PeriodUnit
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
+from rules.prices import FREE, Price
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
@@ -63,12 +65,14 @@ from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role
 from rules.views import View, ViewChange
+from stores.bills import Bill, billed_to
 from stores.search import SearchOrder
 
 __all__ = [
     "ATTRIBUTES",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
+    "FREE",
     "PERIOD_EXAMPLES",
     "Absent",
     "Acknowledged",
@@ -78,6 +82,7 @@ __all__ = [
     "AddMember",
     "AggregationMode",
     "Best",
+    "Bill",
     "CohortError",
     "Column",
     "ColumnKind",
@@ -131,6 +136,7 @@ __all__ = [
     "OriginKind",
     "PackageVariant",
     "PeriodUnit",
+    "Price",
     "ProfileCall",
     "Progress",
     "ProgressKey",
@@ -147,6 +153,7 @@ __all__ = [
     "StoreUnavailable",
     "SummaryFormat",
     "Taken",
+    "TooExpensive",
     "Touch",
     "Tracking",
     "TrackingMode",
@@ -155,6 +162,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "billed_to",
     "camel",
     "checked_id",
     "either",

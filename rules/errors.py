@@ -1,5 +1,6 @@
 """Errors a caller can act on: a stable code, a message that says what would be right, the field at fault."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -16,6 +17,11 @@ class CohortError(Exception):
         self.message = message
         self.field = field
 
+    @property
+    def told(self) -> Mapping[str, object]:
+        """What else clients are told of it, by name, beside code, message and field."""
+        return {}
+
 
 class InvalidInput(CohortError):
     """An input that can never be right: blank, too long, of the wrong form."""
@@ -25,6 +31,21 @@ class InvalidInput(CohortError):
 
 class Absent(InvalidInput):
     """An input that must be there and was left out, or is blank."""
+
+
+class TooExpensive(CohortError):
+    """The request costs more than one may: refused before anything is read, or ended once it had really cost so much."""
+
+    code = "TOO_EXPENSIVE"
+
+    def __init__(self, message: str, *, cost: Mapping[str, int], most: Mapping[str, int]) -> None:
+        super().__init__(message)
+        self.cost = cost
+        self.most = most
+
+    @property
+    def told(self) -> Mapping[str, object]:
+        return {"cost": self.cost, "most": self.most}
 
 
 class Unauthenticated(CohortError):
