@@ -23,7 +23,7 @@ _PLATFORM_CODES: Codes = {
     (MISSING, "activityType"): "ACTIVITY_TYPE_MISSING",
 }
 _FIGURES = "Figures of a group's activities."
-_OF_MANY = CallPrice(Price(10), Price(152, 300, 2_000), usual=10, named="activities")
+_OF_MANY = CallPrice(Price(10), Price(42, 80, 2_000), usual=5, named="activities")
 _OF_MEMBERS = "Figures of an activity of a group, and of each member in it."
 
 
@@ -36,8 +36,8 @@ def _of_activities(path: str) -> tuple[Endpoint[Any], ...]:
     )
 
 
-_OF_ONE = CallPrice(Price(160, 300, 100_000))
-"""The figures of 150 members, from rows or from the groups store."""
+_OF_ONE = CallPrice(Price(50, 80, 30_000))
+"""The figures of some 40 members, from rows or from the groups store; as of graph/field_prices.py."""
 _ACTIVITY_AGG = "api.group.activity.agg"
 _PLATFORMS_OWN = Endpoint(
     "POST",
