@@ -26,7 +26,7 @@ def _reads(partitions: int, each: int = 0) -> FieldPrice:
 NOTHING_MORE = FieldPrice()
 """Of fields that show what another one has read."""
 _ROW = _reads(1)
-_TREE = _reads(6)
+_TREE = _reads(8)
 """The content, its tree and relations, and the viewer's own: enrolments, aggregate, hash or views."""
 _COMMAND = _reads(20, 4)
 """Reads what it names, writes, and reads again what the payload shows. For each member of a list a few rows more."""
