@@ -39,6 +39,7 @@ from graph.field_prices import (
     PRICES,
     SIZES,
     UNTOLD,
+    WORK,
 )
 from resolvers.nouns import FREE, Price
 from resolvers.paging import MOST, USUAL
@@ -179,7 +180,12 @@ class _Reading:
     def _parts_of(self, parent: str, field: GraphQLField, node: FieldNode) -> Iterator[tuple[Sized, Cost]]:
         declared = PRICES.get((parent, node.name.value), NOTHING_MORE)
         of, size = get_named_type(field.type), self._size(parent, field, node)
-        yield ONE, Cost(declared.once + Price(bytes=_shown(node, _BRACKETS)))
+        yield (
+            ONE,
+            Cost(
+                declared.once + Price(bytes=_shown(node, _BRACKETS + WORK.get((parent, node.name.value), 0)))
+            ),
+        )
         if declared.each != FREE:
             yield (self._items(node) if parent == self._mutations else size), Cost(declared.each)
         yield from self._edited(field, node, size)

@@ -123,13 +123,13 @@ def test_lists_within_lists_multiply_and_aliases_count_each() -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        # 8 for the tree: one of a list of ten and their ten children each, as nothing tells of them.
+        # 8 for the tree, and the work of 2,000 bytes: one of a list of ten and their ten children each, as nothing tells of them.
         (
             '{ collection(identifier: "a") { children { children { name } } } }',
             Price(
                 1 + 8,
                 0,
-                field("collection", 3) + field("children", 0) + 10 * (field("children", 3) + 10 * NAME),
+                field("collection", 3) + field("children", 2_000) + 10 * (field("children", 3) + 10 * NAME),
             ),
         ),
         (

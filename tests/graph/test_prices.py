@@ -3,7 +3,7 @@
 from graphql import GraphQLObjectType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from graph.field_prices import EDITED, LARGE, MEMBERS, PRICES, SIZES
+from graph.field_prices import EDITED, LARGE, MEMBERS, PRICES, SIZES, WORK
 from graph.schema import schema
 from graph.upstream import core_schema
 
@@ -27,6 +27,6 @@ def test_every_field_that_may_read_a_store_has_a_price_and_no_other() -> None:
 
 
 def test_prices_and_sizes_are_of_fields_and_types_that_there_are() -> None:
-    for kind, field in (*MEMBERS, *LARGE):
+    for kind, field in (*MEMBERS, *LARGE, *WORK):
         assert field in CORE.type_map[kind].fields  # type: ignore[attr-defined]
     assert {*EDITED, *SIZES} <= CORE.type_map.keys()
