@@ -18,6 +18,7 @@ from gateway.dev_tokens import with_development_key
 from gateway.downloads import download_routes
 from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
+from gateway.http.costs import CostHeader
 from gateway.http.errors import HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> Starlette:
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
+        Middleware(CostHeader),
     ]
     app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
     # Starlette would send a path with a slash too many on to the host that the client named.

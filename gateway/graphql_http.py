@@ -21,6 +21,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from gateway.http.conditional import conditional
+from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, status_of
 from gateway.http.media_types import JSON, is_json, preferred
@@ -29,8 +30,10 @@ from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
+from resolvers.nouns import Bill
 from rules.errors import CohortError, Unauthenticated
 
+_COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
 
 
@@ -83,7 +86,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
         assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
-        return await self._session_of(request)
+        session = await self._session_of(request)
+        bill_of_request(request, session.bill)
+        return session
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         """The response to fill. Here it learns from the request which media type the client accepts."""
@@ -115,7 +120,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         if status == HTTPStatus.OK and _lacks_token(response_data):
             status = HTTPStatus.UNAUTHORIZED
             headers |= CHALLENGE
-        return InParts(encode(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
+        return InParts(_encoded(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
 
     def should_render_graphql_ide(self, request: object) -> bool:
         """False: GraphiQL has a page of its own."""
@@ -159,6 +164,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         response = await super().process_result(request, result)
         if result.data is None and result.errors and all(error.path is None for error in result.errors):
             del response["data"]
+        if wants_full(request) and (bill := bill_noted(request)) is not None:
+            response["extensions"] = {**(response.get("extensions") or {}), _COST: bill}
         return response
 
     async def _refusal(self, request: Request, error: Exception) -> Response:
@@ -185,6 +192,20 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR
                 refused = _presented(error)
         return self.create_response({"errors": [refused]}, refusal)
+
+
+def _encoded(response: GraphQLHTTPResponse) -> Encoded:
+    """The response as JSON. With its cost, which has the bytes that it would have without that; its tag goes by those alone."""
+    extensions = response.get("extensions") or {}
+    bill = extensions.pop(_COST, None)
+    if not isinstance(bill, Bill):
+        return encode(response)
+    if not extensions:
+        response.pop("extensions", None)
+    without = encode(response)
+    bill.bytes = sum(map(len, without.parts))
+    cost = {"estimate": bill.estimate.told(), "actual": bill.actual.told()}
+    return Encoded(encode({**response, "extensions": {**extensions, _COST: cost}}).parts, without.tag_of)
 
 
 def _presented(error: Exception) -> object:

@@ -38,6 +38,7 @@ from rules.form_checks import FormLimits
 from rules.learner_groups import GroupLimits
 from rules.modes import carries_nothing
 from rules.plans import AggregationMode
+from rules.prices import Budget, Price
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from rules.web_addresses import FetchRules
@@ -146,6 +147,7 @@ async def running(
             exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             day_zone=DayZone(settings.day_zone),
+            budget=budget_of(settings),
             icon_rules=FetchRules(
                 settings.icon_hosts,
                 largest=settings.largest_icon,
@@ -200,6 +202,12 @@ def links_of(settings: Settings) -> BlobLinks | None:
 def tracking_of(settings: Settings) -> Tracking:
     """The tracking mode with its rules."""
     return Tracking(TrackingMode(settings.tracking_mode), parse_rules(settings.tracking_rules))
+
+
+def budget_of(settings: Settings) -> Budget:
+    """What one request may cost."""
+    most = Price(settings.budget_partitions, settings.budget_druid_rows, settings.budget_bytes)
+    return Budget(most, enforced="budget" not in settings.warn_only)
 
 
 async def check_mode(settings: Settings, stores: Stores) -> None:

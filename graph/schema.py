@@ -155,7 +155,12 @@ class CohortSchema(strawberry.Schema):
     """No error leaves it but as a client may see it."""
 
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
-        result = await super().execute(*args, **kwargs)
+        bill: nouns.Bill = kwargs["context_value"].bill
+        with nouns.billed_to(bill):
+            result = await super().execute(*args, **kwargs)
+        if bill.over is not None and bill.budget.enforced:
+            # What there is of the answer is not sent: it may be as large as the answer would be.
+            result = ExecutionResult(None, [GraphQLError(bill.over.message, original_error=bill.over)])
         if result.errors:
             # A new list: the document's own is kept.
             result.errors = [presented(error, core_schema(self)) for error in result.errors]

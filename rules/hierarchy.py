@@ -123,6 +123,17 @@ class Hierarchy:
     def nodes(self) -> Mapping[str, Json]:
         return self._by_id
 
+    @cached_property
+    def leaves(self) -> Mapping[str, tuple[int, Json]]:
+        """The leaves with their places among each other, from 0, each once, in the tree's order. A page of them must not cost
+        what the whole tree does."""
+        below = (node for node in self._by_id.values() if node is not self.root and not is_collection(node))
+        return {node["identifier"]: (place, node) for place, node in enumerate(below)}
+
+    @cached_property
+    def leaves_in_order(self) -> Sequence[Json]:
+        return [node for _, node in self.leaves.values()]
+
 
 def children_of(node: Json) -> list[Json]:
     return node.get("children") or []

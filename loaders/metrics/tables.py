@@ -21,6 +21,7 @@ from rules.metric_queries import MetricQuery
 from rules.metric_tables import Groups, Table, compared
 from rules.metrics import AT_RISK, seen_before
 from rules.plans import QueryPlan, Taken
+from stores.bills import charge
 from stores.engines import Stores
 from stores.groups import Figures
 
@@ -144,6 +145,8 @@ class Tables:
         return await self._answers.answer(key_of(reading.figures), partial(self._computed, reading.figures))
 
     async def _computed(self, asked: Figures) -> bytes:
+        if asked.source is ACTIVITY_STATE:
+            charge(druid_rows=self._costs.known(asked.keys))
         return (await counted(self._stores, asked)).encode()
 
     async def _answered(

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.http.conditional import conditional, has_already
+from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
 from gateway.http.on_behalf import FOR_HEADER, managed_token
 from gateway.rest.framework.envelope import (
@@ -32,8 +33,9 @@ from gateway.rest.framework.envelope import (
     refused,
     refused_as,
 )
+from gateway.rest.framework.prices import CHANGES, READS, CallPrice
 from gateway.rest.framework.requests import R, checked, json_object
-from resolvers.nouns import Absent, CohortError, InvalidInput, Session
+from resolvers.nouns import Absent, CohortError, InvalidInput, Session, billed_to
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +117,14 @@ class Endpoint(Generic[R]):
     """Is asked before the handler: who has the answer already gets 304, and nobody makes it again."""
     body_optional: bool = False
     """Whether a call without a body is as good as one that asks for nothing in particular."""
+    price: CallPrice | None = None
+    """What a call costs at most; by its kind without it."""
     deletes_by_body: bool = False
     """Whether a DELETE says in a body what is to be deleted, as the platform's hierarchy calls do."""
+
+    @property
+    def _price(self) -> CallPrice:
+        return self.price or (CHANGES if self.max_age is None else READS)
 
     @property
     def has_body(self) -> bool:
@@ -164,6 +172,11 @@ class Endpoint(Generic[R]):
         if managed_token(acting_for) is not None:
             acting_for = session.viewer.user_id
         call = Call(checked_request, request.path_params, acting_for, self.for_others)
+        session.bill.expect(self._price.of(checked_request), stops=self.max_age is not None)
+        with billed_to(session.bill):
+            return await self._handled(request, session, call, told)
+
+    async def _handled(self, request: Request, session: Session, call: Call[R], told: _Told) -> Response:
         tag_of = None if self.tag is None else await self.tag(session, call)
         if tag_of is not None and has_already(request, tag_of):
             return self._conditional(request, Response(), tag_of, self.max_age or 0)
@@ -235,4 +248,6 @@ async def session_of_call(request: Request) -> Session:
     token = request.headers.get(USER_HEADER)
     authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
     managed = managed_token(request.headers.get(FOR_HEADER))
-    return Session(await cohort.tokens.viewer(authorization, managed), cohort.shared)
+    session = Session(await cohort.tokens.viewer(authorization, managed), cohort.shared)
+    bill_of_request(request, session.bill)
+    return session

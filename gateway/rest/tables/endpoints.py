@@ -17,12 +17,14 @@ from graphql import (
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
 from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.examples import with_example
 from gateway.rest.framework.moments import iso_milliseconds
 from gateway.rest.framework.plain import PlainEndpoint, object_in
+from gateway.rest.framework.prices import FIGURES
 from gateway.rest.tables.answers import (
     ANSWERS,
     FORMAT,
@@ -57,7 +59,7 @@ from resolvers.metric_sheets import (
     sheet_of_table,
 )
 from resolvers.metrics import activity_metrics
-from resolvers.nouns import InvalidInput, NotFound, Session
+from resolvers.nouns import InvalidInput, NotFound, Session, billed_to
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,9 @@ _LINKED = "/metrics/links"
 async def _sheet(session: Session, asked: Json) -> Sheet:
     """The figures of what is asked: ``{table | activeLearners: {…}}`` or ``{funnel: {collectionId, …}}``."""
     ((kind, values),) = ((kind, asked[kind]) for kind in KINDS if kind in asked)
-    return await KINDS[kind](session, values)
+    session.bill.expect(FIGURES)
+    with billed_to(session.bill):
+        return await KINDS[kind](session, values)
 
 
 async def _table_sheet(session: Session, values: Json) -> Sheet:
@@ -160,6 +164,7 @@ async def _linked(request: Request) -> Response:
     """The figures of a link, counted now: to whoever has it, whatever token they send."""
     linked = _links(request).opened(request.path_params["link"])
     session = linked.session(request.app.state.cohort.shared)
+    bill_of_request(request, session.bill)
     sheet = await while_connected(request.receive, _sheet(session, linked.asked))
     return _private(await file_answer(sheet, SheetFormat(linked.asked[FORMAT])))
 

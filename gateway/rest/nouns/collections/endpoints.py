@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.rest.framework.endpoints import Endpoint
 from gateway.rest.framework.envelope import COLLECTION, CONTENT, Envelope
+from gateway.rest.framework.prices import CallPrice
 from gateway.rest.nouns.collections import codes, contents, hierarchies, publications
 from gateway.rest.nouns.collections.answers import (
     ChildrenAdded,
@@ -37,6 +38,7 @@ from gateway.rest.nouns.collections.requests import (
     UpdateHierarchy,
     UpdateRelation,
 )
+from resolvers.nouns import Price
 
 CONTENTS = ("/content/v3", "/content/v1", "/action/content/v3")
 """The service's own path, the public one, and that of portals."""
@@ -63,6 +65,7 @@ _READ_TREE: Sequence[Endpoint[Any]] = tuple(
         codes.READ_HIERARCHY,
         max_age=0,
         tag=hierarchies.live_version,
+        price=CallPrice(Price(5, 0, 100_000)),
     )
     for rest in ("", "/{bookmark_id}")
 )
