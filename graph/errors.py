@@ -13,6 +13,7 @@ from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
 
 from graph.access import Access, declared_by_mutation, to
 from graph.info import Info
+from graph.upstream import MORE_ERRORS
 from resolvers.errors import client_message
 from resolvers.nouns import CohortError
 
@@ -23,8 +24,6 @@ T = TypeVar("T")
 BAD_REQUEST = "BAD_REQUEST"
 """The code of a request that is no valid GraphQL for this schema, or is too large or too deep."""
 INTERNAL_ERROR = CohortError.code
-MORE_ERRORS = "MORE_ERRORS"
-"""The code of the last error of an answer that has more errors than are told."""
 
 
 def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[CohortError]]:

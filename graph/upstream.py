@@ -59,10 +59,11 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from graph.encoding import SentAsIs
-from graph.errors import MORE_ERRORS
 from graph.planned import Planned
 from resolvers.nouns import Bill, KeptResponse, Session, Taken
 
+MORE_ERRORS = "MORE_ERRORS"
+"""The code of the last error of an answer that has more errors than are told."""
 _DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 
 Read = Callable[[Any], Any]
