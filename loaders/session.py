@@ -38,6 +38,7 @@ from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
 from rules.plans import AggregationMode
+from rules.privacy import Privacy
 from rules.scores import ActivityScore
 from rules.standings import Standing
 from rules.tracking import Tracking
@@ -91,6 +92,8 @@ class Shared:
     """Of which hosts a publish fetches icons."""
     day_zone: DayZone = field(default_factory=DayZone)
     """Which day a moment is in, for active days."""
+    privacy: Privacy = field(default_factory=Privacy)
+    """Of how few learners figures by attributes are told."""
 
     @classmethod
     def of(
@@ -109,6 +112,7 @@ class Shared:
         public_url: str = "",
         icon_rules: FetchRules | None = None,
         day_zone: DayZone | None = None,
+        privacy: Privacy | None = None,
     ) -> "Shared":
         background = Background()
         library = Library(stores.rows, stores.cache)
@@ -128,6 +132,7 @@ class Shared:
             public_url=public_url,
             icon_rules=icon_rules or FetchRules(),
             day_zone=day_zone or DayZone(),
+            privacy=privacy or Privacy(),
         )
 
 
