@@ -135,6 +135,7 @@ async def running(
             exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             day_zone=DayZone(settings.day_zone),
+            privacy=settings.privacy,
             icon_rules=FetchRules(
                 settings.icon_hosts,
                 largest=settings.largest_icon,

@@ -80,6 +80,6 @@ def _check_attributes(session: Session, learners: Filter | None) -> None:
     if rule_of(session, query) is not None:
         name = camel(attributes_of(query)[0])
         raise Forbidden(
-            f"filter: {name} is an attribute of learners, which a funnel is not told by to who may not see every learner",
+            f"filter: {name} is an attribute of learners, which a funnel is not told by: it would cut cohorts",
             field="filter",
         )

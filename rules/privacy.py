@@ -15,7 +15,19 @@ from rules.metric_columns import COLLECTION, CONTEXT, WITHHELD, camel
 from rules.metric_filters import Among, conditions
 from rules.metric_queries import Key, MetricQuery
 from rules.metric_tables import Groups, over_all
-from rules.metrics import DISTRIBUTIONS, Counts, Metric, MetricValue, joined, metric_value
+from rules.metrics import (
+    BANDS,
+    DISTRIBUTIONS,
+    LATEST,
+    SCORE_BANDS,
+    SUMS,
+    Counts,
+    Metric,
+    MetricValue,
+    joined,
+    metric_value,
+)
+from rules.totals import Cell, Total, ordered_cells
 from rules.viewers import ALL_LEARNERS, Viewer
 
 PLACE = (COLLECTION, CONTEXT)
@@ -39,6 +51,8 @@ TOLD = {
 seconds are as good as a name, and what does not add up can't be told of a partition."""
 _PERCENTAGES = {Metric.COMPLETION_PERCENTAGE, Metric.PASS_RATE, Metric.FIRST_ATTEMPT_RIGHT}
 _AVERAGES = {Metric.AVERAGE_PROGRESS, Metric.AVERAGE_SCORE, Metric.ATTEMPTS_PER_LEARNER}
+_LEARNERS = {"enrolled", "completed", "scored", "attempted", *BANDS, *SCORE_BANDS}
+"""The counts of learners. All others are sums over them."""
 _ALWAYS = (Metric.ENROLLED_COUNT, Metric.ATTEMPTS_PER_LEARNER, Metric.AVERAGE_SCORE)
 """What the partition itself needs: SIZES. It must not depend on what is asked for."""
 
@@ -85,6 +99,10 @@ class CohortRule:
     profile: Profile
     least: int
 
+    def told(self) -> dict[str, str | int]:
+        """Returns the rule as clients are told it."""
+        return {"profile": self.profile.name, "leastCohort": self.least, "source": self.profile.source}
+
     def value(self, metric: Metric, counts: Counts) -> MetricValue:
         """Returns the metric as the profile tells it: counts rounded, percentages and averages of too few learners None.
         It follows from what is told without rounding, so it tells no more."""
@@ -98,6 +116,18 @@ class CohortRule:
         if metric in DISTRIBUTIONS and isinstance(found, dict):
             return {band: self._rounded(count) for band, count in found.items()}
         return self._rounded(found) if isinstance(found, int) else found
+
+    def counts(self, counts: Counts) -> Counts:
+        """Returns the counts of a cell as the profile tells them: those that TOLD metrics are of, rounded where they count
+        learners. None for the others, and beside rounded counts for sums, of which averages could be made."""
+        return {name: self._count(name, counts.get(name)) for name in (*SUMS, LATEST)}
+
+    def _count(self, name: str, count: object) -> int | None:
+        if name in ("time_spent", LATEST) or not isinstance(count, int):
+            return None
+        if name in _LEARNERS:
+            return self._rounded(count)
+        return count if self.profile.base == 1 else None
 
     def _rounded(self, count: float) -> int:
         base = self.profile.base
@@ -165,7 +195,7 @@ def check_told(query: MetricQuery) -> None:
 
 def _refuse(where: str, why: str) -> None:
     raise Forbidden(
-        f"{where}: {why}; figures by attributes of learners are told of whole cohorts to who may not see every learner",
+        f"{where}: {why}; figures by attributes of learners are told of whole cohorts alone",
         field=where,
     )
 
@@ -218,18 +248,31 @@ def _attribute(query: MetricQuery) -> str:
     return next(name for name in query.dimensions if name in ATTRIBUTES)
 
 
-def told_cells(
-    cells: Mapping[tuple[str, str | None], Counts], rule: CohortRule
-) -> set[tuple[str, str | None]]:
-    """Returns the cells of attributes that are told, of all cells of one place, each of one attribute alone. An attribute is
-    told where those above it on the ladder have one value in this place: of more, these cells do not say which lie where."""
-    by_attribute: defaultdict[str, dict[Path, Counts]] = defaultdict(dict)
-    for (dimension, value), counts in cells.items():
+def public_cells(
+    total: Total, cells: Mapping[Cell, Counts], rule: CohortRule | None
+) -> list[tuple[Cell, bool, Counts]]:
+    """Returns the cells of a total that anybody may read, each with whether it is of all values that are withheld. Cells of
+    no attribute are told as they are; of a unit there are no others, as its learners are some of its collection's.
+
+    An attribute is told where those above it on the ladder have one value in this place: of more, cells of one attribute
+    do not say which lie within which."""
+    if rule is None:
+        return [(cell, False, cells[cell]) for cell in ordered_cells(cells)]
+    found = [(cell, False, cells[cell]) for cell in ordered_cells(cells) if cell[0] not in ATTRIBUTES]
+    if total.activity_id != total.collection_id:
+        return found
+    paths: defaultdict[str, dict[Path, Counts]] = defaultdict(dict)
+    for dimension, value in ordered_cells(cells):
         if dimension in ATTRIBUTES:
-            by_attribute[dimension][(value,)] = counts
-    return {
-        (attribute, path[0])
-        for attribute, paths in by_attribute.items()
-        if attribute not in UNTOLD and all(len(by_attribute[wider]) <= 1 for wider in above(attribute))
-        for path in told_paths(paths, rule.least)
-    }
+            paths[dimension][(value,)] = cells[dimension, value]
+    for attribute, counted in paths.items():
+        if attribute in UNTOLD or any(len(paths[wider]) > 1 for wider in above(attribute)):
+            continue
+        told = told_paths(counted, rule.least)
+        found += [
+            ((attribute, path[0]), False, rule.counts(counted[path])) for path in counted if path in told
+        ]
+        if rest := [counts for path, counts in counted.items() if path not in told]:
+            withheld = {name: joined(name, [counts.get(name) for counts in rest]) for name in SUMS}
+            found.append(((attribute, None), True, rule.counts(withheld)))
+    return found
