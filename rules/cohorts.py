@@ -1,8 +1,7 @@
 """Which values of an attribute are told apart: the one partition of a place's learners that all figures follow from.
 
 A value is told where its cohort is large enough. The learners of all other values are one group, the withheld one, which is
-large enough too: where it would not be, the smallest told value joins it. So no subtraction leads below the limit
-(D-LEAST-COHORT).
+large enough too, since the smallest of the large values is in it. So no subtraction leads below the limit (D-LEAST-COHORT).
 """
 
 from collections import defaultdict
@@ -42,19 +41,27 @@ def _told(cells: Mapping[Path, Counts], paths: Sequence[Path], step: int, least:
 
 
 def told_values(sizes: Mapping[str | None, Sequence[int]], least: int) -> list[str | None]:
-    """Returns the values that are told, of all values with their SIZES. The others together are large enough, or are all
-    that there are."""
-    told = sorted(
-        (value for value, own in sizes.items() if _is_large(own, least)),
-        key=lambda value: (*sizes[value], value is not None, value or ""),
-        reverse=True,
-    )
-    rest = [own for value, own in sizes.items() if not _is_large(own, least)]
-    withheld = [sum(numbers) for numbers in zip(*rest, strict=True)]
-    while told and withheld and not _is_large(withheld, least):
-        smallest = sizes[told.pop()]
-        withheld = [sum(numbers) for numbers in zip(withheld, smallest, strict=True)]
-    return told
+    """Returns the values that are told, of all values with their SIZES.
+
+    Where a value is too small, the smallest large one is withheld with it, all of them if several are as small, and more
+    until they are large enough together. So among withheld values there is always a large one, and which it is does not
+    show, not even to who knows this rule: exchange the sizes of two of them, and the same is told."""
+    told = {value: tuple(own) for value, own in sizes.items() if _is_large(own, least)}
+    if len(told) == len(sizes):
+        return list(told)
+    withheld = _together(own for value, own in sizes.items() if value not in told)
+    joins = sorted(set(told.values()))
+    while joins:
+        size = joins.pop(0)
+        alike = [value for value, own in told.items() if own == size]
+        withheld = _together((withheld, *(told.pop(value) for value in alike)))
+        if _is_large(withheld, least):
+            break
+    return list(told)
+
+
+def _together(sizes: Iterable[Sequence[int]]) -> list[int]:
+    return [sum(numbers) for numbers in zip(*sizes, strict=True)]
 
 
 def _sizes(cells: Iterable[Counts]) -> tuple[int, ...]:
