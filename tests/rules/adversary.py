@@ -1,91 +1,108 @@
 """Somebody who puts together all that they were told of cohorts, to learn how many learners are in one that is too small.
 
-They know which values there are, and that learners come in whole numbers. They subtract what lies within each other, and
-bound each cell by what is left.
+They know which values there are, and that learners come in whole numbers. They solve the equations that they were told, so
+they find whatever follows by subtraction, and bound each cell by what is left.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
+from fractions import Fraction
 
 Bounds = tuple[int, int]
 """The least and the most learners that there may be."""
-ROUNDS = 50
+Row = dict[int, Fraction]
+"""Cells with their coefficients; under SUM what they come to."""
+SUM = -1
+ROUNDS = 20
+MANY = 10**9
 
 
 class Adversary:
     """``cells``: all that there may be."""
 
     def __init__(self, cells: Iterable[Hashable]) -> None:
-        self._places = {cell: place for place, cell in enumerate(cells)}
-        self._told: dict[int, Bounds] = {}
+        self.cells = list(cells)
+        self._places = {cell: place for place, cell in enumerate(self.cells)}
+        self._solved: dict[int, Row] = {}
+        """Rows of the solution by their first cell, which no other row has."""
+        self._told: dict[frozenset[int], Bounds] = {}
 
     def hears(self, cells: Iterable[Hashable], least: int, most: int | None = None) -> None:
         """These cells together have so many learners, exactly or within bounds."""
-        self._note(self._told, self._mask(cells), least, least if most is None else most)
+        most = least if most is None else most
+        places = frozenset(self._places[cell] for cell in cells)
+        if not places or self._told.get(places) == (least, most):
+            return
+        before = self._told.get(places, (0, MANY))
+        self._told[places] = max(before[0], least), min(before[1], most)
+        if least == most:
+            self._solve({**dict.fromkeys(places, Fraction(1)), SUM: Fraction(least)})
 
     def knows(self) -> Mapping[Hashable, Bounds]:
-        """The bounds of each cell that was heard of."""
-        whole = self._put_together()
-        bounds = {place: [0, 10**9] for place in self._places.values()}
-        sums = [(list(_bits(mask)), least, most) for mask, (least, most) in whole.items()]
+        """The bounds of each cell."""
+        bounds = {place: [Fraction(0), Fraction(MANY)] for place in range(len(self.cells))}
+        sums = [(dict.fromkeys(places, Fraction(1)), *ends) for places, ends in self._told.items()]
+        sums += [(_left(row), int(row.get(SUM, 0)), int(row.get(SUM, 0))) for row in self._solved.values()]
         for _ in range(ROUNDS):
             if not sum(_narrows(bounds, *each) for each in sums):
                 break
-        return {cell: (bounds[place][0], bounds[place][1]) for cell, place in self._places.items()}
+        # Of whole numbers: up from below, down from above.
+        return {
+            cell: (-(-bounds[place][0] // 1), bounds[place][1] // 1) for cell, place in self._places.items()
+        }
 
     def exactly(self) -> Iterable[tuple[frozenset[Hashable], int]]:
-        """Every sum of cells of which they know the number of learners."""
-        cells = list(self._places)
-        for mask, (least, most) in self._put_together().items():
-            if least == most:
-                yield frozenset(cells[place] for place in _bits(mask)), least
+        """Sums of cells of which they know the number of learners."""
+        sums = [(places, least) for places, (least, most) in self._told.items() if least == most]
+        sums += [
+            (frozenset(_left(row)), int(row.get(SUM, 0)))
+            for row in self._solved.values()
+            if all(coefficient == 1 for coefficient in _left(row).values())
+        ]
+        for places, number in sums:
+            yield frozenset(self.cells[place] for place in places), number
 
-    def _put_together(self) -> dict[int, Bounds]:
-        """What was told, and what is left where one sum lies within another."""
-        known = dict(self._told)
-        fresh = dict(known)
-        while fresh:
-            found: dict[int, Bounds] = {}
-            for mask, (least, most) in fresh.items():
-                for other, (other_least, other_most) in known.items():
-                    if mask != other and mask & other == other:
-                        self._note(found, mask ^ other, max(0, least - other_most), most - other_least)
-                    elif mask != other and mask & other == mask:
-                        self._note(found, mask ^ other, max(0, other_least - most), other_most - least)
-            fresh = {}
-            for mask, (least, most) in found.items():
-                before = known.get(mask)
-                self._note(known, mask, least, most)
-                # Differences of bounds alone would go on for long and tell nothing.
-                if known[mask] != before and least == most:
-                    fresh[mask] = known[mask]
-        return known
-
-    @staticmethod
-    def _note(told: dict[int, Bounds], mask: int, least: int, most: int) -> None:
-        if mask:
-            before = told.get(mask, (0, 10**9))
-            told[mask] = max(before[0], least), min(before[1], most)
-
-    def _mask(self, cells: Iterable[Hashable]) -> int:
-        return sum(1 << place for place in {self._places[cell] for cell in cells})
+    def _solve(self, row: Row) -> None:
+        """Adds an equation to the solution, unless it follows from it."""
+        for place in [place for place in row if place in self._solved]:
+            _subtract(row, self._solved[place], row[place])
+        if not _left(row):
+            return
+        first = min(_left(row))
+        own = {place: coefficient / row[first] for place, coefficient in row.items()}
+        for other in self._solved.values():
+            if first in other:
+                _subtract(other, own, other[first])
+        self._solved[first] = own
 
 
-def _bits(mask: int) -> Iterable[int]:
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest
+def _left(row: Row) -> Row:
+    return {place: coefficient for place, coefficient in row.items() if place != SUM}
 
 
-def _narrows(bounds: Mapping[int, list[int]], places: Sequence[int], least: int, most: int) -> bool:
-    """Whether the sum of these cells narrows the bounds of one of them."""
+def _subtract(row: Row, other: Row, times: Fraction) -> None:
+    for place, coefficient in other.items():
+        left = row.get(place, 0) - times * coefficient
+        if left:
+            row[place] = Fraction(left)
+        else:
+            row.pop(place, None)
+
+
+def _narrows(bounds: Mapping[int, list[Fraction]], row: Row, least: int, most: int) -> bool:
+    """Whether this sum narrows the bounds of one of its cells."""
     narrows = False
-    lows, highs = sum(bounds[place][0] for place in places), sum(bounds[place][1] for place in places)
-    for place in places:
-        low, high = bounds[place]
-        narrower = [max(low, least - (highs - high)), min(high, most - (lows - low))]
-        if narrower != [low, high]:
+    ends = {
+        place: sorted((coefficient * bounds[place][0], coefficient * bounds[place][1]))
+        for place, coefficient in row.items()
+    }
+    lows, highs = sum(end[0] for end in ends.values()), sum(end[1] for end in ends.values())
+    for place, coefficient in row.items():
+        low, high = ends[place]
+        new = sorted(((least - (highs - high)) / coefficient, (most - (lows - low)) / coefficient))
+        narrower = [max(bounds[place][0], new[0]), min(bounds[place][1], new[1])]
+        if narrower != bounds[place]:
             bounds[place][:] = narrower
-            lows, highs = lows + narrower[0] - low, highs + narrower[1] - high
+            ends[place] = sorted((coefficient * narrower[0], coefficient * narrower[1]))
+            lows, highs = lows + ends[place][0] - low, highs + ends[place][1] - high
             narrows = True
     return narrows
