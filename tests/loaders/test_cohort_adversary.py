@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -133,9 +133,13 @@ class Question:
 def questions(school: School, number: int) -> Iterator[list[Question]]:
     """First every place by itself by each attribute, then whatever may be asked, some tables of the same learners at a
     time."""
-    every = {"dimensions": ("collection", "context"), "metrics": [Metric.ENROLLED_COUNT], "limit": 1000}
+    every: dict[str, Any] = {
+        "dimensions": ("collection", "context"),
+        "metrics": [Metric.ENROLLED_COUNT],
+        "limit": 1000,
+    }
     for name in (None, *COLUMNS):
-        dimensions = (*every["dimensions"], *([name] if name else []))  # type: ignore[misc]
+        dimensions = (*every["dimensions"], *([name] if name else []))
         yield [Question({**every, "dimensions": dimensions}, name, school.places, ())]
     random = Random(number)
     for _ in range(number // 8):
@@ -211,24 +215,27 @@ async def answered(session: Session, asked: Question) -> Answered | None:
         raise AssertionError(asked) from error
 
 
-def learns(adversaries: Mapping[str, Adversary], school: School, asked: Question, answer: Answered) -> None:
+def learns(
+    adversaries: Mapping[str, Adversary[Cell]], school: School, asked: Question, answer: Answered
+) -> None:
     """Tells the adversaries what the table says."""
     names = [column.name for column in answer.table.columns]
+    rows: list[list[Any]] = answer.table.rows
     dimensions = list(asked.ask["dimensions"])
     if asked.attribute is None:
-        for module, context, count in answer.table.rows:
+        for module, context, count in rows:
             for name, adversary in adversaries.items():
                 adversary.hears([((module, context), value) for value in school.values[name]], count)
         return
     told_by, adversary = WITHHELD if WITHHELD in names else None, adversaries[asked.attribute]
     sides = [("enrolledCount", asked.places), ("comparedEnrolledCount", asked.others)]
-    whole = answer.table.rows_count == len(answer.table.rows)
+    whole = answer.table.rows_count == len(rows)
     for column, places in sides[: 1 + bool(asked.others)]:
         groups: dict[tuple[str, ...], dict[str | None, int]] = {}
         withheld: Counter[tuple[str, ...]] = Counter()
         at = {name: names.index(name) for name in ("collection", "context") if name in dimensions}
         value_at = dimensions.index(asked.attribute)
-        for row in answer.table.rows:
+        for row in rows:
             key = tuple(str(row[place]) for place in at.values())
             groups.setdefault(key, {})
             if told_by is not None and row[names.index(told_by)]:
@@ -244,13 +251,14 @@ def learns(adversaries: Mapping[str, Adversary], school: School, asked: Question
                 and place[1] == wanted.get("context", place[1])
             ]
             hears_of(adversary, there, school.values[asked.attribute], told, withheld[key] if whole else None)
-        if answer.table.totals is not None:
+        totals: list[Any] | None = answer.table.totals
+        if totals is not None:
             cells = [(place, value) for place in places for value in school.values[asked.attribute]]
-            adversary.hears(cells, int(answer.table.totals[names.index(column)]))  # type: ignore[arg-type]
+            adversary.hears(cells, totals[names.index(column)])
 
 
 def hears_of(
-    adversary: Adversary,
+    adversary: Adversary[Cell],
     places: Sequence[Place],
     values: Sequence[str | None],
     told: Mapping[str | None, int],
@@ -271,7 +279,7 @@ def hears_of(
         adversary.hears(everybody, sum(told.values()) + withheld)
 
 
-async def attack(school: School, number: int) -> tuple[Mapping[str, Adversary], int, int]:
+async def attack(school: School, number: int) -> tuple[Mapping[str, Adversary[Cell]], int, int]:
     """What somebody knows by attribute after so many tables, how many were answered, and how many refused."""
     adversaries = {
         name: Adversary([(place, value) for place in school.places for value in values])
@@ -289,14 +297,14 @@ async def attack(school: School, number: int) -> tuple[Mapping[str, Adversary], 
     return adversaries, told, refused
 
 
-def found_out(adversary: Adversary) -> list[object]:
+def found_out(adversary: Adversary[Cell]) -> list[object]:
     """Cohorts below the limit whose number of learners is known: a cell, or a sum of some values in a place."""
     found: list[object] = [
         cell for cell, (least, most) in adversary.knows().items() if 0 < least == most < LEAST
     ]
     by_place = Counter(place for place, _ in adversary.cells)
     for cells, number in adversary.exactly():
-        parts = Counter(place for place, _ in cells)  # type: ignore[misc]
+        parts = Counter(place for place, _ in cells)
         if 0 < number < LEAST and any(parts[place] < by_place[place] for place in parts):
             found.append((cells, number))
     return found
@@ -313,7 +321,7 @@ async def test_thousands_of_tables_tell_of_no_small_cohort(school: School) -> No
     for name, adversary in adversaries.items():
         assert found_out(adversary) == []
         knows = adversary.knows()
-        assert all(knows[cell][0] <= school.truth[name][cell] <= knows[cell][1] for cell in knows)  # type: ignore[index]
+        assert all(knows[cell][0] <= school.truth[name][cell] <= knows[cell][1] for cell in knows)
         assert any(least == most >= LEAST for least, most in knows.values())
 
 
@@ -323,7 +331,7 @@ async def test_the_same_adversary_finds_small_cohorts_that_are_left_out_alone(
     """As if a small value were withheld, and nothing with it: the total less all others is that value."""
 
     def without_complement(cells: Mapping[Values, Counts], least: int) -> frozenset[Values]:
-        return frozenset(path for path, counts in cells.items() if int(counts["enrolled"]) >= least)  # type: ignore[call-overload]
+        return frozenset(path for path, counts in cells.items() if cast("int", counts["enrolled"]) >= least)
 
     monkeypatch.setattr("rules.privacy.told_paths", without_complement)
     adversaries, _, _ = await attack(school, 0)
@@ -346,14 +354,15 @@ async def test_the_same_adversary_finds_small_cohorts_where_filters_may_cut_them
     without = {
         "not": {"dimension": {"dimension": attribute, **({"in": [value]} if value else {"isNull": True})}}
     }
-    ask = {
+    ask: dict[str, Any] = {
         "dimensions": [other],
         "metrics": [Metric.ENROLLED_COUNT],
         "context_ids": [place[1]],
         "filter": without,
     }
     answer = await activity_metrics(school.session(), metric_query(**ask))
-    left = sum(int(row[-1]) for row in answer.table.rows)
+    rows: list[list[Any]] = answer.table.rows
+    left = sum(row[-1] for row in rows)
     adversary = adversaries[attribute]
     adversary.hears([(place, each) for each in school.values[attribute] if each != value], left)
     assert found_out(adversary)

@@ -6,7 +6,9 @@ they find whatever follows by subtraction, and bound each cell by what is left.
 
 from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
+from typing import Generic, TypeVar
 
+C = TypeVar("C", bound=Hashable)
 Bounds = tuple[int, int]
 """The least and the most learners that there may be."""
 Row = dict[int, Fraction]
@@ -16,17 +18,17 @@ ROUNDS = 20
 MANY = 10**9
 
 
-class Adversary:
+class Adversary(Generic[C]):
     """``cells``: all that there may be."""
 
-    def __init__(self, cells: Iterable[Hashable]) -> None:
+    def __init__(self, cells: Iterable[C]) -> None:
         self.cells = list(cells)
         self._places = {cell: place for place, cell in enumerate(self.cells)}
         self._solved: dict[int, Row] = {}
         """Rows of the solution by their first cell, which no other row has."""
         self._told: dict[frozenset[int], Bounds] = {}
 
-    def hears(self, cells: Iterable[Hashable], least: int, most: int | None = None) -> None:
+    def hears(self, cells: Iterable[C], least: int, most: int | None = None) -> None:
         """These cells together have so many learners, exactly or within bounds."""
         most = least if most is None else most
         places = frozenset(self._places[cell] for cell in cells)
@@ -37,7 +39,7 @@ class Adversary:
         if least == most:
             self._solve({**dict.fromkeys(places, Fraction(1)), SUM: Fraction(least)})
 
-    def knows(self) -> Mapping[Hashable, Bounds]:
+    def knows(self) -> Mapping[C, Bounds]:
         """The bounds of each cell."""
         bounds = {place: [Fraction(0), Fraction(MANY)] for place in range(len(self.cells))}
         sums = [(dict.fromkeys(places, Fraction(1)), *ends) for places, ends in self._told.items()]
@@ -50,7 +52,7 @@ class Adversary:
             cell: (-(-bounds[place][0] // 1), bounds[place][1] // 1) for cell, place in self._places.items()
         }
 
-    def exactly(self) -> Iterable[tuple[frozenset[Hashable], int]]:
+    def exactly(self) -> Iterable[tuple[frozenset[C], int]]:
         """Sums of cells of which they know the number of learners."""
         sums = [(places, least) for places, (least, most) in self._told.items() if least == most]
         sums += [

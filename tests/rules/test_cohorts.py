@@ -38,14 +38,19 @@ def test_small_values_are_withheld_with_the_smallest_large_one() -> None:
 
 def test_a_value_is_told_where_its_averages_are_of_enough_learners_too() -> None:
     """Of b one learner was scored: an average would be theirs. a joins: its sizes are smaller than those of c."""
-    cells = {("a",): cell(8, 6, 6), ("b",): cell(30, 1, 1), ("c",): cell(9, 9, 9), ("d",): cell(9)}
+    cells: dict[Path, Counts] = {
+        ("a",): cell(8, 6, 6),
+        ("b",): cell(30, 1, 1),
+        ("c",): cell(9, 9, 9),
+        ("d",): cell(9),
+    }
     assert {path[-1] for path in told_paths(cells, LEAST)} == {"c", "d"}
 
 
 def test_districts_are_told_within_told_states_alone() -> None:
     """Goa has 3 + 1 learners: as a state it is withheld with Kerala, and so are its districts. Of Punjab and Assam both
     districts with 20 are told, and those with 4 and 3 are withheld with another district of their state."""
-    cells = {
+    cells: dict[Path, Counts] = {
         (None, "Goa", "North"): cell(3),
         (None, "Goa", "South"): cell(1),
         (None, "Kerala", "Idukki"): cell(8),
@@ -79,7 +84,9 @@ def test_who_is_withheld_is_enough_or_everybody(
 
 def published(counts: Sequence[int], least: int) -> tuple[object, ...]:
     """What is told of values with these counts; a value without learners is in no row."""
-    there = {str(place): (count, 0, 0) for place, count in enumerate(counts) if count}
+    there: dict[str | None, tuple[int, ...]] = {
+        str(place): (count, 0, 0) for place, count in enumerate(counts) if count
+    }
     shown = told_values(there, least)
     withheld = sum(own[0] for value, own in there.items() if value not in shown)
     return (*sorted((value, there[value][0]) for value in shown if value is not None), withheld)
@@ -119,7 +126,7 @@ GEOGRAPHY = {
 }
 
 
-def heard_of(counts: Mapping[str, int]) -> Adversary:
+def heard_of(counts: Mapping[str, int]) -> Adversary[str]:
     """Somebody who knows which block is in which district and state, and has asked by each."""
     adversary = Adversary(GEOGRAPHY)
     for rung in LADDER[1:]:
@@ -139,7 +146,7 @@ def heard_of(counts: Mapping[str, int]) -> Adversary:
     return adversary
 
 
-def small_cohorts(adversary: Adversary) -> list[object]:
+def small_cohorts(adversary: Adversary[str]) -> list[object]:
     pinned = [cell for cell, (least, most) in adversary.knows().items() if 0 < least == most < LEAST]
     return [*pinned, *(sum_ for sum_, number in adversary.exactly() if 0 < number < LEAST)]
 
@@ -153,7 +160,7 @@ COUNTS = st.fixed_dictionaries({block: st.integers(0, 14) for block in GEOGRAPHY
 def test_who_asks_by_state_district_and_block_learns_no_small_cohort(counts: dict[str, int]) -> None:
     adversary = heard_of(counts)
     assert small_cohorts(adversary) == []
-    assert all(least <= counts[str(block)] <= most for block, (least, most) in adversary.knows().items())
+    assert all(least <= counts[block] <= most for block, (least, most) in adversary.knows().items())
 
 
 def test_without_the_ladder_the_same_somebody_learns_one(monkeypatch: pytest.MonkeyPatch) -> None:
