@@ -148,6 +148,7 @@ async def running(
             public_url=settings.public_url,
             day_zone=DayZone(settings.day_zone),
             budget=budget_of(settings),
+            privacy=settings.privacy,
             icon_rules=FetchRules(
                 settings.icon_hosts,
                 largest=settings.largest_icon,

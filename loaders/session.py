@@ -39,6 +39,7 @@ from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
 from rules.plans import AggregationMode
 from rules.prices import Budget
+from rules.privacy import Privacy
 from rules.scores import ActivityScore
 from rules.standings import Standing
 from rules.tracking import Tracking
@@ -95,6 +96,8 @@ class Shared:
     """Which day a moment is in, for active days."""
     budget: Budget = field(default_factory=Budget)
     """What one request may cost."""
+    privacy: Privacy = field(default_factory=Privacy)
+    """Of how few learners figures by attributes are told."""
 
     @classmethod
     def of(
@@ -114,6 +117,7 @@ class Shared:
         icon_rules: FetchRules | None = None,
         day_zone: DayZone | None = None,
         budget: Budget | None = None,
+        privacy: Privacy | None = None,
     ) -> "Shared":
         background = Background()
         library = Library(stores.rows, stores.cache)
@@ -134,6 +138,7 @@ class Shared:
             icon_rules=icon_rules or FetchRules(),
             day_zone=day_zone or DayZone(),
             budget=budget or Budget(),
+            privacy=privacy or Privacy(),
         )
 
 

@@ -33,7 +33,7 @@ class Linked:
 
     def session(self, shared: Shared) -> Session:
         """A session with the right of the signer, and with no user. What it asks for is checked as every call is."""
-        return Session(Viewer(_BY_LINK, self.roles), shared)
+        return Session(Viewer(_BY_LINK, self.roles, by_link=True), shared)
 
 
 class MetricLinks:

@@ -13,10 +13,12 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The caller, out of a verified token. A call without a token has no user and no role."""
+    """The caller, out of a verified token. A call without a token has no user and no role. ``by_link``: whoever has a link
+    to figures, with the roles of its maker."""
 
     user_id: str | None = None
     roles: frozenset[Role] = frozenset()
+    by_link: bool = False
 
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)

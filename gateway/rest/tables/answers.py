@@ -12,17 +12,20 @@ from resolvers.nouns import InvalidInput
 
 FORMAT = "format"
 AS_OF, COMPLETE, SOURCE = "Cohort-As-Of", "Cohort-Complete", "Cohort-Source"
+PRIVACY = "Cohort-Privacy"
 HEADERS = {
     AS_OF: "What was known by then is in the figures. Not there where no aggregation has run yet.",
     COMPLETE: "`false` where a part of the data was away or not computed yet, `true` otherwise.",
     SOURCE: "What the figures were read from, such as `STATES`.",
+    PRIVACY: "The profile by which small cohorts are withheld, and the learners of a cohort, such as `threshold; least=5`. Not "
+    "there where figures are told as they are counted.",
 }
 
-_SCALAR: Json = {"type": ["string", "number", "null", "object"]}
+_SCALAR: Json = {"type": ["string", "number", "boolean", "null", "object"]}
 _ROW: Json = {"type": "array", "items": _SCALAR}
 TABLE_SCHEMA: Json = {
     "type": "object",
-    "required": ["columns", "rows", "totals", "asOf", "complete", "source"],
+    "required": ["columns", "rows", "totals", "asOf", "complete", "source", "privacy"],
     "properties": {
         "columns": {
             "type": "array",
@@ -40,6 +43,24 @@ TABLE_SCHEMA: Json = {
         "asOf": {"type": ["string", "null"], "description": HEADERS[AS_OF]},
         "complete": {"type": "boolean"},
         "source": {"type": "string"},
+        "privacy": {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "required": ["profile", "leastCohort", "source"],
+                    "properties": {
+                        "profile": {"type": "string"},
+                        "leastCohort": {"type": "integer"},
+                        "source": {
+                            "type": "string",
+                            "description": "The publication that the profile follows.",
+                        },
+                    },
+                },
+                {"type": "null"},
+            ],
+            "description": "The rule by which small cohorts are withheld; null where figures are told as they are counted.",
+        },
     },
 }
 ANSWERS: dict[str, Json] = {
@@ -97,6 +118,8 @@ async def file_answer(sheet: Sheet, form: SheetFormat) -> Response:
     }
     if told["asOf"] is not None:
         headers[AS_OF] = told["asOf"]
+    if sheet.rule is not None:
+        headers[PRIVACY] = f"{sheet.rule.profile.name}; least={sheet.rule.least}"
     if form is not SheetFormat.JSON:
         headers["Content-Disposition"] = f'attachment; filename="figures.{form.value}"'
     return Response(await sheet_file(sheet, form), media_type=MEDIA_TYPES[form], headers=headers)

@@ -133,7 +133,7 @@ async def _active(request: Request) -> Response:
 
 
 async def _new_link(request: Request) -> Response:
-    """A link, once the caller has seen that what is asked can be answered to them."""
+    """A link, once it has been seen that what is asked can be answered to whoever has it."""
     links, session = _links(request), await session_of_call(request)
     session.viewer.known()
     body = await object_in(request)
@@ -150,8 +150,8 @@ async def _new_link(request: Request) -> Response:
     if not isinstance(life, int) or isinstance(life, bool):
         raise InvalidInput("expiresIn must be a whole number of seconds", field="expiresIn")
     form = format_named(body.get(FORMAT, SheetFormat.JSON.value))
-    await _sheet(session, asked)
     link, expires = links.signed(session.viewer, {**asked, FORMAT: form.value}, life)
+    await _sheet(links.opened(link).session(request.app.state.cohort.shared), asked)
     log.info(
         "%s made a link to figures that expires at %s", session.viewer.known(), iso_milliseconds(expires)
     )
