@@ -32,7 +32,7 @@ from gateway.rest.framework.envelope import (
     refused_as,
 )
 from gateway.rest.framework.requests import R, checked, json_object
-from resolvers.nouns import Absent, CohortError, InvalidInput, Session
+from resolvers.nouns import Absent, Access, CohortError, InvalidInput, Session
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +118,8 @@ class Endpoint(Generic[R]):
     """Whether a call without a body is as good as one that asks for nothing in particular."""
     deletes_by_body: bool = False
     """Whether a DELETE says in a body what is to be deleted, as the platform's hierarchy calls do."""
+    access: Access = field(kw_only=True)
+    """Who may call it. What the caller alone tells is checked before the handler, the rest by what the handler asks."""
 
     @property
     def has_body(self) -> bool:
@@ -159,6 +161,7 @@ class Endpoint(Generic[R]):
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
         session = session_of_call(request)
+        session.viewer.check_before(self.access)
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)
