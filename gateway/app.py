@@ -64,7 +64,10 @@ def create_app(settings: Settings) -> Starlette:
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
     ]
-    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
+    # Starlette would send a path with a slash too many on to the host that the client named.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _pages(settings: Settings) -> list[BaseRoute]:

@@ -23,13 +23,13 @@ from strawberry.types import ExecutionResult
 from gateway.http.conditional import conditional
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, status_of
+from gateway.http.media_types import JSON, is_json, preferred
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
 from rules.errors import CohortError, Unauthenticated
 
-JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 
 
@@ -85,7 +85,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         """The response to fill. Here it learns from the request which media type the client accepts."""
         response = await super().get_sub_response(request)
-        response.media_type = GRAPHQL_JSON if GRAPHQL_JSON in request.headers.get("accept", "") else JSON
+        accepted = ",".join(request.headers.getlist("accept"))
+        response.media_type = preferred(accepted, (JSON, GRAPHQL_JSON)) or JSON
         response.headers["Vary"] = "Accept"
         return response
 
@@ -130,10 +131,12 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         """One operation: no batches, uploads or streams."""
         if request.method == "GET":
             data: Any = self.parse_query_params(request.query_params)
-        elif JSON in (request.content_type or ""):
+        elif is_json(request.content_type):
             data = self.parse_json(await request.get_body())
         else:
-            raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}")
+            raise HTTPException(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}, in UTF-8"
+            )
         if isinstance(data, list):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a request has one operation")
         for name, kind in (("query", str), ("variables", dict), ("operationName", str), ("extensions", dict)):

@@ -9,6 +9,7 @@ from rules.access import Access
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
 from rules.moments import written
+from rules.texts import check_text
 from rules.viewers import Viewer
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,11 +105,13 @@ _DATES = {
 
 def checked_context(context: Context) -> Context:
     """Returns the context with its dates in whole milliseconds, as stores keep them. InvalidInput says where
-    collections or dates make no sense."""
+    texts hide something, and where collections or dates make no sense."""
     if context.type is ContextType.COLLECTION:
         raise InvalidInput("a collection is its own context; it can't be created as one", field="type")
     if not context.name.strip():
         raise InvalidInput("name must not be blank", field="name")
+    check_text(context.name, "name")
+    check_text(context.description or "", "description", lines=True)
     if not context.collection_ids:
         raise InvalidInput("collectionIds must name at least one collection", field="collectionIds")
     if context.context_id in context.collection_ids:

@@ -8,7 +8,8 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from gateway.graphql_http import GRAPHQL_JSON, JSON
+from gateway.graphql_http import GRAPHQL_JSON
+from gateway.http.media_types import JSON
 from graph.schema import build_schema
 from tests.conftest import COURSE, Instance
 from tests.graph.conftest import application, client_of, document
@@ -85,6 +86,8 @@ async def test_a_request_that_was_executed_has_its_data_whatever_failed(client: 
         ({"content": b'{"query": "{ me { userId } }", "operationName": 5}'}, 400),
         ({"content": b'{"query": "{ me { userId } }", "operationName": "Other"}'}, 400),
         ({"content": b"{ me }", "headers": {"content-type": "application/graphql"}}, 415),
+        ({"content": b"{}", "headers": {"content-type": "text/plain; a=application/json"}}, 415),
+        ({"content": b"{}", "headers": {"content-type": "application/json; charset=utf-16"}}, 415),
         ({"content": b"{}", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 415),
     ],
 )

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.http.conditional import conditional
+from gateway.http.media_types import preferred
 from gateway.rest.framework.endpoints import USER_HEADER
 from gateway.rest.framework.envelope import Json
 from resolvers.metric_sheets import MEDIA_TYPES, Sheet, SheetFormat, sheet_file
@@ -66,17 +67,15 @@ def format_named(name: str) -> SheetFormat:
 
 
 def format_asked(request: Request) -> SheetFormat:
-    """The format in the query, or else the first in ``Accept`` that there is, or else JSON."""
+    """The format in the query, or else the one that ``Accept`` likes best, or else JSON."""
     named = request.query_params.getlist(FORMAT)
     if len(named) > 1:
         raise InvalidInput(f"{FORMAT} must be given once", field=FORMAT)
     if named:
         return format_named(named[0])
-    accepted = [
-        part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")
-    ]
     forms = {media: form for form, media in MEDIA_TYPES.items()}
-    return next((forms[media] for media in accepted if media in forms), SheetFormat.JSON)
+    accepted = preferred(",".join(request.headers.getlist("accept")), [*forms])
+    return SheetFormat.JSON if accepted is None else forms[accepted]
 
 
 async def table_answer(request: Request, sheet: Sheet, form: SheetFormat) -> Response:
