@@ -1,8 +1,24 @@
 """Who asks in the matrices of access (tests/graph/test_access_matrix.py, tests/gateway/test_access_matrix.py), and what the
 documents say of each: docs/api.md, Who asks, and the requirements beside each line. Nothing here is taken from the code."""
 
+from ingest.calls.placing import ViewCall
+from ingest.commands.contexts import NewContext, create_context
+from ingest.commands.drafts import NewContent, create_content
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from ingest.commands.learner_groups import NewGroup, create_group
+from ingest.commands.learners import ProfileCall, save_profile
+from ingest.commands.views import end_view, start_view
 from rules.access import Access, Role
+from rules.attempts import Question
+from rules.group_changes import AddMember
+from rules.hierarchy import COLLECTION_MIME_TYPE
+from rules.identifiers import ContextType, ViewKey
+from rules.learner_groups import Activity, GroupRole
+from rules.learners import ATTRIBUTES
 from rules.viewers import Viewer
+from rules.views import ViewChange
+from tests.attempts import store_attempt
+from tests.conftest import NOW, Instance
 
 LEARNERS = frozenset({Role.LEARNER})
 CALLERS: dict[str, Viewer] = {
@@ -45,3 +61,27 @@ MAY: dict[Access, frozenset[str]] = {
     Access.AUTHORS: frozenset({"creator", "admin", "service"}),  # R-COLL-2
 }
 """Who of CALLERS may, where ann is the learner that is asked for."""
+
+
+async def make_school(instance: Instance) -> None:
+    """Ann is enrolled in a batch that mo and mona guide and cleo created, and has done something in it. Lea leads groups with
+    fay: ``g``, and for each caller one to change. There is a draft, ``book``."""
+    await instance.publish()
+    cleo, service = instance.session("cleo", Role.CREATOR), instance.session()
+    for context in ("batch", "other"):
+        new = NewContext(ContextType.BATCH, context, ("course",), context, mentors=frozenset({"mo", "mona"}))
+        await create_context(cleo, new)
+    ann = instance.session("ann")
+    await save_profile(service, ProfileCall("Ann", dict.fromkeys(ATTRIBUTES, "ann's"), "ann", NOW))
+    await enrol(ann, EnrolmentCall("course", "batch"))
+    await start_view(ann, ViewCall("a", "course", "batch"))
+    await end_view(ann, ViewCall("a", "course", "batch"), ViewChange(NOW))
+    key = ViewKey("ann", "course", "batch", "a")
+    await store_attempt(instance.shared, key, "t1", 2.0, 3.0, NOW, questions=[Question("q1")])
+    members = (AddMember("lea", GroupRole.ADMIN), AddMember("fay"))
+    activities = (Activity("course", "Course"),)
+    for name in ("g", *(f"g-{caller}" for caller in CALLERS)):
+        await create_group(service, NewGroup("G", members=members, activities=activities, group_id=name))
+    author = instance.session("zoe", Role.CREATOR)
+    await create_content(author, NewContent("Book", COLLECTION_MIME_TYPE, "book"))
+    await instance.drain()

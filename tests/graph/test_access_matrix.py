@@ -7,22 +7,13 @@ import pytest
 from graphql import FieldNode, GraphQLObjectType, TypeInfo, TypeInfoVisitor, Visitor, parse, visit
 
 from graph.access import Access, access_of
-from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.commands.learner_groups import NewGroup, create_group
-from ingest.commands.learners import ProfileCall, save_profile
 from loaders.session import Session
-from rules.attempts import Question
-from rules.group_changes import AddMember
-from rules.identifiers import ContextType, ViewKey
-from rules.learner_groups import Activity, GroupRole
-from rules.learners import ATTRIBUTES
 from rules.viewers import Role, Viewer
-from tests.access_matrix import CALLERS, MAY
-from tests.attempts import store_attempt
-from tests.conftest import NOW, Instance
+from tests.access_matrix import CALLERS, MAY, make_school
+from tests.conftest import Instance
 from tests.graph.access_entries import CHANGES, CORE, Entry, reads
-from tests.graph.conftest import ask, code, data, view_to_end
+from tests.graph.conftest import ask, code, data
 
 REFUSALS = {"UNAUTHENTICATED", "FORBIDDEN"}
 ROOTS = ("Query", "Mutation")
@@ -31,30 +22,7 @@ BATCH = {"collectionId": "course", "contextId": "batch"}
 
 @pytest.fixture
 async def school(embedded: Instance) -> Instance:
-    """Ann is enrolled in a batch that mo and mona guide and cleo created, and has done something in it; lea leads groups
-    with fay."""
-    await embedded.publish()
-    cleo, service = embedded.session("cleo", Role.CREATOR), embedded.session()
-    await create_context(
-        cleo, NewContext(ContextType.BATCH, "Other", ("course",), "other", mentors=frozenset({"mo", "mona"}))
-    )
-    await create_context(
-        cleo, NewContext(ContextType.BATCH, "Batch", ("course",), "batch", mentors=frozenset({"mo", "mona"}))
-    )
-    attributes = dict.fromkeys(ATTRIBUTES, "ann's")
-    await save_profile(service, ProfileCall("Ann", attributes, "ann", NOW))
-    await enrol(embedded.session("ann"), EnrolmentCall("course", "batch"))
-    await view_to_end(embedded, "ann", "a", **BATCH)
-    key = ViewKey("ann", "course", "batch", "a")
-    await store_attempt(embedded.shared, key, "t1", 2.0, 3.0, NOW, questions=[Question("q1")])
-    members = (AddMember("lea", GroupRole.ADMIN), AddMember("fay"))
-    activities = (Activity("course", "Course"),)
-    for name in ("g", *(f"g-{caller}" for caller in CALLERS)):
-        await create_group(service, NewGroup("G", members=members, activities=activities, group_id=name))
-    author = embedded.session("zoe", Role.CREATOR)
-    made = 'mutation { createCollection(input: { name: "Book", identifier: "book" }) { errors { code } } }'
-    assert await data(author, made) == {"createCollection": {"errors": []}}
-    await embedded.drain()
+    await make_school(embedded)
     return embedded
 
 

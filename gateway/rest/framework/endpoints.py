@@ -35,7 +35,7 @@ from gateway.rest.framework.envelope import (
 )
 from gateway.rest.framework.prices import CHANGES, READS, CallPrice
 from gateway.rest.framework.requests import R, checked, json_object
-from resolvers.nouns import Absent, CohortError, InvalidInput, Session, billed_to
+from resolvers.nouns import Absent, Access, CohortError, InvalidInput, Session, billed_to
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +121,8 @@ class Endpoint(Generic[R]):
     """What a call costs at most; by its kind without it."""
     deletes_by_body: bool = False
     """Whether a DELETE says in a body what is to be deleted, as the platform's hierarchy calls do."""
+    access: Access = field(kw_only=True)
+    """Who may call it. What the caller alone tells is checked before the handler, the rest by what the handler asks."""
 
     @property
     def _price(self) -> CallPrice:
@@ -166,6 +168,7 @@ class Endpoint(Generic[R]):
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
         session = await session_of_call(request)
+        session.viewer.check_before(self.access)
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)

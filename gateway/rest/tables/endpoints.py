@@ -59,7 +59,7 @@ from resolvers.metric_sheets import (
     sheet_of_table,
 )
 from resolvers.metrics import activity_metrics
-from resolvers.nouns import InvalidInput, NotFound, Session, billed_to
+from resolvers.nouns import Access, InvalidInput, NotFound, Session, billed_to
 
 log = logging.getLogger(__name__)
 
@@ -258,6 +258,7 @@ ENDPOINTS: Sequence[PlainEndpoint] = (
         *(_table, _parameters(TABLE), ANSWERS),
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("POST", "/metrics/table", "The same, asked for in a body: for what is too long for a URL."),
@@ -265,23 +266,27 @@ ENDPOINTS: Sequence[PlainEndpoint] = (
         body=_REFERENCE,
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("GET", "/metrics/funnel/{collectionId}", "The funnel over a collection's units, a row for each."),
         *(_funnel, [_in_path("collectionId"), *_parameters(FUNNEL)], ANSWERS),
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("GET", "/metrics/active-learners", "How many different learners were active at each date."),
         *(_active, _parameters(ACTIVE), ANSWERS),
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("POST", _LINKED, "A link to a table for a dashboard that can't send a token; it expires."),
         *(_new_link, [], {"application/json": _LINK_ANSWER}),
         body=_LINK_SCHEMA,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *(
@@ -291,6 +296,6 @@ ENDPOINTS: Sequence[PlainEndpoint] = (
         ),
         *(_linked, [_in_path("link")], ANSWERS),
         headers=HEADERS,
-        open_to_all=True,
+        access=Access.ANYBODY,
     ),
 )

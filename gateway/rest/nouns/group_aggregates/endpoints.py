@@ -15,7 +15,7 @@ from gateway.rest.nouns.group_aggregates.requests import (
     GroupAggQuery,
     PlatformActivityAgg,
 )
-from resolvers.nouns import Price
+from resolvers.nouns import Access, Price
 
 _PLATFORM_CODES: Codes = {
     (MISSING, "groupId"): "GROUP_ID_MISSING",
@@ -31,8 +31,30 @@ def _of_activities(path: str) -> tuple[Endpoint[Any], ...]:
     """The call of the viewer's documents for the figures of a group's activities."""
     api_id, answer = "api.group.agg", GroupAggTold
     return (
-        Endpoint("POST", path, api_id, _FIGURES, GroupAgg, answer, group_agg, max_age=0, price=_OF_MANY),
-        Endpoint("GET", path, api_id, _FIGURES, GroupAggQuery, answer, group_agg, max_age=0, price=_OF_MANY),
+        Endpoint(
+            "POST",
+            path,
+            api_id,
+            _FIGURES,
+            GroupAgg,
+            answer,
+            group_agg,
+            max_age=0,
+            price=_OF_MANY,
+            access=Access.GROUP_MEMBERS,
+        ),
+        Endpoint(
+            "GET",
+            path,
+            api_id,
+            _FIGURES,
+            GroupAggQuery,
+            answer,
+            group_agg,
+            max_age=0,
+            price=_OF_MANY,
+            access=Access.GROUP_MEMBERS,
+        ),
     )
 
 
@@ -50,6 +72,7 @@ _PLATFORMS_OWN = Endpoint(
     _PLATFORM_CODES,
     0,
     price=_OF_ONE,
+    access=Access.GROUP_MEMBERS,
 )
 """The platform's own call, under the path that its clients use and in the shape that they know."""
 
@@ -61,12 +84,14 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         group_activity_agg,
         max_age=0,
         price=_OF_ONE,
+        access=Access.GROUP_MEMBERS,
     ),
     Endpoint(
         *("GET", "/data/group/activity/agg", _ACTIVITY_AGG, _OF_MEMBERS, ActivityAggQuery, ActivityAggTold),
         group_activity_agg,
         max_age=0,
         price=_OF_ONE,
+        access=Access.GROUP_MEMBERS,
     ),
     _PLATFORMS_OWN,
     _PLATFORMS_OWN.under("/v1/group/activity/agg"),
