@@ -56,7 +56,7 @@ def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
     async def answer(request: Request) -> Response:
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
         if endpoint.access.value.needs_token:
-            session_of_call(request).viewer.check_before(endpoint.access)
+            (await session_of_call(request)).viewer.check_before(endpoint.access)
         return await endpoint.handler(request)
 
     return Route(path, answer, methods=[*methods])
