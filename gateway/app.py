@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import health
+from gateway.asked_documents import PATH_ID
 from gateway.cross_origin import cross_origin
 from gateway.dev_tokens import with_development_key
 from gateway.downloads import download_routes
@@ -26,7 +27,9 @@ from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
+from gateway.trusted_documents import load_manifest
 from gateway.wiring import document_limits, running, warn_of_settings
+from graph.holding import Lifetimes
 from graph.schema import schema_of
 from loaders.session import Session
 from rules.errors import CohortError
@@ -48,11 +51,15 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with running(settings, worker=settings.dev) as cohort:
+            if settings.trusted_documents is not None:
+                await load_manifest(cohort, settings.trusted_documents)
             app.state.cohort = cohort
             yield
 
+    graphql = graphql_endpoint(settings)
     routes: list[BaseRoute] = [
-        Route("/graphql", GraphQLEndpoint(session_of, schema=schema_of(document_limits(settings)))),
+        Route("/graphql", graphql),
+        Route(f"/graphql/{{{PATH_ID}}}", graphql),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *download_routes(settings),
@@ -72,6 +79,16 @@ def create_app(settings: Settings) -> Starlette:
     # Starlette would send a path with a slash too many on to the host that the client named.
     app.router.redirect_slashes = False
     return app
+
+
+def graphql_endpoint(settings: Settings) -> GraphQLEndpoint:
+    """The endpoint of GraphQL by these settings."""
+    return GraphQLEndpoint(
+        session_of,
+        schema=schema_of(document_limits(settings)),
+        only_trusted=settings.documents == "trusted" and not settings.dev,
+        lifetimes=Lifetimes(published=settings.published_ttl, figures=int(settings.answers_ttl)),
+    )
 
 
 def _pages(settings: Settings) -> list[BaseRoute]:

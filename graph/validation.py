@@ -9,7 +9,7 @@ from graphql import (
     validate,
 )
 
-from graph.errors import changed
+from graph.errors import SUGGESTION, changed
 from graph.limits import too_large
 from graph.literals import with_fields
 from graph.upstream import (
@@ -61,4 +61,10 @@ def _shortened(error: GraphQLError) -> GraphQLError:
     message, half = error.message, LONGEST_MESSAGE // 2
     if len(message) <= LONGEST_MESSAGE:
         return error
-    return changed(error, f"{message[:half]} … {message[-half:]}", error.extensions)
+    # A suggestion stays whole, so that it can be left out for callers who are told none.
+    suggested = SUGGESTION.search(message)
+    hint = suggested[0] if suggested else ""
+    told = message.removesuffix(hint)
+    if len(told) > LONGEST_MESSAGE:
+        told = f"{told[:half]} … {told[-half:]}"
+    return changed(error, told + hint, error.extensions)

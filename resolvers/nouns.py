@@ -14,6 +14,7 @@ from loaders.responses import KeptResponse
 from loaders.session import Session
 from loaders.whole_attempts import QuestionsSource
 from rules.access import Access, Role
+from rules.client_documents import Listed, TrustedDocument, checked_document_id, document_id
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextRelation, ContextStatus, EnrolmentType
 from rules.drafts import Draft
@@ -65,6 +66,7 @@ from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
+from rules.viewers import Viewer
 from rules.views import View, ViewChange
 from stores.bills import Bill, billed_to
 from stores.search import SearchOrder
@@ -123,6 +125,7 @@ __all__ = [
     "Kind",
     "Learner",
     "LearnerOrder",
+    "Listed",
     "Member",
     "MemberChange",
     "MemberMetric",
@@ -160,14 +163,18 @@ __all__ = [
     "Touch",
     "Tracking",
     "TrackingMode",
+    "TrustedDocument",
     "Unauthenticated",
     "View",
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "Viewer",
     "billed_to",
     "camel",
+    "checked_document_id",
     "checked_id",
+    "document_id",
     "either",
     "from_milliseconds",
     "milliseconds",

@@ -12,10 +12,12 @@ from resolvers.errors import client_message
 from rules.errors import (
     CohortError,
     DeadlineExceeded,
+    DocumentNotTrusted,
     DocumentTooLarge,
     Forbidden,
     InvalidInput,
     NotFound,
+    PersistedQueryNotFound,
     StoreUnavailable,
     TooExpensive,
     Unauthenticated,
@@ -24,6 +26,9 @@ from rules.errors import (
 STATUSES: dict[type[CohortError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
     DocumentTooLarge: HTTPStatus.BAD_REQUEST,
+    # As of a document that is not valid: the endpoint of GraphQL makes it a 400 for clients that accept its media type.
+    DocumentNotTrusted: HTTPStatus.OK,
+    PersistedQueryNotFound: HTTPStatus.OK,
     TooExpensive: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
