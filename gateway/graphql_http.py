@@ -20,9 +20,10 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
+from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
 from gateway.http.disconnect import while_connected
-from gateway.http.errors import CHALLENGE, status_of
+from gateway.http.errors import CHALLENGE, headers_of, status_of
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
@@ -52,12 +53,20 @@ class InParts(Response):
 class GraphQLEndpoint(GraphQL[Session, None]):
     """An ASGI application for one path.
 
-    ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold.
+    ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
+    has the places for requests, shared with REST.
     """
 
-    def __init__(self, session_of: Callable[[Request], Session], *, schema: CohortSchema = schema) -> None:
+    def __init__(
+        self,
+        session_of: Callable[[Request], Session],
+        *,
+        schema: CohortSchema = schema,
+        admission: Admission | None = None,
+    ) -> None:
         super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
+        self._admission = admission or Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -65,7 +74,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             return
         request = Request(scope, receive)
         try:
-            response: Response = await self.run(request)
+            await request.body()  # so that a slow one holds no place
+            caller = caller_of(request, self._session_of(request).viewer)
+            async with self._admission.place(caller):
+                response: Response = await self.run(request)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
@@ -172,8 +184,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 refused = _bad_request(error.detail)
             case CohortError():
                 refusal.status_code = status_of(error)
-                if isinstance(error, Unauthenticated):
-                    refusal.headers.update(CHALLENGE)
+                refusal.headers.update(headers_of(error))
                 refused = _presented(error)
             case _:
                 refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR

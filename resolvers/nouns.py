@@ -61,7 +61,7 @@ from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
-from rules.viewers import Role
+from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
 from stores.search import SearchOrder
 
@@ -155,6 +155,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "Viewer",
     "camel",
     "checked_id",
     "either",

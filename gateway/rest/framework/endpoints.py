@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.http.admission import place_for
 from gateway.http.conditional import conditional, has_already
 from gateway.http.disconnect import while_connected
 from gateway.rest.framework.envelope import (
@@ -159,6 +160,10 @@ class Endpoint(Generic[R]):
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
         session = session_of_call(request)
+        async with place_for(request, session.viewer):
+            return await self._answer_to(session, request, document, told)
+
+    async def _answer_to(self, session: Session, request: Request, document: Json, told: _Told) -> Response:
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)

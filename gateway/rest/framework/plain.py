@@ -9,8 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.http.admission import place_for
+from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.requests import json_object
+from resolvers.nouns import Unauthenticated, Viewer
 
 REFUSALS: Mapping[str, str] = {
     "400": "What is asked is wrong: `INVALID_INPUT`.",
@@ -19,7 +22,8 @@ REFUSALS: Mapping[str, str] = {
     "404": "Something that is named does not exist: `NOT_FOUND`.",
     "413": "The body is larger than a request may be; it was not read to its end.",
     "500": "A fault here; it is logged: `INTERNAL_ERROR`.",
-    "503": "A store is away; the call may be sent again: `STORE_UNAVAILABLE`.",
+    "503": "A store is away, or too many requests are under way (`Retry-After` says when to come again); the call may be "
+    "sent again: `STORE_UNAVAILABLE`, `OVERLOADED`.",
     "504": "Time ran out before every store had answered; the call may be sent again: `DEADLINE_EXCEEDED`.",
 }
 
@@ -52,9 +56,19 @@ def plain_routes(endpoints: Sequence[PlainEndpoint]) -> tuple[Route, ...]:
 def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
     async def answer(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        return await methods[method].handler(request)
+        await request.body()  # so that a slow one holds no place
+        async with place_for(request, _viewer_of(request)):
+            return await methods[method].handler(request)
 
     return Route(path, answer, methods=[*methods])
+
+
+def _viewer_of(request: Request) -> Viewer:
+    """The caller; nobody for a token that does not hold: the handler refuses it, unless it needs none."""
+    try:
+        return session_of_call(request).viewer
+    except Unauthenticated:
+        return Viewer()
 
 
 async def object_in(request: Request) -> Json:
