@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from gateway.http.admission import place_for
+from gateway.http.admission import slot_for
 from gateway.settings import Settings
 from gateway.wiring import Cohort, links_of
 from resolvers.packages import PATH as PACKAGES
@@ -53,7 +53,7 @@ async def _summary_file(request: Request) -> Response:
         raise NotFound(f"a summary is written as one of {', '.join(known)}", field="format")
     cohort: Cohort = request.app.state.cohort
     session = cohort.session_of(request)
-    async with place_for(request, session.viewer):
+    async with slot_for(request, session.viewer):
         found = await download(session, request.path_params["user_id"], wanted, direct=True)
     name = f"summary.{wanted.value}"
     if found.url is not None:

@@ -54,7 +54,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     """An ASGI application for one path.
 
     ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
-    has the places for requests, shared with REST.
+    has the slots for requests, shared with REST.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             return
         request = Request(scope, receive)
         try:
-            await request.body()  # so that a slow one holds no place
+            await request.body()  # so that a slow one holds no slot
             caller = caller_of(request, self._session_of(request).viewer)
-            async with self._admission.place(caller):
+            async with self._admission.slot(caller):
                 response: Response = await self.run(request)
         except ClientDisconnect:
             return

@@ -1,6 +1,6 @@
-"""Admission: how many requests a process works on at once, who waits for a place, and who is refused (R-LIMITS-3).
+"""Admission: how many requests a process works on at once, who waits for a slot, and who is refused (R-LIMITS-3).
 
-Without it a process takes whatever comes, and answers all of it too late. Health checks and pages need no place.
+Without it a process takes whatever comes, and answers all of it too late. Health checks and pages need no slot.
 """
 
 import asyncio
@@ -14,26 +14,26 @@ from rules.errors import Overloaded
 from rules.viewers import Viewer
 
 WAIT = 1.0
-"""Seconds that a request waits for a place. Who waits longer would rather be told."""
+"""Seconds that a request waits for a slot. Who waits longer would rather be told."""
 SHARE = 0.75
-"""The part of the places that one caller may have, so that there are some for others whatever it sends."""
+"""The part of the slots that one caller may have, so that there are some for others whatever it sends."""
 TICK = 0.1
 """Seconds between two looks at the event loop."""
 LONGEST_LAG = 0.2
 """Seconds that the event loop may be late. Later, the processor is what lacks: fewer requests at once are quicker."""
 SHRINKS, GROWS, LEAST = 0.8, 0.02, 0.125
-"""What a late look leaves of the places, what one in time adds, and the least there are: parts of ``most``."""
+"""What a late look leaves of the slots, what one in time adds, and the least there are: parts of ``most``."""
 QUIET = 5.0
 """Seconds without a refusal after which the process counts as well again."""
 
 
 class Admission:
-    """The places of a process. ``most`` there are; as many more requests may wait, ``wait`` seconds each.
+    """The slots of a process. ``most`` there are; as many more requests may wait, ``wait`` seconds each.
 
-    A place that becomes free goes to the caller that has the fewest. If nobody else can wait, the last request of the
+    A slot that becomes free goes to the caller that has the fewest. If nobody else can wait, the last request of the
     caller that has the most waiting is refused in favour of one that has less.
 
-    Each look at an event loop that is late takes a part of the places away, and each other one gives some back: additive
+    Each look at an event loop that is late takes a part of the slots away, and each other one gives some back: additive
     increase, multiplicative decrease, as TCP does it.
     """
 
@@ -46,14 +46,14 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
-        self._places = float(most)
+        self._slots = float(most)
         self._wait = wait
         self._unready_after = unready_after
         self._clock = clock
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self.under_way = 0
-        """Requests that have a place."""
+        """Requests that have a slot."""
         self.waiting = 0
         """Requests that wait for one."""
         self.refused = 0
@@ -61,9 +61,9 @@ class Admission:
         self._refusing_since = self._refused_at = -QUIET - unready_after
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many requests may be under way now."""
-        return int(self._places)
+        return int(self._slots)
 
     @property
     def is_overloaded(self) -> bool:
@@ -72,26 +72,26 @@ class Admission:
         lasted = self._refused_at - self._refusing_since
         return 0 < self._unready_after <= lasted and self._clock() - self._refused_at < QUIET
 
-    def place(self, caller: str) -> "Place":
-        """A place for a request of this caller, as a context. Overloaded if there is none in time."""
-        return Place(self, caller)
+    def slot(self, caller: str) -> "Slot":
+        """A slot for a request of this caller, as a context. Overloaded if there is none in time."""
+        return Slot(self, caller)
 
     async def take(self, caller: str) -> None:
-        if self.under_way < self.places and self._held[caller] < self._share:
+        if self.under_way < self.slots and self._held[caller] < self._share:
             self._give(caller)
             return
         if self.waiting >= self._most:
             self._make_room(caller)
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(place)
+        slot = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caller, deque()).append(slot)
         self.waiting += 1
-        late = place.get_loop().call_later(self._wait, self._refuse, caller, place)
+        late = slot.get_loop().call_later(self._wait, self._refuse, caller, slot)
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            if place.cancelled():
-                self._forget(caller, place)
-            elif place.exception() is None:
+            if slot.cancelled():
+                self._forget(caller, slot)
+            elif slot.exception() is None:
                 self.leave(caller)
             raise
         finally:
@@ -107,30 +107,30 @@ class Admission:
     def look(self, lag: float) -> None:
         """Takes note of how late the event loop is, in seconds."""
         if lag > LONGEST_LAG:
-            self._places = max(self._places * SHRINKS, self._most * LEAST, 1.0)
-        elif self._places < self._most:
-            self._places = min(self._places + max(self._most * GROWS, 0.1), float(self._most))
+            self._slots = max(self._slots * SHRINKS, self._most * LEAST, 1.0)
+        elif self._slots < self._most:
+            self._slots = min(self._slots + max(self._most * GROWS, 0.1), float(self._most))
             self._give_to_waiting()
 
     @property
     def _share(self) -> int:
-        return max(1, int(self._places * SHARE))
+        return max(1, int(self._slots * SHARE))
 
     def _give(self, caller: str) -> None:
         self._held[caller] += 1
         self.under_way += 1
 
     def _give_to_waiting(self) -> None:
-        while self._waiting and self.under_way < self.places:
+        while self._waiting and self.under_way < self.slots:
             may = [caller for caller in self._waiting if self._held[caller] < self._share]
             if not may:
                 return
             caller = min(may, key=self._held.__getitem__)  # of equal ones who has waited for the longest
-            place = self._waiting[caller][0]
-            self._forget(caller, place)
-            if not place.done():  # else its client has left
+            slot = self._waiting[caller][0]
+            self._forget(caller, slot)
+            if not slot.done():  # else its client has left
                 self._give(caller)
-                place.set_result(None)
+                slot.set_result(None)
 
     def _make_room(self, caller: str) -> None:
         """Refuses somebody, because no more may wait. Overloaded if that is this caller."""
@@ -139,11 +139,11 @@ class Admission:
             raise self._refusal(caller)
         self._refuse(greedy, self._waiting[greedy][-1])
 
-    def _refuse(self, caller: str, place: asyncio.Future[None]) -> None:
-        refusal = None if place.done() else self._refusal(caller)
-        self._forget(caller, place)
+    def _refuse(self, caller: str, slot: asyncio.Future[None]) -> None:
+        refusal = None if slot.done() else self._refusal(caller)
+        self._forget(caller, slot)
         if refusal is not None:
-            place.set_exception(refusal)
+            slot.set_exception(refusal)
 
     def _refusal(self, caller: str) -> Overloaded:
         self.refused += 1
@@ -155,18 +155,18 @@ class Admission:
             self._refused_at = now
         return Overloaded(f"{self.under_way} requests are under way here: send it again in a second")
 
-    def _forget(self, caller: str, place: asyncio.Future[None]) -> None:
+    def _forget(self, caller: str, slot: asyncio.Future[None]) -> None:
         queue = self._waiting.get(caller)
-        if queue is None or place not in queue:
+        if queue is None or slot not in queue:
             return
-        queue.remove(place)
+        queue.remove(slot)
         self.waiting -= 1
         if not queue:
             del self._waiting[caller]
 
 
-class Place:
-    """A place for one request, as long as the context is open."""
+class Slot:
+    """A slot for one request, as long as the context is open."""
 
     __slots__ = ("_admission", "_caller")
 
@@ -188,10 +188,10 @@ def caller_of(request: HTTPConnection, viewer: Viewer) -> str:
     return f"address {request.client.host}" if request.client else "address unknown"
 
 
-def place_for(request: HTTPConnection, viewer: Viewer) -> Place:
-    """A place for this request among those of its process."""
+def slot_for(request: HTTPConnection, viewer: Viewer) -> Slot:
+    """A slot for this request among those of its process."""
     admission: Admission = request.app.state.admission
-    return admission.place(caller_of(request, viewer))
+    return admission.slot(caller_of(request, viewer))
 
 
 async def look_at_the_loop(admission: Admission) -> None:

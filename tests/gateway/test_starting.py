@@ -1,8 +1,8 @@
 """Processes that start while a store is away that they can't do without."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from gateway import starting
 from gateway.settings import load_settings
 from gateway.starting import opened_in_time
-from gateway.wiring import Cohort
+from gateway.wiring import Cohort, running
 from rules.errors import StoreUnavailable
 from stores.backoff import Stopped
 from tests.gateway.conftest import KEY, Serving
@@ -18,23 +18,21 @@ from tests.gateway.test_admission import headers
 from tests.gateway.test_cli import cohort
 
 AWAY = "cassandra://127.0.0.1:1/keyspace"
-Running = Callable[..., AbstractAsyncContextManager[Cohort]]
 
 
 @pytest.fixture
 def rows_come(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Until it is set, the rows are away. Attempts come quickly one after the other."""
     there = asyncio.Event()
-    whole: Running = starting.running
 
     @asynccontextmanager
-    async def running(*given: Any, **more: Any) -> AsyncIterator[Cohort]:
+    async def in_time(*given: Any, **more: Any) -> AsyncIterator[Cohort]:
         if not there.is_set():
             raise StoreUnavailable("the rows are away", detail="host-7:9042")
-        async with whole(*given, **more) as instance:
+        async with running(*given, **more) as instance:
             yield instance
 
-    monkeypatch.setattr(starting, "running", running)
+    monkeypatch.setattr(starting, "running", in_time)
     monkeypatch.setattr(starting, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(starting, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(starting, "PATIENCE", 0.05)

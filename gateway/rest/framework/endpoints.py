@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.http.admission import place_for
+from gateway.http.admission import slot_for
 from gateway.http.conditional import conditional, has_already
 from gateway.http.disconnect import while_connected
 from gateway.rest.framework.envelope import (
@@ -160,7 +160,7 @@ class Endpoint(Generic[R]):
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
         session = session_of_call(request)
-        async with place_for(request, session.viewer):
+        async with slot_for(request, session.viewer):
             return await self._answer_to(session, request, document, told)
 
     async def _answer_to(self, session: Session, request: Request, document: Json, told: _Told) -> Response:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.http.admission import place_for
+from gateway.http.admission import slot_for
 from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.requests import json_object
@@ -56,8 +56,8 @@ def plain_routes(endpoints: Sequence[PlainEndpoint]) -> tuple[Route, ...]:
 def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
     async def answer(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        await request.body()  # so that a slow one holds no place
-        async with place_for(request, _viewer_of(request)):
+        await request.body()  # so that a slow one holds no slot
+        async with slot_for(request, _viewer_of(request)):
             return await methods[method].handler(request)
 
     return Route(path, answer, methods=[*methods])
