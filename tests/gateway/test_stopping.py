@@ -242,9 +242,9 @@ async def test_of_several_processes_one_that_dies_is_replaced_and_a_signal_ends_
 
 
 async def test_a_worker_that_stops_has_committed_all_that_it_has_done(course: Settings) -> None:
-    """1,000 learners have begun a content. The worker takes 1 at a time and is stopped on its way. What is computed then is
+    """400 learners have begun a content. The worker takes 1 at a time and is stopped on its way. What is computed then is
     what is committed, and another worker does the rest."""
-    users = [f"learner-{count}" for count in range(1000)]
+    users = [f"learner-{count}" for count in range(400)]
 
     async def lag() -> int:
         return sum((await instance.stores.events.lag(WORKER_GROUP, [TRIGGERS.name])).values())
