@@ -32,6 +32,8 @@ from rules.errors import CohortError, Unauthenticated
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
+_SESSION = "cohort.session"
+"""In a request's scope: its session."""
 
 
 class InParts(Response):
@@ -75,8 +77,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         request = Request(scope, receive)
         try:
             await request.body()  # so that a slow one holds no slot
-            caller = caller_of(request, self._session_of(request).viewer)
-            async with self._admission.slot(caller):
+            session = scope[_SESSION] = self._session_of(request)
+            async with self._admission.slot(caller_of(request, session.viewer)):
                 response: Response = await self.run(request)
         except ClientDisconnect:
             return
@@ -92,7 +94,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
         assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
-        return self._session_of(request)
+        session: Session = request.scope[_SESSION]
+        return session
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         """The response to fill. Here it learns from the request which media type the client accepts."""
