@@ -138,7 +138,8 @@ def serve(
             "DuckDB's file is open to one process: set COHORT_GROUPS to druid://BROKER:PORT?coordinator=HOST:PORT"
         )
     log_to_stderr(settings.log_level)
-    run(check(settings))  # so that an error is printed once, not again by each process that is replaced
+    if not settings.wait_for_stores:
+        run(check(settings))  # so that an error is printed once, not again by each process that is replaced
     with listen(settings.host, settings.port) as listening:
 
         def announce() -> None:

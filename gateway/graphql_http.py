@@ -20,10 +20,11 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
+from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
-from gateway.http.errors import CHALLENGE, status_of
+from gateway.http.errors import CHALLENGE, headers_of, status_of
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.on_behalf import FOR_HEADER
 from graph.encoding import Encoded, encode
@@ -35,6 +36,8 @@ from rules.errors import CohortError, Unauthenticated
 
 _COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
+_SESSION = "cohort.session"
+"""In a request's scope: its session."""
 
 
 class InParts(Response):
@@ -56,14 +59,20 @@ class InParts(Response):
 class GraphQLEndpoint(GraphQL[Session, None]):
     """An ASGI application for one path.
 
-    ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold.
+    ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
+    has the slots for requests, shared with REST.
     """
 
     def __init__(
-        self, session_of: Callable[[Request], Awaitable[Session]], *, schema: CohortSchema = schema
+        self,
+        session_of: Callable[[Request], Awaitable[Session]],
+        *,
+        schema: CohortSchema = schema,
+        admission: Admission | None = None,
     ) -> None:
         super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
+        self._admission = admission or Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -71,7 +80,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             return
         request = Request(scope, receive)
         try:
-            response: Response = await self.run(request)
+            await request.body()  # so that a slow one holds no slot
+            session = scope[_SESSION] = await self._session_of(request)
+            async with self._admission.slot(caller_of(request, session.viewer)):
+                response: Response = await self.run(request)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
@@ -86,7 +98,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
         assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
-        session = await self._session_of(request)
+        session: Session = request.scope[_SESSION]
         bill_of_request(request, session.bill)
         return session
 
@@ -185,8 +197,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 refused = _bad_request(error.detail)
             case CohortError():
                 refusal.status_code = status_of(error)
-                if isinstance(error, Unauthenticated):
-                    refusal.headers.update(CHALLENGE)
+                refusal.headers.update(headers_of(error))
                 refused = _presented(error)
             case _:
                 refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR

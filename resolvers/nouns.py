@@ -65,6 +65,7 @@ from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
+from rules.viewers import Viewer
 from rules.views import View, ViewChange
 from stores.bills import Bill, billed_to
 from stores.search import SearchOrder
@@ -165,6 +166,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "Viewer",
     "billed_to",
     "camel",
     "checked_id",

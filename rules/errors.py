@@ -12,6 +12,8 @@ class CohortError(Exception):
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
+    retry_after: int | None = None
+    """Seconds after which the same call may be sent again (HTTP's Retry-After), where it says so."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -172,3 +174,11 @@ class Busy(StoreUnavailable):
     """The groups store runs as many queries of this kind as it may; the same call may be sent again."""
 
     code = "GROUPS_BUSY"
+
+
+class Overloaded(CohortError):
+    """The process has as many requests as it can work on, or works for other callers first; the same call may be sent
+    again."""
+
+    code = "OVERLOADED"
+    retry_after = 1

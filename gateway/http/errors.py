@@ -16,6 +16,7 @@ from rules.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    Overloaded,
     StoreUnavailable,
     TooExpensive,
     Unauthenticated,
@@ -30,6 +31,7 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+    Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of each class of errors. Any other error of ours is a conflict with the state of things."""
 
@@ -41,6 +43,14 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 def status_of(error: CohortError, otherwise: HTTPStatus = HTTPStatus.CONFLICT) -> HTTPStatus:
     """The status of the error's class, or of the nearest class above that has one."""
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), otherwise)
+
+
+def headers_of(error: CohortError) -> dict[str, str]:
+    """The headers that an answer with this error has: what would be right, or when to come again."""
+    headers = dict(CHALLENGE) if isinstance(error, Unauthenticated) else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return headers
 
 
 _RENAMED = {
@@ -71,9 +81,7 @@ def error_response(
 
 async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
-    status = status_of(error)
-    headers = CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
-    return error_response(status, error.code, client_message(error), headers, error.field)
+    return error_response(status_of(error), error.code, client_message(error), headers_of(error), error.field)
 
 
 async def _of_http(_request: Request, error: Exception) -> JSONResponse:

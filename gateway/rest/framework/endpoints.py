@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.http.admission import slot_for
 from gateway.http.conditional import conditional, has_already
 from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
@@ -169,6 +170,10 @@ class Endpoint(Generic[R]):
         told.message_id = _message_id(document) or told.message_id
         session = await session_of_call(request)
         session.viewer.check_before(self.access)
+        async with slot_for(request, session.viewer):
+            return await self._answer_to(session, request, document, told)
+
+    async def _answer_to(self, session: Session, request: Request, document: Json, told: _Told) -> Response:
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)
