@@ -1,4 +1,4 @@
-"""Admission: how many requests a process works on at once, who waits for a slot, and who is refused (R-LIMITS-3).
+"""Admission: how many requests a process works on at once, who waits for a slot, and who is refused (R-LIMIT-6).
 
 Without it a process takes whatever comes, and answers all of it too late. Health checks and pages need no slot.
 """

@@ -1,4 +1,4 @@
-"""Limits of connections: how many there may be, and how long one may wait for its client (R-LIMITS-2).
+"""Limits of connections: how many there may be, and how long one may wait for its client (R-LIMIT-5).
 
 Uvicorn itself limits only the time between two requests. A client that sends half a head, or no body, or does not read its
 answer, would hold a connection for good, with all that was sent.
