@@ -11,6 +11,7 @@ from gateway.rest.framework.endpoints import Call, Endpoint, Handler, prefixes
 from gateway.rest.framework.envelope import Codes
 from gateway.rest.framework.fields import After, ByValue, Limit, cursor
 from gateway.rest.framework.moments import moment
+from gateway.rest.framework.prices import ENROLMENTS, CallPrice
 from gateway.rest.framework.requests import R, RequestModel
 from gateway.rest.nouns.contents import text_of
 from gateway.rest.nouns.places import PLACE_CODES, Place
@@ -196,6 +197,7 @@ def _both(
     rest: str = "/{user_id:path}",
     max_age: int | None = None,
     for_others: str | None = None,
+    price: CallPrice | None = None,
 ) -> list[Endpoint[R]]:
     """The call under both prefixes."""
     api_id = f"api.summary.{name}"
@@ -204,6 +206,7 @@ def _both(
             *(method, f"{prefix}/{name}{rest}", api_id, summary, request, result, handler, CODES, max_age),
             for_others=for_others,
             only_400=True,
+            price=price,
         )
         for prefix in prefixes("summary")
     ]
@@ -211,8 +214,25 @@ def _both(
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
     *_both("POST", "read", "One enrolment in full.", ReadSummary, SummaryTold, read, "", 0, MANY_VIEWERS),
-    *_both("GET", "list", "All enrolments.", ListSummaries, SummariesTold, list_summaries, max_age=0),
-    *_both("GET", "download", "All enrolments as a file.", DownloadSummaries, DownloadTold, download),
+    *_both(
+        "GET",
+        "list",
+        "All enrolments.",
+        ListSummaries,
+        SummariesTold,
+        list_summaries,
+        max_age=0,
+        price=ENROLMENTS,
+    ),
+    *_both(
+        "GET",
+        "download",
+        "All enrolments as a file.",
+        DownloadSummaries,
+        DownloadTold,
+        download,
+        price=ENROLMENTS,
+    ),
     *_both(
         "DELETE",
         "delete",
