@@ -17,7 +17,7 @@ from gateway.rest.framework.told_access import told_access
 from resolvers.nouns import Access, Unauthenticated, Viewer
 
 REFUSALS: Mapping[str, str] = {
-    "400": "What is asked is wrong: `INVALID_INPUT`.",
+    "400": "What is asked is wrong: `INVALID_INPUT`; or it costs more than a request may: `TOO_EXPENSIVE`.",
     "401": "No token or one that does not hold: `UNAUTHENTICATED`.",
     "403": "The caller may not see this: `FORBIDDEN`.",
     "404": "Something that is named does not exist: `NOT_FOUND`.",
