@@ -2,7 +2,8 @@
 
 Compiled is what needs nothing but the object at hand: attributes, resolvers that are no coroutines and take no
 ``info``, and fields that say how they are answered ``at_hand``, with all that is below them. The rest goes field by
-field, as ever. So does every value that is not plainly of its type, and every object of which a resolver refuses to answer:
+field, as ever. Where the turn of the loop is over, it refuses, too: the executor goes on in later turns, with
+compiled members of lists. So does every value that is not plainly of its type, and every object of which a resolver refuses to answer:
 the executor meets it again and reports it at its path. Resolvers of this kind may be called twice, and must not mind. Any
 other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
@@ -42,7 +43,7 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import CohortError
+from resolvers.nouns import PORTION, CohortError, over
 
 
 class _Compiled(NamedTuple):
@@ -66,6 +67,8 @@ class ProjectingExecutor(Executor):
         super().__init__(*args, **kwargs)
         self._fields: dict[int, tuple[Selected, _Compiled | None, Read | None]] = {}
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
+        self._members: dict[int, tuple[Selected, Read | None]] = {}
+        """The same of the members of lists."""
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         kept = self._fields.get(id(selected))
@@ -73,6 +76,16 @@ class ProjectingExecutor(Executor):
             return kept[2]
         field = self._field(parent, selected)
         return None if field is None else field.read
+
+    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+        kept = self._members.get(id(selected))
+        if kept is None:
+            try:
+                kept = selected, self._value(of, selected)
+            except GraphQLError:
+                kept = selected, None
+            self._members[id(selected)] = kept
+        return kept[1]
 
     def _field(self, parent: GraphQLObjectType, selected: Selected) -> _Compiled | None:
         """The compiled field; None if only the executor can answer it."""
@@ -197,7 +210,16 @@ def _list(item: Read | None) -> Read | None:
     def read_list(value: Any) -> list[Any]:
         if value.__class__ is not list and value.__class__ is not tuple:
             raise NotPlain
-        return [read(member) for member in value]
+        if over():
+            raise NotPlain  # the executor completes it in turns
+        if len(value) <= PORTION:
+            return [read(member) for member in value]
+        done: list[Any] = []
+        for start in range(0, len(value), PORTION):
+            if over():
+                raise NotPlain
+            done += [read(member) for member in value[start : start + PORTION]]
+        return done
 
     if item is None:
         return None

@@ -4,9 +4,10 @@ tests/graph/test_upstream.py fails where a release changes one of these; pyproje
 version.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from inspect import iscoroutine
+from typing import Any, TypeVar
 
 from graphql import (
     ExecutionResult,
@@ -41,10 +42,14 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from graph.planned import Planned
-from resolvers.nouns import KeptResponse, Taken
+from resolvers.nouns import KeptResponse, Taken, breathe, deadline_at, over
 
 _DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 
+T = TypeVar("T")
+
+OVER = 0.0
+"""A deadline that has passed."""
 Read = Callable[[Any], Any]
 """From an object to what a field of it answers, or from a value to what stands for it in the answer."""
 Selected = FieldDetailsList
@@ -57,7 +62,9 @@ class NotPlain(Exception):
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's executor, of one request. It overrides what the library calls private, since its public API has no
-    hook at a field's value: ``execute_field``, ``complete_value`` and ``build_response``; and it calls ``handle_field_error``."""
+    hook at a field's value or a list's members: ``execute_field``, ``complete_value``, ``complete_iterable_value``,
+    ``with_abort_signal`` and ``build_response``; and it calls ``handle_field_error``, ``complete_list_item_value``,
+    ``complete_awaitable_list_item_value``, ``gather_async_work`` and ``settle_in_background``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,9 +73,15 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """What a mutation answers is met once: to compile it would be for nothing."""
         self._taken: list[Taken] = []
         """How the planned fields of this answer came about."""
+        self._awaited = 0
+        """How often a resolver was waited for."""
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         """The hook: answers a field without its executor; None where only that can."""
+        raise NotImplementedError
+
+    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+        """The hook: answers a member of a list without its executor; None where only that can."""
         raise NotImplementedError
 
     def execute_field(
@@ -113,9 +126,77 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         completed = super().complete_value(
             return_type, field_details_list, info, path, result.value, position_context
         )
-        if result.keep is None or self.is_awaitable(completed) or self.collected_errors.errors:
+        if result.keep is None:
             return completed
-        return result.keep(completed).fragment
+        if self.is_awaitable(completed):
+            return self._kept_later(completed, result.keep)
+        return completed if self.collected_errors.errors else result.keep(completed).fragment
+
+    async def _kept_later(self, completed: Awaitable[Any], keep: Callable[[Any], KeptResponse]) -> Any:
+        """What was completed in turns is kept, too; not what some resolver awaited for."""
+        before = self._awaited
+        value = await completed
+        if self._awaited > before or self.collected_errors.errors:
+            return value
+        return keep(value).fragment
+
+    async def with_abort_signal(self, awaitable: Awaitable[T]) -> T:
+        """The hook at all that a resolver awaits. Hundreds that go on in the same turn of the loop wait for another one,
+        both before they begin and before their values are completed."""
+        self._awaited += 1
+        if over():
+            try:
+                await breathe()
+            except BaseException:
+                _close(awaitable)
+                raise
+        value = await awaitable
+        if over():
+            await breathe()
+        return value
+
+    def complete_iterable_value(
+        self,
+        item_type: GraphQLOutputType,
+        field_details_list: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        items: Iterable[Any],
+        position_context: Any,
+    ) -> Any:
+        """As the library does, until the turn of the loop is over: the rest is then awaited, in later turns."""
+        if position_context is not None or not isinstance(items, list | tuple):
+            return super().complete_iterable_value(
+                item_type, field_details_list, info, path, items, position_context
+            )
+        members = _Members(self, item_type, field_details_list, info, path, items)
+        if not members.go_on():
+            return self._in_turns(members)
+        return self._gathered(members) if members.later else members.completed
+
+    async def _in_turns(self, members: "_Members") -> list[Any]:
+        """DeadlineExceeded once the request's time is over."""
+        if self._reads:
+            members.read = self.member_reader(members.of, members.selected)
+        done = False
+        while not done:
+            try:
+                await breathe()
+            except BaseException:
+                members.leave()
+                raise
+            done = members.go_on()
+        return await self._gathered(members)
+
+    async def _gathered(self, members: "_Members") -> list[Any]:
+        completed, later = members.completed, members.later
+        if len(later) == 1:
+            completed[later[0]] = await completed[later[0]]
+        elif later:
+            found = await self.gather_async_work([completed[index] for index in later])
+            for index, value in zip(later, found, strict=True):
+                completed[index] = value
+        return completed
 
     def build_response(self, data: dict[str, Any] | None) -> Any:
         response = super().build_response(data)
@@ -140,6 +221,70 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """What a document asks for of an object, by the names in the answer; None where a part of it is deferred."""
         fields, deferred, _ = self.collect_subfields(of, selected)
         return None if deferred else fields
+
+
+class _Members:
+    """A list that is being completed: the values so far, and which of them must be awaited."""
+
+    __slots__ = ("_executor", "_info", "_members", "_path", "completed", "later", "of", "read", "selected")
+
+    def __init__(
+        self,
+        executor: Executor,
+        of: GraphQLOutputType,
+        selected: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        members: Iterable[Any],
+    ) -> None:
+        self.of, self.selected = of, selected
+        self.completed: list[Any] = []
+        self.later: list[int] = []
+        self.read: Read | None = None
+        """Answers most members, where all that is asked of them can be compiled."""
+        self._executor, self._info, self._path = executor, info, path
+        self._members = iter(members)
+
+    def go_on(self) -> bool:
+        """Completes further members. False where the turn of the loop is over and some are left."""
+        try:
+            for member in self._members:
+                if self.read is None or not self._has_read(member):
+                    self._complete(member)
+                if over():
+                    return False
+        except Exception:
+            self.leave()
+            raise
+        return True
+
+    def leave(self) -> None:
+        """Ends the work on what was to be awaited, since nobody will. It ends where it would ask a store."""
+        with deadline_at(OVER):
+            self._executor.settle_in_background([self.completed[index] for index in self.later])
+
+    def _has_read(self, member: Any) -> bool:
+        assert self.read is not None  # noqa: S101 - go_on asks before
+        try:
+            self.completed.append(self.read(member))
+        except (NotPlain, AttributeError):
+            return False
+        return True
+
+    def _complete(self, member: Any) -> None:
+        executor, index = self._executor, len(self.completed)
+        asked = (self.of, self.selected, self._info, self._path.add_key(index, None))
+        if executor.is_awaitable(member):
+            self.completed.append(executor.complete_awaitable_list_item_value(member, *asked, None))
+            self.later.append(index)
+        elif executor.complete_list_item_value(member, self.completed, *asked, None):
+            self.later.append(index)
+
+
+def _close(awaitable: Awaitable[Any]) -> None:
+    """Ends what was never begun, as nobody will."""
+    if iscoroutine(awaitable):
+        awaitable.close()
 
 
 def core_schema(schema: Any) -> GraphQLSchema:

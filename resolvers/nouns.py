@@ -63,13 +63,16 @@ from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role
 from rules.views import View, ViewChange
+from stores.deadline import deadline_at
 from stores.search import SearchOrder
+from stores.turns import PORTION, breathe, over
 
 __all__ = [
     "ATTRIBUTES",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
     "PERIOD_EXAMPLES",
+    "PORTION",
     "Absent",
     "Acknowledged",
     "Activity",
@@ -155,10 +158,13 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "breathe",
     "camel",
     "checked_id",
+    "deadline_at",
     "either",
     "from_milliseconds",
     "milliseconds",
+    "over",
     "write_token",
 ]

@@ -1,0 +1,120 @@
+"""Turns of the event loop. Work on much data gives the loop to others again and again, so that none waits for all of it.
+
+A turn is one round of the loop: all that was ready runs once. It may take AT_ONCE seconds of CPU for work that asks
+``over``. What is not done by then waits for a later turn: the requests that wait take turns with each other, however much
+each of them has left. Each wait looks at the deadline (stores/deadline.py), so no work goes on long after it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextvars import Context
+from time import perf_counter, thread_time
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from stores.deadline import remaining, until
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+AT_ONCE = 0.015
+"""Seconds of CPU that the work of one turn may take."""
+PORTION = 64
+"""Members of a list that are worked on between two looks at the clock."""
+_WOKEN = 16
+"""How many that wait are woken in a turn: some have little left to do."""
+
+
+class _Turns:
+    """The turns of one loop, and who waits for a later one: by their deadlines, which tell requests apart."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[float | None, deque[asyncio.Future[None]]] = {}
+        self._ends: float | None = None
+        self._cpu_ends = 0.0
+        self._scheduled = False
+        self._context = Context()
+
+    def over(self) -> bool:
+        if self._ends is None:
+            self._ends, self._cpu_ends = perf_counter() + AT_ONCE, thread_time() + AT_ONCE
+            self._schedule()
+            return False
+        # A thread never has more CPU than time has passed, and the clock of the latter costs a tenth.
+        return perf_counter() >= self._ends and thread_time() >= self._cpu_ends
+
+    def wait(self) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.setdefault(until(), deque()).append(future)
+        self._schedule()
+        return future
+
+    def _schedule(self) -> None:
+        """What is scheduled now runs in the next turn."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._next, context=self._context)
+
+    def _next(self) -> None:
+        self._scheduled, self._ends = False, None
+        woken = 0
+        while self._waiting and woken < _WOKEN:
+            request = next(iter(self._waiting))
+            futures = self._waiting.pop(request)
+            future = futures.popleft()
+            if futures:
+                self._waiting[request] = futures  # behind all other requests
+            if not future.done():
+                future.set_result(None)
+                woken += 1
+        if self._waiting:
+            self._schedule()
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
+_last: tuple[asyncio.AbstractEventLoop | None, _Turns | None] = (None, None)
+"""The turns that were asked for last: a process has one loop, and this is asked for every member of a list."""
+
+
+def _turns() -> _Turns:
+    global _last
+    loop = asyncio.get_running_loop()
+    last, turns = _last
+    if last is loop and turns is not None:
+        return turns
+    turns = _of_loops.get(loop)
+    if turns is None:
+        turns = _of_loops[loop] = _Turns(loop)
+    _last = loop, turns
+    return turns
+
+
+def over() -> bool:
+    """Whether the work of this turn has taken all of its time: whoever goes on must ``breathe`` first."""
+    return _turns().over()
+
+
+async def breathe() -> None:
+    """Waits for a later turn if this one is over. DeadlineExceeded if the request's time is over by then."""
+    turns = _turns()
+    while turns.over():
+        await turns.wait()
+        remaining(0)
+
+
+async def portions(items: Sequence[T], size: int = PORTION) -> AsyncIterator[Sequence[T]]:
+    """Gives the items in portions of ``size``, and breathes between two of them."""
+    for start in range(0, len(items), size):
+        if start:
+            await breathe()
+        yield items[start : start + size]
+
+
+async def in_turns(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+    """What ``function`` makes of each item, in order. Breathes after each PORTION of them."""
+    done: list[U] = []
+    async for portion in portions(items if isinstance(items, Sequence) else [*items]):
+        done += map(function, portion)
+    return done
