@@ -42,7 +42,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from graph.planned import Planned
-from resolvers.nouns import KeptResponse, Taken, breathe, deadline_at, over
+from resolvers.nouns import KeptResponse, Taken, breathe, deadline_at, over, stepwise
 
 _DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 
@@ -141,16 +141,10 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         return keep(value).fragment
 
     async def with_abort_signal(self, awaitable: Awaitable[T]) -> T:
-        """The hook at all that a resolver awaits. Hundreds that go on in the same turn of the loop wait for another one,
-        both before they begin and before their values are completed."""
+        """The hook at all that is awaited for a field. A resolver begins and goes on, and its value is completed, only in
+        turns of the loop that are not over."""
         self._awaited += 1
-        if over():
-            try:
-                await breathe()
-            except BaseException:
-                _close(awaitable)
-                raise
-        value = await awaitable
+        value = await (stepwise(awaitable) if iscoroutine(awaitable) else awaitable)
         if over():
             await breathe()
         return value
@@ -279,12 +273,6 @@ class _Members:
             self.later.append(index)
         elif executor.complete_list_item_value(member, self.completed, *asked, None):
             self.later.append(index)
-
-
-def _close(awaitable: Awaitable[Any]) -> None:
-    """Ends what was never begun, as nobody will."""
-    if iscoroutine(awaitable):
-        awaitable.close()
 
 
 def core_schema(schema: Any) -> GraphQLSchema:

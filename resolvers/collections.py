@@ -73,9 +73,9 @@ class Tree:
         found = self.hierarchy.root if node is None else self.node(node, "node")
         return found if depth is None else _cut(found, depth)
 
-    def leaves(self) -> list[Json]:
+    def leaves(self) -> Sequence[Json]:
         """The tree's leaves, each once, in the tree's order."""
-        return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
+        return self.hierarchy.leaves
 
     def leaves_page(self, asked: Asked) -> Page[Leaf]:
         """The page of the leaves that is asked for. If a publish has taken the leaf of a cursor away meanwhile, the page goes

@@ -65,7 +65,7 @@ from rules.viewers import Role
 from rules.views import View, ViewChange
 from stores.deadline import deadline_at
 from stores.search import SearchOrder
-from stores.turns import PORTION, breathe, over
+from stores.turns import PORTION, breathe, in_turns, over, stepwise
 
 __all__ = [
     "ATTRIBUTES",
@@ -164,7 +164,9 @@ __all__ = [
     "deadline_at",
     "either",
     "from_milliseconds",
+    "in_turns",
     "milliseconds",
     "over",
+    "stepwise",
     "write_token",
 ]

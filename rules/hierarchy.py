@@ -122,6 +122,15 @@ class Hierarchy:
     def nodes(self) -> Mapping[str, Json]:
         return self._by_id
 
+    @cached_property
+    def leaves(self) -> Sequence[Json]:
+        """Each once, in the tree's order."""
+        return tuple(
+            node
+            for identifier, node in self._by_id.items()
+            if identifier != self.identifier and not is_collection(node)
+        )
+
 
 def children_of(node: Json) -> list[Json]:
     return node.get("children") or []

@@ -6,11 +6,12 @@ each of them has left. Each wait looks at the deadline (stores/deadline.py), so 
 """
 
 import asyncio
+import types
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
 from contextvars import Context
 from time import perf_counter, thread_time
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from stores.deadline import remaining, until
@@ -102,6 +103,28 @@ async def breathe() -> None:
     while turns.over():
         await turns.wait()
         remaining(0)
+
+
+@types.coroutine
+def stepwise(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Awaits ``work``. Each time that it would go on in a turn that is over, it waits for a later one: hundreds that wait for
+    the same answer do not all go on in one turn. DeadlineExceeded is raised where ``work`` waits."""
+    failure: BaseException | None = None
+    while True:
+        if over():
+            try:
+                yield from breathe().__await__()
+            except BaseException as error:  # noqa: BLE001 - it is raised in the work
+                failure = error
+        try:
+            awaited = work.send(None) if failure is None else work.throw(failure)
+        except StopIteration as end:
+            return cast("T", end.value)
+        failure = None
+        try:
+            yield awaited
+        except BaseException as error:  # noqa: BLE001 - the same
+            failure = error
 
 
 async def portions(items: Sequence[T], size: int = PORTION) -> AsyncIterator[Sequence[T]]:

@@ -97,9 +97,11 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
     return [*cases[:-1:step], *cases[-1:]]
 
 
-turns.AT_ONCE = 0.5
-# Tests count statements: where a slow machine ends a turn of the loop within a batch of reads, there are two. Tests of turns
-# set their own (tests/holding.py).
+def pytest_configure() -> None:
+    """Tests count statements: where a slow machine ends a turn of the loop within a batch of reads, there are two. Tests of
+    turns set their own."""
+    turns.AT_ONCE = 0.5
+
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The clock of every test; no rule reads another one."""
