@@ -21,7 +21,7 @@ U = TypeVar("U")
 
 AT_ONCE = 0.015
 """Seconds of CPU that the work of one turn may take."""
-PORTION = 64
+PORTION = 256
 """Members of a list that are worked on between two looks at the clock."""
 _WOKEN = 16
 """How many that wait are woken in a turn: some have little left to do."""
@@ -136,8 +136,10 @@ async def portions(items: Sequence[T], size: int = PORTION) -> AsyncIterator[Seq
 
 
 async def in_turns(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
-    """What ``function`` makes of each item, in order. Breathes after each PORTION of them."""
+    """What ``function`` makes of each item, in order. Breathes wherever the turn is over."""
     done: list[U] = []
-    async for portion in portions(items if isinstance(items, Sequence) else [*items]):
-        done += map(function, portion)
+    for item in items:
+        if over():
+            await breathe()
+        done.append(function(item))
     return done
