@@ -23,6 +23,7 @@ from strawberry.types import ExecutionResult
 from gateway.http.conditional import conditional
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, status_of
+from gateway.http.limits import in_time
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
@@ -146,7 +147,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
-        return await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
+        async with in_time():
+            return await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """The result as JSON, without ``data`` if the request was never executed."""

@@ -10,6 +10,7 @@ from inspect import iscoroutine
 from typing import Any, TypeVar
 
 from graphql import (
+    DocumentNode,
     ExecutionResult,
     GraphQLEnumType,
     GraphQLField,
@@ -42,6 +43,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from graph.planned import Planned
+from graph.variables import too_many
 from resolvers.nouns import KeptResponse, Taken, breathe, deadline_at, over, stepwise
 
 _DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
@@ -62,7 +64,7 @@ class NotPlain(Exception):
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's executor, of one request. It overrides what the library calls private, since its public API has no
-    hook at a field's value or a list's members: ``execute_field``, ``complete_value``, ``complete_iterable_value``,
+    hook before variables, at a field's value or a list's members: ``build``, ``execute_field``, ``complete_value``, ``complete_iterable_value``,
     ``with_abort_signal`` and ``build_response``; and it calls ``handle_field_error``, ``complete_list_item_value``,
     ``complete_awaitable_list_item_value``, ``gather_async_work`` and ``settle_in_background``."""
 
@@ -75,6 +77,23 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """How the planned fields of this answer came about."""
         self._awaited = 0
         """How often a resolver was waited for."""
+
+    @classmethod
+    def build(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        root_value: Any = None,
+        context_value: Any = None,
+        raw_variable_values: dict[str, Any] | None = None,
+        *args: Any,
+        **more: Any,
+    ) -> Any:
+        """The hook before variables are coerced. The executor, or why there is none."""
+        refused = too_many(schema, document, raw_variable_values or {})
+        if refused is not None:
+            return [refused]
+        return super().build(schema, document, root_value, context_value, raw_variable_values, *args, **more)
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         """The hook: answers a field without its executor; None where only that can."""

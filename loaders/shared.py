@@ -1,15 +1,20 @@
 """Loaders that outlive a request: what many requests read and few change."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from loaders.kept import Kept
+from stores.deadline import remaining, until
 
 if TYPE_CHECKING:
     from strawberry.dataloader import AbstractCache, DataLoader
+
+LEAST = 0.1
+"""Seconds that a caller waits at least: what another one has asked for may be there the next moment."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -56,6 +61,7 @@ class SharedLoader(Generic[K, V]):
 
     Only what never changes may be kept for good. One flight a key: callers share it, and one that leaves does not
     take it from the others; so it runs under no single caller's deadline but the engine's own.
+    Each waits until the own one.
     """
 
     def __init__(
@@ -84,7 +90,16 @@ class SharedLoader(Generic[K, V]):
         kept = self._kept.get(key)
         if kept is not None and kept.done():
             return kept.result()
-        return await asyncio.shield(asyncio.ensure_future(Context().run(self._loader.load, key)))
+        flight = asyncio.ensure_future(Context().run(self._loader.load, key))
+        ends = until()
+        if ends is None:
+            return await asyncio.shield(flight)
+        try:
+            async with asyncio.timeout(max(LEAST, ends - time.monotonic())):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            remaining(0)  # DeadlineExceeded, where it was that
+            raise
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""

@@ -7,7 +7,7 @@ each of them has left. Each wait looks at the deadline (stores/deadline.py), so 
 
 import asyncio
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
 from contextvars import Context
 from time import perf_counter, thread_time
@@ -23,16 +23,17 @@ AT_ONCE = 0.015
 """Seconds of CPU that the work of one turn may take."""
 PORTION = 256
 """Members of a list that are worked on between two looks at the clock."""
-_WOKEN = 16
-"""How many that wait are woken in a turn: some have little left to do."""
 
 
 class _Turns:
-    """The turns of one loop, and who waits for a later one: by their deadlines, which tell requests apart."""
+    """The turns of one loop, and who waits for a later one: by their deadlines, which tell requests apart.
+
+    Each turn wakes one of them, of the request whose last one was woken longest ago.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: dict[float | None, deque[asyncio.Future[None]]] = {}
+        self._waiting: OrderedDict[float | None, deque[asyncio.Future[None]]] = OrderedDict()
         self._ends: float | None = None
         self._cpu_ends = 0.0
         self._scheduled = False
@@ -46,9 +47,16 @@ class _Turns:
         # A thread never has more CPU than time has passed, and the clock of the latter costs a tenth.
         return perf_counter() >= self._ends and thread_time() >= self._cpu_ends
 
-    def wait(self) -> asyncio.Future[None]:
+    def wait(self, *, first: bool) -> asyncio.Future[None]:
+        """Done in a later turn. ``first``: before all others, as one who was woken in a turn that was over again."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.setdefault(until(), deque()).append(future)
+        request = until()
+        futures = self._waiting.setdefault(request, deque())
+        if first:
+            futures.appendleft(future)
+            self._waiting.move_to_end(request, last=False)
+        else:
+            futures.append(future)
         self._schedule()
         return future
 
@@ -60,16 +68,15 @@ class _Turns:
 
     def _next(self) -> None:
         self._scheduled, self._ends = False, None
-        woken = 0
-        while self._waiting and woken < _WOKEN:
-            request = next(iter(self._waiting))
-            futures = self._waiting.pop(request)
+        woken = False
+        while self._waiting and not woken:
+            request, futures = self._waiting.popitem(last=False)
             future = futures.popleft()
             if futures:
                 self._waiting[request] = futures  # behind all other requests
             if not future.done():
                 future.set_result(None)
-                woken += 1
+                woken = True
         if self._waiting:
             self._schedule()
 
@@ -100,8 +107,10 @@ def over() -> bool:
 async def breathe() -> None:
     """Waits for a later turn if this one is over. DeadlineExceeded if the request's time is over by then."""
     turns = _turns()
+    woken = False
     while turns.over():
-        await turns.wait()
+        await turns.wait(first=woken)
+        woken = True
         remaining(0)
 
 
