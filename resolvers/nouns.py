@@ -21,6 +21,7 @@ from rules.entries import Entry
 from rules.errors import (
     Absent,
     CohortError,
+    DeadlineExceeded,
     EnrolmentClosed,
     Forbidden,
     InvalidInput,
@@ -90,6 +91,7 @@ __all__ = [
     "ContextRelation",
     "ContextStatus",
     "ContextType",
+    "DeadlineExceeded",
     "Draft",
     "EditMember",
     "Enrolment",

@@ -16,6 +16,9 @@ from weakref import WeakKeyDictionary
 
 from stores.deadline import remaining, until
 
+_MOST_WOKEN = 256
+"""How many are woken in a turn: all of them look at the clock, if only to wait again."""
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -28,7 +31,8 @@ PORTION = 256
 class _Turns:
     """The turns of one loop, and who waits for a later one: by their deadlines, which tell requests apart.
 
-    Each turn wakes one of them, of the request whose last one was woken longest ago.
+    Each turn wakes some of them, request by request: twice as many as the last one, or one where the last one was too short for
+    all that were woken.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,6 +41,8 @@ class _Turns:
         self._ends: float | None = None
         self._cpu_ends = 0.0
         self._scheduled = False
+        self._woken = 1
+        self._too_many = False
         self._context = Context()
 
     def over(self) -> bool:
@@ -53,6 +59,7 @@ class _Turns:
         request = until()
         futures = self._waiting.setdefault(request, deque())
         if first:
+            self._too_many = True
             futures.appendleft(future)
             self._waiting.move_to_end(request, last=False)
         else:
@@ -68,15 +75,16 @@ class _Turns:
 
     def _next(self) -> None:
         self._scheduled, self._ends = False, None
-        woken = False
-        while self._waiting and not woken:
+        self._woken = 1 if self._too_many else min(2 * self._woken, _MOST_WOKEN)
+        self._too_many, woken = False, 0
+        while self._waiting and woken < self._woken:
             request, futures = self._waiting.popitem(last=False)
             future = futures.popleft()
             if futures:
                 self._waiting[request] = futures  # behind all other requests
             if not future.done():
                 future.set_result(None)
-                woken = True
+                woken += 1
         if self._waiting:
             self._schedule()
 

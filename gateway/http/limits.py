@@ -53,10 +53,10 @@ class LargestBody:
 
 
 @asynccontextmanager
-async def in_time(grace: float = GRACE) -> AsyncIterator[None]:
-    """Cancels its body ``grace`` seconds after the deadline, and raises DeadlineExceeded then."""
+async def in_time() -> AsyncIterator[None]:
+    """Cancels its body GRACE seconds after the deadline, and raises DeadlineExceeded then."""
     ends = until()
-    left = None if ends is None else max(0.0, ends - time.monotonic()) + grace
+    left = None if ends is None else max(0.0, ends - time.monotonic()) + GRACE
     try:
         async with asyncio.timeout(left) as timeout:
             yield
