@@ -1,4 +1,4 @@
-"""How long the heaviest requests hold the event loop: ``python -m bench holding``.
+"""How long the heaviest requests hold the event loop: ``python -m bench.holding``.
 
 Each is sent alone, through the application as a server has it, with limits on what a request may cost as they are by
 default. Told are the longest turn of the loop, in CPU and as it passed, and what the request took altogether: a request of
