@@ -25,6 +25,7 @@ from gateway.http.conditional import conditional
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, headers_of, status_of
+from gateway.http.limits import in_time
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.on_behalf import FOR_HEADER
 from graph.encoding import Encoded, encode
@@ -169,7 +170,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
-        return await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
+        async with in_time():
+            return await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """The result as JSON, without ``data`` if the request was never executed."""

@@ -22,7 +22,8 @@ from strawberry.extensions import SchemaExtension
 from graph.costs import Cost, costs_of
 from graph.introspection import Questions, TooMany
 from graph.limits import Limits, excesses, too_large
-from graph.upstream import TooManyTokens, core_schema, parsed, tokens_in
+from graph.upstream import core_schema
+from graph.upstream_documents import TooManyTokens, parsed, tokens_in
 from graph.validation import problems
 from resolvers.nouns import Session, TooExpensive
 

@@ -12,9 +12,9 @@ from graphql import (
 from graph.errors import changed
 from graph.limits import too_large
 from graph.literals import with_fields
-from graph.upstream import (
+from graph.upstream import MORE_ERRORS
+from graph.upstream_documents import (
     MAX_FRAGMENT_WORK,
-    MORE_ERRORS,
     MaybeNullValidationRule,
     TooManyComparisons,
     ValidationAbortedError,

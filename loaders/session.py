@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from weakref import WeakValueDictionary
 
-from cachetools import LRUCache
-
 from loaders.activity_scores import activity_scores
 from loaders.answers import KEEP, TTL, Answers
 from loaders.archived_questions import ArchivedQuestions
@@ -17,6 +15,7 @@ from loaders.background import Background
 from loaders.change_clock import ChangeClock
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
+from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages, memberships_within
 from loaders.learners import learners_by_id
 from loaders.library import Library
@@ -49,6 +48,8 @@ from rules.web_addresses import FetchRules
 from stores.bills import Bill
 from stores.engines import Stores
 
+MOST_SCOPES = 32 * MEGABYTE
+"""Bytes of the places whose scopes a process remembers to have written: of some 45,000."""
 LINK_TTL = timedelta(hours=1)
 EXHAUST_TTL = timedelta(days=7)
 MOST_MEMBERSHIPS = 2_000
@@ -74,7 +75,9 @@ class Shared:
     archived_questions: ArchivedQuestions
     now: Callable[[], datetime] = utc_now
     change_moment: ChangeClock = field(default_factory=ChangeClock)
-    entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
+    entered_scopes: Kept[tuple[str, str, str], None] = field(
+        default_factory=lambda: Kept(MOST_SCOPES, lambda place, _: ENTRY + texts(*place))
+    )
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
     changing: "WeakValueDictionary[ViewKey | str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
     """Views, groups by id whose members, and drafts, that calls of this process are changing: they wait for each other

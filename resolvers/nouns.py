@@ -22,6 +22,7 @@ from rules.entries import Entry
 from rules.errors import (
     Absent,
     CohortError,
+    DeadlineExceeded,
     DocumentTooLarge,
     EnrolmentClosed,
     Forbidden,
@@ -68,7 +69,9 @@ from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Viewer
 from rules.views import View, ViewChange
 from stores.bills import Bill, billed_to
+from stores.deadline import deadline_at
 from stores.search import SearchOrder
+from stores.turns import PORTION, breathe, in_turns, over, stepwise
 
 __all__ = [
     "ATTRIBUTES",
@@ -76,6 +79,7 @@ __all__ = [
     "DEEPEST",
     "FREE",
     "PERIOD_EXAMPLES",
+    "PORTION",
     "Absent",
     "Access",
     "Acknowledged",
@@ -95,6 +99,7 @@ __all__ = [
     "ContextRelation",
     "ContextStatus",
     "ContextType",
+    "DeadlineExceeded",
     "DocumentTooLarge",
     "Draft",
     "EditMember",
@@ -168,10 +173,15 @@ __all__ = [
     "ViewKey",
     "Viewer",
     "billed_to",
+    "breathe",
     "camel",
     "checked_id",
+    "deadline_at",
     "either",
     "from_milliseconds",
+    "in_turns",
     "milliseconds",
+    "over",
+    "stepwise",
     "write_token",
 ]

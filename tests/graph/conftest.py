@@ -79,14 +79,16 @@ def session_of_headers(shared: Shared, request: Request) -> Session:
     return Session(Viewer(token or None, frozenset({Role.LEARNER})), shared)
 
 
-def application(shared: Shared, of: CohortSchema = schema, *, largest_body: int = 1_000_000) -> Starlette:
+def application(
+    shared: Shared, of: CohortSchema = schema, *, largest_body: int = 1_000_000, seconds: float = 10.0
+) -> Starlette:
     async def session_of(request: Request) -> Session:
         return session_of_headers(shared, request)
 
     endpoint = GraphQLEndpoint(session_of, schema=of)
     return Starlette(
         routes=[Route("/graphql", endpoint)],
-        middleware=[Middleware(LargestBody, most=largest_body), Middleware(Deadline, seconds=10.0)],
+        middleware=[Middleware(LargestBody, most=largest_body), Middleware(Deadline, seconds=seconds)],
     )
 
 
