@@ -12,6 +12,7 @@ import orjson
 import pytest
 from starlette.applications import Starlette
 
+from gateway.http.admission import Admission
 from gateway.http.errors import HANDLERS
 from gateway.identity import make_token
 from gateway.rest.routes import ROUTES
@@ -53,6 +54,7 @@ class Tables:
         self.settings = Settings(**(named | settings))
         self._app = Starlette(routes=list(ROUTES), exception_handlers=HANDLERS)
         self._app.state.cohort = Cohort(self.settings, instance.shared)
+        self._app.state.admission = Admission()
 
     async def call(
         self, method: str, path: str, *, role: Role | None = Role.REPORTER, **more: Any
