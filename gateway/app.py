@@ -21,9 +21,11 @@ from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.errors import HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
+from gateway.http.watched import Watched
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
+from gateway.watching import metrics, watched
 from gateway.wiring import running, warn_of_settings
 from loaders.session import Session
 from rules.errors import CohortError
@@ -44,7 +46,7 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, worker=settings.dev) as cohort:
+        async with running(settings, worker=settings.dev) as cohort, watched(settings, cohort.shared):
             app.state.cohort = cohort
             yield
 
@@ -52,6 +54,7 @@ def create_app(settings: Settings) -> Starlette:
         Route("/graphql", GraphQLEndpoint(session_of)),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        *([Route("/metrics", metrics)] if settings.dev else []),
         *download_routes(settings),
         *_pages(settings),
         *ROUTES,  # behind the others: they answer whatever else begins as the platform's paths do
@@ -59,6 +62,7 @@ def create_app(settings: Settings) -> Starlette:
     middleware = [
         Middleware(StartupFailureInALine),
         Middleware(RequestIds),
+        Middleware(Watched, routes=routes, slow=settings.slow_request),
         *cross_origin(settings.allowed_origins, this_machine=settings.dev),
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
@@ -82,7 +86,7 @@ def app_of_process() -> Starlette:
     It is for servers that make one in each of their processes: `uvicorn --factory gateway.app:app_of_process`.
     """
     settings = load_settings()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     app = create_app(settings)
     collect_rarely()
     return app

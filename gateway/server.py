@@ -1,5 +1,6 @@
 """Uvicorn as Cohort runs it: uvloop, httptools, no access log, and a socket that is bound before anything else starts."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway.gc_tuning import collect_rarely
 from gateway.http.head_limits import BoundedHeads
-from gateway.settings import Settings, SettingsError
+from gateway.settings import PROCESSES, Settings, SettingsError
 
 FACTORY = "gateway.app:app_of_process"
 
@@ -68,6 +69,7 @@ def serve_in_processes(
 ) -> None:
     """Serves in ``workers`` processes that share the socket. One that dies is replaced. Each reads the settings itself."""
     config = _config(settings, FACTORY, workers)
+    os.environ[PROCESSES] = str(workers)
     on_started()
     Multiprocess(config, sockets=[listening.socket]).run()
 

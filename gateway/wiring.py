@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from starlette.requests import HTTPConnection
 
 from druid_specs import DATA_SOURCES
+from gateway.callers import CallerNames
 from gateway.identity import Tokens
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
@@ -45,6 +46,7 @@ from stores.engines import Stores, away, open_stores
 from stores.schema import version_of
 from stores.tables import TABLES
 from stores.topics import TOPICS
+from telemetry.requests import noted
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,10 @@ class Cohort:
         return Tokens.of(self.settings)
 
     @cached_property
+    def callers(self) -> CallerNames:
+        return CallerNames.of(self.settings)
+
+    @cached_property
     def metric_links(self) -> MetricLinks | None:
         """The signer of links to tables of figures; None where the settings let nobody make any."""
         if not (self.settings.metric_links or self.settings.dev):
@@ -80,7 +86,16 @@ class Cohort:
 
     def session_of(self, request: HTTPConnection) -> Session:
         """The session of one request, by its bearer token. Unauthenticated if the token is not valid."""
-        return Session(self.tokens.viewer(request.headers.get("authorization")), self.shared)
+        return self.session_by(request.headers.get("authorization"), request)
+
+    def session_by(self, authorization: str | None, request: HTTPConnection) -> Session:
+        """The session of a request by the token in ``authorization``. What is noted of the request gets the caller's name."""
+        if (notes := noted()) is not None and request.client is not None:
+            notes.caller = self.callers.name(None, request.client.host)
+        viewer = self.tokens.viewer(authorization)
+        if notes is not None and viewer.user_id is not None:
+            notes.caller = self.callers.name(viewer.user_id, None)
+        return Session(viewer, self.shared)
 
     def operator(self) -> Session:
         """The session of a command that is run at a shell of the server."""

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import strawberry
-from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
+from graphql import FieldNode, GraphQLEnumType, GraphQLError, GraphQLSchema
 
 from resolvers.errors import client_message
 from resolvers.nouns import CohortError, Session
@@ -87,7 +87,7 @@ def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> Graph
         message, extensions = client_message(cause), {"code": cause.code, **named}
     else:
         error_id = uuid4().hex
-        log.error("internal error %s at %s", error_id, error.path, exc_info=cause)
+        log.error("internal error %s at %s", error_id, _field(error), exc_info=cause)
         message, extensions = "internal error", {"code": INTERNAL_ERROR, "errorId": error_id}
     return GraphQLError(
         message,
@@ -96,6 +96,13 @@ def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> Graph
         positions=error.positions,
         path=error.path,
         extensions=extensions,
+    )
+
+
+def _field(error: GraphQLError) -> str:
+    """The field that failed, by its name in the schema: the path has the client's aliases."""
+    return (
+        ", ".join(node.name.value for node in error.nodes or () if isinstance(node, FieldNode)) or "no field"
     )
 
 

@@ -42,6 +42,7 @@ from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
 from graph.upstream import core_schema
 from graph.views import View, ViewMutations
+from graph.watching import OperationNoted
 from resolvers import (
     assessment_scores,
     assessments,
@@ -166,7 +167,11 @@ class CohortSchema(strawberry.Schema):
 def build_schema(limits: Limits | None = None) -> CohortSchema:
     """A schema with these limits, which knows its documents again."""
     documents = Documents(limits or Limits())
-    extensions: Sequence[Callable[[], SchemaExtension]] = (lambda: KnownDocuments(documents), PlansTold)
+    extensions: Sequence[Callable[[], SchemaExtension]] = (
+        lambda: KnownDocuments(documents),
+        OperationNoted,
+        PlansTold,
+    )
     return CohortSchema(
         query=Query,
         mutation=Mutation,

@@ -27,6 +27,7 @@ from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
 from loaders.views import views_by_key
+from loaders.watching import watched
 from loaders.whole_attempts import Questioned, whole_attempts
 from rules.active_days import DayZone
 from rules.attempts import Attempt
@@ -159,39 +160,53 @@ class Loaders:
 
         self.standings_of_page = reader.standings
         """Loads many keys at once. A DataLoader would cost something for each of them."""
-        self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
-        self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
+        self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(
+            load_fn=watched("standings", reader.standings)
+        )
+        self.touches: DataLoader[ProgressKey, Touches] = DataLoader(
+            load_fn=watched("touches", reader.touches)
+        )
         self.views: DataLoader[ViewKey, View | None] = DataLoader(
-            load_fn=partial(views_by_key, rows, shared.tracking)
+            load_fn=watched("views", partial(views_by_key, rows, shared.tracking))
         )
         self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(
-            load_fn=partial(enrolments_by_key, rows)
+            load_fn=watched("enrolments", partial(enrolments_by_key, rows))
         )
-        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
+        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(
+            load_fn=watched("enrolled", enrolled)
+        )
         """Loads by learner and collection, under all contexts."""
-        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=shared.library.current)
+        self.contents: DataLoader[str, Content | None] = DataLoader(
+            load_fn=watched("contents", shared.library.current)
+        )
         """Reads contents anew once in a request. The library's may be some seconds old."""
-        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=partial(learners_by_id, rows))
-        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=partial(groups_by_id, rows))
+        self.learners: DataLoader[str, Learner | None] = DataLoader(
+            load_fn=watched("learners", partial(learners_by_id, rows))
+        )
+        self.groups: DataLoader[str, Group | None] = DataLoader(
+            load_fn=watched("groups", partial(groups_by_id, rows))
+        )
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
-            DataLoader(load_fn=groups_of)
+            DataLoader(load_fn=watched("groups of", groups_of))
         )
         """Pages of the groups that learners are in: whose, after which, and how many at most."""
         self.memberships: DataLoader[str, list[tuple[Group, Member]] | None] = DataLoader(
-            load_fn=partial(memberships_within, rows, MOST_MEMBERSHIPS)
+            load_fn=watched("memberships", partial(memberships_within, rows, MOST_MEMBERSHIPS))
         )
         """All groups that a learner is in or invited to; None where there are more than MOST_MEMBERSHIPS."""
-        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=shared.rosters.load)
+        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=watched("rosters", shared.rosters.load))
         self.attempts: DataLoader[ViewKey, list[Attempt]] = DataLoader(
-            load_fn=partial(attempts_of_keys, rows)
+            load_fn=watched("attempts", partial(attempts_of_keys, rows))
         )
         """All attempts at an assessment, by where they are kept."""
-        self.questions: DataLoader[Attempt, Questioned] = DataLoader(load_fn=questions)
+        self.questions: DataLoader[Attempt, Questioned] = DataLoader(load_fn=watched("questions", questions))
         """The questions of a slim attempt."""
         self.scores: DataLoader[ProgressKey, ActivityScore] = DataLoader(
-            load_fn=partial(activity_scores, rows, shared.library, shared.tracking)
+            load_fn=watched("scores", partial(activity_scores, rows, shared.library, shared.tracking))
         )
-        self.metric_tables: DataLoader[Tile, Answered] = DataLoader(load_fn=metric_tables)
+        self.metric_tables: DataLoader[Tile, Answered] = DataLoader(
+            load_fn=watched("metric tables", metric_tables)
+        )
 
 
 @dataclass(slots=True)

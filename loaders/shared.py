@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, MutableMapping, Sequence
-from contextvars import Context
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from cachetools import LRUCache, TTLCache
+
+from telemetry import traces
 
 if TYPE_CHECKING:
     from strawberry.dataloader import AbstractCache, DataLoader
@@ -80,6 +81,8 @@ class SharedLoader(Generic[K, V]):
         kept = LRUCache(most, getsizeof) if ttl is None else TTLCache(most, ttl, getsizeof=getsizeof)
         self._kept = _Kept(kept, sized=size is not None)
         self._load = load
+        self.hits = 0
+        self.misses = 0
 
     @cached_property
     def _loader(self) -> "DataLoader[K, V | None]":
@@ -91,8 +94,10 @@ class SharedLoader(Generic[K, V]):
     async def load(self, key: K) -> V | None:
         kept = self._kept.get(key)
         if kept is not None and kept.done():
+            self.hits += 1
             return kept.result()
-        return await asyncio.shield(asyncio.ensure_future(Context().run(self._loader.load, key)))
+        self.misses += 1
+        return await asyncio.shield(asyncio.ensure_future(traces.bare_context().run(self._loader.load, key)))
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""
@@ -104,9 +109,14 @@ class SharedLoader(Generic[K, V]):
                 known[key] = kept.result()
             else:
                 missing.append(key)
+        self.hits += len(known)
         if missing:
             known.update(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
         return [known[key] for key in keys]
+
+    def counts(self) -> dict[str, int]:
+        """How many looks for a key found its answer here (``hit``), and how many did not (``miss``)."""
+        return {"hit": self.hits, "miss": self.misses}
 
     def keep(self, key: K, value: V) -> None:
         """Keeps an answer that the caller has read a moment ago."""

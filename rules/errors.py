@@ -148,3 +148,10 @@ class Busy(StoreUnavailable):
     """The groups store runs as many queries of this kind as it may; the same call may be sent again."""
 
     code = "GROUPS_BUSY"
+
+
+def loggable(error: BaseException) -> str:
+    """What a log may tell of an error: its text if that is about a store, else its kind, as other texts name learners."""
+    if isinstance(error, StoreUnavailable):
+        return str(error)
+    return error.code if isinstance(error, CohortError) else type(error).__name__

@@ -33,6 +33,7 @@ from gateway.rest.framework.envelope import (
 )
 from gateway.rest.framework.requests import R, checked, json_object
 from resolvers.nouns import Absent, CohortError, InvalidInput, Session
+from telemetry.requests import note_error
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ class Endpoint(Generic[R]):
         except CohortError as error:
             return self._refused(told, error)
         except Exception:
-            log.exception("internal error at %s", request.url.path)
+            log.exception("internal error at %s", self.path)
             return self._refused(told, CohortError("something went wrong here; it is logged"))
 
     async def _answer(self, request: Request, told: _Told) -> Response:
@@ -184,6 +185,7 @@ class Endpoint(Generic[R]):
         return conditional(request, response, tag_of=tag_of, max_age=max_age)
 
     def _refused(self, told: _Told, error: CohortError) -> Response:
+        note_error(error.code)
         return refused(
             *(self.envelope, self.api_id, told.message_id, error, self.codes),
             only_400=self.only_400,
@@ -232,4 +234,5 @@ def session_of_call(request: Request) -> Session:
     cohort = request.app.state.cohort
     token = request.headers.get(USER_HEADER)
     authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
-    return Session(cohort.tokens.viewer(authorization), cohort.shared)
+    session: Session = cohort.session_by(authorization, request)
+    return session
