@@ -1,17 +1,30 @@
 """What operators see of loaders: how many keys each reads together, and a span for each of these reads."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from telemetry import traces
 from telemetry.metrics import LOADER_KEYS
 
-K = TypeVar("K")
+if TYPE_CHECKING:
+    from strawberry.dataloader import DataLoader
+
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-def watched(loader: str, load: Callable[[list[K]], Awaitable[V]]) -> Callable[[list[K]], Awaitable[V]]:
+def loader(
+    name: str, load: Callable[[list[K]], Awaitable[Sequence[V | BaseException]]]
+) -> "DataLoader[K, V]":
+    """A loader of one request, whose reads are counted and traced by this name."""
+    # Importing it brings all of GraphQL along, which most commands at a shell can do without.
+    from strawberry.dataloader import DataLoader
+
+    return DataLoader(load_fn=_watched(name, load))
+
+
+def _watched(loader: str, load: Callable[[list[K]], Awaitable[V]]) -> Callable[[list[K]], Awaitable[V]]:
     """The same function, whose calls are counted and traced as those of ``loader``."""
     observe = _observer(loader)
 
