@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from telemetry import traces
 from telemetry.metrics import LOADER_KEYS
@@ -18,10 +18,15 @@ def loader(
     name: str, load: Callable[[list[K]], Awaitable[Sequence[V | BaseException]]]
 ) -> "DataLoader[K, V]":
     """A loader of one request, whose reads are counted and traced by this name."""
-    # Importing it brings all of GraphQL along, which most commands at a shell can do without.
+    return _made()(load_fn=_watched(name, load))
+
+
+@cache
+def _made() -> "type[DataLoader[Any, Any]]":
+    """Importing it brings all of GraphQL along, which most commands at a shell can do without."""
     from strawberry.dataloader import DataLoader
 
-    return DataLoader(load_fn=_watched(name, load))
+    return DataLoader
 
 
 def _watched(loader: str, load: Callable[[list[K]], Awaitable[V]]) -> Callable[[list[K]], Awaitable[V]]:
