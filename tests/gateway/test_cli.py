@@ -40,7 +40,7 @@ class Done:
 def cohort(*arguments: str, **environment: str) -> Done:
     """In this process, which is faster than another one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logs, "log_to_stderr", lambda _level, _form: None)  # the log is pytest's
+        patch.setattr(logs, "log_to_stderr", lambda _level, _form="text": None)  # the log is pytest's
         result = CliRunner().invoke(app, arguments, "cohort", env=environment, catch_exceptions=False)
     return Done(result.exit_code, result.stdout, result.stderr)
 
