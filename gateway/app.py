@@ -26,12 +26,14 @@ from gateway.http.costs import CostHeader
 from gateway.http.errors import HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
+from gateway.http.watched import Watched
 from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
 from gateway.starting import started
 from gateway.stopping import Stopping
+from gateway.watching import metrics
 from gateway.wiring import document_limits, warn_of_settings
 from graph.schema import schema_of
 from loaders.session import Session
@@ -82,6 +84,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
         ),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        *([Route("/metrics", metrics)] if settings.dev else []),
         *download_routes(settings),
         *_pages(settings),
         *ROUTES,  # behind the others: they answer whatever else begins as the platform's paths do
@@ -89,6 +92,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     middleware = [
         Middleware(StartupFailureInALine),
         Middleware(RequestIds),
+        Middleware(Watched, routes=routes, slow=settings.slow_request),
         *cross_origin(settings.allowed_origins, this_machine=settings.dev),
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
@@ -127,7 +131,7 @@ def app_of_process() -> Starlette:
     It is for servers that make one in each of their processes: `uvicorn --factory gateway.app:app_of_process`.
     """
     settings = load_settings()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     app = create_app(settings, owns_process=True, has_parent=True)
     collect_rarely()
     return app

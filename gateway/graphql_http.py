@@ -34,6 +34,7 @@ from graph.schema import CohortSchema, schema
 from loaders.session import Session
 from resolvers.nouns import Bill
 from rules.errors import CohortError, Unauthenticated
+from telemetry.requests import note_error, noted
 
 _COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -130,7 +131,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         headers = dict(sub_response.headers)
         if "errors" in response_data:
             headers["Cache-Control"] = "no-store"
-        if status == HTTPStatus.OK and _lacks_token(response_data):
+        codes = _codes(response_data)
+        for code in codes:
+            note_error(code)
+        if status == HTTPStatus.OK and Unauthenticated.code in codes:
             status = HTTPStatus.UNAUTHORIZED
             headers |= CHALLENGE
         return InParts(_encoded(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
@@ -164,6 +168,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             if not isinstance(data.get(name), kind | None):
                 what = "a text" if kind is str else "an object"
                 raise HTTPException(HTTPStatus.BAD_REQUEST, f"{name} must be {what} or null")
+        if (notes := noted()) is not None and data.get("query"):
+            notes.has_document(data["query"])
         return GraphQLRequestData(
             data.get("query"), data.get("variables"), data.get("operationName"), data.get("extensions")
         )
@@ -236,15 +242,15 @@ def _without_plans(body: bytes) -> bytes:
     return orjson.dumps({name: part for name, part in orjson.loads(body).items() if name != "extensions"})
 
 
-def _lacks_token(response: GraphQLHTTPResponse) -> bool:
-    """Whether a field, or the payload of a mutation, was refused for lack of a token."""
+def _codes(response: GraphQLHTTPResponse) -> list[str]:
+    """The codes of all errors, those in payloads of mutations too."""
     errors: list[Any] = list(response.get("errors") or ())
     codes = [error.get("extensions", {}).get("code") for error in errors]
     data = response.get("data")
     if isinstance(data, dict):
         payloads = [payload for payload in data.values() if isinstance(payload, dict)]
         codes += [error.get("code") for payload in payloads for error in _objects(payload.get("errors"))]
-    return Unauthenticated.code in codes
+    return [code for code in codes if isinstance(code, str)]
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

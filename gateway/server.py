@@ -1,5 +1,6 @@
 """Uvicorn as Cohort runs it: uvloop, httptools, no access log, and a socket that is bound before anything else starts."""
 
+import os
 import signal
 import socket
 import time
@@ -15,7 +16,7 @@ from uvicorn.supervisors import Multiprocess
 from gateway.gc_tuning import collect_rarely
 from gateway.http.connections import BoundedConnection
 from gateway.http.head_limits import ConnectionLimits
-from gateway.settings import Settings, SettingsError
+from gateway.settings import PROCESSES, Settings, SettingsError
 from gateway.stopping import AGAIN, SIGNALS
 
 FACTORY = "gateway.app:app_of_process"
@@ -110,6 +111,7 @@ def serve_in_processes(
 ) -> None:
     """Serves in ``workers`` processes that share the socket. One that dies is replaced. Each reads the settings itself."""
     config = _config(settings, FACTORY, workers)
+    os.environ[PROCESSES] = str(workers)
     on_started()
     _Processes(config, sockets=[listening.socket]).run()
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 from starlette.applications import Starlette
 
 from gateway.settings import Settings
+from gateway.watching import watched
 from gateway.wiring import Cohort, running
 from rules.errors import StoreUnavailable
 from stores.backoff import Backoff, Stopped
@@ -62,7 +63,9 @@ async def started(
 
     async def keep() -> None:
         async with AsyncExitStack() as stack:
-            app.state.cohort = await opened_in_time(stack, settings, worker=settings.dev, stopping=ended)
+            cohort = await opened_in_time(stack, settings, worker=settings.dev, stopping=ended)
+            await stack.enter_async_context(watched(settings, cohort.shared))
+            app.state.cohort = cohort
             is_open.set()
             await ended.wait()
 

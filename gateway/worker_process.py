@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from gateway.settings import Settings
 from gateway.starting import opened_in_time
 from gateway.stopping import Stopping
+from gateway.watching import watched
 from gateway.wiring import warn_of_settings
 from stores.backoff import Stopped
 
@@ -20,9 +21,10 @@ async def work(settings: Settings) -> None:
     with Stopping().by_signals(told_to_stop.set):
         async with AsyncExitStack() as stack:
             try:
-                await opened_in_time(stack, settings, worker=True, stopping=told_to_stop)
+                cohort = await opened_in_time(stack, settings, worker=True, stopping=told_to_stop)
             except Stopped:
                 return
+            await stack.enter_async_context(watched(settings, cohort.shared))
             log.info("at work on %s", settings.prefix)
             await told_to_stop.wait()
             log.info("stopping")

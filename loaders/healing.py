@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from loaders.background import Background
 from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.library import Library
-from rules.errors import CohortError
+from rules.errors import CohortError, loggable
 from rules.identifiers import ProgressKey
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Events, Message
@@ -58,7 +58,7 @@ class Healing:
             if messages:
                 await self._events.send(TRIGGERS.name, *messages)
         except CohortError as error:
-            log.warning("could not send triggers, of %s and others: %s", keys[0], error)
+            log.warning("could not send triggers of %d keys: %s", len(keys), loggable(error))
 
     async def _computable(self, keys: Sequence[ProgressKey]) -> list[ProgressKey]:
         """Returns the keys whose collection and context are here."""

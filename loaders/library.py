@@ -1,7 +1,7 @@
 """What all requests of a process share: contents, their published trees, and contexts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 import orjson
 
@@ -57,6 +57,15 @@ class Library:
         self.relations: SharedLoader[Published, RelationTree] = SharedLoader(
             self._relations, most=MOST_RELATIONS, size=_size_of_relations
         )
+
+    def lookups(self) -> dict[str, Callable[[], dict[str, int]]]:
+        """By what is kept: how many looks found it here, and how many did not."""
+        return {
+            "contents": self.contents.counts,
+            "contexts": self.contexts.counts,
+            "roots": self.roots.counts,
+            "relations": self.relations.counts,
+        }
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
         """Contents as they are now, also if another process published them a moment ago. Which versions are live is

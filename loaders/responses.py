@@ -36,6 +36,8 @@ class ResponseCache:
 
     def __init__(self, ttl: float) -> None:
         # An answer of the cache may go earlier by as much (loaders/answers.py); a response is never older than one.
+        self.hits = 0
+        self.misses = 0
         self._ttl = timedelta(seconds=ttl * (1 - SPREAD))
         self._kept: Kept[Hashable, KeptResponse] = Kept(
             MOST_BYTES, lambda _, response: 2 * ENTRY + len(response.text)
@@ -45,13 +47,19 @@ class ResponseCache:
         """Its ``taken`` says that it is kept, and its age now."""
         response = self._kept.get(key)
         if response is None:
+            self.misses += 1
             return None
         age = now - response.as_of
         if abs(age) >= self._ttl:
             del self._kept[key]
+            self.misses += 1
             return None
+        self.hits += 1
         taken = replace(response.taken, origin="cached", age=max(0.0, age / timedelta(seconds=1)))
         return replace(response, taken=taken)
+
+    def counts(self) -> dict[str, int]:
+        return {"hit": self.hits, "miss": self.misses}
 
     def keep(self, key: Hashable, response: KeptResponse) -> None:
         """Does not keep a response that is larger than all of them together may be."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from loaders.activity_scores import activity_scores
@@ -26,6 +27,7 @@ from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
 from loaders.views import views_by_key
+from loaders.watching import loader
 from loaders.whole_attempts import Questioned, whole_attempts
 from rules.active_days import DayZone
 from rules.attempts import Attempt
@@ -50,6 +52,9 @@ from stores.engines import Stores
 
 MOST_SCOPES = 32 * MEGABYTE
 """Bytes of the places whose scopes a process remembers to have written: of some 45,000."""
+if TYPE_CHECKING:
+    from strawberry.dataloader import DataLoader
+
 LINK_TTL = timedelta(hours=1)
 EXHAUST_TTL = timedelta(days=7)
 MOST_MEMBERSHIPS = 2_000
@@ -149,9 +154,6 @@ class Loaders:
     """The loaders of one request. They are made anew after each command in it."""
 
     def __init__(self, shared: Shared, stores: Stores) -> None:
-        # Importing it brings all of GraphQL along, which most commands at a shell can do without.
-        from strawberry.dataloader import DataLoader
-
         rows = stores.rows
         reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
         tables = Tables(stores, shared.library, shared.answers, shared.costs, shared.now)
@@ -173,39 +175,39 @@ class Loaders:
 
         self.standings_of_page = reader.standings
         """Loads many keys at once. A DataLoader would cost something for each of them."""
-        self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
-        self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
-        self.views: DataLoader[ViewKey, View | None] = DataLoader(
-            load_fn=partial(views_by_key, rows, shared.tracking)
+        self.standings: DataLoader[ProgressKey, Standing | None] = loader("standings", reader.standings)
+        self.touches: DataLoader[ProgressKey, Touches] = loader("touches", reader.touches)
+        self.views: DataLoader[ViewKey, View | None] = loader(
+            "views", partial(views_by_key, rows, shared.tracking)
         )
-        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(
-            load_fn=partial(enrolments_by_key, rows)
+        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = loader(
+            "enrolments", partial(enrolments_by_key, rows)
         )
-        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
+        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = loader("enrolled", enrolled)
         """Loads by learner and collection, under all contexts."""
-        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=shared.library.current)
+        self.contents: DataLoader[str, Content | None] = loader("contents", shared.library.current)
         """Reads contents anew once in a request. The library's may be some seconds old."""
-        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=partial(learners_by_id, rows))
-        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=partial(groups_by_id, rows))
+        self.learners: DataLoader[str, Learner | None] = loader("learners", partial(learners_by_id, rows))
+        self.groups: DataLoader[str, Group | None] = loader("groups", partial(groups_by_id, rows))
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
-            DataLoader(load_fn=groups_of)
+            loader("groups of", groups_of)
         )
         """Pages of the groups that learners are in: whose, after which, and how many at most."""
-        self.memberships: DataLoader[str, list[tuple[Group, Member]] | None] = DataLoader(
-            load_fn=partial(memberships_within, rows, MOST_MEMBERSHIPS)
+        self.memberships: DataLoader[str, list[tuple[Group, Member]] | None] = loader(
+            "memberships", partial(memberships_within, rows, MOST_MEMBERSHIPS)
         )
         """All groups that a learner is in or invited to; None where there are more than MOST_MEMBERSHIPS."""
-        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=shared.rosters.load)
-        self.attempts: DataLoader[ViewKey, list[Attempt]] = DataLoader(
-            load_fn=partial(attempts_of_keys, rows)
+        self.rosters: DataLoader[str, Roster] = loader("rosters", shared.rosters.load)
+        self.attempts: DataLoader[ViewKey, list[Attempt]] = loader(
+            "attempts", partial(attempts_of_keys, rows)
         )
         """All attempts at an assessment, by where they are kept."""
-        self.questions: DataLoader[Attempt, Questioned] = DataLoader(load_fn=questions)
+        self.questions: DataLoader[Attempt, Questioned] = loader("questions", questions)
         """The questions of a slim attempt."""
-        self.scores: DataLoader[ProgressKey, ActivityScore] = DataLoader(
-            load_fn=partial(activity_scores, rows, shared.library, shared.tracking)
+        self.scores: DataLoader[ProgressKey, ActivityScore] = loader(
+            "scores", partial(activity_scores, rows, shared.library, shared.tracking)
         )
-        self.metric_tables: DataLoader[Tile, Answered] = DataLoader(load_fn=metric_tables)
+        self.metric_tables: DataLoader[Tile, Answered] = loader("metric tables", metric_tables)
 
 
 @dataclass(slots=True)

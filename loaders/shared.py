@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from loaders.kept import Kept
 from stores.bills import billed_context
 from stores.deadline import remaining, until
+from telemetry import traces
 
 if TYPE_CHECKING:
     from strawberry.dataloader import AbstractCache, DataLoader
@@ -78,6 +79,8 @@ class SharedLoader(Generic[K, V]):
 
         self._kept = _Kept(Kept(most, weight, ttl=ttl))
         self._load = load
+        self.hits = 0
+        self.misses = 0
 
     @cached_property
     def _loader(self) -> "DataLoader[K, V | None]":
@@ -89,8 +92,10 @@ class SharedLoader(Generic[K, V]):
     async def load(self, key: K) -> V | None:
         kept = self._kept.get(key)
         if kept is not None and kept.done():
+            self.hits += 1
             return kept.result()
-        flight = asyncio.ensure_future(billed_context().run(self._loader.load, key))
+        self.misses += 1
+        flight = asyncio.ensure_future(billed_context(traces.bare_context()).run(self._loader.load, key))
         ends = until()
         if ends is None:
             return await asyncio.shield(flight)
@@ -111,9 +116,14 @@ class SharedLoader(Generic[K, V]):
                 known[key] = kept.result()
             else:
                 missing.append(key)
+        self.hits += len(known)
         if missing:
             known.update(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
         return [known[key] for key in keys]
+
+    def counts(self) -> dict[str, int]:
+        """How many looks for a key found its answer here (``hit``), and how many did not (``miss``)."""
+        return {"hit": self.hits, "miss": self.misses}
 
     def keep(self, key: K, value: V) -> None:
         """Keeps an answer that the caller has read a moment ago."""

@@ -182,3 +182,10 @@ class Overloaded(CohortError):
 
     code = "OVERLOADED"
     retry_after = 1
+
+
+def loggable(error: BaseException) -> str:
+    """What a log may tell of an error: its text if that is about a store, else its kind, as other texts name learners."""
+    if isinstance(error, StoreUnavailable):
+        return str(error)
+    return error.code if isinstance(error, CohortError) else type(error).__name__

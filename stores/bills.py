@@ -89,9 +89,9 @@ def billed_to(bill: Bill) -> Iterator[None]:
         _bill.reset(token)
 
 
-def billed_context() -> Context:
-    """A new context that has nothing of the current one but its bill: for work that others wait for too. Whoever comes first pays for it."""
-    context, bill = Context(), _bill.get()
+def billed_context(context: Context) -> Context:
+    """The new context, with the bill of the current one: for work that others wait for too. Whoever comes first pays for it."""
+    bill = _bill.get()
     if bill is not None:
         context.run(_bill.set, bill)
     return context

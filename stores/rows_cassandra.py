@@ -23,8 +23,9 @@ from stores.cassandra_statements import Metered, Statements, applied, batches, u
 from stores.columns import Table
 from stores.keys import Shared, ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Key, Row, RowPage, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Key, Row, RowPage, Rows, TokenRange, Write, table_of
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
+from stores.timing import timed
 from stores.turns import portions
 from stores.values import (
     check_columns,
@@ -48,6 +49,7 @@ _Raw = Sequence[Any]
 """A row as the driver gives it: encoded values, in the order of the columns asked for."""
 
 
+@timed("rows", Rows, table_of)
 class CassandraRows:
     """Open with ``await CassandraRows.open(url)``. Never use one over a fork."""
 

@@ -17,7 +17,7 @@ AGGREGATE_EVERY = 10.0
 
 async def develop(settings: Settings, *, verbose: bool = False) -> None:
     """Serves the sample, with a worker, until stopped."""
-    log_to_stderr("warning" if settings.log_level == "info" else settings.log_level)
+    log_to_stderr("warning" if settings.log_level == "info" else settings.log_level, settings.log_format)
     if "aggregate_every" not in settings.model_fields_set:
         settings = settings.model_copy(update={"aggregate_every": AGGREGATE_EVERY})
     if "drain" not in settings.model_fields_set:

@@ -21,6 +21,7 @@ from rules.errors import (
     TooExpensive,
     Unauthenticated,
 )
+from telemetry.requests import note_error
 
 STATUSES: dict[type[CohortError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
@@ -75,6 +76,7 @@ def error_response(
     field: str | None = None,
 ) -> JSONResponse:
     """An answer with this status whose body is ``{"error": {"code", "message", "field"?}}``."""
+    note_error(code)
     named = {} if field is None else {"field": field}
     return JSONResponse({"error": {"code": code, "message": message, **named}}, status, headers)
 

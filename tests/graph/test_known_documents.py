@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, get_introspection_query, parse, validate
 
-import graph.upstream
+import graph.upstream_documents
 from graph.documents import Documents, document_id
 from graph.limits import Limits
 from graph.schema import build_schema, schema
@@ -34,7 +34,7 @@ async def test_a_document_is_parsed_and_validated_once(
 
         return call
 
-    monkeypatch.setattr(graph.upstream, "parse", counted("parsed", parse))
+    monkeypatch.setattr(graph.upstream_documents, "parse", counted("parsed", parse))
     monkeypatch.setattr("graph.validation.validate", counted("validated", validate))
     fresh = build_schema()
     for user in ("ann", "bob", "cleo"):

@@ -37,6 +37,7 @@ from gateway.rest.framework.envelope import (
 from gateway.rest.framework.prices import CHANGES, READS, CallPrice
 from gateway.rest.framework.requests import R, checked, json_object
 from resolvers.nouns import Absent, Access, CohortError, InvalidInput, Session, billed_to
+from telemetry.requests import note_error
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ class Endpoint(Generic[R]):
         except CohortError as error:
             return self._refused(told, error)
         except Exception:
-            log.exception("internal error at %s", request.url.path)
+            log.exception("internal error at %s", self.path)
             return self._refused(told, CohortError("something went wrong here; it is logged"))
 
     async def _answer(self, request: Request, told: _Told) -> Response:
@@ -206,6 +207,7 @@ class Endpoint(Generic[R]):
         return conditional(request, response, tag_of=tag_of, max_age=max_age)
 
     def _refused(self, told: _Told, error: CohortError) -> Response:
+        note_error(error.code)
         return refused(
             *(self.envelope, self.api_id, told.message_id, error, self.codes),
             only_400=self.only_400,
@@ -256,6 +258,6 @@ async def session_of_call(request: Request) -> Session:
     token = request.headers.get(USER_HEADER)
     authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
     managed = managed_token(request.headers.get(FOR_HEADER))
-    session = Session(await cohort.tokens.viewer(authorization, managed), cohort.shared)
+    session: Session = await cohort.session_by(authorization, managed, request)
     bill_of_request(request, session.bill)
     return session
