@@ -114,10 +114,16 @@ def over() -> bool:
 
 async def breathe() -> None:
     """Waits for a later turn if this one is over. DeadlineExceeded if the request's time is over by then."""
+    if over():
+        await _later_turn()
+
+
+@types.coroutine
+def _later_turn() -> Generator[Any, Any, None]:
     turns = _turns()
     woken = False
     while turns.over():
-        await turns.wait(first=woken)
+        yield from turns.wait(first=woken)
         woken = True
         remaining(0)
 
@@ -130,7 +136,7 @@ def stepwise(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     while True:
         if over():
             try:
-                yield from breathe().__await__()
+                yield from _later_turn()
             except BaseException as error:  # noqa: BLE001 - it is raised in the work
                 failure = error
         try:

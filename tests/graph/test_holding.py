@@ -81,7 +81,7 @@ class Query:
 
     @strawberry.field
     def branches(self) -> list[Branch] | None:
-        return [Branch(leaves=leaves(100)) for _ in range(MANY // 100)]
+        return [Branch(leaves=leaves(100)) for _ in range(MANY // 300)]
 
     @field(description="Planned.", graphql_type=list[Leaf] | None)
     async def planned(self, info: strawberry.Info) -> Planned[list[Leaf]]:
@@ -245,7 +245,7 @@ async def test_lists_within_lists_and_inputs_are_counted_and_json_is_not(publish
     query = "query ($asked: ActivityMetricsInput!) { activityMetrics(query: $asked) { rows } }"
 
     def asked(conditions: int) -> dict[str, object]:
-        one = {"dimension": "DISTRICT", "in": ["x"] * 100}
+        one = {"dimension": {"dimension": "DISTRICT", "in": ["x"] * 100}}
         return {"metrics": ["ENROLLED_COUNT"], "filter": {"and": [one] * conditions}}
 
     refused = await ask(published.session(), query, asked=asked(101))
