@@ -18,9 +18,11 @@ from gateway.dev_tokens import with_development_key
 from gateway.downloads import download_routes
 from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
+from gateway.http.costs import CostHeader
 from gateway.http.errors import HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
+from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
@@ -40,7 +42,7 @@ def create_app(settings: Settings) -> Starlette:
     """
     if settings.dev:
         settings = with_development_key(settings)
-    _ = settings.signing_key
+    check_identity(settings)
     warn_of_settings(settings)
 
     @asynccontextmanager
@@ -64,8 +66,12 @@ def create_app(settings: Settings) -> Starlette:
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
+        Middleware(CostHeader),
     ]
-    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
+    # Starlette would send a path with a slash too many on to the host that the client named.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _pages(settings: Settings) -> list[BaseRoute]:
@@ -118,7 +124,7 @@ class StartupFailureInALine:
         await self._app(scope, receive, send_in_a_line if scope["type"] == "lifespan" else send)
 
 
-def session_of(request: HTTPConnection) -> Session:
-    """The session of a request, by its bearer token."""
-    session: Session = request.app.state.cohort.session_of(request)
+async def session_of(request: HTTPConnection) -> Session:
+    """The session of a request, by its tokens."""
+    session: Session = await request.app.state.cohort.session_of(request)
     return session

@@ -9,16 +9,27 @@ from collections.abc import Sequence
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from gateway.http.costs import HEADER as COST
+from gateway.http.on_behalf import FOR_HEADER
 from gateway.http.request_ids import HEADER as REQUEST_ID
-from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER
+from gateway.rest.framework.endpoints import USER_HEADER
 from gateway.rest.tables.answers import HEADERS as FIGURES
 
 THIS_MACHINE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 """Pages that a developer's own machine serves."""
 
-SENT = ("Authorization", "Content-Type", "If-None-Match", REQUEST_ID, "X-MsgId", USER_HEADER, FOR_HEADER)
+SENT = (
+    "Authorization",
+    "Content-Type",
+    "If-None-Match",
+    REQUEST_ID,
+    COST,
+    "X-MsgId",
+    USER_HEADER,
+    FOR_HEADER,
+)
 """Headers that a page may send."""
-READ = ("ETag", "Retry-After", REQUEST_ID, "WWW-Authenticate", "Content-Disposition", *FIGURES)
+READ = ("ETag", "Retry-After", REQUEST_ID, COST, "WWW-Authenticate", "Content-Disposition", *FIGURES)
 """Headers of an answer that a page may read, beside those that it always may."""
 MAX_AGE = 7200
 """Seconds that a browser may keep what a preflight said: browsers take no more."""

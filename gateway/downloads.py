@@ -51,7 +51,7 @@ async def _summary_file(request: Request) -> Response:
     if wanted is None:
         raise NotFound(f"a summary is written as one of {', '.join(known)}", field="format")
     cohort: Cohort = request.app.state.cohort
-    session = cohort.session_of(request)
+    session = await cohort.session_of(request)
     found = await download(session, request.path_params["user_id"], wanted, direct=True)
     name = f"summary.{wanted.value}"
     if found.url is not None:

@@ -3,7 +3,7 @@
 The size of a body and the time of a request are limited for all routes together (gateway/http/limits.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -21,15 +21,19 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from gateway.http.conditional import conditional
+from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, status_of
+from gateway.http.media_types import JSON, is_json, preferred
+from gateway.http.on_behalf import FOR_HEADER
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
+from resolvers.nouns import Bill
 from rules.errors import CohortError, Unauthenticated
 
-JSON = "application/json"
+_COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
 
 
@@ -55,7 +59,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold.
     """
 
-    def __init__(self, session_of: Callable[[Request], Session], *, schema: CohortSchema = schema) -> None:
+    def __init__(
+        self, session_of: Callable[[Request], Awaitable[Session]], *, schema: CohortSchema = schema
+    ) -> None:
         super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
 
@@ -80,13 +86,16 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
         assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
-        return self._session_of(request)
+        session = await self._session_of(request)
+        bill_of_request(request, session.bill)
+        return session
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         """The response to fill. Here it learns from the request which media type the client accepts."""
         response = await super().get_sub_response(request)
-        response.media_type = GRAPHQL_JSON if GRAPHQL_JSON in request.headers.get("accept", "") else JSON
-        response.headers["Vary"] = "Accept"
+        accepted = ",".join(request.headers.getlist("accept"))
+        response.media_type = preferred(accepted, (JSON, GRAPHQL_JSON)) or JSON
+        response.headers["Vary"] = f"Accept, {FOR_HEADER}"
         return response
 
     def create_response(
@@ -111,7 +120,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         if status == HTTPStatus.OK and _lacks_token(response_data):
             status = HTTPStatus.UNAUTHORIZED
             headers |= CHALLENGE
-        return InParts(encode(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
+        return InParts(_encoded(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
 
     def should_render_graphql_ide(self, request: object) -> bool:
         """False: GraphiQL has a page of its own."""
@@ -130,10 +139,12 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         """One operation: no batches, uploads or streams."""
         if request.method == "GET":
             data: Any = self.parse_query_params(request.query_params)
-        elif JSON in (request.content_type or ""):
+        elif is_json(request.content_type):
             data = self.parse_json(await request.get_body())
         else:
-            raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}")
+            raise HTTPException(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}, in UTF-8"
+            )
         if isinstance(data, list):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a request has one operation")
         for name, kind in (("query", str), ("variables", dict), ("operationName", str), ("extensions", dict)):
@@ -153,6 +164,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         response = await super().process_result(request, result)
         if result.data is None and result.errors and all(error.path is None for error in result.errors):
             del response["data"]
+        if wants_full(request) and (bill := bill_noted(request)) is not None:
+            response["extensions"] = {**(response.get("extensions") or {}), _COST: bill}
         return response
 
     async def _refusal(self, request: Request, error: Exception) -> Response:
@@ -179,6 +192,20 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR
                 refused = _presented(error)
         return self.create_response({"errors": [refused]}, refusal)
+
+
+def _encoded(response: GraphQLHTTPResponse) -> Encoded:
+    """The response as JSON. With its cost, which has the bytes that it would have without that; its tag goes by those alone."""
+    extensions = response.get("extensions") or {}
+    bill = extensions.pop(_COST, None)
+    if not isinstance(bill, Bill):
+        return encode(response)
+    if not extensions:
+        response.pop("extensions", None)
+    without = encode(response)
+    bill.bytes = sum(map(len, without.parts))
+    cost = {"estimate": bill.estimate.told(), "actual": bill.actual.told()}
+    return Encoded(encode({**response, "extensions": {**extensions, _COST: cost}}).parts, without.tag_of)
 
 
 def _presented(error: Exception) -> object:

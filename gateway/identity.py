@@ -1,7 +1,7 @@
-"""Who is asking: a bearer JWT becomes a viewer. The key is static; a JWKS would come in at `KeyOf`."""
+"""Who is asking: a bearer JWT becomes a viewer (R-IDENTITY-1)."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -9,76 +9,126 @@ from typing import Any
 import jwt
 from cachetools import TTLCache
 
-from gateway.settings import Settings
-from rules.errors import InvalidInput, Unauthenticated
+from gateway.http.on_behalf import FOR_HEADER
+from gateway.key_sets import ASYMMETRIC, KeySet
+from gateway.settings import Settings, SettingsError
+from rules.errors import Forbidden, InvalidInput, Unauthenticated
 from rules.identifiers import checked_id
 from rules.viewers import Role, Viewer
 
-KeyOf = Callable[[str], str]
-"""Gives the key that a token must be signed with."""
-LEEWAY = timedelta(seconds=10)
-"""How much the signer's clock may differ from ours."""
 CHECKED_FOR = 60.0
 """Seconds for which a valid token is not verified again, but never after its expiry."""
-_NOBODY = (Viewer(), 0.0)
+PARENT = "parentId"
+"""The claim of a managed user's token that says who may use it, as the platform has it (P-2.1)."""
 _MOMENTS = frozenset({"exp", "iat", "nbf"})
 """Claims in seconds since 1970. They are checked here, as the library also takes a text that looks like a number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """Checks tokens. The settings choose the algorithms, never the token."""
+class Claims:
+    """What a token that holds says: who, what they may do, until when, and for a managed user whose they are."""
 
-    key_of: KeyOf
+    viewer: Viewer
+    expires: float
+    parent: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Checks tokens. The settings choose the algorithms and the keys, never the token."""
+
+    secrets: Sequence[str]
+    """Those of ``HS…``: the first signs, all verify."""
+    key_set: KeySet | None
     algorithms: tuple[str, ...]
-    issuer: str | None = None
-    audience: str | None = None
-    checked: TTLCache[str, tuple[Viewer, float]] = field(
-        default_factory=lambda: TTLCache(10_000, CHECKED_FOR)
-    )
-    """Viewer and expiry by token. A learner's calls come in bursts, and a signature costs more than a look-up."""
+    issuer: str
+    audience: str
+    leeway: timedelta
+    roles: str
+    checked: TTLCache[str, Claims] = field(default_factory=lambda: TTLCache(10_000, CHECKED_FOR))
+    """By token. A learner's calls come in bursts, and a signature costs more than a look-up."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Tokens":
-        """The checks by these settings. SettingsError if there is no key."""
-        key = settings.signing_key
-        return cls(lambda _token: key, settings.jwt_algorithms, settings.jwt_issuer, settings.jwt_audience)
+        """The checks by these settings. SettingsError if there is no key, or none for an accepted algorithm."""
+        check_identity(settings)
+        return cls(
+            () if settings.jwt_key is None else settings.signing_keys,
+            None if settings.jwks_url is None else KeySet.at(settings.jwks_url),
+            settings.jwt_algorithms,
+            settings.jwt_issuer,
+            settings.jwt_audience,
+            timedelta(seconds=settings.jwt_leeway),
+            settings.jwt_roles,
+        )
 
-    def viewer(self, authorization: str | None) -> Viewer:
-        """The caller, by the value of the Authorization header; anonymous without one.
+    async def viewer(self, authorization: str | None, on_behalf_of: str | None = None) -> Viewer:
+        """The caller, by the value of the Authorization header; anonymous without one. ``on_behalf_of``: the token of a
+        managed user, whom the caller is then: without a role, whatever the caller may do for themselves.
 
         Unauthenticated if there is a header and its token is not valid: such a caller is never taken for an anonymous one.
+        StoreUnavailable if the keys can't be had. Forbidden if the managed user is not the caller's.
         """
-        if authorization is None:
+        if authorization is None and on_behalf_of is None:
             return Viewer()
-        scheme, _, token = authorization.strip().partition(" ")
+        scheme, _, token = (authorization or "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated("the Authorization header must be: Bearer TOKEN")
-        token = token.strip()
-        viewer, expires = self.checked.get(token, _NOBODY)
-        if time.time() > expires:
-            claims = self._claims(token)
-            viewer = Viewer(_user(claims), _roles(claims))
-            self.checked[token] = viewer, claims["exp"]
-        return viewer
+        caller = await self._claims(token.strip())
+        if caller.parent is not None:
+            raise Unauthenticated(
+                f"the token of a managed user goes into {FOR_HEADER}, beside the caller's own"
+            )
+        if on_behalf_of is None:
+            return caller.viewer
+        managed = await self._claims(on_behalf_of)
+        if managed.parent != caller.viewer.user_id:
+            raise Forbidden("this managed user is another's", field=FOR_HEADER)
+        return Viewer(managed.viewer.user_id)
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        required = ["exp", "sub"]
-        required += ["iss"] if self.issuer else []
-        required += ["aud"] if self.audience else []
-        key = self.key_of(token)
+    async def _claims(self, token: str) -> Claims:
+        known = self.checked.get(token)
+        if known is None or time.time() > known.expires:
+            told = await self._verified(token)
+            known = Claims(Viewer(_user(told), _roles(told, self.roles)), told["exp"], told.get(PARENT))
+            self.checked[token] = known
+        return known
+
+    async def _verified(self, token: str) -> dict[str, Any]:
+        """The claims of a token. Each key that may have signed it is tried; there are several while keys change."""
+        try:
+            header = jwt.get_unverified_header(token)
+            algorithm, key_id = header["alg"], header.get("kid")
+            if algorithm not in self.algorithms:
+                raise Unauthenticated("the token does not hold: its alg is not accepted here")
+        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise Unauthenticated(f"the token does not hold: {error or 'its header has no alg'}") from None
+        keys: Sequence[Any] = self.secrets
+        if algorithm in ASYMMETRIC:
+            assert self.key_set is not None  # noqa: S101 - check_identity saw to it
+            keys = [(await self.key_set.key(key_id, algorithm)).key]
+        for key in keys[:-1]:
+            try:
+                return self._signed_with(key, token, algorithm)
+            except _OtherKey:
+                continue
+        return self._signed_with(keys[-1], token, algorithm)
+
+    def _signed_with(self, key: Any, token: str, algorithm: str) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
-                algorithms=list(self.algorithms),
+                algorithms=[algorithm],
                 issuer=self.issuer,
                 audience=self.audience,
-                leeway=LEEWAY,
-                options={"require": required, "verify_aud": self.audience is not None},
+                leeway=self.leeway,
+                options={"require": ["exp", "sub", "iss", "aud"]},
             )
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("the token has expired") from None
+        except jwt.InvalidSignatureError as error:
+            raise _OtherKey(f"the token does not hold: {error}") from None
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(f"the token does not hold: {error}") from None
         except (TypeError, ValueError, OverflowError, RecursionError):
@@ -90,22 +140,61 @@ class Tokens:
         return claims
 
 
+class _OtherKey(Unauthenticated):
+    """The token was not signed with this key."""
+
+
+def check_identity(settings: Settings) -> None:
+    """SettingsError unless each accepted algorithm has a key, and every key an algorithm."""
+    public = ASYMMETRIC & {*settings.jwt_algorithms}
+    if settings.jwks_url is None:
+        _ = settings.signing_key
+        if public:
+            raise SettingsError(
+                f"jwt_algorithms has {min(public)}, whose keys jwks_url must name", field="jwks_url"
+            )
+        return
+    if not public:
+        raise SettingsError(
+            "jwt_algorithms has none whose keys are in jwks_url, such as RS256", field="jwt_algorithms"
+        )
+    if settings.jwt_key is None and public != {*settings.jwt_algorithms}:
+        raise SettingsError("jwt_algorithms has one that needs jwt_key, which is not set", field="jwt_key")
+    for name in ("jwt_issuer", "jwt_audience"):
+        if name not in settings.model_fields_set:
+            raise SettingsError(
+                f"{name} must be said beside jwks_url: an identity server makes tokens for many", field=name
+            )
+
+
 def make_token(settings: Settings, user: str, roles: Iterable[Role], ttl: timedelta) -> str:
-    """A token that ``Tokens`` of the same settings accepts. InvalidInput if the user is blank or the life not positive."""
+    """A token that ``Tokens`` of the same settings accepts. InvalidInput if the user is blank or the life not positive.
+    SettingsError if tokens are made elsewhere."""
     if checked_id(user, "user") != user:
         raise InvalidInput("the user must not begin or end with space", field="user")
     if ttl <= timedelta(0):
         raise InvalidInput("the time to live must be longer than nothing", field="ttl")
+    key = settings.signing_key
+    algorithm = next((name for name in settings.jwt_algorithms if name not in ASYMMETRIC), None)
+    if algorithm is None:
+        raise SettingsError(
+            "jwt_algorithms has none that jwt_key signs with, such as HS256: tokens are made by the identity server",
+            field="jwt_algorithms",
+        )
     now = int(time.time())
     claims: dict[str, Any] = {
+        "iss": settings.jwt_issuer,
+        "aud": settings.jwt_audience,
         "sub": user,
-        "roles": sorted(role.value for role in roles),
         "iat": now,
         "exp": now + int(ttl.total_seconds()),
     }
-    claims |= {"iss": settings.jwt_issuer} if settings.jwt_issuer else {}
-    claims |= {"aud": settings.jwt_audience} if settings.jwt_audience else {}
-    return jwt.encode(claims, settings.signing_key, settings.jwt_algorithms[0])
+    *objects, name = settings.jwt_roles.split(".")
+    within = claims
+    for part in objects:
+        within = within.setdefault(part, {})
+    within[name] = sorted(role.value for role in roles)
+    return jwt.encode(claims, key, algorithm)
 
 
 def _user(claims: dict[str, Any]) -> str:
@@ -119,10 +208,14 @@ def _user(claims: dict[str, Any]) -> str:
     raise Unauthenticated("the token does not hold: sub must not begin or end with space")
 
 
-def _roles(claims: dict[str, Any]) -> frozenset[Role]:
+def _roles(claims: dict[str, Any], claim: str) -> frozenset[Role]:
     """The roles that Cohort knows. Others belong to other systems and are ignored."""
-    named = claims.get("roles", [])
+    *objects, name = claim.split(".")
+    within: Any = claims
+    for part in objects:
+        within = within.get(part, {}) if isinstance(within, dict) else None
+    named = within.get(name, []) if isinstance(within, dict) else None
     if not isinstance(named, list):
-        raise Unauthenticated("the token does not hold: roles must be a list")
+        raise Unauthenticated(f"the token does not hold: {claim} must be a list")
     known = {role.value: role for role in Role}
     return frozenset(known[name] for name in named if isinstance(name, str) and name in known)

@@ -10,7 +10,8 @@ from functools import cached_property, partial
 from starlette.requests import HTTPConnection
 
 from druid_specs import DATA_SOURCES
-from gateway.identity import Tokens
+from gateway.http.on_behalf import FOR_HEADER, managed_token
+from gateway.identity import Tokens, check_identity
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from graph.limits import Limits
@@ -32,11 +33,12 @@ from resolvers.metric_links import MetricLinks
 from rules.active_days import DayZone
 from rules.assessments import AttemptRules
 from rules.carry_rules import parse_rules
-from rules.errors import StoreUnavailable
+from rules.errors import InvalidInput, StoreUnavailable
 from rules.form_checks import FormLimits
 from rules.learner_groups import GroupLimits
 from rules.modes import carries_nothing
 from rules.plans import AggregationMode
+from rules.prices import Budget, Price
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from rules.web_addresses import FetchRules
@@ -70,18 +72,27 @@ class Cohort:
 
     @cached_property
     def metric_links(self) -> MetricLinks | None:
-        """The signer of links to tables of figures; None where the settings let nobody make any."""
-        if not (self.settings.metric_links or self.settings.dev):
+        """The signer of links to tables of figures; None where the settings let nobody make any, or there is
+        no key."""
+        if self.settings.jwt_key is None or not (self.settings.metric_links or self.settings.dev):
             return None
-        return MetricLinks(self.settings.signing_key)
+        return MetricLinks(self.settings.signing_keys)
 
     @property
     def stores(self) -> Stores:
         return self.shared.stores
 
-    def session_of(self, request: HTTPConnection) -> Session:
-        """The session of one request, by its bearer token. Unauthenticated if the token is not valid."""
-        return Session(self.tokens.viewer(request.headers.get("authorization")), self.shared)
+    async def session_of(self, request: HTTPConnection) -> Session:
+        """The session of one request, by its bearer token, and by that of a managed user. Unauthenticated if one is not
+        valid, InvalidInput if what should be that of a managed user is no token."""
+        acting_for = request.headers.get(FOR_HEADER)
+        managed = managed_token(acting_for)
+        if acting_for is not None and managed is None:
+            raise InvalidInput(
+                f"{FOR_HEADER} must be the token of a managed user; a service names users in what it asks for",
+                field=FOR_HEADER,
+            )
+        return Session(await self.tokens.viewer(request.headers.get("authorization"), managed), self.shared)
 
     def operator(self) -> Session:
         """The session of a command that is run at a shell of the server."""
@@ -136,6 +147,8 @@ async def running(
             exhaust_ttl=timedelta(seconds=settings.exhaust_ttl),
             public_url=settings.public_url,
             day_zone=DayZone(settings.day_zone),
+            budget=budget_of(settings),
+            privacy=settings.privacy,
             icon_rules=FetchRules(
                 settings.icon_hosts,
                 largest=settings.largest_icon,
@@ -184,12 +197,18 @@ def links_of(settings: Settings) -> BlobLinks | None:
     """The signer of links to files; None without a signing key, which commands can do without."""
     if settings.jwt_key is None:
         return None
-    return BlobLinks(settings.signing_key, settings.public_url)
+    return BlobLinks(settings.signing_keys, settings.public_url)
 
 
 def tracking_of(settings: Settings) -> Tracking:
     """The tracking mode with its rules."""
     return Tracking(TrackingMode(settings.tracking_mode), parse_rules(settings.tracking_rules))
+
+
+def budget_of(settings: Settings) -> Budget:
+    """What one request may cost."""
+    most = Price(settings.budget_partitions, settings.budget_druid_rows, settings.budget_bytes)
+    return Budget(most, enforced="budget" not in settings.warn_only)
 
 
 async def check_mode(settings: Settings, stores: Stores) -> None:
@@ -283,7 +302,7 @@ async def check_stores(settings: Settings) -> None:
 async def check(settings: Settings) -> None:
     """Opens everything and closes it again. It raises the errors of ``running``, those of all stores at once, and logs a
     warning for each store that is away while the gateway can do without it."""
-    _ = settings.signing_key
+    check_identity(settings)
     try:
         async with running(settings, tells_away=True):
             pass

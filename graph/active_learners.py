@@ -7,6 +7,7 @@ from typing import Annotated, Self
 import strawberry
 from strawberry.scalars import JSON
 
+from graph.access import Access, to
 from graph.fields import field
 from graph.info import Info
 from graph.tables import MetricColumn, columns_of, records_of, rows_of
@@ -76,7 +77,9 @@ class ActiveLearnersInput:
         )
 
 
-@strawberry.type(description="How many different learners were active at each date.")
+@strawberry.type(
+    description="How many different learners were active at each date.", directives=[to(Access.WITH_OBJECT)]
+)
 class ActiveLearnersTable:
     columns: list[MetricColumn] = strawberry.field(
         description="`date`, then `collection` or `context` if asked for, then `activeLearners`."
@@ -113,7 +116,8 @@ class ActiveLearnersQueries:
     @field(
         description="How many different learners did something at each date: opened, went on with or completed a content, or "
         "submitted an assessment. Each counts once for a date, in however many collections and contexts. Needs the role "
-        "mentor, reporter, admin, service or creator."
+        "mentor, reporter, admin, service or creator.",
+        access=Access.FIGURES,
     )
     async def active_learners(
         self,

@@ -7,6 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.fields import field
 from graph.info import Info
 from graph.tables import MetricColumn, columns_of, records_of, rows_of
@@ -46,7 +47,10 @@ class ActivityHistoryInput:
         return activity_history_query(first=self.first, last=self.last, metrics=self.metrics)
 
 
-@strawberry.type(description="What the figures of an activity were at the end of each day.")
+@strawberry.type(
+    description="What the figures of an activity were at the end of each day.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class ActivityHistoryTable:
     columns: list[MetricColumn] = strawberry.field(
         description="`date`, the metrics, and `recorded`: whether an aggregation of that day found a change. If not, the "
@@ -87,7 +91,8 @@ class ActivityHistoryTable:
 class ActivityHistoryQueries:
     @field(
         description="What the figures of a collection or a unit were at the end of each day, as the aggregation kept them. "
-        "Needs the role mentor, reporter, admin, service or creator."
+        "Needs the role mentor, reporter, admin, service or creator.",
+        access=Access.FIGURES,
     )
     async def activity_history(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import strawberry
 
 from graph import enums, group_enums
+from graph.access import Access, to
 from graph.arguments import chosen
 from graph.fields import field
 from graph.metrics import OrderDirection
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 ONLY_METRICS = "Only these; all without it."
 
 
-@strawberry.type(description="A figure and when it last changed.")
+@strawberry.type(description="A figure and when it last changed.", directives=[to(Access.WITH_OBJECT)])
 class AggregateMetric:
     metric: str = strawberry.field(description="Which figure: docs/api.md lists them.")
     value: float | None = strawberry.field(
@@ -37,7 +38,9 @@ class AggregateMetric:
         return cls(metric=figure.metric, value=figure.value, last_updated_on=figure.last_updated_on)
 
 
-@strawberry.type(description="What a member scored in one assessment of an activity.")
+@strawberry.type(
+    description="What a member scored in one assessment of an activity.", directives=[to(Access.WITH_OBJECT)]
+)
 class MemberAssessment:
     content_id: str = strawberry.field(description="The assessment: a leaf of the activity, or it itself.")
     best: Score = strawberry.field(description="Of the best attempt.")
@@ -68,7 +71,8 @@ def _of_entry(description: str, value: Callable[[nouns.Entry], Any], type_: Any)
 
 @strawberry.type(
     description="How a member stands in an activity: in the best of their batches. Null is what is not known: all of it where "
-    "Cohort does not know the activity."
+    "Cohort does not know the activity.",
+    directives=[to(Access.WITH_OBJECT)],
 )
 class ActivityMember:
     learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
@@ -162,7 +166,7 @@ class ActivityMember:
         return [AggregateMetric.of(figure) for figure in figures]
 
 
-@strawberry.type(description="A page of the members in an activity.")
+@strawberry.type(description="A page of the members in an activity.", directives=[to(Access.WITH_OBJECT)])
 class ActivityMemberConnection(Connection[ActivityMember]):
     total_count: int = strawberry.field(
         description="How many there are by the filter, of those whom the viewer may see."

@@ -5,6 +5,7 @@ from typing import Self
 
 import strawberry
 
+from graph.access import Access, to
 from graph.attempts import Attempt, assessment_of
 from graph.collections import Collection
 from graph.contents import Content
@@ -30,7 +31,8 @@ class AssessmentFilter:
 
 @strawberry.type(
     description="What a learner scored in one assessment, in one collection and context, out of all attempts there. The "
-    "workers compute it, so it follows an attempt in seconds."
+    "workers compute it, so it follows an attempt in seconds.",
+    directives=[to(Access.LEARNER)],
 )
 class AssessmentScores(Node):
     user_id: str = strawberry.field(description="Whose they are.")

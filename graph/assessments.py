@@ -6,6 +6,7 @@ from typing import Annotated, Self
 import strawberry
 from strawberry.scalars import JSON
 
+from graph.access import Access, to
 from graph.errors import UserError, carry_out
 from graph.fields import mutation, platform_name
 from graph.info import Info
@@ -54,7 +55,7 @@ class SubmitAssessmentInput:
         )
 
 
-@strawberry.type(description="What became of a submission.")
+@strawberry.type(description="What became of a submission.", directives=[to(Access.WITH_OBJECT)])
 class SubmissionPayload:
     attempt_id: str | None = strawberry.field(
         description="The attempt's id, by which it is found once it was scored, in seconds; null where it was refused."
@@ -83,7 +84,8 @@ async def _submitted(info: Info, call: SubmitAssessmentInput) -> assessments.Sub
 @strawberry.type
 class AssessmentMutations:
     @mutation(
-        description="Takes the answers of an attempt. Once it is acknowledged it is not lost; scores follow in seconds."
+        description="Takes the answers of an attempt. Once it is acknowledged it is not lost; scores follow in seconds.",
+        access=Access.CALLER,
     )
     async def submit_assessment(
         self,
@@ -93,4 +95,4 @@ class AssessmentMutations:
             strawberry.argument(name="input", description="The answers, and where they were given."),
         ],
     ) -> SubmissionPayload:
-        return SubmissionPayload.of(await carry_out(info.context, _submitted(info, call)))
+        return SubmissionPayload.of(await carry_out(info, _submitted(info, call)))

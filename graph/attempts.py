@@ -7,6 +7,7 @@ from typing import Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.contents import Content
 from graph.fields import field
 from graph.info import Info
@@ -15,7 +16,7 @@ from graph.scores import Score
 from resolvers import assessment_scores, assessments, drafts, nouns
 
 
-@strawberry.type(description="A value and what it is called.")
+@strawberry.type(description="A value and what it is called.", directives=[to(Access.WITH_OBJECT)])
 class NamedText:
     name: str = strawberry.field(description="Its name, as the player sent it.")
     value: str = strawberry.field(description="The value as text.")
@@ -25,7 +26,9 @@ class NamedText:
         return [[cls(name=name, value=value) for name, value in each.items()] for each in texts]
 
 
-@strawberry.type(description="A question of an attempt, and what was answered.")
+@strawberry.type(
+    description="A question of an attempt, and what was answered.", directives=[to(Access.WITH_OBJECT)]
+)
 class AttemptQuestion:
     question_id: str = strawberry.field(description="The question's id.")
     type: str | None = strawberry.field(description="What kind it is, such as `mcq`.")
@@ -58,7 +61,7 @@ class AttemptQuestion:
         )
 
 
-@strawberry.type(description="One go of a learner at an assessment.")
+@strawberry.type(description="One go of a learner at an assessment.", directives=[to(Access.LEARNER)])
 class Attempt(Node):
     user_id: str = strawberry.field(description="Whose it is.")
     attempt_id: str = strawberry.field(description="Its id, among those at the assessment.")

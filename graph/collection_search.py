@@ -8,6 +8,7 @@ import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from graph import enums
+from graph.access import Access, to
 from graph.collections import Collection
 from graph.fields import field
 from graph.info import Info
@@ -78,13 +79,15 @@ class CollectionOrder:
         return CatalogueOrder(self.by, descending)
 
 
-@strawberry.type(description="A unit that has a word of the text.")
+@strawberry.type(description="A unit that has a word of the text.", directives=[to(Access.WITH_OBJECT)])
 class FoundUnit:
     identifier: str = strawberry.field(description="The unit's identifier.")
     name: str = strawberry.field(description="For people.")
 
 
-@strawberry.type(description="A collection that was found, and its place in the list.")
+@strawberry.type(
+    description="A collection that was found, and its place in the list.", directives=[to(Access.WITH_OBJECT)]
+)
 class CollectionEdge:
     cursor: str = strawberry.field(description="The collection's place, opaque.")
     node: Collection = strawberry.field(description="The collection.")
@@ -98,13 +101,19 @@ class CollectionEdge:
         return [FoundUnit(identifier=unit.identifier, name=unit.name) for unit in units]
 
 
-@strawberry.type(description="A value, and how many of the collections that were found have it.")
+@strawberry.type(
+    description="A value, and how many of the collections that were found have it.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class FacetValue:
     value: str = strawberry.field(description="The value.")
     count: int = strawberry.field(description="How many have it.")
 
 
-@strawberry.type(description="The values of a field in all collections that were found.")
+@strawberry.type(
+    description="The values of a field in all collections that were found.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class FacetValues:
     field: CollectionFacet = strawberry.field(description="Which field.")
     values: list[FacetValue] = strawberry.field(
@@ -112,7 +121,9 @@ class FacetValues:
     )
 
 
-@strawberry.type(description="A page of the collections that were found.")
+@strawberry.type(
+    description="A page of the collections that were found.", directives=[to(Access.WITH_OBJECT)]
+)
 class CollectionConnection:
     edges: list[CollectionEdge] = strawberry.field(
         description="The collections of the page, in order. One that is gone since it was found is left out."
@@ -154,7 +165,8 @@ class CollectionConnection:
 class CollectionSearchQueries:
     @field(
         description="Published collections by words and filters. A text finds a collection by its name, keywords and "
-        "description and by the names of its units: all words must occur, the last one as the beginning of a word."
+        "description and by the names of its units: all words must occur, the last one as the beginning of a word.",
+        access=Access.SIGNED_IN,
     )
     async def search_collections(
         self,

@@ -8,6 +8,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.arguments import OwnContextId
 from graph.encoding import SentAsIs
 from graph.fields import field
@@ -74,7 +75,10 @@ class OwnTree:
         return found
 
 
-@strawberry.type(description="A node of a collection's tree: the collection itself, a unit or a leaf.")
+@strawberry.type(
+    description="A node of a collection's tree: the collection itself, a unit or a leaf.",
+    directives=[to(Access.SIGNED_IN)],
+)
 class HierarchyNode:
     identifier: str = strawberry.field(description="The node's identifier.")
     name: str = strawberry.field(description="For people.")
@@ -139,13 +143,14 @@ class HierarchyNode:
         return _metadata(self.source, fields)
 
 
-@strawberry.type(description="A page of the leaves of a collection.")
+@strawberry.type(description="A page of the leaves of a collection.", directives=[to(Access.WITH_OBJECT)])
 class LeafNodeConnection(Connection[HierarchyNode]):
     total_count: int = strawberry.field(description="How many leaves there are in all.")
 
 
 @strawberry.type(
-    description="A tree of contents, such as a course: as it is live now, or, in mode EDIT, as it is drafted."
+    description="A tree of contents, such as a course: as it is live now, or, in mode EDIT, as it is drafted.",
+    directives=[to(Access.SIGNED_IN)],
 )
 class Collection(Node):
     identifier: str = strawberry.field(description="The collection's identifier.")
@@ -319,7 +324,8 @@ class Collection(Node):
 class CollectionQueries:
     @field(
         description="A collection. NOT_FOUND where it is none, or a unit of another one. One that is retired is still "
-        "told, for those who learned in it."
+        "told, for those who learned in it.",
+        access=Access.SIGNED_IN,
     )
     async def collection(
         self,
@@ -331,7 +337,7 @@ class CollectionQueries:
             return Collection.of_tree(await edit_trees.edit_tree(info.context, identifier))
         return Collection.of(await collections.collection(info.context, identifier))
 
-    @field(description="Collections in the order asked for; null for what is none.")
+    @field(description="Collections in the order asked for; null for what is none.", access=Access.SIGNED_IN)
     async def collections(
         self,
         info: Info,
@@ -352,7 +358,8 @@ class CollectionQueries:
 
     @field(
         description="A node of a collection's tree: of the one that is named, or else of the published one that holds it. "
-        "NOT_FOUND says which of the two is not there."
+        "NOT_FOUND says which of the two is not there.",
+        access=Access.SIGNED_IN,
     )
     async def hierarchy_node(
         self,

@@ -7,13 +7,17 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.collections import MetadataFields
 from graph.fields import field
 from graph.info import Info
 from resolvers import drafts, nouns
 
 
-@strawberry.type(description="A content or a collection: what was published of it, or its draft.")
+@strawberry.type(
+    description="A content or a collection: what was published of it, or its draft.",
+    directives=[to(Access.SIGNED_IN)],
+)
 class Content:
     identifier: str = strawberry.field(description="Its identifier.")
     name: str = strawberry.field(description="For people.")
@@ -82,7 +86,8 @@ class Content:
 class ContentQueries:
     @field(
         description="A content, a unit or a collection as it was published, or a draft of a content or a collection. "
-        "NOT_FOUND where there is none."
+        "NOT_FOUND where there is none.",
+        access=Access.SIGNED_IN,
     )
     async def content(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.arguments import chosen
 from graph.fields import field
 from graph.info import Info
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
     from graph.learners import Learner
 
 
-@strawberry.type(description="A learner of a context, and how they stand in one of its collections.")
+@strawberry.type(
+    description="A learner of a context, and how they stand in one of its collections.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class RosterEntry:
     learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
         description="Who it is, with their profile; the rest is for those who may see the learner."
     )
     enrolment: Annotated["Enrolment", strawberry.lazy("graph.enrolments")] = strawberry.field(
-        description="Their enrolment, with progress and last access. Its `score` is for those who may see the learner."
+        description="Their enrolment, with progress and last access."
     )
 
 
-@strawberry.type(description="A page of the learners of a context.")
+@strawberry.type(description="A page of the learners of a context.", directives=[to(Access.WITH_OBJECT)])
 class RosterConnection(CountedConnection[RosterEntry]):
     pass
 
@@ -48,10 +52,11 @@ class RosterFilter:
 
 
 @field(
+    access=Access.CONTEXT_GUIDES,
     description="Who is or was enrolled in one of its collections, in the order of user ids unless told. For a mentor of the "
     "context, who created it, and those who answer for learners. Another order, a status and the way back need everybody: "
     f"with more than {MOST_ORDERED} learners they are refused as INVALID_INPUT, and an exhaust has them all. With `active` "
-    "a page may have fewer than `first` although there are more. An enrolment is in it once a worker has seen it."
+    "a page may have fewer than `first` although there are more. An enrolment is in it once a worker has seen it.",
 )
 async def roster(
     self: "Context",

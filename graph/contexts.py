@@ -7,6 +7,7 @@ import strawberry
 from strawberry import UNSET
 
 from graph import enums
+from graph.access import Access, to
 from graph.arguments import ContextId
 from graph.collections import Collection
 from graph.context_rosters import roster
@@ -28,7 +29,8 @@ _COLLECTIONS = "Identifiers of the collections it gives dates and people to."
 
 
 @strawberry.type(
-    description="What gives collections their dates and people: a batch, a program, an event, a group."
+    description="What gives collections their dates and people: a batch, a program, an event, a group.",
+    directives=[to(Access.SIGNED_IN)],
 )
 class Context(Node):
     context_id: str = strawberry.field(description="The context's id.")
@@ -125,7 +127,7 @@ class UpdateContextInput:
         return given
 
 
-@strawberry.type(description="What became of a call about a context.")
+@strawberry.type(description="What became of a call about a context.", directives=[to(Access.WITH_OBJECT)])
 class ContextPayload:
     context: Context | None = strawberry.field(
         description="The context after the call; null where it was refused."
@@ -142,7 +144,7 @@ class ContextPayload:
 
 @strawberry.type
 class ContextQueries:
-    @field(description="A context. NOT_FOUND where there is none.")
+    @field(description="A context. NOT_FOUND where there is none.", access=Access.SIGNED_IN)
     async def context(self, info: Info, context_id: ContextId) -> Context | None:
         found = await contexts.context(info.context, context_id)
         return Context.of(found, info.context.now())
@@ -152,7 +154,8 @@ class ContextQueries:
 class ContextMutations:
     @mutation(
         description="Creates a context. Sent again, it answers with the one it made. "
-        "Needs the role creator, admin or service."
+        "Needs the role creator, admin or service.",
+        access=Access.AUTHORS,
     )
     async def create_context(
         self,
@@ -161,12 +164,13 @@ class ContextMutations:
             CreateContextInput, strawberry.argument(name="input", description="The context to be.")
         ],
     ) -> ContextPayload:
-        outcome = await carry_out(info.context, contexts.create_context(info.context, call.new()))
+        outcome = await carry_out(info, contexts.create_context(info.context, call.new()))
         return ContextPayload.of(outcome, info.context.now())
 
     @mutation(
         description="Changes a context: what is left out stays, null clears. Its id and type never change. "
-        "Needs the role creator, admin or service."
+        "Needs the role creator, admin or service.",
+        access=Access.AUTHORS,
     )
     async def update_context(
         self,
@@ -177,6 +181,6 @@ class ContextMutations:
         ],
     ) -> ContextPayload:
         outcome = await carry_out(
-            info.context, contexts.change_context(info.context, call.context_id, call.changes())
+            info, contexts.change_context(info.context, call.context_id, call.changes())
         )
         return ContextPayload.of(outcome, info.context.now())

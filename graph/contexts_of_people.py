@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.contexts import Context
 from graph.fields import field
 from graph.info import Info
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from graph.learners import Learner
 
 
-@strawberry.type(description="A page of contexts.")
+@strawberry.type(description="A page of contexts.", directives=[to(Access.WITH_OBJECT)])
 class ContextConnection(CountedConnection[Context]):
     pass
 
@@ -56,9 +57,10 @@ class ContextFilter:
 
 
 @field(
+    access=Access.PERSON,
     description="The contexts that they mentor or created; in the order of context ids unless told. For themself, an admin "
     f"or a service. Of somebody with more than {MOST_ORDERED} only those of one relation can be read, in the order of ids "
-    "and forward; a page may then have fewer than `first` although there are more."
+    "and forward; a page may then have fewer than `first` although there are more.",
 )
 async def contexts(
     self: "Learner",

@@ -1,6 +1,7 @@
-"""What a document may cost: how many values its answer may have, as far as that can be told before anything is read.
+"""What a document may cost at most, as far as that can be told before anything is read.
 
-What a document asks for is worked out once; with the variables of a request it is a few multiplications.
+The costs of its fields are declared in graph/field_prices.py. What a document asks for is worked out once; with the variables
+of a request it is a few multiplications.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,58 +26,95 @@ from graphql import (
     VariableNode,
     get_named_type,
     get_nullable_type,
+    print_ast,
     value_from_ast_untyped,
 )
 
+from graph.field_prices import (
+    EDITED,
+    LARGE,
+    MEMBERS,
+    NOTHING_MORE,
+    OTHER_SIZE,
+    PRICES,
+    SIZES,
+    UNTOLD,
+    WORK,
+)
+from resolvers.nouns import FREE, Price
 from resolvers.paging import MOST, USUAL
 
 Variables = Mapping[str, Any]
 
-UNTOLD = 10
-"""Members of a list whose size nothing in the document tells, as the units of a course."""
-LONG = {
-    ("Summary", "contentStatus"): 100,
-    ("Enrolment", "contentStatus"): 100,
-    ("Attempt", "questions"): 20,
-    ("AttemptQuestion", "options"): 4,
-    ("AttemptQuestion", "answers"): 2,
-}
-"""Lists that are usually longer, or shorter."""
-HEAVY = {"JSON": 50}
-"""Values that a scalar of this type stands for."""
 
-EDITED = {"Collection": 2_000, "HierarchyNode": 2_000}
-"""What a tree that is edited stands for: it is read and put together anew, whatever is asked of it. The 200 collections
-that one field may name are allowed, and not twice."""
+class Size(NamedTuple):
+    """Of a list: its members in the answer, and how many different ones are read for them."""
+
+    members: int
+    read: int
+
+
+Sized = Size | Callable[[Variables], Size]
+"""The size of a list: known, or told by the variables of a request."""
+ONE, NONE = Size(1, 1), Size(0, 0)
 
 
 class Part(NamedTuple):
-    """A list: how many members it has, and what each of them costs."""
+    """What is there several times: how often, and what it costs each time."""
 
-    size: Callable[[Variables], int]
+    size: Callable[[Variables], Size]
     each: "Cost"
 
 
 class Cost(NamedTuple):
     """The cost of a selection: the part that is known, and its lists whose size only a request's variables tell."""
 
-    known: int
+    known: Price
     parts: tuple[Part, ...] = ()
 
-    def of(self, variables: Variables) -> int:
+    def of(self, variables: Variables) -> Price:
         return self._of(variables, {}) if self.parts else self.known
 
-    def _of(self, variables: Variables, seen: dict[int, int]) -> int:
+    def _of(self, variables: Variables, seen: dict[int, Price]) -> Price:
         """``seen``: by identity, as fragments within fragments are the same cost again and again."""
         total = self.known
         for size, each in self.parts:
             if id(each) not in seen:
                 seen[id(each)] = each._of(variables, seen)
-            total += size(variables) * seen[id(each)]
+            total += _times(seen[id(each)], size(variables))
         return total
 
 
-NOTHING = Cost(0)
+NOTHING = Cost(FREE)
+
+
+def _times(price: Price, size: Size) -> Price:
+    """What is read is read once for the same members, what is answered is answered for each."""
+    return Price(price.partitions * size.read, price.druid_rows * size.read, price.bytes * size.members)
+
+
+class _Selected(NamedTuple):
+    """A selection. ``each``: of a page, the edges, which are there once for each member of it."""
+
+    once: Cost
+    each: Cost
+
+
+class _Sum:
+    """Adds up what is known, and keeps the rest as parts."""
+
+    def __init__(self) -> None:
+        self._known, self._parts = FREE, list[Part]()
+
+    def add(self, size: Sized, each: Cost) -> None:
+        if isinstance(size, Size) and not each.parts:
+            self._known += _times(each.known, size)
+        else:
+            self._parts.append(Part(_sized(size), each))
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(self._known, tuple(self._parts))
 
 
 def costs_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str | None, Cost]:
@@ -100,7 +138,9 @@ class _Reading:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        self._known: dict[str, Cost] = {}
+        mutations = schema.mutation_type
+        self._mutations = None if mutations is None else mutations.name
+        self._known: dict[str, _Selected] = {}
         self._defaults: dict[str, Any] = {}
 
     def of(self, operation: OperationDefinitionNode) -> Cost:
@@ -111,75 +151,99 @@ class _Reading:
             if definition.default_value is not None
         }
         root = self._schema.get_root_type(operation.operation)
-        return self._selected(operation.selection_set, root)
+        return self._selected(operation.selection_set, root).once
 
-    def _selected(self, selected: SelectionSetNode, parent: Any) -> Cost:
-        known, parts = 0, []
-        for size, each in self._parts_of(selected, parent):
-            if isinstance(size, int) and not each.parts:
-                known += size * each.known
-            else:
-                parts.append(Part(_sized(size), each))
-        return Cost(known, tuple(parts))
-
-    def _parts_of(
-        self, selected: SelectionSetNode, parent: Any
-    ) -> Iterator[tuple[int | Callable[[Variables], int], Cost]]:
+    def _selected(self, selected: SelectionSetNode, parent: Any) -> _Selected:
+        once, each = _Sum(), _Sum()
         for selection in selected.selections:
             match selection:
                 case FragmentSpreadNode():
-                    yield 1, self._fragment(selection.name.value)
+                    below = self._fragment(selection.name.value)
                 case InlineFragmentNode():
                     condition = selection.type_condition
                     of: Any = self._schema.get_type(condition.name.value) if condition else parent
-                    yield 1, self._selected(selection.selection_set, of)
+                    below = self._selected(selection.selection_set, of)
                 case FieldNode() if selection.name.value.startswith("__"):
-                    yield 1, Cost(1)
+                    once.add(ONE, Cost(Price(bytes=_shown(selection, OTHER_SIZE))))
+                    continue
                 case FieldNode():
-                    field = parent.fields[selection.name.value]
-                    of = get_named_type(field.type)
-                    yield 1, Cost(HEAVY.get(of.name, 1))
-                    yield from self._edited(parent.name, field, selection)
-                    if selection.selection_set is not None:
-                        yield (
-                            self._size(parent.name, field, selection),
-                            self._selected(selection.selection_set, of),
-                        )
+                    total = each if _is_edges(parent.name, selection) else once
+                    for part in self._parts_of(parent.name, parent.fields[selection.name.value], selection):
+                        total.add(*part)
+                    continue
+                case _:
+                    continue
+            once.add(ONE, below.once)
+            each.add(ONE, below.each)
+        return _Selected(once.cost, each.cost)
 
-    def _edited(
-        self, parent: str, field: GraphQLField, node: FieldNode
-    ) -> Iterator[tuple[int | Callable[[Variables], int], Cost]]:
+    def _parts_of(self, parent: str, field: GraphQLField, node: FieldNode) -> Iterator[tuple[Sized, Cost]]:
+        declared = PRICES.get((parent, node.name.value), NOTHING_MORE)
+        of, size = get_named_type(field.type), self._size(parent, field, node)
+        yield (
+            ONE,
+            Cost(
+                declared.once + Price(bytes=_shown(node, _BRACKETS + WORK.get((parent, node.name.value), 0)))
+            ),
+        )
+        if declared.each != FREE:
+            yield (self._items(node) if parent == self._mutations else size), Cost(declared.each)
+        yield from self._edited(field, node, size)
+        if node.selection_set is None:
+            value = LARGE.get((parent, node.name.value)) or SIZES.get(of.name, OTHER_SIZE)
+            yield size, Cost(Price(bytes=value))
+            return
+        below = self._selected(node.selection_set, of)
+        objects = ONE if _is_paged(field) else size
+        yield objects, below.once
+        yield objects, Cost(Price(bytes=_BRACKETS))
+        yield size, below.each
+
+    def _edited(self, field: GraphQLField, node: FieldNode, size: Sized) -> Iterator[tuple[Sized, Cost]]:
         """Nothing, or the trees that the field reads as they are edited: one for each member of a list."""
-        given = {argument.name.value: argument.value for argument in node.arguments or ()}
         tree = EDITED.get(get_named_type(field.type).name)
         if tree is not None and "mode" in field.args:
-            mode = self._read(given.get("mode"), 0, lambda value, _: int(value == "EDIT"))
-            yield mode, Cost(0, (Part(_sized(self._size(parent, field, node)), Cost(tree)),))
+            mode = self._read(
+                _given(node).get("mode"), NONE, lambda value, _: ONE if value == "EDIT" else NONE
+            )
+            yield mode, Cost(FREE, (Part(_sized(size), Cost(tree)),))
 
-    def _fragment(self, name: str) -> Cost:
+    def _items(self, node: FieldNode) -> Sized:
+        """How many members the lists in the arguments have, all together."""
+        values = [argument.value for argument in node.arguments or ()]
+        defaults = self._defaults
+
+        def counted(variables: Variables) -> Size:
+            known = {**defaults, **variables}
+            count = sum(_members_within(value_from_ast_untyped(value, known)) for value in values)
+            return Size(count, count)
+
+        return counted
+
+    def _fragment(self, name: str) -> _Selected:
         if name not in self._known:
             fragment = self._fragments[name]
             of = self._schema.get_type(fragment.type_condition.name.value)
             self._known[name] = self._selected(fragment.selection_set, of)
         return self._known[name]
 
-    def _size(self, parent: str, field: GraphQLField, node: FieldNode) -> int | Callable[[Variables], int]:
+    def _size(self, parent: str, field: GraphQLField, node: FieldNode) -> Sized:
         """The size of a list, or of a page of one, whose members are the edges below it."""
-        given = {argument.name.value: argument.value for argument in node.arguments or ()}
-        if "first" in field.args:
-            return _largest([self._read(given[way], 0, _page) for way in ("first", "last") if way in given])
+        given = _given(node)
+        if _is_paged(field):
+            return _largest(
+                [self._read(given[way], NONE, _page) for way in ("first", "last") if way in given]
+            )
         if not isinstance(get_nullable_type(field.type), GraphQLList) or _is_edges(parent, node):
-            return 1
-        usual = LONG.get((parent, node.name.value), UNTOLD)
+            return ONE
+        usual = _exactly(MEMBERS.get((parent, node.name.value), UNTOLD))
         for name, argument in field.args.items():
             # The members are those that are named.
             if isinstance(get_nullable_type(argument.type), GraphQLList):
                 return self._read(given.get(name), usual, _length)
         return usual
 
-    def _read(
-        self, value: ValueNode | None, usual: int, size: Callable[[Any, int], int]
-    ) -> int | Callable[[Variables], int]:
+    def _read(self, value: ValueNode | None, usual: Size, size: Callable[[Any, Size], Size]) -> Sized:
         if value is None or isinstance(value, NullValueNode):
             return usual
         if not isinstance(value, VariableNode):
@@ -189,21 +253,44 @@ class _Reading:
         return lambda variables: size(variables.get(name, default), usual)
 
 
-def _sized(size: int | Callable[[Variables], int]) -> Callable[[Variables], int]:
-    return size if callable(size) else _always(size)
+_BRACKETS = 3
+"""Bytes around an object or a list, with the comma behind it."""
 
 
-def _largest(sizes: Sequence[int | Callable[[Variables], int]]) -> int | Callable[[Variables], int]:
-    """The size of a page that is asked for by one of these; 0 stands for what nobody told."""
-    told = [size for size in sizes if isinstance(size, int)]
+def _shown(node: FieldNode, value: int) -> int:
+    """Bytes of a field in an answer: its name there with quotes, colon and comma, and its value."""
+    return len((node.alias or node.name).value) + 4 + value
+
+
+def _given(node: FieldNode) -> dict[str, ValueNode]:
+    return {argument.name.value: argument.value for argument in node.arguments or ()}
+
+
+def _exactly(count: int) -> Size:
+    return Size(count, count)
+
+
+def _sized(size: Sized) -> Callable[[Variables], Size]:
+    return size if callable(size) else lambda _variables: size
+
+
+def _largest(sizes: Sequence[Sized]) -> Sized:
+    """The size of a page that is asked for by one of these; none stands for what nobody told."""
+    told = [size for size in sizes if isinstance(size, Size)]
+    usual = _exactly(USUAL)
     if len(told) == len(sizes):
-        return max(told, default=0) or USUAL
+        return max(told) if any(map(any, told)) else usual
     each = [_sized(size) for size in sizes]
-    return lambda variables: max(size(variables) for size in each) or USUAL
+
+    def largest(variables: Variables) -> Size:
+        found = max(size(variables) for size in each)
+        return found if found.members else usual
+
+    return largest
 
 
-def _always(size: int) -> Callable[[Variables], int]:
-    return lambda _variables: size
+def _is_paged(field: GraphQLField) -> bool:
+    return "first" in field.args
 
 
 def _is_edges(parent: str, node: FieldNode) -> bool:
@@ -211,21 +298,35 @@ def _is_edges(parent: str, node: FieldNode) -> bool:
 
 
 def _literal(value: ValueNode) -> Any:
-    """The members of a list literal, which may be variables; the name of an enum's value."""
+    """The members of a list literal, each as it is written; the name of an enum's value."""
     if isinstance(value, ListValueNode):
-        return value.values
+        return [print_ast(member) for member in value.values]
     if isinstance(value, EnumValueNode):
         return value.value
     return int(value.value) if isinstance(value, IntValueNode) else value
 
 
-def _page(first: Any, usual: int) -> int:
+def _page(first: Any, usual: Size) -> Size:
     """What is refused later is no larger than what is not."""
-    return min(max(first, 1), MOST) if isinstance(first, int) else usual
+    return _exactly(min(max(first, 1), MOST)) if isinstance(first, int) else usual
 
 
-def _length(members: Any, usual: int) -> int:
+def _length(members: Any, usual: Size) -> Size:
     """A single member may be written without its list."""
     if members is None:
         return usual
-    return len(members) if isinstance(members, list | tuple) else 1
+    return Size(len(members), _different(members)) if isinstance(members, list | tuple) else ONE
+
+
+def _different(members: Sequence[Any]) -> int:
+    try:
+        return len(set(members))
+    except TypeError:  # no texts: they are refused later
+        return len(members)
+
+
+def _members_within(value: Any) -> int:
+    """Members of all lists in a value, those within lists too."""
+    if isinstance(value, dict):
+        return sum(map(_members_within, value.values()))
+    return sum(1 + _members_within(member) for member in value) if isinstance(value, list | tuple) else 0

@@ -14,6 +14,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     get_operation_ast,
 )
 from strawberry.extensions import SchemaExtension
@@ -23,6 +24,7 @@ from graph.introspection import Questions, TooMany
 from graph.limits import Limits, excesses, too_large
 from graph.upstream import TooManyTokens, core_schema, parsed, tokens_in
 from graph.validation import problems
+from resolvers.nouns import Session, TooExpensive
 
 log = logging.getLogger(__name__)
 
@@ -177,17 +179,15 @@ class KnownDocuments(SchemaExtension):
         operation = get_operation_ast(known.document, context.operation_name)
         if operation is None:
             return []
-        return self._too_expensive(known.cost(operation), operation) or self._too_many(known, operation)
-
-    def _too_expensive(self, cost_of: Cost, operation: OperationDefinitionNode) -> list[GraphQLError]:
-        cost, most = cost_of.of(self.execution_context.variables or {}), self._documents.limits.cost
-        if cost <= most:
-            return []
-        told = (
-            f"the answer may have {cost:,} values; at most {most:,} are allowed: ask for shorter pages, "
-            "fewer ids or fewer fields"
-        )
-        return [GraphQLError(told, operation, extensions={"cost": cost, "most": most})]
+        session: Session = context.context
+        try:
+            session.bill.expect(
+                known.cost(operation).of(context.variables or {}),
+                stops=operation.operation is OperationType.QUERY,
+            )
+        except TooExpensive as error:
+            return [GraphQLError(error.message, operation, original_error=error)]
+        return self._too_many(known, operation)
 
     def _too_many(self, known: Known, operation: OperationDefinitionNode) -> list[GraphQLError]:
         questions = known.questions(operation)

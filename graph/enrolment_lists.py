@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.enrolments import Enrolment
 from graph.fields import field
 from graph.info import Info
@@ -47,7 +48,7 @@ class EnrolmentOrder:
     )
 
 
-@strawberry.type(description="A page of a learner's enrolments.")
+@strawberry.type(description="A page of a learner's enrolments.", directives=[to(Access.WITH_OBJECT)])
 class EnrolmentConnection(Connection[Enrolment]):
     user_id: strawberry.Private[str]
     wanted: strawberry.Private[EnrolmentsWanted]

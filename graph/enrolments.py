@@ -8,6 +8,7 @@ from typing import Annotated, Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.assessment_scores import AssessmentScores, scores_of
 from graph.collections import Collection, HierarchyNode
 from graph.contexts import Context
@@ -32,7 +33,8 @@ from resolvers import assessment_scores, enrolments, nouns
 
 
 @strawberry.type(
-    description="A learner's enrolment in a collection under a context, and how the learner stands."
+    description="A learner's enrolment in a collection under a context, and how the learner stands.",
+    directives=[to(Access.LEARNER_OR_GUIDES)],
 )
 class Enrolment(Node):
     user_id: str = strawberry.field(description="Whose it is.")
@@ -107,7 +109,9 @@ class Enrolment(Node):
         if self.moved_to is not None:
             return None
         return ActivityScore.of(
-            await assessment_scores.activity_score(info.context, nouns.ProgressKey(*self.key()))
+            await assessment_scores.activity_score(
+                info.context, nouns.ProgressKey(*self.key()), self.found.context
+            )
         )
 
     @field(description=f"{CONTENT_STATUS[:-1]}; null where the collection is gone.")
@@ -128,8 +132,9 @@ class Enrolment(Node):
         return None if tree is None or self.moved_to is not None else await next_in(info, tree)
 
     @field(
+        access=Access.LEARNER,
         description="What the learner scored in each assessment of it, in the order of assessments. The workers compute it, "
-        "so it follows an attempt in seconds."
+        "so it follows an attempt in seconds.",
     )
     async def assessments(
         self, info: Info, first: First = None, after: After = None
@@ -176,7 +181,7 @@ class UnenrolInput(EnrolInput):
     pass
 
 
-@strawberry.type(description="What became of a call about an enrolment.")
+@strawberry.type(description="What became of a call about an enrolment.", directives=[to(Access.WITH_OBJECT)])
 class EnrolmentPayload:
     errors: list[UserError] = strawberry.field(
         description="Why the call was refused; empty where it was not."
@@ -203,24 +208,24 @@ class EnrolmentPayload:
 
 @strawberry.type
 class EnrolmentMutations:
-    @mutation(description="Enrols a learner; one who had left is back.")
+    @mutation(description="Enrols a learner; one who had left is back.", access=Access.ENROLLER)
     async def enrol(
         self,
         info: Info,
         call: Annotated[EnrolInput, strawberry.argument(name="input", description="Who enrols where.")],
     ) -> EnrolmentPayload:
         return EnrolmentPayload.of(
-            await carry_out(info.context, call.made(partial(enrolments.enrol, info.context))),
+            await carry_out(info, call.made(partial(enrolments.enrol, info.context))),
             info.context.now(),
         )
 
-    @mutation(description="Ends an enrolment. The learner's progress is kept.")
+    @mutation(description="Ends an enrolment. The learner's progress is kept.", access=Access.ENROLLER)
     async def unenrol(
         self,
         info: Info,
         call: Annotated[UnenrolInput, strawberry.argument(name="input", description="Who leaves where.")],
     ) -> EnrolmentPayload:
         return EnrolmentPayload.of(
-            await carry_out(info.context, call.made(partial(enrolments.unenrol, info.context))),
+            await carry_out(info, call.made(partial(enrolments.unenrol, info.context))),
             info.context.now(),
         )

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 import strawberry
 
+from graph.access import Access, to
 from graph.errors import UserError, carry_out
 from graph.fields import mutation, platform_name
 from graph.info import Info
@@ -50,7 +51,10 @@ class CloseIdleViewsInput:
     )
 
 
-@strawberry.type(description="A place where a learner had something that is deleted now.")
+@strawberry.type(
+    description="A place where a learner had something that is deleted now.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class ErasedPlace:
     collection_id: str = strawberry.field(description="The collection's identifier.")
     context_id: str = strawberry.field(
@@ -58,7 +62,7 @@ class ErasedPlace:
     )
 
 
-@strawberry.type(description="What became of a deletion.")
+@strawberry.type(description="What became of a deletion.", directives=[to(Access.WITH_OBJECT)])
 class ErasurePayload:
     purged: list[ErasedPlace] = strawberry.field(
         description="The places where there was something, up to now; contents viewed by themselves are not among them."
@@ -86,7 +90,7 @@ class ErasurePayload:
         )
 
 
-@strawberry.type(description="What became of a forced end of views.")
+@strawberry.type(description="What became of a forced end of views.", directives=[to(Access.WITH_OBJECT)])
 class CloseIdleViewsPayload:
     looked_at: int = strawberry.field(description="How many views the learner has.")
     closed: int = strawberry.field(description="How many of them were idle, and are completed now.")
@@ -103,7 +107,8 @@ class CloseIdleViewsPayload:
 class ErasureMutations:
     @mutation(
         description="Deletes an enrolment with its views and figures, for good. In the carry-forward modes views that "
-        "another active enrolment shows stay."
+        "another active enrolment shows stay.",
+        access=Access.PERSON,
     )
     async def delete_summary(
         self,
@@ -112,21 +117,22 @@ class ErasureMutations:
             DeleteSummaryInput, strawberry.argument(name="input", description="Which enrolment to delete.")
         ],
     ) -> ErasurePayload:
-        return ErasurePayload.of(await carry_out(info.context, call.erased(info.context)))
+        return ErasurePayload.of(await carry_out(info, call.erased(info.context)))
 
-    @mutation(description="Deletes all that a learner has, for good.")
+    @mutation(description="Deletes all that a learner has, for good.", access=Access.PERSON)
     async def erase_learner(
         self,
         info: Info,
         call: Annotated[EraseLearnerInput, strawberry.argument(name="input", description="Whom to delete.")],
     ) -> ErasurePayload:
         return ErasurePayload.of(
-            await carry_out(info.context, erasures.erase(info.context, erasures.ErasureCall(call.user_id)))
+            await carry_out(info, erasures.erase(info.context, erasures.ErasureCall(call.user_id)))
         )
 
     @mutation(
         description="Completes a learner's views that were started and left, each at its last access; `origin` of the view "
-        "says so."
+        "says so.",
+        access=Access.PERSON,
     )
     async def close_idle_views(
         self,
@@ -136,7 +142,7 @@ class ErasureMutations:
         ],
     ) -> CloseIdleViewsPayload:
         closing, errors = await carry_out(
-            info.context, erasures.close_idle_views(info.context, call.idle_days, call.user_id)
+            info, erasures.close_idle_views(info.context, call.idle_days, call.user_id)
         )
         return CloseIdleViewsPayload(
             looked_at=closing.looked_at if closing else 0,

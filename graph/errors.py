@@ -11,8 +11,11 @@ from uuid import uuid4
 import strawberry
 from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
 
+from graph.access import Access, declared_by_mutation, to
+from graph.info import Info
+from graph.upstream import MORE_ERRORS
 from resolvers.errors import client_message
-from resolvers.nouns import CohortError, Session
+from resolvers.nouns import CohortError
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +24,6 @@ T = TypeVar("T")
 BAD_REQUEST = "BAD_REQUEST"
 """The code of a request that is no valid GraphQL for this schema, or is too large or too deep."""
 INTERNAL_ERROR = CohortError.code
-MORE_ERRORS = "MORE_ERRORS"
-"""The code of the last error of an answer that has more errors than are told."""
 
 
 def error_classes(base: type[CohortError] = CohortError) -> Iterator[type[CohortError]]:
@@ -52,7 +53,7 @@ ErrorCode: Any = strawberry.enum(
 )
 
 
-@strawberry.type(description="Why a mutation was refused.")
+@strawberry.type(description="Why a mutation was refused.", directives=[to(Access.WITH_OBJECT)])
 class UserError:
     code: str = strawberry.field(graphql_type=ErrorCode, description="What went wrong, for programs.")
     message: str = strawberry.field(description="What went wrong, for people.")
@@ -63,12 +64,19 @@ class UserError:
         return cls(code=error.code, message=client_message(error), field=error.field)
 
 
-async def carry_out(session: Session, command: Coroutine[Any, Any, T]) -> tuple[T | None, list[UserError]]:
-    """Runs a command. Gives its result, or the errors that say why it was refused.
+async def carry_out(info: Info, command: Coroutine[Any, Any, T]) -> tuple[T | None, list[UserError]]:
+    """Runs the command of a mutation, as far as the mutation is for the caller by what it declares. Gives its result, or the
+    errors that say why it was refused.
 
     A command that has begun is finished even if its caller leaves: half a command costs readers more than the rest of
     it costs us.
     """
+    session = info.context
+    try:
+        session.viewer.check_before(declared_by_mutation(info))
+    except CohortError as error:
+        command.close()
+        return None, [UserError.of(error)]
     try:
         return await session.shared.background.finish(command), []
     except CohortError as error:

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
@@ -15,7 +16,7 @@ from resolvers import exhausts, nouns
 _ExhaustId = Annotated[str, strawberry.argument(description="The exhaust's id.")]
 
 
-@strawberry.type(description="Why an exhaust failed or waits.")
+@strawberry.type(description="Why an exhaust failed or waits.", directives=[to(Access.WITH_OBJECT)])
 class ExhaustError:
     code: str | None = strawberry.field(
         graphql_type=ErrorCode | None,
@@ -28,7 +29,10 @@ class ExhaustError:
         return None if failure is None else cls(code=failure.code, message=failure.message)
 
 
-@strawberry.type(description="A link to the file of an exhaust. Each read makes a new one.")
+@strawberry.type(
+    description="A link to the file of an exhaust. Each read makes a new one.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class ExhaustDownload:
     url: str = strawberry.field(
         description="Where the file is, for whoever has this link: pass it on to nobody. "
@@ -42,7 +46,10 @@ class ExhaustDownload:
         return None if found is None else cls(url=found.url, size=found.size, expires_on=found.expires_on)
 
 
-@strawberry.type(description="A report of all learners of a context, written as a job.")
+@strawberry.type(
+    description="A report of all learners of a context, written as a job.",
+    directives=[to(Access.EXHAUST_ASKER)],
+)
 class Exhaust(Node):
     exhaust: strawberry.Private[exhausts.Exhaust]
     exhaust_id: str = strawberry.field(description="Its id, for `exhaust`.")
@@ -117,7 +124,7 @@ class RequestExhaustInput:
         )
 
 
-@strawberry.type(description="What became of a call for an exhaust.")
+@strawberry.type(description="What became of a call for an exhaust.", directives=[to(Access.WITH_OBJECT)])
 class RequestExhaustPayload:
     exhaust: Exhaust | None = strawberry.field(
         description="The exhaust, which goes on by itself; null where the call was refused."
@@ -131,7 +138,8 @@ class RequestExhaustPayload:
 class ExhaustQueries:
     @field(
         description="An exhaust, for who asked for it and still may have it, for admins and services. "
-        "NOT_FOUND where there is none."
+        "NOT_FOUND where there is none.",
+        access=Access.EXHAUST_ASKER,
     )
     async def exhaust(self, info: Info, exhaust_id: _ExhaustId) -> Exhaust | None:
         return Exhaust.of(await exhausts.exhaust(info.context, exhaust_id))
@@ -141,7 +149,8 @@ class ExhaustQueries:
 class ExhaustMutations:
     @mutation(
         description="Asks for a report of all who are or were enrolled in a collection under a context. Only mentors of "
-        "the context, who created it, mentors, reporters, admins and services may."
+        "the context, who created it, mentors, reporters, admins and services may.",
+        access=Access.CONTEXT_GUIDES,
     )
     async def request_exhaust(
         self,
@@ -150,5 +159,5 @@ class ExhaustMutations:
             RequestExhaustInput, strawberry.argument(name="input", description="The exhaust to be.")
         ],
     ) -> RequestExhaustPayload:
-        asked, errors = await carry_out(info.context, exhausts.request(info.context, call.call()))
+        asked, errors = await carry_out(info, exhausts.request(info.context, call.call()))
         return RequestExhaustPayload(exhaust=Exhaust.of(asked) if asked else None, errors=errors)

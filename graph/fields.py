@@ -6,6 +6,8 @@ from typing import Any, TypeVar, cast
 import strawberry
 from strawberry.extensions import FieldExtension
 
+from graph.access import Access, to
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,11 +22,13 @@ def field(
     graphql_type: Any = None,
     extensions: Sequence[FieldExtension] = (),
     deprecated: str | None = None,
+    access: Access | None = None,
 ) -> Callable[[F], F]:
     """A field that is computed. ``at_hand`` gives the same from an object that has it already, and raises AttributeError
     if it has to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
     ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py).
-    ``deprecated``: why nobody should ask for it any more, and for what instead."""
+    ``deprecated``: why nobody should ask for it any more, and for what instead. ``access``: who may ask for it, where its
+    type does not say so; root fields always say it (graph/access.py)."""
     metadata = {} if at_hand is None else {AT_HAND: at_hand}
     return cast(
         "Callable[[F], F]",
@@ -34,12 +38,13 @@ def field(
             graphql_type=graphql_type,
             extensions=list(extensions),
             deprecation_reason=deprecated,
+            directives=() if access is None else (to(access),),
         ),
     )
 
 
-def mutation(*, description: str) -> Callable[[F], F]:
-    return cast("Callable[[F], F]", strawberry.mutation(description=description))
+def mutation(*, description: str, access: Access) -> Callable[[F], F]:
+    return cast("Callable[[F], F]", strawberry.mutation(description=description, directives=(to(access),)))
 
 
 def platform_name(name: str) -> Any:

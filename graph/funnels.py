@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 import strawberry
 
+from graph.access import Access, to
 from graph.fields import field
 from graph.info import Info
 from graph.metric_filters import MetricFilterInput
@@ -14,7 +15,10 @@ _STARTED = "Those who viewed anything below it."
 _COMPLETED = "Those who completed all that it requires."
 
 
-@strawberry.type(description="How many of a collection's learners got how far in one of its units.")
+@strawberry.type(
+    description="How many of a collection's learners got how far in one of its units.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class FunnelStep:
     unit_id: str = strawberry.field(description="The unit: its identifier.")
     name: str = strawberry.field(description="Its name.")
@@ -45,7 +49,10 @@ class FunnelStep:
         )
 
 
-@strawberry.type(description="How many of a collection's learners started and completed it and its units.")
+@strawberry.type(
+    description="How many of a collection's learners started and completed it and its units.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class ActivityFunnel:
     collection_id: str = strawberry.field(description="The collection: its identifier.")
     name: str = strawberry.field(description="Its name.")
@@ -81,7 +88,8 @@ class FunnelQueries:
     @field(
         description="How many of a collection's learners started and completed each of its units, by one query over their "
         "states. Who was never in a unit has not started it. Needs the role mentor, reporter, admin or service; a creator "
-        "sees it too, but not by attributes of learners."
+        "sees it too, but not by attributes of learners.",
+        access=Access.FIGURES,
     )
     async def activity_funnel(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 import strawberry
 
 from graph import enums, group_enums
+from graph.access import Access, to
 from graph.activity_members import (
     ONLY_METRICS,
     ActivityMember,
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from graph.learners import Learner
 
 
-@strawberry.type(description="What the members scored in one assessment of an activity.")
+@strawberry.type(
+    description="What the members scored in one assessment of an activity.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class ActivityAssessment:
     content_id: str = strawberry.field(description="The assessment: a leaf of the activity, or it itself.")
     average_score: float = strawberry.field(
@@ -51,7 +55,8 @@ def _figure(metric: group_enums.GroupActivityMetric, description: str, type_: An
 
 @strawberry.type(
     description="What a group does together, with figures over its current members. Another group with the same activity "
-    "has another one, with another `id`; so have the figures of the other mode."
+    "has another one, with another `id`; so have the figures of the other mode.",
+    directives=[to(Access.GROUP_MEMBERS)],
 )
 class GroupActivity(Node):
     activity_id: str = strawberry.field(description="The identifier of the collection, unit or content.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.arguments import chosen
 from graph.fields import field
 from graph.info import Info
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from graph.learners import Learner
 
 
-@strawberry.type(description="A page of the groups of a learner.")
+@strawberry.type(description="A page of the groups of a learner.", directives=[to(Access.WITH_OBJECT)])
 class GroupConnection(CountedConnection[Group]):
     pass
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import strawberry
 
 from graph import enums, group_enums
+from graph.access import Access, to
 from graph.metrics import OrderDirection
 from graph.paging import Connection
 from resolvers import learner_groups
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from graph.learners import Learner
 
 
-@strawberry.type(description="A learner in a group.")
+@strawberry.type(description="A learner in a group.", directives=[to(Access.WITH_OBJECT)])
 class GroupMember:
     user_id: str = strawberry.field(description="The learner's user id.")
     learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
@@ -52,7 +53,7 @@ class GroupMember:
         )
 
 
-@strawberry.type(description="A page of the members of a group.")
+@strawberry.type(description="A page of the members of a group.", directives=[to(Access.WITH_OBJECT)])
 class GroupMemberConnection(Connection[GroupMember]):
     total_count: int = strawberry.field(
         description="How many there are by the filter, of those whom the viewer is told of."

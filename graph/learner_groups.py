@@ -9,6 +9,7 @@ import strawberry
 from strawberry import UNSET
 
 from graph import enums, group_enums
+from graph.access import Access, to
 from graph.arguments import chosen
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
@@ -33,7 +34,8 @@ GroupId = Annotated[str, strawberry.argument(description="The group's id.")]
 
 @strawberry.type(
     description="Learners who learn together. Its members see it, and those who answer for learners; "
-    "its admins change it."
+    "its admins change it.",
+    directives=[to(Access.GROUP_MEMBERS)],
 )
 class Group(Node):
     group_id: str = strawberry.field(description="The group's id.")
@@ -206,7 +208,10 @@ class UpdateGroupInput:
         )
 
 
-@strawberry.type(description="An item of a call that was refused while the others were not.")
+@strawberry.type(
+    description="An item of a call that was refused while the others were not.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class GroupItemError:
     kind: enums.GroupItemKind = strawberry.field(description="What the item is about.")
     item_id: str = strawberry.field(description="Its user id or identifier.")
@@ -227,7 +232,10 @@ class GroupNoteCode(Enum):
     )
 
 
-@strawberry.type(description="An item of a call that was done, and that is worth a look.")
+@strawberry.type(
+    description="An item of a call that was done, and that is worth a look.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class GroupItemNote:
     kind: enums.GroupItemKind = strawberry.field(description="What the item is about.")
     item_id: str = strawberry.field(description="Its user id or identifier.")
@@ -235,7 +243,7 @@ class GroupItemNote:
     message: str = strawberry.field(description="For people.")
 
 
-@strawberry.type(description="What became of a call about a group.")
+@strawberry.type(description="What became of a call about a group.", directives=[to(Access.WITH_OBJECT)])
 class GroupPayload:
     group: Group | None = strawberry.field(description="The group after the call; null where it was refused.")
     errors: list[UserError] = strawberry.field(
@@ -275,7 +283,7 @@ class GroupPayload:
         ]
 
 
-@strawberry.type(description="What became of a call to delete a group.")
+@strawberry.type(description="What became of a call to delete a group.", directives=[to(Access.WITH_OBJECT)])
 class DeleteGroupPayload:
     group_id: str | None = strawberry.field(
         description="The id of the group that is no more; null where the call was refused."
@@ -289,7 +297,8 @@ class DeleteGroupPayload:
 class GroupQueries:
     @field(
         description="A group, suspended ones too. NOT_FOUND where there is none, "
-        "FORBIDDEN to who is neither a member nor answers for learners."
+        "FORBIDDEN to who is neither a member nor answers for learners.",
+        access=Access.GROUP_MEMBERS,
     )
     async def group(self, info: Info, group_id: GroupId) -> Group | None:
         return Group.of(await learner_groups.group(info.context, group_id))
@@ -297,19 +306,18 @@ class GroupQueries:
 
 @strawberry.type
 class GroupMutations:
-    @mutation(description="Creates a group, whose admin the caller is.")
+    @mutation(description="Creates a group, whose admin the caller is.", access=Access.CALLER)
     async def create_group(
         self,
         info: Info,
         call: Annotated[CreateGroupInput, strawberry.argument(name="input", description="The group to be.")],
     ) -> GroupPayload:
-        return GroupPayload.of(
-            await carry_out(info.context, learner_groups.create_group(info.context, call.new()))
-        )
+        return GroupPayload.of(await carry_out(info, learner_groups.create_group(info.context, call.new())))
 
     @mutation(
         description="Changes a group's name, description, members or activities. For admins of the group, "
-        "an admin or a service."
+        "an admin or a service.",
+        access=Access.GROUP_ADMINS,
     )
     async def update_group(
         self,
@@ -318,45 +326,44 @@ class GroupMutations:
             UpdateGroupInput, strawberry.argument(name="input", description="Which group, and what of it.")
         ],
     ) -> GroupPayload:
-        return GroupPayload.of(
-            await carry_out(info.context, learner_groups.update_group(info.context, call.call()))
-        )
+        return GroupPayload.of(await carry_out(info, learner_groups.update_group(info.context, call.call())))
 
     @mutation(
         description="Suspends a group: it can be read, left, reactivated and deleted. "
-        "For admins of the group, an admin or a service."
+        "For admins of the group, an admin or a service.",
+        access=Access.GROUP_ADMINS,
     )
     async def suspend_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(
-            await carry_out(info.context, learner_groups.suspend_group(info.context, group_id))
-        )
+        return GroupPayload.of(await carry_out(info, learner_groups.suspend_group(info.context, group_id)))
 
-    @mutation(description="Ends the suspension of a group. For admins of the group, an admin or a service.")
+    @mutation(
+        description="Ends the suspension of a group. For admins of the group, an admin or a service.",
+        access=Access.GROUP_ADMINS,
+    )
     async def reactivate_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(
-            await carry_out(info.context, learner_groups.reactivate_group(info.context, group_id))
-        )
+        return GroupPayload.of(await carry_out(info, learner_groups.reactivate_group(info.context, group_id)))
 
-    @mutation(description="Deletes a group for good. For admins of the group, an admin or a service.")
+    @mutation(
+        description="Deletes a group for good. For admins of the group, an admin or a service.",
+        access=Access.GROUP_ADMINS,
+    )
     async def delete_group(self, info: Info, group_id: GroupId) -> DeleteGroupPayload:
-        changed, errors = await carry_out(info.context, learner_groups.delete_group(info.context, group_id))
+        changed, errors = await carry_out(info, learner_groups.delete_group(info.context, group_id))
         return DeleteGroupPayload(group_id=changed.group.group_id if changed else None, errors=errors)
 
     @mutation(
         description="The caller has opened the group: who was invited is a member from now on, whose name the other "
         "members see, and how they stand its admins. NOT_FOUND where the caller is no member, LIMIT_REACHED where they "
-        "were invited and are in as many groups as a learner may be in."
+        "were invited and are in as many groups as a learner may be in.",
+        access=Access.SIGNED_IN,
     )
     async def visit_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(
-            await carry_out(info.context, learner_groups.visit_group(info.context, group_id))
-        )
+        return GroupPayload.of(await carry_out(info, learner_groups.visit_group(info.context, group_id)))
 
     @mutation(
         description="Ends the caller's membership. LAST_ADMIN where the others would be left without an admin, "
-        "NOT_FOUND where the caller was never in the group."
+        "NOT_FOUND where the caller was never in the group.",
+        access=Access.SIGNED_IN,
     )
     async def leave_group(self, info: Info, group_id: GroupId) -> GroupPayload:
-        return GroupPayload.of(
-            await carry_out(info.context, learner_groups.leave_group(info.context, group_id))
-        )
+        return GroupPayload.of(await carry_out(info, learner_groups.leave_group(info.context, group_id)))

@@ -5,6 +5,7 @@ from typing import Annotated, Self, TypeVar
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.fields import field
 from graph.info import Info
 from graph.learners import Learner
@@ -52,7 +53,7 @@ class LearnerOrder:
         )
 
 
-@strawberry.type(description="A page of the learners who were found.")
+@strawberry.type(description="A page of the learners who were found.", directives=[to(Access.WITH_OBJECT)])
 class LearnerConnection:
     edges: list[Edge[Learner]] = strawberry.field(
         description="The learners of the page, in order. One who is gone since they were found is left out."
@@ -84,7 +85,8 @@ class LearnerSearchQueries:
     @field(
         description="Learners by name, user id and attributes, for a mentor, a reporter, an admin or a service; FORBIDDEN to "
         "others. A text finds those whose name has a word that begins with each word of the text, and those whose user "
-        "id begins with the text. Who has no profile is found by the whole user id alone, without a filter, and comes first."
+        "id begins with the text. Who has no profile is found by the whole user id alone, without a filter, and comes first.",
+        access=Access.EVERY_LEARNER,
     )
     async def search_learners(
         self,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 import strawberry
 from strawberry import UNSET
 
+from graph.access import Access, to
 from graph.arguments import CollectionId, ContextId, OptionalContextId
 from graph.assessment_scores import AssessmentFilter, AssessmentScores, scores_of
 from graph.contexts_of_people import contexts
@@ -38,6 +39,7 @@ def with_attribute_fields(learner: type[T]) -> type[T]:
         described = field(
             description=f"The learner's {_words(name)}, where it is known.",
             at_hand=lambda learner: learner.profile.attributes.get(name),
+            access=Access.LEARNER_OR_GUIDES,
         )
 
         async def resolve(self: "Learner", info: Info) -> str | None:
@@ -60,11 +62,12 @@ def with_attribute_inputs(learner: type[T]) -> type[T]:
 
 
 @strawberry.type(
-    description="Someone who learns. A learner sees only their own; who answers for learners sees all."
+    description="Someone who learns. A learner sees only their own; who answers for learners sees all.",
+    directives=[to(Access.LEARNER)],
 )
 @with_attribute_fields
 class Learner(Node):
-    user_id: str = strawberry.field(description="The learner's user id.")
+    user_id: str = strawberry.field(description="The learner's user id.", directives=[to(Access.WITH_OBJECT)])
     profile: strawberry.Private[nouns.Learner | None] = None
 
     @classmethod
@@ -80,7 +83,11 @@ class Learner(Node):
             self.profile = await learners.profile(info.context, self.user_id)
         return self.profile
 
-    @field(description="For people; null where it is not known.", at_hand=attrgetter("profile.name"))
+    @field(
+        description="For people; null where it is not known.",
+        at_hand=attrgetter("profile.name"),
+        access=Access.WITH_OBJECT,
+    )
     async def name(self, info: Info) -> str | None:
         return (await self.load(info)).name
 
@@ -192,7 +199,7 @@ class UpdateLearnerInput:
         )
 
 
-@strawberry.type(description="What became of a call about a profile.")
+@strawberry.type(description="What became of a call about a profile.", directives=[to(Access.WITH_OBJECT)])
 class LearnerPayload:
     learner: Learner | None = strawberry.field(
         description="The learner after the call; null where it was refused."
@@ -204,11 +211,14 @@ class LearnerPayload:
 
 @strawberry.type
 class LearnerQueries:
-    @field(description="The viewer. UNAUTHENTICATED without a token.")
+    @field(description="The viewer. UNAUTHENTICATED without a token.", access=Access.SIGNED_IN)
     def me(self, info: Info) -> Learner | None:
         return Learner(user_id=learners.me(info.context))
 
-    @field(description="A learner. FORBIDDEN to other learners; NOT_FOUND where nothing is known of them.")
+    @field(
+        description="A learner. FORBIDDEN to other learners; NOT_FOUND where nothing is known of them.",
+        access=Access.LEARNER,
+    )
     async def learner(
         self,
         info: Info,
@@ -219,7 +229,9 @@ class LearnerQueries:
 
 @strawberry.type
 class LearnerMutations:
-    @mutation(description="Changes a learner's profile: what is left out stays, null clears.")
+    @mutation(
+        description="Changes a learner's profile: what is left out stays, null clears.", access=Access.PERSON
+    )
     async def update_learner(
         self,
         info: Info,
@@ -228,5 +240,5 @@ class LearnerMutations:
             strawberry.argument(name="input", description="Whose profile, and what of it."),
         ],
     ) -> LearnerPayload:
-        profile, errors = await carry_out(info.context, learners.save_profile(info.context, call.call()))
+        profile, errors = await carry_out(info, learners.save_profile(info.context, call.call()))
         return LearnerPayload(learner=Learner.of(profile) if profile else None, errors=errors)

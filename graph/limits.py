@@ -47,9 +47,6 @@ class Limits:
     """Errors that an answer tells."""
     document_cache: int = 33_554_432
     """Bytes that kept documents may take (graph/documents.py)."""
-    cost: int = 500_000
-    """Values that an answer may have by what the document tells of them (graph/costs.py): two pages of 200 within each
-    other, with ten fields."""
     most_schema_values: int = 20_000
     """Values of an answer about the schema; all that tools ask for has some 15,000."""
     warn_only: frozenset[WarnOnly] = field(default_factory=frozenset)

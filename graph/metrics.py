@@ -8,6 +8,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.fields import field
 from graph.info import Info
 from graph.metric_columns import ActivityDimension
@@ -135,7 +136,21 @@ class ActivityMetricsInput:
         )
 
 
-@strawberry.type(description="Figures of activities in rows and columns.")
+@strawberry.type(
+    description="The rule by which figures of small cohorts are withheld.",
+    directives=[to(Access.WITH_OBJECT)],
+)
+class MetricPrivacy:
+    profile: str = strawberry.field(description="Its name in the settings, such as `threshold`.")
+    least_cohort: int = strawberry.field(
+        description="Learners that a figure by an attribute is of, at least."
+    )
+    source: str = strawberry.field(description="The publication that it follows.")
+
+
+@strawberry.type(
+    description="Figures of activities in rows and columns.", directives=[to(Access.WITH_OBJECT)]
+)
 class MetricTable:
     columns: list[MetricColumn] = strawberry.field(
         description="The dimensions, the labels, the metrics, the shares, and what is compared, as asked for."
@@ -162,6 +177,10 @@ class MetricTable:
         description="Who was last seen before this moment is at risk: `atRiskDays` before the full hour. Null where "
         "AT_RISK_COUNT was not asked for."
     )
+    privacy: MetricPrivacy | None = strawberry.field(
+        description="The rule by which small cohorts are withheld: the learners of all values that are not told are in the "
+        "rows whose column `withheld` is true, where the attribute is null. Null where figures are told as they are counted."
+    )
     answered: strawberry.Private[Answered]
 
     @field(description="The rows as objects: each a value by the column's name.")
@@ -177,7 +196,7 @@ class MetricTable:
 
     @classmethod
     def of(cls, answered: Answered) -> Self:
-        plan, table = answered.plan, answered.table
+        plan, table, rule = answered.plan, answered.table, answered.rule
         return cls(
             columns=columns_of(table.columns),
             rows=rows_of(table.rows),
@@ -188,6 +207,11 @@ class MetricTable:
             complete=answered.complete,
             mode=plan.mode,
             at_risk_before=answered.seen_before,
+            privacy=None
+            if rule is None
+            else MetricPrivacy(
+                profile=rule.profile.name, least_cohort=rule.least, source=rule.profile.source
+            ),
             answered=answered,
         )
 
@@ -196,8 +220,9 @@ class MetricTable:
 class MetricQueries:
     @field(
         description="Figures over the active enrolments of activities. Needs the role mentor, reporter, admin or "
-        "service; a creator sees them too, but not by attributes of learners. Tables of one document that share source and filter cost one query together.",
+        "service; a creator sees them too, by an attribute of learners only of cohorts that are large enough (`privacy`). Tables of one document that share source and filter cost one query together.",
         graphql_type=MetricTable | None,
+        access=Access.FIGURES,
     )
     async def activity_metrics(
         self,

@@ -6,12 +6,16 @@ from typing import Annotated, Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from resolvers import packages
 
 Variant = Annotated[enums.PackageVariant, strawberry.argument(description="What to have in it.")]
 
 
-@strawberry.type(description="A collection as one file: a zip that the platform calls ECAR.")
+@strawberry.type(
+    description="A collection as one file: a zip that the platform calls ECAR.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class Package:
     url: str = strawberry.field(
         description="Where it is, for whoever has this link. A path is one of this gateway."

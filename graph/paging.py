@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
+from graph.access import Access, to
 from graph.fields import field
 from resolvers.opaque_texts import encode
 from resolvers.ordering import MOST_ORDERED
@@ -39,7 +40,7 @@ Before = Annotated[
 ]
 
 
-@strawberry.type(description="Where a page stands in its list.")
+@strawberry.type(description="Where a page stands in its list.", directives=[to(Access.WITH_OBJECT)])
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether there are more after this page.")
     has_previous_page: bool = strawberry.field(
@@ -52,7 +53,7 @@ class PageInfo:
     )
 
 
-@strawberry.type(description="A member of a list and its place in it.")
+@strawberry.type(description="A member of a list and its place in it.", directives=[to(Access.WITH_OBJECT)])
 class Edge(Generic[T]):
     node: T = strawberry.field(description="The member.")
     member: strawberry.Private[Any]
@@ -64,13 +65,15 @@ class Edge(Generic[T]):
         return encode(*self.place(self.member))
 
 
-@strawberry.type(description="A page of a list.")
+@strawberry.type(description="A page of a list.", directives=[to(Access.WITH_OBJECT)])
 class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="The members of the page, in the list's order.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
 
 
-@strawberry.type(description="A page of a list whose members can be counted.")
+@strawberry.type(
+    description="A page of a list whose members can be counted.", directives=[to(Access.WITH_OBJECT)]
+)
 class CountedConnection(Connection[T]):
     known: strawberry.Private[int | None]
     count: strawberry.Private[Callable[[], Awaitable[int | None]]]

@@ -5,10 +5,13 @@ from typing import Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from resolvers import nouns
 
 
-@strawberry.type(description="How far a learner is in a collection, a unit or a leaf.")
+@strawberry.type(
+    description="How far a learner is in a collection, a unit or a leaf.", directives=[to(Access.WITH_OBJECT)]
+)
 class Progress:
     status: enums.Status = strawberry.field(description="Completed once nothing required is missing.")
     completed_count: int = strawberry.field(description="Distinct required leaves that are completed.")

@@ -27,11 +27,13 @@ from graphql import (
     GraphQLOutputType,
     GraphQLString,
     Undefined,
+    get_named_type,
     is_leaf_type,
 )
 
 from graph.fields import AT_HAND
 from graph.upstream import (
+    LEAST,
     Executor,
     NotPlain,
     Read,
@@ -123,10 +125,26 @@ class ProjectingExecutor(Executor):
 
     def _present(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         if isinstance(of, GraphQLList):
-            return _list(self._value(of.of_type, selected))
+            return self._list(of, selected)
         if isinstance(of, GraphQLObjectType):
             return self._object(of, selected)
         return self._leaf(of) if is_leaf_type(of) else None
+
+    def _list(self, of: GraphQLList[Any], selected: Selected) -> Read | None:
+        read = self._value(of.of_type, selected)
+        if read is None:
+            return None
+        item, built, within = read, self._bill.built, get_named_type(of)
+        fields = self.below(within, selected) if isinstance(within, GraphQLObjectType) else None
+        least = LEAST * len(fields or (of,))
+
+        def read_list(value: Any) -> list[Any]:
+            if value.__class__ is not list and value.__class__ is not tuple:
+                raise NotPlain
+            built(least * len(value))
+            return [item(member) for member in value]
+
+        return read_list
 
     def _object(self, of: GraphQLObjectType, selected: Selected) -> Read | None:
         classes, below = classes_of(of), self.below(of, selected)
@@ -191,18 +209,6 @@ def _int(value: Any) -> int:
     if value.__class__ is not int or not GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT:
         raise NotPlain
     return value
-
-
-def _list(item: Read | None) -> Read | None:
-    def read_list(value: Any) -> list[Any]:
-        if value.__class__ is not list and value.__class__ is not tuple:
-            raise NotPlain
-        return [read(member) for member in value]
-
-    if item is None:
-        return None
-    read = item
-    return read_list
 
 
 _FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError, ValueError)

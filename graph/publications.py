@@ -7,6 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.errors import ErrorCode, UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
@@ -16,7 +17,7 @@ from resolvers import publications
 _PublicationId = Annotated[str, strawberry.argument(description="The publication's id.")]
 
 
-@strawberry.type(description="A step of a publication.")
+@strawberry.type(description="A step of a publication.", directives=[to(Access.WITH_OBJECT)])
 class PublicationStep:
     name: str = strawberry.field(description="Its name. Steps come in the order in which they are done.")
     state: enums.JobState = strawberry.field(description="How far it is.")
@@ -29,7 +30,8 @@ class PublicationStep:
 
 
 @strawberry.type(
-    description="Why a publication failed or waits. Nothing of it is live, unless its step `pointer` was done."
+    description="Why a publication failed or waits. Nothing of it is live, unless its step `pointer` was done.",
+    directives=[to(Access.WITH_OBJECT)],
 )
 class PublicationError:
     code: str | None = strawberry.field(
@@ -46,7 +48,7 @@ class PublicationError:
         return cls(code=failure.code, message=failure.message, field=failure.field)
 
 
-@strawberry.type(description="How a draft goes live: a job in steps.")
+@strawberry.type(description="How a draft goes live: a job in steps.", directives=[to(Access.AUTHORS)])
 class Publication(Node):
     publication_id: str = strawberry.field(description="Its id, for `publication`.")
     identifier: str = strawberry.field(description="What is published.")
@@ -90,7 +92,7 @@ class PublishInput:
     )
 
 
-@strawberry.type(description="What became of a call to publish.")
+@strawberry.type(description="What became of a call to publish.", directives=[to(Access.WITH_OBJECT)])
 class PublishPayload:
     publication: Publication | None = strawberry.field(
         description="The publication, which goes on by itself; null where the call was refused."
@@ -103,7 +105,8 @@ class PublishPayload:
 @strawberry.type
 class PublicationQueries:
     @field(
-        description="A publication. NOT_FOUND where there is none. Needs the role creator, admin or service."
+        description="A publication. NOT_FOUND where there is none. Needs the role creator, admin or service.",
+        access=Access.AUTHORS,
     )
     async def publication(self, info: Info, publication_id: _PublicationId) -> Publication | None:
         return Publication.of(await publications.publication(info.context, publication_id))
@@ -113,7 +116,8 @@ class PublicationQueries:
 class PublicationMutations:
     @mutation(
         description="Publishes a draft: learners see it when all of it is in place. Asked again while the same draft is "
-        "being published, it answers with that publication. Needs the role creator, admin or service."
+        "being published, it answers with that publication. Needs the role creator, admin or service.",
+        access=Access.AUTHORS,
     )
     async def publish(
         self,
@@ -121,7 +125,7 @@ class PublicationMutations:
         call: Annotated[PublishInput, strawberry.argument(name="input", description="What to publish.")],
     ) -> PublishPayload:
         asked, errors = await carry_out(
-            info.context,
+            info,
             publications.publish(
                 info.context, call.identifier, unlisted=call.unlisted, version_key=call.version_key
             ),

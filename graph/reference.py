@@ -18,6 +18,7 @@ from graphql import (
     Undefined,
 )
 
+from graph.access import Access, declared_by
 from graph.schema import schema
 from graph.upstream import core_schema
 
@@ -97,7 +98,7 @@ def _calls_by_noun(built: GraphQLSchema, root: str) -> dict[str, dict[str, Graph
 def _calls(root: str, fields: dict[str, GraphQLField]) -> Iterator[str]:
     for name, field in sorted(fields.items()):
         yield from (f"## {root.lower()} `{name}`", "", _text(field.description), "")
-        yield from (f"Answers `{field.type}`.", "")
+        yield from (f"Answers `{field.type}`. {_for_whom(declared_by(field))}".strip(), "")
         yield from _table(field.args)
 
 
@@ -110,11 +111,14 @@ def _type(one: GraphQLNamedType) -> Iterator[str]:
     elif isinstance(one, GraphQLObjectType | GraphQLInterfaceType):
         if implemented := ", ".join(f"`{interface.name}`" for interface in one.interfaces):
             yield from (f"Implements {implemented}.", "")
+        if for_whom := _for_whom(declared_by(one)):
+            yield from (for_whom, "")
         yield from ("| field | type | what it is |", "| --- | --- | --- |")
         for name, field in one.fields.items():
             arguments = "".join(f", {arg}: {_of(value)}" for arg, value in field.args.items()).lstrip(", ")
             shown = f"{name}({arguments})" if arguments else name
-            yield f"| `{shown}` | `{field.type}` | {_cell(field.description, field.deprecation_reason)} |"
+            told = f"{_text(field.description)} {_for_whom(declared_by(field))}".strip()
+            yield f"| `{shown}` | `{field.type}` | {_cell(told, field.deprecation_reason)} |"
     elif isinstance(one, GraphQLInputObjectType):
         yield from _table(one.fields)
     yield ""
@@ -148,6 +152,11 @@ def _kind(one: GraphQLNamedType) -> str:
 def _cell(description: str | None, deprecated: str | None) -> str:
     told = _text(description).replace("|", "\\|").replace("\n", " ")
     return f"**Deprecated**: {deprecated} {told}" if deprecated else told
+
+
+def _for_whom(access: Access | None) -> str:
+    """Who may ask, where it is declared."""
+    return "" if access is None else f"**For:** {access.value.sentence}"
 
 
 def _text(description: str | None) -> str:

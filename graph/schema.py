@@ -10,6 +10,7 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 
+from graph.access import Access, check_before_fields
 from graph.active_learners import ActiveLearnersQueries
 from graph.activity_histories import ActivityHistoryQueries
 from graph.assessment_scores import AssessmentScores
@@ -80,7 +81,9 @@ class Query(
     ExhaustQueries,
 ):
     @field(
-        description="Whatever has this global id, as far as the viewer may see it.", graphql_type=Node | None
+        description="Whatever has this global id, as far as the viewer may see it.",
+        graphql_type=Node | None,
+        access=Access.SIGNED_IN,
     )
     async def node(
         self,
@@ -152,7 +155,12 @@ class CohortSchema(strawberry.Schema):
     """No error leaves it but as a client may see it."""
 
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
-        result = await super().execute(*args, **kwargs)
+        bill: nouns.Bill = kwargs["context_value"].bill
+        with nouns.billed_to(bill):
+            result = await super().execute(*args, **kwargs)
+        if bill.over is not None and bill.budget.enforced:
+            # What there is of the answer is not sent: it may be as large as the answer would be.
+            result = ExecutionResult(None, [GraphQLError(bill.over.message, original_error=bill.over)])
         if result.errors:
             # A new list: the document's own is kept.
             result.errors = [presented(error, core_schema(self)) for error in result.errors]
@@ -172,13 +180,15 @@ def build_schema(limits: Limits = Limits()) -> CohortSchema:  # noqa: B008 - it 
     class Executor(ProjectingExecutor):
         most_errors = limits.most_errors
 
-    return CohortSchema(
+    built = CohortSchema(
         query=Query,
         mutation=Mutation,
         config=CONFIG,
         extensions=extensions,
         execution_context_class=Executor,
     )
+    check_before_fields(core_schema(built))
+    return built
 
 
 @cache

@@ -4,10 +4,13 @@ from typing import Self
 
 import strawberry
 
+from graph.access import Access, to
 from resolvers import nouns
 
 
-@strawberry.type(description="A score, and the most that there was to reach.")
+@strawberry.type(
+    description="A score, and the most that there was to reach.", directives=[to(Access.WITH_OBJECT)]
+)
 class Score:
     score: float = strawberry.field(description="Points.")
     max_score: float = strawberry.field(description="The points of an attempt with everything right.")
@@ -21,7 +24,8 @@ class Score:
 
 
 @strawberry.type(
-    description="What a learner scored in an activity, in all of its assessments that they attempted."
+    description="What a learner scored in an activity, in all of its assessments that they attempted.",
+    directives=[to(Access.WITH_OBJECT)],
 )
 class ActivityScore:
     score: float = strawberry.field(description="The sum of the best scores, one of each assessment.")

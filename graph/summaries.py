@@ -6,13 +6,17 @@ from typing import Annotated, Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.errors import UserError, carry_out
 from graph.fields import mutation
 from graph.info import Info
 from resolvers import summaries
 
 
-@strawberry.type(description="A file of all enrolments of a learner, those that ended as well.")
+@strawberry.type(
+    description="A file of all enrolments of a learner, those that ended as well.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class SummaryDownload:
     url: str = strawberry.field(
         description="Where the file is, for whoever has this link: pass it on to nobody. "
@@ -46,7 +50,7 @@ class DownloadSummaryInput:
     )
 
 
-@strawberry.type(description="What became of a call for a file.")
+@strawberry.type(description="What became of a call for a file.", directives=[to(Access.WITH_OBJECT)])
 class SummaryDownloadPayload:
     download: SummaryDownload | None = strawberry.field(
         description="The file; null where the call was refused."
@@ -60,7 +64,8 @@ class SummaryDownloadPayload:
 class SummaryMutations:
     @mutation(
         description="Writes all enrolments of a learner into a file and links to it. Only the learner, "
-        "mentors, reporters, admins and services may."
+        "mentors, reporters, admins and services may.",
+        access=Access.LEARNER,
     )
     async def download_summary(
         self,
@@ -70,7 +75,7 @@ class SummaryMutations:
             strawberry.argument(name="input", description="Whose, and in which format."),
         ],
     ) -> SummaryDownloadPayload:
-        found, errors = await carry_out(info.context, _download(info, call))
+        found, errors = await carry_out(info, _download(info, call))
         return SummaryDownloadPayload(download=SummaryDownload.of(found) if found else None, errors=errors)
 
 

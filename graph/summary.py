@@ -6,6 +6,7 @@ from typing import Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.collections import HierarchyNode, OwnTree
 from graph.fields import field
 from graph.info import Info
@@ -25,7 +26,7 @@ NEXT_CONTENT = (
 TIME_SPENT = "Seconds, in all leaves of the collection."
 
 
-@strawberry.type(description="Whether a learner has done a leaf.")
+@strawberry.type(description="Whether a learner has done a leaf.", directives=[to(Access.WITH_OBJECT)])
 class ContentStatus:
     content_id: str = strawberry.field(description="The leaf's identifier.")
     name: str = strawberry.field(description="The leaf's name.")
@@ -38,12 +39,15 @@ class ContentStatus:
         return HierarchyNode.of(self.own_tree, self.leaf)
 
 
-@strawberry.type(description="A unit and how far a learner is in it.")
+@strawberry.type(description="A unit and how far a learner is in it.", directives=[to(Access.WITH_OBJECT)])
 class UnitProgress(Progress):
     unit: HierarchyNode = strawberry.field(description="The unit.")
 
 
-@strawberry.type(description="How a learner stands in a collection under a context, in detail.")
+@strawberry.type(
+    description="How a learner stands in a collection under a context, in detail.",
+    directives=[to(Access.LEARNER)],
+)
 class Summary(Progress):
     user_id: str = strawberry.field(description="Whose it is.")
     collection_id: str = strawberry.field(description="The collection's identifier.")

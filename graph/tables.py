@@ -8,11 +8,12 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.scalars import serialised_json
 from resolvers.nouns import Column
 
 
-@strawberry.type(description="A column of a table.")
+@strawberry.type(description="A column of a table.", directives=[to(Access.WITH_OBJECT)])
 class MetricColumn:
     name: str = strawberry.field(
         description="The dimension or metric, such as `ageBand` or `enrolledCount`; no two are alike."

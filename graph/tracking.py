@@ -5,12 +5,16 @@ from typing import Self
 import strawberry
 
 from graph import enums
+from graph.access import Access, to
 from graph.fields import field
 from graph.info import Info
 from resolvers import nouns
 
 
-@strawberry.type(description="How this instance keeps views. docs/modes.md has the tables.")
+@strawberry.type(
+    description="How this instance keeps views. docs/modes.md has the tables.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class Tracking:
     mode: enums.TrackingMode = strawberry.field(
         description="What a view counts for beyond the context that it was taken in."
@@ -31,7 +35,7 @@ class Tracking:
 
 @strawberry.type
 class TrackingQueries:
-    @field(description="How this instance keeps views.")
+    @field(description="How this instance keeps views.", access=Access.SIGNED_IN)
     def tracking(self, info: Info) -> Tracking:
         info.context.viewer.known()
         return Tracking.of(info.context.shared.tracking)

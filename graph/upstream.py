@@ -58,14 +58,19 @@ from strawberry.types.arguments import convert_argument, convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from graph.errors import MORE_ERRORS
+from graph.encoding import SentAsIs
 from graph.planned import Planned
-from resolvers.nouns import KeptResponse, Taken
+from resolvers.nouns import Bill, KeptResponse, Session, Taken
 
+MORE_ERRORS = "MORE_ERRORS"
+"""The code of the last error of an answer that has more errors than are told."""
 _DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 
 Read = Callable[[Any], Any]
 """From an object to what a field of it answers, or from a value to what stands for it in the answer."""
+LEAST = 10
+"""Bytes that a field takes in an answer at least, or nearly. How large an answer is shows when it is written, which is too late
+to end it."""
 Selected = FieldDetailsList
 """Where a document asks for a field: once, or several times in several fragments."""
 
@@ -86,6 +91,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         wrapped = self.middleware_manager is not None and bool(self.middleware_manager.middlewares)
         self._reads = self.operation.operation is OperationType.QUERY and not wrapped
         """What a mutation answers is met once: to compile it would be for nothing."""
+        context = self.context_value
+        self._bill = context.bill if isinstance(context, Session) else Bill()
         self._taken: list[Taken] = []
         """How the planned fields of this answer came about."""
         self._more_errors = 0
@@ -124,7 +131,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """What a planned field was written as stands for its value."""
+        """What a planned field was written as stands for its value. Every value is on the request's bill."""
+        self._bill.built(len(result.data) if result.__class__ is SentAsIs else LEAST)
         if isinstance(result, KeptResponse):
             self._tell(result.taken, path)
             return result.fragment

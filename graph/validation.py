@@ -9,11 +9,12 @@ from graphql import (
     validate,
 )
 
-from graph.errors import MORE_ERRORS, changed
+from graph.errors import changed
 from graph.limits import too_large
 from graph.literals import with_fields
 from graph.upstream import (
     MAX_FRAGMENT_WORK,
+    MORE_ERRORS,
     MaybeNullValidationRule,
     TooManyComparisons,
     ValidationAbortedError,

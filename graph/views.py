@@ -9,6 +9,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph import enums
+from graph.access import Access, to
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation, platform_name
 from graph.info import Info
@@ -27,7 +28,10 @@ LazyScores = Annotated["AssessmentScores", _PLACES]
 """Types that have views themselves."""
 
 
-@strawberry.type(description="Why a view has a status that was not earned in that very place.")
+@strawberry.type(
+    description="Why a view has a status that was not earned in that very place.",
+    directives=[to(Access.WITH_OBJECT)],
+)
 class Origin:
     kind: enums.OriginKind = strawberry.field(description="How it got here.")
     collection_id: str | None = strawberry.field(
@@ -52,7 +56,10 @@ class Origin:
         )
 
 
-@strawberry.type(description="A learner's view of a content, under a context, in a collection or by itself.")
+@strawberry.type(
+    description="A learner's view of a content, under a context, in a collection or by itself.",
+    directives=[to(Access.LEARNER)],
+)
 class View(Node):
     content_id: str = strawberry.field(description="The content's identifier.")
     status: enums.Status = strawberry.field(description="How far it is.")
@@ -221,7 +228,7 @@ class EndViewInput(StartViewInput):
     call_id: str | None = strawberry.field(default=None, description=_CALL)
 
 
-@strawberry.type(description="What became of a call about a view.")
+@strawberry.type(description="What became of a call about a view.", directives=[to(Access.WITH_OBJECT)])
 class ViewPayload:
     view: View | None = strawberry.field(description="The view after the call; null where it was refused.")
     token: str | None = strawberry.field(
@@ -244,7 +251,7 @@ class ViewPayload:
 
 @strawberry.type
 class ViewMutations:
-    @mutation(description="Starts a view. One that was started before stays as it is.")
+    @mutation(description="Starts a view. One that was started before stays as it is.", access=Access.CALLER)
     async def start_view(
         self,
         info: Info,
@@ -252,12 +259,11 @@ class ViewMutations:
             StartViewInput, strawberry.argument(name="input", description="Which view to start.")
         ],
     ) -> ViewPayload:
-        return ViewPayload.of(
-            await carry_out(info.context, call.made(partial(views.start_view, info.context)))
-        )
+        return ViewPayload.of(await carry_out(info, call.made(partial(views.start_view, info.context))))
 
     @mutation(
-        description="Notes progress, details and time of a started view. A completed one stays as it is."
+        description="Notes progress, details and time of a started view. A completed one stays as it is.",
+        access=Access.CALLER,
     )
     async def update_view(
         self,
@@ -275,10 +281,10 @@ class ViewMutations:
             call_id=call.call_id,
         )
         return ViewPayload.of(
-            await carry_out(info.context, call.made(partial(views.update_view, info.context), change))
+            await carry_out(info, call.made(partial(views.update_view, info.context), change))
         )
 
-    @mutation(description="Completes a started view.")
+    @mutation(description="Completes a started view.", access=Access.CALLER)
     async def end_view(
         self,
         info: Info,
@@ -292,6 +298,4 @@ class ViewMutations:
             time_spent=call.time_spent or 0,
             call_id=call.call_id,
         )
-        return ViewPayload.of(
-            await carry_out(info.context, call.made(partial(views.end_view, info.context), change))
-        )
+        return ViewPayload.of(await carry_out(info, call.made(partial(views.end_view, info.context), change)))

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import struct
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -23,6 +22,7 @@ from loaders.background import Background
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from rules.moments import milliseconds, moment
 from stores.backoff import Backoff
+from stores.bills import billed_context
 from stores.cache import Cache
 from stores.deadline import deadline, remaining
 
@@ -183,7 +183,7 @@ class Answers:
     def _take_off(self, key: str, compute: Compute) -> _Flight:
         flight = self._flights[key] = _Flight(key)
         # In a context of its own: the deadline of the first caller is not that of those who join.
-        flight.task = asyncio.create_task(self._fly(flight, compute), context=Context())
+        flight.task = asyncio.create_task(self._fly(flight, compute), context=billed_context())
         return flight
 
     async def _wait_for(self, flight: _Flight, left: float) -> Answer:

@@ -5,6 +5,8 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
+from stores.bills import unstopped_context
+
 T = TypeVar("T")
 
 
@@ -19,8 +21,9 @@ class Background:
         self._keep(asyncio.create_task(work, context=Context()))
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs work to its end, within the caller's deadline, even if the caller is cancelled meanwhile."""
-        return await asyncio.shield(self._keep(asyncio.create_task(work)))
+        """Runs work to its end, within the caller's deadline, even if the caller is cancelled meanwhile, and whatever it
+        costs."""
+        return await asyncio.shield(self._keep(asyncio.create_task(work, context=unstopped_context())))
 
     async def settled(self) -> None:
         """Waits until nothing is left: before the stores are closed."""

@@ -38,12 +38,15 @@ from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupLimits, Member, Roster
 from rules.learners import Learner
 from rules.plans import AggregationMode
+from rules.prices import Budget
+from rules.privacy import Privacy
 from rules.scores import ActivityScore
 from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
 from rules.views import View
 from rules.web_addresses import FetchRules
+from stores.bills import Bill
 from stores.engines import Stores
 
 LINK_TTL = timedelta(hours=1)
@@ -91,6 +94,10 @@ class Shared:
     """Of which hosts a publish fetches icons."""
     day_zone: DayZone = field(default_factory=DayZone)
     """Which day a moment is in, for active days."""
+    budget: Budget = field(default_factory=Budget)
+    """What one request may cost."""
+    privacy: Privacy = field(default_factory=Privacy)
+    """Of how few learners figures by attributes are told."""
 
     @classmethod
     def of(
@@ -109,6 +116,8 @@ class Shared:
         public_url: str = "",
         icon_rules: FetchRules | None = None,
         day_zone: DayZone | None = None,
+        budget: Budget | None = None,
+        privacy: Privacy | None = None,
     ) -> "Shared":
         background = Background()
         library = Library(stores.rows, stores.cache)
@@ -128,6 +137,8 @@ class Shared:
             public_url=public_url,
             icon_rules=icon_rules or FetchRules(),
             day_zone=day_zone or DayZone(),
+            budget=budget or Budget(),
+            privacy=privacy or Privacy(),
         )
 
 
@@ -200,11 +211,14 @@ class Session:
 
     viewer: Viewer
     shared: Shared
+    bill: Bill = field(init=False)
+    """What the request would cost (``estimate``, known before it is executed) and what it has cost (``actual``)."""
     stores: Stores = field(init=False)
     """The process's; reads of rows that this request begins at the same moment share statements."""
     _loaders: Loaders | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
+        self.bill = Bill(self.shared.budget)
         self.stores = replace(self.shared.stores, rows=reads_together(self.shared.stores.rows))
 
     @property

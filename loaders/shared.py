@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, MutableMapping, Sequence
-from contextvars import Context
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from cachetools import LRUCache, TTLCache
+
+from stores.bills import billed_context
 
 if TYPE_CHECKING:
     from strawberry.dataloader import AbstractCache, DataLoader
@@ -92,7 +93,7 @@ class SharedLoader(Generic[K, V]):
         kept = self._kept.get(key)
         if kept is not None and kept.done():
             return kept.result()
-        return await asyncio.shield(asyncio.ensure_future(Context().run(self._loader.load, key)))
+        return await asyncio.shield(asyncio.ensure_future(billed_context().run(self._loader.load, key)))
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from stores.bills import check_bill
 from stores.columns import Table
 from stores.deadline import deadline_at, remaining, until
 from stores.rows import Key, Row, Rows
@@ -176,6 +177,7 @@ class _Together:
     ) -> _Found:
         """The rows that the open batch of this shape finds, these keys among them. Each caller waits until its own
         deadline."""
+        check_bill()
         ends, loop = until(), asyncio.get_running_loop()
         batch = self._open.get(shape)
         if batch is None:

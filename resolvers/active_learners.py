@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from loaders.metrics.active_learners import ActiveLearners, active_learners
 from loaders.metrics.plans import check_contexts
 from loaders.session import Session
+from rules.access import Access
 from rules.active_learners import UNITS, ActiveLearnersQuery, active_learners_query
 from rules.contents import ContentKind
 from rules.errors import InvalidInput, NotFound
 from rules.metric_columns import Column, ColumnKind
 from rules.periods import PeriodUnit
-from rules.viewers import ALL_FIGURES
 
 __all__ = ["UNITS", "ActiveLearnersQuery", "PeriodUnit", "Timeline", "active_learners_query", "timeline"]
 
@@ -29,7 +29,7 @@ class Timeline:
 
 async def timeline(session: Session, query: ActiveLearnersQuery) -> Timeline:
     """The active learners of each date. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_FIGURES)
+    session.viewer.check(Access.FIGURES)
     await _check_collections(session, query)
     await check_contexts(session.library, query.context_ids)
     found = await active_learners(session.stores, session.shared.answers, query)

@@ -7,6 +7,7 @@ from datetime import datetime
 from loaders.activity_histories import contexts_with, recorded_days
 from loaders.session import Session
 from loaders.totals import ActivityPlace, last_aggregation
+from rules.access import Access
 from rules.active_days import date_of
 from rules.activity_histories import (
     DEFAULT_METRICS,
@@ -23,7 +24,6 @@ from rules.errors import InvalidInput, NotFound
 from rules.identifiers import ContextType, aggregate_context, checked_id
 from rules.metric_columns import Column, ColumnKind, metric_column
 from rules.metrics import MetricValue, metric_value
-from rules.viewers import ALL_FIGURES
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -59,7 +59,7 @@ async def activity_history(
 ) -> ActivityHistory:
     """The history of a collection, or of a unit in ``collection_id``, under one context or summed over all that the collection
     has. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_FIGURES)
+    session.viewer.check(Access.FIGURES)
     activity, collection = await _activity(session, activity_id, collection_id)
     contexts = await _contexts(session, query, collection, context_id)
     places: Sequence[ActivityPlace] = [(activity, collection, context) for context in contexts]

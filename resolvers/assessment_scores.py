@@ -9,8 +9,9 @@ from loaders.scores import scores_page as rows_page
 from loaders.session import Session
 from resolvers.paging import Page, checked_first
 from resolvers.progress import kept_at, place_read
+from rules.access import Access
 from rules.contents import Content, ContentKind
-from rules.contexts import Context, check_contains
+from rules.contexts import Context, check_contains, is_guide
 from rules.errors import NotFound
 from rules.identifiers import ProgressKey, ViewKey, checked_id, optional_id
 from rules.scores import ActivityScore
@@ -109,9 +110,12 @@ async def scores(session: Session, asked: ViewKey) -> ScoresRead:
     return ScoresRead(asked, stored)
 
 
-async def activity_score(session: Session, key: ProgressKey) -> ActivityScore:
-    """What a learner scored in a collection, out of the attempts themselves: right before any worker has run."""
-    session.viewer.check_may_see(key.user_id)
+async def activity_score(session: Session, key: ProgressKey, context: Context | None) -> ActivityScore:
+    """What a learner scored in a collection, out of the attempts themselves: right before any worker has run. The guides
+    of ``context``, the enrolment's, see it as they do in its reports."""
+    viewer = session.viewer
+    named = viewer.user_id == key.user_id or (context is not None and is_guide(viewer, context))
+    viewer.check(Access.LEARNER_OR_GUIDES, named=named, field="userId")
     return await session.loaders.scores.load(key)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from loaders.session import Session
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import checked_first, checked_many
+from rules.access import Access
 from rules.contents import Content, ContentKind
-from rules.errors import Forbidden, InvalidInput
+from rules.errors import InvalidInput
 from rules.search import DEFAULT, LIVE, words_of
-from rules.viewers import Role
 from stores.search import Hit, SearchOrder, SearchQuery, UnitHit
 
 __all__ = ["UNITS", "Catalogue", "CatalogueOrder", "Hit", "search_collections"]
@@ -119,9 +119,5 @@ async def search_collections(
 def _statuses(session: Session, asked: Sequence[str] | None) -> Sequence[str]:
     if asked is None or {*asked} == {LIVE}:
         return [LIVE]
-    if not session.viewer.has(Role.CREATOR, Role.ADMIN, Role.SERVICE):
-        raise Forbidden(
-            f"only a creator, an admin or a service may search for another status than {LIVE}",
-            field="filter.status",
-        )
+    session.viewer.check(Access.AUTHORS, may=f"search for another status than {LIVE}", field="filter.status")
     return asked

@@ -73,9 +73,9 @@ class Tree:
         found = self.hierarchy.root if node is None else self.node(node, "node")
         return found if depth is None else _cut(found, depth)
 
-    def leaves(self) -> list[Json]:
+    def leaves(self) -> Sequence[Json]:
         """The tree's leaves, each once, in the tree's order."""
-        return [node for node in self.hierarchy.nodes.values() if self.kind(node) is ContentKind.CONTENT]
+        return self.hierarchy.leaves_in_order
 
     def leaves_page(self, asked: Asked) -> Page[Leaf]:
         """The page of the leaves that is asked for. If a publish has taken the leaf of a cursor away meanwhile, the page goes
@@ -83,7 +83,7 @@ class Tree:
         leaves = self.leaves()
         begin, end = 0, len(leaves)
         if asked.place is not None:
-            before, behind = _around(leaves, *asked.place, field=asked.field)
+            before, behind = _around(self.hierarchy, *asked.place, field=asked.field)
             begin, end = (0, before) if asked.backward else (behind, end)
         if asked.backward:
             begin = max(0, end - asked.limit)
@@ -102,14 +102,14 @@ class Tree:
         return ContentKind.UNIT if is_collection(node) else ContentKind.CONTENT
 
 
-def _around(leaves: Sequence[Json], identifier: str, place: str, *, field: str) -> tuple[int, int]:
+def _around(hierarchy: Hierarchy, identifier: str, place: str, *, field: str) -> tuple[int, int]:
     """How many leaves are before this one, and where the next one stands, counted from 0."""
-    for number, leaf in enumerate(leaves):
-        if leaf["identifier"] == identifier:
-            return number, number + 1
+    found = hierarchy.leaves.get(identifier)
+    if found is not None:
+        return found[0], found[0] + 1
     if not place.isdecimal():
         raise InvalidInput(f"{field} must be a cursor of this list", field=field)
-    gone_from = min(max(0, int(place) - 1), len(leaves))
+    gone_from = min(max(0, int(place) - 1), len(hierarchy.leaves))
     return gone_from, gone_from
 
 

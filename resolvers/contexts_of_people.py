@@ -8,9 +8,9 @@ from loaders.session import Session
 from resolvers.context_orders import ContextOrder, ordering_of
 from resolvers.ordering import MOST_ORDERED, Ordering, too_many
 from resolvers.paging import Asked, Page
+from rules.access import Access
 from rules.contexts import Context, ContextRelation, ContextStatus
 from rules.identifiers import ContextType, checked_id
-from rules.viewers import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def _whole(session: Session, user_id: str, wanted: ContextsWanted) -> list
 
 def _checked(session: Session, user_id: str) -> str:
     user_id = checked_id(user_id, "userId")
-    session.viewer.check_is(user_id, Role.ADMIN, Role.SERVICE)
+    session.viewer.check(Access.PERSON, named=session.viewer.user_id == user_id, field="userId")
     return user_id
 
 

@@ -11,11 +11,11 @@ from ingest.jobs.runner import Jobs
 from ingest.writes.expiring_files import expires_on
 from loaders.session import Session
 from resolvers.publications import Failure
-from rules.errors import Forbidden, NotFound
+from rules.access import Access
+from rules.errors import NotFound
 from rules.exhausts import ExhaustFormat, ExhaustKind
 from rules.identifiers import checked_id
 from rules.jobs import JobState
-from rules.viewers import Role
 
 __all__ = ["Exhaust", "ExhaustLink", "Failure", "exhaust", "exhaust_link", "request"]
 
@@ -90,10 +90,9 @@ async def exhaust(session: Session, exhaust_id: str) -> Exhaust:
     except NotFound:
         raise NotFound(f"there is no exhaust {exhaust_id}", field="exhaustId") from None
     order = ExhaustOrder.of(job.arguments)
-    if viewer != order.by and not session.viewer.has(Role.ADMIN, Role.SERVICE):
-        raise Forbidden(
-            "only who asked for it, an admin or a service may see this exhaust", field="exhaustId"
-        )
+    session.viewer.check(
+        Access.EXHAUST_ASKER, named=viewer == order.by, may="see this exhaust", field="exhaustId"
+    )
     await context_reported(session, order.collection_id, order.context_id)
     return Exhaust.of(job)
 

@@ -8,12 +8,15 @@ from typing import Any
 from loaders.metrics.funnels import funnel_counts
 from loaders.metrics.plans import check_contexts
 from loaders.session import Session
-from resolvers.metrics import check_attributes
+from resolvers.metrics import rule_of
+from rules.access import Access
+from rules.errors import Forbidden
 from rules.funnels import Reached, Unit, checked_learners, units_of
 from rules.identifiers import checked_id
-from rules.metric_filters import checked_filter
+from rules.metric_columns import camel
+from rules.metric_filters import Filter, checked_filter
 from rules.metric_queries import MetricQuery, checked_names
-from rules.viewers import ALL_FIGURES
+from rules.privacy import attributes_of
 
 __all__ = ["Funnel", "Reached", "Unit", "activity_funnel"]
 
@@ -42,9 +45,9 @@ async def activity_funnel(
 ) -> Funnel:
     """The funnel over the units of the first ``depth`` levels. One query counts all of it. Who has no state in a unit has
     not started it. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_FIGURES)
+    session.viewer.check(Access.FIGURES)
     checked = None if filter is None else checked_learners(checked_filter(filter))
-    check_attributes(session.viewer, MetricQuery((), filter=checked))
+    _check_attributes(session, checked)
     contexts = checked_names(context_ids, "contextIds")
     library = session.library
     content = await library.collection(checked_id(collection_id, "collectionId"))
@@ -69,3 +72,14 @@ async def activity_funnel(
     ]
     required = len(relations.required(content.identifier))
     return Funnel(content.identifier, content.name, required, reached, steps, counts.as_of, counts.complete)
+
+
+def _check_attributes(session: Session, learners: Filter | None) -> None:
+    """Forbidden where figures by attributes are told of whole cohorts alone: a filter would cut them."""
+    query = MetricQuery((), filter=learners)
+    if rule_of(session, query) is not None:
+        name = camel(attributes_of(query)[0])
+        raise Forbidden(
+            f"filter: {name} is an attribute of learners, which a funnel is not told by: it would cut cohorts",
+            field="filter",
+        )

@@ -7,11 +7,11 @@ from loaders.session import Session
 from resolvers.learners import has_rows
 from resolvers.opaque_texts import decode
 from resolvers.paging import checked_first, checked_many
+from rules.access import Access
 from rules.errors import InvalidInput
 from rules.identifiers import LONGEST_ID
 from rules.learner_search import LearnerOrder, LearnerText
 from rules.learners import Learner
-from rules.viewers import ALL_LEARNERS
 from stores.learner_search import LearnerHit, LearnerHits, LearnerQuery, Place
 
 __all__ = ["FoundLearners", "LearnersOrder", "search_learners"]
@@ -73,7 +73,7 @@ async def search_learners(
 
     Unauthenticated, Forbidden, InvalidInput.
     """
-    session.viewer.check_role(*ALL_LEARNERS)
+    session.viewer.check(Access.EVERY_LEARNER)
     asked = {name: checked_many(values, f"filter.{name}") for name, values in filters.items() if values}
     wanted = LearnerText.of(text) if text is not None and text.strip() else None
     order = order or LearnersOrder(LearnerOrder.NAME if wanted is None else LearnerOrder.RELEVANCE)

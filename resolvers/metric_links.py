@@ -3,7 +3,7 @@ it expires (D-LINKS-TO-FIGURES)."""
 
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -33,14 +33,14 @@ class Linked:
 
     def session(self, shared: Shared) -> Session:
         """A session with the right of the signer, and with no user. What it asks for is checked as every call is."""
-        return Session(Viewer(_BY_LINK, self.roles), shared)
+        return Session(Viewer(_BY_LINK, self.roles, by_link=True), shared)
 
 
 class MetricLinks:
     """Signs links and opens them."""
 
-    def __init__(self, key: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._signer = Signer(key, "cohort metric links")
+    def __init__(self, keys: Sequence[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._signer = Signer(keys, "cohort metric links")
         self._now = now
 
     def signed(self, viewer: Viewer, asked: Json, life: int = USUAL_LIFE) -> tuple[str, datetime]:

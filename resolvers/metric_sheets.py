@@ -18,6 +18,7 @@ from rules.exhausts import csv_lines
 from rules.metric_columns import Column, ColumnKind, Side
 from rules.metrics import Metric
 from rules.moments import written
+from rules.privacy import CohortRule
 from stores.column_files import ColumnKind as Holds
 from stores.column_files import FileFormat, write_file
 
@@ -51,7 +52,7 @@ class SheetColumn:
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """``totals``: a row over everything, or None. ``as_of`` and ``complete`` as tables have them (loaders/metrics).
-    ``source``: what it was read from, by GraphQL's name."""
+    ``source``: what it was read from, by GraphQL's name. ``rule``: by which cohorts are withheld, or None."""
 
     columns: Sequence[SheetColumn]
     rows: Sequence[Sequence[Any]]
@@ -59,6 +60,7 @@ class Sheet:
     as_of: datetime | None
     complete: bool
     source: str
+    rule: CohortRule | None = None
 
     def told(self) -> dict[str, Any]:
         """The sheet as JSON has it."""
@@ -69,6 +71,7 @@ class Sheet:
             "asOf": None if self.as_of is None else written(self.as_of),
             "complete": self.complete,
             "source": self.source,
+            "privacy": None if self.rule is None else self.rule.told(),
         }
 
 
@@ -76,7 +79,7 @@ def sheet_of_table(answered: Answered) -> Sheet:
     table = answered.table
     columns = [SheetColumn(column.name, column.kind, _holds(column)) for column in table.columns]
     source = answered.plan.source.name
-    return Sheet(columns, table.rows, table.totals, answered.as_of, answered.complete, source)
+    return Sheet(columns, table.rows, table.totals, answered.as_of, answered.complete, source, answered.rule)
 
 
 def sheet_of_active_learners(timeline: Timeline) -> Sheet:
@@ -154,6 +157,8 @@ def _holds(column: Column) -> Holds:
     """The same for every table of these columns, whatever is in it."""
     if column.side is Side.SHARE:
         return Holds.NUMBER
+    if column.kind is ColumnKind.FLAG:
+        return Holds.BOOLEAN
     if column.kind is ColumnKind.DATETIME:
         return Holds.MOMENT
     if column.kind in (ColumnKind.DIMENSION, ColumnKind.LABEL, ColumnKind.DISTRIBUTION):

@@ -4,13 +4,14 @@ from loaders.metrics.labels import names_of
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered
 from loaders.session import Session
+from rules.access import Access
+from rules.contents import ContentKind
 from rules.errors import Forbidden
-from rules.learners import ATTRIBUTES
 from rules.metric_columns import OF_ENROLMENT, camel
 from rules.metric_queries import MetricQuery, metric_query
 from rules.metric_tables import Table
 from rules.plans import AggregationMode
-from rules.viewers import ALL_FIGURES, ALL_LEARNERS, Viewer
+from rules.privacy import CohortRule, attributes_of, check_told
 
 __all__ = ["Answered", "MetricQuery", "activity_metrics", "metric_query", "names_in"]
 
@@ -20,9 +21,9 @@ async def activity_metrics(
 ) -> Answered:
     """A table of figures. ``mode``: that of the instance if it is None. Tables that a request asks for at once cost
     one query for each source and filter. Unauthenticated, Forbidden, NotFound, InvalidInput, StoreUnavailable."""
-    session.viewer.check_role(*ALL_FIGURES)
-    check_attributes(session.viewer, query)
-    return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode))
+    session.viewer.check(Access.FIGURES)
+    rule = await _rule(session, query)
+    return await session.loaders.metric_tables.load(Tile(query, mode or session.shared.mode, rule))
 
 
 async def names_in(session: Session, table: Table) -> dict[str, str]:
@@ -35,14 +36,32 @@ async def names_in(session: Session, table: Table) -> dict[str, str]:
     return await names_of(session.library, ids)
 
 
-def check_attributes(viewer: Viewer, query: MetricQuery) -> None:
-    """Forbidden if a creator names an attribute of learners: creators see how learning goes, not who learns."""
-    if viewer.has(*ALL_LEARNERS):
-        return
-    for name in sorted(query.named & set(ATTRIBUTES)):
-        field = "dimensions" if name in query.dimensions else "filter"
+async def _rule(session: Session, query: MetricQuery) -> CohortRule | None:
+    """The rule that the table is told by; None where it is told as it is counted. Forbidden where it asks for more than the
+    caller may be told."""
+    rule = rule_of(session, query)
+    if rule is None:
+        return None
+    check_told(query)
+    published = await session.library.published(query.activity_ids) if query.activity_ids else {}
+    units = [id_ for id_, (content, _) in published.items() if content.kind is ContentKind.UNIT]
+    if units:
         raise Forbidden(
-            f"{field}: {camel(name)} is an attribute of learners, which a creator sees no figures by; there are "
-            "collection, unit, context, status and time",
-            field=field,
+            f"activityIds: {', '.join(units)} would cut cohorts: figures by attributes of learners are told of whole "
+            "collections",
+            field="activityIds",
         )
+    return rule
+
+
+def rule_of(session: Session, query: MetricQuery) -> CohortRule | None:
+    """The rule for a query that names attributes of learners; None for another query, and where figures are told as they
+    are counted. Forbidden where the caller is told none by attributes."""
+    names = attributes_of(query)
+    if not names:
+        return None
+    try:
+        return session.shared.privacy.rule_for(session.viewer)
+    except Forbidden as error:
+        field = "dimensions" if names[0] in query.dimensions else "filter"
+        raise Forbidden(f"{field}: {camel(names[0])} is {error}", field=field) from None

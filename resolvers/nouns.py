@@ -13,6 +13,7 @@ from ingest.exhausts.requests import ExhaustCall
 from loaders.responses import KeptResponse
 from loaders.session import Session
 from loaders.whole_attempts import QuestionsSource
+from rules.access import Access, Role
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextRelation, ContextStatus, EnrolmentType
 from rules.drafts import Draft
@@ -27,6 +28,7 @@ from rules.errors import (
     InvalidInput,
     NotFound,
     StoreUnavailable,
+    TooExpensive,
     Unauthenticated,
 )
 from rules.exhausts import ExhaustFormat, ExhaustKind
@@ -57,21 +59,24 @@ from rules.packages import PackageVariant
 from rules.periods import EXAMPLES as PERIOD_EXAMPLES
 from rules.periods import PeriodUnit
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
+from rules.prices import FREE, Price
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
 from rules.tracking import Tracking, TrackingMode
-from rules.viewers import Role
 from rules.views import View, ViewChange
+from stores.bills import Bill, billed_to
 from stores.search import SearchOrder
 
 __all__ = [
     "ATTRIBUTES",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
+    "FREE",
     "PERIOD_EXAMPLES",
     "Absent",
+    "Access",
     "Acknowledged",
     "Activity",
     "ActivityMetric",
@@ -79,6 +84,7 @@ __all__ = [
     "AddMember",
     "AggregationMode",
     "Best",
+    "Bill",
     "CohortError",
     "Column",
     "ColumnKind",
@@ -133,6 +139,7 @@ __all__ = [
     "OriginKind",
     "PackageVariant",
     "PeriodUnit",
+    "Price",
     "ProfileCall",
     "Progress",
     "ProgressKey",
@@ -149,6 +156,7 @@ __all__ = [
     "StoreUnavailable",
     "SummaryFormat",
     "Taken",
+    "TooExpensive",
     "Touch",
     "Tracking",
     "TrackingMode",
@@ -157,6 +165,7 @@ __all__ = [
     "ViewCall",
     "ViewChange",
     "ViewKey",
+    "billed_to",
     "camel",
     "checked_id",
     "either",

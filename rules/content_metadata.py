@@ -10,6 +10,7 @@ from rules.contents import ContentKind, Metadata
 from rules.errors import Absent, InvalidInput
 from rules.hierarchy import COLLECTION_MIME_TYPE, is_pass_mark
 from rules.identifiers import checked_id
+from rules.texts import check_text
 
 LARGEST = 512 * 1024
 """The most bytes that the metadata of one node may have, as JSON."""
@@ -94,11 +95,14 @@ def kind_of(mime_type: str) -> ContentKind:
     return ContentKind.COLLECTION if mime_type == COLLECTION_MIME_TYPE else ContentKind.CONTENT
 
 
-def _check_value(name: str, value: object) -> None:
+def _check_value(name: str, value: Any) -> None:
     if name in TEXTS and not isinstance(value, str):
         raise InvalidInput(f"{name} must be a text", field=name)
     if name in LISTS and not (isinstance(value, str) or _is_texts(value)):
         raise InvalidInput(f"{name} must be a list of texts", field=name)
+    if name in TEXTS or name in LISTS:
+        for text in [value] if isinstance(value, str) else value:
+            check_text(text, name, lines=name == "description")
     if name == "passMark" and not is_pass_mark(value):
         raise InvalidInput(
             "passMark must be a number from 0 to 100: a percentage of the maximum score", field=name

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from enum import Enum
 from zlib import crc32
 
+from rules.access import Access
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
 from rules.identifiers import ContextType
 from rules.moments import written
-from rules.viewers import ALL_LEARNERS, Viewer
+from rules.texts import check_text
+from rules.viewers import Viewer
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """The last moment to join a context that nobody may join by themselves."""
@@ -103,11 +105,13 @@ _DATES = {
 
 def checked_context(context: Context) -> Context:
     """Returns the context with its dates in whole milliseconds, as stores keep them. InvalidInput says where
-    collections or dates make no sense."""
+    texts hide something, and where collections or dates make no sense."""
     if context.type is ContextType.COLLECTION:
         raise InvalidInput("a collection is its own context; it can't be created as one", field="type")
     if not context.name.strip():
         raise InvalidInput("name must not be blank", field="name")
+    check_text(context.name, "name")
+    check_text(context.description or "", "description", lines=True)
     if not context.collection_ids:
         raise InvalidInput("collectionIds must name at least one collection", field="collectionIds")
     if context.context_id in context.collection_ids:
@@ -142,13 +146,17 @@ def check_contains(context: Context, collection_id: str) -> None:
 def check_may_report(viewer: Viewer, context: Context) -> None:
     """Raises Forbidden unless the viewer may have reports of all learners of the context, and their list: its mentors, its
     creator, and who may see every learner."""
-    user_id = viewer.known()
-    if not (viewer.has(*ALL_LEARNERS) or user_id in context.mentors or user_id == context.created_by):
-        raise Forbidden(
-            "only a mentor of the context, who created it, a mentor, a reporter, an admin or a service may have its "
-            "reports and the list of its learners",
-            field="contextId",
-        )
+    viewer.check(
+        Access.CONTEXT_GUIDES,
+        named=is_guide(viewer, context),
+        may="have its reports and the list of its learners",
+        field="contextId",
+    )
+
+
+def is_guide(viewer: Viewer, context: Context) -> bool:
+    """Whether the viewer is one of the context's mentors, or created it."""
+    return viewer.user_id is not None and viewer.user_id in (*context.mentors, context.created_by)
 
 
 def check_open(context: Context, at: datetime) -> None:

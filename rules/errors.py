@@ -30,6 +30,16 @@ class Absent(InvalidInput):
     """An input that must be there and was left out, or is blank."""
 
 
+class TooExpensive(CohortError):
+    """The request costs more than one may: refused before anything is read, or ended once it had really cost so much."""
+
+    code = "TOO_EXPENSIVE"
+
+    def __init__(self, message: str, *, cost: Mapping[str, int], most: Mapping[str, int]) -> None:
+        super().__init__(message)
+        self.details = {"cost": cost, "most": most}
+
+
 class Unauthenticated(CohortError):
     """No bearer token, or one that does not hold."""
 

@@ -1,17 +1,15 @@
 """Who may see a group and its members, and who may change it."""
 
-from rules.errors import Forbidden, GroupSuspended
+from rules.access import Access
+from rules.errors import GroupSuspended
 from rules.learner_groups import Group, GroupStatus, Member, Roster
-from rules.viewers import ALL_LEARNERS, Role, Viewer
+from rules.viewers import ALL_LEARNERS, Viewer
 
 
 def check_may_read(viewer: Viewer, roster: Roster) -> None:
     """Forbidden unless the viewer is a member or answers for learners."""
-    if roster.member(viewer.known()) is None and not viewer.has(*ALL_LEARNERS):
-        raise Forbidden(
-            "only members of the group, a mentor, a reporter, an admin or a service may see it",
-            field="groupId",
-        )
+    is_member = roster.member(viewer.known()) is not None
+    viewer.check(Access.GROUP_MEMBERS, named=is_member, may="see it", field="groupId")
 
 
 def is_listed(viewer: Viewer, roster: Roster, member: Member) -> bool:
@@ -34,8 +32,8 @@ def may_be_shown(viewer: Viewer, member: Member) -> bool:
 
 def check_may_change(viewer: Viewer, roster: Roster) -> None:
     """Forbidden unless the viewer is an admin of the group, or an admin or a service of the instance."""
-    if not roster.is_led_by(viewer.known()) and not viewer.has(Role.ADMIN, Role.SERVICE):
-        raise Forbidden("only an admin of the group, an admin or a service may change it", field="groupId")
+    leads = roster.is_led_by(viewer.known())
+    viewer.check(Access.GROUP_ADMINS, named=leads, may="change it", field="groupId")
 
 
 def check_active(group: Group) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard, cast
 from rules.contents import RETIRED, Content, ContentKind
 from rules.errors import InvalidInput
 from rules.identifiers import LONGEST_ID, checked_id
+from rules.texts import check_text
 
 COLLECTION_MIME_TYPE = "application/vnd.ekstep.content-collection"
 DEEPEST = 32
@@ -122,6 +123,17 @@ class Hierarchy:
     def nodes(self) -> Mapping[str, Json]:
         return self._by_id
 
+    @cached_property
+    def leaves(self) -> Mapping[str, tuple[int, Json]]:
+        """The leaves with their places among each other, from 0, each once, in the tree's order. A page of them must not cost
+        what the whole tree does."""
+        below = (node for node in self._by_id.values() if node is not self.root and not is_collection(node))
+        return {node["identifier"]: (place, node) for place, node in enumerate(below)}
+
+    @cached_property
+    def leaves_in_order(self) -> Sequence[Json]:
+        return [node for _, node in self.leaves.values()]
+
 
 def children_of(node: Json) -> list[Json]:
     return node.get("children") or []
@@ -211,7 +223,7 @@ def document_of(answer: object) -> object:
 def checked_hierarchy(document: object, version: int = 1) -> Hierarchy:
     """Returns the document as a Hierarchy. InvalidInput names the path of what is wrong with it.
 
-    It refuses a node without identifier or name, a field of the wrong type, a pass mark that is none, children that are
+    It refuses a node without identifier or name, a name with a hidden character, a field of the wrong type, a pass mark that is none, children that are
     no list, a node below itself or twice in one parent, two different nodes under one identifier, and a tree of more
     than DEEPEST levels.
     """
@@ -255,14 +267,17 @@ def _checked_fields(node: Json, at: _At | None) -> str:
         path = f"{_path(at)}.identifier"
         if checked_id(identifier, path) != identifier:
             raise _refused(at, ".identifier", "must not have space around it")
-    if not isinstance(node.get("name"), str):
+    name = node.get("name")
+    if not isinstance(name, str):
         raise _refused(at, ".name", "must be a text")
+    if not name.isprintable():  # the path is worked out only for what is looked at
+        check_text(name, f"{_path(at)}.name")
     children = node.get("children")
     if children is not None and not isinstance(children, list):
         raise _refused(at, ".children", "must be a list")
-    for name, kind, expected in (("mimeType", str, "a text"), ("relationalMetadata", dict, "an object")):
-        if not isinstance(node.get(name), kind | None):
-            raise _refused(at, f".{name}", f"must be {expected}")
+    for key, kind, expected in (("mimeType", str, "a text"), ("relationalMetadata", dict, "an object")):
+        if not isinstance(node.get(key), kind | None):
+            raise _refused(at, f".{key}", f"must be {expected}")
     mark = node.get("passMark")
     if mark is not None and not is_pass_mark(mark):
         raise _refused(at, ".passMark", "must be a number from 0 to 100: a percentage of the maximum score")

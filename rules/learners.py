@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rules.errors import InvalidInput
+from rules.texts import check_text
 
 ATTRIBUTES = (
     "state",
@@ -33,7 +34,7 @@ class Learner:
 
 
 def checked_learner(learner: Learner) -> Learner:
-    """InvalidInput that names the attribute which does not exist or is too long."""
+    """InvalidInput that names the attribute which does not exist, is too long or has a hidden character."""
     for name in learner.attributes:
         if name not in ATTRIBUTES:
             raise InvalidInput(
@@ -44,4 +45,5 @@ def checked_learner(learner: Learner) -> Learner:
             raise InvalidInput(f"{name} must be a text", field=name)
         if len(value) > LONGEST_VALUE:
             raise InvalidInput(f"{name} must have at most {LONGEST_VALUE} characters", field=name)
+        check_text(value, name)
     return learner

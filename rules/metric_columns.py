@@ -16,6 +16,8 @@ COLLECTION, UNIT, CONTEXT = "collection", "unit", "context"
 OF_ENROLMENT = (COLLECTION, UNIT, CONTEXT)
 """Dimensions whose values are ids, which have names."""
 STATUS = "status"
+WITHHELD = "withheld"
+"""Whether a row is of all learners whose value is not told (rules/cohorts.py). No data source has it."""
 _UNITS = {unit.value: unit for unit in PeriodUnit}
 
 
@@ -89,7 +91,8 @@ class TimeDimension:
 
 
 def dimension_column(dimension: str) -> Column:
-    return Column(camel(dimension), ColumnKind.DIMENSION, dimension)
+    kind = ColumnKind.FLAG if dimension == WITHHELD else ColumnKind.DIMENSION
+    return Column(camel(dimension), kind, dimension)
 
 
 def label_column(dimension: str) -> Column:

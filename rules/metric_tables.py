@@ -25,6 +25,8 @@ class Groups:
     by_key: Mapping[Key, Counts]
     everything: Counts = field(default_factory=dict)
     other: "Groups | None" = None
+    value: Callable[[Metric, Counts], MetricValue] = metric_value
+    """How a metric follows from counts."""
 
     def __iter__(self) -> Iterator[Group]:
         others = {} if self.other is None else self.other.by_key
@@ -178,14 +180,14 @@ def _value(
 def _figure(metric: Metric, side: Side, groups: Groups) -> Callable[[Group], Any]:
     match side:
         case Side.VALUE:
-            return lambda group: metric_value(metric, group[1])
+            return lambda group: groups.value(metric, group[1])
         case Side.SHARE:
-            whole = metric_value(metric, groups.everything)
-            return lambda group: share(metric_value(metric, group[1]), whole)
+            whole = groups.value(metric, groups.everything)
+            return lambda group: share(groups.value(metric, group[1]), whole)
         case Side.COMPARED:
-            return lambda group: metric_value(metric, group[2])
+            return lambda group: groups.value(metric, group[2])
         case Side.DIFFERENCE:
-            return lambda group: difference(metric_value(metric, group[1]), metric_value(metric, group[2]))
+            return lambda group: difference(groups.value(metric, group[1]), groups.value(metric, group[2]))
 
 
 def share(part: MetricValue, whole: MetricValue) -> float | None:

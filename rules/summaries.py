@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,8 +67,10 @@ COLUMNS = (
 )
 """The columns of the CSV file, which are the platform's. ``progress`` is a count of leaves."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""The characters that begin a formula in a spreadsheet."""
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"
+"""The characters that begin a formula in a spreadsheet. Some take those of full width, and small ones, for the same."""
+_FORMULA = re.compile(rf"(^|[;\t\r\n])(?=[\s\"']*[{re.escape(SIGNS)}])|^(?=[\t\r\n])")
+"""Where a formula may begin: a spreadsheet in a language that writes 1,5 separates cells by semicolons."""
 
 
 def summary_document(summary: EnrolmentSummary) -> dict[str, Any]:
@@ -126,12 +129,13 @@ def csv_lines(summaries: Iterable[EnrolmentSummary]) -> str:
 
 
 def csv_text(text: str) -> str:
-    """Returns the text, with an apostrophe before what a spreadsheet would run as a formula.
+    """Returns the text, with an apostrophe before what a spreadsheet would run as a formula, at its beginning or
+    behind a semicolon or a tab.
 
     RFC 4180 says nothing of this, and quotes don't help. An id that begins like a formula could make somebody else's
     spreadsheet send its contents. The platform's ids never begin so, and the JSON file has every id as it is.
     """
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)
 
 
 def _lines(rows: Iterable[Sequence[object]]) -> str:

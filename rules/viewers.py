@@ -2,34 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 
+from rules.access import ALL_FIGURES, ALL_LEARNERS, Access, Role, with_article
 from rules.errors import Forbidden, InvalidInput, Unauthenticated
+
+__all__ = ["ALL_FIGURES", "ALL_LEARNERS", "CLOCK_SKEW", "Access", "Role", "Viewer"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 
 
-class Role(Enum):
-    LEARNER = "learner"
-    MENTOR = "mentor"
-    CREATOR = "creator"
-    REPORTER = "reporter"
-    ADMIN = "admin"
-    SERVICE = "service"
-
-
-ALL_LEARNERS = (Role.MENTOR, Role.REPORTER, Role.ADMIN, Role.SERVICE)
-"""The roles that may see every learner."""
-ALL_FIGURES = (*ALL_LEARNERS, Role.CREATOR)
-"""The roles that may see figures over all learners. A creator sees how learning goes, not who learns."""
-
-
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The caller, out of a verified token. A call without a token has no user and no role."""
+    """The caller, out of a verified token. A call without a token has no user and no role. ``by_link``: whoever has a link
+    to figures, with the roles of its maker."""
 
     user_id: str | None = None
     roles: frozenset[Role] = frozenset()
+    by_link: bool = False
 
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)
@@ -40,36 +29,41 @@ class Viewer:
             raise Unauthenticated("a bearer token is needed; `cohort token` prints one")
         return self.user_id
 
+    def check(
+        self, access: Access, *, named: bool = False, may: str | None = None, field: str | None = None
+    ) -> None:
+        """Raises Forbidden unless the caller is admitted, and Unauthenticated where there is none although a token is
+        needed. ``named``: whether the caller is one of those whom what is asked for names. ``may``: what it is about, for the
+        message."""
+        admitted = access.value
+        if not admitted.needs_token:
+            return
+        self.known()
+        if named or self.has(*admitted.roles) or not (admitted.roles or admitted.named):
+            return
+        if admitted.by_role_alone and may is None:
+            names = " or ".join(role.value for role in admitted.roles)
+            raise Forbidden(f"this needs the role {names}", field=field)
+        raise Forbidden(f"only {admitted.words} may {may or 'see this'}", field=field)
+
+    def check_before(self, access: Access) -> None:
+        """Raises what ``check`` would raise, as far as the caller alone tells it: before anything is read."""
+        self.check(access, named=not access.value.by_role_alone)
+
     def check_may_see(self, user_id: str) -> None:
         """Raises Forbidden unless the caller may see the learner: learners see themselves, those in ALL_LEARNERS see
         everybody."""
-        if self.known() != user_id and not self.has(*ALL_LEARNERS):
-            raise Forbidden(
-                "only the learner, a mentor, a reporter, an admin or a service may see this", field="userId"
-            )
+        self.check(Access.LEARNER, named=self.user_id == user_id, field="userId")
 
-    def check_is(self, user_id: str, *others: Role) -> None:
-        """Raises Forbidden unless the caller is this user or has one of the roles in ``others``."""
-        if self.known() != user_id and not self.has(*others):
-            raise Forbidden(
-                f"only they themselves, {' or '.join(_with_article(role) for role in others)} may see this",
-                field="userId",
-            )
-
-    def check_role(self, *roles: Role) -> None:
-        self.known()
-        if not self.has(*roles):
-            names = " or ".join(role.value for role in roles)
-            raise Forbidden(f"this needs the role {names}")
-
-    def acting_for(self, user_id: str | None, *others: Role) -> str:
-        """Returns the user whose rows a change is about: the caller, or the user who is named, where the caller is a
-        service or has one of the roles in ``others``."""
+    def acting_for(self, user_id: str | None, access: Access = Access.CALLER) -> str:
+        """Returns the user whose rows a change is about: the caller, or the user who is named, where the caller has a role
+        that ``access`` admits."""
         own = self.known()
         if user_id is None or user_id == own:
             return own
-        if not self.has(Role.SERVICE, *others):
-            who = " or ".join(_with_article(role) for role in (*others, Role.SERVICE))
+        roles = access.value.roles
+        if not self.has(*roles):
+            who = " or ".join(with_article(role) for role in roles)
             raise Forbidden(f"only {who} may act for another user", field="userId")
         return user_id
 
@@ -84,7 +78,3 @@ class Viewer:
                 raise InvalidInput("at must not be in the future", field="at")
         moment = at or now
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def _with_article(role: Role) -> str:
-    return f"{'an' if role.value[0] in 'aeiou' else 'a'} {role.value}"

@@ -1,7 +1,7 @@
 """Signed links to blobs in a directory, which the gateway serves. Only who was given a link can use it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from urllib.parse import quote, urlencode
 
@@ -16,8 +16,8 @@ PATH = "/blobs"
 class BlobLinks:
     """Makes and checks links. ``base`` is the URL at which clients reach the gateway; without it links are paths."""
 
-    def __init__(self, key: str, base: str = "", now: Callable[[], float] = time.time) -> None:
-        self._signer = Signer(key, "cohort blob links")
+    def __init__(self, keys: Sequence[str], base: str = "", now: Callable[[], float] = time.time) -> None:
+        self._signer = Signer(keys, "cohort blob links")
         self._base = base.rstrip("/")
         self._now = now
 

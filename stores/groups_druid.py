@@ -11,6 +11,7 @@ from typing import Any, Self
 from druid_specs import ACTIVITY_STATE, DataSource
 from rules.errors import Busy, CohortError
 from rules.states import FIRST_DAY
+from stores.bills import charge
 from stores.deadline import remaining
 from stores.druid_http import Address, DruidHttp
 from stores.druid_queries import compiled, extent
@@ -74,6 +75,7 @@ class DruidGroups:
             found, context = await self._ask_patiently(ready.body, lane)
         many = len(found) > MANY_ROWS
         rows = await asyncio.to_thread(ready.rows, found) if many else ready.rows(found)
+        charge(druid_rows=len(rows))
         return Answer(answered(query), rows, not context.get("missingSegments"))
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:

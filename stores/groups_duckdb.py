@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from druid_specs import DATA_SOURCES, DataSource
+from stores.bills import charge
 from stores.duckdb_feed import Feed
 from stores.duckdb_file import DuckFile, HeldElsewhere, answering, lay_out
 from stores.duckdb_queries import compiled, extent
@@ -52,6 +53,7 @@ class DuckGroups:
         file = await self._fed_file()
         self.meter.count(query.source.name)
         rows = await file.read(lane, lambda connection: connection.execute(statement, parameters).fetchall())
+        charge(druid_rows=len(rows))
         return Answer(answered(query), rows)
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:

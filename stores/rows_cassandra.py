@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from cassandra.query import SimpleStatement
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores.bills import charge, partitions_of, partitions_written
 from stores.cassandra_schema import columns_by_table, create_keyspace, create_types, make_changes
 from stores.cassandra_session import Address, CassandraSession, Routed
 from stores.cassandra_statements import Metered, Statements, applied, batches, unlogged
@@ -71,6 +72,7 @@ class CassandraRows:
         key, names = check_key(table, table.key, key), check_columns(table, columns)
         cql = self._cql(table)
         text = cql.select(names or table.key[:1], cql.slice(len(table.clustering), 0))
+        charge(partitions=1)
         raws = await self._all(table, await self._statements.bind(text, cql.key(key)))
         return cql.decode(names, raws[0]) if raws else None
 
@@ -101,6 +103,7 @@ class CassandraRows:
             return []
         begun, rest = within
         cql = self._cql(table)
+        charge(partitions=1)
         # The last key column is null where a partition has static columns only.
         text = cql.select((table.key[-1], *names), cql.slice(len(begun), len(rest)), limit=limit is not None)
         bound = await self._statements.bind(
@@ -167,6 +170,7 @@ class CassandraRows:
             return []
         cql = self._cql(table)
         width, partition = len(keys[0]), len(table.partition)
+        charge(partitions=partitions_of(table, keys))
 
         async def read(shared: Shared) -> list[_Raw]:
             values = cql.key(shared.keys[0])
@@ -208,6 +212,7 @@ class CassandraRows:
 
     async def write(self, *writes: Write) -> None:
         statements = [one for write in writes for one in await self._statements.of_write(write)]
+        charge(partitions=partitions_written(writes))
         alike = self._session.alike(statements, lambda statement: statement[1].routing_key)
         await _gather(self._send(part) for same in alike for part in batches(same))
 
@@ -258,6 +263,7 @@ class CassandraRows:
         return applied(self._cql(table), answer, change.conditions)
 
     async def _conditional(self, what: str, statement: Any) -> dict[str, Any]:
+        charge(partitions=1)
         answer = await self._session.send(what, statement)
         return dict(zip(answer.columns, answer.rows[0], strict=True))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from stores import sqlite_schema
+from stores.bills import charge, partitions_of, partitions_written
 from stores.columns import Table
 from stores.keys import ring, share
 from stores.meter import Meter
@@ -68,6 +69,7 @@ class SqliteRows:
     async def get(self, table: Table, key: Key, columns: Sequence[str] | None = None) -> Row | None:
         key, names = check_key(table, table.key, key), check_columns(table, columns)
         self.meter.count(f"select {table.name}")
+        charge(partitions=1)
         return await self._readers.run(lambda connection: row_of(connection, layout(table), key, names))
 
     async def get_many(
@@ -93,6 +95,7 @@ class SqliteRows:
         if within is None or limit == 0:
             return []
         self.meter.count(f"select {table.name}")
+        charge(partitions=1)
         return await self._readers.run(lambda c: slice_of(c, layout(table), names, key, *within, limit))
 
     async def partitions(
@@ -142,6 +145,7 @@ class SqliteRows:
             return {}
         distinct = list(dict.fromkeys(check_key(table, names, key) for key in keys))
         self.meter.count(f"select {table.name}", len(share(distinct, len(table.partition))))
+        charge(partitions=partitions_of(table, distinct))
         return await self._readers.run(lambda connection: {key: read(connection, key) for key in distinct})
 
     # --- writing
@@ -151,6 +155,7 @@ class SqliteRows:
             return
         prepared = WriteSet(writes, self._now())
         self._count(writes)
+        charge(partitions=partitions_written(writes))
         await self._writer.run(prepared.apply)
 
     def _count(self, writes: Sequence[Write]) -> None:
@@ -165,6 +170,7 @@ class SqliteRows:
         key, values = check_row(table, row)
         names = tuple(table.types)
         self.meter.count(f"conditional insert {table.name}")
+        charge(partitions=1)
 
         def work(connection: sqlite3.Connection) -> Applied:
             with transaction(connection):
@@ -181,6 +187,7 @@ class SqliteRows:
     ) -> Applied:
         change = Change(*check_update(table, key, values, conditions))
         self.meter.count(f"conditional update {table.name}")
+        charge(partitions=1)
         return await self._apply_if_met(table, change)
 
     async def delete_if(
@@ -192,6 +199,7 @@ class SqliteRows:
     ) -> Applied:
         change = Change(*check_deletion(table, key, conditions, statics or {}), delete=True)
         self.meter.count(f"conditional delete {table.name}")
+        charge(partitions=1)
         return await self._apply_if_met(table, change)
 
     async def _apply_if_met(self, table: Table, change: Change) -> Applied:
@@ -208,6 +216,7 @@ class SqliteRows:
     async def write_together(self, table: Table, changes: Sequence[Change]) -> bool:
         checked = check_together(table, changes)
         self.meter.count(f"conditional batch {table.name}")
+        charge(partitions=1)
 
         def work(connection: sqlite3.Connection) -> bool:
             with transaction(connection):

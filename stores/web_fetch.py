@@ -57,15 +57,18 @@ async def addresses_of(host: str, port: int) -> Sequence[str]:
 class WebFetch:
     """Fetches files by these rules. One of it is for one piece of work: it remembers who does not answer."""
 
-    def __init__(self, rules: FetchRules, pool: httpcore.AsyncConnectionPool) -> None:
+    def __init__(self, rules: FetchRules, pool: httpcore.AsyncConnectionPool, accept: str) -> None:
         self._rules = rules
         self._pool = pool
+        self._headers = ((b"Accept", accept.encode()), (b"User-Agent", b"cohort"))
         self._silent: Counter[str] = Counter()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, rules: FetchRules, resolve: Resolve = addresses_of) -> AsyncIterator[Self]:
-        """Closes its connections at the end."""
+    async def open(
+        cls, rules: FetchRules, resolve: Resolve = addresses_of, *, accept: str = "image/*"
+    ) -> AsyncIterator[Self]:
+        """Closes its connections at the end. ``accept``: the media types that are asked for."""
         # Reading the certificates of authorities takes long.
         tls = await asyncio.to_thread(ssl.create_default_context)
         pool = httpcore.AsyncConnectionPool(
@@ -75,7 +78,7 @@ class WebFetch:
             network_backend=_CheckedAddresses(rules, resolve),
         )
         async with pool:
-            yield cls(rules, pool)
+            yield cls(rules, pool, accept)
 
     async def get(self, url: str) -> Fetched:
         """Returns the file. NotFetched says why there is none."""
@@ -111,9 +114,8 @@ class WebFetch:
         if reason is not None:
             raise NotFetched(reason)
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        headers = ((b"Accept", b"image/*"), (b"User-Agent", b"cohort"))
         try:
-            async with self._pool.stream("GET", target, headers=headers) as response:
+            async with self._pool.stream("GET", target, headers=self._headers) as response:
                 told = {
                     name.lower().decode("latin-1"): value.decode("latin-1")
                     for name, value in response.headers

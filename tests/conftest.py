@@ -137,7 +137,9 @@ class Instance:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Shared]:
-        async with open_stores(data=self.data, links=BlobLinks("k" * 32), copies=MOST, **self.urls) as stores:
+        async with open_stores(
+            data=self.data, links=BlobLinks(["k" * 32]), copies=MOST, **self.urls
+        ) as stores:
             shared = Shared.of(stores, lambda: NOW)
             yield shared
             await shared.background.settled()

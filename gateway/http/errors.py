@@ -17,12 +17,14 @@ from rules.errors import (
     InvalidInput,
     NotFound,
     StoreUnavailable,
+    TooExpensive,
     Unauthenticated,
 )
 
 STATUSES: dict[type[CohortError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
     DocumentTooLarge: HTTPStatus.BAD_REQUEST,
+    TooExpensive: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,

@@ -80,7 +80,7 @@ def _with_token(answer: Answer) -> Answer:
     """The answer for who has a token that holds; Unauthenticated for others."""
 
     async def checked(request: Request) -> Response:
-        request.app.state.cohort.session_of(request).viewer.known()
+        (await request.app.state.cohort.session_of(request)).viewer.known()
         return await answer(request)
 
     return checked

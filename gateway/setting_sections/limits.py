@@ -56,6 +56,15 @@ class LimitSettings(BaseModel):
         ge=0,
         description="Bytes that documents may take that a process knows again, parsed and checked; each has some 80 KB",
     )
+    budget_partitions: int = Field(
+        default=20_000, gt=0, description="Partitions of `rows` that one request may cost"
+    )
+    budget_druid_rows: int = Field(
+        default=1_000_000, gt=0, description="Rows of `groups` that one request may have gone through"
+    )
+    budget_bytes: int = Field(
+        default=20_000_000, gt=0, description="Bytes that the answer to one request may have, as JSON"
+    )
     warn_only: Annotated[
         tuple[Literal["documents", "budget", "rate"], ...], NoDecode, BeforeValidator(split)
     ] = Field(

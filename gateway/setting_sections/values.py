@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from pydantic_settings import NoDecode
@@ -69,7 +70,21 @@ def _strong(key: SecretStr) -> SecretStr:
     return key
 
 
+def _key_set(url: str) -> str:
+    parts = urlsplit(url)
+    at_home = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if url.startswith("file:///"):
+        return url
+    if not (parts.scheme == "https" or at_home) or not parts.hostname or parts.username is not None:
+        raise ValueError(
+            "must be https://HOST/PATH or file:///PATH; plain http only on this machine: whoever changes the keys on the "
+            "way can make tokens"
+        )
+    return url
+
+
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split), AfterValidator(_hosts)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split), AfterValidator(_origins)]
 Zone = Annotated[str, AfterValidator(_zone)]
+KeySetUrl = Annotated[str, AfterValidator(_key_set)]
 Key = Annotated[SecretStr, AfterValidator(_strong)]

@@ -158,7 +158,8 @@ async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
         if change.cells is None:
             await turn.remove_file(name)
         else:
-            content = static_files.activity_file(change.total, *change.figures(change.cells), change.cells)
+            figures, rule = change.figures(change.cells), turn.shared.privacy.public
+            content = static_files.activity_file(change.total, *figures, change.cells, rule)
             await turn.write_file(name, content)
     report.cells += len(messages)
     report.vanished += sum(len(change.gone) for change in needed)

@@ -14,8 +14,9 @@ from rules.entries import NO_ENTRY, Entry
 from rules.group_figures import Figure, member_figures, subject_figures
 from rules.metrics import Counts
 from rules.moments import milliseconds
+from rules.privacy import CohortRule, public_cells
 from rules.subjects import Subject
-from rules.totals import Cell, Total, ordered_cells
+from rules.totals import Cell, Total
 from stores.files import safe_name
 
 INDEX = "index.json"
@@ -62,9 +63,10 @@ def activity_file(
     figures: Mapping[str, float],
     updated: Mapping[str, datetime],
     cells: Mapping[Cell, Counts],
+    rule: CohortRule | None,
 ) -> bytes:
-    """Returns the figures of everybody, and the counts of each cell."""
-    ordered = ordered_cells(cells)
+    """Returns the figures of everybody, and the counts of each cell. By attributes of learners they are those that anybody
+    may read: a cell with ``withheld`` is of all values that are not told."""
     return _json(
         {
             "activityId": total.activity_id,
@@ -75,7 +77,15 @@ def activity_file(
                 {"metric": metric, "value": value, "lastUpdatedOn": milliseconds(updated[metric])}
                 for metric, value in figures.items()
             ],
-            "cells": [{"dimension": cell[0], "value": cell[1], **cells[cell]} for cell in ordered],
+            "cells": [
+                {
+                    "dimension": dimension,
+                    "value": value,
+                    **({"withheld": True} if withheld else {}),
+                    **counts,
+                }
+                for (dimension, value), withheld, counts in public_cells(total, cells, rule)
+            ],
         }
     )
 

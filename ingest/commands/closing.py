@@ -14,13 +14,13 @@ from ingest.writes.announcement import Announcement
 from ingest.writes.triggers import trigger_of
 from loaders.session import Session, Shared
 from loaders.views import key_of
+from rules.access import Access
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey, checked_id, scope_of
 from rules.moments import milliseconds, moment
 from rules.origins import Origin, OriginKind
 from rules.progress import Status
 from rules.triggers import TriggerKind
-from rules.viewers import Role
 from rules.views import View
 from stores.rows import Equal, Row
 from stores.tables import LEARNER_SCOPES, VIEWS
@@ -142,7 +142,7 @@ async def close_own_idle_views(session: Session, idle: timedelta, user_id: str |
     StoreUnavailable.
     """
     user_id = session.viewer.acting_for(
-        None if user_id is None else checked_id(user_id, "userId"), Role.ADMIN
+        None if user_id is None else checked_id(user_id, "userId"), Access.PERSON
     )
     closing = Closer(session.shared, checked_idle(idle), session.now(), dry_run=False)
     looked_at = closed = 0

@@ -29,6 +29,7 @@ from ingest.writes.triggers import trigger_of
 from loaders.erasures import check_after_erasure, erased_places
 from loaders.session import Session
 from loaders.views import row_key, shown, view_of
+from rules.access import Access
 from rules.assessments import Submission
 from rules.content_states import ContentState, stated
 from rules.contexts import check_contains
@@ -174,7 +175,7 @@ async def sync_enrolment(
     Raises NotEnrolled if there is no enrolment. Raises NotFound, InvalidInput, Forbidden.
     """
     user_id = session.viewer.acting_for(
-        None if user_id is None else checked_id(user_id, "userId"), Role.MENTOR, Role.ADMIN
+        None if user_id is None else checked_id(user_id, "userId"), Access.RECOUNTER
     )
     collection = await session.library.collection(checked_id(collection_id, "collectionId"))
     context = await session.library.context(checked_id(context_id, "contextId"))

@@ -8,10 +8,10 @@ from uuid import uuid4
 from ingest.writes.context_lists import list_contexts, unlist_context
 from loaders.library import context_values
 from loaders.session import Session
+from rules.access import Access
 from rules.contexts import Context, EnrolmentType, checked_context
 from rules.errors import Conflict, InvalidInput
 from rules.identifiers import ContextType, checked_id
-from rules.viewers import Role
 from stores.rows import Equal
 from stores.tables import CONTEXTS
 
@@ -43,7 +43,7 @@ async def create_context(session: Session, new: NewContext) -> Context:
     the collection is unknown.
     """
     viewer = session.viewer
-    viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    viewer.check(Access.AUTHORS)
     now = viewer.time_of_call(None, session.now())
     context = checked_context(
         Context(
@@ -84,7 +84,7 @@ async def update_context(session: Session, context_id: str, changes: dict[str, A
     if another call changed the context meanwhile.
     """
     viewer = session.viewer
-    viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    viewer.check(Access.AUTHORS)
     context_id = checked_id(context_id, "contextId")
     session.library.contexts.forget(context_id)
     stored = await session.library.context(context_id)

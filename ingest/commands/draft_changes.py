@@ -8,9 +8,9 @@ from ingest.commands.draft_origins import draft_for_edit
 from ingest.writes.drafts import replace_draft
 from ingest.writes.retrying import Attempts
 from loaders.session import Session
+from rules.access import Access
 from rules.drafts import Draft, DraftStatus, EditForm
 from rules.errors import Conflict, InvalidInput
-from rules.viewers import Role
 
 Change = tuple[Draft, EditForm | None]
 """A draft as it is to become, and its new edit form; None leaves the form."""
@@ -22,7 +22,7 @@ class Outdated(Exception):
 
 def check_author(session: Session) -> None:
     """Raises Forbidden unless the viewer may see and change what is being edited."""
-    session.viewer.check_role(Role.CREATOR, Role.ADMIN, Role.SERVICE)
+    session.viewer.check(Access.AUTHORS)
 
 
 async def change_draft(

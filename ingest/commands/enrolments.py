@@ -9,6 +9,7 @@ from ingest.writes.triggers import send_trigger
 from loaders.enrolments import as_read, enrolment_of, row_key
 from loaders.erasures import check_not_erased
 from loaders.session import Session
+from rules.access import Access
 from rules.contexts import Context, check_contains, check_takes_enrolment
 from rules.enrolments import Enrolment
 from rules.errors import (
@@ -16,7 +17,6 @@ from rules.errors import (
     AlreadyEnrolled,
     Conflict,
     EnrolmentClosed,
-    Forbidden,
     InvalidInput,
     NotEnrolled,
 )
@@ -48,7 +48,7 @@ async def enrol(session: Session, call: EnrolmentCall) -> Enrolment:
     InvalidInput if the call is refused. If it raises StoreUnavailable, the call may be sent again.
     """
     key, at, context = await _placed(session, call)
-    check_takes_enrolment(context, at, invited=_answers_for(session.viewer, context))
+    check_takes_enrolment(context, at, invited=_may_invite(session.viewer, context))
     if (await session.library.collection(key.collection_id)).is_retired:
         raise EnrolmentClosed(f"{key.collection_id} is retired", field="collectionId")
     mode = added_by(session.shared.tracking)
@@ -137,24 +137,27 @@ async def _check_not_completed(session: Session, key: ProgressKey) -> None:
 async def _placed(session: Session, call: EnrolmentCall) -> tuple[ProgressKey, datetime, Context]:
     viewer = session.viewer
     user_id = viewer.acting_for(
-        None if call.user_id is None else checked_id(call.user_id, "userId"), Role.MENTOR, Role.ADMIN
+        None if call.user_id is None else checked_id(call.user_id, "userId"), Access.RECOUNTER
     )
     at = viewer.time_of_call(call.at, session.now())
     collection = await session.library.collection(checked_id(call.collection_id, "collectionId"))
     context = await session.library.context(checked_id(call.context_id, "contextId"))
     check_contains(context, collection.identifier)
-    if user_id != viewer.user_id and not _answers_for(viewer, context):
-        raise Forbidden("only a mentor of this context may enrol or unenrol others in it", field="userId")
+    may_name = user_id == viewer.user_id or _is_mentor(viewer, context)
+    viewer.check(Access.ENROLLER, named=may_name, may="enrol or unenrol them here", field="userId")
     key = ProgressKey(user_id, collection.identifier, context.context_id)
     if call.at is not None:
         await check_not_erased(session.stores.rows, key, at)
     return key, at, context
 
 
-def _answers_for(viewer: Viewer, context: Context) -> bool:
-    """True for a mentor of this context, an admin or a service. False for a mentor of another context."""
-    is_mentor = viewer.has(Role.MENTOR) and viewer.user_id in context.mentors
-    return is_mentor or viewer.has(Role.ADMIN, Role.SERVICE)
+def _is_mentor(viewer: Viewer, context: Context) -> bool:
+    """True for a mentor of this context, by their token too."""
+    return viewer.has(Role.MENTOR) and viewer.user_id in context.mentors
+
+
+def _may_invite(viewer: Viewer, context: Context) -> bool:
+    return _is_mentor(viewer, context) or viewer.has(*Access.ENROLLER.value.roles)
 
 
 def _check_applied(applied: bool) -> None:

@@ -10,9 +10,9 @@ from ingest.commands.learner_erasure import LearnerErasure
 from ingest.commands.place_erasure import PlaceErasure
 from ingest.modes.strategies import added_by
 from loaders.session import Session
+from rules.access import Access
 from rules.errors import Absent, CohortError
 from rules.identifiers import ProgressKey, checked_id, optional_id
-from rules.viewers import Role
 from stores.deadline import remaining
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ async def erase(session: Session, call: ErasureCall) -> Erasure:
     Raises Forbidden, InvalidInput, Conflict. If it raises StoreUnavailable, the call may be sent again.
     """
     user_id = session.viewer.acting_for(
-        None if call.user_id is None else checked_id(call.user_id, "userId"), Role.ADMIN
+        None if call.user_id is None else checked_id(call.user_id, "userId"), Access.PERSON
     )
     collection_id = optional_id(call.collection_id, "collectionId")
     context_id = optional_id(call.context_id, "contextId")

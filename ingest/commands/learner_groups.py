@@ -31,9 +31,9 @@ from rules.group_changes import (
     check_many,
     checked_activity,
 )
-from rules.group_texts import checked_description, checked_name
 from rules.identifiers import checked_id
 from rules.learner_groups import Activity, Group, GroupRole, GroupStatus, MembershipType, is_published_type
+from rules.texts import checked_description, checked_name
 from rules.viewers import Role
 from stores.rows import Equal
 from stores.tables import LEARNER_GROUPS

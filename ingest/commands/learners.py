@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from loaders.erasures import check_learner_not_erased
 from loaders.learners import learner_values
 from loaders.session import Session
+from rules.access import Access
 from rules.errors import InvalidInput
 from rules.identifiers import checked_id
 from rules.learners import Learner, checked_learner
 from rules.moments import moment
 from rules.triggers import Trigger, TriggerKind, parse_object, text_of
-from rules.viewers import CLOCK_SKEW, Role
+from rules.viewers import CLOCK_SKEW
 from stores.events import Message
 from stores.rows import Write
 from stores.tables import LEARNERS
@@ -38,7 +39,7 @@ async def save_profile(session: Session, call: ProfileCall) -> Learner:
     """Saves the profile and returns it as it is after the call. Raises InvalidInput, Forbidden, StoreUnavailable."""
     viewer = session.viewer
     user_id = viewer.acting_for(
-        None if call.user_id is None else checked_id(call.user_id, "userId"), Role.ADMIN
+        None if call.user_id is None else checked_id(call.user_id, "userId"), Access.PERSON
     )
     at = viewer.time_of_call(call.at, session.now())
     if call.at is not None:

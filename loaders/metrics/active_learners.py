@@ -14,6 +14,7 @@ from loaders.metrics.grounds import context_in, context_keys
 from loaders.metrics.queries import MOST_GROUPS, TooManyGroups
 from rules.active_learners import ActiveLearnersQuery, Group, days_of, tilings, without_gaps
 from rules.errors import InvalidInput
+from stores.bills import charge
 from stores.engines import Stores
 from stores.groups import Figures, KeyFilter, Kind, Lane, Measure, OneOf, Windows
 
@@ -82,6 +83,7 @@ def figures_of(query: ActiveLearnersQuery) -> list[Figures]:
 async def _check_price(stores: Stores, keys: KeyFilter, times: int) -> None:
     most = PATIENCE * stores.groups.pace
     days = await stores.groups.extent(ACTIVITY_DAY, keys)
+    charge(druid_rows=days * times)
     if days * times > most:
         raise InvalidInput(
             f"windows overlap, so {days:,} days of learners would be read {times} times, of {most:,} in all: name activities "

@@ -37,6 +37,10 @@ class TableCosts:
         """The cost of counting the states with these keys."""
         return Extent(await self._states(keys), self._stores.groups.pace, await self._aggregated())
 
+    def known(self, keys: KeyFilter) -> int:
+        """How many states there were with these keys when somebody last asked; 0 if nobody did."""
+        return self._last.get(keys, 0)
+
     async def _states(self, keys: KeyFilter) -> int | None:
         try:
             found = await self._extents.load(keys)

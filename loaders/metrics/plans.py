@@ -12,21 +12,26 @@ from rules.errors import InvalidInput, NotFound
 from rules.metric_plans import table_plan
 from rules.metric_queries import MetricQuery
 from rules.plans import AggregationMode, QueryPlan, Source
+from rules.privacy import CohortRule, finest
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A table that is asked for, and the mode that it is to be answered in."""
+    """A table that is asked for, and the mode that it is to be answered in. ``rule``: that of figures by attributes, which
+    the query was checked for; None where they are told as they are counted."""
 
     query: MetricQuery
     mode: AggregationMode
+    rule: CohortRule | None = None
 
     @property
     def sides(self) -> "tuple[Tile, ...]":
-        """Itself, or, with a comparison, a tile for each side."""
-        if self.query.comparison is None:
+        """The tiles that are counted: itself, or, with a comparison, one for each side. Under a rule they are of the cells
+        that it makes a partition of."""
+        if self.query.comparison is None and self.rule is None:
             return (self,)
-        return tuple(Tile(query, self.mode) for query in self.query.sides)
+        sides = self.query.sides
+        return tuple(Tile(query if self.rule is None else finest(query), self.mode) for query in sides)
 
 
 @dataclass(frozen=True, slots=True)

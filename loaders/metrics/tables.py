@@ -21,6 +21,8 @@ from rules.metric_queries import MetricQuery
 from rules.metric_tables import Groups, Table, compared
 from rules.metrics import AT_RISK, seen_before
 from rules.plans import QueryPlan, Taken
+from rules.privacy import CohortRule, shown, told_groups
+from stores.bills import charge
 from stores.engines import Stores
 from stores.groups import Figures
 
@@ -30,7 +32,8 @@ class Answered:
     """``plan``: where it was answered from. ``as_of``: what happened before is in the figures; None where no aggregation
     has run. ``complete`` is False where a part of the data was away or was never computed, where figures are of an older
     version of a collection, and for an answer older than it should be. ``age`` in seconds. ``seen_before``: who was last
-    seen before then is at risk; None where nobody asked for that."""
+    seen before then is at risk; None where nobody asked for that. ``rule``: by which cohorts are withheld; None where none
+    are."""
 
     plan: QueryPlan
     table: Table
@@ -39,6 +42,7 @@ class Answered:
     origin: AnswerOrigin
     age: float
     seen_before: datetime | None = None
+    rule: CohortRule | None = None
 
     @property
     def taken(self) -> Taken:
@@ -92,7 +96,7 @@ class Tables:
                 batches[planned.ground].append(planned)
         for sides in await asyncio.gather(*(self._batch(*batch, now) for batch in batches.items())):
             found |= sides
-        tables = (self._answered(tile.query, [found[side] for side in tile.sides], now) for tile in tiles)
+        tables = (self._answered(tile, [found[side] for side in tile.sides], now) for tile in tiles)
         return await asyncio.gather(*tables)
 
     async def _planned(self, tile: Tile) -> PlannedTile | CohortError:
@@ -144,19 +148,25 @@ class Tables:
         return await self._answers.answer(key_of(reading.figures), partial(self._computed, reading.figures))
 
     async def _computed(self, asked: Figures) -> bytes:
+        if asked.source is ACTIVITY_STATE:
+            charge(druid_rows=self._costs.known(asked.keys))
         return (await counted(self._stores, asked)).encode()
 
     async def _answered(
-        self, query: MetricQuery, sides: Sequence[_Side | CohortError], now: datetime
+        self, tile: Tile, sides: Sequence[_Side | CohortError], now: datetime
     ) -> Answered | CohortError:
         """The table of a query. With two sides it is as old as the older one."""
         known = [side for side in sides if not isinstance(side, CohortError)]
         if len(known) < len(sides):
             return next(side for side in sides if isinstance(side, CohortError))
-        own = known[0]
-        groups = own.groups if len(known) == 1 else compared(query, *(side.groups for side in known))
+        own, query = known[0], tile.query
+        groups = [side.groups for side in known]
+        if tile.rule is not None:
+            groups = [await _told(query, cells, tile.rule) for cells in groups]
+            query = shown(query)
+        both = groups[0] if len(groups) == 1 else compared(query, *groups)
         try:
-            table = await labelled_table(self._library, query, groups)
+            table = await labelled_table(self._library, query, both)
         except CohortError as error:
             return error
         return Answered(
@@ -167,7 +177,13 @@ class Tables:
             worst([side.origin for side in known]),
             max(side.age for side in known),
             seen_before(now, query.at_risk_days) if AT_RISK in query.counts else None,
+            tile.rule,
         )
+
+
+async def _told(query: MetricQuery, cells: Groups, rule: CohortRule) -> Groups:
+    telling = partial(told_groups, query, cells, rule)
+    return await asyncio.to_thread(telling) if cells.number > MANY_ROWS else telling()
 
 
 def oldest(moments: Sequence[datetime | None]) -> datetime | None:

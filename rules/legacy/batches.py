@@ -8,6 +8,7 @@ from rules.identifiers import ContextType
 from rules.legacy.tables import LegacyRow
 from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in, value_in, whole_in
 from rules.moments import EARLIEST
+from rules.texts import without_hidden
 
 _COMPLETED = 2
 """The status of a batch that is over."""
@@ -34,7 +35,10 @@ def context_of_batch(row: LegacyRow, zone: tzinfo = UTC) -> Mapped[Context]:
         notes.append("end_date: missing in a batch that is over, taken from the last date known")
     if start is not None and end is not None and end < start:
         notes.append("end_date: before the start_date, kept")
-    name = (value_in(row, "name", str) or "").strip()
+    told = value_in(row, "name", str) or ""
+    name = without_hidden(told).strip()
+    if name != told.strip():
+        notes.append("name: a control character in it is a space")
     if not name:
         notes.append("name: blank, taken from the batchid")
     context = Context(
@@ -46,7 +50,7 @@ def context_of_batch(row: LegacyRow, zone: tzinfo = UTC) -> Mapped[Context]:
         end,
         enrolment_end_date=enrolment_end,
         enrolment_type=_enrolment_type(row, notes),
-        description=value_in(row, "description", str) or None,
+        description=without_hidden(value_in(row, "description", str) or "", lines=True) or None,
         mentors=frozenset(filter(None, row.get("mentors") or ())),
         created_by=value_in(row, "createdby", str) or None,
         created_on=created,

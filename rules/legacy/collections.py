@@ -23,6 +23,7 @@ from rules.hierarchy import (
 from rules.legacy.tables import LegacyColumn, LegacyRow, LegacyTable
 from rules.legacy.values import Mapped, Unreadable
 from rules.loading import LoadedTree, loaded_tree, version_key_of
+from rules.texts import without_hidden
 
 HIERARCHIES = LegacyTable(
     "content_hierarchy",
@@ -77,6 +78,8 @@ def collection_of(plain: LegacyRow | None, image: LegacyRow | None) -> Mapped[Le
     """
     notes: list[str] = []
     live, edit = _tree(plain), _tree(image)
+    if _show_names(live) | _show_names(edit):
+        notes.append("name: a control character in it is a space")
     if live is None and edit is None:
         raise Unreadable(NO_HIERARCHY)
     if live is not None and not _is_live(live):
@@ -125,6 +128,20 @@ def _tree(row: LegacyRow | None) -> Json | None:
     if root_of(str(tree.get("identifier", root))) != root:
         raise Unreadable("the hierarchy is of another identifier than its row")
     return {**tree, "identifier": root}
+
+
+def _show_names(tree: object) -> bool:
+    """Writes each name in the tree as it may be stored. Returns whether one had a hidden character."""
+    found, left = False, [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            name, children = node.get("name"), node.get("children")
+            if isinstance(name, str) and not name.isprintable():
+                node["name"] = without_hidden(name)
+                found |= node["name"] != name
+            left += children if isinstance(children, list) else ()
+    return found
 
 
 def _is_unit(tree: Json) -> bool:

@@ -122,6 +122,15 @@ async def test_errors_outside_graphql_are_json_without_stack_traces(
         assert (await client.post("/health/live")).json()["error"]["code"] == "METHOD_NOT_ALLOWED"
 
 
+async def test_nobody_is_sent_to_a_host_that_the_client_named(settings: Settings, serving: Serving) -> None:
+    """Caches and victims would follow it: a slash too many is a path that is not there."""
+    async with serving(settings) as client:
+        for path in ("/graphql/", "/health/live/", "/metrics/table/"):
+            answer = await client.get(path, headers={"Host": "evil.example"})
+            assert answer.status_code == 404, path
+            assert "evil" not in str(answer.headers) + answer.text
+
+
 async def test_a_body_that_is_too_large_is_refused(serving: Serving) -> None:
     async def pieces(count: int):  # type: ignore[no-untyped-def]
         for _ in range(count):

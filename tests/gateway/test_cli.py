@@ -1,5 +1,6 @@
 """The command line: what is printed where, exit codes, and that errors are a line."""
 
+import asyncio
 import json
 import re
 import signal
@@ -19,7 +20,7 @@ from gateway.cli import app
 from gateway.dev_tokens import with_development_key
 from gateway.identity import Tokens
 from gateway.server import listen
-from gateway.settings import SettingsError, load_settings
+from gateway.settings import Settings, SettingsError, load_settings
 from ingest.importers.sample import FIRST_LEARNER
 from rules.viewers import Role, Viewer
 from tests.gateway.conftest import KEY
@@ -52,21 +53,24 @@ def cohort_process(*arguments: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def viewer_of(settings: Settings, printed: str) -> Viewer:
+    return asyncio.run(Tokens.of(settings).viewer(f"Bearer {printed}"))
+
+
 def test_token_prints_the_token_and_nothing_else() -> None:
     done = cohort_process("token")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", done.stdout)
     settings = with_development_key(load_settings())
-    assert Tokens.of(settings).viewer(f"Bearer {done.stdout}") == Viewer(
-        FIRST_LEARNER, frozenset({Role.LEARNER})
-    )
+    assert viewer_of(settings, done.stdout) == Viewer(FIRST_LEARNER, frozenset({Role.LEARNER}))
     assert stat.S_IMODE(Path(".cohort/jwt.key").stat().st_mode) == 0o600
 
 
 def test_token_is_of_whom_and_for_what_was_asked() -> None:
     done = cohort("token", "--user", "mira", "--role", "mentor", "--role", "admin", COHORT_JWT_KEY=KEY)
-    viewer = Tokens.of(load_settings(jwt_key=KEY)).viewer(f"Bearer {done.stdout}")
-    assert viewer == Viewer("mira", frozenset({Role.MENTOR, Role.ADMIN}))
+    assert viewer_of(load_settings(jwt_key=KEY), done.stdout) == Viewer(
+        "mira", frozenset({Role.MENTOR, Role.ADMIN})
+    )
     assert not Path(".cohort").exists(), "a key that is set is the one that is used"
 
 

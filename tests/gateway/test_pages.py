@@ -128,7 +128,7 @@ def test_a_tab_that_a_learner_may_not_send_has_the_token_of_one_who_may() -> Non
 async def test_there_is_a_token_of_each_role(serving: Serving) -> None:
     async with serving(load_settings(jwt_key=KEY, dev=True)) as client:
         people = content_of((await client.get("/")).text)["people"]
-    claims = [jwt.decode(person["token"], KEY, algorithms=["HS256"]) for person in people]
+    claims = [jwt.decode(person["token"], KEY, algorithms=["HS256"], audience="cohort") for person in people]
     assert [(one["sub"], set(one["roles"])) for one in claims] == [
         (person.user, {role.value for role in person.roles}) for person in PEOPLE
     ]
@@ -140,7 +140,7 @@ async def test_there_is_a_token_of_each_role(serving: Serving) -> None:
 def test_the_command_makes_the_token_of_each(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COHORT_JWT_KEY", KEY)
     printed = CliRunner().invoke(app, ["token", *person.options.split()]).stdout.strip()
-    claims = jwt.decode(printed, KEY, algorithms=["HS256"])
+    claims = jwt.decode(printed, KEY, algorithms=["HS256"], audience="cohort")
     assert (claims["sub"], set(claims["roles"])) == (person.user, {role.value for role in person.roles})
 
 
@@ -201,7 +201,7 @@ async def test_where_a_token_is_needed_what_describes_the_api_is_refused_without
     settings = load_settings(jwt_key=KEY, explorer="authenticated")
     async with serving(settings) as client:
         assert content_of((await client.get("/graphiql")).text)["closed"] is True
-        claims = {"sub": "ada", "roles": ["learner"], "exp": 4_000_000_000}
+        claims = {"sub": "ada", "roles": ["learner"], "exp": 4_000_000_000, "iss": "cohort", "aud": "cohort"}
         good = {"Authorization": f"Bearer {jwt.encode(claims, KEY, 'HS256')}"}
         bad = {"Authorization": f"Bearer {jwt.encode(claims, 'another' + KEY, 'HS256')}"}
         for path in ("/schema.graphql", "/openapi.json"):

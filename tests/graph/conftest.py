@@ -80,7 +80,10 @@ def session_of_headers(shared: Shared, request: Request) -> Session:
 
 
 def application(shared: Shared, of: CohortSchema = schema, *, largest_body: int = 1_000_000) -> Starlette:
-    endpoint = GraphQLEndpoint(lambda request: session_of_headers(shared, request), schema=of)
+    async def session_of(request: Request) -> Session:
+        return session_of_headers(shared, request)
+
+    endpoint = GraphQLEndpoint(session_of, schema=of)
     return Starlette(
         routes=[Route("/graphql", endpoint)],
         middleware=[Middleware(LargestBody, most=largest_body), Middleware(Deadline, seconds=10.0)],

@@ -44,6 +44,7 @@ from rules.group_changes import AddMember
 from rules.identifiers import ContextType, ViewKey
 from rules.learner_groups import Activity
 from rules.learners import ATTRIBUTES
+from rules.prices import Budget, Price
 from rules.viewers import Role, Viewer
 from tests.attempts import store_attempt, store_scores
 from tests.conftest import LEAF, NOW, Instance, instance_of, is_thorough, real_urls
@@ -424,9 +425,13 @@ async def school(instance: Instance) -> None:
         )
 
 
+UNBOUNDED = Budget(Price(10**9, 10**9, 10**9))
+"""Statements are compared here, of documents too that nobody may send."""
+
+
 async def cost_of(instance: Instance, user: str, text: str) -> Counter[str]:
     """Statements to the rows, group queries and searches, nothing being kept from before."""
-    shared = Shared.of(instance.stores, instance.shared.now, answers_ttl=0)
+    shared = Shared.of(instance.stores, instance.shared.now, answers_ttl=0, budget=UNBOUNDED)
     session = Session(Viewer(user, frozenset({Role.LEARNER, Role.MENTOR, Role.CREATOR})), shared)
     stores = instance.stores
     with (

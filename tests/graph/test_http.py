@@ -8,8 +8,10 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from gateway.graphql_http import GRAPHQL_JSON, JSON
+from gateway.graphql_http import GRAPHQL_JSON
+from gateway.http.media_types import JSON
 from graph.schema import build_schema
+from loaders.session import Session
 from tests.conftest import COURSE, Instance
 from tests.graph.conftest import application, client_of, document
 
@@ -85,6 +87,8 @@ async def test_a_request_that_was_executed_has_its_data_whatever_failed(client: 
         ({"content": b'{"query": "{ me { userId } }", "operationName": 5}'}, 400),
         ({"content": b'{"query": "{ me { userId } }", "operationName": "Other"}'}, 400),
         ({"content": b"{ me }", "headers": {"content-type": "application/graphql"}}, 415),
+        ({"content": b"{}", "headers": {"content-type": "text/plain; a=application/json"}}, 415),
+        ({"content": b"{}", "headers": {"content-type": "application/json; charset=utf-16"}}, 415),
         ({"content": b"{}", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 415),
     ],
 )
@@ -212,6 +216,9 @@ async def test_no_web_sockets_yet(embedded: Instance) -> None:
 
     from gateway.graphql_http import GraphQLEndpoint
 
-    endpoint = GraphQLEndpoint(lambda _: embedded.session("ann"), schema=build_schema())
+    async def session_of(_: object) -> Session:
+        return embedded.session("ann")
+
+    endpoint = GraphQLEndpoint(session_of, schema=build_schema())
     await endpoint({"type": "websocket", "headers": [], "path": "/graphql"}, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]

@@ -14,6 +14,7 @@ from ingest.aggregation import aggregate
 from ingest.schedule import Schedule
 from loaders.session import Session, Shared
 from rules.learners import ATTRIBUTES
+from rules.privacy import PROFILES, Privacy
 from rules.progress import Status
 from rules.states import State
 from rules.viewers import Role, Viewer
@@ -391,10 +392,11 @@ async def test_who_answers_for_learners_or_makes_collections_sees_figures(
         ),
     ],
 )
-async def test_a_creator_sees_no_figures_by_attributes_of_learners(
+async def test_without_a_rule_a_creator_sees_no_figures_by_attributes_of_learners(
     embedded: Instance, asked: str, field: str, told: str
 ) -> None:
     """As no learner does. Whoever answers for learners as well sees them."""
+    embedded.shared = replace(embedded.shared, privacy=Privacy(PROFILES["none"]))
     query = one(f"{{ metrics: [ENROLLED_COUNT], {asked} }}")
     answer = await ask(embedded.session("cleo", Role.CREATOR, Role.LEARNER), query)
     (error,) = answer["errors"]

@@ -15,8 +15,9 @@ from graphql import (
     get_named_type,
 )
 
-from graph.errors import BAD_REQUEST, ERROR_CODES, MORE_ERRORS
+from graph.errors import BAD_REQUEST, ERROR_CODES
 from graph.schema import PRINTED, printed_schema, schema
+from graph.upstream import MORE_ERRORS
 from resolvers.opaque_texts import encode
 from rules.errors import CohortError
 from rules.learners import ATTRIBUTES

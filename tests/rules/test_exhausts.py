@@ -30,7 +30,7 @@ from rules.learners import ATTRIBUTES, Learner
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Best
 from rules.standings import FirstCompletion
-from rules.summaries import FORMULA
+from rules.summaries import SIGNS, csv_text
 from rules.viewers import Role, Viewer
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -134,8 +134,9 @@ def test_whatever_texts_hold_csv_readers_get_them_back_and_spreadsheets_run_none
             if isinstance(value, bool):
                 assert cell == str(value).lower()
             elif isinstance(value, str):
-                assert not cell.startswith(FORMULA)
-                assert cell in (value, f"'{value}")
+                assert not cell.startswith((*SIGNS, "\t", "\r"))
+                assert cell == csv_text(value)
+                assert "".join(cell.split("'")) == "".join(value.split("'")), "apostrophes alone are added"
             else:
                 assert cell == ("" if value is None else str(value))
 

@@ -29,7 +29,6 @@ from rules.group_changes import (
     checked_activity,
     member_after,
 )
-from rules.group_texts import checked_description, checked_name
 from rules.learner_groups import (
     Activity,
     Group,
@@ -41,6 +40,7 @@ from rules.learner_groups import (
     Roster,
     version_of,
 )
+from rules.texts import checked_description, checked_name
 from rules.viewers import Role, Viewer
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from rules.progress import Progress, Status
 from rules.scores import Score
 from rules.summaries import (
     COLUMNS,
-    FORMULA,
+    SIGNS,
     CollectionNote,
     EnrolmentSummary,
     csv_header,
@@ -63,7 +63,9 @@ def test_quotes_commas_and_ends_of_lines_are_quoted() -> None:
     assert csv_lines([summary('a,"b"', "c\nd")]).startswith('"a,""b""","c\nd",1,')
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "＋1", "－1", "＠SUM(A1)", " =1", '"=1', "\t1", "\r1"]
+)
 def test_what_a_spreadsheet_would_run_is_a_text_to_it(text: str) -> None:
     assert csv_text(text) == f"'{text}"
     assert csv_text(f"do_{text}") == f"do_{text}"
@@ -75,7 +77,23 @@ def test_any_reader_of_csv_gets_the_ids_back(ids: list[tuple[str, str]]) -> None
     header, *rows = csv.reader(io.StringIO(written, newline=""))
     assert tuple(header) == COLUMNS
     assert [(row[0], row[1]) for row in rows] == [(csv_text(a), csv_text(b)) for a, b in ids]
-    assert not any(cell.startswith(FORMULA) for row in rows for cell in row)
+    assert not any(cell.startswith((*SIGNS, "\t", "\r")) for row in rows for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (";=1", ";'=1"),
+        ("a;=1", "a;'=1"),
+        ("a; ＝1", "a;' ＝1"),
+        ("a\t+1", "a\t'+1"),
+        ("a\n@B", "a\n'@B"),
+        ("a;b-1", "a;b-1"),
+    ],
+)
+def test_a_text_runs_nothing_where_semicolons_separate_cells(text: str, written: str) -> None:
+    """Excel opens a CSV file by the list separator of its language, whatever separates the cells in it."""
+    assert csv_text(text) == written
 
 
 def test_a_document_has_the_platforms_names() -> None:

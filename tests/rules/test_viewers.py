@@ -1,9 +1,11 @@
 """Who may see what, act for whom, and at what time."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from rules.access import ALL_LEARNERS, Access, Admitted
 from rules.errors import Forbidden, InvalidInput, Unauthenticated
 from rules.viewers import CLOCK_SKEW, Role, Viewer
 
@@ -35,7 +37,11 @@ def test_only_a_service_acts_for_others_unless_the_command_says_more(role: Role)
     else:
         with pytest.raises(Forbidden):
             viewer(role).acting_for("bob")
-        assert viewer(role).acting_for("bob", role) == "bob"
+    if role in (Role.MENTOR, Role.ADMIN, Role.SERVICE):
+        assert viewer(role).acting_for("bob", Access.RECOUNTER) == "bob"
+    else:
+        with pytest.raises(Forbidden, match="only a mentor or an admin or a service may act"):
+            viewer(role).acting_for("bob", Access.RECOUNTER)
 
 
 @pytest.mark.parametrize("role", Role)
@@ -69,14 +75,59 @@ def test_without_a_token_nothing_is_seen_or_changed() -> None:
         nobody.known,
         lambda: nobody.check_may_see("ada"),
         lambda: nobody.acting_for(None),
-        lambda: nobody.acting_for("ada", Role.ADMIN),
-        lambda: nobody.check_role(Role.LEARNER),
+        lambda: nobody.acting_for("ada", Access.PERSON),
+        lambda: nobody.check(Access.AUTHORS),
     ):
         with pytest.raises(Unauthenticated):
             attempt()
 
 
 def test_a_role_that_is_needed_is_named() -> None:
-    viewer(Role.LEARNER, Role.CREATOR).check_role(Role.CREATOR, Role.ADMIN)
-    with pytest.raises(Forbidden, match="creator or admin"):
-        viewer(Role.LEARNER).check_role(Role.CREATOR, Role.ADMIN)
+    viewer(Role.LEARNER, Role.CREATOR).check(Access.AUTHORS)
+    with pytest.raises(Forbidden, match="creator or admin or service"):
+        viewer(Role.LEARNER).check(Access.AUTHORS)
+
+
+@pytest.mark.parametrize("access", [one for one in Access if one is not Access.ANYBODY])
+def test_every_kind_of_access_but_one_needs_a_token(access: Access) -> None:
+    for named in (False, True):
+        with pytest.raises(Unauthenticated):
+            Viewer().check(access, named=named)
+    with pytest.raises(Unauthenticated):
+        Viewer().check_before(access)
+    Viewer().check(Access.ANYBODY)
+
+
+@pytest.mark.parametrize("access", Access)
+def test_before_anything_is_read_only_those_are_refused_whom_nothing_that_is_read_could_admit(
+    access: Access,
+) -> None:
+    """``check_before`` refuses nobody whom ``check`` admits, and of those whom the role alone decides everybody else."""
+    for role in Role:
+        admitted = {named: _is_admitted(viewer(role), access, named) for named in (False, True)}
+        before = _passes(lambda: viewer(role).check_before(access))  # noqa: B023 - called here
+        assert before or not any(admitted.values())
+        if access.value.by_role_alone:
+            assert before == admitted[False]
+
+
+def _is_admitted(of: Viewer, access: Access, named: bool) -> bool:
+    # Who may ask by their role alone is named by nothing.
+    return _passes(lambda: of.check(access, named=named and access.value.named is not None))
+
+
+def _passes(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except Forbidden:
+        return False
+    return True
+
+
+def test_who_is_admitted_is_told_in_words() -> None:
+    learner = Admitted(ALL_LEARNERS, "the learner")
+    assert learner.words == "the learner, a mentor, a reporter, an admin or a service"
+    assert learner.sentence == "The learner; and the roles mentor, reporter, admin, service."
+    assert Admitted((Role.ADMIN,), note="At night.").sentence == "The role admin. At night."
+    assert Admitted().sentence == "Everybody who has a token."
+    assert Admitted(needs_token=False).sentence == "Anybody, without a token."

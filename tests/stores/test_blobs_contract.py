@@ -37,7 +37,7 @@ async def blobs(engine: str, tmp_path: Path) -> AsyncIterator[Blobs]:
 
 async def open_blobs(engine: str, directory: Path, prefix: str) -> Blobs:
     if engine == "file":
-        return await FileBlobs.open(directory, prefix, BlobLinks("k" * 32))
+        return await FileBlobs.open(directory, prefix, BlobLinks(["k" * 32]))
     return await CloudBlobs.open(BLOBS, prefix)
 
 
@@ -293,7 +293,7 @@ async def test_other_clouds_sign_links_of_their_own() -> None:
 
 def test_a_link_to_a_file_holds_as_it_was_given_and_until_it_expires() -> None:
     clock = [1_000_000.0]
-    links = BlobLinks("k" * 32, "https://cohort.example/", lambda: clock[0])
+    links = BlobLinks(["k" * 32], "https://cohort.example/", lambda: clock[0])
     url = urlsplit(links.url("a/b.csv", HOUR))
     assert f"{url.scheme}://{url.netloc}{url.path}" == "https://cohort.example/blobs/a/b.csv"
     query = dict(part.split("=") for part in url.query.split("&"))
@@ -311,7 +311,7 @@ def test_a_link_to_a_file_holds_as_it_was_given_and_until_it_expires() -> None:
         with pytest.raises(Forbidden, match="not given out so"):
             links.check(name, **changed)
     with pytest.raises(Forbidden, match="not given out so"):
-        BlobLinks("K" * 32, "", lambda: clock[0]).check("a/b.csv", **query)
+        BlobLinks(["K" * 32], "", lambda: clock[0]).check("a/b.csv", **query)
     clock[0] += 1
     with pytest.raises(Forbidden, match="has expired"):
         links.check("a/b.csv", **query)

@@ -21,7 +21,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.http.conditional import conditional, has_already
+from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
+from gateway.http.on_behalf import FOR_HEADER, managed_token
 from gateway.rest.framework.envelope import (
     LEARNING,
     Codes,
@@ -31,15 +33,14 @@ from gateway.rest.framework.envelope import (
     refused,
     refused_as,
 )
+from gateway.rest.framework.prices import CHANGES, READS, CallPrice
 from gateway.rest.framework.requests import R, checked, json_object
-from resolvers.nouns import Absent, CohortError, InvalidInput, Session
+from resolvers.nouns import Absent, Access, CohortError, InvalidInput, Session, billed_to
 
 log = logging.getLogger(__name__)
 
 USER_HEADER = "X-Authenticated-User-Token"
 """The user's own token. It goes before the bearer token, so an answer depends on it as well."""
-FOR_HEADER = "X-Authenticated-For"
-"""The user that a call is for, where that is not the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,16 @@ class Endpoint(Generic[R]):
     """Is asked before the handler: who has the answer already gets 304, and nobody makes it again."""
     body_optional: bool = False
     """Whether a call without a body is as good as one that asks for nothing in particular."""
+    price: CallPrice | None = None
+    """What a call costs at most; by its kind without it."""
     deletes_by_body: bool = False
     """Whether a DELETE says in a body what is to be deleted, as the platform's hierarchy calls do."""
+    access: Access = field(kw_only=True)
+    """Who may call it. What the caller alone tells is checked before the handler, the rest by what the handler asks."""
+
+    @property
+    def _price(self) -> CallPrice:
+        return self.price or (CHANGES if self.max_age is None else READS)
 
     @property
     def has_body(self) -> bool:
@@ -158,11 +167,19 @@ class Endpoint(Generic[R]):
         if self.method == "DELETE" and not self.has_body:
             await _check_only_query(request)
         told.message_id = _message_id(document) or told.message_id
-        session = session_of_call(request)
+        session = await session_of_call(request)
+        session.viewer.check_before(self.access)
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)
+        if managed_token(acting_for) is not None:
+            acting_for = session.viewer.user_id
         call = Call(checked_request, request.path_params, acting_for, self.for_others)
+        session.bill.expect(self._price.of(checked_request), stops=self.max_age is not None)
+        with billed_to(session.bill):
+            return await self._handled(request, session, call, told)
+
+    async def _handled(self, request: Request, session: Session, call: Call[R], told: _Told) -> Response:
         tag_of = None if self.tag is None else await self.tag(session, call)
         if tag_of is not None and has_already(request, tag_of):
             return self._conditional(request, Response(), tag_of, self.max_age or 0)
@@ -227,9 +244,13 @@ def _message_id(document: Json) -> str | None:
     return message_id
 
 
-def session_of_call(request: Request) -> Session:
-    """The session by the user's own token, or else by the bearer token, which on the platform may be an application's."""
+async def session_of_call(request: Request) -> Session:
+    """The session by the user's own token, or else by the bearer token, which on the platform may be an application's; and
+    by the token of a managed user, where FOR_HEADER has one."""
     cohort = request.app.state.cohort
     token = request.headers.get(USER_HEADER)
     authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
-    return Session(cohort.tokens.viewer(authorization), cohort.shared)
+    managed = managed_token(request.headers.get(FOR_HEADER))
+    session = Session(await cohort.tokens.viewer(authorization, managed), cohort.shared)
+    bill_of_request(request, session.bill)
+    return session

@@ -16,10 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.http.conditional import conditional
-from gateway.rest.framework.endpoints import FOR_HEADER, USER_HEADER, Endpoint
+from gateway.http.on_behalf import FOR_HEADER
+from gateway.rest.framework.endpoints import USER_HEADER, Endpoint
 from gateway.rest.framework.envelope import LEARNING, USUAL_CODES, Envelope, Json
 from gateway.rest.framework.examples import with_example
 from gateway.rest.framework.plain import PlainEndpoint, plain_operation
+from gateway.rest.framework.told_access import told_access
 
 PATH = "/openapi.json"
 MAX_AGE = 300
@@ -141,7 +143,7 @@ def _operation(endpoint: Endpoint[Any], schemas: _Schemas) -> Json:
         "operationId": f"{endpoint.method} {endpoint.path}",
         "summary": endpoint.summary,
         "tags": [endpoint.api_id.rpartition(".")[0]],
-        "security": [{"bearer": []}, {"userToken": []}],
+        **told_access(endpoint.access),
         "parameters": parameters,
         "responses": {
             "200": {

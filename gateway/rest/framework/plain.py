@@ -2,15 +2,18 @@
 for, or ``{"error": {"code", "message", "field"?}}`` with the status that it has everywhere outside GraphQL."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.requests import json_object
+from gateway.rest.framework.told_access import told_access
+from resolvers.nouns import Access
 
 REFUSALS: Mapping[str, str] = {
     "400": "What is asked is wrong: `INVALID_INPUT`.",
@@ -27,7 +30,7 @@ REFUSALS: Mapping[str, str] = {
 @dataclass(frozen=True)
 class PlainEndpoint:
     """One method and path. ``parameters``: as OpenAPI has them. ``body``: the JSON Schema of a body. ``answers``: the JSON
-    Schema of the answer by media type. ``headers``: what the answer's headers say. ``open_to_all``: no token is needed."""
+    Schema of the answer by media type. ``headers``: what the answer's headers say. ``access``: who may call it."""
 
     method: str
     path: str
@@ -37,8 +40,8 @@ class PlainEndpoint:
     answers: Mapping[str, Json]
     body: Json | None = None
     headers: Mapping[str, str] | None = None
-    open_to_all: bool = False
     conditional: bool = False
+    access: Access = field(kw_only=True)
 
 
 def plain_routes(endpoints: Sequence[PlainEndpoint]) -> tuple[Route, ...]:
@@ -51,8 +54,10 @@ def plain_routes(endpoints: Sequence[PlainEndpoint]) -> tuple[Route, ...]:
 
 def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
     async def answer(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await methods[method].handler(request)
+        endpoint = methods["GET" if request.method == "HEAD" else request.method]
+        if endpoint.access.value.needs_token:
+            (await session_of_call(request)).viewer.check_before(endpoint.access)
+        return await endpoint.handler(request)
 
     return Route(path, answer, methods=[*methods])
 
@@ -84,7 +89,7 @@ def plain_operation(endpoint: PlainEndpoint) -> Json:
         "operationId": f"{endpoint.method} {endpoint.path}",
         "summary": endpoint.summary,
         "tags": [endpoint.path.split("/")[1]],
-        "security": [] if endpoint.open_to_all else [{"bearer": []}, {"userToken": []}],
+        **told_access(endpoint.access),
         "parameters": endpoint.parameters,
         "responses": responses,
     }

@@ -16,7 +16,7 @@ from gateway.rest.nouns.views import CODES as VIEW_CODES
 from gateway.rest.nouns.views import Acknowledged, StartView, both
 from resolvers import assessment_scores, assessments
 from resolvers.assessments import AssessmentCall, Question, Questioned
-from resolvers.nouns import Absent, InvalidInput, Session, either, from_milliseconds, milliseconds
+from resolvers.nouns import Absent, Access, InvalidInput, Session, either, from_milliseconds, milliseconds
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -259,6 +259,7 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
             for_others=MANY_VIEWERS,
             only_400=True,
             envelope=VIEWING,
+            access=Access.LEARNER,
         )
         for prefix in prefixes("view", 2)
     ),

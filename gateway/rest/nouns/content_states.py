@@ -15,7 +15,16 @@ from gateway.rest.nouns.places import PLACE_CODES, Place, StatusNumber
 from resolvers import content_states
 from resolvers.assessments import AssessmentCall
 from resolvers.content_states import ContentState, StateRead
-from resolvers.nouns import Absent, CohortError, InvalidInput, Session, Status, either, from_milliseconds
+from resolvers.nouns import (
+    Absent,
+    Access,
+    CohortError,
+    InvalidInput,
+    Session,
+    Status,
+    either,
+    from_milliseconds,
+)
 
 SUCCESS = "SUCCESS"
 NOT_ONGOING, NO_BATCH = "NOT_A_ON_GOING_BATCH", "BATCH_NOT_EXISTS"
@@ -310,6 +319,7 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         CODES,
         for_others=ONLY_A_SERVICE,
         only_400=True,
+        access=Access.CALLER,
     ),
     Endpoint(
         "POST",
@@ -323,5 +333,6 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         0,
         for_others=MANY_VIEWERS,
         only_400=True,
+        access=Access.LEARNER,
     ),
 )

@@ -16,7 +16,7 @@ from gateway.rest.nouns.contents import among, content_metadata, text_of
 from gateway.rest.nouns.places import PLACE_CODES, Done, Place
 from resolvers import collections, contexts, enrolments
 from resolvers.enrolments import Enrolled, Recency
-from resolvers.nouns import CohortError, EnrolmentCall, EnrolmentClosed, InvalidInput, Role, Session
+from resolvers.nouns import Access, CohortError, EnrolmentCall, EnrolmentClosed, InvalidInput, Role, Session
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -253,6 +253,7 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         *("POST", "/course/v1/enrol", "api.course.enrol", "Enrols a learner.", Enrol, Done, enrol, CODES),
         for_others=ENROL_FOR,
         only_400=True,
+        access=Access.ENROLLER,
     ),
     Endpoint(
         *(
@@ -267,6 +268,7 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         ),
         for_others=ENROL_FOR,
         only_400=True,
+        access=Access.ENROLLER,
     ),
     Endpoint(
         "GET",
@@ -279,5 +281,6 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         CODES,
         0,
         only_400=True,
+        access=Access.LEARNER,
     ),
 )

@@ -16,7 +16,7 @@ from gateway.rest.nouns.contents import text_of
 from gateway.rest.nouns.places import PLACE_CODES, Place
 from resolvers import erasures, summaries
 from resolvers.erasures import ErasureCall
-from resolvers.nouns import Absent, Role, Session, checked_id
+from resolvers.nouns import Absent, Access, Role, Session, checked_id
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 from resolvers.summaries import EnrolmentSummary, SummaryFormat
@@ -196,6 +196,7 @@ def _both(
     rest: str = "/{user_id:path}",
     max_age: int | None = None,
     for_others: str | None = None,
+    access: Access = Access.LEARNER,
 ) -> list[Endpoint[R]]:
     """The call under both prefixes."""
     api_id = f"api.summary.{name}"
@@ -204,6 +205,7 @@ def _both(
             *(method, f"{prefix}/{name}{rest}", api_id, summary, request, result, handler, CODES, max_age),
             for_others=for_others,
             only_400=True,
+            access=access,
         )
         for prefix in prefixes("summary")
     ]
@@ -221,5 +223,6 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         Deleted,
         delete,
         for_others="a service or an admin",
+        access=Access.PERSON,
     ),
 )

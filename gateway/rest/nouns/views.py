@@ -16,6 +16,7 @@ from gateway.rest.nouns.places import PLACE_CODES, Done, Place, StatusNumber
 from resolvers import content_states, views
 from resolvers.nouns import (
     Absent,
+    Access,
     InvalidInput,
     Role,
     Session,
@@ -234,10 +235,12 @@ def both(
     max_age: int | None = None,
     for_others: str | None = None,
     codes: Codes = CODES,
+    access: Access | None = None,
 ) -> list[Endpoint[R]]:
     """The call under both prefixes.
 
-    ``for_others`` is by default whoever may read others' data for a call that reads, and a service for other calls.
+    ``for_others`` is by default whoever may read others' data for a call that reads, and a service for other calls. So is
+    ``access``.
     """
     api_id = f"api.{noun}.{name}"
     others = for_others or (ONLY_A_SERVICE if max_age is None else MANY_VIEWERS)
@@ -245,6 +248,7 @@ def both(
         Endpoint(
             *("POST", f"{prefix}/{name}", api_id, summary, request, result, handler, codes, max_age, others),
             only_400=True,
+            access=access or (Access.CALLER if max_age is None else Access.LEARNER),
         )
         for prefix in prefixes(noun)
     ]
@@ -278,5 +282,6 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         compute_anew,
         None,
         FIGURES_FOR,
+        access=Access.RECOUNTER,
     ),
 )

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.http.conditional import conditional
+from gateway.http.media_types import preferred
 from gateway.rest.framework.endpoints import USER_HEADER
 from gateway.rest.framework.envelope import Json
 from resolvers.metric_sheets import MEDIA_TYPES, Sheet, SheetFormat, sheet_file
@@ -11,17 +12,20 @@ from resolvers.nouns import InvalidInput
 
 FORMAT = "format"
 AS_OF, COMPLETE, SOURCE = "Cohort-As-Of", "Cohort-Complete", "Cohort-Source"
+PRIVACY = "Cohort-Privacy"
 HEADERS = {
     AS_OF: "What was known by then is in the figures. Not there where no aggregation has run yet.",
     COMPLETE: "`false` where a part of the data was away or not computed yet, `true` otherwise.",
     SOURCE: "What the figures were read from, such as `STATES`.",
+    PRIVACY: "The profile by which small cohorts are withheld, and the learners of a cohort, such as `threshold; least=5`. Not "
+    "there where figures are told as they are counted.",
 }
 
-_SCALAR: Json = {"type": ["string", "number", "null", "object"]}
+_SCALAR: Json = {"type": ["string", "number", "boolean", "null", "object"]}
 _ROW: Json = {"type": "array", "items": _SCALAR}
 TABLE_SCHEMA: Json = {
     "type": "object",
-    "required": ["columns", "rows", "totals", "asOf", "complete", "source"],
+    "required": ["columns", "rows", "totals", "asOf", "complete", "source", "privacy"],
     "properties": {
         "columns": {
             "type": "array",
@@ -39,6 +43,24 @@ TABLE_SCHEMA: Json = {
         "asOf": {"type": ["string", "null"], "description": HEADERS[AS_OF]},
         "complete": {"type": "boolean"},
         "source": {"type": "string"},
+        "privacy": {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "required": ["profile", "leastCohort", "source"],
+                    "properties": {
+                        "profile": {"type": "string"},
+                        "leastCohort": {"type": "integer"},
+                        "source": {
+                            "type": "string",
+                            "description": "The publication that the profile follows.",
+                        },
+                    },
+                },
+                {"type": "null"},
+            ],
+            "description": "The rule by which small cohorts are withheld; null where figures are told as they are counted.",
+        },
     },
 }
 ANSWERS: dict[str, Json] = {
@@ -66,17 +88,15 @@ def format_named(name: str) -> SheetFormat:
 
 
 def format_asked(request: Request) -> SheetFormat:
-    """The format in the query, or else the first in ``Accept`` that there is, or else JSON."""
+    """The format in the query, or else the one that ``Accept`` likes best, or else JSON."""
     named = request.query_params.getlist(FORMAT)
     if len(named) > 1:
         raise InvalidInput(f"{FORMAT} must be given once", field=FORMAT)
     if named:
         return format_named(named[0])
-    accepted = [
-        part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")
-    ]
     forms = {media: form for form, media in MEDIA_TYPES.items()}
-    return next((forms[media] for media in accepted if media in forms), SheetFormat.JSON)
+    accepted = preferred(",".join(request.headers.getlist("accept")), [*forms])
+    return SheetFormat.JSON if accepted is None else forms[accepted]
 
 
 async def table_answer(request: Request, sheet: Sheet, form: SheetFormat) -> Response:
@@ -98,6 +118,8 @@ async def file_answer(sheet: Sheet, form: SheetFormat) -> Response:
     }
     if told["asOf"] is not None:
         headers[AS_OF] = told["asOf"]
+    if sheet.rule is not None:
+        headers[PRIVACY] = f"{sheet.rule.profile.name}; least={sheet.rule.least}"
     if form is not SheetFormat.JSON:
         headers["Content-Disposition"] = f'attachment; filename="figures.{form.value}"'
     return Response(await sheet_file(sheet, form), media_type=MEDIA_TYPES[form], headers=headers)

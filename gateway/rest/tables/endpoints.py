@@ -17,12 +17,14 @@ from graphql import (
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
 from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.examples import with_example
 from gateway.rest.framework.moments import iso_milliseconds
 from gateway.rest.framework.plain import PlainEndpoint, object_in
+from gateway.rest.framework.prices import FIGURES
 from gateway.rest.tables.answers import (
     ANSWERS,
     FORMAT,
@@ -57,7 +59,7 @@ from resolvers.metric_sheets import (
     sheet_of_table,
 )
 from resolvers.metrics import activity_metrics
-from resolvers.nouns import InvalidInput, NotFound, Session
+from resolvers.nouns import Access, InvalidInput, NotFound, Session, billed_to
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,9 @@ _LINKED = "/metrics/links"
 async def _sheet(session: Session, asked: Json) -> Sheet:
     """The figures of what is asked: ``{table | activeLearners: {…}}`` or ``{funnel: {collectionId, …}}``."""
     ((kind, values),) = ((kind, asked[kind]) for kind in KINDS if kind in asked)
-    return await KINDS[kind](session, values)
+    session.bill.expect(FIGURES)
+    with billed_to(session.bill):
+        return await KINDS[kind](session, values)
 
 
 async def _table_sheet(session: Session, values: Json) -> Sheet:
@@ -102,7 +106,7 @@ KINDS: Mapping[str, Callable[[Session, Json], Coroutine[Any, Any, Sheet]]] = {
 
 async def _answered(request: Request, asked: Json) -> Response:
     form = format_asked(request)
-    sheet = await while_connected(request.receive, _sheet(session_of_call(request), asked))
+    sheet = await while_connected(request.receive, _sheet(await session_of_call(request), asked))
     return await table_answer(request, sheet, form)
 
 
@@ -129,8 +133,8 @@ async def _active(request: Request) -> Response:
 
 
 async def _new_link(request: Request) -> Response:
-    """A link, once the caller has seen that what is asked can be answered to them."""
-    links, session = _links(request), session_of_call(request)
+    """A link, once it has been seen that what is asked can be answered to whoever has it."""
+    links, session = _links(request), await session_of_call(request)
     session.viewer.known()
     body = await object_in(request)
     for name in body:
@@ -146,8 +150,8 @@ async def _new_link(request: Request) -> Response:
     if not isinstance(life, int) or isinstance(life, bool):
         raise InvalidInput("expiresIn must be a whole number of seconds", field="expiresIn")
     form = format_named(body.get(FORMAT, SheetFormat.JSON.value))
-    await _sheet(session, asked)
     link, expires = links.signed(session.viewer, {**asked, FORMAT: form.value}, life)
+    await _sheet(links.opened(link).session(request.app.state.cohort.shared), asked)
     log.info(
         "%s made a link to figures that expires at %s", session.viewer.known(), iso_milliseconds(expires)
     )
@@ -160,6 +164,7 @@ async def _linked(request: Request) -> Response:
     """The figures of a link, counted now: to whoever has it, whatever token they send."""
     linked = _links(request).opened(request.path_params["link"])
     session = linked.session(request.app.state.cohort.shared)
+    bill_of_request(request, session.bill)
     sheet = await while_connected(request.receive, _sheet(session, linked.asked))
     return _private(await file_answer(sheet, SheetFormat(linked.asked[FORMAT])))
 
@@ -253,6 +258,7 @@ ENDPOINTS: Sequence[PlainEndpoint] = (
         *(_table, _parameters(TABLE), ANSWERS),
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("POST", "/metrics/table", "The same, asked for in a body: for what is too long for a URL."),
@@ -260,23 +266,27 @@ ENDPOINTS: Sequence[PlainEndpoint] = (
         body=_REFERENCE,
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("GET", "/metrics/funnel/{collectionId}", "The funnel over a collection's units, a row for each."),
         *(_funnel, [_in_path("collectionId"), *_parameters(FUNNEL)], ANSWERS),
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("GET", "/metrics/active-learners", "How many different learners were active at each date."),
         *(_active, _parameters(ACTIVE), ANSWERS),
         headers=HEADERS,
         conditional=True,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *("POST", _LINKED, "A link to a table for a dashboard that can't send a token; it expires."),
         *(_new_link, [], {"application/json": _LINK_ANSWER}),
         body=_LINK_SCHEMA,
+        access=Access.FIGURES,
     ),
     PlainEndpoint(
         *(
@@ -286,6 +296,6 @@ ENDPOINTS: Sequence[PlainEndpoint] = (
         ),
         *(_linked, [_in_path("link")], ANSWERS),
         headers=HEADERS,
-        open_to_all=True,
+        access=Access.ANYBODY,
     ),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.rest.framework.endpoints import Endpoint
 from gateway.rest.framework.envelope import COLLECTION, CONTENT, Envelope
+from gateway.rest.framework.prices import CallPrice
 from gateway.rest.nouns.collections import codes, contents, hierarchies, publications
 from gateway.rest.nouns.collections.answers import (
     ChildrenAdded,
@@ -37,6 +38,7 @@ from gateway.rest.nouns.collections.requests import (
     UpdateHierarchy,
     UpdateRelation,
 )
+from resolvers.nouns import Access, Price
 
 CONTENTS = ("/content/v3", "/content/v1", "/action/content/v3")
 """The service's own path, the public one, and that of portals."""
@@ -63,6 +65,8 @@ _READ_TREE: Sequence[Endpoint[Any]] = tuple(
         codes.READ_HIERARCHY,
         max_age=0,
         tag=hierarchies.live_version,
+        price=CallPrice(Price(5, 0, 100_000)),
+        access=Access.SIGNED_IN,
     )
     for rest in ("", "/{bookmark_id}")
 )
@@ -71,17 +75,20 @@ _EDIT_TREE: Sequence[Endpoint[Any]] = (
         *("PATCH", "/hierarchy/update", "hierarchy.update", "Changes units and what stands in them."),
         *(UpdateHierarchy, HierarchyUpdated, hierarchies.update),
         codes.editing("ERR_HIERARCHY_UPDATE_DENIED"),
+        access=Access.AUTHORS,
     ),
     Endpoint(
         *("PATCH", "/hierarchy/add", "hierarchy.add", "Adds contents to a unit, behind the others."),
         *(AddToHierarchy, ChildrenAdded, hierarchies.add),
         codes.editing("ERR_ADD_HIERARCHY_DENIED"),
+        access=Access.AUTHORS,
     ),
     Endpoint(
         *("DELETE", "/hierarchy/remove", "hierarchy.remove", "Removes children of a unit."),
         *(RemoveFromHierarchy, ChildrenRemoved, hierarchies.remove),
         codes.editing("ERR_REMOVE_HIERARCHY_DENIED"),
         deletes_by_body=True,
+        access=Access.AUTHORS,
     ),
 )
 _UPDATE_RELATION: Endpoint[Any] = Endpoint(
@@ -90,10 +97,12 @@ _UPDATE_RELATION: Endpoint[Any] = Endpoint(
     *(UpdateRelation, ChildrenRemoved, hierarchies.update_relation),
     codes.editing("ERR_HIERARCHY_UPDATE_DENIED"),
     body_optional=True,
+    access=Access.AUTHORS,
 )
 _RETIRE: Endpoint[Any] = Endpoint(
     *("DELETE", "/retire/{identifier}", "retire", "Retires it: learners keep it, and nobody can begin it."),
     *(Retire, Retired, contents.retire, codes.CONTENT),
+    access=Access.AUTHORS,
 )
 
 
@@ -104,11 +113,13 @@ def _publish(request: type[PublishContent] | type[PublishCollection]) -> tuple[E
             *("POST", f"/{path}", "publish", f"{summary}.", request, PublishTold),
             *(publications.publish, codes.PUBLISH),
             body_optional=True,
+            access=Access.AUTHORS,
         ),
         Endpoint(
             *("POST", f"/unlisted/{path}", "publish.unlisted", f"{summary}; searches do not find it."),
             *(request, PublishTold, publications.publish_unlisted, codes.PUBLISH),
             body_optional=True,
+            access=Access.AUTHORS,
         ),
     )
 
@@ -117,14 +128,17 @@ _CONTENT: Sequence[Endpoint[Any]] = (
     Endpoint(
         *("POST", "/create", "create", "Creates a content or a collection.", CreateContent, DraftTold),
         *(contents.create, codes.CONTENT),
+        access=Access.AUTHORS,
     ),
     Endpoint(
         *("GET", "/read/{identifier}", "read", "The metadata of a content.", ReadContent, ContentRead),
         *(contents.read, codes.CONTENT, 0),
+        access=Access.SIGNED_IN,
     ),
     Endpoint(
         *("PATCH", "/update/{identifier}", "update", "Changes metadata.", UpdateContent, DraftTold),
         *(contents.update, codes.CONTENT),
+        access=Access.AUTHORS,
     ),
     _RETIRE,
     *_publish(PublishContent),
@@ -133,14 +147,17 @@ _COLLECTION: Sequence[Endpoint[Any]] = (
     Endpoint(
         *("POST", "/create", "create", "Creates a collection.", CreateCollection, DraftTold),
         *(contents.create_collection, codes.CONTENT),
+        access=Access.AUTHORS,
     ),
     Endpoint(
         *("GET", "/read/{identifier}", "read", "The metadata of a collection.", ReadContent, CollectionRead),
         *(contents.read_collection, codes.CONTENT, 0),
+        access=Access.SIGNED_IN,
     ),
     Endpoint(
         *("PATCH", "/update/{identifier}", "update", "Changes metadata.", UpdateCollection, DraftTold),
         *(contents.update, codes.CONTENT),
+        access=Access.AUTHORS,
     ),
     _RETIRE,
     *_publish(PublishCollection),

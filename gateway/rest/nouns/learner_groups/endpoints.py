@@ -23,6 +23,7 @@ from gateway.rest.nouns.learner_groups.requests import (
     UpdateGroup,
     UpdateMembership,
 )
+from resolvers.nouns import Access
 
 
 def _codes(operation: str, **others: str) -> Codes:
@@ -65,12 +66,23 @@ def _both(
     handler: Handler[R],
     rest: str = "",
     max_age: int | None = None,
+    *,
+    access: Access,
 ) -> list[Endpoint[R]]:
     """The call under both prefixes."""
     api_id = f"api.group.{name.replace('/', '.')}"
     return [
         Endpoint(
-            method, f"{prefix}/{name}{rest}", api_id, summary, request, result, handler, CODES[name], max_age
+            method,
+            f"{prefix}/{name}{rest}",
+            api_id,
+            summary,
+            request,
+            result,
+            handler,
+            CODES[name],
+            max_age,
+            access=access,
         )
         for prefix in prefixes("group")
     ]
@@ -78,14 +90,47 @@ def _both(
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
     *_both(
-        "POST", "create", "Creates a group; the caller is its first admin.", CreateGroup, GroupCreated, create
+        "POST",
+        "create",
+        "Creates a group; the caller is its first admin.",
+        CreateGroup,
+        GroupCreated,
+        create,
+        access=Access.CALLER,
     ),
-    *_both("GET", "read", "A group.", ReadGroup, GroupTold, read, "/{group_id:path}", max_age=0),
-    *_both("POST", "list", "A learner's groups.", ListGroups, GroupList, list_groups, max_age=0),
     *_both(
-        "PATCH", "update", "Changes a group, its members and activities.", UpdateGroup, GroupChanged, update
+        "GET",
+        "read",
+        "A group.",
+        ReadGroup,
+        GroupTold,
+        read,
+        "/{group_id:path}",
+        max_age=0,
+        access=Access.GROUP_MEMBERS,
     ),
-    *_both("POST", "delete", "Deletes a group.", DeleteGroup, GroupChanged, delete),
+    *_both(
+        "POST",
+        "list",
+        "A learner's groups.",
+        ListGroups,
+        GroupList,
+        list_groups,
+        max_age=0,
+        access=Access.LEARNER,
+    ),
+    *_both(
+        "PATCH",
+        "update",
+        "Changes a group, its members and activities.",
+        UpdateGroup,
+        GroupChanged,
+        update,
+        access=Access.GROUP_ADMINS,
+    ),
+    *_both(
+        "POST", "delete", "Deletes a group.", DeleteGroup, GroupChanged, delete, access=Access.GROUP_ADMINS
+    ),
     *_both(
         "PATCH",
         "membership/update",
@@ -93,5 +138,6 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         UpdateMembership,
         GroupChanged,
         update_membership,
+        access=Access.SIGNED_IN,
     ),
 )

@@ -1,0 +1,48 @@
+"""What REST calls cost: by kind, or as their endpoint declares it, with the lists in their request."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from resolvers.nouns import FREE, Price
+
+
+@dataclass(frozen=True, slots=True)
+class CallPrice:
+    """``once``: of each call. ``each``: of each different member of ``named``, or of all lists in its request; of ``usual`` ones where
+    there are none."""
+
+    once: Price = FREE
+    each: Price = FREE
+    usual: int = 0
+    named: str | None = None
+    """A field of the request."""
+
+    def of(self, request: BaseModel) -> Price:
+        """The most that this call costs."""
+        counted = request if self.named is None else getattr(request, self.named)
+        return self.once + self.each * (len(set(_items(counted))) or self.usual)
+
+
+READS = CallPrice(Price(10, 0, 20_000), Price(4, 0, 1_000))
+"""Of calls that read, unless they declare another."""
+CHANGES = CallPrice(Price(20, 0, 2_000), Price(4, 0, 200))
+"""Of calls that change something."""
+FIGURES = Price(5, 60_000, 100_000)
+"""Of a table of figures; as the fields in graph/field_prices.py."""
+
+
+def _items(value: object) -> Iterator[str]:
+    """Gives the members of all lists, as they can be compared."""
+    match value:
+        case BaseModel():
+            for field in type(value).model_fields:
+                yield from _items(getattr(value, field))
+        case Mapping():
+            for inner in value.values():
+                yield from _items(inner)
+        case list() | tuple():
+            for member in value:
+                yield repr(member)
+                yield from _items(member)
