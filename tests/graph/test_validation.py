@@ -92,7 +92,7 @@ def test_a_document_tells_its_first_errors_and_that_there_are_others() -> None:
     assert len(at_most) == MOST_PROBLEMS
     more = problems(CORE, parse("{ me { " + "wrong " * (MOST_PROBLEMS + 1) + "} }"))
     assert [error.message for error in more[:-1]] == [error.message for error in at_most]
-    assert more[-1].message == "there are more than 20 errors: correct these first"
+    assert more[-1].message == "there are more than 10 errors: correct these first"
     assert more[-1].extensions == {"code": "MORE_ERRORS"}
 
 
