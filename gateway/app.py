@@ -1,9 +1,12 @@
 """The HTTP application."""
 
 import asyncio
+import logging
+import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,49 +22,70 @@ from gateway.dev_tokens import with_development_key
 from gateway.downloads import download_routes
 from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
+from gateway.http.admission import Admission, look_at_the_loop
 from gateway.http.costs import CostHeader
 from gateway.http.errors import HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
+from gateway.http.watched import Watched
 from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
-from gateway.trusted_documents import load_manifest
-from gateway.wiring import document_limits, running, warn_of_settings
-from graph.holding import Lifetimes
+from gateway.starting import started
+from gateway.stopping import Stopping
+from gateway.watching import metrics
+from gateway.wiring import document_limits, warn_of_settings
+from graph.lifetimes import Lifetimes
 from graph.schema import schema_of
 from loaders.session import Session
 from rules.errors import CohortError
+
+log = logging.getLogger(__name__)
 
 PACKED = ("application/vnd.apache.parquet", "application/octet-stream")
 """Types of files that are compressed in themselves, beside those that Starlette knows."""
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bool = False) -> Starlette:
     """The application. It opens its stores when it starts and closes them when it stops.
 
-    SettingsError if there is no key to check tokens with.
+    ``owns_process``: it handles the signals that stop the process, before its server does. ``has_parent``: another process
+    ends this one if it shall end at once. SettingsError if there is no key to check tokens with.
     """
     if settings.dev:
         settings = with_development_key(settings)
     check_identity(settings)
     warn_of_settings(settings)
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, worker=settings.dev) as cohort:
-            if settings.trusted_documents is not None:
-                await load_manifest(cohort, settings.trusted_documents)
-            app.state.cohort = cohort
-            yield
+    admission = Admission(settings.most_at_once, unready_after=settings.unready_after)
+    stopping = Stopping()
 
-    graphql = graphql_endpoint(settings)
+    def fail(error: Exception) -> None:
+        log.error("can't start: %s", error)
+        app.state.failure = error
+        if owns_process:
+            signal.raise_signal(signal.SIGTERM)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[Mapping[str, object]]:
+        looking = asyncio.create_task(look_at_the_loop(admission))
+        try:
+            async with AsyncExitStack() as stack:
+                if owns_process:
+                    stack.enter_context(_drained(stopping, settings.drain, at_once=not has_parent))
+                await stack.enter_async_context(started(app, settings, fail))
+                yield {"stopping": stopping}
+        finally:
+            looking.cancel()
+
+    graphql = graphql_endpoint(settings, admission)
     routes: list[BaseRoute] = [
         Route("/graphql", graphql),
         Route(f"/graphql/{{{PATH_ID}}}", graphql),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        *([Route("/metrics", metrics)] if settings.dev else []),
         *download_routes(settings),
         *_pages(settings),
         *ROUTES,  # behind the others: they answer whatever else begins as the platform's paths do
@@ -69,6 +93,7 @@ def create_app(settings: Settings) -> Starlette:
     middleware = [
         Middleware(StartupFailureInALine),
         Middleware(RequestIds),
+        Middleware(Watched, routes=routes, slow=settings.slow_request),
         *cross_origin(settings.allowed_origins, this_machine=settings.dev),
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
@@ -78,16 +103,28 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
     # Starlette would send a path with a slash too many on to the host that the client named.
     app.router.redirect_slashes = False
+    app.state.admission, app.state.stopping, app.state.failure = admission, stopping, None
     return app
 
 
-def graphql_endpoint(settings: Settings) -> GraphQLEndpoint:
+def graphql_endpoint(settings: Settings, admission: Admission) -> GraphQLEndpoint:
     """The endpoint of GraphQL by these settings."""
     return GraphQLEndpoint(
         session_of,
         schema=schema_of(document_limits(settings)),
+        admission=admission,
         only_trusted=settings.documents == "trusted" and not settings.dev,
         lifetimes=Lifetimes(published=settings.published_ttl, figures=int(settings.answers_ttl)),
+    )
+
+
+def _drained(stopping: Stopping, seconds: float, *, at_once: bool) -> AbstractContextManager[None]:
+    """Handles signals in the body: the server is told of the first one ``seconds`` later, when nobody sends requests here
+    any more."""
+    server: Any = signal.getsignal(signal.SIGTERM)
+    loop = asyncio.get_running_loop()
+    return stopping.by_signals(
+        lambda: loop.call_later(seconds, server, signal.SIGTERM, None), at_once=at_once
     )
 
 
@@ -106,8 +143,8 @@ def app_of_process() -> Starlette:
     It is for servers that make one in each of their processes: `uvicorn --factory gateway.app:app_of_process`.
     """
     settings = load_settings()
-    log_to_stderr(settings.log_level)
-    app = create_app(settings)
+    log_to_stderr(settings.log_level, settings.log_format)
+    app = create_app(settings, owns_process=True, has_parent=True)
     collect_rarely()
     return app
 

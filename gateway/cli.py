@@ -138,8 +138,9 @@ def serve(
         raise SettingsError(
             "DuckDB's file is open to one process: set COHORT_GROUPS to druid://BROKER:PORT?coordinator=HOST:PORT"
         )
-    log_to_stderr(settings.log_level)
-    run(check(settings))  # so that an error is printed once, not again by each process that is replaced
+    log_to_stderr(settings.log_level, settings.log_format)
+    if not settings.wait_for_stores:
+        run(check(settings))  # so that an error is printed once, not again by each process that is replaced
     with listen(settings.host, settings.port) as listening:
 
         def announce() -> None:
@@ -158,7 +159,7 @@ def worker() -> None:
     from gateway.worker_process import work
 
     settings = _settings()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     run(work(settings))
 
 
@@ -204,6 +205,14 @@ def token(
     roles = [known[name] for name in role or ["learner"]]
     settings = with_development_key(_settings())
     typer.echo(make_token(settings, LEARNER.user if user is None else user, roles, _duration(ttl)))
+
+
+@app.command()
+def caller(user: Annotated[str, typer.Argument(help="The id of a user.")]) -> None:
+    """Print what the log calls this user, who is nowhere named in it."""
+    from gateway.callers import CallerNames
+
+    typer.echo(CallerNames.of(_settings()).name(user, None))
 
 
 @app.command("settings")

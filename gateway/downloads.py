@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from gateway.http.admission import slot_for
 from gateway.settings import Settings
 from gateway.wiring import Cohort, links_of
 from resolvers.packages import PATH as PACKAGES
@@ -52,7 +53,8 @@ async def _summary_file(request: Request) -> Response:
         raise NotFound(f"a summary is written as one of {', '.join(known)}", field="format")
     cohort: Cohort = request.app.state.cohort
     session = await cohort.session_of(request)
-    found = await download(session, request.path_params["user_id"], wanted, direct=True)
+    async with slot_for(request, session.viewer):
+        found = await download(session, request.path_params["user_id"], wanted, direct=True)
     name = f"summary.{wanted.value}"
     if found.url is not None:
         return RedirectResponse(found.url, HTTPStatus.SEE_OTHER, {"Cache-Control": "private, no-store"})

@@ -21,19 +21,22 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from gateway.asked_documents import PATH_ID, AskedData, asked_for, text_of
+from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
-from gateway.http.errors import CHALLENGE, status_of
+from gateway.http.errors import CHALLENGE, headers_of, status_of
+from gateway.http.limits import in_time
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.on_behalf import FOR_HEADER
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
-from graph.holding import Lifetimes
+from graph.lifetimes import Lifetimes
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
 from resolvers.nouns import Bill
 from rules.errors import CohortError, Unauthenticated
+from telemetry.requests import note_error, noted
 
 PARAMETERS: Mapping[str, type] = {
     "query": str,
@@ -45,6 +48,8 @@ PARAMETERS: Mapping[str, type] = {
 """What a request may have, in its body or its query."""
 _COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
+_SESSION = "cohort.session"
+"""In a request's scope: its session."""
 
 
 class InParts(Response):
@@ -66,9 +71,9 @@ class InParts(Response):
 class GraphQLEndpoint(GraphQL[Session, None]):
     """An ASGI application for one path.
 
-    ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold.
-    ``only_trusted``: no document is executed but trusted ones (gateway/asked_documents.py). ``lifetimes``: for how long
-    a client may keep the answer to a query by GET.
+    ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
+    has the slots for requests, shared with REST. ``only_trusted``: no document is executed but trusted ones
+    (gateway/asked_documents.py). ``lifetimes``: for how long a client may keep the answer to a query by GET.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         session_of: Callable[[Request], Awaitable[Session]],
         *,
         schema: CohortSchema = schema,
+        admission: Admission | None = None,
         only_trusted: bool = False,
         lifetimes: Lifetimes = Lifetimes(),  # noqa: B008 - it never changes
     ) -> None:
@@ -84,6 +90,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         self._schema = schema
         self._only_trusted = only_trusted
         self._lifetimes = lifetimes
+        self._admission = admission or Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -91,7 +98,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             return
         request = Request(scope, receive)
         try:
-            response: Response = await self.run(request)
+            await request.body()  # so that a slow one holds no slot
+            session = scope[_SESSION] = await self._session_of(request)
+            async with self._admission.slot(caller_of(request, session.viewer)):
+                response: Response = await self.run(request)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
@@ -107,7 +117,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
         assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
-        session = await self._session_of(request)
+        session: Session = request.scope[_SESSION]
         bill_of_request(request, session.bill)
         return session
 
@@ -138,7 +148,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         headers = dict(sub_response.headers)
         if "errors" in response_data:
             headers["Cache-Control"] = "no-store"
-        if status == HTTPStatus.OK and _lacks_token(response_data):
+        codes = _codes(response_data)
+        for code in codes:
+            note_error(code)
+        if status == HTTPStatus.OK and Unauthenticated.code in codes:
             status = HTTPStatus.UNAUTHORIZED
             headers |= CHALLENGE
         return InParts(_encoded(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
@@ -181,9 +194,14 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
         data: AskedData = kwargs["request_data"]
-        asked = asked_for(data, request.path_params.get(PATH_ID))
-        data.query = await text_of(asked, kwargs["context"], self._schema, only_trusted=self._only_trusted)
-        result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
+        async with in_time():
+            asked = asked_for(data, request.path_params.get(PATH_ID))
+            data.query = await text_of(
+                asked, kwargs["context"], self._schema, only_trusted=self._only_trusted
+            )
+            if (notes := noted()) is not None and data.query:
+                notes.has_document(data.query)
+            result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
         request.state.max_age = 0
         if request.method == "GET" and data.query and not result.errors:
             known = self._schema.known(data.query)
@@ -216,8 +234,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 refused = _bad_request(error.detail)
             case CohortError():
                 refusal.status_code = status_of(error)
-                if isinstance(error, Unauthenticated):
-                    refusal.headers.update(CHALLENGE)
+                refusal.headers.update(headers_of(error))
                 refused = _presented(error)
             case _:
                 refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -263,15 +280,15 @@ def _without_plans(body: bytes) -> bytes:
     return orjson.dumps({name: part for name, part in orjson.loads(body).items() if name != "extensions"})
 
 
-def _lacks_token(response: GraphQLHTTPResponse) -> bool:
-    """Whether a field, or the payload of a mutation, was refused for lack of a token."""
+def _codes(response: GraphQLHTTPResponse) -> list[str]:
+    """The codes of all errors, those in payloads of mutations too."""
     errors: list[Any] = list(response.get("errors") or ())
     codes = [error.get("extensions", {}).get("code") for error in errors]
     data = response.get("data")
     if isinstance(data, dict):
         payloads = [payload for payload in data.values() if isinstance(payload, dict)]
         codes += [error.get("code") for payload in payloads for error in _objects(payload.get("errors"))]
-    return Unauthenticated.code in codes
+    return [code for code in codes if isinstance(code, str)]
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

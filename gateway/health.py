@@ -7,6 +7,8 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from gateway.http.admission import Admission
+from gateway.starting import NotOpen
 from gateway.wiring import Cohort
 from stores.deadline import deadline
 
@@ -30,16 +32,23 @@ async def ready(request: Request) -> JSONResponse:
 
     The other stores are shown and do not decide: without the cache every answer is still right, without the log every
     read is, and without a worker every answer is. ``answers`` counts since the start (loaders/answers.py).
+
+    It is also 503 for a process that is told to stop, or has refused requests for some time: others should get what comes.
     """
-    cohort: Cohort = request.app.state.cohort
+    cohort: Cohort | NotOpen = request.app.state.cohort
+    admission: Admission = request.app.state.admission
+    if request.app.state.stopping.begun or isinstance(cohort, NotOpen):
+        status = "stopping" if request.app.state.stopping.begun else "starting"
+        return JSONResponse({"status": status}, HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE)
     stores = await _stores(cohort)
     for kind, why in stores.items():
         if why is not None:
             log.warning("%s is away: %s", kind, why)
-    is_ready = stores.get(DECIDING) is None and DECIDING in stores
+    has_rows = stores.get(DECIDING) is None and DECIDING in stores
+    is_ready = has_rows and not admission.is_overloaded
     told = {kind: _told(why, detailed=cohort.settings.dev) for kind, why in stores.items()}
     answer: dict[str, object] = {
-        "status": "ready" if is_ready else "unavailable",
+        "status": "ready" if is_ready else "overloaded" if has_rows else "unavailable",
         "stores": told,
         "answers": cohort.shared.answers.counts(),
     }

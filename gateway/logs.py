@@ -1,6 +1,7 @@
 """Logging of a whole process: one line for each event, to standard error.
 
-A traceback means a fault of Cohort. What goes wrong elsewhere, such as a server that is away, is one line.
+A traceback means a fault of Cohort. What goes wrong elsewhere, such as a server that is away, is one line. No line has
+personal data, unless the level is debug: ids and names are in messages of errors, which are left out (``loggable``).
 """
 
 import logging
@@ -8,10 +9,10 @@ import re
 import time
 from collections.abc import Callable
 
-from gateway.http.request_ids import with_request_id
-from rules.errors import CohortError
+from gateway.log_lines import JsonLines, TextLines, with_context
+from rules.errors import CohortError, loggable
 
-LIBRARIES = ("aiokafka", "cassandra", "httpx", "opensearch", "redis")
+LIBRARIES = ("aiokafka", "cassandra", "httpx", "opensearch", "opentelemetry", "redis")
 """Clients of other servers. Errors that they log are those servers' errors."""
 QUIET = ("cassandra", "httpx")
 """Libraries that log more than an operator wants. Only their warnings and errors are shown, unless the level is debug."""
@@ -20,13 +21,13 @@ EVERY = 60.0
 """Seconds between two warnings of one kind, at least."""
 
 
-def log_to_stderr(level: str) -> None:
-    """Sets up logging of this process."""
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s%(request)s: %(message)s", force=True
-    )
+def log_to_stderr(level: str, form: str = "text") -> None:
+    """Sets up logging of this process. ``form``: ``text`` for people, or ``json``, an object a line (log_lines.py)."""
+    debugging = level == "debug"
+    logging.basicConfig(level=level.upper(), force=True)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(with_request_id)
+        handler.setFormatter(JsonLines(texts=debugging) if form == "json" else TextLines(texts=debugging))
+        handler.addFilter(with_context)
     if level == "debug":
         return
     for handler in logging.getLogger().handlers:
@@ -50,8 +51,11 @@ def log_errors(level: str) -> None:
 def without_traceback(record: logging.LogRecord) -> bool:
     """A filter that lets every record pass. If an error is no fault of ours, its text replaces its traceback."""
     error = record.exc_info[1] if record.exc_info else None
+    if record.name == "asyncio":  # it shows the task, and with it the error's text
+        record.msg, record.args = record.getMessage().partition("\n")[0], None
     if error is not None and (isinstance(error, CohortError) or _is_of_a_library(record.name)):
-        text = " ".join(str(error).split()) or type(error).__name__
+        told = loggable(error) if isinstance(error, CohortError) else str(error)
+        text = " ".join(told.split()) or type(error).__name__
         record.msg, record.args = f"{record.getMessage().rstrip(': ')}: {text}", None
         record.exc_info = record.exc_text = None
     return True

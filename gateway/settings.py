@@ -27,7 +27,9 @@ from gateway.setting_sections.working import WorkerSettings
 
 PREFIX = "COHORT_"
 CONFIG = "COHORT_CONFIG"
-OTHERS = re.compile("COHORT_(CONFIG|LEGACY_PASSWORD|OULAD(_EVERY)?|EXAMPLES|STACK_.*)")
+PROCESSES = "COHORT_PROCESSES"
+"""The variable in which `cohort serve` tells its processes how many they are."""
+OTHERS = re.compile("COHORT_(CONFIG|PROCESSES|LEGACY_PASSWORD|OULAD(_EVERY)?|EXAMPLES|STACK_.*)")
 """Environment variables of ours that are no settings: the name of the file, and those of migrations, tests and the stack."""
 DEFAULT_FILE = Path("cohort.toml")
 

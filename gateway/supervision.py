@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+from rules.errors import loggable
 from stores.backoff import Backoff
+from telemetry.metrics import RESTARTS
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class Supervised:
             try:
                 await self._running.run()
             except Exception as error:
-                self.failure = str(error) or type(error).__name__
+                self.failure = loggable(error)
                 log.exception("the %s died and is started anew in %.1f s", self._name, backoff.seconds)
             else:
                 if self._stopping.is_set():
@@ -71,6 +73,7 @@ class Supervised:
                 backoff.reset()
             await backoff.pause(self._stopping)
             self.restarts += 1
+            RESTARTS.labels(self._name).inc()
 
 
 @asynccontextmanager

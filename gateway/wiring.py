@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from starlette.requests import HTTPConnection
 
 from druid_specs import DATA_SOURCES
+from gateway.callers import CallerNames
 from gateway.http.on_behalf import FOR_HEADER, managed_token
 from gateway.identity import Tokens, check_identity
 from gateway.settings import Settings, SettingsError
@@ -48,6 +49,7 @@ from stores.engines import Stores, away, open_stores
 from stores.schema import version_of
 from stores.tables import TABLES
 from stores.topics import TOPICS
+from telemetry.requests import noted
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,10 @@ class Cohort:
         return Tokens.of(self.settings)
 
     @cached_property
+    def callers(self) -> CallerNames:
+        return CallerNames.of(self.settings)
+
+    @cached_property
     def metric_links(self) -> MetricLinks | None:
         """The signer of links to tables of figures; None where the settings let nobody make any, or there is
         no key."""
@@ -92,7 +98,19 @@ class Cohort:
                 f"{FOR_HEADER} must be the token of a managed user; a service names users in what it asks for",
                 field=FOR_HEADER,
             )
-        return Session(await self.tokens.viewer(request.headers.get("authorization"), managed), self.shared)
+        return await self.session_by(request.headers.get("authorization"), managed, request)
+
+    async def session_by(
+        self, authorization: str | None, managed: str | None, request: HTTPConnection
+    ) -> Session:
+        """The session of a request by the token in ``authorization`` and that of a managed user. What is noted of the request
+        gets the caller's name."""
+        if (notes := noted()) is not None and request.client is not None:
+            notes.caller = self.callers.name(None, request.client.host)
+        viewer = await self.tokens.viewer(authorization, managed)
+        if notes is not None and viewer.user_id is not None:
+            notes.caller = self.callers.name(viewer.user_id, None)
+        return Session(viewer, self.shared)
 
     def operator(self) -> Session:
         """The session of a command that is run at a shell of the server."""

@@ -2,10 +2,14 @@
 
 import asyncio
 import logging
-import signal
+from contextlib import AsyncExitStack
 
 from gateway.settings import Settings
-from gateway.wiring import running, warn_of_settings
+from gateway.starting import opened_in_time
+from gateway.stopping import Stopping
+from gateway.watching import watched
+from gateway.wiring import warn_of_settings
+from stores.backoff import Stopped
 
 log = logging.getLogger(__name__)
 
@@ -13,11 +17,15 @@ log = logging.getLogger(__name__)
 async def work(settings: Settings) -> None:
     """Works until SIGINT or SIGTERM. The current batch is finished and committed first."""
     told_to_stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     warn_of_settings(settings)
-    async with running(settings, worker=True):
-        log.info("at work on %s", settings.prefix)
-        await told_to_stop.wait()
-        log.info("stopping")
-    log.info("stopped")
+    with Stopping().by_signals(told_to_stop.set):
+        async with AsyncExitStack() as stack:
+            try:
+                cohort = await opened_in_time(stack, settings, worker=True, stopping=told_to_stop)
+            except Stopped:
+                return
+            await stack.enter_async_context(watched(settings, cohort.shared))
+            log.info("at work on %s", settings.prefix)
+            await told_to_stop.wait()
+            log.info("stopping")
+        log.info("stopped")

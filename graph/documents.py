@@ -20,10 +20,11 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 
 from graph.costs import Cost, costs_of
-from graph.holding import Holds, Lifetimes, reasons_of
 from graph.introspection import Questions, TooMany
+from graph.lifetimes import Holds, Lifetimes, reasons_of
 from graph.limits import Limits, excesses, too_large
-from graph.upstream import TooManyTokens, core_schema, parsed, tokens_in
+from graph.upstream import core_schema
+from graph.upstream_documents import TooManyTokens, parsed, tokens_in
 from graph.validation import problems
 from resolvers.nouns import CohortError, Forbidden, Session, Viewer
 from resolvers.nouns import document_id as document_id
@@ -89,7 +90,7 @@ class Known:
         return self._costs[name]
 
     def reasons(self, operation: OperationDefinitionNode) -> frozenset[Holds | None]:
-        """Why the fields of the operation hold for a while (graph/holding.py)."""
+        """Why the fields of the operation hold for a while (graph/lifetimes.py)."""
         name = _name(operation)
         if name not in self._reasons:
             self._reasons[name] = reasons_of(self._schema, self.document, operation)

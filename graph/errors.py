@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import strawberry
-from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
+from graphql import FieldNode, GraphQLEnumType, GraphQLError, GraphQLSchema
 
 from graph.access import Access, declared_by_mutation, to
 from graph.info import Info
@@ -100,7 +100,7 @@ def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> Graph
         message, extensions = client_message(cause), {"code": cause.code, **named, **cause.details}
     else:
         error_id = uuid4().hex
-        log.error("internal error %s at %s", error_id, error.path, exc_info=cause)
+        log.error("internal error %s at %s", error_id, _field(error), exc_info=cause)
         message, extensions = "internal error", {"code": INTERNAL_ERROR, "errorId": error_id}
     return changed(error, message, extensions)
 
@@ -111,6 +111,13 @@ def changed(error: GraphQLError, message: str, extensions: dict[str, Any] | None
     copy.nodes, copy.source, copy.positions = error.nodes, error.source, error.positions
     copy.locations = error.locations
     return copy
+
+
+def _field(error: GraphQLError) -> str:
+    """The field that failed, by its name in the schema: the path has the client's aliases."""
+    return (
+        ", ".join(node.name.value for node in error.nodes or () if isinstance(node, FieldNode)) or "no field"
+    )
 
 
 def _listing(message: str, schema: GraphQLSchema) -> str:

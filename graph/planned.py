@@ -7,6 +7,7 @@ question (loaders/responses.py).
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -75,10 +76,11 @@ class GivenAgain(FieldExtension):
 
 
 def _question(info: Info) -> tuple[object, ...]:
-    """What is asked and by whom: the document, its operation and variables, the field's place in it, the viewer."""
+    """What is asked and by whom: a digest of the document, its operation, variables and the field's place in it; the
+    viewer."""
     name, viewer = info.operation.name, info.context.viewer
-    asked = (info.query, name and name.value, repr(info.variable_values))
-    return *asked, *info.path.as_list(), viewer.user_id, viewer.roles
+    asked = (info.query, name and name.value, info.variable_values, info.path.as_list())
+    return sha256(repr(asked).encode()).digest(), viewer.user_id, viewer.roles
 
 
 class PlansTold(SchemaExtension):

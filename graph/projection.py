@@ -2,7 +2,8 @@
 
 Compiled is what needs nothing but the object at hand: attributes, resolvers that are no coroutines and take no
 ``info``, and fields that say how they are answered ``at_hand``, with all that is below them. The rest goes field by
-field, as ever. So does every value that is not plainly of its type, and every object of which a resolver refuses to answer:
+field, as ever. Where the turn of the loop is over, it refuses, too: the executor goes on in later turns, with
+compiled members of lists. So does every value that is not plainly of its type, and every object of which a resolver refuses to answer:
 the executor meets it again and reports it at its path. Resolvers of this kind may be called twice, and must not mind. Any
 other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
@@ -44,7 +45,7 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import CohortError
+from resolvers.nouns import PORTION, CohortError, over
 
 
 class _Compiled(NamedTuple):
@@ -68,6 +69,8 @@ class ProjectingExecutor(Executor):
         super().__init__(*args, **kwargs)
         self._fields: dict[int, tuple[Selected, _Compiled | None, Read | None]] = {}
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
+        self._members: dict[int, tuple[Selected, Read | None]] = {}
+        """The same of the members of lists."""
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         kept = self._fields.get(id(selected))
@@ -75,6 +78,34 @@ class ProjectingExecutor(Executor):
             return kept[2]
         field = self._field(parent, selected)
         return None if field is None else field.read
+
+    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+        kept = self._members.get(id(selected))
+        if kept is None:
+            try:
+                kept = selected, self._billed(of, selected)
+            except GraphQLError:
+                kept = selected, None
+            self._members[id(selected)] = kept
+        return kept[1]
+
+    def _billed(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+        read, built, least = self._value(of, selected), self._bill.built, self._least(of, selected)
+        if read is None:
+            return None
+        item = read
+
+        def read_member(member: Any) -> Any:
+            built(least)
+            return item(member)
+
+        return read_member
+
+    def _least(self, of: GraphQLOutputType, selected: Selected) -> int:
+        """Bytes that a member of a list takes in the answer, at least or nearly."""
+        within = get_named_type(of)
+        fields = self.below(within, selected) if isinstance(within, GraphQLObjectType) else None
+        return LEAST * len(fields or (of,))
 
     def _field(self, parent: GraphQLObjectType, selected: Selected) -> _Compiled | None:
         """The compiled field; None if only the executor can answer it."""
@@ -134,15 +165,19 @@ class ProjectingExecutor(Executor):
         read = self._value(of.of_type, selected)
         if read is None:
             return None
-        item, built, within = read, self._bill.built, get_named_type(of)
-        fields = self.below(within, selected) if isinstance(within, GraphQLObjectType) else None
-        least = LEAST * len(fields or (of,))
+        item, built, least = read, self._bill.built, self._least(of, selected)
 
         def read_list(value: Any) -> list[Any]:
             if value.__class__ is not list and value.__class__ is not tuple:
                 raise NotPlain
-            built(least * len(value))
-            return [item(member) for member in value]
+            done: list[Any] = []
+            for start in range(0, len(value), PORTION):
+                if over():
+                    raise NotPlain  # the executor completes it in turns
+                portion = value[start : start + PORTION]
+                built(least * len(portion))
+                done += [item(member) for member in portion]
+            return done
 
         return read_list
 

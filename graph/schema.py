@@ -44,6 +44,7 @@ from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
 from graph.upstream import core_schema
 from graph.views import View, ViewMutations
+from graph.watching import OperationNoted
 from resolvers import (
     assessment_scores,
     assessments,
@@ -185,7 +186,11 @@ class CohortSchema(strawberry.Schema):
 def build_schema(limits: Limits = Limits()) -> CohortSchema:  # noqa: B008 - it never changes
     """A schema with these limits, which knows its documents again."""
     documents = Documents(limits)
-    extensions: Sequence[Callable[[], SchemaExtension]] = (lambda: KnownDocuments(documents), PlansTold)
+    extensions: Sequence[Callable[[], SchemaExtension]] = (
+        lambda: KnownDocuments(documents),
+        OperationNoted,
+        PlansTold,
+    )
 
     class Executor(ProjectingExecutor):
         most_errors = limits.most_errors

@@ -4,12 +4,10 @@ tests/graph/test_upstream.py fails where a release changes one of these; pyproje
 version.
 """
 
-import re
-from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
-from typing import Any
+from inspect import iscoroutine
+from typing import Any, TypeVar
 
 from graphql import (
     DocumentNode,
@@ -21,16 +19,9 @@ from graphql import (
     GraphQLOutputType,
     GraphQLResolveInfo,
     GraphQLSchema,
-    GraphQLSyntaxError,
     OperationType,
-    OverlappingFieldsCanBeMergedRule,
-    Source,
-    SourceLocation,
-    ValidationContext,
-    ValidationRule,
     get_argument_values,
     is_non_null_type,
-    parse,
 )
 
 # The types of what the executor's hooks are given: where a document asks for a field.
@@ -39,19 +30,11 @@ from graphql.execution.collect_fields import FieldDetails, FieldDetailsList
 # The same: the place of a field in the answer.
 from graphql.pyutils import Path
 
-# What stops a validation, and the work on fragments that does so.
-from graphql.validation.validate import ValidationAbortedError as ValidationAbortedError
-from graphql.validation.validation_context import MAX_FRAGMENT_WORK as MAX_FRAGMENT_WORK
-
 # Strawberry's own executor, which hands ``operation_extensions`` on: a schema's ``execution_context_class`` must be one.
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 # The key under which a type or a field of graphql-core has Strawberry's definition.
 from strawberry.schema.schema_converter import GraphQLCoreConverter
-
-# Strawberry's rule of validation beside graphql-core's: ``Maybe`` arguments take no null. Its other one, about ``@oneOf``, is
-# among graphql-core's too, and fails on variables that are not defined.
-from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule as MaybeNullValidationRule
 
 # The arguments of a resolver out of a field's values, with inputs and enums as classes.
 from strawberry.types.arguments import convert_argument, convert_arguments
@@ -60,12 +43,17 @@ from strawberry.types.field import StrawberryField
 
 from graph.encoding import SentAsIs
 from graph.planned import Planned
-from resolvers.nouns import Bill, KeptResponse, Session, Taken
+from graph.variables import too_many
+from resolvers.nouns import Bill, KeptResponse, Session, Taken, breathe, deadline_at, over, stepwise
 
 MORE_ERRORS = "MORE_ERRORS"
 """The code of the last error of an answer that has more errors than are told."""
 _DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 
+T = TypeVar("T")
+
+OVER = 0.0
+"""A deadline that has passed."""
 Read = Callable[[Any], Any]
 """From an object to what a field of it answers, or from a value to what stands for it in the answer."""
 LEAST = 10
@@ -81,7 +69,9 @@ class NotPlain(Exception):
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's executor, of one request. It overrides what the library calls private, since its public API has no
-    hook at a field's value: ``execute_field``, ``complete_value``, ``handle_field_error`` and ``build_response``."""
+        hook before variables, at a field's value or a list's members: ``build``, ``execute_field``, ``complete_value``, ``complete_iterable_value``,
+    ``with_abort_signal`` and ``build_response``, ``handle_field_error``; and it calls ``complete_list_item_value``,
+    ``complete_awaitable_list_item_value``, ``gather_async_work`` and ``settle_in_background``."""
 
     most_errors = 100
     """Errors that an answer tells; of others it only tells how many there are."""
@@ -96,9 +86,32 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         self._taken: list[Taken] = []
         """How the planned fields of this answer came about."""
         self._more_errors = 0
+        self._awaited = 0
+        """How often a resolver was waited for."""
+
+    @classmethod
+    def build(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        root_value: Any = None,
+        context_value: Any = None,
+        raw_variable_values: dict[str, Any] | None = None,
+        *args: Any,
+        **more: Any,
+    ) -> Any:
+        """The hook before variables are coerced. The executor, or why there is none."""
+        refused = too_many(schema, document, raw_variable_values or {})
+        if refused is not None:
+            return [refused]
+        return super().build(schema, document, root_value, context_value, raw_variable_values, *args, **more)
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         """The hook: answers a field without its executor; None where only that can."""
+        raise NotImplementedError
+
+    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+        """The hook: answers a member of a list without its executor; None where only that can."""
         raise NotImplementedError
 
     def execute_field(
@@ -144,9 +157,71 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         completed = super().complete_value(
             return_type, field_details_list, info, path, result.value, position_context
         )
-        if result.keep is None or self.is_awaitable(completed) or self.collected_errors.errors:
+        if result.keep is None:
             return completed
-        return result.keep(completed).fragment
+        if self.is_awaitable(completed):
+            return self._kept_later(completed, result.keep)
+        return completed if self.collected_errors.errors else result.keep(completed).fragment
+
+    async def _kept_later(self, completed: Awaitable[Any], keep: Callable[[Any], KeptResponse]) -> Any:
+        """What was completed in turns is kept, too; not what some resolver awaited for."""
+        before = self._awaited
+        value = await completed
+        if self._awaited > before or self.collected_errors.errors:
+            return value
+        return keep(value).fragment
+
+    async def with_abort_signal(self, awaitable: Awaitable[T]) -> T:
+        """The hook at all that is awaited for a field. A resolver begins and goes on, and its value is completed, only in
+        turns of the loop that are not over."""
+        self._awaited += 1
+        value = await (stepwise(awaitable) if iscoroutine(awaitable) else awaitable)
+        if over():
+            await breathe()
+        return value
+
+    def complete_iterable_value(
+        self,
+        item_type: GraphQLOutputType,
+        field_details_list: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        items: Iterable[Any],
+        position_context: Any,
+    ) -> Any:
+        """As the library does, until the turn of the loop is over: the rest is then awaited, in later turns."""
+        if position_context is not None or not isinstance(items, list | tuple):
+            return super().complete_iterable_value(
+                item_type, field_details_list, info, path, items, position_context
+            )
+        members = _Members(self, item_type, field_details_list, info, path, items)
+        if not members.go_on():
+            return self._in_turns(members)
+        return self._gathered(members) if members.later else members.completed
+
+    async def _in_turns(self, members: "_Members") -> list[Any]:
+        """DeadlineExceeded once the request's time is over."""
+        if self._reads:
+            members.read = self.member_reader(members.of, members.selected)
+        done = False
+        while not done:
+            try:
+                await breathe()
+            except BaseException:
+                members.leave()
+                raise
+            done = members.go_on()
+        return await self._gathered(members)
+
+    async def _gathered(self, members: "_Members") -> list[Any]:
+        completed, later = members.completed, members.later
+        if len(later) == 1:
+            completed[later[0]] = await completed[later[0]]
+        elif later:
+            found = await self.gather_async_work([completed[index] for index in later])
+            for index, value in zip(later, found, strict=True):
+                completed[index] = value
+        return completed
 
     def handle_field_error(
         self, raw_error: Exception, return_type: GraphQLOutputType, field_details_list: Selected, path: Path
@@ -187,85 +262,62 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         return None if deferred else fields
 
 
-class TooManyTokens(Exception):
-    """A document has more tokens than it may."""
+class _Members:
+    """A list that is being completed: the values so far, and which of them must be awaited."""
 
+    __slots__ = ("_executor", "_info", "_members", "_path", "completed", "later", "of", "read", "selected")
 
-class _Text(Source):
-    """The text of a document, which finds the line of a position without reading all lines for each error."""
+    def __init__(
+        self,
+        executor: Executor,
+        of: GraphQLOutputType,
+        selected: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        members: Iterable[Any],
+    ) -> None:
+        self.of, self.selected = of, selected
+        self.completed: list[Any] = []
+        self.later: list[int] = []
+        self.read: Read | None = None
+        """Answers most members, where all that is asked of them can be compiled."""
+        self._executor, self._info, self._path = executor, info, path
+        self._members = iter(members)
 
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *(match.end() for match in _NEWLINE.finditer(self.body))]
+    def go_on(self) -> bool:
+        """Completes further members. False where the turn of the loop is over and some are left."""
+        try:
+            for member in self._members:
+                if self.read is None or not self._has_read(member):
+                    self._complete(member)
+                if over():
+                    return False
+        except Exception:
+            self.leave()
+            raise
+        return True
 
-    def get_location(self, position: int) -> SourceLocation:
-        line = bisect_right(self._starts, position)
-        return SourceLocation(line, position + 1 - self._starts[line - 1])
+    def leave(self) -> None:
+        """Ends the work on what was to be awaited, since nobody will. It ends where it would ask a store."""
+        with deadline_at(OVER):
+            self._executor.settle_in_background([self.completed[index] for index in self.later])
 
+    def _has_read(self, member: Any) -> bool:
+        assert self.read is not None  # noqa: S101 - go_on asks before
+        try:
+            self.completed.append(self.read(member))
+        except (NotPlain, AttributeError):
+            return False
+        return True
 
-_NEWLINE = re.compile(r"\r\n|[\n\r]")
-
-
-def parsed(text: str, most_tokens: int) -> DocumentNode:
-    """The document. TooManyTokens ends parsing at the first token, or comment, too many; GraphQLSyntaxError names a place.
-
-    The library has one class of errors for both, and tells them apart by their text alone.
-    """
-    try:
-        return parse(_Text(text), max_lexical_tokens=most_tokens, max_comments=most_tokens)
-    except GraphQLSyntaxError as error:
-        if error.message.endswith("Parsing aborted."):
-            raise TooManyTokens from None
-        raise
-
-
-def tokens_in(document: DocumentNode) -> int:
-    """The tokens that the document was parsed from, comments too; the library keeps their number beside the tree."""
-    found: int = document.token_count
-    return found
-
-
-def few_suggestions(most: int) -> type[ValidationRule]:
-    """A rule that is never broken: it has the first errors alone say what may have been meant. It stands before the others.
-    The library looks for suggestions for all errors, or for none."""
-
-    class FewSuggestions(ValidationRule):
-        def __init__(self, context: ValidationContext) -> None:
-            super().__init__(context)
-            report, left = context.report_error, most
-
-            def reported(error: GraphQLError) -> None:
-                nonlocal left
-                left -= 1
-                if left <= 0:
-                    context._hide_suggestions = True
-                report(error)
-
-            context.report_error = reported  # type: ignore[method-assign]
-
-    return FewSuggestions
-
-
-class TooManyComparisons(ValidationAbortedError):
-    """Comparing the fields of one name in the answer takes more steps than it may."""
-
-
-def bounded_overlaps(most: int) -> type[OverlappingFieldsCanBeMergedRule]:
-    """The rule that fields of one name can be merged, which takes at most so many steps. The library has one bound for all
-    processes' documents, 40 times as high."""
-
-    class BoundedOverlaps(OverlappingFieldsCanBeMergedRule):
-        def __init__(self, context: ValidationContext) -> None:
-            super().__init__(context)
-            self.rule_context.remaining_complexity_budget = most
-
-        def enter_selection_set(self, *args: Any) -> None:
-            try:
-                super().enter_selection_set(*args)
-            except ValidationAbortedError as error:
-                raise TooManyComparisons(error.message) from None
-
-    return BoundedOverlaps
+    def _complete(self, member: Any) -> None:
+        executor, index = self._executor, len(self.completed)
+        asked = (self.of, self.selected, self._info, self._path.add_key(index, None))
+        if executor.is_awaitable(member):
+            self.completed.append(executor.complete_awaitable_list_item_value(member, *asked, None))
+            self.later.append(index)
+        elif executor.complete_list_item_value(member, self.completed, *asked, None):
+            self.later.append(index)
 
 
 def core_schema(schema: Any) -> GraphQLSchema:

@@ -12,9 +12,9 @@ from graphql import (
 from graph.errors import SUGGESTION, changed
 from graph.limits import too_large
 from graph.literals import with_fields
-from graph.upstream import (
+from graph.upstream import MORE_ERRORS
+from graph.upstream_documents import (
     MAX_FRAGMENT_WORK,
-    MORE_ERRORS,
     MaybeNullValidationRule,
     TooManyComparisons,
     ValidationAbortedError,
@@ -25,8 +25,8 @@ from graph.upstream import (
 COMPARISONS = 20_000
 """Steps that comparing the fields of one name in the answer may take: each pair takes two. So many take 30 ms; the documents
 of clients take some hundreds at most."""
-MOST_PROBLEMS = 20
-"""Errors of a document that are told."""
+MOST_PROBLEMS = 10
+"""Errors of a document that are told. Each may print a literal of the whole document, which takes up to 3 ms."""
 SUGGESTED = 3
 """Errors that say what may have been meant. All names of the schema are compared for each, which takes up to 10 ms."""
 LONGEST_MESSAGE = 400

@@ -11,6 +11,7 @@ from rules.scores import NO_SCORE, ActivityScore, Best
 from rules.standings import FirstCompletion
 from stores.rows import Row, Rows
 from stores.tables import AGGREGATES
+from stores.turns import in_turns
 
 Place = tuple[str, str, str]
 """Type of figures, activity and learner: whose figures under all contexts, and of a unit in all collections."""
@@ -80,10 +81,11 @@ async def aggregates_by_place(
     """The aggregates of each place under all contexts, in the order of contexts and collections; an empty list if
     there is none. Partitions are batched by the rows port. ``columns``: ENTRY_COLUMNS, or None for all."""
     found = await rows.partitions(AGGREGATES, list(dict.fromkeys(places)), columns)
-    return {
-        place: [stored for row in partition if (stored := _stored(row)) is not None]
-        for place, partition in found.items()
-    }
+    aggregates = await in_turns(
+        lambda partition: [stored for row in partition if (stored := _stored(row)) is not None],
+        found.values(),
+    )
+    return dict(zip(found, aggregates, strict=True))
 
 
 def aggregate_place(key: AggregateKey) -> tuple[str, str, str, str, str]:

@@ -25,6 +25,7 @@ from stores.backoff import Backoff
 from stores.bills import billed_context
 from stores.cache import Cache
 from stores.deadline import deadline, remaining
+from telemetry import traces
 
 log = logging.getLogger(__name__)
 
@@ -182,8 +183,10 @@ class Answers:
 
     def _take_off(self, key: str, compute: Compute) -> _Flight:
         flight = self._flights[key] = _Flight(key)
-        # In a context of its own: the deadline of the first caller is not that of those who join.
-        flight.task = asyncio.create_task(self._fly(flight, compute), context=billed_context())
+        # In a context of its own, but for its bill and span: the deadline of the first caller is not that of those who join.
+        flight.task = asyncio.create_task(
+            self._fly(flight, compute), context=billed_context(traces.bare_context())
+        )
         return flight
 
     async def _wait_for(self, flight: _Flight, left: float) -> Answer:

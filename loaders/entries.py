@@ -18,6 +18,7 @@ from rules.subjects import Subject
 from stores import groups as queries
 from stores.groups import Groups, Lane
 from stores.rows import Rows
+from stores.turns import breathe, in_turns, over
 
 EntryKey = tuple[str, str]
 """Activity id and user id: a group has an activity's id once."""
@@ -50,10 +51,11 @@ async def entries_from_rows(rows: Rows, subjects: Iterable[Subject], user_ids: C
     """Entries from the rows, batched for all subjects together."""
     subjects = list(subjects)
     stored = await aggregates_by_place(rows, places_of(subjects, user_ids), ENTRY_COLUMNS)
+    keys = [(subject, user_id) for subject in subjects for user_id in user_ids]
+    found = await in_turns(lambda key: list(map(entry_of, counted_of(*key, stored))), keys)
     return {
-        (subject.activity.id, user_id): list(map(entry_of, counted_of(subject, user_id, stored)))
-        for subject in subjects
-        for user_id in user_ids
+        (subject.activity.id, user_id): entries
+        for (subject, user_id), entries in zip(keys, found, strict=True)
     }
 
 
@@ -74,6 +76,8 @@ async def entries_from_states(
     found: Found = defaultdict(list)
     untold: set[EntryKey] = set()
     for activity_id, user_id, *state, assessed in cast("Sequence[Sequence[Any]]", answer.rows):
+        if over():
+            await breathe()
         if by_id[activity_id].counts(state[0]):
             entry = decoded(state)
             found[activity_id, user_id].append(entry)

@@ -4,11 +4,10 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from cachetools import TTLCache
-
 from loaders.background import Background
+from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.library import Library
-from rules.errors import CohortError
+from rules.errors import CohortError, loggable
 from rules.identifiers import ProgressKey
 from rules.triggers import Trigger, TriggerKind
 from stores.events import Events, Message
@@ -18,6 +17,9 @@ log = logging.getLogger(__name__)
 
 AGAIN_AFTER = 10.0
 """Seconds before this process sends a trigger for the same unseen change again."""
+
+MOST_SENT = 8 * MEGABYTE
+"""Bytes of the keys that it remembers for that: of some 10,000."""
 
 
 class Healing:
@@ -32,7 +34,7 @@ class Healing:
         self._events = events
         self._library = library
         self._background = background
-        self._sent: TTLCache[tuple[ProgressKey, int | None], None] = TTLCache(10_000, AGAIN_AFTER)
+        self._sent: Kept[tuple[ProgressKey, int | None], None] = Kept(MOST_SENT, _size, ttl=AGAIN_AFTER)
 
     def heal(self, kind: TriggerKind, key: ProgressKey, changed_at: int | None) -> None:
         """Sends the trigger of one key. The read that calls this is neither delayed nor failed: if the log is away, a
@@ -56,7 +58,7 @@ class Healing:
             if messages:
                 await self._events.send(TRIGGERS.name, *messages)
         except CohortError as error:
-            log.warning("could not send triggers, of %s and others: %s", keys[0], error)
+            log.warning("could not send triggers of %d keys: %s", len(keys), loggable(error))
 
     async def _computable(self, keys: Sequence[ProgressKey]) -> list[ProgressKey]:
         """Returns the keys whose collection and context are here."""
@@ -71,3 +73,8 @@ class Healing:
             for key in keys
             if key.collection_id in published and (key.context_id in known or not key.has_context)
         ]
+
+
+def _size(sent: tuple[ProgressKey, int | None], _: None) -> int:
+    key, _unseen = sent
+    return ENTRY + texts(key.user_id, key.collection_id, key.context_id)

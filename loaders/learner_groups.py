@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cachetools import LRUCache
-
+from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from rules.learner_groups import (
     Activity,
     Group,
@@ -22,7 +21,8 @@ from stores.keys import MOST_KEYS
 from stores.rows import Key, Row, Rows
 from stores.tables import GROUP_MEMBERS, LEARNER_GROUPS, USER_GROUPS
 
-ROSTERS_KEPT = 200
+ROSTERS_KEPT = 32 * MEGABYTE
+"""Bytes of the rosters that a process keeps: of some 400 groups of 150 members."""
 
 
 async def groups_by_id(rows: Rows, group_ids: Sequence[str]) -> list[Group | None]:
@@ -56,7 +56,7 @@ class Rosters:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._kept: LRUCache[str, Roster] = LRUCache(ROSTERS_KEPT)
+        self._kept: Kept[str, Roster] = Kept(ROSTERS_KEPT, _size_of_roster)
 
     async def load(self, group_ids: Sequence[str]) -> list[Roster]:
         """The rosters of these groups. One statement reads the versions of those that are kept, one the others."""
@@ -73,6 +73,10 @@ class Rosters:
             self._kept.update(read)
             found |= read
         return [found[group_id] for group_id in group_ids]
+
+
+def _size_of_roster(group_id: str, roster: Roster) -> int:
+    return ENTRY + texts(group_id) + sum(ENTRY + texts(user_id) for user_id in roster.members)
 
 
 async def roster_of(rows: Rows, group_id: str) -> Roster:

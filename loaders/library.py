@@ -1,11 +1,12 @@
 """What all requests of a process share: contents, their published trees, and contexts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 import orjson
 
-from loaders.published_contents import FRESH_FOR, PublishedContents
+from loaders.kept import ENTRY, MEGABYTE, texts
+from loaders.published_contents import FRESH_FOR, PublishedContents, size_of_content
 from loaders.shared import SharedLoader
 from loaders.trees import StoredTree, Trees, tree_nodes
 from rules.contents import Content, ContentKind, Metadata, metadata_of
@@ -19,8 +20,17 @@ from stores.tables import CONTENTS, CONTEXTS, NODE_ROOTS, RELATIONS
 
 Published = tuple[str, int]
 """A published version of a collection: its identifier and version. What it leads to never changes."""
-MOST_RELATIONS = 200_000
-"""Nodes whose relations a process keeps, each some 600 bytes: of 60 large textbooks, or of 4,000 courses of 50 nodes."""
+MOST_CONTENTS, MOST_CONTEXTS, MOST_ROOTS, MOST_HOLDERS = (
+    40 * MEGABYTE,
+    32 * MEGABYTE,
+    32 * MEGABYTE,
+    4 * MEGABYTE,
+)
+"""Bytes of some 50,000 contents, 20,000 contexts, the roots of 40,000 nodes, and the holders of 5,000."""
+MOST_RELATIONS = 128 * MEGABYTE
+"""Bytes of relations: of 60 large textbooks, or of 4,000 courses of 50 nodes."""
+ID = 150
+"""Bytes that an id takes in a set."""
 _VERSION = ("root", "live_version")
 
 
@@ -32,15 +42,30 @@ class Library:
         self.trees = Trees(rows, cache)
         self._published_contents = PublishedContents(rows, self.trees)
         self.contents: SharedLoader[str, Content] = SharedLoader(
-            self._published_contents.contents, most=50_000, ttl=FRESH_FOR
+            self._published_contents.contents, most=MOST_CONTENTS, size=size_of_content, ttl=FRESH_FOR
         )
-        self.contexts: SharedLoader[str, Context] = SharedLoader(self._contexts, most=20_000, ttl=FRESH_FOR)
-        self.roots: SharedLoader[str, frozenset[str]] = SharedLoader(self._roots, most=50_000, ttl=FRESH_FOR)
+        self.contexts: SharedLoader[str, Context] = SharedLoader(
+            self._contexts, most=MOST_CONTEXTS, size=_size_of_context, ttl=FRESH_FOR
+        )
+        self.roots: SharedLoader[str, frozenset[str]] = SharedLoader(
+            self._roots, most=MOST_ROOTS, size=lambda node, roots: ENTRY + texts(node, *roots), ttl=FRESH_FOR
+        )
         """Loads which collections hold a node."""
-        self._holders: SharedLoader[str, Content] = SharedLoader(self._holders_of, most=5_000, ttl=FRESH_FOR)
-        self.relations: SharedLoader[Published, RelationTree] = SharedLoader(
-            self._relations, most=MOST_RELATIONS, size=lambda tree: len(tree.nodes)
+        self._holders: SharedLoader[str, Content] = SharedLoader(
+            self._holders_of, most=MOST_HOLDERS, size=size_of_content, ttl=FRESH_FOR
         )
+        self.relations: SharedLoader[Published, RelationTree] = SharedLoader(
+            self._relations, most=MOST_RELATIONS, size=_size_of_relations
+        )
+
+    def lookups(self) -> dict[str, Callable[[], dict[str, int]]]:
+        """By what is kept: how many looks found it here, and how many did not."""
+        return {
+            "contents": self.contents.counts,
+            "contexts": self.contexts.counts,
+            "roots": self.roots.counts,
+            "relations": self.relations.counts,
+        }
 
     async def current(self, identifiers: Sequence[str]) -> list[Content | None]:
         """Contents as they are now, also if another process published them a moment ago. Which versions are live is
@@ -238,6 +263,25 @@ class Library:
 
 def _unpublished(content: Content) -> NotFound:
     return NotFound(f"{content.identifier} has no published version")
+
+
+def _size_of_context(context_id: str, context: Context) -> int:
+    written = (
+        context.name,
+        context.description,
+        context.created_by,
+        *context.collection_ids,
+        *context.mentors,
+    )
+    return 2 * ENTRY + texts(context_id, *written)
+
+
+def _size_of_relations(_: Published, tree: RelationTree) -> int:
+    """Ids are in the relations of many nodes, each as a text of its own, and in what follows from them."""
+    ids = sum(
+        len(one.leaf_nodes) + len(one.optional_nodes) + len(one.ancestors) for one in tree.nodes.values()
+    )
+    return ENTRY * (len(tree.nodes) + 1) + ID * ids
 
 
 def context_of(row: Row | None) -> Context | None:

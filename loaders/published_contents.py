@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import orjson
 
+from loaders.kept import ENTRY, MEGABYTE, texts
 from loaders.shared import SharedLoader
-from loaders.trees import PublishedNode, Trees
+from loaders.trees import OF_JSON, PublishedNode, Trees
 from rules.contents import Content, ContentKind, Metadata
 from rules.hierarchy import content_in
 from stores.rows import Row, Rows
@@ -18,8 +19,10 @@ from stores.tables import CONTENTS, NODE_ROOTS, RELATIONS
 
 FRESH_FOR = 5.0
 """Seconds for which a content's pointer or a context may be answered from memory after another process changed it."""
-MOST_METADATA = 48 * 1024 * 1024
-"""Bytes of metadata, as JSON, that a process keeps."""
+MOST_METADATA = 96 * MEGABYTE
+"""Bytes of metadata that a process keeps, twice: what rows have of nodes, and all of it."""
+MOST_KEPT_ROOTS = 16 * MEGABYTE
+"""Bytes of some 20,000 roots of trees."""
 TREES_AT_ONCE = 20
 """Trees that are read at once, for metadata that the contents' rows do not have."""
 
@@ -42,19 +45,31 @@ class _Described:
         return self.live and (self.left.isdisjoint(names) if names is not None else not self.left)
 
 
+def size_of_content(identifier: str, content: Content) -> int:
+    """Bytes that a content takes where it is kept."""
+    return ENTRY + texts(identifier, content.name, content.root, content.mime_type)
+
+
+def _size_of_metadata(node: PublishedNode, described: _Described) -> int:
+    identifier, root, _ = node
+    return ENTRY + texts(identifier, root) + OF_JSON * described.size
+
+
 class PublishedContents:
     """What the loaders of contents read, and of their metadata."""
 
     def __init__(self, rows: Rows, trees: Trees) -> None:
         self._rows = rows
         self._trees = trees
-        self._roots: SharedLoader[str, Content] = SharedLoader(self._roots_stored, most=20_000, ttl=FRESH_FOR)
+        self._roots: SharedLoader[str, Content] = SharedLoader(
+            self._roots_stored, most=MOST_KEPT_ROOTS, size=size_of_content, ttl=FRESH_FOR
+        )
         """Contents that decide about themselves: the roots of trees."""
         self._described: SharedLoader[PublishedNode, _Described] = SharedLoader(
-            self._describe, most=MOST_METADATA, size=lambda one: one.size
+            self._describe, most=MOST_METADATA, size=_size_of_metadata
         )
         self._whole: SharedLoader[PublishedNode, _Described] = SharedLoader(
-            self._describe_whole, most=MOST_METADATA, size=lambda one: one.size
+            self._describe_whole, most=MOST_METADATA, size=_size_of_metadata
         )
 
     async def contents(self, identifiers: list[str]) -> list[Content | None]:

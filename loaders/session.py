@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
-
-from cachetools import LRUCache
 
 from loaders.activity_scores import activity_scores
 from loaders.answers import KEEP, TTL, Answers
@@ -18,6 +17,7 @@ from loaders.change_clock import ChangeClock
 from loaders.client_documents import ClientDocuments
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
+from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages, memberships_within
 from loaders.learners import learners_by_id
 from loaders.library import Library
@@ -28,6 +28,7 @@ from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
 from loaders.views import views_by_key
+from loaders.watching import loader
 from loaders.whole_attempts import Questioned, whole_attempts
 from rules.active_days import DayZone
 from rules.attempts import Attempt
@@ -49,6 +50,11 @@ from rules.views import View
 from rules.web_addresses import FetchRules
 from stores.bills import Bill
 from stores.engines import Stores
+
+MOST_SCOPES = 32 * MEGABYTE
+"""Bytes of the places whose scopes a process remembers to have written: of some 45,000."""
+if TYPE_CHECKING:
+    from strawberry.dataloader import DataLoader
 
 LINK_TTL = timedelta(hours=1)
 EXHAUST_TTL = timedelta(days=7)
@@ -76,7 +82,9 @@ class Shared:
     client_documents: ClientDocuments
     now: Callable[[], datetime] = utc_now
     change_moment: ChangeClock = field(default_factory=ChangeClock)
-    entered_scopes: LRUCache[tuple[str, str, str], None] = field(default_factory=lambda: LRUCache(100_000))
+    entered_scopes: Kept[tuple[str, str, str], None] = field(
+        default_factory=lambda: Kept(MOST_SCOPES, lambda place, _: ENTRY + texts(*place))
+    )
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
     changing: "WeakValueDictionary[ViewKey | str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
     """Views, groups by id whose members, and drafts, that calls of this process are changing: they wait for each other
@@ -148,9 +156,6 @@ class Loaders:
     """The loaders of one request. They are made anew after each command in it."""
 
     def __init__(self, shared: Shared, stores: Stores) -> None:
-        # Importing it brings all of GraphQL along, which most commands at a shell can do without.
-        from strawberry.dataloader import DataLoader
-
         rows = stores.rows
         reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
         tables = Tables(stores, shared.library, shared.answers, shared.costs, shared.now)
@@ -172,39 +177,39 @@ class Loaders:
 
         self.standings_of_page = reader.standings
         """Loads many keys at once. A DataLoader would cost something for each of them."""
-        self.standings: DataLoader[ProgressKey, Standing | None] = DataLoader(load_fn=reader.standings)
-        self.touches: DataLoader[ProgressKey, Touches] = DataLoader(load_fn=reader.touches)
-        self.views: DataLoader[ViewKey, View | None] = DataLoader(
-            load_fn=partial(views_by_key, rows, shared.tracking)
+        self.standings: DataLoader[ProgressKey, Standing | None] = loader("standings", reader.standings)
+        self.touches: DataLoader[ProgressKey, Touches] = loader("touches", reader.touches)
+        self.views: DataLoader[ViewKey, View | None] = loader(
+            "views", partial(views_by_key, rows, shared.tracking)
         )
-        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = DataLoader(
-            load_fn=partial(enrolments_by_key, rows)
+        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = loader(
+            "enrolments", partial(enrolments_by_key, rows)
         )
-        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = DataLoader(load_fn=enrolled)
+        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = loader("enrolled", enrolled)
         """Loads by learner and collection, under all contexts."""
-        self.contents: DataLoader[str, Content | None] = DataLoader(load_fn=shared.library.current)
+        self.contents: DataLoader[str, Content | None] = loader("contents", shared.library.current)
         """Reads contents anew once in a request. The library's may be some seconds old."""
-        self.learners: DataLoader[str, Learner | None] = DataLoader(load_fn=partial(learners_by_id, rows))
-        self.groups: DataLoader[str, Group | None] = DataLoader(load_fn=partial(groups_by_id, rows))
+        self.learners: DataLoader[str, Learner | None] = loader("learners", partial(learners_by_id, rows))
+        self.groups: DataLoader[str, Group | None] = loader("groups", partial(groups_by_id, rows))
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
-            DataLoader(load_fn=groups_of)
+            loader("groups of", groups_of)
         )
         """Pages of the groups that learners are in: whose, after which, and how many at most."""
-        self.memberships: DataLoader[str, list[tuple[Group, Member]] | None] = DataLoader(
-            load_fn=partial(memberships_within, rows, MOST_MEMBERSHIPS)
+        self.memberships: DataLoader[str, list[tuple[Group, Member]] | None] = loader(
+            "memberships", partial(memberships_within, rows, MOST_MEMBERSHIPS)
         )
         """All groups that a learner is in or invited to; None where there are more than MOST_MEMBERSHIPS."""
-        self.rosters: DataLoader[str, Roster] = DataLoader(load_fn=shared.rosters.load)
-        self.attempts: DataLoader[ViewKey, list[Attempt]] = DataLoader(
-            load_fn=partial(attempts_of_keys, rows)
+        self.rosters: DataLoader[str, Roster] = loader("rosters", shared.rosters.load)
+        self.attempts: DataLoader[ViewKey, list[Attempt]] = loader(
+            "attempts", partial(attempts_of_keys, rows)
         )
         """All attempts at an assessment, by where they are kept."""
-        self.questions: DataLoader[Attempt, Questioned] = DataLoader(load_fn=questions)
+        self.questions: DataLoader[Attempt, Questioned] = loader("questions", questions)
         """The questions of a slim attempt."""
-        self.scores: DataLoader[ProgressKey, ActivityScore] = DataLoader(
-            load_fn=partial(activity_scores, rows, shared.library, shared.tracking)
+        self.scores: DataLoader[ProgressKey, ActivityScore] = loader(
+            "scores", partial(activity_scores, rows, shared.library, shared.tracking)
         )
-        self.metric_tables: DataLoader[Tile, Answered] = DataLoader(load_fn=metric_tables)
+        self.metric_tables: DataLoader[Tile, Answered] = loader("metric tables", metric_tables)
 
 
 @dataclass(slots=True)

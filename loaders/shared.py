@@ -1,16 +1,21 @@
 """Loaders that outlive a request: what many requests read and few change."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, MutableMapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from cachetools import LRUCache, TTLCache
-
+from loaders.kept import Kept
 from stores.bills import billed_context
+from stores.deadline import remaining, until
+from telemetry import traces
 
 if TYPE_CHECKING:
     from strawberry.dataloader import AbstractCache, DataLoader
+
+LEAST = 0.1
+"""Seconds that a caller waits at least: what another one has asked for may be there the next moment."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -19,9 +24,8 @@ V = TypeVar("V")
 class _Kept(Generic[K, V]):
     """Keeps answers, but no failures and no absences: what is not there may be there the next moment."""
 
-    def __init__(self, kept: MutableMapping[K, asyncio.Future[V | None]], *, sized: bool) -> None:
+    def __init__(self, kept: Kept[K, asyncio.Future[V | None]]) -> None:
         self._kept = kept
-        self._sized = sized
 
     def get(self, key: K) -> asyncio.Future[V | None] | None:
         future = self._kept.get(key)
@@ -32,18 +36,14 @@ class _Kept(Generic[K, V]):
 
     def set(self, key: K, value: asyncio.Future[V | None]) -> None:
         self._kept[key] = value
-        if self._sized:
+        if not value.done():
             value.add_done_callback(lambda answered: self._weigh(key, answered))
 
     def _weigh(self, key: K, answered: asyncio.Future[V | None]) -> None:
         """Makes room for an answer, once it is known how large it is. One that is larger than all together may be is
         not kept."""
-        if self._kept.get(key) is not answered or not _has_answer(answered):
-            return
-        try:
+        if self._kept.get(key) is answered and _has_answer(answered):
             self._kept[key] = answered
-        except ValueError:
-            self._kept.pop(key, None)
 
     def delete(self, key: K) -> None:
         self._kept.pop(key, None)
@@ -57,11 +57,12 @@ def _has_answer(future: asyncio.Future[V | None]) -> bool:
 
 
 class SharedLoader(Generic[K, V]):
-    """Batches like any DataLoader, and keeps up to ``most`` answers, each for ``ttl`` seconds (None: for good). With
-    ``size`` it is the sizes of all answers that together are at most ``most``.
+    """Batches like any DataLoader, and keeps answers, each for ``ttl`` seconds (None: for good), that take at most ``most``
+    bytes together, by ``size`` of a key and its answer.
 
     Only what never changes may be kept for good. One flight a key: callers share it, and one that leaves does not
     take it from the others; so it runs under no single caller's deadline but the engine's own.
+    Each waits until the own one.
     """
 
     def __init__(
@@ -69,18 +70,17 @@ class SharedLoader(Generic[K, V]):
         load: Callable[[list[K]], Awaitable[Sequence[V | None]]],
         *,
         most: int,
+        size: Callable[[K, V], int],
         ttl: float | None = None,
-        size: Callable[[V], int] | None = None,
     ) -> None:
-        def weight(answered: asyncio.Future[V | None]) -> int:
+        def weight(key: K, answered: asyncio.Future[V | None]) -> int:
             answer = answered.result() if answered.done() and _has_answer(answered) else None
-            return 0 if answer is None or size is None else size(answer)
+            return 0 if answer is None else size(key, answer)
 
-        kept: MutableMapping[K, asyncio.Future[V | None]]
-        getsizeof = None if size is None else weight
-        kept = LRUCache(most, getsizeof) if ttl is None else TTLCache(most, ttl, getsizeof=getsizeof)
-        self._kept = _Kept(kept, sized=size is not None)
+        self._kept = _Kept(Kept(most, weight, ttl=ttl))
         self._load = load
+        self.hits = 0
+        self.misses = 0
 
     @cached_property
     def _loader(self) -> "DataLoader[K, V | None]":
@@ -92,8 +92,19 @@ class SharedLoader(Generic[K, V]):
     async def load(self, key: K) -> V | None:
         kept = self._kept.get(key)
         if kept is not None and kept.done():
+            self.hits += 1
             return kept.result()
-        return await asyncio.shield(asyncio.ensure_future(billed_context().run(self._loader.load, key)))
+        self.misses += 1
+        flight = asyncio.ensure_future(billed_context(traces.bare_context()).run(self._loader.load, key))
+        ends = until()
+        if ends is None:
+            return await asyncio.shield(flight)
+        try:
+            async with asyncio.timeout(max(LEAST, ends - time.monotonic())):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            remaining(0)  # DeadlineExceeded, where it was that
+            raise
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""
@@ -105,9 +116,14 @@ class SharedLoader(Generic[K, V]):
                 known[key] = kept.result()
             else:
                 missing.append(key)
+        self.hits += len(known)
         if missing:
             known.update(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
         return [known[key] for key in keys]
+
+    def counts(self) -> dict[str, int]:
+        """How many looks for a key found its answer here (``hit``), and how many did not (``miss``)."""
+        return {"hit": self.hits, "miss": self.misses}
 
     def keep(self, key: K, value: V) -> None:
         """Keeps an answer that the caller has read a moment ago."""

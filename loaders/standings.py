@@ -18,6 +18,7 @@ from rules.standings import FirstCompletion, Standing, Touch, standing_of
 from rules.tracking import Tracking
 from rules.triggers import TriggerKind
 from stores.engines import Stores
+from stores.turns import in_turns
 
 Touches = Mapping[str, Touch]
 
@@ -72,7 +73,7 @@ class Standings:
                 )
             return standing_of(touches.get(key, {}), tree, _kept(aggregate, changed[key]))
 
-        return [standing(key) for key in keys]
+        return await in_turns(standing, keys)
 
     async def touches(self, keys: Sequence[ProgressKey]) -> list[Touches]:
         """The short form of every view under each key, by content: from the hash, or else from the rows."""
@@ -92,7 +93,7 @@ class Standings:
         trusted: dict[ProgressKey, Touches] = {}
         dead: dict[ProgressKey, list[str]] = {}
         for key, fields in zip(keys, found, strict=True):
-            whole = hashes.trusted(fields)
+            whole = await hashes.trusted(fields)
             if whole is not None:
                 trusted[key] = whole
             else:

@@ -17,6 +17,7 @@ from rules.progress import status_of
 from rules.standings import Touch
 from rules.views import View
 from stores.cache import Cache
+from stores.turns import portions
 
 TTL = 900.0
 """Seconds a hash lives after its last change."""
@@ -72,19 +73,24 @@ async def distrust(cache: Cache, keys: Sequence[ProgressKey]) -> None:
 
 async def fill(cache: Cache, key: ProgressKey, touches: Mapping[str, Touch]) -> None:
     """Fills the hash with every view that the rows have."""
-    fields = {_CONTENT + content: _encode(touch) for content, touch in touches.items()}
+    fields: dict[str, bytes] = {}
+    async for portion in portions([*touches.items()]):
+        fields |= {_CONTENT + content: _encode(touch) for content, touch in portion}
     await cache.raise_fields(hash_key(key), {**fields, _WHOLE: b"1"}, TTL)
 
 
-def trusted(fields: Mapping[str, bytes]) -> dict[str, Touch] | None:
+async def trusted(fields: Mapping[str, bytes]) -> dict[str, Touch] | None:
     """The touches by content; None if the hash cannot be trusted."""
     if _WHOLE not in fields or any(name.startswith(_MARK) for name in fields):
         return None
-    return {
-        name.removeprefix(_CONTENT): _decode(value)
-        for name, value in fields.items()
-        if name.startswith(_CONTENT)
-    }
+    touches: dict[str, Touch] = {}
+    async for portion in portions([*fields.items()]):
+        touches |= {
+            name.removeprefix(_CONTENT): _decode(value)
+            for name, value in portion
+            if name.startswith(_CONTENT)
+        }
+    return touches
 
 
 def dead_calls(fields: Mapping[str, bytes], now: datetime) -> Iterable[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from loaders.chunks import CHUNK, IN_THREAD_FROM, chunks_of, joined
+from loaders.kept import ENTRY, MEGABYTE, texts
 from loaders.shared import SharedLoader
 from rules.hierarchy import Hierarchy
 from stores.cache import Cache
@@ -18,10 +19,12 @@ from stores.tables import HIERARCHIES
 
 LIVE = "live"
 """The ``mode`` of published trees in content_hierarchy."""
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 64 * MEGABYTE
 """Bytes of JSON that a process keeps."""
-MOST_PARSED = 16 * 1024 * 1024
-"""Bytes of JSON whose trees a process keeps parsed. A parsed tree takes three to seven times as much."""
+MOST_PARSED = 80 * MEGABYTE
+"""Bytes of the trees that a process keeps parsed."""
+OF_JSON = 5
+"""What a byte of JSON takes once it is parsed: three to seven bytes."""
 KEPT_FOR = 7 * 24 * 3600.0
 """Seconds for which the cache keeps a tree that nobody publishes anew."""
 
@@ -54,10 +57,10 @@ class Trees:
         self._rows = rows
         self._cache = cache
         self.serialised: SharedLoader[PublishedNode, bytes] = SharedLoader(
-            self._serialised, most=MOST_BYTES, size=len
+            self._serialised, most=MOST_BYTES, size=_size
         )
         self._parsed: SharedLoader[PublishedNode, _Parsed] = SharedLoader(
-            self._parse, most=MOST_PARSED, size=lambda parsed: parsed.size
+            self._parse, most=MOST_PARSED, size=lambda _, parsed: ENTRY + OF_JSON * parsed.size
         )
 
     async def hierarchy(self, node: PublishedNode) -> Hierarchy | None:
@@ -129,6 +132,10 @@ def tree_nodes(identifier: str, versions: Collection[int], units: Collection[str
     """Gives what has a tree in these versions of a collection: it and its units."""
     for version in versions:
         yield from ((node, identifier, version) for node in (identifier, *units))
+
+
+def _size(node: PublishedNode, data: bytes) -> int:
+    return ENTRY + texts(node[0], node[1]) + len(data)
 
 
 def _version(node: PublishedNode) -> int:

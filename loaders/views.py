@@ -16,6 +16,7 @@ from rules.views import View
 from stores.keys import MOST_KEYS, share
 from stores.rows import Condition, Equal, Row, Rows
 from stores.tables import VIEWS
+from stores.turns import portions
 
 TOUCH_COLUMNS = (
     "contextid",
@@ -137,14 +138,21 @@ async def touches_by_key(
     partitions = {key: _partition_of(source) for key, source in sources.items()}
     found = await rows.partitions(VIEWS, list(set(partitions.values())), columns)
     touches = {
-        key: {
-            row["contentid"]: touch_of(row)
-            for row in found[partitions[key]]
-            if row["contextid"] == source.context_id and row["status"] is not None
-        }
-        for key, source in sources.items()
+        key: await _touches_in(found[partitions[key]], source.context_id) for key, source in sources.items()
     }
     return touches, {key: found[at][0]["changed_at"] if found[at] else None for key, at in partitions.items()}
+
+
+async def _touches_in(partition: Sequence[Row], context_id: str) -> dict[str, Touch]:
+    """Those under one context, by content. A large collection has thousands."""
+    touches: dict[str, Touch] = {}
+    async for rows in portions(partition):
+        touches |= {
+            row["contentid"]: touch_of(row)
+            for row in rows
+            if row["contextid"] == context_id and row["status"] is not None
+        }
+    return touches
 
 
 async def changes_by_key(

@@ -22,6 +22,7 @@ from rules.learner_groups import Roster
 from rules.plans import QueryPlan, Source
 from rules.subjects import Subject
 from rules.triggers import TriggerKind
+from stores.turns import breathe, in_turns, over
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ async def _computed(
         found, incomplete = await _found(session, source, subjects, users, fresh=fresh)
         by_activity: dict[str, dict[str, list[Any]]] = {subject.activity.id: {} for subject in subjects}
         for (activity_id, user_id), entry in best_entries(found).items():
+            if over():
+                await breathe()
             by_activity[activity_id][user_id] = encoded(entry)
         return orjson.dumps([sorted(incomplete), by_activity])
 
@@ -123,14 +126,14 @@ async def _computed(
         return await session.shared.answers.answer(key, compute)
 
     answer = Answer(await compute(), session.now(), 0.0, AnswerOrigin.COMPUTED) if fresh else await kept()
-    by_activity, incomplete = _decoded(answer)
+    by_activity, incomplete = await _decoded(answer)
     live = await _live(session, chain(*(entries.values() for entries in by_activity.values())))
     if answer.origin is AnswerOrigin.CACHED:
         whole = (entries.values() for id_, entries in by_activity.items() if id_ not in incomplete)
         if older := await _older(session, chain(*whole), live):
             # Of a unit, in a collection that was published since.
             answer = await kept(sorted({(collection, live[collection]) for collection, _ in older}))
-            by_activity, incomplete = _decoded(answer)
+            by_activity, incomplete = await _decoded(answer)
 
     def of_activity(subject: Subject) -> ActivityEntries:
         activity_id = subject.activity.id
@@ -146,13 +149,12 @@ async def _computed(
     )
 
 
-def _decoded(answer: Answer) -> tuple[dict[str, dict[str, Entry]], Set[str]]:
+async def _decoded(answer: Answer) -> tuple[dict[str, dict[str, Entry]], Set[str]]:
     """The best entry of each member by activity, and the activities of which they are not whole."""
     incomplete, by_activity = orjson.loads(answer.value)
-    found = {
-        activity_id: {user_id: decoded(entry) for user_id, entry in entries.items()}
-        for activity_id, entries in by_activity.items()
-    }
+    found: dict[str, dict[str, Entry]] = {}
+    for activity_id, entries in by_activity.items():
+        found[activity_id] = dict(zip(entries, await in_turns(decoded, entries.values()), strict=True))
     return found, frozenset(incomplete)
 
 

@@ -23,6 +23,7 @@ from rules.entries import Entry
 from rules.errors import (
     Absent,
     CohortError,
+    DeadlineExceeded,
     DocumentTooLarge,
     EnrolmentClosed,
     Forbidden,
@@ -69,7 +70,9 @@ from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Viewer
 from rules.views import View, ViewChange
 from stores.bills import Bill, billed_to
+from stores.deadline import deadline_at
 from stores.search import SearchOrder
+from stores.turns import PORTION, breathe, in_turns, over, stepwise
 
 __all__ = [
     "ATTRIBUTES",
@@ -77,6 +80,7 @@ __all__ = [
     "DEEPEST",
     "FREE",
     "PERIOD_EXAMPLES",
+    "PORTION",
     "Absent",
     "Access",
     "Acknowledged",
@@ -96,6 +100,7 @@ __all__ = [
     "ContextRelation",
     "ContextStatus",
     "ContextType",
+    "DeadlineExceeded",
     "DocumentTooLarge",
     "Draft",
     "EditMember",
@@ -171,12 +176,17 @@ __all__ = [
     "ViewKey",
     "Viewer",
     "billed_to",
+    "breathe",
     "camel",
     "checked_document_id",
     "checked_id",
+    "deadline_at",
     "document_id",
     "either",
     "from_milliseconds",
+    "in_turns",
     "milliseconds",
+    "over",
+    "stepwise",
     "write_token",
 ]

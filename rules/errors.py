@@ -12,6 +12,8 @@ class CohortError(Exception):
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
+    retry_after: int | None = None
+    """Seconds after which the same call may be sent again (HTTP's Retry-After), where it says so."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -190,3 +192,18 @@ class Busy(StoreUnavailable):
     """The groups store runs as many queries of this kind as it may; the same call may be sent again."""
 
     code = "GROUPS_BUSY"
+
+
+class Overloaded(CohortError):
+    """The process has as many requests as it can work on, or works for other callers first; the same call may be sent
+    again."""
+
+    code = "OVERLOADED"
+    retry_after = 1
+
+
+def loggable(error: BaseException) -> str:
+    """What a log may tell of an error: its text if that is about a store, else its kind, as other texts name learners."""
+    if isinstance(error, StoreUnavailable):
+        return str(error)
+    return error.code if isinstance(error, CohortError) else type(error).__name__

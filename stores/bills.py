@@ -49,12 +49,17 @@ class Bill:
     def check(self) -> None:
         """TooExpensive once the request has really cost more than OVERRUN times the budget."""
         most = self.budget.most
-        if self.stops and (
-            self.partitions > OVERRUN * most.partitions
-            or self.druid_rows > OVERRUN * most.druid_rows
-            or self.bytes > OVERRUN * most.bytes
+        if not self.stops or (
+            self.partitions <= OVERRUN * most.partitions
+            and self.druid_rows <= OVERRUN * most.druid_rows
+            and self.bytes <= OVERRUN * most.bytes
         ):
+            return
+        if self.over is None:
             self._refuse(self.budget.excess(self.actual, OVERRUN))
+        elif self.budget.enforced:
+            # Whatever of the request is still under way ends by the same error.
+            raise self.over.with_traceback(None)
 
     def built(self, size: int) -> None:
         """Counts bytes of the answer and checks them."""
@@ -84,9 +89,9 @@ def billed_to(bill: Bill) -> Iterator[None]:
         _bill.reset(token)
 
 
-def billed_context() -> Context:
-    """A new context that has nothing of the current one but its bill: for work that others wait for too. Whoever comes first pays for it."""
-    context, bill = Context(), _bill.get()
+def billed_context(context: Context) -> Context:
+    """The new context, with the bill of the current one: for work that others wait for too. Whoever comes first pays for it."""
+    bill = _bill.get()
     if bill is not None:
         context.run(_bill.set, bill)
     return context

@@ -12,9 +12,10 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
 from rules.errors import InvalidInput, NotFound, StoreUnavailable
-from stores.blobs import CHUNK, Blob, checked_life, checked_name, file_name, media_type
+from stores.blobs import CHUNK, Blob, Blobs, checked_life, checked_name, file_name, media_type
 from stores.deadline import remaining
 from stores.meter import Meter
+from stores.timing import timed
 
 SIDE_BY_SIDE = 2
 """Chunks of one blob that are sent at the same time."""
@@ -29,6 +30,7 @@ DELETED = 1000
 _CREDENTIALS = {"s3": ("access_key_id", "secret_access_key"), "az": ("account_name", "account_key")}
 
 
+@timed("blobs", Blobs)
 class CloudBlobs:
     """The Blobs port in a bucket. All its blobs begin with ``prefix``. The bucket must exist.
 

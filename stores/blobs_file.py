@@ -13,10 +13,11 @@ from typing import IO, Self
 
 from rules.errors import NotFound, StoreUnavailable
 from stores.blob_links import BlobLinks
-from stores.blobs import Blob, checked_name
+from stores.blobs import Blob, Blobs, checked_name
 from stores.deadline import remaining
 from stores.meter import Meter
 from stores.private import private_folder
+from stores.timing import timed
 
 READ = 256 * 1024
 """Bytes that are read at a time."""
@@ -32,6 +33,7 @@ AGAIN = 5
 """Tries to put a file into its folder, which a deletion may remove in the same moment."""
 
 
+@timed("blobs", Blobs)
 class FileBlobs:
     """The Blobs port under ``root/prefix``. ``links`` makes the links that the gateway serves; None for no links."""
 

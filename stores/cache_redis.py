@@ -12,8 +12,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores.cache import Cache
 from stores.deadline import remaining
 from stores.meter import Meter
+from stores.timing import timed
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
+@timed("cache", Cache)
 class ServerCache:
     """The Cache port over one server. It fails open, as stores/cache.py says.
 

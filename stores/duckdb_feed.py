@@ -14,7 +14,7 @@ import orjson
 from duckdb import DuckDBPyConnection as Connection
 
 from druid_specs import VERSION, DataSource
-from rules.errors import CohortError, StoreUnavailable
+from rules.errors import CohortError, StoreUnavailable, loggable
 from stores.backoff import Backoff
 from stores.deadline import remaining
 from stores.duckdb_file import PATIENCE, DuckFile
@@ -81,7 +81,10 @@ class Feed:
                 self._failure = error
                 unexpected = not isinstance(error, CohortError)
                 log.warning(
-                    "group figures are read on in %.1f s: %r", backoff.seconds, error, exc_info=unexpected
+                    "group figures are read on in %.1f s: %s",
+                    backoff.seconds,
+                    loggable(error),
+                    exc_info=unexpected,
                 )
             if time.monotonic() - began > LONGEST_PAUSE:
                 backoff.reset()
@@ -169,7 +172,9 @@ def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
                 raise ValueError("a key is of texts and nulls, a version a number")
         except (ValueError, KeyError, TypeError) as error:
             place = f"{record.topic}/{record.partition}@{record.offset}"
-            log.warning("passed over an event that is none of %s, %s: %r", source.name, place, error)
+            log.warning(
+                "passed over an event that is none of %s, %s: %s", source.name, place, loggable(error)
+            )
             continue
         if key not in found or found[key][0] < version:
             found[key] = version, event | {KEY: orjson.dumps(key).decode(), _GONE: "gone" in record.headers}

@@ -11,10 +11,11 @@ What both engines promise (tests/stores/test_events_contract.py runs against eac
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from stores.meter import Meter
+from telemetry import traces
 
 PATIENCE = 300.0
 """Seconds that a consumer may work on a batch."""
@@ -60,6 +61,14 @@ class RecordFilter:
 
     key: str | None = None
     holding: Sequence[str] = ()
+
+
+def with_trace(messages: Sequence[Message]) -> Sequence[Message]:
+    """The messages, as they are sent: each says which span it comes from, if there is one."""
+    parent = traces.traceparent()
+    if parent is None:
+        return messages
+    return [replace(one, headers={**one.headers, traces.TRACEPARENT: parent}) for one in messages]
 
 
 class Consumer(Protocol):

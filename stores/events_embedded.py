@@ -19,10 +19,11 @@ from rules.errors import StoreUnavailable
 from stores import log_forgetting
 from stores.deadline import remaining
 from stores.events import PATIENCE as WORK
-from stores.events import Message, Record, RecordFilter, Topic
+from stores.events import Events, Message, Record, RecordFilter, Topic, with_trace
 from stores.log_file import LogFile, Place
 from stores.log_members import Member
 from stores.meter import Meter
+from stores.timing import timed
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ CLEANED_WITHIN = 600.0
 """Seconds that writing the file anew may take."""
 
 
+@timed("events", Events, str)
 class EmbeddedEvents:
     """The Events port in SQLite.
 
@@ -70,7 +72,8 @@ class EmbeddedEvents:
         if not messages:
             return
         self.meter.count(f"send {topic}", len(messages))
-        await self.run(lambda: self._file.append(self.name(topic), messages))
+        traced = with_trace(messages)
+        await self.run(lambda: self._file.append(self.name(topic), traced))
         self.wake()
 
     async def consumer(

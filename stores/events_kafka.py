@@ -11,15 +11,17 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, MessageSizeTooLargeError
 
 from rules.errors import InvalidInput, StoreUnavailable
-from stores.events import PATIENCE, Message, Record, RecordFilter, Topic
+from stores.events import PATIENCE, Events, Message, Record, RecordFilter, Topic, with_trace
 from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
 from stores.kafka_topics import KafkaTopics, committed, create_missing
 from stores.meter import Meter
+from stores.timing import timed
 
 QUIET = 5.0
 """Seconds without a record after which a consumer asks whether Kafka is still there; aiokafka does not say."""
 
 
+@timed("events", Events, str)
 class KafkaEvents:
     """The Events port in Kafka. Topics and groups carry ``prefix``.
 
@@ -63,7 +65,7 @@ class KafkaEvents:
             try:
                 sent = [
                     await producer.send(name, message.value, message.key.encode(), headers=_headers(message))
-                    for message in messages
+                    for message in with_trace(messages)
                 ]
                 await asyncio.gather(*sent)
             except MessageSizeTooLargeError as error:

@@ -171,6 +171,11 @@ class Answer:
     complete: bool = True
 
 
+def source_of(first: Query | DataSource) -> str:
+    """The name of the data source that a call of the port is about, by its first argument."""
+    return first.name if isinstance(first, DataSource) else first.source.name
+
+
 class Groups(Protocol):
     """Every method is safe to call concurrently; the engine bounds what is in flight."""
 

@@ -17,8 +17,9 @@ from stores.druid_http import Address, DruidHttp
 from stores.druid_queries import compiled, extent
 from stores.druid_supervision import Supervision, druid_name
 from stores.group_queries import answered
-from stores.groups import Answer, KeyFilter, Lane, Query
+from stores.groups import Answer, Groups, KeyFilter, Lane, Query, source_of
 from stores.meter import Meter
+from stores.timing import timed
 
 IN_FLIGHT = {Lane.PAGES: 8, Lane.TABLES: 4}
 """Queries that a process has at Druid at a time; the others wait. Fewer than the broker's own lanes take."""
@@ -34,6 +35,7 @@ OTHERS = 4
 """Connections for other calls than queries."""
 
 
+@timed("groups", Groups, source_of)
 class DruidGroups:
     """The Groups port in Druid. Data sources, supervisors and topics carry ``prefix``.
 

@@ -18,12 +18,14 @@ from stores.duckdb_file import DuckFile, HeldElsewhere, answering, lay_out
 from stores.duckdb_queries import compiled, extent
 from stores.events import Events
 from stores.group_queries import answered
-from stores.groups import Answer, KeyFilter, Lane, Query
+from stores.groups import Answer, Groups, KeyFilter, Lane, Query, source_of
 from stores.meter import Meter
+from stores.timing import timed
 
 log = logging.getLogger(__name__)
 
 
+@timed("groups", Groups, source_of)
 class DuckGroups:
     """The Groups port in DuckDB."""
 

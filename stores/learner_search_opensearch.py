@@ -13,13 +13,16 @@ from stores.learner_search import (
     LearnerHit,
     LearnerHits,
     LearnerQuery,
+    LearnerSearch,
     LearnerWrite,
     filter_value,
     place_values,
 )
 from stores.opensearch_index import PAGE, OpenSearchIndex, revision_of, write_action
+from stores.timing import timed
 
 
+@timed("learner search", LearnerSearch)
 class OpenSearchLearners(OpenSearchIndex):
     kind = "learners"
     called = "learner index"

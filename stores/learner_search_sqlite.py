@@ -15,12 +15,14 @@ from stores.learner_search import (
     LearnerHit,
     LearnerHits,
     LearnerQuery,
+    LearnerSearch,
     LearnerWrite,
     filter_value,
     place_values,
 )
 from stores.sqlite_file import write_anew
 from stores.sqlite_index import SqliteIndex
+from stores.timing import timed
 
 VERSION = 1
 """Of the tables below, and of the words in them. A file of another version is emptied by ``init``, to be filled anew."""
@@ -45,6 +47,7 @@ CREATE INDEX filters_of_learner ON filters (revision);
 """
 
 
+@timed("learner search", LearnerSearch)
 class SqliteLearnerSearch(SqliteIndex):
     called = "learner documents"
     counted = "learner documents"

@@ -1,8 +1,10 @@
-"""Counts the statements sent to a store, so that tests can say what a request costs."""
+"""Counts the statements sent to a store: for metrics, for slow requests, and for tests that say what a request costs."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from telemetry.requests import note_statements
 
 
 class Meter:
@@ -13,6 +15,7 @@ class Meter:
 
     def count(self, what: str, times: int = 1) -> None:
         self.counts[what] += times
+        note_statements(what, times)
 
     @contextmanager
     def measure(self) -> Iterator[Counter[str]]:

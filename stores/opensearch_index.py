@@ -122,7 +122,7 @@ class OpenSearchIndex:
                 if done["status"] == _CONFLICT:
                     left.append(write)
                 elif "error" in done:
-                    raise self._refusal(f"{done['status']}: {done['error']}")
+                    raise self._refusal(f"{done['status']} {_kind(done['error'])}")
         await self._refresh()
         return left
 
@@ -160,7 +160,8 @@ class OpenSearchIndex:
                 detail=f"{self._place}: {self._alias}",
             ) from error
         except TransportError as error:
-            raise self._refusal(error) from error
+            # Its kind alone: OpenSearch's own words repeat what was searched for.
+            raise self._refusal(f"{error.status_code} {error.error}") from error
 
     def _refusal(self, why: object) -> StoreUnavailable:
         return StoreUnavailable(
@@ -198,3 +199,8 @@ def _bulks(writes: Iterable[W], lines: Callable[[W], Iterable[bytes]]) -> Iterat
             bulk, body = [], bytearray()
     if bulk:
         yield bulk, bytes(body)
+
+
+def _kind(error: object) -> str:
+    """The kind of an error that OpenSearch tells of a document: its reason may repeat what is in it."""
+    return str(error.get("type", "")) if isinstance(error, dict) else ""

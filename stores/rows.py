@@ -117,6 +117,11 @@ class RowPage:
     resume: str | None
 
 
+def table_of(first: Table | Write) -> str:
+    """The name of the table that a call of the port is about, by its first argument."""
+    return first.name if isinstance(first, Table) else first.table.name
+
+
 class Rows(Protocol):
     """One keyspace. Every method is safe to call concurrently. The engine limits how many statements run at a time."""
 

@@ -23,8 +23,10 @@ from stores.cassandra_statements import Metered, Statements, applied, batches, u
 from stores.columns import Table
 from stores.keys import Shared, ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Key, Row, RowPage, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Key, Row, RowPage, Rows, TokenRange, Write, table_of
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
+from stores.timing import timed
+from stores.turns import portions
 from stores.values import (
     check_columns,
     check_deletion,
@@ -47,6 +49,7 @@ _Raw = Sequence[Any]
 """A row as the driver gives it: encoded values, in the order of the columns asked for."""
 
 
+@timed("rows", Rows, table_of)
 class CassandraRows:
     """Open with ``await CassandraRows.open(url)``. Never use one over a fork."""
 
@@ -84,7 +87,10 @@ class CassandraRows:
         distinct = list(dict.fromkeys(check_key(table, table.key, key) for key in keys))
         raws = await self._together(table, distinct, partial(cql.select, (*table.key, *names)))
         width = len(table.key)
-        return {cql.decode_key(raw, width): cql.decode(names, raw[width:]) for raw in raws}
+        found: dict[Key, Row] = {}
+        async for portion in portions(raws):
+            found |= {cql.decode_key(raw, width): cql.decode(names, raw[width:]) for raw in portion}
+        return found
 
     async def partition(
         self,
@@ -109,7 +115,10 @@ class CassandraRows:
         bound = await self._statements.bind(
             text, cql.key((*key, *begun, *rest)) + ([] if limit is None else [limit])
         )
-        return [cql.decode(names, raw[1:]) for raw in await self._all(table, bound) if raw[0] is not None]
+        rows: list[Row] = []
+        async for portion in portions(await self._all(table, bound)):
+            rows += [cql.decode(names, raw[1:]) for raw in portion if raw[0] is not None]
+        return rows
 
     async def partitions(
         self,
@@ -146,9 +155,10 @@ class CassandraRows:
             return cql.select(asked, of_partitions + where, limit_each=limit is not None)
 
         others = [*encoded, *([] if limit is None else [limit])]
-        for raw in await self._together(table, list(found), text, others):
-            if raw[width] is not None:
-                found[cql.decode_key(raw, width)].append(cql.decode(names, raw[width + 1 :]))
+        async for portion in portions(await self._together(table, list(found), text, others)):
+            for raw in portion:
+                if raw[width] is not None:
+                    found[cql.decode_key(raw, width)].append(cql.decode(names, raw[width + 1 :]))
         return found
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:

@@ -21,12 +21,13 @@ from stores.bills import charge, partitions_of, partitions_written
 from stores.columns import Table
 from stores.keys import ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Key, Row, RowPage, TokenRange, Write
+from stores.rows import Applied, Change, Condition, Key, Row, RowPage, Rows, TokenRange, Write, table_of
 from stores.sqlite_file import write_anew
 from stores.sqlite_lane import Lane
 from stores.sqlite_layout import hashed, layout, merged
 from stores.sqlite_reads import fetch_all, met, row_of, slice_of, statics_of
 from stores.sqlite_writes import WriteSet, apply_change, transaction
+from stores.timing import timed
 from stores.values import (
     check_columns,
     check_deletion,
@@ -44,6 +45,7 @@ SCRUBBED_WITHIN = 600.0
 """Seconds that writing the file anew may take."""
 
 
+@timed("rows", Rows, table_of)
 class SqliteRows:
     """Open with ``await SqliteRows.open(path)``. Never use one over a fork."""
 

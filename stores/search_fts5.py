@@ -14,12 +14,14 @@ from stores.search import (
     Hits,
     Indexed,
     IndexWrite,
+    Search,
     SearchOrder,
     SearchQuery,
     UnitHit,
     place_value,
 )
 from stores.sqlite_index import SqliteIndex
+from stores.timing import timed
 
 VERSION = 1
 """Of the tables below. A file of another version is emptied by ``init``, to be filled anew."""
@@ -52,6 +54,7 @@ _COLUMN = {
 }
 
 
+@timed("search", Search)
 class Fts5Search(SqliteIndex):
     called = "search documents"
     counted = "documents"

@@ -15,11 +15,13 @@ from stores.search import (
     Hits,
     Indexed,
     IndexWrite,
+    Search,
     SearchOrder,
     SearchQuery,
     UnitHit,
     place_value,
 )
+from stores.timing import timed
 
 MOST_BEGINNINGS = 1_000
 """Words that may begin as a text of Chinese or Japanese ends."""
@@ -73,6 +75,7 @@ _INDEX: Mapping[str, Any] = {
 }
 
 
+@timed("search", Search)
 class OpenSearch(OpenSearchIndex):
     kind = "search"
     called = "search"

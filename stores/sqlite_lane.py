@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,13 @@ _AWAY = {
 """Codes of errors that are the file's or the machine's fault, not that of a statement."""
 
 
+@dataclass(slots=True)
+class _Ends:
+    """When a statement is interrupted, by time.monotonic(). The loop's thread changes it, SQLite's reads it."""
+
+    at: float
+
+
 class Lane:
     """Some threads that share the work. The writer's lane has one thread, so that writes never wait for each other's lock."""
 
@@ -55,19 +63,22 @@ class Lane:
         self._connections: list[sqlite3.Connection] = []
 
     async def run(self, work: Callable[[sqlite3.Connection], T], patience: float = _TIMEOUT) -> T:
-        """Runs ``work`` in one of the threads and returns its result. Interrupts it at the deadline, and never begins it
-        after. StoreUnavailable where the file is away."""
+        """Runs ``work`` in one of the threads and returns its result. Interrupts it at the deadline and when its caller is
+        cancelled, and never begins it after. StoreUnavailable where the file is away."""
         left = remaining(patience)
-        until = time.monotonic() + left
+        ends = _Ends(time.monotonic() + left)
 
         def call() -> T:
             connection = self._connection()
-            self._own.until = until
+            self._own.ends = ends
             return work(connection)
 
         try:
             async with asyncio.timeout(left):
                 return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except asyncio.CancelledError:
+            ends.at = 0.0
+            raise
         except TimeoutError:
             remaining(patience)
             raise StoreUnavailable(
@@ -97,8 +108,8 @@ class Lane:
         )
         self._connections.append(connection)
         own = self._own
-        own.until = time.monotonic() + _TIMEOUT
-        connection.set_progress_handler(lambda: time.monotonic() > own.until, 20_000)
+        own.ends = _Ends(time.monotonic() + _TIMEOUT)
+        connection.set_progress_handler(lambda: time.monotonic() > own.ends.at, 20_000)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")

@@ -47,3 +47,11 @@ PUBLISHER_GROUP = "publishers"
 ATTEMPT_TAKER_GROUP = "attempt-takers"
 EXHAUST_GROUP = "exhausts"
 LEARNER_INDEX_GROUP = "learner-indexers"
+GROUPS = {
+    WORKER_GROUP: (TRIGGERS, PROFILES),
+    ATTEMPT_TAKER_GROUP: (ASSESSMENTS,),
+    LEARNER_INDEX_GROUP: (LEARNER_CHANGES,),
+    PUBLISHER_GROUP: (PUBLISH_REQUESTS,),
+    EXHAUST_GROUP: (EXHAUST_REQUESTS,),
+}
+"""What each group of consumers reads, of those whose lag somebody waits for."""

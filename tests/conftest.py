@@ -39,6 +39,7 @@ from rules.states import encode_state, vanished_state
 from rules.totals import Total, cell_key, cell_state
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
+from stores import turns
 from stores.blob_copies import MOST
 from stores.blob_links import BlobLinks
 from stores.cache_embedded import NOTICE
@@ -94,6 +95,12 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
     """All of them if properties are tried thoroughly, else some six and the last: for cases that cost much, each alone."""
     step = 1 if is_thorough() else max(1, len(cases) // 6)
     return [*cases[:-1:step], *cases[-1:]]
+
+
+def pytest_configure() -> None:
+    """Tests count statements: where a slow machine ends a turn of the loop within a batch of reads, there are two. Tests of
+    turns set their own."""
+    turns.AT_ONCE = 0.5
 
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -27,22 +27,33 @@ INGEST: dict[str, set[str]] = {
     "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
-BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs"}
+BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs", "telemetry"}
 MAY_IMPORT: dict[str, set[str]] = {
     "rules": set(),
-    "stores": {"rules", "druid_specs"},
-    "loaders": {"stores", "rules", "druid_specs"},
+    "telemetry": set(),
+    "stores": {"rules", "druid_specs", "telemetry"},
+    "loaders": {"stores", "rules", "druid_specs", "telemetry"},
     "ingest": BELOW_INGEST,
     **{f"ingest/{room}": BELOW_INGEST | {f"ingest/{one}" for one in of} for room, of in INGEST.items()},
     "resolvers": {"ingest", "loaders", "stores", "rules", "druid_specs"},
-    "graph": {"resolvers", "druid_specs"},
+    "graph": {"resolvers", "druid_specs", "telemetry"},
     "druid_specs": set(),
     "stack": set(),
-    "gateway": {"graph", "resolvers", "ingest", "loaders", "stores", "rules", "druid_specs", "stack"},
-    "gateway/http": {"resolvers", "stores", "rules"},
+    "gateway": {
+        "graph",
+        "resolvers",
+        "ingest",
+        "loaders",
+        "stores",
+        "rules",
+        "druid_specs",
+        "stack",
+        "telemetry",
+    },
+    "gateway/http": {"resolvers", "stores", "rules", "telemetry"},
     "gateway/rest": {"resolvers"},
     "gateway/rest/tables": {"gateway/rest/framework", "gateway/http", "graph", "resolvers"},
-    "gateway/rest/framework": {"gateway/http", "resolvers"},
+    "gateway/rest/framework": {"gateway/http", "resolvers", "telemetry"},
     "gateway/rest/nouns": {"gateway/rest/framework", "resolvers"},
 }
 """What each room may import: rooms, rooms within rooms, or single modules, all by path.
@@ -79,6 +90,8 @@ LIBRARIES_OF_ONE_ROOM = {
     "httpcore": {"stores"},
     "httpx": {"stores"},
     "typer": {"gateway"},
+    "prometheus_client": {"telemetry"},
+    "opentelemetry": {"telemetry"},
 }
 """A driver or a framework is known where it belongs, so that it can be changed there."""
 

@@ -17,9 +17,11 @@ AGGREGATE_EVERY = 10.0
 
 async def develop(settings: Settings, *, verbose: bool = False) -> None:
     """Serves the sample, with a worker, until stopped."""
-    log_to_stderr("warning" if settings.log_level == "info" else settings.log_level)
+    log_to_stderr("warning" if settings.log_level == "info" else settings.log_level, settings.log_format)
     if "aggregate_every" not in settings.model_fields_set:
         settings = settings.model_copy(update={"aggregate_every": AGGREGATE_EVERY})
+    if "drain" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"drain": 0.0})
     with listen(settings.host, settings.port) as listening:
         await _prepare(settings, verbose)
         await serve(settings, listening, lambda: _announce(settings, listening.url))

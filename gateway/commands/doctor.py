@@ -203,17 +203,13 @@ async def _clocks(_settings: "Settings", stores: "Stores") -> Finding:
 
 
 async def _lag(_settings: "Settings", stores: "Stores") -> Finding:
-    from stores import topics
+    from stores.topics import GROUPS
 
-    groups = {
-        "workers": (topics.WORKER_GROUP, [topics.TRIGGERS.name, topics.PROFILES.name]),
-        "attempt takers": (topics.ATTEMPT_TAKER_GROUP, [topics.ASSESSMENTS.name]),
-        "learner indexers": (topics.LEARNER_INDEX_GROUP, [topics.LEARNER_CHANGES.name]),
-        "publishers": (topics.PUBLISHER_GROUP, [topics.PUBLISH_REQUESTS.name]),
-        "exhausts": (topics.EXHAUST_GROUP, [topics.EXHAUST_REQUESTS.name]),
-    }
     behind = {
-        name: sum((await stores.events.lag(group, of)).values()) for name, (group, of) in groups.items()
+        group.replace("-", " "): sum(
+            (await stores.events.lag(group, [topic.name for topic in topics])).values()
+        )
+        for group, topics in GROUPS.items()
     }
     told = "events behind: " + ", ".join(f"{name} {count:,}" for name, count in behind.items())
     if max(behind.values()) > MOST_BEHIND:

@@ -5,6 +5,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resolvers.nouns import Bill
+from telemetry.requests import note_cost
 
 HEADER = "X-Cost"
 FULL = "full"
@@ -29,7 +30,9 @@ class CostHeader:
             if bill is not None and message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 bill.bytes = int(headers.get("content-length", bill.bytes))
-                headers[HEADER] = f"estimate={bill.estimate.points}; actual={bill.actual.points}"
+                estimate, actual = bill.estimate.points, bill.actual.points
+                headers[HEADER] = f"estimate={estimate}; actual={actual}"
+                note_cost(estimate, actual)
             await send(message)
 
         await self._app(scope, receive, send_with_cost)

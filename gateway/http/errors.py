@@ -17,11 +17,13 @@ from rules.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    Overloaded,
     PersistedQueryNotFound,
     StoreUnavailable,
     TooExpensive,
     Unauthenticated,
 )
+from telemetry.requests import note_error
 
 STATUSES: dict[type[CohortError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
@@ -35,6 +37,7 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+    Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of each class of errors. Any other error of ours is a conflict with the state of things."""
 
@@ -46,6 +49,14 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 def status_of(error: CohortError, otherwise: HTTPStatus = HTTPStatus.CONFLICT) -> HTTPStatus:
     """The status of the error's class, or of the nearest class above that has one."""
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), otherwise)
+
+
+def headers_of(error: CohortError) -> dict[str, str]:
+    """The headers that an answer with this error has: what would be right, or when to come again."""
+    headers = dict(CHALLENGE) if isinstance(error, Unauthenticated) else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return headers
 
 
 _RENAMED = {
@@ -70,15 +81,14 @@ def error_response(
     field: str | None = None,
 ) -> JSONResponse:
     """An answer with this status whose body is ``{"error": {"code", "message", "field"?}}``."""
+    note_error(code)
     named = {} if field is None else {"field": field}
     return JSONResponse({"error": {"code": code, "message": message, **named}}, status, headers)
 
 
 async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
-    status = status_of(error)
-    headers = CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
-    return error_response(status, error.code, client_message(error), headers, error.field)
+    return error_response(status_of(error), error.code, client_message(error), headers_of(error), error.field)
 
 
 async def _of_http(_request: Request, error: Exception) -> JSONResponse:

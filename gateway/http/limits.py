@@ -1,23 +1,41 @@
-"""Limits of a request: the bytes of its body, and the seconds that it waits for stores."""
+"""Limits of a request: the bytes of its body, and the seconds that it may take."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.errors import error_response
-from stores.deadline import deadline
+from gateway.http.errors import error_response, status_of
+from rules.errors import DeadlineExceeded, Overloaded
+from stores.deadline import deadline, until
 
 TOO_LARGE = 413
+SMALL = 64 * 1024
+"""Bytes that every body may have, however many there are: as many as the server takes before anybody asks for them."""
+MOST_LARGE = 64
+"""Bodies of the largest size that a process holds at once."""
+GRACE = 0.5
+"""Seconds that a request has after its deadline, to answer with what is there."""
+OUT_OF_TIME = "the request ran out of time"
+_LATE = DeadlineExceeded(OUT_OF_TIME)
 
 
 class LargestBody:
     """Refuses a body of more than ``most`` bytes before anything parses it.
 
     It goes by the announced length. If none is announced, it counts the bytes that come.
+
+    All bodies that are here at once have MOST_LARGE such bodies' bytes at most, beside SMALL bytes of each. Overloaded for
+    one that comes on top of them.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
         self._most = most
+        self._held = 0
         self._refusal = f"a request may have {most} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,21 +47,48 @@ class LargestBody:
             refusal = error_response(TOO_LARGE, "CONTENT_TOO_LARGE", self._refusal, {"Connection": "close"})
             await refusal(scope, receive, send)
             return
-        came = 0
+        came = held = 0
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal came, held
             message = await receive()
             came += len(message.get("body", b""))
             if came > self._most:
                 raise HTTPException(TOO_LARGE, self._refusal, {"Connection": "close"})
+            if came > SMALL:
+                self._held += came - SMALL - held
+                held = came - SMALL
+                if self._held > MOST_LARGE * self._most:
+                    raise Overloaded("too many large requests are under way here: send it again in a second")
             return message
 
-        await self._app(scope, counted, send)
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._held -= held
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """Cancels its body GRACE seconds after the deadline, and raises DeadlineExceeded then."""
+    ends = until()
+    left = None if ends is None else max(0.0, ends - time.monotonic()) + GRACE
+    try:
+        async with asyncio.timeout(left) as timeout:
+            yield
+    except TimeoutError:
+        if timeout.expired():
+            raise DeadlineExceeded(OUT_OF_TIME) from None
+        raise
 
 
 class Deadline:
-    """Ends each store call of a request ``seconds`` after the request began, at the latest (stores/deadline.py)."""
+    """Ends a request ``seconds`` after it began.
+
+    Each call of a store ends by then (stores/deadline.py), and so does work that breathes (stores/turns.py): the answer has
+    the parts that were there. A request that waits for something else is cancelled soon after, and answered with
+    DEADLINE_EXCEEDED. Whoever takes an answer may take as long as the server allows.
+    """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
@@ -54,4 +99,17 @@ class Deadline:
             await self._app(scope, receive, send)
             return
         with deadline(self._seconds):
-            await self._app(scope, receive, send)
+            try:
+                async with asyncio.timeout(self._seconds + 2 * GRACE) as timeout:
+
+                    async def begun(message: Message) -> None:
+                        timeout.reschedule(None)
+                        await send(message)
+
+                    await self._app(scope, receive, begun)
+                return
+            except TimeoutError:
+                if not timeout.expired():
+                    raise
+        refusal = error_response(status_of(_LATE), _LATE.code, _LATE.message)
+        await refusal(scope, receive, send)

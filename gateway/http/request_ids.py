@@ -1,6 +1,5 @@
 """A name for each request, which its answer, its log lines and its client's report share."""
 
-import logging
 import re
 from contextvars import ContextVar
 from uuid import uuid4
@@ -25,22 +24,20 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _SOUND.fullmatch(given) else uuid4().hex
+        given_or_made = given if _SOUND.fullmatch(given) else uuid4().hex
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                MutableHeaders(scope=message)[HEADER] = given_or_made
             await send(message)
 
-        token = _request_id.set(request_id)
+        token = _request_id.set(given_or_made)
         try:
             await self._app(scope, receive, told)
         finally:
             _request_id.reset(token)
 
 
-def with_request_id(record: logging.LogRecord) -> bool:
-    """A filter that lets every record pass. It gives the record ``request``: the request's id in brackets, or nothing."""
-    request_id = _request_id.get()
-    record.request = "" if request_id is None else f" [{request_id}]"
-    return True
+def request_id() -> str | None:
+    """The id of the current request; None outside of one."""
+    return _request_id.get()

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.setting_sections.values import Origins
+from gateway.setting_sections.values import Networks, Origins
 
 
 class ServingSettings(BaseModel):
@@ -14,6 +14,22 @@ class ServingSettings(BaseModel):
     host: str = Field(default="127.0.0.1", description="Address that the server listens on")
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port that the server listens on; 0 for any free one"
+    )
+    trusted_proxies: Networks = Field(
+        default=("127.0.0.1", "::1"),
+        description="Addresses and networks of proxies in front, such as `10.0.0.0/8`: what they say in `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` holds",
+    )
+    drain: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds for which a server that is told to stop still takes requests, while `/health/ready` is 503",
+    )
+    wait_for_stores: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds for which a server or worker tries again at its start, while a store is away that it can't do "
+        "without; 0: it ends with a message",
     )
     public_url: str = Field(
         default="",

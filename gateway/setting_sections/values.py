@@ -1,5 +1,6 @@
 """Kinds of values that settings have, and the error of those that have none of them."""
 
+import ipaddress
 import re
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -58,6 +59,17 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(
+                "each must be an address such as 10.1.2.3, or a network such as 10.0.0.0/8 or fd00::/8"
+            ) from None
+    return networks
+
+
 def _zone(name: str) -> str:
     if not is_zone(name):
         raise ValueError("must be a time zone of the IANA database, such as Asia/Kolkata or UTC")
@@ -85,6 +97,7 @@ def _key_set(url: str) -> str:
 
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split), AfterValidator(_hosts)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split), AfterValidator(_origins)]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split), AfterValidator(_networks)]
 Zone = Annotated[str, AfterValidator(_zone)]
 KeySetUrl = Annotated[str, AfterValidator(_key_set)]
 Key = Annotated[SecretStr, AfterValidator(_strong)]

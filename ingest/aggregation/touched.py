@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ingest.aggregation.activities import Place
 from loaders.learner_groups import memberships_of
 from loaders.session import Shared
-from rules.errors import InvalidInput, StoreUnavailable
+from rules.errors import InvalidInput, StoreUnavailable, loggable
 from rules.identifiers import parse_aggregate_context
 from rules.learner_groups import Activity
 from rules.triggers import Trigger, TriggerKind, parse_object, parse_trigger, text_of
@@ -137,7 +137,11 @@ class _Reader:
             except (InvalidInput, ValueError) as error:
                 # The group queries can't read it either. A later state of the key will be read.
                 log.warning(
-                    "%s %d/%d is passed over: %s", record.topic, record.partition, record.offset, error
+                    "%s %d/%d is passed over: %s",
+                    record.topic,
+                    record.partition,
+                    record.offset,
+                    loggable(error),
                 )
             self.touched.last[record.topic, record.partition] = record
         self.touched.records += len(batch)

@@ -22,7 +22,7 @@ from loaders.archives import Archive, all_archives
 from loaders.questions import whole_attempt_of
 from loaders.session import Shared
 from rules.archives import ArchiveState, archive_row
-from rules.errors import CohortError, NotFound
+from rules.errors import CohortError, NotFound, loggable
 from rules.moments import moment
 from stores.column_files import FileFormat
 from stores.rows import Row
@@ -160,7 +160,7 @@ class _Run:
 
     def _note_failure(self, error: CohortError) -> None:
         self._report.failed += 1
-        log.error("not archived: %s", error)
+        log.error("not archived: %s", loggable(error))
 
     def _count(self, archive: Archive | None) -> int:
         """Counts a request that came to its end. Returns how many attempts it has archived."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ingest.attempts.taking import ALL, Taking, take
 from ingest.workers.isolation import isolated
 from ingest.workers.member import Member
+from ingest.workers.watching import watched
 from loaders.session import Shared
 from rules.assessments import AttemptRules
 from stores.events import Consumer, Record
@@ -43,9 +44,10 @@ class AttemptTaker(Member):
         records = await self.patiently(lambda: consumer.batch(self._most, self._wait))
         if not records:
             return
-        for chunk in chunks(records):
-            await self._process(chunk)
-        await self.patiently(lambda: consumer.commit(records))
+        with watched(self._group, records):
+            for chunk in chunks(records):
+                await self._process(chunk)
+            await self.patiently(lambda: consumer.commit(records))
         self.processed += len(records)
 
     async def _process(self, records: Sequence[Record]) -> None:

@@ -11,7 +11,7 @@ from ingest.commands.place_erasure import PlaceErasure
 from ingest.modes.strategies import added_by
 from loaders.session import Session
 from rules.access import Access
-from rules.errors import Absent, CohortError
+from rules.errors import Absent, CohortError, loggable
 from rules.identifiers import ProgressKey, checked_id, optional_id
 from stores.deadline import remaining
 
@@ -95,7 +95,7 @@ async def _within(session: Session, erasure: LearnerErasure) -> bool:
             if not ended.cancelled():
                 ended.set_exception(error)
             elif isinstance(error, CohortError):
-                log.warning("the erasure of a learner stopped, to be sent again: %s", error)
+                log.warning("the erasure of a learner stopped, to be sent again: %s", loggable(error))
             else:
                 log.exception("the erasure of a learner broke off")
         else:

@@ -14,8 +14,9 @@ from ingest.jobs.records import JobRecord
 from ingest.jobs.runner import Jobs
 from ingest.workers.dead_letters import dead_letter
 from ingest.workers.member import Member
+from ingest.workers.watching import watched
 from loaders.session import Shared
-from rules.errors import CohortError, InvalidInput, NotFound, StoreUnavailable
+from rules.errors import CohortError, InvalidInput, NotFound, StoreUnavailable, loggable
 from stores.events import Consumer, Message, Record
 from stores.topics import DEAD_LETTERS
 
@@ -45,8 +46,9 @@ class AskedFor(Member):
     async def turn(self, consumer: Consumer) -> None:
         records = await self.patiently(lambda: consumer.batch(1, self._wait))
         for record in records:
-            await self.patiently(partial(self._process, record))
-            await self.patiently(lambda: consumer.commit(records))
+            with watched(self._group, [record]):
+                await self.patiently(partial(self._process, record))
+                await self.patiently(lambda: consumer.commit(records))
             self.processed += 1
 
     async def _process(self, record: Record) -> None:
@@ -63,8 +65,8 @@ class AskedFor(Member):
         except StoreUnavailable:
             raise
         except CohortError as error:
-            # The job says so too, and its owner reads it there.
-            log.info("job %s %s failed: %s", kind, job.id, error.message)
+            # The job says why, and its owner reads it there.
+            log.info("job %s %s failed: %s", kind, job.id, loggable(error))
         except Exception:
             log.exception("job %s %s failed", kind, job.id)
 

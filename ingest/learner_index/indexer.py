@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ingest.learner_index.sync import sync_learners
 from ingest.workers.isolation import isolated
 from ingest.workers.member import Member
+from ingest.workers.watching import watched
 from ingest.writes.triggers import LEARNER_ERASED
 from loaders.session import Shared
 from stores.events import Consumer, Record
@@ -33,8 +34,9 @@ class LearnerIndexer(Member):
         records = await self.patiently(lambda: consumer.batch(self._most, self._wait))
         if not records:
             return
-        await self.patiently(lambda: isolated(self._shared, records, self._index))
-        await self.patiently(lambda: consumer.commit(records))
+        with watched(self._group, records):
+            await self.patiently(lambda: isolated(self._shared, records, self._index))
+            await self.patiently(lambda: consumer.commit(records))
         self.processed += len(records)
 
     async def _index(self, records: Sequence[Record]) -> None:

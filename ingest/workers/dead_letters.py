@@ -32,7 +32,7 @@ def dead_letter(record: Record, reason: str) -> Message:
     """
     if len(record.value) > LARGEST_VALUE:
         reason = f"{reason[:LONGEST_REASON]} (cut from {len(record.value)} bytes)"
-    headers = {"place": _place(record), "topic": record.topic, "reason": reason[: LONGEST_REASON + 50]}
+    headers = {"place": place_of(record), "topic": record.topic, "reason": reason[: LONGEST_REASON + 50]}
     return Message(record.key[:LONGEST_REASON], record.value[:LARGEST_VALUE], headers)
 
 
@@ -67,5 +67,6 @@ async def replay(stores: Stores, place: str | None = None) -> int:
     return count
 
 
-def _place(record: Record) -> str:
+def place_of(record: Record) -> str:
+    """What names an event: its topic, partition and offset."""
     return f"{record.topic}:{record.partition}:{record.offset}"

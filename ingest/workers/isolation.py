@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from ingest.workers.batch import send_dead_letters
-from ingest.workers.dead_letters import dead_letter
+from ingest.workers.dead_letters import dead_letter, place_of
 from loaders.session import Shared
 from rules.errors import StoreUnavailable
 from stores.events import Record
@@ -28,7 +28,7 @@ async def isolated(
         raise
     except Exception as error:
         if len(records) == 1:
-            log.exception("could not process %s", records[0])
+            log.exception("could not process %s, which is a dead letter now", place_of(records[0]))
             await send_dead_letters(shared, [dead_letter(records[0], f"internal error: {error!r}")])
             return [], 1
     done: list[T] = []

@@ -11,6 +11,7 @@ from ingest.workers.batch import handle
 from ingest.workers.handlers import TOPICS
 from ingest.workers.isolation import isolated
 from ingest.workers.member import Member
+from ingest.workers.watching import watched
 from ingest.workers.work import Work
 from loaders.session import Shared
 from stores.events import Consumer, Record
@@ -38,8 +39,9 @@ class Worker(Member):
         records = await self.patiently(lambda: consumer.batch(self._most, self._wait))
         if not records:
             return
-        done, broken = await self.patiently(lambda: isolated(self._shared, records, self._handle))
-        await self.patiently(lambda: consumer.commit(records))
+        with watched(self._group, records):
+            done, broken = await self.patiently(lambda: isolated(self._shared, records, self._handle))
+            await self.patiently(lambda: consumer.commit(records))
         self.processed += len(records)
         self.dead += broken
         for work in done:

@@ -7,9 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from cachetools import LRUCache
-
 from druid_specs import ACTIVITY_STATE
+from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.shared import SharedLoader
 from loaders.totals import last_aggregation
 from rules.errors import StoreUnavailable
@@ -19,7 +18,8 @@ from stores.groups import KeyFilter
 
 KEPT_FOR = 30.0
 """Seconds that a cost is kept: an activity does not grow by much in that time."""
-MOST_KEPT = 5_000
+MOST_KEPT = 8 * MEGABYTE
+"""Bytes of the filters whose costs a process keeps: of some thousands with a few ids, of 400 with 200 ids each."""
 
 
 class TableCosts:
@@ -27,10 +27,14 @@ class TableCosts:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._extents: SharedLoader[KeyFilter, int] = SharedLoader(self._read, most=MOST_KEPT, ttl=KEPT_FOR)
-        self._last: LRUCache[KeyFilter, int] = LRUCache(MOST_KEPT)
+        self._extents: SharedLoader[KeyFilter, int] = SharedLoader(
+            self._read, most=MOST_KEPT, size=_size, ttl=KEPT_FOR
+        )
+        self._last: Kept[KeyFilter, int] = Kept(MOST_KEPT, _size)
         """The last costs. While the groups store is away, they keep the plan the one whose answer is kept."""
-        self._runs: SharedLoader[None, datetime] = SharedLoader(self._run, most=1)
+        self._runs: SharedLoader[None, datetime] = SharedLoader(
+            self._run, most=ENTRY, size=lambda _none, _at: ENTRY
+        )
         """Whether an aggregation has come to its end, which stays so."""
 
     async def extent(self, keys: KeyFilter) -> Extent:
@@ -59,3 +63,7 @@ class TableCosts:
 
     async def _run(self, asked: Sequence[None]) -> list[datetime | None]:
         return [await last_aggregation(self._stores.rows)] * len(asked)
+
+
+def _size(keys: KeyFilter, _states: int) -> int:
+    return ENTRY + sum(texts(name, *values) for name, values in keys)

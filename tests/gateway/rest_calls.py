@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
+from gateway.http.admission import Admission
 from gateway.identity import make_token
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings
@@ -38,6 +39,7 @@ class RestCalls:
         """Of whatever status."""
         app = Starlette(routes=list(ROUTES))
         app.state.cohort = Cohort(self._settings, shared or self._instance.shared)
+        app.state.admission = Admission()
         token = make_token(self._settings, user, [role], timedelta(hours=1))
         transport = httpx.ASGITransport(app)
         headers = {"Authorization": f"Bearer {token}", **(headers or {})}

@@ -12,9 +12,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.http.head_limits import MOST_BYTES, MOST_FIELDS
+from gateway.http.head_limits import ConnectionLimits
 from gateway.server import _config, listen
 from gateway.settings import Settings
+
+_LIMITS = ConnectionLimits()
+MOST_BYTES, MOST_FIELDS = _LIMITS.largest_head, _LIMITS.most_headers
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,4 +170,4 @@ async def test_what_is_no_http_is_a_400_as_ever(port: int) -> None:
 def test_the_server_is_set_up_with_it(settings: Settings) -> None:
     config: Any = _config(settings, echo)
     config.load()
-    assert config.http_protocol_class.__name__ == "BoundedHeads"
+    assert config.http_protocol_class.func.__name__ == "BoundedConnection"

@@ -12,6 +12,8 @@ import orjson
 import pytest
 from starlette.applications import Starlette
 
+from gateway.callers import CallerNames
+from gateway.http.admission import Admission
 from gateway.http.errors import HANDLERS
 from gateway.identity import make_token
 from gateway.rest.routes import ROUTES
@@ -53,6 +55,7 @@ class Tables:
         self.settings = Settings(**(named | settings))
         self._app = Starlette(routes=list(ROUTES), exception_handlers=HANDLERS)
         self._app.state.cohort = Cohort(self.settings, instance.shared)
+        self._app.state.admission = Admission()
 
     async def call(
         self, method: str, path: str, *, role: Role | None = Role.REPORTER, **more: Any
@@ -373,6 +376,7 @@ async def test_who_makes_a_link_is_logged_and_the_link_is_not(
     with caplog.at_level("DEBUG"):
         url = await tables.link(table=LINKED)
         await tables.call("GET", url, role=None)
-    assert "rita made a link to figures" in caplog.text
+    made = next(record for record in caplog.records if "link to figures was made" in record.getMessage())
+    assert made.fields["caller"] == CallerNames(KEY.encode()).name("rita", None)  # type: ignore[attr-defined]
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("gateway")]
     assert not any(url.rpartition("/")[2] in message for message in ours)

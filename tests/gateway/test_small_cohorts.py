@@ -99,6 +99,12 @@ async def test_a_creator_sees_cohorts_that_are_large_enough(tables: Tables) -> N
     }
 
 
+async def test_a_table_of_cohorts_costs_one_query(tables: Tables) -> None:
+    with tables.instance.stores.groups.meter.measure() as queries:
+        await table(tables, metrics="AVERAGE_SCORE,PASS_RATE", dimensions="AGE_BAND", shares="ENROLLED_COUNT")
+    assert (queries["activity-state"], queries["activity-totals"]) == (1, 0)
+
+
 async def test_who_may_see_every_learner_sees_them_all(tables: Tables) -> None:
     answer = (await table(tables, Role.REPORTER)).json()
     assert [row[:2] for row in answer["rows"]] == [[None, 4], ["F", 20], ["M", 9], ["X", 3]]

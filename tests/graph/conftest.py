@@ -82,7 +82,12 @@ def session_of_headers(shared: Shared, request: Request) -> Session:
 
 
 def application(
-    shared: Shared, of: CohortSchema = schema, *, largest_body: int = 1_000_000, **endpoint: Any
+    shared: Shared,
+    of: CohortSchema = schema,
+    *,
+    largest_body: int = 1_000_000,
+    seconds: float = 10.0,
+    **endpoint: Any,
 ) -> Starlette:
     """``endpoint``: what GraphQLEndpoint takes beside its schema."""
 
@@ -92,7 +97,7 @@ def application(
     graphql = GraphQLEndpoint(session_of, schema=of, **endpoint)
     return Starlette(
         routes=[Route("/graphql", graphql), Route(f"/graphql/{{{PATH_ID}}}", graphql)],
-        middleware=[Middleware(LargestBody, most=largest_body), Middleware(Deadline, seconds=10.0)],
+        middleware=[Middleware(LargestBody, most=largest_body), Middleware(Deadline, seconds=seconds)],
     )
 
 

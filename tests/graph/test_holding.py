@@ -1,107 +1,273 @@
-"""For how long a client may show an answer to a query by GET without asking again."""
+"""No request holds the event loop: long answers come about in turns, and the deadline ends them where they are.
 
+Times are of the CPU of the loop's thread, so that a busy machine does not count, with a margin of five or more.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
+import orjson
 import pytest
-from graphql import GraphQLObjectType
-from strawberry.types import ExecutionResult
+import strawberry
+from starlette.routing import Route
+from strawberry.dataloader import DataLoader
 
-from gateway.graphql_http import seconds_left
-from graph.access import Access, access_of
-from graph.holding import HOLDING, Holds, Lifetimes
-from graph.schema import schema
-from graph.upstream import core_schema
-from tests.conftest import Instance
-from tests.graph.conftest import application, client_of
+from gateway import health
+from graph.fields import field
+from graph.planned import Planned, PlansTold
+from graph.projection import ProjectingExecutor
+from graph.scalars import CONFIG
+from graph.variables import MOST_LISTED
+from resolvers.nouns import DeadlineExceeded, KeptResponse, QueryPlan, Source, Taken
+from stores import turns
+from stores.deadline import deadline
+from tests.conftest import NOW, Instance
+from tests.graph.conftest import application, ask, client_of
+from tests.graph.test_costs import course_of
+from tests.holding import watched
 
-LIFETIMES = Lifetimes(published=300, figures=60)
-TREE = 'collection(identifier: "course") { name children { ...Unit } } '
-UNIT = "fragment Unit on HierarchyNode { identifier children { name collection { version } } }"
-TABLE = 'activityMetrics(query: {activityIds: ["course"], metrics: [ENROLMENT_COUNT]}) { rows asOf }'
+MANY = 10_000
+HOLD = 0.1
+"""Seconds of CPU in one turn; without turns each of these takes several times as much."""
+TAKEN = Taken(QueryPlan(Source.ROWS, "few", 1), "computed", 0.0)
 
 
-async def cache_control(instance: Instance, query: str, user: str = "ann", **parameters: Any) -> str:
-    async with client_of(application(instance.shared, lifetimes=LIFETIMES), user) as client:
-        answer = await client.get("/graphql", params={"query": query, **parameters})
-    assert "errors" not in answer.json(), answer.text
-    assert answer.headers["vary"].startswith("Accept, ")
-    assert "Authorization" in answer.headers["vary"]
-    return answer.headers["cache-control"]
+@pytest.fixture(autouse=True)
+def turns_as_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 0.015)
+
+
+@strawberry.type
+class Leaf:
+    number: int
+    name: str
+
+    @strawberry.field
+    def upper(self) -> str:
+        return self.name.upper()
+
+    @strawberry.field
+    async def loaded(self, info: strawberry.Info) -> int:
+        found: int = await info.context.loader.load(self.number)
+        return found
+
+    @strawberry.field
+    async def fails(self) -> int:
+        raise DeadlineExceeded("no time")
+
+
+@strawberry.type
+class Branch:
+    leaves: list[Leaf]
+
+
+def leaves(count: int) -> list[Leaf]:
+    return [Leaf(number=number, name=f"leaf {number}") for number in range(count)]
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def short(self) -> list[Leaf]:
+        return leaves(3)
+
+    @strawberry.field
+    def long(self, count: int = MANY) -> list[Leaf] | None:
+        return leaves(count)
+
+    @strawberry.field
+    def branches(self) -> list[Branch] | None:
+        return [Branch(leaves=leaves(100)) for _ in range(MANY // 300)]
+
+    @field(description="Planned.", graphql_type=list[Leaf] | None)
+    async def planned(self, info: strawberry.Info) -> Planned[list[Leaf]]:
+        def keep(completed: Any) -> KeptResponse:
+            info.context.kept.append(completed)
+            return KeptResponse(orjson.dumps(completed), TAKEN, NOW)
+
+        return Planned(leaves(MANY), TAKEN, NOW, keep=keep)
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def long(self) -> list[Leaf]:
+        return leaves(MANY // 4)
+
+
+SCHEMA = strawberry.Schema(
+    Query, Mutation, config=CONFIG, execution_context_class=ProjectingExecutor, extensions=[PlansTold]
+)
+PLAIN = strawberry.Schema(Query, Mutation, config=CONFIG)
+
+
+@pytest.fixture
+def context() -> SimpleNamespace:
+    batches: list[int] = []
+
+    async def load(keys: list[int]) -> list[int]:
+        batches.append(len(keys))
+        return [key * 2 for key in keys]
+
+    return SimpleNamespace(loader=DataLoader(load_fn=load), batches=batches, kept=[])
 
 
 @pytest.mark.parametrize(
-    ("query", "seconds"),
+    "document",
     [
-        (f"{{ {TREE} }} {UNIT}", 300),
-        (f"query ($deep: Boolean = true) {{ ... @include(if: $deep) {{ {TREE} }} }} {UNIT}", 300),
-        (f"{{ __typename {TREE} tracking {{ mode }} }} {UNIT}", 300),
-        ("{ searchCollections(first: 5) { totalCount edges { node { ... on Collection { name } } } } }", 300),
-        ('{ content(identifier: "a", mode: LIVE) { name } }', 300),
-        # What is the viewer's own, or may change any moment, makes the whole answer one of this moment.
-        (f"{{ {TREE} me {{ userId }} }} {UNIT}", 0),
-        ('{ collection(identifier: "course") { name viewerProgress { completedCount } } }', 0),
-        (
-            '{ collection(identifier: "course") { name } again: collection(identifier: "course") { progress { completedCount } } }',
-            0,
-        ),
-        ('{ collection(identifier: "course") { children { viewerView { status } } } }', 0),
-        ('{ collection(identifier: "course") { contexts(first: 1) { totalCount } } }', 0),
-        ("{ me { userId } }", 0),
-        ("{ __typename }", 0),
-        ("{ __schema { queryType { name } } }", 0),
+        "{ long { number name } }",
+        "{ long { number name upper } short { upper } }",
+        "{ branches { leaves { number name upper } } }",
+        "{ long(count: 2000) { number loaded } }",
+        "{ branches { leaves { number loaded } } }",
+        "mutation { long { number upper } }",
     ],
 )
-async def test_published_collections_hold_for_a_while_and_what_is_ones_own_for_no_moment(
-    published: Instance, query: str, seconds: int
+async def test_a_long_answer_is_the_librarys_and_comes_about_in_turns(
+    document: str, context: SimpleNamespace
 ) -> None:
-    told = f"private, max-age={seconds}" if seconds else "private, no-cache"
-    assert await cache_control(published, query) == told
+    async with watched() as holds:
+        result = await SCHEMA.execute(document, context_value=context)
+    context.loader.clear_all()
+    assert result.errors is None
+    assert result.data == (await PLAIN.execute(document, context_value=context)).data
+    assert holds.longest < HOLD
 
 
-async def test_by_variable_a_draft_may_be_asked_for_so_it_does_not_hold(published: Instance) -> None:
-    query = 'query ($mode: HierarchyMode! = LIVE) { collection(identifier: "course", mode: $mode) { name } }'
-    assert await cache_control(published, query) == "private, no-cache"
+async def test_what_is_loaded_for_a_usual_list_is_one_batch(
+    context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is fast enough; on others there may be two."""
+    monkeypatch.setattr(turns, "AT_ONCE", 1)
+    result = await SCHEMA.execute("{ long(count: 200) { loaded } }", context_value=context)
+    assert result.errors is None
+    assert context.batches == [200]
 
 
-@pytest.mark.parametrize(
-    ("published_for", "figures_for", "expected"), [(300, 60, 60), (10, 60, 10), (0, 60, 0), (300, 0, 0)]
-)
-async def test_the_least_of_the_fields_counts(published_for: int, figures_for: int, expected: int) -> None:
-    lifetimes = Lifetimes(published_for, figures_for)
-    assert lifetimes.least({Holds.PUBLISHED, Holds.FIGURES}) == expected
-    assert lifetimes.least({Holds.PUBLISHED, Holds.FIGURES, None}) == 0
-    assert lifetimes.least(()) == 0
+async def test_past_the_deadline_a_long_list_is_cut_and_what_was_there_is_answered(
+    context: SimpleNamespace,
+) -> None:
+    with deadline(0.05):
+        result = await SCHEMA.execute(
+            "{ short { name } long(count: 100000) { number name upper } }", context_value=context
+        )
+    assert result.data == {"short": [{"name": f"leaf {number}"} for number in range(3)], "long": None}
+    (error,) = result.errors or []
+    assert isinstance(error.original_error, DeadlineExceeded)
+    assert error.path == ["long"]
 
 
-def test_what_holds_is_in_the_schema_and_nothing_of_it_is_for_the_viewer_alone() -> None:
-    """A field that answers by who asks, and says so, may not be kept; every name of the table is there."""
-    types = core_schema(schema).type_map
-    for (of, name), holds in HOLDING.items():
-        kind = types[of]
-        assert isinstance(kind, GraphQLObjectType)
-        access = access_of(kind, kind.fields[name])
-        expected = {Access.SIGNED_IN, Access.WITH_OBJECT}
-        assert access in (expected | {Access.FIGURES} if holds is Holds.FIGURES else expected), (of, name)
-        assert not name.startswith("viewer")
-        assert name not in {"progress", "view", "package", "contexts"}
+async def test_what_was_completed_in_turns_is_kept_as_what_was_not(context: SimpleNamespace) -> None:
+    result = await SCHEMA.execute("{ planned { number name } }", context_value=context)
+    assert result.errors is None
+    assert isinstance(result.data, dict)
+    assert result.data["planned"].__class__ is orjson.Fragment
+    assert context.kept[0] == [{"number": leaf.number, "name": leaf.name} for leaf in leaves(MANY)]
 
 
-async def test_figures_hold_as_long_as_they_would_be_given_again(published: Instance) -> None:
-    assert await cache_control(published, f"{{ {TABLE} }}", "admin") == "private, max-age=60"
-    assert await cache_control(published, f"{{ {TREE} {TABLE} }} {UNIT}", "admin") == "private, max-age=60"
+async def test_what_a_resolver_waited_for_is_not_kept(context: SimpleNamespace) -> None:
+    result = await SCHEMA.execute("{ planned { number loaded } }", context_value=context)
+    assert result.errors is None
+    assert context.kept == []
 
 
-@pytest.mark.parametrize(
-    ("plans", "seconds"),
-    [
-        ([], 60),
-        ([{"origin": "computed", "age": 0.0}], 60),
-        # 60 - 12.3 = 47.7: the older of two tables says how much is left.
-        ([{"origin": "computed", "age": 0.0}, {"origin": "cached", "age": 12.3}], 47),
-        ([{"origin": "cached", "age": 75.0}], 0),
-        ([{"origin": "computed", "age": 0.0}, {"origin": "stale", "age": 5.0}], 0),
-    ],
-)
-def test_figures_that_were_kept_hold_for_what_is_left(plans: list[dict[str, Any]], seconds: int) -> None:
-    result = ExecutionResult(data={}, errors=None, extensions={"plans": plans})
-    assert seconds_left(60, result) == seconds
+async def test_an_error_in_a_long_list_that_cannot_be_null_is_told_once_and_nothing_is_left_running(
+    context: SimpleNamespace,
+) -> None:
+    result = await SCHEMA.execute("{ long(count: 3000) { loaded fails } }", context_value=context)
+    assert result.data == {"long": None}
+    assert len(result.errors or ()) == 1
+    await asyncio.sleep(0.01)
+    assert len(asyncio.all_tasks()) == 1
+
+
+IDS = "query ($ids: [String!]!) { collections(identifiers: $ids) { name } }"
+LEAVES = """query ($ids: [String!]!) { collections(identifiers: $ids) { leafNodes(first: 200) { edges { node {
+  identifier name mimeType viewerView { status progress } } } } } }"""
+
+
+@pytest.fixture
+async def large(embedded: Instance) -> AsyncIterator[httpx.AsyncClient]:
+    await embedded.publish(course_of(4, 100, "large"))
+    app = application(embedded.shared)
+    app.router.routes.append(Route("/health/live", health.live))
+    async with client_of(app) as client:
+        yield client
+
+
+async def test_others_are_answered_while_a_process_writes_60_times_200_leaves(
+    large: httpx.AsyncClient,
+) -> None:
+    """12,000 leaves with the viewer's views of them."""
+    asked = {"query": LEAVES, "variables": {"ids": ["large"] * 60}}
+    await large.post("/graphql", json={"query": LEAVES, "variables": {"ids": ["large"]}})
+    async with watched() as holds:
+        heavy = asyncio.create_task(large.post("/graphql", json=asked))
+        answered = 0
+        while not heavy.done():
+            assert (await large.get("/health/live")).json() == {"status": "live"}
+            answered += 1
+            await asyncio.sleep(0.005)
+    answer = orjson.loads((await heavy).content)
+    assert "errors" not in answer
+    assert [len(one["leafNodes"]["edges"]) for one in answer["data"]["collections"]] == [200] * 60
+    assert holds.longest < HOLD
+    assert answered > 5
+
+
+@pytest.mark.parametrize("member", ["x", 1])
+async def test_variables_that_list_too_much_are_not_looked_at(
+    large: httpx.AsyncClient, member: object
+) -> None:
+    asked = {"query": IDS, "variables": {"ids": [member] * 150_000}}
+    content = orjson.dumps(asked)
+    async with watched() as holds:
+        answer = (
+            await large.post("/graphql", content=content, headers={"Content-Type": "application/json"})
+        ).json()
+    (error,) = answer["errors"]
+    assert f"{MOST_LISTED:,} members of lists" in error["message"]
+    assert error["extensions"] == {
+        "code": "BAD_REQUEST",
+        "limit": "members of lists",
+        "most": MOST_LISTED,
+        "found": 150_000,
+    }
+    assert holds.longest < HOLD
+
+
+async def test_lists_within_lists_and_inputs_are_counted_and_json_is_not(published: Instance) -> None:
+    """101 conditions of 100 values each are 10,201 members; 99 of 100 are 9,999."""
+    query = "query ($asked: ActivityMetricsInput!) { activityMetrics(query: $asked) { rows } }"
+
+    def asked(conditions: int) -> dict[str, object]:
+        one = {"dimension": {"dimension": "DISTRICT", "in": ["x"] * 100}}
+        return {"metrics": ["ENROLLED_COUNT"], "filter": {"and": [one] * conditions}}
+
+    refused = await ask(published.session(), query, asked=asked(101))
+    assert "members of lists" in refused["errors"][0]["message"]
+    passed = await ask(published.session(), query, asked=asked(99))
+    assert "members of lists" not in str(passed)
+
+
+async def test_a_request_that_waits_for_what_looks_at_no_deadline_is_over_soon_after_it(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("resolvers.collections.collection", never)
+    monkeypatch.setattr("gateway.http.limits.GRACE", 0.05)
+    began = time.monotonic()
+    async with client_of(application(published.shared, seconds=0.1)) as client:
+        answer = await client.post(
+            "/graphql", json={"query": '{ collection(identifier: "course") { name } }'}
+        )
+    assert answer.status_code == 504
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "DEADLINE_EXCEEDED"
+    assert time.monotonic() - began < 5

@@ -105,7 +105,7 @@ def test_pages_that_grow_too_many_make_room() -> None:
     pages = ResponseCache(ttl=60)
     taken = Taken(QueryPlan(Source.ROWS, "few", 1), "computed", 0)
     for number in range(5):
-        pages.keep(number, KeptResponse(b"x" * (16 * 1024 * 1024), taken, NOW))
+        pages.keep(number, KeptResponse(b"x" * (15 * 1024 * 1024), taken, NOW))
     assert [pages.get(number, NOW) is not None for number in range(5)] == [False, True, True, True, True]
     pages.keep("huge", KeptResponse(b"x" * (65 * 1024 * 1024), taken, NOW))
     assert pages.get("huge", NOW) is None

@@ -29,7 +29,7 @@ class Store:
         return [self.values.get(key) for key in keys]
 
     def loader(self, ttl: float | None = None, most: int = 10) -> SharedLoader[str, str]:
-        return SharedLoader(self.load, most=most, ttl=ttl)
+        return SharedLoader(self.load, most=most, size=lambda _key, _answer: 1, ttl=ttl)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ async def test_no_more_is_kept_than_was_said(store: Store) -> None:
 async def test_answers_are_kept_by_their_size_where_that_is_what_counts(store: Store) -> None:
     """Room for ten letters: a of 6 goes for b of 5; c of 11 is answered and not kept, and b stays."""
     store.values = {"a": "A" * 6, "b": "B" * 5, "c": "C" * 11}
-    loader: SharedLoader[str, str] = SharedLoader(store.load, most=10, size=len)
+    loader: SharedLoader[str, str] = SharedLoader(store.load, most=10, size=lambda _key, answer: len(answer))
     for key in "abcb":
         assert await loader.load(key) == store.values[key]
         await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """What a request costs at its stores is on its bill, and on nobody else's. Each engine counts alike."""
 
 import asyncio
+from contextvars import Context
 
 import pytest
 
@@ -54,7 +55,7 @@ async def test_what_requests_share_is_paid_by_the_first_and_ended_for_nobody() -
         charge(partitions=len(keys))
         return keys
 
-    loader: SharedLoader[str, str] = SharedLoader(load, most=10)
+    loader: SharedLoader[str, str] = SharedLoader(load, most=1_000, size=lambda *_: 1)
 
     async def ask(bill: Bill) -> str | None:
         with billed_to(bill):
@@ -92,7 +93,7 @@ def test_a_context_of_its_own_has_the_bill_and_nothing_else() -> None:
         charge(partitions=3)
 
     with billed_to(bill):
-        context = billed_context()
+        context = billed_context(Context())
     context.run(work)
     assert bill.partitions == 3
 

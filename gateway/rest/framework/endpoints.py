@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.http.admission import slot_for
 from gateway.http.conditional import conditional, has_already
 from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
@@ -36,6 +37,7 @@ from gateway.rest.framework.envelope import (
 from gateway.rest.framework.prices import CHANGES, READS, CallPrice
 from gateway.rest.framework.requests import R, checked, json_object
 from resolvers.nouns import Absent, Access, CohortError, InvalidInput, Session, billed_to
+from telemetry.requests import note_error
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +157,7 @@ class Endpoint(Generic[R]):
         except CohortError as error:
             return self._refused(told, error)
         except Exception:
-            log.exception("internal error at %s", request.url.path)
+            log.exception("internal error at %s", self.path)
             return self._refused(told, CohortError("something went wrong here; it is logged"))
 
     async def _answer(self, request: Request, told: _Told) -> Response:
@@ -169,6 +171,10 @@ class Endpoint(Generic[R]):
         told.message_id = _message_id(document) or told.message_id
         session = await session_of_call(request)
         session.viewer.check_before(self.access)
+        async with slot_for(request, session.viewer):
+            return await self._answer_to(session, request, document, told)
+
+    async def _answer_to(self, session: Session, request: Request, document: Json, told: _Told) -> Response:
         checked_request = checked(self.request, document["request"], strict=self.has_body)
         told.names = checked_request.names_sent()
         acting_for = request.headers.get(FOR_HEADER)
@@ -201,6 +207,7 @@ class Endpoint(Generic[R]):
         return conditional(request, response, tag_of=tag_of, max_age=max_age)
 
     def _refused(self, told: _Told, error: CohortError) -> Response:
+        note_error(error.code)
         return refused(
             *(self.envelope, self.api_id, told.message_id, error, self.codes),
             only_400=self.only_400,
@@ -251,6 +258,6 @@ async def session_of_call(request: Request) -> Session:
     token = request.headers.get(USER_HEADER)
     authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
     managed = managed_token(request.headers.get(FOR_HEADER))
-    session = Session(await cohort.tokens.viewer(authorization, managed), cohort.shared)
+    session: Session = await cohort.session_by(authorization, managed, request)
     bill_of_request(request, session.bill)
     return session

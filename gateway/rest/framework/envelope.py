@@ -15,7 +15,7 @@ from uuid import uuid4
 import orjson
 from starlette.responses import Response
 
-from gateway.http.errors import CHALLENGE, name_of, status_of
+from gateway.http.errors import CHALLENGE, headers_of, name_of, status_of
 from gateway.rest.framework.moments import iso_milliseconds, iso_moment, moment
 from resolvers.errors import client_message
 from resolvers.nouns import Absent, CohortError, Forbidden, InvalidInput
@@ -107,7 +107,9 @@ def refused(
     params = {"err": code, "status": envelope.failed or code, "errmsg": message}
     told = envelope.lists_messages and isinstance(error, InvalidInput)
     result = {"messages": [message]} if told else {}
-    return _enveloped(envelope, api_id, message_id, status, response_code, params, result)
+    response = _enveloped(envelope, api_id, message_id, status, response_code, params, result)
+    response.headers.update(headers_of(error))
+    return response
 
 
 def refused_as(

@@ -9,20 +9,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.http.admission import slot_for
 from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.requests import json_object
 from gateway.rest.framework.told_access import told_access
-from resolvers.nouns import Access
+from resolvers.nouns import Access, Unauthenticated, Viewer
 
 REFUSALS: Mapping[str, str] = {
-    "400": "What is asked is wrong: `INVALID_INPUT`.",
+    "400": "What is asked is wrong: `INVALID_INPUT`; or it costs more than a request may: `TOO_EXPENSIVE`.",
     "401": "No token or one that does not hold: `UNAUTHENTICATED`.",
     "403": "The caller may not see this: `FORBIDDEN`.",
     "404": "Something that is named does not exist: `NOT_FOUND`.",
     "413": "The body is larger than a request may be; it was not read to its end.",
     "500": "A fault here; it is logged: `INTERNAL_ERROR`.",
-    "503": "A store is away; the call may be sent again: `STORE_UNAVAILABLE`.",
+    "503": "A store is away, or too many requests are under way (`Retry-After` says when to come again); the call may be "
+    "sent again: `STORE_UNAVAILABLE`, `OVERLOADED`.",
     "504": "Time ran out before every store had answered; the call may be sent again: `DEADLINE_EXCEEDED`.",
 }
 
@@ -55,11 +57,24 @@ def plain_routes(endpoints: Sequence[PlainEndpoint]) -> tuple[Route, ...]:
 def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
     async def answer(request: Request) -> Response:
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
-        if endpoint.access.value.needs_token:
-            (await session_of_call(request)).viewer.check_before(endpoint.access)
-        return await endpoint.handler(request)
+        await request.body()  # so that a slow one holds no slot
+        async with slot_for(request, await _viewer_of(request, endpoint)):
+            return await endpoint.handler(request)
 
     return Route(path, answer, methods=[*methods])
+
+
+async def _viewer_of(request: Request, endpoint: PlainEndpoint) -> Viewer:
+    """The caller, once they may ask. Nobody for a token that does not hold, where none is needed."""
+    try:
+        viewer = (await session_of_call(request)).viewer
+    except Unauthenticated:
+        if endpoint.access.value.needs_token:
+            raise
+        return Viewer()
+    if endpoint.access.value.needs_token:
+        viewer.check_before(endpoint.access)
+    return viewer
 
 
 async def object_in(request: Request) -> Json:

@@ -10,34 +10,37 @@ from resolvers.nouns import FREE, Price
 
 @dataclass(frozen=True, slots=True)
 class CallPrice:
-    """``once``: of each call. ``each``: of each different member of ``named``, or of all lists in its request; of ``usual`` ones where
-    there are none."""
+    """``once``: of each call. ``each``: of each different member of the lists in its request; of ``usual`` ones where it has no
+    lists."""
 
     once: Price = FREE
     each: Price = FREE
     usual: int = 0
-    named: str | None = None
-    """A field of the request."""
 
     def of(self, request: BaseModel) -> Price:
         """The most that this call costs."""
-        counted = request if self.named is None else getattr(request, self.named)
-        return self.once + self.each * (len(set(_items(counted))) or self.usual)
+        return self.once + self.each * (len(set(_items(request))) or self.usual)
 
 
 READS = CallPrice(Price(10, 0, 20_000), Price(4, 0, 1_000))
 """Of calls that read, unless they declare another."""
 CHANGES = CallPrice(Price(20, 0, 2_000), Price(4, 0, 200))
 """Of calls that change something."""
+ENROLMENTS = CallPrice(Price(110, 0, 30_000))
+"""Of calls that answer all enrolments of a learner: usually some 20, each 5 partitions, as graph/field_prices.py has them."""
 FIGURES = Price(5, 60_000, 100_000)
 """Of a table of figures; as the fields in graph/field_prices.py."""
+
+
+_SHOWN = "fields"
+"""A list of what is shown of each thing: no more is read for it."""
 
 
 def _items(value: object) -> Iterator[str]:
     """Gives the members of all lists, as they can be compared."""
     match value:
         case BaseModel():
-            for field in type(value).model_fields:
+            for field in type(value).model_fields.keys() - {_SHOWN}:
                 yield from _items(getattr(value, field))
         case Mapping():
             for inner in value.values():

@@ -11,6 +11,7 @@ from gateway.rest.framework.endpoints import Call, Endpoint
 from gateway.rest.framework.envelope import Codes, Refused
 from gateway.rest.framework.fields import After, Commas, cursor
 from gateway.rest.framework.moments import moment
+from gateway.rest.framework.prices import ENROLMENTS
 from gateway.rest.framework.requests import RequestModel
 from gateway.rest.nouns.contents import among, content_metadata, text_of
 from gateway.rest.nouns.places import PLACE_CODES, Done, Place
@@ -282,5 +283,6 @@ ENDPOINTS: Sequence[Endpoint[Any]] = (
         0,
         only_400=True,
         access=Access.LEARNER,
+        price=ENROLMENTS,
     ),
 )

@@ -11,6 +11,7 @@ from gateway.rest.framework.endpoints import Call, Endpoint, Handler, prefixes
 from gateway.rest.framework.envelope import Codes
 from gateway.rest.framework.fields import After, ByValue, Limit, cursor
 from gateway.rest.framework.moments import moment
+from gateway.rest.framework.prices import ENROLMENTS, CallPrice
 from gateway.rest.framework.requests import R, RequestModel
 from gateway.rest.nouns.contents import text_of
 from gateway.rest.nouns.places import PLACE_CODES, Place
@@ -197,6 +198,7 @@ def _both(
     max_age: int | None = None,
     for_others: str | None = None,
     access: Access = Access.LEARNER,
+    price: CallPrice | None = None,
 ) -> list[Endpoint[R]]:
     """The call under both prefixes."""
     api_id = f"api.summary.{name}"
@@ -206,6 +208,7 @@ def _both(
             for_others=for_others,
             only_400=True,
             access=access,
+            price=price,
         )
         for prefix in prefixes("summary")
     ]
@@ -213,8 +216,25 @@ def _both(
 
 ENDPOINTS: Sequence[Endpoint[Any]] = (
     *_both("POST", "read", "One enrolment in full.", ReadSummary, SummaryTold, read, "", 0, MANY_VIEWERS),
-    *_both("GET", "list", "All enrolments.", ListSummaries, SummariesTold, list_summaries, max_age=0),
-    *_both("GET", "download", "All enrolments as a file.", DownloadSummaries, DownloadTold, download),
+    *_both(
+        "GET",
+        "list",
+        "All enrolments.",
+        ListSummaries,
+        SummariesTold,
+        list_summaries,
+        max_age=0,
+        price=ENROLMENTS,
+    ),
+    *_both(
+        "GET",
+        "download",
+        "All enrolments as a file.",
+        DownloadSummaries,
+        DownloadTold,
+        download,
+        price=ENROLMENTS,
+    ),
     *_both(
         "DELETE",
         "delete",

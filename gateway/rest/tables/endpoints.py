@@ -152,9 +152,11 @@ async def _new_link(request: Request) -> Response:
     form = format_named(body.get(FORMAT, SheetFormat.JSON.value))
     link, expires = links.signed(session.viewer, {**asked, FORMAT: form.value}, life)
     await _sheet(links.opened(link).session(request.app.state.cohort.shared), asked)
-    log.info(
-        "%s made a link to figures that expires at %s", session.viewer.known(), iso_milliseconds(expires)
-    )
+    told = {
+        "caller": request.app.state.cohort.callers.name(session.viewer.known(), None),
+        "expires": iso_milliseconds(expires),
+    }
+    log.info("a link to figures was made", extra={"fields": told})
     base = request.app.state.cohort.settings.public_url.rstrip("/")
     answer = {"url": f"{base}{_LINKED}/{link}", "expires": iso_milliseconds(expires)}
     return _private(Response(orjson.dumps(answer), media_type="application/json"))

@@ -23,7 +23,7 @@ _PLATFORM_CODES: Codes = {
     (MISSING, "activityType"): "ACTIVITY_TYPE_MISSING",
 }
 _FIGURES = "Figures of a group's activities."
-_OF_MANY = CallPrice(Price(10), Price(42, 80, 2_000), usual=5, named="activities")
+_OF_MANY = CallPrice(Price(10), Price(42, 80, 2_000), usual=5)
 _OF_MEMBERS = "Figures of an activity of a group, and of each member in it."
 
 

@@ -1,0 +1,168 @@
+"""Turns of the event loop. Work on much data gives the loop to others again and again, so that none waits for all of it.
+
+A turn is one round of the loop: all that was ready runs once. It may take AT_ONCE seconds of CPU for work that asks
+``over``. What is not done by then waits for a later turn: the requests that wait take turns with each other, however much
+each of them has left. Each wait looks at the deadline (stores/deadline.py), so no work goes on long after it.
+"""
+
+import asyncio
+import types
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
+from contextvars import Context
+from time import perf_counter, thread_time
+from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from stores.deadline import remaining, until
+
+_MOST_WOKEN = 256
+"""How many are woken in a turn: all of them look at the clock, if only to wait again."""
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+AT_ONCE = 0.015
+"""Seconds of CPU that the work of one turn may take."""
+PORTION = 256
+"""Members of a list that are worked on between two looks at the clock."""
+
+
+class _Turns:
+    """The turns of one loop, and who waits for a later one: by their deadlines, which tell requests apart.
+
+    Each turn wakes some of them, request by request: twice as many as the last one, or one where the last one was too short for
+    all that were woken.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: OrderedDict[float | None, deque[asyncio.Future[None]]] = OrderedDict()
+        self._ends: float | None = None
+        self._cpu_ends = 0.0
+        self._scheduled = False
+        self._woken = 1
+        self._too_many = False
+        self._context = Context()
+
+    def over(self) -> bool:
+        if self._ends is None:
+            self._ends, self._cpu_ends = perf_counter() + AT_ONCE, thread_time() + AT_ONCE
+            self._schedule()
+            return False
+        # A thread never has more CPU than time has passed, and the clock of the latter costs a tenth.
+        return perf_counter() >= self._ends and thread_time() >= self._cpu_ends
+
+    def wait(self, *, first: bool) -> asyncio.Future[None]:
+        """Done in a later turn. ``first``: before all others, as one who was woken in a turn that was over again."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        request = until()
+        futures = self._waiting.setdefault(request, deque())
+        if first:
+            self._too_many = True
+            futures.appendleft(future)
+            self._waiting.move_to_end(request, last=False)
+        else:
+            futures.append(future)
+        self._schedule()
+        return future
+
+    def _schedule(self) -> None:
+        """What is scheduled now runs in the next turn."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._next, context=self._context)
+
+    def _next(self) -> None:
+        self._scheduled, self._ends = False, None
+        self._woken = 1 if self._too_many else min(2 * self._woken, _MOST_WOKEN)
+        self._too_many, woken = False, 0
+        while self._waiting and woken < self._woken:
+            request, futures = self._waiting.popitem(last=False)
+            future = futures.popleft()
+            if futures:
+                self._waiting[request] = futures  # behind all other requests
+            if not future.done():
+                future.set_result(None)
+                woken += 1
+        if self._waiting:
+            self._schedule()
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
+_last: tuple[asyncio.AbstractEventLoop | None, _Turns | None] = (None, None)
+"""The turns that were asked for last: a process has one loop, and this is asked for every member of a list."""
+
+
+def _turns() -> _Turns:
+    global _last
+    loop = asyncio.get_running_loop()
+    last, turns = _last
+    if last is loop and turns is not None:
+        return turns
+    turns = _of_loops.get(loop)
+    if turns is None:
+        turns = _of_loops[loop] = _Turns(loop)
+    _last = loop, turns
+    return turns
+
+
+def over() -> bool:
+    """Whether the work of this turn has taken all of its time: whoever goes on must ``breathe`` first."""
+    return _turns().over()
+
+
+async def breathe() -> None:
+    """Waits for a later turn if this one is over. DeadlineExceeded if the request's time is over by then."""
+    if over():
+        await _later_turn()
+
+
+@types.coroutine
+def _later_turn() -> Generator[Any, Any, None]:
+    turns = _turns()
+    woken = False
+    while turns.over():
+        yield from turns.wait(first=woken)
+        woken = True
+        remaining(0)
+
+
+@types.coroutine
+def stepwise(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Awaits ``work``. Each time that it would go on in a turn that is over, it waits for a later one: hundreds that wait for
+    the same answer do not all go on in one turn. DeadlineExceeded is raised where ``work`` waits."""
+    failure: BaseException | None = None
+    while True:
+        if over():
+            try:
+                yield from _later_turn()
+            except BaseException as error:  # noqa: BLE001 - it is raised in the work
+                failure = error
+        try:
+            awaited = work.send(None) if failure is None else work.throw(failure)
+        except StopIteration as end:
+            return cast("T", end.value)
+        failure = None
+        try:
+            yield awaited
+        except BaseException as error:  # noqa: BLE001 - the same
+            failure = error
+
+
+async def portions(items: Sequence[T], size: int = PORTION) -> AsyncIterator[Sequence[T]]:
+    """Gives the items in portions of ``size``, and breathes between two of them."""
+    for start in range(0, len(items), size):
+        if start:
+            await breathe()
+        yield items[start : start + size]
+
+
+async def in_turns(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+    """What ``function`` makes of each item, in order. Breathes wherever the turn is over."""
+    done: list[U] = []
+    for item in items:
+        if over():
+            await breathe()
+        done.append(function(item))
+    return done
