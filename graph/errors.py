@@ -131,6 +131,6 @@ def _listing(message: str, schema: GraphQLSchema) -> str:
     return _UNKNOWN_VALUE.sub(listed, message)
 
 
-SUGGESTION = re.compile(r" Did you mean [^?]*\?$")
-"""What graphql-core says at the end of an error: names of the schema."""
+SUGGESTION = re.compile(r" Did you mean [^?]*\?")
+"""What graphql-core says in an error: names of the schema."""
 _UNKNOWN_VALUE = re.compile(r"(?P<what>does not exist in '(?P<enum>\w+)' enum\.)( Did you mean .*\?)?$")

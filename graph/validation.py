@@ -61,10 +61,8 @@ def _shortened(error: GraphQLError) -> GraphQLError:
     message, half = error.message, LONGEST_MESSAGE // 2
     if len(message) <= LONGEST_MESSAGE:
         return error
-    # A suggestion stays whole, so that it can be left out for callers who are told none.
-    suggested = SUGGESTION.search(message)
-    hint = suggested[0] if suggested else ""
-    told = message.removesuffix(hint)
-    if len(told) > LONGEST_MESSAGE:
-        told = f"{told[:half]} … {told[-half:]}"
-    return changed(error, told + hint, error.extensions)
+    # Half a suggestion could not be told from other words, and left out for callers who are told none.
+    message = SUGGESTION.sub("", message)
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[:half]} … {message[-half:]}"
+    return changed(error, message, error.extensions)

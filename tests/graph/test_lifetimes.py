@@ -17,7 +17,7 @@ from tests.graph.conftest import application, client_of
 LIFETIMES = Lifetimes(published=300, figures=60)
 TREE = 'collection(identifier: "course") { name children { ...Unit } } '
 UNIT = "fragment Unit on HierarchyNode { identifier children { name collection { version } } }"
-TABLE = 'activityMetrics(query: {activityIds: ["course"], metrics: [ENROLMENT_COUNT]}) { rows asOf }'
+TABLE = 'activityMetrics(query: {activityIds: ["course"], metrics: [ENROLLED_COUNT]}) { rows asOf }'
 
 
 async def cache_control(instance: Instance, query: str, user: str = "ann", **parameters: Any) -> str:
