@@ -66,7 +66,7 @@ RELEASED = Path(__file__).with_name("released.graphql")
 """The schema of the last release: clients may rely on it."""
 
 
-@strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
+@strawberry.type(description="What can be asked. Everything needs a bearer token.")
 class Query(
     CollectionQueries,
     ContentQueries,
