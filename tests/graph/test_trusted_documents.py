@@ -13,9 +13,8 @@ from gateway.graphql_http import GRAPHQL_JSON
 from gateway.http.media_types import JSON
 from graph.limits import Limits
 from graph.schema import build_schema
-from ingest.writes.trusted_documents import remove_trusted, save_trusted
+from ingest.writes.trusted_documents import save_trusted
 from loaders import client_documents
-from loaders.client_documents import ClientDocuments
 from rules.client_documents import TrustedDocument
 from tests.conftest import Instance
 from tests.graph.conftest import application, client_of
@@ -50,9 +49,15 @@ async def client(published: Instance) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_client_registers_a_query_and_then_sends_its_hash_alone(
-    published: Instance, client: httpx.AsyncClient
-) -> None:
+async def test_a_client_registers_a_query_and_then_sends_its_hash_alone(cohort: Instance) -> None:
+    async with client_of(application(cohort.shared, build_schema())) as client:
+        await _register(client)
+    async with client_of(application(cohort.shared, build_schema()), "bob") as elsewhere:
+        answer = await elsewhere.post("/graphql", json=hashed())
+        assert answer.json() == {"data": {"me": {"userId": "bob"}}}, "another process takes it from the cache"
+
+
+async def _register(client: httpx.AsyncClient) -> None:
     missed = await client.post("/graphql", json=hashed())
     assert (missed.status_code, missed.json()) == (200, {"errors": [MISS]})
     assert missed.headers["cache-control"] == "no-store"
@@ -62,9 +67,6 @@ async def test_a_client_registers_a_query_and_then_sends_its_hash_alone(
         assert (await client.post("/graphql", json=hashed())).json() == ANN
     extensions = orjson.dumps(hashed()["extensions"]).decode()
     assert (await client.get("/graphql", params={"extensions": extensions})).json() == ANN
-    async with client_of(application(published.shared, build_schema()), "bob") as elsewhere:
-        answer = await elsewhere.post("/graphql", json=hashed())
-        assert answer.json() == {"data": {"me": {"userId": "bob"}}}, "another process takes it from the cache"
 
 
 async def test_a_client_of_the_newer_media_type_is_told_of_a_miss_by_400(client: httpx.AsyncClient) -> None:
@@ -178,30 +180,3 @@ async def test_a_gateway_of_trusted_documents_answers_no_other(published: Instan
         still = await client.post("/graphql", json=hashed(id_of(other)))
         assert codes(still) == ["DOCUMENT_NOT_TRUSTED"], "what an admin sends is not trusted for others"
         assert (await client.post("/graphql", json={})).status_code == 400
-
-
-async def test_a_trusted_document_costs_a_read_once_and_is_no_longer_trusted_when_it_was_removed(
-    published: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = published.stores.rows
-    documents = ClientDocuments(rows, published.stores.cache)
-    reads = 0
-    real = rows.get
-
-    async def counted(*args: Any, **kwargs: Any) -> Any:
-        nonlocal reads
-        reads += 1
-        return await real(*args, **kwargs)
-
-    monkeypatch.setattr(rows, "get", counted)
-    assert await documents.trusted(ID) is None
-    assert await documents.trusted(ID) is None
-    assert reads == 1, "one that is not trusted is not asked for again and again"
-    await save_trusted(rows, [trusted(TEXT), trusted(BY_ID, "Context")])
-    fresh = ClientDocuments(rows, published.stores.cache)
-    assert (await fresh.trusted(ID), await fresh.trusted(ID)) == (trusted(TEXT), trusted(TEXT))
-    assert reads == 2
-    assert [document.name for document in await fresh.all_trusted()] == ["Context", "Me"]
-    await remove_trusted(rows, [ID])
-    assert [document.name for document in await fresh.all_trusted()] == ["Context"]
-    assert await ClientDocuments(rows, published.stores.cache).trusted(ID) is None
