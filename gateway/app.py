@@ -113,7 +113,7 @@ def graphql_endpoint(settings: Settings, admission: Admission) -> GraphQLEndpoin
         session_of,
         schema=schema_of(document_limits(settings)),
         admission=admission,
-        only_trusted=settings.documents == "trusted" and not settings.dev,
+        trust="any" if settings.dev else settings.documents,
         lifetimes=Lifetimes(published=settings.published_ttl, figures=int(settings.answers_ttl)),
     )
 

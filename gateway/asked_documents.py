@@ -1,9 +1,11 @@
 """Which document a request asks for: by its text, or by its SHA-256 as Apollo's persisted queries, as ``documentId``, or in the
 path. One store answers all of these."""
 
+import logging
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from cachetools import LRUCache
 from graphql import GraphQLError
 from strawberry.http import GraphQLRequestData
 
@@ -12,8 +14,15 @@ from loaders.session import Session
 from rules.client_documents import ANY_DOCUMENT, checked_document_id, document_id
 from rules.errors import DocumentNotTrusted, InvalidInput, NotFound, PersistedQueryNotFound
 
+log = logging.getLogger(__name__)
+
 PATH_ID = "document_id"
 """The parameter of the path that names a document."""
+Trust = Literal["any", "warn", "trusted"]
+"""Documents that are executed: any; any, but those that are not trusted are logged; trusted ones alone."""
+MOST_WARNED = 1_000
+"""Documents that were logged and are remembered, so that each is logged once."""
+_warned: LRUCache[str, None] = LRUCache(MOST_WARNED)
 _PERSISTED = "persistedQuery"
 _HASH = f"extensions.{_PERSISTED}.sha256Hash"
 
@@ -56,7 +65,7 @@ def asked_for(data: AskedData, of_path: str | None = None) -> Asked:
 
 
 async def text_of(
-    asked: Asked, session: Session, schema: CohortSchema, *, only_trusted: bool = False
+    asked: Asked, session: Session, schema: CohortSchema, *, trust: Trust = "any"
 ) -> str | None:
     """The text to execute; None where the request asks for no document.
 
@@ -66,14 +75,17 @@ async def text_of(
     documents = session.shared.client_documents
     if asked.text is None and asked.id is None:
         return None
-    if only_trusted and not session.viewer.has(*ANY_DOCUMENT):
-        trusted = await documents.trusted(asked.id or document_id(asked.text or ""))
-        if trusted is None:
+    if trust != "any" and not session.viewer.has(*ANY_DOCUMENT):
+        identifier = asked.id or document_id(asked.text or "")
+        trusted = await documents.trusted(identifier)
+        if trusted is not None:
+            return trusted.text
+        if trust == "trusted":
             raise DocumentNotTrusted(
                 "this gateway answers trusted documents alone, and this is none of them: `cohort documents load` takes "
                 "the manifest of a client"
             )
-        return trusted.text
+        _warn(identifier)
     if asked.text is None:
         assert asked.id is not None  # noqa: S101 - one of the two is there
         return await _text_by_id(asked.id, session, schema, persisted=asked.persisted)
@@ -93,6 +105,14 @@ async def _text_by_id(identifier: str, session: Session, schema: CohortSchema, *
     if persisted:
         raise PersistedQueryNotFound
     raise NotFound("no document is known by this id", field="documentId")
+
+
+def _warn(identifier: str) -> None:
+    if identifier not in _warned:
+        _warned[identifier] = None
+        log.warning(
+            "document %s is not trusted; with documents = trusted it would be refused", identifier[:12]
+        )
 
 
 def _holds(schema: CohortSchema, text: str) -> bool:

@@ -20,7 +20,7 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
-from gateway.asked_documents import PATH_ID, AskedData, asked_for, text_of
+from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_of
 from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
@@ -72,8 +72,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     """An ASGI application for one path.
 
     ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
-    has the slots for requests, shared with REST. ``only_trusted``: no document is executed but trusted ones
-    (gateway/asked_documents.py). ``lifetimes``: for how long a client may keep the answer to a query by GET.
+    has the slots for requests, shared with REST. ``trust``: which documents are executed. ``lifetimes``: for how long a
+    client may keep the answer to a query by GET.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         *,
         schema: CohortSchema = schema,
         admission: Admission | None = None,
-        only_trusted: bool = False,
+        trust: Trust = "any",
         lifetimes: Lifetimes = Lifetimes(),  # noqa: B008 - it never changes
     ) -> None:
         super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
         self._schema = schema
-        self._only_trusted = only_trusted
+        self._trust = trust
         self._lifetimes = lifetimes
         self._admission = admission or Admission()
 
@@ -196,11 +196,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         data: AskedData = kwargs["request_data"]
         async with in_time():
             asked = asked_for(data, request.path_params.get(PATH_ID))
-            data.query = await text_of(
-                asked, kwargs["context"], self._schema, only_trusted=self._only_trusted
-            )
-            if (notes := noted()) is not None and data.query:
-                notes.has_document(data.query)
+            _note(asked.text)
+            data.query = await text_of(asked, kwargs["context"], self._schema, trust=self._trust)
+            if asked.text is None:
+                _note(data.query)
             result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
         request.state.max_age = 0
         if request.method == "GET" and data.query and not result.errors:
@@ -262,6 +261,11 @@ def _presented(error: Exception) -> object:
 
 def _bad_request(message: str) -> dict[str, object]:
     return {"message": message, "extensions": {"code": BAD_REQUEST}}
+
+
+def _note(text: str | None) -> None:
+    if text and (notes := noted()) is not None:
+        notes.has_document(text)
 
 
 def seconds_left(seconds: int, result: ExecutionResult) -> int:

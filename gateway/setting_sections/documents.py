@@ -9,10 +9,11 @@ from pydantic import BaseModel, Field
 class DocumentSettings(BaseModel):
     """Which documents clients may send, and what they are told of the schema."""
 
-    documents: Literal["any", "trusted"] = Field(
+    documents: Literal["any", "warn", "trusted"] = Field(
         default="any",
-        description="Documents of GraphQL that are answered: any, or those alone that `cohort documents load` or "
-        "`trusted_documents` has loaded; who has the role admin or service may send any. `cohort dev` answers any",
+        description="Documents of GraphQL that are answered: `any`, or those alone (`trusted`) that `cohort documents load` or "
+        "`trusted_documents` has loaded; `warn` answers any and logs the others. Who has the role admin or service may send "
+        "any. `cohort dev` answers any",
     )
     trusted_documents: Path | None = Field(
         default=None,

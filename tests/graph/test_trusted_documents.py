@@ -161,7 +161,7 @@ async def test_only_queries_are_answered_by_get_whatever_they_are_named_by(
 
 async def test_a_gateway_of_trusted_documents_answers_no_other(published: Instance) -> None:
     await save_trusted(published.stores.rows, [trusted(TEXT)])
-    app = application(published.shared, build_schema(), only_trusted=True)
+    app = application(published.shared, build_schema(), trust="trusted")
     other = "query Me { me { name } }"
     async with client_of(app) as client, client_of(app, None) as nobody, client_of(app, "admin") as admin:
         assert (await client.post("/graphql", json={"query": TEXT})).json() == ANN, "by its text, too"
@@ -180,3 +180,19 @@ async def test_a_gateway_of_trusted_documents_answers_no_other(published: Instan
         still = await client.post("/graphql", json=hashed(id_of(other)))
         assert codes(still) == ["DOCUMENT_NOT_TRUSTED"], "what an admin sends is not trusted for others"
         assert (await client.post("/graphql", json={})).status_code == 400
+
+
+async def test_before_that_documents_that_are_not_trusted_are_answered_and_logged_once(
+    published: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    await save_trusted(published.stores.rows, [trusted(TEXT)])
+    other = "query Warned { me { userId } }"
+    app = application(published.shared, build_schema(), trust="warn")
+    async with client_of(app) as client, client_of(app, "admin") as admin:
+        assert (await client.post("/graphql", json=hashed())).json() == ANN
+        await admin.post("/graphql", json={"query": "query Admins { me { userId } }"})
+        for _ in range(2):
+            assert (await client.post("/graphql", json={"query": other})).json() == ANN
+        assert (await client.post("/graphql", json=hashed(id_of("unknown")))).json() == {"errors": [MISS]}
+    told = [record.message for record in caplog.records if "is not trusted" in record.message]
+    assert [line.split()[1] for line in told] == [id_of(other)[:12], id_of("unknown")[:12]]
