@@ -4,12 +4,17 @@ A request has some 10 s. A node that ends refuses connections at once; one that 
 these the driver would wait for it to the end of each request.
 """
 
+import time
+from collections.abc import Iterable
 from typing import Any
 
+from cassandra import OperationTimedOut, RequestExecutionException, Unauthorized
 from cassandra.policies import (
     ConstantSpeculativeExecutionPolicy,
+    DCAwareRoundRobinPolicy,
     ExponentialReconnectionPolicy,
     RetryPolicy,
+    TokenAwarePolicy,
 )
 from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage
 
@@ -24,6 +29,44 @@ RECONNECT = (0.5, 5.0)
 found within seconds of the end of an outage."""
 NODES_ASKED = 3
 """To how many nodes one statement goes at most."""
+DISTRUST = 5.0
+"""Seconds for which others are asked before a node that could not reach the others."""
+
+
+class TrustedFirst(TokenAwarePolicy):  # type: ignore[misc]
+    """Nodes that have the row first, but last of all those that lately could not reach the others.
+
+    The driver takes a node for well that it can connect to. One that is cut off from the others still listens, and for as
+    long as that lasts each statement sent to it would fail.
+    """
+
+    def __init__(self, dc: str | None) -> None:
+        super().__init__(DCAwareRoundRobinPolicy(dc or ""))
+        self._distrusted: dict[Any, float] = {}
+        """Until when, by time.monotonic()."""
+
+    def distrust(self, host: Any, error: BaseException) -> None:
+        """Notes how a statement ended that this host had."""
+        if host is not None and tells_of_others_away(error):
+            self._distrusted[host] = time.monotonic() + DISTRUST
+
+    def make_query_plan(self, working_keyspace: Any = None, query: Any = None) -> Iterable[Any]:
+        plan: Iterable[Any] = super().make_query_plan(working_keyspace, query)
+        if not self._distrusted:
+            return plan
+        now = time.monotonic()
+        self._distrusted = {host: until for host, until in self._distrusted.items() if until > now}
+        return iter(sorted(plan, key=self._distrusted.__contains__))
+
+
+def tells_of_others_away(error: BaseException) -> bool:
+    """Whether the node that answered so, or said nothing, may be the one that is cut off. Another may do better."""
+    return isinstance(error, RequestExecutionException | OperationTimedOut) or cannot_authorise(error)
+
+
+def cannot_authorise(error: BaseException) -> bool:
+    """Whether a node could not read the roles, which are rows, too. It says the same as of a role that may not."""
+    return isinstance(error, Unauthorized) and "Unable to perform" in str(error)
 
 
 class AskAnother(RetryPolicy):  # type: ignore[misc]
@@ -43,7 +86,8 @@ class AskAnother(RetryPolicy):  # type: ignore[misc]
 
 
 def reconnection() -> ExponentialReconnectionPolicy:
-    return ExponentialReconnectionPolicy(*RECONNECT)
+    """Without an end: the driver's own gives a node up for good after 64 attempts."""
+    return ExponentialReconnectionPolicy(*RECONNECT, max_attempts=None)
 
 
 def speculation() -> ConstantSpeculativeExecutionPolicy:

@@ -23,17 +23,25 @@ from cassandra import (
     OperationTimedOut,
     ProtocolVersion,
     RequestExecutionException,
+    Unauthorized,
     UnresolvableContactPoints,
 )
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.connection import ConnectionException
-from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
 from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage, ServerError
 from cassandra.query import BoundStatement, tuple_factory
 
 from rules.errors import InvalidInput, NotInitialised, StoreUnavailable
-from stores.cassandra_policies import HEARTBEAT, SILENCE, AskAnother, reconnection, speculation
+from stores.cassandra_policies import (
+    HEARTBEAT,
+    SILENCE,
+    AskAnother,
+    TrustedFirst,
+    cannot_authorise,
+    reconnection,
+    speculation,
+)
 from stores.deadline import remaining
 from stores.meter import Meter
 
@@ -146,6 +154,7 @@ class CassandraSession:
         self._waking = False
         self._prepared: dict[str, Any] = {}
         self._preparing: dict[str, asyncio.Task[Any]] = {}
+        self._nodes = TrustedFirst(address.dc)
         self._cluster: Any = None
         self._session: Any = None
 
@@ -177,7 +186,7 @@ class CassandraSession:
             auth_provider=PlainTextAuthProvider(address.user, address.password) if address.user else None,
             execution_profiles={
                 EXEC_PROFILE_DEFAULT: ExecutionProfile(
-                    load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(address.dc or "")),
+                    load_balancing_policy=self._nodes,
                     consistency_level=ConsistencyLevel.LOCAL_QUORUM,
                     serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
                     request_timeout=TIMEOUT,
@@ -286,7 +295,10 @@ class CassandraSession:
                 raise
             self.meter.count(what)
             response.add_callbacks(
-                self._succeeded, self._failed, callback_args=(future, response), errback_args=(future,)
+                self._succeeded,
+                self._failed,
+                callback_args=(future, response),
+                errback_args=(future, response),
             )
             return await future
 
@@ -295,7 +307,8 @@ class CassandraSession:
     ) -> None:
         self._wake((future, Answer(rows or [], response._paging_state, response._col_names), None))
 
-    def _failed(self, error: BaseException, future: asyncio.Future[Answer]) -> None:
+    def _failed(self, error: BaseException, future: asyncio.Future[Answer], response: Any) -> None:
+        self._nodes.distrust(response._current_host, error)
         self._wake((future, None, error))
 
     def _wake(self, answer: tuple[asyncio.Future[Answer], Answer | None, BaseException | None]) -> None:
@@ -356,6 +369,11 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except _AWAY as error:
+        remaining(TIMEOUT)
+        raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
+    except Unauthorized as error:
+        if not cannot_authorise(error):
+            raise
         remaining(TIMEOUT)
         raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
     except InvalidRequest as error:
