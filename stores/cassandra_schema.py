@@ -31,8 +31,7 @@ async def create_keyspace(session: CassandraSession, cql: Callable[[Table], Cql]
         wanted, nodes = session.address.replication, len(session.holders)
         if wanted > nodes:
             raise InvalidInput(
-                f"replication={wanted} is more than the {nodes} nodes that are there can hold: "
-                f"start more nodes, or set replication={nodes}",
+                f"replication={wanted} needs as many nodes; found: {nodes}. Start more, or set replication={nodes}",
                 field="rows",
             )
         await session.change_schema(session.address.create)

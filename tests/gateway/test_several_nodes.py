@@ -70,7 +70,7 @@ def log_of(settings: dict[str, str], command: str) -> Path:
 @asynccontextmanager
 async def process(settings: dict[str, str], *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A `cohort` command in a process of its own, ended with the block. Its log is in the data folder."""
-    with log_of(settings, words[0]).open("wb") as output:  # noqa: ASYNC230 - a moment
+    with log_of(settings, words[0]).open("wb") as output:
         started = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway.cli", *words),
             env={**os.environ, **settings},

@@ -22,6 +22,7 @@ from stores.deadline import deadline
 from stores.events import Consumer, Events, Message, Record, RecordFilter, Topic
 from stores.events_embedded import EmbeddedEvents
 from stores.events_kafka import KafkaEvents
+from stores.kafka_topics import Replication
 
 pytestmark = pytest.mark.long
 
@@ -550,6 +551,15 @@ async def test_a_broker_that_comes_back_serves_the_same_objects(away: Callable[[
                 records += await consumer.batch(10, 0.5)
     await consumer.commit(records)
     assert await events.lag("workers", ["one"]) == {"one": 0}
+    await events.close()
+
+
+@pytest.mark.stack
+async def test_it_says_on_how_many_brokers_messages_are() -> None:
+    """The server is one broker."""
+    events = await KafkaEvents.open(SERVERS, prefix_())
+    await events.init([ONE])
+    assert await events.replication([ONE]) == Replication(brokers=1, copies=1, behind=0)
     await events.close()
 
 
