@@ -81,6 +81,10 @@ class Server:
         return self.family if self.place.alone else self.name
 
 
+QUICK = "-XX:TieredStopAtLevel=1"
+"""Compiles quickly and not as well: for several servers on few cores, and short lives."""
+
+
 def _java(home: Path, main: str, *arguments: str, options: list[str], class_path: str = "") -> list[str]:
     conf, lib = home / "conf", f"{home}/lib/*"
     # A server that is out of memory ends, so that its end is seen. It must not run on half dead.
@@ -107,7 +111,10 @@ def _cassandra(place: Place, home: Path) -> list[str]:
         f"-Dcassandra.storagedir={home}/data",
         "-Dcassandra-foreground=yes",
         "-Dcassandra.ring_delay_ms=1000",
+        # How much memory a row takes is measured at each start, by so many rows.
+        "-Dcassandra.memtable_row_overhead_computation_step=1000",
         *(f"-Dcassandra.{wait}" for wait in waits),
+        *([] if place.alone else [QUICK]),
         *_modules(
             "exports",
             "java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/sun.nio.ch java.base/java.lang.ref"
@@ -163,7 +170,7 @@ def _opensearch(home: Path) -> list[str]:
     options = [
         "-Xms512m",
         "-Xmx512m",
-        "-XX:TieredStopAtLevel=1",
+        QUICK,
         "-XX:MaxDirectMemorySize=256m",
         "-Djava.awt.headless=true",
         "-Dfile.encoding=UTF-8",
@@ -189,7 +196,7 @@ def _zookeeper(home: Path) -> list[str]:
 
 def _druid(process: str, heap: str, home: Path) -> list[str]:
     options = [
-        "-XX:TieredStopAtLevel=1",
+        QUICK,
         f"-Xms{heap}",
         f"-Xmx{heap}",
         "-XX:MaxDirectMemorySize=400m",
@@ -212,7 +219,8 @@ def kafka(port: int = 9092, controller_port: int = 9093, place: Place = Place())
     controllers = [f"{host}:{controller_port}" for host in place.hosts]
 
     def command(home: Path) -> list[str]:
-        return _java(home, "kafka.Kafka", f"{home}/conf/server.properties", options=["-Xms256m", "-Xmx384m"])
+        options = ["-Xms256m", "-Xmx384m", *([] if place.alone else [QUICK])]
+        return _java(home, "kafka.Kafka", f"{home}/conf/server.properties", options=options)
 
     def format_(home: Path) -> list[str]:
         arguments = ["-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", f"{home}/conf/server.properties"]
@@ -220,7 +228,7 @@ def kafka(port: int = 9092, controller_port: int = 9093, place: Place = Place())
         ids = [f"Q29ob3J0LWthZmthLW5{letter}ZA" for letter in "vwxyz"]
         voters = [f"{number}@{at}:{ids[number - 1]}" for number, at in enumerate(controllers, 1)]
         arguments += ["--initial-controllers", ",".join(voters)]
-        return _java(home, "kafka.tools.StorageTool", "format", *arguments, options=["-Xmx256m"])
+        return _java(home, "kafka.tools.StorageTool", "format", *arguments, options=["-Xmx256m", QUICK])
 
     return Server(
         name=place.name("kafka"),
