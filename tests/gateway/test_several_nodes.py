@@ -2,7 +2,7 @@
 learners work; and of two that are cut off.
 
 Each node is a network namespace of its own (stack/network.py): that needs root with CAP_NET_ADMIN. Where a machine does not
-allow it the test fails and says so; COHORT_NAMESPACES=no leaves out what needs them and kills nodes on loopback addresses.
+allow it the test fails and says so; COHORT_STACK_NAMESPACES=no leaves out what needs them and kills nodes on loopback addresses.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from tests.ingest.test_failures import lag_below
 from tests.ingest.test_sample import rows_of
 from tests.stack.small import free_port
 
-APART = os.environ.get("COHORT_NAMESPACES") != "no"
+APART = os.environ.get("COHORT_STACK_NAMESPACES") != "no"
 SOFTWARE = Path(os.environ.get("COHORT_STACK_DIR", ".stack")).absolute()
 """Where the jars are; read before a fixture forgets every variable."""
 DEADLINE = 10.0
@@ -135,7 +135,7 @@ class Watch:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 async def test_nothing_acknowledged_is_lost_when_one_of_three_nodes_dies_or_is_cut_off(
     tmp_path: Path,
 ) -> None:
