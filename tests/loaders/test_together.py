@@ -140,7 +140,7 @@ async def test_a_deadline_is_told_as_such_also_where_the_loops_clock_is_a_moment
     """A clock that stands still has time left for ever, when the loop's timer has run out."""
     began = time.monotonic()
     monkeypatch.setattr("stores.deadline.time", SimpleNamespace(monotonic=lambda: began))
-    monkeypatch.setattr(rows, "get_many", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(rows, "get", lambda *_: asyncio.Event().wait())
     with deadline(0.05), pytest.raises(DeadlineExceeded):
         await reads_together(rows).get(NOTES, ("u1", "y", 0))
 
