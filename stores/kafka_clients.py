@@ -69,7 +69,7 @@ class KafkaClients:
         try:
             await producer.start()
         except BaseException:
-            await stop_producer(producer)
+            self.stop_later(stop_producer(producer))  # it takes seconds, which the call no longer has
             raise
         return producer
 

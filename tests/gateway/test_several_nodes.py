@@ -124,13 +124,14 @@ class Watch:
         failed = [one for one in sent if one.code and one.code != ENROLLED_BEFORE]
         hurt = [one for one in sent if one.code or one.took > 1]
         last = max((one.began + one.took - self.began for one in hurt), default=0.0)
-        longest = max((one.took for one in sent), default=0.0)
+        slowest = max(sent, key=lambda one: one.took)
+        longest = slowest.took
         log.info(
             "%-30s %4d calls, %3d to be sent again, longest %4.1f s, failed or above 1 s until %5.1f s after",
             *(self.name, len(sent), len(failed), longest, last),
         )
         assert {one.code for one in failed} <= RETRIABLE
-        assert longest < DEADLINE + MARGIN, "a call must end by the deadline"
+        assert longest < DEADLINE + MARGIN, f"a call must end by the deadline: {slowest}"
         return len(sent), len(failed)
 
 

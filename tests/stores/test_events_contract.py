@@ -554,6 +554,30 @@ async def test_a_broker_that_comes_back_serves_the_same_objects(away: Callable[[
     await events.close()
 
 
+async def test_a_call_that_can_start_no_producer_does_not_wait_for_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where no broker has a majority: each answers, and none can name the producer."""
+
+    async def endless(_self: AIOKafkaProducer) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", endless)
+    ended, stop = asyncio.Event(), AIOKafkaProducer.stop
+
+    async def slow(self: AIOKafkaProducer) -> None:
+        await ended.wait()
+        await stop(self)
+
+    monkeypatch.setattr(AIOKafkaProducer, "stop", slow)
+    events = await KafkaEvents.open(NOBODY, timeout=0.1)
+    async with asyncio.timeout(3):  # a stop may take 5
+        with pytest.raises(StoreUnavailable):
+            await events.send("one", Message("a", b"1"))
+    ended.set()
+    await events.close()
+
+
 @pytest.mark.stack
 async def test_it_says_on_how_many_brokers_messages_are() -> None:
     """The server is one broker."""
