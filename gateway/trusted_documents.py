@@ -26,7 +26,8 @@ async def load_manifest(cohort: Cohort, path: Path) -> Sequence[TrustedDocument]
     """
     listed = await asyncio.to_thread(read_manifest, path)
     schema = schema_of(document_limits(cohort.settings))
-    documents, problems = checked_documents(schema, listed, cohort.shared.now())
+    # A thread: each document takes a millisecond or two, and the process may be answering health checks already.
+    documents, problems = await asyncio.to_thread(checked_documents, schema, listed, cohort.shared.now())
     if problems:
         told = [f"{place}: {why}" for place, why in problems[:MOST_TOLD]]
         if len(problems) > MOST_TOLD:
