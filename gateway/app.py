@@ -23,7 +23,7 @@ from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.admission import Admission, look_at_the_loop
 from gateway.http.costs import CostHeader
-from gateway.http.errors import HANDLERS
+from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
@@ -79,7 +79,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
 
     routes: list[BaseRoute] = [
         Route(
-            "/graphql",
+            GRAPHQL_PATH,
             GraphQLEndpoint(session_of, schema=schema_of(document_limits(settings)), admission=admission),
         ),
         Route("/health/live", health.live),
