@@ -86,13 +86,10 @@ def error_response(
 def early_refusal(scope: Scope, error: CohortError | HTTPException) -> JSONResponse:
     """The answer to a request that is refused before its endpoint has it, or after the endpoint's time is over: in GraphQL's
     shape on GraphQL's path."""
+    headers: Mapping[str, str] | None
     if isinstance(error, CohortError):
-        status, code, message, headers = (
-            status_of(error),
-            error.code,
-            client_message(error),
-            headers_of(error),
-        )
+        status, code, message = status_of(error), error.code, client_message(error)
+        headers = headers_of(error)
     else:
         status = HTTPStatus(error.status_code)
         code, message, headers = name_of(status), error.detail, error.headers
