@@ -44,7 +44,7 @@ def reaches(network: Network, asker: int, number: int) -> bool:
     return True
 
 
-@pytest.mark.stack
+@pytest.mark.cluster
 def test_a_parted_node_is_reached_by_us_alone_and_a_silent_one_by_nobody() -> None:
     number = secrets.randbelow(256)
     with Network(f"net{number:x}", 2, number) as network, serving(network, 1), serving(network, 2):
