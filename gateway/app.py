@@ -24,7 +24,7 @@ from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.admission import Admission, look_at_the_loop
 from gateway.http.costs import CostHeader
-from gateway.http.errors import HANDLERS
+from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
@@ -81,8 +81,8 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
 
     graphql = graphql_endpoint(settings, admission)
     routes: list[BaseRoute] = [
-        Route("/graphql", graphql),
-        Route(f"/graphql/{{{PATH_ID}}}", graphql),
+        Route(GRAPHQL_PATH, graphql),
+        Route(f"{GRAPHQL_PATH}/{{{PATH_ID}}}", graphql),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *([Route("/metrics", metrics)] if settings.dev else []),

@@ -42,7 +42,7 @@ from graph.publications import Publication, PublicationMutations, PublicationQue
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
-from graph.upstream import core_schema
+from graph.upstream import core_schema, mark_one_of
 from graph.views import View, ViewMutations
 from graph.watching import OperationNoted
 from resolvers import (
@@ -204,6 +204,7 @@ def build_schema(limits: Limits = Limits()) -> CohortSchema:  # noqa: B008 - it 
     )
     built.documents = documents
     check_before_fields(core_schema(built))
+    mark_one_of(core_schema(built))
     return built
 
 

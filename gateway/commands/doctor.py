@@ -202,11 +202,11 @@ async def _clocks(_settings: "Settings", stores: "Stores") -> Finding:
     return Finding(Health.WELL, "clocks", told)
 
 
-async def _copies_of_rows(_settings: "Settings", stores: "Stores") -> Finding:
+async def _row_copies(_settings: "Settings", stores: "Stores") -> Finding:
     """A majority of three copies answers while one node is away; of fewer, none may be."""
     from stores.rows_cassandra import CassandraRows
 
-    subject = "copies of rows"
+    subject = "row copies"
     if not isinstance(stores.rows, CassandraRows):
         return Finding(Health.WELL, subject, "one, in a file: back it up")
     found = await stores.rows.replication()
@@ -224,11 +224,11 @@ async def _copies_of_rows(_settings: "Settings", stores: "Stores") -> Finding:
     return Finding(Health.WELL, subject, told)
 
 
-async def _copies_of_events(_settings: "Settings", stores: "Stores") -> Finding:
+async def _event_copies(_settings: "Settings", stores: "Stores") -> Finding:
     from stores.events_kafka import KafkaEvents
     from stores.topics import TOPICS
 
-    subject = "copies of events"
+    subject = "event copies"
     if not isinstance(stores.events, KafkaEvents):
         return Finding(Health.WELL, subject, "one, in a file: back it up")
     found = await stores.events.replication(TOPICS)
@@ -342,8 +342,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("search",), _index),
     ((), _mode),
     ((), _clocks),
-    ((), _copies_of_rows),
-    (("events",), _copies_of_events),
+    ((), _row_copies),
+    (("events",), _event_copies),
     (("events",), _lag),
     (("events",), _dead_letters),
     ((), _jobs),

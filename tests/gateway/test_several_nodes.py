@@ -135,7 +135,7 @@ class Watch:
         return len(sent), len(failed)
 
 
-@pytest.mark.stack
+@pytest.mark.cluster
 @pytest.mark.timeout(700)
 async def test_nothing_acknowledged_is_lost_when_one_of_three_nodes_dies_or_is_cut_off(
     tmp_path: Path,
