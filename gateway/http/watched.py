@@ -36,7 +36,9 @@ class Watched:
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], slow: float) -> None:
         self._app = app
         self._slow = slow
-        self._paths = {id(endpoint): path for path, endpoint in map(_path_and_endpoint, routes)}
+        # An endpoint of several paths, as GraphQL's, is known by the first of them.
+        named = reversed([*map(_path_and_endpoint, routes)])
+        self._paths = {id(endpoint): path for path, endpoint in named}
         self._names = OperationNames()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
