@@ -15,6 +15,7 @@ from gateway.commands import (
     blobs,
     dead_letters,
     doctor,
+    documents,
     druid,
     exhaust,
     jobs,
@@ -229,11 +230,20 @@ def show_settings() -> None:
 @app.command()
 def schema(
     write: Annotated[bool, typer.Option("--write", help="Into graph/schema.graphql instead.")] = False,
+    release: Annotated[
+        bool,
+        typer.Option(
+            "--release", help="Into graph/released.graphql instead: what later schemas may not break."
+        ),
+    ] = False,
 ) -> None:
     """Print the GraphQL schema."""
-    from graph.schema import PRINTED, printed_schema, write_schema
+    from graph.schema import PRINTED, RELEASED, printed_schema, write_schema
 
-    if write:
+    if release:
+        write_schema(RELEASED)
+        typer.echo(f"wrote {RELEASED}", err=True)
+    elif write:
         write_schema()
         typer.echo(f"wrote {PRINTED}", err=True)
     else:
@@ -250,6 +260,7 @@ archive.app.command()(archive_checks.restore)
 app.add_typer(archive.app, name="archive")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(documents.app, name="documents")
 app.add_typer(druid.app, name="druid")
 app.add_typer(exhaust.app, name="exhaust")
 app.add_typer(learners.app, name="learners")

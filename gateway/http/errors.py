@@ -12,11 +12,13 @@ from resolvers.errors import client_message
 from rules.errors import (
     CohortError,
     DeadlineExceeded,
+    DocumentNotTrusted,
     DocumentTooLarge,
     Forbidden,
     InvalidInput,
     NotFound,
     Overloaded,
+    PersistedQueryNotFound,
     StoreUnavailable,
     TooExpensive,
     Unauthenticated,
@@ -26,6 +28,9 @@ from telemetry.requests import note_error
 STATUSES: dict[type[CohortError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
     DocumentTooLarge: HTTPStatus.BAD_REQUEST,
+    # As of a document that is not valid: the endpoint of GraphQL makes it a 400 for clients that accept its media type.
+    DocumentNotTrusted: HTTPStatus.OK,
+    PersistedQueryNotFound: HTTPStatus.OK,
     TooExpensive: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
