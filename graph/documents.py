@@ -25,7 +25,7 @@ from graph.limits import Limits, excesses, too_large
 from graph.upstream import core_schema
 from graph.upstream_documents import TooManyTokens, parsed, tokens_in
 from graph.validation import problems
-from resolvers.nouns import Session, TooExpensive
+from resolvers.nouns import RateLimited, Session, TooExpensive
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class KnownDocuments(SchemaExtension):
                 known.cost(operation).of(context.variables or {}),
                 stops=operation.operation is OperationType.QUERY,
             )
-        except TooExpensive as error:
+        except (TooExpensive, RateLimited) as error:
             return [GraphQLError(error.message, operation, original_error=error)]
         return self._too_many(known, operation)
 
