@@ -108,7 +108,7 @@ class LimitSettings(BaseModel):
         default=20_000_000, gt=0, description="Bytes that the answer to one request may have, as JSON"
     )
     rate_points: int = Field(
-        default=120_000,
+        default=60_000,
         ge=0,
         description="Points that a user may spend in a minute, on all processes together; 0 for any number",
     )
@@ -116,7 +116,7 @@ class LimitSettings(BaseModel):
         default=0, ge=0, description="The same for a user whose token has the role service"
     )
     rate_points_anonymous: int = Field(
-        default=60_000,
+        default=30_000,
         ge=0,
         description="The same for all calls without a token from one address; of IPv6, from one /64",
     )
