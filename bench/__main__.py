@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [archive|attempts|embedded|real|exhaust|groups|hierarchy|load|migration|pages|publish|viewer]``; see
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|load|migration|pages|publish|viewer]``; see
 docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
 ``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``migration``, ``publish`` and
-``viewer`` run on the real servers, ``load`` and ``pages`` on the embedded engines, or each on those named after it."""
+``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those named after it."""
 
 import asyncio
 import sys
@@ -18,7 +18,19 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import archive, attempts, exhaust, groups, hierarchy, loading, migration, pages, publish, viewer
+from bench import (
+    abuse,
+    archive,
+    attempts,
+    exhaust,
+    groups,
+    hierarchy,
+    loading,
+    migration,
+    pages,
+    publish,
+    viewer,
+)
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
@@ -245,6 +257,8 @@ async def main(engines: str = "embedded", *wanted: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["groups"]:
         uvloop.run(groups.main(compacted="--uncompacted" not in sys.argv))
+    elif sys.argv[1:2] == ["abuse"]:
+        uvloop.run(abuse.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["archive"]:
         uvloop.run(archive.main(*sys.argv[2:]))
     elif sys.argv[1:2] == ["hierarchy"]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ from gateway.http.admission import Admission, look_at_the_loop
 from gateway.http.costs import CostHeader
 from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
+from gateway.http.rates import RateHeaders
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
 from gateway.identity import check_identity
@@ -35,7 +36,7 @@ from gateway.settings import Settings, load_settings
 from gateway.starting import started
 from gateway.stopping import Stopping
 from gateway.watching import metrics
-from gateway.wiring import document_limits, warn_of_settings
+from gateway.wiring import document_limits, rates_of, warn_of_settings
 from graph.lifetimes import Lifetimes
 from graph.schema import schema_of
 from loaders.session import Session
@@ -59,6 +60,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     warn_of_settings(settings)
 
     admission = Admission(settings.most_at_once, unready_after=settings.unready_after)
+    rates = rates_of(settings, lambda: app.state.cohort.stores.cache)
     stopping = Stopping()
 
     def fail(error: Exception) -> None:
@@ -70,6 +72,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[Mapping[str, object]]:
         looking = asyncio.create_task(look_at_the_loop(admission))
+        settling = asyncio.create_task(rates.keep_settling())
         try:
             async with AsyncExitStack() as stack:
                 if owns_process:
@@ -78,6 +81,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
                 yield {"stopping": stopping}
         finally:
             looking.cancel()
+            settling.cancel()
 
     graphql = graphql_endpoint(settings, admission)
     routes: list[BaseRoute] = [
@@ -90,7 +94,22 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
         *_pages(settings),
         *ROUTES,  # behind the others: they answer whatever else begins as the platform's paths do
     ]
-    middleware = [
+    app = Starlette(
+        routes=routes,
+        middleware=_middleware(settings, routes),
+        lifespan=lifespan,
+        exception_handlers=HANDLERS,
+    )
+    # Starlette would send a path with a slash too many on to the host that the client named.
+    app.router.redirect_slashes = False
+    app.state.admission, app.state.rates = admission, rates
+    app.state.stopping, app.state.failure = stopping, None
+    return app
+
+
+def _middleware(settings: Settings, routes: Sequence[BaseRoute]) -> list[Middleware]:
+    """What stands around every route, from outside to inside."""
+    return [
         Middleware(StartupFailureInALine),
         Middleware(RequestIds),
         Middleware(Watched, routes=routes, slow=settings.slow_request),
@@ -98,13 +117,9 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
+        Middleware(RateHeaders),
         Middleware(CostHeader),
     ]
-    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers=HANDLERS)
-    # Starlette would send a path with a slash too many on to the host that the client named.
-    app.router.redirect_slashes = False
-    app.state.admission, app.state.stopping, app.state.failure = admission, stopping, None
-    return app
 
 
 def graphql_endpoint(settings: Settings, admission: Admission) -> GraphQLEndpoint:

@@ -11,6 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway.http.costs import HEADER as COST
 from gateway.http.on_behalf import FOR_HEADER
+from gateway.http.rates import HEADER as RATE
+from gateway.http.rates import POLICY as RATE_POLICY
 from gateway.http.request_ids import HEADER as REQUEST_ID
 from gateway.rest.framework.endpoints import USER_HEADER
 from gateway.rest.tables.answers import HEADERS as FIGURES
@@ -29,7 +31,17 @@ SENT = (
     FOR_HEADER,
 )
 """Headers that a page may send."""
-READ = ("ETag", "Retry-After", REQUEST_ID, COST, "WWW-Authenticate", "Content-Disposition", *FIGURES)
+READ = (
+    "ETag",
+    "Retry-After",
+    REQUEST_ID,
+    COST,
+    RATE,
+    RATE_POLICY,
+    "WWW-Authenticate",
+    "Content-Disposition",
+    *FIGURES,
+)
 """Headers of an answer that a page may read, beside those that it always may."""
 MAX_AGE = 7200
 """Seconds that a browser may keep what a preflight said: browsers take no more."""

@@ -9,12 +9,14 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from gateway.http.admission import slot_for
+from gateway.http.rates import charge_begun
 from gateway.settings import Settings
 from gateway.wiring import Cohort, links_of
 from resolvers.packages import PATH as PACKAGES
 from resolvers.packages import PackageVariant, package_link
 from resolvers.summaries import SummaryFormat, download
 from rules.errors import NotFound
+from rules.viewers import Viewer
 from stores.blob_links import PATH
 from stores.blobs import file_name, media_type
 
@@ -71,6 +73,7 @@ async def _package(request: Request) -> Response:
     version = request.path_params["version"]
     if not VERSION.fullmatch(version):
         raise NotFound("a version is a whole number", field="version")
+    charge_begun(request, Viewer())
     cohort: Cohort = request.app.state.cohort
     found = await package_link(cohort.shared, request.path_params["identifier"], int(version), wanted)
     return RedirectResponse(found.url, HTTPStatus.FOUND, {"Cache-Control": "no-store"})

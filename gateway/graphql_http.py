@@ -29,13 +29,14 @@ from gateway.http.errors import CHALLENGE, headers_of, status_of
 from gateway.http.limits import in_time
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.on_behalf import FOR_HEADER
+from gateway.http.rates import refusal_counted
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.lifetimes import Lifetimes
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
 from resolvers.nouns import Bill
-from rules.errors import CohortError, Unauthenticated
+from rules.errors import CohortError, RateLimited, Unauthenticated
 from telemetry.requests import note_error, noted
 
 PARAMETERS: Mapping[str, type] = {
@@ -149,6 +150,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         if "errors" in response_data:
             headers["Cache-Control"] = "no-store"
         codes = _codes(response_data)
+        if "data" not in response_data and RateLimited.code in codes:
+            status = HTTPStatus.TOO_MANY_REQUESTS
+            headers.setdefault("retry-after", _retry_after(response_data))  # as Starlette writes names
         for code in codes:
             note_error(code)
         if status == HTTPStatus.OK and Unauthenticated.code in codes:
@@ -232,6 +236,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
                 refusal.headers.update(error.headers or {})
                 refused = _bad_request(error.detail)
             case CohortError():
+                error = refusal_counted(request, error)
                 refusal.status_code = status_of(error)
                 refusal.headers.update(headers_of(error))
                 refused = _presented(error)
@@ -293,6 +298,14 @@ def _codes(response: GraphQLHTTPResponse) -> list[str]:
         payloads = [payload for payload in data.values() if isinstance(payload, dict)]
         codes += [error.get("code") for payload in payloads for error in _objects(payload.get("errors"))]
     return [code for code in codes if isinstance(code, str)]
+
+
+def _retry_after(response: GraphQLHTTPResponse) -> str:
+    """Of a response that says RATE_LIMITED."""
+    errors: list[Any] = list(response.get("errors") or ())
+    return next(
+        str(error["extensions"]["retryAfter"]) for error in errors if "retryAfter" in error["extensions"]
+    )
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

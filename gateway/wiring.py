@@ -1,7 +1,7 @@
 """The place where an instance is put together: settings, stores, what requests share, the worker, the publisher, the schedule."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from druid_specs import DATA_SOURCES
 from gateway.callers import CallerNames
 from gateway.http.on_behalf import FOR_HEADER, managed_token
+from gateway.http.rates import Rates, charge_begun
 from gateway.identity import Tokens, check_identity
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
@@ -40,10 +41,12 @@ from rules.learner_groups import GroupLimits
 from rules.modes import carries_nothing
 from rules.plans import AggregationMode
 from rules.prices import Budget, Price
+from rules.rates import Rate
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
 from rules.web_addresses import FetchRules
 from stores.blob_links import BlobLinks
+from stores.cache import Cache
 from stores.column_files import FileFormat
 from stores.engines import Stores, away, open_stores
 from stores.schema import version_of
@@ -104,12 +107,13 @@ class Cohort:
         self, authorization: str | None, managed: str | None, request: HTTPConnection
     ) -> Session:
         """The session of a request by the token in ``authorization`` and that of a managed user. What is noted of the request
-        gets the caller's name."""
+        gets the caller's name, and it begins to cost points. RateLimited if the caller has none left."""
         if (notes := noted()) is not None and request.client is not None:
             notes.caller = self.callers.name(None, request.client.host)
         viewer = await self.tokens.viewer(authorization, managed)
         if notes is not None and viewer.user_id is not None:
             notes.caller = self.callers.name(viewer.user_id, None)
+        charge_begun(request, viewer)
         return Session(viewer, self.shared)
 
     def operator(self) -> Session:
@@ -228,6 +232,17 @@ def budget_of(settings: Settings) -> Budget:
     """What one request may cost."""
     most = Price(settings.budget_partitions, settings.budget_druid_rows, settings.budget_bytes)
     return Budget(most, enforced="budget" not in settings.warn_only)
+
+
+def rates_of(settings: Settings, cache: Callable[[], Cache]) -> Rates:
+    """How much each caller may spend, together with what others have spent by the cache."""
+    return Rates(
+        Rate("user", "rate_points", settings.rate_points),
+        Rate("service", "rate_points_service", settings.rate_points_service),
+        Rate("anonymous", "rate_points_anonymous", settings.rate_points_anonymous),
+        cache=cache,
+        enforced="rate" not in settings.warn_only,
+    )
 
 
 async def check_mode(settings: Settings, stores: Stores) -> None:

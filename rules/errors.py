@@ -202,6 +202,18 @@ class Overloaded(CohortError):
     retry_after = 1
 
 
+class RateLimited(CohortError):
+    """The caller has spent what it may in a time; `extensions` have the `limit`, the `most` points a minute and `retryAfter`,
+    the seconds after which the same call may be sent again."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, limit: str, most: int, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.details = {"limit": limit, "most": most, "retryAfter": retry_after}
+
+
 def loggable(error: BaseException) -> str:
     """What a log may tell of an error: its text if that is about a store, else its kind, as other texts name learners."""
     if isinstance(error, StoreUnavailable):

@@ -2,7 +2,7 @@
 where an answer is put together."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -34,6 +34,8 @@ class Bill:
     bytes: int = 0
     stops: bool = True
     """Whether the request is ended once it is over: one that changes something is finished."""
+    take: Callable[[int], None] | None = None
+    """Takes the points of the estimate from those that the caller has left; raises RateLimited if they are too few."""
     over: TooExpensive | None = None
     """Why it is over the budget, by its estimate or by what it has cost, whether or not it is refused for that."""
 
@@ -42,9 +44,12 @@ class Bill:
         return Price(self.partitions, self.druid_rows, self.bytes)
 
     def expect(self, estimate: Price, *, stops: bool = True) -> None:
-        """Notes what the request would cost. TooExpensive if that is more than one may cost: then nothing must be read."""
+        """Notes what the request would cost. TooExpensive if that is more than one may cost, RateLimited if it is more than the
+        caller has left: then nothing must be read."""
         self.estimate, self.stops = estimate, stops
         self._refuse(self.budget.excess(estimate))
+        if self.take is not None:
+            self.take(estimate.points)
 
     def check(self) -> None:
         """TooExpensive once the request has really cost more than OVERRUN times the budget."""

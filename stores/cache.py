@@ -6,9 +6,19 @@ moment after a failure calls are not even tried, so that a dead cache costs noth
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stores.meter import Meter
+
+
+class Spending(NamedTuple):
+    """Points that were taken out of the bucket at ``key``, which holds ``most`` and fills up by ``per_second`` a second. Below 0:
+    given back."""
+
+    key: str
+    points: int
+    per_second: float
+    most: int
 
 
 class Cache(Protocol):
@@ -57,6 +67,15 @@ class Cache(Protocol):
 
     async def release(self, key: str, token: str) -> None:
         """Ends this token's claim. Where the key is another token's by now, nothing changes."""
+        ...
+
+    async def spend(self, spendings: Sequence[Spending]) -> list[int] | None:
+        """Takes points out of buckets and tells what is left in each, in one round trip; each is atomic. None while the server is
+        away.
+
+        A bucket that is not there is full. More may be taken than there is: then less than 0 is left. The server's clock counts,
+        so that all processes share one.
+        """
         ...
 
     async def ping(self) -> None:

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
-from stores.cache import Cache
+from stores.cache import Cache, Spending
 from stores.deadline import remaining
 from stores.meter import Meter
 from stores.timing import timed
@@ -52,6 +52,20 @@ if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
+# A bucket is the moment at which it is full again, in seconds of the server's clock, to the microsecond: hence the thousandth.
+SPEND = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local left = {}
+for i, key in ipairs(KEYS) do
+  local points, per_second, most = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
+  local full_at = math.max(tonumber(redis.call('GET', key) or now), now) + points / per_second
+  local seconds = math.max(full_at - now, 0)
+  redis.call('SET', key, string.format('%.6f', now + seconds), 'PX', math.ceil(seconds * 1000) + 1)
+  left[i] = math.floor(most - seconds * per_second + 0.001)
+end
+return left
+"""
 RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
@@ -90,6 +104,7 @@ class ServerCache:
         self._raise_fields = self._client.register_script(RAISE_FIELDS)
         self._claim = self._client.register_script(CLAIM)
         self._release = self._client.register_script(RELEASE)
+        self._spend = self._client.register_script(SPEND)
 
     async def get(self, key: str) -> bytes | None:
         answer = await self._ask("cache get", lambda: self._client.get(self._key(key)), None)
@@ -155,6 +170,17 @@ class ServerCache:
     async def release(self, key: str, token: str) -> None:
         """Leaves no doubtful key where it fails: a claim ends by itself."""
         await self._ask("cache release", lambda: self._release(keys=[self._key(key)], args=[token]), None)
+
+    async def spend(self, spendings: Sequence[Spending]) -> list[int] | None:
+        """Leaves no doubtful key where it fails: what is lost then is forgiven."""
+        if not spendings:
+            return []
+        keys = [self._key(one.key) for one in spendings]
+        arguments = [part for one in spendings for part in one[1:]]
+        answer = await self._ask(
+            "cache spend", lambda: self._spend(keys=keys, args=arguments), None, len(spendings)
+        )
+        return cast("list[int] | None", answer)
 
     async def ping(self) -> None:
         try:

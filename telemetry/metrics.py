@@ -43,6 +43,12 @@ COST_POINTS = Histogram(
     buckets=_POINTS,
     registry=REGISTRY,
 )
+OVER_RATE = Counter(
+    "cohort_over_rate",
+    "Requests of callers who had spent what they may: refused, or let_through because the settings only warn",
+    ["who", "outcome"],
+    registry=REGISTRY,
+)
 LOADER_KEYS = Histogram(
     "cohort_loader_batch_keys",
     "Keys that a loader reads together",

@@ -7,6 +7,8 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
 
 from starlette.requests import HTTPConnection
 
@@ -185,7 +187,23 @@ def caller_of(request: HTTPConnection, viewer: Viewer) -> str:
     """Who is asking, for limits: the user of the token, or else the address."""
     if viewer.user_id is not None:
         return f"user {viewer.user_id}"
-    return f"address {request.client.host}" if request.client else "address unknown"
+    return address_of(request)
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Where a request comes from. All of a network of IPv6 (/64) is one, as who has one address there has them all."""
+    if request.client is None:
+        return "address unknown"
+    host = request.client.host
+    return f"address {_network(host) if ':' in host else host}"
+
+
+@lru_cache(4096)
+def _network(host: str) -> str:
+    address = IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((address, 64), strict=False))
 
 
 def slot_for(request: HTTPConnection, viewer: Viewer) -> Slot:

@@ -1,5 +1,8 @@
 """``X-Cost``: what a request would have cost at most, and what it has cost, in points (R-BUDGET-3)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +14,8 @@ HEADER = "X-Cost"
 FULL = "full"
 """What a client sends in the header to be told more, in ``extensions.cost``."""
 _BILL = "bill"
+CHARGE = "charge"
+"""What notes the charge of a request (gateway/http/rates.py), whatever it is of."""
 
 
 class CostHeader:
@@ -39,13 +44,21 @@ class CostHeader:
 
 
 def bill_of_request(request: HTTPConnection, bill: Bill) -> None:
-    """Notes the bill of this request, which the answer's header tells."""
+    """Notes the bill of this request, which the answer's header tells. Its estimate is taken from what the caller has left."""
     setattr(request.state, _BILL, bill)
+    charge = getattr(request.state, CHARGE, None)
+    if charge is not None:
+        bill.take = charge.expect
 
 
 def bill_noted(request: HTTPConnection) -> Bill | None:
     """The bill of this request; None where it has none yet."""
     return getattr(request.state, _BILL, None)
+
+
+def bill_in(state: Mapping[str, Any]) -> Bill | None:
+    """The same, by the state in the scope of the request."""
+    return state.get(_BILL)
 
 
 def wants_full(request: HTTPConnection) -> bool:

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler, Scope
 
+from gateway.http.rates import refusal_counted
 from resolvers.errors import client_message
 from rules.errors import (
     CohortError,
@@ -19,6 +20,7 @@ from rules.errors import (
     NotFound,
     Overloaded,
     PersistedQueryNotFound,
+    RateLimited,
     StoreUnavailable,
     TooExpensive,
     Unauthenticated,
@@ -38,6 +40,7 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
 }
 """The status of each class of errors. Any other error of ours is a conflict with the state of things."""
 
@@ -107,8 +110,9 @@ def early_refusal(scope: Scope, error: CohortError | HTTPException) -> JSONRespo
     return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, headers)
 
 
-async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:
+async def _of_cohort(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CohortError)  # noqa: S101 - registered for it alone
+    error = refusal_counted(request, error)
     return error_response(status_of(error), error.code, client_message(error), headers_of(error), error.field)
 
 

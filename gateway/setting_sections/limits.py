@@ -107,6 +107,19 @@ class LimitSettings(BaseModel):
     budget_bytes: int = Field(
         default=20_000_000, gt=0, description="Bytes that the answer to one request may have, as JSON"
     )
+    rate_points: int = Field(
+        default=60_000,
+        ge=0,
+        description="Points that a user may spend in a minute, on all processes together; 0 for any number",
+    )
+    rate_points_service: int = Field(
+        default=0, ge=0, description="The same for a user whose token has the role service"
+    )
+    rate_points_anonymous: int = Field(
+        default=30_000,
+        ge=0,
+        description="The same for all calls without a token from one address; of IPv6, from one /64",
+    )
     warn_only: Annotated[
         tuple[Literal["documents", "budget", "rate"], ...], NoDecode, BeforeValidator(split)
     ] = Field(

@@ -131,6 +131,7 @@ async def test_the_url_of_a_package_stays_and_leads_to_a_fresh_link_without_a_to
     for method in ("GET", "HEAD"):
         led = await served.client.request(method, stays)
         assert (led.status_code, led.headers["cache-control"]) == (302, "no-store")
+        assert led.headers["ratelimit"].startswith('"anonymous";'), "whoever asks pays for it"
     found = await served.client.get(led.headers["location"])
     assert (found.status_code, found.content) == (200, content)
     assert found.headers["content-type"] == "application/zip"

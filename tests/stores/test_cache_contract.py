@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
-from stores.cache import Cache
+from stores.cache import Cache, Spending
 from stores.cache_embedded import EmbeddedCache
 from stores.cache_redis import REST, RedisCache, ServerCache
 from stores.deadline import deadline
@@ -352,3 +352,47 @@ async def test_an_embedded_server_that_cannot_start_says_so(monkeypatch: pytest.
     monkeypatch.setattr("stores.cache_embedded.STARTS_WITHIN", 0.3)
     with pytest.raises(StoreUnavailable, match="did not answer"):
         await EmbeddedCache.open(memory="much")
+
+
+def slow(key: str, points: int) -> Spending:
+    """Of a bucket of 1,000 that gets a point in three hours."""
+    return Spending(key, points, 0.0001, 1_000)
+
+
+async def test_a_bucket_is_full_until_something_is_spent_and_may_be_overdrawn(cache: Cache) -> None:
+    assert await cache.spend([]) == []
+    assert await cache.spend([slow("a", 0), slow("b", 300)]) == [1_000, 700]
+    # What flows in between is a fraction of a point.
+    assert await cache.spend([slow("b", 200), slow("a", 1), slow("b", 600)]) == [500, 999, -100]
+    assert await cache.spend([slow("b", -250)]) == [150]
+    assert await cache.spend([slow("b", -5_000)]) == [1_000], "no more than it holds"
+
+
+async def test_a_bucket_fills_up_as_time_goes_by(cache: Cache) -> None:
+    began = time.monotonic()
+    (left,) = await cache.spend([Spending("a", 1_000, 1_000.0, 1_000)]) or []
+    assert left <= 0
+    await asyncio.sleep(0.2)
+    (left,) = await cache.spend([Spending("a", 0, 1_000.0, 1_000)]) or []
+    assert 199 <= left <= 1_000 * (time.monotonic() - began) + 1
+    await asyncio.sleep(1.1 - 0.2)
+    assert await cache.spend([Spending("a", 1, 1_000.0, 1_000)]) == [999]
+
+
+async def test_no_point_is_lost_if_many_spend_at_once(cache: Cache) -> None:
+    left = await asyncio.gather(*(cache.spend([slow("a", 7), slow("b", 1)]) for _ in range(50)))
+    assert sorted(one[0] for one in left if one) == [1_000 - 7 * count for count in range(50, 0, -1)]
+    assert await cache.spend([slow("a", 0), slow("b", 0)]) == [650, 950]
+
+
+async def test_a_bucket_that_is_full_again_is_forgotten(cache: ServerCache) -> None:
+    await cache.spend([Spending("a", 100, 1_000.0, 1_000)])
+    assert 0 < await cache._client.pttl(cache._key("a")) <= 102
+    await asyncio.sleep(0.15)
+    assert not await cache._client.exists(cache._key("a"))
+
+
+async def test_nobody_says_what_is_left_while_the_server_is_away(dead: ServerCache) -> None:
+    assert await dead.spend([slow("a", 1)]) is None
+    assert await dead.spend([slow("a", 1)]) is None
+    assert dead.failures == 1

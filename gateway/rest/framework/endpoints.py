@@ -25,6 +25,7 @@ from gateway.http.conditional import conditional, has_already
 from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
 from gateway.http.on_behalf import FOR_HEADER, managed_token
+from gateway.http.rates import refusal_counted
 from gateway.rest.framework.envelope import (
     LEARNING,
     Codes,
@@ -155,7 +156,7 @@ class Endpoint(Generic[R]):
             refusal.headers.update(error.headers or {})
             return refusal
         except CohortError as error:
-            return self._refused(told, error)
+            return self._refused(told, refusal_counted(request, error))
         except Exception:
             log.exception("internal error at %s", self.path)
             return self._refused(told, CohortError("something went wrong here; it is logged"))

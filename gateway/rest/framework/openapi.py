@@ -31,6 +31,10 @@ _STATUSES: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
     HTTPStatus.BAD_REQUEST: ("What is asked is wrong or can't be, for the reason in `params.errmsg`.", ()),
     HTTPStatus.UNAUTHORIZED: ("No token or one that does not hold.", ("UNAUTHENTICATED",)),
     HTTPStatus.NOT_FOUND: ("Something that is named does not exist.", ("NOT_FOUND",)),
+    HTTPStatus.TOO_MANY_REQUESTS: (
+        "The caller has spent what it may in a minute; `Retry-After` says when to come again.",
+        ("RATE_LIMITED",),
+    ),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault here; it is logged.", ("INTERNAL_ERROR",)),
     HTTPStatus.SERVICE_UNAVAILABLE: (
         "A store is away; the call may be sent again.",

@@ -22,6 +22,7 @@ REFUSALS: Mapping[str, str] = {
     "403": "The caller may not see this: `FORBIDDEN`.",
     "404": "Something that is named does not exist: `NOT_FOUND`.",
     "413": "The body is larger than a request may be; it was not read to its end.",
+    "429": "The caller has spent what it may in a minute; `Retry-After` says when to come again: `RATE_LIMITED`.",
     "500": "A fault here; it is logged: `INTERNAL_ERROR`.",
     "503": "A store is away, or too many requests are under way (`Retry-After` says when to come again); the call may be "
     "sent again: `STORE_UNAVAILABLE`, `OVERLOADED`.",

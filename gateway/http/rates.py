@@ -1,0 +1,280 @@
+"""Rates: how many points each caller may spend, whichever process it asks (R-RATE-1 to 4).
+
+Each request is judged at once, by a bucket in this process: nothing is awaited. What was taken is told to the buckets of all
+processes, in the cache, ten times a second and sooner if it is much; what they answer is what this process goes by from then
+on. While the cache is away, the buckets here hold alone.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.http.admission import address_of, caller_of
+from gateway.http.costs import CHARGE, bill_in
+from rules.errors import CohortError, Overloaded, RateLimited, StoreUnavailable
+from rules.rates import TOLERANCE, WINDOW, Bucket, Rate, whole_seconds
+from rules.viewers import Role, Viewer
+from stores.cache import Cache, Spending
+from telemetry.metrics import OVER_RATE
+from telemetry.requests import noted
+
+log = logging.getLogger(__name__)
+
+HEADER, POLICY = "RateLimit", "RateLimit-Policy"
+"""Of answers: what is left, and what there is in all (draft-ietf-httpapi-ratelimit-headers)."""
+BYTES_SENT_A_POINT = 1_000
+"""Bytes of a request's body that cost a point, whatever becomes of them: they are read, and a document is checked."""
+TICK = 0.1
+"""Seconds after which the buckets of all processes are told."""
+CREDIT = 0.05
+"""The part of a bucket that a caller may take here before they are told at once."""
+MOST_KNOWN = 50_000
+"""Callers that a process remembers. Each takes some 500 bytes."""
+AT_A_TIME = 500
+"""Buckets that are told in one call."""
+SILENCE = 60.0
+"""Seconds between two lines in the log about the same caller."""
+
+
+class Account:
+    """One caller. ``unsettled``: points that were taken here and that the other processes are not told of yet."""
+
+    __slots__ = ("bucket", "caller", "rate", "told_at", "unsettled")
+
+    def __init__(self, caller: str, rate: Rate) -> None:
+        self.caller, self.rate, self.bucket = caller, rate, Bucket(rate)
+        self.unsettled = 0
+        self.told_at = float("-inf")
+
+    @property
+    def key(self) -> str:
+        """Of its bucket in the cache. Who it is does not stand there."""
+        return f"rate:{blake2b(f'{self.rate.who} {self.caller}'.encode(), digest_size=16).hexdigest()}"
+
+
+class Rates:
+    """The accounts of a process. A rate of 0 points is none. ``cache``: gives that of the instance, or raises StoreUnavailable.
+    ``enforced``: whether who has spent everything is refused; otherwise it is only logged and counted."""
+
+    def __init__(
+        self,
+        user: Rate,
+        service: Rate,
+        anonymous: Rate,
+        *,
+        cache: Callable[[], Cache],
+        enforced: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._user, self._service, self._anonymous = user, service, anonymous
+        self._cache = cache
+        self.enforced = enforced
+        self.clock = clock
+        self._accounts: dict[tuple[str, str], Account] = {}
+        self._due: dict[Account, None] = {}
+        self._some, self._much = asyncio.Event(), asyncio.Event()
+
+    def begin(self, viewer: Viewer, request: HTTPConnection) -> "Charge | None":
+        """The charge of a request that begins, with the points of its body taken. RateLimited if there are none left; None if
+        the caller has no rate."""
+        rate = self._rate_of(viewer)
+        if not rate.points:
+            return None
+        sent = max(1, int(request.headers.get("content-length", 0)) // BYTES_SENT_A_POINT)
+        return Charge(self, self._account(caller_of(request, viewer), rate), sent)
+
+    def begin_unknown(self, request: HTTPConnection) -> "Charge | None":
+        """The same for a request of which it is not known who sent it: its address pays a point."""
+        if not self._anonymous.points:
+            return None
+        return Charge(self, self._account(address_of(request), self._anonymous), 1)
+
+    def take(self, account: Account, points: int) -> None:
+        """Takes points, or gives them back for a number below 0."""
+        account.bucket.take(points, self.clock())
+        account.unsettled += points
+        self._due[account] = None
+        self._some.set()
+        if account.unsettled > CREDIT * account.rate.points:
+            self._much.set()
+
+    async def settle(self) -> None:
+        """Tells the buckets of all processes what was taken here, and goes by what they say. What they can't be told is
+        forgiven there."""
+        due, self._due = iter(self._due), {}
+        while batch := [*islice(due, AT_A_TIME)]:
+            spendings = []
+            for account in batch:
+                rate = account.rate
+                spendings.append(Spending(account.key, account.unsettled, rate.per_second, rate.points))
+                account.unsettled = 0
+            try:
+                left = await self._cache().spend(spendings)
+            except StoreUnavailable:  # the stores are not open yet
+                left = None
+            for account, points in zip(batch, left or (), strict=False):
+                account.bucket.set_left(points - account.unsettled, self.clock())
+        if len(self._accounts) > MOST_KNOWN:
+            self._forget()
+
+    async def keep_settling(self) -> None:
+        """Settles for as long as it runs, TICK seconds after something was taken or once it is much."""
+        while True:
+            await self._some.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._much.wait()
+            self._some.clear()
+            self._much.clear()
+            await self.settle()
+
+    def over(self, account: Account, points: int) -> None:
+        """Notes that a caller asks for more points than it has left. RateLimited, unless the settings only warn."""
+        rate, now = account.rate, self.clock()
+        OVER_RATE.labels(rate.who, "refused" if self.enforced else "let_through").inc()
+        if now - account.told_at >= SILENCE:
+            account.told_at = now
+            fields = {"caller": _name(), "limit": rate.setting, "most": rate.points}
+            told = "is refused" if self.enforced else "is let through, as warn_only says"
+            log.warning("over its rate, a caller %s", told, extra={"fields": fields})
+        if not self.enforced:
+            return
+        wait = whole_seconds(account.bucket.wait(points, now))
+        whom = "this address" if rate is self._anonymous else "you"
+        raise RateLimited(
+            f"{points:,} points are needed, and {whom} may spend {rate.points:,} a minute: send it again in {wait} s, and "
+            "ask for less or less often",
+            limit=rate.setting,
+            most=rate.points,
+            retry_after=wait,
+        )
+
+    def _rate_of(self, viewer: Viewer) -> Rate:
+        if viewer.user_id is None:
+            return self._anonymous
+        return self._service if viewer.has(Role.SERVICE) else self._user
+
+    def _account(self, caller: str, rate: Rate) -> Account:
+        key = (rate.who, caller)
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = Account(caller, rate)
+        return account
+
+    def _forget(self) -> None:
+        """Forgets those who have everything again: it is as if they had never come. Then the first that came."""
+        now = self.clock()
+        self._accounts = {key: one for key, one in self._accounts.items() if not one.bucket.is_full(now)}
+        for key in [*islice(self._accounts, max(0, len(self._accounts) - MOST_KNOWN))]:
+            del self._accounts[key]
+
+
+class Charge:
+    """What one request has taken from its caller. It costs what it really costs in the end, and at least ``sent``."""
+
+    __slots__ = ("_account", "_expected", "_is_free", "_rates", "_sent", "_taken")
+
+    def __init__(self, rates: Rates, account: Account, sent: int) -> None:
+        self._rates, self._account, self._sent = rates, account, sent
+        self._taken = 0
+        self._expected = self._is_free = False
+        self._take(sent)
+
+    def expect(self, estimate: int) -> None:
+        """Takes what the request will cost. RateLimited if it is not there."""
+        self._take(max(estimate, self._sent))
+        self._expected = True
+
+    def close(self, actual: int) -> None:
+        """Takes or gives back the difference to what it has cost. One that was refused costs no more than what was sent."""
+        if self._expected and not self._is_free:
+            difference = max(actual, self._sent) - self._taken
+            if difference:
+                self._rates.take(self._account, difference)
+                self._taken += difference
+
+    def headers(self) -> Iterator[tuple[str, str]]:
+        account, now = self._account, self._rates.clock()
+        rate, left = account.rate, account.bucket.left(now)
+        full_in = max(0, whole_seconds((rate.points - left) / rate.per_second)) if left < rate.points else 0
+        yield POLICY, f'"{rate.who}";q={rate.points};qu="points";w={WINDOW}'
+        yield HEADER, f'"{rate.who}";r={max(0, int(left + TOLERANCE))};t={full_in}'
+
+    def _take(self, points: int) -> None:
+        if self._is_free:
+            return
+        account = self._account
+        if account.bucket.wait(points, self._rates.clock(), taken=self._taken) > 0:
+            self._rates.over(account, points)
+            # It is let through; were it charged, the debt would be without end.
+            self._is_free = True
+        else:
+            self._rates.take(account, points - self._taken)
+            self._taken = points
+
+
+class RateHeaders:
+    """Settles the charge of each request as its answer begins, and tells what is left. It stands around CostHeader."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+
+        async def send_with_rate(message: Message) -> None:
+            charge: Charge | None = state.get(CHARGE)
+            if charge is not None and message["type"] == "http.response.start":
+                bill = bill_in(state)
+                if bill is not None:
+                    charge.close(bill.actual.points)
+                headers = MutableHeaders(scope=message)
+                for name, told in charge.headers():
+                    headers[name] = told
+            await send(message)
+
+        await self._app(scope, receive, send_with_rate)
+
+
+def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:
+    """Begins the charge of this request; once, however often it is asked who sent it. RateLimited as in ``Rates.begin``."""
+    rates = _rates(request)
+    if rates is not None and not hasattr(request.state, CHARGE):
+        setattr(request.state, CHARGE, rates.begin(viewer, request))
+
+
+def refusal_counted(request: HTTPConnection, error: CohortError) -> CohortError:
+    """The error to answer with. What was refused before it was known who sent it costs its address a point; RateLimited if it
+    has none left."""
+    rates = _rates(request)
+    own_fault = isinstance(error, StoreUnavailable | Overloaded | RateLimited)
+    if rates is None or own_fault or hasattr(request.state, CHARGE):
+        return error
+    try:
+        setattr(request.state, CHARGE, rates.begin_unknown(request))
+    except RateLimited as limited:
+        return limited
+    return error
+
+
+def _rates(request: HTTPConnection) -> Rates | None:
+    app: Any = request.scope.get("app")
+    return getattr(app.state, "rates", None) if app is not None else None
+
+
+def _name() -> str:
+    """What the log calls the caller of the current request."""
+    notes = noted()
+    return "" if notes is None else notes.caller
