@@ -34,8 +34,7 @@ from gateway.settings import Settings, load_settings
 from gateway.starting import started
 from gateway.stopping import Stopping
 from gateway.watching import metrics
-from gateway.wiring import document_limits, warn_of_settings
-from graph.schema import schema_of
+from gateway.wiring import schema_by, warn_of_settings
 from loaders.session import Session
 from rules.errors import CohortError
 
@@ -80,7 +79,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     routes: list[BaseRoute] = [
         Route(
             "/graphql",
-            GraphQLEndpoint(session_of, schema=schema_of(document_limits(settings)), admission=admission),
+            GraphQLEndpoint(session_of, schema=schema_by(settings), admission=admission),
         ),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),

@@ -229,8 +229,18 @@ def show_settings() -> None:
 @app.command()
 def schema(
     write: Annotated[bool, typer.Option("--write", help="Into graph/schema.graphql instead.")] = False,
+    federation: Annotated[
+        bool, typer.Option("--federation", help="As a subgraph: what `rover supergraph compose` takes.")
+    ] = False,
 ) -> None:
     """Print the GraphQL schema."""
+    if federation:
+        from graph.subgraph import subgraph_sdl
+
+        if write:
+            raise typer.BadParameter("write the subgraph by > into a file", param_hint="--write")
+        typer.echo(subgraph_sdl(), nl=False)
+        return
     from graph.schema import PRINTED, printed_schema, write_schema
 
     if write:

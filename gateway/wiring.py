@@ -16,6 +16,8 @@ from gateway.identity import Tokens, check_identity
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from graph.limits import Limits
+from graph.schema import CohortSchema, schema_of
+from graph.subgraph import subgraph_of
 from ingest.aggregation import aggregate
 from ingest.archival import ArchivalOrder, archive_when_due
 from ingest.attempts.taker import AttemptTaker
@@ -209,6 +211,11 @@ def document_limits(settings: Settings) -> Limits:
         document_cache=settings.document_cache,
         warn_only=frozenset(settings.warn_only),
     )
+
+
+def schema_by(settings: Settings) -> CohortSchema:
+    """The schema that is served."""
+    return (subgraph_of if settings.federation else schema_of)(document_limits(settings))
 
 
 def links_of(settings: Settings) -> BlobLinks | None:

@@ -19,7 +19,8 @@ from graphql import (
 )
 
 from graph.access import Access, declared_by
-from graph.schema import schema
+from graph.limits import Limits
+from graph.subgraph import subgraph_of
 from graph.upstream import core_schema
 
 ROOTS = ("Query", "Mutation")
@@ -34,6 +35,7 @@ _TITLES = {
     "node": "Ids",
     "paging": "Pages of lists",
     "scalars": "Scalars",
+    "subgraph": "Supergraphs",
 }
 """Of modules whose names are not the noun."""
 
@@ -42,7 +44,7 @@ def write_schema_pages(folder: Path) -> None:
     """Writes a page for each noun and an index into the folder. A noun is a module of ``graph/``: what is declared together
     is told together."""
     folder.mkdir(exist_ok=True)
-    built = core_schema(schema)
+    built = core_schema(subgraph_of(Limits()))
     by_noun: defaultdict[str, list[GraphQLNamedType]] = defaultdict(list)
     for one in built.type_map.values():
         if not one.name.startswith("__") and one.name not in ROOTS:
