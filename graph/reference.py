@@ -78,6 +78,8 @@ def _noun_of(one: GraphQLNamedType) -> str:
     definition = one.extensions.get("strawberry-definition")
     origin = getattr(definition, "origin", None) or getattr(definition, "wrapped_cls", None)
     module = getattr(origin, "__module__", "")
+    if one.name.startswith("_"):
+        return "subgraph"  # names that the specification of federation keeps for itself
     if isinstance(one, GraphQLScalarType):
         return "scalars"
     name = module.removeprefix("graph.") if module.startswith("graph.") else "enums"

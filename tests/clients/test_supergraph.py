@@ -1,4 +1,4 @@
-"""A served Cohort in a supergraph: Apollo's composition and gateway, in Node (R-SUPER-3)."""
+"""A served Cohort in a supergraph: Apollo's composition and gateway, in Node (R-SUPER-1)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Cohort as a subgraph: what a router is told, and what it is answered about what other subgraphs name (R-SUPER-1 to 3)."""
+"""Cohort as a subgraph: what a router is told, and what it is answered about what other subgraphs name (R-SUPER-1, R-SUPER-2)."""
 
 from typing import Any
 
