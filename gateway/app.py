@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import health
+from gateway.asked_documents import PATH_ID
 from gateway.cross_origin import cross_origin
 from gateway.dev_tokens import with_development_key
 from gateway.downloads import download_routes
@@ -23,7 +24,7 @@ from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.admission import Admission, look_at_the_loop
 from gateway.http.costs import CostHeader
-from gateway.http.errors import HANDLERS
+from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
@@ -35,6 +36,7 @@ from gateway.starting import started
 from gateway.stopping import Stopping
 from gateway.watching import metrics
 from gateway.wiring import schema_by, warn_of_settings
+from graph.lifetimes import Lifetimes
 from loaders.session import Session
 from rules.errors import CohortError
 
@@ -76,11 +78,10 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
         finally:
             looking.cancel()
 
+    graphql = graphql_endpoint(settings, admission)
     routes: list[BaseRoute] = [
-        Route(
-            "/graphql",
-            GraphQLEndpoint(session_of, schema=schema_by(settings), admission=admission),
-        ),
+        Route(GRAPHQL_PATH, graphql),
+        Route(f"{GRAPHQL_PATH}/{{{PATH_ID}}}", graphql),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *([Route("/metrics", metrics)] if settings.dev else []),
@@ -103,6 +104,17 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     app.router.redirect_slashes = False
     app.state.admission, app.state.stopping, app.state.failure = admission, stopping, None
     return app
+
+
+def graphql_endpoint(settings: Settings, admission: Admission) -> GraphQLEndpoint:
+    """The endpoint of GraphQL by these settings."""
+    return GraphQLEndpoint(
+        session_of,
+        schema=schema_by(settings),
+        admission=admission,
+        trust="any" if settings.dev else settings.documents,
+        lifetimes=Lifetimes(published=settings.published_ttl, figures=int(settings.answers_ttl)),
+    )
 
 
 def _drained(stopping: Stopping, seconds: float, *, at_once: bool) -> AbstractContextManager[None]:

@@ -15,6 +15,7 @@ from gateway.commands import (
     blobs,
     dead_letters,
     doctor,
+    documents,
     druid,
     exhaust,
     jobs,
@@ -229,21 +230,27 @@ def show_settings() -> None:
 @app.command()
 def schema(
     write: Annotated[bool, typer.Option("--write", help="Into graph/schema.graphql instead.")] = False,
+    release: Annotated[
+        bool,
+        typer.Option(
+            "--release", help="Into graph/released.graphql instead: what later schemas may not break."
+        ),
+    ] = False,
     federation: Annotated[
         bool, typer.Option("--federation", help="As a subgraph: what `rover supergraph compose` takes.")
     ] = False,
 ) -> None:
     """Print the GraphQL schema."""
-    if federation:
+    from graph.schema import PRINTED, RELEASED, printed_schema, write_schema
+
+    if release:
+        write_schema(RELEASED)
+        typer.echo(f"wrote {RELEASED}", err=True)
+    elif federation:
         from graph.subgraph import subgraph_sdl
 
-        if write:
-            raise typer.BadParameter("write the subgraph by > into a file", param_hint="--write")
         typer.echo(subgraph_sdl(), nl=False)
-        return
-    from graph.schema import PRINTED, printed_schema, write_schema
-
-    if write:
+    elif write:
         write_schema()
         typer.echo(f"wrote {PRINTED}", err=True)
     else:
@@ -260,6 +267,7 @@ archive.app.command()(archive_checks.restore)
 app.add_typer(archive.app, name="archive")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(documents.app, name="documents")
 app.add_typer(druid.app, name="druid")
 app.add_typer(exhaust.app, name="exhaust")
 app.add_typer(learners.app, name="learners")

@@ -20,6 +20,7 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
+from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_of
 from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
@@ -30,12 +31,21 @@ from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.on_behalf import FOR_HEADER
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
+from graph.lifetimes import Lifetimes
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
 from resolvers.nouns import Bill
 from rules.errors import CohortError, Unauthenticated
 from telemetry.requests import note_error, noted
 
+PARAMETERS: Mapping[str, type] = {
+    "query": str,
+    "documentId": str,
+    "variables": dict,
+    "operationName": str,
+    "extensions": dict,
+}
+"""What a request may have, in its body or its query."""
 _COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
 _SESSION = "cohort.session"
@@ -62,7 +72,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     """An ASGI application for one path.
 
     ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
-    has the slots for requests, shared with REST.
+    has the slots for requests, shared with REST. ``trust``: which documents are executed. ``lifetimes``: for how long a
+    client may keep the answer to a query by GET.
     """
 
     def __init__(
@@ -71,9 +82,14 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         *,
         schema: CohortSchema = schema,
         admission: Admission | None = None,
+        trust: Trust = "any",
+        lifetimes: Lifetimes = Lifetimes(),  # noqa: B008 - it never changes
     ) -> None:
         super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
+        self._schema = schema
+        self._trust = trust
+        self._lifetimes = lifetimes
         self._admission = admission or Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +111,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             and request.method == "GET"
             and "cache-control" not in response.headers
         ):
-            response = conditional(request, response, tag_of=_without_plans(response.tag_of), max_age=0)
+            tag_of = _without_plans(response.tag_of)
+            response = conditional(request, response, tag_of=tag_of, max_age=request.state.max_age)
         await response(scope, receive, send)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
@@ -164,20 +181,31 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             )
         if isinstance(data, list):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a request has one operation")
-        for name, kind in (("query", str), ("variables", dict), ("operationName", str), ("extensions", dict)):
+        for name, kind in PARAMETERS.items():
             if not isinstance(data.get(name), kind | None):
                 what = "a text" if kind is str else "an object"
                 raise HTTPException(HTTPStatus.BAD_REQUEST, f"{name} must be {what} or null")
-        if (notes := noted()) is not None and data.get("query"):
-            notes.has_document(data["query"])
-        return GraphQLRequestData(
+        request_data = AskedData(
             data.get("query"), data.get("variables"), data.get("operationName"), data.get("extensions")
         )
+        request_data.document_id = data.get("documentId")
+        return request_data
 
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
+        data: AskedData = kwargs["request_data"]
         async with in_time():
-            return await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
+            asked = asked_for(data, request.path_params.get(PATH_ID))
+            _note(asked.text)
+            data.query = await text_of(asked, kwargs["context"], self._schema, trust=self._trust)
+            if asked.text is None:
+                _note(data.query)
+            result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
+        request.state.max_age = 0
+        if request.method == "GET" and data.query and not result.errors:
+            known = self._schema.known(data.query)
+            request.state.max_age = seconds_left(known.seconds(data.operation_name, self._lifetimes), result)
+        return result
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """The result as JSON, without ``data`` if the request was never executed."""
@@ -233,6 +261,20 @@ def _presented(error: Exception) -> object:
 
 def _bad_request(message: str) -> dict[str, object]:
     return {"message": message, "extensions": {"code": BAD_REQUEST}}
+
+
+def _note(text: str | None) -> None:
+    if text and (notes := noted()) is not None:
+        notes.has_document(text)
+
+
+def seconds_left(seconds: int, result: ExecutionResult) -> int:
+    """What is left of the seconds for which an answer holds, as its figures may have been kept for a while already. 0 where
+    they are older than they should be."""
+    plans = (result.extensions or {}).get("plans") or ()
+    if any(plan["origin"] == "stale" for plan in plans):
+        return 0
+    return max(0, int(seconds - max((plan["age"] for plan in plans), default=0.0)))
 
 
 def _without_plans(body: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from starlette.applications import Starlette
 
 from gateway.settings import Settings
+from gateway.trusted_documents import load_manifest
 from gateway.watching import watched
 from gateway.wiring import Cohort, running
 from rules.errors import StoreUnavailable
@@ -65,6 +66,8 @@ async def started(
         async with AsyncExitStack() as stack:
             cohort = await opened_in_time(stack, settings, worker=settings.dev, stopping=ended)
             await stack.enter_async_context(watched(settings, cohort.shared))
+            if settings.trusted_documents is not None:
+                await load_manifest(cohort, settings.trusted_documents)
             app.state.cohort = cohort
             is_open.set()
             await ended.wait()

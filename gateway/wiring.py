@@ -210,6 +210,7 @@ def document_limits(settings: Settings) -> Limits:
         most_errors=settings.most_errors,
         document_cache=settings.document_cache,
         warn_only=frozenset(settings.warn_only),
+        introspection="open" if settings.dev else settings.introspection,
     )
 
 

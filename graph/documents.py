@@ -21,11 +21,13 @@ from strawberry.extensions import SchemaExtension
 
 from graph.costs import Cost, costs_of
 from graph.introspection import Questions, TooMany
+from graph.lifetimes import Holds, Lifetimes, reasons_of
 from graph.limits import Limits, excesses, too_large
 from graph.upstream import core_schema
 from graph.upstream_documents import TooManyTokens, parsed, tokens_in
 from graph.validation import problems
-from resolvers.nouns import Session, TooExpensive
+from resolvers.nouns import CohortError, Forbidden, Session, Viewer
+from resolvers.nouns import document_id as document_id
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +38,6 @@ TEXT_COPIES = 3
 KNOWN_BYTES = 4_096
 KEPT_ANSWERS = 8_388_608
 """Bytes of answers about the schema that are kept; that of a tool takes some 300,000."""
-
-
-def document_id(text: str) -> str:
-    """What a document is known by, in logs and everywhere: the SHA-256 of its text, 64 hexadecimal digits."""
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 Asked = tuple[str, str | None, bytes]
@@ -71,6 +68,19 @@ class Known:
         self._schema = schema
         self._costs: dict[str | None, Cost] = {}
         self._questions: dict[str | None, Questions] = {}
+        self._reasons: dict[str | None, frozenset[Holds | None]] = {}
+
+    def seconds(self, operation_name: str | None, lifetimes: Lifetimes) -> int:
+        """For how long the answer to the operation holds; 0 where there is no such operation."""
+        operation = get_operation_ast(self.document, operation_name)
+        return 0 if operation is None else lifetimes.least(self.reasons(operation))
+
+    @property
+    def text(self) -> str:
+        """The document as it came. The parsed one has it, for the places of errors."""
+        loc = self.document.loc
+        assert loc is not None  # noqa: S101 - it is parsed with places
+        return loc.source.body
 
     def cost(self, operation: OperationDefinitionNode) -> Cost:
         """What the operation costs, by the variables of a request."""
@@ -78,6 +88,13 @@ class Known:
         if name not in self._costs:
             self._costs |= costs_of(self._schema, _alone(operation, self.document))
         return self._costs[name]
+
+    def reasons(self, operation: OperationDefinitionNode) -> frozenset[Holds | None]:
+        """Why the fields of the operation hold for a while (graph/lifetimes.py)."""
+        name = _name(operation)
+        if name not in self._reasons:
+            self._reasons[name] = reasons_of(self._schema, self.document, operation)
+        return self._reasons[name]
 
     def questions(self, operation: OperationDefinitionNode) -> Questions:
         """What the operation asks about the schema itself."""
@@ -112,6 +129,22 @@ class Documents:
         if known.over:
             self.let_through.update(known.over)
         return known
+
+    def text_of(self, identifier: str) -> str | None:
+        """The text of a document that is known and may be executed; None where this process knows none of this id."""
+        known = self._known.get(identifier)
+        if known is None or known.errors:
+            return None
+        return known.text
+
+    def tells(self, viewer: Viewer) -> bool:
+        """Whether the schema tells the caller about itself."""
+        match self.limits.introspection:
+            case "open":
+                return True
+            case "authenticated":
+                return viewer.user_id is not None
+        return False
 
     @property
     def bytes(self) -> int:
@@ -182,13 +215,22 @@ class KnownDocuments(SchemaExtension):
             return []
         session: Session = context.context
         try:
+            self._check_questions(known, operation, session.viewer)
             session.bill.expect(
                 known.cost(operation).of(context.variables or {}),
                 stops=operation.operation is OperationType.QUERY,
             )
-        except TooExpensive as error:
+        except CohortError as error:
             return [GraphQLError(error.message, operation, original_error=error)]
         return self._too_many(known, operation)
+
+    def _check_questions(self, known: Known, operation: OperationDefinitionNode, viewer: Viewer) -> None:
+        """Raises Unauthenticated or Forbidden where the operation asks for the schema, and the caller is not told."""
+        if self._documents.tells(viewer) or not known.questions(operation).tell_schema:
+            return
+        if self._documents.limits.introspection == "authenticated":
+            viewer.known()
+        raise Forbidden("this gateway tells nobody its schema (introspection = off)")
 
     def _too_many(self, known: Known, operation: OperationDefinitionNode) -> list[GraphQLError]:
         questions = known.questions(operation)

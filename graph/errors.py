@@ -86,13 +86,14 @@ async def carry_out(info: Info, command: Coroutine[Any, Any, T]) -> tuple[T | No
 def presented(error: GraphQLError, schema: GraphQLSchema | None = None) -> GraphQLError:
     """The error as a client may see it. An unexpected one shows only an id, which is logged with the trace.
 
-    With ``schema``, an error about a value that an enum does not have lists the values that it has.
+    With ``schema``, an error about a value that an enum does not have lists the values that it has. Without it no error of
+    GraphQL says what may have been meant.
     """
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     if cause is None:
-        message = _listing(error.message, schema) if schema else error.message
+        message = _listing(error.message, schema) if schema else SUGGESTION.sub("", error.message)
         extensions = {"code": BAD_REQUEST, **(error.extensions or {})}
     elif isinstance(cause, CohortError):
         named = {} if cause.field is None else {"field": cause.field}
@@ -130,4 +131,6 @@ def _listing(message: str, schema: GraphQLSchema) -> str:
     return _UNKNOWN_VALUE.sub(listed, message)
 
 
+SUGGESTION = re.compile(r" Did you mean [^?]*\?")
+"""What graphql-core says in an error: names of the schema."""
 _UNKNOWN_VALUE = re.compile(r"(?P<what>does not exist in '(?P<enum>\w+)' enum\.)( Did you mean .*\?)?$")

@@ -21,6 +21,8 @@ from resolvers.nouns import DocumentTooLarge
 
 WarnOnly = Literal["documents", "budget", "rate"]
 """Limits that may be tried out first: what is over them is logged, counted and let through."""
+Introspection = Literal["open", "authenticated", "off"]
+"""Whom the schema tells about itself: everybody, who has a token, nobody."""
 DEEPEST_NESTING = 200
 """Selection sets within each other, those of fragments too. More would be more than the stack of Python takes."""
 BEYOND = 2**53 - 1
@@ -50,6 +52,8 @@ class Limits:
     most_schema_values: int = 20_000
     """Values of an answer about the schema; all that tools ask for has some 15,000."""
     warn_only: frozenset[WarnOnly] = field(default_factory=frozenset)
+    introspection: Introspection = "open"
+    """Others are told what is wrong with a document, but not what may have been meant."""
 
 
 class Size(NamedTuple):

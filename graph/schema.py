@@ -20,7 +20,7 @@ from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
 from graph.contents import ContentQueries
 from graph.contexts import ContextMutations, ContextQueries
-from graph.documents import Documents, KnownDocuments
+from graph.documents import Documents, Known, KnownDocuments
 from graph.drafts import DraftMutations
 from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.entities import ENTITIES
@@ -43,7 +43,7 @@ from graph.publications import Publication, PublicationMutations, PublicationQue
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
-from graph.upstream import core_schema
+from graph.upstream import core_schema, mark_one_of
 from graph.views import View, ViewMutations
 from graph.watching import OperationNoted
 from resolvers import (
@@ -61,9 +61,11 @@ from resolvers.opaque_texts import decode
 
 _MODES = frozenset(mode.value for mode in nouns.AggregationMode)
 PRINTED = Path(__file__).with_name("schema.graphql")
+RELEASED = Path(__file__).with_name("released.graphql")
+"""The schema of the last release: clients may rely on it."""
 
 
-@strawberry.type(description="What can be asked. Everything but the schema itself needs a bearer token.")
+@strawberry.type(description="What can be asked. Everything needs a bearer token.")
 class Query(
     CollectionQueries,
     ContentQueries,
@@ -149,10 +151,13 @@ async def find_node(info: Info, global_id: str) -> Node | Planned[GroupActivity]
 
 
 class CohortSchema(strawberry.Schema):
-    """No error leaves it but as a client may see it."""
+    """No error leaves it but as a client may see it. ``documents``: those that it knows."""
+
+    documents: Documents
 
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
-        bill: nouns.Bill = kwargs["context_value"].bill
+        session: nouns.Session = kwargs["context_value"]
+        bill = session.bill
         with nouns.billed_to(bill):
             result = await super().execute(*args, **kwargs)
         if bill.over is not None and bill.budget.enforced:
@@ -160,8 +165,13 @@ class CohortSchema(strawberry.Schema):
             result = ExecutionResult(None, [GraphQLError(bill.over.message, original_error=bill.over)])
         if result.errors:
             # A new list: the document's own is kept.
-            result.errors = [presented(error, core_schema(self)) for error in result.errors]
+            told = core_schema(self) if self.documents.tells(session.viewer) else None
+            result.errors = [presented(error, told) for error in result.errors]
         return result
+
+    def known(self, text: str) -> Known:
+        """What is known about the document. GraphQLError where it is too long or can't be parsed."""
+        return self.documents.known(core_schema(self), text)
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
@@ -191,7 +201,9 @@ def build_schema(
         extensions=extensions,
         execution_context_class=Executor,
     )
+    built.documents = documents
     check_before_fields(core_schema(built))
+    mark_one_of(core_schema(built))
     return built
 
 
@@ -215,6 +227,7 @@ def write_schema(path: Path = PRINTED) -> None:
 
 __all__ = [
     "PRINTED",
+    "RELEASED",
     "CohortSchema",
     "Limits",
     "Mutation",

@@ -15,6 +15,7 @@ from graph.contexts import Context
 from graph.entities import ENTITIES, REPRESENTATIONS, entities
 from graph.fields import field
 from graph.info import Info
+from graph.introspection import SERVICE
 from graph.learner_groups import Group
 from graph.learners import Learner
 from graph.scalars import Representation
@@ -85,7 +86,7 @@ _Entity = Annotated[
 class SubgraphQuery(Query):
     @field(
         description="The schema as a router composes it.",
-        name="_service",
+        name=SERVICE,
         access=Access.SIGNED_IN,
     )
     def service(self) -> Service:

@@ -15,6 +15,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLError,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
@@ -324,6 +325,15 @@ def core_schema(schema: Any) -> GraphQLSchema:
     """The schema of graphql-core behind Strawberry's, for which Strawberry has no public name."""
     found: GraphQLSchema = schema._schema
     return found
+
+
+def mark_one_of(schema: GraphQLSchema) -> None:
+    """Has graphql-core's rules check inputs of which exactly one field is given, with the place of what is wrong. Strawberry
+    keeps that to itself and its own rule, which fails on variables that are not defined."""
+    for of in schema.type_map.values():
+        if isinstance(of, GraphQLInputObjectType):
+            definition: StrawberryObjectDefinition = (of.extensions or {})[_DEFINITION]
+            of.is_one_of = definition.is_one_of
 
 
 def converted(schema: Any, value: Any, kind: type[Any]) -> Any:

@@ -9,7 +9,7 @@ from graphql import (
     validate,
 )
 
-from graph.errors import changed
+from graph.errors import SUGGESTION, changed
 from graph.limits import too_large
 from graph.literals import with_fields
 from graph.upstream import MORE_ERRORS
@@ -61,4 +61,8 @@ def _shortened(error: GraphQLError) -> GraphQLError:
     message, half = error.message, LONGEST_MESSAGE // 2
     if len(message) <= LONGEST_MESSAGE:
         return error
-    return changed(error, f"{message[:half]} … {message[-half:]}", error.extensions)
+    # Half a suggestion could not be told from other words, and left out for callers who are told none.
+    message = SUGGESTION.sub("", message)
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[:half]} … {message[-half:]}"
+    return changed(error, message, error.extensions)

@@ -14,6 +14,7 @@ from loaders.archived_questions import ArchivedQuestions
 from loaders.attempts import attempt_key, attempts_of_keys
 from loaders.background import Background
 from loaders.change_clock import ChangeClock
+from loaders.client_documents import ClientDocuments
 from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
 from loaders.kept import ENTRY, MEGABYTE, Kept, texts
@@ -78,6 +79,7 @@ class Shared:
     responses: ResponseCache
     costs: TableCosts
     archived_questions: ArchivedQuestions
+    client_documents: ClientDocuments
     now: Callable[[], datetime] = utc_now
     change_moment: ChangeClock = field(default_factory=ChangeClock)
     entered_scopes: Kept[tuple[str, str, str], None] = field(
@@ -135,7 +137,7 @@ class Shared:
         return cls(
             *(stores, library, healing, background, answers),
             *(Rosters(stores.rows), ResponseCache(answers_ttl), TableCosts(stores)),
-            *(ArchivedQuestions(stores), now),
+            *(ArchivedQuestions(stores), ClientDocuments(stores.rows, stores.cache), now),
             group_limits=limits,
             form_limits=form_limits or FormLimits(),
             mode=mode,

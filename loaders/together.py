@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from stores.bills import check_bill
 from stores.columns import Table
-from stores.deadline import deadline_at, remaining, until
+from stores.deadline import deadline_at, out_of_time, until
 from stores.rows import Key, Row, Rows
 from stores.values import check_key
 
@@ -192,10 +192,12 @@ class _Together:
         if ends is None:
             return await waiter
         try:
-            async with asyncio.timeout(ends - time.monotonic()):
+            async with asyncio.timeout(ends - time.monotonic()) as limit:
                 return await waiter
-        except TimeoutError:
-            remaining(0)
+        except TimeoutError as error:
+            # Not `remaining`: the loop's clock is coarser, so a moment of the time may be left.
+            if limit.expired():
+                raise out_of_time() from error
             raise
 
     def _turn(self, shape: Hashable) -> None:

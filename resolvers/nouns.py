@@ -14,6 +14,7 @@ from loaders.responses import KeptResponse
 from loaders.session import Session
 from loaders.whole_attempts import QuestionsSource
 from rules.access import Access, Role
+from rules.client_documents import Listed, TrustedDocument, checked_document_id, document_id
 from rules.contents import Content, ContentKind, HierarchyMode, Metadata
 from rules.contexts import Context, ContextRelation, ContextStatus, EnrolmentType
 from rules.drafts import Draft
@@ -129,6 +130,7 @@ __all__ = [
     "Kind",
     "Learner",
     "LearnerOrder",
+    "Listed",
     "Member",
     "MemberChange",
     "MemberMetric",
@@ -166,6 +168,7 @@ __all__ = [
     "Touch",
     "Tracking",
     "TrackingMode",
+    "TrustedDocument",
     "Unauthenticated",
     "View",
     "ViewCall",
@@ -175,8 +178,10 @@ __all__ = [
     "billed_to",
     "breathe",
     "camel",
+    "checked_document_id",
     "checked_id",
     "deadline_at",
+    "document_id",
     "either",
     "from_milliseconds",
     "in_turns",

@@ -120,6 +120,24 @@ class DocumentTooLarge(CohortError):
         self.details = {"limit": limit, "most": most, "found": found}
 
 
+class DocumentNotTrusted(CohortError):
+    """This gateway answers the documents alone that its operators have loaded; this one is none of them. Never in a
+    payload."""
+
+    code = "DOCUMENT_NOT_TRUSTED"
+
+
+class PersistedQueryNotFound(CohortError):
+    """No document is known by this hash: send the document once, with the hash. Never in a payload."""
+
+    # Clients of Apollo's protocol look for the code, or for this message.
+
+    code = "PERSISTED_QUERY_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("PersistedQueryNotFound")
+
+
 class LastAdmin(CohortError):
     """The last admin of a group can't leave it or become a member like the others while there are others."""
 

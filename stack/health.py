@@ -21,55 +21,55 @@ class Unhealthy(Exception):
     """The server answers, but not yet as it should."""
 
 
-def port_open(port: int) -> bool:
+def port_open(port: int, host: str = HOST) -> bool:
     """Whether anything accepts connections there."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex((HOST, port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
-def says(port: int, question: bytes, answer: bytes) -> None:
+def says(port: int, question: bytes, answer: bytes, host: str = HOST) -> None:
     """The server of a line protocol gives the expected answer (Valkey's PING, ZooKeeper's srvr)."""
-    with socket.create_connection((HOST, port), timeout=SECONDS) as connection:
+    with socket.create_connection((host, port), timeout=SECONDS) as connection:
         connection.sendall(question)
         heard = connection.recv(4096)
     if answer not in heard:
         raise Unhealthy(f"answers {heard[:80]!r}")
 
 
-def kafka(port: int) -> None:
+def kafka(port: int, host: str = HOST, broker: int = 1) -> None:
     """The broker lists itself as a member of the cluster."""
 
     from aiokafka.admin import AIOKafkaAdminClient
 
-    async def brokers() -> int:
-        admin = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=SECONDS * 1000)
+    async def brokers() -> set[int]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=f"{host}:{port}", request_timeout_ms=SECONDS * 1000)
         try:
             await admin.start()
-            return len((await admin.describe_cluster())["brokers"])
+            return {one["node_id"] for one in (await admin.describe_cluster())["brokers"]}
         finally:
             await admin.close()
 
-    if not port_open(port):
+    if not port_open(port, host):
         raise Unhealthy(f"port {port} is closed")
-    if asyncio.run(brokers()) == 0:
-        raise Unhealthy("no broker in the cluster yet")
+    if broker not in asyncio.run(brokers()):
+        raise Unhealthy("the broker is not in the cluster yet")
 
 
 @contextmanager
-def cassandra_session(user: str, password: str) -> Iterator[Any]:
-    """A CQL session of that user."""
+def cassandra_session(user: str, password: str, host: str = HOST) -> Iterator[Any]:
+    """A CQL session of that user, with this node alone."""
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
     from cassandra.policies import WhiteListRoundRobinPolicy
 
-    if not port_open(9042):
+    if not port_open(9042, host):
         raise Unhealthy("port 9042 is closed")
     profile = ExecutionProfile(
-        load_balancing_policy=WhiteListRoundRobinPolicy([HOST]), request_timeout=SECONDS
+        load_balancing_policy=WhiteListRoundRobinPolicy([host]), request_timeout=SECONDS
     )
     cluster = Cluster(
-        [HOST],
+        [host],
         auth_provider=PlainTextAuthProvider(user, password),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=SECONDS,
@@ -81,15 +81,17 @@ def cassandra_session(user: str, password: str) -> Iterator[Any]:
         cluster.shutdown()
 
 
-def cassandra() -> None:
-    """Cohort's role can log in and read."""
-    with cassandra_session("cohort", "cohort") as session:
-        session.execute("SELECT release_version FROM system.local")
+def cassandra(host: str = HOST, nodes: int = 1) -> None:
+    """Cohort's role can log in and read, and the node knows all the others."""
+    with cassandra_session("cohort", "cohort", host) as session:
+        others = list(session.execute("SELECT peer FROM system.peers_v2"))
+    if len(others) < nodes - 1:
+        raise Unhealthy(f"knows {len(others)} of the {nodes - 1} other nodes")
 
 
-def create_cassandra_role() -> None:
+def create_cassandra_role(host: str = HOST) -> None:
     """Create Cohort's role, an ordinary one: guardrails do not bind the superuser that Cassandra starts with."""
-    with cassandra_session("cassandra", "cassandra") as session:
+    with cassandra_session("cassandra", "cassandra", host) as session:
         session.execute("CREATE ROLE IF NOT EXISTS cohort WITH LOGIN = true AND PASSWORD = 'cohort'")
         for permission in ["CREATE", "ALTER", "DROP", "SELECT", "MODIFY"]:
             session.execute(f"GRANT {permission} ON ALL KEYSPACES TO cohort")

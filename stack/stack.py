@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -57,10 +58,17 @@ class Stack:
     """The servers whose jars, programs, data, logs and pid files are in one directory."""
 
     def __init__(
-        self, directory: Path, *, servers: Iterable[Server] = SERVERS, patience: float = 240.0
+        self,
+        directory: Path,
+        *,
+        servers: Iterable[Server] = SERVERS,
+        patience: float = 240.0,
+        software: Path | None = None,
     ) -> None:
-        """`patience` is how many seconds a server may take to become healthy."""
+        """`patience` is how many seconds a server may take to become healthy; `software` where jars and programs are,
+        if not in `directory`."""
         self.directory = directory.absolute()
+        self.software = (software or directory).absolute()
         self.servers = tuple(servers)
         self.patience = patience
 
@@ -99,9 +107,9 @@ class Stack:
         """Stop every server that we started, and return their names. With `wipe`, also delete all data; jars and programs stay."""
         stopped = self._stop(self.servers)
         if wipe and (self.directory / "pids").is_dir():  # never in a folder that is no stack's
-            for family in {server.family for server in self.servers}:
+            for folder in {server.folder for server in self.servers}:
                 for name in ["data", "tmp"]:
-                    shutil.rmtree(self.directory / family / name, ignore_errors=True)
+                    shutil.rmtree(self.directory / folder / name, ignore_errors=True)
         return stopped
 
     def stop(self, name: str, *, kill: bool = False) -> list[str]:
@@ -146,10 +154,10 @@ class Stack:
         on_java = [server for server in servers if server.runs_on_java]
         if on_java:
             jars.java()
-        if not all(jars.present(self._home(server), self._pom(server)) for server in on_java):
+        if not all(jars.present(self._software(server), self._pom(server)) for server in on_java):
             jars.maven()
         if not all(
-            programs.present(self._home(server), _module(server)) for server in servers if server.module
+            programs.present(self._software(server), _module(server)) for server in servers if server.module
         ):
             programs.go()
 
@@ -161,26 +169,32 @@ class Stack:
             home = self._home(server)
             for name in ["data", "tmp", "conf"]:
                 (home / name).mkdir(parents=True, exist_ok=True)
+            for name in ["lib", "bin"] if home != self._software(server) else ():
+                with suppress(FileExistsError):
+                    (home / name).symlink_to(self._software(server) / name)
             source = CONF / server.family
             for template in source.rglob("*.*") if source.exists() else ():
                 target = home / "conf" / template.relative_to(source)
                 target.parent.mkdir(exist_ok=True)
                 target.write_text(
-                    Template(template.read_text()).substitute(home=home, version=server.version)
+                    Template(template.read_text()).substitute(
+                        server.variables, home=home, version=server.version
+                    )
                 )
 
     def _bring_up(self, server: Server, progress: Progress, given_up: threading.Event) -> Phase:
-        if server.runs_on_java and not jars.present(self._home(server), self._pom(server)):
+        software = self._software(server)
+        if server.runs_on_java and not jars.present(software, self._pom(server)):
             progress(server.name, Phase.FETCHING)
-            jars.fetch(self._home(server), self._pom(server))
-        if server.module and not programs.present(self._home(server), _module(server)):
+            jars.fetch(software, self._pom(server))
+        if server.module and not programs.present(software, _module(server)):
             progress(server.name, Phase.BUILDING)
-            programs.build(self._home(server), _module(server))
+            programs.build(software, _module(server))
         progress(server.name, Phase.STARTING)
         # Under a lock, so that a second `up` at the same time finds our pid file and not only our port.
         with processes.lock(self.directory / "pids" / f"{server.name}.lock"):
             if processes.running(self._pid_file(server)) is None:
-                taken = [port for port in server.ports if port_open(port)]
+                taken = [port for port in server.ports if port_open(port, server.place.host)]
                 if taken and _healthy(server):
                     return Phase.FOREIGN
                 if taken:
@@ -195,8 +209,12 @@ class Stack:
         home = self._home(server)
         if server.format and not any((home / "data").iterdir()):
             self._format(server, server.format(home))
+        within = ["ip", "netns", "exec", server.place.namespace] if server.place.namespace else []
         processes.spawn(
-            server.command(home), cwd=home, log=self._log(server), pid_file=self._pid_file(server)
+            [*within, *server.command(home)],
+            cwd=home,
+            log=self._log(server),
+            pid_file=self._pid_file(server),
         )
 
     def _format(self, server: Server, command: list[str]) -> None:
@@ -228,7 +246,7 @@ class Stack:
             return Status(server, Phase.UP if healthy else Phase.UNHEALTHY, pid)
         if healthy:
             return Status(server, Phase.FOREIGN)
-        return Status(server, Phase.TAKEN if port_open(server.ports[0]) else Phase.STOPPED)
+        return Status(server, Phase.TAKEN if port_open(server.ports[0], server.place.host) else Phase.STOPPED)
 
     def _stop(self, servers: Sequence[Server], *, kill: bool = False) -> list[str]:
         def stop(server: Server) -> bool:
@@ -238,7 +256,11 @@ class Stack:
                 raise StackError(f"{server.name} was started by another user, who can stop it") from None
             # A killed process is gone before the last of its threads, which hold its ports.
             deadline = time.monotonic() + PORTS_CLOSE_WITHIN
-            while was_ours and any(map(port_open, server.ports)) and time.monotonic() < deadline:
+            while (
+                was_ours
+                and any(port_open(port, server.place.host) for port in server.ports)
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.05)
             return was_ours
 
@@ -253,7 +275,11 @@ class Stack:
         return Template((CONF / server.family / "pom.xml").read_text()).substitute(version=server.version)
 
     def _home(self, server: Server) -> Path:
-        return self.directory / server.family
+        return self.directory / server.folder
+
+    def _software(self, server: Server) -> Path:
+        """Where its jars and programs are."""
+        return self.software / server.family
 
     def _log(self, server: Server) -> Path:
         return self.directory / "logs" / f"{server.name}.log"

@@ -10,7 +10,7 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
@@ -23,16 +23,25 @@ from cassandra import (
     OperationTimedOut,
     ProtocolVersion,
     RequestExecutionException,
+    Unauthorized,
     UnresolvableContactPoints,
 )
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.connection import ConnectionException
-from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
 from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage, ServerError
 from cassandra.query import BoundStatement, tuple_factory
 
 from rules.errors import InvalidInput, NotInitialised, StoreUnavailable
+from stores.cassandra_policies import (
+    HEARTBEAT,
+    SILENCE,
+    AskAnother,
+    TrustedFirst,
+    cannot_authorise,
+    reconnection,
+    speculation,
+)
 from stores.deadline import remaining
 from stores.meter import Meter
 
@@ -109,6 +118,8 @@ class Address:
             replication = int(options.get("replication", 1))
         except ValueError:
             raise InvalidInput("a port and the replication are numbers", field="url") from None
+        if replication < 1:
+            raise InvalidInput("the replication is how many nodes have each row: 1 or more", field="url")
         return cls(hosts, keyspace, unquote(user) or None, unquote(password), options.get("dc"), replication)
 
     @property
@@ -143,6 +154,7 @@ class CassandraSession:
         self._waking = False
         self._prepared: dict[str, Any] = {}
         self._preparing: dict[str, asyncio.Task[Any]] = {}
+        self._nodes = TrustedFirst(address.dc)
         self._cluster: Any = None
         self._session: Any = None
 
@@ -174,13 +186,22 @@ class CassandraSession:
             auth_provider=PlainTextAuthProvider(address.user, address.password) if address.user else None,
             execution_profiles={
                 EXEC_PROFILE_DEFAULT: ExecutionProfile(
-                    load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(address.dc or "")),
+                    load_balancing_policy=self._nodes,
                     consistency_level=ConsistencyLevel.LOCAL_QUORUM,
                     serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
                     request_timeout=TIMEOUT,
                     row_factory=tuple_factory,
+                    retry_policy=AskAnother(),
+                    speculative_execution_policy=speculation(),
                 )
             },
+            reconnection_policy=reconnection(),
+            idle_heartbeat_interval=HEARTBEAT,
+            idle_heartbeat_timeout=SILENCE,
+            # At first use each node asks for a statement that it does not know. Else the first to need a new statement
+            # would wait for every node, also for one that says nothing.
+            prepare_on_all_hosts=False,
+            max_schema_agreement_wait=0,  # change_schema waits
             **self.connecting,
             # The driver writes 4 KB at a time: else the last part of a longer statement waits 40 ms for an ACK.
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
@@ -217,6 +238,15 @@ class CassandraSession:
     def nodes(self) -> int:
         return len(self._cluster.metadata.all_hosts())
 
+    @property
+    def holders(self) -> dict[str, bool]:
+        """Whether each node that may hold rows is there: those of the data centre, where the address names one."""
+        return {
+            str(host.endpoint): bool(host.is_up)
+            for host in self._cluster.metadata.all_hosts()
+            if self.address.dc in (None, host.datacenter)
+        }
+
     def replicas(self, routing_key: bytes) -> frozenset[Any]:
         """The nodes that hold the partition."""
         hosts = self._cluster.metadata.get_replicas(self.address.keyspace, routing_key)
@@ -228,11 +258,17 @@ class CassandraSession:
             return known
         task = self._preparing.get(cql)
         if task is None:
-            task = self._preparing[cql] = asyncio.create_task(asyncio.to_thread(self._session.prepare, cql))
+            task = self._preparing[cql] = asyncio.create_task(asyncio.to_thread(self._prepare, cql))
             task.add_done_callback(lambda done: self._keep(cql, done))
         with _errors():
             async with asyncio.timeout(remaining(TIMEOUT)):
                 return await asyncio.shield(task)
+
+    def _prepare(self, cql: str) -> Any:
+        prepared = self._session.prepare(cql)
+        # Reads, and writes whose time is set once: sent twice, they say the same.
+        prepared.is_idempotent = not re.search(r"\bIF\b", cql)
+        return prepared
 
     def _keep(self, cql: str, done: asyncio.Task[Any]) -> None:
         del self._preparing[cql]
@@ -259,7 +295,10 @@ class CassandraSession:
                 raise
             self.meter.count(what)
             response.add_callbacks(
-                self._succeeded, self._failed, callback_args=(future, response), errback_args=(future,)
+                self._succeeded,
+                self._failed,
+                callback_args=(future, response),
+                errback_args=(future, response),
             )
             return await future
 
@@ -268,7 +307,8 @@ class CassandraSession:
     ) -> None:
         self._wake((future, Answer(rows or [], response._paging_state, response._col_names), None))
 
-    def _failed(self, error: BaseException, future: asyncio.Future[Answer]) -> None:
+    def _failed(self, error: BaseException, future: asyncio.Future[Answer], response: Any) -> None:
+        self._nodes.distrust(response._current_host, error)
         self._wake((future, None, error))
 
     def _wake(self, answer: tuple[asyncio.Future[Answer], Answer | None, BaseException | None]) -> None:
@@ -293,21 +333,23 @@ class CassandraSession:
             elif error is not None:
                 future.set_exception(error)
 
-    async def change_schema(self, ddl: str) -> None:
-        """Sends one statement of DDL. Returns when every node agrees."""
-        self.meter.count("schema change")
+    async def change_schema(self, *ddl: str) -> None:
+        """Sends statements of DDL, one after the other. Returns when every node agrees on the last."""
+        if not ddl:
+            return
+        self.meter.count("schema change", len(ddl))
         with _errors():
             agreed = await asyncio.to_thread(self._change_schema, ddl)
         if not agreed:
             raise StoreUnavailable("the nodes do not agree on the schema yet; try again")
 
-    def _change_schema(self, ddl: str) -> bool:
-        future = self._session.execute_async(ddl, timeout=3 * TIMEOUT)
-        try:
-            future.result()
-        except AlreadyExists:  # another process was faster
-            return True
-        return bool(future.is_schema_agreed)
+    def _change_schema(self, ddl: Sequence[str]) -> bool:
+        # All to one node, which has each change before the next. So the others, a second behind, are waited for only once.
+        node = self._cluster.get_control_connection_host()
+        for text in ddl:
+            with suppress(AlreadyExists):  # another process was faster
+                self._session.execute_async(text, timeout=3 * TIMEOUT, host=node).result()
+        return bool(self._cluster.control_connection.wait_for_schema_agreement(wait_time=3 * TIMEOUT))
 
 
 def _told(error: BaseException) -> str:
@@ -327,6 +369,11 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except _AWAY as error:
+        remaining(TIMEOUT)
+        raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
+    except Unauthorized as error:
+        if not cannot_authorise(error):
+            raise
         remaining(TIMEOUT)
         raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
     except InvalidRequest as error:

@@ -111,6 +111,7 @@ def unlogged(statements: Sequence[BoundStatement]) -> BatchStatement:
     batch = BatchStatement(BatchType.UNLOGGED)
     for bound in statements:
         batch.add(bound)
+    batch.is_idempotent = all(bound.is_idempotent for bound in statements)
     return batch
 
 

@@ -44,5 +44,10 @@ def remaining(most: float) -> float:
         return most
     left = ends - time.monotonic()
     if left <= 0:
-        raise DeadlineExceeded("the request ran out of time before every store had answered")
+        raise out_of_time()
     return min(most, left)
+
+
+def out_of_time() -> DeadlineExceeded:
+    """The error of a call that its deadline ended."""
+    return DeadlineExceeded("the request ran out of time before every store had answered")

@@ -13,10 +13,12 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Me
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.events import PATIENCE, Events, Message, Record, RecordFilter, Topic, with_trace
 from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
-from stores.kafka_topics import KafkaTopics, committed, create_missing
+from stores.kafka_topics import KafkaTopics, Replication, committed, create_missing, replication
 from stores.meter import Meter
 from stores.timing import timed
 
+CREATING = 10.0
+"""Seconds that creating topics may take."""
 QUIET = 5.0
 """Seconds without a record after which a consumer asks whether Kafka is still there; aiokafka does not say."""
 
@@ -121,9 +123,14 @@ class KafkaEvents:
 
     async def init(self, topics: Sequence[Topic]) -> list[str]:
         """Partitions are never added to a topic: a key would move to another."""
-        async with self.clients.answers(), self.clients.admin() as admin:
+        async with self.clients.answers(), self.clients.admin(CREATING) as admin:
             named = {self.name(topic.name): topic for topic in topics}
             return await create_missing(admin, named, self._replicas)
+
+    async def replication(self, topics: Sequence[Topic]) -> Replication:
+        """Of these topics, as far as they are there."""
+        async with self.clients.answers(), self.clients.admin() as admin:
+            return await replication(admin, [self.name(topic.name) for topic in topics])
 
     async def ping(self) -> None:
         async with self.clients.answers(), self.clients.admin() as admin:

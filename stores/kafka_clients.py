@@ -21,6 +21,12 @@ BEAT = 3.0
 """Seconds between a member's heartbeats."""
 BATCH_BYTES = 256 * 1024
 """A sender's messages to one partition wait for a round trip whenever this much is full."""
+REPLY = 3.0
+"""Seconds that one broker may take to answer. After that another is asked, within the same call: the leader may be cut off
+from the others, and they have chosen a new one."""
+METADATA_AGE = 2.0
+"""Seconds after which a client asks again who leads what. A leader that is cut off does not know that it leads no longer:
+it takes messages that it can't have acknowledged, and has no new ones to read."""
 CLOSING = 5.0
 """Seconds that closing may take: what is unsent is sent, the group is left."""
 
@@ -57,12 +63,13 @@ class KafkaClients:
             # Messages of one moment share a request anyway, while the one before is under way.
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
-            request_timeout_ms=self._milliseconds,
+            request_timeout_ms=_milliseconds(min(self._timeout, REPLY)),
+            metadata_max_age_ms=_milliseconds(METADATA_AGE),
         )
         try:
             await producer.start()
         except BaseException:
-            await stop_producer(producer)
+            self.stop_later(stop_producer(producer))  # it takes seconds, which the call no longer has
             raise
         return producer
 
@@ -73,17 +80,22 @@ class KafkaClients:
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            session_timeout_ms=int(SESSION * 1000),
-            heartbeat_interval_ms=int(BEAT * 1000),
-            max_poll_interval_ms=int(patience * 1000),
-            request_timeout_ms=self._milliseconds,
+            session_timeout_ms=_milliseconds(SESSION),
+            heartbeat_interval_ms=_milliseconds(BEAT),
+            max_poll_interval_ms=_milliseconds(patience),
+            # Not REPLY: to join takes until every other member has come.
+            request_timeout_ms=_milliseconds(self._timeout),
+            metadata_max_age_ms=_milliseconds(METADATA_AGE),
         )
 
     # Short-lived clients, so that nothing needs repair when Kafka was away.
 
     @asynccontextmanager
-    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=self._milliseconds)
+    async def admin(self, reply: float = REPLY) -> AsyncIterator[AIOKafkaAdminClient]:
+        """``reply``: seconds that a broker may take to answer."""
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._servers, request_timeout_ms=_milliseconds(min(self._timeout, reply))
+        )
         try:
             await admin.start()
             yield admin
@@ -97,7 +109,7 @@ class KafkaClients:
             bootstrap_servers=self._servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            request_timeout_ms=self._milliseconds,
+            request_timeout_ms=_milliseconds(min(self._timeout, REPLY)),
         )
         try:
             async with self.answers():
@@ -105,10 +117,6 @@ class KafkaClients:
             yield reader
         finally:
             await stop_consumer(reader)
-
-    @property
-    def _milliseconds(self) -> int:
-        return int(self._timeout * 1000)
 
     # Stopping beside the calls that go on.
 
@@ -122,6 +130,10 @@ class KafkaClients:
     async def stopped(self) -> None:
         """Returns once every client of ``stop_later`` has stopped."""
         await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:

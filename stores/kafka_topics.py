@@ -1,6 +1,7 @@
 """Topics in Kafka: what is there, what is created, and how far a group has read them. Names are full, with the prefix."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from aiokafka import TopicPartition
@@ -70,6 +71,31 @@ async def create_missing(
     # The controller has them; wait until the brokers know as well.
     await retried(partial(_require_leaders, admin, missing))
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """On how many brokers the messages are: at least, and of how many partitions a copy is behind or away."""
+
+    brokers: int
+    copies: int
+    behind: int
+
+
+async def replication(admin: AIOKafkaAdminClient, names: Collection[str]) -> Replication:
+    """Of those topics that are there."""
+    brokers = len((await admin.describe_cluster())["brokers"])
+    places = [
+        place
+        for topic in await admin.describe_topics()
+        if topic["topic"] in names
+        for place in topic["partitions"]
+    ]
+    return Replication(
+        brokers,
+        min((len(place["replicas"]) for place in places), default=0),
+        sum(len(place["isr"]) < len(place["replicas"]) for place in places),
+    )
 
 
 async def committed(

@@ -17,7 +17,14 @@ from cassandra.query import SimpleStatement
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.bills import charge, partitions_of, partitions_written
-from stores.cassandra_schema import columns_by_table, create_keyspace, create_types, make_changes
+from stores.cassandra_schema import (
+    Replication,
+    columns_by_table,
+    create_keyspace,
+    create_types,
+    make_changes,
+    replication,
+)
 from stores.cassandra_session import Address, CassandraSession, Routed
 from stores.cassandra_statements import Metered, Statements, applied, batches, unlogged
 from stores.columns import Table
@@ -309,9 +316,13 @@ class CassandraRows:
 
     async def clock(self) -> int:
         answer = await self._session.send(
-            "clock", SimpleStatement("SELECT toUnixTimestamp(now()) FROM system.local")
+            "clock", SimpleStatement("SELECT toUnixTimestamp(now()) FROM system.local", is_idempotent=True)
         )
         return int(answer.rows[0][0])
+
+    async def replication(self) -> Replication:
+        """NotInitialised where there is no keyspace yet."""
+        return await replication(self._session)
 
     async def schema_version(self) -> int:
         if VERSIONS.name not in await columns_by_table(self._session):
@@ -340,7 +351,7 @@ class CassandraRows:
         """Compaction does, gc_grace_seconds after the deletion."""
 
     async def ping(self) -> None:
-        await self._session.send("ping", SimpleStatement("SELECT key FROM system.local"))
+        await self._session.send("ping", SimpleStatement("SELECT key FROM system.local", is_idempotent=True))
 
     async def close(self) -> None:
         await self._session.close()

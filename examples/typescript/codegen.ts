@@ -31,7 +31,8 @@ const config: CodegenConfig = {
   generates: {
     "src/generated/": {
       preset: "client",
-      presetConfig: { fragmentMasking: false },
+      // persisted-documents.json is the manifest that `cohort documents load` takes.
+      presetConfig: { fragmentMasking: false, persistedDocuments: { hashAlgorithm: "sha256" } },
       config: {
         strictScalars: true,
         scalars: { Date: "string", DateTime: "string", JSON: "unknown" },

@@ -202,6 +202,50 @@ async def _clocks(_settings: "Settings", stores: "Stores") -> Finding:
     return Finding(Health.WELL, "clocks", told)
 
 
+async def _row_copies(_settings: "Settings", stores: "Stores") -> Finding:
+    """A majority of three copies answers while one node is away; of fewer, none may be."""
+    from stores.rows_cassandra import CassandraRows
+
+    subject = "row copies"
+    if not isinstance(stores.rows, CassandraRows):
+        return Finding(Health.WELL, subject, "one, in a file: back it up")
+    found = await stores.rows.replication()
+    told = f"{found.copies} on {found.nodes} nodes"
+    if found.copies > found.nodes:
+        remedy = "start the missing nodes, or ALTER KEYSPACE to fewer copies"
+        return Finding(Health.BAD, subject, told, remedy)
+    if found.away:
+        return Finding(Health.POOR, subject, f"{told}; away: {', '.join(found.away)}", "start what is away")
+    if found.copies < min(3, found.nodes):
+        return Finding(
+            *(Health.POOR, subject, f"{told}: what one node has is out of reach while that is away"),
+            "ALTER KEYSPACE … WITH replication to 3, then nodetool repair --full on each node",
+        )
+    return Finding(Health.WELL, subject, told)
+
+
+async def _event_copies(_settings: "Settings", stores: "Stores") -> Finding:
+    from stores.events_kafka import KafkaEvents
+    from stores.topics import TOPICS
+
+    subject = "event copies"
+    if not isinstance(stores.events, KafkaEvents):
+        return Finding(Health.WELL, subject, "one, in a file: back it up")
+    found = await stores.events.replication(TOPICS)
+    told = f"{found.copies} on {found.brokers} brokers"
+    if found.behind:
+        return Finding(
+            *(Health.POOR, subject, f"{told}; in {found.behind:,} partitions a copy is behind or away"),
+            "start what is away; kafka-topics --describe --under-replicated-partitions",
+        )
+    if found.copies < min(3, found.brokers):
+        return Finding(
+            *(Health.POOR, subject, f"{told}: what one broker has is out of reach while that is away"),
+            "kafka-reassign-partitions to three brokers, and min.insync.replicas=2 for each topic",
+        )
+    return Finding(Health.WELL, subject, told)
+
+
 async def _lag(_settings: "Settings", stores: "Stores") -> Finding:
     from stores.topics import GROUPS
 
@@ -298,6 +342,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("search",), _index),
     ((), _mode),
     ((), _clocks),
+    ((), _row_copies),
+    (("events",), _event_copies),
     (("events",), _lag),
     (("events",), _dead_letters),
     ((), _jobs),

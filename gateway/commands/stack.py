@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from stack.cluster import NODES, cluster
 from stack.errors import StackError
 from stack.servers import Server
 from stack.stack import Phase, Progress, Stack
@@ -27,6 +28,16 @@ app = typer.Typer(
 
 Directory = Annotated[
     Path, typer.Option("--dir", envvar="COHORT_STACK_DIR", help="Where jars, data, logs and pid files are.")
+]
+Nodes = Annotated[
+    int,
+    typer.Option(
+        "--nodes",
+        envvar="COHORT_STACK_NODES",
+        min=1,
+        max=NODES,
+        help=f"{NODES}: a cluster of as many Cassandra nodes and Kafka brokers beside one Valkey, in DIR/cluster.",
+    ),
 ]
 Names = Annotated[
     list[str] | None,
@@ -48,10 +59,10 @@ COLOURS = {
 
 
 @app.command()
-def up(names: Names = None, directory: Directory = HERE) -> None:
+def up(names: Names = None, directory: Directory = HERE, nodes: Nodes = 1) -> None:
     """Start servers, wait until each is healthy, and print the settings that point Cohort to them."""
-    stack = Stack(directory)
     with _telling_errors() as console:
+        stack = _stack(directory, nodes)
         chosen = stack.select(names or [])
         with _progress(chosen, console) as progress:
             stack.up(names or [], progress)
@@ -65,11 +76,12 @@ def up(names: Names = None, directory: Directory = HERE) -> None:
 @app.command()
 def down(
     directory: Directory = HERE,
+    nodes: Nodes = 1,
     wipe: Annotated[bool, typer.Option("--wipe", help="Delete all data, too (the jars stay).")] = False,
 ) -> None:
     """Stop all servers that were started from this directory, and no others."""
     with _telling_errors() as console:
-        stopped = Stack(directory).down(wipe=wipe)
+        stopped = _stack(directory, nodes).down(wipe=wipe)
         told = f"stopped: {', '.join(stopped)}" if stopped else "nothing of ours was running"
         console.print(told, soft_wrap=True)
         if wipe:
@@ -77,11 +89,11 @@ def down(
 
 
 @app.command()
-def status(directory: Directory = HERE) -> None:
+def status(directory: Directory = HERE, nodes: Nodes = 1) -> None:
     """Show how each server is, its ports, and its pid if it is ours."""
     table = Table("server", "version", "ports", "pid", "state", box=None)
     with _telling_errors():
-        for one in Stack(directory).status():
+        for one in _stack(directory, nodes).status():
             ports = " ".join(map(str, one.server.ports))
             style = COLOURS.get(one.phase)
             table.add_row(
@@ -94,6 +106,7 @@ def status(directory: Directory = HERE) -> None:
 def logs(
     name: Name,
     directory: Directory = HERE,
+    nodes: Nodes = 1,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
     ] = False,
@@ -101,33 +114,43 @@ def logs(
 ) -> None:
     """Show the last lines of a server's log."""
     with _telling_errors():
-        for line in Stack(directory).logs(name, follow=follow, lines=lines):
+        for line in _stack(directory, nodes).logs(name, follow=follow, lines=lines):
             typer.echo(line, nl=False)
 
 
 @app.command()
-def env(names: Names = None, directory: Directory = HERE) -> None:
+def env(names: Names = None, directory: Directory = HERE, nodes: Nodes = 1) -> None:
     """Print the settings that point Cohort to the servers: eval "$(cohort stack env)"."""
     with _telling_errors():
-        _print_exports(Stack(directory), names or [])
+        _print_exports(_stack(directory, nodes), names or [])
 
 
 @app.command()
-def stop(name: Name, directory: Directory = HERE, kill: Kill = False) -> None:
+def stop(name: Name, directory: Directory = HERE, kill: Kill = False, nodes: Nodes = 1) -> None:
     """Stop one server, if it is ours."""
     with _telling_errors() as console:
-        stopped = Stack(directory).stop(name, kill=kill)
+        stopped = _stack(directory, nodes).stop(name, kill=kill)
         if not stopped:
             raise StackError(f"{name} is not running, or not ours to stop")
         console.print(f"stopped: {', '.join(stopped)}", soft_wrap=True)
 
 
 @app.command()
-def restart(name: Name, directory: Directory = HERE, kill: Kill = False) -> None:
+def restart(name: Name, directory: Directory = HERE, kill: Kill = False, nodes: Nodes = 1) -> None:
     """Stop one server of ours and start it again: see how Cohort bears it."""
-    stack = Stack(directory)
-    with _telling_errors() as console, _progress(stack.select([name]), console) as progress:
-        stack.restart(name, kill=kill, progress=progress)
+    with _telling_errors() as console:
+        stack = _stack(directory, nodes)
+        with _progress(stack.select([name]), console) as progress:
+            stack.restart(name, kill=kill, progress=progress)
+
+
+def _stack(directory: Path, nodes: int) -> Stack:
+    """The usual stack, or a cluster beside it, which shares its jars."""
+    if nodes == 1:
+        return Stack(directory)
+    if nodes != NODES:
+        raise StackError(f"a cluster has {NODES} nodes: with {nodes}, none may be away")
+    return Stack(directory / "cluster", servers=cluster(), software=directory)
 
 
 def _print_exports(stack: Stack, names: list[str]) -> None:

@@ -6,17 +6,19 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ExceptionHandler
+from starlette.types import ExceptionHandler, Scope
 
 from resolvers.errors import client_message
 from rules.errors import (
     CohortError,
     DeadlineExceeded,
+    DocumentNotTrusted,
     DocumentTooLarge,
     Forbidden,
     InvalidInput,
     NotFound,
     Overloaded,
+    PersistedQueryNotFound,
     StoreUnavailable,
     TooExpensive,
     Unauthenticated,
@@ -26,6 +28,9 @@ from telemetry.requests import note_error
 STATUSES: dict[type[CohortError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
     DocumentTooLarge: HTTPStatus.BAD_REQUEST,
+    # As of a document that is not valid: the endpoint of GraphQL makes it a 400 for clients that accept its media type.
+    DocumentNotTrusted: HTTPStatus.OK,
+    PersistedQueryNotFound: HTTPStatus.OK,
     TooExpensive: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
@@ -36,6 +41,8 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
 }
 """The status of each class of errors. Any other error of ours is a conflict with the state of things."""
 
+
+GRAPHQL_PATH = "/graphql"
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 """The headers of every 401: what would be right (RFC 9110, 15.5.2)."""
@@ -79,6 +86,25 @@ def error_response(
     note_error(code)
     named = {} if field is None else {"field": field}
     return JSONResponse({"error": {"code": code, "message": message, **named}}, status, headers)
+
+
+def early_refusal(scope: Scope, error: CohortError | HTTPException) -> JSONResponse:
+    """The answer to a request that is refused before its endpoint has it, or after the endpoint's time is over: in GraphQL's
+    shape on GraphQL's path."""
+    headers: Mapping[str, str] | None
+    if isinstance(error, CohortError):
+        status, code, message = status_of(error), error.code, client_message(error)
+        headers = headers_of(error)
+    else:
+        status = HTTPStatus(error.status_code)
+        code, message, headers = name_of(status), error.detail, error.headers
+    path = scope["path"]
+    if path != GRAPHQL_PATH and not path.startswith(f"{GRAPHQL_PATH}/"):
+        return error_response(status, code, message, headers)
+    if not isinstance(error, CohortError):
+        code = "BAD_REQUEST"  # as the endpoint calls what HTTP refuses
+    note_error(code)
+    return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, headers)
 
 
 async def _of_cohort(_request: Request, error: Exception) -> JSONResponse:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.errors import error_response, status_of
+from gateway.http.errors import early_refusal
 from rules.errors import DeadlineExceeded, Overloaded
 from stores.deadline import deadline, until
 
@@ -36,7 +36,9 @@ class LargestBody:
         self._app = app
         self._most = most
         self._held = 0
-        self._refusal = f"a request may have {most} bytes"
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(TOO_LARGE, f"a request may have {self._most} bytes", {"Connection": "close"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,8 +46,7 @@ class LargestBody:
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > self._most:
-            refusal = error_response(TOO_LARGE, "CONTENT_TOO_LARGE", self._refusal, {"Connection": "close"})
-            await refusal(scope, receive, send)
+            await early_refusal(scope, self._too_large())(scope, receive, send)
             return
         came = held = 0
 
@@ -54,7 +55,7 @@ class LargestBody:
             message = await receive()
             came += len(message.get("body", b""))
             if came > self._most:
-                raise HTTPException(TOO_LARGE, self._refusal, {"Connection": "close"})
+                raise self._too_large()
             if came > SMALL:
                 self._held += came - SMALL - held
                 held = came - SMALL
@@ -111,5 +112,4 @@ class Deadline:
             except TimeoutError:
                 if not timeout.expired():
                     raise
-        refusal = error_response(status_of(_LATE), _LATE.code, _LATE.message)
-        await refusal(scope, receive, send)
+        await early_refusal(scope, _LATE)(scope, receive, send)

@@ -1,13 +1,38 @@
-"""Which documents clients may send."""
+"""Which documents clients may send, and what they are told of the schema."""
+
+from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 
 class DocumentSettings(BaseModel):
-    """Which documents clients may send."""
+    """Which documents clients may send, and what they are told of the schema."""
 
+    documents: Literal["any", "warn", "trusted"] = Field(
+        default="any",
+        description="Documents of GraphQL that are answered: `any`, or those alone (`trusted`) that `cohort documents load` or "
+        "`trusted_documents` has loaded; `warn` answers any and logs the others. Who has the role admin or service may send "
+        "any. `cohort dev` answers any",
+    )
+    trusted_documents: Path | None = Field(
+        default=None,
+        description="Manifest of trusted documents that the server loads when it starts: a file of Apollo's, a file of hashes "
+        "and texts, or a folder of `.graphql` files",
+    )
+    introspection: Literal["open", "authenticated", "off"] = Field(
+        default="authenticated",
+        description="Who may ask for the schema (`__schema`, `__type`) and is told what may have been meant: `open` for "
+        "everybody, `authenticated` for who has a token, `off` for nobody. `cohort dev` is open",
+    )
+    published_ttl: int = Field(
+        default=60,
+        ge=0,
+        description="Seconds that a client may show published collections again without asking, after a query by GET; figures: "
+        "`answers_ttl`",
+    )
     federation: bool = Field(
         default=False,
         description="Whether the schema is a subgraph of Apollo Federation 2: it then has `_service`, which tells all of it to "
-        "whoever has a token, and `_entities`",
+        "whoever has a token, unless `introspection` is `off`, and `_entities`",
     )

@@ -22,7 +22,7 @@ from stores.tables.groups import (
     LEARNER_GROUPS,
     USER_GROUPS,
 )
-from stores.tables.instance import ARCHIVES, INSTANCE, JOBS, LEASES
+from stores.tables.instance import ARCHIVES, INSTANCE, JOBS, LEASES, TRUSTED_DOCUMENTS
 from stores.tables.learners import (
     AGGREGATES,
     ATTEMPTS,
@@ -67,6 +67,7 @@ __all__ = [
     "RELATIONS",
     "SCORES",
     "TABLES",
+    "TRUSTED_DOCUMENTS",
     "USER_GROUPS",
     "VIEWS",
 ]
@@ -101,4 +102,5 @@ TABLES = (
     SCORES,
     ARCHIVES,
     LEASES,
+    TRUSTED_DOCUMENTS,
 )

@@ -37,6 +37,14 @@ LEASES = Table(
     columns={"owner": TEXT, "expires_on": TIMESTAMP, "done_on": TIMESTAMP},
 )
 
+TRUSTED_DOCUMENTS = Table(
+    "trusted_document",
+    comment="The documents of GraphQL that operators trust, each by the SHA-256 of its text",
+    since=9,
+    partition={"id": TEXT},
+    columns={"name": TEXT, "text": TEXT, "loaded_on": TIMESTAMP},
+)
+
 ARCHIVES = Table(
     "archive",
     comment="The catalogue of archived questions: a request is one file of a context and an ISO week; by conditions alone",

@@ -3,10 +3,14 @@
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gateway.trusted_documents import read_manifest
+from graph.manifests import checked_documents
+from graph.schema import schema
 from tests.clients.conftest import Served
 from tests.node import TIME, chromium, installed
 
@@ -33,6 +37,10 @@ def test_its_types_are_made_from_what_is_served_and_its_caches_show_what_was_ans
     shutil.rmtree(EXAMPLE / "build", ignore_errors=True)
     run("npm", "run", "build", COHORT_SCHEMA=f"{served.url}/graphql")
     run("npm", "test", **served.environment)
+    manifest = read_manifest(EXAMPLE / "src" / "generated" / "persisted-documents.json")
+    documents, problems = checked_documents(schema, manifest, datetime.now(UTC))
+    assert problems == [], "the manifest that it writes can be loaded"
+    assert {"MyCourses", "GroupPage"} <= {document.name for document in documents}
 
 
 def test_a_page_of_another_origin_shows_the_group_and_asks_whether_it_still_holds(served: Served) -> None:

@@ -230,8 +230,8 @@ def full(settings: Settings) -> Settings:
     return settings.model_copy(update={"most_at_once": 1, "unready_after": 0.1})
 
 
-def headers(settings: Settings, user: str) -> dict[str, str]:
-    token = make_token(settings, user, [Role.LEARNER], timedelta(hours=1))
+def headers(settings: Settings, user: str, role: Role = Role.LEARNER) -> dict[str, str]:
+    token = make_token(settings, user, [role], timedelta(hours=1))
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -246,7 +246,7 @@ async def test_refusals_have_each_endpoints_shape_and_retry_after(full: Settings
         refused = {
             "graphql": await client.post("/graphql", json={"query": "{ me { userId } }"}, headers=ada),
             "envelope": await client.get("/v1/group/read/g", headers=ada),
-            "plain": await client.get("/metrics/funnel/c", headers=ada),
+            "plain": await client.get("/metrics/funnel/c", headers=headers(full, "rita", Role.REPORTER)),
             "summary": await client.get("/learners/ada/summary.json", headers=ada),
         }
         assert {answer.status_code for answer in refused.values()} == {503}

@@ -186,8 +186,8 @@ def test_help_names_every_command() -> None:
     commands = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE)
     assert commands == [
         *("dev", "serve", "worker", "init", "token", "caller", "settings", "schema", "doctor", "reconcile"),
-        *("publish", "jobs", "aggregate", "archive", "blobs", "dead-letters", "druid", "exhaust", "learners"),
-        *("load", "migrate", "modes", "search", "views", "stack"),
+        *("publish", "jobs", "aggregate", "archive", "blobs", "dead-letters", "documents", "druid"),
+        *("exhaust", "learners", "load", "migrate", "modes", "search", "views", "stack"),
     ]
     assert "up" in cohort("stack", "--help").stdout
 

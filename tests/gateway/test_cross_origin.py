@@ -123,11 +123,13 @@ def test_an_origin_that_no_browser_sends_is_refused_with_what_would_be_right(ori
 
 async def test_a_large_answer_is_compressed_for_who_accepts_it(serving: Serving, settings: Settings) -> None:
     async with serving(settings) as client:
-        plain = await client.post("/graphql", json=SCHEMA, headers={"Accept-Encoding": "identity"})
+        plain = await client.post(
+            "/graphql", json=SCHEMA, headers={"Accept-Encoding": "identity", **bearer(settings)}
+        )
         assert "content-encoding" not in plain.headers
         assert len(plain.content) == int(plain.headers["content-length"])
         async with client.stream(
-            "POST", "/graphql", json=SCHEMA, headers={"Accept-Encoding": "gzip"}
+            "POST", "/graphql", json=SCHEMA, headers={"Accept-Encoding": "gzip", **bearer(settings)}
         ) as packed:
             sent = b"".join([part async for part in packed.aiter_raw()])
         assert packed.headers["content-encoding"] == "gzip"
@@ -139,15 +141,18 @@ async def test_a_large_answer_is_compressed_for_who_accepts_it(serving: Serving,
 
 
 async def test_a_proxy_in_front_may_compress_instead(serving: Serving) -> None:
-    async with serving(load_settings(jwt_key=KEY, compressed_from=0)) as client:
-        answer = await client.post("/graphql", json=SCHEMA, headers={"Accept-Encoding": "gzip"})
+    settings = load_settings(jwt_key=KEY, compressed_from=0)
+    async with serving(settings) as client:
+        headers = {"Accept-Encoding": "gzip", **bearer(settings)}
+        answer = await client.post("/graphql", json=SCHEMA, headers=headers)
+        assert "errors" not in answer.json()
         assert "content-encoding" not in answer.headers
 
 
 async def test_who_has_a_compressed_answer_gets_304(serving: Serving) -> None:
     settings = load_settings(jwt_key=KEY, allowed_origins=(APP,))
     async with serving(settings) as client:
-        headers = {"Origin": APP, "Accept-Encoding": "gzip"}
+        headers = {"Origin": APP, "Accept-Encoding": "gzip", **bearer(settings)}
         first = await client.get("/graphql", params=SCHEMA, headers=headers)
         assert (first.status_code, first.headers["content-encoding"]) == (200, "gzip")
         assert first.headers["etag"].startswith('W/"'), "the same tag names the compressed and the plain form"

@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from gateway.commands.doctor import Finding, Health, findings
+from gateway.commands.doctor import Finding, Health, _event_copies, _row_copies, findings
 from gateway.settings import Settings, load_settings
 from gateway.wiring import opened
 from ingest.modes.agreement import agree
 from loaders.session import utc_now
 from rules.tracking import TrackingMode
+from stores.cassandra_schema import Replication as RowReplication
 from stores.events import Message
+from stores.events_kafka import KafkaEvents
+from stores.kafka_topics import Replication as EventReplication
 from stores.rows import Write
+from stores.rows_cassandra import CassandraRows
 from stores.rows_sqlite import SqliteRows
 from stores.tables import JOBS
 from stores.topics import DEAD_LETTERS
@@ -90,3 +96,55 @@ async def test_development_beside_servers_and_no_key_are_told(settings: Settings
     told = await found(settings.model_copy(update={"dev": True, "rows": "cassandra://127.0.0.1:1/k"}))
     assert (told["dev"].health, told["dev"].remedy) == (Health.BAD, "unset COHORT_DEV")
     assert (await found(load_settings()))["jwt_key"].health is Health.POOR
+
+
+@pytest.mark.parametrize(
+    ("copies", "nodes", "away", "expected"),
+    [
+        (1, 1, [], (Health.WELL, "1 on 1 nodes")),
+        (3, 3, [], (Health.WELL, "3 on 3 nodes")),
+        (3, 3, ["h2:9042"], (Health.POOR, "3 on 3 nodes; away: h2:9042")),
+        (1, 3, [], (Health.POOR, "1 on 3 nodes: what one node has is out of reach while that is away")),
+        (3, 2, [], (Health.BAD, "3 on 2 nodes")),
+    ],
+)
+async def test_it_says_whether_rows_outlive_a_node(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    copies: int,
+    nodes: int,
+    away: list[str],
+    expected: tuple[Health, str],
+) -> None:
+    async def replication(_self: CassandraRows) -> RowReplication:
+        return RowReplication(copies, nodes, away)
+
+    monkeypatch.setattr(CassandraRows, "replication", replication)
+    stores: Any = SimpleNamespace(rows=object.__new__(CassandraRows))
+    finding = await _row_copies(settings, stores)
+    assert (finding.health, finding.told) == expected
+
+
+@pytest.mark.parametrize(
+    ("brokers", "copies", "behind", "expected"),
+    [
+        (3, 3, 0, (Health.WELL, "3 on 3 brokers")),
+        (2, 3, 41, (Health.POOR, "3 on 2 brokers; in 41 partitions a copy is behind or away")),
+        (3, 2, 0, (Health.POOR, "2 on 3 brokers: what one broker has is out of reach while that is away")),
+    ],
+)
+async def test_it_says_whether_events_outlive_a_broker(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    brokers: int,
+    copies: int,
+    behind: int,
+    expected: tuple[Health, str],
+) -> None:
+    async def replication(_self: KafkaEvents, _topics: object) -> EventReplication:
+        return EventReplication(brokers, copies, behind)
+
+    monkeypatch.setattr(KafkaEvents, "replication", replication)
+    stores: Any = SimpleNamespace(events=object.__new__(KafkaEvents))
+    finding = await _event_copies(settings, stores)
+    assert (finding.health, finding.told) == expected

@@ -205,9 +205,9 @@ def reads(exhaust_id: str, publication_id: str) -> list[Entry]:
             "activityMetrics", Access.FIGURES, f"{{ activityMetrics(query: {{ {_METRICS} }}) {{ rows }} }}"
         ),
         entry(
-            "activityMetrics by attributes",
+            "activityMetrics by two attributes",
             Access.EVERY_LEARNER,
-            f"{{ activityMetrics(query: {{ {_METRICS} dimensions: [STATE] }}) {{ rows }} }}",
+            f"{{ activityMetrics(query: {{ {_METRICS} dimensions: [STATE, GENDER] }}) {{ rows }} }}",
         ),
         entry("activityFunnel", Access.FIGURES, '{ activityFunnel(collectionId: "course") { __typename } }'),
         entry(

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from strawberry.http import process_result
 
+from gateway.asked_documents import PATH_ID
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.limits import Deadline, LargestBody
 from graph.encoding import encode
@@ -72,22 +73,30 @@ BATCH = {"collectionId": "course", "contextId": "batch"}
 
 
 def session_of_headers(shared: Shared, request: Request) -> Session:
-    """Stands in for gateway/identity.py: the token is the user's name."""
+    """Stands in for gateway/identity.py: the token is the user's name; ``admin`` is an admin."""
     token = request.headers.get("authorization", "").removeprefix("Bearer ")
     if token == "broken":
         raise Unauthenticated("the token does not hold")
-    return Session(Viewer(token or None, frozenset({Role.LEARNER})), shared)
+    roles = {Role.ADMIN} if token == "admin" else {Role.LEARNER}
+    return Session(Viewer(token or None, frozenset(roles)), shared)
 
 
 def application(
-    shared: Shared, of: CohortSchema = schema, *, largest_body: int = 1_000_000, seconds: float = 10.0
+    shared: Shared,
+    of: CohortSchema = schema,
+    *,
+    largest_body: int = 1_000_000,
+    seconds: float = 10.0,
+    **endpoint: Any,
 ) -> Starlette:
+    """``endpoint``: what GraphQLEndpoint takes beside its schema."""
+
     async def session_of(request: Request) -> Session:
         return session_of_headers(shared, request)
 
-    endpoint = GraphQLEndpoint(session_of, schema=of)
+    graphql = GraphQLEndpoint(session_of, schema=of, **endpoint)
     return Starlette(
-        routes=[Route("/graphql", endpoint)],
+        routes=[Route("/graphql", graphql), Route(f"/graphql/{{{PATH_ID}}}", graphql)],
         middleware=[Middleware(LargestBody, most=largest_body), Middleware(Deadline, seconds=seconds)],
     )
 

@@ -84,7 +84,7 @@ async def test_the_matrix_finds_what_nobody_checks(school: Instance, monkeypatch
     entries = reads(*await ids(school))
     monkeypatch.setattr(Viewer, "check", lambda viewer, *_, **__: viewer.known())
     found = {told.partition(":")[0] for told in await differences(school, entries)}
-    by_learner_alone = {"activityMetrics by attributes"}  # rules of its own, after the role
+    by_learner_alone = {"activityMetrics by two attributes"}  # rules of its own, after the role
     assert found == {entry.name for entry in entries if entry.may != MAY[Access.SIGNED_IN]} - by_learner_alone
 
 

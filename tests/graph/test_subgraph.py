@@ -75,6 +75,15 @@ async def test_the_service_tells_who_has_a_token_its_schema(embedded: Instance) 
     assert told(refused) == [(["_service"], "UNAUTHENTICATED", None)]
 
 
+async def test_it_tells_nobody_where_the_schema_is_told_to_nobody(embedded: Instance) -> None:
+    closed = subgraph_of(Limits(introspection="off"))
+    refused = await ask(embedded.session("ann"), "{ again: _service { sdl } }", of=closed)
+    assert [error["extensions"]["code"] for error in refused["errors"]] == ["FORBIDDEN"]
+    known = '{ _entities(representations: [{ __typename: "Learner", userId: "ann" }]) { __typename } }'
+    answer = await ask(embedded.session("ann"), known, of=closed)
+    assert answer["data"] == {"_entities": [{"__typename": "Learner"}]}
+
+
 def test_it_links_the_version_and_what_it_imports() -> None:
     assert subgraph_sdl().startswith(
         'extend schema @link(url: "https://specs.apollo.dev/federation/v2.0", import: ["@key", "@shareable"])\n'

@@ -1,8 +1,10 @@
 """Reads of one request that begin at the same moment are one call of the rows port; each caller is told its own."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,6 +132,17 @@ async def test_each_caller_waits_until_its_own_deadline(
     hasty, patient, unhurried = found
     assert isinstance(hasty, DeadlineExceeded)
     assert (patient, unhurried) == ({"v": 2}, {"v": 3})
+
+
+async def test_a_deadline_is_told_as_such_also_where_the_loops_clock_is_a_moment_early(
+    rows: SqliteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that stands still has time left for ever, when the loop's timer has run out."""
+    began = time.monotonic()
+    monkeypatch.setattr("stores.deadline.time", SimpleNamespace(monotonic=lambda: began))
+    monkeypatch.setattr(rows, "get", lambda *_: asyncio.Event().wait())
+    with deadline(0.05), pytest.raises(DeadlineExceeded):
+        await reads_together(rows).get(NOTES, ("u1", "y", 0))
 
 
 async def test_once_the_last_caller_has_left_nothing_goes_on(

@@ -80,3 +80,15 @@ def test_the_directory_comes_from_the_environment(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("COHORT_STACK_DIR", str(tmp_path / "elsewhere"))
     result = CliRunner().invoke(stack_commands.app, ["logs", "kafka"])
     assert f"from {tmp_path / 'elsewhere'}:" in result.stderr
+
+
+def test_a_cluster_is_asked_for_by_the_number_of_its_nodes(tmp_path: Path) -> None:
+    run = CliRunner()
+    exports = run.invoke(stack_commands.app, ["env", "cassandra", "--nodes", "3"]).stdout
+    assert exports.startswith(
+        "export COHORT_ROWS='cassandra://cohort:cohort@127.0.1.1,127.0.1.2,127.0.1.3:9042/"
+    )
+    told = run.invoke(stack_commands.app, ["logs", "kafka-2", "--nodes", "3", "--dir", str(tmp_path)]).stderr
+    assert f"from {tmp_path}/cluster: no log" in told
+    two = run.invoke(stack_commands.app, ["up", "--nodes", "2", "--dir", str(tmp_path)])
+    assert (two.exit_code, two.stderr) == (1, "a cluster has 3 nodes: with 2, none may be away\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack import jars
+from stack.cluster import cluster
 from stack.servers import SERVERS, Server, kafka
 from stack.stack import CONF, Stack
 
@@ -26,8 +27,9 @@ def test_every_port_is_set_in_the_configuration_or_on_the_command_line(
 ) -> None:
     monkeypatch.setattr("stack.servers.java", lambda: "java")
     process = server.name.removeprefix(f"{server.family}-")
-    files = [path for path in (CONF / server.family).rglob("*") if path.is_file()]
-    own = [path for path in files if path.parent.name in {server.family, process}]
+    Stack(tmp_path)._lay_out([server])
+    files = [path for path in (tmp_path / server.folder / "conf").rglob("*") if path.is_file()]
+    own = [path for path in files if path.parent.name in {"conf", process}]
     written = " ".join([*(path.read_text() for path in own), *server.command(tmp_path)])
     for port in server.ports:
         default = port == 7000  # Cassandra's port for its peers, of which it has none
@@ -43,12 +45,39 @@ def test_a_kafka_on_other_ports_never_hears_of_the_usual_ones(
     assert server.ports == (19092, 19093)
     assert server.environment == {"COHORT_EVENTS": "kafka://127.0.0.1:19092"}
     assert server.format
-    told = [*server.command(tmp_path), *server.format(tmp_path)]
-    usual = re.findall(
-        r"^([\w.]+)=.*\b909[23]\b", (CONF / "kafka/server.properties").read_text(), re.MULTILINE
-    )
-    assert {word.partition("=")[0] for word in server.command(tmp_path)} >= set(usual)
+    Stack(tmp_path)._lay_out([server])
+    written = (tmp_path / "kafka/conf/server.properties").read_text()
+    told = [*server.command(tmp_path), *server.format(tmp_path), written]
+    assert "PLAINTEXT://127.0.0.1:19092" in written
     assert not re.search(r"\b909[23]\b", " ".join(told))
+
+
+def test_a_cluster_runs_beside_the_usual_stack_with_folders_and_addresses_of_its_own(tmp_path: Path) -> None:
+    servers = cluster()
+    assert [server.name for server in servers] == [
+        *("cassandra-1", "kafka-1", "cassandra-2", "kafka-2", "cassandra-3", "kafka-3"),
+        "valkey",
+    ]
+    places = {(server.place.host, port) for server in (*SERVERS, *servers) for port in server.ports}
+    assert len(places) == sum(len(server.ports) for server in (*SERVERS, *servers))
+    stack = Stack(tmp_path / "cluster", servers=servers, software=tmp_path)
+    stack._lay_out(list(servers))
+    assert len({server.folder for server in servers}) == 7
+    third = tmp_path / "cluster/cassandra-3"
+    assert (third / "lib").readlink() == tmp_path / "cassandra/lib"
+    written = (third / "conf/cassandra.yaml").read_text()
+    assert 'seeds: "127.0.1.1,127.0.1.2,127.0.1.3"' in written
+    assert "listen_address: 127.0.1.3" in written
+    # Roles, offsets and topics outlive a node, each with a majority of copies.
+    assert "default_keyspace_rf: 3" in written
+    broker = (tmp_path / "cluster/kafka-2/conf/server.properties").read_text().splitlines()
+    assert {"node.id=2", "offsets.topic.replication.factor=3", "min.insync.replicas=2"} <= {*broker}
+    assert [server.name for server in stack.select(["kafka"])] == ["kafka-1", "kafka-2", "kafka-3"]
+    assert stack.environment() == {
+        "COHORT_ROWS": "cassandra://cohort:cohort@127.0.1.1,127.0.1.2,127.0.1.3:9042/cohort?replication=3",
+        "COHORT_EVENTS": "kafka://127.0.1.1:9092,127.0.1.2:9092,127.0.1.3:9092",
+        "COHORT_CACHE": "redis://127.0.1.1:6379/0",
+    }
 
 
 def test_no_two_servers_share_a_port() -> None:

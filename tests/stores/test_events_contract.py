@@ -22,6 +22,7 @@ from stores.deadline import deadline
 from stores.events import Consumer, Events, Message, Record, RecordFilter, Topic
 from stores.events_embedded import EmbeddedEvents
 from stores.events_kafka import KafkaEvents
+from stores.kafka_topics import Replication
 
 pytestmark = pytest.mark.long
 
@@ -550,6 +551,39 @@ async def test_a_broker_that_comes_back_serves_the_same_objects(away: Callable[[
                 records += await consumer.batch(10, 0.5)
     await consumer.commit(records)
     assert await events.lag("workers", ["one"]) == {"one": 0}
+    await events.close()
+
+
+async def test_a_call_that_can_start_no_producer_does_not_wait_for_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where no broker has a majority: each answers, and none can name the producer."""
+
+    async def endless(_self: AIOKafkaProducer) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", endless)
+    ended, stop = asyncio.Event(), AIOKafkaProducer.stop
+
+    async def slow(self: AIOKafkaProducer) -> None:
+        await ended.wait()
+        await stop(self)
+
+    monkeypatch.setattr(AIOKafkaProducer, "stop", slow)
+    events = await KafkaEvents.open(NOBODY, timeout=0.1)
+    async with asyncio.timeout(3):  # a stop may take 5
+        with pytest.raises(StoreUnavailable):
+            await events.send("one", Message("a", b"1"))
+    ended.set()
+    await events.close()
+
+
+@pytest.mark.stack
+async def test_it_says_on_how_many_brokers_messages_are() -> None:
+    """The server is one broker."""
+    events = await KafkaEvents.open(SERVERS, prefix_())
+    await events.init([ONE])
+    assert await events.replication([ONE]) == Replication(brokers=1, copies=1, behind=0)
     await events.close()
 
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.errors import CohortError, DeadlineExceeded, InvalidInput, StoreUnavailable
+from stores.cassandra_schema import Replication
 from stores.cassandra_session import Address, CassandraSession, Routed
 from stores.columns import (
     BIGINT,
@@ -38,7 +39,7 @@ from stores.rows import MOST_CHANGES, Applied, Change, Condition, Equal, Exists,
 from stores.rows_cassandra import CassandraRows
 from stores.rows_sqlite import SqliteRows
 from tests.conftest import examples
-from tests.stores.conftest import Open, open_rows
+from tests.stores.conftest import CASSANDRA, Open, open_rows
 
 QUESTION = Udt("question", {"id": TEXT, "score": DOUBLE, "asked_on": TIMESTAMP, "marks": Map(TEXT, INT)})
 
@@ -890,6 +891,23 @@ async def test_a_server_that_cannot_be_reached_is_unavailable(url: str) -> None:
         await CassandraRows.open(url)
 
 
+@pytest.mark.stack
+async def test_more_copies_than_nodes_are_refused_and_nothing_is_created() -> None:
+    """The server has one node."""
+    rows = await CassandraRows.open(f"{CASSANDRA}/test_{secrets.token_hex(6)}?replication=3")
+    try:
+        with pytest.raises(InvalidInput, match="replication=3 needs as many nodes; found: 1"):
+            await rows.init(TOYS)
+        assert await rows.schema_version() == 0
+    finally:
+        await rows.close()
+
+
+@on_cassandra
+async def test_it_says_on_how_many_nodes_rows_are(rows: CassandraRows) -> None:
+    assert await rows.replication() == Replication(copies=1, nodes=1, away=[])
+
+
 async def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database" * 100)
     for wrong in (tmp_path / "missing" / "rows.db", tmp_path / "text.db", tmp_path):
@@ -1012,6 +1030,7 @@ def test_an_address_says_what_it_takes() -> None:
         "cassandra://a/K-1",
         "cassandra://a:x/k",
         "cassandra://a/k?rf=1",
+        "cassandra://a/k?replication=0",
     ):
         with pytest.raises(InvalidInput):
             Address.parse(wrong)
