@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from graphql import ConstDirectiveNode, ObjectTypeDefinitionNode, parse
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from graph.costs import costs_of
 from graph.entities import ENTITIES
 from graph.limits import Limits
@@ -84,6 +86,11 @@ async def test_it_tells_nobody_where_the_schema_is_told_to_nobody(embedded: Inst
     assert answer["data"] == {"_entities": [{"__typename": "Learner"}]}
 
 
+def test_the_command_prints_what_the_service_tells() -> None:
+    printed = CliRunner().invoke(app, ["schema", "--federation"])
+    assert (printed.exit_code, printed.output) == (0, subgraph_sdl())
+
+
 def test_it_links_the_version_and_what_it_imports() -> None:
     assert subgraph_sdl().startswith(
         'extend schema @link(url: "https://specs.apollo.dev/federation/v2.0", import: ["@key", "@shareable"])\n'
@@ -120,10 +127,10 @@ async def test_clients_do_not_have_the_fields_of_routers_unless_it_is_set(embedd
 # --- entities
 
 
-async def test_entities_are_found_by_either_key_and_in_order(embedded: Instance) -> None:
-    await make_school(embedded)
+async def test_entities_are_found_by_either_key_and_in_order(cohort: Instance) -> None:
+    await make_school(cohort)
     found = await entities(
-        embedded.session("lea"),
+        cohort.session("lea"),
         {"__typename": "Group", "groupId": "g"},
         {"__typename": "Context", "id": encode("Context", "batch")},
         learner("lea"),
