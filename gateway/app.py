@@ -36,9 +36,8 @@ from gateway.settings import Settings, load_settings
 from gateway.starting import started
 from gateway.stopping import Stopping
 from gateway.watching import metrics
-from gateway.wiring import document_limits, rates_of, warn_of_settings
+from gateway.wiring import rates_of, schema_by, warn_of_settings
 from graph.lifetimes import Lifetimes
-from graph.schema import schema_of
 from loaders.session import Session
 from rules.errors import CohortError
 
@@ -126,7 +125,7 @@ def graphql_endpoint(settings: Settings, admission: Admission) -> GraphQLEndpoin
     """The endpoint of GraphQL by these settings."""
     return GraphQLEndpoint(
         session_of,
-        schema=schema_of(document_limits(settings)),
+        schema=schema_by(settings),
         admission=admission,
         trust="any" if settings.dev else settings.documents,
         lifetimes=Lifetimes(published=settings.published_ttl, figures=int(settings.answers_ttl)),

@@ -236,6 +236,9 @@ def schema(
             "--release", help="Into graph/released.graphql instead: what later schemas may not break."
         ),
     ] = False,
+    federation: Annotated[
+        bool, typer.Option("--federation", help="As a subgraph: what `rover supergraph compose` takes.")
+    ] = False,
 ) -> None:
     """Print the GraphQL schema."""
     from graph.schema import PRINTED, RELEASED, printed_schema, write_schema
@@ -243,6 +246,10 @@ def schema(
     if release:
         write_schema(RELEASED)
         typer.echo(f"wrote {RELEASED}", err=True)
+    elif federation:
+        from graph.subgraph import subgraph_sdl
+
+        typer.echo(subgraph_sdl(), nl=False)
     elif write:
         write_schema()
         typer.echo(f"wrote {PRINTED}", err=True)

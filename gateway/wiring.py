@@ -17,6 +17,8 @@ from gateway.identity import Tokens, check_identity
 from gateway.settings import Settings, SettingsError
 from gateway.supervision import Supervised, supervised
 from graph.limits import Limits
+from graph.schema import CohortSchema, schema_of
+from graph.subgraph import subgraph_of
 from ingest.aggregation import aggregate
 from ingest.archival import ArchivalOrder, archive_when_due
 from ingest.attempts.taker import AttemptTaker
@@ -214,6 +216,11 @@ def document_limits(settings: Settings) -> Limits:
         warn_only=frozenset(settings.warn_only),
         introspection="open" if settings.dev else settings.introspection,
     )
+
+
+def schema_by(settings: Settings) -> CohortSchema:
+    """The schema that is served."""
+    return (subgraph_of if settings.federation else schema_of)(document_limits(settings))
 
 
 def links_of(settings: Settings) -> BlobLinks | None:

@@ -321,8 +321,8 @@ def _length(members: Any, usual: Size) -> Size:
 def _different(members: Sequence[Any]) -> int:
     try:
         return len(set(members))
-    except TypeError:  # no texts: they are refused later
-        return len(members)
+    except TypeError:  # objects, or what is refused later
+        return len(set(map(repr, members)))
 
 
 def _members_within(value: Any) -> int:

@@ -226,7 +226,7 @@ class KnownDocuments(SchemaExtension):
 
     def _check_questions(self, known: Known, operation: OperationDefinitionNode, viewer: Viewer) -> None:
         """Raises Unauthenticated or Forbidden where the operation asks for the schema, and the caller is not told."""
-        if self._documents.tells(viewer) or not known.questions(operation):
+        if self._documents.tells(viewer) or not known.questions(operation).tell_schema:
             return
         if self._documents.limits.introspection == "authenticated":
             viewer.known()

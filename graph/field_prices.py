@@ -56,6 +56,7 @@ _QUERIES: Mapping[str, FieldPrice] = {
     "publication": _reads(2),
     "exhaust": _reads(2),
     "node": _TREE,
+    "_entities": _reads(0, 2),
 }
 _MUTATIONS = (
     *("enrol", "unenrol", "startView", "updateView", "endView", "submitAssessment", "createContext"),
@@ -180,6 +181,7 @@ WORK: Mapping[tuple[str, str], int] = {
 }
 """Fields that take longer to make than to write: so many bytes could be written in that time, and are counted for each."""
 LARGE: Mapping[tuple[str, str], int] = {
+    ("_Service", "sdl"): 140_000,
     ("Collection", "hierarchy"): 100_000,
     ("MetricTable", "rows"): 20_000,
     ("MetricTable", "records"): 60_000,

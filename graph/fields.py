@@ -23,16 +23,18 @@ def field(
     extensions: Sequence[FieldExtension] = (),
     deprecated: str | None = None,
     access: Access | None = None,
+    name: str | None = None,
 ) -> Callable[[F], F]:
     """A field that is computed. ``at_hand`` gives the same from an object that has it already, and raises AttributeError
     if it has to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
     ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py).
     ``deprecated``: why nobody should ask for it any more, and for what instead. ``access``: who may ask for it, where its
-    type does not say so; root fields always say it (graph/access.py)."""
+    type does not say so; root fields always say it (graph/access.py). ``name``: where it is not that of the function."""
     metadata = {} if at_hand is None else {AT_HAND: at_hand}
     return cast(
         "Callable[[F], F]",
         strawberry.field(
+            name=name,
             description=description,
             metadata=metadata,
             graphql_type=graphql_type,

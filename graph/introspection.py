@@ -23,6 +23,8 @@ from graphql import (
 )
 
 SCHEMA, TYPE = "__schema", "__type"
+SERVICE = "_service"
+"""By which the router of a supergraph asks for the whole schema (graph/subgraph.py)."""
 
 
 class TooMany(Exception):
@@ -45,6 +47,8 @@ class Questions:
         }
         fields = list(self._fields(operation.selection_set))
         self._asked = [field for field in fields if field.name.value in (SCHEMA, TYPE)]
+        self.tell_schema = bool(self._asked) or any(field.name.value == SERVICE for field in fields)
+        """Whether the answer tells of the schema, in whatever way."""
         self.alone = bool(fields) and all(field.name.value.startswith("__") for field in fields)
 
     def __bool__(self) -> bool:

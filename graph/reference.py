@@ -19,7 +19,8 @@ from graphql import (
 )
 
 from graph.access import Access, declared_by
-from graph.schema import schema
+from graph.limits import Limits
+from graph.subgraph import subgraph_of
 from graph.upstream import core_schema
 
 ROOTS = ("Query", "Mutation")
@@ -34,6 +35,7 @@ _TITLES = {
     "node": "Ids",
     "paging": "Pages of lists",
     "scalars": "Scalars",
+    "subgraph": "Supergraphs",
 }
 """Of modules whose names are not the noun."""
 
@@ -42,7 +44,7 @@ def write_schema_pages(folder: Path) -> None:
     """Writes a page for each noun and an index into the folder. A noun is a module of ``graph/``: what is declared together
     is told together."""
     folder.mkdir(exist_ok=True)
-    built = core_schema(schema)
+    built = core_schema(subgraph_of(Limits()))
     by_noun: defaultdict[str, list[GraphQLNamedType]] = defaultdict(list)
     for one in built.type_map.values():
         if not one.name.startswith("__") and one.name not in ROOTS:
@@ -76,6 +78,8 @@ def _noun_of(one: GraphQLNamedType) -> str:
     definition = one.extensions.get("strawberry-definition")
     origin = getattr(definition, "origin", None) or getattr(definition, "wrapped_cls", None)
     module = getattr(origin, "__module__", "")
+    if one.name.startswith("_"):
+        return "subgraph"  # names that the specification of federation keeps for itself
     if isinstance(one, GraphQLScalarType):
         return "scalars"
     name = module.removeprefix("graph.") if module.startswith("graph.") else "enums"

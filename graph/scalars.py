@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NewType
 
 import orjson
 import strawberry
@@ -85,5 +85,19 @@ ANY_JSON: ScalarDefinition = strawberry.scalar(
     serialize=lambda value: value,
     parse_value=lambda value: value,
 )
+Representation = NewType("Representation", object)
+ANY_REPRESENTATION: ScalarDefinition = strawberry.scalar(
+    name="_Any",
+    description="An entity as a router names it: an object with `__typename` and a key.",
+    serialize=lambda value: value,
+    parse_value=lambda value: value,
+)
 
-CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, date: DATE, JSON: ANY_JSON})
+CONFIG = StrawberryConfig(
+    scalar_map={
+        datetime: DATE_TIME,
+        date: DATE,
+        JSON: ANY_JSON,
+        Representation: ANY_REPRESENTATION,
+    }
+)

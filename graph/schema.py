@@ -19,10 +19,11 @@ from graph.attempts import Attempt
 from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
 from graph.contents import ContentQueries
-from graph.contexts import Context, ContextMutations, ContextQueries
+from graph.contexts import ContextMutations, ContextQueries
 from graph.documents import Documents, Known, KnownDocuments
 from graph.drafts import DraftMutations
 from graph.enrolments import Enrolment, EnrolmentMutations
+from graph.entities import ENTITIES
 from graph.erasures import ErasureMutations
 from graph.errors import presented
 from graph.exhausts import Exhaust, ExhaustMutations, ExhaustQueries
@@ -30,9 +31,9 @@ from graph.fields import field
 from graph.funnels import FunnelQueries
 from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
-from graph.learner_groups import Group, GroupMutations, GroupQueries
+from graph.learner_groups import GroupMutations, GroupQueries
 from graph.learner_search import LearnerSearchQueries
-from graph.learners import Learner, LearnerMutations, LearnerQueries
+from graph.learners import LearnerMutations, LearnerQueries
 from graph.limits import Limits
 from graph.metrics import MetricQueries
 from graph.node import Node
@@ -49,11 +50,9 @@ from resolvers import (
     assessment_scores,
     assessments,
     collections,
-    contexts,
     enrolments,
     exhausts,
     learner_groups,
-    learners,
     nouns,
     publications,
     views,
@@ -123,10 +122,9 @@ async def find_node(info: Info, global_id: str) -> Node | Planned[GroupActivity]
     match type_name, parts:
         case Collection.__name__, [identifier]:
             return Collection.of(await collections.collection(session, identifier, "id"))
-        case Context.__name__, [context_id]:
-            return Context.of(await contexts.context(session, context_id), session.now())
-        case Group.__name__, [group_id]:
-            return Group.of(await learner_groups.group(session, group_id))
+        case _, [key] if type_name in ENTITIES:
+            found: Node = await ENTITIES[type_name].find(session, key)
+            return found
         case GroupActivity.__name__, [group_id, activity_id, activity_type, mode] if mode in _MODES:
             held_by = await learner_groups.group(session, group_id)
             return await group_activity(
@@ -136,8 +134,6 @@ async def find_node(info: Info, global_id: str) -> Node | Planned[GroupActivity]
             return Exhaust.of(await exhausts.exhaust(session, exhaust_id))
         case Publication.__name__, [publication_id]:
             return Publication.of(await publications.publication(session, publication_id))
-        case Learner.__name__, [user_id]:
-            return Learner(user_id=await learners.learner(session, user_id))
         case Enrolment.__name__, [user_id, collection_id, context_id]:
             enrolled = await enrolments.enrolment(session, user_id, collection_id, context_id)
             return Enrolment.of(enrolled, session.now())
@@ -183,7 +179,10 @@ class CohortSchema(strawberry.Schema):
         """``presented`` logs what nobody expected; what a caller did wrong is no news."""
 
 
-def build_schema(limits: Limits = Limits()) -> CohortSchema:  # noqa: B008 - it never changes
+def build_schema(
+    limits: Limits = Limits(),  # noqa: B008 - it never changes
+    query: type = Query,
+) -> CohortSchema:
     """A schema with these limits, which knows its documents again."""
     documents = Documents(limits)
     extensions: Sequence[Callable[[], SchemaExtension]] = (
@@ -196,7 +195,7 @@ def build_schema(limits: Limits = Limits()) -> CohortSchema:  # noqa: B008 - it 
         most_errors = limits.most_errors
 
     built = CohortSchema(
-        query=Query,
+        query=query,
         mutation=Mutation,
         config=CONFIG,
         extensions=extensions,

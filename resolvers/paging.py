@@ -67,7 +67,7 @@ def checked_first(first: int, field: str = "first") -> int:
     return first
 
 
-def checked_many(identifiers: Sequence[str], field: str) -> Sequence[str]:
+def checked_many(identifiers: Sequence[T], field: str) -> Sequence[T]:
     """The same. InvalidInput that names the limit if it is beyond it."""
     if len(identifiers) > MOST:
         raise InvalidInput(f"{field} must name at most {MOST}, not {len(identifiers)}", field=field)

@@ -31,3 +31,8 @@ class DocumentSettings(BaseModel):
         description="Seconds that a client may show published collections again without asking, after a query by GET; figures: "
         "`answers_ttl`",
     )
+    federation: bool = Field(
+        default=False,
+        description="Whether the schema is a subgraph of Apollo Federation 2: it then has `_service`, which tells all of it to "
+        "whoever has a token, unless `introspection` is `off`, and `_entities`",
+    )

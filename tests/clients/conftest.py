@@ -38,12 +38,13 @@ def token(user: str, *roles: Role) -> str:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+    """By the settings without a file; a test may add variables of the environment (``indirect``)."""
     others = {name: value for name, value in os.environ.items() if not name.upper().startswith("COHORT_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway.cli", "dev", "--port", "0"],
         cwd=tmp_path,
-        env={**others, "COHORT_JWT_KEY": KEY},
+        env={**others, "COHORT_JWT_KEY": KEY, **getattr(request, "param", {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

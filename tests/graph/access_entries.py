@@ -15,12 +15,15 @@ from graphql import (
 )
 
 from graph.access import Access, access_of
-from graph.schema import schema
+from graph.limits import Limits
+from graph.subgraph import subgraph_of
 from graph.upstream import core_schema
 from resolvers.opaque_texts import encode
 from tests.access_matrix import MAY
 
-CORE = core_schema(schema)
+SUBGRAPH = subgraph_of(Limits())
+"""The schema with all fields that it may have."""
+CORE = core_schema(SUBGRAPH)
 PLACE = 'collectionId: "course", contextId: "batch"'
 
 
@@ -88,6 +91,14 @@ def node(kind: str, access: Access, parts: Iterable[str], **more: Any) -> Entry:
     return entry(f"node of {kind}", access, asked, **more)
 
 
+def entity(kind: str, access: Access, key: str, value: str) -> Entry:
+    """By its natural key, as the router of a supergraph asks."""
+    asked = (
+        f'{{ _entities(representations: [{{ __typename: "{kind}", {key}: "{value}" }}]) {{ __typename }} }}'
+    )
+    return entry(f"entity {kind}", access, asked)
+
+
 def roster(selection: str) -> str:
     return f'{{ context(contextId: "batch") {{ roster {{ edges {{ node {{ {selection} }} }} }} }} }}'
 
@@ -122,6 +133,13 @@ def reads(exhaust_id: str, publication_id: str) -> list[Entry]:
         node("GroupActivity", Access.GROUP_MEMBERS, ["g", "course", "Course", "query"]),
         node("Exhaust", Access.EXHAUST_ASKER, [exhaust_id]),
         node("Publication", Access.AUTHORS, [publication_id]),
+    ]
+    entities = [
+        entity("Learner", Access.LEARNER, "userId", "ann"),
+        entity("Collection", Access.SIGNED_IN, "identifier", "course"),
+        entity("Context", Access.SIGNED_IN, "contextId", "batch"),
+        entity("Group", Access.GROUP_MEMBERS, "groupId", "g"),
+        entry("_service", Access.SIGNED_IN, "{ _service { sdl } }"),
     ]
     learners = [
         entry("learner", Access.LEARNER, of_learner(_LEARNER)),
@@ -249,7 +267,7 @@ def reads(exhaust_id: str, publication_id: str) -> list[Entry]:
         ),
         entry("exhaust", Access.EXHAUST_ASKER, f'{{ exhaust(exhaustId: "{exhaust_id}") {{ state }} }}'),
     ]
-    return [*kinds, *learners, *groups, *figures, *collections]
+    return [*kinds, *entities, *learners, *groups, *figures, *collections]
 
 
 def _change(access: Access, call: str, *, by: str = "") -> Entry:

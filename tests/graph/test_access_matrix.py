@@ -12,7 +12,7 @@ from loaders.session import Session
 from rules.viewers import Role, Viewer
 from tests.access_matrix import CALLERS, MAY, make_school
 from tests.conftest import Instance
-from tests.graph.access_entries import CHANGES, CORE, Entry, reads
+from tests.graph.access_entries import CHANGES, CORE, SUBGRAPH, Entry, reads
 from tests.graph.conftest import ask, code, data
 
 REFUSALS = {"UNAUTHENTICATED", "FORBIDDEN"}
@@ -44,7 +44,7 @@ async def ids(school: Instance) -> tuple[str, str]:
 
 async def outcome(school: Instance, entry: Entry, caller: str) -> tuple[bool, list[str]]:
     """Whether the caller was refused nothing, and the codes of all that went wrong."""
-    answer = await ask(Session(CALLERS[caller], school.shared), entry.asked_by(caller))
+    answer = await ask(Session(CALLERS[caller], school.shared), entry.asked_by(caller), of=SUBGRAPH)
     codes = [error["extensions"]["code"] for error in answer.get("errors", [])]
     for payload in (answer["data"] or {}).values() if entry.asked_by(caller).startswith("mutation") else ():
         codes += [error["code"] for error in payload["errors"]]

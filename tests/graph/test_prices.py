@@ -4,10 +4,13 @@ from graphql import GraphQLObjectType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from graph.field_prices import EDITED, LARGE, MEMBERS, PRICES, SIZES, WORK
-from graph.schema import schema
+from graph.limits import Limits
+from graph.subgraph import subgraph_of
 from graph.upstream import core_schema
 
-CORE = core_schema(schema)
+SUBGRAPH = subgraph_of(Limits())
+"""The schema with all fields that it may have."""
+CORE = core_schema(SUBGRAPH)
 
 
 def fields_that_may_read() -> set[tuple[str, str]]:
