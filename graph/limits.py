@@ -52,7 +52,7 @@ class Limits:
     most_schema_values: int = 20_000
     """Values of an answer about the schema; all that tools ask for has some 15,000."""
     warn_only: frozenset[WarnOnly] = field(default_factory=frozenset)
-    introspection: Introspection = "open"
+    introspection: Introspection = "authenticated"
     """Others are told what is wrong with a document, but not what may have been meant."""
 
 
