@@ -83,7 +83,10 @@ class Access(Enum):
         (Role.ADMIN, Role.SERVICE), "who asked for it", note="Who asked must still be one of CONTEXT_GUIDES."
     )
     EVERY_LEARNER = Admitted(ALL_LEARNERS)
-    FIGURES = Admitted(ALL_FIGURES, note="A creator does not see them by attributes of learners.")
+    FIGURES = Admitted(
+        ALL_FIGURES,
+        note="A creator sees them by attributes of learners only of cohorts that are large enough.",
+    )
     AUTHORS = Admitted((Role.CREATOR, Role.ADMIN, Role.SERVICE))
 
 

@@ -109,7 +109,7 @@ async def _looked(check: Check, settings: "Settings", stores: "Stores") -> Findi
 
 
 def _key(settings: "Settings") -> Finding:
-    if settings.jwt_key is None and not settings.dev:
+    if settings.jwt_key is None and settings.jwks_url is None and not settings.dev:
         return Finding(
             *(Health.POOR, "jwt_key", "not set: `cohort serve` does not start without it"),
             "COHORT_JWT_KEY=$(openssl rand -hex 32), the same for all processes",

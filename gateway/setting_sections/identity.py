@@ -46,8 +46,16 @@ class IdentitySettings(BaseModel):
         description="Accepted algorithms: `HS…` by `jwt_key`, `RS…`, `PS…`, `ES…` and `EdDSA` by `jwks_url`; new tokens are "
         "signed with the first",
     )
-    jwt_issuer: str = Field(default="cohort", min_length=1, description="The `iss` that a token must have")
-    jwt_audience: str = Field(default="cohort", min_length=1, description="The `aud` that a token must have")
+    jwt_issuer: str = Field(
+        default="cohort",
+        min_length=1,
+        description="The `iss` that a token must have; must be set where `jwks_url` is",
+    )
+    jwt_audience: str = Field(
+        default="cohort",
+        min_length=1,
+        description="The `aud` that a token must have; must be set where `jwks_url` is",
+    )
     jwt_leeway: float = Field(
         default=10.0,
         ge=0,

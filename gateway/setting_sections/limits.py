@@ -124,6 +124,7 @@ class LimitSettings(BaseModel):
         tuple[Literal["documents", "budget", "rate"], ...], NoDecode, BeforeValidator(split)
     ] = Field(
         default=(),
-        description="Limits that are tried out: what is over them is logged and let through. `documents`: fields, depth, "
-        "aliases, fields at the top and directives, not what protects the process from a single request",
+        description="Limits that are tried out: what is over them is logged and let through. Any of `documents`, `budget`, `rate`; "
+        "`documents` are fields, depth, aliases, fields at the top and directives, not what protects the process from a "
+        "single request",
     )

@@ -206,7 +206,11 @@ async def test_a_text_that_a_spreadsheet_would_run_is_none_in_csv(embedded: Inst
         ({"metrics": "ENROLLED_COUNT", "filter": '{"status": ["DONE"]}'}, "filter.status[0]", "COMPLETED"),
         ({"metrics": "ENROLLED_COUNT", "orderBy": "gender"}, "orderBy[0]", "enrolledCount"),
         ({"metrics": "ENROLLED_COUNT", "orderBy": "enrolledCount:down"}, "orderBy[0].direction", "DESC"),
-        ({"metrics": "ENROLLED_COUNT", "compare": '{"contextIds": null}'}, "compare", "contextIds"),
+        (
+            {"metrics": "ENROLLED_COUNT", "compare": '{"contextIds": null}'},
+            "compare.contextIds",
+            "contextIds",
+        ),
         ({"metrics": "ENROLLED_COUNT", "format": "xlsx"}, "format", "json, csv, parquet"),
     ],
 )

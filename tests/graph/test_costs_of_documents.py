@@ -90,7 +90,7 @@ NAME = field("name", 40) + 3
             200,
         ),
         ("query ($ids: [String!]!) { collections(identifiers: $ids) { name } }", {"ids": [*"abca"]}, 3, 4),
-        ("query ($ids: [String!]!) { collections(identifiers: $ids) { name } }", {"ids": [{}, {}]}, 2, 2),
+        ("query ($ids: [String!]!) { collections(identifiers: $ids) { name } }", {"ids": [{}, {}]}, 1, 2),
         ("query ($a: String!) { collections(identifiers: [$a, $a]) { name } }", {"a": "a"}, 1, 2),
     ],
 )

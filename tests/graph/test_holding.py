@@ -216,7 +216,7 @@ async def test_others_are_answered_while_a_process_writes_60_times_200_leaves(
     assert "errors" not in answer
     assert [len(one["leafNodes"]["edges"]) for one in answer["data"]["collections"]] == [200] * 60
     assert holds.longest < HOLD
-    assert answered > 5
+    assert answered >= 3, "one before, one after, and some meanwhile"
 
 
 @pytest.mark.parametrize("member", ["x", 1])
