@@ -16,6 +16,8 @@ FULL = "full"
 _BILL = "bill"
 CHARGE = "charge"
 """What notes the charge of a request (gateway/http/rates.py), whatever it is of."""
+CAME = "bytes_came"
+"""What notes how many bytes of its body have come (gateway/http/limits.py)."""
 
 
 class CostHeader:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.http.costs import CAME
 from gateway.http.errors import early_refusal
 from rules.errors import DeadlineExceeded, Overloaded
 from stores.deadline import deadline, until
@@ -49,11 +50,13 @@ class LargestBody:
             await early_refusal(scope, self._too_large())(scope, receive, send)
             return
         came = held = 0
+        state = scope.setdefault("state", {})
 
         async def counted() -> Message:
             nonlocal came, held
             message = await receive()
             came += len(message.get("body", b""))
+            state[CAME] = came
             if came > self._most:
                 raise self._too_large()
             if came > SMALL:

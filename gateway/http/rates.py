@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.admission import address_of, caller_of
-from gateway.http.costs import CHARGE, bill_in
+from gateway.http.costs import CAME, CHARGE, bill_in
 from rules.errors import CohortError, Overloaded, RateLimited, StoreUnavailable
 from rules.rates import TOLERANCE, WINDOW, Bucket, Rate, whole_seconds
 from rules.viewers import Role, Viewer
@@ -89,7 +89,9 @@ class Rates:
         rate = self._rate_of(viewer)
         if not rate.points:
             return None
-        sent = max(1, int(request.headers.get("content-length", 0)) // BYTES_SENT_A_POINT)
+        announced = int(request.headers.get("content-length", 0))
+        came = getattr(request.state, CAME, 0)  # one in chunks announces nothing
+        sent = max(1, max(announced, came) // BYTES_SENT_A_POINT)
         return Charge(self, self._account(caller_of(request, viewer), rate), sent)
 
     def begin_unknown(self, request: HTTPConnection) -> "Charge | None":

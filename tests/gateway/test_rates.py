@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -353,6 +354,25 @@ def by_clock(client: Any, **others: Any) -> Clock:
     clock = Clock()
     client.app.state.rates = process(clock, CacheByClock(clock), **others)
     return clock
+
+
+async def test_a_body_in_chunks_costs_what_one_that_is_announced_costs(
+    settings: Settings, serving: Serving
+) -> None:
+    text = orjson.dumps({**ME, "variables": {"x": "y" * 20_000}})
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(text), 4_096):
+            yield text[start : start + 4_096]
+
+    async with serving(settings) as client:
+        by_clock(client, points=100)
+        headers = {**bearer(settings), "Content-Type": "application/json"}
+        for content in (text, chunks()):
+            answer = await client.post("/graphql", content=content, headers=headers)
+            assert answer.status_code == 200
+        # Twice 20 whole thousands of bytes.
+        assert '"user";r=60;' in answer.headers["RateLimit"]
 
 
 async def test_graphql_refuses_who_has_spent_everything_and_answers_others(
