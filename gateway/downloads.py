@@ -9,9 +9,12 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from gateway.http.admission import slot_for
+from gateway.http.costs import bill_of_request
 from gateway.http.rates import charge_begun
+from gateway.rest.framework.prices import ENROLMENTS
 from gateway.settings import Settings
 from gateway.wiring import Cohort, links_of
+from resolvers.nouns import billed_to
 from resolvers.packages import PATH as PACKAGES
 from resolvers.packages import PackageVariant, package_link
 from resolvers.summaries import SummaryFormat, download
@@ -55,8 +58,11 @@ async def _summary_file(request: Request) -> Response:
         raise NotFound(f"a summary is written as one of {', '.join(known)}", field="format")
     cohort: Cohort = request.app.state.cohort
     session = await cohort.session_of(request)
+    bill_of_request(request, session.bill)
+    session.bill.expect(ENROLMENTS.once)
     async with slot_for(request, session.viewer):
-        found = await download(session, request.path_params["user_id"], wanted, direct=True)
+        with billed_to(session.bill):
+            found = await download(session, request.path_params["user_id"], wanted, direct=True)
     name = f"summary.{wanted.value}"
     if found.url is not None:
         return RedirectResponse(found.url, HTTPStatus.SEE_OTHER, {"Cache-Control": "private, no-store"})

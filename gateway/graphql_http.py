@@ -28,6 +28,7 @@ from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, headers_of, status_of
 from gateway.http.limits import in_time
 from gateway.http.media_types import JSON, is_json, preferred
+from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.on_behalf import FOR_HEADER
 from gateway.http.rates import refusal_counted
 from graph.encoding import Encoded, encode
@@ -171,6 +172,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         parsed = super().parse_json(data)
         if not isinstance(parsed, dict | list | None):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a JSON object is needed")
+        if is_too_deep(parsed, data):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, TOO_DEEP)
         return parsed or {}
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ class KeySet:
             if self._asked_at is not None and now - self._asked_at < SOONEST:
                 return
             self._asked_at = now
-            self._reading = asyncio.ensure_future(self._replace())
+            # In a context of its own: the deadline of who asks first is not that of the others.
+            self._reading = asyncio.create_task(self._replace(), context=Context())
         if wait:
             await asyncio.shield(self._reading)
 

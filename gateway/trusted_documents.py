@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.wiring import Cohort, document_limits
+from gateway.wiring import Cohort, schema_by
 from graph.manifests import checked_documents
-from graph.schema import schema_of
 from ingest.writes.trusted_documents import save_trusted
 from rules.client_documents import Listed, TrustedDocument, listed_in
 from rules.errors import InvalidInput
@@ -25,7 +24,7 @@ async def load_manifest(cohort: Cohort, path: Path) -> Sequence[TrustedDocument]
     manifest can't be read.
     """
     listed = await asyncio.to_thread(read_manifest, path)
-    schema = schema_of(document_limits(cohort.settings))
+    schema = schema_by(cohort.settings)
     # A thread: each document takes a millisecond or two, and the process may be answering health checks already.
     documents, problems = await asyncio.to_thread(checked_documents, schema, listed, cohort.shared.now())
     if problems:

@@ -126,8 +126,6 @@ class Documents:
             known = self._looked_at(schema, text)
             if known.bytes <= self._known.maxsize:
                 self._known[known.id] = known
-        if known.over:
-            self.let_through.update(known.over)
         return known
 
     def text_of(self, identifier: str) -> str | None:
@@ -182,6 +180,7 @@ class KnownDocuments(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
         self._known = self._documents.known(core_schema(context.schema), context.query or "")
+        self._documents.let_through.update(self._known.over)
         context.graphql_document = self._known.document
         yield
 

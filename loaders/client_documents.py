@@ -1,6 +1,8 @@
 """Documents that clients name by their SHA-256: trusted ones of the rows, and those that clients have registered themselves,
 which the cache has as long as it likes."""
 
+from contextlib import suppress
+
 from cachetools import TTLCache
 
 from rules.client_documents import TrustedDocument, document_id
@@ -31,7 +33,7 @@ class ClientDocuments:
 
     async def trusted(self, identifier: str) -> TrustedDocument | None:
         """The trusted document of this id; None where there is none."""
-        if identifier in self._kept:
+        with suppress(KeyError):  # not asked first whether it is there: it may end between two looks
             return self._kept[identifier]
         row = await self._rows.get(TRUSTED_DOCUMENTS, (identifier,))
         found = None if row is None else _trusted(row)

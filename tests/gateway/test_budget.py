@@ -82,6 +82,18 @@ async def test_a_table_of_figures_costs_rows_of_the_groups_store(serving: Servin
     assert answer.headers["X-Cost"].startswith("estimate=75; ")
 
 
+async def test_files_and_links_are_on_the_bill_of_who_asks_for_them(serving: Serving) -> None:
+    settings = load_settings(jwt_key=KEY, metric_links=True)
+    async with serving(settings) as client:
+        asked = {"table": {"metrics": ["ENROLLED_COUNT"]}}
+        made = await client.post("/metrics/links", json=asked, headers=bearer(settings, Role.REPORTER))
+        # A new link is tried once: 75 points, as the table itself.
+        assert (made.status_code, made.headers["X-Cost"].partition(";")[0]) == (200, "estimate=75")
+        summary = await client.get("/learners/ada/summary.json", headers=bearer(settings))
+        # All enrolments of a learner: 110 partitions and 30,000 bytes.
+        assert (summary.status_code, summary.headers["X-Cost"].partition(";")[0]) == (200, "estimate=113")
+
+
 async def test_pages_of_other_origins_may_ask_for_the_cost_and_read_it(serving: Serving) -> None:
     origin = "https://app.example"
     settings = load_settings(jwt_key=KEY, allowed_origins=(origin,))

@@ -98,6 +98,18 @@ async def test_of_a_manifest_that_does_not_hold_nothing_is_loaded(
         assert await instance.shared.client_documents.all_trusted() == []
 
 
+async def test_a_manifest_of_a_routers_documents_holds_where_a_router_may_ask() -> None:
+    router = "query R($r: [_Any!]!) { _entities(representations: $r) { __typename } }"
+    with_router = load_settings(jwt_key=KEY, federation=True)
+    await copy_data(with_router)
+    async with running(with_router) as instance:
+        (loaded,) = await load_manifest(instance, Path(write(apollo(router))))
+        assert loaded.id == id_of(router)
+    async with running(load_settings(jwt_key=KEY)) as instance:
+        with pytest.raises(InvalidInput, match="_entities"):
+            await load_manifest(instance, Path(write(apollo(router))))
+
+
 def token(settings: Settings, *roles: Role) -> dict[str, str]:
     from datetime import timedelta
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.http.admission import slot_for
+from gateway.http.rates import charge_begun
 from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.requests import json_object
@@ -72,7 +73,9 @@ async def _viewer_of(request: Request, endpoint: PlainEndpoint) -> Viewer:
     except Unauthenticated:
         if endpoint.access.value.needs_token:
             raise
-        return Viewer()
+        nobody = Viewer()
+        charge_begun(request, nobody)
+        return nobody
     if endpoint.access.value.needs_token:
         viewer.check_before(endpoint.access)
     return viewer

@@ -36,8 +36,8 @@ _SHOWN = "fields"
 """A list of what is shown of each thing: no more is read for it."""
 
 
-def _items(value: object) -> Iterator[str]:
-    """Gives the members of all lists, as they can be compared."""
+def _items(value: object) -> Iterator[object]:
+    """Gives the members of all lists, as they can be compared; what no model describes is one of its own."""
     match value:
         case BaseModel():
             for field in type(value).model_fields.keys() - {_SHOWN}:
@@ -47,5 +47,6 @@ def _items(value: object) -> Iterator[str]:
                 yield from _items(inner)
         case list() | tuple():
             for member in value:
-                yield repr(member)
+                # What no model describes may be lists within lists, each of which would be printed with all below it.
+                yield id(member) if isinstance(member, Mapping | list | tuple) else repr(member)
                 yield from _items(member)

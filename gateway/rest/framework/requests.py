@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails
 
+from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.rest.framework.field_names import NOT_KNOWN, FieldNames
 from gateway.rest.framework.fields import TIME
 from resolvers.nouns import Absent, InvalidInput
@@ -30,6 +31,8 @@ def json_object(body: bytes, field: str) -> dict[str, Any]:
         raise InvalidInput("the body must be JSON", field=field) from None
     if not isinstance(document, dict):
         raise InvalidInput("the body must be a JSON object", field=field)
+    if is_too_deep(document, body):
+        raise InvalidInput(TOO_DEEP, field=field)
     return document
 
 

@@ -151,7 +151,9 @@ async def _new_link(request: Request) -> Response:
         raise InvalidInput("expiresIn must be a whole number of seconds", field="expiresIn")
     form = format_named(body.get(FORMAT, SheetFormat.JSON.value))
     link, expires = links.signed(session.viewer, {**asked, FORMAT: form.value}, life)
-    await _sheet(links.opened(link).session(request.app.state.cohort.shared), asked)
+    tried = links.opened(link).session(request.app.state.cohort.shared)
+    bill_of_request(request, tried.bill)
+    await _sheet(tried, asked)
     told = {
         "caller": request.app.state.cohort.callers.name(session.viewer.known(), None),
         "expires": iso_milliseconds(expires),
