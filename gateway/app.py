@@ -71,16 +71,15 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[Mapping[str, object]]:
         looking = asyncio.create_task(look_at_the_loop(admission))
-        settling = asyncio.create_task(rates.keep_settling())
         try:
             async with AsyncExitStack() as stack:
                 if owns_process:
                     stack.enter_context(_drained(stopping, settings.drain, at_once=not has_parent))
                 await stack.enter_async_context(started(app, settings, fail))
+                await stack.enter_async_context(rates.settling())  # ends before the cache is closed
                 yield {"stopping": stopping}
         finally:
             looking.cancel()
-            settling.cancel()
 
     graphql = graphql_endpoint(settings, admission)
     routes: list[BaseRoute] = [

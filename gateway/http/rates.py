@@ -8,8 +8,8 @@ on. While the cache is away, the buckets here hold alone.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -82,6 +82,7 @@ class Rates:
         self._accounts: dict[tuple[str, str], Account] = {}
         self._due: dict[Account, None] = {}
         self._some, self._much = asyncio.Event(), asyncio.Event()
+        self._ended = False
 
     def begin(self, viewer: Viewer, request: HTTPConnection) -> "Charge | None":
         """The charge of a request that begins, with the points of its body taken. RateLimited if there are none left; None if
@@ -128,9 +129,22 @@ class Rates:
         if len(self._accounts) > MOST_KNOWN:
             self._forget()
 
-    async def keep_settling(self) -> None:
-        """Settles for as long as it runs, TICK seconds after something was taken or once it is much."""
-        while True:
+    @asynccontextmanager
+    async def settling(self) -> AsyncIterator[None]:
+        """Settles while the body runs, and a last time at its end."""
+        settling = asyncio.create_task(self._keep_settling())
+        try:
+            yield
+        finally:
+            # It ends by itself, never within a call of the cache.
+            self._ended = True
+            self._some.set()
+            self._much.set()
+            await settling
+
+    async def _keep_settling(self) -> None:
+        """Settles TICK seconds after something was taken or once it is much."""
+        while not self._ended:
             await self._some.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK):

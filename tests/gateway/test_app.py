@@ -176,3 +176,11 @@ async def test_it_does_not_start_before_init(settings: Settings) -> None:
     with pytest.raises(SettingsError, match="run `cohort init`"):
         async with app.router.lifespan_context(app):
             pass
+
+
+async def test_a_path_with_the_end_of_a_line_is_told_in_the_shape_of_its_neighbours(
+    settings: Settings, serving: Serving
+) -> None:
+    async with serving(settings) as client:
+        answer = await client.get("/course/v1/user/enrollment/list/a%0Ab")
+        assert (answer.status_code, answer.json()["id"]) == (404, "api.error")

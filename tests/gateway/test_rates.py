@@ -266,20 +266,21 @@ async def test_others_are_told_soon_and_at_once_if_it_is_much() -> None:
     clock = Clock()
     cache = CacheByClock(clock)
     rates = process(clock, cache)
-    settling = asyncio.create_task(rates.keep_settling())
-    for _ in range(int(600 * CREDIT) - 1):
+    async with rates.settling():
+        for _ in range(int(600 * CREDIT) - 1):
+            begun(rates)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert cache.calls == 0, "what is little is told together"
+        spent(rates, 2)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert cache.calls == 1
         begun(rates)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert cache.calls == 0, "what is little is told together"
-    spent(rates, 2)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert cache.calls == 1
-    begun(rates)
-    await asyncio.sleep(0.3)
-    assert cache.calls == 2
-    settling.cancel()
+        await asyncio.sleep(0.3)
+        assert cache.calls == 2
+        begun(rates)
+    assert cache.calls == 3, "at the end the last is told, before the cache is closed"
 
 
 async def test_a_process_forgets_those_who_have_all_their_points(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Calls that no endpoint takes, by their path or method. They are answered in the platform's envelope as well."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -17,11 +18,14 @@ OF_PLATFORM = (
 """First parts of the platform's paths, whether Cohort takes any call under them or not."""
 
 
-def unmatched_routes(routes: Sequence[Route]) -> tuple[Route, ...]:
+def unmatched_routes(endpoints: Sequence[Route]) -> tuple[Route, ...]:
     """Routes for all other paths that begin as these do, or as the platform's. They must stand behind these routes."""
-    unmatched = _Unmatched(routes)
-    beginnings = sorted({*OF_PLATFORM, *(route.path.split("/")[1] for route in routes)})
-    return tuple(Route(f"/{beginning}/{{rest:path}}", unmatched) for beginning in beginnings)
+    unmatched = _Unmatched(endpoints)
+    beginnings = sorted({*OF_PLATFORM, *(route.path.split("/")[1] for route in endpoints)})
+    routes = tuple(Route(f"/{beginning}/{{rest:path}}", unmatched) for beginning in beginnings)
+    for route in routes:  # a path may have the end of a line in it, which the others do not take
+        route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return routes
 
 
 class _Unmatched:
