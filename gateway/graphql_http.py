@@ -36,9 +36,9 @@ from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.lifetimes import Lifetimes
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
-from resolvers.nouns import Bill
+from resolvers.nouns import Bill, document_id
 from rules.errors import CohortError, RateLimited, Unauthenticated
-from telemetry.requests import note_error, noted
+from telemetry.requests import SHORT, note_error, noted
 
 PARAMETERS: Mapping[str, type] = {
     "query": str,
@@ -273,7 +273,7 @@ def _bad_request(message: str) -> dict[str, object]:
 
 def _note(text: str | None) -> None:
     if text and (notes := noted()) is not None:
-        notes.has_document(text)
+        notes.document = document_id(text)[:SHORT]
 
 
 def seconds_left(seconds: int, result: ExecutionResult) -> int:

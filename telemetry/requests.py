@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from telemetry import traces
 
@@ -32,10 +31,6 @@ class Noted:
     statements: Counter[str] = field(default_factory=Counter)
     estimate: int | None = None
     actual: int | None = None
-
-    def has_document(self, text: str) -> None:
-        """Notes which document was sent."""
-        self.document = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:SHORT]
 
 
 _noted: ContextVar[Noted | None] = ContextVar("noted", default=None)
