@@ -462,8 +462,11 @@ async def test_a_runner_that_was_taken_for_dead_stops_and_the_file_stays(
     asked = await create_exhaust(course.session(), call())
     first = asyncio.create_task(run_exhaust(course.shared, asked.id))
     await stuck.reached.wait()
+    stuck.reached.clear()
+    rival = asyncio.create_task(run_exhaust(course.shared, asked.id))
+    await stuck.reached.wait()  # the rival has the job now, so the first goes on without it
     stuck.goes_on.set()
-    second = await run_exhaust(course.shared, asked.id)
+    second = await rival
     with pytest.raises(Conflict):
         await first
     assert second.state is JobState.DONE
