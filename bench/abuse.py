@@ -44,9 +44,9 @@ RATE = 600
 two cores can send."""
 TIMES = 10
 """How often its rate the abusive client asks for."""
-SECONDS, WARM_UP = 25.0, 2.0
-PACE = 5.0
-"""Requests a second of the good client."""
+SECONDS, WARM_UP = 90.0, 2.0
+PACE = 8.0
+"""Requests a second of the good client: within its rate, and enough of them that a p99 is more than the worst one."""
 FLOOD = 30.0
 """Documents a second that are refused for their size."""
 LANES = 8
