@@ -1,6 +1,6 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|load|migration|pages|publish|viewer]``; see
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|load|migration|pages|peers|publish|viewer]``; see
 docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``migration``, ``publish`` and
+``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``migration``, ``peers``, ``publish`` and
 ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those named after it."""
 
 import asyncio
@@ -33,6 +33,7 @@ from bench import (
 )
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
+from bench.peers import comparison
 from bench.population import course
 from bench.timing import timed
 from gateway.app import create_app
@@ -267,6 +268,8 @@ if __name__ == "__main__":
         uvloop.run(migration.main(*sys.argv[2:]))
     elif sys.argv[1:2] == ["pages"]:
         uvloop.run(pages.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["peers"]:
+        uvloop.run(comparison.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["exhaust"]:
