@@ -11,6 +11,7 @@ from graph.access import Access, to
 from graph.arguments import chosen
 from graph.fields import field
 from graph.info import Info
+from graph.lookahead import asks_for_leaves
 from graph.orders import RosterOrder, RosterOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
 from resolvers import context_rosters
@@ -82,7 +83,9 @@ async def roster(
         by=order.by,
         descending=is_descending(order),
     )
-    found = context_rosters.ContextRoster(info.context, self.context, collection_id)
+    found = context_rosters.ContextRoster(
+        info.context, self.context, collection_id, leaves=asks_for_leaves(info)
+    )
     page = await found.page(wanted, page_asked)
     return counted_connection(
         *(RosterConnection, page, partial(_entry, info), attrgetter("place")),

@@ -9,6 +9,7 @@ from graph.access import Access, to
 from graph.enrolments import Enrolment
 from graph.fields import field
 from graph.info import Info
+from graph.lookahead import asks_for_leaves
 from graph.metrics import OrderDirection
 from graph.paging import After, Before, Connection, First, Last, connection
 from resolvers import enrolment_lists
@@ -79,7 +80,7 @@ async def enrolments_of(
     filter: EnrolmentFilter | None,  # noqa: A002 - the schema's name for it
     order_by: EnrolmentOrder | None,
 ) -> EnrolmentConnection:
-    wanted = _wanted(filter or EnrolmentFilter(), order_by)
+    wanted = _wanted(filter or EnrolmentFilter(), order_by, leaves=asks_for_leaves(info))
     page = await enrolment_lists.listed_page(
         info.context, user_id, wanted, asked(first, after, last, before, parts=PARTS)
     )
@@ -95,7 +96,7 @@ async def enrolments_of(
     )
 
 
-def _wanted(chosen: EnrolmentFilter, order_by: EnrolmentOrder | None) -> EnrolmentsWanted:
+def _wanted(chosen: EnrolmentFilter, order_by: EnrolmentOrder | None, *, leaves: bool) -> EnrolmentsWanted:
     direction = order_by and order_by.direction
     return EnrolmentsWanted(
         active=chosen.active,
@@ -104,4 +105,5 @@ def _wanted(chosen: EnrolmentFilter, order_by: EnrolmentOrder | None) -> Enrolme
         context_ids=chosen.context_ids,
         order=order_by.by if order_by else enums.EnrolmentOrderBy.COLLECTION,
         descending=None if direction is None else direction is OrderDirection.DESC,
+        leaves=leaves,
     )

@@ -10,6 +10,10 @@ OWN_FIELDS = frozenset({"viewerProgress", "viewerView", "progress", "view"})
 """Fields of a tree's nodes that show the viewer's own, under a ``contextId``; the last two are the older names."""
 
 
+LEAF_FIELDS = frozenset({"contentStatus", "units", "nextContent"})
+"""Fields of an enrolment that look at the status of each leaf."""
+
+
 def contexts_asked(info: Info) -> set[str | None]:
     """The ``contextId`` of every field of OWN_FIELDS below this one."""
     return set(_contexts([below for field in info.selected_fields for below in field.selections]))
@@ -23,13 +27,18 @@ def _contexts(selections: Sequence[Selection]) -> Iterator[str | None]:
             yield from _contexts(selection.selections)
 
 
-def is_asked(info: Info, name: str) -> bool:
-    """Whether a field of this name is somewhere below this one."""
-    return _has([below for field in info.selected_fields for below in field.selections], name)
+def asks_for_leaves(info: Info) -> bool:
+    """Whether a field of LEAF_FIELDS is somewhere below this one."""
+    return is_asked(info, *LEAF_FIELDS)
 
 
-def _has(selections: Sequence[Selection], name: str) -> bool:
+def is_asked(info: Info, *names: str) -> bool:
+    """Whether a field of one of these names is somewhere below this one."""
+    return _has([below for field in info.selected_fields for below in field.selections], names)
+
+
+def _has(selections: Sequence[Selection], names: Sequence[str]) -> bool:
     return any(
-        (isinstance(one, SelectedField) and one.name == name) or _has(one.selections, name)
+        (isinstance(one, SelectedField) and one.name in names) or _has(one.selections, names)
         for one in selections
     )

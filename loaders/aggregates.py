@@ -18,7 +18,7 @@ Place = tuple[str, str, str]
 ENTRY_COLUMNS = tuple(
     column for column in AGGREGATES.types if column not in ("content_status", "active_days")
 )
-"""The columns that pages of groups show. They leave out the status of each leaf, which is most of a row, and the days."""
+"""The columns that pages show. They leave out the status of each leaf, which is most of a row, and the days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,13 @@ class StoredAggregate:
         return FirstCompletion.of(self.completed_on, self.completed_version)
 
 
-async def aggregates_by_key(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
+async def aggregates_by_key(
+    rows: Rows, keys: Sequence[AggregateKey], columns: Sequence[str] | None = None
+) -> list[StoredAggregate | None]:
     """The aggregates of these keys, in their order. Whole partitions are read: keys that differ in the activity alone
-    share a statement, whatever their contexts."""
-    found = await aggregates_by_place(
-        rows, [(key.activity_type, key.activity_id, key.user_id) for key in keys]
-    )
+    share a statement, whatever their contexts. ``columns``: ENTRY_COLUMNS, or None for all."""
+    places = [(key.activity_type, key.activity_id, key.user_id) for key in keys]
+    found = await aggregates_by_place(rows, places, columns)
     by_key = {aggregate.key: aggregate for aggregates in found.values() for aggregate in aggregates}
     return [by_key.get(key) for key in keys]
 

@@ -175,7 +175,7 @@ class Loaders:
         async def metric_tables(tiles: list[Tile]) -> Sequence[Answered | CohortError]:
             return await tables.tables(tiles)
 
-        self.standings_of_page = reader.standings
+        self.figures_of_page = reader.figures
         """Loads many keys at once. A DataLoader would cost something for each of them."""
         self.standings: DataLoader[ProgressKey, Standing | None] = loader("standings", reader.standings)
         self.touches: DataLoader[ProgressKey, Touches] = loader("touches", reader.touches)

@@ -2,11 +2,12 @@
 from the hash, and whatever is not fresh there from the rows."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
 
 from loaders import touches as hashes
-from loaders.aggregates import StoredAggregate, aggregates_by_key
+from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
 from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
@@ -14,7 +15,8 @@ from rules.aggregates import AggregateKey
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
 from rules.identifiers import ContextType, ProgressKey, aggregate_context
-from rules.standings import FirstCompletion, Standing, Touch, standing_of
+from rules.progress import Progress
+from rules.standings import Figures, FirstCompletion, Standing, Touch, standing_of
 from rules.tracking import Tracking
 from rules.triggers import TriggerKind
 from stores.engines import Stores
@@ -46,34 +48,31 @@ class Standings:
         An aggregate that has seen the last change serves without the rows. So a whole page of enrolments costs two
         statements, which a hash for each of them would not save.
         """
+        read = await self._read(keys, statuses=True)
+        return await in_turns(read.standing, keys)
+
+    async def figures(self, keys: Sequence[ProgressKey], *, statuses: bool) -> list[Figures | None]:
+        """The same as figures. Without ``statuses``, which are most of an aggregate, those of stale ones alone are read."""
+        read = await self._read(keys, statuses=statuses)
+        return await in_turns(read.figures, keys)
+
+    async def _read(self, keys: Sequence[ProgressKey], *, statuses: bool) -> "_Read":
+        columns = None if statuses else ENTRY_COLUMNS
         if self._tracking.keeps_by_content:
             trees = await self._trees(keys)
-            aggregates, changed = await asyncio.gather(self._aggregates(keys), self._changed(keys, trees))
+            aggregates, changed = await asyncio.gather(
+                self._aggregates(keys, columns), self._changed(keys, trees)
+            )
         else:
             trees, aggregates, changed = await asyncio.gather(
-                self._trees(keys), self._aggregates(keys), self._changed(keys, {})
+                self._trees(keys), self._aggregates(keys, columns), self._changed(keys, {})
             )
         fresh = {
             key for key in keys if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
         }
         stale = [key for key in keys if key not in fresh and changed[key] is not None]
         touches = await self._from_rows(stale, aggregates, {}, trees)
-
-        def standing(key: ProgressKey) -> Standing | None:
-            tree = trees.get(key.collection_id)
-            if tree is None:
-                return None
-            aggregate = aggregates.get(key)
-            if key in fresh and aggregate is not None:
-                return Standing(
-                    aggregate.content_status,
-                    aggregate.completed,
-                    aggregate.last_accessed_on,
-                    aggregate.time_spent,
-                )
-            return standing_of(touches.get(key, {}), tree, _kept(aggregate, changed[key]))
-
-        return await in_turns(standing, keys)
+        return _Read(trees, aggregates, changed, fresh, touches, statuses)
 
     async def touches(self, keys: Sequence[ProgressKey]) -> list[Touches]:
         """The short form of every view under each key, by content: from the hash, or else from the rows."""
@@ -81,7 +80,9 @@ class Standings:
         trusted, dead = ({}, {}) if self._tracking.keeps_by_content else await self._hashes(keys)
         others = [key for key in keys if key not in trusted]
         if others:
-            trees, aggregates = await asyncio.gather(self._trees(others), self._aggregates(others))
+            trees, aggregates = await asyncio.gather(
+                self._trees(others), self._aggregates(others, ENTRY_COLUMNS)
+            )
             trusted |= await self._from_rows(others, aggregates, dead, trees)
         return [trusted.get(key, {}) for key in keys]
 
@@ -140,15 +141,58 @@ class Standings:
     ) -> dict[ProgressKey, int | None]:
         return await changes_by_key(self._stores.rows, self._tracking, keys, trees)
 
-    async def _aggregates(self, keys: Sequence[ProgressKey]) -> dict[ProgressKey, StoredAggregate | None]:
+    async def _aggregates(
+        self, keys: Sequence[ProgressKey], columns: Sequence[str] | None
+    ) -> dict[ProgressKey, StoredAggregate | None]:
         """The root's aggregate of each key."""
         context_ids = list({key.context_id for key in keys if key.has_context})
         contexts = dict(zip(context_ids, await self._library.contexts.load_many(context_ids), strict=True))
         found = await aggregates_by_key(
             self._stores.rows,
             [root_key(k, aggregate_context_of(k, contexts.get(k.context_id))) for k in keys],
+            columns,
         )
         return dict(zip(keys, found, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read for some keys. ``touches``: of the stale ones, whose rows were read."""
+
+    trees: Mapping[str, RelationTree]
+    aggregates: Mapping[ProgressKey, StoredAggregate | None]
+    changed: Mapping[ProgressKey, int | None]
+    fresh: Set[ProgressKey]
+    touches: Mapping[ProgressKey, Touches]
+    statuses: bool
+    """Whether aggregates were read with theirs."""
+
+    def standing(self, key: ProgressKey) -> Standing | None:
+        tree = self.trees.get(key.collection_id)
+        if tree is None:
+            return None
+        fresh = self._fresh(key)
+        if fresh is None:
+            return self._of_rows(key, tree)
+        return Standing(fresh.content_status, fresh.completed, fresh.last_accessed_on, fresh.time_spent)
+
+    def figures(self, key: ProgressKey) -> Figures | None:
+        tree = self.trees.get(key.collection_id)
+        if tree is None:
+            return None
+        fresh = self._fresh(key)
+        if fresh is None:
+            return Figures.of(self._of_rows(key, tree), tree)
+        progress = Progress(fresh.status, fresh.completed_count, fresh.required_count)
+        statuses = fresh.content_status if self.statuses else None
+        return Figures(progress, fresh.completed, fresh.last_accessed_on, fresh.time_spent, statuses)
+
+    def _fresh(self, key: ProgressKey) -> StoredAggregate | None:
+        return self.aggregates.get(key) if key in self.fresh else None
+
+    def _of_rows(self, key: ProgressKey, tree: RelationTree) -> Standing:
+        before = _kept(self.aggregates.get(key), self.changed[key])
+        return standing_of(self.touches.get(key, {}), tree, before)
 
 
 def root_key(key: ProgressKey, aggregate_context_id: str) -> AggregateKey:

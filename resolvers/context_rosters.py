@@ -91,13 +91,16 @@ class ContextRoster:
     """The learners of a context in one of its collections, for who may have its reports. The workers keep the list: an
     enrolment is in it once a worker has seen it."""
 
-    def __init__(self, session: Session, context: Context, collection_id: str | None) -> None:
-        """Forbidden, Unauthenticated. InvalidInput if the context has no such collection, or several and none is
+    def __init__(
+        self, session: Session, context: Context, collection_id: str | None, *, leaves: bool = False
+    ) -> None:
+        """``leaves``: whether the status of each leaf is shown, too. Forbidden, Unauthenticated. InvalidInput if the context has no such collection, or several and none is
         named."""
         check_may_report(session.viewer, context)
         self._session = session
         self._context = context
         self._collection_id = _collection_of(context, collection_id)
+        self._leaves = leaves
 
     async def page(self, wanted: RosterWanted, asked: Asked) -> Page[RosterEntry]:
         """A page of the learners. InvalidInput if there are more than MOST_ORDERED and all would be needed."""
@@ -158,7 +161,7 @@ class ContextRoster:
         if wanted.needs_figures:
             rows = [
                 _Row(one.enrolment, one)
-                for one in await enrolled(self._session, enrolments)
+                for one in await enrolled(self._session, enrolments, statuses=self._leaves)
                 if wanted.statuses is None or one.progress.status in wanted.statuses
             ]
         if wanted.by is RosterOrder.NAME:
@@ -171,7 +174,9 @@ class ContextRoster:
         heal(self._session, [row.enrolment for row in rows])
         known = {row.user_id: row.enrolled for row in rows if row.enrolled is not None}
         unread = [row.enrolment for row in rows if row.user_id not in known]
-        learners, read = await asyncio.gather(self._profiles(rows), enrolled(self._session, unread))
+        learners, read = await asyncio.gather(
+            self._profiles(rows), enrolled(self._session, unread, statuses=self._leaves)
+        )
         known |= {one.enrolment.key.user_id: one for one in read}
         place = wanted.ordering.place
         return [

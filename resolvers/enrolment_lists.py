@@ -40,7 +40,8 @@ UPWARDS = (EnrolmentOrder.COLLECTION, EnrolmentOrder.NAME)
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentsWanted:
-    """Which enrolments, and in which order. None does not matter; ``descending`` of None is as UPWARDS says."""
+    """Which enrolments, and in which order. None does not matter; ``descending`` of None is as UPWARDS says. ``leaves``:
+    whether the status of each leaf is shown, too."""
 
     active: bool | None = None
     statuses: Sequence[Status] | None = None
@@ -48,6 +49,7 @@ class EnrolmentsWanted:
     context_ids: Sequence[str] | None = None
     order: EnrolmentOrder = EnrolmentOrder.COLLECTION
     descending: bool | None = None
+    leaves: bool = False
 
     def checked(self) -> "EnrolmentsWanted":
         """The same. InvalidInput for ids that can't be, and for too many of them."""
@@ -97,14 +99,12 @@ async def listed_page(session: Session, user_id: str, wanted: EnrolmentsWanted, 
     if needed_for is None:
         return await _stored_page(session, user_id, wanted, asked)
     places = await _places(session, user_id, wanted, needed_for)
-    of_status = (
-        None if wanted.statuses is None else await _of_status(session, user_id, places, wanted.statuses)
-    )
+    of_status = None if wanted.statuses is None else await _of_status(session, user_id, places, wanted)
     if of_status is not None:
         places = [place for place in places if place in of_status]
     order = await _ordering(session, wanted, places)
     page = order.page(places, asked)
-    shown = of_status or dict(await _shown(session, user_id, page.members))
+    shown = of_status or dict(await _shown(session, user_id, page.members, wanted))
     members = [Listed(shown[place], order.place(place)) for place in page.members if place in shown]
     return Page(members, page.has_more, has_earlier=page.has_earlier, total=page.total)
 
@@ -115,7 +115,7 @@ async def enrolments_count(session: Session, user_id: str, wanted: EnrolmentsWan
     places = await _places(session, user_id, wanted.checked(), "totalCount")
     if wanted.statuses is None:
         return len(places)
-    return len(await _of_status(session, user_id, places, wanted.statuses))
+    return len(await _of_status(session, user_id, places, wanted))
 
 
 async def _stored_page(
@@ -129,7 +129,9 @@ async def _stored_page(
         if asked.place[:-1] != begin or not between:
             raise InvalidInput("after must be a cursor of this list and order", field="after")
         after = collection_id, context_id
-    page = await enrolments_page(session, user_id, first=asked.limit, after=after, active=wanted.active)
+    page = await enrolments_page(
+        session, user_id, first=asked.limit, after=after, active=wanted.active, statuses=wanted.leaves
+    )
     keys = [one.enrolment.key for one in page.members]
     members = [
         Listed(one, (*begin, f"{key.collection_id}{_BETWEEN}{key.context_id}"))
@@ -152,22 +154,22 @@ async def _places(
 
 
 async def _of_status(
-    session: Session, user_id: str, places: Sequence[EnrolmentPlace], statuses: Sequence[Status]
+    session: Session, user_id: str, places: Sequence[EnrolmentPlace], wanted: EnrolmentsWanted
 ) -> Mapping[EnrolmentPlace, Enrolled]:
     """The enrolments with one of these statuses, as they are shown: workers may not have seen the last view yet."""
-    shown = await _shown(session, user_id, places)
-    return {place: one for place, one in shown if one.progress.status in statuses}
+    shown = await _shown(session, user_id, places, wanted)
+    return {place: one for place, one in shown if one.progress.status in (wanted.statuses or ())}
 
 
 async def _shown(
-    session: Session, user_id: str, places: Sequence[EnrolmentPlace]
+    session: Session, user_id: str, places: Sequence[EnrolmentPlace], wanted: EnrolmentsWanted
 ) -> list[tuple[EnrolmentPlace, Enrolled]]:
     """The enrolments of these places, without those that went meanwhile."""
     keys = [ProgressKey(user_id, place.collection_id, place.context_id) for place in places]
     read = await rows.enrolments_by_key(session.stores.rows, keys) if keys else []
     found = [(place, one) for place, one in zip(places, read, strict=True) if one is not None]
     heal(session, [one for _, one in found])
-    answers = await enrolled(session, [one for _, one in found])
+    answers = await enrolled(session, [one for _, one in found], statuses=wanted.leaves)
     return [(place, answer) for (place, _), answer in zip(found, answers, strict=True)]
 
 

@@ -21,7 +21,7 @@ from rules.errors import NotFound
 from rules.identifiers import ProgressKey, checked_id
 from rules.moments import milliseconds
 from rules.progress import Progress
-from rules.standings import FirstCompletion, Standing
+from rules.standings import Figures, FirstCompletion
 from rules.triggers import TriggerKind
 
 __all__ = [
@@ -51,10 +51,15 @@ class Enrolled:
     last_accessed_on: datetime | None
     collection: Content | None
     context: Context | None
-    statuses: Mapping[str, int]
-    """The status of each started leaf; empty if the collection is gone."""
+    read_statuses: Mapping[str, int] | None
+    """The status of each started leaf; empty if the collection is gone. None if they were not asked for."""
     time_spent: int | None
     """Seconds in all of the collection's leaves, 0 in a place that was moved from. None if nobody knows any more."""
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        assert self.read_statuses is not None, "a page that shows statuses asks for them"  # noqa: S101 - a fault of ours
+        return self.read_statuses
 
     @property
     def completed_on(self) -> datetime | None:
@@ -66,23 +71,29 @@ class Enrolled:
 
 
 async def enrolments_page(
-    session: Session, user_id: str, *, first: int, after: Place | None, active: bool | None
+    session: Session,
+    user_id: str,
+    *,
+    first: int,
+    after: Place | None,
+    active: bool | None,
+    statuses: bool = False,
 ) -> Page[Enrolled]:
     """A page of a learner's enrolments, in the order of collection and context. ``active`` None: also the enrolments
-    that ended."""
+    that ended. ``statuses``: with the status of each leaf."""
     session.viewer.check_may_see(user_id)
     found, more = await rows.enrolments_page(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
     )
     heal(session, found)
-    return Page(await enrolled(session, found), more)
+    return Page(await enrolled(session, found, statuses=statuses), more)
 
 
 async def recent_enrolments_page(
     session: Session, user_id: str, *, first: int, after: Recency | None
 ) -> tuple[Page[Enrolled], Recency | None]:
-    """A page of the active enrolments, those last accessed first, as the platform sorts them; and where the page
-    ends.
+    """A page of the active enrolments with the status of each leaf, those last accessed first, as the platform sorts them;
+    and where the page ends.
 
     To sort them all their keys are read, a thousand in a statement. Everything else is read of the page's enrolments
     alone. ``enrolments_page`` reads no more than a page, in the order of storage.
@@ -100,7 +111,7 @@ async def recent_enrolments_page(
     found = [one for one in read if one is not None and one.active]
     heal(session, found)
     end = left[:limit][-1] if len(left) > limit else None
-    return Page(await enrolled(session, found), len(left) > limit), end
+    return Page(await enrolled(session, found, statuses=True), len(left) > limit), end
 
 
 async def enrolment(session: Session, user_id: str, collection_id: str, context_id: str) -> Enrolled:
@@ -111,15 +122,18 @@ async def enrolment(session: Session, user_id: str, collection_id: str, context_
     if found is None:
         raise NotFound(f"no enrolment in {key.collection_id} under {key.context_id}", field="contextId")
     heal(session, [found])
-    (answer,) = await enrolled(session, [found])
+    (answer,) = await enrolled(session, [found], statuses=True)
     return answer
 
 
-async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[Enrolled]:
-    """The enrolments with all that a page of them shows, read in one batch of each kind."""
+async def enrolled(
+    session: Session, enrolments: Sequence[Enrolment], *, statuses: bool = False
+) -> list[Enrolled]:
+    """The enrolments with all that a page of them shows, read in one batch of each kind. ``statuses``: with the status of
+    each leaf, which takes most of the time."""
     keys = [enrolment.key for enrolment in enrolments]
-    standings, published, contexts = await asyncio.gather(
-        session.loaders.standings_of_page(keys),
+    figures, published, contexts = await asyncio.gather(
+        session.loaders.figures_of_page(keys, statuses=statuses),
         session.library.published(list({key.collection_id for key in keys})),
         session.library.contexts.load_many([key.context_id for key in keys]),
     )
@@ -138,17 +152,15 @@ async def enrolled(session: Session, enrolments: Sequence[Enrolment]) -> list[En
             enrolment,
             Progress(enrolment.status, enrolment.completed_count, gone[enrolment.key].required_count)
             if enrolment.key in gone
-            else shown_progress(enrolment, standing, trees.get(enrolment.key.collection_id)),
-            enrolment.completed or (standing.completed if standing else None),
-            (standing.last_accessed_on if standing else None) or enrolment.last_accessed_on,
+            else shown_progress(enrolment, shown, trees.get(enrolment.key.collection_id)),
+            enrolment.completed or (shown.completed if shown else None),
+            (shown.last_accessed_on if shown else None) or enrolment.last_accessed_on,
             content,
             context,
-            standing.statuses if standing else {},
-            _time_spent(enrolment, standing, gone.get(enrolment.key)),
+            shown.statuses if shown else {},
+            _time_spent(enrolment, shown, gone.get(enrolment.key)),
         )
-        for enrolment, standing, content, context in zip(
-            enrolments, standings, contents, contexts, strict=True
-        )
+        for enrolment, shown, content, context in zip(enrolments, figures, contents, contexts, strict=True)
     ]
 
 
@@ -171,16 +183,19 @@ async def learner_tree(session: Session, found: Enrolled) -> LearnerTree | None:
         tree = await collections.tree(session, found.collection)
     except NotFound:
         return None
-    return LearnerTree(tree, {} if found.enrolment.has_moved else found.statuses)
+    if found.enrolment.has_moved:
+        return LearnerTree(tree, {})
+    if found.read_statuses is not None:
+        return LearnerTree(tree, found.read_statuses)
+    standing = await session.loaders.standings.load(found.enrolment.key)
+    return LearnerTree(tree, standing.statuses if standing else {})
 
 
-def _time_spent(
-    enrolment: Enrolment, standing: Standing | None, stored: StoredAggregate | None
-) -> int | None:
+def _time_spent(enrolment: Enrolment, figures: Figures | None, stored: StoredAggregate | None) -> int | None:
     if enrolment.has_moved:
         return 0
-    if standing is not None:
-        return standing.time_spent
+    if figures is not None:
+        return figures.time_spent
     return stored.time_spent if stored else None
 
 

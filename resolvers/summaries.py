@@ -167,7 +167,9 @@ async def _continued(begun: Sequence[bytes], others: AsyncIterator[bytes]) -> As
 async def _page(
     session: Session, user_id: str, first: int, after: Place | None, *, scored: bool
 ) -> Page[EnrolmentSummary]:
-    page = await enrolments.enrolments_page(session, user_id, first=first, after=after, active=None)
+    page = await enrolments.enrolments_page(
+        session, user_id, first=first, after=after, active=None, statuses=True
+    )
     scores = await _scores(session, [found.enrolment.key for found in page.members]) if scored else {}
     return Page(
         [_summary(found, scores.get(found.enrolment.key, {})) for found in page.members], page.has_more

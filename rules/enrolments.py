@@ -10,7 +10,7 @@ from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
 from rules.moments import later
 from rules.progress import Progress, Status
-from rules.standings import FirstCompletion, Standing
+from rules.standings import Figures, FirstCompletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,13 @@ def worked_since(enrolment: Enrolment | None, opened_on: datetime | None) -> dat
     return later(enrolled_on, opened_on)
 
 
-def shown_progress(enrolment: Enrolment, standing: Standing | None, tree: RelationTree | None) -> Progress:
+def shown_progress(enrolment: Enrolment, figures: Figures | None, tree: RelationTree | None) -> Progress:
     """Returns how far the learner is in this enrolment. What has moved counts where it is now. If the collection is
     gone, it is what the workers last computed."""
     if enrolment.has_moved and tree is not None:
         return Progress(Status.NOT_STARTED, 0, len(tree.required(tree.root)))
-    if standing is not None and tree is not None:
-        return standing.progress(tree)
+    if figures is not None and tree is not None:
+        return figures.progress
     return Progress(enrolment.status, enrolment.completed_count, enrolment.completed_count)
 
 

@@ -62,6 +62,28 @@ class Standing:
         return progress_of(relations.required(node or relations.root), self.statuses)
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How far a learner is in a collection. ``statuses`` by content, None where they were not read: workers count them, so
+    a page shows figures without. The others are as in Standing."""
+
+    progress: Progress
+    completed: FirstCompletion | None = None
+    last_accessed_on: datetime | None = None
+    time_spent: int = 0
+    statuses: Mapping[str, int] | None = None
+
+    @classmethod
+    def of(cls, standing: Standing, relations: RelationTree) -> Self:
+        return cls(
+            standing.progress(relations),
+            standing.completed,
+            standing.last_accessed_on,
+            standing.time_spent,
+            standing.statuses,
+        )
+
+
 def standing_of(
     touches: Mapping[str, Touch], relations: RelationTree, before: FirstCompletion | None = None
 ) -> Standing:

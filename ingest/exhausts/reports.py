@@ -68,20 +68,20 @@ class ProgressReport:
             return
         keys = [enrolment.key for enrolment in enrolments]
         tree = await _tree(shared, place)
-        standings, learners, scores = await asyncio.gather(
-            self._standings.standings(keys),
+        figures, learners, scores = await asyncio.gather(
+            self._standings.figures(keys, statuses=False),
             learners_by_id(shared.stores.rows, [key.user_id for key in keys]),
             activity_scores(shared.stores.rows, shared.library, shared.tracking, keys),
         )
         found = []
-        for enrolment, standing, learner, scored in zip(enrolments, standings, learners, scores, strict=True):
+        for enrolment, shown, learner, scored in zip(enrolments, figures, learners, scores, strict=True):
             score = NO_SCORE if enrolment.has_moved else scored  # it counts where the learner is now
             self._assessments |= score.assessments.keys()
             report = LearnerReport(
                 enrolment,
-                shown_progress(enrolment, standing, tree),
-                enrolment.completed or (standing.completed if standing else None),
-                (standing.last_accessed_on if standing else None) or enrolment.last_accessed_on,
+                shown_progress(enrolment, shown, tree),
+                enrolment.completed or (shown.completed if shown else None),
+                (shown.last_accessed_on if shown else None) or enrolment.last_accessed_on,
                 score,
                 learner,
             )

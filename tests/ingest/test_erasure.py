@@ -254,7 +254,9 @@ async def test_one_enrolment_is_deleted_with_its_views_and_the_others_stay(schoo
     assert [enrolment.key.context_id for enrolment in listed] == ["batch-2"]
     session = school.session("ann")
     assert await session.loaders.standings.load(ProgressKey("ann", "course", "batch")) is not None
-    (standing,) = await session.loaders.standings_of_page([ProgressKey("ann", "course", "batch")])
+    (standing,) = await session.loaders.figures_of_page(
+        [ProgressKey("ann", "course", "batch")], statuses=True
+    )
     assert standing is not None
     assert standing.statuses == {}
     await school.drain()

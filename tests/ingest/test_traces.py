@@ -243,7 +243,7 @@ async def told(instance: Instance, user: str) -> list[Any]:
     """What a mentor is told of the learner."""
     session = instance.session("mo", Role.MENTOR)
     found = await session.loaders.enrolled.load((user, "course"))
-    standings = await session.loaders.standings_of_page([one.key for one in found])
+    standings = await session.loaders.figures_of_page([one.key for one in found], statuses=True)
     query = Rows(ACTIVITY_STATE, ("activity_id", "context_id", "completed_count"), (("user_id", (user,)),))
     states = (await instance.stores.groups.query(query, Lane.PAGES)).rows
     return [found, standings, sorted(map(tuple, states)), await session.loaders.learners.load(user)]

@@ -1,8 +1,11 @@
 """Reads are right whatever died before them, and cost a number of statements that does not grow with the page."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +17,13 @@ from ingest.commands.views import end_view, start_view
 from loaders.session import Session, Shared
 from loaders.touches import hash_key
 from rules.identifiers import ProgressKey, view_key
-from rules.progress import Status
-from rules.standings import FirstCompletion, Standing, Touch
+from rules.progress import Progress, Status
+from rules.standings import Figures, FirstCompletion, Standing, Touch
 from rules.triggers import Trigger, TriggerKind, parse_trigger
 from rules.views import ViewChange
+from stores.columns import Table
 from stores.rows import Write
-from stores.tables import VIEWS
+from stores.tables import AGGREGATES, VIEWS
 from stores.topics import TRIGGERS
 from tests.conftest import NOW, Instance, embedded_urls, instance_of
 
@@ -226,6 +230,31 @@ async def test_the_hash_and_the_rows_answer_alike(published: Instance) -> None:
         **dict.fromkeys("abc", Touch(Status.COMPLETED, 100, NOW, NOW)),
         "d": Touch(Status.IN_PROGRESS, 0, NOW, None),
     }
+
+
+@pytest.mark.parametrize("worked", [False, True], ids=["before the worker", "after it"])
+async def test_figures_are_those_of_the_statuses_whether_or_not_these_are_read(
+    published: Instance, monkeypatch: pytest.MonkeyPatch, worked: bool
+) -> None:
+    """Three required leaves, a and b completed: 2 of 3. Of a fresh aggregate a page of figures leaves the statuses unread."""
+    await finish(published, "ada", "a", "b")
+    if worked:
+        await published.drain()
+    asked: list[Sequence[str] | None] = []
+    partitions = published.stores.rows.partitions
+
+    async def noted(table: Table, keys: Any, columns: Any = None, **how: Any) -> Any:
+        if table is AGGREGATES:
+            asked.append(columns)
+        return await partitions(table, keys, columns, **how)
+
+    monkeypatch.setattr(published.stores.rows, "partitions", noted)
+    (bare,) = await published.session().loaders.figures_of_page([KEY], statuses=False)
+    (whole,) = await published.session().loaders.figures_of_page([KEY], statuses=True)
+    expected = Figures(Progress(Status.IN_PROGRESS, 2, 3), None, NOW, 0, {"a": 2, "b": 2})
+    assert whole == expected
+    assert bare == (replace(expected, statuses=None) if worked else expected)
+    assert [columns and "content_status" in columns for columns in asked] == [False, None]
 
 
 async def test_a_learner_without_anything_and_a_collection_that_is_gone(published: Instance) -> None:
