@@ -1,17 +1,26 @@
 """What a process keeps in memory, bounded in bytes: what was used longest ago makes room."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from math import inf
 from sys import getsizeof
-from typing import Generic, TypeVar
-
-from cachetools import Cache, LRUCache, TTLCache
+from time import monotonic
+from typing import Generic, TypeVar, cast, overload
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
 
 ENTRY = 500
 """Bytes that an entry takes beside its texts: its places in the mappings, and an object with some fields."""
 MEGABYTE = 1024 * 1024
+
+
+class _Missing:
+    """What no key has."""
+
+
+_MISSING = _Missing()
 
 
 def texts(*of: str | None) -> int:
@@ -22,40 +31,71 @@ def texts(*of: str | None) -> int:
 class Kept(MutableMapping[K, V], Generic[K, V]):
     """A mapping whose entries take at most ``most`` bytes together by ``size``, each for ``ttl`` seconds (None: for good).
 
-    What is larger than all together may be is not kept. An entry that is set again is measured again.
+    What is larger than all together may be is not kept. An entry that is set again is measured again, and kept for as long
+    anew. A page of a list looks here hundreds of times, which is why this is a plain mapping and not one of cachetools
+    (docs/decisions.md).
     """
 
     def __init__(self, most: int, size: Callable[[K, V], int], *, ttl: float | None = None) -> None:
-        def bytes_of(entry: tuple[V, int]) -> int:
-            return entry[1]
-
+        self._most = most
         self._size = size
-        self._entries: Cache[K, tuple[V, int]]
-        self._entries = LRUCache(most, bytes_of) if ttl is None else TTLCache(most, ttl, getsizeof=bytes_of)
+        self._ttl = inf if ttl is None else ttl
+        self._entries: OrderedDict[K, tuple[V, int, float]] = OrderedDict()
+        """Value, bytes and when it ends, by the monotonic clock; what was used last stands last."""
+        self._bytes = 0
 
     @property
     def bytes(self) -> int:
-        """What the entries take."""
-        return int(self._entries.currsize)
+        """What the entries take, those that have ended and were not looked for since among them."""
+        return self._bytes
+
+    @overload
+    def get(self, key: K, default: None = None, /) -> V | None: ...
+    @overload
+    def get(self, key: K, default: V | T, /) -> V | T: ...
+    def get(self, key: K, default: object = None, /) -> object:
+        entry = self._entries.get(key)
+        if entry is None:
+            return default
+        if entry[2] <= monotonic():
+            self._drop(key)
+            return default
+        self._entries.move_to_end(key)
+        return entry[0]
 
     def __getitem__(self, key: K) -> V:
-        return self._entries[key][0]
+        found = self.get(key, _MISSING)
+        if isinstance(found, _Missing):
+            raise KeyError(key)
+        return found
 
     def __setitem__(self, key: K, value: V) -> None:
         size = self._size(key, value)
-        if size > self._entries.maxsize:
-            self._entries.pop(key, None)
-        else:
-            self._entries[key] = value, size
+        self._drop(key)
+        if size > self._most:
+            return
+        self._entries[key] = value, size, monotonic() + self._ttl
+        self._bytes += size
+        while self._bytes > self._most:
+            self._drop(next(iter(self._entries)))
 
     def __delitem__(self, key: K) -> None:
-        del self._entries[key]
+        if key not in self:
+            raise KeyError(key)
+        self._drop(key)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._entries
+        entry = self._entries.get(cast("K", key))
+        return entry is not None and entry[2] > monotonic()
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._entries)
+        now = monotonic()
+        return (key for key, (_, _, ends) in list(self._entries.items()) if ends > now)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(1 for _ in self)
+
+    def _drop(self, key: K) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._bytes -= entry[1]

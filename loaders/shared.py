@@ -21,39 +21,30 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class _Kept(Generic[K, V]):
-    """Keeps answers, but no failures and no absences: what is not there may be there the next moment."""
+class _Flights(dict[K, "asyncio.Future[V | None]"], Generic[K, V]):
+    """Reads under way, as Strawberry's DataLoader keeps them. ``landed`` gets each answer that there is; failures and
+    absences are not kept: what is not there may be there the next moment."""
 
-    def __init__(self, kept: Kept[K, asyncio.Future[V | None]]) -> None:
-        self._kept = kept
+    def __init__(self, landed: Callable[[K, V], None]) -> None:
+        super().__init__()
+        self._landed = landed
 
-    def get(self, key: K) -> asyncio.Future[V | None] | None:
-        future = self._kept.get(key)
-        if future is not None and future.done() and not _has_answer(future):
-            self._kept.pop(key, None)
-            return None
-        return future
-
-    def set(self, key: K, value: asyncio.Future[V | None]) -> None:
-        self._kept[key] = value
-        if not value.done():
-            value.add_done_callback(lambda answered: self._weigh(key, answered))
-
-    def _weigh(self, key: K, answered: asyncio.Future[V | None]) -> None:
-        """Makes room for an answer, once it is known how large it is. One that is larger than all together may be is
-        not kept."""
-        if self._kept.get(key) is answered and _has_answer(answered):
-            self._kept[key] = answered
+    def set(self, key: K, flight: "asyncio.Future[V | None]") -> None:
+        self[key] = flight
+        flight.add_done_callback(lambda done: self._land(key, done))
 
     def delete(self, key: K) -> None:
-        self._kept.pop(key, None)
+        self.pop(key, None)
 
-    def clear(self) -> None:
-        self._kept.clear()
-
-
-def _has_answer(future: asyncio.Future[V | None]) -> bool:
-    return not future.cancelled() and future.exception() is None and future.result() is not None
+    def _land(self, key: K, done: "asyncio.Future[V | None]") -> None:
+        if self.get(key) is not done:
+            return  # it was forgotten meanwhile: the answer may be of before
+        del self[key]
+        if done.cancelled() or done.exception() is not None:
+            return
+        answer = done.result()
+        if answer is not None:
+            self._landed(key, answer)
 
 
 class SharedLoader(Generic[K, V]):
@@ -73,11 +64,8 @@ class SharedLoader(Generic[K, V]):
         size: Callable[[K, V], int],
         ttl: float | None = None,
     ) -> None:
-        def weight(key: K, answered: asyncio.Future[V | None]) -> int:
-            answer = answered.result() if answered.done() and _has_answer(answered) else None
-            return 0 if answer is None else size(key, answer)
-
-        self._kept = _Kept(Kept(most, weight, ttl=ttl))
+        self._kept = Kept(most, size, ttl=ttl)
+        self._flights: _Flights[K, V] = _Flights(self._kept.__setitem__)
         self._load = load
         self.hits = 0
         self.misses = 0
@@ -87,13 +75,13 @@ class SharedLoader(Generic[K, V]):
         # Importing it brings all of GraphQL along, which most commands at a shell can do without.
         from strawberry.dataloader import DataLoader
 
-        return DataLoader(load_fn=self._load, cache_map=cast("AbstractCache[K, V | None]", self._kept))
+        return DataLoader(load_fn=self._load, cache_map=cast("AbstractCache[K, V | None]", self._flights))
 
     async def load(self, key: K) -> V | None:
         kept = self._kept.get(key)
-        if kept is not None and kept.done():
+        if kept is not None:
             self.hits += 1
-            return kept.result()
+            return kept
         self.misses += 1
         flight = asyncio.ensure_future(billed_context(traces.bare_context()).run(self._loader.load, key))
         ends = until()
@@ -108,15 +96,10 @@ class SharedLoader(Generic[K, V]):
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""
-        known: dict[K, V | None] = {}
-        missing: list[K] = []
-        for key in dict.fromkeys(keys):
-            kept = self._kept.get(key)
-            if kept is not None and kept.done():
-                known[key] = kept.result()
-            else:
-                missing.append(key)
-        self.hits += len(known)
+        kept = self._kept.get
+        known: dict[K, V | None] = {key: kept(key) for key in keys}
+        missing = [key for key, value in known.items() if value is None]
+        self.hits += len(known) - len(missing)
         if missing:
             known.update(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
         return [known[key] for key in keys]
@@ -127,10 +110,10 @@ class SharedLoader(Generic[K, V]):
 
     def keep(self, key: K, value: V) -> None:
         """Keeps an answer that the caller has read a moment ago."""
-        answered: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
-        answered.set_result(value)
-        self._kept.set(key, answered)
+        self._flights.delete(key)
+        self._kept[key] = value
 
     def forget(self, key: K) -> None:
         """Makes the next load read the store. Whoever changed the value in this process calls this."""
-        self._kept.delete(key)
+        self._flights.delete(key)
+        self._kept.pop(key, None)

@@ -164,14 +164,16 @@ def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
         raise InvalidInput(
             f"a key of {table.name} is ({', '.join(names)}), not {key!r:.60}", field=table.name
         )
-    checked = []
-    for place, (form, value) in enumerate(zip(_key_forms(table, names), key, strict=True)):
+    for form, value in zip(_key_forms(table, names), key, strict=True):
         # What nearly every value is needs no more than a look.
-        if form is None and type(value) is str and 0 < len(value) <= _KEY_BYTES // 4 and value.isascii():
-            checked.append(value)
-        else:
-            checked.append(_check_key_column(table, names[place], value))
-    return tuple(checked)
+        if (
+            form is not None
+            or type(value) is not str
+            or not 0 < len(value) <= _KEY_BYTES // 4
+            or not value.isascii()
+        ):
+            return tuple(_check_key_column(table, name, each) for name, each in zip(names, key, strict=True))
+    return tuple(key)
 
 
 def _check_key_column(table: Table, column: str, given: Any) -> Any:

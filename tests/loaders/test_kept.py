@@ -47,6 +47,23 @@ def test_one_that_grew_too_large_is_gone_and_not_left_as_it_was() -> None:
     assert "a" not in kept
 
 
+def test_an_entry_ends_after_its_time_and_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("loaders.kept.monotonic", lambda: now[0])
+    kept: Kept[str, str] = Kept(10, lambda _, text: len(text), ttl=60)
+    kept["a"] = "AAAA"
+    now[0] += 59
+    kept["b"] = "BBBB"
+    assert (kept.get("a"), len(kept), kept.bytes) == ("AAAA", 2, 8)
+    now[0] += 1
+    assert ("a" in kept, list(kept), kept.get("a"), kept.get("a", "gone")) == (False, ["b"], None, "gone")
+    assert kept.bytes == 4
+    with pytest.raises(KeyError):
+        kept["a"]
+    with pytest.raises(KeyError):
+        del kept["a"]
+
+
 def _fresh(text: str) -> str:
     """As a store gives it: a text of its own."""
     return "".join([text])
