@@ -9,9 +9,11 @@ other exception is a fault of Cohort: it is not tried again, and is told at the 
 """
 
 from datetime import datetime
+from enum import Enum
 from functools import partial
+from math import isfinite
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphql import (
     GRAPHQL_MAX_INT,
@@ -20,6 +22,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLError,
     GraphQLField,
+    GraphQLFloat,
     GraphQLID,
     GraphQLInt,
     GraphQLList,
@@ -33,6 +36,7 @@ from graphql import (
 )
 
 from graph.fields import AT_HAND
+from graph.object_readers import FieldReader, object_reader
 from graph.upstream import (
     LEAST,
     Executor,
@@ -45,20 +49,12 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import PORTION, CohortError, over
+from resolvers.nouns import PORTION, CohortError, far_over
 
-
-class _Compiled(NamedTuple):
-    """A field: what its resolver gives, and what stands for that in the answer; a value of class ``plain`` does so
-    itself."""
-
-    get: Read
-    shown: Read
-    plain: type | None
-
-    def read(self, source: Any) -> Any:
-        value = self.get(source)
-        return value if value.__class__ is self.plain else self.shown(value)
+EXACT = 2**53
+"""The largest whole number below which every one is a float, too."""
+FEW = 16
+"""Members of a list that are worked on without a look at the clock, which would take longer than they do."""
 
 
 class ProjectingExecutor(Executor):
@@ -67,7 +63,7 @@ class ProjectingExecutor(Executor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._fields: dict[int, tuple[Selected, _Compiled | None, Read | None]] = {}
+        self._fields: dict[int, tuple[Selected, FieldReader | None, Read | None]] = {}
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
         self._members: dict[int, tuple[Selected, Read | None]] = {}
         """The same of the members of lists."""
@@ -107,7 +103,7 @@ class ProjectingExecutor(Executor):
         fields = self.below(within, selected) if isinstance(within, GraphQLObjectType) else None
         return LEAST * len(fields or (of,))
 
-    def _field(self, parent: GraphQLObjectType, selected: Selected) -> _Compiled | None:
+    def _field(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
         """The compiled field; None if only the executor can answer it."""
         kept = self._fields.get(id(selected))
         if kept is not None:
@@ -119,35 +115,36 @@ class ProjectingExecutor(Executor):
         self._fields[id(selected)] = selected, field, None if field is None else field.read
         return field
 
-    def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> _Compiled | None:
+    def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
         name = selected[0].node.name.value
         if name == "__typename":
-            return _Compiled(lambda _source: parent.name, str, str)
+            return FieldReader(lambda _source: parent.name, None, str, str, nullable=False)
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
-        get = self._source(field, selected) if field else None
-        shown = self._value(field.type, selected) if field and get else None
-        if field is None or get is None or shown is None:
+        get, attribute = self._source(field, selected) if field else (None, None)
+        if field is None or get is None:
             return None
-        of = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
-        return _Compiled(get, shown, _PLAIN.get(of))
+        nullable = not isinstance(field.type, GraphQLNonNull)
+        of = field.type if nullable else field.type.of_type
+        shown = self._present(of, selected)
+        return shown and FieldReader(get, attribute, shown, _PLAIN.get(of), nullable)
 
-    def _source(self, field: GraphQLField, selected: Selected) -> Read | None:
-        """What the field's resolver gives."""
+    def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None]:
+        """What the field's resolver gives, and the attribute where it is one."""
         definition = definition_of(field)
         if definition is None:
-            return None
+            return None, None
         at_hand: Read | None = definition.metadata.get(AT_HAND)
         if at_hand is not None:
-            return at_hand  # AttributeError: it is not at hand
+            return at_hand, None  # AttributeError: it is not at hand
         attribute = attribute_of(definition)
         if attribute is not None:
-            return attrgetter(attribute)
+            return attrgetter(attribute), attribute
         function = plain_function_of(definition)
         if function is None:
-            return None
+            return None, None
         arguments = self.arguments(field, selected[0])
-        return _tried(partial(function, **arguments) if arguments else function)
+        return _tried(partial(function, **arguments) if arguments else function), None
 
     def _value(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         if isinstance(of, GraphQLNonNull):
@@ -171,9 +168,12 @@ class ProjectingExecutor(Executor):
         def read_list(value: Any) -> list[Any]:
             if value.__class__ is not list and value.__class__ is not tuple:
                 raise NotPlain
+            if len(value) <= FEW:
+                built(least * len(value))
+                return [item(member) for member in value]
             done: list[Any] = []
             for start in range(0, len(value), PORTION):
-                if over():
+                if far_over():
                     raise NotPlain  # the executor completes it in turns
                 portion = value[start : start + PORTION]
                 built(least * len(portion))
@@ -187,46 +187,66 @@ class ProjectingExecutor(Executor):
         if classes is None or below is None:
             return None
         compiled = {name: self._field(of, details) for name, details in below.items()}
-        known = [(name, *field) for name, field in compiled.items() if field is not None]
-        if len(known) < len(compiled):
-            return None
-
-        def read_object(value: Any) -> dict[str, Any]:
-            if value.__class__ not in classes:
-                raise NotPlain
-            answer = {}
-            for name, get, shown, plain in known:
-                found = get(value)
-                answer[name] = found if found.__class__ is plain else shown(found)
-            return answer
-
-        return read_object
+        known = {name: field for name, field in compiled.items() if field is not None}
+        return object_reader(classes, known) if len(known) == len(compiled) else None
 
     def _leaf(self, of: Any) -> Read:
         if of is GraphQLInt:
             return _int
+        if of is GraphQLFloat:
+            return self._float(of)
+        if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
+            return self._enum(of, members)
         plain = _PLAIN.get(of)
         names: dict[Any, str] = {}
-        kind = enum_class_of(of) if isinstance(of, GraphQLEnumType) else _REPEATED.get(of.name)
+        kind = _REPEATED.get(of.name)
 
         def read_leaf(value: Any) -> Any:
             if value.__class__ is plain:
                 return value
             if value.__class__ is kind and value in names:
                 return names[value]
-            if isinstance(value, Exception) or self.is_awaitable(value):
-                raise NotPlain
-            try:
-                serialised = of.coerce_output_value(value)
-            except _FAILURES as error:
-                raise NotPlain from error
-            if serialised is None or serialised is Undefined:
-                raise NotPlain
+            serialised = self._serialised(of, value)
             if value.__class__ is kind:
                 names[value] = serialised
             return serialised
 
         return read_leaf
+
+    def _float(self, of: Any) -> Read:
+        def read_float(value: Any) -> Any:
+            if value.__class__ is float and isfinite(value):
+                return value
+            if value.__class__ is int and -EXACT <= value <= EXACT:
+                return float(value)
+            return self._serialised(of, value)
+
+        return read_float
+
+    def _enum(self, of: GraphQLEnumType, members: type[Enum]) -> Read:
+        names: dict[str, Any] = {}
+
+        def read_enum(value: Any) -> Any:
+            if value.__class__ is not members:
+                return self._serialised(of, value)
+            name = value._name_  # a member's own hash is worked out anew each time
+            shown = names.get(name)
+            if shown is None:
+                shown = names[name] = self._serialised(of, value)
+            return shown
+
+        return read_enum
+
+    def _serialised(self, of: Any, value: Any) -> Any:
+        if isinstance(value, Exception) or self.is_awaitable(value):
+            raise NotPlain
+        try:
+            serialised = of.coerce_output_value(value)
+        except _FAILURES as error:
+            raise NotPlain from error
+        if serialised is None or serialised is Undefined:
+            raise NotPlain
+        return serialised
 
 
 def _tried(function: Read) -> Read:

@@ -73,7 +73,7 @@ from rules.views import View, ViewChange
 from stores.bills import Bill, billed_to
 from stores.deadline import deadline_at
 from stores.search import SearchOrder
-from stores.turns import PORTION, breathe, in_turns, over, stepwise
+from stores.turns import PORTION, breathe, far_over, in_turns, over, stepwise
 
 __all__ = [
     "ATTRIBUTES",
@@ -185,6 +185,7 @@ __all__ = [
     "deadline_at",
     "document_id",
     "either",
+    "far_over",
     "from_milliseconds",
     "in_turns",
     "milliseconds",

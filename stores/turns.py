@@ -24,6 +24,8 @@ U = TypeVar("U")
 
 AT_ONCE = 0.015
 """Seconds of CPU that the work of one turn may take."""
+FAR = 3
+"""How many times AT_ONCE a turn takes at most where what was begun would be lost."""
 PORTION = 256
 """Members of a list that are worked on between two looks at the clock."""
 
@@ -52,6 +54,13 @@ class _Turns:
             return False
         # A thread never has more CPU than time has passed, and the clock of the latter costs a tenth.
         return perf_counter() >= self._ends and thread_time() >= self._cpu_ends
+
+    def far_over(self) -> bool:
+        if not self.over():
+            return False
+        more = (FAR - 1) * AT_ONCE
+        assert self._ends is not None  # noqa: S101 - the turn has begun
+        return perf_counter() >= self._ends + more and thread_time() >= self._cpu_ends + more
 
     def wait(self, *, first: bool) -> asyncio.Future[None]:
         """Done in a later turn. ``first``: before all others, as one who was woken in a turn that was over again."""
@@ -112,6 +121,11 @@ def over() -> bool:
     return _turns().over()
 
 
+def far_over() -> bool:
+    """Whether the turn has taken FAR times its time: the work of one who can't stop without losing what is done ends there."""
+    return _turns().far_over()
+
+
 async def breathe() -> None:
     """Waits for a later turn if this one is over. DeadlineExceeded if the request's time is over by then."""
     if over():
@@ -161,8 +175,9 @@ async def portions(items: Sequence[T], size: int = PORTION) -> AsyncIterator[Seq
 async def in_turns(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
     """What ``function`` makes of each item, in order. Breathes wherever the turn is over."""
     done: list[U] = []
+    is_over = _turns().over
     for item in items:
-        if over():
+        if is_over():
             await breathe()
         done.append(function(item))
     return done
