@@ -1,7 +1,7 @@
 """What learners scored in assessments, as the workers stored it (R-ASSESS-4), and what they scored in an activity."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from loaders.scores import StoredScores, scores_by_key, scores_of_learner
@@ -173,10 +173,10 @@ async def _naming(session: Session, user_id: str, wanted: Wanted) -> Callable[[V
 
     def named(kept: ViewKey) -> ViewKey | None:
         for collection, place in places.items():
-            asked = replace(kept, collection_id=place.collection_id, context_id=place.context_id)
+            asked = kept._replace(collection_id=place.collection_id, context_id=place.context_id)
             counts = not tracking.keeps_by_content or kept.content_id in leaves.get(collection, {collection})
             if counts and tracking.stored(asked) == kept:
-                return replace(kept, collection_id=collection, context_id=context_id or collection)
+                return kept._replace(collection_id=collection, context_id=context_id or collection)
         return None
 
     return named

@@ -1,7 +1,7 @@
 """The viewer's own progress on the nodes of a collection: read once for a whole page, however many nodes it shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from loaders.session import Session
 from rules.contents import Content
@@ -60,7 +60,7 @@ async def place_read(
     if mode is TrackingMode.MOVE and key.has_context:
         enrolments = await session.loaders.enrolled.load((user_id, collection_id))
         by_context = {enrolment.key.context_id: enrolment for enrolment in enrolments}
-        return replace(key, context_id=current_place(by_context, key.context_id))
+        return key._replace(context_id=current_place(by_context, key.context_id))
     if mode in (TrackingMode.COPY, TrackingMode.MOVE) and context_id is None:
         enrolments = await session.loaders.enrolled.load((user_id, collection_id))
         contexts = await session.library.contexts.load_many([each.key.context_id for each in enrolments])
@@ -74,7 +74,7 @@ def begun_without(place: ProgressKey, context_id: str | None) -> ProgressKey | N
     (``place_read``). What was begun without a context is kept and read back without one."""
     if context_id is not None or not place.has_context:
         return None
-    return replace(place, context_id=place.collection_id)
+    return place._replace(context_id=place.collection_id)
 
 
 async def kept_at(session: Session, asked: ViewKey) -> ViewKey:

@@ -1,7 +1,7 @@
 """Ids as clients send them, and the keys of rows that follow from them (R-VIEW-3)."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 from zlib import crc32
 
 from rules.errors import Absent, InvalidInput
@@ -38,8 +38,7 @@ def either(value: str | None, legacy: str | None, field: str, legacy_field: str)
     return legacy if value is None else value
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ProgressKey:
+class ProgressKey(NamedTuple):
     """A learner in a place: whose progress it is, and in what. Workers recompute one key at a time."""
 
     user_id: str
@@ -53,8 +52,7 @@ class ProgressKey:
         return self.context_id != self.collection_id
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ViewKey:
+class ViewKey(NamedTuple):
     """The key of one view."""
 
     user_id: str

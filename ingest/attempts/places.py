@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.modes.strategies import added_by
@@ -91,7 +91,7 @@ async def placed(
         return PlacedAttempt(
             one,
             now,
-            shared.tracking.stored(replace(submission.key, context_id=now.context_id)),
+            shared.tracking.stored(submission.key._replace(context_id=now.context_id)),
             counted_on(submission.attempted_on, one.appended_on, since),
             collection[0].name if collection else None,
             context.name if context else None,

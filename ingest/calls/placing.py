@@ -80,7 +80,7 @@ class ViewableContents:
 
     def current(self, key: ProgressKey) -> ProgressKey:
         """Returns the key where the progress of ``key`` is now. These contents must have been found for ``key``."""
-        return replace(key, context_id=self.context.context_id) if isinstance(self.context, Context) else key
+        return key._replace(context_id=self.context.context_id) if isinstance(self.context, Context) else key
 
 
 def placed_on(session: Session, viewable: ViewableContents, key: ViewKey, at: datetime) -> Placed:
@@ -91,7 +91,7 @@ def placed_on(session: Session, viewable: ViewableContents, key: ViewKey, at: da
         raise viewable.context
     opened_on = None
     if viewable.context is not None:
-        key = replace(key, context_id=viewable.context.context_id)
+        key = key._replace(context_id=viewable.context.context_id)
         check_open(viewable.context, at)
         opened_on = viewable.context.opened_on
     return Placed(key, session.shared.tracking.stored(key), at, opened_on)

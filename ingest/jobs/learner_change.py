@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ingest.modes.rekeying import Arrivals, arrivals, bring
 from ingest.writes.transfers import Step, enter_scope, put, transfer
@@ -176,7 +176,7 @@ class _Look:
             return
         if self._old.mode is TrackingMode.MOVE:
             context_id = current_place(self._enrolments[key.collection_id], key.context_id)
-            key = replace(key, context_id=context_id)
+            key = key._replace(context_id=context_id)
         yield self._old.source(key)
 
     def _at(self, key: ProgressKey) -> list[View]:

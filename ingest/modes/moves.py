@@ -49,7 +49,7 @@ async def current_key(shared: Shared, key: ProgressKey) -> ProgressKey:
     if not key.has_context:
         return key
     enrolments = await _enrolments(shared, key)
-    return replace(key, context_id=current_place(enrolments, key.context_id))
+    return key._replace(context_id=current_place(enrolments, key.context_id))
 
 
 async def current_keys(shared: Shared, keys: Collection[ProgressKey]) -> dict[ProgressKey, ProgressKey]:
@@ -70,7 +70,7 @@ async def current_keys(shared: Shared, keys: Collection[ProgressKey]) -> dict[Pr
         for (user_id,), rows in of_users.items()
     }
     return {
-        key: replace(key, context_id=current_place(enrolments[place], key.context_id))
+        key: key._replace(context_id=current_place(enrolments[place], key.context_id))
         if (place := (key.user_id, key.collection_id)) in enrolments
         else key
         for key in keys
@@ -156,7 +156,7 @@ async def _forward_views(
     await _bring(shared, taking, place, keys[0].content_id if len(keys) == 1 else None)
     if not here.has_moved:
         return {}
-    there_now = [replace(key, context_id=context_id) for key in keys]
+    there_now = [key._replace(context_id=context_id) for key in keys]
     views = await views_by_key(shared.stores.rows, shared.tracking, there_now)
     return {key: view for key, view in zip(keys, views, strict=True) if view is not None}
 
@@ -195,7 +195,7 @@ async def take_rest(
         for enrolment in enrolments.values():
             cause = causes.get(enrolment.key.context_id) or causes.get(enrolment.moved_to or "")
             if enrolment.has_moved and cause is not None:
-                to = replace(key, context_id=current_place(enrolments, enrolment.key.context_id))
+                to = key._replace(context_id=current_place(enrolments, enrolment.key.context_id))
                 await _take_rest(shared, enrolment.key, enrolments)
                 found.append(Moved(enrolment, to, cause))
     return found
@@ -266,7 +266,7 @@ async def _taking(shared: Shared, key: ProgressKey, context_id: str, begun_on: d
     context = await shared.library.contexts.load(context_id)
     if context is None:
         return None
-    return Taking(replace(key, context_id=context_id), begun_on, context, shared.tracking.rules)
+    return Taking(key._replace(context_id=context_id), begun_on, context, shared.tracking.rules)
 
 
 async def _bring(shared: Shared, taking: Taking, source: ProgressKey, content_id: str | None = None) -> None:
@@ -297,7 +297,7 @@ async def _bring_attempts(shared: Shared, taking: Taking, source: ProgressKey) -
     going = [attempt for attempt in attempts if attempt.key.content_id not in left]
     wanted: dict[ViewKey, list[Attempt]] = {}
     for attempt in going:
-        to = replace(attempt.key, context_id=taking.to.context_id)
+        to = attempt.key._replace(context_id=taking.to.context_id)
         wanted.setdefault(to, []).append(attempt)
     await bring(shared, await arrivals(shared, wanted), OriginKind.MOVED)
     return going

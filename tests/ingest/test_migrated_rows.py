@@ -414,7 +414,7 @@ async def test_what_was_granted_is_copied_as_what_was_brought(embedded: Instance
     shown = await shown_enrolment(embedded.session("ada"), "ada", "course", "second")
     assert (shown.progress.completed_count, shown.completed_on) == (4, GRANTED_ON)
     await embedded.drain()
-    assert (await embedded.session().loaders.enrolments.load(replace(KEY, context_id="second"))) is not None
+    assert (await embedded.session().loaders.enrolments.load(KEY._replace(context_id="second"))) is not None
     copied = await embedded.stores.rows.partition(
         VIEWS, ("ada", ViewKey("ada", "course", "second", "a").scope), prefix=("course", "second")
     )

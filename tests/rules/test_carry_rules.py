@@ -207,7 +207,7 @@ def test_a_view_goes_along_whole() -> None:
     assert moved is not None
     assert replace(moved, recent_calls=()) == replace(
         view(Status.COMPLETED, 100),
-        key=replace(OLD, context_id="program"),
+        key=OLD._replace(context_id="program"),
         origin=Origin(OriginKind.MOVED, ("course", "batch"), "always", NOW),
     )
     assert "call-1" in moved.recent_calls
@@ -244,7 +244,7 @@ def test_time_spent_comes_along_once_however_often_it_is_moved() -> None:
 
 def test_time_spent_that_came_by_another_way_counts_once() -> None:
     """From the batch to another one, from there to the program; then what was left in the batch; and back again."""
-    first, then = replace(PROGRAM, context_id="other"), taking(ALWAYS)
+    first, then = PROGRAM._replace(context_id="other"), taking(ALWAYS)
     at_other = replace(then, to=first).merged(None, view(spent=30))
     assert at_other is not None
     at_other = replace(at_other, time_spent=at_other.time_spent + 7)
@@ -283,7 +283,7 @@ def test_a_move_lowers_nothing_and_repeats_harmlessly(
     before = None
     if there is not None:
         (status, progress), seconds, own = there
-        before = replace(view(status, progress, seconds, *own), key=replace(OLD, context_id="program"))
+        before = replace(view(status, progress, seconds, *own), key=OLD._replace(context_id="program"))
     moving = view(*source, spent, *calls)
     after = taking(ALWAYS).merged(before, moving)
     found = after or before
