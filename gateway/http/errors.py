@@ -46,6 +46,7 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
 
 
 GRAPHQL_PATH = "/graphql"
+MCP_PATH = "/mcp"
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 """The headers of every 401: what would be right (RFC 9110, 15.5.2)."""
