@@ -36,9 +36,11 @@ def has_figures(kind: Any) -> bool:
 
 
 class Answer(NamedTuple):
-    """``schema``: of ``data``. ``figures``: the places of figures whose ``asOf`` and ``complete`` are selected."""
+    """``schema``: of ``data``. ``fields``: those at the top, by their names in the schema. ``figures``: the places of figures
+    whose ``asOf`` and ``complete`` are selected."""
 
     schema: Json
+    fields: frozenset[str]
     figures: frozenset[Place]
 
 
@@ -48,7 +50,7 @@ def answer_of(schema: GraphQLSchema, document: DocumentNode, operation: Operatio
     root = schema.get_root_type(operation.operation)
     assert root is not None  # noqa: S101 - the document is valid
     told = reading.object(root, [operation.selection_set], ())
-    return Answer(told, frozenset(reading.figures))
+    return Answer(told, frozenset(reading.at_the_top), frozenset(reading.figures))
 
 
 class _Selected(NamedTuple):
@@ -65,12 +67,15 @@ class _Reading:
             one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)
         }
         self.figures: set[Place] = set()
+        self.at_the_top: set[str] = set()
 
     def object(self, of: GraphQLObjectType, sets: Sequence[SelectionSetNode], place: Place) -> Json:
         by_name: dict[str, list[_Selected]] = {}
         for selected in self._fields(of, (one for each in sets for one in each.selections)):
             node = selected.node
             by_name.setdefault((node.alias or node.name).value, []).append(selected)
+        if not place:
+            self.at_the_top = {several[0].node.name.value for several in by_name.values()}
         plain = {name for name, several in by_name.items() if several[0].node.name.value == name}
         if has_figures(of) and {AS_OF, COMPLETE} <= plain:
             self.figures.add(place)

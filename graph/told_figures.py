@@ -43,13 +43,13 @@ class _Asking(Visitor):
         if not has_figures(self.types.get_parent_type()):
             return None
         there = {
-            (one.alias or one.name).value
+            (one.alias or one.name).value: one.name.value
             for one in node.selections
             if isinstance(one, FieldNode) and not one.directives
         }
         lacking = [name for name in (AS_OF, COMPLETE) if name not in there]
-        if not lacking:
-            return None
+        if not lacking or any(there.get(name, name) != name for name in (AS_OF, COMPLETE)):
+            return None  # a document that calls something else so is left as it is
         self.added = True
         more = tuple(FieldNode(name=NameNode(value=name)) for name in lacking)
         return SelectionSetNode(selections=(*node.selections, *more))

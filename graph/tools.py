@@ -27,7 +27,7 @@ from graphql import (
     visit,
 )
 
-from graph.answer_schemas import AS_OF, COMPLETE, Answer, answer_of
+from graph.answer_schemas import AS_OF, COMPLETE, TYPENAME, Answer, answer_of
 from graph.json_schemas import DEFS, components_of, schema_of
 from graph.schema import CohortSchema
 from graph.told_figures import asking_figures
@@ -140,7 +140,7 @@ def _tool(
 ) -> Tool:
     """``told``: the operation as the client wrote it, with its comments; ``executed``: as it is carried out."""
     answer = answer_of(core, *executed)
-    changed = [one.name.value for one in told.selection_set.selections if isinstance(one, FieldNode)]
+    changed = answer.fields - {TYPENAME}
     reads = told.operation is OperationType.QUERY
     return Tool(
         name=(told.name.value if told.name else f"document_{document.id[:8]}")[:LONGEST_NAME],

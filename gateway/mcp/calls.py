@@ -1,6 +1,6 @@
 """What agents ask by the protocol: which tools there are, and to call one. A call goes the way of its document at ``/graphql``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any
@@ -20,6 +20,7 @@ from mcp_types import (
 )
 from mcp_types import Tool as ToolTold
 from starlette.requests import Request
+from strawberry.http import GraphQLHTTPResponse
 
 from gateway.graphql_answers import codes_in, note_document, response_of
 from gateway.http.costs import bill_of_request
@@ -47,6 +48,7 @@ INSTRUCTIONS = (
 )
 
 _Context = ServerRequestContext[Any, Request]
+_Handler = Callable[[_Context, Any], Awaitable[Any]]
 
 
 def mcp_server(schema: CohortSchema, catalogue: Catalogue) -> Server[Any]:
@@ -57,8 +59,8 @@ def mcp_server(schema: CohortSchema, catalogue: Catalogue) -> Server[Any]:
         title="Cohort",
         version=version("cohort"),
         instructions=INSTRUCTIONS,
-        on_list_tools=calls.list_tools,
-        on_call_tool=calls.call_tool,
+        on_list_tools=_guarded(calls.list_tools),
+        on_call_tool=_guarded(calls.call_tool),
         # No argument of a tool is told in a header, so none is looked for.
         get_tool_input_schema=lambda _name: None,
     )
@@ -76,16 +78,14 @@ class Calls:
 
     async def list_tools(self, context: _Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         """A page of the tools by name. Who is not told the schema without a token is not told them either."""
-        request, session = _request_of(context)
+        session = _session_of(context)
+        if not self._may_list(session):
+            session.viewer.known()
         try:
-            if not self._may_list(session):
-                session.viewer.known()
             after = decode_cursor(params.cursor if params else None, 1, "cursor")
-            tools = await self._catalogue.tools(session.shared.client_documents)
         except InvalidInput as error:
             raise _of_protocol(error) from None
-        except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
-            raise refused(request, error) from None
+        tools = await self._catalogue.tools(session.shared.client_documents)
         names = [name for name in tools if after is None or name > after[0]]
         page = names[:PAGE]
         return ListToolsResult(
@@ -96,50 +96,56 @@ class Calls:
 
     async def call_tool(self, context: _Context, params: CallToolRequestParams) -> CallToolResult:
         """Executes the tool's operation for the caller, in the time and for the price that its document has elsewhere."""
-        request, session = _request_of(context)
+        session = _session_of(context)
+        bill_of_request(_request_of(context), session.bill)
         began = session.now()
-        bill_of_request(request, session.bill)
         try:
             async with in_time():
                 tools = await self._catalogue.tools(session.shared.client_documents)
                 tool = tools.get(params.name)
                 if tool is None:
-                    raise _unknown(params.name, tools if self._may_list(session) else {})
-                note_document(tool.document.text)
-                arguments = params.arguments or {}
-                _check_names(tool, arguments)
-                result = await self._schema.execute(
-                    tool.text, arguments, context_value=session, operation_name=tool.operation
-                )
-                _name_arguments(result.errors or ())
-                response = response_of(result)
-        except _Unknown as error:
-            raise _of_protocol(error) from None
+                    raise _of_protocol(_unknown(params.name, tools if self._may_list(session) else {}))
+                response = await self._answer(tool, params.arguments or {}, session)
         except CohortError as error:
             note_error(error.code)
             return refusal_of(error, began)
-        except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
-            raise refused(request, error) from None
         codes = codes_in(response)
         if session.viewer.user_id is None and Unauthenticated.code in codes:
-            raise refused(request, Unauthenticated("a bearer token is needed; `cohort token` prints one"))
+            session.viewer.known()
         for code in codes:
             note_error(code)
         return result_of(tool, response, began)
+
+    async def _answer(
+        self, tool: Tool, arguments: Mapping[str, Any], session: Session
+    ) -> GraphQLHTTPResponse:
+        note_document(tool.document.text)
+        _check_names(tool, arguments)
+        result = await self._schema.execute(
+            tool.text, dict(arguments), context_value=session, operation_name=tool.operation
+        )
+        _name_arguments(result.errors or ())
+        return response_of(result)
 
     def _may_list(self, session: Session) -> bool:
         """Whether the caller is told which tools there are: as with the schema, but that who has a token always is."""
         return self._schema.documents.limits.introspection == "open" or session.viewer.user_id is not None
 
 
-class _Unknown(NotFound):
-    """There is no tool of this name: an error of the protocol, not of a tool."""
+def _guarded(handler: _Handler) -> _Handler:
+    """The handler, whose errors the endpoint answers for the whole request (gateway/mcp/endpoint.py): the library would send
+    their texts on, whatever they are."""
 
+    async def handled(context: _Context, params: Any) -> Any:
+        try:
+            return await handler(context, params)
+        except MCPError:
+            raise
+        except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
+            _request_of(context).scope[REFUSED] = error
+            raise MCPError(INTERNAL_ERROR, "the request is refused") from None
 
-def refused(request: Request, error: Exception) -> MCPError:
-    """Has the endpoint answer the whole request with the error (gateway/mcp/endpoint.py), whatever the library makes of this."""
-    request.scope[REFUSED] = error
-    return MCPError(INTERNAL_ERROR, "the request is refused")
+    return handled
 
 
 def _of_protocol(error: CohortError) -> MCPError:
@@ -148,11 +154,15 @@ def _of_protocol(error: CohortError) -> MCPError:
     return MCPError(INVALID_PARAMS, error.message, {"code": error.code, "field": error.field})
 
 
-def _request_of(context: _Context) -> tuple[Request, Session]:
+def _request_of(context: _Context) -> Request:
     request = context.request
     assert request is not None  # noqa: S101 - all of them come over HTTP
-    session: Session = request.scope[SESSION]
-    return request, session
+    return request
+
+
+def _session_of(context: _Context) -> Session:
+    session: Session = _request_of(context).scope[SESSION]
+    return session
 
 
 def _told(tool: Tool) -> ToolTold:
@@ -170,10 +180,10 @@ def _told(tool: Tool) -> ToolTold:
     )
 
 
-def _unknown(name: str, tools: Mapping[str, Tool]) -> _Unknown:
+def _unknown(name: str, tools: Mapping[str, Tool]) -> NotFound:
     near = get_close_matches(name[:100], tools, n=1)
     meant = f"; do you mean {near[0]}?" if near else "; tools/list names all that there are"
-    return _Unknown(f"there is no tool {name[:100]!r}{meant}", field="name")
+    return NotFound(f"there is no tool {name[:100]!r}{meant}", field="name")
 
 
 def _name_arguments(errors: Sequence[GraphQLError]) -> None:
