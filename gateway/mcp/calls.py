@@ -37,7 +37,7 @@ from telemetry.requests import note_error
 
 PAGE = 50
 """Tools of a page of the list."""
-SESSION, REFUSED = "cohort.session", "cohort.refused"
+SESSION, FAILED = "cohort.session", "cohort.failed"
 """In a request's scope: its session; and the error that the whole request is refused with, whatever the library answers."""
 INSTRUCTIONS = (
     "Progress of learners and figures of groups. Each tool is a query or a mutation of GraphQL that the operator has chosen. "
@@ -142,7 +142,7 @@ def _guarded(handler: _Handler) -> _Handler:
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
-            _request_of(context).scope[REFUSED] = error
+            _request_of(context).scope[FAILED] = error
             raise MCPError(INTERNAL_ERROR, "the request is refused") from None
 
     return handled

@@ -29,6 +29,7 @@ class Catalogue:
             if self._reading is None or self._reading.done():
                 # It is for all who wait, so it has neither the deadline nor the bill of one of them.
                 self._reading = asyncio.create_task(self._read(documents), context=Context())
+                self._reading.add_done_callback(_looked_at)
             await asyncio.shield(self._reading)
         return self._tools
 
@@ -47,3 +48,9 @@ class Catalogue:
         if known is not None and all(tool.document == document for tool in known):
             return known
         return [tool for tool in tools_of(self._schema, document) if tool.reads or self._with_mutations]
+
+
+def _looked_at(reading: asyncio.Task[None]) -> None:
+    """Whoever waits is told of a failure; if all have left, nobody is."""
+    if not reading.cancelled():
+        reading.exception()

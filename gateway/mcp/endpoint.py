@@ -15,25 +15,21 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import INVALID_REQUEST, PARSE_ERROR
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.admission import Admission, caller_of
 from gateway.http.disconnect import while_connected
-from gateway.http.errors import headers_of, status_of
+from gateway.http.errors import REFUSED, headers_of, rpc_error, status_of
 from gateway.http.media_types import JSON, is_json
 from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.rates import refusal_counted
-from gateway.mcp.calls import REFUSED, SESSION, mcp_server
+from gateway.mcp.calls import FAILED, SESSION, mcp_server
 from gateway.mcp.catalogue import Catalogue
 from graph.errors import BAD_REQUEST, presented
 from graph.schema import CohortSchema
 from loaders.session import Session
 from rules.errors import CohortError, Forbidden, Unauthenticated
-from telemetry.requests import note_error
-
-REFUSAL = -32010
-"""The protocol's code of what Cohort refuses; ``data.code`` says why, as everywhere."""
 
 
 class McpEndpoint:
@@ -97,7 +93,7 @@ class McpEndpoint:
             session = scope[SESSION] = await self._session_of(request)
             async with self._admission.slot(caller_of(request, session.viewer)):
                 response = await while_connected(request.receive, self._answer(scope, body))
-            if (error := scope.get(REFUSED)) is not None:
+            if (error := scope.get(FAILED)) is not None:
                 raise error
         except ClientDisconnect:
             return
@@ -121,7 +117,7 @@ class McpEndpoint:
     def _refusal(self, request: Request, error: Exception, named: Any) -> Response:
         """The error as the protocol has it, with the status that it has everywhere."""
         headers: Mapping[str, str] = {}
-        code = REFUSAL
+        code = REFUSED
         match error:
             case _Unspeakable():
                 status, code, message, data = error.status, error.code, error.message, {"code": BAD_REQUEST}
@@ -141,13 +137,14 @@ class McpEndpoint:
                     status, headers = status_of(error), headers_of(error)
                 if isinstance(error, Unauthenticated):
                     headers = {**headers, "WWW-Authenticate": self._challenge}
-        note_error(data["code"])
-        answer = {
-            "jsonrpc": "2.0",
-            "id": named if isinstance(named, str | int) else None,
-            "error": {"code": code, "message": message, "data": data},
-        }
-        return JSONResponse(answer, status, {"Cache-Control": "no-store", **headers})
+        return rpc_error(
+            status,
+            message,
+            data,
+            {"Cache-Control": "no-store", **headers},
+            code=code,
+            to=named if isinstance(named, str | int) else None,
+        )
 
 
 class _Unspeakable(Exception):

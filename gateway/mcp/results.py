@@ -16,13 +16,19 @@ from graph.scalars import format_moment
 from graph.told_figures import told_in
 from graph.tools import Tool
 from resolvers.errors import client_message
-from resolvers.nouns import CohortError
+from resolvers.nouns import CohortError, TooExpensive
+
+LARGEST = 1_000_000
+"""Bytes of an answer, as JSON. No model reads more, and the library of the protocol takes 30 ms for so many."""
 
 
 def result_of(tool: Tool, response: GraphQLHTTPResponse, began: datetime) -> CallToolResult:
     """The result of a call that began then. It is an error if nothing was answered, or a mutation was refused."""
     # Values that are JSON already are read here: the library of the protocol writes the result.
-    answer: dict[str, Any] = orjson.loads(b"".join(encode({"data": None, **response}).parts))
+    text = b"".join(encode({"data": None, **response}).parts)
+    if len(text) > LARGEST:
+        return refusal_of(_too_large(tool, len(text)), began)
+    answer: dict[str, Any] = orjson.loads(text)
     plans: Sequence[Mapping[str, Any]] = answer.pop("extensions", {}).get("plans", ())
     errors, data = answer.get("errors", []), answer["data"]
     refused = payload_errors(response)
@@ -45,6 +51,15 @@ def refusal_of(error: CohortError, began: datetime) -> CallToolResult:
     told = {"message": message, "extensions": extensions}
     structured = {"data": None, "errors": [told], AS_OF: format_moment(began), COMPLETE: False}
     return _result(structured, [_line(extensions, message)])
+
+
+def _too_large(tool: Tool, found: int) -> CohortError:
+    done = "" if tool.reads else "it was carried out, but "
+    return TooExpensive(
+        f"{done}the answer has {found:,} bytes, and one to an agent may have {LARGEST:,}: ask for fewer at a time",
+        cost={"bytes": found},
+        most={"bytes": LARGEST},
+    )
 
 
 def _result(structured: dict[str, Any], failures: Sequence[str]) -> CallToolResult:

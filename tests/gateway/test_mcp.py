@@ -20,7 +20,7 @@ from starlette.types import Message
 from gateway.app import session_of
 from gateway.http.admission import Admission
 from gateway.identity import make_token
-from gateway.mcp import calls, routes
+from gateway.mcp import calls, results, routes
 from gateway.mcp.routes import agents_of
 from gateway.settings import Settings, SettingsError, load_settings
 from gateway.wiring import Cohort
@@ -427,6 +427,19 @@ async def test_a_call_over_the_budget_is_refused_before_anything_is_read(serving
         assert not statements
 
 
+async def test_an_answer_that_is_more_than_a_model_reads_is_refused(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "LARGEST", 50)
+    async with offered(serving) as http, agent(http.app, token()) as client:
+        assert not (await client.call_tool("Me")).is_error
+        refused = await client.call_tool("Collection", {"id": "course"})
+        assert (refused.is_error, codes(refused)) == (True, ["TOO_EXPENSIVE"])
+        assert told(refused)["errors"][0]["extensions"]["most"] == {"bytes": 50}
+        done = await client.call_tool("Start", {"content": "a"})
+        assert "it was carried out, but" in told(done)["errors"][0]["message"]
+
+
 async def test_a_call_ends_with_the_time_of_a_request(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -560,8 +573,8 @@ async def test_what_is_no_message_is_refused(serving: Serving, body: bytes, stat
     async with offered(serving, largest_body=1_000_000) as http:
         answer = await http.post("/mcp", content=body, headers={**JSON, **bearer()})
         assert answer.status_code == status
-        if status != 413:
-            assert answer.json()["error"]["code"] == code
+        assert answer.json()["error"]["code"] == code
+        assert answer.json()["jsonrpc"] == "2.0"
         assert "Traceback" not in answer.text
         plain = await http.post("/mcp", content=b"{}", headers={**bearer(), "Content-Type": "text/plain"})
         assert plain.status_code == 415
