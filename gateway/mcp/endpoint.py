@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 from graphql import GraphQLError
@@ -30,6 +30,9 @@ from graph.errors import BAD_REQUEST, presented
 from graph.schema import CohortSchema
 from loaders.session import Session
 from rules.errors import CohortError, Forbidden, Unauthenticated
+
+SMALL = 10_000
+"""Bytes of a message that is read only to name it in its refusal."""
 
 
 class McpEndpoint:
@@ -79,26 +82,21 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        named: Any = None
+        body = b""
         response: ASGIApp
         try:
             self._check_origin(request)
             body = await request.body()  # so that a slow one holds no slot
-            if not is_json(request.headers.get("content-type")):
-                raise _Unspeakable(
-                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}, in UTF-8"
-                )
-            message = _message(body)
-            named = message.get("id")
             session = scope[SESSION] = await self._session_of(request)
             async with self._admission.slot(caller_of(request, session.viewer)):
+                _check_message(request, body)
                 response = await while_connected(request.receive, self._answer(scope, body))
             if (error := scope.get(FAILED)) is not None:
                 raise error
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
-            response = self._refusal(request, error, named)
+            response = self._refusal(request, error, body)
         await response(scope, receive, send)
 
     def _check_origin(self, request: Request) -> None:
@@ -114,7 +112,7 @@ class McpEndpoint:
         await self._transport.handle_request(scope, _read_again(body), answered.take)
         return answered
 
-    def _refusal(self, request: Request, error: Exception, named: Any) -> Response:
+    def _refusal(self, request: Request, error: Exception, body: bytes) -> Response:
         """The error as the protocol has it, with the status that it has everywhere."""
         headers: Mapping[str, str] = {}
         code = REFUSED
@@ -143,7 +141,7 @@ class McpEndpoint:
             data,
             {"Cache-Control": "no-store", **headers},
             code=code,
-            to=named if isinstance(named, str | int) else None,
+            to=_id_in(body),
         )
 
 
@@ -171,8 +169,10 @@ class _Answered:
             await send(message)
 
 
-def _message(body: bytes) -> dict[str, Any]:
-    """The message of a body, as far as all of them are alike."""
+def _check_message(request: Request, body: bytes) -> None:
+    """_Unspeakable where the body is no message, as far as all of them are alike."""
+    if not is_json(request.headers.get("content-type")):
+        raise _Unspeakable(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}, in UTF-8")
     try:
         message: Any = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -183,11 +183,25 @@ def _message(body: bytes) -> dict[str, Any]:
         raise _Unspeakable(HTTPStatus.BAD_REQUEST, "a request has one message, an object: no list of them")
     if message.get("jsonrpc") != "2.0" or not isinstance(message.get("method"), str):
         raise _Unspeakable(HTTPStatus.BAD_REQUEST, 'a message needs "jsonrpc": "2.0" and a method, a text')
-    if "id" in message and (isinstance(message["id"], bool) or not isinstance(message["id"], str | int)):
+    if "id" in message and not _is_id(message["id"]):
         raise _Unspeakable(HTTPStatus.BAD_REQUEST, "id must be a text or a whole number")
     if not isinstance(message.get("params", {}), dict):
         raise _Unspeakable(HTTPStatus.BAD_REQUEST, "params must be an object")
-    return message
+
+
+def _id_in(body: bytes) -> str | int | None:
+    """What a message that is refused is known by. A large one is not read for it: who sent it may be nobody."""
+    try:
+        match orjson.loads(body) if len(body) <= SMALL else None:
+            case {"id": found} if _is_id(found):
+                return found
+    except orjson.JSONDecodeError:
+        pass
+    return None
+
+
+def _is_id(value: object) -> TypeGuard[str | int]:
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _read_again(body: bytes) -> Receive:

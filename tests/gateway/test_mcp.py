@@ -404,6 +404,16 @@ async def test_calls_and_queries_are_paid_from_one_purse(serving: Serving) -> No
         assert '"user";r=0;' in answer.headers["RateLimit"]
 
 
+async def test_what_is_no_message_costs_its_sender_what_its_body_costs(serving: Serving) -> None:
+    async with offered(serving) as http:
+        by_clock(http, points=100)
+        refused = await http.post("/mcp", content=b"{" * 20_000, headers={**JSON, **bearer()})
+        assert refused.status_code == 400
+        assert '"user";r=80;' in refused.headers["RateLimit"], "a point for each 1,000 bytes"
+        by_nobody = await http.post("/mcp", content=b"{}", headers={**JSON, "Authorization": "Bearer broken"})
+        assert '"anonymous";r=49;' in by_nobody.headers["RateLimit"], "its address pays a point"
+
+
 async def test_a_call_that_costs_more_than_is_left_says_when_to_come_again(serving: Serving) -> None:
     many = "query Many($ids: [String!]!) { collections(identifiers: $ids) { identifier } }"
     async with offered(serving, many) as http, agent(http.app, token(), "legacy") as client:
