@@ -462,6 +462,26 @@ async def test_a_call_ends_with_the_time_of_a_request(
         assert (late.is_error, codes(late)) == (True, ["DEADLINE_EXCEEDED"])
 
 
+async def test_a_process_that_works_on_as_much_as_it_can_says_when_to_come_again(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, released = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> None:
+        reached.set()
+        await released.wait()
+
+    monkeypatch.setattr("resolvers.contexts.context", slow)
+    async with offered(serving, most_at_once=1, request_timeout=60.0) as http:
+        held = asyncio.create_task(post(http, call("Context", {"id": "batch"})))
+        await reached.wait()
+        refused = await post(http, call("Me"), "bob")
+        released.set()
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"]["data"]["code"] == "OVERLOADED"
+        assert (await held).status_code == 200
+
+
 @pytest.mark.parametrize("version", [None, "2025-11-25", "2026-07-28"])
 async def test_the_work_ends_with_the_client(
     embedded: Instance, version: str | None, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,9 @@
 """Tools as documents make them: their names, words, and the JSON Schemas of what they take and give (R-MCP-1)."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,6 +185,19 @@ def test_every_ready_query_makes_tools_whose_schemas_hold(path: Any) -> None:
         Draft202012Validator.check_schema(one.answer)
         assert one.answer["required"] == ["data", "asOf", "complete"]
         assert not schema.known(one.text).errors
+
+
+def test_the_tool_of_the_documentation_is_as_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text()
+    (text,) = re.findall(r"```graphql\n(.*?)```", page, re.DOTALL)
+    found = tool(text)
+    assert found.name == "LearnerInCourse"
+    assert f'"name": "{found.name}"' in page
+    assert found.description.startswith("How far a learner is in a course.")
+    assert found.arguments["required"] == ["learner", "course"]
+    assert found.arguments["properties"]["learner"]["description"] == "The user id of the learner."
+    (result,) = re.findall(r"```json\n(\{\"data\".*?)```", page, re.DOTALL)
+    assert Draft202012Validator(found.answer).is_valid(json.loads(result))
 
 
 def test_figures_are_asked_as_of_when_they_are_wherever_they_stand() -> None:
