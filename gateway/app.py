@@ -31,6 +31,7 @@ from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
 from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
+from gateway.mcp.routes import agents_of
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings, load_settings
 from gateway.starting import started
@@ -77,14 +78,17 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
                     stack.enter_context(_drained(stopping, settings.drain, at_once=not has_parent))
                 await stack.enter_async_context(started(app, settings, fail))
                 await stack.enter_async_context(rates.settling())  # ends before the cache is closed
+                await stack.enter_async_context(agents.serving())
                 yield {"stopping": stopping}
         finally:
             looking.cancel()
 
     graphql = graphql_endpoint(settings, admission)
+    agents = agents_of(settings, session_of, admission)
     routes: list[BaseRoute] = [
         Route(GRAPHQL_PATH, graphql),
         Route(f"{GRAPHQL_PATH}/{{{PATH_ID}}}", graphql),
+        *agents.routes,
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *([Route("/metrics", metrics)] if settings.dev else []),

@@ -4,6 +4,7 @@ No cookie is ever looked at, so a page can do nothing in the name of whoever loo
 what changes something is never a "simple" request, which browsers send without asking: it needs a JSON body.
 """
 
+import re
 from collections.abc import Sequence
 
 from starlette.middleware import Middleware
@@ -29,6 +30,9 @@ SENT = (
     "X-MsgId",
     USER_HEADER,
     FOR_HEADER,
+    "Mcp-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
 )
 """Headers that a page may send."""
 READ = (
@@ -63,3 +67,10 @@ def cross_origin(origins: Sequence[str], *, this_machine: bool) -> list[Middlewa
             max_age=MAX_AGE,
         )
     ]
+
+
+def is_allowed(origin: str, origins: Sequence[str], *, this_machine: bool) -> bool:
+    """Whether a page of this origin may call, where that is asked before its call is answered."""
+    if "*" in origins or origin in origins:
+        return True
+    return this_machine and re.fullmatch(THIS_MACHINE, origin) is not None

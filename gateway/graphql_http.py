@@ -21,6 +21,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_of
+from gateway.graphql_answers import codes_in, note_document, response_of
 from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
@@ -36,9 +37,9 @@ from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.lifetimes import Lifetimes
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
-from resolvers.nouns import Bill, document_id
+from resolvers.nouns import Bill
 from rules.errors import CohortError, RateLimited, Unauthenticated
-from telemetry.requests import SHORT, note_error, noted
+from telemetry.requests import note_error
 
 PARAMETERS: Mapping[str, type] = {
     "query": str,
@@ -150,7 +151,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         headers = dict(sub_response.headers)
         if "errors" in response_data:
             headers["Cache-Control"] = "no-store"
-        codes = _codes(response_data)
+        codes = codes_in(response_data)
         if "data" not in response_data and RateLimited.code in codes:
             status = HTTPStatus.TOO_MANY_REQUESTS
             headers.setdefault("retry-after", _retry_after(response_data))  # as Starlette writes names
@@ -203,10 +204,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         data: AskedData = kwargs["request_data"]
         async with in_time():
             asked = asked_for(data, request.path_params.get(PATH_ID))
-            _note(asked.text)
+            note_document(asked.text)
             data.query = await text_of(asked, kwargs["context"], self._schema, trust=self._trust)
             if asked.text is None:
-                _note(data.query)
+                note_document(data.query)
             result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
         request.state.max_age = 0
         if request.method == "GET" and data.query and not result.errors:
@@ -216,9 +217,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """The result as JSON, without ``data`` if the request was never executed."""
-        response = await super().process_result(request, result)
-        if result.data is None and result.errors and all(error.path is None for error in result.errors):
-            del response["data"]
+        response = response_of(result)
         if wants_full(request) and (bill := bill_noted(request)) is not None:
             response["extensions"] = {**(response.get("extensions") or {}), _COST: bill}
         return response
@@ -271,11 +270,6 @@ def _bad_request(message: str) -> dict[str, object]:
     return {"message": message, "extensions": {"code": BAD_REQUEST}}
 
 
-def _note(text: str | None) -> None:
-    if text and (notes := noted()) is not None:
-        notes.document = document_id(text)[:SHORT]
-
-
 def seconds_left(seconds: int, result: ExecutionResult) -> int:
     """What is left of the seconds for which an answer holds, as its figures may have been kept for a while already. 0 where
     they are older than they should be."""
@@ -292,27 +286,12 @@ def _without_plans(body: bytes) -> bytes:
     return orjson.dumps({name: part for name, part in orjson.loads(body).items() if name != "extensions"})
 
 
-def _codes(response: GraphQLHTTPResponse) -> list[str]:
-    """The codes of all errors, those in payloads of mutations too."""
-    errors: list[Any] = list(response.get("errors") or ())
-    codes = [error.get("extensions", {}).get("code") for error in errors]
-    data = response.get("data")
-    if isinstance(data, dict):
-        payloads = [payload for payload in data.values() if isinstance(payload, dict)]
-        codes += [error.get("code") for payload in payloads for error in _objects(payload.get("errors"))]
-    return [code for code in codes if isinstance(code, str)]
-
-
 def _retry_after(response: GraphQLHTTPResponse) -> str:
     """Of a response that says RATE_LIMITED."""
     errors: list[Any] = list(response.get("errors") or ())
     return next(
         str(error["extensions"]["retryAfter"]) for error in errors if "retryAfter" in error["extensions"]
     )
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _has_internal_error(response: GraphQLHTTPResponse) -> bool:

@@ -14,7 +14,7 @@ from rules.errors import CohortError, loggable
 
 LIBRARIES = ("aiokafka", "cassandra", "httpx", "opensearch", "opentelemetry", "redis")
 """Clients of other servers. Errors that they log are those servers' errors."""
-QUIET = ("cassandra", "httpx")
+QUIET = ("cassandra", "httpx", "mcp")
 """Libraries that log more than an operator wants. Only their warnings and errors are shown, unless the level is debug."""
 WARNINGS_OF_SERVERS = "cassandra.protocol"
 EVERY = 60.0

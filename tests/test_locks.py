@@ -50,7 +50,7 @@ def declared() -> dict[str, tuple[Requirement, ...]]:
     groups = document["dependency-groups"]
     asked = {
         BUILD: [*document["build-system"]["requires"], *groups["build"]],
-        RUN: document["project"]["dependencies"],
+        RUN: [*document["project"]["dependencies"], *document["project"]["optional-dependencies"]["mcp"]],
         DEV: groups["dev"],
     }
     return {lock: tuple(map(Requirement, lines)) for lock, lines in asked.items()}

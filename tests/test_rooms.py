@@ -92,6 +92,8 @@ LIBRARIES_OF_ONE_ROOM = {
     "typer": {"gateway"},
     "prometheus_client": {"telemetry"},
     "opentelemetry": {"telemetry"},
+    "mcp": {"gateway"},
+    "mcp_types": {"gateway"},
 }
 """A driver or a framework is known where it belongs, so that it can be changed there."""
 

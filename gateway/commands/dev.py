@@ -5,6 +5,7 @@ import typer
 from gateway.commands.progress import progress
 from gateway.dev_tokens import AUTHOR, LEARNER, MENTOR, token_of
 from gateway.logs import log_to_stderr
+from gateway.pages.ready_queries import QUERIES
 from gateway.server import listen, serve
 from gateway.settings import Settings, shown
 from gateway.wiring import check_mode, initialise, opened, tracking_of
@@ -22,6 +23,9 @@ async def develop(settings: Settings, *, verbose: bool = False) -> None:
         settings = settings.model_copy(update={"aggregate_every": AGGREGATE_EVERY})
     if "drain" not in settings.model_fields_set:
         settings = settings.model_copy(update={"drain": 0.0})
+    if settings.trusted_documents is None:
+        # So that agents have tools (docs/mcp.md); any other document is answered as well.
+        settings = settings.model_copy(update={"trusted_documents": QUERIES})
     with listen(settings.host, settings.port) as listening:
         await _prepare(settings, verbose)
         await serve(settings, listening, lambda: _announce(settings, listening.url))
@@ -56,5 +60,6 @@ curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: applicati
 
 Dashboards need a mentor's token: cohort token {MENTOR.options}
 Edits and publishing need a creator's: cohort token {AUTHOR.options}
+Agents call the ready queries as tools, by MCP: {url}/mcp
 
 Cohort is ready: {url}/ (Ctrl-C stops it)""")

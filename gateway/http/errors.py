@@ -46,6 +46,9 @@ STATUSES: dict[type[CohortError], HTTPStatus] = {
 
 
 GRAPHQL_PATH = "/graphql"
+MCP_PATH = "/mcp"
+REFUSED = -32010
+"""The code of what Cohort refuses, where errors are those of JSON-RPC; ``data.code`` says why, as everywhere."""
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 """The headers of every 401: what would be right (RFC 9110, 15.5.2)."""
@@ -91,9 +94,24 @@ def error_response(
     return JSONResponse({"error": {"code": code, "message": message, **named}}, status, headers)
 
 
+def rpc_error(
+    status: int,
+    message: str,
+    data: Mapping[str, object],
+    headers: Mapping[str, str] | None = None,
+    *,
+    code: int = REFUSED,
+    to: str | int | None = None,
+) -> JSONResponse:
+    """An answer with this status whose body is an error of JSON-RPC, to the message ``to``. ``data`` has Cohort's own code."""
+    note_error(str(data["code"]))
+    error = {"code": code, "message": message, "data": data}
+    return JSONResponse({"jsonrpc": "2.0", "id": to, "error": error}, status, headers)
+
+
 def early_refusal(scope: Scope, error: CohortError | HTTPException) -> JSONResponse:
-    """The answer to a request that is refused before its endpoint has it, or after the endpoint's time is over: in GraphQL's
-    shape on GraphQL's path."""
+    """The answer to a request that is refused before its endpoint has it, or after the endpoint's time is over: in the shape of
+    the path."""
     headers: Mapping[str, str] | None
     if isinstance(error, CohortError):
         status, code, message = status_of(error), error.code, client_message(error)
@@ -102,6 +120,8 @@ def early_refusal(scope: Scope, error: CohortError | HTTPException) -> JSONRespo
         status = HTTPStatus(error.status_code)
         code, message, headers = name_of(status), error.detail, error.headers
     path = scope["path"]
+    if path == MCP_PATH:
+        return rpc_error(status, message, {"code": code}, headers)
     if path != GRAPHQL_PATH and not path.startswith(f"{GRAPHQL_PATH}/"):
         return error_response(status, code, message, headers)
     if not isinstance(error, CohortError):

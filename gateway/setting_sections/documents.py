@@ -36,3 +36,8 @@ class DocumentSettings(BaseModel):
         description="Whether the schema is a subgraph of Apollo Federation 2: it then has `_service`, which tells all of it to "
         "whoever has a token, unless `introspection` is `off`, and `_entities`",
     )
+    mcp: Literal["off", "queries", "all"] = Field(
+        default="off",
+        description="Trusted documents that agents may call as tools, by the Model Context Protocol at `/mcp`: none, queries alone, "
+        "or all of them. Needs `pip install 'cohort[mcp]'`. `cohort dev` has all",
+    )

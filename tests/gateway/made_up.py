@@ -1,7 +1,7 @@
 """Requests that nobody wrote: documents by the schema and calls by the endpoints, some right, some nearly, some not at all. The
 same seed makes the same requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -72,6 +72,17 @@ TOKENS = (
 )
 
 
+METHODS = (
+    "initialize",
+    "ping",
+    "tools/list",
+    "server/discover",
+    "notifications/cancelled",
+    "resources/read",
+    "tasks/get",
+)
+
+
 class Maker:
     """Makes requests by one seed."""
 
@@ -111,6 +122,33 @@ class Maker:
         if self._random.random() < 0.2:
             asked[self._random.choice((*ODD, "userid"))] = self.value()
         return endpoint.method, path, asked
+
+    def message(self, tools: Mapping[str, Sequence[str]]) -> Any:
+        """What an agent sends: mostly a call of one of the tools, by name and the names of its arguments; every fifth time
+        something else, or not even that."""
+        if self._random.random() < 0.1:
+            return self.value()
+        name = self._random.choice([*tools, *ODD])
+        known = tools.get(name, IDS)
+        arguments = {argument: self.value(argument) for argument in known if self._random.random() < 0.7}
+        if self._random.random() < 0.1:
+            arguments[self._random.choice(ODD)] = self.value()
+        sent: dict[str, Any] = {
+            "jsonrpc": "2.0",
+            "id": self._random.choice((1, "one")),
+            "method": "tools/call",
+            "params": {"name": name, "arguments": arguments},
+        }
+        if self._random.random() < 0.2:
+            part, other = (
+                self._random.choice((*sent, "params.name", "params.arguments", "params._meta")),
+                self.value(),
+            )
+            if part.startswith("params."):
+                sent["params"][part.partition(".")[2]] = other
+            else:
+                sent[part] = self._random.choice((other, *METHODS))
+        return sent
 
     def chosen(self, several: Any) -> Any:
         return self._random.choice(several)

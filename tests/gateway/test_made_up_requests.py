@@ -1,6 +1,7 @@
 """Thousands of made-up requests: each is answered or refused, none finds a fault, and the process grows no larger (R-LIMIT-7)."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -9,14 +10,21 @@ from typing import Any
 
 import httpx
 import pytest
+from graphql import GraphQLError
 
 from gateway.identity import make_token
+from gateway.mcp.catalogue import Catalogue
+from gateway.pages.ready_queries import QUERIES
 from gateway.rest.routes import ENDPOINTS
 from gateway.settings import Settings, load_settings
+from graph.schema import schema
+from ingest.writes.trusted_documents import save_trusted
 from rules.viewers import Role
 from tests.conftest import is_thorough
+from tests.gateway.agents import JSON
 from tests.gateway.conftest import KEY, Serving, copy_data
 from tests.gateway.made_up import Maker
+from tests.gateway.test_mcp import trusted
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -54,7 +62,7 @@ async def flooded(count: int, ask: Callable[[int], Awaitable[httpx.Response]]) -
             statuses[answer.status_code] += 1
             told = answer.text
             assert answer.status_code < 500, (number, answer.request.content[:2_000], told[:2_000])
-            assert not any(f'"{code}"' in told for code in FAULTS), (
+            assert not any(f':"{code}"' in told for code in FAULTS), (
                 number,
                 answer.request.content[:2_000],
                 told[:2_000],
@@ -117,3 +125,45 @@ async def test_made_up_calls_are_answered_or_refused(client: httpx.AsyncClient, 
 
     statuses = await flooded(CALLS, ask)
     assert len(statuses) >= 4, "they come to different ends"
+
+
+async def test_made_up_messages_of_agents_are_answered_or_refused(
+    serving: Serving, settings: Settings
+) -> None:
+    wide = load_settings(jwt_key=KEY, mcp="all", warn_only=("rate",))
+    await copy_data(wide, course=True)
+    who, executed = callers(settings), 0
+    async with serving(wide) as client:
+        documents = client.app.state.cohort.shared.client_documents  # type: ignore[attr-defined]
+        made = [document for number in range(200) if not _problems(document := Maker(number).document())]
+        ready = [file.read_text() for file in QUERIES.glob("*.graphql")]
+        await save_trusted(client.app.state.cohort.stores.rows, trusted(*made, *ready))  # type: ignore[attr-defined]
+        found = await Catalogue(schema, with_mutations=True).tools(documents)
+        tools = {tool.name: [*tool.arguments["properties"]] for tool in found.values()}
+        assert len(tools) > 100
+
+        async def ask(number: int) -> httpx.Response:
+            nonlocal executed
+            maker = Maker(number)
+            headers = {**JSON, **maker.chosen(who)}
+            if number % 9 == 0:
+                headers["MCP-Protocol-Version"] = maker.chosen(
+                    ("2025-06-18", "2026-07-28", "1999-01-01", "x")
+                )
+            body = json.dumps(maker.message(tools)).encode()
+            if number % 13 == 0:
+                body = body[: len(body) // 2]
+            answer = await client.post("/mcp", content=body, headers=headers)
+            executed += b'"structuredContent":{' in answer.content
+            return answer
+
+        statuses = await flooded(CALLS, ask)
+    assert executed > CALLS / 5, "they come further than the protocol"
+    assert len(statuses) >= 3, "they come to different ends"
+
+
+def _problems(document: str) -> object:
+    try:
+        return schema.known(document).errors
+    except GraphQLError as error:
+        return error

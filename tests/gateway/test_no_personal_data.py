@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from gateway.supervision import Supervised
 from ingest.workers import batch
 from ingest.workers.dead_letters import pending
+from ingest.writes.trusted_documents import save_trusted
 from loaders.session import Shared
 from rules.errors import CohortError, NotFound, StoreUnavailable
 from rules.identifiers import ProgressKey
@@ -29,6 +30,7 @@ from telemetry import traces
 from telemetry.metrics import exposed
 from tests.conftest import Instance
 from tests.gateway.test_log_lines import lines as lines
+from tests.gateway.test_mcp import trusted
 from tests.gateway.watched_calls import WatchedCalls
 
 MARK = "zqxj"
@@ -106,6 +108,30 @@ class Broken:
             raise self._error
 
         return call
+
+
+async def test_calls_of_tools_name_nobody(published: Instance, calls: WatchedCalls, told: Told) -> None:
+    own, mentor = calls.token(LEARNER), calls.token(f"mentor-{MARK}", Role.MENTOR)
+    await save_trusted(
+        published.stores.rows,
+        trusted(f"query Mine {FIELDS}", OF, START.replace("mutation", "mutation Start")),
+    )
+    statuses = [
+        (await calls.call_tool(name, token, **arguments)).status_code
+        for name, token, arguments in (
+            ("Mine", own, {}),
+            ("Theirs", mentor, {"id": LEARNER}),
+            ("Theirs", own, {"id": f"other-{MARK}"}),
+            ("Theirs", own, {"id": {"wrong": MARK}}),
+            ("Theirs", own, {f"id-{MARK}": LEARNER}),
+            ("Start", own, {"content": f"none-{MARK}"}),
+            (f"tool-{MARK}", own, {}),
+            ("Mine", f"token-{MARK}", {}),
+            ("Mine", None, {}),
+        )
+    ]
+    assert statuses == [200] * 7 + [401] * 2
+    told.names_nobody(own, mentor)
 
 
 async def test_answered_and_refused_requests_name_nobody(

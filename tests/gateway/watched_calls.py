@@ -10,15 +10,18 @@ from starlette.routing import Route
 
 from gateway.app import session_of
 from gateway.graphql_http import GraphQLEndpoint
+from gateway.http.admission import Admission
 from gateway.http.errors import HANDLERS
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
 from gateway.identity import make_token
+from gateway.mcp.routes import agents_of
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings
 from gateway.wiring import Cohort
 from rules.viewers import Role
 from tests.conftest import Instance
+from tests.gateway.agents import JSON, call
 from tests.gateway.conftest import KEY
 
 
@@ -26,8 +29,9 @@ class WatchedCalls:
     """``slow``: seconds from which on a request is told in the log."""
 
     def __init__(self, instance: Instance, slow: float = 0) -> None:
-        self._settings = Settings(**instance.urls, data=instance.data, jwt_key=KEY)  # type: ignore[arg-type]
-        routes = [Route("/graphql", GraphQLEndpoint(session_of)), *ROUTES]
+        self._settings = Settings(**instance.urls, data=instance.data, jwt_key=KEY, mcp="all")  # type: ignore[arg-type]
+        self._agents = agents_of(self._settings, session_of, Admission())
+        routes = [Route("/graphql", GraphQLEndpoint(session_of)), *self._agents.routes, *ROUTES]
         middleware = [Middleware(RequestIds), Middleware(Watched, routes=routes, slow=slow)]
         app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
         app.state.cohort = Cohort(self._settings, instance.shared)
@@ -49,3 +53,7 @@ class WatchedCalls:
         return await self.call(
             "POST", "/graphql", token, json={"query": query, "variables": variables}, **given
         )
+
+    async def call_tool(self, name: str, token: str | None = None, **arguments: Any) -> httpx.Response:
+        async with self._agents.serving():
+            return await self.call("POST", "/mcp", token, json=call(name, arguments), headers=JSON)

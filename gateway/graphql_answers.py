@@ -1,0 +1,44 @@
+"""Answers of GraphQL, whichever way they are sent: at its own path, and as the results of tools."""
+
+from typing import Any
+
+from strawberry.http import GraphQLHTTPResponse, process_result
+from strawberry.types import ExecutionResult
+
+from resolvers.nouns import document_id
+from telemetry.requests import SHORT, noted
+
+
+def response_of(result: ExecutionResult) -> GraphQLHTTPResponse:
+    """The result as JSON, without ``data`` if the request was never executed."""
+    response = process_result(result)
+    if result.data is None and result.errors and all(error.path is None for error in result.errors):
+        del response["data"]
+    return response
+
+
+def codes_in(response: GraphQLHTTPResponse) -> list[str]:
+    """The codes of all errors, those in payloads of mutations too."""
+    errors: list[Any] = list(response.get("errors") or ())
+    codes = [error.get("extensions", {}).get("code") for error in errors]
+    codes += [error.get("code") for error in payload_errors(response)]
+    return [code for code in codes if isinstance(code, str)]
+
+
+def payload_errors(response: GraphQLHTTPResponse) -> list[dict[str, Any]]:
+    """The errors in payloads of mutations: why each was refused."""
+    data = response.get("data")
+    if not isinstance(data, dict):
+        return []
+    payloads = [payload for payload in data.values() if isinstance(payload, dict)]
+    return [error for payload in payloads for error in _objects(payload.get("errors"))]
+
+
+def note_document(text: str | None) -> None:
+    """Notes by which document the current request asks."""
+    if text and (notes := noted()) is not None:
+        notes.document = document_id(text)[:SHORT]
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
