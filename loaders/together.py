@@ -15,7 +15,7 @@ from stores.bills import check_bill
 from stores.columns import Table
 from stores.deadline import deadline_at, out_of_time, until
 from stores.rows import Key, Row, Rows
-from stores.values import check_key
+from stores.values import check_key, check_keys
 
 _Found = Mapping[Key, Any]
 _TURNS, _MOST_TURNS = 10, 200
@@ -83,7 +83,7 @@ class _Together:
     async def get_many(
         self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
     ) -> dict[Key, Row]:
-        keys = [check_key(table, table.key, key) for key in keys]
+        keys = check_keys(table, table.key, keys)
         if not keys:
             return {}
         shape, together = self._many(table, columns)
@@ -125,7 +125,7 @@ class _Together:
         after: Key | None = None,
         limit: int | None = None,
     ) -> dict[Key, list[Row]]:
-        keys = [check_key(table, tuple(table.partition), key) for key in keys]
+        keys = check_keys(table, table.partition, keys)
         if not keys:
             return {}
         shape, together = self._slices(table, columns, among, prefix, after, limit)
@@ -133,7 +133,7 @@ class _Together:
         return {key: found[key] for key in keys}
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
-        keys = [check_key(table, tuple(table.partition), key) for key in keys]
+        keys = check_keys(table, table.partition, keys)
         if not keys:
             return {}
 

@@ -45,7 +45,11 @@ def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> list[Sh
     spans: list[Span] = [(column, column + 1) for column in range(width)]
     if width - partition > 1:
         spans.append((partition, width))
-    best = min((_alike(keys, span, most) for span in spans), key=len)
+    best = _alike(keys, spans[0], most)
+    for span in spans[1:]:
+        if len(best) == least:
+            return best
+        best = min(best, _alike(keys, span, most), key=len)
     for one, other in combinations(spans, 2):
         if len(best) == least:
             break

@@ -39,6 +39,7 @@ from stores.values import (
     check_deletion,
     check_first,
     check_key,
+    check_keys,
     check_row,
     check_slice,
     check_together,
@@ -91,7 +92,7 @@ class CassandraRows:
     ) -> dict[Key, Row]:
         names = check_columns(table, columns)
         cql = self._cql(table)
-        distinct = list(dict.fromkeys(check_key(table, table.key, key) for key in keys))
+        distinct = list(dict.fromkeys(check_keys(table, table.key, keys)))
         raws = await self._together(table, distinct, partial(cql.select, (*table.key, *names)))
         width = len(table.key)
         found: dict[Key, Row] = {}
@@ -140,7 +141,7 @@ class CassandraRows:
     ) -> dict[Key, list[Row]]:
         names = check_columns(table, columns)
         cql = self._cql(table)
-        found: dict[Key, list[Row]] = {check_key(table, table.partition, key): [] for key in keys}
+        found: dict[Key, list[Row]] = {key: [] for key in check_keys(table, table.partition, keys)}
         width = len(table.partition)
         asked = (*table.partition, table.key[-1], *names)
         if among is None:
@@ -170,7 +171,7 @@ class CassandraRows:
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
         cql = self._cql(table)
-        distinct = list(dict.fromkeys(check_key(table, table.partition, key) for key in keys))
+        distinct = list(dict.fromkeys(check_keys(table, table.partition, keys)))
         text = partial(cql.select, (*table.partition, *table.statics), distinct=True)
         width = len(table.partition)
         return {

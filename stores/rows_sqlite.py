@@ -33,6 +33,7 @@ from stores.values import (
     check_deletion,
     check_first,
     check_key,
+    check_keys,
     check_row,
     check_slice,
     check_together,
@@ -119,7 +120,7 @@ class SqliteRows:
             within = check_slice(table, prefix, after)
             slices = [] if within is None else [within]
         if not slices or limit == 0:
-            return {check_key(table, partition, key): [] for key in keys}
+            return {key: [] for key in check_keys(table, partition, keys)}
 
         def read(connection: sqlite3.Connection, key: Key) -> list[Row]:
             found: list[Row] = []
@@ -145,7 +146,7 @@ class SqliteRows:
     ) -> dict[Key, T]:
         if not keys:
             return {}
-        distinct = list(dict.fromkeys(check_key(table, names, key) for key in keys))
+        distinct = list(dict.fromkeys(check_keys(table, names, keys)))
         self.meter.count(f"select {table.name}", len(share(distinct, len(table.partition))))
         charge(partitions=partitions_of(table, distinct))
         return await self._readers.run(lambda connection: {key: read(connection, key) for key in distinct})

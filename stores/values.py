@@ -176,6 +176,24 @@ def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
     return tuple(key)
 
 
+def check_keys(table: Table, names: Iterable[str], keys: Iterable[Key]) -> list[Key]:
+    """The same of many keys. Nearly every one is of plain texts, which need no more than a look."""
+    names = tuple(names)
+    if any(_key_forms(table, names)):
+        return [check_key(table, names, key) for key in keys]
+    width, longest, checked = len(names), _KEY_BYTES // 4, []
+    for key in keys:
+        for value in key:
+            if type(value) is not str or not 0 < len(value) <= longest or not value.isascii():
+                break
+        else:
+            if len(key) == width:
+                checked.append(tuple(key))
+                continue
+        checked.append(check_key(table, names, key))
+    return checked
+
+
 def _check_key_column(table: Table, column: str, given: Any) -> Any:
     value = _checked(table, column, _forms(table)[column], given)
     if isinstance(value, str | bytes) and len(value) > _KEY_BYTES // 4:
