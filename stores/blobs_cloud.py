@@ -1,6 +1,7 @@
 """The blobs port in an object store: S3 and what is compatible with it, Azure, Google."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -213,8 +214,10 @@ def _blob(meta: Any) -> Blob:
 
 
 def _line(error: Exception) -> str:
-    """The error's first line; the others are for who debugs the driver."""
-    return str(error).partition("\n")[0] or type(error).__name__
+    """The error's first line; the others are for who debugs the driver, but what is wrong with a certificate is only there."""
+    line = str(error).partition("\n")[0] or type(error).__name__
+    certificate = re.search(r"InvalidCertificate\(\s*(\w+?)(Context)?\b", str(error))
+    return f"{line}: its certificate is not taken, {certificate[1]}" if certificate else line
 
 
 @contextmanager

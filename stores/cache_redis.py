@@ -191,7 +191,7 @@ class ServerCache:
             async with asyncio.timeout(remaining(self._timeout)):
                 await self._client.ping()
         except (RedisError, OSError) as error:
-            raise StoreUnavailable("the cache does not answer", detail=repr(error)) from error
+            raise StoreUnavailable("the cache does not answer", detail=_told(error)) from error
 
     async def close(self) -> None:
         if self._recovery is not None:
@@ -228,7 +228,7 @@ class ServerCache:
                 return otherwise
             self.failures += 1
             if self._recovery is None:
-                log.warning("the cache failed and is left alone until it answers: %r", error)
+                log.warning("the cache failed and is left alone until it answers: %s", _told(error))
                 self._recovery = asyncio.create_task(self._recover())
             return otherwise
 
@@ -280,6 +280,10 @@ def _connecting(url: str) -> dict[str, Any]:
         context = Certificates.named_by(named).context("cache")
         options |= {"connection_class": _SecureConnection, "certificates": context}
     return options
+
+
+def _told(error: Exception) -> str:
+    return f"Redis: {str(error) or type(error).__name__}"
 
 
 class RedisCache(ServerCache):

@@ -100,6 +100,20 @@ class ClientContext(ssl.SSLContext):
         return tuple(map(_version, (self._certificates.ca, self._certificates.cert, self._certificates.key)))
 
 
+class _ClosesAtOnce(ssl.SSLObject):
+    """Says that it closes, and does not wait for the server to say so too.
+
+    uvloop waits for that up to 30 s, if an answer is still on its way: the end of each reader of Kafka would take so long.
+    """
+
+    def unwrap(self) -> ssl.SSLSocket | None:  # type: ignore[override]
+        try:
+            super().unwrap()
+        except ssl.SSLWantReadError:
+            pass  # what it says is on its way
+        return None
+
+
 def _version(path: Path | None) -> object:
     """Changes when the file does, also where a link leads to another one, as Kubernetes renews its files."""
     try:
@@ -112,6 +126,7 @@ def _version(path: Path | None) -> object:
 def _built(certificates: Certificates, setting: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it asks for a certificate, and checks the host
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslobject_class = _ClosesAtOnce
     if certificates.ca is None:
         context.load_default_certs()
     else:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnsupportedSaslMechanismError
 
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
@@ -73,6 +73,8 @@ class KafkaClients:
                     return None
             except TimeoutError:
                 remaining(self._timeout)
+            except UnsupportedSaslMechanismError:
+                return f"{host}:{port}: it takes no password by {self._address.mechanism}; set sasl in the URL"
             except (KafkaError, OSError) as error:
                 return f"{host}:{port}: {error}"
         return None
