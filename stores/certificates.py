@@ -7,6 +7,7 @@ certificates call them. A server is always asked for its certificate, which must
 import logging
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -107,10 +108,8 @@ class _ClosesAtOnce(ssl.SSLObject):
     """
 
     def unwrap(self) -> ssl.SSLSocket | None:  # type: ignore[override]
-        try:
+        with suppress(ssl.SSLWantReadError):  # what it says is on its way
             super().unwrap()
-        except ssl.SSLWantReadError:
-            pass  # what it says is on its way
         return None
 
 

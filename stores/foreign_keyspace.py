@@ -20,6 +20,7 @@ from cassandra import AuthenticationFailed, RequestValidationException, Unauthor
 from cassandra.cluster import NoHostAvailable
 
 from rules.errors import Forbidden, InvalidInput, NotFound, StoreUnavailable
+from stores.cassandra_policies import cannot_authorise
 from stores.cassandra_session import Address, CassandraSession
 from stores.foreign_types import ForeignAnswers
 from stores.meter import Meter

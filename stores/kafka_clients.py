@@ -74,7 +74,9 @@ class KafkaClients:
             except TimeoutError:
                 remaining(self._timeout)
             except UnsupportedSaslMechanismError:
-                return f"{host}:{port}: it takes no password by {self._address.mechanism}; set sasl in the URL"
+                return (
+                    f"{host}:{port}: it takes no password by {self._address.mechanism}; set sasl in the URL"
+                )
             except (KafkaError, OSError) as error:
                 return f"{host}:{port}: {error}"
         return None

@@ -72,11 +72,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     authority = Authority(folder / "authority")
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         valkey = stack.enter_context(secure_servers.valkey_with_users(folder))
-        starting = [
-            pool.submit(stack.enter_context, server(folder, authority))
-            for server in (secure_servers.secure_cassandra, secure_servers.secure_kafka)
-        ]
-        _, kafka = (start.result() for start in starting)
+        cassandra = pool.submit(stack.enter_context, secure_servers.secure_cassandra(folder, authority))
+        kafka = stack.enter_context(secure_servers.secure_kafka(folder, authority))
+        cassandra.result()
         yield Servers(authority, Authority(folder / "other"), kafka, valkey)
 
 
@@ -245,7 +243,10 @@ async def test_what_is_wrong_is_told_of_each_store(secured: Secured, tmp_path: P
             (right["search"].replace("s3cret", "wrong"), "401"),
         ],
         "blobs": [
-            (right["blobs"].replace(f"&ca={servers.authority.ca}", ""), "its certificate is not taken, UnknownIssuer"),
+            (
+                right["blobs"].replace(f"&ca={servers.authority.ca}", ""),
+                "its certificate is not taken, UnknownIssuer",
+            ),
             (right["blobs"].replace("cohort-secret", "wrong"), "403 Forbidden"),
         ],
     }
