@@ -283,7 +283,8 @@ def _connecting(url: str) -> dict[str, Any]:
 
 
 def _told(error: Exception) -> str:
-    return f"Redis: {str(error) or type(error).__name__}"
+    otherwise = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return f"Redis: {str(error) or otherwise}"
 
 
 class RedisCache(ServerCache):

@@ -161,7 +161,7 @@ class DruidHttp:
                 f"the groups store did not answer within {self.timeout:g} s", detail=f"Druid at {_host(url)}"
             ) from error
         except httpx.HTTPError as error:
-            why = f"Druid at {_host(url)}: {error or type(error).__name__}"
+            why = f"Druid at {_host(url)}: {str(error) or type(error).__name__}"
             raise StoreUnavailable("the groups store can't be reached", detail=why) from error
 
 

@@ -78,7 +78,7 @@ class KafkaClients:
                     f"{host}:{port}: it takes no password by {self._address.mechanism}; set sasl in the URL"
                 )
             except (KafkaError, OSError) as error:
-                return f"{host}:{port}: {error}"
+                return f"{host}:{port}: {str(error) or 'the connection breaks off'}"
         return None
 
     async def start_producer(self) -> AIOKafkaProducer:

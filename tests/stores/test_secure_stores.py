@@ -40,7 +40,7 @@ from tests.stores.authority import Authority
 from tests.stores.secure_servers import HOST, OPERATOR, PREFIX, QUOTED, USER, KafkaPorts
 from tests.stores.tls_proxy import tls_proxy
 
-pytestmark = [pytest.mark.stack, pytest.mark.long]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(300)]
 
 LOGIN = "reader:s3cret"
 KEY = "k" * 32
@@ -321,3 +321,27 @@ async def test_druid_is_asked_over_tls_with_a_password(servers: Servers) -> None
                 await groups.ping()
             assert why in str(raised.value)
             await groups.close()
+
+
+async def test_tls_on_one_side_alone_is_an_error_and_no_wait(secured: Secured, tmp_path: Path) -> None:
+    """Whoever forgets the `s` of a scheme, or adds one, is told within the time that a store may take."""
+    servers = secured.servers
+    ca = servers.authority.ca
+    plain_clients = {
+        "rows": f"cassandra://{USER}:{QUOTED}@{HOST}/{PREFIX}",
+        "events": f"kafka://127.0.0.1:{servers.kafka.sasl}",
+        "cache": f"redis://127.0.0.1:{secured.proxies['cache']}/0",
+        "groups": f"druid://127.0.0.1:{secured.proxies['search']}?kafka={KAFKA}",
+        "search": f"opensearch://127.0.0.1:{secured.proxies['search']}",
+    }
+    plain_servers = {
+        "rows": f"cassandras://127.0.0.1:{servers.kafka.inner}/{PREFIX}?ca={ca}",
+        "events": f"kafkas://127.0.0.1:{servers.kafka.inner}?ca={ca}",
+        "cache": f"rediss://127.0.0.1:{servers.valkey}/0?ca={ca}",
+        "groups": f"druids://127.0.0.1:{servers.kafka.inner}?ca={ca}&kafka={KAFKA}",
+        "search": f"opensearchs://127.0.0.1:{servers.kafka.inner}?ca={ca}",
+    }
+    for urls in (plain_clients, plain_servers):
+        found = await away(urls, PREFIX, tmp_path)
+        assert found.keys() == urls.keys()
+        assert not [why for why in found.values() if "no answer within" in why], found
