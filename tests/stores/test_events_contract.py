@@ -366,7 +366,7 @@ async def program(events: Events, engine: str, task: str) -> asyncio.subprocess.
         address, prefix = str(events._file.path), events._file.prefix
     else:
         assert isinstance(events, KafkaEvents)
-        address, prefix = SERVERS, events._prefix
+        address, prefix = f"kafka://{SERVERS}", events._prefix
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, engine, address, prefix, task, stdout=PIPE
     )
