@@ -5,11 +5,15 @@ import json
 import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import kubernetes_validate
 import pytest
@@ -104,6 +108,12 @@ def test_every_variable_is_a_setting_and_together_they_are_taken(monkeypatch: py
     assert settings.stores.keys() == {"rows", "events", "cache", "groups", "blobs", "search"}
     assert not any(map(is_embedded, settings.stores.values()))
     assert found["cohort-operator"].rows != settings.rows
+
+
+def test_no_variables_come_from_services() -> None:
+    """Kubernetes sets COHORT_SERVICE_HOST, COHORT_PORT and others in each pod of a namespace with a Service that is called cohort."""
+    for pod in pods().values():
+        assert pod["enableServiceLinks"] is False
 
 
 def test_processes_are_given_time_to_end() -> None:
@@ -259,6 +269,26 @@ def test_what_the_image_copies_is_there_and_is_all_that_the_package_has() -> Non
     assert all((ROOT / name).exists() for name in allowed())
     copied = [rest.split() for what, rest in instructions() if what == "COPY" and "--from" not in rest]
     assert copied == [["requirements-build.lock", "requirements.lock", "./"], [".", "source"]]
+
+
+def test_what_the_image_copies_is_enough_to_build_all_of_the_package(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *sorted(allowed())],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    for name in tracked:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(build, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    there = set(ZipFile(wheel).namelist())
+    assert {name for name in tracked if "/" in name} <= there
 
 
 def test_the_image_installs_what_the_locks_name_by_hash_and_nothing_else() -> None:

@@ -283,6 +283,29 @@ async def test_a_certificate_that_has_expired_is_told(servers: Servers, tmp_path
         assert "certificate has expired" in why, why
 
 
+async def test_renewed_certificates_are_taken_by_stores_that_are_open(
+    secured: Secured, tmp_path: Path
+) -> None:
+    servers, ca = secured.servers, tmp_path / "ca.pem"
+    ca.write_bytes(servers.other.ca.read_bytes())
+    certificate = servers.authority.server()
+    async with tls_proxy(certificate, urlsplit(DRUID).netloc) as druid:
+        cache = await RedisCache.open(
+            f"rediss://{USER}:{QUOTED}@127.0.0.1:{secured.proxies['cache']}/0?ca={ca}", PREFIX, timeout=10
+        )
+        events = await KafkaEvents.open(servers.events(ca=ca), PREFIX)
+        groups = await DruidGroups.open(
+            f"druids://127.0.0.1:{druid}?ca={ca}", prefix=PREFIX, events=f"kafka://{KAFKA}"
+        )
+        for store in (cache, events, groups):
+            with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                await store.ping()
+        ca.write_bytes(servers.authority.ca.read_bytes())
+        for store in (cache, events, groups):
+            await store.ping()
+            await store.close()
+
+
 async def test_commands_end_with_a_line_that_says_why(secured: Secured, tmp_path: Path) -> None:
     wrong = secured.urls() | {"rows": secured.servers.rows(password="wrong")}
     missing = secured.urls() | {"events": secured.servers.events(ca=tmp_path / "none.pem")}

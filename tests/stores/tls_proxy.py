@@ -32,22 +32,23 @@ async def tls_proxy(
         task = asyncio.current_task()
         assert task
         running.add(task)
-        with suppress(OSError, asyncio.IncompleteReadError):
-            head = b""
-            if login is not None:
-                head = await reader.readuntil(b"\r\n\r\n")
-                wanted = b"authorization: basic " + base64.b64encode(login.encode())
-                if wanted.lower() not in head.lower():
-                    writer.write(REFUSAL)
-                    await writer.drain()
-                    writer.close()
-                    running.discard(task)
-                    return
+        writers = [writer]
+        try:
+            head = b"" if login is None else await reader.readuntil(b"\r\n\r\n")
+            if login is not None and not _has_login(head, login):
+                writer.write(REFUSAL)
+                await writer.drain()
+                return
             others_reader, others_writer = await asyncio.open_connection(host, int(port))
+            writers.append(others_writer)
             others_writer.write(head)
             await asyncio.gather(_pass_on(reader, others_writer), _pass_on(others_reader, writer))
-        writer.close()
-        running.discard(task)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            for one in writers:
+                one.close()
+            running.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     try:
@@ -57,6 +58,10 @@ async def tls_proxy(
         for task in [*running]:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _has_login(head: bytes, login: str) -> bool:
+    return b"authorization: basic " + base64.b64encode(login.encode()).lower() in head.lower()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
