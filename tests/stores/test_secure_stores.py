@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from ingest.calls.placing import ViewCall
@@ -27,6 +28,7 @@ from rules.errors import StoreUnavailable
 from rules.views import ViewChange
 from stores.cache import Spending
 from stores.cache_redis import RedisCache
+from stores.druid_http import Address
 from stores.engines import away
 from stores.events import Message
 from stores.events_kafka import KafkaEvents
@@ -310,12 +312,13 @@ async def test_commands_end_with_a_line_that_says_why(secured: Secured, tmp_path
     wrong = secured.urls() | {"rows": secured.servers.rows(password="wrong")}
     missing = secured.urls() | {"events": secured.servers.events(ca=tmp_path / "none.pem")}
     no_file = f"events: the file of ca, {tmp_path}/none.pem, can't be read: No such file or directory"
-    for urls, words, why in [
+    cases = [
         (wrong, ["serve", "--port", "0"], "Bad credentials"),
         (wrong, ["doctor"], "Bad credentials"),
         (missing, ["init"], no_file),
-    ]:
-        code, said = await command(urls, tmp_path, *words)
+    ]
+    ended = await asyncio.gather(*(command(urls, tmp_path / words[0], *words) for urls, words, _ in cases))
+    for (code, said), (_, _, why) in zip(ended, cases, strict=True):
         assert code == 1
         assert why in said
         assert "Traceback" not in said
@@ -368,3 +371,15 @@ async def test_tls_on_one_side_alone_is_an_error_and_no_wait(secured: Secured, t
         found = await away(urls, PREFIX, tmp_path)
         assert found.keys() == urls.keys()
         assert not [why for why in found.values() if "no answer within" in why], found
+
+
+async def test_druid_takes_properties_of_kafka_from_its_own_environment() -> None:
+    """The stack's Druid has no secret in its environment, but a PATH: it says that this is no number."""
+    kafka = Address.parse(f"{DRUID}&kafka_env=max.poll.records:PATH", f"kafka://{KAFKA}").kafka
+    asked = {"type": "kafka", "topic": "none", "consumerProperties": kafka, "inputFormat": {"type": "json"}}
+    schema = {"dataSource": "none", "timestampSpec": {"column": "t"}, "dimensionsSpec": {}}
+    spec = {"type": "kafka", "spec": {"type": "kafka", "ioConfig": asked, "dataSchema": schema}}
+    coordinator = DRUID.partition("coordinator=")[2]
+    async with httpx.AsyncClient(timeout=60) as client:
+        answer = await client.post(f"http://{coordinator}/druid/indexer/v1/sampler", json=spec)
+    assert re.search("Invalid value .* for configuration max.poll.records", answer.json()["error"])
