@@ -148,7 +148,7 @@ def send_block(kafka: str, prefix: str, block: int) -> tuple[int, int]:
 async def _send_block(kafka: str, prefix: str, block: int) -> tuple[int, int]:
     population = Population(block)
     learners = population.learners()
-    events = await KafkaEvents.open(kafka, prefix, timeout=120)
+    events = await KafkaEvents.open(f"kafka://{kafka}", prefix, timeout=120)
     sent = [0, 0]
     try:
         for activity in population.activities():

@@ -34,7 +34,8 @@ OTHERS = re.compile("COHORT_(CONFIG|PROCESSES|LEGACY_PASSWORD|OULAD(_EVERY)?|EXA
 DEFAULT_FILE = Path("cohort.toml")
 
 _PASSWORD = re.compile(r"(://[^:/@]*):.*@")
-_QUERY_SECRET = re.compile(r"((?:password|secret|token|key)=)[^&]*", re.IGNORECASE)
+_QUERY_SECRET = re.compile(r"((?:password|secret|token|(?<![?&])key)=)[^&]*", re.IGNORECASE)
+"""An option that is called ``key`` alone names a file (stores/certificates.py)."""
 
 
 class Settings(

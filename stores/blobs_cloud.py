@@ -1,6 +1,7 @@
 """The blobs port in an object store: S3 and what is compatible with it, Azure, Google."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -13,6 +14,7 @@ from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
 from rules.errors import InvalidInput, NotFound, StoreUnavailable
 from stores.blobs import CHUNK, Blob, Blobs, checked_life, checked_name, file_name, media_type
+from stores.certificates import Certificates
 from stores.deadline import remaining
 from stores.meter import Meter
 from stores.timing import timed
@@ -53,10 +55,11 @@ class CloudBlobs:
         """``s3://KEY:SECRET@BUCKET/FOLDER?endpoint=…&region=…``, ``az://ACCOUNT:KEY@CONTAINER`` or ``gs://BUCKET``.
 
         Special characters are percent-encoded. Without key and secret, each cloud's usual places are searched: the
-        environment, then the machine's own role. Does not need the store yet. InvalidInput names an unknown option.
+        environment, then the machine's own role. ``ca``: a file with authorities beside the machine's. Does not need the store yet. InvalidInput names an unknown option.
         """
         parts = urlsplit(url)
         config = dict(parse_qsl(parts.query))
+        certificates = Certificates.named_by({"ca": ca} if (ca := config.pop("ca", None)) else {})
         if parts.username:
             names = _CREDENTIALS.get(parts.scheme)
             if names is None:
@@ -71,6 +74,8 @@ class CloudBlobs:
             "read_timeout": timedelta(seconds=timeout),
             "timeout": timedelta(seconds=WHOLE),
         }
+        if authorities := certificates.authorities("blobs"):
+            client["root_certificate"] = authorities
         retry: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=timeout)}
         try:
             store = from_url(
@@ -209,8 +214,10 @@ def _blob(meta: Any) -> Blob:
 
 
 def _line(error: Exception) -> str:
-    """The error's first line; the others are for who debugs the driver."""
-    return str(error).partition("\n")[0] or type(error).__name__
+    """The error's first line; the others are for who debugs the driver, but what is wrong with a certificate is only there."""
+    line = str(error).partition("\n")[0] or type(error).__name__
+    certificate = re.search(r"InvalidCertificate\(\s*(\w+?)(Context)?\b", str(error))
+    return f"{line}: its certificate is not taken, {certificate[1]}" if certificate else line
 
 
 @contextmanager

@@ -4,15 +4,19 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
+from stores.certificates import OPTIONS as CERTIFICATES
+from stores.certificates import Certificates, ClientContext
 from stores.deadline import remaining
 from stores.meter import Meter
 from stores.timing import timed
@@ -83,8 +87,8 @@ class ServerCache:
     """
 
     def __init__(self, url: str, prefix: str, timeout: float, connections: int = 32) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
+        pool = BlockingConnectionPool(
+            **_connecting(url),
             max_connections=connections,
             # One deadline around a whole call (_ask) is enough, and cheaper than one around each of its steps.
             timeout=None,
@@ -187,7 +191,7 @@ class ServerCache:
             async with asyncio.timeout(remaining(self._timeout)):
                 await self._client.ping()
         except (RedisError, OSError) as error:
-            raise StoreUnavailable("the cache does not answer", detail=repr(error)) from error
+            raise StoreUnavailable("the cache does not answer", detail=_told(error)) from error
 
     async def close(self) -> None:
         if self._recovery is not None:
@@ -224,7 +228,7 @@ class ServerCache:
                 return otherwise
             self.failures += 1
             if self._recovery is None:
-                log.warning("the cache failed and is left alone until it answers: %r", error)
+                log.warning("the cache failed and is left alone until it answers: %s", _told(error))
                 self._recovery = asyncio.create_task(self._recover())
             return otherwise
 
@@ -258,6 +262,31 @@ class ServerCache:
             await self._client.unlink(found)
 
 
+class _SecureConnection(SSLConnection):
+    """A connection whose certificates may be renewed."""
+
+    def __init__(self, certificates: ClientContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = certificates
+
+
+def _connecting(url: str) -> dict[str, Any]:
+    """What connections are made by. InvalidInput for certificates that can't be read."""
+    parts = urlsplit(url)
+    named = dict(parse_qsl(parts.query))
+    own = {name: value for name, value in named.items() if name not in CERTIFICATES}
+    options = dict(parse_url(parts._replace(query=urlencode(own)).geturl()))
+    if parts.scheme == "rediss":
+        context = Certificates.named_by(named).context("cache")
+        options |= {"connection_class": _SecureConnection, "certificates": context}
+    return options
+
+
+def _told(error: Exception) -> str:
+    otherwise = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return f"Redis: {str(error) or otherwise}"
+
+
 class RedisCache(ServerCache):
     """The Cache port over a server that others run."""
 
@@ -270,5 +299,6 @@ class RedisCache(ServerCache):
         timeout: float = 1.0,  # noqa: ASYNC109 - of each later call
         connections: int = 32,
     ) -> Self:
-        """``url`` is redis://, rediss:// or unix://. Each call takes at most ``timeout`` seconds. Does not need the server yet."""
+        """``url`` is redis://, rediss:// or unix://. Each call takes at most ``timeout`` seconds. Does not need the server yet.
+        InvalidInput for certificates that can't be read."""
         return cls(url, prefix, timeout, connections)

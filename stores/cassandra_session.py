@@ -42,8 +42,10 @@ from stores.cassandra_policies import (
     reconnection,
     speculation,
 )
+from stores.certificates import Certificates
 from stores.deadline import remaining
 from stores.meter import Meter
+from stores.urls import check_store_url
 
 T = TypeVar("T")
 
@@ -81,7 +83,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1``.
+    """``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1``, or ``cassandras://…&ca=FILE`` for TLS.
 
     A host without a port has that of the last host. A new keyspace is replicated in the data centre ``dc``; without
     ``dc``, by SimpleStrategy.
@@ -93,6 +95,8 @@ class Address:
     password: str | None
     dc: str | None
     replication: int
+    certificates: Certificates | None = None
+    """None without TLS."""
 
     @classmethod
     def parse(cls, url: str, *, prefix: str = "") -> Self:
@@ -102,11 +106,15 @@ class Address:
         user, _, password = who.partition(":")
         keyspace = prefix + (parts.path.strip("/") or "cohort")
         options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        if parts.scheme != "cassandra" or not where or options.keys() - {"dc", "replication"}:
+        if parts.scheme not in ("cassandra", "cassandras") or not where:
             raise InvalidInput(
-                "takes cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1",
+                "takes cassandra://user:password@host,host:9042/keyspace?dc=datacenter1&replication=1, or cassandras://…",
                 field="url",
             )
+        try:
+            check_store_url("rows", url)
+        except InvalidInput as error:
+            raise InvalidInput(error.message, field="url") from None
         if not re.fullmatch("[a-z][a-z0-9_]{0,47}", keyspace):
             raise InvalidInput(
                 f"{keyspace!r} is no keyspace: a-z, 0-9 and _, at most 48 of them", field="url"
@@ -120,7 +128,10 @@ class Address:
             raise InvalidInput("a port and the replication are numbers", field="url") from None
         if replication < 1:
             raise InvalidInput("the replication is how many nodes have each row: 1 or more", field="url")
-        return cls(hosts, keyspace, unquote(user) or None, unquote(password), options.get("dc"), replication)
+        return cls(
+            *(hosts, keyspace, unquote(user) or None, unquote(password), options.get("dc"), replication),
+            Certificates.named_by(options) if parts.scheme == "cassandras" else None,
+        )
 
     @property
     def create(self) -> str:
@@ -184,6 +195,7 @@ class CassandraSession:
         self._cluster = Cluster(
             [*address.hosts],
             auth_provider=PlainTextAuthProvider(address.user, address.password) if address.user else None,
+            ssl_context=address.certificates and address.certificates.context("rows"),
             execution_profiles={
                 EXEC_PROFILE_DEFAULT: ExecutionProfile(
                     load_balancing_policy=self._nodes,
@@ -372,10 +384,9 @@ def _errors() -> Iterator[None]:
         remaining(TIMEOUT)
         raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
     except Unauthorized as error:
-        if not cannot_authorise(error):
-            raise
         remaining(TIMEOUT)
-        raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
+        why = "did not answer" if cannot_authorise(error) else "refuse it to Cohort's role"
+        raise StoreUnavailable(f"the rows {why}", detail=f"Cassandra: {_told(error)}") from error
     except InvalidRequest as error:
         if re.search(r"unconfigured table|(table|keyspace) \S+ does not exist", str(error), re.IGNORECASE):
             raise NotInitialised(

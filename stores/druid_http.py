@@ -4,18 +4,25 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 import orjson
 
 from rules.errors import Busy, DeadlineExceeded, InvalidInput, StoreUnavailable
+from stores.certificates import Certificates
 from stores.deadline import remaining
+from stores.kafka_address import KafkaAddress
+from stores.urls import check_store_url
 
 BROKER_PORT = 8082
-FORM = "groups must be druid://BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT, or duckdb:///FILE"
+FORM = (
+    "groups must be druid://BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT, druids://…, or duckdb:///FILE"
+)
+FROM_ENVIRONMENT = "druid.dynamic.config.provider"
+"""The property of a consumer in Druid that says which others are in the environment of its processes."""
 LONGEST_REASON = 300
 """Characters of Druid's reason that an error repeats."""
 MANY = 429
@@ -25,28 +32,31 @@ TIMED_OUT = 504
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The addresses of one Druid. ``kafka``: the servers its tasks read from, as the tasks reach them."""
+    """The addresses of one Druid. ``kafka``: what its tasks are told of the servers that they read from, as consumers in Java.
+    ``certificates``: None without TLS."""
 
     broker: str
     coordinator: str
-    kafka: str
+    kafka: Mapping[str, Any]
     user: str | None = None
-    password: str = ""
+    password: str = field(default="", repr=False)
+    certificates: Certificates | None = None
 
     @classmethod
     def parse(cls, url: str, events: str) -> Self:
         """``druid://user:password@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT``, or druids:// for HTTPS.
 
-        Without ``coordinator`` everything goes to the broker's address, which then must be a router. Without ``kafka``
-        Druid reads from the servers of ``events``, the URL of the events port. InvalidInput names what is wrong.
+        User and password are percent-encoded. Without ``coordinator`` everything goes to the broker's address, which then must be a router. Without ``kafka``
+        Druid reads from the servers of ``events``, the URL of the events port. Its tasks log in there as that says, by the
+        properties that ``kafka_env`` lists with the variables of Druid's processes that they are in: so no secret goes to
+        Druid's metadata. InvalidInput names what is wrong.
         """
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
         if parts.scheme not in ("druid", "druids") or not parts.hostname or parts.path.strip("/"):
             raise InvalidInput(FORM, field="groups")
-        if unknown := options.keys() - {"coordinator", "kafka"}:
-            raise InvalidInput(f"{FORM}; it has no {min(unknown)}", field="groups")
-        if "kafka" not in options and not events.startswith("kafka:"):
+        check_store_url("groups", url)
+        if "kafka" not in options and not events.startswith(("kafka:", "kafkas:")):
             raise InvalidInput(
                 f"Druid reads from Kafka: set events to kafka://…, or name the servers: {FORM}",
                 field="groups",
@@ -56,10 +66,25 @@ class Address:
         return cls(
             broker=f"{scheme}://{broker}",
             coordinator=f"{scheme}://{options.get('coordinator', broker)}",
-            kafka=options.get("kafka") or urlsplit(events).netloc,
-            user=parts.username,
-            password=parts.password or "",
+            kafka=_consumer_properties(options, events),
+            user=None if parts.username is None else unquote(parts.username),
+            password=unquote(parts.password or ""),
+            certificates=Certificates.named_by(options) if scheme == "https" else None,
         )
+
+
+def _consumer_properties(options: Mapping[str, str], events: str) -> Mapping[str, Any]:
+    """What the tasks are told of Kafka: all but secrets."""
+    properties: dict[str, Any] = {}
+    if events.startswith(("kafka:", "kafkas:")):
+        properties |= KafkaAddress.parse(events).consumer_properties
+    if "kafka" in options:
+        properties["bootstrap.servers"] = options["kafka"]
+    if "kafka_env" in options:
+        pairs = (pair.partition(":") for pair in options["kafka_env"].split(","))
+        variables = {name.strip(): variable.strip() for name, _, variable in pairs}
+        properties[FROM_ENVIRONMENT] = {"type": "environment", "variables": variables}
+    return properties
 
 
 class DruidHttp:
@@ -68,11 +93,13 @@ class DruidHttp:
     def __init__(self, address: Address, timeout: float, connections: int) -> None:
         self.address = address
         self.timeout = timeout
-        secure = address.broker.startswith("https:")
+        certificates = address.certificates
         self._client = httpx.AsyncClient(
             auth=None if address.user is None else (address.user, address.password),
             # Reading the certificates of authorities takes long, and plain HTTP needs none.
-            verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=certificates.context("groups")
+            if certificates
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             # The timeout of the whole call is in _answers; a connection that can't be made fails sooner.
             timeout=httpx.Timeout(None, connect=timeout),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
@@ -134,7 +161,7 @@ class DruidHttp:
                 f"the groups store did not answer within {self.timeout:g} s", detail=f"Druid at {_host(url)}"
             ) from error
         except httpx.HTTPError as error:
-            why = f"Druid at {_host(url)}: {error or type(error).__name__}"
+            why = f"Druid at {_host(url)}: {str(error) or type(error).__name__}"
             raise StoreUnavailable("the groups store can't be reached", detail=why) from error
 
 

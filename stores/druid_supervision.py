@@ -161,13 +161,13 @@ def druid_name(prefix: str, source: DataSource) -> str:
     return f"{prefix}.{source.stored_as}"
 
 
-def supervisor_of(source: DataSource, prefix: str, kafka: str) -> dict[str, Any]:
-    """The file's supervisor for one instance: with its names, and ``kafka`` as Druid reaches it."""
+def supervisor_of(source: DataSource, prefix: str, kafka: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's supervisor for one instance: with its names, and ``kafka``, the properties of its consumers."""
     supervisor: dict[str, Any] = copy.deepcopy(dict(source.supervisor))
     spec = supervisor["spec"]
     spec["dataSchema"]["dataSource"] = druid_name(prefix, source)
     spec["ioConfig"]["topic"] = f"{prefix}.{source.topic}"
-    spec["ioConfig"]["consumerProperties"]["bootstrap.servers"] = kafka
+    spec["ioConfig"]["consumerProperties"] |= kafka
     return supervisor
 
 

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from rules.errors import NotInitialised, StoreUnavailable
+from rules.errors import InvalidInput, NotInitialised, StoreUnavailable
 from stores.blob_copies import MOST, BlobCopies
 from stores.blob_links import BlobLinks
 from stores.blobs import Blobs
@@ -138,7 +137,7 @@ async def away(urls: Mapping[str, str], prefix: str, data: Path) -> dict[str, st
         for kind in [kind for kind, url in urls.items() if not is_embedded(url)]:
             try:  # one after the other: a driver's import holds up whoever waits for an answer
                 opened[kind] = await _open_alone(kind, urls, prefix, data)
-            except StoreUnavailable as error:
+            except (StoreUnavailable, InvalidInput) as error:
                 found[kind] = str(error)
             else:
                 stack.push_async_callback(opened[kind].close)
@@ -203,7 +202,7 @@ async def _open_events(url: str, prefix: str, data: Path) -> Events:
         return await EmbeddedEvents.open(data / "events.db", prefix)
     from stores.events_kafka import KafkaEvents
 
-    return await KafkaEvents.open(urlsplit(url).netloc, prefix)
+    return await KafkaEvents.open(url, prefix)
 
 
 async def _open_cache(url: str, prefix: str, data: Path) -> Cache:

@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Me
 
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.events import PATIENCE, Events, Message, Record, RecordFilter, Topic, with_trace
+from stores.kafka_address import KafkaAddress
 from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
 from stores.kafka_topics import KafkaTopics, Replication, committed, create_missing, replication
 from stores.meter import Meter
@@ -30,11 +31,11 @@ class KafkaEvents:
     aiokafka reconnects by itself while Kafka is away. What can't go on is replaced at the next call.
     """
 
-    def __init__(self, bootstrap: str, prefix: str, timeout: float, replicas: int | None) -> None:
+    def __init__(self, address: KafkaAddress, prefix: str, timeout: float, replicas: int | None) -> None:
         self.meter = Meter()
         self._prefix = prefix
         self._replicas = replicas
-        self.clients = KafkaClients(bootstrap, timeout)
+        self.clients = KafkaClients(address, timeout)
         self._topics = KafkaTopics(self.clients)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
@@ -43,17 +44,17 @@ class KafkaEvents:
     @classmethod
     async def open(
         cls,
-        bootstrap: str,
+        url: str,
         prefix: str = "cohort",
         *,
         timeout: float = 10.0,  # noqa: ASYNC109 - of each later call
         replicas: int | None = None,
     ) -> Self:
-        """``bootstrap`` is host:port,host:port. ``replicas`` of a new topic: three, or as many as there are brokers.
+        """``url`` as KafkaAddress.parse has it. ``replicas`` of a new topic: three, or as many as there are brokers.
 
-        Does not need Kafka yet. Each later call waits at most ``timeout`` seconds.
+        InvalidInput for a wrong URL, or certificates that can't be read. Does not need Kafka yet. Each later call waits at most ``timeout`` seconds.
         """
-        return cls(bootstrap, prefix, timeout, replicas)
+        return cls(KafkaAddress.parse(url), prefix, timeout, replicas)
 
     async def send(self, topic: str, *messages: Message) -> None:
         """InvalidInput for a message that Kafka will never take (about 1 MB)."""

@@ -20,6 +20,7 @@ from cassandra import AuthenticationFailed, RequestValidationException, Unauthor
 from cassandra.cluster import NoHostAvailable
 
 from rules.errors import Forbidden, InvalidInput, NotFound, StoreUnavailable
+from stores.cassandra_policies import cannot_authorise
 from stores.cassandra_session import Address, CassandraSession
 from stores.foreign_types import ForeignAnswers
 from stores.meter import Meter
@@ -80,7 +81,7 @@ class ForeignKeyspace:
 
     @classmethod
     async def open(cls, url: str, *, field: str) -> Self:
-        """``url``: ``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1``.
+        """``url``: ``cassandra://user:password@host,host:9042/keyspace?dc=datacenter1``, or ``cassandras://…`` for TLS.
 
         InvalidInput for another URL, where user and password are refused, or where there is no such data centre.
         StoreUnavailable where no host answers. NotFound where there is no such keyspace.
@@ -228,8 +229,6 @@ class ForeignKeyspace:
         try:
             selected = ", ".join([_named(table.partition), *expressions])
             await self._session.prepare(f'SELECT {selected} FROM {self._keyspace}."{table.name}"')
-        except Unauthorized:
-            raise
         except RequestValidationException:
             return False
         return True
@@ -239,9 +238,10 @@ class ForeignKeyspace:
         """Turns refusal and silence into errors that say what could not be read."""
         try:
             yield
-        except Unauthorized as error:
-            raise Forbidden(f"this user may not read {table} there", field=self._field) from error
         except StoreUnavailable as error:
+            cause = error.__cause__
+            if isinstance(cause, Unauthorized) and not cannot_authorise(cause):
+                raise Forbidden(f"this user may not read {table} there", field=self._field) from error
             raise StoreUnavailable(
                 "the keyspace to read did not answer", field=self._field, detail=error.detail
             ) from error

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnsupportedSaslMechanismError
 
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
+from stores.kafka_address import KafkaAddress
 
 T = TypeVar("T")
 
@@ -34,9 +36,10 @@ CLOSING = 5.0
 class KafkaClients:
     """Starts clients of one cluster. Each call waits at most ``timeout`` seconds."""
 
-    def __init__(self, bootstrap: str, timeout: float) -> None:
-        """``bootstrap`` is host:port,host:port."""
-        self._servers = bootstrap.split(",")
+    def __init__(self, address: KafkaAddress, timeout: float) -> None:
+        """InvalidInput for certificates that can't be read."""
+        self._address = address
+        self._options = address.client_options()
         self._timeout = timeout
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -52,12 +55,36 @@ class KafkaClients:
                 f"the event log did not answer within {self._timeout:g} s", detail="Kafka"
             ) from error
         except (KafkaError, OSError) as error:
-            raise StoreUnavailable("the event log is away", detail=f"Kafka: {error!r}") from error
+            why = await self._refusal() if isinstance(error, KafkaConnectionError) else None
+            raise StoreUnavailable(
+                "the event log is away", detail=f"Kafka{f' at {why}' if why else f': {error!r}'}"
+            ) from error
+
+    async def _refusal(self) -> str | None:
+        """Why there is no connection. aiokafka says only that there is none, not what is wrong with a certificate or a
+        password. None where it is neither, or where there is one now."""
+        if self._address.protocol == "PLAINTEXT":
+            return None
+        options = {name: value for name, value in self._options.items() if name != "bootstrap_servers"}
+        for host, port, _ in collect_hosts(self._options["bootstrap_servers"]):
+            try:
+                async with asyncio.timeout(remaining(min(self._timeout, REPLY))):
+                    (await create_conn(host, port, **options)).close()
+                    return None
+            except TimeoutError:
+                remaining(self._timeout)
+            except UnsupportedSaslMechanismError:
+                return (
+                    f"{host}:{port}: it takes no password by {self._address.mechanism}; set sasl in the URL"
+                )
+            except (KafkaError, OSError) as error:
+                return f"{host}:{port}: {str(error) or 'the connection breaks off'}"
+        return None
 
     async def start_producer(self) -> AIOKafkaProducer:
         """An idempotent producer; a send is acknowledged by all replicas."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            **self._options,
             acks="all",
             enable_idempotence=True,
             # Messages of one moment share a request anyway, while the one before is under way.
@@ -76,7 +103,7 @@ class KafkaClients:
     def new_member(self, group: str, patience: float) -> AIOKafkaConsumer:
         """A consumer of the group, to be started. ``patience``: seconds that it may take from one batch to the next."""
         return AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            **self._options,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -94,7 +121,7 @@ class KafkaClients:
     async def admin(self, reply: float = REPLY) -> AsyncIterator[AIOKafkaAdminClient]:
         """``reply``: seconds that a broker may take to answer."""
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._servers, request_timeout_ms=_milliseconds(min(self._timeout, reply))
+            **self._options, request_timeout_ms=_milliseconds(min(self._timeout, reply))
         )
         try:
             await admin.start()
@@ -106,7 +133,7 @@ class KafkaClients:
     async def reader(self) -> AsyncIterator[AIOKafkaConsumer]:
         """A consumer that belongs to no group."""
         reader = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            **self._options,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             request_timeout_ms=_milliseconds(min(self._timeout, REPLY)),

@@ -7,13 +7,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from opensearchpy import AsyncOpenSearch, ImproperlyConfigured, NotFoundError, RequestError, TransportError
 
 from rules.errors import InvalidInput, NotInitialised, StoreUnavailable
+from stores.certificates import Certificates
 from stores.deadline import remaining
 from stores.meter import Meter
+from stores.urls import check_store_url
 
 W = TypeVar("W")
 
@@ -24,7 +26,7 @@ PAGE = 1_000
 """Documents or values that are read at a time."""
 BULK_BYTES = 512 * 1024
 """About how many bytes go into one bulk call."""
-FORM = "search must be fts5:///FILE, opensearch://HOST:PORT or opensearchs://USER:PASSWORD@HOST:PORT"
+FORM = "search must be fts5:///FILE, opensearch://HOST:PORT or opensearchs://USER:PASSWORD@HOST:PORT?ca=FILE"
 LONGEST_REASON = 300
 """Characters of OpenSearch's reason that an error repeats."""
 _CONFLICT, _GONE = 409, 404
@@ -58,23 +60,25 @@ class OpenSearchIndex:
         prefix: str,
         timeout: float = TIMEOUT,  # noqa: ASYNC109 - of each later call
     ) -> Self:
-        """``opensearch://HOST:PORT``, or ``opensearchs://USER:PASSWORD@HOST:PORT`` for TLS, percent-encoded. Does not
-        need the server yet. InvalidInput says what is wrong with the URL."""
+        """``opensearch://HOST:PORT``, or ``opensearchs://USER:PASSWORD@HOST:PORT?ca=FILE`` for TLS, percent-encoded.
+        Does not need the server yet. InvalidInput says what is wrong with the URL or the certificates."""
         parts = urlsplit(url)
         try:
             port = parts.port or 9200
         except ValueError:
             raise InvalidInput(FORM, field="search") from None
-        if not parts.hostname or parts.path.strip("/") or parts.query:
+        check_store_url("search", url)
+        if not parts.hostname or parts.path.strip("/"):
             raise InvalidInput(FORM, field="search")
         secure = parts.scheme == "opensearchs"
+        certificates = Certificates.named_by(dict(parse_qsl(parts.query)))
         credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         try:
             client = AsyncOpenSearch(
                 hosts=[{"host": parts.hostname, "port": port}],
                 http_auth=credentials,
                 use_ssl=secure,
-                verify_certs=secure,
+                ssl_context=certificates.context("search") if secure else None,
                 maxsize=CONNECTIONS,
                 timeout=timeout + 5,  # ``_call`` is to be the first
                 max_retries=0,

@@ -5,48 +5,60 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from rules.errors import InvalidInput
+from stores.certificates import OPTIONS as CERTIFICATES
 
 FORMS: Mapping[str, Mapping[str, str]] = {
     "rows": {
         "sqlite": "sqlite:///FILE",
         "cassandra": "cassandra://USER:PASSWORD@HOST,HOST:PORT/KEYSPACE?dc=DATACENTER&replication=N",
+        "cassandras": "cassandras://USER:PASSWORD@HOST,HOST:PORT/KEYSPACE?dc=DATACENTER&replication=N&ca=FILE&cert=FILE&key=FILE",
     },
-    "events": {"embedded": "embedded:", "kafka": "kafka://HOST:PORT,HOST:PORT"},
+    "events": {
+        "embedded": "embedded:",
+        "kafka": "kafka://USER:PASSWORD@HOST:PORT,HOST:PORT?sasl=SCRAM-SHA-512",
+        "kafkas": "kafkas://USER:PASSWORD@HOST:PORT,HOST:PORT?sasl=SCRAM-SHA-512&ca=FILE&cert=FILE&key=FILE",
+    },
     "cache": {
         "embedded": "embedded:",
         "redis": "redis://USER:PASSWORD@HOST:PORT/DB",
-        "rediss": "rediss://USER:PASSWORD@HOST:PORT/DB",
+        "rediss": "rediss://USER:PASSWORD@HOST:PORT/DB?ca=FILE&cert=FILE&key=FILE",
         "unix": "unix://PATH",
     },
     "groups": {
         "duckdb": "duckdb:///FILE",
-        "druid": "druid://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT",
-        "druids": "druids://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT",
+        "druid": "druid://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT&kafka_env=PROPERTY:VARIABLE",
+        "druids": "druids://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT&kafka_env=PROPERTY:VARIABLE&ca=FILE",
     },
     "blobs": {
         "file": "file:///FOLDER",
-        "s3": "s3://KEY:SECRET@BUCKET/FOLDER?endpoint=URL&region=REGION",
+        "s3": "s3://KEY:SECRET@BUCKET/FOLDER?endpoint=URL&region=REGION&ca=FILE",
         "az": "az://ACCOUNT:KEY@CONTAINER",
         "gs": "gs://BUCKET",
     },
     "search": {
         "fts5": "fts5:///FILE",
-        "opensearch": "opensearch://HOST:PORT",
-        "opensearchs": "opensearchs://USER:PASSWORD@HOST:PORT",
+        "opensearch": "opensearch://USER:PASSWORD@HOST:PORT",
+        "opensearchs": "opensearchs://USER:PASSWORD@HOST:PORT?ca=FILE&cert=FILE&key=FILE",
     },
 }
-"""By setting and scheme. Options behind ``?`` may be left out, and so may a user, a password and a port that is the usual one."""
+"""By setting and scheme; one that ends in ``s`` is with TLS. Options behind ``?`` may be left out, and so may a user, a
+password and a port that is the usual one."""
+SASL = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
+"""How Kafka may be shown a password."""
 
 _FILES = frozenset({"sqlite", "duckdb", "file", "fts5"})
-_LISTS = frozenset({"cassandra", "kafka"})
+_LISTS = frozenset({"cassandra", "cassandras", "kafka", "kafkas"})
 """Schemes with several hosts."""
-_OPTIONS = {
+_PLAIN = {
     "cassandra": {"dc", "replication"},
-    "druid": {"coordinator", "kafka"},
-    "druids": {"coordinator", "kafka"},
-    "kafka": set[str](),
+    "druid": {"coordinator", "kafka", "kafka_env"},
+    "kafka": {"sasl"},
     "opensearch": set[str](),
-    "opensearchs": set[str](),
+    "redis": {"db", "protocol"},
+}
+_OPTIONS: Mapping[str, frozenset[str]] = {
+    **{scheme: frozenset(options) for scheme, options in _PLAIN.items()},
+    **{f"{scheme}s": CERTIFICATES | options for scheme, options in _PLAIN.items()},
 }
 """The options of schemes that know all of theirs."""
 
@@ -80,9 +92,23 @@ def _fault(scheme: str, url: str) -> str | None:
         return None if parts.path else "the path is missing"
     options = dict(parse_qsl(parts.query))
     if unknown := options.keys() - _OPTIONS.get(scheme, options.keys()):
-        return f"{min(unknown)} is no option"
+        secure = f": certificates are for {scheme}s://" if unknown & CERTIFICATES else ""
+        return f"{min(unknown)} is no option{secure}"
+    if wrong := _fault_of_options(options):
+        return wrong
     addresses = [value for name, value in options.items() if name in ("coordinator", "kafka")]
     return _fault_of_hosts(scheme, parts, addresses)
+
+
+def _fault_of_options(options: Mapping[str, str]) -> str | None:
+    if "key" in options and "cert" not in options:
+        return "a key needs its cert"
+    if options.get("sasl", SASL[0]) not in SASL:
+        return f"sasl is {', '.join(SASL[:-1])} or {SASL[-1]}"
+    for pair in options.get("kafka_env", "a:b").split(","):
+        if not all(part.strip() for part in pair.partition(":")):
+            return "kafka_env is a list of PROPERTY:VARIABLE"
+    return None
 
 
 def _fault_of_hosts(scheme: str, parts: SplitResult, others: list[str]) -> str | None:

@@ -13,18 +13,20 @@ class StoreSettings(BaseModel):
 
     rows: StoreUrl = Field(
         default="sqlite:///rows.db",
-        description="Where rows are: `sqlite:///FILE` under `data`, or `cassandra://USER:PASSWORD@HOST,HOST/KEYSPACE`",
+        description="Where rows are: `sqlite:///FILE` under `data`, or `cassandra://USER:PASSWORD@HOST,HOST/KEYSPACE`; `cassandras://` for TLS",
     )
     events: StoreUrl = Field(
-        default="embedded:", description="Where events are: `embedded:` or `kafka://HOST:PORT,HOST:PORT`"
+        default="embedded:",
+        description="Where events are: `embedded:` or `kafka://HOST:PORT,HOST:PORT`; `kafkas://USER:PASSWORD@HOST:PORT` for TLS",
     )
     cache: StoreUrl = Field(
         default="embedded:",
-        description="Where the cache is: `embedded:`, shared by the processes of one `data`, or `redis://HOST:PORT/DB`",
+        description="Where the cache is: `embedded:`, shared by the processes of one `data`, or `redis://HOST:PORT/DB`; `rediss://` for TLS",
     )
     groups: StoreUrl = Field(
         default="duckdb:///groups.duckdb",
-        description="Where group queries go: `duckdb:///FILE` under `data`, or `druid://BROKER:PORT?coordinator=HOST:PORT`",
+        description="Where group queries go: `duckdb:///FILE` under `data`, or `druid://BROKER:PORT?coordinator=HOST:PORT`; "
+        "`druids://` for TLS",
     )
     blobs: StoreUrl = Field(
         default="file:///blobs",

@@ -37,7 +37,7 @@ def prefix() -> Iterator[str]:
     prefix = f"test-{secrets.token_hex(5)}"
 
     async def topics() -> None:
-        events = await KafkaEvents.open(KAFKA, prefix)
+        events = await KafkaEvents.open(f"kafka://{KAFKA}", prefix)
         await events.init([STATES, TOTALS, ACTIVE_DAYS])
         await events.close()
 

@@ -108,6 +108,11 @@ def test_a_file_that_is_no_toml_says_where() -> None:
         ("cassandra://ada:h/u:s@h@a,b/cohort", '"cassandra://ada:***@a,b/cohort"'),
         ("redis://cache/0?password=hush&db=1", '"redis://cache/0?password=***&db=1"'),
         ("kafka://a:9092,b:9092", '"kafka://a:9092,b:9092"'),
+        (
+            "kafkas://ada:hush@a:9094?sasl=PLAIN&cert=/c.pem&key=/k.pem",
+            '"kafkas://ada:***@a:9094?sasl=PLAIN&cert=/c.pem&key=/k.pem"',
+        ),
+        ("s3://b?secret_access_key=hush&region=r", '"s3://b?secret_access_key=***&region=r"'),
         (SecretStr("hush"), '"***"'),
         (("HS256",), '["HS256"]'),
         (None, '""'),

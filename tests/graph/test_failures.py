@@ -69,7 +69,7 @@ async def ping_nowhere(engine: str, folder: Path, events: Events) -> None:
         case "embedded events":
             store = await EmbeddedEvents.open(folder / "events.db")
         case "kafka":
-            store = await KafkaEvents.open("127.0.0.1:1", "here")
+            store = await KafkaEvents.open("kafka://127.0.0.1:1", "here")
         case "valkey":
             store = await RedisCache.open("redis://127.0.0.1:1/0", "here")
         case "duckdb":

@@ -306,18 +306,35 @@ def test_addresses() -> None:
     assert (plain.broker, plain.coordinator, plain.kafka) == (
         "http://router:8082",
         "http://router:8082",
-        "k1:9092,k2:9092",
+        {"bootstrap.servers": "k1:9092,k2:9092"},
     )
     full = Address.parse(
-        "druids://u:p@broker:9088?coordinator=master:8281&kafka=inner:9092", "kafka://outer:1"
+        "druids://u:p%40@broker:9088?coordinator=master:8281&kafka=inner:9092", "kafka://outer:1"
     )
     assert (full.broker, full.coordinator, full.kafka, full.user, full.password) == (
         "https://broker:9088",
         "https://master:8281",
-        "inner:9092",
+        {"bootstrap.servers": "inner:9092"},
         "u",
-        "p",
+        "p@",
     )
+
+
+def test_tasks_log_in_to_kafka_and_no_secret_is_in_their_spec() -> None:
+    address = Address.parse(
+        "druids://u:p@broker?kafka=inner:9094&kafka_env=sasl.jaas.config:KAFKA_JAAS, ssl.truststore.location:CA",
+        "kafkas://cohort:hush@outer:9094?sasl=PLAIN&ca=/ca.pem",
+    )
+    assert address.kafka == {
+        "bootstrap.servers": "inner:9094",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "PLAIN",
+        "druid.dynamic.config.provider": {
+            "type": "environment",
+            "variables": {"sasl.jaas.config": "KAFKA_JAAS", "ssl.truststore.location": "CA"},
+        },
+    }
+    assert "hush" not in repr(address)
 
 
 @pytest.mark.parametrize(

@@ -289,7 +289,7 @@ def test_compaction_rolls_up_as_the_supervisor_does(source: DataSource) -> None:
 
 
 def test_an_instance_has_data_sources_and_topics_of_its_own() -> None:
-    spec = supervisor_of(ACTIVITY_TOTALS, "here", "k:9092")["spec"]
+    spec = supervisor_of(ACTIVITY_TOTALS, "here", {"bootstrap.servers": "k:9092"})["spec"]
     assert spec["dataSchema"]["dataSource"] == "here.activity-totals-2"
     assert spec["ioConfig"]["topic"] == "here.activity-totals-2"
     assert spec["ioConfig"]["consumerProperties"]["bootstrap.servers"] == "k:9092"
@@ -298,7 +298,7 @@ def test_an_instance_has_data_sources_and_topics_of_its_own() -> None:
 
 
 def test_only_what_we_say_is_compared_with_what_druid_says() -> None:
-    ours = supervisor_of(ACTIVITY_STATE, "here", "k:9092")
+    ours = supervisor_of(ACTIVITY_STATE, "here", {"bootstrap.servers": "k:9092"})
     theirs = copy.deepcopy(ours) | {"suspended": False}
     theirs["spec"]["ioConfig"] |= {"taskDuration": "PT3600S", "period": "PT30S"}
     theirs["spec"]["dataSchema"]["granularitySpec"]["queryGranularity"] = {"type": "none"}

@@ -51,7 +51,7 @@ def _topics_go_in_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
         return
 
     async def delete() -> None:
-        async with (await KafkaEvents.open(SERVERS)).clients.admin() as admin:
+        async with (await KafkaEvents.open(f"kafka://{SERVERS}")).clients.admin() as admin:
             if mine := [topic for topic in await admin.list_topics() if topic.startswith(f"test-{RUN}")]:
                 await admin.delete_topics(mine)
 
@@ -71,7 +71,7 @@ async def another(engine: str, tmp_path: Path) -> AsyncIterator[Open]:
         if engine == "embedded":
             opened.append(await EmbeddedEvents.open(tmp_path / "events.db", prefix))
         else:
-            opened.append(await KafkaEvents.open(SERVERS, prefix))
+            opened.append(await KafkaEvents.open(f"kafka://{SERVERS}", prefix))
         return opened[-1]
 
     yield open_
@@ -366,7 +366,7 @@ async def program(events: Events, engine: str, task: str) -> asyncio.subprocess.
         address, prefix = str(events._file.path), events._file.prefix
     else:
         assert isinstance(events, KafkaEvents)
-        address, prefix = SERVERS, events._prefix
+        address, prefix = f"kafka://{SERVERS}", events._prefix
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, engine, address, prefix, task, stdout=PIPE
     )
@@ -445,7 +445,7 @@ async def test_prefixes_do_not_meet(events: Events, engine: str, tmp_path: Path)
     if engine == "embedded":
         other = await EmbeddedEvents.open(tmp_path / "events.db", prefix)
     else:
-        other = await KafkaEvents.open(SERVERS, prefix)
+        other = await KafkaEvents.open(f"kafka://{SERVERS}", prefix)
     await other.init([ONE])
     await events.send("one", Message("a", b"1"))
     assert [record async for record in other.read("one")] == []
@@ -482,7 +482,7 @@ async def test_a_member_outlives_the_deadline_of_the_call_that_made_it(events: E
 
 
 async def test_an_unreachable_broker_is_store_unavailable() -> None:
-    events = await KafkaEvents.open(NOBODY, timeout=2)
+    events = await KafkaEvents.open(f"kafka://{NOBODY}", timeout=2)
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):
         await events.send("one", Message("a", b"1"))
@@ -527,7 +527,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
 
 @pytest.mark.stack
 async def test_a_broker_that_comes_back_serves_the_same_objects(away: Callable[[bool], None]) -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=2)
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_(), timeout=2)
     await events.init([ONE])
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
@@ -570,7 +570,7 @@ async def test_a_call_that_can_start_no_producer_does_not_wait_for_its_end(
         await stop(self)
 
     monkeypatch.setattr(AIOKafkaProducer, "stop", slow)
-    events = await KafkaEvents.open(NOBODY, timeout=0.1)
+    events = await KafkaEvents.open(f"kafka://{NOBODY}", timeout=0.1)
     async with asyncio.timeout(3):  # a stop may take 5
         with pytest.raises(StoreUnavailable):
             await events.send("one", Message("a", b"1"))
@@ -581,7 +581,7 @@ async def test_a_call_that_can_start_no_producer_does_not_wait_for_its_end(
 @pytest.mark.stack
 async def test_it_says_on_how_many_brokers_messages_are() -> None:
     """The server is one broker."""
-    events = await KafkaEvents.open(SERVERS, prefix_())
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE])
     assert await events.replication([ONE]) == Replication(brokers=1, copies=1, behind=0)
     await events.close()
@@ -589,7 +589,7 @@ async def test_it_says_on_how_many_brokers_messages_are() -> None:
 
 @pytest.mark.stack
 async def test_closing_has_an_end_while_the_broker_is_away(away: Callable[[bool], None]) -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=1)
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_(), timeout=1)
     await events.init([ONE])
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
@@ -604,7 +604,7 @@ async def test_closing_has_an_end_while_the_broker_is_away(away: Callable[[bool]
 async def test_a_coordinator_that_is_still_loading_is_asked_for_the_lag_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_())
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE])
     await events.send("one", *numbered(3))
     asked = AIOKafkaAdminClient.list_consumer_group_offsets
@@ -624,7 +624,7 @@ async def test_a_coordinator_that_is_still_loading_is_asked_for_the_lag_again(
 
 @pytest.mark.stack
 async def test_topics_are_made_as_they_are_declared() -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_())
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE, Topic("kept", partitions=3, retention_days=None)])
     async with events.clients.admin() as admin:
         names = [events.name("one"), events.name("kept")]
@@ -643,7 +643,7 @@ async def test_topics_are_made_as_they_are_declared() -> None:
 
 @pytest.mark.stack
 async def test_a_message_that_is_too_large_is_refused_and_does_no_harm() -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_())
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE])
     with pytest.raises(InvalidInput, match="too large"):
         await events.send("one", Message("a", bytes(2_000_000)))
@@ -655,7 +655,7 @@ async def test_a_message_that_is_too_large_is_refused_and_does_no_harm() -> None
 @pytest.mark.stack
 async def test_what_another_system_wrote_is_delivered_although_it_is_no_text() -> None:
     """What it means is for workers to judge; a record that could not be read would keep all behind it waiting."""
-    events = await KafkaEvents.open(SERVERS, prefix_())
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE])
     other = AIOKafkaProducer(bootstrap_servers=SERVERS)
     await other.start()
@@ -685,7 +685,7 @@ async def test_what_another_system_wrote_is_delivered_although_it_is_no_text() -
 
 @pytest.mark.stack
 async def test_a_producer_that_cannot_go_on_is_replaced() -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_())
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE])
     await events.send("one", Message("a", b"1"))
     producer = events._producer

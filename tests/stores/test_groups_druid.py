@@ -124,7 +124,7 @@ async def until(holds: Callable[[], Awaitable[bool]], *, patience: float = PATIE
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def source() -> AsyncIterator[Source]:
     prefix = f"test-{secrets.token_hex(5)}"
-    events = await KafkaEvents.open(KAFKA, prefix)
+    events = await KafkaEvents.open(f"kafka://{KAFKA}", prefix)
     groups = await DruidGroups.open(DRUID, prefix=prefix, events=f"kafka://{KAFKA}", timeout=30)
     try:
         await events.init(TOPICS)

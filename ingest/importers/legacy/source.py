@@ -150,7 +150,7 @@ async def open_source(url: str) -> Source:
 def without_password(url: str) -> str:
     """Returns the URL for jobs and reports. Raises InvalidInput if the URL is of another kind."""
     parts = urlsplit(url)
-    if parts.scheme != "cassandra":
+    if parts.scheme not in ("cassandra", "cassandras"):
         raise InvalidInput("from takes cassandra://user:password@host,host:9042/keyspace", field="from")
     who, at, where = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{who.partition(':')[0]}{at}{where}").geturl()
