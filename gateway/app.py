@@ -23,10 +23,11 @@ from gateway.downloads import download_routes
 from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.admission import Admission, look_at_the_loop
-from gateway.http.costs import CostHeader
+from gateway.http.answer_heads import AnswerHeads
+from gateway.http.costs import tell_cost
 from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
-from gateway.http.rates import RateHeaders
+from gateway.http.rates import tell_rate
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
 from gateway.identity import check_identity
@@ -115,8 +116,7 @@ def _middleware(settings: Settings, routes: Sequence[BaseRoute]) -> list[Middlew
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(Deadline, seconds=settings.request_timeout),
-        Middleware(RateHeaders),
-        Middleware(CostHeader),
+        Middleware(AnswerHeads, told=(tell_cost, tell_rate)),
     ]
 
 

@@ -36,7 +36,8 @@ from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.lifetimes import Lifetimes
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
-from resolvers.nouns import Bill, document_id
+from resolvers.nouns import Bill
+from rules.client_documents import DocumentText
 from rules.errors import CohortError, RateLimited, Unauthenticated
 from telemetry.requests import SHORT, note_error, noted
 
@@ -204,9 +205,9 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         async with in_time():
             asked = asked_for(data, request.path_params.get(PATH_ID))
             _note(asked.text)
-            data.query = await text_of(asked, kwargs["context"], self._schema, trust=self._trust)
+            text = data.query = await text_of(asked, kwargs["context"], self._schema, trust=self._trust)
             if asked.text is None:
-                _note(data.query)
+                _note(text)
             result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
         request.state.max_age = 0
         if request.method == "GET" and data.query and not result.errors:
@@ -271,9 +272,9 @@ def _bad_request(message: str) -> dict[str, object]:
     return {"message": message, "extensions": {"code": BAD_REQUEST}}
 
 
-def _note(text: str | None) -> None:
+def _note(text: DocumentText | None) -> None:
     if text and (notes := noted()) is not None:
-        notes.document = document_id(text)[:SHORT]
+        notes.document = text.id[:SHORT]
 
 
 def seconds_left(seconds: int, result: ExecutionResult) -> int:

@@ -8,7 +8,7 @@ on. While the cache is away, the buckets here hold alone.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from itertools import islice
@@ -16,7 +16,6 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.admission import address_of, caller_of
 from gateway.http.costs import CAME, CHARGE, bill_in
@@ -238,30 +237,16 @@ class Charge:
             self._taken = points
 
 
-class RateHeaders:
-    """Settles the charge of each request as its answer begins, and tells what is left. It stands around CostHeader."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        state = scope.setdefault("state", {})
-
-        async def send_with_rate(message: Message) -> None:
-            charge: Charge | None = state.get(CHARGE)
-            if charge is not None and message["type"] == "http.response.start":
-                bill = bill_in(state)
-                if bill is not None:
-                    charge.close(bill.actual.points)
-                headers = MutableHeaders(scope=message)
-                for name, told in charge.headers():
-                    headers[name] = told
-            await send(message)
-
-        await self._app(scope, receive, send_with_rate)
+def tell_rate(state: Mapping[str, Any], headers: MutableHeaders) -> None:
+    """Settles the charge of a request as its answer begins, and tells what is left. Its cost must have been told before."""
+    charge: Charge | None = state.get(CHARGE)
+    if charge is None:
+        return
+    bill = bill_in(state)
+    if bill is not None:
+        charge.close(bill.actual.points)
+    for name, told in charge.headers():
+        headers[name] = told
 
 
 def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:

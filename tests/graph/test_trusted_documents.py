@@ -9,13 +9,16 @@ import httpx
 import orjson
 import pytest
 
+from gateway.asked_documents import Trust
 from gateway.graphql_http import GRAPHQL_JSON
 from gateway.http.media_types import JSON
 from graph.limits import Limits
 from graph.schema import build_schema
 from ingest.writes.trusted_documents import save_trusted
 from loaders import client_documents
+from rules import client_documents as named_documents
 from rules.client_documents import TrustedDocument
+from telemetry.requests import noting
 from tests.conftest import Instance
 from tests.graph.conftest import application, client_of
 
@@ -196,3 +199,28 @@ async def test_before_that_documents_that_are_not_trusted_are_answered_and_logge
         assert (await client.post("/graphql", json=hashed(id_of("unknown")))).json() == {"errors": [MISS]}
     told = [record.message for record in caplog.records if "is not trusted" in record.message]
     assert [line.split()[1] for line in told] == [id_of(other)[:12], id_of("unknown")[:12]]
+
+
+@pytest.mark.parametrize("trust", ["any", "warn", "trusted"])
+async def test_what_a_document_is_known_by_is_worked_out_once_a_request(
+    published: Instance, monkeypatch: pytest.MonkeyPatch, trust: Trust
+) -> None:
+    await save_trusted(published.stores.rows, [trusted(TEXT)])
+    times = 0
+
+    def counted(text: bytes) -> Any:
+        nonlocal times
+        times += 1
+        return sha256(text)
+
+    monkeypatch.setattr(named_documents, "sha256", counted)
+    with noting() as notes:
+        async with client_of(application(published.shared, build_schema(), trust=trust)) as client:
+            for _ in range(2):  # a document that is new here, and one that is known
+                assert (await client.post("/graphql", json={"query": TEXT})).json() == ANN
+                assert (await client.get("/graphql", params={"query": TEXT})).json() == ANN
+                assert times == 2
+                times = 0
+            assert (await client.get(f"/graphql/{ID}")).json() == ANN
+            assert times == 0, "its client has worked it out"
+    assert notes.document == ID[:12]
