@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Self, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
@@ -187,7 +188,7 @@ class ServerCache:
             async with asyncio.timeout(remaining(self._timeout)):
                 await self._client.ping()
         except (RedisError, OSError) as error:
-            raise StoreUnavailable("the cache does not answer", detail=repr(error)) from error
+            raise StoreUnavailable("the cache does not answer", detail=_told(error)) from error
 
     async def close(self) -> None:
         if self._recovery is not None:
@@ -224,7 +225,7 @@ class ServerCache:
                 return otherwise
             self.failures += 1
             if self._recovery is None:
-                log.warning("the cache failed and is left alone until it answers: %r", error)
+                log.warning("the cache failed and is left alone until it answers: %s", _told(error))
                 self._recovery = asyncio.create_task(self._recover())
             return otherwise
 
@@ -272,3 +273,14 @@ class RedisCache(ServerCache):
     ) -> Self:
         """``url`` is redis://, rediss:// or unix://. Each call takes at most ``timeout`` seconds. Does not need the server yet."""
         return cls(url, prefix, timeout, connections)
+
+
+def _told(error: Exception) -> str:
+    """The error in a line. Of what the server itself says the first words alone: it goes on with what it was sent."""
+    text = (
+        _QUOTING.split(str(error), maxsplit=1)[0].strip() if isinstance(error, ResponseError) else str(error)
+    )
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+_QUOTING = re.compile(r"""['"`:,]""")
