@@ -33,6 +33,7 @@ from gateway.http.watched import Watched
 from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.rest.routes import ROUTES
+from gateway.routers import Routers
 from gateway.settings import Settings, load_settings
 from gateway.starting import started
 from gateway.stopping import Stopping
@@ -127,6 +128,7 @@ def graphql_endpoint(settings: Settings, admission: Admission) -> GraphQLEndpoin
         schema=schema_by(settings),
         admission=admission,
         trust="any" if settings.dev else settings.documents,
+        routers=Routers.of(settings),
         lifetimes=Lifetimes(published=settings.published_ttl, figures=int(settings.answers_ttl)),
     )
 

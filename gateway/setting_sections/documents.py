@@ -1,9 +1,12 @@
 """Which documents clients may send, and what they are told of the schema."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from gateway.setting_sections.values import Key, split
 
 
 class DocumentSettings(BaseModel):
@@ -35,4 +38,10 @@ class DocumentSettings(BaseModel):
         default=False,
         description="Whether the schema is a subgraph of Apollo Federation 2: it then has `_service`, which tells all of it to "
         "whoever has a token, unless `introspection` is `off`, and `_entities`",
+    )
+    router_keys: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(split)] = Field(
+        default=(),
+        description="Keys by which routers of a supergraph say who they are, in `X-Router-Key`, where `federation` is true: they "
+        "may send any document, whatever `documents` says; access stays that of the caller's token. Each of at least 32 bytes; "
+        "two while one takes the other's place",
     )

@@ -12,8 +12,11 @@ import pytest
 from gateway.asked_documents import Trust
 from gateway.graphql_http import GRAPHQL_JSON
 from gateway.http.media_types import JSON
+from gateway.routers import Routers
+from gateway.settings import SettingsError, load_settings
 from graph.limits import Limits
 from graph.schema import build_schema
+from graph.subgraph import subgraph_of
 from ingest.writes.trusted_documents import save_trusted
 from loaders import client_documents
 from rules import client_documents as named_documents
@@ -224,3 +227,47 @@ async def test_what_a_document_is_known_by_is_worked_out_once_a_request(
             assert (await client.get(f"/graphql/{ID}")).json() == ANN
             assert times == 0, "its client has worked it out"
     assert notes.document == ID[:12]
+
+
+async def test_a_router_sends_documents_of_its_own_and_its_key_gives_no_access(published: Instance) -> None:
+    """Where clients may send trusted documents alone. What it may ask for is what the caller may, whose token it passes on."""
+    app = application(
+        published.shared, subgraph_of(Limits()), trust="trusted", routers=Routers([b"k" * 32, b"n" * 32])
+    )
+    own = "query ($of: [_Any!]!) { _entities(representations: $of) { ... on Learner { userId } } }"
+
+    def asked(user: str) -> dict[str, Any]:
+        return {"query": own, "variables": {"of": [{"__typename": "Learner", "userId": user}]}}
+
+    async with client_of(app) as ann, client_of(app, None) as nobody, client_of(app, "admin") as admin:
+        assert codes(await ann.post("/graphql", json=asked("ann"))) == ["DOCUMENT_NOT_TRUSTED"]
+        for key in ("k" * 32, "n" * 32):
+            by_router = {"X-Router-Key": key}
+            answer = await ann.post("/graphql", json=asked("ann"), headers=by_router)
+            assert answer.json() == {"data": {"_entities": [{"userId": "ann"}]}}
+        sdl = await ann.post("/graphql", json={"query": "{ _service { sdl } }"}, headers=by_router)
+        assert sdl.json()["data"]["_service"]["sdl"].startswith("extend schema")
+        assert codes(await ann.post("/graphql", json=asked("bob"), headers=by_router)) == ["FORBIDDEN"]
+        assert codes(await nobody.post("/graphql", json=asked("ann"), headers=by_router)) == [
+            "UNAUTHENTICATED"
+        ]
+        for wrong in ("k" * 31, "é" * 32, "", "k" * 32 + "," + "n" * 32):
+            refused = await ann.post("/graphql", json=asked("ann"), headers={b"X-Router-Key": wrong.encode()})
+            assert (refused.status_code, codes(refused)) == (401, ["UNAUTHENTICATED"])
+            assert "k" * 31 not in refused.text
+        by_admin = await admin.post("/graphql", json=asked("nobody"))
+        assert codes(by_admin) == ["NOT_FOUND"], "who has the role admin or service may send any document"
+
+
+async def test_without_keys_the_header_of_routers_says_nothing(published: Instance) -> None:
+    async with client_of(application(published.shared, build_schema(), trust="trusted")) as client:
+        answer = await client.post("/graphql", json={"query": TEXT}, headers={"X-Router-Key": ""})
+        assert codes(answer) == ["DOCUMENT_NOT_TRUSTED"]
+
+
+def test_keys_of_routers_are_taken_where_the_schema_is_a_subgraph() -> None:
+    keys = {"router_keys": f"{'k' * 32}, {'n' * 32}"}
+    assert Routers.of(load_settings(jwt_key="j" * 32, federation=True, **keys)).keys == [b"k" * 32, b"n" * 32]
+    assert Routers.of(load_settings(jwt_key="j" * 32, **keys)).keys == []
+    with pytest.raises(SettingsError, match="router_keys"):
+        load_settings(jwt_key="j" * 32, router_keys="short")
