@@ -102,7 +102,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     )
     # Starlette would send a path with a slash too many on to the host that the client named.
     app.router.redirect_slashes = False
-    app.state.admission, app.state.rates = admission, rates
+    app.state.admission, app.state.rates, app.state.looks = admission, rates, health.Looks()
     app.state.stopping, app.state.failure = stopping, None
     return app
 

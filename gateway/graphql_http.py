@@ -23,6 +23,7 @@ from strawberry.types import ExecutionResult
 from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_of
 from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
+from gateway.http.costs import HEADER as COST
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, headers_of, status_of
@@ -132,7 +133,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         response = await super().get_sub_response(request)
         accepted = ",".join(request.headers.getlist("accept"))
         response.media_type = preferred(accepted, (JSON, GRAPHQL_JSON)) or JSON
-        response.headers["Vary"] = f"Accept, {FOR_HEADER}"
+        response.headers["Vary"] = f"Accept, {FOR_HEADER}, {COST}"
         return response
 
     def create_response(

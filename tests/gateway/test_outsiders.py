@@ -1,0 +1,318 @@
+"""What an outsider tries with the parts of HTTP that no client of ours uses: what it is told, and what it is not (R-HTTP-1)."""
+
+import asyncio
+import base64
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.downloads import _headers
+from gateway.http.admission import address_of
+from gateway.identity import Tokens, make_token
+from gateway.settings import Settings
+from gateway.wiring import links_of
+from rules.errors import InvalidInput, Unauthenticated
+from rules.viewers import Role, Viewer
+from stores.blobs import checked_name
+from stores.engines import Stores
+from tests.gateway.conftest import KEY, Serving
+from tests.gateway.test_connections import HEAD, Start
+from tests.gateway.test_connections import start as start
+from tests.gateway.test_connections import told as all_told
+from tests.gateway.test_head_limits import LAST, sent
+from tests.gateway.test_head_limits import port as port
+from tests.gateway.test_rates import request
+
+ME = {"query": "{ me { userId } }"}
+
+
+def bearer(settings: Settings, user: str = "ann", *roles: Role) -> str:
+    return f"Bearer {make_token(settings, user, roles, timedelta(hours=1))}"
+
+
+# --- who is asking
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Authenticated-For", "X-Authenticated-User-Token"])
+async def test_who_is_asking_is_said_once(settings: Settings, serving: Serving, name: str) -> None:
+    """Of two headers a proxy in front may have checked the one that is not believed here."""
+    own, admin = bearer(settings), bearer(settings, "root", Role.ADMIN)
+    bare = name != "Authorization"
+    twice = [(name, own[7:] if bare else own), (name, admin[7:] if bare else admin)]
+    others = [("Authorization", own)] if bare else []
+    async with serving(settings) as client:
+        read = await client.get("/v1/group/read/g", headers=[*others, *twice])
+        assert (read.status_code, read.json()["params"]["errmsg"]) == (400, f"{name} must be sent once")
+        if name == "X-Authenticated-User-Token":
+            return
+        for path in ("/graphql", "/learners/ann/summary.csv"):
+            headers = [*others, *twice]
+            answer = await (
+                client.post(path, json=ME, headers=headers)
+                if path == "/graphql"
+                else client.get(path, headers=headers)
+            )
+            assert (answer.status_code, f"{name} must be sent once" in answer.text) == (400, True)
+
+
+def part(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+CLAIMS = {"sub": "u", "exp": time.time() + 3600, "iss": "cohort", "aud": "cohort"}
+
+
+def signed(headers: dict[str, Any] | None = None, **claims: Any) -> str:
+    """By who has the key, with whatever is in it."""
+    return jwt.api_jws.encode(json.dumps({**CLAIMS, **claims}).encode(), KEY, "HS256", headers=headers)
+
+
+HEAD_OF, BODY_OF, SIGNATURE = signed().split(".")
+REFUSED = {
+    "crit that nobody knows": signed({"crit": ["exp"], "exp": 1}),
+    "crit that is no list": signed({"crit": "b64"}),
+    "an empty crit": signed({"crit": []}),
+    "b64 unsaid": f"{part({'alg': 'HS256', 'b64': False})}.{BODY_OF}.{SIGNATURE}",
+    "alg in capitals": f"{part({'alg': 'hs256'})}.{BODY_OF}.{SIGNATURE}",
+    "alg None": f"{part({'alg': 'None'})}.{BODY_OF}.",
+    "no alg": f"{part({'typ': 'JWT'})}.{BODY_OF}.{SIGNATURE}",
+    "alg of public keys": f"{part({'alg': 'RS256'})}.{BODY_OF}.{SIGNATURE}",
+    "no signature": f"{HEAD_OF}.{BODY_OF}.",
+    "two parts": f"{HEAD_OF}.{BODY_OF}",
+    "four parts": f"{HEAD_OF}.{BODY_OF}.{SIGNATURE}.{SIGNATURE}",
+    "five parts, as of an encrypted one": ".".join([HEAD_OF, BODY_OF, BODY_OF, BODY_OF, SIGNATURE]),
+    "a body of another": f"{HEAD_OF}.{part({**CLAIMS, 'sub': 'root'})}.{SIGNATURE}",
+    "a key that it brings along": f"{part({'alg': 'HS256', 'jwk': {'kty': 'oct', 'k': part({})}})}.{BODY_OF}.{SIGNATURE}",
+    "issued tomorrow": signed(iat=time.time() + 86_400),
+    "not yet": signed(nbf=time.time() + 86_400),
+    "for another": signed(aud=["others"]),
+    "for nobody": signed(aud=[]),
+    "an audience within an object": signed(aud={"cohort": True}),
+    "an issuer in a list": signed(iss=["cohort"]),
+    "very long": f"{HEAD_OF}.{BODY_OF}.{'A' * 50_000}",
+    "not ASCII": f"{HEAD_OF}.{BODY_OF}.é",
+    "a nul": f"{HEAD_OF}.{BODY_OF}.\0",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_token_that_is_bent_does_not_hold(settings: Settings, name: str) -> None:
+    with pytest.raises(Unauthenticated, match="the token does not hold"):
+        await Tokens.of(settings).viewer(f"Bearer {REFUSED[name]}")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        signed({"kid": "../../etc/passwd"}),
+        signed({"kid": "' OR 1=1 --"}),
+        signed({"jku": "https://evil.example/keys", "x5u": "https://evil.example"}),
+        signed(aud=["others", "cohort"]),
+        signed({"cty": "JWT"}),
+        f" {signed()} ",
+    ],
+)
+async def test_what_a_token_says_of_its_key_is_not_looked_at(settings: Settings, token: str) -> None:
+    assert await Tokens.of(settings).viewer(f"Bearer {token}") == Viewer("u")
+
+
+# --- where it comes from
+
+
+@pytest.mark.parametrize(
+    "host", ["unknown", "_hidden", "a:b", "192.0.2.1:x", "::1::", "[::1", "", "1.2.3", "é:é"]
+)
+def test_what_is_no_address_is_one_caller(host: str) -> None:
+    """A proxy passes on whatever stands in a header: it is no fault here, and gives nobody a rate of their own."""
+    assert address_of(request(host)) == "address unknown"
+
+
+@pytest.mark.parametrize("forwarded", ["a:b", "192.0.2.1:x", "::::", "unknown", ",", "\t"])
+async def test_whatever_a_proxy_passes_on_is_no_fault(start: Start, forwarded: str) -> None:
+    async with start(trusted_proxies=("127.0.0.1",)) as server:
+        reader, writer = await server.connect()
+        writer.write(HEAD + f"X-Forwarded-For: {forwarded}\r\nConnection: close\r\n\r\n".encode())
+        assert (await all_told(reader)).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        b"Content-Length: 4\r\nContent-Length: 5\r\n",
+        b"Content-Length: +4\r\n",
+        b"Content-Length: -4\r\n",
+        b"Content-Length: 4, 4\r\n",
+        b"Content-Length: 0x4\r\n",
+        b"Transfer-Encoding: identity, chunked, gzip\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+        b"Transfer-Encoding:\x0bchunked\r\n",
+    ],
+)
+async def test_a_request_whose_end_is_not_clear_is_refused(port: int, head: bytes) -> None:
+    """Else a proxy and this server may see two requests where the other sees one."""
+    smuggled = b"GET /hidden HTTP/1.1\r\nHost: x\r\n" + LAST
+    answer = await sent(port, b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n0\r\n\r\n" + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400"), answer[:200]
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+# --- what is told, and kept
+
+
+async def test_whatever_an_answer_goes_by_is_named_for_caches(settings: Settings, serving: Serving) -> None:
+    query = {"query": "{ tracking { mode } }"}
+    asks = {"Authorization": bearer(settings)}
+    async with serving(settings) as client:
+        plain = await client.get("/graphql", params=query, headers=asks)
+        told = {name.strip().lower() for name in plain.headers["Vary"].split(",")}
+        assert told >= {"authorization", "accept", "x-authenticated-for", "x-cost"}
+        assert plain.headers["Cache-Control"].startswith("private")
+        with_cost = await client.get("/graphql", params=query, headers={**asks, "X-Cost": "full"})
+        assert "cost" in with_cost.json()["extensions"]
+        tag = {"If-None-Match": plain.headers["ETag"]}
+        for headers, status in (({**asks, **tag}, 304), (tag, 401)):
+            again = await client.get("/graphql", params=query, headers=headers)
+            assert again.status_code == status, "a tag is no token"
+
+
+@pytest.mark.parametrize("given", ["a\tb", 'a"b', "a b", "a" * 129, "", "a\xa0b", "${jndi:ldap://x}", "<b>"])
+async def test_a_requests_id_that_is_none_is_not_repeated(
+    settings: Settings, serving: Serving, given: str
+) -> None:
+    async with serving(settings) as client:
+        answer = await client.get("/health/live", headers={b"X-Request-Id": given.encode("latin-1")})
+        assert answer.headers["X-Request-Id"] != given
+        assert answer.headers["X-Request-Id"].isalnum()
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "TRACE", "DELETE", "PROPFIND"])
+@pytest.mark.parametrize(
+    "path", ["/graphql", "/health/live", "/v1/group/read/g", "/metrics/table", "/openapi.json"]
+)
+async def test_a_method_that_is_not_taken_says_which_are(
+    settings: Settings, serving: Serving, method: str, path: str
+) -> None:
+    async with serving(settings) as client:
+        answer = await client.request(method, path)
+        if method == "HEAD" and path != "/graphql":
+            assert (answer.status_code, answer.content) in ((200, b""), (401, b"")), answer.text
+        else:
+            assert (answer.status_code, "GET" in answer.headers["Allow"]) == (405, True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../etc/passwd",
+        "%2e%2e/%2e%2e/etc/passwd",
+        "..%2f..%2fetc%2fpasswd",
+        "exports/..%5c..%5cx",
+        "%00",
+        "/etc/passwd",
+        "a%0d%0aSet-Cookie:%20x=1",
+    ],
+)
+async def test_files_have_no_names_but_those_of_links(
+    settings: Settings, serving: Serving, path: str
+) -> None:
+    async with serving(settings) as client:
+        answer = await client.get(f"/blobs/{path}?expires=99999999999&signature=a")
+        assert answer.status_code in (403, 404)
+        assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../b", "a//b", "", "/a", "a/", 'a"b', "a\r\nb", "a;b", "é", ".", "..", "a\\b"]
+)
+def test_a_name_that_would_mean_more_in_a_header_or_a_folder_is_none(settings: Settings, name: str) -> None:
+    with pytest.raises(InvalidInput, match="a blob's name"):
+        checked_name(name)
+    links = links_of(settings)
+    assert links is not None
+    with pytest.raises(InvalidInput):
+        links.url(name, timedelta(minutes=1))
+
+
+def test_a_download_is_saved_and_never_shown() -> None:
+    assert _headers("exports/abc/summary-1.csv") == {
+        "Content-Disposition": 'attachment; filename="summary-1.csv"',
+        "Cache-Control": "private, no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+# --- what is sent
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"query": "{ __typename }", "variables": {"a": NaN}}',
+        '{"query": "{ __typename }", "variables": {"a": Infinity}}',
+        '{"query": "{ __typename }", "variables": {"a": 1e999}}',
+        '{"query": "\\ud800"}',
+        '\ufeff{"query": "{ __typename }"}',
+        "{'query': '{ __typename }'}",
+        '{"query": "{ __typename }",}',
+        '{"query": "{ __typename }"} {}',
+        '{"query": "{ __typename }" /* a */}',
+    ],
+)
+async def test_what_is_no_json_is_refused_whatever_others_make_of_it(
+    settings: Settings, serving: Serving, body: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with serving(settings) as client:
+        answer = await client.post("/graphql", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
+
+
+async def test_of_a_name_that_stands_twice_the_last_one_counts_for_all_that_is_checked(
+    settings: Settings, serving: Serving
+) -> None:
+    """One value is checked, priced and executed: not one checked and another executed."""
+    headers = {"Content-Type": "application/json", "Authorization": bearer(settings)}
+    deep = "{ a" * 30 + " }" * 30
+    async with serving(settings) as client:
+        for first, last, status in ((deep, "{ __typename }", 200), ("{ __typename }", deep, 400)):
+            body = f'{{"query": "{first}", "query": "{last}"}}'
+            accepting = {"Accept": "application/graphql-response+json"}
+            assert (
+                await client.post("/graphql", content=body, headers=headers | accepting)
+            ).status_code == status
+
+
+# --- what needs no token
+
+
+async def test_however_often_somebody_asks_whether_it_is_ready_stores_are_asked_one_after_the_other(
+    settings: Settings, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, may_answer = 0, asyncio.Event()
+
+    async def ping(_self: Stores) -> dict[str, str | None]:
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        return {"rows": None}
+
+    async with serving(settings) as client:
+        monkeypatch.setattr(Stores, "ping", ping)
+        asking = [asyncio.create_task(client.get("/health/ready")) for _ in range(50)]
+        leaving = asyncio.create_task(client.get("/health/ready"))
+        while not asked:
+            await asyncio.sleep(0)
+        leaving.cancel()
+        may_answer.set()
+        assert {(await one).status_code for one in asking} == {200}
+        assert asked == 1
+        assert (await client.get("/health/ready")).status_code == 200
+        assert asked == 2, "who asks later is told what is so then"
