@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import jwt
@@ -25,7 +26,7 @@ from tests.gateway.test_connections import start as start
 from tests.gateway.test_connections import told as all_told
 from tests.gateway.test_head_limits import LAST, sent
 from tests.gateway.test_head_limits import port as port
-from tests.gateway.test_rates import request
+from tests.gateway.test_rates import by_clock, request
 
 ME = {"query": "{ me { userId } }"}
 
@@ -316,3 +317,41 @@ async def test_however_often_somebody_asks_whether_it_is_ready_stores_are_asked_
         assert asked == 1
         assert (await client.get("/health/ready")).status_code == 200
         assert asked == 2, "who asks later is told what is so then"
+
+
+async def test_ids_that_look_alike_are_those_of_two_learners(served: Any, settings: Settings) -> None:
+    """No id is normalised: what one system takes for another's id, a person never gets to see the data of."""
+    composed, apart, cyrillic = "zo\u00eb", "zoe\u0308", "z\u043e\u00eb"
+    enrol = 'mutation { enrol(input: {collectionId: "course", contextId: "batch"}) { errors { code } } }'
+    mine = "{ me { userId enrolments { totalCount } } }"
+    answer = await served.client.post(
+        "/graphql", json={"query": enrol}, headers={"Authorization": bearer(settings, composed)}
+    )
+    assert answer.json() == {"data": {"enrol": {"errors": []}}}
+    for user, count in ((composed, 1), (apart, 0), (cyrillic, 0)):
+        answer = await served.client.post(
+            "/graphql", json={"query": mine}, headers={"Authorization": bearer(settings, user)}
+        )
+        assert answer.json()["data"]["me"] == {"userId": user, "enrolments": {"totalCount": count}}
+
+
+async def test_who_registers_a_document_pays_for_it_and_who_sends_its_id_for_what_it_asks(
+    settings: Settings, serving: Serving
+) -> None:
+    text = "query Long { tracking { mode } } #" + "x" * 20_000
+    named = {
+        "extensions": {"persistedQuery": {"version": 1, "sha256Hash": sha256(text.encode()).hexdigest()}}
+    }
+    async with serving(settings) as client:
+        by_clock(client, points=100)
+        ann, bob = bearer(settings), bearer(settings, "bob")
+        registers = await client.post(
+            "/graphql", json={"query": text, **named}, headers={"Authorization": ann}
+        )
+        sends = await client.post("/graphql", json=named, headers={"Authorization": bob})
+        assert registers.json() == sends.json()
+        left = [
+            int(answer.headers["RateLimit"].split("r=")[1].split(";")[0]) for answer in (registers, sends)
+        ]
+        # A point for each 1,000 bytes of what was sent: of ann 20, of bob 1.
+        assert left == [100 - 20, 100 - 1]

@@ -1,6 +1,7 @@
 """Documents by their SHA-256: Apollo's persisted queries as a client speaks them, trusted documents, and both at one store."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -17,8 +18,9 @@ from gateway.settings import SettingsError, load_settings
 from graph.limits import Limits
 from graph.schema import build_schema
 from graph.subgraph import subgraph_of
-from ingest.writes.trusted_documents import save_trusted
+from ingest.writes.trusted_documents import remove_trusted, save_trusted
 from loaders import client_documents
+from loaders.client_documents import ClientDocuments
 from rules import client_documents as named_documents
 from rules.client_documents import TrustedDocument
 from telemetry.requests import noting
@@ -271,3 +273,32 @@ def test_keys_of_routers_are_taken_where_the_schema_is_a_subgraph() -> None:
     assert Routers.of(load_settings(jwt_key="j" * 32, **keys)).keys == []
     with pytest.raises(SettingsError, match="router_keys"):
         load_settings(jwt_key="j" * 32, router_keys="short")
+
+
+async def test_a_document_that_was_removed_is_refused_however_well_a_process_knows_it(
+    published: Instance,
+) -> None:
+    """Parsed, validated and priced it stays known, and a client may have registered it: neither is trust."""
+    rows, schema = published.stores.rows, build_schema()
+    await save_trusted(rows, [trusted(TEXT)])
+    async with client_of(application(published.shared, schema)) as client:
+        assert (await client.post("/graphql", json={"query": TEXT, **hashed()})).json() == ANN
+    await remove_trusted(rows, [ID])
+    # What a process remembers of it ends after some seconds, as in one that has remembered nothing yet.
+    forgotten = replace(published.shared, client_documents=ClientDocuments(rows, published.stores.cache))
+    async with client_of(application(forgotten, schema, trust="trusted")) as client:
+        for body in ({"query": TEXT}, hashed(), {"documentId": ID}, {"query": TEXT, **hashed()}):
+            assert codes(await client.post("/graphql", json=body)) == ["DOCUMENT_NOT_TRUSTED"]
+        assert codes(await client.get(f"/graphql/{ID}")) == ["DOCUMENT_NOT_TRUSTED"]
+
+
+async def test_an_id_tells_nothing_of_documents_that_others_have_sent(published: Instance) -> None:
+    """Who knows an id knows the text: it is executed with their own rights, and no answer has a word of it."""
+    secret = 'query Q { learner(userId: "someone-else") { name } }'
+    app = application(published.shared, build_schema())
+    async with client_of(app, "admin") as admin, client_of(app) as client, client_of(app, None) as nobody:
+        await admin.post("/graphql", json={"query": secret})
+        known = await client.post("/graphql", json={"documentId": id_of(secret)})
+        assert codes(known) == ["FORBIDDEN"]
+        assert "someone-else" not in known.text
+        assert codes(await nobody.post("/graphql", json={"documentId": id_of(secret)})) == ["UNAUTHENTICATED"]
