@@ -27,6 +27,7 @@ from gateway.http.answer_heads import AnswerHeads
 from gateway.http.costs import tell_cost
 from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
+from gateway.http.queries import FewParameters
 from gateway.http.rates import tell_rate
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
@@ -116,6 +117,7 @@ def _middleware(settings: Settings, routes: Sequence[BaseRoute]) -> list[Middlew
         *cross_origin(settings.allowed_origins, this_machine=settings.dev),
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
+        Middleware(FewParameters),
         Middleware(Deadline, seconds=settings.request_timeout),
         Middleware(AnswerHeads, told=(tell_cost, tell_rate)),
     ]

@@ -32,6 +32,8 @@ HEADER, POLICY = "RateLimit", "RateLimit-Policy"
 """Of answers: what is left, and what there is in all (draft-ietf-httpapi-ratelimit-headers)."""
 BYTES_SENT_A_POINT = 1_000
 """Bytes of a request's body that cost a point, whatever becomes of them: they are read, and a document is checked."""
+FREE_HEAD = 8_192
+"""Bytes of a request's head that cost nothing; what is beyond them costs as a body does."""
 TICK = 0.1
 """Seconds after which the buckets of all processes are told."""
 CREDIT = 0.05
@@ -89,16 +91,13 @@ class Rates:
         rate = self._rate_of(viewer)
         if not rate.points:
             return None
-        announced = int(request.headers.get("content-length", 0))
-        came = getattr(request.state, CAME, 0)  # one in chunks announces nothing
-        sent = max(1, max(announced, came) // BYTES_SENT_A_POINT)
-        return Charge(self, self._account(caller_of(request, viewer), rate), sent)
+        return Charge(self, self._account(caller_of(request, viewer), rate), points_sent(request))
 
     def begin_unknown(self, request: HTTPConnection) -> "Charge | None":
-        """The same for a request of which it is not known who sent it: its address pays a point."""
+        """The same for a request of which it is not known who sent it: its address pays for it, a point at least."""
         if not self._anonymous.points:
             return None
-        return Charge(self, self._account(address_of(request), self._anonymous), 1)
+        return Charge(self, self._account(address_of(request), self._anonymous), points_sent(request))
 
     def take(self, account: Account, points: int) -> None:
         """Takes points, or gives them back for a number below 0."""
@@ -191,6 +190,16 @@ class Rates:
         self._accounts = {key: one for key, one in self._accounts.items() if not one.bucket.is_full(now)}
         for key in [*islice(self._accounts, max(0, len(self._accounts) - MOST_KNOWN))]:
             del self._accounts[key]
+
+
+def points_sent(request: HTTPConnection) -> int:
+    """What a request costs for its bytes alone, at least 1."""
+    scope = request.scope
+    head = len(scope["query_string"]) + len(scope["path"])
+    head += sum(len(name) + len(value) for name, value in scope["headers"])
+    announced = int(request.headers.get("content-length", 0))
+    came = getattr(request.state, CAME, 0)  # one in chunks announces nothing
+    return max(1, (max(0, head - FREE_HEAD) + max(announced, came)) // BYTES_SENT_A_POINT)
 
 
 class Charge:

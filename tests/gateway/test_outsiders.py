@@ -1,4 +1,4 @@
-"""What an outsider tries with the parts of HTTP that no client of ours uses: what it is told, and what it is not (R-HTTP-1)."""
+"""What an outsider tries with the parts of HTTP that no client of ours uses: what it is told, and what it is not (R-LIMIT-7, R-IDENTITY-1)."""
 
 import asyncio
 import base64
@@ -12,6 +12,7 @@ import jwt
 import pytest
 
 from gateway.downloads import _headers
+from gateway.http import queries
 from gateway.http.admission import address_of
 from gateway.identity import Tokens, make_token
 from gateway.settings import Settings
@@ -355,3 +356,16 @@ async def test_who_registers_a_document_pays_for_it_and_who_sends_its_id_for_wha
         ]
         # A point for each 1,000 bytes of what was sent: of ann 20, of bob 1.
         assert left == [100 - 20, 100 - 1]
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/metrics/table", "/v1/group/read/g", "/health/live"])
+async def test_a_query_with_more_parameters_than_any_call_has_is_refused(
+    settings: Settings, serving: Serving, path: str
+) -> None:
+    async with serving(settings) as client:
+        refused = await client.get(f"{path}?{'a=1&' * queries.MOST}")
+        assert refused.status_code == 400
+        assert "a query may have 1,000 parameters" in refused.text
+        assert ("errors" in refused.json()) is (path == "/graphql")
+        taken = await client.get(f"{path}?{'&'.join(['a=1'] * queries.MOST)}")
+        assert "parameters" not in taken.text
