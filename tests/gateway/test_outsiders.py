@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import time
 from datetime import timedelta
@@ -10,10 +11,12 @@ from typing import Any
 
 import jwt
 import pytest
+from starlette.requests import Request
 
 from gateway.downloads import _headers
 from gateway.http import queries
 from gateway.http.admission import address_of
+from gateway.http.fixed import FixedDocument
 from gateway.identity import Tokens, make_token
 from gateway.settings import Settings
 from gateway.wiring import links_of
@@ -21,7 +24,7 @@ from rules.errors import InvalidInput, Unauthenticated
 from rules.viewers import Role, Viewer
 from stores.blobs import checked_name
 from stores.engines import Stores
-from tests.gateway.conftest import KEY, Serving
+from tests.gateway.conftest import KEY, Serving, http_scope
 from tests.gateway.test_connections import HEAD, Start
 from tests.gateway.test_connections import start as start
 from tests.gateway.test_connections import told as all_told
@@ -369,3 +372,33 @@ async def test_a_query_with_more_parameters_than_any_call_has_is_refused(
         assert ("errors" in refused.json()) is (path == "/graphql")
         taken = await client.get(f"{path}?{'&'.join(['a=1'] * queries.MOST)}")
         assert "parameters" not in taken.text
+
+
+async def test_what_changes_with_the_program_alone_is_made_once_however_often_it_is_asked_for(
+    settings: Settings, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The description of the calls has 400 KB, and nobody needs a token for it."""
+    packed = 0
+    compress = gzip.compress
+
+    def counted(*args: Any, **named: Any) -> bytes:
+        nonlocal packed
+        packed += 1
+        return compress(*args, **named)
+
+    monkeypatch.setattr(gzip, "compress", counted)
+    document = FixedDocument(lambda: b"x" * 100_000, "text/plain")
+    asked = [await document.answer(Request(http_scope("GET", "/", accept_encoding="gzip"))) for _ in range(5)]
+    assert packed == 1
+    assert {gzip.decompress(bytes(answer.body)) for answer in asked} == {b"x" * 100_000}
+    assert asked[0].headers["Vary"] == "Accept-Encoding, Authorization"
+    plain = await document.answer(Request(http_scope("GET", "/")))
+    assert (plain.body, "Content-Encoding" in plain.headers) == (b"x" * 100_000, False)
+    assert plain.headers["ETag"] == asked[0].headers["ETag"]
+    async with serving(settings.model_copy(update={"explorer": "open"})) as client:
+        for path in ("/openapi.json", "/schema.graphql"):
+            first, second = await client.get(path), await client.get(path)
+            assert first.headers["Content-Encoding"] == "gzip"
+            assert first.content == second.content
+            has = {"If-None-Match": first.headers["ETag"]}
+            assert (await client.get(path, headers=has)).status_code == 304
