@@ -23,16 +23,19 @@ from gateway.downloads import download_routes
 from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.admission import Admission, look_at_the_loop
-from gateway.http.costs import CostHeader
+from gateway.http.answer_heads import AnswerHeads
+from gateway.http.costs import tell_cost
 from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
-from gateway.http.rates import RateHeaders
+from gateway.http.queries import FewParameters
+from gateway.http.rates import tell_rate
 from gateway.http.request_ids import RequestIds
 from gateway.http.watched import Watched
 from gateway.identity import check_identity
 from gateway.logs import log_to_stderr
 from gateway.mcp.routes import agents_of
 from gateway.rest.routes import ROUTES
+from gateway.routers import Routers
 from gateway.settings import Settings, load_settings
 from gateway.starting import started
 from gateway.stopping import Stopping
@@ -104,7 +107,7 @@ def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bo
     )
     # Starlette would send a path with a slash too many on to the host that the client named.
     app.router.redirect_slashes = False
-    app.state.admission, app.state.rates = admission, rates
+    app.state.admission, app.state.rates, app.state.looks = admission, rates, health.Looks()
     app.state.stopping, app.state.failure = stopping, None
     return app
 
@@ -118,9 +121,9 @@ def _middleware(settings: Settings, routes: Sequence[BaseRoute]) -> list[Middlew
         *cross_origin(settings.allowed_origins, this_machine=settings.dev),
         *compression(settings.compressed_from),
         Middleware(LargestBody, most=settings.largest_body),
+        Middleware(FewParameters),
         Middleware(Deadline, seconds=settings.request_timeout),
-        Middleware(RateHeaders),
-        Middleware(CostHeader),
+        Middleware(AnswerHeads, told=(tell_cost, tell_rate)),
     ]
 
 
@@ -131,6 +134,7 @@ def graphql_endpoint(settings: Settings, admission: Admission) -> GraphQLEndpoin
         schema=schema_by(settings),
         admission=admission,
         trust="any" if settings.dev else settings.documents,
+        routers=Routers.of(settings),
         lifetimes=Lifetimes(published=settings.published_ttl, figures=int(settings.answers_ttl)),
     )
 

@@ -11,7 +11,7 @@ from strawberry.http import GraphQLRequestData
 
 from graph.schema import CohortSchema
 from loaders.session import Session
-from rules.client_documents import ANY_DOCUMENT, checked_document_id, document_id
+from rules.client_documents import ANY_DOCUMENT, DocumentText, checked_document_id
 from rules.errors import DocumentNotTrusted, InvalidInput, NotFound, PersistedQueryNotFound
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class AskedData(GraphQLRequestData):
 class Asked(NamedTuple):
     """A document that is asked for. ``persisted``: the client speaks Apollo's protocol, so a text is to be registered."""
 
-    text: str | None
+    text: DocumentText | None
     id: str | None
     persisted: bool = False
 
@@ -54,32 +54,33 @@ def asked_for(data: AskedData, of_path: str | None = None) -> Asked:
         )
         if given is not None
     }
-    if data.query and ids:
-        ids.add(document_id(data.query))
+    text = DocumentText(data.query) if data.query else None
+    if text is not None and ids:
+        ids.add(text.id)
     if len(ids) > 1:
         raise InvalidInput(
             "the request names several documents: the SHA-256 of its query must be the id that it has beside it",
             field=_HASH if extension is not None else "documentId",
         )
-    return Asked(data.query or None, next(iter(ids), None), extension is not None)
+    return Asked(text, next(iter(ids), None), extension is not None)
 
 
 async def text_of(
     asked: Asked, session: Session, schema: CohortSchema, *, trust: Trust = "any"
-) -> str | None:
+) -> DocumentText | None:
     """The text to execute; None where the request asks for no document.
 
     DocumentNotTrusted where only trusted documents are answered, this is none, and the caller has no role in ANY_DOCUMENT.
     PersistedQueryNotFound or NotFound where no text is known by the id. StoreUnavailable.
     """
     documents = session.shared.client_documents
-    if asked.text is None and asked.id is None:
+    identifier = asked.id if asked.text is None else asked.text.id
+    if identifier is None:
         return None
     if trust != "any" and not session.viewer.has(*ANY_DOCUMENT):
-        identifier = asked.id or document_id(asked.text or "")
         trusted = await documents.trusted(identifier)
         if trusted is not None:
-            return trusted.text
+            return DocumentText.known_by(identifier, trusted.text)
         if trust == "trusted":
             raise DocumentNotTrusted(
                 "this gateway answers trusted documents alone, and this is none of them: `cohort documents load` takes "
@@ -87,8 +88,8 @@ async def text_of(
             )
         _warn(identifier)
     if asked.text is None:
-        assert asked.id is not None  # noqa: S101 - one of the two is there
-        return await _text_by_id(asked.id, session, schema, persisted=asked.persisted)
+        found = await _text_by_id(identifier, session, schema, persisted=asked.persisted)
+        return DocumentText.known_by(identifier, found)
     if asked.persisted and _holds(schema, asked.text):
         await documents.persist(asked.text)
     return asked.text

@@ -24,6 +24,7 @@ from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_o
 from gateway.graphql_answers import codes_in, note_document, response_of
 from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
+from gateway.http.costs import HEADER as COST
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, headers_of, status_of
@@ -32,6 +33,7 @@ from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.on_behalf import FOR_HEADER
 from gateway.http.rates import refusal_counted
+from gateway.routers import Routers
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
 from graph.lifetimes import Lifetimes
@@ -75,8 +77,8 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     """An ASGI application for one path.
 
     ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
-    has the slots for requests, shared with REST. ``trust``: which documents are executed. ``lifetimes``: for how long a
-    client may keep the answer to a query by GET.
+    has the slots for requests, shared with REST. ``trust``: which documents are executed. ``routers``: who may send any,
+    whatever that says. ``lifetimes``: for how long a client may keep the answer to a query by GET.
     """
 
     def __init__(
@@ -86,12 +88,14 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         schema: CohortSchema = schema,
         admission: Admission | None = None,
         trust: Trust = "any",
+        routers: Routers = Routers(),  # noqa: B008 - it never changes
         lifetimes: Lifetimes = Lifetimes(),  # noqa: B008 - it never changes
     ) -> None:
         super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
         self._schema = schema
         self._trust = trust
+        self._routers = routers
         self._lifetimes = lifetimes
         self._admission = admission or Admission()
 
@@ -129,7 +133,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         response = await super().get_sub_response(request)
         accepted = ",".join(request.headers.getlist("accept"))
         response.media_type = preferred(accepted, (JSON, GRAPHQL_JSON)) or JSON
-        response.headers["Vary"] = f"Accept, {FOR_HEADER}"
+        response.headers["Vary"] = f"Accept, {FOR_HEADER}, {COST}"
         return response
 
     def create_response(
@@ -205,9 +209,10 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         async with in_time():
             asked = asked_for(data, request.path_params.get(PATH_ID))
             note_document(asked.text)
-            data.query = await text_of(asked, kwargs["context"], self._schema, trust=self._trust)
+            trust = "any" if self._routers.sent(request) else self._trust
+            text = data.query = await text_of(asked, kwargs["context"], self._schema, trust=trust)
             if asked.text is None:
-                note_document(data.query)
+                note_document(text)
             result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
         request.state.max_age = 0
         if request.method == "GET" and data.query and not result.errors:

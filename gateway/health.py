@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from contextvars import Context
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -40,7 +42,8 @@ async def ready(request: Request) -> JSONResponse:
     if request.app.state.stopping.begun or isinstance(cohort, NotOpen):
         status = "stopping" if request.app.state.stopping.begun else "starting"
         return JSONResponse({"status": status}, HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE)
-    stores = await _stores(cohort)
+    looks: Looks = request.app.state.looks
+    stores = await looks.at(cohort)
     for kind, why in stores.items():
         if why is not None:
             log.warning("%s is away: %s", kind, why)
@@ -58,6 +61,21 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse(
         answer, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE
     )
+
+
+class Looks:
+    """Looks at the stores, one after the other: who asks while they are looked at gets what is found then. So they are asked
+    no more often than they answer, however often somebody asks, who needs no token for it."""
+
+    def __init__(self) -> None:
+        self._under_way: asyncio.Task[dict[str, str | None]] | None = None
+
+    async def at(self, cohort: Cohort) -> Mapping[str, str | None]:
+        """Why each kind of store is away; None for one that is there."""
+        if self._under_way is None or self._under_way.done():
+            # In a context of its own: it is nobody's request.
+            self._under_way = asyncio.create_task(_stores(cohort), context=Context())
+        return await asyncio.shield(self._under_way)
 
 
 async def _stores(cohort: Cohort) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from druid_specs import DATA_SOURCES
 from gateway.callers import CallerNames
-from gateway.http.on_behalf import FOR_HEADER, managed_token
+from gateway.http.on_behalf import FOR_HEADER, managed_token, only
 from gateway.http.rates import Rates, charge_begun
 from gateway.identity import Tokens, check_identity
 from gateway.settings import Settings, SettingsError
@@ -96,14 +96,14 @@ class Cohort:
     async def session_of(self, request: HTTPConnection) -> Session:
         """The session of one request, by its bearer token, and by that of a managed user. Unauthenticated if one is not
         valid, InvalidInput if what should be that of a managed user is no token."""
-        acting_for = request.headers.get(FOR_HEADER)
+        acting_for = only(request, FOR_HEADER)
         managed = managed_token(acting_for)
         if acting_for is not None and managed is None:
             raise InvalidInput(
                 f"{FOR_HEADER} must be the token of a managed user; a service names users in what it asks for",
                 field=FOR_HEADER,
             )
-        return await self.session_by(request.headers.get("authorization"), managed, request)
+        return await self.session_by(only(request, "Authorization"), managed, request)
 
     async def session_by(
         self, authorization: str | None, managed: str | None, request: HTTPConnection

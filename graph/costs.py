@@ -5,7 +5,7 @@ of a request it is a few multiplications.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     DocumentNode,
@@ -13,6 +13,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLAbstractType,
     GraphQLField,
     GraphQLList,
     GraphQLSchema,
@@ -26,6 +27,8 @@ from graphql import (
     VariableNode,
     get_named_type,
     get_nullable_type,
+    is_abstract_type,
+    is_object_type,
     print_ast,
     value_from_ast_untyped,
 )
@@ -34,6 +37,7 @@ from graph.field_prices import (
     EDITED,
     LARGE,
     MEMBERS,
+    NAMED,
     NOTHING_MORE,
     OTHER_SIZE,
     PRICES,
@@ -140,7 +144,7 @@ class _Reading:
         }
         mutations = schema.mutation_type
         self._mutations = None if mutations is None else mutations.name
-        self._known: dict[str, _Selected] = {}
+        self._known: dict[tuple[str, str], _Selected] = {}
         self._defaults: dict[str, Any] = {}
 
     def of(self, operation: OperationDefinitionNode) -> Cost:
@@ -154,14 +158,17 @@ class _Reading:
         return self._selected(operation.selection_set, root).once
 
     def _selected(self, selected: SelectionSetNode, parent: Any) -> _Selected:
+        """``parent``: the type of what is selected from. Of an object's, fragments on other types are left out."""
         once, each = _Sum(), _Sum()
         for selection in selected.selections:
             match selection:
                 case FragmentSpreadNode():
-                    below = self._fragment(selection.name.value)
+                    below = self._fragment(selection.name.value, parent)
                 case InlineFragmentNode():
                     condition = selection.type_condition
-                    of: Any = self._schema.get_type(condition.name.value) if condition else parent
+                    of = self._narrowed(parent, condition.name.value) if condition else parent
+                    if of is None:
+                        continue
                     below = self._selected(selection.selection_set, of)
                 case FieldNode() if selection.name.value.startswith("__"):
                     once.add(ONE, Cost(Price(bytes=_shown(selection, OTHER_SIZE))))
@@ -193,11 +200,28 @@ class _Reading:
             value = LARGE.get((parent, node.name.value)) or SIZES.get(of.name, OTHER_SIZE)
             yield size, Cost(Price(bytes=value))
             return
-        below = self._selected(node.selection_set, of)
         objects = ONE if _is_paged(field) else size
-        yield objects, below.once
         yield objects, Cost(Price(bytes=_BRACKETS))
+        if (parent, node.name.value) in NAMED:
+            for kind in self._schema.get_possible_types(cast("GraphQLAbstractType", of)):
+                members = self._named(*NAMED[parent, node.name.value], kind.name, node)
+                yield members, self._selected(node.selection_set, kind).once
+            return
+        below = self._selected(node.selection_set, of)
+        yield objects, below.once
         yield size, below.each
+
+    def _named(self, argument: str, name: str, kind: str, node: FieldNode) -> Callable[[Variables], Size]:
+        """How many members of the argument name this type."""
+        given, defaults = _given(node)[argument], self._defaults
+
+        def counted(variables: Variables) -> Size:
+            members = value_from_ast_untyped(given, {**defaults, **variables})
+            members = members if isinstance(members, list | tuple) else [members]
+            of_kind = [one for one in members if isinstance(one, dict) and one.get(name) == kind]
+            return Size(len(of_kind), _different(of_kind))
+
+        return counted
 
     def _edited(self, field: GraphQLField, node: FieldNode, size: Sized) -> Iterator[tuple[Sized, Cost]]:
         """Nothing, or the trees that the field reads as they are edited: one for each member of a list."""
@@ -220,12 +244,21 @@ class _Reading:
 
         return counted
 
-    def _fragment(self, name: str) -> _Selected:
-        if name not in self._known:
-            fragment = self._fragments[name]
-            of = self._schema.get_type(fragment.type_condition.name.value)
-            self._known[name] = self._selected(fragment.selection_set, of)
-        return self._known[name]
+    def _fragment(self, name: str, parent: Any) -> _Selected:
+        fragment = self._fragments[name]
+        of = self._narrowed(parent, fragment.type_condition.name.value)
+        if of is None:
+            return _Selected(NOTHING, NOTHING)
+        if (name, of.name) not in self._known:
+            self._known[name, of.name] = self._selected(fragment.selection_set, of)
+        return self._known[name, of.name]
+
+    def _narrowed(self, parent: Any, condition: str) -> Any:
+        """The type of what a fragment on this type selects from; None for an object of another type."""
+        of: Any = self._schema.get_type(condition)
+        if of is parent or not is_object_type(parent):
+            return of
+        return parent if is_abstract_type(of) and self._schema.is_sub_type(of, parent) else None
 
     def _size(self, parent: str, field: GraphQLField, node: FieldNode) -> Sized:
         """The size of a list, or of a page of one, whose members are the edges below it."""

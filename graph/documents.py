@@ -154,7 +154,7 @@ class Documents:
         try:
             if len(text.splitlines()) > limits.most_tokens:
                 raise TooManyTokens
-            document = parsed(text, limits.most_tokens)
+            document = parsed(str(text), limits.most_tokens)  # kept without what a request's text has beside
         except TooManyTokens:
             raise too_large("most_tokens", limits.most_tokens, limits.most_tokens + 1) from None
         found = list(excesses(document, limits))

@@ -140,6 +140,9 @@ PRICES: Mapping[tuple[str, str], FieldPrice] = {
     ("GroupPayload", "itemNotes"): _reads(2),
 }
 
+NAMED = {("Query", "_entities"): ("representations", "__typename")}
+"""Lists of different types whose argument names the type of each member, and where it stands in that: each member is priced by
+what is asked of its type."""
 EDITED = {"Collection": Price(80), "HierarchyNode": Price(80)}
 """What a tree that is edited costs more: it is read and put together anew, whatever is asked of it. The 200 collections that one
 field may name are allowed, and not twice."""

@@ -17,16 +17,15 @@ from graphql import (
 )
 
 from graph.introspection import SCHEMA, TYPE
-from resolvers.nouns import DocumentTooLarge
+from resolvers.nouns import BEYOND, DocumentTooLarge
 
 WarnOnly = Literal["documents", "budget", "rate"]
 """Limits that may be tried out first: what is over them is logged, counted and let through."""
 Introspection = Literal["open", "authenticated", "off"]
 """Whom the schema tells about itself: everybody, who has a token, nobody."""
-DEEPEST_NESTING = 200
-"""Selection sets within each other, those of fragments too. More would be more than the stack of Python takes."""
-BEYOND = 2**53 - 1
-"""No size is told as larger: JSON has no larger number that every client can read."""
+DEEPEST_NESTING = 100
+"""Selection sets within each other, those of fragments too. Each is an object of the answer, and a list around it where the
+field has one: orjson writes 254 within each other. Python's stack would take some more."""
 
 
 @dataclass(frozen=True, slots=True)

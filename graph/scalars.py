@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from math import isinf
 from typing import Any, NewType
 
 import orjson
 import strawberry
-from graphql import GraphQLError, StringValueNode, ValueNode, print_ast
+from graphql import GraphQLError, StringValueNode, ValueNode, print_ast, value_from_ast_untyped
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
@@ -53,6 +54,21 @@ def literal_parser(parse: Callable[[Any], Any]) -> Callable[[ValueNode, Mapping[
     return parse_literal
 
 
+def parse_json(node: ValueNode, variables: Mapping[str, Any] | None = None) -> Any:
+    """The JSON that a literal in a document says. Its error says where it stands: a number without bounds would be null."""
+    value = value_from_ast_untyped(node, dict(variables or {}))
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as members:
+                waiting += members.values()
+            case list() as members:
+                waiting += members
+            case float() as number if isinf(number):
+                raise GraphQLError("a number of JSON must be one that a double can hold", node)
+    return value
+
+
 def serialised_json(data: bytes) -> JSON:
     """JSON that the response encoder copies as it stands."""
     return JSON(orjson.Fragment(data))
@@ -84,6 +100,7 @@ ANY_JSON: ScalarDefinition = strawberry.scalar(
     specified_by_url="https://datatracker.ietf.org/doc/html/rfc8259",
     serialize=lambda value: value,
     parse_value=lambda value: value,
+    parse_literal=parse_json,
 )
 Representation = NewType("Representation", object)
 ANY_REPRESENTATION: ScalarDefinition = strawberry.scalar(

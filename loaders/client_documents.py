@@ -1,10 +1,7 @@
 """Documents that clients name by their SHA-256: trusted ones of the rows, and those that clients have registered themselves,
 which the cache has as long as it likes."""
 
-from contextlib import suppress
-
-from cachetools import TTLCache
-
+from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from rules.client_documents import TrustedDocument, document_id
 from stores.cache import Cache
 from stores.rows import Row, Rows
@@ -12,9 +9,8 @@ from stores.tables import TRUSTED_DOCUMENTS
 
 KEPT_FOR = 30.0
 """Seconds after which a process asks again whether a document is trusted: so long one that was removed is still answered."""
-MOST_BYTES = 8 * 1024 * 1024
-"""Of trusted documents that a process keeps; one that is not trusted takes LEAST."""
-LEAST = 300
+MOST_BYTES = 8 * MEGABYTE
+"""Of trusted documents that a process keeps, and of what it knows not to be trusted."""
 SLOTS = 4_096
 """Places for registered documents. Two of one place take it in turn: so all of them take no more than ``longest_document`` for
 each place, whoever registers what."""
@@ -29,16 +25,15 @@ class ClientDocuments:
     def __init__(self, rows: Rows, cache: Cache) -> None:
         self._rows = rows
         self._cache = cache
-        self._kept: TTLCache[str, TrustedDocument | None] = TTLCache(MOST_BYTES, KEPT_FOR, getsizeof=_bytes)
+        self._kept: Kept[str, TrustedDocument | None] = Kept(MOST_BYTES, _bytes, ttl=KEPT_FOR)
 
     async def trusted(self, identifier: str) -> TrustedDocument | None:
         """The trusted document of this id; None where there is none."""
-        with suppress(KeyError):  # not asked first whether it is there: it may end between two looks
-            return self._kept[identifier]
-        row = await self._rows.get(TRUSTED_DOCUMENTS, (identifier,))
-        found = None if row is None else _trusted(row)
-        if _bytes(found) <= MOST_BYTES:
-            self._kept[identifier] = found
+        try:
+            return self._kept[identifier]  # not asked first whether it is there: it may end between two looks
+        except KeyError:
+            row = await self._rows.get(TRUSTED_DOCUMENTS, (identifier,))
+        found = self._kept[identifier] = None if row is None else _trusted(row)
         return found
 
     async def all_trusted(self) -> list[TrustedDocument]:
@@ -72,5 +67,6 @@ def _slot(identifier: str) -> str:
     return f"document:{int(identifier[:8], 16) % SLOTS:x}"
 
 
-def _bytes(document: TrustedDocument | None) -> int:
-    return LEAST + (0 if document is None else 4 * len(document.text))
+def _bytes(identifier: str, document: TrustedDocument | None) -> int:
+    own = () if document is None else (document.id, document.name, document.text)
+    return ENTRY + texts(identifier, *own)

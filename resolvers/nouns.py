@@ -62,7 +62,7 @@ from rules.packages import PackageVariant
 from rules.periods import EXAMPLES as PERIOD_EXAMPLES
 from rules.periods import PeriodUnit
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, write_token
-from rules.prices import FREE, Price
+from rules.prices import BEYOND, FREE, Price
 from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
@@ -77,6 +77,7 @@ from stores.turns import PORTION, breathe, far_over, in_turns, over, stepwise
 
 __all__ = [
     "ATTRIBUTES",
+    "BEYOND",
     "COLLECTION_MIME_TYPE",
     "DEEPEST",
     "FREE",

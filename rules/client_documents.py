@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -38,8 +39,26 @@ class Listed(NamedTuple):
     text: str
 
 
+class DocumentText(str):
+    """The text of a document on its way through a request. ``id``: what it is known by, worked out once, however often it is
+    needed."""
+
+    @classmethod
+    def known_by(cls, identifier: str, text: str) -> "DocumentText":
+        """The text of the document of this id, which is not worked out again."""
+        found = cls(text)
+        found.id = identifier
+        return found
+
+    @cached_property
+    def id(self) -> str:
+        return document_id(str(self))
+
+
 def document_id(text: str) -> str:
     """What a document is known by, in logs and everywhere: the SHA-256 of its text, 64 hexadecimal digits."""
+    if isinstance(text, DocumentText):
+        return text.id
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -8,6 +8,8 @@ ROWS_A_POINT = 1_000
 """Rows of the groups store that cost as much as one partition of the rows store."""
 BYTES_A_POINT = 10_000
 """The same of bytes of an answer."""
+BEYOND = 2**53 - 1
+"""No number is told as larger: JSON has no larger one that every client can read, and pages of pages have no end."""
 OVERRUN = 2
 """How often a request may really cost its budget before it is ended: an estimate may be too low."""
 
@@ -37,7 +39,12 @@ class Price:
         # Rounded up once, in the smallest unit that both divide.
         unit = ROWS_A_POINT * BYTES_A_POINT
         exact = self.partitions * unit + self.druid_rows * BYTES_A_POINT + self.bytes * ROWS_A_POINT
-        return max(1, -(-exact // unit))
+        return min(max(1, -(-exact // unit)), BEYOND)
+
+    @property
+    def bounded(self) -> "Price":
+        """The price with no number beyond those that can be told."""
+        return Price(min(self.partitions, BEYOND), min(self.druid_rows, BEYOND), min(self.bytes, BEYOND))
 
     def told(self) -> dict[str, int]:
         """As clients are told, in ``extensions``."""

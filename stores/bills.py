@@ -46,10 +46,10 @@ class Bill:
     def expect(self, estimate: Price, *, stops: bool = True) -> None:
         """Notes what the request would cost. TooExpensive if that is more than one may cost, RateLimited if it is more than the
         caller has left: then nothing must be read."""
-        self.estimate, self.stops = estimate, stops
-        self._refuse(self.budget.excess(estimate))
+        self.estimate, self.stops = estimate.bounded, stops
+        self._refuse(self.budget.excess(self.estimate))
         if self.take is not None:
-            self.take(estimate.points)
+            self.take(self.estimate.points)
 
     def check(self) -> None:
         """TooExpensive once the request has really cost more than OVERRUN times the budget."""

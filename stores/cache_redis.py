@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -11,7 +12,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
@@ -302,3 +303,14 @@ class RedisCache(ServerCache):
         """``url`` is redis://, rediss:// or unix://. Each call takes at most ``timeout`` seconds. Does not need the server yet.
         InvalidInput for certificates that can't be read."""
         return cls(url, prefix, timeout, connections)
+
+
+def _told(error: Exception) -> str:
+    """The error in a line. Of what the server itself says the first words alone: it goes on with what it was sent."""
+    text = (
+        _QUOTING.split(str(error), maxsplit=1)[0].strip() if isinstance(error, ResponseError) else str(error)
+    )
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+_QUOTING = re.compile(r"""['"`:,]""")

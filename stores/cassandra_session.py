@@ -370,8 +370,10 @@ def _told(error: BaseException) -> str:
         return "no host of this name is known"
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict) and error.errors:
         return "; ".join(
-            f"{getattr(host, 'endpoint', host)}: {cause}" for host, cause in error.errors.items()
+            f"{getattr(host, 'endpoint', host)}: {_told(cause)}" for host, cause in error.errors.items()
         )
+    if isinstance(error, ServerError):  # a fault of the server, whose words may be of the rows
+        return f"{error.summary}: {error.message.partition(':')[0]}"
     return str(error) or "no answer in time"
 
 

@@ -15,6 +15,7 @@ import duckdb
 from duckdb import DuckDBPyConnection as Connection
 
 from rules.errors import StoreUnavailable
+from stores.duckdb_errors import told
 
 T = TypeVar("T")
 
@@ -140,8 +141,7 @@ async def _opened(folder: Path) -> AsyncIterator[Callable[[Callable[[Connection]
         try:
             return await asyncio.shield(task)
         except duckdb.Error as error:
-            line = str(error).partition("\n")[0]
-            raise BrokenFile("a file of rows can't be read or written", detail=line) from error
+            raise BrokenFile("a file of rows can't be read or written", detail=told(error)) from error
         except asyncio.CancelledError:
             while not task.done():
                 connection.interrupt()

@@ -1,6 +1,7 @@
 """Druid over HTTP: queries, management, and its errors as ours."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -28,6 +29,28 @@ LONGEST_REASON = 300
 MANY = 429
 TIMED_OUT = 504
 """HTTP statuses of a full lane and of a query whose time is over."""
+_KINDS = ("errorCode", "category", "errorClass")
+"""What tells the kind of an error in Druid's error document, beside the older ``error``."""
+_KIND = re.compile(r"[A-Za-z_.$]{1,100}")
+_OLDER_KINDS = frozenset(
+    {
+        "Json parse failed",
+        "Plan validation failed",
+        "Query cancelled",
+        "Query capacity exceeded",
+        "Query context parse failed",
+        "Query interrupted",
+        "Query timeout",
+        "Resource limit exceeded",
+        "SQL parse failed",
+        "SQL query is unsupported",
+        "Truncated response context",
+        "Unauthorized request",
+        "Unknown exception",
+        "Unsupported operation",
+    }
+)
+"""What ``error`` is in an older error document (org.apache.druid.query.QueryException)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +150,9 @@ class DruidHttp:
 
     async def manage(self, method: str, path: str, body: object = None) -> Any:
         """Calls the coordinator or overlord. Its answer; None where it is empty, or there is no such thing."""
-        response = await self._send(method, f"{self.address.coordinator}/druid/{path}", body, absent=True)
+        response = await self._send(
+            method, f"{self.address.coordinator}/druid/{path}", body, absent=True, is_query=False
+        )
         return (
             _read(response.content)
             if response.content and response.status_code != httpx.codes.NOT_FOUND
@@ -138,7 +163,7 @@ class DruidHttp:
         await self._client.aclose()
 
     async def _send(
-        self, method: str, url: str, body: object = None, *, absent: bool = False
+        self, method: str, url: str, body: object = None, *, absent: bool = False, is_query: bool = True
     ) -> httpx.Response:
         content = None if body is None else orjson.dumps(body)
         async with self._answers(url):
@@ -147,7 +172,7 @@ class DruidHttp:
             )
         if response.is_success or (absent and response.status_code == httpx.codes.NOT_FOUND):
             return response
-        raise _refusal(response)
+        raise _refusal(response, is_query=is_query)
 
     @asynccontextmanager
     async def _answers(self, url: str) -> AsyncIterator[None]:
@@ -179,15 +204,24 @@ def _read(content: bytes) -> Any:
         ) from error
 
 
-def _refusal(response: httpx.Response) -> StoreUnavailable:
-    """The error of Druid's error document, old or new: ``error``, ``errorCode``, ``errorMessage``, ``category``."""
+def _refusal(response: httpx.Response, *, is_query: bool) -> StoreUnavailable:
+    """The error of Druid's error document, old or new: ``error``, ``errorCode``, ``errorMessage``, ``category``.
+
+    Of a query its kind alone is told: Druid's own words repeat what was asked for, and that names learners.
+    """
     try:
         document = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         document = None
     told = document if isinstance(document, dict) else {}
     words = {str(told.get(name, "")) for name in ("error", "errorCode", "category")}
-    reason = " ".join(str(told.get("errorMessage") or told.get("error") or response.reason_phrase).split())
+    if is_query:
+        kinds = [str(told[name]) for name in _KINDS if _KIND.fullmatch(str(told.get(name, "")))]
+        older = [one for one in (str(told.get("error")),) if one in _OLDER_KINDS]
+        why = ", ".join((*older, *kinds)) or response.reason_phrase
+    else:
+        why = str(told.get("errorMessage") or told.get("error") or response.reason_phrase)
+    reason = " ".join(why.split())
     reason = f"Druid ({response.status_code}): {reason[:LONGEST_REASON]}"
     if response.status_code == MANY or words & {"Query capacity exceeded", "CAPACITY_EXCEEDED"}:
         return Busy("the groups store takes no more queries now", detail=reason)

@@ -58,7 +58,7 @@ class Feed:
                 await self._caught_up.wait()
         except TimeoutError:
             remaining(PATIENCE)  # DeadlineExceeded, where it was that
-            why = "there is much to read" if self._failure is None else str(self._failure)
+            why = "there is much to read" if self._failure is None else loggable(self._failure)
             raise StoreUnavailable(
                 "the group figures are still being read from the log", detail=why
             ) from None

@@ -13,6 +13,7 @@ from duckdb import DuckDBPyConnection as Connection
 from druid_specs import FORMER_DATA_SOURCES, DataSource
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
+from stores.duckdb_errors import told
 from stores.duckdb_queries import columns, create, table
 from stores.groups import Lane
 from stores.private import PRIVATE
@@ -111,7 +112,9 @@ class DuckFile:
                 await asyncio.wait({work})
                 raise
         except (duckdb.Error, OSError) as error:
-            raise StoreUnavailable("the groups store is away", detail=f"{self._path}: {error}") from error
+            raise StoreUnavailable(
+                "the groups store is away", detail=f"{self._path}: {told(error)}"
+            ) from error
         finally:
             self._renewed.set()
 
@@ -152,7 +155,9 @@ class DuckFile:
         try:
             return result.result()
         except _AWAY as error:
-            raise StoreUnavailable("the groups store is away", detail=f"{self._path}: {error}") from error
+            raise StoreUnavailable(
+                "the groups store is away", detail=f"{self._path}: {told(error)}"
+            ) from error
 
     def _renew(self, then: Callable[[Connection], None]) -> None:
         fresh = self._path.with_name(f"{self._path.name}.new")
@@ -184,7 +189,9 @@ class DuckFile:
                     detail=f"{self._path} is open in another process, and DuckDB lets one at a time: serve with one "
                     "process, or set COHORT_GROUPS to druid://…",
                 ) from error
-            raise StoreUnavailable("the groups store is away", detail=f"{self._path}: {error}") from error
+            raise StoreUnavailable(
+                "the groups store is away", detail=f"{self._path}: {told(error)}"
+            ) from error
 
 
 class _Call(Generic[T]):

@@ -15,6 +15,7 @@ from stores.events import PATIENCE, Events, Message, Record, RecordFilter, Topic
 from stores.kafka_address import KafkaAddress
 from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
 from stores.kafka_topics import KafkaTopics, Replication, committed, create_missing, replication
+from stores.kafka_upstream import looked_at
 from stores.meter import Meter
 from stores.timing import timed
 
@@ -65,11 +66,12 @@ class KafkaEvents:
         async with self.clients.answers():
             producer = await self._started()
             await self._topics.require(name)
+            sent: list[asyncio.Future[Any]] = []
             try:
-                sent = [
-                    await producer.send(name, message.value, message.key.encode(), headers=_headers(message))
-                    for message in with_trace(messages)
-                ]
+                for message in with_trace(messages):
+                    value, key = message.value, message.key.encode()
+                    sent.append(await producer.send(name, value, key, headers=_headers(message)))
+                    sent[-1].add_done_callback(looked_at)  # by the time a later one fails, too
                 await asyncio.gather(*sent)
             except MessageSizeTooLargeError as error:
                 self._retire(producer)

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, UnsupportedSaslMec
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
 from stores.kafka_address import KafkaAddress
+from stores.kafka_upstream import cut_consumer, end_sending, looked_at, refuse_unsent, watch_failures
 
 T = TypeVar("T")
 
@@ -98,6 +99,7 @@ class KafkaClients:
         except BaseException:
             self.stop_later(stop_producer(producer))  # it takes seconds, which the call no longer has
             raise
+        watch_failures(producer)
         return producer
 
     def new_member(self, group: str, patience: float) -> AIOKafkaConsumer:
@@ -153,6 +155,7 @@ class KafkaClients:
         task = asyncio.get_running_loop().create_task(stopping, context=Context())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        task.add_done_callback(looked_at)
 
     async def stopped(self) -> None:
         """Returns once every client of ``stop_later`` has stopped."""
@@ -166,16 +169,15 @@ def _milliseconds(seconds: float) -> int:
 async def stop_producer(producer: AIOKafkaProducer) -> None:
     """Sends what is left if Kafka takes it in time."""
     if not await _ended(producer.stop()):
-        # stop() has no end while Kafka is away, and a second one does nothing.
-        producer._message_accumulator.fail_all(KafkaError("closed before Kafka took it"))
-        await _ended(producer._sender.close())
+        await _ended(end_sending(producer))
+        refuse_unsent(producer)
         await producer.client.close()
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leaves the group if Kafka answers in time."""
     if not await _ended(consumer.stop()):
-        await consumer._client.close()
+        await cut_consumer(consumer)
 
 
 async def retried(call: Callable[[], Awaitable[T]]) -> T:
@@ -192,6 +194,7 @@ async def retried(call: Callable[[], Awaitable[T]]) -> T:
 async def _ended(closing: Coroutine[Any, Any, None]) -> bool:
     """Whether it ended well and in time. In a task: aiokafka may raise a CancelledError that nobody asked for."""
     task = asyncio.create_task(closing)
+    task.add_done_callback(looked_at)
     await asyncio.wait({task}, timeout=CLOSING)
     if not task.done():
         task.cancel()

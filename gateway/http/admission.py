@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from starlette.requests import HTTPConnection
 
@@ -192,15 +192,19 @@ def caller_of(request: HTTPConnection, viewer: Viewer) -> str:
 
 def address_of(request: HTTPConnection) -> str:
     """Where a request comes from. All of a network of IPv6 (/64) is one, as who has one address there has them all."""
-    if request.client is None:
-        return "address unknown"
-    host = request.client.host
-    return f"address {_network(host) if ':' in host else host}"
+    host = "" if request.client is None else request.client.host
+    return f"address {_network(host)}"
 
 
 @lru_cache(4096)
 def _network(host: str) -> str:
-    address = IPv6Address(host.partition("%")[0])
+    """What is no address is unknown: a proxy may pass on whatever stands in a header, and each word of it is no caller."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv4Address):
+        return str(address)
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(IPv6Network((address, 64), strict=False))

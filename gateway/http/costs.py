@@ -5,7 +5,6 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resolvers.nouns import Bill
 from telemetry.requests import note_cost
@@ -20,29 +19,15 @@ CAME = "bytes_came"
 """What notes how many bytes of its body have come (gateway/http/limits.py)."""
 
 
-class CostHeader:
-    """Puts the cost on each answer to a request that has a bill. It stands where bodies are not compressed yet."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        state = scope.setdefault("state", {})
-
-        async def send_with_cost(message: Message) -> None:
-            bill: Bill | None = state.get(_BILL)
-            if bill is not None and message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                bill.bytes = int(headers.get("content-length", bill.bytes))
-                estimate, actual = bill.estimate.points, bill.actual.points
-                headers[HEADER] = f"estimate={estimate}; actual={actual}"
-                note_cost(estimate, actual)
-            await send(message)
-
-        await self._app(scope, receive, send_with_cost)
+def tell_cost(state: Mapping[str, Any], headers: MutableHeaders) -> None:
+    """Puts the cost into the head of an answer to a request that has a bill (gateway/http/answer_heads.py)."""
+    bill = bill_in(state)
+    if bill is None:
+        return
+    bill.bytes = int(headers.get("content-length", bill.bytes))
+    estimate, actual = bill.estimate.points, bill.actual.points
+    headers[HEADER] = f"estimate={estimate}; actual={actual}"
+    note_cost(estimate, actual)
 
 
 def bill_of_request(request: HTTPConnection, bill: Bill) -> None:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.costs import CAME
 from gateway.http.errors import early_refusal
+from gateway.http.layers import Layer
 from rules.errors import DeadlineExceeded, Overloaded
 from stores.deadline import deadline, until
 
@@ -24,7 +25,7 @@ OUT_OF_TIME = "the request ran out of time"
 _LATE = DeadlineExceeded(OUT_OF_TIME)
 
 
-class LargestBody:
+class LargestBody(Layer):
     """Refuses a body of more than ``most`` bytes before anything parses it.
 
     It goes by the announced length. If none is announced, it counts the bytes that come.
@@ -34,17 +35,14 @@ class LargestBody:
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app = app
+        super().__init__(app)
         self._most = most
         self._held = 0
 
     def _too_large(self) -> HTTPException:
         return HTTPException(TOO_LARGE, f"a request may have {self._most} bytes", {"Connection": "close"})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > self._most:
             await early_refusal(scope, self._too_large())(scope, receive, send)
@@ -67,7 +65,7 @@ class LargestBody:
             return message
 
         try:
-            await self._app(scope, counted, send)
+            await self.app(scope, counted, send)
         finally:
             self._held -= held
 
@@ -86,7 +84,7 @@ async def in_time() -> AsyncIterator[None]:
         raise
 
 
-class Deadline:
+class Deadline(Layer):
     """Ends a request ``seconds`` after it began.
 
     Each call of a store ends by then (stores/deadline.py), and so does work that breathes (stores/turns.py): the answer has
@@ -95,13 +93,10 @@ class Deadline:
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self._app = app
+        super().__init__(app)
         self._seconds = seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         with deadline(self._seconds):
             try:
                 async with asyncio.timeout(self._seconds + 2 * GRACE) as timeout:
@@ -110,7 +105,7 @@ class Deadline:
                         timeout.reschedule(None)
                         await send(message)
 
-                    await self._app(scope, receive, begun)
+                    await self.app(scope, receive, begun)
                 return
             except TimeoutError:
                 if not timeout.expired():

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from email.message import Message
 
 JSON = "application/json"
+LONGEST = 1_000
+"""Characters of a header that are looked at: clients send some hundreds at most, and each range takes its time."""
 
 
 def is_json(content_type: str | None) -> bool:
     """Whether a body of this Content-Type is JSON, in UTF-8: there is no other JSON between systems (RFC 8259, 8.1)."""
+    if content_type is not None and len(content_type) > LONGEST:
+        return False
     told = Message()
     told["Content-Type"] = content_type or ""
     charset = told.get_content_charset("utf-8")
@@ -17,9 +21,10 @@ def is_json(content_type: str | None) -> bool:
 def preferred(accept: str, offers: Sequence[str]) -> str | None:
     """Returns the offer that the value of an Accept header likes best; None if it takes none of them.
 
-    Of offers that it likes alike, the one that it names first wins, and then the first offer. A blank header likes all.
+    Of offers that it likes alike, the one that it names first wins, and then the first offer. A blank header likes all. What stands behind LONGEST characters is not looked at.
     """
-    ranges = [_range(part) for part in accept.split(",") if part.strip()] or [("*/*", 1.0)]
+    whole = accept if len(accept) <= LONGEST else accept[:LONGEST].rpartition(",")[0]
+    ranges = [_range(part) for part in whole.split(",") if part.strip()] or [("*/*", 1.0)]
     best, liked = None, (0.0, 0)
     for offer in offers:
         named = {name: (quality, -place) for place, (name, quality) in reversed([*enumerate(ranges)])}

@@ -1,10 +1,23 @@
-"""Calls for another user: the header that says for whom (P-2.1, R-IDENTITY-3)."""
+"""Whose a call is, by its headers: those of the caller, and the one that says for whom it is (P-2.1, R-IDENTITY-3)."""
 
 import re
+
+from starlette.requests import HTTPConnection
+
+from rules.errors import InvalidInput
 
 FOR_HEADER = "X-Authenticated-For"
 """The user that a call is for, where that is not the caller: an id, or the token of a managed user."""
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+
+
+def only(request: HTTPConnection, name: str) -> str | None:
+    """The value of a header that says who is asking; None without it. InvalidInput where it stands twice: a proxy in front may
+    have looked at the other one."""
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise InvalidInput(f"{name} must be sent once", field=name)
+    return values[0] if values else None
 
 
 def managed_token(value: str | None) -> str | None:

@@ -8,7 +8,7 @@ on. While the cache is away, the buckets here hold alone.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from itertools import islice
@@ -16,7 +16,6 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.admission import address_of, caller_of
 from gateway.http.costs import CAME, CHARGE, bill_in
@@ -33,6 +32,8 @@ HEADER, POLICY = "RateLimit", "RateLimit-Policy"
 """Of answers: what is left, and what there is in all (draft-ietf-httpapi-ratelimit-headers)."""
 BYTES_SENT_A_POINT = 1_000
 """Bytes of a request's body that cost a point, whatever becomes of them: they are read, and a document is checked."""
+FREE_HEAD = 8_192
+"""Bytes of a request's head that cost nothing; what is beyond them costs as a body does."""
 TICK = 0.1
 """Seconds after which the buckets of all processes are told."""
 CREDIT = 0.05
@@ -90,16 +91,13 @@ class Rates:
         rate = self._rate_of(viewer)
         if not rate.points:
             return None
-        announced = int(request.headers.get("content-length", 0))
-        came = getattr(request.state, CAME, 0)  # one in chunks announces nothing
-        sent = max(1, max(announced, came) // BYTES_SENT_A_POINT)
-        return Charge(self, self._account(caller_of(request, viewer), rate), sent)
+        return Charge(self, self._account(caller_of(request, viewer), rate), points_sent(request))
 
     def begin_unknown(self, request: HTTPConnection) -> "Charge | None":
-        """The same for a request of which it is not known who sent it: its address pays a point."""
+        """The same for a request of which it is not known who sent it: its address pays for it, a point at least."""
         if not self._anonymous.points:
             return None
-        return Charge(self, self._account(address_of(request), self._anonymous), 1)
+        return Charge(self, self._account(address_of(request), self._anonymous), points_sent(request))
 
     def take(self, account: Account, points: int) -> None:
         """Takes points, or gives them back for a number below 0."""
@@ -194,6 +192,16 @@ class Rates:
             del self._accounts[key]
 
 
+def points_sent(request: HTTPConnection) -> int:
+    """What a request costs for its bytes alone, at least 1."""
+    scope = request.scope
+    head = len(scope["query_string"]) + len(scope["path"])
+    head += sum(len(name) + len(value) for name, value in scope["headers"])
+    announced = int(request.headers.get("content-length", 0))
+    came = getattr(request.state, CAME, 0)  # one in chunks announces nothing
+    return max(1, (max(0, head - FREE_HEAD) + max(announced, came)) // BYTES_SENT_A_POINT)
+
+
 class Charge:
     """What one request has taken from its caller. It costs what it really costs in the end, and at least ``sent``."""
 
@@ -238,30 +246,16 @@ class Charge:
             self._taken = points
 
 
-class RateHeaders:
-    """Settles the charge of each request as its answer begins, and tells what is left. It stands around CostHeader."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        state = scope.setdefault("state", {})
-
-        async def send_with_rate(message: Message) -> None:
-            charge: Charge | None = state.get(CHARGE)
-            if charge is not None and message["type"] == "http.response.start":
-                bill = bill_in(state)
-                if bill is not None:
-                    charge.close(bill.actual.points)
-                headers = MutableHeaders(scope=message)
-                for name, told in charge.headers():
-                    headers[name] = told
-            await send(message)
-
-        await self._app(scope, receive, send_with_rate)
+def tell_rate(state: Mapping[str, Any], headers: MutableHeaders) -> None:
+    """Settles the charge of a request as its answer begins, and tells what is left. Its cost must have been told before."""
+    charge: Charge | None = state.get(CHARGE)
+    if charge is None:
+        return
+    bill = bill_in(state)
+    if bill is not None:
+        charge.close(bill.actual.points)
+    for name, told in charge.headers():
+        headers[name] = told
 
 
 def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:

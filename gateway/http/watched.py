@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.http.layers import Layer, at_start
 from telemetry import traces
 from telemetry.metrics import (
     ERRORS,
@@ -29,36 +30,31 @@ ABANDONED = "none"
 """The status of a request that was not answered, because its client left."""
 
 
-class Watched:
+class Watched(Layer):
     """``routes``: those of the application, whose paths are labels. ``slow``: seconds from which on a request is told in the
     log; 0 for never."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], slow: float) -> None:
-        self._app = app
+        super().__init__(app)
         self._slow = slow
         # An endpoint of several paths, as GraphQL's, is known by the first of them.
         named = reversed([*map(_path_and_endpoint, routes)])
         self._paths = {id(endpoint): path for path, endpoint in named}
         self._names = OperationNames()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, status = perf_counter(), ABANDONED
         parent = None if not traces.are_on() else Headers(scope=scope).get(traces.TRACEPARENT)
 
-        async def told(message: Message) -> None:
+        def tell(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = str(message["status"])
-                if (own := traces.traceparent()) is not None:
-                    MutableHeaders(scope=message)[traces.TRACEPARENT] = own
-            await send(message)
+            status = str(message["status"])
+            if (own := traces.traceparent()) is not None:
+                MutableHeaders(scope=message)[traces.TRACEPARENT] = own
 
         with noting() as notes, traces.request_span("request", parent):
             try:
-                await self._app(scope, receive, told)
+                await self.app(scope, receive, at_start(send, tell))
             finally:
                 self._tell(scope, notes, status, perf_counter() - began)
 

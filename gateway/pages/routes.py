@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway.dev_tokens import LEARNER, PEOPLE, token_of
+from gateway.http.fixed import FixedDocument
 from gateway.pages.ready_queries import STATIC, TABS, tabs
 from gateway.rest.framework import openapi
 from gateway.rest.routes import DOCUMENT
@@ -63,9 +64,7 @@ def page_routes(settings: Settings) -> list[BaseRoute]:
 
         return Route(path, answer)
 
-    async def schema(_request: Request) -> Response:
-        return PlainTextResponse(printed_schema())
-
+    schema = FixedDocument(lambda: printed_schema().encode(), "text/plain").answer
     document: Answer = DOCUMENT.endpoint
     return [
         *(page(path, name) for path, name in PAGES.items()),

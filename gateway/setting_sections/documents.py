@@ -1,9 +1,12 @@
 """Which documents clients may send, and what they are told of the schema."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from gateway.setting_sections.values import Key, split
 
 
 class DocumentSettings(BaseModel):
@@ -40,4 +43,10 @@ class DocumentSettings(BaseModel):
         default="off",
         description="Trusted documents that agents may call as tools, by the Model Context Protocol at `/mcp`: none, queries alone, "
         "or all of them. Needs `pip install 'cohort[mcp]'`. `cohort dev` has all",
+    )
+    router_keys: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(split)] = Field(
+        default=(),
+        description="Keys by which routers of a supergraph say who they are, in `X-Router-Key`, where `federation` is true: they "
+        "may send any document, whatever `documents` says; access stays that of the caller's token. Each of at least 32 bytes; "
+        "two while one takes the other's place",
     )

@@ -220,9 +220,9 @@ def test_slots_are_never_more_than_there_are_and_none_is_lost(steps: list[tuple[
 
 
 def test_a_caller_is_the_user_of_the_token_or_the_address() -> None:
-    request = Request(http_scope("GET", "/"))
+    request = Request({**http_scope("GET", "/"), "client": ("192.0.2.1", 1)})
     assert caller_of(request, Viewer("ada")) == "user ada"
-    assert caller_of(request, Viewer()) == "address test"
+    assert caller_of(request, Viewer()) == "address 192.0.2.1"
 
 
 @pytest.fixture

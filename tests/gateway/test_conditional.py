@@ -130,7 +130,7 @@ async def test_a_query_by_get_need_not_be_sent_twice(embedded: Instance) -> None
     async with client_of(application(embedded.shared)) as client:
         first = await client.get("/graphql", params=ME)
         assert (first.status_code, first.headers["cache-control"]) == (200, "private, no-cache")
-        assert first.headers["vary"] == "Accept, X-Authenticated-For, Authorization"
+        assert first.headers["vary"] == "Accept, X-Authenticated-For, X-Cost, Authorization"
         again = await client.get("/graphql", params=ME, headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]

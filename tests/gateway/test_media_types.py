@@ -46,3 +46,11 @@ def test_a_body_is_json_by_its_type_alone(content_type: str | None, expected: bo
 )
 def test_the_answer_has_the_type_that_the_client_likes_best(accept: str, expected: str | None) -> None:
     assert preferred(accept, (JSON, GRAPHQL)) == expected
+
+
+def test_of_a_header_without_end_the_beginning_is_looked_at() -> None:
+    """Each range takes its time, and a head may have 64 KB."""
+    assert preferred(f"{GRAPHQL}, " + "a/b," * 20_000, (JSON, GRAPHQL)) == GRAPHQL
+    assert preferred("a/b," * 20_000 + GRAPHQL, (JSON, GRAPHQL)) is None
+    assert preferred("a" * 60_000, (JSON, GRAPHQL)) == JSON, "as without it"
+    assert not is_json("application/json;" + "a=b;" * 15_000)

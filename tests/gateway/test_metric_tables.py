@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from gateway.callers import CallerNames
 from gateway.http.admission import Admission
 from gateway.http.errors import HANDLERS
-from gateway.identity import make_token
+from gateway.identity import Tokens, make_token
 from gateway.rest.routes import ROUTES
 from gateway.settings import Settings
 from gateway.wiring import Cohort
@@ -234,6 +234,22 @@ async def test_who_may_not_see_figures_is_told_so(tables: Tables) -> None:
     gone = await tables.get("/metrics/table", metrics="ENROLLED_COUNT", activityIds="nowhere")
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "NOT_FOUND")
     assert (await tables.call("DELETE", "/metrics/table")).status_code == 405
+
+
+async def test_the_token_of_a_call_is_checked_once(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = 0
+    checked = Tokens.viewer
+
+    async def counted(*args: Any) -> Viewer:
+        nonlocal times
+        times += 1
+        return await checked(*args)
+
+    monkeypatch.setattr(Tokens, "viewer", counted)
+    assert (await tables.get("/metrics/table", **QUERY)).status_code == 200
+    assert (await tables.call("POST", "/metrics/table", json=BODY)).status_code == 200
+    await tables.link(table=LINKED)
+    assert times == 3
 
 
 async def test_a_table_is_one_query(tables: Tables) -> None:

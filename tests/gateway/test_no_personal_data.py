@@ -6,10 +6,11 @@ Requests of many kinds, good and bad, are sent with ids, names, tokens and words
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -24,7 +25,9 @@ from rules.errors import CohortError, NotFound, StoreUnavailable
 from rules.identifiers import ProgressKey
 from rules.triggers import TriggerKind
 from rules.viewers import Role
+from stores.duckdb_file import DuckFile
 from stores.events import Message
+from stores.groups import Lane
 from stores.topics import ASSESSMENTS, PROFILES, TRIGGERS
 from telemetry import traces
 from telemetry.metrics import exposed
@@ -217,6 +220,39 @@ async def test_faults_and_stores_that_are_away_name_nobody(
         assert "internal error at /v1/view/start" in log
     elif isinstance(error, StoreUnavailable):
         assert "timed out" in log
+
+
+def _twice(key: str) -> Callable[[duckdb.DuckDBPyConnection], Any]:
+    """Work for DuckDB that fails, with the key in the error's text: two transactions write it at a time."""
+
+    def work(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("CREATE OR REPLACE TABLE once (key VARCHAR PRIMARY KEY)")
+        first, second = connection.cursor(), connection.cursor()
+        for one in (first, second):
+            one.execute("BEGIN")
+            one.execute("INSERT INTO once VALUES (?)", [key])
+        first.execute("COMMIT")
+        second.execute("COMMIT")
+
+    return work
+
+
+async def test_what_engines_say_of_their_faults_names_nobody(
+    published: Instance, calls: WatchedCalls, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with duckdb.connect() as connection, pytest.raises(duckdb.TransactionException, match=MARK):
+        _twice(LEARNER)(connection)  # so there is something to leave out
+    read = DuckFile.read
+
+    async def fails(self: DuckFile, lane: Lane, _work: object) -> Any:
+        return await read(self, lane, _twice(LEARNER))
+
+    monkeypatch.setattr(DuckFile, "read", fails)
+    asked = "{ activityMetrics(query: {metrics: [ENROLLED_COUNT], dimensions: [COLLECTION]}) { rows } }"
+    answer = await calls.ask(asked, calls.token(f"reporter-{MARK}", Role.REPORTER))
+    assert answer.json()["errors"][0]["extensions"]["code"] == "STORE_UNAVAILABLE"
+    told.names_nobody()
+    assert "TransactionException" in told.log.getvalue(), "its kind is told"
 
 
 async def test_dead_letters_keep_what_the_log_leaves_out(

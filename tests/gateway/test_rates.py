@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
 from gateway.http.admission import address_of
-from gateway.http.rates import CREDIT, Account, Charge, Rates
+from gateway.http.rates import CREDIT, Account, Charge, Rates, points_sent
 from gateway.identity import make_token
 from gateway.settings import Settings, load_settings
 from gateway.wiring import rates_of
@@ -123,6 +123,20 @@ def test_a_request_costs_what_it_really_costs_and_what_was_sent() -> None:
     large.expect(3)
     large.close(3)
     assert left(large) == 130, "50 whole thousands of bytes were sent"
+
+
+def test_a_head_that_is_larger_than_any_client_sends_costs_as_a_body_does() -> None:
+    usual = request(authorization="x" * 2_000, cookie="x" * 4_000)
+    assert points_sent(usual) == 1
+    # 60,000 bytes and a few of names and path, of which 8,192 cost nothing: 51 points. And 20 for a body.
+    assert points_sent(request(accept="a," * 30_000)) == 51
+    address = request(accept="a," * 30_000, content_length="20000")
+    assert points_sent(address) == 71
+    clock = Clock()
+    rates = process(clock, CacheByClock(clock))
+    unknown = rates.begin_unknown(address)
+    assert unknown is not None
+    assert int(dict(unknown.headers())["RateLimit"].split("r=")[1].split(";")[0]) == 300 - 71
 
 
 def test_what_is_refused_costs_only_what_was_sent() -> None:

@@ -10,7 +10,8 @@ import pytest
 from starlette.middleware import Middleware
 from strawberry.http import process_result
 
-from gateway.http.costs import CostHeader
+from gateway.http.answer_heads import AnswerHeads
+from gateway.http.costs import tell_cost
 from gateway.pages.ready_queries import TABS, Ready
 from graph.encoding import encode
 from graph.schema import schema
@@ -233,7 +234,7 @@ def costly(client_app: Any) -> httpx.AsyncClient:
 @pytest.fixture
 def app(published: Instance) -> Any:
     found = application(published.shared)
-    found.user_middleware.append(Middleware(CostHeader))
+    found.user_middleware.append(Middleware(AnswerHeads, told=(tell_cost,)))
     return found
 
 

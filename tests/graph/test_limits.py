@@ -1,6 +1,7 @@
 """How large a document may be: each limit at its edge, and what a client is told beyond it."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from graphql import get_introspection_query, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.limits import BEYOND, Limits, Size, measured
+from graph.limits import DEEPEST_NESTING, Limits, Size, measured
 from graph.schema import build_schema
-from tests.conftest import Instance
-from tests.graph.conftest import ask, data
+from rules.prices import BEYOND, Budget
+from tests.conftest import LEAF, Instance
+from tests.graph.conftest import application, ask, client_of, data
 
 FRAGMENTS = "fragment one on Learner { x: userId ...two } fragment two on Learner { name @skip(if: false) }"
 
@@ -100,6 +102,47 @@ async def test_size_is_told_before_any_other_error(
         assert (error["extensions"]["limit"], error["extensions"]["found"]) == ("__schema", 45)
 
 
+NARROW = {
+    "identifier": "narrow",
+    "name": "Narrow",
+    "children": [{"identifier": "a", "name": "A", "mimeType": LEAF}],
+}
+
+
+async def test_a_document_as_deep_as_any_may_be_is_answered(embedded: Instance) -> None:
+    """Depth only warns, and so does the budget: still each answer can be written, and a deeper document is refused."""
+    await embedded.publish(NARROW)
+    embedded.shared = replace(embedded.shared, budget=Budget(enforced=False))
+    schema = build_schema(Limits(warn_only=frozenset({"documents"})))
+
+    def nested(levels: int) -> str:
+        """Lists of objects within each other, which an answer has twice as many levels of as the document."""
+        pairs = (levels - 2) // 2
+        below = "children { collection { " * pairs
+        return f'{{ collection(identifier: "narrow") {{ {below} identifier {"} } " * pairs} }} }}'
+
+    async with client_of(application(embedded.shared, schema)) as client:
+        answer = await client.post("/graphql", json={"query": nested(DEEPEST_NESTING)})
+        assert (answer.status_code, "errors" in answer.json()) == (200, False), answer.text[:300]
+        assert answer.text.count('"children"') == (DEEPEST_NESTING - 2) // 2
+        refused = await client.post("/graphql", json={"query": nested(DEEPEST_NESTING + 2)})
+    (error,) = refused.json()["errors"]
+    assert error["extensions"]["limit"] == "nesting"
+
+
+async def test_what_costs_more_than_can_be_counted_is_refused_like_all_else(embedded: Instance) -> None:
+    """Pages of pages of pages: the number would be too large for JSON."""
+    pairs = "groups(first: 200) { edges { node { members(first: 200) { edges { node { learner { "
+    query = f"{{ me {{ {pairs * 13} userId {'}' * (13 * 7)} }} }}"
+    schema = build_schema(Limits(warn_only=frozenset({"documents"})))
+    async with client_of(application(embedded.shared, schema)) as client:
+        refused = await client.post("/graphql", json={"query": query}, headers={"X-Cost": "full"})
+    assert refused.status_code == 200, refused.text
+    (error,) = refused.json()["errors"]
+    assert error["extensions"]["code"] == "TOO_EXPENSIVE"
+    assert error["extensions"]["cost"]["partitions"] == error["extensions"]["cost"]["points"] == BEYOND
+
+
 async def test_comments_and_lines_are_as_many_as_tokens(embedded: Instance) -> None:
     for query in ("#\n#\n#\n#\n#\n#\n#\n{ me { userId } }", "{ me {\n\n\n\n\n\n userId } }"):
         (error,) = await refusals(embedded, query, most_tokens=6)
@@ -108,8 +151,8 @@ async def test_comments_and_lines_are_as_many_as_tokens(embedded: Instance) -> N
 
 
 async def test_fragments_within_fragments_are_measured_in_time(embedded: Instance) -> None:
-    """Each doubles the one before; measured naively, this takes 2^100 steps."""
-    layers = 100
+    """Each doubles the one before; measured naively, this takes 2^97 steps."""
+    layers = 97
     fragments = "".join(f"fragment f{n} on Node {{ ...f{n + 1} ...f{n + 1} }}" for n in range(layers))
     query = f'{{ node(id: "x") {{ ...f0 }} }} {fragments} fragment f{layers} on Node {{ a: id }}'
     errors = await refusals(embedded, query)
@@ -127,8 +170,8 @@ async def test_selections_within_each_other_have_an_end(embedded: Instance) -> N
         return f"{{ ...f0 }} {links} fragment f{length} on Query {{ __typename }}"
 
     wide = {"most_tokens": 20_000}
-    assert await refusals(embedded, chain(198), **wide) == []  # the operation, 198 links, the last
-    for length in (199, 1_500):
+    assert await refusals(embedded, chain(98), **wide) == []  # the operation, 98 links, the last
+    for length in (99, 1_500):
         (error,) = await refusals(embedded, chain(length), longest_document=10**6, **wide)
         assert error["extensions"]["limit"] == "nesting"
         assert error["extensions"]["found"] == length + 2

@@ -277,10 +277,8 @@ async def test_many_of_each_type_are_read_by_few_statements(
     ]
 
 
-def price(*representations: Any) -> Price:
-    document = parse(
-        "query ($of: [_Any!]!) { _entities(representations: $of) { ... on Learner { userId } } }"
-    )
+def price(*representations: Any, asked: str = "... on Learner { userId }", more: str = "") -> Price:
+    document = parse(f"query ($of: [_Any!]!) {{ _entities(representations: $of) {{ {asked} }} }} {more}")
     return costs_of(core_schema(SUBGRAPH), document)[None].of({"of": list(representations)})
 
 
@@ -290,3 +288,34 @@ def test_each_different_representation_has_its_price() -> None:
     assert price(learner("a"), learner("b"), learner("a")).partitions == 2 * 2
     assert price(*[learner("a")] * 3).bytes > price(learner("a")).bytes
     assert price({"__typename": "Learner", "userId": ["a"]}, 7, None).partitions == 3 * 2
+
+
+LEARNERS = "... on Learner { name enrolments(first: 20) { edges { node { status } } } }"
+GROUPS = "... on Group { members(first: 50) { edges { node { role } } } }"
+COLLECTION = {"__typename": "Collection", "identifier": "course"}
+GROUP = {"__typename": "Group", "groupId": "g"}
+
+
+def test_each_representation_has_the_price_of_what_is_asked_of_its_type() -> None:
+    """A router asks for all types in one document, and often names one of them."""
+    both = f"__typename {LEARNERS} {GROUPS}"
+    assert price(learner("a"), asked=both) == price(learner("a"), asked=f"__typename {LEARNERS}")
+    assert price(GROUP, asked=both) == price(GROUP, asked=f"__typename {GROUPS}")
+    assert price(COLLECTION, asked=both) == price(COLLECTION, asked="__typename")
+    mixed = price(learner("a"), learner("b"), GROUP, COLLECTION, asked=both).partitions
+    # 2 for each of the four; of each learner a name, and 2 and 5 for each enrolment of a page; of the group 2 for its members.
+    assert mixed == 4 * 2 + 2 * (1 + 2 + 20 * 5) + 2
+
+
+def test_fragments_within_fragments_count_for_the_types_that_they_are_on() -> None:
+    named = "fragment of on Node { id ...all } "
+    named += f"fragment all on _Entity {{ ... on Node {{ {LEARNERS} {GROUPS} }} }}"
+    for one, own in ((learner("a"), LEARNERS), (GROUP, GROUPS)):
+        assert price(one, asked="...of", more=named) == price(one, asked=f"... on Node {{ id }} {own}")
+
+
+def test_representations_in_the_document_itself_are_priced_by_their_types_too() -> None:
+    asked = '{ _entities(representations: [{ __typename: "Learner", userId: $id }, { __typename: "Group", groupId: "g" }]) '
+    document = parse(f"query ($id: String!) {asked} {{ {LEARNERS} {GROUPS} }} }}")
+    written = costs_of(core_schema(SUBGRAPH), document)[None].of({"id": "a"})
+    assert written == price(learner("a"), GROUP, asked=f"{LEARNERS} {GROUPS}")

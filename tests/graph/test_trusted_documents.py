@@ -1,6 +1,7 @@
 """Documents by their SHA-256: Apollo's persisted queries as a client speaks them, trusted documents, and both at one store."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -9,13 +10,20 @@ import httpx
 import orjson
 import pytest
 
+from gateway.asked_documents import Trust
 from gateway.graphql_http import GRAPHQL_JSON
 from gateway.http.media_types import JSON
+from gateway.routers import Routers
+from gateway.settings import SettingsError, load_settings
 from graph.limits import Limits
 from graph.schema import build_schema
-from ingest.writes.trusted_documents import save_trusted
+from graph.subgraph import subgraph_of
+from ingest.writes.trusted_documents import remove_trusted, save_trusted
 from loaders import client_documents
+from loaders.client_documents import ClientDocuments
+from rules import client_documents as named_documents
 from rules.client_documents import TrustedDocument
+from telemetry.requests import noting
 from tests.conftest import Instance
 from tests.graph.conftest import application, client_of
 
@@ -196,3 +204,101 @@ async def test_before_that_documents_that_are_not_trusted_are_answered_and_logge
         assert (await client.post("/graphql", json=hashed(id_of("unknown")))).json() == {"errors": [MISS]}
     told = [record.message for record in caplog.records if "is not trusted" in record.message]
     assert [line.split()[1] for line in told] == [id_of(other)[:12], id_of("unknown")[:12]]
+
+
+@pytest.mark.parametrize("trust", ["any", "warn", "trusted"])
+async def test_what_a_document_is_known_by_is_worked_out_once_a_request(
+    published: Instance, monkeypatch: pytest.MonkeyPatch, trust: Trust
+) -> None:
+    await save_trusted(published.stores.rows, [trusted(TEXT)])
+    times = 0
+
+    def counted(text: bytes) -> Any:
+        nonlocal times
+        times += 1
+        return sha256(text)
+
+    monkeypatch.setattr(named_documents, "sha256", counted)
+    with noting() as notes:
+        async with client_of(application(published.shared, build_schema(), trust=trust)) as client:
+            for _ in range(2):  # a document that is new here, and one that is known
+                assert (await client.post("/graphql", json={"query": TEXT})).json() == ANN
+                assert (await client.get("/graphql", params={"query": TEXT})).json() == ANN
+                assert times == 2
+                times = 0
+            assert (await client.get(f"/graphql/{ID}")).json() == ANN
+            assert times == 0, "its client has worked it out"
+    assert notes.document == ID[:12]
+
+
+async def test_a_router_sends_documents_of_its_own_and_its_key_gives_no_access(published: Instance) -> None:
+    """Where clients may send trusted documents alone. What it may ask for is what the caller may, whose token it passes on."""
+    app = application(
+        published.shared, subgraph_of(Limits()), trust="trusted", routers=Routers([b"k" * 32, b"n" * 32])
+    )
+    own = "query ($of: [_Any!]!) { _entities(representations: $of) { ... on Learner { userId } } }"
+
+    def asked(user: str) -> dict[str, Any]:
+        return {"query": own, "variables": {"of": [{"__typename": "Learner", "userId": user}]}}
+
+    async with client_of(app) as ann, client_of(app, None) as nobody, client_of(app, "admin") as admin:
+        assert codes(await ann.post("/graphql", json=asked("ann"))) == ["DOCUMENT_NOT_TRUSTED"]
+        for key in ("k" * 32, "n" * 32):
+            by_router = {"X-Router-Key": key}
+            answer = await ann.post("/graphql", json=asked("ann"), headers=by_router)
+            assert answer.json() == {"data": {"_entities": [{"userId": "ann"}]}}
+        sdl = await ann.post("/graphql", json={"query": "{ _service { sdl } }"}, headers=by_router)
+        assert sdl.json()["data"]["_service"]["sdl"].startswith("extend schema")
+        assert codes(await ann.post("/graphql", json=asked("bob"), headers=by_router)) == ["FORBIDDEN"]
+        assert codes(await nobody.post("/graphql", json=asked("ann"), headers=by_router)) == [
+            "UNAUTHENTICATED"
+        ]
+        for wrong in ("k" * 31, "é" * 32, "", "k" * 32 + "," + "n" * 32):
+            refused = await ann.post("/graphql", json=asked("ann"), headers={b"X-Router-Key": wrong.encode()})
+            assert (refused.status_code, codes(refused)) == (401, ["UNAUTHENTICATED"])
+            assert "k" * 31 not in refused.text
+        by_admin = await admin.post("/graphql", json=asked("nobody"))
+        assert codes(by_admin) == ["NOT_FOUND"], "who has the role admin or service may send any document"
+
+
+async def test_without_keys_the_header_of_routers_says_nothing(published: Instance) -> None:
+    async with client_of(application(published.shared, build_schema(), trust="trusted")) as client:
+        answer = await client.post("/graphql", json={"query": TEXT}, headers={"X-Router-Key": ""})
+        assert codes(answer) == ["DOCUMENT_NOT_TRUSTED"]
+
+
+def test_keys_of_routers_are_taken_where_the_schema_is_a_subgraph() -> None:
+    keys = {"router_keys": f"{'k' * 32}, {'n' * 32}"}
+    assert Routers.of(load_settings(jwt_key="j" * 32, federation=True, **keys)).keys == [b"k" * 32, b"n" * 32]
+    assert Routers.of(load_settings(jwt_key="j" * 32, **keys)).keys == []
+    with pytest.raises(SettingsError, match="router_keys"):
+        load_settings(jwt_key="j" * 32, router_keys="short")
+
+
+async def test_a_document_that_was_removed_is_refused_however_well_a_process_knows_it(
+    published: Instance,
+) -> None:
+    """Parsed, validated and priced it stays known, and a client may have registered it: neither is trust."""
+    rows, schema = published.stores.rows, build_schema()
+    await save_trusted(rows, [trusted(TEXT)])
+    async with client_of(application(published.shared, schema)) as client:
+        assert (await client.post("/graphql", json={"query": TEXT, **hashed()})).json() == ANN
+    await remove_trusted(rows, [ID])
+    # What a process remembers of it ends after some seconds, as in one that has remembered nothing yet.
+    forgotten = replace(published.shared, client_documents=ClientDocuments(rows, published.stores.cache))
+    async with client_of(application(forgotten, schema, trust="trusted")) as client:
+        for body in ({"query": TEXT}, hashed(), {"documentId": ID}, {"query": TEXT, **hashed()}):
+            assert codes(await client.post("/graphql", json=body)) == ["DOCUMENT_NOT_TRUSTED"]
+        assert codes(await client.get(f"/graphql/{ID}")) == ["DOCUMENT_NOT_TRUSTED"]
+
+
+async def test_an_id_tells_nothing_of_documents_that_others_have_sent(published: Instance) -> None:
+    """Who knows an id knows the text: it is executed with their own rights, and no answer has a word of it."""
+    secret = 'query Q { learner(userId: "someone-else") { name } }'
+    app = application(published.shared, build_schema())
+    async with client_of(app, "admin") as admin, client_of(app) as client, client_of(app, None) as nobody:
+        await admin.post("/graphql", json={"query": secret})
+        known = await client.post("/graphql", json={"documentId": id_of(secret)})
+        assert codes(known) == ["FORBIDDEN"]
+        assert "someone-else" not in known.text
+        assert codes(await nobody.post("/graphql", json={"documentId": id_of(secret)})) == ["UNAUTHENTICATED"]

@@ -10,7 +10,7 @@ from graph.schema import schema
 from graph.upstream import core_schema
 from graph.validation import COMPARISONS, LONGEST_MESSAGE, MOST_PROBLEMS, SUGGESTED, problems
 from tests.conftest import Instance
-from tests.graph.conftest import ask
+from tests.graph.conftest import application, ask, client_of
 
 CORE = core_schema(schema)
 
@@ -127,3 +127,18 @@ def test_operations_that_share_many_fragments_are_refused_as_too_large() -> None
     uses = " ".join(f"a{n}: groups(first: $a) {{ totalCount }}" for n in range(200))
     found: list[Any] = problems(CORE, parse(f"{operations} fragment f on Learner {{ {uses} }}"))
     assert [error.original_error.details["limit"] for error in found] == ["fragment_uses"]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "[[1e400]]", "{b: [1, 1e999]}"])
+async def test_a_number_that_nothing_can_hold_is_refused_where_it_stands(
+    published: Instance, number: str
+) -> None:
+    """In JSON it would be null from then on."""
+    view = 'contentId: "a", collectionId: "course", contextId: "batch", progress: 5'
+    asked = "mutation { updateView(input: {%s, progressDetails: {a: %s}}) { errors { code } } }"
+    async with client_of(application(published.shared)) as client:
+        answer = await client.post("/graphql", json={"query": asked % (view, number)})
+    (error,) = answer.json()["errors"]
+    assert "a double can hold" in error["message"]
+    assert "data" not in answer.json(), "nothing was executed"
+    assert error["locations"] == [{"line": 1, "column": asked.index("{a: %s}") + len(view) - 1}]

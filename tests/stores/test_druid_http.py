@@ -183,13 +183,21 @@ NEW_STYLE = {
 @pytest.mark.parametrize(
     ("response", "error", "reason"),
     [
-        (answered(TIMEOUT, 504), DeadlineExceeded, "timed out"),
+        (
+            answered(TIMEOUT, 504),
+            DeadlineExceeded,
+            "Query timeout, legacyQueryException, TIMEOUT, org.apache",
+        ),
         (answered({"error": "Query timeout"}, 500), DeadlineExceeded, "Query timeout"),
-        (answered(CAPACITY, 429), Busy, "Too many concurrent queries"),
+        (answered(CAPACITY, 429), Busy, "Query capacity exceeded"),
         (answered({}, 429), Busy, "429"),
-        (answered(NEW_STYLE, 500), StoreUnavailable, "Something at org.apache.druid"),
+        (answered(NEW_STYLE, 500), StoreUnavailable, "general, RUNTIME_FAILURE"),
         (answered({"error": "Resource limit exceeded"}, 400), StoreUnavailable, "Resource limit exceeded"),
-        (answered({"error": "Unknown exception", "errorMessage": "x" * 9999}, 500), StoreUnavailable, "xxx"),
+        (
+            answered({"error": "Unknown exception", "errorMessage": "x" * 9999}, 500),
+            StoreUnavailable,
+            "Unknown exc",
+        ),
         (answered(["no", "object"], 503), StoreUnavailable, "503"),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>", StoreUnavailable, "Bad Gateway"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[[1,", StoreUnavailable, "broke off"),
@@ -208,6 +216,26 @@ async def test_what_druid_says_becomes_an_error_of_its_kind_in_a_line(
     assert "\n" not in str(raised.value)
     assert raised.value.message.startswith("the groups store"), "Druid's own words are for the log"
     assert "ruid" not in raised.value.message
+
+
+NAMES: dict[str, object] = {
+    "error": "learner-7 is none",
+    "errorMessage": "bad filter [learner-7]",
+    "errorCode": "learner-7",
+}
+
+
+async def test_what_was_asked_for_is_not_told_and_what_an_operator_set_up_is(
+    broker: Broker, groups: DruidGroups
+) -> None:
+    """Druid's words about a query repeat its filter. Those about a supervisor name no learner, and are needed."""
+    broker.respond = lambda request: answered(NAMES, 500)
+    with pytest.raises(StoreUnavailable) as raised:
+        await ask(groups)
+    assert raised.value.detail == "Druid (500): Told"
+    broker.respond = lambda request: answered({"error": "Cannot construct supervisor"}, 400)
+    with pytest.raises(StoreUnavailable, match="Cannot construct supervisor"):
+        await groups._http.manage("POST", "indexer/v1/supervisor", {})
 
 
 async def test_a_silent_broker_is_waited_for_no_longer_than_the_request_may_take(

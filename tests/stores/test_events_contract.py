@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from stores.deadline import deadline
@@ -23,6 +25,7 @@ from stores.events import Consumer, Events, Message, Record, RecordFilter, Topic
 from stores.events_embedded import EmbeddedEvents
 from stores.events_kafka import KafkaEvents
 from stores.kafka_topics import Replication
+from stores.kafka_upstream import refuse_unsent, watch_failures
 
 pytestmark = pytest.mark.long
 
@@ -598,6 +601,66 @@ async def test_closing_has_an_end_while_the_broker_is_away(away: Callable[[bool]
         await events.send("one", Message("a", b"1"))
     async with asyncio.timeout(15):
         await events.close()
+
+
+async def test_a_producer_that_fails_leaves_no_error_that_nobody_has_looked_at() -> None:
+    left = errors_left()
+    producer = AIOKafkaProducer(bootstrap_servers=NOBODY, enable_idempotence=True)
+    watch_failures(producer)
+    sent = await producer._message_accumulator.add_message(TopicPartition("one", 0), b"a", b"1", 1)
+    producer._txn_manager.fatal_error(KafkaError("out of order"))
+    refuse_unsent(producer)
+    assert isinstance(sent.exception(), KafkaError)
+    await producer.stop()
+    del producer, sent
+    gc.collect()
+    assert left == []
+
+
+def errors_left() -> list[str]:
+    """What asyncio tells, from now on, of errors in the background."""
+    left: list[str] = []
+
+    def tell(_loop: object, told: dict[str, Any]) -> None:
+        left.append(f"{told['message']}: {told.get('exception')!r}")
+
+    asyncio.get_running_loop().set_exception_handler(tell)
+    return left
+
+
+@pytest.mark.stack
+async def test_an_outage_leaves_no_error_that_nobody_has_looked_at(away: Callable[[bool], None]) -> None:
+    """asyncio would tell each in the log, without a request or a place: those of sends that are under way, of batches that wait
+    for their turn, and of members whose coordinator is gone."""
+    left = errors_left()
+    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=1)
+    await events.init([ONE])
+    consumer = await events.consumer("workers", ["one"])
+    await share(events, ONE, consumer)
+    large = [Message("a", bytes(100_000)) for _ in range(20)]  # more than a batch: most wait for their turn
+    for _ in range(2):
+        await events.send("one", Message("a", b"1"))
+        sending = [asyncio.create_task(events.send("one", *large)) for _ in range(3)]
+        await asyncio.sleep(0)
+        away(True)
+        answers = await asyncio.gather(*sending, return_exceptions=True)
+        assert any(isinstance(answer, StoreUnavailable) for answer in answers)
+        with contextlib.suppress(StoreUnavailable):
+            async with asyncio.timeout(20):
+                await keep_reading(consumer)
+        gc.collect()
+        away(False)
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(StoreUnavailable):
+                    await events.ping()
+                    break
+    away(True)
+    await events.close()
+    del consumer, events, sending, answers
+    await asyncio.sleep(0)
+    gc.collect()
+    assert left == []
 
 
 @pytest.mark.stack

@@ -24,7 +24,7 @@ from gateway.http.admission import slot_for
 from gateway.http.conditional import conditional, has_already
 from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
-from gateway.http.on_behalf import FOR_HEADER, managed_token
+from gateway.http.on_behalf import FOR_HEADER, managed_token, only
 from gateway.http.rates import refusal_counted
 from gateway.rest.framework.envelope import (
     LEARNING,
@@ -256,9 +256,9 @@ async def session_of_call(request: Request) -> Session:
     """The session by the user's own token, or else by the bearer token, which on the platform may be an application's; and
     by the token of a managed user, where FOR_HEADER has one."""
     cohort = request.app.state.cohort
-    token = request.headers.get(USER_HEADER)
-    authorization = request.headers.get("authorization") if token is None else f"Bearer {token}"
-    managed = managed_token(request.headers.get(FOR_HEADER))
+    token, bearer = only(request, USER_HEADER), only(request, "Authorization")
+    authorization = bearer if token is None else f"Bearer {token}"
+    managed = managed_token(only(request, FOR_HEADER))
     session: Session = await cohort.session_by(authorization, managed, request)
     bill_of_request(request, session.bill)
     return session

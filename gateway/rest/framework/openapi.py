@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -11,11 +10,9 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.http.conditional import conditional
+from gateway.http.fixed import FixedDocument
 from gateway.http.on_behalf import FOR_HEADER
 from gateway.rest.framework.endpoints import USER_HEADER, Endpoint
 from gateway.rest.framework.envelope import LEARNING, USUAL_CODES, Envelope, Json
@@ -24,8 +21,6 @@ from gateway.rest.framework.plain import PlainEndpoint, plain_operation
 from gateway.rest.framework.told_access import told_access
 
 PATH = "/openapi.json"
-MAX_AGE = 300
-"""Seconds. The document changes with the program only."""
 
 _STATUSES: dict[HTTPStatus, tuple[str, tuple[str, ...]]] = {
     HTTPStatus.BAD_REQUEST: ("What is asked is wrong or can't be, for the reason in `params.errmsg`.", ()),
@@ -55,16 +50,8 @@ def document_route(
     endpoints: Sequence[Endpoint[Any]], plain: Sequence[PlainEndpoint] = (), components: Json = NO_MORE
 ) -> Route:
     """The route of the document about these endpoints, with ``components`` that the plain ones refer to."""
-
-    @cache
-    def encoded() -> bytes:
-        return orjson.dumps(openapi(endpoints, plain, components))
-
-    async def answer(request: Request) -> Response:
-        response = Response(encoded(), media_type="application/json")
-        return conditional(request, response, tag_of=encoded(), max_age=MAX_AGE)
-
-    return Route(PATH, answer)
+    document = FixedDocument(lambda: orjson.dumps(openapi(endpoints, plain, components)), "application/json")
+    return Route(PATH, document.answer)
 
 
 def openapi(

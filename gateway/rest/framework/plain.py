@@ -15,7 +15,7 @@ from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.requests import json_object
 from gateway.rest.framework.told_access import told_access
-from resolvers.nouns import Access, Unauthenticated, Viewer
+from resolvers.nouns import Access, Session, Unauthenticated, Viewer
 
 REFUSALS: Mapping[str, str] = {
     "400": "What is asked is wrong: `INVALID_INPUT`; or it costs more than a request may: `TOO_EXPENSIVE`.",
@@ -34,12 +34,13 @@ REFUSALS: Mapping[str, str] = {
 @dataclass(frozen=True)
 class PlainEndpoint:
     """One method and path. ``parameters``: as OpenAPI has them. ``body``: the JSON Schema of a body. ``answers``: the JSON
-    Schema of the answer by media type. ``headers``: what the answer's headers say. ``access``: who may call it."""
+    Schema of the answer by media type. ``headers``: what the answer's headers say. ``access``: who may call it. ``handler`` is given
+    the session of the caller; that of nobody for a token that does not hold, where none is needed."""
 
     method: str
     path: str
     summary: str
-    handler: Callable[[Request], Coroutine[Any, Any, Response]]
+    handler: Callable[[Request, Session], Coroutine[Any, Any, Response]]
     parameters: Sequence[Json]
     answers: Mapping[str, Json]
     body: Json | None = None
@@ -60,25 +61,26 @@ def _route(path: str, methods: Mapping[str, PlainEndpoint]) -> Route:
     async def answer(request: Request) -> Response:
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
         await request.body()  # so that a slow one holds no slot
-        async with slot_for(request, await _viewer_of(request, endpoint)):
-            return await endpoint.handler(request)
+        session = await _session_of(request, endpoint)
+        async with slot_for(request, session.viewer):
+            return await endpoint.handler(request, session)
 
     return Route(path, answer, methods=[*methods])
 
 
-async def _viewer_of(request: Request, endpoint: PlainEndpoint) -> Viewer:
-    """The caller, once they may ask. Nobody for a token that does not hold, where none is needed."""
+async def _session_of(request: Request, endpoint: PlainEndpoint) -> Session:
+    """The session of the caller, once they may ask."""
     try:
-        viewer = (await session_of_call(request)).viewer
+        session = await session_of_call(request)
     except Unauthenticated:
         if endpoint.access.value.needs_token:
             raise
         nobody = Viewer()
         charge_begun(request, nobody)
-        return nobody
+        return Session(nobody, request.app.state.cohort.shared)
     if endpoint.access.value.needs_token:
-        viewer.check_before(endpoint.access)
-    return viewer
+        session.viewer.check_before(endpoint.access)
+    return session
 
 
 async def object_in(request: Request) -> Json:

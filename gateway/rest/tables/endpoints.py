@@ -19,7 +19,6 @@ from starlette.responses import Response
 
 from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
-from gateway.rest.framework.endpoints import session_of_call
 from gateway.rest.framework.envelope import Json
 from gateway.rest.framework.examples import with_example
 from gateway.rest.framework.moments import iso_milliseconds
@@ -104,37 +103,36 @@ KINDS: Mapping[str, Callable[[Session, Json], Coroutine[Any, Any, Sheet]]] = {
 """What a link may show, by the name that its maker gives it."""
 
 
-async def _answered(request: Request, asked: Json) -> Response:
+async def _answered(request: Request, session: Session, asked: Json) -> Response:
     form = format_asked(request)
-    sheet = await while_connected(request.receive, _sheet(await session_of_call(request), asked))
+    sheet = await while_connected(request.receive, _sheet(session, asked))
     return await table_answer(request, sheet, form)
 
 
-async def _table(request: Request) -> Response:
-    return await _answered(request, {"table": of_query(TABLE, _items(request))})
+async def _table(request: Request, session: Session) -> Response:
+    return await _answered(request, session, {"table": of_query(TABLE, _items(request))})
 
 
-async def _posted_table(request: Request) -> Response:
+async def _posted_table(request: Request, session: Session) -> Response:
     for name in request.query_params:
         if name != FORMAT:
             raise InvalidInput(f"{name} belongs in the body; the query has {FORMAT} alone", field=name)
-    return await _answered(request, {"table": await object_in(request)})
+    return await _answered(request, session, {"table": await object_in(request)})
 
 
-async def _funnel(request: Request) -> Response:
+async def _funnel(request: Request, session: Session) -> Response:
     asked = of_query(FUNNEL, _items(request))
-    return await _answered(
-        request, {"funnel": {**asked, "collectionId": request.path_params["collectionId"]}}
-    )
+    asked["collectionId"] = request.path_params["collectionId"]
+    return await _answered(request, session, {"funnel": asked})
 
 
-async def _active(request: Request) -> Response:
-    return await _answered(request, {"activeLearners": of_query(ACTIVE, _items(request))})
+async def _active(request: Request, session: Session) -> Response:
+    return await _answered(request, session, {"activeLearners": of_query(ACTIVE, _items(request))})
 
 
-async def _new_link(request: Request) -> Response:
+async def _new_link(request: Request, session: Session) -> Response:
     """A link, once it has been seen that what is asked can be answered to whoever has it."""
-    links, session = _links(request), await session_of_call(request)
+    links = _links(request)
     session.viewer.known()
     body = await object_in(request)
     for name in body:
@@ -164,7 +162,7 @@ async def _new_link(request: Request) -> Response:
     return _private(Response(orjson.dumps(answer), media_type="application/json"))
 
 
-async def _linked(request: Request) -> Response:
+async def _linked(request: Request, _session: Session) -> Response:
     """The figures of a link, counted now: to whoever has it, whatever token they send."""
     linked = _links(request).opened(request.path_params["link"])
     session = linked.session(request.app.state.cohort.shared)

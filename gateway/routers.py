@@ -1,0 +1,35 @@
+"""Which requests a router of a supergraph makes: it writes documents of its own, for callers whose tokens it passes on."""
+
+from collections.abc import Sequence
+from hmac import compare_digest
+from typing import NamedTuple
+
+from starlette.requests import HTTPConnection
+
+from gateway.settings import Settings
+from rules.errors import Unauthenticated
+
+HEADER = "X-Router-Key"
+
+
+class Routers(NamedTuple):
+    """``keys``: any of them makes a request one of a router's. It gives no access: that is the caller's."""
+
+    keys: Sequence[bytes] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Routers":
+        """None where the schema is no subgraph."""
+        given = settings.router_keys if settings.federation else ()
+        return cls([key.get_secret_value().encode() for key in given])
+
+    def sent(self, request: HTTPConnection) -> bool:
+        """Whether a router sent the request. Unauthenticated for a key that is none of these; where there are none, the header
+        is passed over."""
+        given = request.headers.get(HEADER)
+        if given is None or not self.keys:
+            return False
+        # All are compared, as bytes: how long it takes says nothing of them.
+        if not sum(compare_digest(key, given.encode()) for key in self.keys):
+            raise Unauthenticated(f"{HEADER} must be one of router_keys", field=HEADER)
+        return True
