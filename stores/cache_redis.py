@@ -283,9 +283,15 @@ def _connecting(url: str) -> dict[str, Any]:
     return options
 
 
+_QUOTING = re.compile(r"""['"`:,]""")
+
+
 def _told(error: Exception) -> str:
-    otherwise = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return f"Redis: {str(error) or otherwise}"
+    """The error in a line. Of what the server itself says the first words alone: it goes on with what it was sent."""
+    kind = type(error).__name__
+    if isinstance(error, ResponseError):
+        return f"Redis: {kind}: {_QUOTING.split(str(error), maxsplit=1)[0].strip()}"
+    return f"Redis: {str(error) or ('no answer in time' if isinstance(error, TimeoutError) else kind)}"
 
 
 class RedisCache(ServerCache):
@@ -303,14 +309,3 @@ class RedisCache(ServerCache):
         """``url`` is redis://, rediss:// or unix://. Each call takes at most ``timeout`` seconds. Does not need the server yet.
         InvalidInput for certificates that can't be read."""
         return cls(url, prefix, timeout, connections)
-
-
-def _told(error: Exception) -> str:
-    """The error in a line. Of what the server itself says the first words alone: it goes on with what it was sent."""
-    text = (
-        _QUOTING.split(str(error), maxsplit=1)[0].strip() if isinstance(error, ResponseError) else str(error)
-    )
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-_QUOTING = re.compile(r"""['"`:,]""")

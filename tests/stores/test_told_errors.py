@@ -15,16 +15,16 @@ from stores import cache_redis, cassandra_session
     [
         (
             ResponseError("unknown command 'EVALSHA', with args beginning with: 'cohort:learner-7' "),
-            "ResponseError: unknown command",
+            "Redis: ResponseError: unknown command",
         ),
         (
             NoScriptError("No matching script. Please use EVAL."),
-            "NoScriptError: No matching script. Please use EVAL.",
+            "Redis: NoScriptError: No matching script. Please use EVAL.",
         ),
-        (AuthenticationError("Authentication required."), "AuthenticationError: Authentication required."),
+        (AuthenticationError("Authentication required."), "Redis: Authentication required."),
         (
             RedisConnectionError("Error 111 connecting to a:6379. Connection refused."),
-            "ConnectionError: Error 111 connecting to a:6379. Connection refused.",
+            "Redis: Error 111 connecting to a:6379. Connection refused.",
         ),
     ],
 )
