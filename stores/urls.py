@@ -2,6 +2,7 @@
 when they are read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from rules.errors import InvalidInput
@@ -38,6 +39,14 @@ FORMS: Mapping[str, Mapping[str, str]] = {
 """By setting and scheme. Options behind ``?`` may be left out, and so may a user, a password and a port that is the usual one."""
 
 _FILES = frozenset({"sqlite", "duckdb", "file", "fts5"})
+_USUAL = {
+    "rows": "rows.db",
+    "events": "events.db",
+    "groups": "groups.duckdb",
+    "blobs": "blobs",
+    "search": "search.db",
+}
+"""The file or folder of each embedded engine whose URL names none."""
 _LISTS = frozenset({"cassandra", "kafka"})
 """Schemes with several hosts."""
 _OPTIONS = {
@@ -65,6 +74,16 @@ def check_store_url(setting: str, url: str) -> None:
 def is_embedded(url: str) -> bool:
     """Whether the URL names an engine that runs within Cohort's own processes."""
     return url.partition(":")[0] in _FILES | {"embedded"}
+
+
+def embedded_path(setting: str, url: str) -> str:
+    """The file or folder of an embedded engine, seen from the folder ``data``. That of a URL with four slashes is absolute."""
+    return url.partition(":")[2].removeprefix("//").removeprefix("/") or _USUAL[setting]
+
+
+def learner_index_path(path: Path) -> Path:
+    """The file of the learner index, which is beside that of the search."""
+    return path.with_stem(f"{path.stem}-learners")
 
 
 def _fault(scheme: str, url: str) -> str | None:
