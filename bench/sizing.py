@@ -10,16 +10,16 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import orjson
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
@@ -29,10 +29,10 @@ from druid_specs import DATA_SOURCES
 from gateway.identity import make_token
 from gateway.settings import load_settings
 from rules.viewers import Role
-from stores.druid_http import DruidHttp
-from stores.druid_supervision import druid_name
+from stores.druid_http import Address, DruidHttp
+from stores.druid_supervision import SUPERVISOR, druid_name
 from stores.topics import TOPICS
-from tests.cassandra_node import SOFTWARE, CassandraNode, cassandra_of_its_own
+from tests.cassandra_node import KEYSPACE, SOFTWARE, CassandraNode, cassandra_of_its_own
 from tests.conftest import (
     BLOBS,
     DRUID,
@@ -91,7 +91,7 @@ class Client:
         headers = {"Authorization": f"Bearer {token}"}
         answer = await self.http.request(method, path, json=body, headers=headers)
         told = answer.json()
-        assert answer.status_code == 200 and not told.get("errors"), told
+        assert (answer.status_code, told.get("errors")) == (200, None), told
         return told
 
     async def ask(self, user: str, query: str, variables: dict[str, Any] | None = None) -> Any:
@@ -125,14 +125,14 @@ async def complete(client: Client, user: str, number: int) -> None:
 
 async def view(client: Client, user: str, number: int, leaf: int, what: str) -> None:
     where = {"collectionId": collection(number), "contextId": f"batch-{number:03d}"}
-    body = {"i": {"contentId": f"{collection(number)}-leaf-{leaf}", **where}}
+    given: dict[str, Any] = {"contentId": f"{collection(number)}-leaf-{leaf}", **where}
     if what == "update":
-        body["i"] |= {"progress": 40, "timeSpent": 7}  # type: ignore[dict-item]
-    told = await client.ask(user, VIEW % (what.title(), what), body)
+        given |= {"progress": 40, "timeSpent": 7}
+    told = await client.ask(user, VIEW % (what.title(), what), {"i": given})
     assert told["data"]["told"]["errors"] == [], told
 
 
-async def in_turn(calls: list[Callable[[], Awaitable[Any]]]) -> None:
+async def in_turn(calls: Sequence[Callable[[], Awaitable[Any]]]) -> None:
     """All of them, AT_ONCE at a time."""
     waiting = iter(calls)
 
@@ -143,7 +143,7 @@ async def in_turn(calls: list[Callable[[], Awaitable[Any]]]) -> None:
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
 
 
-async def cpu_of(gateway: Watched, calls: list[Callable[[], Awaitable[Any]]]) -> float:
+async def cpu_of(gateway: Watched, calls: Sequence[Callable[[], Awaitable[Any]]]) -> float:
     """Milliseconds of the gateway's CPU a call; the first tenth is not counted."""
     warm = len(calls) // 10
     await in_turn(calls[:warm])
@@ -188,17 +188,20 @@ async def _requests(report: Report, client: Client, gateway: Watched, users: lis
     """Fills the instance, and tells the CPU of each kind of request."""
     numbers = range(COLLECTIONS)
     enrolments = [(user, number) for user in users for number in numbers]
-    enrolled = await cpu_of(gateway, [lambda u=u, n=n: enrol(client, u, n) for u, n in enrolments])  # type: ignore[misc]
+    enrolled = await cpu_of(gateway, [partial(enrol, client, user, number) for user, number in enrolments])
     report.add("enrolment", enrolled, "ms of CPU")
-    updated = await cpu_of(gateway, [lambda u=u, n=n: complete(client, u, n) for u, n in enrolments])  # type: ignore[misc]
+    updated = await cpu_of(gateway, [partial(complete, client, user, number) for user, number in enrolments])
     report.add(f"state update of {DONE} contents and an attempt", updated, "ms of CPU")
     for what in ("start", "update", "end"):
-        calls = [lambda u=u, n=n, w=what: view(client, u, n, DONE, w) for u, n in enrolments[:ASKED]]  # type: ignore[misc]
+        calls = [partial(view, client, user, number, DONE, what) for user, number in enrolments[:ASKED]]
         report.add(f"view {what}", await cpu_of(gateway, calls), "ms of CPU")
-    pages = {"small query": (SMALL, {}), f"list of {COLLECTIONS} enrolments": (LIST, {})}
-    pages["tree of 40 leaves"] = (TREE, {"c": collection(0)})
+    pages: dict[str, tuple[str, dict[str, Any]]] = {
+        "small query": (SMALL, {}),
+        f"list of {COLLECTIONS} enrolments": (LIST, {}),
+        f"tree of {LEAVES} leaves": (TREE, {"c": collection(0)}),
+    }
     for what, (query, variables) in pages.items():
-        calls = [lambda u=user, q=query, v=variables: client.ask(u, q, v) for user in (users * 2)[:ASKED]]  # type: ignore[misc]
+        calls = [partial(client.ask, user, query, variables) for user in (users * 2)[:ASKED]]
         report.add(what, await cpu_of(gateway, calls), "ms of CPU")
 
 
@@ -211,16 +214,21 @@ async def _idle(cohort: Instance, within: float = 900) -> None:
 
 async def _profiles(client: Client, users: list[str]) -> None:
     """Each with all attributes."""
-    save = "mutation($i: SaveLearnerInput!) { saveLearner(input: $i) { errors { code message } } }"
+    save = "mutation($i: UpdateLearnerInput!) { updateLearner(input: $i) { errors { code message } } }"
     for number, user in enumerate(users):
-        attributes = [{"name": name, "value": f"{name} {number % count}"} for name, count in VALUES.items()]
-        given = {"userId": user, "name": f"Learner {number}", "attributes": attributes}
-        await client.call(user, "POST", "/graphql", {"query": save, "variables": {"i": given}}, Role.SERVICE)
+        given = {camel(name): f"{name} {number % count}" for name, count in VALUES.items()}
+        await client.ask(user, save, {"i": {"name": f"Learner {number}", **given}})
+
+
+def camel(name: str) -> str:
+    """``age_band`` as GraphQL has it: ``ageBand``."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))
 
 
 def _rows(report: Report, node: CassandraNode) -> None:
-    node.nodetool("flush", "of_its_own")
-    node.nodetool("compact", "of_its_own")
+    node.nodetool("flush", KEYSPACE)
+    node.nodetool("compact", KEYSPACE)
     enrolments = LEARNERS * COLLECTIONS
     counted = {
         "content_consumption": enrolments * DONE + ASKED,
@@ -232,9 +240,7 @@ def _rows(report: Report, node: CassandraNode) -> None:
         "learner": LEARNERS,
         "learner_scope": enrolments,
     }
-    sizes = {path.name.rpartition("-")[0]: 0 for path in node.tables()}
-    for table in sizes:
-        sizes[table] = node.bytes_of(table)
+    sizes = {table: node.bytes_of(table) for table in node.tables()}
     for table, size in sorted(sizes.items(), key=lambda one: -one[1])[:14]:
         of = counted.get(table)
         report.add(
@@ -279,11 +285,11 @@ async def _search(report: Report, prefix: str) -> None:
 async def _segments(report: Report, prefix: str) -> None:
     """Once the tasks have handed off what they have."""
     statement = 'SELECT COUNT(*), SUM(is_realtime), SUM("size"), SUM(num_rows) FROM sys.segments WHERE datasource = ? AND is_active = 1'
-    http = DruidHttp(DRUID)
+    http = DruidHttp(Address.parse(DRUID, f"kafka://{KAFKA}"), 60, 4)
     try:
         for source in DATA_SOURCES:
             name = druid_name(prefix, source)
-            await http.manage("POST", f"/druid/indexer/v1/supervisor/{name}/suspend")
+            await http.manage("POST", f"{SUPERVISOR}/{name}/suspend")
             async with asyncio.timeout(600):
                 while True:
                     [(segments, realtime, size, rows)] = await http.sql(statement, name)

@@ -45,8 +45,12 @@ class CassandraNode:
 
     def bytes_of(self, table: str) -> int:
         """What the table takes on disk, once it was flushed."""
-        files = self._folder.glob(f"**/{KEYSPACE}/{table}-*/*")
+        files = self._folder.glob(f"**/data/{KEYSPACE}/{table}-*/*")
         return sum(file.stat().st_size for file in files if file.is_file())
+
+    def tables(self) -> list[str]:
+        """Of the keyspace, as its folders say."""
+        return sorted(path.name.rpartition("-")[0] for path in self._folder.glob(f"**/data/{KEYSPACE}/*"))
 
     def nodetool(self, *words: str) -> str:
         libraries = f"{SOFTWARE}/cassandra/lib/*"

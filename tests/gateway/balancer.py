@@ -29,7 +29,7 @@ class Balancer(httpx.AsyncBaseTransport):
     def add(self, *ports: int) -> None:
         self._gateways |= dict.fromkeys(ports, False)
 
-    async def ready(self, *ports: int, within: float = 120) -> None:
+    async def ready(self, *ports: int, within: float = 300) -> None:
         """Returns once these gateways are given requests."""
         async with asyncio.timeout(within):
             while not all(self._gateways[port] for port in ports):

@@ -83,6 +83,38 @@ class Command:
         await self.process.wait()
 
 
+class Supervised:
+    """A command that is started again whenever it ends before it is told to, as a supervisor does: one that starts while a store
+    is slow to answer may give up."""
+
+    def __init__(self, shell: Shell, *words: str) -> None:
+        self._shell, self._words = shell, words
+        self._told = False
+        self._command: Command | None = None
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> int:
+        while True:
+            self._command = await self._shell.start(*self._words)
+            code = await self._command.process.wait()
+            if self._told:
+                return code
+
+    async def stop(self) -> int:
+        """By SIGTERM; gives the exit code."""
+        self._told = True
+        if self._command is not None:
+            await self._command.stop()
+        return await self._task
+
+    async def kill(self) -> None:
+        self._told = True
+        if self._command is not None:
+            await self._command.kill()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
 async def ready(client: httpx.AsyncClient, within: float = 90) -> None:
     """Returns once the server there is ready."""
     async with asyncio.timeout(within):

@@ -31,7 +31,7 @@ from tests.conftest import (
 from tests.gateway.balancer import Balancer
 from tests.gateway.class_at_work import ENROLLED_BEFORE, ClassAtWork
 from tests.gateway.conftest import KEY
-from tests.gateway.processes import Command, Shell
+from tests.gateway.processes import Shell, Supervised
 from tests.gateway.test_backup import is_there
 from tests.graph.test_figures_survive import recounted, told
 from tests.stack.small import free_port
@@ -90,23 +90,20 @@ class Fleet:
 
     def __init__(self, balancer: Balancer, clients: ClassAtWork) -> None:
         self.balancer, self.clients = balancer, clients
-        self.running: list[Command] = []
+        self.running: list[Supervised] = []
         self._first = 0
 
-    async def gateway(self, shell: Shell) -> tuple[int, Command]:
+    async def gateway(self, shell: Shell) -> tuple[int, Supervised]:
         """Starts one, and returns once it gets requests."""
         port = free_port()
-        started = await shell.start("serve", "--port", str(port))
+        started = Supervised(shell, "serve", "--port", str(port))
         self.running.append(started)
         self.balancer.add(port)
-        try:
-            await self.balancer.ready(port)
-        except TimeoutError:
-            pytest.fail(f"it is not ready: {started.said()}")
+        await self.balancer.ready(port)
         return port, started
 
-    async def worker(self, shell: Shell) -> Command:
-        started = await shell.start("worker")
+    def worker(self, shell: Shell) -> Supervised:
+        started = Supervised(shell, "worker")
         self.running.append(started)
         return started
 
@@ -149,56 +146,59 @@ async def test_two_versions_work_side_by_side_and_nothing_is_refused_or_lost(
         )
         fleet = Fleet(balancer, ClassAtWork(client, load_settings(jwt_key=KEY)))
         stack.push_async_callback(fleet.stop_all)
-        await _begin(old, fleet, client)
+        first = await _begin(old, fleet, client)
         async with fleet.clients.by(CLIENTS):
-            await _over_and_back(old, new, fleet, instance.urls["rows"])
+            await _over_and_back(old, new, fleet, first, instance.urls["rows"])
         await _is_all_there(new, instance, fleet)
 
 
-async def _begin(old: Shell, fleet: Fleet, client: httpx.AsyncClient) -> None:
-    """The former version makes the instance, with a course that is open."""
+async def _begin(old: Shell, fleet: Fleet, client: httpx.AsyncClient) -> tuple[int, Supervised]:
+    """The former version makes the instance, with a course that is open. Gives its first gateway."""
     await old.run("init")
     (old.folder / "course.json").write_bytes(orjson.dumps(COURSE))
     await old.run("load", "hierarchy", "course.json")
-    await fleet.gateway(old)
+    first = await fleet.gateway(old)
     token = make_token(load_settings(jwt_key=KEY), "service", (Role.SERVICE,), timedelta(hours=1))
     answer: Any = (
         await client.post("/graphql", json={"query": OPEN}, headers={"Authorization": f"Bearer {token}"})
     ).json()
     assert answer == {"data": {"createContext": {"errors": []}}}
+    return first
 
 
-async def _over_and_back(old: Shell, new: Shell, fleet: Fleet, rows: str) -> None:
-    first_old = next(iter(fleet.balancer._gateways)), fleet.running[0]
-    second_old, old_worker = await fleet.gateway(old), await fleet.worker(old)
+async def _over_and_back(
+    old: Shell, new: Shell, fleet: Fleet, first_old: tuple[int, Supervised], rows: str
+) -> None:
+    old_worker = fleet.worker(old)
+    old_gateways = [first_old, await fleet.gateway(old)]
     await fleet.goes_on("the former version alone")
     assert "created table trusted_document" in await new.run("init")
     await fleet.goes_on("after `cohort init` of this one")
-    for words in (("worker",), ("serve", "--port", str(free_port()))):
-        assert "run a newer Cohort" in await old.run(*words, code=1), (
-            "it runs on, and does not start any more"
-        )
+    refused = await old.run("serve", "--port", str(free_port()), code=1)
+    assert "run a newer Cohort" in refused, "it runs on, and does not start any more"
 
-    (third, fourth), new_worker = [await fleet.gateway(new) for _ in range(2)], await fleet.worker(new)
+    new_gateways = await asyncio.gather(fleet.gateway(new), fleet.gateway(new))
+    new_worker = fleet.worker(new)
     await fleet.goes_on("both, side by side", 8)
-    assert all(fleet.balancer.answered[port] for port in (first_old[0], second_old[0], third[0], fourth[0]))
+    assert all(fleet.balancer.answered[port] for port, _ in (*old_gateways, *new_gateways))
     assert await old_worker.stop() in ENDS_IN_PEACE
     await fleet.goes_on("the former worker has left", 8)
-    for port, gateway in (first_old, second_old):  # it has no `drain`: so the balancer is told first
+    for port, gateway in old_gateways:  # it has no `drain`: so the balancer is told first
         await fleet.balancer.take_out(port)
         assert await gateway.stop() in ENDS_IN_PEACE
     await fleet.goes_on("this version alone")
 
     _lower_schema_version(rows)
-    back, back_worker = await fleet.gateway(old), await fleet.worker(old)
+    back_worker = fleet.worker(old)
+    port_back, _ = await fleet.gateway(old)
     await fleet.goes_on("the former version is back")
     assert await new_worker.stop() == 0
-    for port, gateway in (third, fourth):  # by `drain`: nobody but the process is told
+    for port, gateway in new_gateways:  # by `drain`: nobody but the process is told
         assert await gateway.stop() == 0
         assert not fleet.balancer.is_ready(port)
     await fleet.goes_on("the former version alone again", 8)
     assert await back_worker.stop() in ENDS_IN_PEACE
-    assert back[0] in fleet.balancer.answered
+    assert fleet.balancer.answered[port_back]
     await new.run("init")
 
 
