@@ -32,6 +32,7 @@ class CassandraNode:
             return [program, f"-Dcassandra.jmx.local.port={self._port}", *rest]
 
         self._folder = folder
+        self._opened = [word for word in server.command(folder) if word.startswith("--add-")]
         self._stack = Stack(folder, servers=[replace(server, command=with_jmx)], software=SOFTWARE)
         self.url = f"cassandra://cohort:cohort@{HOST}:9042/{KEYSPACE}"
 
@@ -54,7 +55,16 @@ class CassandraNode:
 
     def nodetool(self, *words: str) -> str:
         libraries = f"{SOFTWARE}/cassandra/lib/*"
-        command = [java(), "-cp", libraries, "org.apache.cassandra.tools.NodeTool", "-p", self._port, *words]
+        command = [
+            java(),
+            *self._opened,
+            "-cp",
+            libraries,
+            "org.apache.cassandra.tools.NodeTool",
+            "-p",
+            self._port,
+            *words,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
