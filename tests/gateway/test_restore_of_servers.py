@@ -31,6 +31,9 @@ from tests.gateway.processes import Shell
 from tests.gateway.test_backup import at_work, finished, is_there, nothing_of
 from tests.graph.test_figures_survive import recounted, told
 
+FOLDERS = ("packages", "exports", "exhausts", "archived-batches")
+"""What an instance has in its blob store, below the prefix."""
+
 log = logging.getLogger(__name__)
 
 
@@ -128,8 +131,9 @@ def _instance(shell: Shell, data: Path) -> Instance:
 async def _copy_blobs(lost: Instance, restored: Instance) -> None:
     """As `aws s3 sync s3://bucket/BEFORE s3://bucket/AFTER` does."""
     async with lost.opened() as theirs, restored.opened() as ours:
-        async for blob in theirs.stores.blobs.below(""):
-            await ours.stores.blobs.put(blob.name, theirs.stores.blobs.get(blob.name))
+        for folder in FOLDERS:
+            async for blob in theirs.stores.blobs.below(folder):
+                await ours.stores.blobs.put(blob.name, theirs.stores.blobs.get(blob.name))
 
 
 async def _copy_submissions(before: str, after: str) -> int:
