@@ -50,15 +50,15 @@ from tests.stack.small import free_port
 
 KEY = "s" * 32
 COLLECTIONS, LEAVES = 10, 40
-LEARNERS = 200
+LEARNERS = 100
 DONE, ANSWERS = 20, 5
 """Views of a learner in a collection, and questions of their attempt."""
 AT_ONCE = 8
-ASKED = 300
+ASKED = 200
 """Requests of a kind whose CPU is measured, after a tenth as many."""
 SMALL = "{ me { name } }"
 LIST = "{ me { name enrolments(first: 100) { edges { node { collection { name } status completionPercentage } } } } }"
-TREE = """query($c: ID!) { collection(identifier: $c) { name hierarchy } }"""
+TREE = """query($c: String!) { collection(identifier: $c) { name hierarchy } }"""
 VIEW = "mutation($i: %sViewInput!) { told: %sView(input: $i) { errors { code message } } }"
 HANDED_OFF_WITHIN = 300.0
 """Seconds that Druid's tasks may take to publish."""
@@ -186,8 +186,8 @@ async def instance(folder: Path) -> AsyncIterator[tuple[Instance, CassandraNode,
         yield cohort, node, shell
 
 
-async def _requests(report: Report, client: Client, gateway: Watched, users: list[str]) -> None:
-    """Fills the instance, and tells the CPU of each kind of request."""
+async def _commands(report: Report, client: Client, gateway: Watched, users: list[str]) -> None:
+    """Fills the instance, and tells the CPU of each kind of command."""
     numbers = range(COLLECTIONS)
     enrolments = [(user, number) for user in users for number in numbers]
     enrolled = await cpu_of(gateway, [partial(enrol, client, user, number) for user, number in enrolments])
@@ -197,13 +197,17 @@ async def _requests(report: Report, client: Client, gateway: Watched, users: lis
     for what in ("start", "update", "end"):
         calls = [partial(view, client, user, number, DONE, what) for user, number in enrolments[:ASKED]]
         report.add(f"view {what}", await cpu_of(gateway, calls), "ms of CPU")
+
+
+async def _pages(report: Report, client: Client, gateway: Watched, users: list[str]) -> None:
+    """Once the workers have computed what is asked for."""
     pages: dict[str, tuple[str, dict[str, Any]]] = {
         "small query": (SMALL, {}),
         f"list of {COLLECTIONS} enrolments": (LIST, {}),
         f"tree of {LEAVES} leaves": (TREE, {"c": collection(0)}),
     }
     for what, (query, variables) in pages.items():
-        calls = [partial(client.ask, user, query, variables) for user in (users * 2)[:ASKED]]
+        calls = [partial(client.ask, user, query, variables) for user in (users * 3)[:ASKED]]
         report.add(what, await cpu_of(gateway, calls), "ms of CPU")
 
 
@@ -322,9 +326,10 @@ async def main() -> None:
                 report.add("gateway, idle", gateway.memory(), "MB", 0)
                 users = [str(uuid4()) for _ in range(LEARNERS)]
                 await _profiles(client, users)
-                await _requests(report, client, gateway, users)
-                report.add("gateway, after that", gateway.memory(), "MB", 0)
+                await _commands(report, client, gateway, users)
                 await _work(report, cohort, shell)
+                await _pages(report, client, gateway, users)
+                report.add("gateway, after that", gateway.memory(), "MB", 0)
                 await _cache(report, cohort.urls["prefix"])
             await asyncio.to_thread(_rows, report, node)
             _events(report, cohort.urls["prefix"])
