@@ -237,7 +237,7 @@ def _rows(report: Report, node: CassandraNode) -> None:
     node.nodetool("compact", KEYSPACE)
     enrolments = LEARNERS * COLLECTIONS
     counted = {
-        "content_consumption": enrolments * DONE + ASKED,
+        "user_content_consumption": enrolments * DONE + ASKED,
         "user_enrolments": enrolments,
         "enrolment_by_context": enrolments,
         "user_activity_agg_v2": enrolments,
@@ -299,8 +299,9 @@ async def _segments(report: Report, prefix: str) -> None:
         until = time.monotonic() + HANDED_OFF_WITHIN
         for what, name in names.items():
             while True:
-                [(segments, realtime, size, rows)] = await http.sql(statement, name)
-                if (segments and not realtime) or time.monotonic() > until:
+                found = await http.sql(statement, name)  # none of what nothing was sent to, such as cells
+                segments, realtime, size, rows = found[0] if found else (0, 0, 0, 0)
+                if not realtime or time.monotonic() > until:
                     break
                 await asyncio.sleep(2)
             if rows and size:
