@@ -1,7 +1,8 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|load|migration|pages|peers|publish|viewer]``; see
-docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``migration``, ``peers``, ``publish`` and
-``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those named after it."""
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|load|migration|pages|peers|publish|sizing|viewer]``;
+see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
+``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``migration``, ``peers``, ``publish``,
+``sizing`` and ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
+named after it."""
 
 import asyncio
 import sys
@@ -29,6 +30,7 @@ from bench import (
     migration,
     pages,
     publish,
+    sizing,
     viewer,
 )
 from bench.client import KEY, Client
@@ -272,6 +274,8 @@ if __name__ == "__main__":
         uvloop.run(comparison.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["sizing"]:
+        uvloop.run(sizing.main())
     elif sys.argv[1:2] == ["exhaust"]:
         uvloop.run(exhaust.main(*sys.argv[2:5]))
     elif sys.argv[1:2] == ["attempts"]:

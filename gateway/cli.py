@@ -12,6 +12,7 @@ from gateway.commands import (
     aggregate,
     archive,
     archive_checks,
+    backup,
     blobs,
     dead_letters,
     doctor,
@@ -257,6 +258,8 @@ def schema(
         typer.echo(printed_schema(), nl=False)
 
 
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(doctor.doctor)
 app.command()(jobs.reconcile)
 app.command()(publish.publish)

@@ -1,6 +1,6 @@
 """Watermarks of erasures: what a learner had up to then, in a place or anywhere, is deleted and stays so."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 
 from rules.errors import Erased
@@ -17,6 +17,15 @@ async def erased_learners(rows: Rows, user_ids: Collection[str]) -> dict[str, da
     """The time at which each learner was last erased whole. A learner who never was is left out."""
     found = await rows.get_many(ERASURES, [(user_id, *EVERYWHERE) for user_id in user_ids], ["erased_on"])
     return {key[0]: row["erased_on"] for key, row in found.items()}
+
+
+async def all_erased_learners(rows: Rows) -> AsyncIterator[tuple[str, datetime]]:
+    """Each learner who was erased whole, with the time of the last erasure, in no order."""
+    for token_range in rows.ranges(1):
+        async for page in rows.walk(ERASURES, token_range):
+            for row in page.rows:
+                if (row["collectionid"], row["contextid"]) == EVERYWHERE:
+                    yield row["userid"], row["erased_on"]
 
 
 async def erased_places(rows: Rows, keys: Sequence[ProgressKey]) -> dict[ProgressKey, datetime]:

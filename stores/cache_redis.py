@@ -191,8 +191,24 @@ class ServerCache:
         try:
             async with asyncio.timeout(remaining(self._timeout)):
                 await self._client.ping()
+                is_cluster = await self._is_cluster()
         except (RedisError, OSError) as error:
             raise StoreUnavailable("the cache does not answer", detail=_told(error)) from error
+        if is_cluster:
+            raise StoreUnavailable(
+                "the cache is of no use",
+                detail="the server is in cluster mode: take one without, with a replica",
+            )
+
+    async def _is_cluster(self) -> bool:
+        """Whether the server refuses calls of several keys, since these are on several nodes. One that knows no HELLO, such as a
+        proxy, does not say so."""
+        try:
+            answer = await self._client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+        except ResponseError:
+            return False
+        told = [*answer.items()] if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+        return (b"mode", b"cluster") in told
 
     async def close(self) -> None:
         if self._recovery is not None:

@@ -20,6 +20,7 @@ from stores.deadline import remaining
 from stores.duckdb_file import PATIENCE, DuckFile
 from stores.duckdb_queries import CREATE_GONE, GONE_SINCE, KEY, NOTE_GONE, remove, upsert
 from stores.events import Consumer, Events, Record
+from stores.topics import FEEDER_GROUP
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Feed:
 
     async def _follow(self) -> None:
         id_, self._unclean = await self._file.write(_prepare)
-        group = f"groups-{id_}"
+        group = f"{FEEDER_GROUP}-{id_}"
         consumer = await self._events.consumer(group, [*self._sources])
         try:
             await self._catch_up(group, consumer)

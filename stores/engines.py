@@ -17,7 +17,7 @@ from stores.learner_search import LearnerSearch
 from stores.private import private_folder
 from stores.rows import Rows
 from stores.search import Search
-from stores.urls import check_store_url, is_embedded
+from stores.urls import check_store_url, embedded_path, is_embedded, learner_index_path
 
 PATIENCE = 15.0
 """Seconds that a store may take to be opened and to answer, when it is asked whether it is there."""
@@ -188,8 +188,7 @@ async def _open_rows(url: str, data: Path) -> Rows:
     if url.startswith("sqlite:"):
         from stores.rows_sqlite import SqliteRows
 
-        path = url.removeprefix("sqlite:").removeprefix("//").removeprefix("/") or "rows.db"
-        return await SqliteRows.open(data / path)
+        return await SqliteRows.open(data / embedded_path("rows", url))
     from stores.rows_cassandra import CassandraRows
 
     return await CassandraRows.open(url)
@@ -199,7 +198,7 @@ async def _open_events(url: str, prefix: str, data: Path) -> Events:
     if url.startswith("embedded:"):
         from stores.events_embedded import EmbeddedEvents
 
-        return await EmbeddedEvents.open(data / "events.db", prefix)
+        return await EmbeddedEvents.open(data / embedded_path("events", url), prefix)
     from stores.events_kafka import KafkaEvents
 
     return await KafkaEvents.open(url, prefix)
@@ -219,19 +218,17 @@ async def _open_groups(url: str, events: Events, events_url: str, prefix: str, d
     if url.startswith("duckdb:"):
         from stores.groups_duckdb import DuckGroups
 
-        path = url.removeprefix("duckdb:").removeprefix("//").removeprefix("/") or "groups.duckdb"
-        return await DuckGroups.open(data / path, events)
+        return await DuckGroups.open(data / embedded_path("groups", url), events)
     from stores.groups_druid import DruidGroups
 
     return await DruidGroups.open(url, prefix=prefix, events=events_url)
 
 
 async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None) -> Blobs:
-    scheme, _, place = url.partition("://")
-    if scheme == "file":
+    if url.startswith("file:"):
         from stores.blobs_file import FileBlobs
 
-        return await FileBlobs.open(data / (place.removeprefix("/") or "blobs"), prefix, links)
+        return await FileBlobs.open(data / embedded_path("blobs", url), prefix, links)
     from stores.blobs_cloud import CloudBlobs
 
     return await CloudBlobs.open(url, prefix)
@@ -241,7 +238,7 @@ async def _open_search(url: str, prefix: str, data: Path) -> Search:
     if url.startswith("fts5:"):
         from stores.search_fts5 import Fts5Search
 
-        return await Fts5Search.open(_search_file(url, data))
+        return await Fts5Search.open(data / embedded_path("search", url))
     from stores.search_opensearch import OpenSearch
 
     return await OpenSearch.open(url, prefix)
@@ -252,12 +249,7 @@ async def _open_learner_search(url: str, prefix: str, data: Path) -> LearnerSear
     if url.startswith("fts5:"):
         from stores.learner_search_sqlite import SqliteLearnerSearch
 
-        path = _search_file(url, data)
-        return await SqliteLearnerSearch.open(path.with_stem(f"{path.stem}-learners"))
+        return await SqliteLearnerSearch.open(learner_index_path(data / embedded_path("search", url)))
     from stores.learner_search_opensearch import OpenSearchLearners
 
     return await OpenSearchLearners.open(url, prefix)
-
-
-def _search_file(url: str, data: Path) -> Path:
-    return data / (url.removeprefix("fts5:").lstrip("/") or "search.db")

@@ -6,6 +6,7 @@ from functools import partial
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     LeaderNotAvailableError,
@@ -14,9 +15,11 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from rules.errors import InvalidInput
+from rules.errors import InvalidInput, StoreUnavailable
 from stores.events import Topic
 from stores.kafka_clients import KafkaClients, retried
+
+INSYNC = "min.insync.replicas"
 
 
 class KafkaTopics:
@@ -75,11 +78,15 @@ async def create_missing(
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """On how many brokers the messages are: at least, and of how many partitions a copy is behind or away."""
+    """On how many brokers the messages are: at least, and of how many partitions a copy is behind or away.
+
+    ``needed``: of how many copies an acknowledged message is certain (``min.insync.replicas``), at least and at most over topics.
+    """
 
     brokers: int
     copies: int
     behind: int
+    needed: tuple[int, int]
 
 
 async def replication(admin: AIOKafkaAdminClient, names: Collection[str]) -> Replication:
@@ -91,11 +98,29 @@ async def replication(admin: AIOKafkaAdminClient, names: Collection[str]) -> Rep
         if topic["topic"] in names
         for place in topic["partitions"]
     ]
+    needed = await _needed(admin, names)
     return Replication(
         brokers,
         min((len(place["replicas"]) for place in places), default=0),
         sum(len(place["isr"]) < len(place["replicas"]) for place in places),
+        (min(needed, default=0), max(needed, default=0)),
     )
+
+
+async def _needed(admin: AIOKafkaAdminClient, names: Collection[str]) -> list[int]:
+    """``min.insync.replicas`` of each of the topics that is there: its own, or the brokers'."""
+    there = [name for name in await admin.list_topics() if name in names]
+    wanted = [
+        ConfigResource(ConfigResourceType.TOPIC, name, configs={INSYNC: None}) for name in sorted(there)
+    ]
+    answers = await admin.describe_configs(wanted) if wanted else []
+    found = []
+    for answer in answers:
+        for code, reason, _, topic, entries in answer.resources:
+            if code:
+                raise StoreUnavailable("Kafka does not tell how a topic is set", detail=f"{topic}: {reason}")
+            found += [int(entry[1]) for entry in entries if entry[0] == INSYNC]
+    return found
 
 
 async def committed(
@@ -128,5 +153,5 @@ def _configs(topic: Topic, replicas: int) -> dict[str, str]:
         "message.timestamp.type": "LogAppendTime",
         "retention.ms": "-1" if days is None else str(days * 86_400_000),
         # acks from all would mean from one, where all but one are away.
-        "min.insync.replicas": "2" if replicas > 2 else "1",
+        INSYNC: "2" if replicas > 2 else "1",
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from stores import log_forgetting
 from stores.events import Record
 from stores.log_file import LogFile, Place, transaction
+from stores.topics import FEEDER_GROUP
 
 LEASE = 3.0
 """Seconds without a heartbeat after which a member counts as dead."""
@@ -117,3 +118,11 @@ class Member:
                 rank, count = live.index(self._id), self._file.partitions(topic)
                 owned += [(topic, partition) for partition in range(count) if partition % len(live) == rank]
         return owned
+
+
+def forget_members(file: LogFile) -> None:
+    """Ends every member, and each group that fed a file of group figures: in a copy of the log none of them is there."""
+    feeders = f"{file.name(FEEDER_GROUP)}-"
+    with transaction(file.db):
+        file.db.execute("DELETE FROM members")
+        file.db.execute("DELETE FROM places WHERE substr(consumers, 1, ?) = ?", (len(feeders), feeders))

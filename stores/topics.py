@@ -47,6 +47,8 @@ PUBLISHER_GROUP = "publishers"
 ATTEMPT_TAKER_GROUP = "attempt-takers"
 EXHAUST_GROUP = "exhausts"
 LEARNER_INDEX_GROUP = "learner-indexers"
+FEEDER_GROUP = "groups"
+"""Begins the name of the group of each DuckDB file, which reads what it is fed with (stores/duckdb_feed.py)."""
 GROUPS = {
     WORKER_GROUP: (TRIGGERS, PROFILES),
     ATTEMPT_TAKER_GROUP: (ASSESSMENTS,),

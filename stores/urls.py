@@ -2,6 +2,7 @@
 when they are read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from rules.errors import InvalidInput
@@ -47,6 +48,14 @@ SASL = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 """How Kafka may be shown a password."""
 
 _FILES = frozenset({"sqlite", "duckdb", "file", "fts5"})
+_USUAL = {
+    "rows": "rows.db",
+    "events": "events.db",
+    "groups": "groups.duckdb",
+    "blobs": "blobs",
+    "search": "search.db",
+}
+"""The file or folder of each embedded engine whose URL names none."""
 _LISTS = frozenset({"cassandra", "cassandras", "kafka", "kafkas"})
 """Schemes with several hosts."""
 _PLAIN = {
@@ -77,6 +86,16 @@ def check_store_url(setting: str, url: str) -> None:
 def is_embedded(url: str) -> bool:
     """Whether the URL names an engine that runs within Cohort's own processes."""
     return url.partition(":")[0] in _FILES | {"embedded"}
+
+
+def embedded_path(setting: str, url: str) -> str:
+    """The file or folder of an embedded engine, seen from the folder ``data``. That of a URL with four slashes is absolute."""
+    return url.partition(":")[2].removeprefix("//").removeprefix("/") or _USUAL[setting]
+
+
+def learner_index_path(path: Path) -> Path:
+    """The file of the learner index, which is beside that of the search."""
+    return path.with_stem(f"{path.stem}-learners")
 
 
 def _fault(scheme: str, url: str) -> str | None:

@@ -232,7 +232,13 @@ async def _event_copies(_settings: "Settings", stores: "Stores") -> Finding:
     if not isinstance(stores.events, KafkaEvents):
         return Finding(Health.WELL, subject, "one, in a file: back it up")
     found = await stores.events.replication(TOPICS)
-    told = f"{found.copies} on {found.brokers} brokers"
+    least, most = found.needed
+    told = f"{found.copies} on {found.brokers} brokers, {least} needed"
+    if most > found.copies:
+        remedy = "set min.insync.replicas of each topic to one less than its copies"
+        return Finding(
+            Health.BAD, subject, f"{told}, and {most} for a topic: nothing can be sent to it", remedy
+        )
     if found.behind:
         return Finding(
             *(Health.POOR, subject, f"{told}; in {found.behind:,} partitions a copy is behind or away"),
@@ -242,6 +248,16 @@ async def _event_copies(_settings: "Settings", stores: "Stores") -> Finding:
         return Finding(
             *(Health.POOR, subject, f"{told}: what one broker has is out of reach while that is away"),
             "kafka-reassign-partitions to three brokers, and min.insync.replicas=2 for each topic",
+        )
+    if found.copies > 2 and least < 2:
+        return Finding(
+            *(Health.POOR, subject, f"{told}: what one broker alone has acknowledged is lost with it"),
+            "kafka-configs --alter --entity-type topics --entity-name TOPIC --add-config min.insync.replicas=2",
+        )
+    if most == found.copies > 1:
+        return Finding(
+            *(Health.POOR, subject, f"{told}: while one broker is away nothing can be sent"),
+            "set min.insync.replicas of each topic to one less than its copies",
         )
     return Finding(Health.WELL, subject, told)
 

@@ -185,7 +185,8 @@ def test_help_names_every_command() -> None:
     done = cohort("--help", COLUMNS="200")
     commands = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE)
     assert commands == [
-        *("dev", "serve", "worker", "init", "token", "caller", "settings", "schema", "doctor", "reconcile"),
+        *("dev", "serve", "worker", "init", "token", "caller", "settings", "schema", "backup"),
+        *("restore", "doctor", "reconcile"),
         *("publish", "jobs", "aggregate", "archive", "blobs", "dead-letters", "documents", "druid"),
         *("exhaust", "learners", "load", "migrate", "modes", "search", "views", "stack"),
     ]

@@ -126,25 +126,42 @@ async def test_it_says_whether_rows_outlive_a_node(
 
 
 @pytest.mark.parametrize(
-    ("brokers", "copies", "behind", "expected"),
+    ("replication", "expected"),
     [
-        (3, 3, 0, (Health.WELL, "3 on 3 brokers")),
-        (2, 3, 41, (Health.POOR, "3 on 2 brokers; in 41 partitions a copy is behind or away")),
-        (3, 2, 0, (Health.POOR, "2 on 3 brokers: what one broker has is out of reach while that is away")),
+        (EventReplication(1, 1, 0, (1, 1)), (Health.WELL, "1 on 1 brokers, 1 needed")),
+        (EventReplication(3, 3, 0, (2, 2)), (Health.WELL, "3 on 3 brokers, 2 needed")),
+        (
+            EventReplication(2, 3, 41, (2, 2)),
+            (Health.POOR, "3 on 2 brokers, 2 needed; in 41 partitions a copy is behind or away"),
+        ),
+        (
+            EventReplication(3, 2, 0, (1, 1)),
+            (Health.POOR, "2 on 3 brokers, 1 needed: what one broker has is out of reach while that is away"),
+        ),
+        (
+            EventReplication(3, 3, 0, (1, 2)),
+            (Health.POOR, "3 on 3 brokers, 1 needed: what one broker alone has acknowledged is lost with it"),
+        ),
+        (
+            EventReplication(3, 3, 0, (2, 3)),
+            (Health.POOR, "3 on 3 brokers, 2 needed: while one broker is away nothing can be sent"),
+        ),
+        (
+            EventReplication(1, 1, 0, (1, 2)),
+            (Health.BAD, "1 on 1 brokers, 1 needed, and 2 for a topic: nothing can be sent to it"),
+        ),
     ],
 )
 async def test_it_says_whether_events_outlive_a_broker(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
-    brokers: int,
-    copies: int,
-    behind: int,
+    replication: EventReplication,
     expected: tuple[Health, str],
 ) -> None:
-    async def replication(_self: KafkaEvents, _topics: object) -> EventReplication:
-        return EventReplication(brokers, copies, behind)
+    async def found(_self: KafkaEvents, _topics: object) -> EventReplication:
+        return replication
 
-    monkeypatch.setattr(KafkaEvents, "replication", replication)
+    monkeypatch.setattr(KafkaEvents, "replication", found)
     stores: Any = SimpleNamespace(events=object.__new__(KafkaEvents))
     finding = await _event_copies(settings, stores)
     assert (finding.health, finding.told) == expected

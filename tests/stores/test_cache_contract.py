@@ -5,9 +5,10 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 import uuid
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
-from stores.cache_embedded import EmbeddedCache
+from stores.cache_embedded import SOCKET, EmbeddedCache, kept_server
 from stores.cache_redis import REST, RedisCache, ServerCache
 from stores.deadline import deadline
+from tests.stack.small import free_port
 
 SERVER = os.environ.get("COHORT_STACK_REDIS", "redis://127.0.0.1:6379/0")
 NOBODY = "redis://127.0.0.1:1/0"
@@ -318,11 +320,30 @@ async def test_the_embedded_server_ends_with_close() -> None:
     await cache.close()
 
 
+async def test_a_server_in_cluster_mode_is_told_before_anybody_relies_on_it() -> None:
+    """It answers PING, and refuses every call of keys that are in several slots."""
+    directory = tempfile.mkdtemp(dir="/tmp")  # a socket's path may have 108 bytes
+    options = ["--cluster-enabled", "yes", "--port", str(free_port())]
+    server = await asyncio.create_subprocess_exec(
+        *kept_server(directory, "16mb"), *options, stdin=PIPE, stdout=DEVNULL
+    )
+    cache = await RedisCache.open(f"unix://{directory}/{SOCKET}", timeout=PATIENT)
+    try:
+        async with asyncio.timeout(30):
+            while not await asyncio.to_thread(Path(directory, SOCKET).exists):
+                await asyncio.sleep(0.01)
+        with pytest.raises(StoreUnavailable, match="the server is in cluster mode"):
+            await cache.ping()
+    finally:
+        await cache.close()
+        await server.communicate(b"")
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 async def test_the_embedded_server_ends_with_a_process_that_is_killed(how: signal.Signals) -> None:
     program = """
 import asyncio
-from stores.cache_embedded import EmbeddedCache
+from stores.cache_embedded import SOCKET, EmbeddedCache, kept_server
 
 async def main():
     cache = await EmbeddedCache.open()

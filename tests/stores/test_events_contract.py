@@ -586,7 +586,7 @@ async def test_it_says_on_how_many_brokers_messages_are() -> None:
     """The server is one broker."""
     events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE])
-    assert await events.replication([ONE]) == Replication(brokers=1, copies=1, behind=0)
+    assert await events.replication([ONE]) == Replication(brokers=1, copies=1, behind=0, needed=(1, 1))
     await events.close()
 
 

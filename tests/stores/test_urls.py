@@ -1,9 +1,11 @@
 """URLs of stores are checked when settings are read, and what is wrong with one is told without it: it may hold a password."""
 
+from pathlib import Path
+
 import pytest
 
 from rules.errors import InvalidInput
-from stores.urls import FORMS, check_store_url
+from stores.urls import FORMS, check_store_url, embedded_path, learner_index_path
 
 RIGHT = {
     "rows": [
@@ -69,3 +71,23 @@ def test_what_is_wrong_is_told_with_what_would_be_right_and_without_the_url(
     assert any(form in raised.value.message for form in FORMS[setting].values())
     assert "secret" not in raised.value.message
     assert raised.value.field == setting
+
+
+@pytest.mark.parametrize(
+    ("setting", "url", "path"),
+    [
+        ("rows", "sqlite:///rows.db", "rows.db"),
+        ("rows", "sqlite:", "rows.db"),
+        ("rows", "sqlite:////var/lib/rows.db", "/var/lib/rows.db"),
+        ("events", "embedded:", "events.db"),
+        ("groups", "duckdb:///figures.duckdb", "figures.duckdb"),
+        ("blobs", "file:///folder/of/files", "folder/of/files"),
+        ("search", "fts5:///", "search.db"),
+    ],
+)
+def test_the_file_of_an_embedded_engine_is_where_its_url_says(setting: str, url: str, path: str) -> None:
+    assert embedded_path(setting, url) == path
+
+
+def test_the_learner_index_is_beside_that_of_collections() -> None:
+    assert learner_index_path(Path("data/search.db")) == Path("data/search-learners.db")
