@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from graphql import FieldNode, Node, ObjectValueNode, VariableNode
+from graphql import FieldNode, ListValueNode, Node, ObjectValueNode, VariableNode
 
 
 def variables_given(node: FieldNode) -> Mapping[str, str]:
@@ -24,8 +24,15 @@ def variable_at_fault(nodes: Iterable[Node], field: str) -> str | None:
 
 def _given(nodes: Iterable[Node]) -> Iterator[tuple[str, str]]:
     for node in nodes:
-        value = node.value  # type: ignore[attr-defined]  # arguments and fields of objects have one
-        if isinstance(value, VariableNode):
-            yield node.name.value, value.name.value  # type: ignore[attr-defined]
-        elif isinstance(value, ObjectValueNode):
+        yield from _in_value(node.name.value, node.value)  # type: ignore[attr-defined]  # each is an argument or a field
+
+
+def _in_value(name: str, value: Node) -> Iterator[tuple[str, str]]:
+    match value:
+        case VariableNode():
+            yield name, value.name.value
+        case ObjectValueNode():
             yield from _given(value.fields)
+        case ListValueNode():
+            for one in value.values:
+                yield from _in_value(name, one)
