@@ -21,17 +21,17 @@ def codes_in(response: GraphQLHTTPResponse) -> list[str]:
     """The codes of all errors, those in payloads of mutations too."""
     errors: list[Any] = list(response.get("errors") or ())
     codes = [error.get("extensions", {}).get("code") for error in errors]
-    codes += [error.get("code") for error in payload_errors(response)]
+    codes += [error.get("code") for _, error in payload_errors(response)]
     return [code for code in codes if isinstance(code, str)]
 
 
-def payload_errors(response: GraphQLHTTPResponse) -> list[dict[str, Any]]:
-    """The errors in payloads of mutations: why each was refused."""
+def payload_errors(response: GraphQLHTTPResponse) -> list[tuple[str, dict[str, Any]]]:
+    """The errors in payloads of mutations, each with the payload's name in the answer: why that was refused."""
     data = response.get("data")
     if not isinstance(data, dict):
         return []
-    payloads = [payload for payload in data.values() if isinstance(payload, dict)]
-    return [error for payload in payloads for error in _objects(payload.get("errors"))]
+    payloads = [(name, payload) for name, payload in data.items() if isinstance(payload, dict)]
+    return [(name, error) for name, payload in payloads for error in _objects(payload.get("errors"))]
 
 
 def note_document(text: str | None) -> None:

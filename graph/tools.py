@@ -22,17 +22,19 @@ from graphql import (
     Visitor,
     get_named_type,
     get_operation_ast,
+    separate_operations,
     type_from_ast,
     value_from_ast_untyped,
     visit,
 )
 
 from graph.answer_schemas import AS_OF, COMPLETE, TYPENAME, Answer, answer_of
+from graph.given_arguments import variables_given
 from graph.json_schemas import DEFS, components_of, schema_of
 from graph.schema import CohortSchema
-from graph.told_figures import asking_figures
+from graph.told_figures import asking_all_told
 from graph.upstream import core_schema
-from resolvers.nouns import Json, TrustedDocument
+from resolvers.nouns import Json, TrustedDocument, without_hidden
 
 LONGEST_NAME = 64
 """Characters. The protocol allows 128, but models take no more."""
@@ -81,7 +83,8 @@ REPEATABLE = frozenset(
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One operation of a trusted document. ``arguments`` and ``answer``: the JSON Schemas of its variables and of what a call
-    gives. ``reads``: it changes nothing. ``text``: what is executed, the document ``document`` with its figures asked as of when they are."""
+    gives. ``given``: by the names of the fields at the top of the answer, which variable each is given for which argument or input
+    field. ``reads``: it changes nothing. ``text``: what is executed, ``document`` asking for all that graph/told_figures.py names."""
 
     name: str
     description: str
@@ -91,6 +94,7 @@ class Tool:
     arguments: Json
     answer: Json
     told: Answer
+    given: Mapping[str, Mapping[str, str]]
     reads: bool
     destructive: bool
     repeatable: bool
@@ -106,7 +110,7 @@ def tools_of(schema: CohortSchema, document: TrustedDocument) -> Sequence[Tool]:
     if known.errors:
         return ()
     core, text, executed = core_schema(schema), document.text, known.document
-    if (asking := asking_figures(core, known.document)) is not None and not _errors(schema, asking):
+    if (asking := asking_all_told(core, known.document)) is not None and not _errors(schema, asking):
         text, executed = asking, schema.known(asking).document
     return [
         _tool(core, document, text, operation, _operation(executed, operation))
@@ -151,6 +155,7 @@ def _tool(
         arguments=_arguments(core, *executed),
         answer=_envelope(answer.schema),
         told=answer,
+        given=_given(executed[1]),
         reads=reads,
         destructive=not reads and not ADDITIVE.issuperset(changed),
         repeatable=reads or REPEATABLE.issuperset(changed),
@@ -168,7 +173,7 @@ def _operation(
     document: DocumentNode, like: OperationDefinitionNode
 ) -> tuple[DocumentNode, OperationDefinitionNode]:
     operation = get_operation_ast(document, like.name.value if like.name else None)
-    assert operation is not None  # noqa: S101 - the documents differ in their figures alone
+    assert operation is not None  # noqa: S101 - the documents differ in what they ask alone
     return document, operation
 
 
@@ -176,7 +181,7 @@ def _description(core: GraphQLSchema, operation: OperationDefinitionNode) -> str
     """The operation's own, or the comment above it, or else what the schema says of its fields at the top."""
     own: Any = operation.description
     if isinstance(own, StringValueNode) and own.value.strip():
-        return own.value.strip()
+        return without_hidden(own.value, lines=True).strip()
     return "\n".join(_comment(operation)) or "\n".join(_of_fields(core, operation))
 
 
@@ -184,7 +189,7 @@ def _comment(operation: OperationDefinitionNode) -> Sequence[str]:
     lines: list[str] = []
     token = operation.loc.start_token.prev if operation.loc else None
     while token is not None and token.kind is TokenKind.COMMENT:
-        lines.insert(0, (token.value or "").strip())
+        lines.insert(0, without_hidden(token.value or "").strip())
         token = token.prev
     return [line for line in lines if line]
 
@@ -200,7 +205,8 @@ def _of_fields(core: GraphQLSchema, operation: OperationDefinitionNode) -> Itera
 def _arguments(core: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Json:
     """The JSON Schema of the operation's variables. One with a default, or that may be null, may be left out."""
     described = _Described(TypeInfo(core))
-    visit(document, TypeInfoVisitor(described.types, described))
+    alone = separate_operations(document)[operation.name.value if operation.name else ""]
+    visit(alone, TypeInfoVisitor(described.types, described))
     properties: dict[str, Json] = {}
     required: list[str] = []
     inputs: dict[str, Json] = {}
@@ -226,9 +232,17 @@ def _arguments(core: GraphQLSchema, document: DocumentNode, operation: Operation
     }
 
 
+def _given(operation: OperationDefinitionNode) -> Mapping[str, Mapping[str, str]]:
+    return {
+        (one.alias or one.name).value: variables_given(one)
+        for one in operation.selection_set.selections
+        if isinstance(one, FieldNode)
+    }
+
+
 def _description_of(variable: VariableDefinitionNode) -> str:
     own: Any = getattr(variable, "description", None)
-    return own.value.strip() if isinstance(own, StringValueNode) else ""
+    return without_hidden(own.value, lines=True).strip() if isinstance(own, StringValueNode) else ""
 
 
 class _Described(Visitor):

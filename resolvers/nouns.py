@@ -67,6 +67,7 @@ from rules.progress import Progress, Status
 from rules.scores import ActivityScore, Best, Score
 from rules.standings import Touch
 from rules.summaries import EnrolmentSummary, SummaryFormat
+from rules.texts import without_hidden
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Viewer
 from rules.views import View, ViewChange
@@ -192,5 +193,6 @@ __all__ = [
     "milliseconds",
     "over",
     "stepwise",
+    "without_hidden",
     "write_token",
 ]

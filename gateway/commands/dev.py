@@ -1,5 +1,9 @@
 """What `cohort dev` does: it loads the sample and serves it, with a worker."""
 
+import shutil
+import sys
+from pathlib import Path
+
 import typer
 
 from gateway.commands.progress import progress
@@ -50,6 +54,7 @@ async def _prepare(settings: Settings, verbose: bool) -> None:
 def _announce(settings: Settings, url: str) -> None:
     token = token_of(settings, LEARNER)
     query = "{ me { name enrolments { edges { node { collection { name } completionPercentage } } } } }"
+    cohort = _own_name()
     urls = (settings.rows, settings.events, settings.cache, settings.groups)
     engines = ", ".join(map(shown, urls))
     typer.echo(f"""
@@ -58,8 +63,17 @@ Engines: {engines}; data in {settings.data}/
 TOKEN={token}
 curl {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
 
-Dashboards need a mentor's token: cohort token {MENTOR.options}
-Edits and publishing need a creator's: cohort token {AUTHOR.options}
+Dashboards need a mentor's token: {cohort} token {MENTOR.options}
+Edits and publishing need a creator's: {cohort} token {AUTHOR.options}
 Agents call the ready queries as tools, by MCP: {url}/mcp
 
 Cohort is ready: {url}/ (Ctrl-C stops it)""")
+
+
+def _own_name() -> str:
+    """What a reader types to call this program: its path, where a shell does not find it by its name."""
+    own = Path(sys.argv[0])
+    found = shutil.which(own.name)
+    if own.name != "cohort" or (found is not None and own.exists() and own.samefile(found)):
+        return "cohort"
+    return str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else str(own)

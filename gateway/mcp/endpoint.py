@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 import orjson
 from graphql import GraphQLError
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp_types import INVALID_REQUEST, PARSE_ERROR
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -185,8 +185,14 @@ def _check_message(request: Request, body: bytes) -> None:
         raise _Unspeakable(HTTPStatus.BAD_REQUEST, 'a message needs "jsonrpc": "2.0" and a method, a text')
     if "id" in message and not _is_id(message["id"]):
         raise _Unspeakable(HTTPStatus.BAD_REQUEST, "id must be a text or a whole number")
-    if not isinstance(message.get("params", {}), dict):
+    params = message.get("params", {})
+    if not isinstance(params, dict):
         raise _Unspeakable(HTTPStatus.BAD_REQUEST, "params must be an object")
+    if message["method"] == "tools/call":
+        if not isinstance(params.get("name"), str):
+            raise _Unspeakable(HTTPStatus.BAD_REQUEST, "params.name must be a text", INVALID_PARAMS)
+        if not isinstance(params.get("arguments"), dict | None):
+            raise _Unspeakable(HTTPStatus.BAD_REQUEST, "params.arguments must be an object", INVALID_PARAMS)
 
 
 def _id_in(body: bytes) -> str | int | None:

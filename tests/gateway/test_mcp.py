@@ -48,6 +48,13 @@ START = """mutation Start($content: String!) {
 FIGURES = """query Figures($mode: AggregationMode) {
   activityMetrics(query: { metrics: [ENROLLED_COUNT], dimensions: [COLLECTION], mode: $mode }) { rows }
 }"""
+COURSES = "query Courses($most: Int) { me { userId enrolments(first: $most) { totalCount } } }"
+SUMMARY = (
+    'query Summary($batch: String!) { me { summary(collectionId: "course", contextId: $batch) { status } } }'
+)
+BLIND = """mutation Blind($batch: String!) {
+  enrol(input: { collectionId: "course", contextId: $batch }) { enrolment { status } }
+}"""
 DOCUMENTS = (ME, COLLECTION, TWO, CONTEXT, START, FIGURES)
 
 
@@ -220,6 +227,7 @@ async def test_a_tool_answers_what_its_document_answers_at_graphql(serving: Serv
             assert result["data"] == answer["data"]
             for error in answer.get("errors", []):
                 del error["locations"]  # in a document that the agent never saw
+                error["extensions"]["argument"] = "id"  # as the agent calls it
             assert result.get("errors", []) == answer.get("errors", [])
 
 
@@ -236,7 +244,41 @@ async def test_a_part_that_is_missing_makes_an_answer_incomplete_and_no_answer_a
         line = none.content[0]
         assert line.type == "text"
         assert line.text.startswith("NOT_FOUND: ")
-        assert line.text.endswith("(field contextId)")
+        assert line.text.endswith("(argument id)")
+        partly = part.content[0]
+        assert partly.type == "text"
+        assert partly.text.startswith("NOT_FOUND: "), "a part that is missing is told first, too"
+
+
+async def test_an_answer_of_nulls_alone_is_an_error_however_deep_they_are(serving: Serving) -> None:
+    async with offered(serving, SUMMARY) as http, agent(http.app, token()) as client:
+        none = await client.call_tool("Summary", {"batch": "nothing"})
+        assert told(none)["data"] == {"me": {"summary": None}}
+        assert (none.is_error, codes(none)) == (True, ["NOT_FOUND"])
+
+
+async def test_a_wrong_argument_is_an_error_though_the_rest_is_answered(serving: Serving) -> None:
+    async with offered(serving, COURSES) as http, agent(http.app, token()) as client:
+        wrong = await client.call_tool("Courses", {"most": 500})
+        assert told(wrong)["data"] == {"me": {"userId": "ada", "enrolments": None}}
+        assert (wrong.is_error, codes(wrong)) == (True, ["INVALID_INPUT"])
+        line = wrong.content[0]
+        assert line.type == "text"
+        assert line.text == "INVALID_INPUT: first must be from 1 to 200 (argument most)"
+
+
+async def test_a_mutation_that_was_refused_is_an_error_though_its_document_does_not_ask_why(
+    serving: Serving,
+) -> None:
+    async with offered(serving, BLIND) as http, agent(http.app, token()) as client:
+        (tool,) = (await client.list_tools()).tools
+        refused = await client.call_tool("Blind", {"batch": "nothing"})
+        assert (refused.is_error, told(refused)["complete"]) == (True, False)
+        (error,) = told(refused)["data"]["enrol"]["errors"]
+        line = refused.content[0]
+        assert line.type == "text"
+        assert line.text == f"{error['code']}: {error['message']} (argument batch)"
+        assert Draft202012Validator(tool.output_schema).is_valid(told(refused))
 
 
 async def test_a_mutation_that_was_refused_is_an_error(serving: Serving) -> None:
@@ -247,27 +289,29 @@ async def test_a_mutation_that_was_refused_is_an_error(serving: Serving) -> None
         assert (error["code"], error["field"]) == ("NOT_FOUND", "contentId")
         line = refused.content[0]
         assert line.type == "text"
-        assert line.text == f"NOT_FOUND: {error['message']} (field contentId)"
+        assert line.text == f"NOT_FOUND: {error['message']} (argument content)"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "field", "code"),
+    ("arguments", "field", "argument", "code"),
     [
-        ({}, "id", "BAD_REQUEST"),
-        ({"id": None}, "id", "BAD_REQUEST"),
-        ({"id": ["course"]}, "id", "BAD_REQUEST"),
-        ({"id": ""}, "identifier", "INVALID_INPUT"),
-        ({"id": "course", "idd": "course"}, "idd", "INVALID_INPUT"),
+        ({}, "id", "id", "BAD_REQUEST"),
+        ({"id": None}, "id", "id", "BAD_REQUEST"),
+        ({"id": ["course"]}, "id", "id", "BAD_REQUEST"),
+        ({"id": ""}, "identifier", "id", "INVALID_INPUT"),
+        ({"id": "course", "idd": "course"}, "idd", "idd", "INVALID_INPUT"),
+        ({"id": "course", "i\x1bd": "course"}, "i d", "i d", "INVALID_INPUT"),
     ],
 )
 async def test_an_argument_that_is_wrong_is_named(
-    serving: Serving, arguments: dict[str, Any], field: str, code: str
+    serving: Serving, arguments: dict[str, Any], field: str, argument: str, code: str
 ) -> None:
     async with offered(serving) as http, agent(http.app, token()) as client:
         refused = await client.call_tool("Collection", arguments)
         assert refused.is_error
         (error,) = told(refused)["errors"]
-        assert (error["extensions"]["code"], error["extensions"]["field"]) == (code, field)
+        found = error["extensions"]
+        assert (found["code"], found["field"], found["argument"]) == (code, field, argument)
         assert "locations" not in error
 
 
@@ -597,6 +641,9 @@ async def test_other_methods_than_post_are_not_allowed(serving: Serving) -> None
             -32600,
         ),
         (b" " * 2_000_000, 413, -32010),
+        (orjson.dumps(message("tools/call", name=5)), 400, -32602),
+        (orjson.dumps(message("tools/call")), 400, -32602),
+        (orjson.dumps(message("tools/call", name="Me", arguments=[1])), 400, -32602),
     ],
 )
 async def test_what_is_no_message_is_refused(serving: Serving, body: bytes, status: int, code: int) -> None:

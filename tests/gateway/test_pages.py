@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -151,6 +152,24 @@ def test_what_dev_prints_makes_the_tokens_of_a_mentor_and_a_creator(
     _announce(load_settings(dev=True), "http://cohort")
     printed = re.findall(r"cohort token (.+)$", capsys.readouterr().out, re.MULTILINE)
     assert printed == ["--user mira --role mentor --role reporter", "--user carla --role creator"]
+
+
+def test_what_dev_prints_is_found_by_the_shell_of_who_has_just_cloned(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`scripts/dev` activates nothing: `cohort` is found in .venv/bin alone."""
+    monkeypatch.setenv("COHORT_JWT_KEY", KEY)
+    own = tmp_path / ".venv" / "bin" / "cohort"
+    own.parent.mkdir(parents=True)
+    own.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(own), "dev"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    _announce(load_settings(dev=True), "http://cohort")
+    assert ": .venv/bin/cohort token --user carla" in capsys.readouterr().out
+    monkeypatch.setenv("PATH", str(own.parent))
+    _announce(load_settings(dev=True), "http://cohort")
+    assert ": cohort token --user carla" in capsys.readouterr().out
 
 
 def test_its_ten_nouns_are_the_glossarys() -> None:

@@ -150,6 +150,37 @@ def test_a_variable_within_an_input_is_described_and_an_own_description_wins() -
     assert properties["collection"]["description"] == input_.fields["collectionId"].description
 
 
+def test_a_variable_is_described_by_its_own_operation_alone() -> None:
+    text = """mutation Enrol($batch: String!) { enrol(input: { collectionId: "c", contextId: $batch }) { errors { code } } }
+    mutation Start($batch: String) { startView(input: { contentId: "a", contextId: $batch }) { errors { code } } }"""
+    for one, kind in zip(tools_of(schema, trusted(text)), ("EnrolInput", "StartViewInput"), strict=True):
+        input_: Any = core_schema(schema).type_map[kind]
+        assert one.arguments["properties"]["batch"]["description"] == input_.fields["contextId"].description
+
+
+def test_what_a_document_says_hides_nothing_in_control_characters() -> None:
+    """A manifest comes out of a build; models read what people don't see."""
+    commented = tool("# Who I am.\u202e\x1b[2K\nquery Me { me { userId } }")
+    assert commented.description == "Who I am.  [2K"
+    described = tool(
+        '"Reads\\u202e\\u0007 one.\\nAnd no more."\n'
+        'query One("\\u202eWhich." $id: String!) { collection(identifier: $id) { name } }'
+    )
+    assert described.description == "Reads   one.\nAnd no more."
+    assert described.arguments["properties"]["id"]["description"] == "Which."
+
+
+def test_a_mutation_is_asked_why_it_was_refused_though_its_document_does_not_ask() -> None:
+    place = 'input: { collectionId: "c", contextId: "b" }'
+    refusals = "errors { code message field }"
+    for selected in ("enrolment { status }", "problems: errors { code }", "errors { code }"):
+        asked = " ".join(tool(f"mutation {{ enrol({place}) {{ {selected} }} }}").text.split())
+        assert asked.endswith(f"{selected} {refusals} }} }}")
+    for left in (refusals, "errors: enrolment { status }"):
+        found = tool(f"mutation {{ enrol({place}) {{ {left} }} }}")
+        assert found.text == found.document.text
+
+
 def test_queries_read_and_mutations_say_what_they_may_do() -> None:
     def hints(text: str) -> tuple[bool, bool, bool]:
         found = tool(text)
