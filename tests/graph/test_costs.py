@@ -153,7 +153,7 @@ FEW, MANY = 2, 40
 PAGES_LATER = 3
 """Statements more, of each kind, for the activities of MANY groups: each group's page is looked up in the cache by itself,
 and what comes back later is read later."""
-TRIES = 4
+TRIES = 12
 ATTRIBUTE_FIELDS = " ".join(
     first + "".join(map(str.title, rest)) for first, *rest in (name.split("_") for name in ATTRIBUTES)
 )
