@@ -84,7 +84,9 @@ REPEATABLE = frozenset(
 class Tool:
     """One operation of a trusted document. ``arguments`` and ``answer``: the JSON Schemas of its variables and of what a call
     gives. ``given``: by the names of the fields at the top of the answer, which variable each is given for which argument or input
-    field. ``reads``: it changes nothing. ``text``: what is executed, ``document`` asking for all that graph/told_figures.py names."""
+    field. ``reads``: it changes nothing. ``text``: what is executed, ``document`` asking for all that graph/told_figures.py names.
+    ``superseded``: another document, loaded later, has an operation of its name. It is called, and not listed: each release of a
+    client would list all of its tools once more."""
 
     name: str
     description: str
@@ -98,6 +100,7 @@ class Tool:
     reads: bool
     destructive: bool
     repeatable: bool
+    superseded: bool = False
 
 
 def tools_of(schema: CohortSchema, document: TrustedDocument) -> Sequence[Tool]:
@@ -131,7 +134,7 @@ def uniquely_named(tools: Iterable[Tool]) -> Mapping[str, Tool]:
             if name not in found:
                 break
             name = f"{tool.name[: LONGEST_NAME - digits - 1]}_{tool.document.id[:digits]}"
-        found[name] = replace(tool, name=name)
+        found[name] = replace(tool, name=name, superseded=name != tool.name)
     return dict(sorted(found.items()))
 
 

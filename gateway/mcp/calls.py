@@ -89,7 +89,9 @@ class Calls:
         except InvalidInput as error:
             raise _of_protocol(error) from None
         tools = await self._catalogue.tools(session.shared.client_documents)
-        names = [name for name in tools if after is None or name > after[0]]
+        names = [
+            name for name, tool in tools.items() if not tool.superseded and (after is None or name > after[0])
+        ]
         page = names[:PAGE]
         return ListToolsResult(
             tools=[_told(tools[name]) for name in page],

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -130,6 +131,18 @@ async def test_an_agent_finds_the_trusted_documents_and_calls_them(course: Insta
         assert told(started)["data"]["startView"]["view"] == {"status": "IN_PROGRESS"}
     await course.shared.background.settled()
     await course.drain()
+
+
+async def test_a_document_of_a_former_release_is_called_and_not_listed(serving: Serving) -> None:
+    now, (former,) = "query Mine { me { userId name } }", trusted("query Mine { me { userId } }")
+    async with offered(serving, now) as http:
+        shared: Shared = http.app.state.cohort.shared
+        loaded = replace(former, loaded_on=former.loaded_on - timedelta(days=1))
+        await save_trusted(shared.stores.rows, [loaded])
+        async with agent(http.app, token()) as client:
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["Mine"]
+            found = await client.call_tool(f"Mine_{former.id[:8]}", {})
+            assert told(found)["data"] == {"me": {"userId": "ada"}}
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -66,6 +66,7 @@ def test_of_one_name_the_document_that_was_loaded_last_keeps_it() -> None:
         f"Me_{old.id[:8]}": old.id,
         f"Me_{older.id[:8]}": older.id,
     }
+    assert [name for name, one in found.items() if not one.superseded] == ["Me"]
     assert uniquely_named(reversed(tools)) == found, "in whatever order the store has them"
 
 
