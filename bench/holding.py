@@ -85,7 +85,7 @@ def heavy() -> Iterator[Heavy]:
     yield Heavy("a usual small query", '{ collection(identifier: "list-001") { identifier name } }', MANY)
 
 
-async def _group(instance: Instance) -> None:
+async def fill_group(instance: Instance) -> None:
     """Of 150 members, in 20 activities."""
     session = instance.session()
     members = tuple(
@@ -106,7 +106,7 @@ async def holding(urls: dict[str, str] | None = None) -> list[tuple[str, float, 
         urls = embedded_urls() if urls is None else urls
         instance = await stack.enter_async_context(instance_of(urls, folder))
         await fill(instance, SIZE)
-        await _group(instance)
+        await fill_group(instance)
         settings = Settings(**instance.urls, data=instance.data, jwt_key=KEY, request_timeout=60)  # type: ignore[arg-type]
         app = create_app(settings)
         await stack.enter_async_context(app.router.lifespan_context(app))

@@ -21,8 +21,9 @@ import pytest
 import pytest_asyncio
 
 from druid_specs import ACTIVITY_STATE, DataSource
-from rules.errors import StoreUnavailable
+from rules.errors import Busy, DeadlineExceeded, StoreUnavailable
 from stack.stack import Stack
+from stores.deadline import deadline
 from stores.events_kafka import KafkaEvents
 from stores.groups import Figures, Kind, Lane, Measure, Rows
 from stores.groups_druid import DruidGroups
@@ -210,6 +211,64 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     # The next test compacts what this has read again: it needs it published.
     await source.publish()
     assert await source.wrong() == {}
+
+
+LONG = {
+    "queryType": "timeseries",
+    "granularity": "all",
+    "intervals": ["0000-01-01/3000-01-01"],
+    "aggregations": [{"type": "longSum", "name": "sum", "expression": 'version * "other.number"'}],
+}
+"""Over all rows, each with each of a list: minutes of work for the one thread of a data node."""
+BY_HAND = 20_000
+IN_LANE = 4
+"""How many queries of the lane Druid takes (stack/druid.py), which are as many as a process sends."""
+
+
+@pytest.mark.parametrize("by", ["its deadline", "its caller leaves"])
+async def test_a_long_query_ends_in_druid_by(source: Source, by: str) -> None:
+    """Druid would give it ten minutes. As long as it is at work, its lane is full and the data node's one thread has no time for
+    another: each query after it says that it has ended."""
+    numbers = {"type": "inline", "columnNames": ["number"], "columnTypes": ["LONG"]}
+    other = {**numbers, "rows": [[number] for number in range(BY_HAND)]}
+    joined = {"type": "join", "left": source.name, "right": other, "rightPrefix": "other.", "condition": "1"}
+    body = {**LONG, "dataSource": {**joined, "joinType": "INNER"}}
+    patient = await DruidGroups.open(DRUID, prefix=source.prefix, events=f"kafka://{KAFKA}", timeout=600)
+    few = Figures(ACTIVITY_STATE, (), (Measure("n", Kind.COUNT),), (("activity_id", ACTIVITIES[:1]),))
+
+    async def long() -> None:
+        if by == "its deadline":
+            with deadline(20), pytest.raises(DeadlineExceeded):
+                await patient._ask(body, Lane.TABLES)
+        else:
+            await patient._ask(body, Lane.TABLES)
+
+    async def lane_is_full() -> bool:
+        assert not any(task.done() for task in asked), "it is no long query"
+        try:
+            await patient._ask({**LONG, "dataSource": source.name}, Lane.TABLES)
+        except Busy:
+            return True
+        return False
+
+    async def is_answered() -> bool:
+        with suppress(StoreUnavailable):
+            return bool((await patient.query(few, Lane.TABLES)).rows)
+        return False
+
+    asked = [asyncio.create_task(long()) for _ in range(IN_LANE)]
+    try:
+        await until(lane_is_full, patience=60)
+        if by == "its caller leaves":
+            for task in asked:
+                task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        await until(is_answered, patience=120)
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        await patient.close()
 
 
 async def _has_uncompacted(source: Source) -> bool:
