@@ -130,7 +130,8 @@ def _address(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     if parts.scheme == "s3":
         parts = urlsplit(_endpoint(url))
-    assert parts.hostname and parts.port
+    assert parts.hostname
+    assert parts.port
     return parts.hostname, parts.port
 
 

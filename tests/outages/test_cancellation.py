@@ -61,7 +61,8 @@ async def ends(
 
 def proxy_of(url: str) -> Proxy:
     parts = urlsplit(url)
-    assert parts.hostname and parts.port
+    assert parts.hostname
+    assert parts.port
     return Proxy(parts.hostname, parts.port)
 
 

@@ -50,7 +50,7 @@ async def test_what_is_asked_ends_as_the_page_says_while_this_server_is_away(
         found, looks = await differences(instance, store, fault, page)
         told += found
         acknowledged += [one for seen in looks for one in seen.acknowledged]
-    assert told == []
+    assert told == [], "\n".join(told)
     assert unheard == [], "an error that nobody has heard of"
     assert await missing(instance.instance, acknowledged) == []
 

@@ -96,7 +96,8 @@ class Ended:
     def is_acknowledged(self) -> bool:
         """Whether a call that changes something says that it is done, though it may not be able to show it."""
         if not self.question.is_graphql:
-            return self.status == httpx.codes.OK
+            result = self.answer.get("result") if isinstance(self.answer, dict) else None
+            return self.status == httpx.codes.OK and not (result or {}).get("errors")
         return all(payload is not None and not payload.get("errors") for payload in self._payloads)
 
     @property
