@@ -19,7 +19,8 @@ PATIENT = 2
 
 async def seen() -> tuple[str, bool]:
     """The page, and whether nothing happened that must not; what did is printed."""
-    cells, acknowledged, wrong = {}, [], []
+    cells: dict[tuple[str, Fault, str], str] = {}
+    acknowledged, wrong = [], []
     with tempfile.TemporaryDirectory() as folder:
         async with outages(Path(folder)) as instance:
             for store in STORES:

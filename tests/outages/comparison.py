@@ -37,8 +37,8 @@ async def differences(
         if not found:
             break
         only = frozenset(found)
-    told = [
+    differing = [
         f"{store} {fault.named}: {line}: {end}, the page says {page.get((store, fault, line))}"
         for line, end in found.items()
     ]
-    return [*told, *(f"{store} {fault.named}: {each}" for seen in looks for each in seen.wrong)], looks
+    return [*differing, *(f"{store} {fault.named}: {each}" for seen in looks for each in seen.wrong)], looks
