@@ -2,10 +2,9 @@
 nothing that was acknowledged is lost."""
 
 import asyncio
-import logging
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,6 +13,7 @@ from gateway.app import create_app
 from gateway.asked_documents import PATH_ID
 from gateway.rest.routes import ENDPOINTS
 from gateway.settings import load_settings
+from stores.blob_links import PATH
 from tests.gateway.conftest import KEY
 from tests.graph.access_entries import CHANGES
 from tests.outages.comparison import cell, differences
@@ -23,11 +23,10 @@ from tests.outages.questions import LINES, PACKAGE, asked_to_read, changes_somet
 from tests.outages.recount import missing
 from tests.outages.watching import ACKNOWLEDGED, ANSWERS, NOT_REACHED, Outages, lines_of, outages
 
-log = logging.getLogger(__name__)
-
 WITHOUT_A_LINE = {
     *("/graphql", f"/graphql/{{{PATH_ID}}}"),  # their fields have lines
     "/openapi.json",  # needs no store
+    f"{PATH}/{{name:path}}",  # files of a directory: an object store serves its own
 }
 
 
@@ -46,14 +45,15 @@ async def test_what_is_asked_ends_as_the_page_says_while_this_server_is_away(
     instance: Outages, store: str
 ) -> None:
     page, acknowledged, told = read(PAGE.read_text()), [], []
-    unheard: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context["message"]))
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(str(context)))
     for fault in Fault:
         found, looks = await differences(instance, store, fault, page)
         told += found
         acknowledged += [one for seen in looks for one in seen.acknowledged]
     assert told == [], "\n".join(told)
-    assert unheard == [], "an error that nobody has heard of"
+    gc.collect()
+    assert unheard == [], "errors that nobody has heard of: " + "\n".join(unheard)
     assert await missing(instance.instance, acknowledged) == []
 
 
@@ -73,7 +73,7 @@ def test_everything_that_has_a_line_is_asked() -> None:
 
 def test_every_route_has_a_line(tmp_path: Path) -> None:
     app = create_app(load_settings(jwt_key=KEY, data=tmp_path))
-    routes = {route.path for route in app.routes}  # type: ignore[attr-defined]
+    routes = {route.path for route in app.routes if not route.path.endswith("/{rest:path}")}  # type: ignore[attr-defined]
     lines = {line.partition(" ")[2] for line in LINES if " " in line}
     lines |= {endpoint.path for endpoint in ENDPOINTS}  # each has a line under the first of its paths
     assert routes - lines - WITHOUT_A_LINE == set()
