@@ -33,7 +33,7 @@ from tests.conftest import embedded_urls, instance_of
 from tests.graph.test_big_learners import LONG, fill
 
 PORT = 18_700
-SECONDS, EACH = 8.0, 0.01
+SECONDS, EACH = 5.0, 0.01
 """For each document, and from one question of the probe to the next."""
 CLIENTS = 4
 """Connections that send the same document: so many of its answers are under way at a time."""

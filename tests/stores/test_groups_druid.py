@@ -222,26 +222,34 @@ LONG = {
 """Over all rows, each with each of a list: minutes of work for the one thread of a data node."""
 BY_HAND = 20_000
 IN_LANE = 4
-"""How many queries of the lane Druid takes (stack/druid.py), which are as many as a process sends."""
+"""How many queries of the lane Druid takes (stack/conf/druid/broker/runtime.properties), which are as many as a process sends."""
 
 
 @pytest.mark.parametrize("by", ["its deadline", "its caller leaves"])
 async def test_a_long_query_ends_in_druid_by(source: Source, by: str) -> None:
     """Druid would give it ten minutes. As long as it is at work, its lane is full and the data node's one thread has no time for
     another: each query after it says that it has ended."""
-    numbers = {"type": "inline", "columnNames": ["number"], "columnTypes": ["LONG"]}
-    other = {**numbers, "rows": [[number] for number in range(BY_HAND)]}
-    joined = {"type": "join", "left": source.name, "right": other, "rightPrefix": "other.", "condition": "1"}
-    body = {**LONG, "dataSource": {**joined, "joinType": "INNER"}}
+    other = {
+        "type": "inline",
+        "columnNames": ["number"],
+        "columnTypes": ["LONG"],
+        "rows": [[number] for number in range(BY_HAND)],
+    }
+    joined = {"left": source.name, "right": other, "rightPrefix": "other.", "condition": "1"}
+    body = {**LONG, "dataSource": {"type": "join", "joinType": "INNER", **joined}}
     patient = await DruidGroups.open(DRUID, prefix=source.prefix, events=f"kafka://{KAFKA}", timeout=600)
     few = Figures(ACTIVITY_STATE, (), (Measure("n", Kind.COUNT),), (("activity_id", ACTIVITIES[:1]),))
 
     async def long() -> None:
-        if by == "its deadline":
-            with deadline(20), pytest.raises(DeadlineExceeded):
+        while True:
+            with suppress(Busy):  # what asks whether the lane is full may have been first
                 await patient._ask(body, Lane.TABLES)
-        else:
-            await patient._ask(body, Lane.TABLES)
+                return
+            await asyncio.sleep(0.05)
+
+    async def within_a_deadline() -> None:
+        with deadline(20), pytest.raises(DeadlineExceeded):
+            await long()
 
     async def lane_is_full() -> bool:
         assert not any(task.done() for task in asked), "it is no long query"
@@ -256,13 +264,15 @@ async def test_a_long_query_ends_in_druid_by(source: Source, by: str) -> None:
             return bool((await patient.query(few, Lane.TABLES)).rows)
         return False
 
-    asked = [asyncio.create_task(long()) for _ in range(IN_LANE)]
+    ask = within_a_deadline if by == "its deadline" else long
+    asked = [asyncio.create_task(ask()) for _ in range(IN_LANE)]
     try:
         await until(lane_is_full, patience=60)
         if by == "its caller leaves":
             for task in asked:
                 task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        assert by != "its deadline" or ends == [None] * IN_LANE
         await until(is_answered, patience=120)
     finally:
         for task in asked:
