@@ -10,7 +10,6 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from tests.conftest import embedded_urls, instance_of
 from tests.graph.test_big_learners import LONG, fill
 
 PORT = 18_700
-SECONDS, EACH = 5.0, 0.01
+SECONDS, EVERY = 4.0, 0.01
 """For each document, and from one question of the probe to the next."""
 CLIENTS = 4
 """Connections that send the same document: so many of its answers are under way at a time."""
@@ -81,20 +80,6 @@ async def send_again_and_again(sent: bytes) -> None:
                 writer.close()
 
 
-async def probe(seconds: float) -> list[float]:
-    """Milliseconds that each question waited."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
-    waited, ends = [], time.perf_counter() + seconds
-    while (began := time.perf_counter()) < ends:
-        writer.write(request("/health/live", "none"))
-        if await answered(reader) != 200:
-            raise RuntimeError("the process does not say that it lives")
-        waited.append((time.perf_counter() - began) * 1000)
-        await asyncio.sleep(EACH)
-    writer.close()
-    return waited
-
-
 async def beside(sent: Sequence[Sent]) -> list[float]:
     """What the probe, in a process of its own, waited beside these."""
     clients = [
@@ -105,7 +90,7 @@ async def beside(sent: Sequence[Sent]) -> list[float]:
     ]
     try:
         await asyncio.sleep(0.5)
-        command = (sys.executable, "-m", "bench.probing", f"{SECONDS}")
+        command = (sys.executable, "-m", "bench.probe", f"{PORT}", f"{SECONDS}", f"{EVERY}")
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         told, _ = await process.communicate()
         waited: list[float] = orjson.loads(told)
@@ -161,7 +146,4 @@ async def until_it_lives() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(orjson.dumps(asyncio.run(probe(float(sys.argv[1])))).decode())
-    else:
-        asyncio.run(main())
+    asyncio.run(main())
