@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import httpx
@@ -213,7 +214,7 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     assert await source.wrong() == {}
 
 
-LONG = {
+LONG: dict[str, Any] = {
     "queryType": "timeseries",
     "granularity": "all",
     "intervals": ["0000-01-01/3000-01-01"],
@@ -235,8 +236,8 @@ async def test_a_long_query_ends_in_druid_by(source: Source, by: str) -> None:
         "columnTypes": ["LONG"],
         "rows": [[number] for number in range(BY_HAND)],
     }
-    joined = {"left": source.name, "right": other, "rightPrefix": "other.", "condition": "1"}
-    body = {**LONG, "dataSource": {"type": "join", "joinType": "INNER", **joined}}
+    joined = {"type": "join", "joinType": "INNER", "left": source.name, "right": other}
+    body = {**LONG, "dataSource": {**joined, "rightPrefix": "other.", "condition": "1"}}
     patient = await DruidGroups.open(DRUID, prefix=source.prefix, events=f"kafka://{KAFKA}", timeout=600)
     few = Figures(ACTIVITY_STATE, (), (Measure("n", Kind.COUNT),), (("activity_id", ACTIVITIES[:1]),))
 
