@@ -1,10 +1,11 @@
 """How long the heaviest requests hold the event loop: ``python -m bench.holding``.
 
-Each is sent alone, through the application as a server has it, with limits on what a request may cost as they are by
-default. Told are the longest turn of the loop, in CPU and as it passed, and what the request took altogether: a request of
+Each is sent alone, and then with others like it, through the application as a server has it, with limits on what a request may
+cost as they are by default. Told are the longest turn of the loop, in CPU and as it passed, and what the request took altogether: a request of
 somebody else, ``/health/live`` among them, waits for one such turn at each of its own steps.
 """
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ ENROLMENTS = """{ me { enrolments(first: %d) { edges { node { id collectionId co
   context { contextId name } %s } } } } }"""
 IDS = "query($ids: [String!]!) { collections(identifiers: $ids) { name } }"
 GROUP = "g"
+AT_ONCE = 4
+"""Requests of the same kind under way at a time."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def heavy() -> Iterator[Heavy]:
     yield Heavy("a usual small query", '{ collection(identifier: "list-001") { identifier name } }', MANY)
 
 
-async def _group(instance: Instance) -> None:
+async def fill_group(instance: Instance) -> None:
     """Of 150 members, in 20 activities."""
     session = instance.session()
     members = tuple(
@@ -99,14 +102,17 @@ async def _group(instance: Instance) -> None:
         await visit_groups(instance.session(member.user_id), [GROUP])
 
 
-async def holding(urls: dict[str, str] | None = None) -> list[tuple[str, float, float, float, float, int]]:
-    """What was asked, the longest turn in ms of CPU and of time, ms of time and of CPU altogether, and bytes."""
+async def holding(
+    urls: dict[str, str] | None = None,
+) -> list[tuple[str, float, float, float, float, float, int]]:
+    """What was asked, the longest turn in ms of CPU, alone and beside others like it, and in ms of time, ms of time and of CPU
+    altogether, and bytes."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         urls = embedded_urls() if urls is None else urls
         instance = await stack.enter_async_context(instance_of(urls, folder))
         await fill(instance, SIZE)
-        await _group(instance)
+        await fill_group(instance)
         settings = Settings(**instance.urls, data=instance.data, jwt_key=KEY, request_timeout=60)  # type: ignore[arg-type]
         app = create_app(settings)
         await stack.enter_async_context(app.router.lifespan_context(app))
@@ -122,21 +128,49 @@ async def holding(urls: dict[str, str] | None = None) -> list[tuple[str, float, 
                 began, cpu = time.perf_counter(), time.thread_time()
                 await client.send(asked.user, "POST", "/graphql", body)
                 took, used = time.perf_counter() - began, time.thread_time() - cpu
+            async with watched() as of_many:
+                await asyncio.gather(
+                    *(client.send(asked.user, "POST", "/graphql", body) for _ in range(AT_ONCE))
+                )
             told.append(
                 (
                     asked.what,
                     holds.longest * 1000,
+                    of_many.longest * 1000,
                     holds.longest_wall * 1000,
                     took * 1000,
                     used * 1000,
                     len(sent),
                 )
             )
+        every = [
+            (
+                asked.user,
+                "POST",
+                "/graphql",
+                orjson.dumps({"query": asked.query, "variables": asked.variables}),
+            )
+            for asked in heavy()
+        ]
+        async with watched() as of_all:
+            began, cpu = time.perf_counter(), time.thread_time()
+            await asyncio.gather(*(client.send(*sent) for sent in every * AT_ONCE))
+            took, used = time.perf_counter() - began, time.thread_time() - cpu
+        turns = (of_all.longest * 1000, of_all.longest * 1000, of_all.longest_wall * 1000)
+        told.append(("all of these, as many times", *turns, took * 1000, used * 1000, 0))
         return told
 
 
 async def main() -> None:
-    table = Table("request", "longest turn, CPU ms", "ms", "altogether, ms", "CPU ms", "bytes")
+    table = Table(
+        "request",
+        "longest turn, CPU ms",
+        f"{AT_ONCE} at once, CPU ms",
+        "ms",
+        "altogether, ms",
+        "CPU ms",
+        "bytes",
+    )
     for what, *figures in await holding():
         table.add_row(
             what, *(f"{figure:,.1f}" if isinstance(figure, float) else f"{figure:,}" for figure in figures)

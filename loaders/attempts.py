@@ -10,6 +10,7 @@ from rules.identifiers import ProgressKey, ViewKey
 from rules.tracking import Tracking
 from stores.rows import Key, Row, Rows
 from stores.tables import ATTEMPTS
+from stores.turns import breathe, portions
 
 MOST_ATTEMPTS = 25
 """Attempts at a content in a list of scores, the latest ones (P-2.3)."""
@@ -41,15 +42,11 @@ async def attempts_by_key(
         }
         wanted = {(key.user_id, leaf) for key, those in leaves.items() for leaf in those}
         found = await rows.partitions(ATTEMPTS, sorted(wanted), columns) if wanted else {}
-        return {
-            key: [
-                attempt_of(row)
-                for leaf in sorted(those)
-                for row in found[key.user_id, leaf]
-                if row["context_id"] == leaf
-            ]
-            for key, those in leaves.items()
-        }
+        by_key: dict[ProgressKey, list[Attempt]] = {key: [] for key in leaves}
+        for key, those in leaves.items():
+            for leaf in sorted(those):
+                by_key[key] += await _attempts_under(leaf, found[key.user_id, leaf])
+        return by_key
     sources = {key: tracking.source(key) for key in keys}
     found_at = await attempts_kept_at(rows, set(sources.values()), columns)
     return {key: found_at[source] for key, source in sources.items()}
@@ -62,13 +59,18 @@ async def attempts_kept_at(
     partitions = {(place.user_id, place.collection_id) for place in places}
     found = await rows.partitions(ATTEMPTS, sorted(partitions), columns) if partitions else {}
     return {
-        place: [
-            attempt_of(row)
-            for row in found[place.user_id, place.collection_id]
-            if row["context_id"] == place.context_id
-        ]
+        place: await _attempts_under(place.context_id, found[place.user_id, place.collection_id])
         for place in places
     }
+
+
+async def _attempts_under(context_id: str, rows: Sequence[Row]) -> list[Attempt]:
+    """Those rows of a partition that are of this context."""
+    attempts: list[Attempt] = []
+    await breathe()
+    async for portion in portions(rows):
+        attempts += [attempt_of(row) for row in portion if row["context_id"] == context_id]
+    return attempts
 
 
 async def attempts_of_keys(rows: Rows, keys: Sequence[ViewKey]) -> list[list[Attempt]]:

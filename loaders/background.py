@@ -1,11 +1,15 @@
 """Work of one process that goes on after the call it began in."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
+from rules.errors import CohortError, loggable
 from stores.bills import unstopped_context
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -23,7 +27,12 @@ class Background:
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs work to its end, within the caller's deadline, even if the caller is cancelled meanwhile, and whatever it
         costs."""
-        return await asyncio.shield(self._keep(asyncio.create_task(work, context=unstopped_context())))
+        task = self._keep(asyncio.create_task(work, context=unstopped_context()))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_tell_failure)
+            raise
 
     async def settled(self) -> None:
         """Waits until nothing is left: before the stores are closed."""
@@ -36,3 +45,13 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _tell_failure(task: asyncio.Task[Any]) -> None:
+    """Logs how work failed whose caller has left. A store that is away is no fault: the caller was told of no end, and may send
+    the call again."""
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, CohortError):
+        log.warning("a call whose caller had left failed: %s", loggable(error))
+    elif error is not None:
+        log.error("a call whose caller had left failed", exc_info=error)

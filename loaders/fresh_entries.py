@@ -26,6 +26,7 @@ from rules.subjects import Subject
 from rules.tracking import Tracking
 from stores.rows import Rows
 from stores.tables import ENROLMENTS, LEARNER_SCOPES, NODE_ROOTS
+from stores.turns import breathe, in_turns
 
 Stored = Mapping[Place, Sequence[StoredAggregate]]
 
@@ -79,8 +80,9 @@ async def fresh_entries(
     unseen = await _unseen(rows, library, tracking, collections, user_ids, stored)
     trees = {one.key.collection_id: one.tree for one in unseen}
     touches, _ = await touches_by_key(rows, tracking, [one.key for one in unseen], trees, FIGURE_COLUMNS)
-    entries = _written(subjects, user_ids, stored)
+    entries = await _written(subjects, user_ids, stored)
     for one in unseen:
+        await breathe()
         place, user_id = (one.key.collection_id, one.context_id), one.key.user_id
         ours = [subject.activity.id for subject in subjects if subject.counts(one.key.collection_id)]
         with_row = [activity for activity in ours if entries[activity, user_id].pop(place, None) is not None]
@@ -90,18 +92,19 @@ async def fresh_entries(
     return {key: list(by_place.values()) for key, by_place in entries.items()}
 
 
-def _written(
+async def _written(
     subjects: Iterable[Subject], user_ids: Collection[str], stored: Stored
 ) -> dict[EntryKey, dict[tuple[str, str], Entry]]:
     """Entries as the workers wrote them, by collection and context."""
-    return {
-        (subject.activity.id, user_id): {
-            (aggregate.key.collection_id, aggregate.key.context_id): entry_of(aggregate)
-            for aggregate in counted_of(subject, user_id, stored)
-        }
-        for subject in subjects
-        for user_id in user_ids
-    }
+    written: dict[EntryKey, dict[tuple[str, str], Entry]] = {}
+    for subject in subjects:
+        for user_id in user_ids:
+            await breathe()
+            written[subject.activity.id, user_id] = {
+                (aggregate.key.collection_id, aggregate.key.context_id): entry_of(aggregate)
+                for aggregate in counted_of(subject, user_id, stored)
+            }
+    return written
 
 
 async def _collections_of(rows: Rows, subjects: Sequence[Subject]) -> list[str]:
@@ -136,11 +139,11 @@ async def _unseen(
         rows.partitions(LEARNER_SCOPES, users, ("userid", "collectionid", "contextid"), among=collections),
     )
     trees = {collection: tree for collection, (_, tree) in published.items() if tree is not None}
+    of_learners = [row for partition in enrolments.values() for row in partition]
     enrolled = {
         found.key: found
-        for partition in enrolments.values()
-        for row in partition
-        if (found := enrolment_of(row)) is not None and found.key.collection_id in trees
+        for found in await in_turns(enrolment_of, of_learners)
+        if found is not None and found.key.collection_id in trees
     }
     viewed = {
         ProgressKey(row["userid"], row["collectionid"], row["contextid"])
@@ -159,6 +162,7 @@ async def _unseen(
     context_by_id = dict(zip(context_ids, contexts, strict=True))
     unseen = []
     for key in keys:
+        await breathe()
         enrolment, tree = enrolled.get(key), trees[key.collection_id]
         context_id = aggregate_context_of(key, context_by_id.get(key.context_id))
         scores = scores_by_content(one for one in attempts[key] if one.key.content_id in tree.leaf_nodes)

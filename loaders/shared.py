@@ -47,6 +47,12 @@ class _Flights(dict[K, "asyncio.Future[V | None]"], Generic[K, V]):
             self._landed(key, answer)
 
 
+def _hear(flight: asyncio.Future[V | None]) -> None:
+    """Takes note of a failure: where all who asked have left by then, the loop would log it as a fault."""
+    if not flight.cancelled():
+        flight.exception()
+
+
 class SharedLoader(Generic[K, V]):
     """Batches like any DataLoader, and keeps answers, each for ``ttl`` seconds (None: for good), that take at most ``most``
     bytes together, by ``size`` of a key and its answer.
@@ -84,6 +90,7 @@ class SharedLoader(Generic[K, V]):
             return kept
         self.misses += 1
         flight = asyncio.ensure_future(billed_context(traces.bare_context()).run(self._loader.load, key))
+        flight.add_done_callback(_hear)
         ends = until()
         if ends is None:
             return await asyncio.shield(flight)

@@ -1,10 +1,13 @@
 """Work that goes on after its caller is waited for at the end, however it ended."""
 
 import asyncio
+import gc
+import logging
 
 import pytest
 
 from loaders.background import Background
+from rules.errors import StoreUnavailable
 
 
 async def test_work_that_has_just_ended_does_not_hold_up_the_end() -> None:
@@ -56,3 +59,33 @@ async def test_a_command_is_waited_for_although_its_caller_has_left() -> None:
         await caller
     await background.settled()
     assert done == ["command"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(StoreUnavailable("away"), (logging.WARNING, False)), (RuntimeError("wrong"), (logging.ERROR, True))],
+)
+async def test_how_a_command_fails_whose_caller_has_left_is_told_in_the_log(
+    error: Exception, told: tuple[int, bool], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that is away in a line, a fault with its traceback. The loop itself has nothing to say."""
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context["message"]))
+    background, reached, leave = Background(), asyncio.Event(), asyncio.Event()
+
+    async def command() -> None:
+        reached.set()
+        await leave.wait()
+        raise error
+
+    caller = asyncio.create_task(background.finish(command()))
+    await reached.wait()
+    caller.cancel()
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    while not caplog.records:
+        await asyncio.sleep(0)
+    gc.collect()
+    assert [(record.levelno, bool(record.exc_info)) for record in caplog.records] == [told]
+    assert unheard == []

@@ -1,6 +1,7 @@
 """Loaders that outlive a request: one flight a key, and neither absences nor failures are kept."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -153,3 +154,29 @@ async def test_what_was_read_elsewhere_can_be_kept(store: Store) -> None:
     await asyncio.sleep(0.06)
     store.values["a"] = "changed"
     assert await loader.load("a") == "changed"
+
+
+async def test_a_flight_that_fails_once_everybody_has_left_is_no_fault(store: Store) -> None:
+    """The loop would log it with a traceback."""
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context["message"]))
+
+    async def leave_before_it_fails() -> None:
+        store.failure = StoreUnavailable("away")
+        store.gate.clear()
+        loader = store.loader()
+        caller = asyncio.create_task(loader.load("a"))
+        while not store.asked:
+            await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+        await asyncio.sleep(0)
+        loader.forget("a")
+        store.gate.set()
+        await asyncio.gather(loader.load("b"), return_exceptions=True)  # its flight ends later
+
+    await leave_before_it_fails()
+    store.failure = None
+    await asyncio.sleep(0)  # the flight's last callbacks let go of it
+    gc.collect()
+    assert unheard == []

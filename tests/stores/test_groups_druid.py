@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import httpx
@@ -21,8 +22,9 @@ import pytest
 import pytest_asyncio
 
 from druid_specs import ACTIVITY_STATE, DataSource
-from rules.errors import StoreUnavailable
+from rules.errors import Busy, DeadlineExceeded, StoreUnavailable
 from stack.stack import Stack
+from stores.deadline import deadline
 from stores.events_kafka import KafkaEvents
 from stores.groups import Figures, Kind, Lane, Measure, Rows
 from stores.groups_druid import DruidGroups
@@ -210,6 +212,74 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     # The next test compacts what this has read again: it needs it published.
     await source.publish()
     assert await source.wrong() == {}
+
+
+LONG: dict[str, Any] = {
+    "queryType": "timeseries",
+    "granularity": "all",
+    "intervals": ["0000-01-01/3000-01-01"],
+    "aggregations": [{"type": "longSum", "name": "sum", "expression": 'version * "other.number"'}],
+}
+"""Over all rows, each with each of a list: minutes of work for the one thread of a data node."""
+BY_HAND = 20_000
+IN_LANE = 4
+"""How many queries of the lane Druid takes (stack/conf/druid/broker/runtime.properties), which are as many as a process sends."""
+
+
+@pytest.mark.parametrize("by", ["its deadline", "its caller leaves"])
+async def test_a_long_query_ends_in_druid_by(source: Source, by: str) -> None:
+    """Druid would give it ten minutes. As long as it is at work, its lane is full and the data node's one thread has no time for
+    another: each query after it says that it has ended."""
+    other = {
+        "type": "inline",
+        "columnNames": ["number"],
+        "columnTypes": ["LONG"],
+        "rows": [[number] for number in range(BY_HAND)],
+    }
+    joined = {"type": "join", "joinType": "INNER", "left": source.name, "right": other}
+    body = {**LONG, "dataSource": {**joined, "rightPrefix": "other.", "condition": "1"}}
+    patient = await DruidGroups.open(DRUID, prefix=source.prefix, events=f"kafka://{KAFKA}", timeout=600)
+    few = Figures(ACTIVITY_STATE, (), (Measure("n", Kind.COUNT),), (("activity_id", ACTIVITIES[:1]),))
+
+    async def long() -> None:
+        while True:
+            with suppress(Busy):  # what asks whether the lane is full may have been first
+                await patient._ask(body, Lane.TABLES)
+                return
+            await asyncio.sleep(0.05)
+
+    async def within_a_deadline() -> None:
+        with deadline(20), pytest.raises(DeadlineExceeded):
+            await long()
+
+    async def lane_is_full() -> bool:
+        assert not any(task.done() for task in asked), "it is no long query"
+        try:
+            await patient._ask({**LONG, "dataSource": source.name}, Lane.TABLES)
+        except Busy:
+            return True
+        return False
+
+    async def is_answered() -> bool:
+        with suppress(StoreUnavailable):
+            return bool((await patient.query(few, Lane.TABLES)).rows)
+        return False
+
+    ask = within_a_deadline if by == "its deadline" else long
+    asked = [asyncio.create_task(ask()) for _ in range(IN_LANE)]
+    try:
+        await until(lane_is_full, patience=60)
+        if by == "its caller leaves":
+            for task in asked:
+                task.cancel()
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        assert by != "its deadline" or ends == [None] * IN_LANE
+        await until(is_answered, patience=120)
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        await patient.close()
 
 
 async def _has_uncompacted(source: Source) -> bool:
