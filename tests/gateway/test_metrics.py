@@ -174,7 +174,7 @@ async def test_lag_dead_letters_figures_and_jobs_are_read_by_the_process(
             "cohort_consumer_lag_events",
             frozenset({("group", "workers"), ("topic", TRIGGERS.name)}),
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (own().get(lag), own().get(("cohort_dead_letters", frozenset()))) != (3, 1):
                 await asyncio.sleep(0.05)
     for what in ("lag", "aggregation", "dead letters", "jobs"):

@@ -64,7 +64,7 @@ async def test_a_broker_restarted_in_the_middle_loses_nothing(tmp_path: Path, cl
             await live_through(cohort, 20)
             worker = Worker(cohort.shared, most=9, wait=0.02)
             running = asyncio.create_task(worker.run())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not worker.processed:
                     await asyncio.sleep(0.01)
             learning = asyncio.create_task(live_through_again(cohort))
