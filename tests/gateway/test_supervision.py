@@ -55,7 +55,8 @@ async def test_it_is_started_anew_with_its_death_logged(caplog: pytest.LogCaptur
 async def test_between_death_and_restart_it_says_why() -> None:
     one = Supervised(lambda: Fake([RuntimeError("broken")]), first_pause=60)
     task = asyncio.create_task(one.run())
-    await asyncio.sleep(0.01)
+    while one.failure is None:
+        await asyncio.sleep(0.01)
     assert one.failure == "RuntimeError"
     one.stop()
     await asyncio.wait_for(task, 60)
