@@ -11,15 +11,17 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
 
 from gateway.settings import load_settings
 from ingest.workers.dead_letters import pending
+from rules.errors import StoreUnavailable
 from stack.cluster import NODES, cluster
 from stack.network import Network
 from stack.servers import valkey
@@ -29,7 +31,6 @@ from tests.conftest import Instance
 from tests.gateway.class_at_work import ENROLLED_BEFORE, RETRIABLE, ClassAtWork
 from tests.gateway.conftest import KEY
 from tests.graph.test_figures_survive import recounted, told
-from tests.ingest.test_failures import lag_below
 from tests.ingest.test_sample import rows_of
 from tests.stack.small import free_port
 
@@ -42,6 +43,7 @@ MARGIN = 20.0
 PATIENCE = 120.0
 """Seconds that calls may take to flow again. What was measured is in the log: some ten on a machine that has nothing else to do."""
 CLIENTS = 4
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 """Tells what was measured: ``pytest --log-cli-level=INFO``."""
@@ -91,11 +93,26 @@ async def process(settings: dict[str, str], *words: str) -> AsyncIterator[asynci
             await started.wait()
 
 
-async def ended(settings: dict[str, str], *words: str) -> None:
-    """Runs a command to its end."""
-    async with process(settings, *words) as command:
+async def init(settings: dict[str, str]) -> None:
+    """As an operator does it: runs it again where the stores did not answer in time."""
+    async with process(settings, "init") as command:
         code = await command.wait()
-    assert code == 0, log_of(settings, words[0]).read_text()
+    if code:
+        raise StoreUnavailable(log_of(settings, "init").read_text())
+
+
+async def in_spite_of_load(call: Callable[[], Awaitable[T]]) -> T:
+    """Its answer, asked for again where a store did not answer in time. Seven servers, two processes of Cohort and this one share
+    two cores with whatever else there is: what is tested is what clients are told, not how quick the test's own calls are."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            if time.monotonic() > until:
+                raise
+            log.info("sent again: %s", error)
+            await asyncio.sleep(1)
 
 
 class Watch:
@@ -150,9 +167,14 @@ async def test_nothing_acknowledged_is_lost_when_one_of_three_nodes_dies_or_is_c
     began = time.monotonic()
     with several_nodes(tmp_path / "stack") as (stack, network):
         log.info("cluster up after %.0f s", time.monotonic() - began)
-        settings = {**stack.environment(), "COHORT_JWT_KEY": KEY, "COHORT_DATA": str(tmp_path / "data")}
+        settings = {
+            **stack.environment(),
+            "COHORT_JWT_KEY": KEY,
+            "COHORT_DATA": str(tmp_path / "data"),
+            "COHORT_WAIT_FOR_STORES": str(PATIENCE),
+        }
         (tmp_path / "data").mkdir()
-        await ended(settings, "init")
+        await in_spite_of_load(lambda: init(settings))
         urls = {
             "rows": settings["COHORT_ROWS"],
             "events": settings["COHORT_EVENTS"],
@@ -164,11 +186,12 @@ async def test_nothing_acknowledged_is_lost_when_one_of_three_nodes_dies_or_is_c
         }
         cohort = Instance(urls, tmp_path / "own")
         cohort.data.mkdir()
-        async with cohort.opened() as shared:
+        async with AsyncExitStack() as stores:
+            shared = await in_spite_of_load(lambda: stores.enter_async_context(cohort.opened()))
             cohort.shared = shared
             await shared.stores.search.init()
-            await cohort.publish()
-            await cohort.batch()
+            await in_spite_of_load(cohort.publish)
+            await in_spite_of_load(cohort.batch)
             log.info("instance ready after %.0f s", time.monotonic() - began)
             port = free_port()
             async with (
@@ -179,11 +202,13 @@ async def test_nothing_acknowledged_is_lost_when_one_of_three_nodes_dies_or_is_c
                 at_work = ClassAtWork(client, load_settings(jwt_key=KEY))
                 await _ready(client)
                 await _disturbed(at_work, stack, network)
-                await lag_below(cohort, 0, within=PATIENCE)
-                async with asyncio.timeout(PATIENCE):
-                    while await cohort.submitted() or await cohort.lag():
+                async with asyncio.timeout(2 * PATIENCE):
+                    while await in_spite_of_load(cohort.lag) or await in_spite_of_load(cohort.submitted):
                         await asyncio.sleep(0.1)
-            await _is_all_there(cohort, at_work)
+                    # What takers have done sends triggers.
+                    while await in_spite_of_load(cohort.lag):
+                        await asyncio.sleep(0.1)
+            await in_spite_of_load(lambda: _is_all_there(cohort, at_work))
         log.info("all after %.0f s", time.monotonic() - began)
 
 

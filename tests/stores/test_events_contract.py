@@ -533,7 +533,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
 
 @pytest.mark.stack
 async def test_a_broker_that_comes_back_serves_the_same_objects(away: Callable[[bool], None]) -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=2)
+    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=10)
     await events.init([ONE])
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
@@ -596,7 +596,7 @@ async def test_it_says_on_how_many_brokers_messages_are() -> None:
 
 @pytest.mark.stack
 async def test_closing_has_an_end_while_the_broker_is_away(away: Callable[[bool], None]) -> None:
-    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=1)
+    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=10)
     await events.init([ONE])
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
