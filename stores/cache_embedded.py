@@ -68,7 +68,7 @@ class EmbeddedCache(ServerCache):
         prefix: str = "cohort",
         *,
         data: Path | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - of each later call
+        timeout: float = 1.0,  # noqa: ASYNC109 - of each later call
         memory: str = "64mb",
     ) -> Self:
         """Starts or joins a server, and returns when it answers. Processes with the same directory ``data`` share it; None
@@ -87,7 +87,7 @@ class EmbeddedCache(ServerCache):
         return cache
 
     @classmethod
-    async def _join(cls, prefix: str, timeout: float | None, notice: Path) -> Self | None:  # noqa: ASYNC109 - as in open
+    async def _join(cls, prefix: str, timeout: float, notice: Path) -> Self | None:  # noqa: ASYNC109 - as in open
         """Joins the server of another process, if it still answers; else None. ``notice`` is the file that names its socket,
         which is not in the directory itself: a socket's path must be short."""
         socket = await asyncio.to_thread(_read, notice)
@@ -102,7 +102,7 @@ class EmbeddedCache(ServerCache):
         return cache
 
     @classmethod
-    async def _start(cls, prefix: str, timeout: float | None, memory: str) -> Self:  # noqa: ASYNC109 - as in open
+    async def _start(cls, prefix: str, timeout: float, memory: str) -> Self:  # noqa: ASYNC109 - as in open
         directory = tempfile.mkdtemp(prefix="cohort-cache-")
         socket = Path(directory, SOCKET)
         keeper = await asyncio.create_subprocess_exec(

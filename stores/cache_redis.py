@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-TIMEOUT = 1.0
-"""Seconds that a call may take, where the cache is opened without saying."""
 REST = 1.0
 """Seconds that the server is left alone after a failure, and between tries to reach it again."""
 MOST_DOUBTFUL = 100_000
@@ -84,7 +82,7 @@ class ServerCache:
     key whose change may be missing is remembered (it is doubtful), and removed before the server is used again.
     """
 
-    def __init__(self, url: str, prefix: str, timeout: float | None, connections: int = 32) -> None:
+    def __init__(self, url: str, prefix: str, timeout: float, connections: int = 32) -> None:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=connections,
@@ -100,7 +98,7 @@ class ServerCache:
         self.failures = 0
         self._client = Redis.from_pool(pool)
         self._prefix = prefix
-        self._timeout = TIMEOUT if timeout is None else timeout
+        self._timeout = timeout
         self._doubtful: set[str] = set()
         self._recovery: asyncio.Task[None] | None = None
         self._raise_fields = self._client.register_script(RAISE_FIELDS)
@@ -269,7 +267,7 @@ class RedisCache(ServerCache):
         url: str,
         prefix: str = "cohort",
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - of each later call
+        timeout: float = 1.0,  # noqa: ASYNC109 - of each later call
         connections: int = 32,
     ) -> Self:
         """``url`` is redis://, rediss:// or unix://. Each call takes at most ``timeout`` seconds. Does not need the server yet."""

@@ -47,6 +47,8 @@ from stores.meter import Meter
 
 T = TypeVar("T")
 
+CONNECTED_WITHIN = 5.0
+"""Seconds that a host may take to accept a connection, before another one is tried."""
 TIMEOUT = 10.0
 """Seconds that a statement may take; a change of the schema may take three times as long."""
 
@@ -206,7 +208,7 @@ class CassandraSession:
             # The driver writes 4 KB at a time: else the last part of a longer statement waits 40 ms for an ACK.
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             compression=False,
-            connect_timeout=5,
+            connect_timeout=CONNECTED_WITHIN,
         )
         _connecting.add(get_ident())
         try:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,10 +40,11 @@ from rules.states import encode_state, vanished_state
 from rules.totals import Total, cell_key, cell_state
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
-from stores import cache_redis, turns
+from stores import turns
 from stores.blob_copies import MOST
 from stores.blob_links import BlobLinks
-from stores.cache_embedded import NOTICE
+from stores.cache_embedded import NOTICE, EmbeddedCache
+from stores.cache_redis import RedisCache
 from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
@@ -100,12 +101,35 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
 
 def pytest_configure() -> None:
     """A machine that is slow, or stands still for seconds, changes nothing of what is tested: not how many statements there
-    are, as it would where a turn of the loop ends within a batch of reads, where what is kept is read again by then, or where
-    the cache is given up. Tests of these times set their own."""
+    are, as it would where a turn of the loop ends within a batch of reads, or where what is kept is read again by then; nor
+    whether the cache is used. Tests of these times set their own."""
     turns.AT_ONCE = 60.0
     library.FRESH_FOR = 3600.0  # type: ignore[attr-defined]
     published_contents.FRESH_FOR = 3600.0
-    cache_redis.TIMEOUT = 60.0
+    for engine in (EmbeddedCache, RedisCache):
+        give_time(engine)
+
+
+def give_time(engine: Any) -> None:
+    """A call of it may take a minute, unless a test says how long. Without the real servers, the cache alone is asked over a
+    socket."""
+    engine.open = partial(engine.open, timeout=60.0)
+
+
+def give_servers_time() -> None:
+    """As pytest_configure says, of the real servers: some tests share them, and two cores."""
+    from stores import cassandra_session
+    from stores.blobs_cloud import CloudBlobs
+    from stores.events_kafka import KafkaEvents
+    from stores.groups_druid import DruidGroups
+    from stores.learner_search_opensearch import OpenSearchLearners
+    from stores.search_opensearch import OpenSearch
+
+    for engine in (CloudBlobs, KafkaEvents, DruidGroups, OpenSearchLearners, OpenSearch):
+        give_time(engine)
+    cassandra_session.TIMEOUT = 60.0
+    cassandra_session.CONNECTED_WITHIN = 30.0
+    cassandra_session.SILENCE = 30.0  # type: ignore[attr-defined]
 
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -503,9 +527,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 gc.disable()  # until all is imported and collected: little of that is garbage
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it. Nor need it
     look as often as in a process that is to run for long."""
+    if any(item.get_closest_marker("stack") for item in session.items):
+        give_servers_time()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

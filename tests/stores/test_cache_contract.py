@@ -222,6 +222,7 @@ async def test_a_silent_server_costs_one_timeout(monkeypatch: pytest.MonkeyPatch
         assert await cache.get("a") is None
         assert await cache.get_many(["a", "b"]) == [None, None]
     assert cache.failures == sum(cache.meter.counts.values()) == 1
+    monkeypatch.undo()  # to close it asks a last time
     await cache.close()
     server.close()
     await server.wait_closed()
