@@ -48,7 +48,8 @@ from stores.meter import Meter
 T = TypeVar("T")
 
 CONNECTED_WITHIN = 5.0
-"""Seconds that a host may take to accept a connection, before another one is tried."""
+"""Seconds that a host may take to accept a connection, and to answer each question of the driver then, before another one is
+tried. The driver's own two seconds are too few for a busy node with many tables."""
 TIMEOUT = 10.0
 """Seconds that a statement may take; a change of the schema may take three times as long."""
 
@@ -209,6 +210,7 @@ class CassandraSession:
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             compression=False,
             connect_timeout=CONNECTED_WITHIN,
+            control_connection_timeout=CONNECTED_WITHIN,
         )
         _connecting.add(get_ident())
         try:

@@ -496,7 +496,8 @@ def cluster(url: str) -> "Cluster":
 
     parts = urlsplit(url)
     auth = PlainTextAuthProvider(parts.username, parts.password)
-    return Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth)
+    patience = {"connect_timeout": 30, "control_connection_timeout": 30}
+    return Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth, **patience)
 
 
 @atexit.register

@@ -282,7 +282,7 @@ async def test_others_are_told_soon_and_at_once_if_it_is_much(monkeypatch: pytes
         begun(rates)
         while cache.calls < 2:
             await asyncio.sleep(0.01)
-        begun(rates)
+        begun(rates)  # while the one before is told, or after that
     assert cache.calls == 3, "at the end the last is told, before the cache is closed"
 
 

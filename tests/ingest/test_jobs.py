@@ -132,7 +132,9 @@ async def test_of_two_who_take_over_at_once_one_runs(cohort: Instance, plan: Cou
     job = await only(cohort.shared)
     assert (job.state, job.error) == (JobState.INTERRUPTED, "away")
     refused, both = [], asyncio.Event()
-    plan.before = lambda _: both.wait()  # the one that runs is at it for as long as the others need to see that
+    plan.before = lambda _: (
+        both.wait()
+    )  # the one that runs is at it for as long as the others need to see that
 
     async def runner() -> str:
         try:
