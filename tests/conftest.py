@@ -40,7 +40,7 @@ from rules.states import encode_state, vanished_state
 from rules.totals import Total, cell_key, cell_state
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
-from stores import turns
+from stores import duckdb_feed, duckdb_file, turns
 from stores.blob_copies import MOST
 from stores.blob_links import BlobLinks
 from stores.cache_embedded import NOTICE, EmbeddedCache
@@ -102,10 +102,12 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
 def pytest_configure() -> None:
     """A machine that is slow, or stands still for seconds, changes nothing of what is tested: not how many statements there
     are, as it would where a turn of the loop ends within a batch of reads, or where what is kept is read again by then; nor
-    whether the cache is used. Tests of these times set their own."""
+    whether the cache is used and group figures are read in time. Tests of these times set their own."""
     turns.AT_ONCE = 60.0
     library.FRESH_FOR = 3600.0  # type: ignore[attr-defined]
     published_contents.FRESH_FOR = 3600.0
+    duckdb_file.PATIENCE = 60.0
+    duckdb_feed.PATIENCE = 60.0  # type: ignore[attr-defined]
     for engine in (EmbeddedCache, RedisCache):
         give_time(engine)
 
