@@ -64,8 +64,8 @@ def bearer(settings: Settings, user: str = "u1", role: Role = Role.LEARNER) -> d
 
 
 async def scraped(port: int) -> dict[Sample, float]:
-    async with httpx.AsyncClient() as client:
-        for _ in range(100):
+    async with httpx.AsyncClient(timeout=60) as client:
+        for _ in range(1_200):
             try:
                 answer = await client.get(f"http://127.0.0.1:{port}/metrics")
                 return samples(answer.text)

@@ -117,7 +117,7 @@ class Balancer:
         await asyncio.gather(self._watch(), *(self._send(f"learner-{number}") for number in range(clients)))
 
     async def _watch(self) -> None:
-        async with httpx.AsyncClient(base_url=self._url) as client:
+        async with httpx.AsyncClient(base_url=self._url, timeout=PATIENCE) as client:
             while (answer := await client.get("/health/ready")).status_code == 200:
                 await asyncio.sleep(0.02)
         assert answer.json() == {"status": "stopping"}

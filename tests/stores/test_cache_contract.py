@@ -359,7 +359,7 @@ asyncio.run(main())
     await survivor.ping()
     process.send_signal(how)
     await process.communicate()
-    for _ in range(200):
+    for _ in range(6_000):
         if not Path(socket).parent.exists():
             break
         await asyncio.sleep(0.01)
