@@ -152,11 +152,12 @@ async def running(
     """
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(opened(settings))
-        for kind, why in (await stores.away()).items() if tells_away else ():
-            log.warning("%s is away: %s", kind, why)
         await _check_schema(stores)
         if not in_any_mode:
             await check_mode(settings, stores)
+        # After that: group figures are waited for, and never come where nothing was created yet.
+        for kind, why in (await stores.away()).items() if tells_away else ():
+            log.warning("%s is away: %s", kind, why)
         shared = Shared.of(
             stores,
             answers_ttl=settings.answers_ttl,

@@ -3,8 +3,10 @@
 Needs root (CAP_NET_ADMIN) and `ip` of iproute2. A namespace outlives us: `down` deletes it.
 """
 
+import os
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -95,3 +97,19 @@ def _ip(words: str) -> None:
         raise StackError(
             f"`ip {words}` was refused ({done.stderr.strip()}): network namespaces need root with CAP_NET_ADMIN"
         )
+
+
+def refusal() -> str | None:
+    """Why this machine does not let us make networks; None where it does. Two nodes are made, and nothing of them is left."""
+    try:
+        with Network(f"try{os.getpid():x}", 2, os.getpid() % 256) as network:
+            network.part(1)
+            network.silence(2)
+            network.heal()
+    except StackError as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(refusal())

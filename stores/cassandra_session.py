@@ -49,6 +49,9 @@ from stores.urls import check_store_url
 
 T = TypeVar("T")
 
+CONNECTED_WITHIN = 5.0
+"""Seconds that a host may take to accept a connection, and to answer each question of the driver then, before another one is
+tried. The driver's own two seconds are too few for a busy node with many tables."""
 TIMEOUT = 10.0
 """Seconds that a statement may take; a change of the schema may take three times as long."""
 
@@ -218,7 +221,8 @@ class CassandraSession:
             # The driver writes 4 KB at a time: else the last part of a longer statement waits 40 ms for an ACK.
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             compression=False,
-            connect_timeout=5,
+            connect_timeout=CONNECTED_WITHIN,
+            control_connection_timeout=CONNECTED_WITHIN,
         )
         _connecting.add(get_ident())
         try:

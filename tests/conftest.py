@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +29,7 @@ from ingest.learner_index.indexer import LearnerIndexer
 from ingest.publishing.direct import publish_collection
 from ingest.workers.member import Member
 from ingest.workers.worker import Worker
+from loaders import library, published_contents
 from loaders.session import Session, Shared
 from rules.active_days import ActiveDay
 from rules.aggregates import AggregateKey
@@ -39,10 +40,11 @@ from rules.states import encode_state, vanished_state
 from rules.totals import Total, cell_key, cell_state
 from rules.tracking import Tracking, TrackingMode
 from rules.viewers import Role, Viewer
-from stores import turns
+from stores import duckdb_feed, duckdb_file, turns
 from stores.blob_copies import MOST
 from stores.blob_links import BlobLinks
-from stores.cache_embedded import NOTICE
+from stores.cache_embedded import NOTICE, EmbeddedCache
+from stores.cache_redis import RedisCache
 from stores.engines import Stores, open_stores
 from stores.events import Message
 from stores.groups import Figures, Groups, Kind, Lane, Measure
@@ -98,9 +100,53 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
 
 
 def pytest_configure() -> None:
-    """Tests count statements: where a slow machine ends a turn of the loop within a batch of reads, there are two. Tests of
-    turns set their own."""
-    turns.AT_ONCE = 60.0
+    """A machine that is slow, or stands still for seconds, changes nothing of what is tested: not how many statements there
+    are, as it would where a turn of the loop ends within a batch of reads, or where what is kept is read again by then; nor
+    whether the cache is used and group figures are read in time. Tests of these times set their own."""
+    _set(turns, "AT_ONCE", 60.0)
+    _set(library, "FRESH_FOR", 3600.0)
+    _set(published_contents, "FRESH_FOR", 3600.0)
+    for module in (duckdb_file, duckdb_feed):
+        _set(module, "PATIENCE", 60.0)
+    for engine in (EmbeddedCache, RedisCache):
+        give_time(engine)
+
+
+_as_served: list[tuple[Any, str, Any]] = []
+"""What was set otherwise for all tests, with what a process that serves has."""
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    _as_served.append((owner, name, getattr(owner, name)))
+    setattr(owner, name, value)
+
+
+def times_as_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test of what callers wait for."""
+    for owner, name, value in _as_served:
+        monkeypatch.setattr(owner, name, value)
+
+
+def give_time(engine: Any) -> None:
+    """A call of it may take a minute, unless a test says how long. Without the real servers, the cache alone is asked over a
+    socket."""
+    _set(engine, "open", partial(engine.open, timeout=60.0))
+
+
+def give_servers_time() -> None:
+    """As pytest_configure says, of the real servers: some tests share them, and two cores."""
+    from stores import cassandra_session
+    from stores.blobs_cloud import CloudBlobs
+    from stores.events_kafka import KafkaEvents
+    from stores.groups_druid import DruidGroups
+    from stores.learner_search_opensearch import OpenSearchLearners
+    from stores.search_opensearch import OpenSearch
+
+    for engine in (CloudBlobs, KafkaEvents, DruidGroups, OpenSearchLearners, OpenSearch):
+        give_time(engine)
+    _set(cassandra_session, "TIMEOUT", 60.0)
+    _set(cassandra_session, "CONNECTED_WITHIN", 30.0)
+    _set(cassandra_session, "SILENCE", 30.0)
 
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -467,7 +513,8 @@ def cluster(url: str) -> "Cluster":
 
     parts = urlsplit(url)
     auth = PlainTextAuthProvider(parts.username, parts.password)
-    return Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth)
+    patience = {"connect_timeout": 30, "control_connection_timeout": 30}
+    return Cluster([parts.hostname], port=parts.port or 9042, auth_provider=auth, **patience)
 
 
 @atexit.register
@@ -498,9 +545,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 gc.disable()  # until all is imported and collected: little of that is garbage
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it. Nor need it
     look as often as in a process that is to run for long."""
+    if any(item.get_closest_marker("stack") for item in session.items):
+        give_servers_time()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

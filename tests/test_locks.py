@@ -24,6 +24,8 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parent.parent
 BUILD, RUN, DEV = "requirements-build.lock", "requirements.lock", "requirements-dev.lock"
+NODE = "requirements-node.lock"
+"""What CI brings where the machine has no Node: in an environment of its own."""
 
 PLACES = [
     {"python_version": version, "python_full_version": f"{version}.0", "sys_platform": system}
@@ -52,6 +54,7 @@ def declared() -> dict[str, tuple[Requirement, ...]]:
         BUILD: [*document["build-system"]["requires"], *groups["build"]],
         RUN: [*document["project"]["dependencies"], *document["project"]["optional-dependencies"]["mcp"]],
         DEV: groups["dev"],
+        NODE: groups["node"],
     }
     return {lock: tuple(map(Requirement, lines)) for lock, lines in asked.items()}
 
@@ -141,7 +144,17 @@ def test_the_locks_agree_and_name_no_host() -> None:
             if applies(entry, place):
                 pins.setdefault(entry.name, set()).add(str(entry.specifier))
         assert {name: found for name, found in pins.items() if len(found) > 1} == {}
-    assert not any("://" in (ROOT / lock).read_text() for lock in (BUILD, RUN, DEV))
+    assert not any("://" in (ROOT / lock).read_text() for lock in (BUILD, RUN, DEV, NODE))
+
+
+def test_ci_brings_no_node_but_the_locked_one() -> None:
+    (asked,) = declared()[NODE]
+    wheel, binaries = locked(NODE)
+    assert (wheel.name, binaries.name) == (asked.name, f"{asked.name}-binaries")
+    for one in (wheel, binaries):
+        (pin,) = one.specifier
+        assert (pin.operator, pin.version in asked.specifier) == ("==", True)
+    assert f"--require-hashes --only-binary :all: -r {NODE}" in (ROOT / ".ci/run").read_text()
 
 
 # --- installing

@@ -150,6 +150,7 @@ class Rates:
             self._some.clear()
             self._much.clear()
             await self.settle()
+        await self.settle()  # what was taken while the last was told
 
     def over(self, account: Account, points: int) -> None:
         """Notes that a caller asks for more points than it has left. RateLimited, unless the settings only warn."""

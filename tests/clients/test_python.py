@@ -100,7 +100,7 @@ def test_its_types_are_made_from_what_is_served_and_its_answers_are_those_served
 
 def ask(served: Served, user: str, query: str, role: Role = Role.LEARNER) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token(user, role)}"}
-    answer = httpx.post(f"{served.url}/graphql", json={"query": query}, headers=headers).json()
+    answer = httpx.post(f"{served.url}/graphql", json={"query": query}, headers=headers, timeout=60).json()
     assert "errors" not in answer, answer
     data: dict[str, Any] = answer["data"]
     return data

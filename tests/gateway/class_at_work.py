@@ -61,7 +61,7 @@ class ClassAtWork:
         try:
             yield
             self.stop.set()
-            await asyncio.wait_for(asyncio.gather(*self._clients), 60)
+            await asyncio.wait_for(asyncio.gather(*self._clients), 120)
         finally:
             for client in self._clients:
                 client.cancel()

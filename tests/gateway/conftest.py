@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import health
 from gateway.app import create_app
 from gateway.settings import Settings, load_settings
 from gateway.wiring import initialise, opened
@@ -47,6 +48,12 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.upper().startswith("COHORT_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _ready_however_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No store is away because the machine is slow."""
+    monkeypatch.setattr(health, "PATIENCE", 60.0)
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_dev_serves_the_sample_until_it_is_stopped() -> None:
         token = re.findall(r"^TOKEN=(\S+)$", output, re.MULTILINE)[0]
         query = json.loads(re.findall(r"-d '(.+)'$", output, re.MULTILINE)[0])
         headers = {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=url, headers=headers) as client:
+        with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE) as client:
             answer = client.post("/graphql", json=query).json()
             assert len(answer["data"]["me"]["enrolments"]["edges"]) == 4
             health = client.get("/health/ready").json()

@@ -39,7 +39,7 @@ async def port(settings: Settings) -> AsyncIterator[int]:
     with listen("127.0.0.1", 0) as listening:
         server = uvicorn.Server(_config(settings, echo))
         task = asyncio.create_task(server.serve([listening.socket]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.started:
                 await asyncio.sleep(0.01)
         yield listening.socket.getsockname()[1]
@@ -58,7 +58,7 @@ async def sent(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
             while more := await reader.read(65_536):
                 answer.extend(more)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         reading = asyncio.create_task(read())
         with contextlib.suppress(ConnectionError):
             for part in parts:

@@ -130,7 +130,7 @@ async def test_who_leaves_before_the_body_is_whole_is_no_error(
 
     scope = http_scope(method, path, content_type="application/json", content_length="100")
     async with serving(settings) as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await client.app(scope, receive, send)  # type: ignore[attr-defined]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 

@@ -64,8 +64,8 @@ def bearer(settings: Settings, user: str = "u1", role: Role = Role.LEARNER) -> d
 
 
 async def scraped(port: int) -> dict[Sample, float]:
-    async with httpx.AsyncClient() as client:
-        for _ in range(100):
+    async with httpx.AsyncClient(timeout=60) as client:
+        for _ in range(1_200):
             try:
                 answer = await client.get(f"http://127.0.0.1:{port}/metrics")
                 return samples(answer.text)
@@ -174,7 +174,7 @@ async def test_lag_dead_letters_figures_and_jobs_are_read_by_the_process(
             "cohort_consumer_lag_events",
             frozenset({("group", "workers"), ("topic", TRIGGERS.name)}),
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (own().get(lag), own().get(("cohort_dead_letters", frozenset()))) != (3, 1):
                 await asyncio.sleep(0.05)
     for what in ("lag", "aggregation", "dead letters", "jobs"):

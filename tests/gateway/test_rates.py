@@ -276,7 +276,9 @@ async def test_while_the_cache_is_away_each_process_holds_alone() -> None:
         begun(rates)
 
 
-async def test_others_are_told_soon_and_at_once_if_it_is_much() -> None:
+async def test_others_are_told_soon_and_at_once_if_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon is an hour first, so that it does not come meanwhile, and then a moment."""
+    monkeypatch.setattr("gateway.http.rates.TICK", 3600)
     clock = Clock()
     cache = CacheByClock(clock)
     rates = process(clock, cache)
@@ -290,11 +292,34 @@ async def test_others_are_told_soon_and_at_once_if_it_is_much() -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         assert cache.calls == 1
+        monkeypatch.setattr("gateway.http.rates.TICK", 0.1)
         begun(rates)
-        await asyncio.sleep(0.3)
-        assert cache.calls == 2
-        begun(rates)
+        while cache.calls < 2:
+            await asyncio.sleep(0.01)
+        begun(rates)  # while the one before is told, or after that
     assert cache.calls == 3, "at the end the last is told, before the cache is closed"
+
+
+async def test_what_is_taken_while_the_last_is_told_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.http.rates.TICK", 0)
+    clock = Clock()
+    cache = CacheByClock(clock)
+    told, goes_on, spend = asyncio.Event(), asyncio.Event(), cache.spend
+
+    async def slow(spendings: Sequence[Spending]) -> list[int] | None:
+        told.set()
+        await goes_on.wait()
+        return await spend(spendings)
+
+    monkeypatch.setattr(cache, "spend", slow)
+    rates = process(clock, cache)
+    async with rates.settling():
+        spent(rates, 100)
+        await told.wait()
+        spent(rates, 50)
+        asyncio.get_running_loop().call_soon(goes_on.set)
+    (bucket,) = cache.buckets.values()
+    assert bucket.left(clock()) == 600 - 150
 
 
 async def test_a_process_forgets_those_who_have_all_their_points(monkeypatch: pytest.MonkeyPatch) -> None:

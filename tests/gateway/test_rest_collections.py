@@ -173,7 +173,7 @@ class Calls:
         publisher = Publisher(self.shared, wait=0.02)
         running = asyncio.create_task(publisher.run())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (await publication(self.operator(), told["publicationId"])).state not in ENDED:
                     await asyncio.sleep(0.02)
         finally:

@@ -546,7 +546,7 @@ async def left_behind(
         pass
 
     scope = http_scope(method, path, host="test", authorization=f"Bearer {token}")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await cohort.client.app(scope, receive, send)
 
 

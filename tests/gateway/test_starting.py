@@ -43,7 +43,7 @@ async def test_a_server_whose_rows_are_away_is_alive_and_not_ready_until_they_co
     serving: Serving, rows_come: asyncio.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = load_settings(jwt_key=KEY, wait_for_stores=60)
-    async with serving(settings) as client, asyncio.timeout(30):
+    async with serving(settings) as client, asyncio.timeout(60):
         assert (await client.get("/health/live")).status_code == 200
         ready = await client.get("/health/ready")
         assert (ready.status_code, ready.json()) == (503, {"status": "starting"})
@@ -65,13 +65,13 @@ async def test_a_server_whose_rows_are_away_is_alive_and_not_ready_until_they_co
 async def test_a_server_that_is_stopped_while_it_waits_ends(
     serving: Serving, rows_come: asyncio.Event
 ) -> None:
-    async with asyncio.timeout(10), serving(load_settings(jwt_key=KEY, wait_for_stores=60)) as client:
+    async with asyncio.timeout(60), serving(load_settings(jwt_key=KEY, wait_for_stores=60)) as client:
         assert (await client.get("/health/ready")).status_code == 503
 
 
 async def test_without_the_setting_it_does_not_wait(serving: Serving, rows_come: asyncio.Event) -> None:
     with pytest.raises(StoreUnavailable):
-        async with asyncio.timeout(10), serving(load_settings(jwt_key=KEY)):
+        async with asyncio.timeout(60), serving(load_settings(jwt_key=KEY)):
             pass
 
 
@@ -84,7 +84,7 @@ def test_if_they_never_come_a_server_says_so_in_a_line_and_ends_with_1() -> None
 
 async def test_a_worker_waits_until_they_come_or_it_is_stopped(rows_come: asyncio.Event) -> None:
     settings, stopping = load_settings(jwt_key=KEY, wait_for_stores=60), asyncio.Event()
-    async with AsyncExitStack() as stack, asyncio.timeout(10):
+    async with AsyncExitStack() as stack, asyncio.timeout(60):
         waiting = asyncio.create_task(opened_in_time(stack, settings, worker=False, stopping=stopping))
         await asyncio.sleep(0.1)
         assert not waiting.done()
@@ -96,6 +96,6 @@ async def test_a_worker_waits_until_they_come_or_it_is_stopped(rows_come: asynci
 async def test_the_real_rows_that_are_away_are_such_a_case() -> None:
     """Nothing listens on port 1: the driver's error is one that is waited for."""
     settings = load_settings(jwt_key=KEY, rows=AWAY, wait_for_stores=0.01)
-    async with AsyncExitStack() as stack, asyncio.timeout(30):
+    async with AsyncExitStack() as stack, asyncio.timeout(60):
         with pytest.raises(StoreUnavailable):
             await opened_in_time(stack, settings, worker=False, stopping=asyncio.Event())

@@ -207,7 +207,7 @@ async def test_a_command_that_has_begun_is_finished_although_its_caller_leaves(
     with pytest.raises(asyncio.CancelledError):
         await call
     go_on.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await finished.wait()
         while not await embedded.lag():
             await asyncio.sleep(0.01)

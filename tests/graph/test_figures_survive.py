@@ -1,7 +1,5 @@
 """Dashboards on the real servers tell what a recount of the rows tells, whatever happened to workers and learners."""
 
-import os
-import signal
 from collections import defaultdict
 from datetime import timedelta
 from itertools import count
@@ -21,7 +19,8 @@ from stores.tables import ENROLMENTS, LEARNERS, VIEWS
 from tests.conftest import NOW, Instance, instance_of, real_urls
 from tests.graph.conftest import data
 from tests.ingest.histories import live_through, send_again_shuffled
-from tests.ingest.test_failures import lag_below, worker_process
+from tests.ingest.member_process import member_process, one_of_two_killed
+from tests.ingest.test_failures import lag_below
 from tests.ingest.test_sample import rows_of
 
 TABLE = """
@@ -95,14 +94,9 @@ async def test_figures_in_druid_are_those_of_the_rows_whatever_dies_or_moves(tmp
 
 async def _a_killed_worker_and_triggers_that_come_again(cohort: Instance) -> None:
     await live_through(cohort)
-    sent = await send_again_shuffled(cohort, 3)
-    async with worker_process(cohort) as first, worker_process(cohort):
-        await lag_below(cohort, sent * 3 // 4)
-        os.kill(first.pid, signal.SIGKILL)
-        await first.wait()
-        assert await cohort.lag() > 0, "it was to be killed with work left"
-        async with worker_process(cohort):
-            await lag_below(cohort, 0)
+    await send_again_shuffled(cohort, 3)
+    async with one_of_two_killed(cohort, "worker"), member_process(cohort, "worker"):
+        await lag_below(cohort, 0)
     figures = await check(cohort)
     assert {"N", "S", None} == figures.keys()
     assert sum(completed for _, completed, *_ in figures.values()) > 0

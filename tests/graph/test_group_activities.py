@@ -114,7 +114,7 @@ async def arrived(instance: Instance) -> None:
     """Returns once the groups store has what the workers sent."""
     users = ("ada", "bob", "cyd", "mo")
     expected = best_entries(await entries_from_rows(instance.stores.rows, SUBJECTS, users))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found, _ = await entries_from_states(
                 instance.stores.groups, instance.stores.rows, SUBJECTS, users

@@ -314,7 +314,7 @@ async def test_states_of_an_older_version_are_told_and_computed_anew(
     outdated = (await page(published))["course"]
     assert (outdated["source"], outdated["complete"]) == ("STATES", False)
     assert figures(members(outdated)["ann"])["completedCount"] == 3
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (found := (await page(published))["course"])["complete"]:
             await published.drain()
             await asyncio.sleep(0.05)

@@ -199,7 +199,7 @@ async def test_the_work_ends_with_the_client(embedded: Instance, monkeypatch: py
     async def send(message: Message) -> None:
         sent.append(message)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await application(embedded.shared)(scope, receive, send)
         await cancelled.wait()
     assert sent == []

@@ -157,7 +157,7 @@ async def test_a_first_load_shows_on_the_dashboard_by_itself(published: Instance
         for user in ("ann", "bob"):
             assert (await record(published.session(user), "Enrol", **BATCH))["errors"] == []
         await published.drain()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 shared = Shared.of(published.stores, published.shared.now, answers_ttl=0)
                 session = Session(reporter(published).viewer, shared)

@@ -37,7 +37,7 @@ async def test_a_collection_links_to_the_package_of_its_live_version(course: Ins
 async def test_the_object_store_itself_serves_whoever_has_the_link(course: Instance) -> None:
     written = await write_package(course.shared, "course", 1, COURSE, {}, PackageVariant.SPINE)
     found = (await data(course.session("ada"), QUERY, variant="SPINE"))["collection"]["package"]
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(found["url"])
     assert (answer.status_code, len(answer.content)) == (200, written.size)
     assert answer.headers["content-type"] == "application/zip"

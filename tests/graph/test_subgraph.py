@@ -1,5 +1,6 @@
 """Cohort as a subgraph: what a router is told, and what it is answered about what other subgraphs name (R-SUPER-1, R-SUPER-2)."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ def learner(user_id: str) -> dict[str, str]:
 # --- what a router is told: Apollo's assertions about subgraphs, as far as Cohort has what they are about
 
 
+@cache
 def types() -> dict[str, ObjectTypeDefinitionNode]:
     return {
         one.name.value: one

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
 from ingest.publishing.direct import publish_collection
 from loaders.session import Session, Shared
-from rules.errors import CohortError
+from rules.errors import CohortError, Conflict, StoreUnavailable
 from rules.group_changes import AddMember, RemoveMember
 from rules.identifiers import ViewKey
 from rules.learner_groups import Activity
@@ -366,42 +366,54 @@ class World:
                 self.recount.accept(step)
 
     async def _accepted(self, step: Step) -> bool:
+        """Sends it again where a store was too busy to answer, as a client does: it may have been done by then."""
+        at = NOW - timedelta(days=9) + timedelta(minutes=next(self._minutes))
+        sent_again = False
+        while True:
+            try:
+                return await self._done(step, at) or sent_again
+            except (StoreUnavailable, Conflict):
+                sent_again = True
+            except CohortError:  # such as leaving where one is not: nothing has happened then
+                was_enrolled = self.recount.enrolments.get((step.user, step.batch), False)
+                return sent_again and step.what == "unenrol" and was_enrolled
+
+    async def _done(self, step: Step, at: datetime) -> bool:
+        """``at``: at the same moment an enrolment would be the one before it, sent again."""
         user, course, batch = self.id(step.user), self.id("course"), self.id(step.batch)
         session, service = self._cohort.session(user), self._cohort.session()
-        # At the same moment an enrolment would be the one before it, sent again.
-        at = NOW - timedelta(days=9) + timedelta(minutes=next(self._minutes))
         place = EnrolmentCall(course, batch, user, at)
         view = ViewCall(self.id(step.leaf), course, batch)
-        try:
-            match step.what:
-                case "enrol":
-                    await enrol(service, place)
-                case "unenrol":
-                    await unenrol(service, place)
-                case "start":
-                    await start_view(session, view)
-                case "update":
-                    await update_view(session, view, ViewChange(NOW, progress=30, time_spent=SECONDS))
-                case "end":
-                    await end_view(session, view, ViewChange(NOW))
-                case "move":
-                    await save_profile(service, ProfileCall(None, {"district": step.district}, user, at))
-                case "publish":
-                    await self._publish(step.version)
-                case "attempt":
-                    points, key = float(points_of(step)), ViewKey(user, course, batch, view.content_id)
-                    await store_attempt(
-                        self._cohort.shared, key, f"attempt-{at:%d-%H-%M}", points, POINTS, at
-                    )
-                case "join the group":
-                    return await self._changed(AddMember(user))
-                case "leave the group":
-                    return await self._changed(RemoveMember(user))
-        except CohortError:
-            return False  # such as leaving where one is not: nothing has happened then
+        match step.what:
+            case "enrol":
+                await enrol(service, place)
+            case "unenrol":
+                await unenrol(service, place)
+            case "start":
+                await start_view(session, view)
+            case "update":
+                await update_view(
+                    session,
+                    view,
+                    ViewChange(NOW, progress=30, time_spent=SECONDS, call_id=f"call-{at:%d-%H-%M}"),
+                )
+            case "end":
+                await end_view(session, view, ViewChange(NOW))
+            case "move":
+                await save_profile(service, ProfileCall(None, {"district": step.district}, user, at))
+            case "publish":
+                await self._publish(step.version)
+            case "attempt":
+                points, key = float(points_of(step)), ViewKey(user, course, batch, view.content_id)
+                await store_attempt(self._cohort.shared, key, f"attempt-{at:%d-%H-%M}", points, POINTS, at)
+            case "join the group":
+                return await self._changed(AddMember(user))
+            case "leave the group":
+                return await self._changed(RemoveMember(user))
         return True
 
     async def _changed(self, change: AddMember | RemoveMember) -> bool:
+        """Not where who joins is in the group, or who leaves is not: sent again it is so, and the recount's set is the same."""
         call = GroupCall(self.id("group"), members=(change,))
         return not (await update_group(self._cohort.session(), call)).item_errors
 

@@ -2,11 +2,7 @@
 (R-ASSESS-3, P-3.1, P-4.5)."""
 
 import asyncio
-import json
-import os
 import random
-import signal
-import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -37,6 +33,7 @@ from stores.tables import AGGREGATES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURE
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, TRIGGERS
 from tests.conftest import COURSE, Instance
 from tests.ingest.interruptions import Interruption, dies
+from tests.ingest.member_process import one_of_two_killed
 from tests.ingest.test_assessments import call
 from tests.ingest.test_sample import rows_of
 from tests.rules.test_scoring import answer
@@ -577,24 +574,8 @@ async def test_takers_that_are_killed_lose_nothing(course: Instance) -> None:
     sent = [message(f"learner-{n}", attemptId=f"try-{n}") for n in range(400)]
     await course.stores.events.send(ASSESSMENTS.name, *sent)
 
-    async def process() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.ingest.attempts_process", json.dumps(course.urls), str(course.data)
-        )
-
-    first, second = await process(), await process()
-    try:
-        async with asyncio.timeout(150):
-            while await course.submitted() > 300:
-                await asyncio.sleep(0.02)
-            os.kill(first.pid, signal.SIGKILL)
-            assert await course.submitted() > 0, "it was to be killed with work left"
-            while await course.submitted():
-                await asyncio.sleep(0.05)
-    finally:
-        for each in (first, second):
-            if each.returncode is None:
-                each.kill()
-            await each.wait()
+    async with asyncio.timeout(150), one_of_two_killed(course, "taker"):
+        while await course.submitted():
+            await asyncio.sleep(0.05)
     assert len(await slim(course)) == 400
     assert len(set(await triggers(course))) == 400

@@ -57,7 +57,7 @@ async def learn(course: Instance, user: str = "ada") -> None:
 async def content_of(instance: Instance, url: str) -> bytes:
     """What is behind the link, as a client gets it: of S3 over HTTP, of files through the gateway (test_blobs.py there)."""
     if url.startswith("http"):
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return (await client.get(url)).raise_for_status().content
     name = unquote(urlsplit(url).path).removeprefix("/blobs/")
     return b"".join([chunk async for chunk in instance.stores.blobs.get(name)])

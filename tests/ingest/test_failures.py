@@ -1,12 +1,7 @@
 """What is promised when processes are killed and servers go away: nothing is lost, and the rows come out the same."""
 
 import asyncio
-import json
 import os
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +14,7 @@ from stack.servers import kafka, valkey
 from stack.stack import Stack
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.ingest.histories import live_through, send_again_shuffled, stored_figures
+from tests.ingest.member_process import member_process, one_of_two_killed
 from tests.stack.small import free_port
 
 pytestmark = pytest.mark.long
@@ -38,19 +34,6 @@ async def clean(tmp_path: Path) -> Figures:
         return await stored_figures(instance)
 
 
-@asynccontextmanager
-async def worker_process(cohort: Instance) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.ingest.worker_process", json.dumps(cohort.urls), str(cohort.data)
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 async def lag_below(cohort: Instance, most: int, within: float = 60) -> None:
     async with asyncio.timeout(within):
         while await cohort.lag() > most:
@@ -60,14 +43,9 @@ async def lag_below(cohort: Instance, most: int, within: float = 60) -> None:
 async def test_a_worker_killed_in_the_middle_loses_nothing(course: Instance, clean: Figures) -> None:
     """Two processes share the partitions; one is killed with SIGKILL with work left, and a new one takes over."""
     await live_through(course)
-    sent = await send_again_shuffled(course, 3)
-    async with worker_process(course) as first, worker_process(course):
-        await lag_below(course, sent * 3 // 4)
-        os.kill(first.pid, signal.SIGKILL)
-        await first.wait()
-        assert await course.lag() > 0, "it was to be killed with work left"
-        async with worker_process(course):
-            await lag_below(course, 0)
+    await send_again_shuffled(course, 3)
+    async with one_of_two_killed(course, "worker"), member_process(course, "worker"):
+        await lag_below(course, 0)
     assert await stored_figures(course) == clean
 
 
@@ -86,7 +64,7 @@ async def test_a_broker_restarted_in_the_middle_loses_nothing(tmp_path: Path, cl
             await live_through(cohort, 20)
             worker = Worker(cohort.shared, most=9, wait=0.02)
             running = asyncio.create_task(worker.run())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not worker.processed:
                     await asyncio.sleep(0.01)
             learning = asyncio.create_task(live_through_again(cohort))

@@ -131,10 +131,21 @@ async def test_of_two_who_take_over_at_once_one_runs(cohort: Instance, plan: Cou
         await Jobs(cohort.shared).start(plan.kind, {})
     job = await only(cohort.shared)
     assert (job.state, job.error) == (JobState.INTERRUPTED, "away")
-    plan.before = lambda _: asyncio.sleep(0.01)
-    runners = [Jobs(later(cohort, 0)).resume(plan.kind, job.id) for _ in range(3)]
-    outcomes = await asyncio.gather(*runners, return_exceptions=True)
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Conflict", "Conflict", "JobRecord"]
+    refused, both = [], asyncio.Event()
+    plan.before = lambda _: (
+        both.wait()
+    )  # the one that runs is at it for as long as the others need to see that
+
+    async def runner() -> str:
+        try:
+            return (await Jobs(later(cohort, 0)).resume(plan.kind, job.id)).state.name
+        except Conflict as error:
+            refused.append(error)
+            if len(refused) == 2:
+                both.set()
+            return error.code
+
+    assert sorted(await asyncio.gather(*(runner() for _ in range(3)))) == ["CONFLICT", "CONFLICT", "DONE"]
     assert plan.done == ALL
 
 

@@ -225,5 +225,5 @@ async def test_cancelled_it_gives_its_part_back_and_another_goes_on_at_once(
     (job,) = await Jobs(embedded.shared).list()
     assert job.state is JobState.INTERRUPTED
     assert all(step.owner is None for step in job.steps)
-    report = await asyncio.wait_for(migrate(embedded.shared), 20)
+    report = await asyncio.wait_for(migrate(embedded.shared), 60)
     assert (report.job, totals(report)) == (job.id, FIRST)

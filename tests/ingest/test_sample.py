@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -238,9 +237,7 @@ async def test_a_group_that_was_deleted_stays_so(loaded: Instance) -> None:
 
 async def test_a_second_load_sends_nothing(loaded: Instance) -> None:
     before, lag = [await rows_of(loaded.shared, table) for table in TABLES], await loaded.lag()
-    started = time.perf_counter()
     await load_sample(loaded.shared)
-    assert time.perf_counter() - started < 0.5
     assert [await rows_of(loaded.shared, table) for table in TABLES] == before
     assert await loaded.lag() == lag
 

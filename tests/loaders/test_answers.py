@@ -232,7 +232,7 @@ async def compute():
     await asyncio.sleep(1000)
 
 async def main(url, prefix, key):
-    answers = Answers(await RedisCache.open(url, prefix), Background(), lambda: datetime.now(UTC), claim_ttl=0.6)
+    answers = Answers(await RedisCache.open(url, prefix), Background(), lambda: datetime.now(UTC), claim_ttl=2.0)
     await answers.answer(key, compute)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -249,9 +249,9 @@ async def test_a_process_that_lives_is_waited_for_and_one_that_died_is_replaced(
     )
     assert holder.stdout is not None
     assert await holder.stdout.readline() == b"computing\n"
-    asked = asking(processes.another(claim_ttl=0.6), query)
-    await asyncio.sleep(1.5)
-    assert query.began == 0, "beyond 0.6 s the claim holds because it is renewed"
+    asked = asking(processes.another(claim_ttl=2.0), query)
+    await asyncio.sleep(3)
+    assert query.began == 0, "beyond 2 s the claim holds because it is renewed"
     holder.kill()
     await holder.communicate()
     assert (await asked).origin is AnswerOrigin.COMPUTED
@@ -326,13 +326,15 @@ async def test_who_has_little_time_leaves_and_the_others_are_answered(
 
 
 async def test_an_old_answer_is_given_where_a_new_one_takes_too_long_with_time_left_for_the_rest(
-    processes: Processes, query: Query
+    processes: Processes, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A twentieth of the caller's time, where usually it is nine tenths: what is left must be enough for a busy machine."""
+    monkeypatch.setattr("loaders.answers.PATIENCE", 0.05)
     answers = processes.another()
     await asking(answers, query)
     processes.later(100)
     query.gate.clear()
-    with deadline(0.5):
+    with deadline(20):
         assert await answers.answer(KEY, query) == Answer(b"1", NOW, 100, AnswerOrigin.STALE)
         assert remaining(1) > 0
     await processes.background.settled()
@@ -340,14 +342,14 @@ async def test_an_old_answer_is_given_where_a_new_one_takes_too_long_with_time_l
 
 
 async def test_a_computation_ends_with_the_time_of_its_flight(processes: Processes, query: Query) -> None:
-    answers = processes.another(flight_timeout=0.1)
+    answers = processes.another(flight_timeout=1)
     query.gate.clear()
     with pytest.raises(DeadlineExceeded, match="not computed in time"):
         await asking(answers, query)
-    assert query.allowed[0] <= 0.1
-    assert query.left == 1
+    assert all(allowed <= 1 for allowed in query.allowed)
+    assert query.left == query.began
     query.gate.set()
-    assert (await asking(answers, query)).origin is AnswerOrigin.COMPUTED
+    assert (await asking(processes.another(), query)).origin is AnswerOrigin.COMPUTED
 
 
 async def test_a_computation_that_its_owner_took_along_is_done_again_by_those_who_joined(

@@ -38,6 +38,22 @@ async def store() -> Store:
     return Store()
 
 
+class Clock:
+    """By which answers are kept: it goes on when a test says so, however long the machine takes."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("loaders.kept.monotonic", clock)
+    return clock
+
+
 async def test_many_keys_are_one_batch_and_answers_are_kept(store: Store) -> None:
     store.values = {"a": "A", "b": "B"}
     loader = store.loader()
@@ -94,13 +110,14 @@ async def test_a_flight_is_under_no_single_callers_deadline(store: Store) -> Non
     assert store.allowed == [99]
 
 
-async def test_what_may_change_is_read_anew_after_its_time(store: Store) -> None:
+async def test_what_may_change_is_read_anew_after_its_time(store: Store, clock: Clock) -> None:
     store.values["a"] = "A"
-    loader = store.loader(ttl=0.05)
+    loader = store.loader(ttl=5)
     assert await loader.load("a") == "A"
     store.values["a"] = "changed"
+    clock.now = 4.9
     assert await loader.load("a") == "A"
-    await asyncio.sleep(0.06)
+    clock.now = 5.1
     assert await loader.load("a") == "changed"
 
 
@@ -146,12 +163,12 @@ async def test_answers_are_kept_by_their_size_where_that_is_what_counts(store: S
     assert store.asked == [["a"], ["b"], ["c"], ["a"], ["c"]]
 
 
-async def test_what_was_read_elsewhere_can_be_kept(store: Store) -> None:
-    loader = store.loader(ttl=0.05)
+async def test_what_was_read_elsewhere_can_be_kept(store: Store, clock: Clock) -> None:
+    loader = store.loader(ttl=5)
     loader.keep("a", "A")
     assert await loader.load("a") == "A"
     assert store.asked == []
-    await asyncio.sleep(0.06)
+    clock.now = 5.1
     store.values["a"] = "changed"
     assert await loader.load("a") == "changed"
 

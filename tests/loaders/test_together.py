@@ -149,8 +149,10 @@ async def test_once_the_last_caller_has_left_nothing_goes_on(
     rows: SqliteRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[str] = []
+    began = asyncio.Event()
 
     async def endless(*_: Any, **__: Any) -> Any:
+        began.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -160,12 +162,13 @@ async def test_once_the_last_caller_has_left_nothing_goes_on(
     monkeypatch.setattr(rows, "get_many", endless)
     asked = reads_together(rows)
     callers = [asyncio.create_task(asked.get(NOTES, (u, "y", 0))) for u in USERS[:2]]
-    await asyncio.sleep(0.05)
+    await began.wait()
     callers[0].cancel()
     await asyncio.sleep(0.05)
     assert ended == []
     callers[1].cancel()
-    await asyncio.sleep(0.05)
+    while not ended:
+        await asyncio.sleep(0.01)
     assert ended == ["cancelled"]
 
 

@@ -14,6 +14,7 @@ from gateway.asked_documents import PATH_ID
 from gateway.rest.routes import ENDPOINTS
 from gateway.settings import load_settings
 from stores.blob_links import PATH
+from tests.conftest import times_as_served
 from tests.gateway.conftest import KEY
 from tests.graph.access_entries import CHANGES
 from tests.outages.comparison import cell, differences
@@ -32,8 +33,10 @@ WITHOUT_A_LINE = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Outages]:
-    async with outages(tmp_path_factory.mktemp("outages")) as found:
-        yield found
+    with pytest.MonkeyPatch.context() as patched:
+        times_as_served(patched)
+        async with outages(tmp_path_factory.mktemp("outages")) as found:
+            yield found
 
 
 @pytest.mark.stack

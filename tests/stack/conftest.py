@@ -18,7 +18,7 @@ def make_stack(tmp_path: Path) -> Iterator[MakeStack]:
     """Stacks in the test's folder; what they started ends with the test."""
     made: list[Stack] = []
 
-    def make(*servers: Server, patience: float = 5.0, directory: str = "stack") -> Stack:
+    def make(*servers: Server, patience: float = 60.0, directory: str = "stack") -> Stack:
         made.append(Stack(tmp_path / directory, servers=servers, patience=patience))
         return made[-1]
 

@@ -10,6 +10,7 @@ import time
 import uuid
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
 from stores.cache_embedded import SOCKET, EmbeddedCache, kept_server
-from stores.cache_redis import REST, RedisCache, ServerCache
+from stores.cache_redis import RedisCache, ServerCache
 from stores.deadline import deadline
 from tests.stack.small import free_port
 
@@ -83,9 +84,9 @@ async def test_a_value_expires(cache: Cache) -> None:
 
 async def test_values_of_one_moment_do_not_expire_in_one_moment(cache: ServerCache) -> None:
     for n in range(20):
-        await cache.set(f"{n}", b"1", 100)
+        await cache.set(f"{n}", b"1", 100)  # 90 to 100 s, less what this machine takes
     left = [await cache._client.pttl(cache._key(f"{n}")) for n in range(20)]
-    assert all(89_000 <= ms <= 100_000 for ms in left)
+    assert all(60_000 <= ms <= 100_000 for ms in left)
     assert max(left) - min(left) > 1_000
 
 
@@ -109,11 +110,11 @@ async def test_raise_fields_keeps_the_largest_whatever_the_order(cache: Cache) -
         assert await cache.hashes([f"{case}"]) == [{"f": max(values), "g": b"5"}], values
 
 
-async def test_raise_fields_leaves_other_fields_and_renews_the_time_to_live(cache: Cache) -> None:
-    await cache.raise_fields("h", {"a": b"2"}, 0.2)
-    await cache.raise_fields("h", {"a": b"1", "b": b"1"}, 60)
-    await asyncio.sleep(0.3)
+async def test_raise_fields_leaves_other_fields_and_renews_the_time_to_live(cache: ServerCache) -> None:
+    await cache.raise_fields("h", {"a": b"2"}, 60)
+    await cache.raise_fields("h", {"a": b"1", "b": b"1"}, 6_000)
     assert await cache.hashes(["h"]) == [{"a": b"2", "b": b"1"}]
+    assert await cache._client.pttl(cache._key("h")) > 60_000
 
 
 async def test_dropped_fields_are_gone_and_the_others_stay(cache: Cache) -> None:
@@ -185,8 +186,11 @@ async def test_keys_carry_the_prefix_of_the_instance(cache: ServerCache) -> None
     assert await cache._client.get("a") is None
 
 
-async def test_a_dead_cache_costs_nothing_and_raises_nothing(dead: ServerCache) -> None:
-    started = time.monotonic()
+async def test_a_dead_cache_costs_nothing_and_raises_nothing(
+    dead: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked once: after that no call reaches it as long as it is left alone."""
+    monkeypatch.setattr("stores.cache_redis.REST", 3600.0)
     for _ in range(50):
         assert await dead.get("a") is None
         await dead.set("a", b"1", 60)
@@ -196,7 +200,6 @@ async def test_a_dead_cache_costs_nothing_and_raises_nothing(dead: ServerCache) 
         assert await dead.claim("a", "one", 60)
         assert await dead.claim("a", "two", 60)
         await dead.release("a", "one")
-    assert time.monotonic() - started < REST
     assert dead.failures == 1
     assert sum(dead.meter.counts.values()) == 1
 
@@ -206,7 +209,10 @@ async def test_ping_says_that_a_dead_cache_is_dead(dead: ServerCache) -> None:
         await dead.ping()
 
 
-async def test_a_silent_server_costs_one_timeout() -> None:
+async def test_a_silent_server_costs_one_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No later call waits, as long as it is left alone."""
+    monkeypatch.setattr("stores.cache_redis.REST", 3600.0)
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -214,27 +220,41 @@ async def test_a_silent_server_costs_one_timeout() -> None:
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     cache = await RedisCache.open(f"redis://127.0.0.1:{port}", timeout=0.1)
-    started = time.monotonic()
     for _ in range(20):
         assert await cache.get("a") is None
         assert await cache.get_many(["a", "b"]) == [None, None]
-    assert time.monotonic() - started < 0.4
-    assert cache.failures == 1
+    assert cache.failures == sum(cache.meter.counts.values()) == 1
+    monkeypatch.undo()  # to close it asks a last time
     await cache.close()
     server.close()
     await server.wait_closed()
+
+
+@asynccontextmanager
+async def away(cache: ServerCache, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[pytest.MonkeyPatch]:
+    """No try to reach the server again succeeds within the block, however long it takes; after it the next one does, which
+    is waited for. Yields what else is changed within it."""
+
+    async def not_there() -> bool:
+        return False
+
+    monkeypatch.setattr("stores.cache_redis.REST", 0.1)
+    with monkeypatch.context() as within:
+        within.setattr(cache, "_remove_doubtful", not_there)
+        yield within
+    while cache._recovery is not None:
+        await asyncio.sleep(0.01)
 
 
 async def test_a_cache_that_comes_back_is_used_again(
     cache: ServerCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await cache.set("a", b"1", 60)
-    with monkeypatch.context() as away:
-        away.setattr(cache._client, "get", dead_call)
+    async with away(cache, monkeypatch) as within:
+        within.setattr(cache._client, "get", dead_call)
         assert await cache.get("a") is None
-    assert await cache.get("a") is None
-    assert cache.failures == 1
-    await asyncio.sleep(REST * 1.5)
+        assert await cache.get("a") is None
+        assert cache.failures == 1
     assert await cache.get("a") == b"1"
     cache.failures = 0
 
@@ -245,12 +265,11 @@ async def test_a_cache_that_missed_a_change_comes_back_without_what_it_concerns(
     """A server that was only cut off still has its hashes; one that lacks a change must not be read again."""
     await cache.raise_fields("changed", {"a": b"1"}, 60)
     await cache.raise_fields("other", {"a": b"1"}, 60)
-    with monkeypatch.context() as away:
-        away.setattr(cache, "_raise_fields", dead_script)
+    async with away(cache, monkeypatch) as within:
+        within.setattr(cache, "_raise_fields", dead_script)
         await cache.raise_fields("changed", {"a": b"2"}, 60)
-    await cache.raise_fields("changed while left alone", {"a": b"1"}, 60)
-    assert await cache.hashes(["changed", "other"]) == [{}, {}]
-    await asyncio.sleep(REST * 1.5)
+        await cache.raise_fields("changed while left alone", {"a": b"1"}, 60)
+        assert await cache.hashes(["changed", "other"]) == [{}, {}]
     assert await cache.hashes(["changed", "other"]) == [{}, {"a": b"1"}]
     cache.failures = 0
 
@@ -267,19 +286,21 @@ async def test_a_claim_that_the_cache_could_not_hear_of_is_granted_and_leaves_ot
     cache: ServerCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await cache.claim("a", "one", 60)
-    with monkeypatch.context() as away:
-        away.setattr(cache, "_claim", dead_script)
+    async with away(cache, monkeypatch) as within:
+        within.setattr(cache, "_claim", dead_script)
         assert await cache.claim("a", "two", 60)
-    assert cache.failures == 1
-    await cache.release("a", "two")
-    await asyncio.sleep(REST * 1.5)
+        assert cache.failures == 1
+        await cache.release("a", "two")
     assert not await cache.claim("a", "two", 60)
     cache.failures = 0
 
 
-async def test_callers_never_try_a_dead_cache_again(dead: ServerCache) -> None:
+async def test_callers_never_try_a_dead_cache_again(
+    dead: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.cache_redis.REST", 0.1)
     await dead.get("a")
-    await asyncio.sleep(REST * 1.5)
+    await asyncio.sleep(0.3)
     await asyncio.gather(*(dead.get("a") for _ in range(20)))
     assert dead.failures == 1
 
@@ -359,7 +380,7 @@ asyncio.run(main())
     await survivor.ping()
     process.send_signal(how)
     await process.communicate()
-    for _ in range(200):
+    for _ in range(6_000):
         if not Path(socket).parent.exists():
             break
         await asyncio.sleep(0.01)
@@ -407,10 +428,11 @@ async def test_no_point_is_lost_if_many_spend_at_once(cache: Cache) -> None:
 
 
 async def test_a_bucket_that_is_full_again_is_forgotten(cache: ServerCache) -> None:
-    await cache.spend([Spending("a", 100, 1_000.0, 1_000)])
-    assert 0 < await cache._client.pttl(cache._key("a")) <= 102
-    await asyncio.sleep(0.15)
-    assert not await cache._client.exists(cache._key("a"))
+    """100 points come back in 1,000 s by the one rate, in 0.1 s by the other."""
+    await cache.spend([Spending("slow", 100, 0.1, 1_000), Spending("quick", 100, 1_000.0, 1_000)])
+    assert 0 < await cache._client.pttl(cache._key("slow")) <= 1_000_001
+    while await cache._client.exists(cache._key("quick")):
+        await asyncio.sleep(0.02)
 
 
 async def test_nobody_says_what_is_left_while_the_server_is_away(dead: ServerCache) -> None:

@@ -20,7 +20,7 @@ from stores.groups import Answer, Figures, Kind, Lane, Measure, Rows, Value
 from stores.groups_druid import IN_FLIGHT, MANY_ROWS, DruidGroups
 
 ROWS = Rows(ACTIVITY_STATE, ("user_id",), (("activity_id", ("a",)),))
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 Respond = Callable[["Request"], bytes | None]
 """The bytes of a response, or None to stay silent with the connection open."""
@@ -112,7 +112,7 @@ async def opened(broker: Broker, seconds: float) -> AsyncIterator[DruidGroups]:
 
 @pytest.fixture
 async def groups(broker: Broker) -> AsyncIterator[DruidGroups]:
-    async with opened(broker, 5) as groups:
+    async with opened(broker, 60) as groups:
         yield groups
 
 
@@ -128,7 +128,7 @@ async def ask(groups: DruidGroups, lane: Lane = Lane.PAGES) -> Answer:
 async def test_a_query_carries_id_lane_priority_and_the_time_that_is_left(
     broker: Broker, groups: DruidGroups
 ) -> None:
-    with deadline(2.0):
+    with deadline(30):
         await ask(groups, Lane.TABLES)
     await ask(groups, Lane.PAGES)
     tables, pages = (request.body["context"] for request in broker.requests)
@@ -137,7 +137,7 @@ async def test_a_query_carries_id_lane_priority_and_the_time_that_is_left(
     assert tables["queryId"] != pages["queryId"]
     assert (tables["lane"], pages["lane"]) == ("tables", "pages")
     assert pages["priority"] > tables["priority"]
-    assert 0 < tables["timeout"] <= 2000 < pages["timeout"] <= 5000
+    assert 0 < tables["timeout"] <= 30_000 < pages["timeout"] <= 60_000
 
 
 async def test_what_was_away_is_told(broker: Broker, groups: DruidGroups) -> None:
@@ -242,7 +242,7 @@ async def test_a_silent_broker_is_waited_for_no_longer_than_the_request_may_take
     broker: Broker, groups: DruidGroups
 ) -> None:
     broker.respond = silence
-    with deadline(0.2), pytest.raises(DeadlineExceeded):
+    with deadline(1), pytest.raises(DeadlineExceeded):
         await ask(groups)
     asked, cancelled = await broker.requested("POST"), await broker.requested("DELETE")
     assert cancelled.path == f"/druid/v2/{asked.body['context']['queryId']}"

@@ -11,6 +11,7 @@ import uuid
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -187,7 +188,7 @@ async def test_a_batch_has_at_most_what_was_asked_for(events: Events) -> None:
     consumer = await events.consumer("workers", ["four"])
     await events.send("four", *numbered(100))
     seen: list[int] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(seen) < 100:
             batch = await consumer.batch(7, 1)
             assert len(batch) <= 7
@@ -201,22 +202,22 @@ async def test_a_batch_of_nothing_takes_the_time_it_was_given(events: Events) ->
     await share(events, ONE, consumer)
     started = time.monotonic()
     assert await consumer.batch(10, 0.3) == []
-    assert 0.2 < time.monotonic() - started < 2
+    assert time.monotonic() - started > 0.2
     await consumer.close()
 
 
 async def test_a_waiting_consumer_gets_a_record_at_once(events: Events, another: Open) -> None:
+    """It would wait for an hour."""
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
     for sender in (events, await another()):
         await sender.send("one", Message("warm", b"0"))
         await receive(consumer, 1)
-        waiting = asyncio.create_task(consumer.batch(10, 10))
+        waiting = asyncio.create_task(consumer.batch(10, 3600))
         await asyncio.sleep(0.2)
-        started = time.monotonic()
         await sender.send("one", Message("a", b"1"))
-        assert numbers(await waiting) == [1]
-        assert time.monotonic() - started < 0.5
+        async with asyncio.timeout(60):
+            assert numbers(await waiting) == [1]
     await consumer.close()
 
 
@@ -258,7 +259,7 @@ async def test_a_cancelled_batch_loses_nothing(events: Events) -> None:
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             seen += numbers(await waiting)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(seen) < 40:
             seen += numbers(await consumer.batch(100, 0.5))
     assert seen == list(range(40))
@@ -292,7 +293,7 @@ async def test_members_of_a_group_share_the_partitions(events: Events, another: 
     await share(events, FOUR, *members)
     await events.send("four", *numbered(200))
     seen: list[list[Record]] = [[], []]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while sum(map(len, seen)) < 200:
             for records, member in zip(seen, members, strict=True):
                 records += await member.batch(1000, 0.2)
@@ -303,17 +304,19 @@ async def test_members_of_a_group_share_the_partitions(events: Events, another: 
         await member.close()
 
 
-async def test_a_consumer_that_leaves_hands_over_without_delay(events: Events) -> None:
+async def test_a_consumer_that_leaves_hands_over_without_delay(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits until it would be taken for dead, here an hour."""
+    monkeypatch.setattr("stores.log_members.LEASE", 3600.0)
+    monkeypatch.setattr("stores.kafka_clients.SESSION", 600.0)
     first = await events.consumer("workers", ["four"])
     await share(events, FOUR, first)
     second = await events.consumer("workers", ["four"])
     await share(events, FOUR, first, second)
     await events.send("four", *numbered(100))
     await first.close()
-    started = time.monotonic()
     assert {*numbers(await receive(second, 100))} == {*range(100)}
-    # Less than a dead member's time, 3 s and 10 s; Kafka's takes up to one heartbeat.
-    assert time.monotonic() - started < 7
     await second.close()
 
 
@@ -475,10 +478,13 @@ async def test_a_request_out_of_time_says_so(events: Events) -> None:
     await events.send("one", Message("a", b"1"))
 
 
-async def test_a_member_outlives_the_deadline_of_the_call_that_made_it(events: Events) -> None:
-    with deadline(5):
+async def test_a_member_outlives_the_deadline_of_the_call_that_made_it(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with deadline(60):
         consumer = await events.consumer("workers", ["one"])
-    await asyncio.sleep(5)
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+    monkeypatch.setattr("stores.deadline.time", later)
     await events.send("one", Message("a", b"1"))
     assert numbers(await receive(consumer, 1)) == [1]
     await consumer.close()
@@ -499,7 +505,7 @@ async def test_an_unreachable_broker_is_store_unavailable() -> None:
         await anext(events.read("one"))
     with pytest.raises(StoreUnavailable):
         await events.ping()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     await events.close()
 
 
@@ -530,7 +536,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
 
 @pytest.mark.stack
 async def test_a_broker_that_comes_back_serves_the_same_objects(away: Callable[[bool], None]) -> None:
-    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_(), timeout=2)
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_(), timeout=5)
     await events.init([ONE])
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
@@ -541,19 +547,21 @@ async def test_a_broker_that_comes_back_serves_the_same_objects(away: Callable[[
     with pytest.raises(StoreUnavailable):
         await events.ping()
     with pytest.raises(StoreUnavailable):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await keep_reading(consumer)
 
     away(False)
     await events.ping()
     await events.send("one", Message("a", b"2"))
-    records: list[Record] = []
-    async with asyncio.timeout(30):
-        while b"2" not in [record.value for record in records]:
+    seen: list[bytes] = []
+    async with asyncio.timeout(60):
+        # It may have been taken for dead meanwhile: then a commit does not hold, and the records come again.
+        while await events.lag("workers", ["one"]) != {"one": 0}:
             with contextlib.suppress(StoreUnavailable):
-                records += await consumer.batch(10, 0.5)
-    await consumer.commit(records)
-    assert await events.lag("workers", ["one"]) == {"one": 0}
+                records = await consumer.batch(10, 0.5)
+                seen += [record.value for record in records]
+                await consumer.commit(records)
+    assert b"2" in seen
     await events.close()
 
 
@@ -573,8 +581,9 @@ async def test_a_call_that_can_start_no_producer_does_not_wait_for_its_end(
         await stop(self)
 
     monkeypatch.setattr(AIOKafkaProducer, "stop", slow)
+    monkeypatch.setattr("stores.kafka_clients.CLOSING", 3600.0)
     events = await KafkaEvents.open(f"kafka://{NOBODY}", timeout=0.1)
-    async with asyncio.timeout(3):  # a stop may take 5
+    async with asyncio.timeout(60):
         with pytest.raises(StoreUnavailable):
             await events.send("one", Message("a", b"1"))
     ended.set()
@@ -592,14 +601,14 @@ async def test_it_says_on_how_many_brokers_messages_are() -> None:
 
 @pytest.mark.stack
 async def test_closing_has_an_end_while_the_broker_is_away(away: Callable[[bool], None]) -> None:
-    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_(), timeout=1)
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_(), timeout=5)
     await events.init([ONE])
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
     away(True)
     with pytest.raises(StoreUnavailable):
         await events.send("one", Message("a", b"1"))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await events.close()
 
 
@@ -633,7 +642,7 @@ async def test_an_outage_leaves_no_error_that_nobody_has_looked_at(away: Callabl
     """asyncio would tell each in the log, without a request or a place: those of sends that are under way, of batches that wait
     for their turn, and of members whose coordinator is gone."""
     left = errors_left()
-    events = await KafkaEvents.open(SERVERS, prefix_(), timeout=1)
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_(), timeout=1)
     await events.init([ONE])
     consumer = await events.consumer("workers", ["one"])
     await share(events, ONE, consumer)
@@ -926,6 +935,6 @@ async def test_a_log_at_rest_is_cleaned_by_whoever_reads_it(
     consumer = await log.consumer("first", ["one"])
     await consumer.commit(await consumer.batch(10, 1.0))
     await log.forget("one", RecordFilter("VERY-DISTINCT"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while holds(tmp_path, "VERY-DISTINCT"):
             await asyncio.sleep(0.1)

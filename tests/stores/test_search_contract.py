@@ -465,7 +465,7 @@ async def test_without_its_server_it_is_away_and_says_so_soon() -> None:
         with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1") as away:
             await call
         assert "127.0.0.1" not in away.value.message
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     await search.close()
 
 

@@ -1,7 +1,6 @@
 """Fetching under URLs that somebody else wrote reaches what it may, and nothing that it may not."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -182,16 +181,14 @@ async def test_too_large_a_file_is_left_where_it_is_whatever_its_length_is_said_
 async def test_a_slow_server_is_not_waited_for_however_often_it_sends_a_byte(server: WebServer) -> None:
     async def slow(writer: asyncio.StreamWriter) -> None:
         writer.write(answered(b"", length=False))
-        for _ in range(200):
+        while True:
             writer.write(b"x")
             await writer.drain()
             await asyncio.sleep(0.05)
 
     server.answers["/slow"] = slow
-    began = time.monotonic()
     rules = replace(rules_for(server), within=0.3)
     assert await refusal(rules, server.url("/slow")) == f"{server.host} did not answer within 0.3 s"
-    assert time.monotonic() - began < 3
 
 
 async def test_a_server_that_does_not_answer_is_given_up_after_some_tries(server: WebServer) -> None:
