@@ -20,8 +20,9 @@ from cassandra import AuthenticationFailed, RequestValidationException, Unauthor
 from cassandra.cluster import NoHostAvailable
 
 from rules.errors import Forbidden, InvalidInput, NotFound, StoreUnavailable
+from stores.cassandra_address import Address
 from stores.cassandra_policies import cannot_authorise
-from stores.cassandra_session import Address, CassandraSession
+from stores.cassandra_session import CassandraSession
 from stores.foreign_types import ForeignAnswers
 from stores.meter import Meter
 from stores.rows import Row, RowPage, TokenRange

@@ -17,6 +17,7 @@ from cassandra.query import SimpleStatement
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.bills import charge, partitions_of, partitions_written
+from stores.cassandra_address import Address
 from stores.cassandra_schema import (
     Replication,
     columns_by_table,
@@ -25,7 +26,7 @@ from stores.cassandra_schema import (
     make_changes,
     replication,
 )
-from stores.cassandra_session import Address, CassandraSession, Routed
+from stores.cassandra_session import CassandraSession, Routed
 from stores.cassandra_statements import Metered, Statements, applied, batches, unlogged
 from stores.columns import Table
 from stores.keys import Shared, ring, share
@@ -71,7 +72,7 @@ class CassandraRows:
     async def open(
         cls, url: str, *, prefix: str = "", meter: Meter | None = None, in_flight: int = _IN_FLIGHT
     ) -> Self:
-        """``url`` as in cassandra_session.Address; ``prefix`` begins the keyspace's name. The keyspace need not exist
+        """``url`` as in cassandra_address.Address; ``prefix`` begins the keyspace's name. The keyspace need not exist
         before ``init``. StoreUnavailable where no host answers."""
         session = CassandraSession(Address.parse(url, prefix=prefix), meter or Meter(), in_flight)
         await session.connect()

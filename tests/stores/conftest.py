@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stores.cassandra_session import Address, CassandraSession
+from stores.cassandra_address import Address
+from stores.cassandra_session import CassandraSession
 from stores.meter import Meter
 from stores.rows import Rows
 from stores.rows_cassandra import CassandraRows

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.errors import CohortError, DeadlineExceeded, InvalidInput, StoreUnavailable
+from stores.cassandra_address import Address
 from stores.cassandra_schema import Replication
-from stores.cassandra_session import Address, CassandraSession, Routed
+from stores.cassandra_session import CassandraSession, Routed
 from stores.columns import (
     BIGINT,
     BLOB,
