@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|load|migration|pages|peers|publish|sizing|viewer]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|pages|peers|publish|scale|sizing|viewer]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``migration``, ``peers``, ``publish``,
-``sizing`` and ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
+``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``peers``, ``publish``,
+``scale costs``, ``sizing`` and ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
 import asyncio
@@ -26,6 +26,7 @@ from bench import (
     exhaust,
     groups,
     hierarchy,
+    jobs,
     loading,
     migration,
     pages,
@@ -37,6 +38,7 @@ from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.peers import comparison
 from bench.population import course
+from bench.scale import measured, report
 from bench.timing import timed
 from gateway.app import create_app
 from gateway.settings import Settings
@@ -274,6 +276,10 @@ if __name__ == "__main__":
         uvloop.run(comparison.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
         uvloop.run(publish.main(*sys.argv[2:3]))
+    elif sys.argv[1:3] == ["scale", "costs"]:
+        uvloop.run(measured.main())
+    elif sys.argv[1:2] == ["scale"]:
+        report.main(*sys.argv[2:])
     elif sys.argv[1:2] == ["sizing"]:
         uvloop.run(sizing.main())
     elif sys.argv[1:2] == ["exhaust"]:
@@ -282,6 +288,8 @@ if __name__ == "__main__":
         uvloop.run(attempts.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["jobs"]:
+        uvloop.run(jobs.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["load"]:
         uvloop.run(loading.main(*sys.argv[2:3]))
     else:

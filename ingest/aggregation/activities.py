@@ -11,7 +11,7 @@ from druid_specs import ACTIVITY_STATE
 from ingest.aggregation import static_files
 from ingest.aggregation.turn import Turn
 from loaders.activity_histories import history_write
-from loaders.aggregates import StoredAggregate, aggregates_by_key
+from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_key
 from loaders.learners import learners_by_id
 from loaders.standings import aggregate_context_of
 from loaders.totals import (
@@ -41,7 +41,7 @@ from rules.totals import (
     vanished,
 )
 from stores.events import Message
-from stores.rows import Row, Write
+from stores.rows import Row, Rows, Write
 from stores.tables import ACTIVITY_AGGREGATES, ENROLMENTS_BY_CONTEXT
 from stores.topics import TOTALS
 
@@ -214,20 +214,36 @@ async def _counted(
         for first in range(0, len(active), most):
             enrolments = active[first : first + most]
             users = [row["userid"] for row in enrolments]
-            keys = [
-                AggregateKey(activity, collection_id, aggregate_context, user_id)
-                for activity in activities
-                for user_id in users
-            ]
-            learners, found = await asyncio.gather(learners_by_id(rows, users), aggregates_by_key(rows, keys))
-            stored = dict(zip(keys, found, strict=True))
+            learners, stored = await asyncio.gather(
+                learners_by_id(rows, users),
+                _stored(rows, collection_id, aggregate_context, activities, users),
+            )
             for activity, tally in tallies.items():
                 for row, learner in zip(enrolments, learners, strict=True):
                     key = AggregateKey(activity, collection_id, aggregate_context, row["userid"])
-                    if stored[key] is not None or activity == collection_id:
+                    found = stored.get(key)
+                    if found is not None or activity == collection_id:
                         counted.add(activity)
-                        tally.count([_state(key, row["enrolled_on"], stored[key], learner)])
+                        tally.count([_state(key, row["enrolled_on"], found, learner)])
     return {activity: tally.cells() for activity, tally in tallies.items() if activity in counted}
+
+
+async def _stored(
+    rows: Rows, collection_id: str, aggregate_context: str, activities: Sequence[str], users: Sequence[str]
+) -> dict[AggregateKey, StoredAggregate]:
+    """Returns the aggregates that there are. Who has none of the collection has none of its units: the workers write both."""
+    roots = [AggregateKey(collection_id, collection_id, aggregate_context, user_id) for user_id in users]
+    found = await aggregates_by_key(rows, roots, ENTRY_COLUMNS)
+    begun = [key for key, stored in zip(roots, found, strict=True) if stored is not None]
+    units = [
+        key._replace(activity_id=activity)
+        for activity in activities
+        if activity != collection_id
+        for key in begun
+    ]
+    of_units = await aggregates_by_key(rows, units, ENTRY_COLUMNS) if units else []
+    both = zip((*roots, *units), (*found, *of_units), strict=True)
+    return {key: stored for key, stored in both if stored is not None}
 
 
 def _state(

@@ -11,6 +11,7 @@ from ingest.workers.figures import Recomputed
 from ingest.workers.recompute import recompute
 from ingest.workers.scores import ChangedScores, compare_scores
 from ingest.writes.triggers import trigger_of
+from loaders.enrolments import enrolments_by_key
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.identifiers import ProgressKey, checked_id
@@ -136,11 +137,11 @@ class _Reconciliation:
             if self._collection_id in (None, row["collectionid"])
         ]
         async with self._pace.of(len(keys)):
+            if table is LEARNER_SCOPES:
+                keys = await self._without_enrolment(keys)
             result = await recompute(self._shared, keys, whole=frozenset(keys))
-            # A learner's scopes repeat the enrolments, which have a step of their own.
-            done = [item for item in result.done if table is ENROLMENTS or item.enrolment is None]
-            apart = {item.key for item in result.done} - {item.key for item in done}
-            places = [key for key in keys if key not in apart and key not in result.failed]
+            done = result.done
+            places = [key for key in keys if key not in result.failed]
             scores = await compare_scores(self._shared.stores.rows, dict.fromkeys(places))
             drifts = _drifts(done, scores)
             behind = {item.key for item in done if self._states or item.is_behind}
@@ -155,6 +156,11 @@ class _Reconciliation:
                 for key, names in drifts.items()
             ]
             report["examples"] = [*report["examples"], *named][:EXAMPLES]
+
+    async def _without_enrolment(self, keys: Sequence[ProgressKey]) -> list[ProgressKey]:
+        """A learner's scopes repeat the enrolments, which have a step of their own."""
+        found = await enrolments_by_key(self._shared.stores.rows, keys)
+        return [key for key, enrolment in zip(keys, found, strict=True) if enrolment is None]
 
 
 def _drifts(
