@@ -14,7 +14,7 @@ import orjson
 from duckdb import DuckDBPyConnection as Connection
 
 from druid_specs import VERSION, DataSource
-from rules.errors import CohortError, StoreUnavailable, loggable
+from rules.errors import CohortError, InvalidInput, StoreUnavailable, loggable
 from stores.backoff import Backoff
 from stores.deadline import remaining
 from stores.duckdb_file import PATIENCE, DuckFile
@@ -59,10 +59,18 @@ class Feed:
                 await self._caught_up.wait()
         except TimeoutError:
             remaining(PATIENCE)  # DeadlineExceeded, where it was that
-            why = "there is much to read" if self._failure is None else loggable(self._failure)
             raise StoreUnavailable(
-                "the group figures are still being read from the log", detail=why
+                "the group figures are still being read from the log", detail=self._why()
             ) from None
+
+    def _why(self) -> str:
+        match self._failure:
+            case None:
+                return "there is much to read"
+            case InvalidInput(field="topic") as missing:  # it names a topic, and what to do
+                return missing.message
+            case failure:
+                return loggable(failure)
 
     async def close(self) -> None:
         """Ends the task, then cleans the file where that is due."""

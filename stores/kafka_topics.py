@@ -11,6 +11,7 @@ from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     LeaderNotAvailableError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 from aiokafka.structs import OffsetAndMetadata
@@ -80,13 +81,14 @@ async def create_missing(
 class Replication:
     """On how many brokers the messages are: at least, and of how many partitions a copy is behind or away.
 
-    ``needed``: of how many copies an acknowledged message is certain (``min.insync.replicas``), at least and at most over topics.
+    ``needed``: of how many copies an acknowledged message is certain (``min.insync.replicas``), at least and at most over topics. None
+    where whoever asks may not know.
     """
 
     brokers: int
     copies: int
     behind: int
-    needed: tuple[int, int]
+    needed: tuple[int, int] | None
 
 
 async def replication(admin: AIOKafkaAdminClient, names: Collection[str]) -> Replication:
@@ -103,12 +105,12 @@ async def replication(admin: AIOKafkaAdminClient, names: Collection[str]) -> Rep
         brokers,
         min((len(place["replicas"]) for place in places), default=0),
         sum(len(place["isr"]) < len(place["replicas"]) for place in places),
-        (min(needed, default=0), max(needed, default=0)),
+        None if needed is None else (min(needed, default=0), max(needed, default=0)),
     )
 
 
-async def _needed(admin: AIOKafkaAdminClient, names: Collection[str]) -> list[int]:
-    """``min.insync.replicas`` of each of the topics that is there: its own, or the brokers'."""
+async def _needed(admin: AIOKafkaAdminClient, names: Collection[str]) -> list[int] | None:
+    """``min.insync.replicas`` of each of the topics that is there: its own, or the brokers'. None where that is not allowed to know."""
     there = [name for name in await admin.list_topics() if name in names]
     wanted = [
         ConfigResource(ConfigResourceType.TOPIC, name, configs={INSYNC: None}) for name in sorted(there)
@@ -117,6 +119,8 @@ async def _needed(admin: AIOKafkaAdminClient, names: Collection[str]) -> list[in
     found = []
     for answer in answers:
         for code, reason, _, topic, entries in answer.resources:
+            if code == TopicAuthorizationFailedError.errno:
+                return None
             if code:
                 raise StoreUnavailable("Kafka does not tell how a topic is set", detail=f"{topic}: {reason}")
             found += [int(entry[1]) for entry in entries if entry[0] == INSYNC]

@@ -232,6 +232,15 @@ async def _event_copies(_settings: "Settings", stores: "Stores") -> Finding:
     if not isinstance(stores.events, KafkaEvents):
         return Finding(Health.WELL, subject, "one, in a file: back it up")
     found = await stores.events.replication(TOPICS)
+    if found.needed is None:
+        return Finding(
+            *(
+                Health.WELL,
+                subject,
+                f"{found.copies} on {found.brokers} brokers; how many are needed is not told",
+            ),
+            "allow DescribeConfigs on the topics to whoever asks",
+        )
     least, most = found.needed
     told = f"{found.copies} on {found.brokers} brokers, {least} needed"
     if most > found.copies:

@@ -36,7 +36,7 @@ from stores.groups_druid import DruidGroups
 from stores.rows_cassandra import CassandraRows
 from stores.tables import TABLES
 from stores.topics import TOPICS, TRIGGERS
-from tests.conftest import BLOBS, DRUID, KAFKA, NOW, SEARCH, Instance, drop_search_index
+from tests.conftest import BLOBS, DRUID, KAFKA, NOW, SEARCH, Instance, drop_search_index, times_as_served
 from tests.stores import secure_servers
 from tests.stores.authority import Authority
 from tests.stores.secure_servers import HOST, OPERATOR, PREFIX, QUOTED, USER, KafkaPorts
@@ -349,8 +349,11 @@ async def test_druid_is_asked_over_tls_with_a_password(servers: Servers) -> None
             await groups.close()
 
 
-async def test_tls_on_one_side_alone_is_an_error_and_no_wait(secured: Secured, tmp_path: Path) -> None:
+async def test_tls_on_one_side_alone_is_an_error_and_no_wait(
+    secured: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever forgets the `s` of a scheme, or adds one, is told within the time that a store may take."""
+    times_as_served(monkeypatch)
     servers = secured.servers
     ca = servers.authority.ca
     plain_clients = {
