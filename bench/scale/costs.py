@@ -34,21 +34,21 @@ GROUP_PAGE_ANEW = Call("group page, computed anew", 83.0, reads=6, cache=4)
 @dataclass(frozen=True, slots=True)
 class Costs:
     """``…_cpu``: milliseconds of a core. Of Cassandra they are those of the node that coordinates, with one copy; each further copy of a
-    write costs ``copy_cpu``."""
+    write is taken to cost ``copy_cpu``, which nobody measured."""
 
     worker_key_cpu: float = 2.6
     """Of a learner and collection that is computed anew: 10 views, two units."""
     worker_trigger_cpu: float = 0.02
     """Of each further trigger of the same key in a batch."""
-    read_cpu: float = 0.10
-    write_cpu: float = 0.06
-    conditional_cpu: float = 0.55
+    read_cpu: float = 0.117
+    write_cpu: float = 0.058
+    conditional_cpu: float = 0.361
     copy_cpu: float = 0.05
-    event_cpu: float = 0.03
-    cache_cpu: float = 0.02
-    state_cpu: float = 0.12
+    event_cpu: float = 0.036
+    cache_cpu: float = 0.017
+    state_cpu: float = 0.091
     """Of Druid, for each state that it takes in."""
-    page_query_cpu: float = 60.0
+    page_query_cpu: float = 117.5
     """Of Druid, for a group page that is computed anew."""
 
     # Bytes of one copy (docs/sizing.md).

@@ -17,8 +17,8 @@ STATES_OF_A_TASK = 2_000
 """That a task of Druid's reads in a second (docs/operations.md)."""
 SHARD = 50e9
 """Bytes of a shard of OpenSearch that it works well with."""
-AGGREGATION = 0.55
-"""Milliseconds of CPU for each state of a run over everything."""
+AGGREGATION, COMPARISON = 0.34, 0.44
+"""Milliseconds of CPU for each learner and collection of a run over everything (`scripts/bench jobs`)."""
 NIGHT = 8 * 3_600
 
 
@@ -50,21 +50,21 @@ def _limits() -> Iterator[Limit]:
     yield _limit(
         f"a context's list of learners in {BUCKETS} buckets",
         lambda load: load.largest_course() / BUCKETS * COSTS.roster_row / GOOD,
-        "more buckets for contexts of more than a million",
+        "contexts for parts of the course",
     )
     yield _limit(
         "one shard of the learners' index",
         lambda load: load.learners * COSTS.learner_document * 2 / SHARD,
-        "a shard for each 100 million bytes times 500, and a new index",
+        "a new index with a shard for each 50 GB",
     )
     yield _limit(
         "an aggregation of everything in a night, one process",
-        lambda load: load.enrolments * STATES_OF_A_KEY * AGGREGATION / 1_000 / NIGHT,
+        lambda load: load.enrolments * AGGREGATION / 1_000 / NIGHT,
         "aggregate what was touched; places side by side",
     )
     yield _limit(
         "a comparison of everything (`cohort reconcile`) in a night, one process",
-        lambda load: load.enrolments * 1.0 / 1_000 / NIGHT,
+        lambda load: load.enrolments * COMPARISON / 1_000 / NIGHT,
         "by collection, or several in parts",
     )
     yield _limit(

@@ -150,5 +150,7 @@ async def _send_states(cohort: Instance) -> None:
     keys = (("activity_id", tuple(activity_id(number) for number in numbers)),)
     query = Figures(ACTIVITY_STATE, (), (Measure("n", Kind.COUNT),), keys=keys)
     async with asyncio.timeout(PATIENCE):
-        while (await cohort.stores.groups.query(query, Lane.TABLES)).rows != [(LEARNERS * ACTIVITIES,)]:
+        while [*map(tuple, (await cohort.stores.groups.query(query, Lane.TABLES)).rows)] != [
+            (LEARNERS * ACTIVITIES,)
+        ]:
             await asyncio.sleep(2)
