@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from rules.errors import Overloaded
 from rules.viewers import Viewer
+from stores.turns import breathe
 
 WAIT = 1.0
 """Seconds that a request waits for a slot. Who waits longer would rather be told."""
@@ -168,7 +169,8 @@ class Admission:
 
 
 class Slot:
-    """A slot for one request, as long as the context is open."""
+    """A slot for one request, as long as the context is open. It begins in a turn of the loop that has time left: else several large
+    bodies would be read in one turn."""
 
     __slots__ = ("_admission", "_caller")
 
@@ -178,6 +180,11 @@ class Slot:
 
     async def __aenter__(self) -> None:
         await self._admission.take(self._caller)
+        try:
+            await breathe()
+        except BaseException:
+            self._admission.leave(self._caller)
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         self._admission.leave(self._caller)

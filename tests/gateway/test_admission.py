@@ -18,6 +18,7 @@ from gateway.identity import make_token
 from gateway.settings import Settings
 from rules.errors import Overloaded
 from rules.viewers import Role, Viewer
+from stores import turns
 from tests.gateway.conftest import Serving, http_scope
 
 Outcome = asyncio.Task[None]
@@ -187,6 +188,47 @@ async def test_one_caller_beyond_its_share_does_not_make_the_process_unready() -
         assert not admission.is_overloaded
     assert admission.refused > 20
     await crowd.close()
+
+
+async def test_a_request_begins_in_a_turn_of_the_loop_that_has_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each works for as long as a turn may take before it waits for anything, as one with a large body does. Whoever comes between
+    two of them waits for one."""
+    monkeypatch.setattr(turns, "AT_ONCE", 0.001)
+    admission, order = Admission(), list[str]()
+
+    async def work(name: str) -> None:
+        async with admission.slot(name):
+            order.append(name)
+            began = time.thread_time()
+            while time.thread_time() - began < 0.002:
+                pass
+
+    async def pass_by() -> None:
+        order.append("a probe")
+
+    asking = [asyncio.create_task(work(name)) for name in ("one", "two")]
+    await asyncio.sleep(0)
+    probe = asyncio.create_task(pass_by())
+    await asyncio.gather(*asking, probe)
+    assert order == ["one", "a probe", "two"]
+
+
+async def test_who_leaves_before_its_turn_gives_its_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 0.0)
+    admission = Admission()
+
+    async def enter() -> None:
+        async with admission.slot("anybody"):
+            pass
+
+    turns.over()  # begins the turn, which has no time
+    asking = asyncio.create_task(enter())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert admission.under_way == 0
 
 
 @given(
