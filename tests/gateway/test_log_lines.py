@@ -24,6 +24,7 @@ def lines() -> Iterator[Any]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
+    filters = logging.getLogger("cassandra.protocol").filters[:]
 
     def set_up(form: str, level: str = "info") -> io.StringIO:
         log_to_stderr(level, form)
@@ -36,7 +37,7 @@ def lines() -> Iterator[Any]:
     root.handlers[:], root.level = handlers, level
     for name in ("aiokafka", "cassandra", "httpx", "opensearch"):
         logging.getLogger(name).setLevel(logging.NOTSET)
-    logging.getLogger("cassandra.protocol").filters.clear()
+    logging.getLogger("cassandra.protocol").filters[:] = filters
 
 
 def test_a_line_is_an_object_with_its_fields(lines: Any) -> None:

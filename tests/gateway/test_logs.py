@@ -24,15 +24,18 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def _as_it_was() -> Iterator[None]:
-    """pytest's handlers and everybody's levels."""
+    """pytest's handlers, and everybody's levels and filters."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("aiokafka", "cassandra", "httpx")}
+    levels = {
+        name: logging.getLogger(name).level for name in ("aiokafka", "cassandra", "httpx", "opensearch")
+    }
+    filters = logging.getLogger("cassandra.protocol").filters[:]
     yield
     root.handlers[:], root.level = handlers, level
     for name, was in levels.items():
         logging.getLogger(name).setLevel(was)
-    logging.getLogger("cassandra.protocol").filters.clear()
+    logging.getLogger("cassandra.protocol").filters[:] = filters
 
 
 E = TypeVar("E", bound=Exception)
