@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from loaders.kept import Kept
 from stores.bills import billed_context
 from stores.deadline import remaining, until
+from stores.futures import looked_at
 from telemetry import traces
 
 if TYPE_CHECKING:
@@ -45,12 +46,6 @@ class _Flights(dict[K, "asyncio.Future[V | None]"], Generic[K, V]):
         answer = done.result()
         if answer is not None:
             self._landed(key, answer)
-
-
-def _hear(flight: asyncio.Future[V | None]) -> None:
-    """Takes note of a failure: where all who asked have left by then, the loop would log it as a fault."""
-    if not flight.cancelled():
-        flight.exception()
 
 
 class SharedLoader(Generic[K, V]):
@@ -90,7 +85,7 @@ class SharedLoader(Generic[K, V]):
             return kept
         self.misses += 1
         flight = asyncio.ensure_future(billed_context(traces.bare_context()).run(self._loader.load, key))
-        flight.add_done_callback(_hear)
+        flight.add_done_callback(looked_at)  # all who asked may have left by then
         ends = until()
         if ends is None:
             return await asyncio.shield(flight)

@@ -28,6 +28,7 @@ from uuid import uuid4
 from rules.errors import StoreUnavailable
 from stores.blobs import Blobs
 from stores.deadline import remaining
+from stores.futures import looked_at
 from stores.private import private_file, private_folder
 
 MOST = 512 * 1024 * 1024
@@ -170,8 +171,7 @@ class BlobCopies:
 
     def _landed(self, path: Path, flight: asyncio.Task[None]) -> None:
         del self._flights[path]
-        if not flight.cancelled():
-            flight.exception()  # each waiter has raised it; none may be left
+        looked_at(flight)  # each waiter has raised its error; none may be left
 
     async def _fetch(self, name: str, checksum: str | None) -> None:
         async with self._slots:

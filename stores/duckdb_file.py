@@ -15,6 +15,7 @@ from rules.errors import StoreUnavailable
 from stores.deadline import remaining
 from stores.duckdb_errors import told
 from stores.duckdb_queries import columns, create, table
+from stores.futures import looked_at
 from stores.groups import Lane
 from stores.private import PRIVATE
 
@@ -140,7 +141,7 @@ class DuckFile:
         call = _Call(self._connection, work)
         job = threads.submit(call)
         result = asyncio.wrap_future(job)
-        result.add_done_callback(_ignore_error)
+        result.add_done_callback(looked_at)
         try:
             await asyncio.wait({result}, timeout=left)
             in_time = result.done()
@@ -218,12 +219,6 @@ def _quoted(text: str) -> str:
 
 def _silent(seconds: float) -> str:
     return f"the groups store did not answer within {seconds:.1f} s"
-
-
-def _ignore_error(result: "asyncio.Future[T]") -> None:
-    """Marks the error as seen: asyncio would log it where nobody waits for the result any more."""
-    if not result.cancelled():
-        result.exception()
 
 
 @contextmanager

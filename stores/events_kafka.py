@@ -12,10 +12,10 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Me
 
 from rules.errors import InvalidInput, StoreUnavailable
 from stores.events import PATIENCE, Events, Message, Record, RecordFilter, Topic, with_trace
+from stores.futures import looked_at
 from stores.kafka_address import KafkaAddress
 from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
 from stores.kafka_topics import KafkaTopics, Replication, committed, create_missing, replication
-from stores.kafka_upstream import looked_at
 from stores.meter import Meter
 from stores.timing import timed
 

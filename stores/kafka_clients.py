@@ -13,8 +13,9 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, UnsupportedSaslMec
 
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
+from stores.futures import looked_at
 from stores.kafka_address import KafkaAddress
-from stores.kafka_upstream import cut_consumer, end_sending, looked_at, refuse_unsent, watch_failures
+from stores.kafka_upstream import cut_consumer, end_sending, refuse_unsent, watch_failures
 
 T = TypeVar("T")
 

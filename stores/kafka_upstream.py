@@ -6,11 +6,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-
-def looked_at(future: "asyncio.Future[Any]") -> None:
-    """Takes note of the future's error, if it has one: asyncio logs each that nobody asked for."""
-    if not future.cancelled():
-        future.exception()
+from stores.futures import looked_at
 
 
 def watch_failures(producer: AIOKafkaProducer) -> None:

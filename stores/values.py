@@ -159,38 +159,31 @@ def _key_forms(table: Table, names: tuple[str, ...]) -> tuple[_Form | None, ...]
 
 def check_key(table: Table, names: Iterable[str], key: Key) -> Key:
     """The canonical key of these key columns. InvalidInput names the wrong column."""
-    names = names if type(names) is tuple else tuple(names)
-    if len(key) != len(names):
-        raise InvalidInput(
-            f"a key of {table.name} is ({', '.join(names)}), not {key!r:.60}", field=table.name
-        )
-    for form, value in zip(_key_forms(table, names), key, strict=True):
-        # What nearly every value is needs no more than a look.
-        if (
-            form is not None
-            or type(value) is not str
-            or not 0 < len(value) <= _KEY_BYTES // 4
-            or not value.isascii()
-        ):
-            return tuple(_check_key_column(table, name, each) for name, each in zip(names, key, strict=True))
-    return tuple(key)
+    return check_keys(table, names, (key,))[0]
 
 
 def check_keys(table: Table, names: Iterable[str], keys: Iterable[Key]) -> list[Key]:
     """The same of many keys. Nearly every one is of plain texts, which need no more than a look."""
-    names = tuple(names)
-    if any(_key_forms(table, names)):
-        return [check_key(table, names, key) for key in keys]
-    width, longest, checked = len(names), _KEY_BYTES // 4, []
+    names = names if type(names) is tuple else tuple(names)
+    forms, width, longest = _key_forms(table, names), len(names), _KEY_BYTES // 4
+    checked: list[Key] = []
     for key in keys:
-        for value in key:
-            if type(value) is not str or not 0 < len(value) <= longest or not value.isascii():
+        if len(key) != width:
+            raise InvalidInput(
+                f"a key of {table.name} is ({', '.join(names)}), not {key!r:.60}", field=table.name
+            )
+        for form, value in zip(forms, key, strict=True):
+            if (
+                form is not None
+                or type(value) is not str
+                or not 0 < len(value) <= longest
+                or not value.isascii()
+            ):
+                columns = zip(names, key, strict=True)
+                checked.append(tuple(_check_key_column(table, name, each) for name, each in columns))
                 break
         else:
-            if len(key) == width:
-                checked.append(tuple(key))
-                continue
-        checked.append(check_key(table, names, key))
+            checked.append(tuple(key))
     return checked
 
 

@@ -9,6 +9,7 @@ from graph.schema import CohortSchema
 from graph.tools import Tool, tools_of, uniquely_named
 from loaders.client_documents import KEPT_FOR, ClientDocuments
 from rules.client_documents import TrustedDocument
+from stores.futures import looked_at
 
 
 class Catalogue:
@@ -29,7 +30,7 @@ class Catalogue:
             if self._reading is None or self._reading.done():
                 # It is for all who wait, so it has neither the deadline nor the bill of one of them.
                 self._reading = asyncio.create_task(self._read(documents), context=Context())
-                self._reading.add_done_callback(_looked_at)
+                self._reading.add_done_callback(looked_at)  # if all have left, nobody is told of a failure
             await asyncio.shield(self._reading)
         return self._tools
 
@@ -48,9 +49,3 @@ class Catalogue:
         if known is not None and all(tool.document == document for tool in known):
             return known
         return [tool for tool in tools_of(self._schema, document) if tool.reads or self._with_mutations]
-
-
-def _looked_at(reading: asyncio.Task[None]) -> None:
-    """Whoever waits is told of a failure; if all have left, nobody is."""
-    if not reading.cancelled():
-        reading.exception()
