@@ -25,14 +25,14 @@ from rich.table import Table
 from bench.client import KEY, Client
 from bench.floor import DruidFloor, druid_floor, page_floor
 from bench.population import (
-    BATCHES,
-    LEAVES,
     Population,
     activity_id,
-    batch_id,
     course,
+    make_group,
     page_writes,
+    publish_courses,
     send_all,
+    write_all,
 )
 from bench.timing import in_turns, timed_once
 from druid_specs import ACTIVITY_STATE, ACTIVITY_TOTALS, DATA_SOURCES, DataSource
@@ -40,11 +40,8 @@ from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
 from gateway.settings import Settings
 from gateway.wiring import Cohort
-from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.workers.worker import Worker
 from loaders import totals
-from rules.group_changes import AddMember
-from rules.learner_groups import Activity
 from rules.plans import write_token
 from rules.viewers import Role
 from stores.druid_http import Address, DruidHttp
@@ -61,7 +58,6 @@ MEMBERS, ACTIVITIES = 150, 20
 FEW_MEMBERS = 25
 """In as many activities: as many keys as are read from rows without being asked to."""
 GROUP, SMALL_GROUP = "group", "small-group"
-WRITING = 2_000
 PATIENCE = 900.0
 TIMES, WARM_UP = 15, 4
 AT_ONCE = 200
@@ -183,27 +179,13 @@ async def _handed_off(http: DruidHttp, prefix: str) -> None:
 
 async def _page(cohort: Instance) -> list[str]:
     """Two groups, what they do, and how their members stand in it; the members of the larger one."""
-    for number in range(ACTIVITIES):
-        await cohort.publish(course(activity_id(number), LEAVES))
-        for batch in range(BATCHES):
-            await cohort.batch(batch_id(number, batch), activity_id(number))
-    ((_, tree), *_) = (await cohort.shared.library.published([activity_id(0)])).values()
-    assert tree is not None
+    tree_version = await publish_courses(cohort, ACTIVITIES)
     members = Population(0).learners()[:MEMBERS]
-    writes = [*page_writes(members, ACTIVITIES, tree.version)]
     # What an aggregation leaves: the totals that were sent are its.
-    writes.append(Write(AGGREGATIONS, (totals.ACTIVITIES,), {"as_of": datetime.now(UTC)}))
-    for start in range(0, len(writes), WRITING):
-        await cohort.stores.rows.write(*writes[start : start + WRITING])
+    aggregated = Write(AGGREGATIONS, (totals.ACTIVITIES,), {"as_of": datetime.now(UTC)})
+    await write_all(cohort, [*page_writes(members, ACTIVITIES, tree_version), aggregated])
     for group_id, count in ((GROUP, MEMBERS), (SMALL_GROUP, FEW_MEMBERS)):
-        new = NewGroup(
-            "Everybody",
-            members=tuple(AddMember(learner.user_id) for learner in members[:count]),
-            activities=tuple(Activity(activity_id(number), "Course") for number in range(ACTIVITIES)),
-            group_id=group_id,
-        )
-        made = await create_group(cohort.session(), new)
-        assert not made.item_errors, made.item_errors
+        await make_group(cohort, group_id, members[:count], ACTIVITIES)
     return [learner.user_id for learner in members]
 
 

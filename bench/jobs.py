@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.population import course
+from bench.population import course, write_all
 from gateway.gc_tuning import collect_rarely
 from ingest.aggregation.run import aggregate
 from ingest.jobs.reconcile import reconcile
@@ -34,7 +34,6 @@ LEARNERS, COURSES, LEAVES, VIEWED = 1_000, 4, 40, 10
 """Each learner is in each course, and has begun so many of its leaves."""
 TOUCHED = 40
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WRITING = 2_000
 UNBOUND = 1e9
 """Keys a second: the job is not held back."""
 
@@ -76,9 +75,7 @@ async def fill(cohort: Instance) -> None:
     for number in range(COURSES):
         await cohort.publish(course(f"course-{number}", LEAVES))
         await cohort.batch(f"batch-{number}", f"course-{number}")
-    writes = [write for key in keys_of() for write in writes_of(key)]
-    for start in range(0, len(writes), WRITING):
-        await cohort.stores.rows.write(*writes[start : start + WRITING])
+    await write_all(cohort, [write for key in keys_of() for write in writes_of(key)])
     await _send(cohort, keys_of())
 
 

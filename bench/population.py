@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,13 @@ from uuid import UUID
 import orjson
 
 from ingest.aggregation.activities import DIMENSIONS
+from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import profile_write
 from loaders.aggregates import aggregate_place
 from rules.aggregates import AggregateKey
 from rules.contexts import bucket_of
+from rules.group_changes import AddMember
+from rules.learner_groups import Activity
 from rules.learners import Learner
 from rules.progress import Status, percentage
 from rules.states import State, encode_state
@@ -26,7 +29,7 @@ from stores.events_kafka import KafkaEvents
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT, LEARNER_SCOPES, VIEWS
 from stores.topics import STATES, TOTALS
-from tests.conftest import LEAF
+from tests.conftest import LEAF, Instance
 
 ACTIVITIES, LEARNERS_OF_EACH = 200, 5_000
 BLOCKS = 4
@@ -50,6 +53,9 @@ VALUES = {
 }
 """Attributes and how many values each has; one in fifty learners has none."""
 SENDING = 5_000
+WRITING = 2_000
+PUBLISHING = 4
+"""Collections that are published side by side."""
 
 
 def activity_id(number: int) -> str:
@@ -233,3 +239,36 @@ def page_writes(learners: list[Learner], activities: int, tree_version: int) -> 
                 },
                 timestamp=state.version,
             )
+
+
+async def publish_courses(cohort: Instance, count: int) -> int:
+    """The first activities as collections, each with its batches; the version of all their trees."""
+    numbers = iter(range(count))
+
+    async def lane() -> None:
+        for number in numbers:
+            await cohort.publish(course(activity_id(number), LEAVES))
+            for batch in range(BATCHES):
+                await cohort.batch(batch_id(number, batch), activity_id(number))
+
+    await asyncio.gather(*(lane() for _ in range(PUBLISHING)))
+    ((_, tree),) = (await cohort.shared.library.published([activity_id(0)])).values()
+    assert tree is not None
+    return tree.version
+
+
+async def write_all(cohort: Instance, writes: Sequence[Write]) -> None:
+    for start in range(0, len(writes), WRITING):
+        await cohort.stores.rows.write(*writes[start : start + WRITING])
+
+
+async def make_group(cohort: Instance, group_id: str, members: Sequence[Learner], activities: int) -> None:
+    """A group of these members, who work on the first activities."""
+    new = NewGroup(
+        "Everybody",
+        members=tuple(AddMember(learner.user_id) for learner in members),
+        activities=tuple(Activity(activity_id(number), "Course") for number in range(activities)),
+        group_id=group_id,
+    )
+    made = await create_group(cohort.session(), new)
+    assert not made.item_errors, made.item_errors

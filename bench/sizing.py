@@ -6,7 +6,6 @@ those on disk once everything is flushed.
 """
 
 import asyncio
-import os
 import tempfile
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.population import VALUES, course
+from bench.timing import process_cpu
 from druid_specs import DATA_SOURCES
 from gateway.identity import make_token
 from gateway.settings import load_settings
@@ -62,7 +62,6 @@ TREE = """query($c: String!) { collection(identifier: $c) { name hierarchy } }""
 VIEW = "mutation($i: %sViewInput!) { told: %sView(input: $i) { errors { code message } } }"
 HANDED_OFF_WITHIN = 300.0
 """Seconds that Druid's tasks may take to publish."""
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ class Watched:
 
     def cpu(self) -> float:
         """Seconds since it began."""
-        fields = Path(f"/proc/{self.command.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return process_cpu(self.command.process.pid)
 
     def memory(self) -> float:
         """Megabytes that are resident."""

@@ -22,7 +22,8 @@ from rich.table import Table
 
 from bench.client import KEY
 from bench.peers.population import ACTIVITIES, ENROLLED, GROUP, MEMBERS, MENTOR, READER, filled
-from bench.peers.servers import COHORT, Peer, install, peers_of, running
+from bench.peers.servers import COHORT, Running, install, peers_of, running
+from bench.timing import process_cpu
 from gateway.identity import make_token
 from gateway.settings import load_settings
 from rules.viewers import Role
@@ -98,7 +99,7 @@ async def main(rounds: str = "7") -> None:
             console.print(told(asked, taken))
 
 
-async def compare(peers: list[Peer], asked: Document) -> None:
+async def compare(peers: list[Running], asked: Document) -> None:
     """Unequal where a server answers otherwise than Cohort."""
     expected, *others = [orjson.loads(await _answer(peer, asked)) for peer in peers]
     for peer, found in zip(peers[1:], others, strict=True):
@@ -131,7 +132,7 @@ def _moment(text: str) -> datetime:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-async def in_turns(peers: list[Peer], asked: Document, rounds: int) -> dict[tuple[str, int], Took]:
+async def in_turns(peers: list[Running], asked: Document, rounds: int) -> dict[tuple[str, int], Took]:
     """By server and lanes. The median of the rounds, so that one round beside other work says nothing."""
     for peer in peers:
         await _timed(peer, asked, LANES[-1], WARM_UP)
@@ -146,12 +147,12 @@ async def in_turns(peers: list[Peer], asked: Document, rounds: int) -> dict[tupl
     }
 
 
-async def _timed(peer: Peer, asked: Document, lanes: int, count: int) -> Took:
+async def _timed(peer: Running, asked: Document, lanes: int, count: int) -> Took:
     left = iter(range(count))
     request, walls = _request(peer, asked), []
 
     async def lane() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", peer.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", peer.peer.port)
         for _ in left:
             began = time.perf_counter()
             writer.write(request)
@@ -159,14 +160,14 @@ async def _timed(peer: Peer, asked: Document, lanes: int, count: int) -> Took:
             walls.append(time.perf_counter() - began)
         writer.close()
 
-    cpu, began = peer.cpu(), time.perf_counter()
+    cpu, began = process_cpu(peer.pid), time.perf_counter()
     await asyncio.gather(*(lane() for _ in range(lanes)))
     took = time.perf_counter() - began
-    return Took(statistics.median(walls) * 1000, (peer.cpu() - cpu) * 1000 / count, count / took)
+    return Took(statistics.median(walls) * 1000, (process_cpu(peer.pid) - cpu) * 1000 / count, count / took)
 
 
-async def _answer(peer: Peer, asked: Document) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", peer.port)
+async def _answer(peer: Running, asked: Document) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.peer.port)
     writer.write(_request(peer, asked))
     answer = await _body(reader)
     writer.close()
@@ -175,7 +176,7 @@ async def _answer(peer: Peer, asked: Document) -> bytes:
     return answer
 
 
-def _request(peer: Peer, asked: Document) -> bytes:
+def _request(peer: Running, asked: Document) -> bytes:
     """Cohort gets a token and checks it; its peers believe a header."""
     if peer.name == COHORT:
         token = make_token(load_settings(jwt_key=KEY), asked.user, [asked.role], timedelta(hours=1))
@@ -183,7 +184,7 @@ def _request(peer: Peer, asked: Document) -> bytes:
     else:
         who = f"X-User: {asked.user}"
     body = asked.body()
-    head = f"POST {peer.path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\nContent-Type: application/json\r\n"
+    head = f"POST {peer.peer.path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -9,20 +9,16 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench.population import (
-    BATCHES,
-    LEAVES,
     Population,
     activity_id,
-    batch_id,
-    course,
+    make_group,
     page_writes,
+    publish_courses,
     states_of,
+    write_all,
 )
 from druid_specs import ACTIVITY_STATE
-from ingest.commands.learner_groups import NewGroup, create_group
 from loaders import totals
-from rules.group_changes import AddMember
-from rules.learner_groups import Activity
 from rules.learners import Learner
 from rules.states import encode_state
 from stores.events import Message
@@ -34,9 +30,7 @@ from tests.conftest import Instance, instance_of, real_urls
 
 MEMBERS, ACTIVITIES, ENROLLED = 150, 20, 100
 GROUP, MENTOR, READER = "group", "mentor", "reader"
-WRITING = 2_000
 PATIENCE = 300.0
-AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -56,34 +50,14 @@ async def filled(data: Path) -> AsyncIterator[Filled]:
     urls["prefix"] = f"bench-{uuid4().hex[:10]}"
     async with instance_of(urls, data, groups=True) as cohort:
         cohort.sets_clock(datetime.now(UTC))
-        await _publish(cohort)
-        tree_version = await _tree_version(cohort)
+        tree_version = await publish_courses(cohort, ENROLLED)
         members = Population(0).learners()[:MEMBERS]
-        await _write(cohort, [*page_writes(members, ACTIVITIES, tree_version)])
-        await _write(cohort, _writes_of_reader(tree_version))
-        await _write(cohort, [Write(AGGREGATIONS, (totals.ACTIVITIES,), {"as_of": datetime.now(UTC)})])
-        await _make_group(cohort, members)
+        await write_all(cohort, [*page_writes(members, ACTIVITIES, tree_version)])
+        await write_all(cohort, _writes_of_reader(tree_version))
+        await write_all(cohort, [Write(AGGREGATIONS, (totals.ACTIVITIES,), {"as_of": datetime.now(UTC)})])
+        await make_group(cohort, GROUP, members, ACTIVITIES)
         await _send_states(cohort, members)
         yield Filled(cohort)
-
-
-async def _publish(cohort: Instance) -> None:
-    """All courses with their batches."""
-    numbers = iter(range(ENROLLED))
-
-    async def lane() -> None:
-        for number in numbers:
-            await cohort.publish(course(activity_id(number), LEAVES))
-            for batch in range(BATCHES):
-                await cohort.batch(batch_id(number, batch), activity_id(number))
-
-    await asyncio.gather(*(lane() for _ in range(AT_ONCE)))
-
-
-async def _tree_version(cohort: Instance) -> int:
-    ((_, tree), *_) = (await cohort.shared.library.published([activity_id(0)])).values()
-    assert tree is not None
-    return tree.version
 
 
 def _writes_of_reader(tree_version: int) -> list[Write]:
@@ -93,22 +67,6 @@ def _writes_of_reader(tree_version: int) -> list[Write]:
         replace(write, values={**write.values, "active": True}) if "active" in write.values else write
         for write in page_writes([reader], ENROLLED, tree_version)
     ]
-
-
-async def _write(cohort: Instance, writes: Sequence[Write]) -> None:
-    for start in range(0, len(writes), WRITING):
-        await cohort.stores.rows.write(*writes[start : start + WRITING])
-
-
-async def _make_group(cohort: Instance, members: Sequence[Learner]) -> None:
-    new = NewGroup(
-        "Everybody",
-        members=tuple(AddMember(learner.user_id) for learner in members),
-        activities=tuple(Activity(activity_id(number), "Course") for number in range(ACTIVITIES)),
-        group_id=GROUP,
-    )
-    made = await create_group(cohort.session(), new)
-    assert not made.item_errors, made.item_errors
 
 
 async def _send_states(cohort: Instance, members: Sequence[Learner]) -> None:

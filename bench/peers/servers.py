@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.client import KEY
@@ -16,7 +16,6 @@ from tests.conftest import Instance
 NODE = Path(__file__).parent / "node"
 PORT = 18_700
 COHORT = "Cohort"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,18 @@ class Peer:
     environment: Mapping[str, str]
     port: int
     path: str = "/graphql"
-    pids: list[int] = field(default_factory=list)
 
-    def cpu(self) -> float:
-        """Seconds of CPU that its process has taken, with all its threads."""
-        (pid,) = self.pids
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        user, system = fields[11:13]
-        return (int(user) + int(system)) / TICKS
+
+@dataclass(frozen=True)
+class Running:
+    """A peer that listens, in the process ``pid``."""
+
+    peer: Peer
+    pid: int
+
+    @property
+    def name(self) -> str:
+        return self.peer.name
 
 
 def peers_of(cohort: Instance) -> list[Peer]:
@@ -69,16 +72,14 @@ def peers_of(cohort: Instance) -> list[Peer]:
 
 
 @asynccontextmanager
-async def running(peer: Peer) -> AsyncIterator[Peer]:
+async def running(peer: Peer) -> AsyncIterator[Running]:
     others = {name: value for name, value in os.environ.items() if not name.startswith("COHORT_")}
     environment = {**others, "NODE_ENV": "production", **peer.environment}
     process = await asyncio.create_subprocess_exec(*peer.command, env=environment)
     try:
         await until_ready(peer.port)
-        peer.pids.append(process.pid)
-        yield peer
+        yield Running(peer, process.pid)
     finally:
-        peer.pids.clear()
         if process.returncode is None:
             process.terminate()
         await process.wait()

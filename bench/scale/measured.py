@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -16,8 +17,8 @@ from rich.table import Table
 
 from bench.groups import gateway
 from bench.peers.population import GROUP, MENTOR, filled
-from bench.peers.servers import TICKS
 from bench.population import activity_id, states_of
+from bench.timing import process_cpu
 from druid_specs import ACTIVITY_STATE
 from rules.learners import Learner
 from rules.states import encode_state
@@ -64,8 +65,7 @@ class Servers:
         return sum(map(self._cpu, names)) - before - idle
 
     def _cpu(self, name: str) -> float:
-        fields = Path(f"/proc/{self._pids[name]}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / TICKS
+        return process_cpu(self._pids[name])
 
 
 async def main() -> None:
@@ -77,7 +77,7 @@ async def main() -> None:
         await servers.watch_quiet()
         for what, name, work in _works(ready.cohort):
             await _side_by_side(work, TIMES // 4)  # the server's compiler has seen it
-            taken = await servers.taken([name], lambda work=work: _side_by_side(work, TIMES))  # type: ignore[misc]
+            taken = await servers.taken([name], partial(_side_by_side, work, TIMES))
             table.add_row(what, f"{taken * 1000 / TIMES:.3f}", name)
         taken = await servers.taken(DRUID, lambda: _send_states(ready.cohort))
         table.add_row("state", f"{taken * 1000 / (LEARNERS * ACTIVITIES):.3f}", "Druid")
