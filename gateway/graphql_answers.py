@@ -1,5 +1,6 @@
 """Answers of GraphQL, whichever way they are sent: at its own path, and as the results of tools."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from strawberry.http import GraphQLHTTPResponse, process_result
@@ -32,6 +33,16 @@ def payload_errors(response: GraphQLHTTPResponse) -> list[tuple[str, dict[str, A
         return []
     payloads = [(name, payload) for name, payload in data.items() if isinstance(payload, dict)]
     return [(name, error) for name, payload in payloads for error in _objects(payload.get("errors"))]
+
+
+def age_of(plans: Iterable[Mapping[str, Any]]) -> float:
+    """Seconds since the oldest of the figures was computed that these plans told; 0 where none is of before."""
+    return max((plan["age"] for plan in plans), default=0.0)
+
+
+def is_stale(plans: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of them gave figures that are older than they should be."""
+    return any(plan["origin"] == "stale" for plan in plans)
 
 
 def note_document(text: str | None) -> None:

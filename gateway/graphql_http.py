@@ -21,7 +21,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_of
-from gateway.graphql_answers import codes_in, note_document, response_of
+from gateway.graphql_answers import age_of, codes_in, is_stale, note_document, response_of
 from gateway.http.admission import Admission, caller_of
 from gateway.http.conditional import conditional
 from gateway.http.costs import HEADER as COST
@@ -279,9 +279,7 @@ def seconds_left(seconds: int, result: ExecutionResult) -> int:
     """What is left of the seconds for which an answer holds, as its figures may have been kept for a while already. 0 where
     they are older than they should be."""
     plans = (result.extensions or {}).get("plans") or ()
-    if any(plan["origin"] == "stale" for plan in plans):
-        return 0
-    return max(0, int(seconds - max((plan["age"] for plan in plans), default=0.0)))
+    return 0 if is_stale(plans) else max(0, int(seconds - age_of(plans)))
 
 
 def _without_plans(body: bytes) -> bytes:

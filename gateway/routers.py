@@ -19,7 +19,7 @@ class Routers(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> "Routers":
-        """None where the schema is no subgraph."""
+        """Those of the settings; without keys where the schema is no subgraph."""
         given = settings.router_keys if settings.federation else ()
         return cls([key.get_secret_value().encode() for key in given])
 

@@ -52,7 +52,7 @@ class Standings:
         return await in_turns(read.standing, keys)
 
     async def figures(self, keys: Sequence[ProgressKey], *, statuses: bool) -> list[Figures | None]:
-        """The same as figures. Without ``statuses``, which are most of an aggregate, those of stale ones alone are read."""
+        """How far the learner is under each key, as ``standings``. Without ``statuses``, which are most of an aggregate, those of stale ones alone are read."""
         read = await self._read(keys, statuses=statuses)
         return await in_turns(read.figures, keys)
 

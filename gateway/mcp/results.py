@@ -8,7 +8,7 @@ import orjson
 from mcp_types import CallToolResult, ContentBlock, TextContent
 from strawberry.http import GraphQLHTTPResponse
 
-from gateway.graphql_answers import payload_errors
+from gateway.graphql_answers import age_of, is_stale, payload_errors
 from graph.answer_schemas import AS_OF, COMPLETE
 from graph.encoding import encode
 from graph.errors import BAD_REQUEST
@@ -36,10 +36,9 @@ def result_of(tool: Tool, response: GraphQLHTTPResponse, began: datetime) -> Cal
     errors, data = answer.get("errors", []), answer["data"]
     refused = payload_errors(response)
     told = told_in(data, tool.told.figures)
-    oldest = format_moment(began - timedelta(seconds=max((plan["age"] for plan in plans), default=0.0)))
+    oldest = format_moment(began - timedelta(seconds=age_of(plans)))
     as_of = oldest if told is None else told.as_of and min(told.as_of, oldest)
-    stale = any(plan["origin"] == "stale" for plan in plans)
-    complete = not (errors or refused or stale) and (told is None or told.complete)
+    complete = not (errors or refused or is_stale(plans)) and (told is None or told.complete)
     lines = [_line(error.get("extensions", {}), error["message"]) for error in errors]
     for name, error in refused:
         argument = tool.given.get(name, {}).get(error.get("field", ""))
