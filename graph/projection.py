@@ -197,7 +197,7 @@ class ProjectingExecutor(Executor):
             return self._float(of)
         if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
             return self._enum(of, members)
-        plain = _PLAIN.get(of)
+        plain, serialised = _PLAIN.get(of), self._serialising(of)
         names: dict[Any, str] = {}
         kind = _REPEATED.get(of.name)
 
@@ -206,46 +206,56 @@ class ProjectingExecutor(Executor):
                 return value
             if value.__class__ is kind and value in names:
                 return names[value]
-            serialised = self._serialised(of, value)
+            shown = serialised(value)
             if value.__class__ is kind:
-                names[value] = serialised
-            return serialised
+                names[value] = shown
+            return shown
 
         return read_leaf
 
     def _float(self, of: Any) -> Read:
+        serialised = self._serialising(of)
+
         def read_float(value: Any) -> Any:
             if value.__class__ is float and isfinite(value):
                 return value
             if value.__class__ is int and -EXACT <= value <= EXACT:
                 return float(value)
-            return self._serialised(of, value)
+            return serialised(value)
 
         return read_float
 
     def _enum(self, of: GraphQLEnumType, members: type[Enum]) -> Read:
         names: dict[str, Any] = {}
+        serialised = self._serialising(of)
 
         def read_enum(value: Any) -> Any:
             if value.__class__ is not members:
-                return self._serialised(of, value)
+                return serialised(value)
             name = value._name_  # a member's own hash is worked out anew each time
             shown = names.get(name)
             if shown is None:
-                shown = names[name] = self._serialised(of, value)
+                shown = names[name] = serialised(value)
             return shown
 
         return read_enum
 
-    def _serialised(self, of: Any, value: Any) -> Any:
-        if isinstance(value, Exception) or self.is_awaitable(value):
-            raise NotPlain
-        try:
-            serialised = of.coerce_output_value(value)
-        except _FAILURES as error:
-            raise NotPlain from error
-        if serialised is None or serialised is Undefined:
-            raise NotPlain
+    def _serialising(self, of: Any) -> Read:
+        """Serialises values of this type. It does not know the executor, which keeps it: in a circle, all that a request has
+        read would stay until the garbage collector finds it."""
+        is_awaitable = self.is_awaitable
+
+        def serialised(value: Any) -> Any:
+            if isinstance(value, Exception) or is_awaitable(value):
+                raise NotPlain
+            try:
+                shown = of.coerce_output_value(value)
+            except _FAILURES as error:
+                raise NotPlain from error
+            if shown is None or shown is Undefined:
+                raise NotPlain
+            return shown
+
         return serialised
 
 

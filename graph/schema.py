@@ -57,6 +57,7 @@ from resolvers import (
     publications,
     views,
 )
+from resolvers.errors import forget_traces
 from resolvers.opaque_texts import decode
 
 _MODES = frozenset(mode.value for mode in nouns.AggregationMode)
@@ -161,12 +162,16 @@ class CohortSchema(strawberry.Schema):
         with nouns.billed_to(bill):
             result = await super().execute(*args, **kwargs)
         if bill.over is not None and bill.budget.enforced:
+            for error in result.errors or ():
+                forget_traces(error)
             # What there is of the answer is not sent: it may be as large as the answer would be.
             result = ExecutionResult(None, [GraphQLError(bill.over.message, original_error=bill.over)])
         if result.errors:
             # A new list: the document's own is kept.
             told = core_schema(self) if self.documents.tells(session.viewer) else None
-            result.errors = [presented(error, told) for error in result.errors]
+            raised, result.errors = result.errors, [presented(error, told) for error in result.errors]
+            for error in raised:
+                forget_traces(error)
         return result
 
     def known(self, text: str) -> Known:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from inspect import iscoroutine
 from typing import Any, TypeVar
+from weakref import ref
 
 from graphql import (
     DocumentNode,
@@ -19,6 +20,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
+    GraphQLResolveInfoHelpers,
     GraphQLSchema,
     OperationType,
     get_argument_values,
@@ -89,6 +91,13 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         self._more_errors = 0
         self._awaited = 0
         """How often a resolver was waited for."""
+        # The library's own helpers hold the executor that holds them: all that a request has read would stay until the
+        # garbage collector finds it.
+        executor = ref(self)
+        self.async_helpers = GraphQLResolveInfoHelpers(
+            gather=lambda values: _alive(executor).gather_async_work(values),
+            track=lambda values: _alive(executor).track_async_work(values),
+        )
 
     @classmethod
     def build(
@@ -261,6 +270,12 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """What a document asks for of an object, by the names in the answer; None where a part of it is deferred."""
         fields, deferred, _ = self.collect_subfields(of, selected)
         return None if deferred else fields
+
+
+def _alive(executor: "ref[Executor]") -> "Executor":
+    found = executor()
+    assert found is not None  # noqa: S101 - resolvers, who have the helpers, are called by it
+    return found
 
 
 class _Members:

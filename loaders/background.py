@@ -33,6 +33,8 @@ class Background:
         except asyncio.CancelledError:
             task.add_done_callback(_tell_failure)
             raise
+        finally:
+            del task  # it has the error, whose trace has this frame: they would hold each other
 
     async def settled(self) -> None:
         """Waits until nothing is left: before the stores are closed."""

@@ -191,14 +191,19 @@ class _Together:
         batch.ends = None if None in (ends, batch.ends) else max(ends or 0.0, batch.ends or 0.0)
         if ends is None:
             return await waiter
+        limit = asyncio.timeout(ends - time.monotonic())
         try:
-            async with asyncio.timeout(ends - time.monotonic()) as limit:
+            async with limit:
                 return await waiter
         except TimeoutError as error:
             # Not `remaining`: the loop's clock is coarser, so a moment of the time may be left.
             if limit.expired():
                 raise out_of_time() from error
             raise
+        finally:
+            del (
+                limit
+            )  # it has the task, and that an error whose trace has this frame: they would hold each other
 
     def _turn(self, shape: Hashable) -> None:
         batch = self._open[shape]

@@ -147,21 +147,25 @@ def stepwise(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Awaits ``work``. Each time that it would go on in a turn that is over, it waits for a later one: hundreds that wait for
     the same answer do not all go on in one turn. DeadlineExceeded is raised where ``work`` waits."""
     failure: BaseException | None = None
-    while True:
-        if over():
+    awaited: Any = None
+    try:
+        while True:
+            if over():
+                try:
+                    yield from _later_turn()
+                except BaseException as error:  # noqa: BLE001 - it is raised in the work
+                    failure = error
             try:
-                yield from _later_turn()
-            except BaseException as error:  # noqa: BLE001 - it is raised in the work
+                awaited = work.send(None) if failure is None else work.throw(failure)
+            except StopIteration as end:
+                return cast("T", end.value)
+            failure = None
+            try:
+                yield awaited
+            except BaseException as error:  # noqa: BLE001 - the same
                 failure = error
-        try:
-            awaited = work.send(None) if failure is None else work.throw(failure)
-        except StopIteration as end:
-            return cast("T", end.value)
-        failure = None
-        try:
-            yield awaited
-        except BaseException as error:  # noqa: BLE001 - the same
-            failure = error
+    finally:
+        del failure, awaited  # an error has this frame in its trace: they would hold each other
 
 
 async def portions(items: Sequence[T], size: int = PORTION) -> AsyncIterator[Sequence[T]]:

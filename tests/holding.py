@@ -2,6 +2,7 @@
 not count."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ class Holds:
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[Holds]:
-    """Looks at the clock in every turn of the loop, and keeps the loop from sleeping meanwhile."""
+    """Looks at the clock in every turn of the loop, and keeps the loop from sleeping meanwhile. The garbage collector is off: it
+    would look at all that the tests before have left, which a server has not (tests/graph/test_garbage.py)."""
     loop, holds, watching = asyncio.get_running_loop(), Holds(), True
     last, last_wall = thread_time(), perf_counter()
 
@@ -34,8 +36,12 @@ async def watched() -> AsyncIterator[Holds]:
             loop.call_soon(look)
 
     loop.call_soon(look)
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         yield holds
     finally:
         look()
         watching = False
+        if collecting:
+            gc.enable()

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from resolvers.errors import forget_traces
+
 T = TypeVar("T")
 
 
@@ -25,7 +27,9 @@ async def while_connected(receive: Receive, reading: Coroutine[Any, Any, T]) -> 
     finally:
         work.cancel()
         gone.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
+        for ended in await asyncio.gather(work, gone, return_exceptions=True):
+            if isinstance(ended, asyncio.CancelledError):
+                forget_traces(ended)
 
 
 async def _disconnected(receive: Receive) -> None:
