@@ -24,11 +24,10 @@ def collect_rarely() -> None:
     the process."""
     gc.collect()
     gc.freeze()
-    # Else objects in cycles outlive the interpreter, and DuckDB's binding prints pages about those that are its own.
-    atexit.register(gc.unfreeze)
     gc.set_threshold(YOUNGEST, MIDDLE, OLDEST)
     if _leave_the_old not in gc.callbacks:
         gc.callbacks.append(_leave_the_old)
+        atexit.register(_leave_nothing)
 
 
 def _leave_the_old(phase: str, info: Mapping[str, int]) -> None:
@@ -36,6 +35,13 @@ def _leave_the_old(phase: str, info: Mapping[str, int]) -> None:
     by all that the process keeps in memory. It is still freed once nobody knows it."""
     if phase == "stop" and info["generation"] == _EVERYTHING:
         gc.freeze()
+
+
+def _leave_nothing() -> None:
+    """Before the interpreter's last look: else objects in circles outlive it, and DuckDB's binding prints pages about those that
+    are its own."""
+    gc.callbacks.remove(_leave_the_old)
+    gc.unfreeze()
 
 
 _EVERYTHING = 2
