@@ -30,6 +30,7 @@ async def while_connected(receive: Receive, reading: Coroutine[Any, Any, T]) -> 
         for ended in await asyncio.gather(work, gone, return_exceptions=True):
             if isinstance(ended, asyncio.CancelledError):
                 forget_traces(ended)
+        del work, gone, ended  # an error of the work has this frame in its trace: they would hold each other
 
 
 async def _disconnected(receive: Receive) -> None:
