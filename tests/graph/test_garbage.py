@@ -7,12 +7,14 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
 import pytest
 
+from gateway.http.disconnect import while_connected
+from rules.errors import NotFound
 from stores import turns
 from tests.conftest import Instance
 from tests.graph.conftest import BATCH, application, record, view_to_end
@@ -135,4 +137,20 @@ async def test_a_client_that_leaves_leaves_no_garbage(
     await sent(asked)
     with kept_from_the_collector() as garbage:
         assert await sent(asked, leaves=True) is None
+        assert not garbage()
+
+
+async def test_a_call_that_is_refused_leaves_no_garbage() -> None:
+    """Of REST, which raises what GraphQL tells in its answer."""
+
+    async def connected() -> Any:
+        await asyncio.Event().wait()
+
+    async def refused() -> None:
+        await asyncio.sleep(0)
+        raise NotFound("there is none")
+
+    with kept_from_the_collector() as garbage:
+        with suppress(NotFound):
+            await while_connected(connected, refused())
         assert not garbage()
