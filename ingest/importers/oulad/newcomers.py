@@ -19,7 +19,6 @@ from ingest.importers.oulad.dataset import Registration, Student, parts
 from ingest.importers.oulad.keys import progress_key, submissions, view_keys
 from ingest.importers.oulad.patience import patiently, together
 from ingest.importers.oulad.report import OuladReport
-from ingest.modes.strategies import Strict, added_by
 from ingest.writes.announcement import Announcement
 from ingest.writes.transfers import enter_scopes, put
 from ingest.writes.triggers import trigger_of
@@ -35,6 +34,7 @@ from rules.identifiers import ProgressKey
 from rules.learners import Learner, checked_learner
 from rules.moments import counted_on
 from rules.progress import Status
+from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from rules.views import View
 from stores.events import Message
@@ -53,7 +53,7 @@ async def send_newcomers(session: Session, students: Sequence[Student], report: 
     meanwhile, and everybody where the tracking mode writes more than a call says.
     """
     shared = session.shared
-    if not students or added_by(shared.tracking) is not Strict:
+    if not students or shared.tracking.mode is not TrackingMode.STRICT:
         return frozenset()
     erased = await patiently(erasures_of, shared.stores.rows, [student.user_id for student in students])
     sending = _Newcomers(session)
