@@ -19,6 +19,11 @@ ENTRY_COLUMNS = tuple(
     column for column in AGGREGATES.types if column not in ("content_status", "active_days")
 )
 """The columns that pages show. They leave out the status of each leaf, which is most of a row, and the days."""
+COUNTED_COLUMNS = (
+    *("activity_id", "collection_id", "context_id", "user_id", "version"),
+    *("aggregates", "status", "last_access_time", "completed_on", "seen_changed_at", "active_days"),
+)
+"""The columns that are counted for everybody in an activity, and those of ``has_begun``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,8 @@ class Seen:
 class StoredAggregate:
     """A row of ``user_activity_agg_v2``: all of its state (rules/states.py) but the learner's attributes.
 
-    ``content_status`` and ``days`` are empty where only ENTRY_COLUMNS were read. ``days``: when the learner was active, as
-    rules/active_days.py writes it; units have none.
+    ``content_status`` and ``days`` are empty where only ENTRY_COLUMNS were read. Where only COUNTED_COLUMNS were read, so
+    is what is not among them. ``days``: when the learner was active, as rules/active_days.py writes it; units have none.
     """
 
     key: AggregateKey
@@ -64,12 +69,26 @@ class StoredAggregate:
     def completed(self) -> FirstCompletion | None:
         return FirstCompletion.of(self.completed_on, self.completed_version)
 
+    @property
+    def has_begun(self) -> bool:
+        """False of a collection's aggregate only if there is none of any unit of it: the learner never viewed or
+        attempted a leaf there. A view leaves ``changed_at`` in the row and an attempt its day, also if a new version has
+        no such leaf any more."""
+        return (
+            self.status is not Status.NOT_STARTED
+            or self.last_accessed_on is not None
+            or self.completed_on is not None
+            or self.seen.changed_at is not None
+            or bool(self.days or self.score.assessments)
+        )
+
 
 async def aggregates_by_key(
     rows: Rows, keys: Sequence[AggregateKey], columns: Sequence[str] | None = None
 ) -> list[StoredAggregate | None]:
     """The aggregates of these keys, in their order. Whole partitions are read: keys that differ in the activity alone
-    share a statement, whatever their contexts. ``columns``: ENTRY_COLUMNS, or None for all."""
+    share a statement, whatever their contexts. ``columns``: ENTRY_COLUMNS,
+    COUNTED_COLUMNS, or None for all."""
     places = [(key.activity_type, key.activity_id, key.user_id) for key in keys]
     found = await aggregates_by_place(rows, places, columns)
     by_key = {aggregate.key: aggregate for aggregates in found.values() for aggregate in aggregates}
@@ -80,7 +99,7 @@ async def aggregates_by_place(
     rows: Rows, places: Sequence[Place], columns: Sequence[str] | None = None
 ) -> dict[Place, list[StoredAggregate]]:
     """The aggregates of each place under all contexts, in the order of contexts and collections; an empty list if
-    there is none. Partitions are batched by the rows port. ``columns``: ENTRY_COLUMNS, or None for all."""
+    there is none. Partitions are batched by the rows port. ``columns``: ENTRY_COLUMNS, COUNTED_COLUMNS, or None for all."""
     found = await rows.partitions(AGGREGATES, list(dict.fromkeys(places)), columns)
     aggregates = await in_turns(
         lambda partition: [stored for row in partition if (stored := _stored(row)) is not None],
@@ -153,14 +172,14 @@ def _stored(row: Row) -> StoredAggregate | None:
         time_spent=int(figures.get("timeSpent", 0)),
         content_status=row.get("content_status") or {},
         status=status_of(row["status"]),
-        active=bool(row["active"]),
-        enrolled_on=row["enrolled_on"],
+        active=bool(row.get("active")),
+        enrolled_on=row.get("enrolled_on"),
         completed_on=row["completed_on"],
         last_accessed_on=row["last_access_time"],
         last_updated_on=updated.get("completedCount"),
         version=row["version"],
-        seen=Seen(row["seen_changed_at"], row["seen_enrolment"], row["seen_version"]),
-        completed_version=row["completed_version"],
+        seen=Seen(row["seen_changed_at"], row.get("seen_enrolment"), row.get("seen_version")),
+        completed_version=row.get("completed_version"),
         score=_score_of(figures, updated),
         days=row.get("active_days"),
     )

@@ -1,11 +1,12 @@
 """How far a long command is, on standard error: a bar for each phase on a terminal, else a line when a phase ends.
 
-Of a parted job also things done, their rate and the time left: beside the bar, or in a line a minute.
+Beside the bar, or in a line a minute, are the rate and the time left; of a job also the things done.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,27 @@ WAITS_EVERY = 20.0
 """Seconds from one line about what the command waits for to the next."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What was there when this command first looked: ``things`` and, of a job, ``steps`` done. What is done from then on
+    tells how fast it is. ``at``: seconds of the monotonic clock."""
+
+    at: float
+    things: int
+    steps: int
+
+    def figures(self, now: float, things: int, steps: int, total: int) -> list[str]:
+        """Returns the things a second and the time until all ``total`` steps are done; nothing of what is not known."""
+        seconds, told = now - self.at, []
+        if steps < total and seconds > 0:
+            if things > self.things:
+                told.append(f"{(things - self.things) / seconds:,.0f} a second")
+            if steps > self.steps:
+                left = (total - steps) * seconds / (steps - self.steps)
+                told.append(f"{duration(timedelta(seconds=left))} left")
+        return told
+
+
 class Display:
     """The bars of phases, or their lines."""
 
@@ -33,6 +55,16 @@ class Display:
         self._bars = bars
         self._phases: dict[str, TaskID] = {}
         self._told_at: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
+
+    def things(self, name: str, done: int, total: int) -> None:
+        """Tells of a phase whose steps are things: how many are done, how fast, and the time left."""
+        self.phase(name, done, total, ", ".join(self.pace(name, done, done, total)))
+
+    def pace(self, name: str, things: int, steps: int, total: int) -> list[str]:
+        """Returns how fast the phase is since it was first told of."""
+        now = time.monotonic()
+        return self._paces.setdefault(name, Pace(now, things, steps)).figures(now, things, steps, total)
 
     def phase(self, name: str, done: int, total: int, figures: str = "") -> None:
         if name not in self._phases:
@@ -51,7 +83,9 @@ class Display:
 
 
 class JobDisplay:
-    """How far a job is: its steps, or of a parted job the parts of each group. ``waits`` is for ``join``."""
+    """How far a job is: its steps, or of a parted job the parts of each group. ``waits`` is for ``join``.
+
+    The time left is that of the steps which are left, at the mean of those that were done here."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
@@ -59,7 +93,9 @@ class JobDisplay:
 
     def __call__(self, job: "JobRecord") -> None:
         if not job.parts:
-            self._display.phase(job.kind, job.steps_done, job.total)
+            pace = self._display.pace(job.kind, job.done, job.steps_done, job.total)
+            figures = ", ".join([f"{job.done:,} done", *pace])
+            self._display.phase(job.kind, job.steps_done, job.total, figures)
             return
         from ingest.jobs.speed import progress_of
 
@@ -104,7 +140,7 @@ def duration(time_left: timedelta) -> str:
 @contextmanager
 def progress() -> Iterator[Tell]:
     with _display() as display:
-        yield display.phase
+        yield display.things
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from druid_specs import ACTIVITY_STATE
 from ingest.aggregation import static_files
 from ingest.aggregation.turn import Turn
 from loaders.activity_histories import history_write
-from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_key
+from loaders.aggregates import COUNTED_COLUMNS, StoredAggregate, aggregates_by_key
 from loaders.learners import learners_by_id
 from loaders.standings import aggregate_context_of
 from loaders.totals import (
@@ -24,7 +24,7 @@ from loaders.totals import (
 from rules.aggregates import AggregateKey
 from rules.contents import ContentKind
 from rules.identifiers import ProgressKey
-from rules.learners import ATTRIBUTES, Learner
+from rules.learners import ATTRIBUTES
 from rules.metrics import Counts
 from rules.progress import percentage
 from rules.states import State
@@ -41,7 +41,7 @@ from rules.totals import (
     vanished,
 )
 from stores.events import Message
-from stores.rows import Row, Rows, Write
+from stores.rows import Row, Write
 from stores.tables import ACTIVITY_AGGREGATES, ENROLMENTS_BY_CONTEXT
 from stores.topics import TOTALS
 
@@ -149,9 +149,10 @@ async def _settle(turn: Turn, changes: Sequence[_Change]) -> None:
     await rows.write(
         *(write for change in needed for write in (_announcement(turn, change), _kept(turn, change)))
     )
-    await turn.shared.stores.events.send(TOTALS.name, *messages)
-    for change in needed[-1:]:
-        turn.sent.total, turn.sent.cells = change.total, {**(change.cells or {}), **change.gone}.keys()
+    async with turn.sent.in_turn:
+        await turn.shared.stores.events.send(TOTALS.name, *messages)
+        for change in needed[-1:]:
+            turn.sent.total, turn.sent.cells = change.total, {**(change.cells or {}), **change.gone}.keys()
     await rows.write(*(_result_write(turn, change) for change in needed))
     for change in changes:
         name = static_files.activity_name(change.total)
@@ -205,72 +206,83 @@ async def _counted(
 
     A unit counts those who have begun it. They have a state of it, so every source gives the same figures.
     """
-    rows, (collection_id, _) = turn.shared.stores.rows, place
     tallies = {activity: Tally(DIMENSIONS) for activity in activities}
-    most, counted = max(1, MOST_ROWS // len(activities)), set[str]()
+    units, counted = [activity for activity in activities if activity != place[0]], set[str]()
+    most = max(1, MOST_ROWS // max(1, len(units)))
     async for page in _enrolled(turn, place, buckets):
-        counted.add(collection_id)
+        counted.add(place[0])
         active = [row for row in page if row["active"]]
-        for first in range(0, len(active), most):
-            enrolments = active[first : first + most]
-            users = [row["userid"] for row in enrolments]
-            learners, stored = await asyncio.gather(
-                learners_by_id(rows, users),
-                _stored(rows, collection_id, aggregate_context, activities, users),
-            )
-            for activity, tally in tallies.items():
-                for row, learner in zip(enrolments, learners, strict=True):
-                    key = AggregateKey(activity, collection_id, aggregate_context, row["userid"])
-                    found = stored.get(key)
-                    if found is not None or activity == collection_id:
-                        counted.add(activity)
-                        tally.count([_state(key, row["enrolled_on"], found, learner)])
+        for first in range(0, len(active), MOST_ROWS):
+            learners = await _learners(turn, place, aggregate_context, active[first : first + MOST_ROWS])
+            tallies[place[0]].count([learner.state(learner.root, learner.stored) for learner in learners])
+            begun = [each for each in learners if each.stored is not None and each.stored.has_begun]
+            for some in range(0, len(begun) if units else 0, most):
+                states = await _states_of_units(turn, units, begun[some : some + most])
+                for activity, of_unit in states.items():
+                    counted.add(activity)
+                    tallies[activity].count(of_unit)
     return {activity: tally.cells() for activity, tally in tallies.items() if activity in counted}
 
 
-async def _stored(
-    rows: Rows, collection_id: str, aggregate_context: str, activities: Sequence[str], users: Sequence[str]
-) -> dict[AggregateKey, StoredAggregate]:
-    """Returns the aggregates that there are. Who has none of the collection has none of its units: the workers write both."""
-    roots = [AggregateKey(collection_id, collection_id, aggregate_context, user_id) for user_id in users]
-    found = await aggregates_by_key(rows, roots, ENTRY_COLUMNS)
-    begun = [key for key, stored in zip(roots, found, strict=True) if stored is not None]
-    units = [
-        key._replace(activity_id=activity)
-        for activity in activities
-        if activity != collection_id
-        for key in begun
-    ]
-    of_units = await aggregates_by_key(rows, units, ENTRY_COLUMNS) if units else []
-    both = zip((*roots, *units), (*found, *of_units), strict=True)
-    return {key: stored for key, stored in both if stored is not None}
+@dataclass(frozen=True, slots=True)
+class _Enrolled:
+    """A learner whose enrolment is active. ``root`` is the key of the collection's aggregate, ``stored`` that aggregate,
+    None if there is none."""
+
+    root: AggregateKey
+    enrolled_on: datetime | None
+    attributes: Mapping[str, str]
+    stored: StoredAggregate | None
+
+    def state(self, key: AggregateKey, stored: StoredAggregate | None) -> State:
+        """Returns the learner's state in the collection or a unit. A learner without an aggregate has not begun."""
+        if stored is None:
+            return State(
+                *key, version=0, active=True, enrolled_on=self.enrolled_on, attributes=self.attributes
+            )
+        return State(
+            *key,
+            version=stored.version,
+            status=stored.status,
+            completed_count=stored.completed_count,
+            required_count=stored.required_count,
+            completion_percentage=percentage(stored.completed_count, stored.required_count),
+            time_spent=stored.time_spent,
+            active=True,
+            enrolled_on=self.enrolled_on,
+            completed_on=stored.completed_on,
+            last_accessed_on=stored.last_accessed_on,
+            attributes=self.attributes,
+            score=stored.score,
+        )
 
 
-def _state(
-    key: AggregateKey,
-    enrolled_on: datetime | None,
-    stored: StoredAggregate | None,
-    learner: Learner | None,
-) -> State:
-    """Returns the state of a learner whose enrolment is active. A learner without an aggregate has not begun."""
-    attributes = learner.attributes if learner else {}
-    if stored is None:
-        return State(*key, version=0, active=True, enrolled_on=enrolled_on, attributes=attributes)
-    return State(
-        *key,
-        version=stored.version,
-        status=stored.status,
-        completed_count=stored.completed_count,
-        required_count=stored.required_count,
-        completion_percentage=percentage(stored.completed_count, stored.required_count),
-        time_spent=stored.time_spent,
-        active=True,
-        enrolled_on=enrolled_on,
-        completed_on=stored.completed_on,
-        last_accessed_on=stored.last_accessed_on,
-        attributes=attributes,
-        score=stored.score,
+async def _learners(
+    turn: Turn, place: Place, aggregate_context: str, enrolments: Sequence[Row]
+) -> list[_Enrolled]:
+    """Returns those who have these enrolments, in their order."""
+    rows, users = turn.shared.stores.rows, [row["userid"] for row in enrolments]
+    roots = [AggregateKey(place[0], place[0], aggregate_context, user_id) for user_id in users]
+    learners, stored = await asyncio.gather(
+        learners_by_id(rows, users), aggregates_by_key(rows, roots, COUNTED_COLUMNS)
     )
+    return [
+        _Enrolled(root, row["enrolled_on"], learner.attributes if learner else {}, found)
+        for root, row, learner, found in zip(roots, enrolments, learners, stored, strict=True)
+    ]
+
+
+async def _states_of_units(
+    turn: Turn, units: Sequence[str], begun: Sequence[_Enrolled]
+) -> dict[str, list[State]]:
+    """Returns the states that there are, by unit. Who has not begun the collection has none: the workers write both."""
+    keys = {each.root._replace(activity_id=unit): each for unit in units for each in begun}
+    found = await aggregates_by_key(turn.shared.stores.rows, list(keys), COUNTED_COLUMNS)
+    states: dict[str, list[State]] = {}
+    for (key, learner), stored in zip(keys.items(), found, strict=True):
+        if stored is not None:
+            states.setdefault(key.activity_id, []).append(learner.state(key, stored))
+    return states
 
 
 async def _enrolled(turn: Turn, place: Place, buckets: int) -> AsyncIterator[list[Row]]:

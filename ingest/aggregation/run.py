@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +30,9 @@ from stores.topics import AGGREGATION_GROUP, TOPICS
 log = logging.getLogger(__name__)
 
 PAGE = 500
+AT_ONCE = 4
+"""Places that are counted side by side: while one waits for its rows, others count. It bounds the memory, with what one
+place holds (activities.MOST_ROWS)."""
 REMEMBERED = timedelta(days=min(t.retention_days or 36_500 for t in TOPICS if t.name in READ)) * 0.9
 """If the last run is longer ago than this, the log may have forgotten what was touched since."""
 SHOWN_WITHIN, LOOK_AGAIN = 30.0, 0.25
@@ -125,15 +128,13 @@ class _Run:
             async with self._consumer() as consumer:
                 self._report.records = await pass_over(consumer, records)
         turn = await self._begin_turn()
-        await self._aggregate_places(turn)
+        await self._aggregate_side_by_side(turn, self._places())
         await self._aggregate_groups(turn)
         await self._remove_leftovers(turn)
 
     async def _aggregate(self, portion: Touched) -> None:
         turn = await self._begin_turn()
-        for place, named in portion.activities.items():
-            self._lease.check()
-            await aggregate_place(turn, place, named)
+        await self._aggregate_side_by_side(turn, _each(portion.activities))
         await aggregate_groups(turn, portion.groups)
 
     async def _begin_turn(self) -> Turn:
@@ -171,22 +172,38 @@ class _Run:
             self._report.shown = False
             log.warning("the groups store does not show yet what was aggregated: %r", error)
 
-    async def _aggregate_places(self, turn: Turn) -> None:
-        """Aggregates every collection and context that somebody is or was enrolled in."""
-        seen: set[Place] = set()
-        async for place in self._places():
-            if place not in seen:
-                seen.add(place)
-                self._lease.check()
-                await aggregate_place(turn, place)
+    async def _aggregate_side_by_side(self, turn: Turn, named: AsyncIterator[tuple[Place, Set[str]]]) -> None:
+        """Aggregates places, with the activities that are named of each. The first failure ends them all, which does what a
+        kill does."""
+        taking = asyncio.Lock()
 
-    async def _places(self) -> AsyncIterator[Place]:
-        """Gives the places. Some come more than once."""
+        async def go_on() -> None:
+            while True:
+                async with taking:
+                    found = await anext(named, None)
+                if found is None:
+                    return
+                self._lease.check()
+                await aggregate_place(turn, *found)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(AT_ONCE):
+                    group.create_task(go_on())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _places(self) -> AsyncIterator[tuple[Place, Set[str]]]:
+        """Gives every collection and context that somebody is or was enrolled in, once, and names no activity of it."""
         rows, columns = self._shared.stores.rows, ("contextid", "collectionid")
+        seen: set[Place] = set()
         for token_range in rows.ranges(1):
             async for page in rows.walk(ENROLMENTS_BY_CONTEXT, token_range, columns=columns, page_size=PAGE):
-                for place in {(row["collectionid"], row["contextid"]): None for row in page.rows}:
-                    yield place
+                for row in page.rows:
+                    place = (row["collectionid"], row["contextid"])
+                    if place not in seen:
+                        seen.add(place)
+                        yield place, frozenset()
 
     async def _aggregate_groups(self, turn: Turn) -> None:
         rows = self._shared.stores.rows
@@ -218,6 +235,11 @@ class _Run:
             yield consumer
         finally:
             await consumer.close()
+
+
+async def _each(named: Mapping[Place, Set[str]]) -> AsyncIterator[tuple[Place, Set[str]]]:
+    for found in named.items():
+        yield found
 
 
 async def _write_index(files: Files, as_of: datetime) -> None:

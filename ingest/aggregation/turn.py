@@ -1,7 +1,8 @@
 """What one portion of an aggregation has in common, and what became of all portions."""
 
+import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from loaders.session import Shared
@@ -37,10 +38,12 @@ class AggregationReport:
 
 @dataclass(slots=True)
 class Sent:
-    """What a run sent last: these cells of the activity ``total``."""
+    """What a run sent last: these cells of the activity ``total``. Places are sent one after another (``in_turn``), so that
+    these cells come behind all others in the log."""
 
     total: Total | None = None
     cells: Collection[Cell] = ()
+    in_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,10 @@ class Turn:
 
     async def write_file(self, name: str, content: bytes) -> None:
         if self.files is not None:
-            self.report.files += await self.files.write(name, content)
+            changed = await self.files.write(name, content)
+            self.report.files += changed  # after the wait: others count meanwhile
 
     async def remove_file(self, name: str) -> None:
         if self.files is not None:
-            self.report.files += await self.files.remove(name)
+            changed = await self.files.remove(name)
+            self.report.files += changed

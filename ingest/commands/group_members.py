@@ -22,7 +22,7 @@ from rules.group_changes import (
 )
 from rules.identifiers import checked_id
 from rules.learner_groups import ANSWERABLE, GroupStatus, Member, Roster
-from stores.rows import Equal, Rows, Write
+from stores.rows import MOST_CHANGES, Change, Equal, Rows, Write
 from stores.tables import GROUP_MEMBERS, USER_GROUPS
 
 
@@ -82,7 +82,8 @@ async def erase_membership(shared: Shared, group_id: str, user_id: str) -> None:
 async def change_members(
     session: Session, group_id: str, changes: Sequence[MemberChange], author: Author
 ) -> list[ItemError]:
-    """Changes each member by one conditional write, so that the refusal of one item does not touch the others.
+    """Changes each member by one conditional write, so that the refusal of one item does not touch the others. Those who
+    never were in the group and may be added share one.
 
     An item may be refused only because another one must be done first (a place that becomes free, an admin who
     follows). It is tried once more after the others.
@@ -95,6 +96,7 @@ async def change_members(
         waiting, roster = list(changes), await roster_of(session.stores.rows, group_id)
         for last in (False, True):
             turn, waiting = waiting, []
+            roster, turn = await _add_newcomers(session, roster, turn, author, full)
             for change in turn:
                 try:
                     roster = await _change_member(session, roster, change, author, full)
@@ -106,6 +108,49 @@ async def change_members(
                 except (NotFound, InvalidInput, Conflict) as error:
                     errors.append(ItemError.of(Kind.MEMBER, change.user_id, error))
     return errors
+
+
+async def _add_newcomers(
+    session: Session, roster: Roster, changes: Sequence[MemberChange], author: Author, full: Set[str]
+) -> tuple[Roster, list[MemberChange]]:
+    """Adds those who never were in the group, MOST_CHANGES in a write. Does nothing unless all changes are additions and
+    there is room for all, so it does not matter who comes first.
+
+    Returns the roster after it, and the changes that are left: those that are to be decided one by one, and all from the
+    first write that was refused since another call was faster.
+    """
+    limits, left = session.shared.group_limits, list(changes)
+    asked = {change.user_id for change in changes if isinstance(change, AddMember)}
+    taken = {member.user_id for member in roster.active()}
+    if len(asked) < max(2, len(changes)) or len(taken | asked) > limits.members:
+        return roster, left
+    joining = [change for change in changes if change.user_id not in roster.members.keys() | full]
+    for first in range(0, len(joining), MOST_CHANGES):
+        some = joining[first : first + MOST_CHANGES]
+        members = [member_after(roster, change, author, limits) for change in some]
+        after = await _write_newcomers(session.stores.rows, roster, [each for each in members if each])
+        if after is None:
+            break
+        roster = after
+        left = [change for change in left if change not in some]
+    return roster, left
+
+
+async def _write_newcomers(rows: Rows, before: Roster, members: Sequence[Member]) -> Roster | None:
+    """Writes the rows of members who have none, as ``_write_member`` does one after another. Returns the roster after it,
+    None if another call was faster."""
+    after, indexed = before, []
+    for member in members:
+        after = after.with_member(member)
+        place = (member.user_id, before.group_id)
+        indexed.append(Write(USER_GROUPS, place, {"members_version": after.version}, timestamp=after.version))
+    await rows.write(*indexed)
+    counts = _statics(after)
+    changes = [
+        Change((before.group_id, member.user_id), {**member_values(member), **counts}, [_unchanged(before)])
+        for member in members
+    ]
+    return after if await rows.write_together(GROUP_MEMBERS, changes) else None
 
 
 async def _change_own(session: Session, group_id: str, change: MemberChange, author: Author) -> None:
@@ -189,15 +234,24 @@ async def _write_member(rows: Rows, roster: Roster, member: Member) -> bool:
 
 async def _write_row(rows: Rows, before: Roster, after: Roster, user_id: str) -> bool:
     """Writes the row of the one member who differs, with the version and the counts of all. Returns True if it did."""
-    taken, counted = len(after.active()), len(after.counted())
-    values = {
-        **member_values(after.members.get(user_id)),
-        "members_version": after.version,
+    values = {**member_values(after.members.get(user_id)), **_statics(after)}
+    place = (before.group_id, user_id)
+    return (await rows.update_if(GROUP_MEMBERS, place, values, [_unchanged(before)])).applied
+
+
+def _statics(roster: Roster) -> dict[str, int]:
+    """Returns the version and the counts of all members, as every row of the group has them."""
+    taken = len(roster.active())
+    return {
+        "members_version": roster.version,
         "members_count": taken,
-        "invited_count": taken - counted,
+        "invited_count": taken - len(roster.counted()),
     }
-    unchanged = [Equal("members_version", before.version or None)]
-    return (await rows.update_if(GROUP_MEMBERS, (before.group_id, user_id), values, unchanged)).applied
+
+
+def _unchanged(roster: Roster) -> Equal:
+    """Returns the condition that no row of the group has changed since the roster was read."""
+    return Equal("members_version", roster.version or None)
 
 
 async def full_learners(session: Session, user_ids: Sequence[str], joined: Set[str]) -> set[str]:

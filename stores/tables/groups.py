@@ -36,7 +36,7 @@ LEARNER_GROUPS = Table(
 
 GROUP_MEMBERS = Table(
     "group_member",
-    comment="Members and former ones, one conditional write each, on the group's members_version",
+    comment="Members and former ones, by conditional writes on the group's members_version",
     since=2,
     partition={"groupid": TEXT},
     clustering={"userid": TEXT},

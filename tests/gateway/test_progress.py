@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from gateway.commands import progress as shown
-from gateway.commands.progress import duration, job_progress, waiting_line
+from gateway.commands.progress import duration, job_progress, progress, waiting_line
 from ingest.jobs.parts import Waiting
 from ingest.jobs.plans import Checkpoint, Part
 from ingest.jobs.records import JobRecord, StepState
@@ -110,6 +110,47 @@ def test_on_a_terminal_the_figures_are_beside_the_bars(
     last = file.getvalue().splitlines()[-3:-1]
     assert all(text in last[0] for text in ("batches", "2/2", "100 rows")), last
     assert all(text in last[1] for text in ("views", "1/4", "4,500 rows, 50 a second, 2 min left")), last
+
+
+def stepped(done: int, *, steps: int) -> JobRecord:
+    """A job of eight steps that no other process shares, with so many things done in those that were begun."""
+    begun = [
+        StepState(str(number), JobState.DONE, Checkpoint(None, done if number == 0 else 0))
+        for number in range(steps)
+    ]
+    return JobRecord("reconcile", "1", JobState.RUNNING, {}, begun, 8, NOW, NOW)
+
+
+def test_a_job_s_rate_and_time_left_are_those_since_the_command_looked_first(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
+    """It was resumed with 1,000 done in one step. 600 more in 60 s are 10 a second. Two more steps in 120 s leave five, which
+    take 300 s."""
+    with job_progress() as tell:
+        for seconds, done, steps, lines in (
+            (0, 1_000, 1, []),
+            (60, 1_600, 1, ["reconcile: 1 of 8, 1,600 done, 10 a second"]),
+            (60, 2_200, 3, ["reconcile: 3 of 8, 2,200 done, 10 a second, 5 min left"]),
+            (10, 2_200, 8, ["reconcile: 8 of 8, 2,200 done"]),
+        ):
+            clock[0] += seconds
+            tell(stepped(done, steps=steps))
+            assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_a_load_tells_its_rate_and_the_time_left(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
+    """150 of 1,000 in 75 s are 2 a second: 850 take 425 s, which are 7 min."""
+    with progress() as tell:
+        for seconds, done, lines in (
+            (0, 0, []),
+            (75, 150, ["learners: 150 of 1000, 2 a second, 7 min left"]),
+            (30, 1_000, ["learners: 1000 of 1000"]),
+        ):
+            clock[0] += seconds
+            tell("learners", done, 1_000)
+            assert capsys.readouterr().err.splitlines() == lines
 
 
 WAITING = Waiting("views 07", "lms-1 process 7 aaaaaa", timedelta(seconds=40), timedelta(seconds=20))

@@ -1,7 +1,7 @@
 """What the batch aggregation promises: figures are those of the rows, whenever it ran, died or met another one."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,9 @@ import pytest
 
 from druid_specs import ACTIVITY_STATE, OWN_COLUMNS
 from ingest.aggregation import aggregate, aggregation_status
-from ingest.aggregation.activities import DIMENSIONS
+from ingest.aggregation.activities import DIMENSIONS, Place, aggregate_place
+from ingest.aggregation.run import AT_ONCE
+from ingest.aggregation.turn import Turn
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, delete_group, update_group
@@ -41,7 +43,7 @@ from rules.views import ViewChange
 from stores.events import Consumer
 from stores.groups import Answer
 from stores.rows import Write
-from stores.tables import ACTIVITY_AGGREGATES, AGGREGATIONS
+from stores.tables import ACTIVITY_AGGREGATES, AGGREGATES, AGGREGATIONS
 from stores.topics import STATES, TOTALS
 from tests.conftest import COURSE, NOW, Instance
 from tests.ingest.histories import live_through
@@ -179,7 +181,8 @@ def test_every_attribute_and_month_that_states_can_be_grouped_by_is_a_dimension(
     assert {*DIMENSIONS.months} == {"enrolled_month", "completed_month"}
 
 
-async def test_a_collection_has_the_figures_that_its_states_have(course: Instance) -> None:
+@pytest.mark.parametrize("activity_id", [activity for activity, _, _ in KEYS])
+async def test_an_activity_has_the_figures_that_its_states_have(course: Instance, activity_id: str) -> None:
     """The other path: what the workers sent of each learner, the last of each."""
     await live_through(course)
     await course.drain()
@@ -188,13 +191,13 @@ async def test_a_collection_has_the_figures_that_its_states_have(course: Instanc
     async for record in course.stores.events.read(STATES.name):
         event = orjson.loads(record.value)
         if (
-            event["activity_id"] == "course"
+            event["activity_id"] == activity_id
             and event["version"] > latest.get(event["user_id"], event | {"version": 0})["version"]
         ):
             latest[event["user_id"]] = event
     states = [
         State(
-            *("course", "course", "cb:batch", user, 1),
+            *(activity_id, "course", "cb:batch", user, 1),
             status=status_of(event["status"]),
             completion_percentage=event["completion_percentage"],
             time_spent=event["time_spent"],
@@ -206,10 +209,80 @@ async def test_a_collection_has_the_figures_that_its_states_have(course: Instanc
         )
         for user, event in latest.items()
     ]
-    (result,) = (await activity_results(course.stores.rows, KEYS[:1])).values()
+    key = (activity_id, "course", "cb:batch")
+    (result,) = (await activity_results(course.stores.rows, [key])).values()
     assert result is not None
     assert result.cells == Tally(DIMENSIONS).count(states).cells()
-    assert result.cells[ALL]["enrolled"] == sum(state.active for state in states) > 10
+    assert result.cells[ALL]["enrolled"] == sum(state.active for state in states) > 5
+
+
+async def test_a_unit_counts_who_began_it_also_after_a_version_without_what_they_did(
+    course: Instance,
+) -> None:
+    """Gus did c alone, which is in unit-2. The next version has no c any more, so nothing of Gus is left in the course."""
+    await join(course, "gus")
+    await finish(course, "gus", "c")
+    await course.drain()
+    children: Any = COURSE["children"]
+    unit_1, unit_2 = children
+    left = [child for child in unit_2["children"] if child["identifier"] != "c"]
+    await course.publish({**COURSE, "children": [unit_1, {**unit_2, "children": left}]})
+    await reconcile(course.shared)
+    await course.drain()
+    await aggregate(course.shared)
+    now = await live_cells(course)
+    assert {cell[0] for cell in now if cell[2] == "all"} == {"course", "unit-2"}
+    assert now["unit-2", "cb:batch", "all", None] == NOTHING | {"enrolled": 1, "progress_0": 1}
+
+
+async def test_units_of_a_learner_who_has_not_begun_are_not_looked_for(course: Instance) -> None:
+    """The course and its contents are read once a run. 250 learners are one page of their enrolments a bucket, and each 100 of
+    them one statement of profiles and one of aggregates. Of the two who have begun, units are looked for by one more."""
+    for number in range(250):
+        await join(course, f"learner-{number:03d}")
+    await finish(course, "learner-007", "a")
+    await finish(course, "learner-123", "c")
+    await course.drain()
+    with course.stores.rows.meter.measure() as statements:
+        await aggregate(course.shared)
+    assert statements["select learner"] == 3
+    assert statements[f"select {AGGREGATES.name}"] == 3 + 1
+    now = await live_cells(course)
+    assert [now[activity, "cb:batch", "all", None]["enrolled"] for activity, _, _ in KEYS] == [250, 1, 1]
+
+
+async def test_places_are_counted_side_by_side_but_only_so_many(
+    course: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first failure ends the run, and the next one does what it left."""
+    for number in range(9):
+        await course.batch(f"batch-{number}")
+        await join(course, "ada", f"batch-{number}")
+    await course.drain()
+    at_work, most, whole = 0, 0, aggregate_place
+
+    async def watched(turn: Turn, place: Place, named: Set[str]) -> None:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        try:
+            await asyncio.sleep(0)
+            if failing and place[1] == "batch-4":
+                raise StoreUnavailable("the rows are away")
+            await whole(turn, place, named)
+        finally:
+            at_work -= 1
+
+    monkeypatch.setattr("ingest.aggregation.run.aggregate_place", watched)
+    failing = True
+    with pytest.raises(StoreUnavailable, match="the rows are away"):
+        await aggregate(course.shared)
+    assert at_work == 0
+    failing = False
+    report = await aggregate(course.shared)
+    assert (report.everything, report.activities, most) == (True, 9, AT_ONCE)
+    now = await live_cells(course)
+    assert {cell[1] for cell in now} == {f"cb:batch-{number}" for number in range(9)}
 
 
 async def test_a_run_with_nothing_touched_sends_and_writes_nothing(course: Instance) -> None:

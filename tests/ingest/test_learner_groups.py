@@ -38,10 +38,10 @@ from rules.errors import (
     Unauthenticated,
 )
 from rules.group_changes import AddMember, EditMember, ItemError, Kind, MemberChange, OpenGroup, RemoveMember
-from rules.learner_groups import Activity, Group, GroupLimits, GroupRole, GroupStatus
+from rules.learner_groups import Activity, Group, GroupLimits, GroupRole, GroupStatus, Roster
 from rules.learners import Learner
 from rules.viewers import Role, Viewer
-from stores.rows import Equal
+from stores.rows import Equal, Rows
 from stores.tables import GROUP_MEMBERS, USER_GROUPS
 from stores.topics import GROUP_CHANGES
 from tests.conftest import NOW, Instance, examples
@@ -549,6 +549,39 @@ async def test_reading_a_group_of_150_members_costs_as_many_statements_as_one_of
     assert await cost("bob") == few
     # Profiles are read by at most 100 keys a statement.
     assert await cost(*(f"learner-{n}" for n in range(149))) == {**few, "select learner": 2}
+
+
+async def test_a_class_is_added_by_a_write_for_each_fifty(embedded: Instance) -> None:
+    """120 with the creator are three writes. The version of the members grows by one for each, as if they came alone."""
+    with embedded.stores.rows.meter.measure() as spent:
+        group = await made(embedded, *(f"learner-{n}" for n in range(119)))
+    assert (spent["conditional batch group_member"], spent["conditional update group_member"]) == (3, 0)
+    roster = await roster_of(embedded.stores.rows, group.group_id)
+    assert (roster.version, len(roster.active()), len(roster.counted())) == (120, 120, 1)
+    found = await memberships_of(embedded.stores.rows, ["learner-0", "learner-118"])
+    assert all([g.group_id for g, _ in groups] == [group.group_id] for groups in found.values())
+
+
+async def test_a_class_is_added_whole_although_others_change_the_group_meanwhile(
+    cohort: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process adds one of them, and somebody else, after the roster was read."""
+    group = await made(cohort)
+
+    async def and_then(rows: Rows, group_id: str) -> Roster:
+        found = await roster_of(rows, group_id)
+        monkeypatch.undo()
+        elsewhere = Session(Viewer("ada", frozenset({Role.LEARNER})), Shared.of(cohort.stores, lambda: NOW))
+        await update_group(elsewhere, GroupCall(group_id, members=(AddMember("fay"), AddMember("bob"))))
+        return found
+
+    monkeypatch.setattr("ingest.commands.group_members.roster_of", and_then)
+    added = tuple(AddMember(user) for user in ("bob", "cid", "dan"))
+    changed = await update_group(cohort.session("ada"), GroupCall(group.group_id, members=added))
+    assert changed.item_errors == ()
+    roster = await roster_of(cohort.stores.rows, group.group_id)
+    assert sorted(roster.members) == ["ada", "bob", "cid", "dan", "fay"]
+    assert roster.version == 5
 
 
 changes = st.lists(

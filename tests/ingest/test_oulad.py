@@ -1,30 +1,51 @@
 """What loading the OULAD files promises, on small inputs; tests/ingest/test_oulad_stack.py loads all of it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import orjson
 import pytest
 
+from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, delete_group, suspend_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
-from ingest.importers.oulad import Counts, OuladReport, load_oulad, loading
+from ingest.commands.views import start_view
+from ingest.importers.oulad import Counts, OuladReport, load_oulad, loading, sending
+from ingest.importers.oulad.dataset import Student
 from ingest.importers.oulad.loading import MAPPING
+from ingest.jobs.erasure import erase_learner
 from loaders.enrolments import enrolments_page
 from loaders.learner_groups import groups_by_id, groups_pages, rosters_by_id
 from loaders.learners import learners_by_id
 from loaders.session import Shared
 from rules.enrolments import Enrolment
-from rules.errors import InvalidInput
+from rules.errors import AlreadyEnrolled, Erased, InvalidInput, StoreUnavailable
 from rules.group_changes import AddMember, RemoveMember
 from rules.learner_groups import Activity, Group, GroupLimits, GroupRole, GroupStatus
 from rules.learners import Learner
-from stores.tables import ATTEMPTS_WITH_QUESTIONS, JOBS, LEARNER_GROUPS, SCORES, TABLES, VIEWS
-from tests.conftest import NOW, Instance
+from rules.tracking import Tracking, TrackingMode
+from stores.columns import Table
+from stores.rows import Change
+from stores.tables import (
+    AGGREGATES,
+    ATTEMPTS_WITH_QUESTIONS,
+    ENROLMENTS,
+    ENROLMENTS_BY_CONTEXT,
+    JOBS,
+    LEARNER_GROUPS,
+    LEARNER_SCOPES,
+    LEARNERS,
+    SCORES,
+    TABLES,
+    VIEWS,
+)
+from tests.conftest import NOW, Instance, embedded_urls, instance_of
 from tests.ingest.oulad_files import ASSESSED, HEADERS, SMALL, generated, write
 from tests.ingest.test_sample import rows_of
 
@@ -709,3 +730,140 @@ class TestAgain:
         assert report.learners == Counts(40)
         assert report.views.loaded + report.views.there_already == pairs
         assert len(await rows_of(cohort.shared, VIEWS)) == pairs
+
+
+AT_THE_CALL = {
+    *("changed_at", "seen_changed_at", "seen_enrolment", "version", "completed_version"),
+    *("created_on", "written_at"),
+}
+"""Columns that say when a call was sent or a worker came by."""
+OF_LEARNERS = (
+    ATTEMPTS_WITH_QUESTIONS,
+    SCORES,
+    LEARNERS,
+    ENROLMENTS,
+    ENROLMENTS_BY_CONTEXT,
+    LEARNER_SCOPES,
+    VIEWS,
+    AGGREGATES,
+)
+
+
+async def left(instance: Instance) -> dict[str, list[dict[str, Any]]]:
+    """What is stored of learners, without when it was written; and the cells of all figures."""
+    await instance.drain()
+    return {
+        table.name: [
+            {name: value for name, value in row.items() if name not in AT_THE_CALL and "updated" not in name}
+            for row in await rows_of(instance.shared, table)
+        ]
+        for table in OF_LEARNERS
+    }
+
+
+def written(row: dict[str, Any]) -> bytes:
+    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS, default=repr)
+
+
+class TestNewcomers:
+    """Students of whom nothing is stored are sent together, all others by the commands."""
+
+    async def test_they_leave_what_the_commands_leave(
+        self, cohort: Instance, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(files, generated(40))
+        report = await load_oulad(cohort.shared, files)
+        together = await left(cohort)
+
+        async def nobody(*_: object) -> frozenset[int]:
+            return frozenset()
+
+        monkeypatch.setattr(sending, "send_newcomers", nobody)
+        async with instance_of(embedded_urls(), tmp_path / "commands") as one_by_one:
+            assert await load_oulad(one_by_one.shared, files) == report
+            expected = await left(one_by_one)
+        assert {name: len(rows) for name, rows in together.items()} == {
+            name: len(rows) for name, rows in expected.items()
+        }
+        for name, rows in expected.items():
+            assert sorted(map(written, together[name])) == sorted(map(written, rows)), name
+        assert len(together[VIEWS.name]) > 100
+
+    async def test_what_each_costs_in_statements(self, embedded: Instance, files: Path) -> None:
+        """The enrolments of each of 40 students are one write, and 50 views of a place; erasures are looked for once."""
+        write(files, generated(40))
+        with embedded.stores.rows.meter.measure() as statements:
+            report = await load_oulad(embedded.shared, files)
+        enrolled = {row["userid"] for row in await rows_of(embedded.shared, ENROLMENTS)}
+        assert statements["conditional batch user_enrolments"] == len(enrolled)
+        places = {(row["userid"], row["contextid"]) for row in await rows_of(embedded.shared, VIEWS)}
+        assert (
+            statements["conditional batch user_content_consumption"] < len(places) + report.views.loaded / 50
+        )
+        assert not [
+            what
+            for what in statements
+            if what.startswith(("conditional insert user", "conditional update user"))
+        ]
+        assert statements["select erasure"] == 2, "once for each portion"
+
+    async def test_a_row_that_somebody_writes_meanwhile_stays(
+        self, embedded: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Student 101 enrols by themselves, student 100 views a site, after the load looked what there is."""
+        read = sending._Stored.read
+
+        async def and_then(shared: Shared, students: Sequence[Student]) -> object:
+            found = await read(shared, students)
+            await enrol(embedded.session(), EnrolmentCall(AAA, AAA_BATCH, "oulad:101", day(12, 1)))
+            call = ViewCall("oulad:site:1", AAA, AAA_BATCH, "oulad:100", day(12, 2))
+            await start_view(embedded.session(), call)
+            return found
+
+        monkeypatch.setattr(sending._Stored, "read", and_then)
+        with pytest.raises(AlreadyEnrolled, match="2013-12-01"):
+            await load_oulad(embedded.shared, files)
+        monkeypatch.undo()
+        report = await load_oulad(embedded.shared, files)
+        assert report.enrolments == Counts(0, 3, 1)
+        assert (await enrolments_of(embedded, "oulad:101"))[AAA_BATCH].enrolled_on == day(12, 1)
+        [view] = [row for row in await rows_of(embedded.shared, VIEWS) if row["contentid"] == "oulad:site:1"]
+        assert (view["started_on"], view["status"]) == (day(12, 2), 2)
+
+    async def test_a_write_that_was_applied_but_not_answered_is_found(
+        self, embedded: Instance, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ingest.importers.oulad.patience.FIRST_PAUSE", 0.01)
+        rows, silent = embedded.stores.rows, 2
+        write_together = rows.write_together
+
+        async def applied_in_silence(table: Table, changes: Sequence[Change]) -> bool:
+            nonlocal silent
+            applied = await write_together(table, changes)
+            if table is ENROLMENTS and silent:
+                silent -= 1
+                raise StoreUnavailable("no answer in time")
+            return applied
+
+        monkeypatch.setattr(rows, "write_together", applied_in_silence)
+        with rows.meter.measure() as statements:
+            report = await load_oulad(embedded.shared, files)
+        assert (report.enrolments, report.unenrolments, silent) == (Counts(4), Counts(2), 0)
+        assert statements["conditional insert user_enrolments"] == 0, "no command had to do it"
+
+    @pytest.mark.parametrize("mode", [TrackingMode.COPY, TrackingMode.MOVE, TrackingMode.CARRY_FORWARD_FULL])
+    async def test_other_modes_write_more_than_a_call_says_so_the_commands_do_it(
+        self, embedded: Instance, files: Path, mode: TrackingMode
+    ) -> None:
+        shared = replace(embedded.shared, tracking=Tracking(mode))
+        with embedded.stores.rows.meter.measure() as statements:
+            report = await load_oulad(shared, files)
+        assert (report.learners, report.views) == (Counts(3), Counts(4))
+        assert statements["conditional insert user_content_consumption"] == 4
+
+    async def test_what_was_erased_does_not_come_back(self, cohort: Instance, files: Path) -> None:
+        await erase_learner(cohort.shared, "oulad:100")
+        with pytest.raises(Erased):
+            await load_oulad(cohort.shared, files)
+        assert not [row for row in await rows_of(cohort.shared, LEARNERS) if row["userid"] == "oulad:100"]
+        assert not [row for row in await rows_of(cohort.shared, ENROLMENTS) if row["userid"] == "oulad:100"]

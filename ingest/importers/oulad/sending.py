@@ -1,34 +1,29 @@
-"""Sends what was read through the ordinary commands, each at its real time, with a service's rights.
+"""Sends what was read through the ordinary commands, each at its real time, with a service's rights. Students of whom
+nothing is stored yet are sent together (newcomers.py).
 
 Every command may be sent again, so a portion that was interrupted is simply sent whole. If somebody changed a thing
 since an earlier load (a profile, an enrolment at another time, a group), it is left as it is, and counted.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from ingest.calls.placing import ViewCall
-from ingest.commands.assessments import AssessmentCall, submit_assessment
+from ingest.commands.assessments import submit_assessment
 from ingest.commands.contexts import create_context
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
-from ingest.importers.oulad.dataset import (
-    MOST_POINTS,
-    PASS_MARK,
-    Presentation,
-    RegionGroup,
-    Registration,
-    Student,
-    Submission,
-    content_id,
-)
+from ingest.importers.oulad.attempts import assessment_call
+from ingest.importers.oulad.dataset import Presentation, RegionGroup, Registration, Student
+from ingest.importers.oulad.keys import progress_key, submissions, view_keys
+from ingest.importers.oulad.newcomers import send_newcomers
+from ingest.importers.oulad.patience import patiently, together
 from ingest.importers.oulad.report import OuladReport
 from ingest.publishing.direct import publish_collection
 from ingest.writes.triggers import send_trigger
@@ -40,26 +35,16 @@ from loaders.session import Session, Shared
 from loaders.views import views_by_key
 from rules.attempts import Attempt
 from rules.enrolments import Enrolment
-from rules.errors import StoreUnavailable
 from rules.group_changes import AddMember, RemoveMember
 from rules.identifiers import ProgressKey, ViewKey
 from rules.learner_groups import Group, GroupStatus, Member, Roster
 from rules.learners import Learner
-from rules.moments import milliseconds
 from rules.progress import Status
 from rules.triggers import TriggerKind
 from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
-from stores.backoff import Backoff
 from stores.tables import ATTEMPTS
 
-log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-LEARNERS_AT_ONCE = 64
-"""Learners that are sent at the same time. The calls of each go one after another."""
-FIRST_PAUSE, LONGEST_PAUSE, PAUSES = 1.0, 16.0, 5
-"""Seconds between attempts of a call while a store is away, and the number of pauses."""
 LOADER = Viewer("oulad", frozenset({Role.SERVICE}))
 
 
@@ -77,14 +62,15 @@ async def send_course(shared: Shared, presentation: Presentation, report: OuladR
 async def send_students(shared: Shared, students: Sequence[Student], report: OuladReport) -> None:
     """Sends the students. Returns when all are sent. Those with the most views begin first, so none is left over at the
     end."""
-    stored = await _Stored.read(shared, students)
-    gate = asyncio.Semaphore(LEARNERS_AT_ONCE)
+    stored, session = await _Stored.read(shared, students), Session(LOADER, shared)
+    new = [student for student in students if stored.has_nothing_of(student)]
+    sent = await send_newcomers(session, new, report)
 
     async def send(student: Student) -> None:
-        async with gate:
-            await _Sending(Session(LOADER, shared), student, stored, report).run()
+        await _Sending(Session(LOADER, shared), student, stored, report).run()
 
-    await _together(send(student) for student in sorted(students, key=calls_of, reverse=True))
+    others = [student for student in students if student.id not in sent]
+    await together(send(student) for student in sorted(others, key=calls_of, reverse=True))
 
 
 async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: OuladReport) -> None:
@@ -98,7 +84,7 @@ async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: Oul
     """
     rows, ids = shared.stores.rows, [group.group_id for group in groups]
     stored, rosters = await asyncio.gather(groups_by_id(rows, ids), rosters_by_id(rows, ids))
-    await _together(
+    await together(
         _send_group(Session(LOADER, shared), *each, report)
         for each in zip(groups, stored, rosters, strict=True)
     )
@@ -146,28 +132,6 @@ def _may_be_added(member: Member | None) -> bool:
     return not member.is_active and member.removed_by == LOADER.user_id
 
 
-async def _patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-    """Calls again while a store is away: a store that is busy for a moment must not end a load of hours."""
-    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-    for _ in range(PAUSES):
-        try:
-            return await command(*arguments)
-        except StoreUnavailable as error:
-            log.warning("a store is away, trying again in %g s: %s", backoff.seconds, error)
-        await backoff.pause()
-    return await command(*arguments)
-
-
-async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Runs the calls together. The first failure ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for call in calls:
-                group.create_task(call)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-
-
 def calls_of(student: Student) -> int:
     """Returns roughly how much work a student is."""
     return 1 + sum(1 + 2 * len(one.first_days) + len(one.submissions) for one in student.registrations)
@@ -190,12 +154,12 @@ class _Stored:
         registrations = [
             (student, registration) for student in students for registration in student.registrations
         ]
-        places = [_progress_key(*each) for each in registrations]
-        views = [key for each in registrations for key in _view_keys(*each)]
+        places = [progress_key(*each) for each in registrations]
+        views = [key for each in registrations for key in view_keys(*each)]
         attempts = {
             attempt_key(Attempt(shared.tracking.stored(key), submission.attempt_id, None, None, None)): key
             for each in registrations
-            for key, submission in _submissions(*each).items()
+            for key, submission in submissions(*each).items()
         }
         scores = await rows.get_many(ATTEMPTS, list(attempts), ("total_score",)) if attempts else {}
         return cls(
@@ -203,6 +167,17 @@ class _Stored:
             dict(zip(places, await enrolments_by_key(rows, places), strict=True)),
             dict(zip(views, await views_by_key(rows, shared.tracking, views), strict=True)),
             {attempts[key]: row["total_score"] for key, row in scores.items()},
+        )
+
+    def has_nothing_of(self, student: Student) -> bool:
+        """True if neither the learner nor anything of theirs is stored."""
+        if self.learners[student.user_id] is not None:
+            return False
+        return not any(
+            self.enrolments[progress_key(student, registration)] is not None
+            or any(self.views[key] is not None for key in view_keys(student, registration))
+            or any(key in self.scores for key in submissions(student, registration))
+            for registration in student.registrations
         )
 
 
@@ -234,26 +209,26 @@ class _Sending:
             return
         self.session.loaders.learners.prime(user_id, stored)
         profile = ProfileCall(self.student.name, latest.attributes, user_id, at)
-        saved = await _patiently(save_profile, self.session, profile)
+        saved = await patiently(save_profile, self.session, profile)
         self.report.learners.add(there=saved == stored)
 
     async def _send_enrolment(self, registration: Registration) -> bool:
         """Sends the enrolment. Returns True if it is as the dataset has it, by this call or since before."""
-        key = _progress_key(self.student, registration)
+        key = progress_key(self.student, registration)
         stored = self.stored.enrolments[key]
         if stored is not None and not _is_from(registration, stored):
             self.report.enrolments.different += 1
             return False
-        await _patiently(enrol, self.session, _enrolment_call(key, registration.enrolled_on))
+        await patiently(enrol, self.session, _enrolment_call(key, registration.enrolled_on))
         self.report.enrolments.add(there=stored is not None)
         return True
 
     async def _send_end(self, registration: Registration) -> None:
-        key = _progress_key(self.student, registration)
+        key = progress_key(self.student, registration)
         stored = self.stored.enrolments[key]
         if registration.unenrolled_on is not None:
             call = _enrolment_call(key, registration.unenrolled_on)
-            await _patiently(unenrol, self.session, call)
+            await patiently(unenrol, self.session, call)
             self.report.unenrolments.add(there=stored is not None and not stored.active)
 
     async def _send_views(self, registration: Registration) -> None:
@@ -261,14 +236,14 @@ class _Sending:
 
         The run that completed it may have died before it sent the trigger.
         """
-        for key, day in _view_keys(self.student, registration).items():
+        for key, day in view_keys(self.student, registration).items():
             at = registration.presentation.noon(day)
             call = ViewCall(key.content_id, key.collection_id, key.context_id, key.user_id, at)
             stored = self.stored.views[key]
             is_there = stored is not None and stored.status is Status.COMPLETED
-            await _patiently(start_view, self.session, call)
+            await patiently(start_view, self.session, call)
             if not is_there:
-                await _patiently(end_view, self.session, call, ViewChange(at))
+                await patiently(end_view, self.session, call, ViewChange(at))
             self.report.views.add(there=is_there)
 
     async def _send_days(self, registration: Registration) -> None:
@@ -277,52 +252,28 @@ class _Sending:
         presentation, tracking = registration.presentation, self.session.shared.tracking
         moments = [presentation.noon(day) for day in registration.later_days]
         known = [at for at in moments if at <= self.session.now()]
-        view = next(iter(_view_keys(self.student, registration)), None)
+        view = next(iter(view_keys(self.student, registration)), None)
         if view is not None and known:
             place = tracking.stored(view).progress_key
             send = partial(send_trigger, at=known)
-            await _patiently(send, self.session.stores, TriggerKind.VIEW, place)
+            await patiently(send, self.session.stores, TriggerKind.VIEW, place)
 
     async def _send_attempts(self, registration: Registration) -> None:
         """Submits the attempts that are not there. One that is there with another score was corrected since, here or in
         the files, and is left as it is."""
-        for key, submission in _submissions(self.student, registration).items():
+        for key, submission in submissions(self.student, registration).items():
             if submission.score is None:
                 self.report.unscored.add(there=False)
                 continue
             is_there = key in self.stored.scores
             differs = is_there and self.stored.scores[key] != submission.score
             if not is_there:
-                call = _assessment_call(key, submission, registration.presentation)
-                await _patiently(submit_assessment, self.session, call)
+                call = assessment_call(key, submission, registration.presentation)
+                await patiently(submit_assessment, self.session, call)
             for counts in (self.report.attempts, self.report.banked)[: 1 + submission.is_banked]:
                 counts.different += differs
                 if not differs:
                     counts.add(there=is_there)
-
-
-def _assessment_call(key: ViewKey, submission: Submission, presentation: Presentation) -> AssessmentCall:
-    """Returns the submission as one answer to one question, which is all that the files know of it."""
-    at, assessment, score = (
-        presentation.submitted_on(submission),
-        submission.assessment,
-        submission.score or 0,
-    )
-    item = {
-        "id": assessment.content_id,
-        "title": assessment.name,
-        "type": assessment.type,
-        "maxscore": MOST_POINTS,
-        "desc": "banked: the result of an earlier presentation" if submission.is_banked else "",
-    }
-    answer = {"item": item, "index": 1, "score": score, "pass": "Yes" if score >= PASS_MARK else "No"}
-    event = {"eid": "ASSESS", "ets": milliseconds(at), "edata": answer}
-    return AssessmentCall(
-        *(key.content_id, key.collection_id, key.context_id, key.user_id),
-        attempt_id=submission.attempt_id,
-        attempted_on=at,
-        events=[event],
-    )
 
 
 def _is_from(registration: Registration, stored: Enrolment) -> bool:
@@ -334,27 +285,3 @@ def _is_from(registration: Registration, stored: Enrolment) -> bool:
 
 def _enrolment_call(key: ProgressKey, at: datetime) -> EnrolmentCall:
     return EnrolmentCall(key.collection_id, key.context_id, key.user_id, at)
-
-
-def _progress_key(student: Student, registration: Registration) -> ProgressKey:
-    presentation = registration.presentation
-    return ProgressKey(student.user_id, presentation.collection_id, presentation.context_id)
-
-
-def _view_keys(student: Student, registration: Registration) -> dict[ViewKey, int]:
-    """Returns the views of a registration with the day of each, in the order of time."""
-    key = _progress_key(student, registration)
-    return {
-        ViewKey(key.user_id, key.collection_id, key.context_id, content_id(site)): day
-        for site, day in sorted(registration.first_days.items(), key=lambda item: (item[1], item[0]))
-    }
-
-
-def _submissions(student: Student, registration: Registration) -> dict[ViewKey, Submission]:
-    """Returns the submissions of a registration, in the order of time."""
-    key = _progress_key(student, registration)
-    found = sorted(registration.submissions.values(), key=lambda one: (one.day, one.assessment.id))
-    return {
-        ViewKey(key.user_id, key.collection_id, key.context_id, one.assessment.content_id): one
-        for one in found
-    }
