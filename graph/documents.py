@@ -3,8 +3,9 @@
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 import orjson
 from cachetools import LRUCache
@@ -19,11 +20,12 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
+from graph.compiled_mutations import CompiledMutation, compiled
 from graph.costs import Cost, costs_of
 from graph.introspection import Questions, TooMany
 from graph.lifetimes import Holds, Lifetimes, reasons_of
 from graph.limits import Limits, excesses, too_large
-from graph.upstream import core_schema
+from graph.upstream import Read, core_schema
 from graph.upstream_documents import TooManyTokens, parsed, tokens_in
 from graph.validation import problems
 from resolvers.nouns import CohortError, Forbidden, Session, Viewer
@@ -69,6 +71,7 @@ class Known:
         self._costs: dict[str | None, Cost] = {}
         self._questions: dict[str | None, Questions] = {}
         self._reasons: dict[str | None, frozenset[Holds | None]] = {}
+        self._mutations: dict[str | None, CompiledMutation | None] = {}
 
     def seconds(self, operation_name: str | None, lifetimes: Lifetimes) -> int:
         """For how long the answer to the operation holds; 0 where there is no such operation."""
@@ -88,6 +91,20 @@ class Known:
         if name not in self._costs:
             self._costs |= costs_of(self._schema, _alone(operation, self.document))
         return self._costs[name]
+
+    def mutation(
+        self, operation_name: str | None, reader: Callable[[Any, Any], Read | None]
+    ) -> CompiledMutation | None:
+        """The operation, compiled; None where it can't be, or asks for the schema. ``reader``: as ``compiled`` has it."""
+        if operation_name not in self._mutations:
+            operation = get_operation_ast(self.document, operation_name)
+            if operation is None:
+                return None  # nothing is kept of names that the document does not have
+            is_plain = not self.errors and not self.questions(operation)
+            self._mutations[operation_name] = (
+                compiled(self._schema, self.document, operation, reader) if is_plain else None
+            )
+        return self._mutations[operation_name]
 
     def reasons(self, operation: OperationDefinitionNode) -> frozenset[Holds | None]:
         """Why the fields of the operation hold for a while (graph/lifetimes.py)."""

@@ -45,8 +45,17 @@ def field(
     )
 
 
-def mutation(*, description: str, access: Access) -> Callable[[F], F]:
-    return cast("Callable[[F], F]", strawberry.mutation(description=description, directives=(to(access),)))
+COMPILED = "compiled"
+"""The key in a mutation's metadata: it may be compiled."""
+
+
+def mutation(*, description: str, access: Access, compiled: bool = False) -> Callable[[F], F]:
+    """``compiled``: its resolver needs nothing of ``info`` but the context, the schema and the field's name, so that a call
+    may be compiled (graph/compiled_mutations.py)."""
+    declared = strawberry.mutation(
+        description=description, directives=(to(access),), metadata={COMPILED: True} if compiled else {}
+    )
+    return cast("Callable[[F], F]", declared)
 
 
 def platform_name(name: str) -> Any:

@@ -13,11 +13,12 @@ from enum import Enum
 from functools import partial
 from math import isfinite
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 from graphql import (
     GRAPHQL_MAX_INT,
     GRAPHQL_MIN_INT,
+    DocumentNode,
     GraphQLBoolean,
     GraphQLEnumType,
     GraphQLError,
@@ -29,7 +30,9 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLSchema,
     GraphQLString,
+    OperationDefinitionNode,
     Undefined,
     get_named_type,
     is_leaf_type,
@@ -67,6 +70,23 @@ class ProjectingExecutor(Executor):
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
         self._members: dict[int, tuple[Selected, Read | None]] = {}
         """The same of the members of lists."""
+        self._lasts = False
+        """Whether what is compiled serves more than this request: then it remembers no values."""
+
+    @classmethod
+    def of_document(cls, schema: GraphQLSchema, document: DocumentNode) -> Self:
+        """An executor of the document that knows no variables, nor who asks."""
+        parts = [part for part in document.definitions if not isinstance(part, OperationDefinitionNode)]
+        first = next(part for part in document.definitions if isinstance(part, OperationDefinitionNode))
+        bare = OperationDefinitionNode(operation=first.operation, selection_set=first.selection_set)
+        executor: Self = cls.build(schema, DocumentNode(definitions=(bare, *parts)))
+        return executor
+
+    def lasting_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+        """Answers values of a type for any request, where nothing that is selected of them depends on one. None where only the
+        executor can."""
+        self._lasts, self._bill.stops = True, False
+        return self._value(of, selected)
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
         kept = self._fields.get(id(selected))
@@ -199,7 +219,7 @@ class ProjectingExecutor(Executor):
             return self._enum(of, members)
         plain, serialised = _PLAIN.get(of), self._serialising(of)
         names: dict[Any, str] = {}
-        kind = _REPEATED.get(of.name)
+        kind = None if self._lasts else _REPEATED.get(of.name)
 
         def read_leaf(value: Any) -> Any:
             if value.__class__ is plain:

@@ -1,14 +1,16 @@
 """The schema: the nouns put together, limits and caches, and the printed form that is committed."""
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import strawberry
-from graphql import GraphQLError
+from graphql import DocumentNode, GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
 
 from graph.access import Access, check_before_fields
 from graph.active_learners import ActiveLearnersQueries
@@ -18,6 +20,7 @@ from graph.assessments import AssessmentMutations
 from graph.attempts import Attempt
 from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
+from graph.compiled_mutations import answer_once, answered
 from graph.contents import ContentQueries
 from graph.contexts import ContextMutations, ContextQueries
 from graph.documents import Documents, Known, KnownDocuments
@@ -43,9 +46,9 @@ from graph.publications import Publication, PublicationMutations, PublicationQue
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
-from graph.upstream import core_schema, mark_one_of
+from graph.upstream import Read, core_schema, mark_one_of
 from graph.views import View, ViewMutations
-from graph.watching import OperationNoted
+from graph.watching import OperationNoted, execution_of
 from resolvers import (
     assessment_scores,
     assessments,
@@ -160,7 +163,10 @@ class CohortSchema(strawberry.Schema):
         session: nouns.Session = kwargs["context_value"]
         bill = session.bill
         with nouns.billed_to(bill):
-            result = await super().execute(*args, **kwargs)
+            result = await self._compiled(session, *args, **kwargs)
+            if not isinstance(result, ExecutionResult):
+                with answered(result):
+                    result = await super().execute(*args, **kwargs)
         if bill.over is not None and bill.budget.enforced:
             for error in result.errors or ():
                 forget_traces(error)
@@ -173,6 +179,42 @@ class CohortSchema(strawberry.Schema):
             for error in raised:
                 forget_traces(error)
         return result
+
+    async def _compiled(
+        self,
+        session: nouns.Session,
+        query: str | None,
+        variable_values: Mapping[str, Any] | None = None,
+        **asked: Any,
+    ) -> ExecutionResult | Mapping[str, Any]:
+        """The result of a mutation that is compiled. Otherwise the payloads of commands that have run, mostly none, with which
+        the libraries go on."""
+        name, allowed = asked.get("operation_name"), asked.get("allowed_operation_types")
+        if query is None or (allowed is not None and OperationType.MUTATION not in allowed):
+            return {}
+        try:
+            known = self.known(query)
+        except GraphQLError:
+            return {}
+        mutation = known.mutation(name, partial(self._reader, known.document))
+        variables = variable_values or {}
+        given = None if mutation is None else mutation.given(variables)
+        if mutation is None or given is None:
+            return {}
+        self.documents.let_through.update(known.over)
+        try:
+            session.bill.expect(known.cost(mutation.operation).of(variables), stops=False)
+        except nouns.CohortError as error:
+            refused = GraphQLError(error.message, mutation.operation, original_error=error)
+            return PreExecutionError(None, [refused], {})
+        with execution_of(mutation.operation):
+            return await mutation.execute(session, given)
+
+    def _reader(self, document: DocumentNode, of: Any, selected: Any) -> Read | None:
+        """What reads values of a type by what a document selects of them, for any request."""
+        return self.execution_context_class.of_document(core_schema(self), document).lasting_reader(
+            of, selected
+        )
 
     def known(self, text: str) -> Known:
         """What is known about the document. GraphQLError where it is too long or can't be parsed."""
@@ -208,6 +250,7 @@ def build_schema(
     )
     built.documents = documents
     check_before_fields(core_schema(built))
+    answer_once(core_schema(built))
     mark_one_of(core_schema(built))
     return built
 

@@ -251,7 +251,11 @@ class ViewPayload:
 
 @strawberry.type
 class ViewMutations:
-    @mutation(description="Starts a view. One that was started before stays as it is.", access=Access.CALLER)
+    @mutation(
+        description="Starts a view. One that was started before stays as it is.",
+        access=Access.CALLER,
+        compiled=True,
+    )
     async def start_view(
         self,
         info: Info,
@@ -264,6 +268,7 @@ class ViewMutations:
     @mutation(
         description="Notes progress, details and time of a started view. A completed one stays as it is.",
         access=Access.CALLER,
+        compiled=True,
     )
     async def update_view(
         self,
@@ -284,7 +289,7 @@ class ViewMutations:
             await carry_out(info, call.made(partial(views.update_view, info.context), change))
         )
 
-    @mutation(description="Completes a started view.", access=Access.CALLER)
+    @mutation(description="Completes a started view.", access=Access.CALLER, compiled=True)
     async def end_view(
         self,
         info: Info,

@@ -1,8 +1,9 @@
 """What operators see of an operation: its type and name, and a span of its execution."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
-from graphql import get_operation_ast
+from graphql import OperationDefinitionNode, get_operation_ast
 from strawberry.extensions import SchemaExtension
 
 from telemetry import traces
@@ -13,11 +14,17 @@ class OperationNoted(SchemaExtension):
     """The extension of one request. It notes operations of valid documents alone: those have names."""
 
     def on_execute(self) -> Iterator[None]:
-        context, notes = self.execution_context, noted()
+        context = self.execution_context
         document = context.graphql_document
         operation = None if document is None else get_operation_ast(document, context.operation_name)
-        if notes is not None and operation is not None:
-            notes.type = operation.operation.value
-            notes.operation = operation.name.value if operation.name else ""
-        with traces.span("graphql.execute", {}):
+        with execution_of(operation):
             yield
+
+
+def execution_of(operation: OperationDefinitionNode | None) -> AbstractContextManager[None]:
+    """Notes the operation, if there is one. The span of its execution."""
+    notes = noted()
+    if notes is not None and operation is not None:
+        notes.type = operation.operation.value
+        notes.operation = operation.name.value if operation.name else ""
+    return traces.span("graphql.execute", {})

@@ -30,6 +30,7 @@ from loaders.together import reads_together
 from loaders.views import views_by_key
 from loaders.watching import loader
 from loaders.whole_attempts import Questioned, whole_attempts
+from loaders.written_views import WrittenViews
 from rules.active_days import DayZone
 from rules.attempts import Attempt
 from rules.contents import Content
@@ -86,6 +87,7 @@ class Shared:
         default_factory=lambda: Kept(MOST_SCOPES, lambda place, _: ENTRY + texts(*place))
     )
     """Learner, collection and context whose ``learner_scope`` row this process wrote, so that it does so once."""
+    written_views: WrittenViews = field(default_factory=WrittenViews)
     changing: "WeakValueDictionary[ViewKey | str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
     """Views, groups by id whose members, and drafts, that calls of this process are changing: they wait for each other
     instead of failing each other."""

@@ -5,6 +5,7 @@ import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
+from stores.cache_raises import RAISE_FIELDS, HashChange, SharedCalls
 from stores.certificates import OPTIONS as CERTIFICATES
 from stores.certificates import Certificates, ClientContext
 from stores.deadline import remaining
@@ -30,26 +32,6 @@ REST = 1.0
 """Seconds that the server is left alone after a failure, and between tries to reach it again."""
 MOST_DOUBTFUL = 100_000
 """Keys remembered while the server is away. Where there are more, all keys of the prefix are removed afterwards."""
-
-# Lua compares strings by the server's locale, hence the loop over bytes.
-RAISE_FIELDS = """
-local function larger(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = a:byte(i), b:byte(i)
-    if x ~= y then return x > y end
-  end
-  return #a > #b
-end
-local dropped = tonumber(ARGV[2])
-for i = 3, 2 + dropped do redis.call('HDEL', KEYS[1], ARGV[i]) end
-for i = 3 + dropped, #ARGV, 2 do
-  local stored = redis.call('HGET', KEYS[1], ARGV[i])
-  if not stored or larger(ARGV[i + 1], stored) then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-  end
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-"""
 
 CLAIM = """
 local holder = redis.call('GET', KEYS[1])
@@ -107,6 +89,7 @@ class ServerCache:
         self._doubtful: set[str] = set()
         self._recovery: asyncio.Task[None] | None = None
         self._raise_fields = self._client.register_script(RAISE_FIELDS)
+        self._raises = SharedCalls(self._send_raises)
         self._claim = self._client.register_script(CLAIM)
         self._release = self._client.register_script(RELEASE)
         self._spend = self._client.register_script(SPEND)
@@ -144,10 +127,30 @@ class ServerCache:
     async def raise_fields(
         self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
     ) -> None:
-        raised = (part for field in fields.items() for part in field)
-        arguments = [max(1, int(ttl * 1000)), len(drop), *drop, *raised]
+        if self._recovery is not None:
+            self._doubt([key])
+            return
+        try:
+            allowed = remaining(self._timeout)
+        except DeadlineExceeded:
+            return
+        self.meter.count("cache raise")
+        sent = self._raises.add(HashChange(key, fields, max(1, int(ttl * 1000)), drop))
+        if allowed >= self._timeout:
+            await sent  # each call of the server has that long
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(allowed):
+                await sent
+
+    async def _send_raises(self, changes: Sequence[HashChange]) -> None:
+        keys = [change.key for change in changes]
+        arguments = [part for change in changes for part in change.arguments()]
         await self._change(
-            "cache raise", lambda: self._raise_fields(keys=[self._key(key)], args=arguments), key
+            "cache raise",
+            lambda: self._raise_fields(keys=[*map(self._key, keys)], args=arguments),
+            *keys,
+            counted=True,
         )
 
     async def drop_field(self, field: str, keys: Sequence[str]) -> None:
@@ -211,6 +214,7 @@ class ServerCache:
         return (b"mode", b"cluster") in told
 
     async def close(self) -> None:
+        await self._raises.settled()
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
@@ -220,13 +224,19 @@ class ServerCache:
     def _key(self, key: str) -> str:
         return f"{self._prefix}:{key}"
 
-    async def _change(self, what: str, call: Callable[[], Awaitable[object]], *keys: str) -> None:
-        """Sends a change of these keys, and remembers them as doubtful where the server is away."""
-        await self._ask(what, call, None, len(keys))
+    async def _change(
+        self, what: str, call: Callable[[], Awaitable[object]], *keys: str, counted: bool = False
+    ) -> None:
+        """Sends a change of these keys, and remembers them as doubtful where the server is away. ``counted``: the meter has
+        them already."""
+        await self._ask(what, call, None, 0 if counted else len(keys))
         if self._recovery is not None:
-            self._doubtful.update(keys)
-            if len(self._doubtful) > MOST_DOUBTFUL:
-                self._doubtful = {"*"}
+            self._doubt(keys)
+
+    def _doubt(self, keys: Sequence[str]) -> None:
+        self._doubtful.update(keys)
+        if len(self._doubtful) > MOST_DOUBTFUL:
+            self._doubtful = {"*"}
 
     async def _ask(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T, times: int = 1) -> T:
         """The server's answer, or ``otherwise`` where there is none in time."""
@@ -236,7 +246,8 @@ class ServerCache:
             allowed = remaining(self._timeout)
         except DeadlineExceeded:
             return otherwise
-        self.meter.count(what, times)
+        if times:
+            self.meter.count(what, times)
         try:
             async with asyncio.timeout(allowed):
                 return await call()

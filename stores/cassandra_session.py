@@ -233,8 +233,11 @@ class CassandraSession:
         """
         left = remaining(TIMEOUT)
         with _errors():
-            async with asyncio.timeout(left if self.permits.locked() else None):
-                await self.permits.acquire()
+            if self.permits.locked():
+                async with asyncio.timeout(left):
+                    await self.permits.acquire()
+            else:
+                await self.permits.acquire()  # at once
             future: asyncio.Future[Answer] = self._loop.create_future()
             try:
                 response = self._session.execute_async(

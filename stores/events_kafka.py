@@ -72,7 +72,7 @@ class KafkaEvents:
                     value, key = message.value, message.key.encode()
                     sent.append(await producer.send(name, value, key, headers=_headers(message)))
                     sent[-1].add_done_callback(looked_at)  # by the time a later one fails, too
-                await asyncio.gather(*sent)
+                await (sent[0] if len(sent) == 1 else asyncio.gather(*sent))
             except MessageSizeTooLargeError as error:
                 self._retire(producer)
                 raise InvalidInput(f"a message to {topic} is too large") from error
@@ -187,6 +187,8 @@ class KafkaEvents:
     # The producer.
 
     async def _started(self) -> AIOKafkaProducer:
+        if self._producer is not None:
+            return self._producer
         async with self._starting:
             if self._producer is None:
                 self._producer = await self.clients.start_producer()

@@ -49,6 +49,7 @@ class ErasedRows:
 
     async def raise_watermark(self, place: Place) -> None:
         """Raises the watermark of the place. It only grows. Raises Conflict if other erasures keep raising it."""
+        self._shared.written_views.forget(self.user_id)
         key, values = (self.user_id, *place), {"erased_on": self.erased_on}
         result = await self._rows.insert_if_absent(ERASURES, {**ERASURES.named(key), **values})
         if result.applied:

@@ -16,7 +16,7 @@ from ingest.writes.retrying import Attempts
 from ingest.writes.transfers import enter_scope
 from loaders.session import Session
 from loaders.views import as_read, row_key, shown, view_of, view_values
-from rules.errors import Conflict, InvalidInput, ViewNotStarted
+from rules.errors import Conflict, InvalidInput, StatusGoesDown, ViewNotStarted
 from rules.identifiers import ViewKey
 from rules.plans import write_token
 from rules.progress import Status
@@ -29,8 +29,7 @@ from stores.tables import VIEWS
 class Acknowledged:
     """The view after the call, and a token for reads that must see it.
 
-    ``whole`` is False if the call only completed a view without reading it. Then ``view`` lacks start, time spent and
-    details.
+    ``whole`` is False if the call changed a view without reading it. Then ``view`` lacks start, time spent and details.
     """
 
     view: View
@@ -57,12 +56,10 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
         row = {**VIEWS.named(row_key(key)), **view_values(started), "changed_at": changed_at}
         await enter_scope(session.shared, key.progress_key, key.scope)
         applied = await session.stores.rows.insert_if_absent(VIEWS, row)
-        stored = (
-            None
-            if applied.applied
-            else view_of({**row, **(applied.stored or {}), **VIEWS.named(row_key(key))})
-        )
-        return stored or started
+        if applied.applied:
+            session.shared.written_views.keep(started)
+            return started
+        return view_of({**row, **(applied.stored or {}), **VIEWS.named(row_key(key))}) or started
 
     return await _write_and_acknowledge(session, place, insert)
 
@@ -78,11 +75,15 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
     if change.status is Status.COMPLETED:
         raise InvalidInput("an update completes nothing; end the view", field="status")
     place = await placed(session, call)
+    whole = True
 
     async def write(changed_at: int) -> View:
-        return await _merge(session, place, replace(change, at=place.at), changed_at, end=False)
+        nonlocal whole
+        view, whole = await _merge(session, place, replace(change, at=place.at), changed_at, end=False)
+        return view
 
-    return await _write_and_acknowledge(session, place, write)
+    acknowledged = await _write_and_acknowledge(session, place, write)
+    return replace(acknowledged, whole=whole)
 
 
 async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
@@ -93,11 +94,18 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
     key, at = place.key, place.at
     whole = True
 
+    async def merge(changed_at: int) -> View:
+        nonlocal whole
+        asked = replace(change, at=at, progress=None)
+        view, whole = await _merge(session, place, asked, changed_at, end=True)
+        return view
+
     async def write(changed_at: int) -> View:
         nonlocal whole
         # A call that is of now and only ends the view need not read the row. One of another time must not set it back.
         if change.time_spent or change.progress_details is not None or change.call_id or call.at is not None:
-            return await _merge(session, place, replace(change, at=at, progress=None), changed_at, end=True)
+            return await merge(changed_at)
+        session.shared.written_views.guess(key)  # it is completed now, or soon by somebody else
         view = View(key, Status.COMPLETED, 100, last_accessed_on=at, last_updated_on=at, completed_on=at)
         values = {
             "status": int(view.status),
@@ -117,7 +125,7 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
             conditions.append(Equal("origin", None))
         applied = await session.stores.rows.update_if(VIEWS, row_key(key), values, conditions)
         if not applied.applied:
-            return await _merge(session, place, replace(change, at=at, progress=None), changed_at, end=True)
+            return await merge(changed_at)
         whole = False
         return view
 
@@ -125,36 +133,76 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
     return replace(acknowledged, whole=whole)
 
 
-async def _merge(session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool) -> View:
-    """Reads the view, merges by the rules, and writes if nobody changed it in between. Calls of this process go one by
-    one."""
+async def _merge(
+    session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool
+) -> tuple[View, bool]:
+    """Merges by the rules into the stored view, and writes if nobody changed it in between. Returns the view, and whether it is
+    whole. Calls of this process go one by one."""
     lock = session.shared.changing.setdefault(place.key, asyncio.Lock())
     async with lock:
-        return await _merge_alone(session, place, change, changed_at, end=end)
+        guessed = await _merge_into_guess(session, place, change, changed_at, end=end)
+        if guessed is not None:
+            return guessed, False
+        return await _merge_into_stored(session, place, change, changed_at, end=end), True
 
 
-async def _merge_alone(
+async def _merge_into_guess(
+    session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool
+) -> View | None:
+    """Does it without reading the view, if this process wrote it last. Returns None, and has changed nothing, if it did not, or if
+    the call changes nothing: only the row itself tells that."""
+    written = session.shared.written_views
+    guess = written.guess(place.key)
+    if guess is None:
+        return None
+    try:
+        after = _merged(session, place, guess, change, end=end)
+    except StatusGoesDown:
+        return None
+    if after is None:
+        return None
+    # Beside what every change changes: ids of calls that this process does not know must not be overwritten.
+    calls = Equal("last_call", view_values(guess)["last_call"])
+    right = await _put(session, guess, after, changed_at, calls)
+    written.tell(right=right)
+    return after if right else None
+
+
+async def _merge_into_stored(
     session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool
 ) -> View:
     key = place.key
     async for _ in Attempts():
         view = await _stored(session, key)
-        after = ended(view, change) if end else updated(view, change)
+        after = _merged(session, place, view, change, end=end)
         if after is None:
             return view
-        after = with_origin(session, place, view, after)
-        before, wanted = view_values(view), view_values(after)
-        changed = {name: value for name, value in wanted.items() if value != before[name]}
-        if not changed:
-            return view
-        applied = await session.stores.rows.update_if(
-            VIEWS, row_key(key), {**changed, "changed_at": changed_at}, as_read(before)
-        )
-        if applied.applied:
+        if await _put(session, view, after, changed_at):
             return after
     raise Conflict(
         f"the view of {key.content_id} is being changed by others; send the call again", field="contentId"
     )
+
+
+def _merged(session: Session, place: Placed, view: View, change: ViewChange, *, end: bool) -> View | None:
+    """Returns the view after the call; None where it changes nothing."""
+    after = ended(view, change) if end else updated(view, change)
+    if after is None:
+        return None
+    after = with_origin(session, place, view, after)
+    return None if view_values(after) == view_values(view) else after
+
+
+async def _put(session: Session, before: View, after: View, changed_at: int, *conditions: Condition) -> bool:
+    """Writes what differs, if the row is as it was before and the conditions hold. Returns whether it was."""
+    then, wanted = view_values(before), view_values(after)
+    changed = {name: value for name, value in wanted.items() if value != then[name]}
+    applied = await session.stores.rows.update_if(
+        VIEWS, row_key(before.key), {**changed, "changed_at": changed_at}, [*as_read(then), *conditions]
+    )
+    if applied.applied and after.status is not Status.COMPLETED:
+        session.shared.written_views.keep(after)
+    return applied.applied
 
 
 async def _stored(session: Session, key: ViewKey) -> View:

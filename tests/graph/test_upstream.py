@@ -261,7 +261,7 @@ def test_no_other_module_uses_their_private_api() -> None:
     allowed = {"strawberry.schema.exceptions", "strawberry.schema.config"}
     wrong = []
     for path in [*(ROOT / "graph").glob("*.py"), *(ROOT / "gateway").rglob("*.py")]:
-        if path.name in ("upstream.py", "upstream_documents.py"):
+        if path.name in ("upstream.py", "upstream_documents.py", "upstream_inputs.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module not in allowed:

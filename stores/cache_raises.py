@@ -1,0 +1,106 @@
+"""Changes of hashes that share calls of a cache's server.
+
+A call that begins while another one is under way waits for its end, and has with it all that were asked for meanwhile. So one
+that is alone goes at once, and many at a time cost a few calls: of the server, and of the client, for which each takes longer
+than for the server.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+from typing import NamedTuple
+
+MOST_PARTS = 4_096
+"""Fields of all changes of a call together, unless the first alone has more: nothing else is answered by the server meanwhile."""
+
+# Lua compares strings by the server's locale, hence the loop over bytes. Each key has its time to live, how many fields are
+# dropped and raised, the names of those, and names and values of these.
+RAISE_FIELDS = """
+local function larger(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x > y end
+  end
+  return #a > #b
+end
+local at = 1
+for _, key in ipairs(KEYS) do
+  local ttl, dropped, raised = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local first = at + 3 + dropped
+  for i = at + 3, first - 1 do redis.call('HDEL', key, ARGV[i]) end
+  at = first + 2 * raised
+  for i = first, at - 1, 2 do
+    local stored = redis.call('HGET', key, ARGV[i])
+    if not stored or larger(ARGV[i + 1], stored) then
+      redis.call('HSET', key, ARGV[i], ARGV[i + 1])
+    end
+  end
+  redis.call('PEXPIRE', key, ttl)
+end
+"""
+
+
+class HashChange(NamedTuple):
+    """What raise_fields changes of one hash (stores/cache.py); ``ttl`` in milliseconds."""
+
+    key: str
+    fields: Mapping[str, bytes]
+    ttl: int
+    drop: Sequence[str]
+
+    def arguments(self) -> list[bytes | str | int]:
+        """Those of RAISE_FIELDS."""
+        raised = (part for field in self.fields.items() for part in field)
+        return [self.ttl, len(self.drop), len(self.fields), *self.drop, *raised]
+
+
+class SharedCalls:
+    """Sends changes by ``send``, which raises nothing: as many at once as there are."""
+
+    def __init__(self, send: Callable[[list[HashChange]], Awaitable[None]]) -> None:
+        self._send = send
+        self._waiting: list[tuple[HashChange, asyncio.Future[None]]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    def add(self, change: HashChange) -> "asyncio.Future[None]":
+        """Returns what is done once the change was sent, in the order of these calls. Whoever leaves it takes nothing back."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((change, done))
+        if self._sending is None:
+            # In a context of its own: no caller's deadline or bill is the others'.
+            self._sending = asyncio.create_task(self._send_all(), context=Context())
+        return done
+
+    async def settled(self) -> None:
+        """Waits until nothing is left to send."""
+        while self._sending is not None:
+            await self._sending
+
+    async def _send_all(self) -> None:
+        together: list[tuple[HashChange, asyncio.Future[None]]] = []
+        try:
+            while self._waiting:
+                together = self._taken()
+                await self._send([change for change, _ in together])
+                _tell(together)
+        finally:
+            self._sending = None
+            _tell([*together, *self._waiting])
+            self._waiting.clear()
+
+    def _taken(self) -> list[tuple[HashChange, "asyncio.Future[None]"]]:
+        """Takes those that the next call sends."""
+        count = parts = 0
+        for change, _ in self._waiting:
+            parts += len(change.fields) + len(change.drop)
+            if count and parts > MOST_PARTS:
+                break
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
+
+
+def _tell(sent: list[tuple[HashChange, "asyncio.Future[None]"]]) -> None:
+    for _, done in sent:
+        if not done.done():
+            done.set_result(None)
