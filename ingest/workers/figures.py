@@ -82,7 +82,7 @@ class Recomputed:
             or stored.completed_count != figure.progress.completed_count
             or stored.required_count != figure.progress.required_count
             or stored.status != figure.progress.status
-            or stored.content_status != figure.content_status
+            or not stored.shows(figure.content_status)
             or stored.time_spent != figure.time_spent
             or stored.completed != figure.completed
             or stored.last_accessed_on != figure.last_accessed_on
