@@ -4,7 +4,6 @@ see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real
 ``scale costs``, ``sizing``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
-import asyncio
 import sys
 import tempfile
 import time

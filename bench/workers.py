@@ -163,7 +163,9 @@ async def taken(cohort: Instance, shape: Shape) -> list[Turn]:
 
 async def shapes(cohort: Instance, engines: str) -> Table:
     await taken(cohort, Shape(1, 1, 1))  # statements are prepared, clients are connected
-    table = Table("one worker process", "of CPU, a second", "by the clock", "CPU, ms each", title=f"{engines} engines")
+    table = Table(
+        "one worker process", "of CPU, a second", "by the clock", "CPU, ms each", title=f"{engines} engines"
+    )
     for shape in SHAPES:
         turns = await taken(cohort, shape)
         records = sum(turn.records for turn in turns)
@@ -212,7 +214,8 @@ async def serve_as_member(data: str, urls: str) -> None:
 
 
 async def told_by(member: Process) -> Told:
-    assert member.stdin and member.stdout
+    assert member.stdin
+    assert member.stdout
     member.stdin.write(b"\n")
     return Told(**orjson.loads(await member.stdout.readline()))
 
@@ -256,7 +259,9 @@ async def processes(cohort: Instance, engines: str) -> Table:
     await fill(cohort, shape)
     await fill(cohort, Shape(64, 1, 1))
     title = f"{engines} engines, {TRIGGERS.partitions} partitions: {shape}"
-    table = Table("processes", "triggers of each", "CPU, ms each", "a second of each's CPU, added", title=title)
+    table = Table(
+        "processes", "triggers of each", "CPU, ms each", "a second of each's CPU, added", title=title
+    )
     for count in (1, 2):
         async with members(cohort, count) as started:
             await cohort.stores.events.send(TRIGGERS.name, *triggers_of(shape))

@@ -16,7 +16,7 @@ import orjson
 from rules.aggregates import AggregateKey
 from rules.errors import InvalidInput
 from rules.moments import moment
-from rules.states import synthetic_time
+from rules.states import written_time
 
 MOST_DAYS = 3_653
 """Days before the last active one that are remembered: ten years, which are 459 bytes at most."""
@@ -145,7 +145,7 @@ class ActiveDay:
         key = self.key
         return orjson.dumps(
             {
-                "time": synthetic_time(key.collection_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "time": written_time(key.collection_id),
                 "collection_id": key.collection_id,
                 "context_id": key.context_id,
                 "user_id": key.user_id,

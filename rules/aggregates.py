@@ -150,9 +150,13 @@ def _completion(
 ) -> FirstCompletion | None:
     """Returns the stored completion, or else the one that the views have, as ``completion_of`` has it. One of this version is as
     the views have it: a migration may bring the date of a content that it had to guess before."""
-    if progress.status is not Status.COMPLETED or (before is not None and before.version != relations.version):
+    if progress.status is not Status.COMPLETED or (
+        before is not None and before.version != relations.version
+    ):
         return before
-    completed = max([at for leaf in node.required if (at := leaves[leaf][_COMPLETED]) is not None], default=None)
+    completed = max(
+        [at for leaf in node.required if (at := leaves[leaf][_COMPLETED]) is not None], default=None
+    )
     return before if completed is None else FirstCompletion(moment(completed), relations.version)
 
 

@@ -83,7 +83,7 @@ def _aggregate_write(
 
     So a slow process that lost its partition can't overwrite what is newer.
     """
-    stored, version = recomputed.stored[figure.activity_id], versions[figure.activity_id]
+    stored, version = recomputed.stored.get(figure.activity_id), versions[figure.activity_id]
     if stored is not None and stored.version == version:
         return
     seen = recomputed.seen(figure)
