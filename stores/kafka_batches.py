@@ -1,15 +1,13 @@
-"""Many messages to a topic of Kafka at once: aiokafka keeps a future for each that is sent alone, and looks up its partition slowly.
-
-Both take several times as long as writing the message.
-"""
+"""Many messages to a topic of Kafka at once. aiokafka keeps a future for each that is sent alone, which takes several times as long as
+writing the message."""
 
 import asyncio
-import struct
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import DefaultPartitioner
 
 from stores.events import Message
 from stores.futures import looked_at
@@ -17,22 +15,8 @@ from stores.futures import looked_at
 _Encoded = tuple[bytes, bytes, list[tuple[str, bytes]]]
 """Key, value and headers of a message."""
 
-_SEED, _FACTOR = 0x9747B28C, 0x5BD1E995
-_WORD = 0xFFFFFFFF
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a topic with so many that the key is in, as Kafka's own clients have it: by murmur2 of its bytes."""
-    size = len(key)
-    words, rest = divmod(size, 4)
-    told = _SEED ^ size
-    for word in struct.unpack_from(f"<{words}I", key):
-        word = word * _FACTOR & _WORD
-        told = (told * _FACTOR & _WORD) ^ ((word ^ word >> 24) * _FACTOR & _WORD)
-    if rest:
-        told = (told ^ int.from_bytes(key[-rest:], "little")) * _FACTOR & _WORD
-    told = (told ^ told >> 13) * _FACTOR & _WORD
-    return ((told ^ told >> 15) & 0x7FFFFFFF) % partitions
+_partition_of = DefaultPartitioner()
+"""Every client of Kafka puts a key into the same partition."""
 
 
 def encoded(message: Message) -> _Encoded:
@@ -47,7 +31,7 @@ async def send_in_batches(producer: AIOKafkaProducer, topic: str, messages: Sequ
     of_partition: defaultdict[int, list[_Encoded]] = defaultdict(list)
     for message in messages:
         one = encoded(message)
-        of_partition[partitions[partition_of(one[0], len(partitions))]].append(one)
+        of_partition[_partition_of(one[0], partitions, partitions)].append(one)
     sending = [_send(producer, topic, partition, those) for partition, those in of_partition.items()]
     # All end before the first error is told: none goes on behind the caller's back.
     for outcome in await asyncio.gather(*sending, return_exceptions=True):
