@@ -1,10 +1,9 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|oulad|pages|peers|publish|scale|sizing|viewer]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|oulad|pages|peers|publish|scale|sizing|viewer|workers]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``, ``worker``; all without. ``archive``, ``attempts``, ``commands``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``oulad``, ``peers``, ``publish``,
-``scale costs``, ``sizing`` and ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
+``reads``; all without. ``archive``, ``attempts``, ``commands``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``oulad``, ``peers``, ``publish``,
+``scale costs``, ``sizing``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
-import asyncio
 import sys
 import tempfile
 import time
@@ -35,26 +34,23 @@ from bench import (
     publish,
     sizing,
     viewer,
+    workers,
 )
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
-from bench.peers import comparison
+from bench.peers import alone, comparison
 from bench.population import course
 from bench.scale import measured, report
 from bench.timing import timed
 from gateway.app import create_app
 from gateway.settings import Settings
 from ingest.commands.enrolments import EnrolmentCall, enrol
-from ingest.workers.worker import Worker
 from loaders.views import row_key, view_values
 from rules.identifiers import ViewKey
 from rules.progress import Status
-from rules.triggers import Trigger, TriggerKind
 from rules.views import View
-from stores.events import Message
 from stores.rows import Write
-from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
-from stores.topics import TRIGGERS
+from stores.tables import LEARNER_SCOPES, VIEWS
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 from tests.graph.conftest import document
 
@@ -168,59 +164,6 @@ async def client_finish(cohort: Instance, user: str, leaves: Iterable[int]) -> N
     await cohort.stores.rows.write(scope, *ended)
 
 
-async def worker(cohort: Instance) -> list[tuple[str, float, float]]:
-    """Triggers a second of one worker process, by the wall clock and by its CPU: with every learner's once, with ten
-    of a learner in a row, and for histories of different length, as the cost must follow the collection, not them. Then
-    with attempts: three at each of ten contents, for triggers of views and of attempts."""
-    figures = []
-    for kind, history, times, count, tries in (
-        *((TriggerKind.VIEW, *sizes, 0) for sizes in ((10, 1, 6000), (10, 10, 1000), (LEAVES, 1, 2500))),
-        (TriggerKind.VIEW, LEAVES, 10, 400, 0),
-        *((kind, 10, 1, 3000, 3) for kind in (TriggerKind.VIEW, TriggerKind.ATTEMPT)),
-    ):
-        learners = [f"{kind.value}-{history}-{times}-{tries}-{number:04d}" for number in range(count)]
-        for user in learners:
-            await client_finish(cohort, user, range(history))
-            await attempt(cohort, user, range(history if tries else 0), tries)
-        content = "big-leaf-0" if kind is TriggerKind.ATTEMPT else None
-        triggers = [
-            Message(user, Trigger(kind, user, "big", "batch", content).encode())
-            for user in learners
-            for _ in range(times)
-        ]
-        await cohort.stores.events.send(TRIGGERS.name, *triggers)
-        at_work = Worker(cohort.shared)
-        running = asyncio.create_task(at_work.run())
-        while not at_work.processed:  # joining the group takes its time, once in a worker's life
-            await asyncio.sleep(0.005)
-        done, began, cpu = at_work.processed, time.perf_counter(), time.process_time()
-        while at_work.processed < len(triggers):
-            await asyncio.sleep(0.005)
-        handled = at_work.processed - done
-        wall, used = time.perf_counter() - began, time.process_time() - cpu
-        at_work.stop()
-        await running
-        figures.append(
-            (
-                f"{history} views of a learner, {tries} attempts at each, {times} × {kind.value}",
-                handled / wall,
-                handled / used,
-            )
-        )
-    return figures
-
-
-async def attempt(cohort: Instance, user: str, leaves: Iterable[int], times: int) -> None:
-    """Attempts in their slim form, which is all that the workers read."""
-    values = {"total_score": 1.0, "total_max_score": 2.0, "last_attempted_on": AT, "updated_on": AT}
-    writes = [
-        Write(ATTEMPTS, (user, "big", "batch", f"big-leaf-{leaf}", f"{number}"), values)
-        for leaf in leaves
-        for number in range(times)
-    ]
-    await cohort.stores.rows.write(*writes)
-
-
 async def main(engines: str = "embedded", *wanted: str) -> None:
     console = Console()
     urls = real_urls() if engines == "real" else embedded_urls()
@@ -241,24 +184,18 @@ async def main(engines: str = "embedded", *wanted: str) -> None:
             )
         else:
             floor = EmbeddedFloor(cohort.stores)
-        figures, throughput = [], []
+        figures = []
         if "views" in wanted or not wanted:
             figures += await views(client, floor)
         if "reads" in wanted or not wanted:
             figures += await reads(cohort, client, floor)
         await cohort.drain(within=300)
-        if "worker" in wanted or not wanted:
-            throughput += await worker(cohort)
     table = Table("what", "floor, ms", "Cohort, ms", "ratio", "CPU, ms", title=f"{engines} engines")
     for f in figures:
         table.add_row(
             f.what, f"{f.floor:.2f}", f"{f.cohort:.2f}", f"{f.cohort / f.floor:.2f}", f"{f.cpu:.2f}"
         )
     console.print(table)
-    rates = Table("one worker process", "triggers a second", "a second of CPU", title=f"{engines} engines")
-    for what, wall, used in throughput:
-        rates.add_row(what, f"{wall:,.0f}", f"{used:,.0f}")
-    console.print(rates)
 
 
 if __name__ == "__main__":
@@ -278,6 +215,8 @@ if __name__ == "__main__":
         uvloop.run(oulad.main(*sys.argv[2:4]))
     elif sys.argv[1:2] == ["pages"]:
         uvloop.run(pages.main(*sys.argv[2:3]))
+    elif sys.argv[1:3] == ["peers", "alone"]:
+        uvloop.run(alone.main(*sys.argv[3:6]))
     elif sys.argv[1:2] == ["peers"]:
         uvloop.run(comparison.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:
@@ -294,6 +233,8 @@ if __name__ == "__main__":
         uvloop.run(attempts.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["workers"]:
+        uvloop.run(workers.main(*sys.argv[2:]))
     elif sys.argv[1:2] == ["jobs"]:
         uvloop.run(jobs.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["load"]:

@@ -1,4 +1,4 @@
-"""Python's garbage collector, tuned for a process that serves or migrates: it runs rarely, and never for long.
+"""Python's garbage collector, tuned for a process that serves, works or migrates: it runs rarely, and never for long.
 
 A request leaves it nothing: what a request has made knows no circles (tests/graph/test_garbage.py). So the collector only
 looks, in vain, at what is alive, and its time is for how much that is.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 
+from gateway.gc_tuning import collect_rarely
 from gateway.settings import Settings
 from gateway.starting import opened_in_time
 from gateway.stopping import Stopping
@@ -25,6 +26,7 @@ async def work(settings: Settings) -> None:
             except Stopped:
                 return
             await stack.enter_async_context(watched(settings, cohort.shared))
+            collect_rarely()
             log.info("at work on %s", settings.prefix)
             await told_to_stop.wait()
             log.info("stopping")

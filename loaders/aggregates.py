@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 
 from rules.active_days import decode_days
 from rules.aggregates import AggregateKey
@@ -16,7 +17,7 @@ from stores.turns import in_turns
 Place = tuple[str, str, str]
 """Type of figures, activity and learner: whose figures under all contexts, and of a unit in all collections."""
 ENTRY_COLUMNS = tuple(
-    column for column in AGGREGATES.types if column not in ("content_status", "active_days")
+    column for column in AGGREGATES.types if column not in ("content_status", "status_digest", "active_days")
 )
 """The columns that pages show. They leave out the status of each leaf, which is most of a row, and the days."""
 COUNTED_COLUMNS = (
@@ -24,6 +25,8 @@ COUNTED_COLUMNS = (
     *("aggregates", "status", "last_access_time", "completed_on", "seen_changed_at", "active_days"),
 )
 """The columns that are counted for everybody in an activity, and those of ``has_begun``."""
+_COMPARED_COLUMNS = tuple(column for column in AGGREGATES.types if column != "content_status")
+"""The columns that the workers compare: all of it, with a digest in place of the statuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class StoredAggregate:
 
     ``content_status`` and ``days`` are empty where only ENTRY_COLUMNS were read. Where only COUNTED_COLUMNS were read, so
     is what is not among them. ``days``: when the learner was active, as rules/active_days.py writes it; units have none.
+    ``status_digest``: as ``status_digest`` has it; None in rows from before schema 10.
     """
 
     key: AggregateKey
@@ -60,6 +64,19 @@ class StoredAggregate:
     completed_version: int | None = None
     score: ActivityScore = NO_SCORE
     days: bytes | None = None
+    status_digest: bytes | None = None
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the digest is of this version's statuses. It is not where a program of before schema 10 wrote the row last."""
+        digest = self.status_digest
+        return digest is not None and digest[:_VERSION_BYTES] == _version_bytes(self.version)
+
+    def shows(self, statuses: Mapping[str, int]) -> bool:
+        """Whether the row has these statuses. Told by the digest, if it has one; else they must have been read."""
+        if self.has_digest:
+            return self.status_digest == status_digest(self.version, statuses)
+        return self.content_status == statuses
 
     @property
     def active_days(self) -> frozenset[int]:
@@ -93,6 +110,30 @@ async def aggregates_by_key(
     found = await aggregates_by_place(rows, places, columns)
     by_key = {aggregate.key: aggregate for aggregates in found.values() for aggregate in aggregates}
     return [by_key.get(key) for key in keys]
+
+
+async def aggregates_to_compare(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
+    """As ``aggregates_by_key``. The statuses of leaves are read only of rows that have no digest of them."""
+    found = await aggregates_by_key(rows, keys, _COMPARED_COLUMNS)
+    without = [key for key, one in zip(keys, found, strict=True) if one is not None and not one.has_digest]
+    if not without:
+        return found
+    whole = dict(zip(without, await aggregates_by_key(rows, without), strict=True))
+    return [whole.get(key, one) for key, one in zip(keys, found, strict=True)]
+
+
+_VERSION_BYTES, _DIGEST_BYTES = 8, 16
+
+
+def status_digest(version: int, statuses: Mapping[str, int]) -> bytes:
+    """What a row of this version has instead of these statuses, for who compares them: its version, then a hash. ``statuses`` by
+    content, in the order of contents; no id has a line's end."""
+    told = "\n".join(statuses).encode() + b"\0" + bytes(statuses.values())
+    return _version_bytes(version) + blake2b(told, digest_size=_DIGEST_BYTES).digest()
+
+
+def _version_bytes(version: int) -> bytes:
+    return version.to_bytes(_VERSION_BYTES, signed=True)
 
 
 async def aggregates_by_place(
@@ -182,4 +223,5 @@ def _stored(row: Row) -> StoredAggregate | None:
         completed_version=row.get("completed_version"),
         score=_score_of(figures, updated),
         days=row.get("active_days"),
+        status_digest=row.get("status_digest"),
     )

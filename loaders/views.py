@@ -1,22 +1,25 @@
 """Views as rows have them, whole."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
+from rules.aggregates import TouchedLeaf, touched_leaf
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, ViewKey, scope_of
+from rules.moments import milliseconds
 from rules.origins import Origin, OriginKind
 from rules.progress import status_of
 from rules.standings import Touch
 from rules.tracking import Tracking
 from rules.views import View
+from stores.columns import Milliseconds
 from stores.keys import MOST_KEYS, share
-from stores.rows import Condition, Equal, Row, Rows
+from stores.rows import Condition, Equal, NarrowRow, Row, Rows
 from stores.tables import VIEWS
-from stores.turns import portions
+from stores.turns import in_turns, portions
 
 TOUCH_COLUMNS = (
     "contextid",
@@ -29,8 +32,19 @@ TOUCH_COLUMNS = (
 )
 FIGURE_COLUMNS = (*TOUCH_COLUMNS, "timespent")
 """The same with the time spent, which figures and standings need."""
-WORKER_COLUMNS = (*FIGURE_COLUMNS, "started_on")
-"""The columns that the workers need, more than pages show."""
+_STARTED_TOO = (*FIGURE_COLUMNS, "started_on")
+"""And with the start, which the workers need too."""
+_WORKER_COLUMNS = (
+    "status",
+    "timespent",
+    Milliseconds("last_access_time"),
+    Milliseconds("last_completed_time"),
+    Milliseconds("started_on"),
+    "contextid",
+    "contentid",
+    "changed_at",
+)
+"""As the workers read them, to begin with what a TouchedLeaf has."""
 
 
 def row_key(key: ViewKey) -> tuple[str, str, str, str, str]:
@@ -141,6 +155,48 @@ async def touches_by_key(
         key: await _touches_in(found[partitions[key]], source.context_id) for key, source in sources.items()
     }
     return touches, {key: found[at][0]["changed_at"] if found[at] else None for key, at in partitions.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedLeaves:
+    """The views of a key as figures need them, by content. ``moments``: when they say that the learner was active, in epoch
+    milliseconds. ``changed_at`` as of ``changes_by_key``."""
+
+    by_content: Mapping[str, TouchedLeaf]
+    moments: Set[int]
+    changed_at: int | None
+
+
+async def touched_leaves_by_key(
+    rows: Rows, tracking: Tracking, keys: Sequence[ProgressKey], trees: Mapping[str, RelationTree]
+) -> dict[ProgressKey, TouchedLeaves]:
+    """As ``touches_by_key``, for who reads the views of many learners."""
+    if tracking.keeps_by_content:
+        touches, changed = await touches_by_key(rows, tracking, keys, trees, _STARTED_TOO)
+        return {key: _as_leaves(touches[key], changed[key]) for key in keys}
+    sources = {key: tracking.source(key) for key in keys}
+    partitions = {key: _partition_of(source) for key, source in sources.items()}
+    found = await rows.tuples(VIEWS, list(set(partitions.values())), _WORKER_COLUMNS)
+    leaves = await in_turns(lambda key: _leaves_in(found[partitions[key]], sources[key].context_id), keys)
+    return dict(zip(keys, leaves, strict=True))
+
+
+def _leaves_in(partition: Sequence[NarrowRow], context_id: str) -> TouchedLeaves:
+    """Those of rows of _WORKER_COLUMNS that are under one context."""
+    mine = {row[6]: row for row in partition if row[5] == context_id and row[0] is not None}
+    moments = {at for row in mine.values() for at in row[2:5]}
+    return TouchedLeaves(mine, moments - {None}, partition[0][7] if partition else None)
+
+
+def _as_leaves(touches: Mapping[str, Touch], changed_at: int | None) -> TouchedLeaves:
+    moments = {
+        milliseconds(at)
+        for touch in touches.values()
+        for at in (touch.started_on, touch.last_accessed_on, touch.completed_on)
+        if at is not None
+    }
+    leaves = {content: touched_leaf(touch) for content, touch in touches.items()}
+    return TouchedLeaves(leaves, moments, changed_at)
 
 
 async def _touches_in(partition: Sequence[Row], context_id: str) -> dict[str, Touch]:

@@ -4,17 +4,19 @@ A day is a number, counted from 1 January 1970 by the clocks of one zone for the
 as bytes.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
-from functools import cached_property
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from rules.aggregates import AggregateKey
 from rules.errors import InvalidInput
-from rules.states import synthetic_time
+from rules.moments import moment
+from rules.states import written_time
 
 MOST_DAYS = 3_653
 """Days before the last active one that are remembered: ten years, which are 459 bytes at most."""
@@ -22,6 +24,7 @@ NO_DAYS: frozenset[int] = frozenset()
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _EARLIEST, _LATEST = date(1970, 2, 1), date(2149, 1, 1)
+_HOUR = 3_600_000
 _HIGHEST = 0xFFFF
 """Two bytes hold the last day, which may be as late as in 2149."""
 
@@ -43,10 +46,28 @@ class DayZone:
         """Returns the days of those that are known."""
         return frozenset(self.day_of(at) for at in set(moments) if at is not None)
 
+    def days_of_milliseconds(self, moments: Iterable[int]) -> frozenset[int]:
+        """As ``days_of``, of epoch milliseconds."""
+        by_hour: defaultdict[int, list[int]] = defaultdict(list)
+        for at in set(moments):
+            by_hour[at // _HOUR].append(at)
+        days: set[int] = set()
+        for hour, those in by_hour.items():
+            day = _day_of_hour(self, hour)
+            days.update([day] if day is not None else [self.day_of(moment(at)) for at in those])
+        return frozenset(days)
+
     def one_a_day(self, moments: Collection[datetime]) -> list[datetime]:
         """Returns the last moment of each day, in order."""
         last = {self.day_of(at): at for at in sorted(moments)} if len(moments) > 1 else {}
         return list(last.values()) or list(moments)
+
+
+@lru_cache(maxsize=100_000)
+def _day_of_hour(zone: DayZone, hour: int) -> int | None:
+    """The day that the hour is in, counted in UTC. None where the day ends within it."""
+    first, last = (zone.day_of(moment(at)) for at in (hour * _HOUR, (hour + 1) * _HOUR - 1))
+    return first if first == last else None
 
 
 def day_number(day: date) -> int:
@@ -124,7 +145,7 @@ class ActiveDay:
         key = self.key
         return orjson.dumps(
             {
-                "time": synthetic_time(key.collection_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "time": written_time(key.collection_id),
                 "collection_id": key.collection_id,
                 "context_id": key.context_id,
                 "user_id": key.user_id,

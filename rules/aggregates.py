@@ -4,12 +4,13 @@ touched."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from rules.hierarchy import RelationTree
-from rules.progress import Progress, progress_of
+from rules.hierarchy import Relations, RelationTree
+from rules.moments import milliseconds, moment
+from rules.progress import Progress, Status, progress_of
 from rules.scores import NO_SCORE, ActivityScore, AssessmentScores, activity_score
-from rules.standings import FirstCompletion, Touch, completion_of
+from rules.standings import FirstCompletion, Touch
 
 COLLECTION_TYPE = "Course"
 """The type of a collection's own figures, whatever kind of collection it is."""
@@ -65,13 +66,36 @@ class Aggregate:
         return self.completed.version if self.completed else None
 
 
+TouchedLeaf = tuple[Any, ...]
+"""What figures need of a view: a tuple that begins with its status, the seconds spent, when it was last accessed and when it was
+completed, in epoch milliseconds; None for what is not known. So a row that begins with these columns is one as it is: workers
+read hundreds of each learner."""
+_STATUS, _TIME_SPENT, _LAST_ACCESSED, _COMPLETED = range(4)
+
+
+def touched_leaf(touch: Touch) -> TouchedLeaf:
+    moments = (touch.last_accessed_on, touch.completed_on)
+    return int(touch.status), touch.time_spent, *(None if at is None else milliseconds(at) for at in moments)
+
+
 def aggregates_of(
     relations: RelationTree,
     touches: Mapping[str, Touch],
     completed_before: Mapping[str, FirstCompletion | None],
     scores: Mapping[str, AssessmentScores] | None = None,
 ) -> list[Aggregate]:
-    """Returns an aggregate for the root and for each unit above a leaf that was viewed or attempted. ``touches`` and
+    """As ``aggregates_of_leaves``. ``touches`` are by content."""
+    leaves = {leaf: touched_leaf(touch) for leaf, touch in touches.items()}
+    return aggregates_of_leaves(relations, leaves, completed_before, scores)
+
+
+def aggregates_of_leaves(
+    relations: RelationTree,
+    leaves: Mapping[str, TouchedLeaf],
+    completed_before: Mapping[str, FirstCompletion | None],
+    scores: Mapping[str, AssessmentScores] | None = None,
+) -> list[Aggregate]:
+    """Returns an aggregate for the root and for each unit above a leaf that was viewed or attempted. ``leaves`` and
     ``scores`` are by content. What is no leaf of the collection counts for nothing.
 
     Where there are attempts without views, an aggregate has a score and is not started (R-ASSESS-3).
@@ -80,12 +104,12 @@ def aggregates_of(
     collection requires more (R-PROGRESS-3). A new one is on the date of the last leaf that the activity needed.
     Each activity in it gets an aggregate, even where none of its leaves is viewed any more.
     """
-    by_leaf = {leaf: touch for leaf, touch in touches.items() if leaf in relations.leaf_nodes}
-    scored = {leaf: each for leaf, each in (scores or {}).items() if leaf in relations.leaf_nodes}
-    touched = relations.touched_by(frozenset(by_leaf) | scored.keys())
+    known = relations.leaf_nodes
+    scored = {leaf: each for leaf, each in (scores or {}).items() if leaf in known}
+    touched = relations.touched_by((leaves.keys() | scored.keys()) & known)
     touched |= completed_before.keys() & relations.nodes.keys()
     return [
-        _aggregate(relations, activity, by_leaf, scored, completed_before.get(activity))
+        _aggregate(relations, activity, leaves, scored, completed_before.get(activity))
         for activity in relations.collections
         if activity in touched
     ]
@@ -94,35 +118,46 @@ def aggregates_of(
 def _aggregate(
     relations: RelationTree,
     activity: str,
-    by_leaf: Mapping[str, Touch],
+    leaves: Mapping[str, TouchedLeaf],
     scored: Mapping[str, AssessmentScores],
     completed_before: FirstCompletion | None,
 ) -> Aggregate:
-    below = relations.nodes[activity].leaf_nodes
-    touches = {leaf: by_leaf[leaf] for leaf in below if leaf in by_leaf}
-    statuses = {leaf: int(touch.status) for leaf, touch in touches.items()}
-    accessed = ((at, leaf) for leaf, touch in touches.items() if (at := touch.last_accessed_on))
-    last_accessed_on, last_content_id = max(accessed, default=(None, None))
+    node = relations.nodes[activity]
+    mine = {leaf: leaves[leaf] for leaf in node.leaves_in_order if leaf in leaves}
+    statuses = {leaf: each[_STATUS] for leaf, each in mine.items()}
+    accessed = [(at, leaf) for leaf, each in mine.items() if (at := each[_LAST_ACCESSED]) is not None]
+    last_accessed, last_content_id = max(accessed, default=(None, None))
+    progress = progress_of(node.required, statuses)
+    own_scores = {leaf: each for leaf, each in scored.items() if leaf in node.leaf_nodes} if scored else {}
     return Aggregate(
         activity,
-        progress_of(relations.required(activity), statuses),
+        progress,
         statuses,
-        sum(touch.time_spent for touch in touches.values()),
-        last_accessed_on,
+        sum([each[_TIME_SPENT] or 0 for each in mine.values()]),
+        None if last_accessed is None else moment(last_accessed),
         last_content_id,
-        _completion(relations, activity, touches, completed_before),
-        activity_score({leaf: each for leaf, each in scored.items() if leaf in below}, relations.pass_marks),
+        _completion(relations, node, progress, mine, completed_before),
+        activity_score(own_scores, relations.pass_marks) if own_scores else NO_SCORE,
     )
 
 
 def _completion(
-    relations: RelationTree, activity: str, touches: Mapping[str, Touch], before: FirstCompletion | None
+    relations: RelationTree,
+    node: Relations,
+    progress: Progress,
+    leaves: Mapping[str, TouchedLeaf],
+    before: FirstCompletion | None,
 ) -> FirstCompletion | None:
-    """Returns the stored completion, or else the one that the views have. One of this version is as the views have it: a
-    migration may bring the date of a content that it had to guess before."""
-    if before is not None and before.version != relations.version:
+    """Returns the stored completion, or else the one that the views have, as ``completion_of`` has it. One of this version is as
+    the views have it: a migration may bring the date of a content that it had to guess before."""
+    if progress.status is not Status.COMPLETED or (
+        before is not None and before.version != relations.version
+    ):
         return before
-    return completion_of(relations, activity, touches) or before
+    completed = max(
+        [at for leaf in node.required if (at := leaves[leaf][_COMPLETED]) is not None], default=None
+    )
+    return before if completed is None else FirstCompletion(moment(completed), relations.version)
 
 
 def next_version(stored: int | None, appended_at: int, offset: int) -> int:

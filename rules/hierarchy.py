@@ -1,7 +1,7 @@
 """A collection's tree and what follows from it: leaves, optional nodes, ancestors (R-PROGRESS-2, P-4.1)."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -37,6 +37,11 @@ class Relations:
     @cached_property
     def required(self) -> frozenset[str]:
         return self.leaf_nodes - self.optional_nodes
+
+    @cached_property
+    def leaves_in_order(self) -> tuple[str, ...]:
+        """By their identifiers, so that what is told of each is told in one order."""
+        return tuple(sorted(self.leaf_nodes))
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,9 @@ class RelationTree:
         """Whether figures that were computed in ``version`` are those of this one."""
         return version is not None and self.since <= version <= self.version
 
-    def touched_by(self, leaves: frozenset[str]) -> frozenset[str]:
+    def touched_by(self, leaves: Set[str]) -> frozenset[str]:
         """Returns the collections above these leaves. The root is always among them, even where no leaf is known."""
-        above = (self.nodes[leaf].ancestors for leaf in leaves if leaf in self.nodes)
+        above = {self.nodes[leaf].ancestors for leaf in leaves if leaf in self.nodes}
         return frozenset({self.root}.union(*above))
 
 

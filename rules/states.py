@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zlib import crc32
 
 import orjson
@@ -25,6 +26,12 @@ def synthetic_time(activity_id: str) -> datetime:
     """Returns a fixed date + hash(activity) mod 16 days. It never changes for a key, and it bounds the number of
     intervals."""
     return FIRST_DAY + timedelta(days=crc32(activity_id.encode()) % DAYS)
+
+
+@lru_cache(maxsize=10_000)
+def written_time(activity_id: str) -> str:
+    """Returns the synthetic time as records have it."""
+    return synthetic_time(activity_id).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def interval_of(activity_id: str) -> tuple[datetime, datetime]:
@@ -114,7 +121,7 @@ def encode_state(state: State) -> bytes:
     0 or 1."""
     return orjson.dumps(
         {
-            "time": synthetic_time(state.activity_id).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": written_time(state.activity_id),
             "activity_type": state.activity_type,
             "activity_id": state.activity_id,
             "collection_id": state.collection_id,
@@ -137,7 +144,11 @@ def encode_state(state: State) -> bytes:
     )
 
 
-def _score_columns(score: ActivityScore) -> dict[str, object]:
+def _score_columns(score: ActivityScore) -> Mapping[str, object]:
+    return _columns_of(score) if score.assessments else _WITHOUT_SCORE
+
+
+def _columns_of(score: ActivityScore) -> dict[str, object]:
     scores = encode_scores(score)
     return {
         "score": score.score,
@@ -157,6 +168,9 @@ def encode_scores(score: ActivityScore) -> str:
     """Returns the score in each assessment as JSON: ``{id: [score, maximum, attempts, last attempt in ms]}``."""
     told = {content: [*best[:3], _ms(best.attempted_on)] for content, best in score.assessments.items()}
     return orjson.dumps(told).decode()
+
+
+_WITHOUT_SCORE = _columns_of(NO_SCORE)
 
 
 def decode_scores(

@@ -1,10 +1,11 @@
 """The bound statements of writes in Cassandra, and the batches they are sent in."""
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from cassandra.cqltypes import DateType, LongType
+from cassandra.cqltypes import DateType, FrozenType, Int32Type, LongType, MapType, UTF8Type
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 
 from stores.cassandra_session import CassandraSession
@@ -47,11 +48,12 @@ class Statements:
         values = check_values(table, write.values)
         statements = []
         if write.insert:
-            plain = tuple(name for name, value in values.items() if not isinstance(value, Put))
-            bound = [*key, *(cql.encode(name, values.pop(name)) for name in plain), *time]
-            statements.append(
-                (f"insert {table.name}", await self.bind(cql.insert(plain, timed=timed), bound))
-            )
+            puts = {name: value for name, value in values.items() if type(value) is Put}
+            plain = {name: value for name, value in values.items() if name not in puts} if puts else values
+            bound = [*key, *cql.encoded(plain), *time]
+            text = cql.insert(tuple(plain), timed=timed)
+            statements.append((f"insert {table.name}", await self.bind(text, bound)))
+            values = puts
         if values:
             text, bound = _update(cql, key, values, time)
             statements.append((f"update {table.name}", await self.bind(text, bound)))
@@ -88,11 +90,7 @@ class _Binding:
 
     def __init__(self, prepared: Any) -> None:
         self._prepared = prepared
-        # Moments are bound as milliseconds: the driver's own way asks each first whether it is a datetime.
-        self._serializers = [
-            (LongType if issubclass(column.type, DateType) else column.type).serialize
-            for column in prepared.column_metadata
-        ]
+        self._serializers = [_serializer(column.type) for column in prepared.column_metadata]
 
     def bind(self, values: Sequence[Any], kind: type[BoundStatement]) -> BoundStatement:
         """``values``: encoded, as many as there are question marks."""
@@ -104,6 +102,28 @@ class _Binding:
             for serialize, value in zip(self._serializers, values, strict=True)
         ]
         return bound
+
+
+def _serializer(type_: Any) -> Callable[[Any, int], bytes]:
+    # Moments are bound as milliseconds: the driver's own way asks each first whether it is a datetime.
+    if issubclass(type_, DateType):
+        return LongType.serialize  # type: ignore[no-any-return]
+    plain = type_.subtypes[0] if issubclass(type_, FrozenType) else type_
+    if issubclass(plain, MapType) and [*plain.subtypes] == [UTF8Type, Int32Type]:
+        return counts_as_sent
+    return type_.serialize  # type: ignore[no-any-return]
+
+
+def counts_as_sent(counts: Mapping[str, int], version: int) -> bytes:
+    """A map of texts to numbers of 32 bits as the protocol has it. Leaves of a collection are in it, with their statuses: the same
+    few entries for all of its learners."""
+    return len(counts).to_bytes(4) + b"".join(map(_count, counts, counts.values()))
+
+
+@lru_cache(maxsize=1 << 15)
+def _count(text: str, number: int) -> bytes:
+    key = text.encode()
+    return struct.pack(f">i{len(key)}sii", len(key), key, 4, number)
 
 
 def unlogged(statements: Sequence[BoundStatement]) -> BatchStatement:

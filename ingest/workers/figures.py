@@ -18,7 +18,7 @@ class Recomputed:
     """What rows should say for one key, and what they say.
 
     - ``figures``: an aggregate for the root and for each touched unit.
-    - ``stored``: what is stored for each of these.
+    - ``stored``: what is stored for each of these. None, or no entry, for nothing.
     - ``dropped``: what is stored for units that the published version no longer has.
     - ``days``: on which the learner was active.
     """
@@ -70,11 +70,11 @@ class Recomputed:
 
     def has_changed(self, figure: Aggregate) -> bool:
         """True if the row is to be written."""
-        stored = self.stored[figure.activity_id]
+        stored = self.stored.get(figure.activity_id)
         return stored is None or stored.seen != self.seen(figure) or self.figures_differ(figure)
 
     def figures_differ(self, figure: Aggregate) -> bool:
-        stored = self.stored[figure.activity_id]
+        stored = self.stored.get(figure.activity_id)
         return (
             stored is None
             or stored.active != self.active
@@ -82,7 +82,7 @@ class Recomputed:
             or stored.completed_count != figure.progress.completed_count
             or stored.required_count != figure.progress.required_count
             or stored.status != figure.progress.status
-            or stored.content_status != figure.content_status
+            or not stored.shows(figure.content_status)
             or stored.time_spent != figure.time_spent
             or stored.completed != figure.completed
             or stored.last_accessed_on != figure.last_accessed_on
@@ -148,7 +148,7 @@ class Recomputed:
         renew = renew or root is None or root.seen.enrolment != self.seen(self.root).enrolment
         versions = {}
         for figure in self.figures:
-            stored = self.stored[figure.activity_id]
+            stored = self.stored.get(figure.activity_id)
             keeps = stored is not None and not renew and not self.has_changed(figure)
             versions[figure.activity_id] = stored.version if stored is not None and keeps else version
         if version in versions.values() or self.enrolment_has_changed:

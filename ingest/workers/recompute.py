@@ -4,21 +4,21 @@ It never uses what a trigger says. So duplicates, reordering and replays change 
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
 from ingest.workers.figures import Recomputed
 from ingest.workers.tombstones import Vanished
-from loaders.aggregates import StoredAggregate, aggregates_by_key, aggregates_by_place
+from loaders.aggregates import StoredAggregate, aggregates_by_place, aggregates_to_compare
 from loaders.attempts import attempts_by_key
 from loaders.enrolments import enrolments_by_key
 from loaders.session import Shared
 from loaders.standings import aggregate_context_of
-from loaders.views import WORKER_COLUMNS, touches_by_key
+from loaders.views import TouchedLeaves, touched_leaves_by_key
 from rules.active_days import NO_DAYS, remembered
-from rules.aggregates import COLLECTION_TYPE, AggregateKey, aggregates_of
+from rules.aggregates import COLLECTION_TYPE, AggregateKey, TouchedLeaf, aggregates_of_leaves
 from rules.attempts import Attempt
 from rules.contents import Content, ContentKind
 from rules.contexts import Context
@@ -27,7 +27,7 @@ from rules.errors import NotFound
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.scores import AssessmentScores, scores_by_content
-from rules.standings import FirstCompletion, Touch
+from rules.standings import FirstCompletion
 
 
 @dataclass(slots=True)
@@ -56,13 +56,13 @@ Places = Mapping[ProgressKey, _Place]
 class _Rows:
     """What was read of a key.
 
-    - ``touches`` and ``scores``: of its views and attempts, by content.
+    - ``leaves`` and ``scores``: of its views and attempts, by content.
     - ``days``: on which these say that the learner was active.
-    - ``stored``: what is stored for the root and for each unit that is looked at.
+    - ``stored``: what is stored for the root and for each unit that was read.
     - ``dropped``: what is stored for units that the published version no longer has.
     """
 
-    touches: Mapping[str, Touch]
+    leaves: Mapping[str, TouchedLeaf]
     scores: Mapping[str, AssessmentScores]
     days: frozenset[int]
     changed_at: int | None
@@ -98,6 +98,9 @@ async def recompute(
     Units without a leaf that was viewed or attempted are looked at only in two cases: the key is in ``whole``, or its enrolment or published
     version is not the one seen before. A unit that lost its last viewed leaf to a new version still has a row.
 
+    No unit's row is read where the root has none: it is written last. If a worker died before that, it left units that are written
+    again now, at a version that is not below theirs.
+
     ``erased`` holds the keys that are erased, and when. They are also in ``whole``. If such a key has views, attempts or
     an enrolment again, it keeps nothing of before, not even the date of a completion.
 
@@ -129,17 +132,17 @@ def _outcome(
     """Returns the figures of the key, or that it is to vanish, or None if there is nothing of it."""
     enrolment, left, dropped = rows.enrolment, rows.left, rows.dropped
     is_erased = erased_on is not None
-    touches, scores = rows.touches, rows.scores
+    leaves, scores = rows.leaves, rows.scores
     if is_erased and enrolment is None and _is_carried(shared, key):
-        touches, scores = {}, {}
+        leaves, scores = {}, {}
     if enrolment is not None and enrolment.has_moved and not left and not is_erased:
         return None  # a pointer: the place where it leads has the figures
-    if not touches and not scores and enrolment is None:
+    if not leaves and not scores and enrolment is None:
         if is_erased:
             return Vanished.of(key, [*left.values(), *dropped.values()], place.context)
         if not left:
             return None
-    figures = aggregates_of(place.tree, touches, _completed_before(key, rows, erased_on), scores)
+    figures = aggregates_of_leaves(place.tree, leaves, _completed_before(key, rows, erased_on), scores)
     if is_erased:
         shown = {figure.activity_id for figure in figures}
         dropped = {**dropped, **{a: s for a, s in left.items() if a not in shown}}
@@ -202,8 +205,8 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
     dropped = await _dropped(shared, places, roots)
     trees = {key.collection_id: place.tree for key, place in places.items()}
     keys, stores = list(places), shared.stores
-    (touches, changed), attempts, found = await asyncio.gather(
-        touches_by_key(stores.rows, shared.tracking, keys, trees, WORKER_COLUMNS),
+    touched, attempts, found = await asyncio.gather(
+        touched_leaves_by_key(stores.rows, shared.tracking, keys, trees),
         attempts_by_key(stores.rows, shared.tracking, keys, trees),
         enrolments_by_key(stores.rows, keys),
     )
@@ -216,16 +219,19 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
             root.seen.tree_version != tree.version
             or root.seen.enrolment != (enrolment.changed_at if enrolment else None)
         )
-        seen_now = frozenset(touches[key]) | scores[key].keys()
-        looked_at = tree.collections if renewed or key in whole else tree.touched_by(seen_now)
-        units[key] = frozenset(looked_at) - {key.collection_id}
+        units[key] = frozenset()
+        if renewed or key in whole:
+            units[key] = frozenset(tree.collections) - {key.collection_id}
+        elif root is not None:
+            seen_now = touched[key].by_content.keys() | scores[key].keys()
+            units[key] = tree.touched_by(seen_now) - {key.collection_id}
     stored_units = await _stored(shared, places, units)
     return {
         key: _Rows(
-            touches[key],
+            touched[key].by_content,
             scores[key],
-            _days_told(shared, touches[key].values(), attempts[key]),
-            changed.get(key),
+            _days_told(shared, touched[key], attempts[key]),
+            touched[key].changed_at,
             enrolments[key],
             roots[key] | stored_units[key],
             dropped.get(key, {}),
@@ -234,10 +240,11 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
     }
 
 
-def _days_told(shared: Shared, touches: Iterable[Touch], attempts: Iterable[Attempt]) -> frozenset[int]:
+def _days_told(shared: Shared, touched: TouchedLeaves, attempts: Sequence[Attempt]) -> frozenset[int]:
     """Returns the days that views and attempts have a date of."""
-    moments = [at for one in touches for at in (one.started_on, one.last_accessed_on, one.completed_on)]
-    return shared.day_zone.days_of([*moments, *(one.attempted_on for one in attempts)])
+    zone = shared.day_zone
+    days = zone.days_of_milliseconds(touched.moments)
+    return days | zone.days_of(one.attempted_on for one in attempts) if attempts else days
 
 
 async def _lost(shared: Shared, key: ProgressKey) -> Vanished:
@@ -294,7 +301,7 @@ async def _stored(
         for key, ids in activities.items()
     }
     flat = list(chain.from_iterable(wanted.values()))
-    found = dict(zip(flat, await aggregates_by_key(shared.stores.rows, flat), strict=True))
+    found = dict(zip(flat, await aggregates_to_compare(shared.stores.rows, flat), strict=True))
     return {
         key: {aggregate.activity_id: found[aggregate] for aggregate in keys} for key, keys in wanted.items()
     }

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ingest.workers.figures import Recomputed
 from ingest.workers.tombstones import day_message
-from loaders.aggregates import aggregate_place, score_figures, score_times
+from loaders.aggregates import aggregate_place, score_figures, score_times, status_digest
 from loaders.enrolments import row_key
 from rules.active_days import ActiveDay, encode_days
 from rules.aggregates import Aggregate
@@ -83,7 +83,7 @@ def _aggregate_write(
 
     So a slow process that lost its partition can't overwrite what is newer.
     """
-    stored, version = recomputed.stored[figure.activity_id], versions[figure.activity_id]
+    stored, version = recomputed.stored.get(figure.activity_id), versions[figure.activity_id]
     if stored is not None and stored.version == version:
         return
     seen = recomputed.seen(figure)
@@ -97,7 +97,8 @@ def _aggregate_write(
                 "timeSpent": float(figure.time_spent),
                 **score_figures(figure.score),
             },
-            "content_status": dict(figure.content_status),
+            "content_status": figure.content_status,
+            "status_digest": status_digest(version, figure.content_status),
             "agg_last_updated": _last_updated(figure, recomputed.enrolment),
             "status": int(figure.progress.status),
             "completed_on": figure.completed_on,

@@ -104,6 +104,7 @@ AGGREGATES = Table(
         "enrolled_on": TIMESTAMP,
         "completed_version": Column(INT, since=5),
         "active_days": Column(BLOB, since=8),
+        "status_digest": Column(BLOB, since=10),
     },
 )
 

@@ -236,9 +236,9 @@ one; ``alone`` by itself, which carries into the small one too. In the other mod
 UNLIKE = {
     VIEWS: {"userid", "changed_at"},
     ENROLMENTS: {"userid", "changed_at", "seen_changed_at", "version"},
-    AGGREGATES: {"user_id", "version", "seen_changed_at", "seen_enrolment"},
+    AGGREGATES: {"user_id", "version", "status_digest", "seen_changed_at", "seen_enrolment"},
 }
-"""Who it is, the machine's own clock, and versions."""
+"""Who it is, the machine's own clock, and versions with what has them in it."""
 
 
 async def written(cohort: Instance, table: Table, user: str) -> list[dict[str, Any]]:

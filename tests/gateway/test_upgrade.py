@@ -206,7 +206,7 @@ def _lower_schema_version(rows: str) -> None:
     """As docs/upgrade.md says, for the way back."""
     server, _, keyspace = rows.rpartition("/")
     operator(server).execute(
-        f"DELETE FROM {keyspace}.schema_version WHERE component = 'tables' AND version = {FORMER_SCHEMA + 1}"
+        f"DELETE FROM {keyspace}.schema_version WHERE component = 'tables' AND version > {FORMER_SCHEMA}"
     )
 
 

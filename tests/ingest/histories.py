@@ -8,6 +8,7 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
+from loaders.aggregates import status_digest
 from rules.views import ViewChange
 from stores.columns import Table
 from stores.events import Message
@@ -17,7 +18,7 @@ from tests.conftest import NOW, Instance
 
 LEARNERS = 40
 CONTENTS = ("a", "b", "c", "d")
-_PROCESS_OWN = {"version", "changed_at", "seen_changed_at", "seen_enrolment"}
+_PROCESS_OWN = {"version", "status_digest", "changed_at", "seen_changed_at", "seen_enrolment"}
 """Columns that tell when and by whom a row was written, not what it says."""
 
 
@@ -75,5 +76,8 @@ async def _all(cohort: Instance, table: Table) -> list[dict[str, Any]]:
     rows = []
     for token_range in cohort.stores.rows.ranges(1):
         async for page in cohort.stores.rows.walk(table, token_range):
+            for row in page.rows if table is AGGREGATES else ():
+                statuses = dict(sorted(row["content_status"].items()))
+                assert row["status_digest"] == status_digest(row["version"], statuses)
             rows += [{name: v for name, v in row.items() if name not in _PROCESS_OWN} for row in page.rows]
     return sorted(rows, key=lambda row: tuple(str(row[name]) for name in table.key))

@@ -28,7 +28,15 @@ COMPARED = (
     *(ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, AGGREGATES, SCORES),
 )
 OF_A_RUN = {
-    *("changed_at", "seen_changed_at", "seen_enrolment", "seen_version", "version", "written_at"),
+    *(
+        "changed_at",
+        "seen_changed_at",
+        "seen_enrolment",
+        "seen_version",
+        "version",
+        "status_digest",
+        "written_at",
+    ),
     "active_days",
 }
 """Versions and times of writing, which each run has of its own. Active days only grow: the day of a guess stays when the

@@ -102,7 +102,7 @@ async def work(cohort: Instance) -> None:
 
 async def kept(cohort: Instance, user: str) -> dict[str, Any]:
     """Aggregates and scores of assessments, without what tells when they were written."""
-    own = {"version", "changed_at", "seen_changed_at", "seen_enrolment", "user_id"}
+    own = {"version", "status_digest", "changed_at", "seen_changed_at", "seen_enrolment", "user_id"}
     partitions: Mapping[Table, Sequence[Key]] = {
         AGGREGATES: [(activity_type(activity, "course"), activity, user) for activity in ACTIVITIES],
         SCORES: [(user,)],

@@ -20,7 +20,7 @@ from ingest.workers.dead_letters import pending
 from ingest.workers.handlers import HANDLERS
 from ingest.workers.worker import Worker
 from loaders.aggregates import aggregates_by_key
-from loaders.views import touches_by_key
+from loaders.views import touched_leaves_by_key
 from rules.errors import StoreUnavailable
 from rules.identifiers import ContextType, ProgressKey
 from rules.learners import ATTRIBUTES
@@ -108,18 +108,18 @@ async def test_a_slow_worker_never_overwrites_a_newer_row(course: Instance) -> N
     key, roots = ProgressKey("ada", "course", "batch"), [figures_key("course", "ada")]
     await finish(course, "ada", "a")
     (first,) = [record async for record in course.stores.events.read(TRIGGERS.name)][:1]
-    sound = touches_by_key
+    sound = touched_leaves_by_key
 
     async def slow(*args: Any) -> Any:
         read = await sound(*args)
         with pytest.MonkeyPatch.context() as quick:
-            quick.setattr(module, "touches_by_key", sound)
+            quick.setattr(module, "touched_leaves_by_key", sound)
             await finish(course, "ada", "b")
             await course.drain()
         return read
 
     with pytest.MonkeyPatch.context() as paused:
-        paused.setattr(module, "touches_by_key", slow)
+        paused.setattr(module, "touched_leaves_by_key", slow)
         (stale,) = (await module.recompute(course.shared, [key])).done
     newer = await aggregates_by_key(course.stores.rows, roots)
     assert newer[0] is not None

@@ -5,10 +5,18 @@ import pytest
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view
-from loaders.aggregates import aggregates_by_place
-from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE
+from loaders.aggregates import (
+    aggregate_place,
+    aggregates_by_key,
+    aggregates_by_place,
+    aggregates_to_compare,
+)
+from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE, AggregateKey
 from rules.progress import Status
 from rules.views import ViewChange
+from stores.rows import Write
+from stores.tables import AGGREGATES
+from tests.aggregates import figures_key
 from tests.conftest import NOW, Instance
 
 
@@ -48,6 +56,48 @@ async def test_a_learners_rows_of_all_contexts_with_all_that_a_state_says(course
     (unit,) = found[UNIT_TYPE, "unit-2", "ada"]
     assert unit.key == ("unit-2", "course", "cb:other", "ada")
     assert (unit.completed_count, unit.required_count) == (1, 2)
+
+
+async def compared(cohort: Instance, keys: list[AggregateKey]) -> tuple[list[bool], int]:
+    """Whether each row shows what is stored of it and nothing else, and how many statements it took to know."""
+    rows = cohort.stores.rows
+    whole = await aggregates_by_key(rows, keys)
+    with rows.meter.measure() as counts:
+        found = await aggregates_to_compare(rows, keys)
+    told = []
+    for stored, one in zip(whole, found, strict=True):
+        assert stored is not None
+        assert one is not None
+        statuses = dict(sorted(stored.content_status.items()))
+        others: tuple[dict[str, int], ...] = ({}, {**statuses, "z": 1}, dict.fromkeys(statuses, 1))
+        told.append(one.shows(statuses) and not any(one.shows(other) for other in others))
+    return told, counts.total()
+
+
+async def test_statuses_are_compared_unread_unless_a_program_of_before_schema_10_wrote_the_row(
+    course: Instance,
+) -> None:
+    for content in ("a", "b"):
+        await finish(course, "ada", content, "batch")
+    await course.drain()
+    keys = [figures_key(activity, "ada") for activity in ("course", "unit-1", "unit-2")]
+    rows = course.stores.rows
+    assert await compared(course, keys) == ([True] * 3, 2)
+    assert [one and one.content_status for one in await aggregates_to_compare(rows, keys)] == [{}] * 3
+    # The collection's row as an older program left it, and a unit's that such a program wrote after a newer one.
+    stored = await aggregates_by_key(rows, keys[:2])
+    assert stored[0]
+    assert stored[1]
+    later = stored[1].version + 1
+    await rows.write(
+        Write(
+            AGGREGATES, aggregate_place(keys[0]), {"status_digest": None}, stored[0].version + 1, insert=False
+        ),
+        Write(AGGREGATES, aggregate_place(keys[1]), {"content_status": {"a": 2}, "version": later}, later),
+    )
+    assert await compared(course, keys) == ([True] * 3, 4)
+    found = await aggregates_to_compare(rows, keys)
+    assert [one and one.content_status for one in found] == [{"a": 2, "b": 2}, {"a": 2}, {}]
 
 
 @pytest.mark.parametrize("activity_type", ["Quiz", "CourseUnit"])

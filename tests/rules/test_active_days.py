@@ -18,6 +18,7 @@ from rules.active_days import (
     remembered,
 )
 from rules.aggregates import AggregateKey
+from rules.moments import milliseconds
 
 NEAR = st.frozensets(st.integers(19_000, 19_000 + MOST_DAYS - 1), max_size=60)
 FIRST, LAST = (datetime(year, 1, 1, tzinfo=UTC).replace(tzinfo=None) for year in (2020, 2030))
@@ -62,6 +63,16 @@ def test_the_zone_says_which_day_a_moment_is_in() -> None:
         "Asia/Kolkata": date(2026, 2, 1),
         "America/New_York": date(2026, 1, 31),
     }
+
+
+@given(
+    st.lists(st.datetimes(FIRST, LAST, timezones=st.just(UTC)), max_size=20),
+    st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York", "Australia/Lord_Howe"]),
+)
+def test_days_of_milliseconds_are_those_of_the_moments(moments: list[datetime], name: str) -> None:
+    """In Kathmandu a day ends at a quarter past an hour of UTC, on Lord Howe at half an hour or an hour."""
+    zone = DayZone(name)
+    assert zone.days_of_milliseconds(map(milliseconds, moments)) == zone.days_of(moments)
 
 
 @given(st.lists(st.datetimes(FIRST, LAST, timezones=st.just(UTC)), max_size=20))

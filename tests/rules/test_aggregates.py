@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.aggregates import Aggregate, aggregates_of, next_version
+from rules.aggregates import Aggregate, aggregates_of, aggregates_of_leaves, next_version
 from rules.attempts import Attempt
 from rules.hierarchy import RelationTree, checked_hierarchy, relations_of
 from rules.identifiers import ViewKey
@@ -146,6 +146,25 @@ def test_figures_do_not_depend_on_the_order_and_readers_see_the_same(
     assert standing.statuses == found[0].content_status
     assert standing.completed_on == found[0].completed_on
     assert standing.last_accessed_on == found[0].last_accessed_on
+
+
+def test_a_row_counts_as_it_is_whatever_follows_what_figures_need() -> None:
+    """Status, seconds, last access and completion in milliseconds, then anything. What is not known counts for nothing."""
+    tree = course({"one": ["a", "b"], "two": ["c"]})
+    rows = {"a": (2, 5, 7_000, 6_000, "more"), "b": (1, None, 0, None), "c": (2, 1, None, None)}
+    by_id = {figure.activity_id: figure for figure in aggregates_of_leaves(tree, rows, {})}
+    at = {seconds: datetime.fromtimestamp(seconds, UTC) for seconds in (0, 7)}
+    assert {
+        name: (f.content_status, f.time_spent, f.last_accessed_on, f.last_content_id, f.completed)
+        for name, f in by_id.items()
+    } == {
+        "course": ({"a": 2, "b": 1, "c": 2}, 6, at[7], "a", None),
+        "one": ({"a": 2, "b": 1}, 5, at[7], "a", None),
+        "two": ({"c": 2}, 1, None, None, None),
+    }
+    assert [*by_id["course"].content_status] == ["a", "b", "c"]
+    (_, one, _) = aggregates_of_leaves(tree, {**rows, "b": (2, 0, 0, 0)}, {})
+    assert one.completed_on == datetime.fromtimestamp(6, UTC)
 
 
 @given(st.none() | st.integers(0, 2**62), st.integers(0, 2**42), st.integers(0, 2**40))

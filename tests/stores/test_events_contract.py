@@ -438,6 +438,30 @@ async def test_a_topic_that_was_never_made_says_what_to_do(events: Events) -> No
         await anext(events.read("mistyped"))
 
 
+async def test_many_messages_of_one_send_all_arrive_as_they_are_and_in_the_order_of_their_key(
+    events: Events,
+) -> None:
+    """More than a batch of any partition holds, beside sends of one message each."""
+    many = [Message(f"key-{n % 40}", b"%d " % n + b"x" * 900, {"n": f"{n}"}) for n in range(3_000)]
+    await asyncio.gather(events.send("four", *many), *(events.send("four", one) for one in numbered(100)))
+    received = [record async for record in events.read("four")]
+    mine = [record for record in received if record.headers]
+    assert len(received) == len(mine) + 100
+    by_key: dict[str, list[Message]] = {}
+    for record in mine:
+        by_key.setdefault(record.key, []).append(Message(record.key, record.value, record.headers))
+    assert by_key == {f"key-{n}": many[n::40] for n in range(40)}
+
+
+async def test_one_send_of_many_and_sends_of_one_put_a_key_into_the_same_partition(events: Events) -> None:
+    messages = numbered(160)
+    await events.send("four", *messages)
+    for message in messages[:16]:
+        await events.send("four", message)
+    places = {(record.key, record.partition) async for record in events.read("four")}
+    assert len(places) == len({message.key for message in messages}) == 16
+
+
 async def test_sends_at_once_all_arrive(events: Events) -> None:
     with events.meter.measure() as counts:
         await asyncio.gather(*(events.send("four", *numbered(10, n * 10)) for n in range(50)))
@@ -721,6 +745,10 @@ async def test_a_message_that_is_too_large_is_refused_and_does_no_harm() -> None
         await events.send("one", Message("a", bytes(2_000_000)))
     await events.send("one", Message("a", b"1"))
     assert numbers([record async for record in events.read("one")]) == [1]
+    with pytest.raises(InvalidInput, match="too large"):
+        await events.send("one", *numbered(100), Message("a", bytes(2_000_000)))
+    await events.send("one", Message("a", b"2"))
+    assert numbers([record async for record in events.read("one")])[-1] == 2
     await events.close()
 
 
