@@ -155,7 +155,7 @@ async def main(engines: str = "real", *options: str) -> None:
         figures = await figures_of(Client(app, settings), floor, profile)
     _tell(figures, f"{engines} engines")
     if profile is not None:
-        pstats.Stats(profile).sort_stats("cumulative").print_stats(170)
+        pstats.Stats(profile).sort_stats("cumulative").print_stats(80)
 
 
 def _tell(figures: list[Figure], title: str) -> None:

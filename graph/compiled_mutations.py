@@ -201,7 +201,7 @@ def _arguments(
     command: Command,
 ) -> dict[str, Given]:
     variables = _Variables(schema, operation)
-    given = {argument.name.value: argument.value for argument in node.arguments}
+    given = {argument.name.value: argument.value for argument in node.arguments or ()}
     for name, argument in field.args.items():
         if name not in given and argument.default_value is not Undefined:
             raise _NotCompiled

@@ -155,9 +155,11 @@ async def find_node(info: Info, global_id: str) -> Node | Planned[GroupActivity]
 
 
 class CohortSchema(strawberry.Schema):
-    """No error leaves it but as a client may see it. ``documents``: those that it knows."""
+    """No error leaves it but as a client may see it. ``documents``: those that it knows. ``executor``: what executes others than
+    compiled ones."""
 
     documents: Documents
+    executor: type[ProjectingExecutor]
 
     async def execute(self, *args: Any, **kwargs: Any) -> ExecutionResult:
         session: nouns.Session = kwargs["context_value"]
@@ -212,9 +214,7 @@ class CohortSchema(strawberry.Schema):
 
     def _reader(self, document: DocumentNode, of: Any, selected: Any) -> Read | None:
         """What reads values of a type by what a document selects of them, for any request."""
-        return self.execution_context_class.of_document(core_schema(self), document).lasting_reader(
-            of, selected
-        )
+        return self.executor.of_document(core_schema(self), document).lasting_reader(of, selected)
 
     def known(self, text: str) -> Known:
         """What is known about the document. GraphQLError where it is too long or can't be parsed."""
@@ -248,7 +248,7 @@ def build_schema(
         extensions=extensions,
         execution_context_class=Executor,
     )
-    built.documents = documents
+    built.documents, built.executor = documents, Executor
     check_before_fields(core_schema(built))
     answer_once(core_schema(built))
     mark_one_of(core_schema(built))

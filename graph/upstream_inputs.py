@@ -1,7 +1,7 @@
 """What compiled mutations take of Strawberry's definitions and graphql-core's, beyond what these document: as in
 graph/upstream.py."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import MISSING
 from typing import Any, NamedTuple
 
@@ -45,7 +45,7 @@ def input_class(of: GraphQLInputObjectType) -> InputClass | None:
 class Command(NamedTuple):
     """The resolver of a mutation. ``names``: of its arguments in Python, by those in the schema."""
 
-    run: Callable[..., Awaitable[Any]]
+    run: Callable[..., Coroutine[Any, Any, Any]]
     names: Mapping[str, str]
     info: Callable[[Any], Any]
     """What the resolver is given as ``info``, by the context: nothing else is in it but the schema and the field's name."""

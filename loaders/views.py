@@ -92,6 +92,8 @@ def shown(view: View, asked: ViewKey) -> View:
         origin = None
     elif origin is None and kept != here:
         origin = Origin(OriginKind.CARRIED, kept)
+    if origin is view.origin and asked == view.key:
+        return view
     return replace(view, key=asked, origin=origin)
 
 

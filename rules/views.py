@@ -59,7 +59,9 @@ def checked_change(change: ViewChange) -> ViewChange:
         raise InvalidInput("progress must be from 0 to 100", field="progress")
     if not 0 <= change.time_spent <= LONGEST_CALL:
         raise InvalidInput(f"timeSpent must be from 0 to {LONGEST_CALL} seconds", field="timeSpent")
-    return replace(change, call_id=optional_id(change.call_id, "callId"))
+    return (
+        change if change.call_id is None else replace(change, call_id=optional_id(change.call_id, "callId"))
+    )
 
 
 def updated(view: View, change: ViewChange) -> View | None:

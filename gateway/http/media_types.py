@@ -28,7 +28,13 @@ def preferred(accept: str, offers: Sequence[str]) -> str | None:
 
     Of offers that it likes alike, the one that it names first wins, and then the first offer. A blank header likes all. What stands behind LONGEST characters is not looked at.
     """
-    whole = accept if len(accept) <= LONGEST else accept[:LONGEST].rpartition(",")[0]
+    return _preferred(
+        accept if len(accept) <= LONGEST else accept[:LONGEST].rpartition(",")[0], tuple(offers)
+    )
+
+
+@lru_cache(256)
+def _preferred(whole: str, offers: tuple[str, ...]) -> str | None:
     ranges = [_range(part) for part in whole.split(",") if part.strip()] or [("*/*", 1.0)]
     best, liked = None, (0.0, 0)
     for offer in offers:

@@ -1,7 +1,9 @@
 """The mark that a call sets on the hashes of the keys whose views it writes (loaders/touches.py)."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 from loaders import touches
@@ -36,8 +38,7 @@ class Announcement:
         - If the call is refused, nothing has changed: the marks are taken back.
         - If a store is away, the marks stay: the rows may have been written, so a reader has to look.
         """
-        for key in keys:
-            await self.mark(key)
+        await together(self.mark(key) for key in keys)
         try:
             yield
         except BaseException as error:
@@ -54,5 +55,16 @@ class Announcement:
         for view in views:
             if view.status is not Status.NOT_STARTED:
                 by_key.setdefault(view.key.progress_key, []).append(view)
-        for key, started in by_key.items():
-            await touches.settle_all(self._shared.stores.cache, key, started, self._call)
+        await together(
+            touches.settle_all(self._shared.stores.cache, key, started, self._call)
+            for key, started in by_key.items()
+        )
+
+
+async def together(changes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Makes changes of the cache that may share a call of it. One alone needs no task."""
+    waiting = list(changes)
+    if len(waiting) == 1:
+        await waiting[0]
+    elif waiting:
+        await asyncio.gather(*waiting)

@@ -1,6 +1,5 @@
 """A mutation that is compiled answers exactly what graphql-core and Strawberry do, and calls the command with the same."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -166,8 +165,8 @@ async def echoed(_session: Session, call: Any, *changes: Any) -> Acknowledged:
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """The commands only echo. Yields, for each call of a mutation's, whether it was compiled."""
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """The commands only echo. Returns, for each call of a mutation's, whether it was compiled."""
     taken: list[bool] = []
     sound = CompiledMutation.given
 
@@ -179,7 +178,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     monkeypatch.setattr(CompiledMutation, "given", given)
     for name in ("start_view", "update_view", "end_view"):
         monkeypatch.setattr(resolvers.views, name, echoed)
-    yield taken
+    return taken
 
 
 async def told(session: Session, document: str, variables: dict[str, Any]) -> Any:
@@ -187,8 +186,8 @@ async def told(session: Session, document: str, variables: dict[str, Any]) -> An
         answer = await ask(session, document, **variables)
     except TypeError as error:  # a number that JSON can't have
         return str(error)
-    for error in answer.get("errors") or ():
-        error["extensions"].pop("errorId", None)
+    for one in answer.get("errors") or ():
+        one["extensions"].pop("errorId", None)
     return answer
 
 
@@ -196,7 +195,7 @@ async def told(session: Session, document: str, variables: dict[str, Any]) -> An
 async def test_what_is_compiled_answers_as_the_libraries_do(
     published: Instance, commands: list[bool], monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    documents = Documents(Random(seed))  # noqa: S311 - the same in every run
+    documents = Documents(Random(seed))
     asked = [documents.one() for _ in range(700)]
     session = published.session("ann")
     mine = [await told(session, *one) for one in asked]
