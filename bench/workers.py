@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -30,6 +31,7 @@ from rules.identifiers import ViewKey
 from rules.progress import Status
 from rules.triggers import Trigger, TriggerKind
 from rules.views import View
+from stores.backoff import patiently
 from stores.events import Consumer, Message
 from stores.rows import Write
 from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
@@ -134,7 +136,8 @@ async def fill(cohort: Instance, shape: Shape) -> None:
         else:
             writes = [write for user in users for write in view_writes(user, leaves)]
             writes += [write for user in users for write in attempt_writes(user, leaves, shape.attempts)]
-        await write_all(cohort, writes)
+        # Written again where a machine that has other work as well let them time out.
+        await patiently(partial(write_all, cohort, writes), asyncio.Event())
 
 
 def triggers_of(shape: Shape) -> list[Message]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
+import orjson
+
 from rules.active_days import decode_days
 from rules.aggregates import AggregateKey
 from rules.progress import Status, status_of
@@ -127,9 +129,8 @@ _VERSION_BYTES, _DIGEST_BYTES = 8, 16
 
 def status_digest(version: int, statuses: Mapping[str, int]) -> bytes:
     """What a row of this version has instead of these statuses, for who compares them: its version, then a hash. ``statuses`` by
-    content, in the order of contents; no id has a line's end."""
-    told = "\n".join(statuses).encode() + b"\0" + bytes(statuses.values())
-    return _version_bytes(version) + blake2b(told, digest_size=_DIGEST_BYTES).digest()
+    content, in the order of contents."""
+    return _version_bytes(version) + blake2b(orjson.dumps(statuses), digest_size=_DIGEST_BYTES).digest()
 
 
 def _version_bytes(version: int) -> bytes:

@@ -101,7 +101,7 @@ class RelationTree:
 
     def touched_by(self, leaves: Set[str]) -> frozenset[str]:
         """Returns the collections above these leaves. The root is always among them, even where no leaf is known."""
-        above = {self.nodes[leaf].ancestors for leaf in leaves if leaf in self.nodes}
+        above = (self.nodes[leaf].ancestors for leaf in leaves if leaf in self.nodes)
         return frozenset({self.root}.union(*above))
 
 

@@ -14,7 +14,6 @@ from rules.errors import InvalidInput, StoreUnavailable
 from stores.events import PATIENCE, Events, Message, Record, RecordFilter, Topic, with_trace
 from stores.futures import looked_at
 from stores.kafka_address import KafkaAddress
-from stores.kafka_batches import encoded, send_in_batches
 from stores.kafka_clients import KafkaClients, retried, stop_consumer, stop_producer
 from stores.kafka_topics import KafkaTopics, Replication, committed, create_missing, replication
 from stores.meter import Meter
@@ -22,8 +21,6 @@ from stores.timing import timed
 
 CREATING = 10.0
 """Seconds that creating topics may take."""
-MANY = 50
-"""Messages of a send that fill batches of their own. Fewer share a batch with those that others send at the moment."""
 QUIET = 5.0
 """Seconds without a record after which a consumer asks whether Kafka is still there; aiokafka does not say."""
 
@@ -69,11 +66,13 @@ class KafkaEvents:
         async with self.clients.answers():
             producer = await self._started()
             await self._topics.require(name)
+            sent: list[asyncio.Future[Any]] = []
             try:
-                if len(messages) < MANY:
-                    await _send_each(producer, name, with_trace(messages))
-                else:
-                    await send_in_batches(producer, name, with_trace(messages))
+                for message in with_trace(messages):
+                    value, key = message.value, message.key.encode()
+                    sent.append(await producer.send(name, value, key, headers=_headers(message)))
+                    sent[-1].add_done_callback(looked_at)  # by the time a later one fails, too
+                await (sent[0] if len(sent) == 1 else asyncio.gather(*sent))
             except MessageSizeTooLargeError as error:
                 self._retire(producer)
                 raise InvalidInput(f"a message to {topic} is too large") from error
@@ -266,14 +265,8 @@ class KafkaConsumer:
             await stop_consumer(kafka)
 
 
-async def _send_each(producer: AIOKafkaProducer, topic: str, messages: Sequence[Message]) -> None:
-    """Returns once Kafka has all of them."""
-    sent: list[asyncio.Future[Any]] = []
-    for message in messages:
-        key, value, headers = encoded(message)
-        sent.append(await producer.send(topic, value, key, headers=headers))
-        sent[-1].add_done_callback(looked_at)  # by the time a later one fails, too
-    await (sent[0] if len(sent) == 1 else asyncio.gather(*sent))
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    return [(name, value.encode()) for name, value in message.headers.items()]
 
 
 async def _next_records(reader: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:

@@ -1,180 +1,35 @@
 """Checks values, keys and changes, and brings them into one canonical form, for both engines of the rows port."""
 
-import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from rules.errors import InvalidInput
 from stores.columns import (
-    DOUBLE,
-    INT,
     TEXT,
     TIMESTAMP,
     ColumnType,
     Element,
-    ListOf,
     Map,
     Milliseconds,
     NarrowColumn,
-    Scalar,
-    SetOf,
     Table,
-    Udt,
     column_read,
 )
+from stores.forms import Form, form_of
 from stores.keys import beyond
 from stores.rows import MOST_CHANGES, Change, Condition, Equal, Exists, In, Key, Put
-
-_Form = Callable[[Any], Any]
-"""Turns a caller's value into the canonical one. ValueError says what is expected instead."""
 
 _KEY_BYTES = 65_535
 """Bytes of a text or blob in a key; Cassandra takes no more."""
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a str")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError("a str without lone surrogates") from None
-    return value
-
-
-def _integer(bits: int) -> _Form:
-    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
-
-    def form(value: Any) -> int:
-        if type(value) is not int or not low <= value <= high:
-            raise ValueError(f"an int of {bits} bits")
-        return value
-
-    return form
-
-
-def _double(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("a float")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError("a finite float")
-    return number
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("a bool")
-    return value
-
-
-def _timestamp(value: Any) -> datetime:
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise ValueError("an aware datetime")
-    moment = value
-    if moment.tzinfo is not UTC:
-        try:
-            moment = moment.astimezone(UTC)
-        except OverflowError:
-            raise ValueError("a datetime within the years 1 to 9999 in UTC") from None
-    beyond = moment.microsecond % 1000
-    return moment.replace(microsecond=moment.microsecond - beyond) if beyond else moment
-
-
-def _blob(value: Any) -> bytes:
-    if not isinstance(value, bytes):
-        raise ValueError("bytes")
-    return value
-
-
-_SCALARS: dict[str, _Form] = {
-    "text": _text,
-    "int": _integer(32),
-    "bigint": _integer(64),
-    "double": _double,
-    "boolean": _boolean,
-    "timestamp": _timestamp,
-    "blob": _blob,
-}
-
-
-def _form(type_: ColumnType) -> _Form:
-    match type_:
-        case Scalar(cql):
-            return _SCALARS[cql]
-        case Map(key, value, frozen):
-            return _map(_form(key), _form(value), frozen, _PLAIN.get(value) if key == TEXT else None)
-        case SetOf(element, frozen):
-            return _set(_form(element), frozen)
-        case ListOf(element):
-            return _list(_form(element))
-        case Udt(name, fields):
-            return _udt(name, {field: _form(t) for field, t in fields.items()})
-
-
-_PLAIN: dict[ColumnType, Callable[[Mapping[Any, Any]], bool]] = {
-    INT: lambda counts: {*map(type, counts.values())} == {int} and _fits(counts.values()),
-    DOUBLE: lambda sizes: {*map(type, sizes.values())} == {float} and all(map(math.isfinite, sizes.values())),
-}
-"""Whether all values of a map are canonical as they are, by their type. Asked of all at once, which takes a tenth of one by one."""
-
-
-def _fits(counts: Collection[int]) -> bool:
-    return min(counts) >= -(1 << 31) and max(counts) < 1 << 31
-
-
-def _map(key: _Form, item: _Form, frozen: bool, plain: Callable[[Mapping[Any, Any]], bool] | None) -> _Form:
-    """``plain``: of a map of texts, as _PLAIN has it."""
-
-    def form(value: Any) -> dict[Any, Any] | None:
-        if not isinstance(value, Mapping):
-            raise ValueError("a mapping")
-        if plain and value and {*map(type, value)} == {str} and "".join(value).isascii() and plain(value):
-            return dict(value)
-        return {key(k): item(v) for k, v in value.items()} if value or frozen else None
-
-    return form
-
-
-def _set(element: _Form, frozen: bool) -> _Form:
-    def form(value: Any) -> frozenset[Any] | None:
-        if not isinstance(value, set | frozenset):
-            raise ValueError("a set")
-        return frozenset(map(element, value)) if value or frozen else None
-
-    return form
-
-
-def _list(element: _Form) -> _Form:
-    def form(value: Any) -> list[Any]:
-        if not isinstance(value, list | tuple):
-            raise ValueError("a list")
-        return list(map(element, value))
-
-    return form
-
-
-def _udt(name: str, forms: Mapping[str, _Form]) -> _Form:
-    def form(value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping) or not value.keys() <= forms.keys():
-            raise ValueError(f"a mapping of {name}'s fields ({', '.join(forms)})")
-        return {f: None if value.get(f) is None else form(value[f]) for f, form in forms.items()}
-
-    return form
-
-
 @lru_cache(maxsize=1024)
-def _forms(table: Table) -> dict[str, _Form]:
-    return {name: _form(type_) for name, type_ in table.types.items()}
+def _forms(table: Table) -> dict[str, Form]:
+    return {name: form_of(type_) for name, type_ in table.types.items()}
 
 
-def _checked(table: Table, column: str, form: _Form, value: Any) -> Any:
+def _checked(table: Table, column: str, form: Form, value: Any) -> Any:
     try:
         return form(value)
     except ValueError as wrong:
@@ -186,7 +41,7 @@ def _refused(table: Table, column: str, wrong: ValueError, value: Any) -> Invali
 
 
 @lru_cache(maxsize=4096)
-def _key_forms(table: Table, names: tuple[str, ...]) -> tuple[_Form | None, ...]:
+def _key_forms(table: Table, names: tuple[str, ...]) -> tuple[Form | None, ...]:
     """Of these key columns, and None for a text, which most of them are."""
     forms = _forms(table)
     return tuple(None if table.types[name] == TEXT else forms[name] for name in names)
