@@ -14,6 +14,7 @@ from graph.metrics import OrderDirection
 from graph.paging import After, Before, Connection, First, Last, connection
 from resolvers import enrolment_lists
 from resolvers.enrolment_lists import EnrolmentsWanted
+from resolvers.listed_enrolments import ListedEnrolment
 from resolvers.ordering import MOST_ORDERED, PARTS
 from resolvers.paging import MOST, asked
 
@@ -87,7 +88,11 @@ async def enrolments_of(
     now = info.context.now()
     shown = connection(
         page,
-        lambda listed: Enrolment.of(listed.enrolled, now),
+        lambda listed: (
+            Enrolment.of_listed(listed.enrolled, now)
+            if isinstance(listed.enrolled, ListedEnrolment)
+            else Enrolment.of(listed.enrolled, now)
+        ),
         lambda listed: listed.cursor,
         begun=after is not None,
     )

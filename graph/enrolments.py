@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import strawberry
 
@@ -30,6 +30,7 @@ from graph.summary import (
     units_in,
 )
 from resolvers import assessment_scores, enrolments, nouns
+from resolvers.listed_enrolments import ListedEnrolment
 
 
 @strawberry.type(
@@ -70,7 +71,11 @@ class Enrolment(Node):
     )
     collection: Collection | None = strawberry.field(description="The collection; null where it is gone.")
     context: Context | None = strawberry.field(description="The context; null where it is gone.")
-    found: strawberry.Private[enrolments.Enrolled]
+    source: strawberry.Private[enrolments.Enrolled | ListedEnrolment]
+
+    @property
+    def found(self) -> enrolments.Enrolled:
+        return self.source.enrolled if isinstance(self.source, ListedEnrolment) else self.source
 
     @classmethod
     def of(cls, found: enrolments.Enrolled, now: datetime) -> Self:
@@ -95,7 +100,36 @@ class Enrolment(Node):
             moved_from=enrolment.moved_from,
             collection=Collection.of(found.collection) if found.collection else None,
             context=Context.of(found.context, now) if found.context else None,
-            found=found,
+            source=found,
+        )
+
+    @classmethod
+    def of_listed(cls, listed: ListedEnrolment, now: datetime) -> Self:
+        """A member of a list. Its moments are epoch milliseconds, which the scalar takes too."""
+        row: Any = listed.row
+        completed_on: Any = listed.completed_on
+        last_accessed_on: Any = listed.last_accessed_on
+        return cls(
+            user_id=listed.user_id,
+            collection_id=row.collection_id,
+            context_id=row.context_id,
+            active=bool(row.active),
+            enrolled_on=row.enrolled_on,
+            reenrolled_on=row.reenrolled_on,
+            unenrolled_on=row.unenrolled_on,
+            status=listed.status,
+            completed_count=listed.completed_count,
+            required_count=listed.required_count,
+            completion_percentage=listed.completion_percentage,
+            completed_on=completed_on,
+            completed_version=listed.completed_version,
+            last_accessed_on=last_accessed_on,
+            time_spent=listed.time_spent,
+            moved_to=row.moved_to if row.has_moved else None,
+            moved_from=row.moved_from,
+            collection=Collection.of(listed.collection) if listed.collection else None,
+            context=Context.of(listed.context, now) if listed.context else None,
+            source=listed,
         )
 
     def key(self) -> tuple[str, ...]:

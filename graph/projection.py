@@ -49,7 +49,7 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import PORTION, CohortError, far_over
+from resolvers.nouns import PORTION, CohortError, far_over, written_milliseconds
 
 EXACT = 2**53
 """The largest whole number below which every one is a float, too."""
@@ -197,21 +197,31 @@ class ProjectingExecutor(Executor):
             return self._float(of)
         if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
             return self._enum(of, members)
+        if of.name == "DateTime":
+            return self._moment(of)
         plain, serialised = _PLAIN.get(of), self._serialising(of)
-        names: dict[Any, str] = {}
-        kind = _REPEATED.get(of.name)
+        return lambda value: value if value.__class__ is plain else serialised(value)
 
-        def read_leaf(value: Any) -> Any:
-            if value.__class__ is plain:
-                return value
-            if value.__class__ is kind and value in names:
-                return names[value]
-            shown = serialised(value)
-            if value.__class__ is kind:
-                names[value] = shown
+    def _moment(self, of: Any) -> Read:
+        """What stands for a moment comes again and again on a page: it is worked out once. Not of milliseconds, which take as
+        long as to look for it."""
+        names: dict[datetime, str] = {}
+        serialised = self._serialising(of)
+
+        def read_moment(value: Any) -> Any:
+            if value.__class__ is int:
+                try:
+                    return written_milliseconds(value)
+                except OverflowError as error:
+                    raise NotPlain from error
+            if value.__class__ is not datetime:
+                return serialised(value)
+            shown = names.get(value)
+            if shown is None:
+                shown = names[value] = serialised(value)
             return shown
 
-        return read_leaf
+        return read_moment
 
     def _float(self, of: Any) -> Read:
         serialised = self._serialising(of)
@@ -281,5 +291,3 @@ _FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError,
 """What resolvers refuse with, and what scalars, enums and resolvers meet in a value that is not of its type."""
 _PLAIN: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Classes whose values stand for themselves."""
-_REPEATED = {"DateTime": datetime}
-"""Classes of scalars whose values come again and again on a page: what stands for one is worked out once."""

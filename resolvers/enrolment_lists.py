@@ -12,6 +12,7 @@ from loaders import enrolments as rows
 from loaders.enrolments import EnrolmentPlace
 from loaders.session import Session
 from resolvers.enrolments import Enrolled, enrolled, enrolments_page, heal
+from resolvers.listed_enrolments import ListedEnrolment, listed_enrolments
 from resolvers.ordering import MOST_ORDERED, Ordering, Value
 from resolvers.paging import Asked, Page, checked_many
 from rules.errors import InvalidInput
@@ -84,7 +85,7 @@ class EnrolmentsWanted:
 class Listed:
     """A member of the list. ``cursor``: what its cursor carries, by the values that the list was ordered by."""
 
-    enrolled: Enrolled
+    enrolled: Enrolled | ListedEnrolment
     cursor: Sequence[str]
 
 
@@ -129,15 +130,24 @@ async def _stored_page(
         if asked.place[:-1] != begin or not between:
             raise InvalidInput("after must be a cursor of this list and order", field="after")
         after = collection_id, context_id
-    page = await enrolments_page(
-        session, user_id, first=asked.limit, after=after, active=wanted.active, statuses=wanted.leaves
-    )
-    keys = [one.enrolment.key for one in page.members]
-    members = [
-        Listed(one, (*begin, f"{key.collection_id}{_BETWEEN}{key.context_id}"))
-        for one, key in zip(page.members, keys, strict=True)
+    if wanted.leaves:
+        whole = await enrolments_page(
+            session, user_id, first=asked.limit, after=after, active=wanted.active, statuses=True
+        )
+        members = [
+            Listed(one, (*begin, _place(one.enrolment.key.collection_id, one.enrolment.key.context_id)))
+            for one in whole.members
+        ]
+        return Page(members, whole.has_more)
+    narrow = await listed_enrolments(session, user_id, first=asked.limit, after=after, active=wanted.active)
+    listed = [
+        Listed(one, (*begin, _place(one.row.collection_id, one.row.context_id))) for one in narrow.members
     ]
-    return Page(members, page.has_more)
+    return Page(listed, narrow.has_more)
+
+
+def _place(collection_id: str, context_id: str) -> str:
+    return f"{collection_id}{_BETWEEN}{context_id}"
 
 
 async def _places(
@@ -198,6 +208,6 @@ def _by(wanted: EnrolmentsWanted, value: Callable[[EnrolmentPlace], Value]) -> O
     return Ordering(
         wanted.order.name,
         value,
-        lambda place: f"{place.collection_id}{_BETWEEN}{place.context_id}",
+        lambda place: _place(place.collection_id, place.context_id),
         descending=wanted.is_descending,
     )

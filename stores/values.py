@@ -180,6 +180,9 @@ def check_keys(table: Table, names: Iterable[str], keys: Iterable[Key]) -> list[
     """The same of many keys. Nearly every one is of plain texts, which need no more than a look."""
     names = names if type(names) is tuple else tuple(names)
     forms, width, longest = _key_forms(table, names), len(names), _KEY_BYTES // 4
+    keys = keys if isinstance(keys, Sequence) else list(keys)
+    if not any(forms) and _are_plain(keys, width, longest):
+        return list(keys)
     checked: list[Key] = []
     for key in keys:
         if len(key) != width:
@@ -199,6 +202,19 @@ def check_keys(table: Table, names: Iterable[str], keys: Iterable[Key]) -> list[
         else:
             checked.append(tuple(key))
     return checked
+
+
+def _are_plain(keys: Sequence[Key], width: int, longest: int) -> bool:
+    """Whether all are tuples of plain texts, as those of lists are. Each look is at a whole column, which takes a tenth."""
+    if not (set(map(type, keys)) == {tuple} and set(map(len, keys)) == {width}):
+        return False
+    for column in zip(*keys, strict=True):
+        if set(map(type, column)) != {str} or not all(column):
+            return False
+        joined = "".join(column)
+        if not joined.isascii() or (len(joined) > longest and max(map(len, column)) > longest):
+            return False
+    return True
 
 
 def _check_key_column(table: Table, column: str, given: Any) -> Any:
