@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import strawberry
 
@@ -15,6 +15,7 @@ from graph.contexts import Context
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation, platform_name
 from graph.info import Info
+from graph.light import stands_for
 from graph.node import Node
 from graph.paging import After, Connection, First
 from graph.scores import ActivityScore
@@ -71,11 +72,7 @@ class Enrolment(Node):
     )
     collection: Collection | None = strawberry.field(description="The collection; null where it is gone.")
     context: Context | None = strawberry.field(description="The context; null where it is gone.")
-    source: strawberry.Private[enrolments.Enrolled | ListedEnrolment]
-
-    @property
-    def found(self) -> enrolments.Enrolled:
-        return self.source.enrolled if isinstance(self.source, ListedEnrolment) else self.source
+    found: strawberry.Private[enrolments.Enrolled]
 
     @classmethod
     def of(cls, found: enrolments.Enrolled, now: datetime) -> Self:
@@ -100,36 +97,19 @@ class Enrolment(Node):
             moved_from=enrolment.moved_from,
             collection=Collection.of(found.collection) if found.collection else None,
             context=Context.of(found.context, now) if found.context else None,
-            source=found,
+            found=found,
         )
 
     @classmethod
-    def of_listed(cls, listed: ListedEnrolment, now: datetime) -> Self:
-        """A member of a list. Its moments are epoch milliseconds, which the scalar takes too."""
-        row: Any = listed.row
-        completed_on: Any = listed.completed_on
-        last_accessed_on: Any = listed.last_accessed_on
+    def of_listed(cls, listed: ListedEnrolment, session: nouns.Session) -> Self:
+        """The whole object of a member of a list. Its moments are epoch milliseconds, which the scalar takes too."""
+        values = {name: getattr(listed, name) for name in ATTRIBUTES}
+        collection, context = listed.collection, listed.context
         return cls(
-            user_id=listed.user_id,
-            collection_id=row.collection_id,
-            context_id=row.context_id,
-            active=bool(row.active),
-            enrolled_on=row.enrolled_on,
-            reenrolled_on=row.reenrolled_on,
-            unenrolled_on=row.unenrolled_on,
-            status=listed.status,
-            completed_count=listed.completed_count,
-            required_count=listed.required_count,
-            completion_percentage=listed.completion_percentage,
-            completed_on=completed_on,
-            completed_version=listed.completed_version,
-            last_accessed_on=last_accessed_on,
-            time_spent=listed.time_spent,
-            moved_to=row.moved_to if row.has_moved else None,
-            moved_from=row.moved_from,
-            collection=Collection.of(listed.collection) if listed.collection else None,
-            context=Context.of(listed.context, now) if listed.context else None,
-            source=listed,
+            **values,
+            collection=Collection.of(collection) if collection else None,
+            context=Context.of(context, session.now()) if context else None,
+            found=listed.enrolled,
         )
 
     def key(self) -> tuple[str, ...]:
@@ -175,6 +155,28 @@ class Enrolment(Node):
     ) -> Connection[AssessmentScores] | None:
         wanted = assessment_scores.Wanted(collection_id=self.collection_id, context_id=self.context_id)
         return await scores_of(info, self.user_id, wanted, first, after)
+
+
+ATTRIBUTES = (
+    "user_id",
+    "collection_id",
+    "context_id",
+    "active",
+    "enrolled_on",
+    "reenrolled_on",
+    "unenrolled_on",
+    "status",
+    "completed_count",
+    "required_count",
+    "completion_percentage",
+    "completed_on",
+    "completed_version",
+    "last_accessed_on",
+    "time_spent",
+    "moved_to",
+    "moved_from",
+)
+stands_for(Enrolment, ListedEnrolment, (*ATTRIBUTES, "collection", "context"), Enrolment.of_listed)
 
 
 @strawberry.input(description="Who enrols where.")

@@ -8,6 +8,7 @@ the executor meets it again and reports it at its path. Resolvers of this kind m
 other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -29,6 +30,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLResolveInfo,
     GraphQLString,
     Undefined,
     get_named_type,
@@ -36,11 +38,13 @@ from graphql import (
 )
 
 from graph.fields import AT_HAND
+from graph.light import Light, is_light, lights_of
 from graph.object_readers import FieldReader, object_reader
 from graph.upstream import (
     LEAST,
     Executor,
     NotPlain,
+    Path,
     Read,
     Selected,
     attribute_of,
@@ -84,6 +88,20 @@ class ProjectingExecutor(Executor):
                 kept = selected, None
             self._members[id(selected)] = kept
         return kept[1]
+
+    def complete_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        if is_light(result) and isinstance(of := get_named_type(return_type), GraphQLObjectType):
+            light = lights_of(classes_of(of) or ()).get(result.__class__)
+            result = result if light is None else light.whole(result, self.context_value)
+        return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
     def _billed(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         read, built, least = self._value(of, selected), self._bill.built, self._least(of, selected)
@@ -188,7 +206,14 @@ class ProjectingExecutor(Executor):
             return None
         compiled = {name: self._field(of, details) for name, details in below.items()}
         known = {name: field for name, field in compiled.items() if field is not None}
-        return object_reader(classes, known) if len(known) == len(compiled) else None
+        if len(known) != len(compiled):
+            return None
+        lights = lights_of(classes)
+        read = {
+            known[name].attribute for name, asked in below.items() if asked[0].node.name.value != "__typename"
+        }
+        direct = {light for light, how in lights.items() if read <= how.attributes}
+        return object_reader(classes | direct, known, _whole(lights, self.context_value))
 
     def _leaf(self, of: Any) -> Read:
         if of is GraphQLInt:
@@ -267,6 +292,16 @@ class ProjectingExecutor(Executor):
             return shown
 
         return serialised
+
+
+def _whole(lights: Mapping[type, Light], session: Any) -> Read:
+    def whole(source: Any) -> Any:
+        light = lights.get(source.__class__)
+        if light is None:
+            raise NotPlain
+        return light.whole(source, session)
+
+    return whole
 
 
 def _tried(function: Read) -> Read:

@@ -92,15 +92,17 @@ class NarrowFigures(NamedTuple):
     @classmethod
     def of_row(cls, row: NarrowAggregate) -> Self:
         """Of one whose figures are fresh."""
-        completed_on = row.completed_on
-        return cls(
-            status_of(row.status),
-            int(row.completed_count or 0),
-            int(row.required_count or 0),
-            completed_on,
-            None if completed_on is None else row.completed_version,
-            row.last_accessed_on,
-            int(row.time_spent or 0),
+        _, _, _, completed, required, time_spent, status, completed_on, version, last, _, _ = row
+        return cls._make(
+            (
+                status_of(status),
+                int(completed or 0),
+                int(required or 0),
+                completed_on,
+                None if completed_on is None else version,
+                last,
+                int(time_spent or 0),
+            )
         )
 
     @property

@@ -25,6 +25,8 @@ from stores.tables import AGGREGATES
 from stores.turns import breathe, in_turns, over
 
 Touches = Mapping[str, Touch]
+FEW = 16
+"""Keys that are worked on between two looks at the clock."""
 
 
 class Standings:
@@ -76,15 +78,18 @@ class Standings:
         figures: list[NarrowFigures | None] = []
         others: dict[int, ProgressKey] = {}
         aggregates: dict[ProgressKey, StoredAggregate | None] = {}
+        in_rows: dict[tuple[str, bool], str] = {}
+        """Contexts as aggregate rows write them."""
         for number, (key, place) in enumerate(zip(keys, places, strict=True)):
-            if over():
+            if number % FEW == 0 and over():
                 await breathe()
-            row = root_row(
-                found[place],
-                aggregate_context_of(key, contexts.get(key.context_id)),
-                key.collection_id,
-            )
-            tree = trees.get(key.collection_id)
+            _, collection_id, context_id = key
+            named = context_id, context_id == collection_id
+            context = in_rows.get(named)
+            if context is None:
+                context = in_rows[named] = aggregate_context_of(key, contexts.get(context_id))
+            row = root_row(found[place], context, collection_id)
+            tree = trees.get(collection_id)
             if (
                 row is not None
                 and row.seen_changed_at == changed[key]

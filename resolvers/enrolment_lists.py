@@ -12,7 +12,7 @@ from loaders import enrolments as rows
 from loaders.enrolments import EnrolmentPlace
 from loaders.session import Session
 from resolvers.enrolments import Enrolled, enrolled, enrolments_page, heal
-from resolvers.listed_enrolments import ListedEnrolment, listed_enrolments
+from resolvers.listed_enrolments import ListedEnrolment, ListedPage, listed_enrolments
 from resolvers.ordering import MOST_ORDERED, Ordering, Value
 from resolvers.paging import Asked, Page, checked_many
 from rules.errors import InvalidInput
@@ -85,11 +85,13 @@ class EnrolmentsWanted:
 class Listed:
     """A member of the list. ``cursor``: what its cursor carries, by the values that the list was ordered by."""
 
-    enrolled: Enrolled | ListedEnrolment
+    enrolled: Enrolled
     cursor: Sequence[str]
 
 
-async def listed_page(session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked) -> Page[Listed]:
+async def listed_page(
+    session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked
+) -> Page[Listed] | ListedPage:
     """The page that is asked for. InvalidInput if it needs all enrolments and the learner has more than MOST_ORDERED.
 
     ``total`` is there if all had to be read.
@@ -121,13 +123,12 @@ async def enrolments_count(session: Session, user_id: str, wanted: EnrolmentsWan
 
 async def _stored_page(
     session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked
-) -> Page[Listed]:
+) -> Page[Listed] | ListedPage:
     """A page in the order of the store."""
     after = None
-    begin = _by_key(wanted).place(_NOWHERE)[:-1]  # alike in all cursors of this order
     if asked.place is not None:
         collection_id, between, context_id = asked.place[-1].partition(_BETWEEN)
-        if asked.place[:-1] != begin or not between:
+        if asked.place[:-1] != _BEGIN or not between:
             raise InvalidInput("after must be a cursor of this list and order", field="after")
         after = collection_id, context_id
     if wanted.leaves:
@@ -135,15 +136,16 @@ async def _stored_page(
             session, user_id, first=asked.limit, after=after, active=wanted.active, statuses=True
         )
         members = [
-            Listed(one, (*begin, _place(one.enrolment.key.collection_id, one.enrolment.key.context_id)))
+            Listed(one, (*_BEGIN, _place(one.enrolment.key.collection_id, one.enrolment.key.context_id)))
             for one in whole.members
         ]
         return Page(members, whole.has_more)
-    narrow = await listed_enrolments(session, user_id, first=asked.limit, after=after, active=wanted.active)
-    listed = [
-        Listed(one, (*begin, _place(one.row.collection_id, one.row.context_id))) for one in narrow.members
-    ]
-    return Page(listed, narrow.has_more)
+    return await listed_enrolments(session, user_id, first=asked.limit, after=after, active=wanted.active)
+
+
+def place_of(listed: ListedEnrolment) -> Sequence[str]:
+    """What its cursor carries in the order of the store."""
+    return (*_BEGIN, _place(listed.collection_id, listed.context_id))
 
 
 def _place(collection_id: str, context_id: str) -> str:
@@ -211,3 +213,7 @@ def _by(wanted: EnrolmentsWanted, value: Callable[[EnrolmentPlace], Value]) -> O
         lambda place: _place(place.collection_id, place.context_id),
         descending=wanted.is_descending,
     )
+
+
+_BEGIN = _by_key(EnrolmentsWanted()).place(_NOWHERE)[:-1]
+"""Alike in all cursors of the order of the store."""
