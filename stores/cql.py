@@ -25,8 +25,8 @@ from stores.columns import (
     Udt,
 )
 from stores.keys import Span
+from stores.narrow_types import narrow_types
 from stores.rows import Condition, Equal, Exists, In, Key, Put, Row
-from stores.values import narrow_types
 
 _Code = Callable[[Any], Any]
 

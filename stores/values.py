@@ -9,18 +9,13 @@ from typing import Any
 from rules.errors import InvalidInput
 from stores.columns import (
     TEXT,
-    TIMESTAMP,
     ColumnType,
-    Element,
     ListOf,
     Map,
-    Milliseconds,
-    NarrowColumn,
     Scalar,
     SetOf,
     Table,
     Udt,
-    column_read,
 )
 from stores.keys import beyond
 from stores.rows import MOST_CHANGES, Change, Condition, Equal, Exists, In, Key, Put
@@ -283,27 +278,6 @@ def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...
         if column not in table.types:
             raise InvalidInput(f"{table.name} has no column {column}", field=column)
     return tuple(table.types) if columns is None else tuple(columns)
-
-
-@lru_cache(maxsize=1024)
-def narrow_types(table: Table, columns: tuple[NarrowColumn, ...]) -> tuple[ColumnType | None, ...]:
-    """The type of each column's values; None for milliseconds. InvalidInput names a column that can't be asked for so."""
-    return tuple(_narrow_type(table, column) for column in columns)
-
-
-def _narrow_type(table: Table, narrow: NarrowColumn) -> ColumnType | None:
-    if isinstance(narrow, Milliseconds):
-        if _narrow_type(table, narrow.of) != TIMESTAMP:
-            raise InvalidInput(f"{table.name} has no moment in {narrow.of}", field=column_read(narrow))
-        return None
-    column = column_read(narrow)
-    check_columns(table, [column])
-    type_ = table.types[column]
-    if not isinstance(narrow, Element):
-        return type_
-    if not isinstance(type_, Map) or type_.key != TEXT:
-        raise InvalidInput(f"{table.name}.{column} is no map of texts", field=column)
-    return type_.value
 
 
 def check_update(

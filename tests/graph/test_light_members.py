@@ -135,13 +135,15 @@ def listed(random: Random) -> ListedEnrolment:
     )
     done, required = some_count(random), some_count(random)
     completed_on = some_ms(random)
-    return ListedEnrolment(
-        *("ann", row.collection_id, row.context_id, active),
-        *(row.enrolled_on, row.reenrolled_on, row.unenrolled_on),
-        *(random.choice([*Status]), done, required, percentage(done, required)),
-        *(completed_on, None if completed_on is None else random.choice([None, 3])),
-        *(some_ms(random), random.choice([None, 0, some_count(random)])),
-        *(row.moved_to if row.has_moved else None, row.moved_from, content, context, row),
+    return ListedEnrolment._make(
+        (
+            *("ann", row.collection_id, row.context_id, active),
+            *(row.enrolled_on, row.reenrolled_on, row.unenrolled_on),
+            *(random.choice([*Status]), done, required, percentage(done, required)),
+            *(completed_on, None if completed_on is None else random.choice([None, 3])),
+            *(some_ms(random), random.choice([None, 0, some_count(random)])),
+            *(row.moved_to if row.has_moved else None, row.moved_from, content, context, row),
+        )
     )
 
 
