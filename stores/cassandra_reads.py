@@ -99,14 +99,15 @@ class Reads:
                 rows_of = {of_key(cql.key(key)): found[key] for key in shared.keys}
             else:
                 only = found[shared.keys[0]]
-            exact = len(asked) == width
+            if not several and not table.statics and not decoders:
+                only += raws  # type: ignore[arg-type]
+                return
             async for portion in portions(raws):
                 for raw in portion:
                     if table.statics and raw[-1] is None:
                         continue
-                    rows = rows_of[of_raw(raw)] if several else only
-                    row = raw if exact else raw[:width]
-                    rows.append(_decoded(row, decoders) if decoders else row)  # type: ignore[arg-type]
+                    row = _decoded(raw[:width], decoders) if decoders else raw[:width]
+                    (rows_of[of_raw(raw)] if several else only).append(row)  # type: ignore[arg-type]
 
         await self._shared(table, [*found], read)
         return found
@@ -117,6 +118,9 @@ class Reads:
         cql = self._cql(table)
         values = cql.key(shared.keys[0])
         for first, last in reversed(shared.differing):
+            if last - first == 1 and cql.binds_as_they_are(first):
+                values[first] = [*dict.fromkeys([key[first] for key in shared.keys])]
+                continue
             places = dict.fromkeys(key[first:last] for key in shared.keys)
             encoded = [cql.key((*shared.keys[0][:first], *place))[first:] for place in places]
             values[first:last] = [[place[0] if last - first == 1 else tuple(place) for place in encoded]]

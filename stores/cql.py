@@ -26,8 +26,8 @@ from stores.columns import (
     Udt,
 )
 from stores.keys import Span
+from stores.narrow_types import narrow_types
 from stores.rows import Condition, Equal, Exists, In, Key, Put, Row
-from stores.values import narrow_types
 
 _Code = Callable[[Any], Any]
 
@@ -180,6 +180,10 @@ class Cql:
         if self._plain_key:
             return list(key)
         return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
+
+    def binds_as_they_are(self, place: int) -> bool:
+        """Whether values of this key column are bound as they are."""
+        return self._plain_key or self.table.key[place] not in self._encoders
 
     def encoded(self, values: Mapping[str, Any]) -> list[Any]:
         """The encoded values, none of them a Put, in their order."""

@@ -22,8 +22,8 @@ from stores.columns import (
     Udt,
     column_read,
 )
+from stores.narrow_types import narrow_types
 from stores.rows import NarrowRow
-from stores.values import narrow_types
 
 _Code = Callable[[Any], Any]
 

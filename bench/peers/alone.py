@@ -37,7 +37,7 @@ async def main(which: str = "list", times: str = "60", profile: str = "") -> Non
         settings = Settings(
             **ready.cohort.urls,  # type: ignore[arg-type]
             data=ready.cohort.data,
-            jwt_key=KEY,
+            jwt_key=KEY,  # type: ignore[arg-type]
             request_timeout=60,
             answers_ttl=0,
             rate_points=0,
