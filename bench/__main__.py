@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|pages|peers|publish|scale|sizing|viewer]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|pages|peers|publish|scale|sizing|viewer]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``peers``, ``publish``,
-``scale costs``, ``sizing`` and ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
+``reads``, ``worker``; all without. ``archive``, ``attempts``, ``computed-page``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``peers``,
+``publish``, ``scale costs``, ``sizing`` and ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
 import asyncio
@@ -23,6 +23,7 @@ from bench import (
     abuse,
     archive,
     attempts,
+    computed_page,
     exhaust,
     groups,
     hierarchy,
@@ -266,6 +267,8 @@ if __name__ == "__main__":
         uvloop.run(abuse.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["archive"]:
         uvloop.run(archive.main(*sys.argv[2:]))
+    elif sys.argv[1:2] == ["computed-page"]:
+        uvloop.run(computed_page.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["hierarchy"]:
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["migration"]:

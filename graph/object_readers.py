@@ -34,9 +34,10 @@ class FieldReader(NamedTuple):
 
 
 def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader]) -> Read:
-    """Reads an object of these classes into a dict by the names of ``fields``. NotPlain for one of other classes."""
+    """Reads an object of one of these classes (any of ``object``) into a dict by the names of ``fields``. NotPlain for one of other classes."""
     source = _source(
-        tuple((name, f.attribute, f.plain is not None, f.nullable) for name, f in fields.items())
+        object in classes,
+        tuple((name, f.attribute, f.plain is not None, f.nullable) for name, f in fields.items()),
     )
     bound = [
         part
@@ -47,7 +48,7 @@ def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader]) 
     return _factory(source)(NotPlain, frozenset(classes), *bound)
 
 
-def _source(fields: tuple[tuple[str, str | None, bool, bool], ...]) -> str:
+def _source(of_any: bool, fields: tuple[tuple[str, str | None, bool, bool], ...]) -> str:
     """Of a function that is given what the fields need and returns the reader."""
     bound, reads, shows = ["NotPlain", "classes"], [], []
     for number, (name, attribute, has_plain, nullable) in enumerate(fields):
@@ -67,7 +68,7 @@ def _source(fields: tuple[tuple[str, str | None, bool, bool], ...]) -> str:
     lines = [
         f"def make({', '.join(bound)}):",
         "    def read(source):",
-        "        if source.__class__ not in classes: raise NotPlain",
+        *([] if of_any else ["        if source.__class__ not in classes: raise NotPlain"]),
         *(f"        {line}" for line in reads),
         f"        return {{{', '.join(shows)}}}",
         "    return read",

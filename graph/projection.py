@@ -37,6 +37,7 @@ from graphql import (
 
 from graph.fields import AT_HAND
 from graph.object_readers import FieldReader, object_reader
+from graph.unmade import OF_ROW, OfRow, Unmade, row_classes
 from graph.upstream import (
     LEAST,
     Executor,
@@ -49,7 +50,7 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import PORTION, CohortError, far_over
+from resolvers.nouns import PORTION, CohortError, far_over, from_milliseconds
 
 EXACT = 2**53
 """The largest whole number below which every one is a float, too."""
@@ -63,13 +64,14 @@ class ProjectingExecutor(Executor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._fields: dict[int, tuple[Selected, FieldReader | None, Read | None]] = {}
-        """The compiled fields by identity of their selections, which are kept so that no others get the same."""
+        self._fields: dict[tuple[int, bool], tuple[Selected, FieldReader | None, Read | None]] = {}
+        """The compiled fields by identity of their selections, which are kept so that no others get the same, and by whether
+        they are read of rows."""
         self._members: dict[int, tuple[Selected, Read | None]] = {}
         """The same of the members of lists."""
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
-        kept = self._fields.get(id(selected))
+        kept = self._fields.get((id(selected), False))
         if kept is not None:
             return kept[2]
         field = self._field(parent, selected)
@@ -103,31 +105,51 @@ class ProjectingExecutor(Executor):
         fields = self.below(within, selected) if isinstance(within, GraphQLObjectType) else None
         return LEAST * len(fields or (of,))
 
-    def _field(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
-        """The compiled field; None if only the executor can answer it."""
-        kept = self._fields.get(id(selected))
+    def _field(
+        self, parent: GraphQLObjectType, selected: Selected, *, rows: bool = False
+    ) -> FieldReader | None:
+        """The compiled field; None if only the executor can answer it. ``rows``: it is read of a row of its type
+        (graph/unmade.py), not of an object."""
+        kept = self._fields.get((id(selected), rows))
         if kept is not None:
             return kept[1]
         try:
-            field = self._compiled(parent, selected)
+            field = self._compiled(parent, selected, rows)
         except GraphQLError:  # an argument that does not hold: the executor reports it
             field = None
-        self._fields[id(selected)] = selected, field, None if field is None else field.read
+        self._fields[id(selected), rows] = selected, field, None if field is None else field.read
         return field
 
-    def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
+    def _compiled(self, parent: GraphQLObjectType, selected: Selected, rows: bool) -> FieldReader | None:
         name = selected[0].node.name.value
         if name == "__typename":
             return FieldReader(lambda _source: parent.name, None, str, str, nullable=False)
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
-        get, attribute = self._source(field, selected) if field else (None, None)
-        if field is None or get is None:
+        if field is None:
+            return None
+        definition = definition_of(field) if rows else None
+        of_row: OfRow | None = definition.metadata.get(OF_ROW) if definition else None
+        get, attribute = self._of_row(field, selected, of_row) if rows else self._source(field, selected)
+        if get is None:
             return None
         nullable = not isinstance(field.type, GraphQLNonNull)
         of = field.type if nullable else field.type.of_type
-        shown = self._present(of, selected)
+        shown = self._present(of, selected, rows=of_row is not None and not of_row.made)
+        if shown is not None and of_row is not None and of_row.repeated:
+            shown = _once(shown)
         return shown and FieldReader(get, attribute, shown, _PLAIN.get(of), nullable)
+
+    def _of_row(
+        self, field: GraphQLField, selected: Selected, of_row: OfRow | None
+    ) -> tuple[Read | None, str | None]:
+        """What a row says of the field, and the attribute of the row where it is one."""
+        if of_row is None:
+            return None, None
+        if isinstance(of_row.get, str):
+            return attrgetter(of_row.get), of_row.get
+        arguments = self.arguments(field, selected[0])
+        return _tried(partial(of_row.get, **arguments) if arguments else of_row.get), None
 
     def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None]:
         """What the field's resolver gives, and the attribute where it is one."""
@@ -146,26 +168,33 @@ class ProjectingExecutor(Executor):
         arguments = self.arguments(field, selected[0])
         return _tried(partial(function, **arguments) if arguments else function), None
 
-    def _value(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+    def _value(self, of: GraphQLOutputType, selected: Selected, *, rows: bool = False) -> Read | None:
         if isinstance(of, GraphQLNonNull):
-            return self._present(of.of_type, selected)
-        read = self._present(of, selected)
+            return self._present(of.of_type, selected, rows=rows)
+        read = self._present(of, selected, rows=rows)
         return None if read is None else lambda value: None if value is None else read(value)
 
-    def _present(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+    def _present(self, of: GraphQLOutputType, selected: Selected, *, rows: bool = False) -> Read | None:
         if isinstance(of, GraphQLList):
-            return self._list(of, selected)
+            return self._list(of, selected, rows)
         if isinstance(of, GraphQLObjectType):
-            return self._object(of, selected)
-        return self._leaf(of) if is_leaf_type(of) else None
+            return self._object(of, selected, rows)
+        return self._leaf(of, rows=rows) if is_leaf_type(of) else None
 
-    def _list(self, of: GraphQLList[Any], selected: Selected) -> Read | None:
-        read = self._value(of.of_type, selected)
+    def _list(self, of: GraphQLList[Any], selected: Selected, rows: bool) -> Read | None:
+        read = self._value(of.of_type, selected, rows=rows)
         if read is None:
             return None
-        item, built, least = read, self._bill.built, self._least(of, selected)
+        of_rows = None if rows else self._value(of.of_type, selected, rows=True)
+        made, built, least = read, self._bill.built, self._least(of, selected)
 
         def read_list(value: Any) -> list[Any]:
+            item = made
+            if value.__class__ is Unmade:
+                if of_rows is None:
+                    value = list(value)
+                else:
+                    item, value = of_rows, value.rows
             if value.__class__ is not list and value.__class__ is not tuple:
                 raise NotPlain
             if len(value) <= FEW:
@@ -182,15 +211,17 @@ class ProjectingExecutor(Executor):
 
         return read_list
 
-    def _object(self, of: GraphQLObjectType, selected: Selected) -> Read | None:
+    def _object(self, of: GraphQLObjectType, selected: Selected, rows: bool) -> Read | None:
         classes, below = classes_of(of), self.below(of, selected)
+        if rows:
+            classes = row_classes(classes or ())
         if classes is None or below is None:
             return None
-        compiled = {name: self._field(of, details) for name, details in below.items()}
+        compiled = {name: self._field(of, details, rows=rows) for name, details in below.items()}
         known = {name: field for name, field in compiled.items() if field is not None}
         return object_reader(classes, known) if len(known) == len(compiled) else None
 
-    def _leaf(self, of: Any) -> Read:
+    def _leaf(self, of: Any, *, rows: bool) -> Read:
         if of is GraphQLInt:
             return _int
         if of is GraphQLFloat:
@@ -200,15 +231,18 @@ class ProjectingExecutor(Executor):
         plain, serialised = _PLAIN.get(of), self._serialising(of)
         names: dict[Any, str] = {}
         kind = _REPEATED.get(of.name)
+        milliseconds = int if kind is datetime and rows else None
 
         def read_leaf(value: Any) -> Any:
             if value.__class__ is plain:
                 return value
-            if value.__class__ is kind and value in names:
-                return names[value]
-            shown = serialised(value)
-            if value.__class__ is kind:
-                names[value] = shown
+            if value.__class__ is not kind and value.__class__ is not milliseconds:
+                return serialised(value)
+            shown = names.get(value)
+            if shown is None:
+                shown = names[value] = serialised(
+                    from_milliseconds(value) if value.__class__ is int else value
+                )
             return shown
 
         return read_leaf
@@ -257,6 +291,19 @@ class ProjectingExecutor(Executor):
             return shown
 
         return serialised
+
+
+def _once(read: Read) -> Read:
+    """Reads each value once: all places of the answer have what was made of it first."""
+    done: dict[int, tuple[Any, Any]] = {}
+
+    def read_once(value: Any) -> Any:
+        found = done.get(id(value))
+        if found is None:
+            found = done[id(value)] = value, read(value)  # kept, so that no other gets its identity
+        return found[1]
+
+    return read_once
 
 
 def _tried(function: Read) -> Read:
