@@ -78,7 +78,8 @@ def _assessments_of(found: group_activities.MemberEntry) -> list[MemberAssessmen
 def _figures_of(
     found: group_activities.MemberEntry, metrics: list[group_enums.MemberMetric] | None = None
 ) -> Sequence[nouns.Figure]:
-    return group_activities.of_kinds(found.figures(), metrics)
+    figures = found.figures()
+    return figures if metrics is None else group_activities.of_kinds(figures, metrics)
 
 
 def _of_entry(description: str, value: Callable[[nouns.Entry], Any], type_: Any) -> Any:

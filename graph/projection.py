@@ -36,7 +36,17 @@ from graphql import (
 )
 
 from graph.fields import AT_HAND
-from graph.object_readers import FieldReader, object_reader
+from graph.object_readers import (
+    EXACT,
+    FLAG,
+    MILLISECONDS,
+    MOMENT,
+    REAL,
+    TEXT,
+    WHOLE,
+    FieldReader,
+    object_reader,
+)
 from graph.unmade import OF_ROW, OfRow, Unmade, row_classes
 from graph.upstream import (
     LEAST,
@@ -50,10 +60,8 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import PORTION, CohortError, far_over, from_milliseconds
+from resolvers.nouns import PORTION, CohortError, far_over, written_at
 
-EXACT = 2**53
-"""The largest whole number below which every one is a float, too."""
 FEW = 16
 """Members of a list that are worked on without a look at the clock, which would take longer than they do."""
 
@@ -123,7 +131,7 @@ class ProjectingExecutor(Executor):
     def _compiled(self, parent: GraphQLObjectType, selected: Selected, rows: bool) -> FieldReader | None:
         name = selected[0].node.name.value
         if name == "__typename":
-            return FieldReader(lambda _source: parent.name, None, str, str, nullable=False)
+            return FieldReader(lambda _source: parent.name, None, str, TEXT, None, nullable=False)
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
         if field is None:
@@ -138,7 +146,13 @@ class ProjectingExecutor(Executor):
         shown = self._present(of, selected, rows=of_row is not None and not of_row.made)
         if shown is not None and of_row is not None and of_row.repeated:
             shown = _once(shown)
-        return shown and FieldReader(get, attribute, shown, _PLAIN.get(of), nullable)
+        if shown is None:
+            return None
+        ways = _WAYS.get(of.name, ()) if is_leaf_type(of) else ()
+        kept = shown.kept if isinstance(shown, _Moments) else None
+        if kept is not None:
+            ways = MOMENT + MILLISECONDS if rows else MOMENT
+        return FieldReader(get, attribute, shown, ways, kept, nullable)
 
     def _of_row(
         self, field: GraphQLField, selected: Selected, of_row: OfRow | None
@@ -229,23 +243,9 @@ class ProjectingExecutor(Executor):
         if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
             return self._enum(of, members)
         plain, serialised = _PLAIN.get(of), self._serialising(of)
-        names: dict[Any, str] = {}
-        kind = _REPEATED.get(of.name)
-        milliseconds = int if kind is datetime and rows else None
-
-        def read_leaf(value: Any) -> Any:
-            if value.__class__ is plain:
-                return value
-            if value.__class__ is not kind and value.__class__ is not milliseconds:
-                return serialised(value)
-            shown = names.get(value)
-            if shown is None:
-                shown = names[value] = serialised(
-                    from_milliseconds(value) if value.__class__ is int else value
-                )
-            return shown
-
-        return read_leaf
+        if of.name == "DateTime":
+            return _Moments(serialised, rows=rows)
+        return lambda value: value if value.__class__ is plain else serialised(value)
 
     def _float(self, of: Any) -> Read:
         serialised = self._serialising(of)
@@ -293,6 +293,35 @@ class ProjectingExecutor(Executor):
         return serialised
 
 
+class _Moments:
+    """Shows moments, the same again and again on a page: what stands for one is worked out once. ``rows``: some are in epoch
+    milliseconds."""
+
+    def __init__(self, serialised: Read, *, rows: bool) -> None:
+        self.kept = _Kept(serialised)
+        self._serialised = serialised
+        self._kinds = (datetime, int) if rows else (datetime,)
+
+    def __call__(self, value: Any) -> Any:
+        return self.kept[value] if value.__class__ in self._kinds else self._serialised(value)
+
+
+class _Kept(dict[Any, Any]):
+    def __init__(self, serialised: Read) -> None:
+        self._serialised = serialised
+
+    def __missing__(self, value: Any) -> Any:
+        if value.__class__ is int:
+            try:
+                shown: Any = written_at(value)
+            except OverflowError as error:
+                raise NotPlain from error
+        else:
+            shown = self._serialised(value)
+        self[value] = shown
+        return shown
+
+
 def _once(read: Read) -> Read:
     """Reads each value once: all places of the answer have what was made of it first."""
     done: dict[int, tuple[Any, Any]] = {}
@@ -328,5 +357,5 @@ _FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError,
 """What resolvers refuse with, and what scalars, enums and resolvers meet in a value that is not of its type."""
 _PLAIN: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Classes whose values stand for themselves."""
-_REPEATED = {"DateTime": datetime}
-"""Classes of scalars whose values come again and again on a page: what stands for one is worked out once."""
+_WAYS = {"String": TEXT, "ID": TEXT, "Boolean": FLAG, "Int": WHOLE, "Float": REAL}
+"""How values of the specification's scalars are shown where they are plainly of their type."""

@@ -257,6 +257,8 @@ async def _outdated(session: Session, found: Found) -> dict[ProgressKey, int]:
 
 def _activities_of(found: Found, keys: Mapping[ProgressKey, int]) -> Set[str]:
     """The activities that have an entry of one of these keys."""
+    if not keys:
+        return frozenset()
     places = {(key.user_id, key.collection_id) for key in keys}
     return {
         activity_id

@@ -130,7 +130,7 @@ def best_entry(entries: Iterable[Entry]) -> Entry | None:
     The place decides between equal ones, so that every way to the same rows gives the same answer. Returns None where
     no entry tells anything.
     """
-    telling = [entry for entry in entries if not entry.says_nothing]
+    telling = [entry for entry in entries if entry.active or not entry.says_nothing]
     if (
         len(telling) < 2
     ):  # Nearly all members have one place. Ranking costs more than the rest of this function.

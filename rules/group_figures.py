@@ -189,7 +189,7 @@ def member_figures(entry: Entry) -> list[Figure]:
     updated = entry.updated_at
     figures = [
         Figure(_COMPLETED, entry.completed_count, updated),
-        Figure(_PERCENTAGE, entry.completion_percentage, updated),
+        Figure(_PERCENTAGE, percentage(entry.completed_count, entry.required_count), updated),
         Figure(_TIME_SPENT, entry.time_spent, updated),
     ]
     if entry.scores is not None:
