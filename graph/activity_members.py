@@ -1,8 +1,8 @@
 """How members stand in what their group does together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
@@ -13,7 +13,6 @@ from graph.fields import field
 from graph.metrics import OrderDirection
 from graph.paging import Connection
 from graph.scores import ActivityScore, Score
-from graph.unmade import OF_ROW, OfRow, of_row
 from resolvers import group_activities, nouns
 from resolvers.group_members import ActivityMembersWanted
 
@@ -25,19 +24,14 @@ ONLY_METRICS = "Only these; all without it."
 
 @strawberry.type(description="A figure and when it last changed.", directives=[to(Access.WITH_OBJECT)])
 class AggregateMetric:
-    metric: str = strawberry.field(
-        description="Which figure: docs/api.md lists them.", metadata=of_row("metric")
-    )
+    metric: str = strawberry.field(description="Which figure: docs/api.md lists them.")
     value: float | None = strawberry.field(
-        metadata=of_row("value"),
         description="A count, a percentage rounded down, seconds, or a score; null where it is not known, or does not "
-        "apply, as enrolments to a single content.",
+        "apply, as enrolments to a single content."
     )
     last_updated_on: datetime | None = strawberry.field(
-        metadata=of_row("updated_at"),
-        description="When it last changed, by the events' own times; null where nothing happened yet.",
+        description="When it last changed, by the events' own times; null where nothing happened yet."
     )
-    row_class: ClassVar = nouns.Figure
 
     @classmethod
     def of(cls, figure: nouns.Figure) -> Self:
@@ -65,23 +59,6 @@ class MemberAssessment:
         )
 
 
-def _score_of(found: group_activities.MemberEntry) -> ActivityScore | None:
-    return None if found.entry is None or found.entry.scores is None else ActivityScore.of(found.entry.score)
-
-
-def _assessments_of(found: group_activities.MemberEntry) -> list[MemberAssessment] | None:
-    if found.entry is None:
-        return None
-    return [MemberAssessment.of(*each) for each in sorted(found.entry.score.assessments.items())]
-
-
-def _figures_of(
-    found: group_activities.MemberEntry, metrics: list[group_enums.MemberMetric] | None = None
-) -> Sequence[nouns.Figure]:
-    figures = found.figures()
-    return figures if metrics is None else group_activities.of_kinds(figures, metrics)
-
-
 def _of_entry(description: str, value: Callable[[nouns.Entry], Any], type_: Any) -> Any:
     """A field that an entry has; null where Cohort does not know the activity."""
 
@@ -89,10 +66,7 @@ def _of_entry(description: str, value: Callable[[nouns.Entry], Any], type_: Any)
         entry = self.found.entry
         return None if entry is None else value(entry)
 
-    def of_entry(row: group_activities.MemberEntry) -> Any:
-        return None if row.entry is None else value(row.entry)
-
-    return field(description=description, graphql_type=type_, of_row=OfRow(of_entry))(read)
+    return field(description=description, graphql_type=type_)(read)
 
 
 @strawberry.type(
@@ -102,41 +76,35 @@ def _of_entry(description: str, value: Callable[[nouns.Entry], Any], type_: Any)
 )
 class ActivityMember:
     learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
-        description="Who it is.", metadata=of_row("learner", repeated=True)
+        description="Who it is."
     )
-    role: enums.GroupRole = strawberry.field(
-        description="What the member may do in the group.", metadata=of_row("member.role")
-    )
+    role: enums.GroupRole = strawberry.field(description="What the member may do in the group.")
     status: enums.Status | None = strawberry.field(
-        metadata=of_row("status"),
-        description="Completed once nothing required is missing; null where Cohort does not know the activity.",
+        description="Completed once nothing required is missing; null where Cohort does not know the activity."
     )
     completion_percentage: int | None = strawberry.field(
-        metadata=of_row("completion_percentage"),
-        description="Completed of the required leaves, rounded down: the number that the enrolment shows as well.",
+        description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
     )
     score: ActivityScore | None = strawberry.field(
-        metadata={OF_ROW: OfRow(_score_of, made=True)},
-        description="In the assessments of the activity that the member attempted; null where there is none.",
+        description="In the assessments of the activity that the member attempted; null where there is none."
     )
     found: strawberry.Private[group_activities.MemberEntry]
-    row_class: ClassVar = group_activities.MemberEntry
 
     @classmethod
     def of(cls, found: group_activities.MemberEntry, learner: "Learner") -> Self:
+        progress = found.entry.progress if found.entry else None
         return cls(
             learner=learner,
             role=found.member.role,
-            status=found.status,
-            completion_percentage=found.completion_percentage,
-            score=_score_of(found),
+            status=progress.status if progress else None,
+            completion_percentage=progress.completion_percentage if progress else None,
+            score=ActivityScore.of(found.entry.score) if found.entry else None,
             found=found,
         )
 
     @field(
         description="Whether the member has an active enrolment in it; false for one who left, and for one who never was in "
-        "it. Null for a single content, in which nobody enrols.",
-        of_row=OfRow("enrolled"),
+        "it. Null for a single content, in which nobody enrols."
     )
     def enrolled(self) -> bool | None:
         return self.found.enrolled
@@ -149,8 +117,7 @@ class ActivityMember:
 
     @field(
         description="When the member left what they are no more enrolled in; null for all others. In batch mode of the last "
-        "aggregation, as `enrolled`. Asked for, it costs a look at the enrolments of those who left.",
-        of_row=OfRow("left_on"),
+        "aggregation, as `enrolled`. Asked for, it costs a look at the enrolments of those who left."
     )
     def left_on(self) -> datetime | None:
         return self.found.left_on
@@ -162,14 +129,13 @@ class ActivityMember:
     )
     completed_count: int | None = _of_entry(
         "Required leaves that the member completed. (`completedMembersCount` of the activity counts members.)",
-        lambda entry: entry.completed_count,
+        lambda entry: entry.progress.completed_count,
         int | None,
     )
 
     @field(
         description="Required leaves, in the version that the figures are of; null too for a member who has not been in the "
-        "activity, of whom nothing was computed.",
-        of_row=OfRow("required_count"),
+        "activity, of whom nothing was computed."
     )
     def required_count(self) -> int | None:
         return self.found.required_count
@@ -178,16 +144,17 @@ class ActivityMember:
 
     @field(
         description="The assessments of the activity that the member attempted, in the order of their identifiers; null where "
-        "Cohort does not know the activity.",
-        of_row=OfRow(_assessments_of, made=True),
+        "Cohort does not know the activity."
     )
     def assessments(self) -> list[MemberAssessment] | None:
-        return _assessments_of(self.found)
+        entry = self.found.entry
+        if entry is None:
+            return None
+        return [MemberAssessment.of(*each) for each in sorted(entry.score.assessments.items())]
 
     @field(
         description="The member's figures; zeros where the member has not been in the activity, none where they are "
-        "not for the viewer to see. Its `completedCount` counts leaves, not members.",
-        of_row=OfRow(_figures_of),
+        "not for the viewer to see. Its `completedCount` counts leaves, not members."
     )
     def agg(
         self,
@@ -195,7 +162,8 @@ class ActivityMember:
             list[group_enums.MemberMetric] | None, strawberry.argument(description=ONLY_METRICS)
         ] = None,
     ) -> list[AggregateMetric]:
-        return [AggregateMetric.of(figure) for figure in _figures_of(self.found, metrics)]
+        figures = group_activities.of_kinds(self.found.figures(), metrics)
+        return [AggregateMetric.of(figure) for figure in figures]
 
 
 @strawberry.type(description="A page of the members in an activity.", directives=[to(Access.WITH_OBJECT)])

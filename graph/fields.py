@@ -7,7 +7,6 @@ import strawberry
 from strawberry.extensions import FieldExtension
 
 from graph.access import Access, to
-from graph.unmade import OF_ROW, OfRow
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,7 +19,6 @@ def field(
     *,
     description: str,
     at_hand: Callable[[Any], Any] | None = None,
-    of_row: OfRow | None = None,
     graphql_type: Any = None,
     extensions: Sequence[FieldExtension] = (),
     deprecated: str | None = None,
@@ -29,10 +27,10 @@ def field(
 ) -> Callable[[F], F]:
     """A field that is computed. ``at_hand`` gives the same from an object that has it already, and raises AttributeError
     if it has to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
-    ``of_row``: how a row answers it, of which no object was made (graph/unmade.py). ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py).
+    ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py).
     ``deprecated``: why nobody should ask for it any more, and for what instead. ``access``: who may ask for it, where its
     type does not say so; root fields always say it (graph/access.py). ``name``: where it is not that of the function."""
-    metadata = {key: value for key, value in ((AT_HAND, at_hand), (OF_ROW, of_row)) if value is not None}
+    metadata = {} if at_hand is None else {AT_HAND: at_hand}
     return cast(
         "Callable[[F], F]",
         strawberry.field(

@@ -181,7 +181,6 @@ class GroupActivity(Node):
             page,
             lambda member: ActivityMember.of(member, self.learners[member.member.user_id]),
             ordering.place,
-            unmade=True,
         )
         return ActivityMemberConnection(
             edges=found.edges, page_info=found.page_info, total_count=page.total or 0

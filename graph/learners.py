@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import strawberry
 from strawberry import UNSET
@@ -20,7 +20,6 @@ from graph.info import Info
 from graph.node import Node
 from graph.paging import After, Before, Connection, First, Last, connection, page_size
 from graph.summary import Summary
-from graph.unmade import OfRow, of_row
 from graph.views import View
 from resolvers import enrolments, learners, nouns, summary, views
 from resolvers.opaque_texts import decode_cursor
@@ -40,7 +39,6 @@ def with_attribute_fields(learner: type[T]) -> type[T]:
         described = field(
             description=f"The learner's {_words(name)}, where it is known.",
             at_hand=lambda learner: learner.profile.attributes.get(name),
-            of_row=OfRow(lambda profile: profile.attributes.get(name)),
             access=Access.LEARNER_OR_GUIDES,
         )
 
@@ -69,11 +67,8 @@ def with_attribute_inputs(learner: type[T]) -> type[T]:
 )
 @with_attribute_fields
 class Learner(Node):
-    user_id: str = strawberry.field(
-        description="The learner's user id.", directives=[to(Access.WITH_OBJECT)], metadata=of_row("user_id")
-    )
+    user_id: str = strawberry.field(description="The learner's user id.", directives=[to(Access.WITH_OBJECT)])
     profile: strawberry.Private[nouns.Learner | None] = None
-    row_class: ClassVar = nouns.Learner
 
     @classmethod
     def of(cls, profile: nouns.Learner) -> Self:
@@ -91,7 +86,6 @@ class Learner(Node):
     @field(
         description="For people; null where it is not known.",
         at_hand=attrgetter("profile.name"),
-        of_row=OfRow("name"),
         access=Access.WITH_OBJECT,
     )
     async def name(self, info: Info) -> str | None:

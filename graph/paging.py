@@ -5,13 +5,12 @@ the four into what is asked for (``resolvers.paging.asked``).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
 from graph.access import Access, to
 from graph.fields import field
-from graph.unmade import Unmade, of_row
 from resolvers.opaque_texts import encode
 from resolvers.ordering import MOST_ORDERED
 from resolvers.paging import MOST, USUAL, Page
@@ -54,16 +53,11 @@ class PageInfo:
     )
 
 
-def _itself(row: Any) -> Any:
-    return row
-
-
 @strawberry.type(description="A member of a list and its place in it.", directives=[to(Access.WITH_OBJECT)])
 class Edge(Generic[T]):
-    node: T = strawberry.field(description="The member.", metadata=of_row(_itself))
+    node: T = strawberry.field(description="The member.")
     member: strawberry.Private[Any]
     place: strawberry.Private[Callable[[Any], Sequence[str]]]
-    row_class: ClassVar = object
     """What the cursor of the member carries. Pages of thousands of members are rarely asked for it."""
 
     @field(description="The member's place, opaque.")
@@ -97,21 +91,11 @@ def page_size(first: int | None) -> int:
 
 
 def connection(
-    page: Page[D],
-    node: Callable[[D], T],
-    place: Callable[[D], Sequence[str]],
-    *,
-    begun: bool = False,
-    unmade: bool = False,
+    page: Page[D], node: Callable[[D], T], place: Callable[[D], Sequence[str]], *, begun: bool = False
 ) -> Connection[T]:
     """A connection for a page. ``place``: what the cursor of a member carries; ``begun``: the page has
-    an ``after``; it counts where the page itself does not say whether there are members before it. ``unmade``: edges are made
-    where they are needed; the page's members are rows (graph/unmade.py)."""
-
-    def edge(member: D) -> Edge[T]:
-        return Edge(node=node(member), member=member, place=place)
-
-    edges: Any = Unmade(page.members, edge) if unmade else list(map(edge, page.members))
+    an ``after``; it counts where the page itself does not say whether there are members before it."""
+    edges = [Edge(node=node(member), member=member, place=place) for member in page.members]
     ends = [encode(*place(member)) for member in (*page.members[:1], *page.members[-1:])]
     return Connection(
         edges=edges,

@@ -36,18 +36,7 @@ from graphql import (
 )
 
 from graph.fields import AT_HAND
-from graph.object_readers import (
-    EXACT,
-    FLAG,
-    MILLISECONDS,
-    MOMENT,
-    REAL,
-    TEXT,
-    WHOLE,
-    FieldReader,
-    object_reader,
-)
-from graph.unmade import OF_ROW, OfRow, Unmade, row_classes
+from graph.object_readers import FieldReader, object_reader
 from graph.upstream import (
     LEAST,
     Executor,
@@ -60,8 +49,10 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import PORTION, CohortError, far_over, written_at
+from resolvers.nouns import PORTION, CohortError, far_over
 
+EXACT = 2**53
+"""The largest whole number below which every one is a float, too."""
 FEW = 16
 """Members of a list that are worked on without a look at the clock, which would take longer than they do."""
 
@@ -72,14 +63,13 @@ class ProjectingExecutor(Executor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._fields: dict[tuple[int, bool], tuple[Selected, FieldReader | None, Read | None]] = {}
-        """The compiled fields by identity of their selections, which are kept so that no others get the same, and by whether
-        they are read of rows."""
+        self._fields: dict[int, tuple[Selected, FieldReader | None, Read | None]] = {}
+        """The compiled fields by identity of their selections, which are kept so that no others get the same."""
         self._members: dict[int, tuple[Selected, Read | None]] = {}
         """The same of the members of lists."""
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
-        kept = self._fields.get((id(selected), False))
+        kept = self._fields.get(id(selected))
         if kept is not None:
             return kept[2]
         field = self._field(parent, selected)
@@ -113,57 +103,31 @@ class ProjectingExecutor(Executor):
         fields = self.below(within, selected) if isinstance(within, GraphQLObjectType) else None
         return LEAST * len(fields or (of,))
 
-    def _field(
-        self, parent: GraphQLObjectType, selected: Selected, *, rows: bool = False
-    ) -> FieldReader | None:
-        """The compiled field; None if only the executor can answer it. ``rows``: it is read of a row of its type
-        (graph/unmade.py), not of an object."""
-        kept = self._fields.get((id(selected), rows))
+    def _field(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
+        """The compiled field; None if only the executor can answer it."""
+        kept = self._fields.get(id(selected))
         if kept is not None:
             return kept[1]
         try:
-            field = self._compiled(parent, selected, rows)
+            field = self._compiled(parent, selected)
         except GraphQLError:  # an argument that does not hold: the executor reports it
             field = None
-        self._fields[id(selected), rows] = selected, field, None if field is None else field.read
+        self._fields[id(selected)] = selected, field, None if field is None else field.read
         return field
 
-    def _compiled(self, parent: GraphQLObjectType, selected: Selected, rows: bool) -> FieldReader | None:
+    def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
         name = selected[0].node.name.value
         if name == "__typename":
-            return FieldReader(lambda _source: parent.name, None, str, TEXT, None, nullable=False)
+            return FieldReader(lambda _source: parent.name, None, str, str, nullable=False)
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
-        if field is None:
-            return None
-        definition = definition_of(field) if rows else None
-        of_row: OfRow | None = definition.metadata.get(OF_ROW) if definition else None
-        get, attribute = self._of_row(field, selected, of_row) if rows else self._source(field, selected)
-        if get is None:
+        get, attribute = self._source(field, selected) if field else (None, None)
+        if field is None or get is None:
             return None
         nullable = not isinstance(field.type, GraphQLNonNull)
         of = field.type if nullable else field.type.of_type
-        shown = self._present(of, selected, rows=of_row is not None and not of_row.made)
-        if shown is not None and of_row is not None and of_row.repeated:
-            shown = _once(shown)
-        if shown is None:
-            return None
-        ways = _WAYS.get(of.name, ()) if is_leaf_type(of) else ()
-        kept = shown.kept if isinstance(shown, _Moments) else None
-        if kept is not None:
-            ways = MOMENT + MILLISECONDS if rows else MOMENT
-        return FieldReader(get, attribute, shown, ways, kept, nullable)
-
-    def _of_row(
-        self, field: GraphQLField, selected: Selected, of_row: OfRow | None
-    ) -> tuple[Read | None, str | None]:
-        """What a row says of the field, and the attribute of the row where it is one."""
-        if of_row is None:
-            return None, None
-        if isinstance(of_row.get, str):
-            return attrgetter(of_row.get), of_row.get
-        arguments = self.arguments(field, selected[0])
-        return _tried(partial(of_row.get, **arguments) if arguments else of_row.get), None
+        shown = self._present(of, selected)
+        return shown and FieldReader(get, attribute, shown, _PLAIN.get(of), nullable)
 
     def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None]:
         """What the field's resolver gives, and the attribute where it is one."""
@@ -182,33 +146,26 @@ class ProjectingExecutor(Executor):
         arguments = self.arguments(field, selected[0])
         return _tried(partial(function, **arguments) if arguments else function), None
 
-    def _value(self, of: GraphQLOutputType, selected: Selected, *, rows: bool = False) -> Read | None:
+    def _value(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         if isinstance(of, GraphQLNonNull):
-            return self._present(of.of_type, selected, rows=rows)
-        read = self._present(of, selected, rows=rows)
+            return self._present(of.of_type, selected)
+        read = self._present(of, selected)
         return None if read is None else lambda value: None if value is None else read(value)
 
-    def _present(self, of: GraphQLOutputType, selected: Selected, *, rows: bool = False) -> Read | None:
+    def _present(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         if isinstance(of, GraphQLList):
-            return self._list(of, selected, rows)
+            return self._list(of, selected)
         if isinstance(of, GraphQLObjectType):
-            return self._object(of, selected, rows)
-        return self._leaf(of, rows=rows) if is_leaf_type(of) else None
+            return self._object(of, selected)
+        return self._leaf(of) if is_leaf_type(of) else None
 
-    def _list(self, of: GraphQLList[Any], selected: Selected, rows: bool) -> Read | None:
-        read = self._value(of.of_type, selected, rows=rows)
+    def _list(self, of: GraphQLList[Any], selected: Selected) -> Read | None:
+        read = self._value(of.of_type, selected)
         if read is None:
             return None
-        of_rows = None if rows else self._value(of.of_type, selected, rows=True)
-        made, built, least = read, self._bill.built, self._least(of, selected)
+        item, built, least = read, self._bill.built, self._least(of, selected)
 
         def read_list(value: Any) -> list[Any]:
-            item = made
-            if value.__class__ is Unmade:
-                if of_rows is None:
-                    value = list(value)
-                else:
-                    item, value = of_rows, value.rows
             if value.__class__ is not list and value.__class__ is not tuple:
                 raise NotPlain
             if len(value) <= FEW:
@@ -225,17 +182,15 @@ class ProjectingExecutor(Executor):
 
         return read_list
 
-    def _object(self, of: GraphQLObjectType, selected: Selected, rows: bool) -> Read | None:
+    def _object(self, of: GraphQLObjectType, selected: Selected) -> Read | None:
         classes, below = classes_of(of), self.below(of, selected)
-        if rows:
-            classes = row_classes(classes or ())
         if classes is None or below is None:
             return None
-        compiled = {name: self._field(of, details, rows=rows) for name, details in below.items()}
+        compiled = {name: self._field(of, details) for name, details in below.items()}
         known = {name: field for name, field in compiled.items() if field is not None}
         return object_reader(classes, known) if len(known) == len(compiled) else None
 
-    def _leaf(self, of: Any, *, rows: bool) -> Read:
+    def _leaf(self, of: Any) -> Read:
         if of is GraphQLInt:
             return _int
         if of is GraphQLFloat:
@@ -243,9 +198,20 @@ class ProjectingExecutor(Executor):
         if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
             return self._enum(of, members)
         plain, serialised = _PLAIN.get(of), self._serialising(of)
-        if of.name == "DateTime":
-            return _Moments(serialised, rows=rows)
-        return lambda value: value if value.__class__ is plain else serialised(value)
+        names: dict[Any, str] = {}
+        kind = _REPEATED.get(of.name)
+
+        def read_leaf(value: Any) -> Any:
+            if value.__class__ is plain:
+                return value
+            if value.__class__ is kind and value in names:
+                return names[value]
+            shown = serialised(value)
+            if value.__class__ is kind:
+                names[value] = shown
+            return shown
+
+        return read_leaf
 
     def _float(self, of: Any) -> Read:
         serialised = self._serialising(of)
@@ -293,48 +259,6 @@ class ProjectingExecutor(Executor):
         return serialised
 
 
-class _Moments:
-    """Shows moments, the same again and again on a page: what stands for one is worked out once. ``rows``: some are in epoch
-    milliseconds."""
-
-    def __init__(self, serialised: Read, *, rows: bool) -> None:
-        self.kept = _Kept(serialised)
-        self._serialised = serialised
-        self._kinds = (datetime, int) if rows else (datetime,)
-
-    def __call__(self, value: Any) -> Any:
-        return self.kept[value] if value.__class__ in self._kinds else self._serialised(value)
-
-
-class _Kept(dict[Any, Any]):
-    def __init__(self, serialised: Read) -> None:
-        self._serialised = serialised
-
-    def __missing__(self, value: Any) -> Any:
-        if value.__class__ is int:
-            try:
-                shown: Any = written_at(value)
-            except OverflowError as error:
-                raise NotPlain from error
-        else:
-            shown = self._serialised(value)
-        self[value] = shown
-        return shown
-
-
-def _once(read: Read) -> Read:
-    """Reads each value once: all places of the answer have what was made of it first."""
-    done: dict[int, tuple[Any, Any]] = {}
-
-    def read_once(value: Any) -> Any:
-        found = done.get(id(value))
-        if found is None:
-            found = done[id(value)] = value, read(value)  # kept, so that no other gets its identity
-        return found[1]
-
-    return read_once
-
-
 def _tried(function: Read) -> Read:
     """Answers as ``function`` does; NotPlain where that fails as a resolver may."""
 
@@ -357,5 +281,5 @@ _FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError,
 """What resolvers refuse with, and what scalars, enums and resolvers meet in a value that is not of its type."""
 _PLAIN: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Classes whose values stand for themselves."""
-_WAYS = {"String": TEXT, "ID": TEXT, "Boolean": FLAG, "Int": WHOLE, "Float": REAL}
-"""How values of the specification's scalars are shown where they are plainly of their type."""
+_REPEATED = {"DateTime": datetime}
+"""Classes of scalars whose values come again and again on a page: what stands for one is worked out once."""

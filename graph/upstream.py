@@ -46,7 +46,6 @@ from strawberry.types.field import StrawberryField
 
 from graph.encoding import SentAsIs
 from graph.planned import Planned
-from graph.unmade import Unmade
 from graph.variables import too_many
 from resolvers.nouns import Bill, KeptResponse, Session, Taken, breathe, deadline_at, over, stepwise
 
@@ -201,8 +200,6 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> Any:
         """As the library does, until the turn of the loop is over: the rest is then awaited, in later turns."""
-        if items.__class__ is Unmade:
-            items = list(items)
         if position_context is not None or not isinstance(items, list | tuple):
             return super().complete_iterable_value(
                 item_type, field_details_list, info, path, items, position_context

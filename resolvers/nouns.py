@@ -55,7 +55,7 @@ from rules.learners import ATTRIBUTES, Learner
 from rules.metric_columns import Column, ColumnKind, camel
 from rules.metric_queries import OrderBy
 from rules.metrics import Metric
-from rules.moments import milliseconds, written_at
+from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
@@ -195,5 +195,4 @@ __all__ = [
     "stepwise",
     "without_hidden",
     "write_token",
-    "written_at",
 ]

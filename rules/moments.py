@@ -1,7 +1,6 @@
 """Moments as data sources, the cache and REST write them: milliseconds since 1970, as whole numbers."""
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -43,22 +42,6 @@ def written(at: datetime) -> str:
     """Returns the moment in RFC 3339, in UTC with milliseconds: ``2026-01-31T12:00:00.000Z``. Every year has four
     digits."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
-
-
-def written_at(milliseconds: int) -> str:
-    """Returns ``written`` of the moment of these milliseconds, in a third of the time. OverflowError as ``moment``."""
-    day, rest = divmod(milliseconds, _MILLISECONDS_OF_DAY)
-    minute, rest = divmod(rest, 60_000)
-    return f"{_day(day)}{_MINUTES[minute]}{rest // 1000:02d}.{rest % 1000:03d}Z"
-
-
-_MILLISECONDS_OF_DAY = 86_400_000
-_MINUTES = [f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440)]
-
-
-@lru_cache(10_000)
-def _day(number: int) -> str:
-    return f"{moment(number * _MILLISECONDS_OF_DAY).date().isoformat()}T"
 
 
 def month_of(at: datetime) -> str:
