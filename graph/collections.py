@@ -13,6 +13,7 @@ from graph.arguments import OwnContextId
 from graph.encoding import SentAsIs
 from graph.fields import field
 from graph.info import Info
+from graph.light import stands_for
 from graph.lookahead import contexts_asked
 from graph.node import Node
 from graph.orders import ContextOrder, ContextOrderBy, is_descending
@@ -318,6 +319,14 @@ class Collection(Node):
             *(ContextConnection, page, lambda one: Context.of(one, now), wanted.ordering.place, found.count),
             begun=page_asked.place is not None,
         )
+
+
+stands_for(
+    Collection,
+    nouns.Content,
+    ("identifier", "name", "status", "mime_type", "leaf_nodes_count", "published_on"),
+    lambda content, _: Collection.of(content),
+)
 
 
 @strawberry.type

@@ -14,6 +14,7 @@ from graph.context_rosters import roster
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
+from graph.light import stands_for
 from graph.node import Node
 from resolvers import contexts, nouns
 
@@ -71,6 +72,17 @@ class Context(Node):
     @field(description="The collections it is of, without those that are gone.")
     async def collections(self, info: Info) -> list[Collection] | None:
         return [Collection.of(found) for found in await contexts.collections_of(info.context, self.context)]
+
+
+stands_for(
+    Context,
+    nouns.Context,
+    (
+        *("context_id", "type", "name", "description", "start_date", "end_date"),
+        *("opens_on", "enrolment_end_date", "enrolment_type"),
+    ),
+    lambda context, session: Context.of(context, session.now()),
+)
 
 
 @strawberry.input(description="A context to be.")

@@ -9,11 +9,13 @@ from graph.access import Access, to
 from graph.enrolments import Enrolment
 from graph.fields import field
 from graph.info import Info
+from graph.light import stands_for
 from graph.lookahead import asks_for_leaves
 from graph.metrics import OrderDirection
-from graph.paging import After, Before, Connection, First, Last, connection
+from graph.paging import After, Before, Connection, Edge, First, Last, connection, light_connection
 from resolvers import enrolment_lists
 from resolvers.enrolment_lists import EnrolmentsWanted
+from resolvers.listed_enrolments import ListedEnrolment, ListedPage
 from resolvers.ordering import MOST_ORDERED, PARTS
 from resolvers.paging import MOST, asked
 
@@ -84,16 +86,27 @@ async def enrolments_of(
     page = await enrolment_lists.listed_page(
         info.context, user_id, wanted, asked(first, after, last, before, parts=PARTS)
     )
-    now = info.context.now()
-    shown = connection(
-        page,
-        lambda listed: Enrolment.of(listed.enrolled, now),
-        lambda listed: listed.cursor,
-        begun=after is not None,
-    )
+    now, begun = info.context.now(), after is not None
+    shown: Connection[Enrolment]
+    if isinstance(page, ListedPage):
+        shown = light_connection(page, enrolment_lists.place_of, begun=begun)
+    else:
+        shown = connection(
+            page, lambda listed: Enrolment.of(listed.enrolled, now), lambda listed: listed.cursor, begun=begun
+        )
     return EnrolmentConnection(
         edges=shown.edges, page_info=shown.page_info, user_id=user_id, wanted=wanted, total=page.total
     )
+
+
+stands_for(
+    Edge,
+    ListedEnrolment,
+    ("node",),
+    lambda listed, session: Edge(
+        node=Enrolment.of_listed(listed, session), member=listed, place=enrolment_lists.place_of
+    ),
+)
 
 
 def _wanted(chosen: EnrolmentFilter, order_by: EnrolmentOrder | None, *, leaves: bool) -> EnrolmentsWanted:

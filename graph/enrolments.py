@@ -15,6 +15,7 @@ from graph.contexts import Context
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation, platform_name
 from graph.info import Info
+from graph.light import stands_for
 from graph.node import Node
 from graph.paging import After, Connection, First
 from graph.scores import ActivityScore
@@ -30,6 +31,7 @@ from graph.summary import (
     units_in,
 )
 from resolvers import assessment_scores, enrolments, nouns
+from resolvers.listed_enrolments import ListedEnrolment
 
 
 @strawberry.type(
@@ -98,6 +100,18 @@ class Enrolment(Node):
             found=found,
         )
 
+    @classmethod
+    def of_listed(cls, listed: ListedEnrolment, session: nouns.Session) -> Self:
+        """The whole object of a member of a list. Its moments are epoch milliseconds, which the scalar takes too."""
+        values = {name: getattr(listed, name) for name in ATTRIBUTES}
+        collection, context = listed.collection, listed.context
+        return cls(
+            **values,
+            collection=Collection.of(collection) if collection else None,
+            context=Context.of(context, session.now()) if context else None,
+            found=listed.enrolled,
+        )
+
     def key(self) -> tuple[str, ...]:
         return self.user_id, self.collection_id, self.context_id
 
@@ -141,6 +155,28 @@ class Enrolment(Node):
     ) -> Connection[AssessmentScores] | None:
         wanted = assessment_scores.Wanted(collection_id=self.collection_id, context_id=self.context_id)
         return await scores_of(info, self.user_id, wanted, first, after)
+
+
+ATTRIBUTES = (
+    "user_id",
+    "collection_id",
+    "context_id",
+    "active",
+    "enrolled_on",
+    "reenrolled_on",
+    "unenrolled_on",
+    "status",
+    "completed_count",
+    "required_count",
+    "completion_percentage",
+    "completed_on",
+    "completed_version",
+    "last_accessed_on",
+    "time_spent",
+    "moved_to",
+    "moved_from",
+)
+stands_for(Enrolment, ListedEnrolment, (*ATTRIBUTES, "collection", "context"), Enrolment.of_listed)
 
 
 @strawberry.input(description="Who enrols where.")

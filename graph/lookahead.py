@@ -1,10 +1,13 @@
 """What the fields below will ask for, so that it is read once for all of them."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from graphql import FieldNode, FragmentSpreadNode
 from strawberry.types.nodes import SelectedField, Selection
 
 from graph.info import Info
+from graph.upstream_documents import asked_in, selections_of
 
 OWN_FIELDS = frozenset({"viewerProgress", "viewerView", "progress", "view"})
 """Fields of a tree's nodes that show the viewer's own, under a ``contextId``; the last two are the older names."""
@@ -34,11 +37,20 @@ def asks_for_leaves(info: Info) -> bool:
 
 def is_asked(info: Info, *names: str) -> bool:
     """Whether a field of one of these names is somewhere below this one."""
-    return _has([below for field in info.selected_fields for below in field.selections], names)
-
-
-def _has(selections: Sequence[Selection], names: Sequence[str]) -> bool:
-    return any(
-        (isinstance(one, SelectedField) and one.name in names) or _has(one.selections, names)
-        for one in selections
-    )
+    nodes, fragments = asked_in(info)
+    waiting: list[Any] = [below for node in nodes for below in selections_of(node)]
+    seen: set[str] = set()
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case FieldNode():
+                if node.name.value in names:
+                    return True
+            case FragmentSpreadNode():
+                name = node.name.value
+                if name in seen:
+                    continue
+                seen.add(name)
+                node = fragments[name]
+        waiting += selections_of(node)
+    return False

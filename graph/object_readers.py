@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from graph.upstream import NotPlain, Read
+from graph.upstream import Read
 
 MOST_SOURCES = 4_096
 """Compiled sources that a process keeps: some 3 KB each. Names of a response are a client's, so they are without end."""
@@ -33,8 +33,9 @@ class FieldReader(NamedTuple):
         return self.shown(value)
 
 
-def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader]) -> Read:
-    """Reads an object of these classes into a dict by the names of ``fields``. NotPlain for one of other classes."""
+def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader], whole: Read) -> Read:
+    """Reads an object of these classes into a dict by the names of ``fields``. Of one of other classes it reads what ``whole``
+    makes of it, which raises NotPlain where there is nothing to make."""
     source = _source(
         tuple((name, f.attribute, f.plain is not None, f.nullable) for name, f in fields.items())
     )
@@ -44,12 +45,12 @@ def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader]) 
         for part in (field.get, field.shown, field.plain)
         if part is not None
     ]
-    return _factory(source)(NotPlain, frozenset(classes), *bound)
+    return _factory(source)(whole, frozenset(classes), *bound)
 
 
 def _source(fields: tuple[tuple[str, str | None, bool, bool], ...]) -> str:
     """Of a function that is given what the fields need and returns the reader."""
-    bound, reads, shows = ["NotPlain", "classes"], [], []
+    bound, reads, shows = ["whole", "classes"], [], []
     for number, (name, attribute, has_plain, nullable) in enumerate(fields):
         value = f"v{number}"
         bound += [f"get{number}", f"shown{number}"]
@@ -67,7 +68,7 @@ def _source(fields: tuple[tuple[str, str | None, bool, bool], ...]) -> str:
     lines = [
         f"def make({', '.join(bound)}):",
         "    def read(source):",
-        "        if source.__class__ not in classes: raise NotPlain",
+        "        if source.__class__ not in classes: source = whole(source)",
         *(f"        {line}" for line in reads),
         f"        return {{{', '.join(shows)}}}",
         "    return read",

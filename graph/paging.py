@@ -96,15 +96,23 @@ def connection(
     """A connection for a page. ``place``: what the cursor of a member carries; ``begun``: the page has
     an ``after``; it counts where the page itself does not say whether there are members before it."""
     edges = [Edge(node=node(member), member=member, place=place) for member in page.members]
+    return Connection(edges=edges, page_info=_page_info(page, place, begun=begun))
+
+
+def light_connection(
+    page: Page[Any], place: Callable[[Any], Sequence[str]], *, begun: bool
+) -> Connection[Any]:
+    """The same, of members that stand for their edges (graph/light.py)."""
+    return Connection(edges=[*page.members], page_info=_page_info(page, place, begun=begun))
+
+
+def _page_info(page: Page[D], place: Callable[[D], Sequence[str]], *, begun: bool) -> PageInfo:
     ends = [encode(*place(member)) for member in (*page.members[:1], *page.members[-1:])]
-    return Connection(
-        edges=edges,
-        page_info=PageInfo(
-            has_next_page=page.has_more,
-            has_previous_page=begun if page.has_earlier is None else page.has_earlier,
-            start_cursor=ends[0] if ends else None,
-            end_cursor=encode(*page.end) if page.end else ends[-1] if ends else None,
-        ),
+    return PageInfo(
+        has_next_page=page.has_more,
+        has_previous_page=begun if page.has_earlier is None else page.has_earlier,
+        start_cursor=ends[0] if ends else None,
+        end_cursor=encode(*page.end) if page.end else ends[-1] if ends else None,
     )
 
 

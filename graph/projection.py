@@ -8,6 +8,7 @@ the executor meets it again and reports it at its path. Resolvers of this kind m
 other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -29,6 +30,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLResolveInfo,
     GraphQLString,
     Undefined,
     get_named_type,
@@ -36,11 +38,13 @@ from graphql import (
 )
 
 from graph.fields import AT_HAND
+from graph.light import Light, is_light, lights_of
 from graph.object_readers import FieldReader, object_reader
 from graph.upstream import (
     LEAST,
     Executor,
     NotPlain,
+    Path,
     Read,
     Selected,
     attribute_of,
@@ -49,7 +53,7 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import PORTION, CohortError, far_over
+from resolvers.nouns import PORTION, CohortError, far_over, written_milliseconds
 
 EXACT = 2**53
 """The largest whole number below which every one is a float, too."""
@@ -84,6 +88,20 @@ class ProjectingExecutor(Executor):
                 kept = selected, None
             self._members[id(selected)] = kept
         return kept[1]
+
+    def complete_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        if is_light(result) and isinstance(of := get_named_type(return_type), GraphQLObjectType):
+            light = lights_of(classes_of(of) or ()).get(result.__class__)
+            result = result if light is None else light.whole(result, self.context_value)
+        return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
     def _billed(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         read, built, least = self._value(of, selected), self._bill.built, self._least(of, selected)
@@ -188,7 +206,14 @@ class ProjectingExecutor(Executor):
             return None
         compiled = {name: self._field(of, details) for name, details in below.items()}
         known = {name: field for name, field in compiled.items() if field is not None}
-        return object_reader(classes, known) if len(known) == len(compiled) else None
+        if len(known) != len(compiled):
+            return None
+        lights = lights_of(classes)
+        read = {
+            known[name].attribute for name, asked in below.items() if asked[0].node.name.value != "__typename"
+        }
+        direct = {light for light, how in lights.items() if read <= how.attributes}
+        return object_reader(classes | direct, known, _whole(lights, self.context_value))
 
     def _leaf(self, of: Any) -> Read:
         if of is GraphQLInt:
@@ -197,21 +222,31 @@ class ProjectingExecutor(Executor):
             return self._float(of)
         if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
             return self._enum(of, members)
+        if of.name == "DateTime":
+            return self._moment(of)
         plain, serialised = _PLAIN.get(of), self._serialising(of)
-        names: dict[Any, str] = {}
-        kind = _REPEATED.get(of.name)
+        return lambda value: value if value.__class__ is plain else serialised(value)
 
-        def read_leaf(value: Any) -> Any:
-            if value.__class__ is plain:
-                return value
-            if value.__class__ is kind and value in names:
-                return names[value]
-            shown = serialised(value)
-            if value.__class__ is kind:
-                names[value] = shown
+    def _moment(self, of: Any) -> Read:
+        """What stands for a moment comes again and again on a page: it is worked out once. Not of milliseconds, which take as
+        long as to look for it."""
+        names: dict[datetime, str] = {}
+        serialised = self._serialising(of)
+
+        def read_moment(value: Any) -> Any:
+            if value.__class__ is int:
+                try:
+                    return written_milliseconds(value)
+                except OverflowError as error:
+                    raise NotPlain from error
+            if value.__class__ is not datetime:
+                return serialised(value)
+            shown = names.get(value)
+            if shown is None:
+                shown = names[value] = serialised(value)
             return shown
 
-        return read_leaf
+        return read_moment
 
     def _float(self, of: Any) -> Read:
         serialised = self._serialising(of)
@@ -259,6 +294,16 @@ class ProjectingExecutor(Executor):
         return serialised
 
 
+def _whole(lights: Mapping[type, Light], session: Any) -> Read:
+    def whole(source: Any) -> Any:
+        light = lights.get(source.__class__)
+        if light is None:
+            raise NotPlain
+        return light.whole(source, session)
+
+    return whole
+
+
 def _tried(function: Read) -> Read:
     """Answers as ``function`` does; NotPlain where that fails as a resolver may."""
 
@@ -281,5 +326,3 @@ _FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError,
 """What resolvers refuse with, and what scalars, enums and resolvers meet in a value that is not of its type."""
 _PLAIN: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Classes whose values stand for themselves."""
-_REPEATED = {"DateTime": datetime}
-"""Classes of scalars whose values come again and again on a page: what stands for one is worked out once."""

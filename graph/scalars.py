@@ -12,9 +12,14 @@ from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
+from resolvers.nouns import written_milliseconds
 
-def format_moment(value: datetime) -> str:
-    """A moment in UTC and whole milliseconds. Its width is fixed, so that texts compare as moments do."""
+
+def format_moment(value: datetime | int) -> str:
+    """A moment in UTC and whole milliseconds. Its width is fixed, so that texts compare as moments do. Members of long lists
+    give epoch milliseconds."""
+    if isinstance(value, int):
+        return written_milliseconds(value)
     moment = value if value.tzinfo is UTC else value.astimezone(UTC)
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"  # without +00:00
 

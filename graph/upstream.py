@@ -31,7 +31,7 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, FieldDetailsList
 
 # The same: the place of a field in the answer.
-from graphql.pyutils import Path
+from graphql.pyutils import Path as Path
 
 # Strawberry's own executor, which hands ``operation_extensions`` on: a schema's ``execution_context_class`` must be one.
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext

@@ -3,6 +3,7 @@
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -106,3 +107,16 @@ def bounded_overlaps(most: int) -> type[OverlappingFieldsCanBeMergedRule]:
                 raise TooManyComparisons(error.message) from None
 
     return BoundedOverlaps
+
+
+def asked_in(info: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Where the document asks for the field of a resolver's ``info``, and the document's fragments. Strawberry makes objects of
+    all that is below, with the values of all arguments."""
+    raw = info._raw_info
+    return raw.field_nodes, raw.fragments
+
+
+def selections_of(node: Any) -> Sequence[Any]:
+    """What a document asks for right below a field or in a fragment."""
+    within = node.selection_set
+    return within.selections if within else ()

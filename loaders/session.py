@@ -177,6 +177,7 @@ class Loaders:
 
         self.figures_of_page = reader.figures
         """Loads many keys at once. A DataLoader would cost something for each of them."""
+        self.narrow_figures = reader.narrow_figures
         self.standings: DataLoader[ProgressKey, Standing | None] = loader("standings", reader.standings)
         self.touches: DataLoader[ProgressKey, Touches] = loader("touches", reader.touches)
         self.views: DataLoader[ViewKey, View | None] = loader(

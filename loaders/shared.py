@@ -98,8 +98,7 @@ class SharedLoader(Generic[K, V]):
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""
-        kept = self._kept.get
-        known: dict[K, V | None] = {key: kept(key) for key in keys}
+        known = self._kept.of(keys)
         missing = [key for key, value in known.items() if value is None]
         self.hits += len(known) - len(missing)
         if missing:

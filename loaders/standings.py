@@ -10,8 +10,9 @@ from loaders import touches as hashes
 from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
+from loaders.narrow_figures import COLUMNS, NarrowFigures, root_row
 from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
-from rules.aggregates import AggregateKey
+from rules.aggregates import COLLECTION_TYPE, AggregateKey
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
 from rules.identifiers import ContextType, ProgressKey, aggregate_context
@@ -20,9 +21,12 @@ from rules.standings import Figures, FirstCompletion, Standing, Touch, standing_
 from rules.tracking import Tracking
 from rules.triggers import TriggerKind
 from stores.engines import Stores
-from stores.turns import in_turns
+from stores.tables import AGGREGATES
+from stores.turns import breathe, in_turns, over
 
 Touches = Mapping[str, Touch]
+FEW = 16
+"""Keys that are worked on between two looks at the clock."""
 
 
 class Standings:
@@ -55,6 +59,55 @@ class Standings:
         """How far the learner is under each key, as ``standings``. Without ``statuses``, which are most of an aggregate, those of stale ones alone are read."""
         read = await self._read(keys, statuses=statuses)
         return await in_turns(read.figures, keys)
+
+    async def narrow_figures(
+        self,
+        keys: Sequence[ProgressKey],
+        trees: Mapping[str, RelationTree],
+        contexts: Mapping[str, Context],
+    ) -> list[NarrowFigures | None]:
+        """As ``figures`` without statuses. ``trees`` and ``contexts``: the live ones of the keys, as far as there are any."""
+        if self._tracking.keeps_by_content:
+            wide = await self.figures(keys, statuses=False)
+            return [None if each is None else NarrowFigures.of(each) for each in wide]
+        rows = self._stores.rows
+        places = [(COLLECTION_TYPE, key.collection_id, key.user_id) for key in keys]
+        found, changed = await asyncio.gather(
+            rows.tuples(AGGREGATES, list(dict.fromkeys(places)), COLUMNS), self._changed(keys, {})
+        )
+        figures: list[NarrowFigures | None] = []
+        others: dict[int, ProgressKey] = {}
+        aggregates: dict[ProgressKey, StoredAggregate | None] = {}
+        in_rows: dict[tuple[str, bool], str] = {}
+        """Contexts as aggregate rows write them."""
+        for number, (key, place) in enumerate(zip(keys, places, strict=True)):
+            if number % FEW == 0 and over():
+                await breathe()
+            _, collection_id, context_id = key
+            named = context_id, context_id == collection_id
+            context = in_rows.get(named)
+            if context is None:
+                context = in_rows[named] = aggregate_context_of(key, contexts.get(context_id))
+            row = root_row(found[place], context, collection_id)
+            tree = trees.get(collection_id)
+            if (
+                row is not None
+                and row.seen_changed_at == changed[key]
+                and (tree is None or tree.covers(row.seen_version))
+            ):
+                figures.append(None if tree is None else NarrowFigures.of_row(row))
+            else:
+                others[number] = key
+                aggregates[key] = None if row is None else row.stored(key.user_id)
+                figures.append(None)
+        if others:
+            stale = [key for key in others.values() if changed[key] is not None]
+            touches = await self._from_rows(stale, aggregates, {}, trees)
+            read = _Read(trees, aggregates, changed, frozenset(), touches, statuses=False)
+            for number, key in others.items():
+                wide_figures = read.figures(key)
+                figures[number] = None if wide_figures is None else NarrowFigures.of(wide_figures)
+        return figures
 
     async def _read(self, keys: Sequence[ProgressKey], *, statuses: bool) -> "_Read":
         columns = None if statuses else ENTRY_COLUMNS

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from stores.bills import check_bill
-from stores.columns import Table
+from stores.columns import NarrowColumn, Table
 from stores.deadline import deadline_at, out_of_time, until
-from stores.rows import Key, Row, Rows
+from stores.rows import Key, NarrowRow, Row, Rows
 from stores.values import check_key, check_keys
 
 _Found = Mapping[Key, Any]
@@ -132,6 +132,29 @@ class _Together:
         found = await self._joined(shape, keys, together)
         return {key: found[key] for key in keys}
 
+    async def tuples(
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        columns: Sequence[NarrowColumn],
+        *,
+        among: Sequence[Any] | None = None,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+    ) -> dict[Key, list[NarrowRow]]:
+        if not keys:
+            return {}
+
+        async def together(keys: list[Key]) -> _Found:
+            return await self._rows.tuples(
+                table, keys, columns, among=among, prefix=prefix, after=after, limit=limit
+            )
+
+        shape = ("tuples", table, tuple(columns), _within(among, prefix, after, limit))
+        found = await self._joined(shape, keys, together)
+        return {key: found[key] for key in keys}
+
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
         keys = check_keys(table, table.partition, keys)
         if not keys:
@@ -165,7 +188,7 @@ class _Together:
                 table, keys, columns, among=among, prefix=prefix, after=after, limit=limit
             )
 
-        within = None if among is None else tuple(among), tuple(prefix), after and tuple(after), limit
+        within = _within(among, prefix, after, limit)
         return ("slices", table, columns and tuple(columns), within), together
 
     async def _joined(
@@ -222,3 +245,10 @@ class _Together:
 
         for waiter in batch.waiting:
             waiter.add_done_callback(left_by)
+
+
+def _within(
+    among: Sequence[Any] | None, prefix: Key, after: Key | None, limit: int | None
+) -> tuple[Hashable, ...]:
+    """Which rows of each partition are read."""
+    return None if among is None else tuple(among), tuple(prefix), after and tuple(after), limit

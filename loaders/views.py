@@ -160,12 +160,14 @@ async def changes_by_key(
 ) -> dict[ProgressKey, int | None]:
     """The last change of the partitions that the views of each key are in, those of other keys among it; None where
     there was none. Reads no view."""
-    partitions = {
-        key: {(key.user_id, scope_of(leaf, leaf)) for leaf in _leaves(key, trees)}
-        if tracking.keeps_by_content
-        else {_partition_of(key)}
-        for key in keys
-    }
+    if not tracking.keeps_by_content:
+        places = [_partition_of(key) for key in keys]
+        found = await rows.statics(VIEWS, list(dict.fromkeys(places)))
+        return {
+            key: found[place]["changed_at"] if place in found else None
+            for key, place in zip(keys, places, strict=True)
+        }
+    partitions = {key: {(key.user_id, scope_of(leaf, leaf)) for leaf in _leaves(key, trees)} for key in keys}
     statics = await rows.statics(VIEWS, list(set().union(*partitions.values())))
     return {
         key: max((at for each in places if (at := statics.get(each, {}).get("changed_at"))), default=None)

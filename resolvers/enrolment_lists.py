@@ -12,6 +12,7 @@ from loaders import enrolments as rows
 from loaders.enrolments import EnrolmentPlace
 from loaders.session import Session
 from resolvers.enrolments import Enrolled, enrolled, enrolments_page, heal
+from resolvers.listed_enrolments import ListedEnrolment, ListedPage, listed_enrolments
 from resolvers.ordering import MOST_ORDERED, Ordering, Value
 from resolvers.paging import Asked, Page, checked_many
 from rules.errors import InvalidInput
@@ -88,7 +89,9 @@ class Listed:
     cursor: Sequence[str]
 
 
-async def listed_page(session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked) -> Page[Listed]:
+async def listed_page(
+    session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked
+) -> Page[Listed] | ListedPage:
     """The page that is asked for. InvalidInput if it needs all enrolments and the learner has more than MOST_ORDERED.
 
     ``total`` is there if all had to be read.
@@ -120,24 +123,33 @@ async def enrolments_count(session: Session, user_id: str, wanted: EnrolmentsWan
 
 async def _stored_page(
     session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked
-) -> Page[Listed]:
+) -> Page[Listed] | ListedPage:
     """A page in the order of the store."""
     after = None
-    begin = _by_key(wanted).place(_NOWHERE)[:-1]  # alike in all cursors of this order
     if asked.place is not None:
         collection_id, between, context_id = asked.place[-1].partition(_BETWEEN)
-        if asked.place[:-1] != begin or not between:
+        if asked.place[:-1] != _BEGIN or not between:
             raise InvalidInput("after must be a cursor of this list and order", field="after")
         after = collection_id, context_id
-    page = await enrolments_page(
-        session, user_id, first=asked.limit, after=after, active=wanted.active, statuses=wanted.leaves
-    )
-    keys = [one.enrolment.key for one in page.members]
-    members = [
-        Listed(one, (*begin, f"{key.collection_id}{_BETWEEN}{key.context_id}"))
-        for one, key in zip(page.members, keys, strict=True)
-    ]
-    return Page(members, page.has_more)
+    if wanted.leaves:
+        whole = await enrolments_page(
+            session, user_id, first=asked.limit, after=after, active=wanted.active, statuses=True
+        )
+        members = [
+            Listed(one, (*_BEGIN, _place(one.enrolment.key.collection_id, one.enrolment.key.context_id)))
+            for one in whole.members
+        ]
+        return Page(members, whole.has_more)
+    return await listed_enrolments(session, user_id, first=asked.limit, after=after, active=wanted.active)
+
+
+def place_of(listed: ListedEnrolment) -> Sequence[str]:
+    """What its cursor carries in the order of the store."""
+    return (*_BEGIN, _place(listed.collection_id, listed.context_id))
+
+
+def _place(collection_id: str, context_id: str) -> str:
+    return f"{collection_id}{_BETWEEN}{context_id}"
 
 
 async def _places(
@@ -198,6 +210,10 @@ def _by(wanted: EnrolmentsWanted, value: Callable[[EnrolmentPlace], Value]) -> O
     return Ordering(
         wanted.order.name,
         value,
-        lambda place: f"{place.collection_id}{_BETWEEN}{place.context_id}",
+        lambda place: _place(place.collection_id, place.context_id),
         descending=wanted.is_descending,
     )
+
+
+_BEGIN = _by_key(EnrolmentsWanted()).place(_NOWHERE)[:-1]
+"""Alike in all cursors of the order of the store."""

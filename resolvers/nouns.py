@@ -57,6 +57,7 @@ from rules.metric_queries import OrderBy
 from rules.metrics import Metric
 from rules.moments import milliseconds
 from rules.moments import moment as from_milliseconds
+from rules.moments import written_milliseconds as written_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
 from rules.periods import EXAMPLES as PERIOD_EXAMPLES

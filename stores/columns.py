@@ -65,6 +65,30 @@ class Column:
     since: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Element:
+    """In ``Rows.tuples``: the value that a map of texts has under this key; None where it has none."""
+
+    column: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Milliseconds:
+    """In ``Rows.tuples``: the moment in this column, or in this element of a map, as epoch milliseconds."""
+
+    of: str | Element
+
+
+NarrowColumn = str | Element | Milliseconds
+
+
+def column_read(narrow: NarrowColumn) -> str:
+    """The column that it is read from."""
+    of = narrow.of if isinstance(narrow, Milliseconds) else narrow
+    return of.column if isinstance(of, Element) else of
+
+
 def static(type_: ColumnType) -> Column:
     return Column(type_, static=True)
 

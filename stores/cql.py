@@ -11,9 +11,22 @@ from typing import Any
 from cassandra.cqltypes import lookup_casstype
 
 from rules.moments import milliseconds, moment
-from stores.columns import TIMESTAMP, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.columns import (
+    TIMESTAMP,
+    ColumnType,
+    Element,
+    ListOf,
+    Map,
+    Milliseconds,
+    NarrowColumn,
+    Scalar,
+    SetOf,
+    Table,
+    Udt,
+)
 from stores.keys import Span
 from stores.rows import Condition, Equal, Exists, In, Key, Put, Row
+from stores.values import narrow_types
 
 _Code = Callable[[Any], Any]
 
@@ -107,8 +120,19 @@ def _moment(value: datetime) -> datetime:
     )
 
 
-def _columns(names: Iterable[str]) -> str:
-    return ", ".join(map('"{}"'.format, names))
+def _columns(names: Iterable[NarrowColumn]) -> str:
+    return ", ".join(map(_term, names))
+
+
+def _term(column: NarrowColumn) -> str:
+    match column:
+        case Milliseconds(of):
+            return f"toUnixTimestamp({_term(of)})"
+        case Element(name, key):
+            text = key.replace("'", "''")
+            return f"\"{name}\"['{text}']"
+        case name:
+            return f'"{name}"'
 
 
 def _equal(names: Iterable[str], separator: str = " AND ") -> str:
@@ -134,6 +158,7 @@ class Cql:
         )
         self._encoders_of = cache(lambda names: [self._encoders.get(name) for name in names])
         self._coded = cache(self._columns_with_decoders)
+        self.decoders = cache(self._narrow_decoders)
         self._plain_key = not self._coded(table.key)
 
     # --- values
@@ -149,6 +174,10 @@ class Cql:
         if self._plain_key:
             return list(key)
         return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
+
+    def binds_as_they_are(self, place: int) -> bool:
+        """Whether values of this key column are bound as they are."""
+        return self._plain_key or self.table.key[place] not in self._encoders
 
     def encoded(self, values: Mapping[str, Any]) -> list[Any]:
         """The encoded values, none of them a Put, in their order."""
@@ -171,6 +200,11 @@ class Cql:
         """The first ``width`` key columns. ``raw`` begins with these."""
         key = tuple(raw[:width])
         return key if self._plain_key else tuple(self.decode(self.table.key[:width], key).values())
+
+    def _narrow_decoders(self, columns: tuple[NarrowColumn, ...]) -> list[tuple[int, _Code]]:
+        """The places in ``columns`` of values that the driver does not give as they are, and their decoders."""
+        types = enumerate(narrow_types(self.table, columns))
+        return [(at, code) for at, type_ in types if type_ is not None and (code := _decoder(type_))]
 
     def _columns_with_decoders(self, columns: tuple[str, ...]) -> list[tuple[str, _Code]]:
         return [(name, self._decoders[name]) for name in columns if name in self._decoders]
@@ -219,7 +253,7 @@ class Cql:
 
     def _select(
         self,
-        columns: tuple[str, ...],
+        columns: tuple[NarrowColumn, ...],
         where: str,
         *,
         distinct: bool = False,

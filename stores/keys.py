@@ -42,6 +42,13 @@ def share(keys: Sequence[Key], partition: int, most: int = MOST_KEYS) -> list[Sh
     partition: for example the members of a class, each in the same few courses.
     """
     width, least = len(keys[0]), -(-len(keys) // most)
+    differing = [
+        at for at, values in enumerate(zip(*keys, strict=True)) if values.count(values[0]) < len(values)
+    ]
+    if len(differing) == 1:  # as of most lists
+        (only,) = differing
+        span = only, only + 1
+        return [Shared((span,), keys[at : at + most]) for at in range(0, len(keys), most)]
     spans: list[Span] = [(column, column + 1) for column in range(width)]
     if width - partition > 1:
         spans.append((partition, width))

@@ -16,10 +16,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stores.columns import Table
+from stores.columns import NarrowColumn, Table
 from stores.meter import Meter
 
 Row = dict[str, Any]
+NarrowRow = tuple[Any, ...]
+"""A row of ``tuples``: a value for each column asked for, in that order; None where there is none."""
 Key = tuple[Any, ...]
 """Values of a table's key columns, in order: of the partition key, or of the whole primary key."""
 
@@ -173,6 +175,23 @@ class Rows(Protocol):
 
         Keys that differ in one column, or are all pairs of the values of two, share a statement of at most 100 keys with
         the same replicas (stores/keys.py). A statement that fails is sent again key by key.
+        """
+        ...
+
+    async def tuples(
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        columns: Sequence[NarrowColumn],
+        *,
+        among: Sequence[Any] | None = None,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+    ) -> dict[Key, list[NarrowRow]]:
+        """As ``partitions``, by the same statements: tuples of just these columns, for who reads many rows.
+
+        ``keys`` are taken as they are: they come from rows, or were checked (stores/values.py).
         """
         ...
 

@@ -5,19 +5,17 @@ what is missing, ``cassandra_session.py`` sends. A conditional write that times 
 StoreUnavailable, and the caller sends it again.
 """
 
-import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, TypeVar
 
 from cassandra.query import SimpleStatement
 
-from rules.errors import DeadlineExceeded, StoreUnavailable
-from stores.bills import charge, partitions_of, partitions_written
+from stores.bills import charge, partitions_written
 from stores.cassandra_address import Address
+from stores.cassandra_reads import Reads, gathered
 from stores.cassandra_schema import (
     Replication,
     columns_by_table,
@@ -26,19 +24,30 @@ from stores.cassandra_schema import (
     make_changes,
     replication,
 )
-from stores.cassandra_session import CassandraSession, Routed
+from stores.cassandra_session import CassandraSession
 from stores.cassandra_statements import Metered, Statements, applied, batches, unlogged
-from stores.columns import Table
-from stores.keys import Shared, ring, share
+from stores.columns import NarrowColumn, Table
+from stores.keys import ring
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Key, Row, RowPage, Rows, TokenRange, Write, table_of
+from stores.rows import (
+    Applied,
+    Change,
+    Condition,
+    Key,
+    NarrowRow,
+    Row,
+    RowPage,
+    Rows,
+    TokenRange,
+    Write,
+    table_of,
+)
 from stores.schema import COMPONENT, VERSIONS, changes, version_of
 from stores.timing import timed
 from stores.turns import portions
 from stores.values import (
     check_columns,
     check_deletion,
-    check_first,
     check_key,
     check_keys,
     check_row,
@@ -67,6 +76,7 @@ class CassandraRows:
         self._session = session
         self._statements = Statements(session)
         self._cql = self._statements.cql
+        self._reads = Reads(session, self._statements)
 
     @classmethod
     async def open(
@@ -85,7 +95,7 @@ class CassandraRows:
         cql = self._cql(table)
         text = cql.select(names or table.key[:1], cql.slice(len(table.clustering), 0))
         charge(partitions=1)
-        raws = await self._all(table, await self._statements.bind(text, cql.key(key)))
+        raws = await self._reads.all(table, await self._statements.bind(text, cql.key(key)))
         return cql.decode(names, raws[0]) if raws else None
 
     async def get_many(
@@ -94,7 +104,7 @@ class CassandraRows:
         names = check_columns(table, columns)
         cql = self._cql(table)
         distinct = list(dict.fromkeys(check_keys(table, table.key, keys)))
-        raws = await self._together(table, distinct, partial(cql.select, (*table.key, *names)))
+        raws = await self._reads.together(table, distinct, partial(cql.select, (*table.key, *names)))
         width = len(table.key)
         found: dict[Key, Row] = {}
         async for portion in portions(raws):
@@ -125,7 +135,7 @@ class CassandraRows:
             text, cql.key((*key, *begun, *rest)) + ([] if limit is None else [limit])
         )
         rows: list[Row] = []
-        async for portion in portions(await self._all(table, bound)):
+        async for portion in portions(await self._reads.all(table, bound)):
             rows += [cql.decode(names, raw[1:]) for raw in portion if raw[0] is not None]
         return rows
 
@@ -144,31 +154,35 @@ class CassandraRows:
         cql = self._cql(table)
         found: dict[Key, list[Row]] = {key: [] for key in check_keys(table, table.partition, keys)}
         width = len(table.partition)
+        within = self._reads.within(table, among, prefix, after, limit)
+        if within is None:
+            return found
         asked = (*table.partition, table.key[-1], *names)
-        if among is None:
-            within = check_slice(table, prefix, after)
-            if within is None or limit == 0:
-                return found
-            begun, rest = within
-            where = cql.within(len(begun), len(rest))
-            encoded = [cql.encode(n, v) for n, v in zip(table.clustering, (*begun, *rest), strict=False)]
-        else:
-            first = table.key[width]
-            where = f" AND {first} IN ?"
-            wanted = [cql.encode(first, value) for value in check_first(table, among)]
-            if not wanted:
-                return found
-            encoded = [wanted]
 
         def text(of_partitions: str) -> str:
-            return cql.select(asked, of_partitions + where, limit_each=limit is not None)
+            return cql.select(asked, of_partitions + within.where, limit_each=within.limited)
 
-        others = [*encoded, *([] if limit is None else [limit])]
-        async for portion in portions(await self._together(table, list(found), text, others)):
+        async for portion in portions(await self._reads.together(table, list(found), text, within.values)):
             for raw in portion:
                 if raw[width] is not None:
                     found[cql.decode_key(raw, width)].append(cql.decode(names, raw[width + 1 :]))
         return found
+
+    async def tuples(
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        columns: Sequence[NarrowColumn],
+        *,
+        among: Sequence[Any] | None = None,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+    ) -> dict[Key, list[NarrowRow]]:
+        within = self._reads.within(table, among, prefix, after, limit)
+        if within is None:
+            return {key: [] for key in keys}
+        return await self._reads.tuples(table, keys, tuple(columns), within)
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
         cql = self._cql(table)
@@ -177,55 +191,8 @@ class CassandraRows:
         width = len(table.partition)
         return {
             cql.decode_key(raw, width): cql.decode(table.statics, raw[width:])
-            for raw in await self._together(table, distinct, text)
+            for raw in await self._reads.together(table, distinct, text)
         }
-
-    async def _together(
-        self, table: Table, keys: Sequence[Key], text: Callable[[str], str], others: Sequence[Any] = ()
-    ) -> list[_Raw]:
-        """The rows of these partitions, or those with these whole keys, by as few statements as there can be.
-        ``text`` of a WHERE; ``others``: values of what it adds to that."""
-        if not keys:
-            return []
-        cql = self._cql(table)
-        width, partition = len(keys[0]), len(table.partition)
-        charge(partitions=partitions_of(table, keys))
-
-        async def read(shared: Shared) -> list[_Raw]:
-            values = cql.key(shared.keys[0])
-            for first, last in reversed(shared.differing):
-                places = dict.fromkeys(key[first:last] for key in shared.keys)
-                encoded = [cql.key((*shared.keys[0][:first], *place))[first:] for place in places]
-                values[first:last] = [[place[0] if last - first == 1 else tuple(place) for place in encoded]]
-            where = cql.together(shared.differing, width)
-            bound = await self._statements.bind(text(where), [*values, *others], Routed)
-            bound.routing_key = cql.routing_key(shared.keys[0][:partition])
-            return await self._all(table, bound)
-
-        async def read_or_retry(shared: Shared) -> list[_Raw]:
-            try:
-                return await read(shared)
-            except DeadlineExceeded:
-                raise
-            except StoreUnavailable:
-                if len(shared.keys) == 1:
-                    raise
-            return _joined(await _gather(read(replace(shared, keys=[key])) for key in shared.keys))
-
-        alike = self._session.alike(keys, lambda key: cql.routing_key(key[:partition]))
-        statements = [shared for same in alike for shared in share(same, partition)]
-        return _joined(await _gather(map(read_or_retry, statements)))
-
-    async def _all(self, table: Table, bound: Any) -> list[_Raw]:
-        """Every page."""
-        bound.fetch_size = _PAGE
-        raws: list[_Raw] = []
-        page = None
-        while True:
-            more, page, _ = await self._session.send(f"select {table.name}", bound, page=page)
-            raws += more
-            if page is None:
-                return raws
 
     # --- writing
 
@@ -233,7 +200,7 @@ class CassandraRows:
         statements = [one for write in writes for one in await self._statements.of_write(write)]
         charge(partitions=partitions_written(writes))
         alike = self._session.alike(statements, lambda statement: statement[1].routing_key)
-        await _gather(self._send(part) for same in alike for part in batches(same))
+        await gathered(self._send(part) for same in alike for part in batches(same))
 
     async def _send(self, statements: list[Metered]) -> None:
         if len(statements) == 1:
@@ -357,13 +324,3 @@ class CassandraRows:
 
     async def close(self) -> None:
         await self._session.close()
-
-
-def _joined(parts: Iterable[list[_Raw]]) -> list[_Raw]:
-    return [raw for part in parts for raw in part]
-
-
-async def _gather(work: Iterable[Awaitable[T]]) -> list[T]:
-    """Without a task where there is but one."""
-    waiting = list(work)
-    return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)

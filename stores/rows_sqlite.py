@@ -13,25 +13,38 @@ both engines.
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from stores import sqlite_schema
 from stores.bills import charge, partitions_of, partitions_written
-from stores.columns import Table
+from stores.columns import NarrowColumn, Table
 from stores.keys import ring, share
 from stores.meter import Meter
-from stores.rows import Applied, Change, Condition, Key, Row, RowPage, Rows, TokenRange, Write, table_of
+from stores.rows import (
+    Applied,
+    Change,
+    Condition,
+    Key,
+    NarrowRow,
+    Row,
+    RowPage,
+    Rows,
+    TokenRange,
+    Write,
+    table_of,
+)
+from stores.sqlite_codecs import narrow
 from stores.sqlite_file import write_anew
 from stores.sqlite_lane import Lane
 from stores.sqlite_layout import hashed, layout, merged
-from stores.sqlite_reads import fetch_all, met, row_of, slice_of, statics_of
+from stores.sqlite_reads import fetch_all, met, raws_of, row_of, slice_of, slices_asked, statics_of
 from stores.sqlite_writes import WriteSet, apply_change, transaction
 from stores.timing import timed
 from stores.values import (
     check_columns,
     check_deletion,
-    check_first,
     check_key,
     check_keys,
     check_row,
@@ -79,7 +92,8 @@ class SqliteRows:
         self, table: Table, keys: Sequence[Key], columns: Sequence[str] | None = None
     ) -> dict[Key, Row]:
         names = check_columns(table, columns)
-        found = await self._each(table, table.key, keys, lambda c, key: row_of(c, layout(table), key, names))
+        distinct = list(dict.fromkeys(check_keys(table, table.key, keys)))
+        found = await self._each(table, distinct, lambda c, key: row_of(c, layout(table), key, names))
         return {key: row for key, row in found.items() if row is not None}
 
     async def partition(
@@ -112,41 +126,59 @@ class SqliteRows:
         after: Key | None = None,
         limit: int | None = None,
     ) -> dict[Key, list[Row]]:
-        names = check_columns(table, columns)
-        kept, partition = layout(table), tuple(table.partition)
-        if among is not None:
-            slices = [((value,), ()) for value in check_first(table, among)]
-        else:
-            within = check_slice(table, prefix, after)
-            slices = [] if within is None else [within]
-        if not slices or limit == 0:
-            return {key: [] for key in check_keys(table, partition, keys)}
+        names, kept = check_columns(table, columns), layout(table)
+        checked = check_keys(table, table.partition, keys)
+        slices = slices_asked(table, among, prefix, after, limit)
+        return await self._sliced(table, checked, slices, names, partial(kept.decode, names), limit)
 
-        def read(connection: sqlite3.Connection, key: Key) -> list[Row]:
-            found: list[Row] = []
+    async def tuples(
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        columns: Sequence[NarrowColumn],
+        *,
+        among: Sequence[Any] | None = None,
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+    ) -> dict[Key, list[NarrowRow]]:
+        names, decode = narrow(table, tuple(columns))
+        slices = slices_asked(table, among, prefix, after, limit)
+        return await self._sliced(table, keys, slices, names, decode, limit)
+
+    async def _sliced(
+        self,
+        table: Table,
+        keys: Sequence[Key],
+        slices: Sequence[tuple[Key, Key]],
+        names: tuple[str, ...],
+        decode: Callable[[Sequence[Any]], T],
+        limit: int | None,
+    ) -> dict[Key, list[T]]:
+        """Of each partition the rows of these slices, decoded."""
+        if not slices:
+            return {key: [] for key in keys}
+        kept = layout(table)
+
+        def read(connection: sqlite3.Connection, key: Key) -> list[T]:
+            found: list[T] = []
             for begun, rest in slices:
                 left = None if limit is None else limit - len(found)
-                found += slice_of(connection, kept, names, key, begun, rest, left)
+                found += map(decode, raws_of(connection, kept, names, key, begun, rest, left))
             return found
 
-        return await self._each(table, partition, keys, read)
+        return await self._each(table, list(dict.fromkeys(keys)), read)
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
-        found = await self._each(
-            table, tuple(table.partition), keys, lambda c, key: statics_of(c, table, key)
-        )
+        distinct = list(dict.fromkeys(check_keys(table, tuple(table.partition), keys)))
+        found = await self._each(table, distinct, lambda c, key: statics_of(c, table, key))
         return {key: row for key, row in found.items() if row is not None}
 
     async def _each(
-        self,
-        table: Table,
-        names: tuple[str, ...],
-        keys: Sequence[Key],
-        read: Callable[[sqlite3.Connection, Key], T],
+        self, table: Table, distinct: Sequence[Key], read: Callable[[sqlite3.Connection, Key], T]
     ) -> dict[Key, T]:
-        if not keys:
+        if not distinct:
             return {}
-        distinct = list(dict.fromkeys(check_keys(table, names, keys)))
         self.meter.count(f"select {table.name}", len(share(distinct, len(table.partition))))
         charge(partitions=partitions_of(table, distinct))
         return await self._readers.run(lambda connection: {key: read(connection, key) for key in distinct})

@@ -24,10 +24,10 @@ from typing import Any
 
 import orjson
 
-from rules.moments import milliseconds, moment
-from stores.columns import BLOB, TIMESTAMP, Column, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.columns import Column, ColumnType, Map, Scalar, Table
 from stores.keys import MAX_TOKEN, MIN_TOKEN
 from stores.rows import Key, Put, Row
+from stores.sqlite_codecs import codec, plain
 
 Statement = tuple[str, tuple[Any, ...]]
 _Code = Callable[[Any], Any]
@@ -38,60 +38,9 @@ NEVER = -(1 << 63) + 1
 _AFFINITIES = {"text": "TEXT", "double": "REAL", "blob": "BLOB"}
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-def _plain(type_: ColumnType) -> tuple[_Code, _Code]:
-    """Codes to and from what JSON can hold."""
-    match type_:
-        case Scalar():
-            if type_ == TIMESTAMP:
-                return milliseconds, moment
-            return (bytes.hex, bytes.fromhex) if type_ == BLOB else (_same, _same)
-        case Map(key, value):
-            (k_to, k_from), (v_to, v_from) = _plain(key), _plain(value)
-            return (
-                lambda m: [(k_to(k), v_to(v)) for k, v in m.items()],
-                lambda pairs: {k_from(k): v_from(v) for k, v in pairs},
-            )
-        case SetOf(element):
-            to, from_ = _plain(element)
-            return lambda es: [to(e) for e in es], lambda es: frozenset([from_(e) for e in es])
-        case ListOf(element):
-            to, from_ = _plain(element)
-            return lambda es: [to(e) for e in es], lambda es: [from_(e) for e in es]
-        case Udt(fields=fields):
-            codes = {name: _plain(t) for name, t in fields.items()}
-            return (
-                lambda u: {n: None if u[n] is None else to(u[n]) for n, (to, _) in codes.items()},
-                lambda u: {n: None if u.get(n) is None else from_(u[n]) for n, (_, from_) in codes.items()},
-            )
-
-
-def _codec(type_: ColumnType) -> tuple[_Code, _Code]:
-    """Codes to and from what a SQLite column holds. Neither is called with None."""
-    match type_:
-        case Scalar("timestamp"):
-            return milliseconds, moment
-        case Scalar("boolean"):
-            return int, bool
-        case Scalar():
-            return _same, _same
-        case Map(key, value, frozen=False):
-            k, v = _plain(key)[1], _plain(value)[1]
-            return _same, lambda raw: {k(key): v(value) for key, value, _ in orjson.loads(raw)}
-        case SetOf(element, frozen=False):
-            e = _plain(element)[1]
-            return _same, lambda raw: frozenset(e(element) for element, _, _ in orjson.loads(raw))
-        case _:
-            to, from_ = _plain(type_)
-            return lambda value: orjson.dumps(to(value)), lambda raw: from_(orjson.loads(raw))
-
-
 def _entries(type_: ColumnType, value: Any, time: int) -> bytes:
     """Entries of a map or set that is not frozen: [key or element, value or null, write time]."""
-    pairs = _plain(type_)[0](value)
+    pairs = plain(type_)[0](value)
     return orjson.dumps(
         [(k, v, time) for k, v in (pairs if isinstance(type_, Map) else ((e, None) for e in pairs))]
     )
@@ -169,8 +118,8 @@ class Layout:
         self.name = f'"{table.name}"'
         self.static_name = f'"{table.name}__static"'
         self.regular = tuple(name for name, column in table.values.items() if not column.static)
-        self._codecs = {name: _codec(type_) for name, type_ in table.types.items()}
-        self._plain_codes = [_plain(type_)[0] for type_ in table.partition.values()]
+        self._codecs = {name: codec(type_) for name, type_ in table.types.items()}
+        self._plain_codes = [plain(type_)[0] for type_ in table.partition.values()]
         self._loose = {name for name, type_ in table.types.items() if _loose(type_)}
         self._at = ("_token", *map('"{}"'.format, table.key))
         self._partition_at = ("_token", *map('"{}"'.format, table.partition))

@@ -7,6 +7,7 @@ from typing import Any
 from stores.columns import Table
 from stores.rows import Condition, Equal, Exists, In, Key, Row
 from stores.sqlite_layout import Layout, layout
+from stores.values import check_first, check_slice
 
 
 def fetch_all(sql: str, bound: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Any]]:
@@ -27,6 +28,18 @@ def statics_of(connection: sqlite3.Connection, table: Table, partition: Key) -> 
     return None if raw is None else kept.decode(table.statics, raw)
 
 
+def slices_asked(
+    table: Table, among: Sequence[Any] | None, prefix: Key, after: Key | None, limit: int | None
+) -> list[tuple[Key, Key]]:
+    """What these arguments of ``Rows.partitions`` ask for, in order: how the clustering begins, and what it exceeds then."""
+    if limit == 0:
+        return []
+    if among is not None:
+        return [((value,), ()) for value in check_first(table, among)]
+    within = check_slice(table, prefix, after)
+    return [] if within is None else [within]
+
+
 def slice_of(
     connection: sqlite3.Connection,
     kept: Layout,
@@ -37,9 +50,23 @@ def slice_of(
     limit: int | None,
 ) -> list[Row]:
     """Rows of a partition whose clustering begins with ``prefix`` and exceeds ``rest`` after it, in order."""
+    raws = raws_of(connection, kept, names, partition, prefix, rest, limit)
+    return [kept.decode(names, raw) for raw in raws]
+
+
+def raws_of(
+    connection: sqlite3.Connection,
+    kept: Layout,
+    names: tuple[str, ...],
+    partition: Key,
+    prefix: Key,
+    rest: Key,
+    limit: int | None,
+) -> sqlite3.Cursor:
+    """The same, undecoded."""
     sql = kept.select(names, kept.slice(len(prefix), len(rest))) + kept.in_order + " LIMIT ?"
     bound = (*kept.place((*partition, *prefix, *rest)), -1 if limit is None else limit)
-    return [kept.decode(names, raw) for raw in connection.execute(sql, bound)]
+    return connection.execute(sql, bound)
 
 
 def met(

@@ -7,7 +7,21 @@ from functools import lru_cache
 from typing import Any
 
 from rules.errors import InvalidInput
-from stores.columns import TEXT, ColumnType, ListOf, Map, Scalar, SetOf, Table, Udt
+from stores.columns import (
+    TEXT,
+    TIMESTAMP,
+    ColumnType,
+    Element,
+    ListOf,
+    Map,
+    Milliseconds,
+    NarrowColumn,
+    Scalar,
+    SetOf,
+    Table,
+    Udt,
+    column_read,
+)
 from stores.keys import beyond
 from stores.rows import MOST_CHANGES, Change, Condition, Equal, Exists, In, Key, Put
 
@@ -166,6 +180,9 @@ def check_keys(table: Table, names: Iterable[str], keys: Iterable[Key]) -> list[
     """The same of many keys. Nearly every one is of plain texts, which need no more than a look."""
     names = names if type(names) is tuple else tuple(names)
     forms, width, longest = _key_forms(table, names), len(names), _KEY_BYTES // 4
+    keys = keys if isinstance(keys, Sequence) else list(keys)
+    if not any(forms) and _are_plain(keys, width, longest):
+        return list(keys)
     checked: list[Key] = []
     for key in keys:
         if len(key) != width:
@@ -185,6 +202,19 @@ def check_keys(table: Table, names: Iterable[str], keys: Iterable[Key]) -> list[
         else:
             checked.append(tuple(key))
     return checked
+
+
+def _are_plain(keys: Sequence[Key], width: int, longest: int) -> bool:
+    """Whether all are tuples of plain texts, as those of lists are. Each look is at a whole column, which takes a tenth."""
+    if not (set(map(type, keys)) == {tuple} and set(map(len, keys)) == {width}):
+        return False
+    for column in zip(*keys, strict=True):
+        if set(map(type, column)) != {str} or not all(column):
+            return False
+        joined = "".join(column)
+        if not joined.isascii() or (len(joined) > longest and max(map(len, column)) > longest):
+            return False
+    return True
 
 
 def _check_key_column(table: Table, column: str, given: Any) -> Any:
@@ -253,6 +283,27 @@ def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...
         if column not in table.types:
             raise InvalidInput(f"{table.name} has no column {column}", field=column)
     return tuple(table.types) if columns is None else tuple(columns)
+
+
+@lru_cache(maxsize=1024)
+def narrow_types(table: Table, columns: tuple[NarrowColumn, ...]) -> tuple[ColumnType | None, ...]:
+    """The type of each column's values; None for milliseconds. InvalidInput names a column that can't be asked for so."""
+    return tuple(_narrow_type(table, column) for column in columns)
+
+
+def _narrow_type(table: Table, narrow: NarrowColumn) -> ColumnType | None:
+    if isinstance(narrow, Milliseconds):
+        if _narrow_type(table, narrow.of) != TIMESTAMP:
+            raise InvalidInput(f"{table.name} has no moment in {narrow.of}", field=column_read(narrow))
+        return None
+    column = column_read(narrow)
+    check_columns(table, [column])
+    type_ = table.types[column]
+    if not isinstance(narrow, Element):
+        return type_
+    if not isinstance(type_, Map) or type_.key != TEXT:
+        raise InvalidInput(f"{table.name}.{column} is no map of texts", field=column)
+    return type_.value
 
 
 def check_update(

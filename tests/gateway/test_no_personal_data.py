@@ -104,7 +104,15 @@ class Broken:
         self._error = error
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("get", "get_many", "partition", "partitions", "statics", "insert_if_absent"):
+        if name not in (
+            "get",
+            "get_many",
+            "partition",
+            "partitions",
+            "tuples",
+            "statics",
+            "insert_if_absent",
+        ):
             return getattr(self._store, name)
 
         async def call(*_arguments: Any, **_named: Any) -> Any:

@@ -242,7 +242,7 @@ class Cost:
 def measured(rows: Rows) -> Iterator[Cost]:
     """Every read of rows while it lasts."""
     cost = Cost()
-    get, get_many, partition, partitions = rows.get, rows.get_many, rows.partition, rows.partitions
+    get, get_many, partition = rows.get, rows.get_many, rows.partition
 
     async def counting_get(table: Any, *args: Any, **named: Any) -> Any:
         found = await get(table, *args, **named)
@@ -259,16 +259,20 @@ def measured(rows: Rows) -> Iterator[Cost]:
         cost.count(table.name, len(found))
         return found
 
-    async def counting_partitions(table: Any, *args: Any, **named: Any) -> Any:
-        found = await partitions(table, *args, **named)
-        cost.count(table.name, *map(len, found.values()))
-        return found
+    def counting_partitions(read: Any) -> Any:
+        async def counting(table: Any, *args: Any, **named: Any) -> Any:
+            found = await read(table, *args, **named)
+            cost.count(table.name, *map(len, found.values()))
+            return found
+
+        return counting
 
     with pytest.MonkeyPatch.context() as patched, rows.meter.measure() as statements:
         patched.setattr(rows, "get", counting_get)
         patched.setattr(rows, "get_many", counting_get_many)
         patched.setattr(rows, "partition", counting_partition)
-        patched.setattr(rows, "partitions", counting_partitions)
+        patched.setattr(rows, "partitions", counting_partitions(rows.partitions))
+        patched.setattr(rows, "tuples", counting_partitions(rows.tuples))
         yield cost
     cost.statements = statements
 

@@ -30,7 +30,16 @@ SECRET = "secret of the store"
 def break_rows(instance: Instance, monkeypatch: pytest.MonkeyPatch, error: Exception, *only: str) -> None:
     """Every read of these tables (of all, without any) fails."""
     rows = type(instance.stores.rows)
-    for name in ("get", "get_many", "partition", "partitions", "statics", "insert_if_absent", "update_if"):
+    for name in (
+        "get",
+        "get_many",
+        "partition",
+        "partitions",
+        "tuples",
+        "statics",
+        "insert_if_absent",
+        "update_if",
+    ):
         real = getattr(rows, name)
 
         def failing(self: Any, table: Any, *args: Any, real: Any = real, **kwargs: Any) -> Any:

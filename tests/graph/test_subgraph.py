@@ -240,7 +240,7 @@ def statements(embedded: Instance, monkeypatch: pytest.MonkeyPatch) -> list[tupl
 
         monkeypatch.setattr(rows, name, read)
 
-    for name in ("get", "get_many", "partition", "partitions", "statics"):
+    for name in ("get", "get_many", "partition", "partitions", "tuples", "statics"):
         counted(name)
     return made
 

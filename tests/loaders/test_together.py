@@ -65,10 +65,13 @@ async def test_reads_of_a_shape_are_one_statement_and_each_has_what_it_would_hav
     assert (found, spent) == ([{(u, "x", 0): {"b": 0}} for u in USERS], 1)
     found, spent = await cost(rows, *(asked.partitions(NOTES, [(u,)], ["a"], among=["y"]) for u in USERS))
     assert (found, spent) == ([{(u,): [{"a": "y"}]} for u in USERS], 1)
+    found, spent = await cost(rows, *(asked.tuples(NOTES, [(u,)], ["a", "v"], among=["y"]) for u in USERS))
+    assert (found, spent) == ([{(u,): [("y", n)]} for n, u in enumerate(USERS)], 1)
     found, spent = await cost(rows, *(asked.statics(NOTES, [(u,), ("no",)]) for u in USERS))
     assert (found, spent) == ([{(u,): {"changed_at": 7}} for u in USERS], 1)
     assert not await asked.get_many(NOTES, [])
     assert not await asked.partitions(NOTES, [])
+    assert not await asked.tuples(NOTES, [], ["v"])
 
 
 async def test_what_differs_in_more_than_the_key_is_apart(rows: SqliteRows) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.errors import CohortError, DeadlineExceeded, InvalidInput, StoreUnavailable
+from rules.moments import milliseconds
 from stores.cassandra_address import Address
 from stores.cassandra_schema import Replication
 from stores.cassandra_session import CassandraSession, Routed
@@ -27,8 +28,11 @@ from stores.columns import (
     TEXT,
     TIMESTAMP,
     Column,
+    Element,
     ListOf,
     Map,
+    Milliseconds,
+    NarrowColumn,
     SetOf,
     Table,
     Udt,
@@ -765,6 +769,143 @@ async def test_a_partition_of_statics_alone_has_no_rows(rows: Rows, me: str) -> 
     assert await rows.partition(THINGS, (me, 1)) == []
     assert await rows.partitions(THINGS, [(me, 1)]) == {(me, 1): []}
     assert await rows.get(THINGS, (me, 1, "n", AT)) is None
+
+
+# --- narrow rows
+
+
+def of_row(row: Row, column: NarrowColumn) -> Any:
+    """What ``tuples`` gives of a row that was read whole."""
+    match column:
+        case Milliseconds(of):
+            at = of_row(row, of)
+            return None if at is None else milliseconds(at)
+        case Element(name, key):
+            return (row[name] or {}).get(key)
+    return row[column]
+
+
+NARROW: tuple[NarrowColumn, ...] = (
+    *THINGS.types,
+    Milliseconds("at"),
+    Milliseconds("timestamp"),
+    Element("frozen_map", "a"),
+    Milliseconds(Element("frozen_map", "a")),
+    Milliseconds(Element("frozen_map", "it's")),
+    Element("open_map", "a"),
+    Element("open_map", "it's"),
+)
+
+
+@per_example
+@given(
+    written=st.lists(values, min_size=1, max_size=4),
+    more=st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "frozen_map": st.dictionaries(st.sampled_from(["a", "it's", "b"]), moments),
+                "open_map": st.dictionaries(st.sampled_from(["a", "it's", "b"]), ints),
+            },
+        ),
+        min_size=4,
+        max_size=4,
+    ),
+    columns=st.lists(st.sampled_from(NARROW), min_size=1, max_size=6),
+)
+async def test_narrow_rows_have_just_the_columns_asked_for_in_that_order(
+    rows: Rows, written: list[Row], more: list[Row], columns: list[NarrowColumn]
+) -> None:
+    me = secrets.token_hex(8)
+    for number, (row, others) in enumerate(zip(written, more, strict=False)):
+        await rows.write(Write(THINGS, (me, number % 2, f"n{number}", AT), {**row, **others}))
+    places = [(me, 0), (me, 1), (me, 2)]
+    whole = await rows.partitions(THINGS, places)
+    narrow = await rows.tuples(THINGS, places, columns)
+    assert list(narrow) == places
+    assert narrow == {
+        place: [tuple(of_row(row, column) for column in columns) for row in whole[place]] for place in places
+    }
+
+
+@per_example
+@given(
+    partitions=st.lists(st.sets(clusterings, max_size=8), min_size=1, max_size=5),
+    width=st.integers(0, 2),
+    like=clusterings,
+    after=st.none() | clusterings,
+    limit=st.none() | st.integers(0, 4),
+    columns=st.lists(st.sampled_from(list(WIDE.types)), min_size=1, max_size=3),
+)
+async def test_narrow_rows_are_those_of_the_same_slice_by_the_same_statements(
+    rows: Rows,
+    partitions: list[set[Any]],
+    width: int,
+    like: Any,
+    after: Any,
+    limit: int | None,
+    columns: list[str],
+) -> None:
+    me = secrets.token_hex(8)
+    places = [(f"{me}-{n}",) for n in range(len(partitions) + 1)]
+    await rows.write(
+        *(Write(WIDE, (*p, *key), {"v": 0}) for p, ks in zip(places, partitions, strict=False) for key in ks)
+    )
+    slices: tuple[dict[str, Any], ...] = (
+        {"prefix": like[:width], "after": after, "limit": limit},
+        {"among": [like[0], "a"], "limit": limit},
+    )
+    for within in slices:
+        with rows.meter.measure() as cost:
+            narrow = await rows.tuples(WIDE, places, columns, **within)
+        with rows.meter.measure() as cost_of_rows:
+            whole = await rows.partitions(WIDE, places, columns, **within)
+        assert narrow == {
+            place: [tuple(row[name] for name in columns) for row in found] for place, found in whole.items()
+        }
+        assert cost == cost_of_rows
+
+
+async def test_narrow_rows_of_250_partitions_are_read_by_3_statements(rows: Rows, me: str) -> None:
+    await rows.write(*(Write(PLAIN, (me, i), {"v": i}) for i in range(0, 250, 2)))
+    keys = [(me, i) for i in range(250)]
+    with rows.meter.measure() as cost:
+        found = await rows.tuples(PLAIN, [*keys, *keys], ["v", "w", "id"])
+    assert cost == {"select plain": 3}
+    assert found == {(me, i): [] if i % 2 else [(i, None, i)] for i in range(250)}
+    assert await rows.tuples(PLAIN, [], ["v"]) == {}
+    pairs = [(f"{me}{i}", n) for i in range(30) for n in range(2)]
+    await rows.write(*(Write(PLAIN, key, {"v": key[1]}) for key in pairs))
+    with rows.meter.measure() as cost:
+        found = await rows.tuples(PLAIN, pairs, ["v"])
+    assert cost == {"select plain": 1}
+    assert found == {key: [(key[1],)] for key in pairs}
+
+
+async def test_a_partition_of_statics_alone_has_no_narrow_rows(rows: Rows, me: str) -> None:
+    await rows.write(Write(THINGS, (me, 1, "n", AT), {"changed_at": 5}, insert=False))
+    await rows.write(Write(THINGS, (me, 2, "n", AT), {"changed_at": 6}))
+    assert await rows.tuples(THINGS, [(me, 1)], ["changed_at"]) == {(me, 1): []}
+    assert await rows.tuples(THINGS, [(me, 1), (me, 2)], ["changed_at"]) == {(me, 1): [], (me, 2): [(6,)]}
+
+
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        ("colour", "colour"),
+        (Element("colour", "a"), "colour"),
+        (Element("text", "a"), "text"),
+        (Element("numbers", "a"), "numbers"),
+        (Milliseconds("int"), "int"),
+        (Milliseconds(Element("open_map", "a")), "open_map"),
+    ],
+)
+async def test_a_narrow_column_that_is_not_there_is_named(
+    rows: Rows, me: str, column: NarrowColumn, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as error:
+        await rows.tuples(THINGS, [(me, 1)], [column])
+    assert error.value.field == field
 
 
 # --- walking

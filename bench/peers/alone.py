@@ -1,0 +1,73 @@
+"""What the documents that peers answer too cost Cohort in a process of its own, without a socket: ``scripts/bench peers
+alone [list|page] [TIMES] [PROFILE]``.
+
+It needs the real servers. CPU is this process's, all threads. With PROFILE, a file, cProfile's figures of the loop's thread
+are written there.
+"""
+
+import asyncio
+import cProfile
+import statistics
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.client import KEY, Client
+from bench.peers.comparison import DOCUMENTS
+from bench.peers.population import filled
+from bench.timing import timed_once
+from gateway.app import create_app
+from gateway.gc_tuning import collect_rarely
+from gateway.settings import Settings
+
+WARM_UP = 20
+AT_ONCE = 8
+
+
+async def main(which: str = "list", times: str = "60", profile: str = "") -> None:
+    asked = next(document for document in DOCUMENTS if which in document.name)
+    collect_rarely()
+    async with AsyncExitStack() as stack:
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ready = await stack.enter_async_context(filled(data))
+        settings = Settings(
+            **ready.cohort.urls,  # type: ignore[arg-type]
+            data=ready.cohort.data,
+            jwt_key=KEY,  # type: ignore[arg-type]
+            request_timeout=60,
+            answers_ttl=0,
+            rate_points=0,
+            compressed_from=0,
+        )
+        app = create_app(settings)
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        client, body = Client(app, settings, asked.role), asked.body()
+
+        async def call() -> None:
+            answer = await client.post(asked.user, body)
+            if b'"errors"' in answer:
+                raise RuntimeError(f"{answer[:1000]!r}")
+
+        for _ in range(WARM_UP):
+            await call()
+        alone = [(await timed_once(call))[1] for _ in range(int(times))]
+        beside = []
+        for _ in range(int(times) // AT_ONCE):
+            began = time.process_time()
+            await asyncio.gather(*(call() for _ in range(AT_ONCE)))
+            beside.append((time.process_time() - began) * 1000 / AT_ONCE)
+        table = Table("at once", "CPU, ms: minimum", "median", title=asked.name)
+        for at_once, taken in ((1, alone), (AT_ONCE, beside)):
+            table.add_row(str(at_once), f"{min(taken):.2f}", f"{statistics.median(taken):.2f}")
+        Console(width=100).print(table)
+        if profile:
+            profiler = cProfile.Profile(time.thread_time)
+            profiler.enable()
+            for _ in range(int(times)):
+                await call()
+            profiler.disable()
+            profiler.dump_stats(profile)

@@ -1,0 +1,119 @@
+"""Figures of many keys from narrow rows (``Rows.tuples``): lists read hundreds of them, and no object is made of a row whose
+figures are fresh."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+from loaders.aggregates import Seen, StoredAggregate
+from rules.aggregates import AggregateKey
+from rules.moments import milliseconds, moment
+from rules.progress import Progress, Status, status_of
+from rules.standings import Figures
+from stores.columns import Element, Milliseconds, NarrowColumn
+
+
+class NarrowAggregate(NamedTuple):
+    """A row of ``user_activity_agg_v2`` as COLUMNS have it. Moments are epoch milliseconds."""
+
+    context_id: str
+    collection_id: str
+    version: int | None
+    completed_count: float | None
+    required_count: float | None
+    time_spent: float | None
+    status: int | None
+    completed_on: int | None
+    completed_version: int | None
+    last_accessed_on: int | None
+    seen_changed_at: int | None
+    seen_version: int | None
+
+    def stored(self, user_id: str) -> StoredAggregate:
+        """The root's aggregate in this row, as far as it was read: enough to tell what it has seen and when it was complete."""
+        return StoredAggregate(
+            key=AggregateKey(self.collection_id, self.collection_id, self.context_id, user_id),
+            completed_count=int(self.completed_count or 0),
+            required_count=int(self.required_count or 0),
+            time_spent=int(self.time_spent or 0),
+            content_status={},
+            status=status_of(self.status),
+            active=False,
+            enrolled_on=None,
+            completed_on=None if self.completed_on is None else moment(self.completed_on),
+            last_accessed_on=None if self.last_accessed_on is None else moment(self.last_accessed_on),
+            last_updated_on=None,
+            version=self.version or 0,
+            seen=Seen(self.seen_changed_at, None, self.seen_version),
+            completed_version=self.completed_version,
+        )
+
+
+COLUMNS: tuple[NarrowColumn, ...] = (
+    "context_id",
+    "collection_id",
+    "version",
+    Element("aggregates", "completedCount"),
+    Element("aggregates", "requiredCount"),
+    Element("aggregates", "timeSpent"),
+    "status",
+    Milliseconds("completed_on"),
+    "completed_version",
+    Milliseconds("last_access_time"),
+    "seen_changed_at",
+    "seen_version",
+)
+"""Where each field of NarrowAggregate is read."""
+
+
+class NarrowFigures(NamedTuple):
+    """As rules.standings.Figures, without statuses. Moments are epoch milliseconds."""
+
+    status: Status
+    completed_count: int
+    required_count: int
+    completed_on: int | None
+    completed_version: int | None
+    last_accessed_on: int | None
+    time_spent: int
+
+    @classmethod
+    def of(cls, figures: Figures) -> Self:
+        progress, completed, last = figures.progress, figures.completed, figures.last_accessed_on
+        return cls(
+            progress.status,
+            progress.completed_count,
+            progress.required_count,
+            None if completed is None else milliseconds(completed.on),
+            None if completed is None else completed.version,
+            None if last is None else milliseconds(last),
+            figures.time_spent,
+        )
+
+    @classmethod
+    def of_row(cls, row: NarrowAggregate) -> Self:
+        """Of one whose figures are fresh."""
+        _, _, _, completed, required, time_spent, status, completed_on, version, last, _, _ = row
+        return cls._make(
+            (
+                status_of(status),
+                int(completed or 0),
+                int(required or 0),
+                completed_on,
+                None if completed_on is None else version,
+                last,
+                int(time_spent or 0),
+            )
+        )
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.status, self.completed_count, self.required_count)
+
+
+def root_row(rows: Sequence[tuple[Any, ...]], context_id: str, collection_id: str) -> NarrowAggregate | None:
+    """Of the rows of a place, the root's under this context (as rows write it); None also for one that only a partial write
+    reached."""
+    for row in rows:
+        if row[0] == context_id and row[1] == collection_id:
+            return None if row[2] is None else NarrowAggregate._make(row)
+    return None

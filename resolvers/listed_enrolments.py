@@ -1,0 +1,167 @@
+"""Enrolments as lists show them, from narrow rows: whatever else there is of one is made when it is asked for."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from loaders.enrolments import NarrowEnrolment, Place, narrow_enrolments_page
+from loaders.narrow_figures import NarrowFigures
+from loaders.session import Session
+from resolvers.enrolments import Enrolled, enrolled
+from resolvers.paging import Page, checked_first
+from rules.contents import Content
+from rules.contexts import Context
+from rules.hierarchy import RelationTree
+from rules.identifiers import ProgressKey
+from rules.moments import milliseconds, moment
+from rules.progress import Progress, Status, percentage
+from rules.standings import FirstCompletion
+from rules.triggers import TriggerKind
+
+
+class ListedEnrolment(NamedTuple):
+    """As Enrolled, flat, with what a client sees under its name. Moments are epoch milliseconds."""
+
+    user_id: str
+    collection_id: str
+    context_id: str
+    active: bool
+    enrolled_on: int
+    reenrolled_on: int | None
+    unenrolled_on: int | None
+    status: Status
+    completed_count: int
+    required_count: int
+    completion_percentage: int
+    completed_on: int | None
+    completed_version: int | None
+    last_accessed_on: int | None
+    time_spent: int | None
+    moved_to: str | None
+    moved_from: str | None
+    collection: Content | None
+    context: Context | None
+    row: NarrowEnrolment
+
+    @property
+    def node(self) -> "ListedEnrolment":
+        """It is its own edge."""
+        return self
+
+    @property
+    def enrolled(self) -> Enrolled:
+        on, last = self.completed_on, self.last_accessed_on
+        return Enrolled(
+            self.row.enrolment(self.user_id),
+            Progress(self.status, self.completed_count, self.required_count),
+            None if on is None else FirstCompletion(moment(on), self.completed_version),
+            None if last is None else moment(last),
+            self.collection,
+            self.context,
+            None,
+            self.time_spent,
+        )
+
+
+class ListedPage(Page[ListedEnrolment]):
+    """A page in the order of the store."""
+
+
+async def listed_enrolments(
+    session: Session, user_id: str, *, first: int, after: Place | None, active: bool | None
+) -> ListedPage:
+    """As ``resolvers.enrolments.enrolments_page``, without the status of each leaf."""
+    session.viewer.check_may_see(user_id)
+    rows, more = await narrow_enrolments_page(
+        session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
+    )
+    _heal(session, user_id, rows)
+    return ListedPage(await _listed(session, user_id, rows), more)
+
+
+async def _listed(session: Session, user_id: str, rows: Sequence[NarrowEnrolment]) -> list[ListedEnrolment]:
+    published, read_contexts = await asyncio.gather(
+        session.library.published(list(dict.fromkeys([row.collection_id for row in rows]))),
+        session.library.contexts.load_many(list(dict.fromkeys([row.context_id for row in rows]))),
+    )
+    contexts = {context.context_id: context for context in read_contexts if context is not None}
+    trees = {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
+    keys = [ProgressKey(user_id, row.collection_id, row.context_id) for row in rows]
+    figures = await session.loaders.narrow_figures(keys, trees, contexts)
+    # What the workers last computed in collections that are gone is read as ever.
+    gone = [row for row in rows if row.collection_id not in trees]
+    wide = await enrolled(session, [row.enrolment(user_id) for row in gone]) if gone else []
+    of_gone = {(one.enrolment.key.collection_id, one.enrolment.key.context_id): one for one in wide}
+    listed: list[ListedEnrolment] = []
+    for row, shown in zip(rows, figures, strict=True):
+        collection_id, context_id = row.collection_id, row.context_id
+        if shown is None:
+            listed.append(_of_gone(user_id, row, of_gone[collection_id, context_id]))
+        else:
+            content, tree = published[collection_id]
+            assert tree is not None  # noqa: S101 - there are no figures without
+            listed.append(_of_figures(user_id, row, shown, tree, content, contexts.get(context_id)))
+    return listed
+
+
+def _of_figures(
+    user_id: str,
+    row: NarrowEnrolment,
+    shown: NarrowFigures,
+    tree: RelationTree,
+    content: Content,
+    context: Context | None,
+) -> ListedEnrolment:
+    """By the rules of Enrolment.completed, shown_progress and Enrolled."""
+    status, completed, required, completed_on, version, last_accessed_on, time_spent = shown
+    moved = row.has_moved
+    if moved:
+        status, completed, required, time_spent = Status.NOT_STARTED, 0, len(tree.required(tree.root)), 0
+    if row.granted_on is not None and not moved:
+        completed_on, version = row.granted_on, None
+    elif row.completed_on is not None:
+        completed_on, version = row.completed_on, row.completed_version
+    return ListedEnrolment._make(
+        (
+            *(user_id, row.collection_id, row.context_id, bool(row.active)),
+            *(row.enrolled_on, row.reenrolled_on, row.unenrolled_on),
+            *(status, completed, required, percentage(completed, required), completed_on, version),
+            row.last_accessed_on if last_accessed_on is None else last_accessed_on,
+            *(time_spent, row.moved_to if moved else None, row.moved_from, content, context, row),
+        )
+    )
+
+
+def _of_gone(user_id: str, row: NarrowEnrolment, found: Enrolled) -> ListedEnrolment:
+    progress, last = found.progress, found.last_accessed_on
+    return ListedEnrolment(
+        user_id=user_id,
+        collection_id=row.collection_id,
+        context_id=row.context_id,
+        active=bool(row.active),
+        enrolled_on=row.enrolled_on,
+        reenrolled_on=row.reenrolled_on,
+        unenrolled_on=row.unenrolled_on,
+        status=progress.status,
+        completed_count=progress.completed_count,
+        required_count=progress.required_count,
+        completion_percentage=progress.completion_percentage,
+        completed_on=None if found.completed_on is None else milliseconds(found.completed_on),
+        completed_version=found.completed_version,
+        last_accessed_on=None if last is None else milliseconds(last),
+        time_spent=found.time_spent,
+        moved_to=row.moved_to if row.has_moved else None,
+        moved_from=row.moved_from,
+        collection=found.collection,
+        context=found.context,
+        row=row,
+    )
+
+
+def _heal(session: Session, user_id: str, rows: Sequence[NarrowEnrolment]) -> None:
+    """As ``resolvers.enrolments.heal``."""
+    for row in rows:
+        changed_at = row.changed_at or 0
+        if changed_at != row.seen_changed_at:
+            key = ProgressKey(user_id, row.collection_id, row.context_id)
+            session.shared.healing.heal(TriggerKind.ENROLMENT, key, changed_at)
