@@ -34,7 +34,7 @@ from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learner_groups import Activity, Group, Member, Roster
 from rules.learners import Learner
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, page_plan, still_missing, written_at
-from rules.progress import Status, status_of
+from rules.progress import Status, percentage, status_of
 from rules.subjects import Subject
 from rules.viewers import Viewer
 from stores.turns import in_turns
@@ -57,7 +57,7 @@ __all__ = [
 class MemberEntry(NamedTuple):
     """How a member stands; zeros for one who has not been in the activity, no ``entry`` where Cohort does not know it.
     ``is_of_content``: the activity is a single content. ``left_on``: when a former learner of the activity left, where that was asked for.
-    A page has thousands of them, and is written from them without an object for each (graph/unmade.py)."""
+    A page has thousands of them, and makes them as tuples."""
 
     member: Member
     learner: Learner
@@ -76,7 +76,8 @@ class MemberEntry(NamedTuple):
 
     @property
     def completion_percentage(self) -> int | None:
-        return None if self.entry is None else self.entry.completion_percentage
+        entry = self.entry
+        return None if entry is None else percentage(entry.completed_count, entry.required_count)
 
     @property
     def required_count(self) -> int | None:
@@ -270,16 +271,22 @@ def _figures(
 ) -> ActivityFigures:
     """Figures of all members who are ``counted``; entries of those who are ``shown``."""
     entries, is_of_content = known.entries, subject.is_single_content
+    of_counted: dict[str, Entry] = {}
     if entries is None:
         figures = unknown_figures(ACTIVITY_METRICS)
     else:
-        figures = subject_figures(subject, [entries.get(user_id, NO_ENTRY) for user_id in counted])
-    members = []
-    for one in shown:
-        user_id = one.member.user_id
-        entry = None if entries is None else entries.get(user_id, NO_ENTRY)
-        left_on = _left_on(user_id, entry, left) if left else None
-        members.append(MemberEntry(one.member, one.learner, entry, left_on, is_of_content))
+        of_counted = {user_id: entries.get(user_id, NO_ENTRY) for user_id in counted}
+        figures = subject_figures(subject, of_counted.values())
+    members = [
+        MemberEntry(
+            one.member,
+            one.learner,
+            entry := of_counted.get(one.member.user_id),
+            _left_on(one.member.user_id, entry, left) if left else None,
+            is_of_content,
+        )
+        for one in shown
+    ]
     source = Source.ROWS if is_of_content and plan.source is Source.STATES else plan.source
     return ActivityFigures(
         subject.activity, subject.content, figures, members, plan.mode, source, known.as_of, known.complete

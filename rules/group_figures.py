@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from rules.entries import Entry
 from rules.errors import InvalidInput
 from rules.metrics import Metric
-from rules.moments import milliseconds, moment
+from rules.moments import milliseconds
 from rules.progress import Status, percentage
 from rules.scores import Best
 from rules.subjects import Subject
@@ -97,20 +97,16 @@ that they attempted: the score and the maximum of the best attempt, and how many
 
 class Figure(NamedTuple):
     """A metric of an activity or of a member. ``value`` is None where it does not apply or is not known, which is
-    another thing than 0. ``updated_at`` is when it last changed by the events' own times, in epoch milliseconds, and None
-    where nothing happened yet. A page has thousands of them: as tuples they take a quarter of the time."""
+    another thing than 0. ``last_updated_on`` goes by the events' own times, in epoch milliseconds, and is None where nothing
+    happened yet. A page has thousands of them: as tuples they take a quarter of the time."""
 
     metric: str
     value: float | None
-    updated_at: int | None = None
+    last_updated_on: int | None = None
 
     @classmethod
     def of(cls, metric: str, value: float | None, last_updated_on: datetime | None = None) -> Self:
         return cls(metric, value, None if last_updated_on is None else milliseconds(last_updated_on))
-
-    @property
-    def last_updated_on(self) -> datetime | None:
-        return None if self.updated_at is None else moment(self.updated_at)
 
 
 def activity_figures(
@@ -148,7 +144,7 @@ def subject_figures(subject: Subject, entries: Iterable[Entry]) -> list[Figure]:
 
 
 def _completion(entries: Sequence[Entry], counted: Sequence[Entry], enrolled: int | None) -> list[Figure]:
-    completed = sum(entry.status == Status.COMPLETED for entry in counted)
+    completed = [entry.status for entry in counted].count(Status.COMPLETED)
     updated = max((at for entry in entries if (at := entry.updated_at) is not None), default=None)
     return [
         Figure(_ENROLLED, enrolled, None if enrolled is None else updated),
