@@ -113,12 +113,11 @@ class ActivityMember:
         int | None,
     )
 
-    @field(
-        description="In the assessments of the activity that the member attempted; null where there is none."
+    score: ActivityScore | None = _of_entry(
+        "In the assessments of the activity that the member attempted; null where there is none.",
+        lambda entry: None if entry.scores is None else ActivityScore.of(entry.score),
+        ActivityScore | None,
     )
-    def score(self) -> ActivityScore | None:
-        entry = self.found.entry
-        return None if entry is None or entry.scores is None else ActivityScore.of(entry.score)
 
     @field(
         description="Whether the member has an active enrolment in it; false for one who left, and for one who never was in "
