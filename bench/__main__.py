@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|oulad|pages|peers|publish|scale|sizing|viewer|workers]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|oulad|pages|peers|publish|scale|sizing|viewer|workers]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``; all without. ``archive``, ``attempts``, ``commands``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``oulad``, ``peers``, ``publish``,
-``scale costs``, ``sizing``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
+``reads``; all without. ``archive``, ``attempts``, ``commands``, ``computed-page``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``oulad``, ``peers``,
+``publish``, ``scale costs``, ``sizing``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
 import sys
@@ -23,6 +23,7 @@ from bench import (
     archive,
     attempts,
     commands,
+    computed_page,
     exhaust,
     groups,
     hierarchy,
@@ -207,6 +208,8 @@ if __name__ == "__main__":
         uvloop.run(archive.main(*sys.argv[2:]))
     elif sys.argv[1:2] == ["commands"]:
         uvloop.run(commands.main(*sys.argv[2:]))
+    elif sys.argv[1:2] == ["computed-page"]:
+        uvloop.run(computed_page.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["hierarchy"]:
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["migration"]:

@@ -1,8 +1,10 @@
 """How members stand in what their group does together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from enum import Enum
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import strawberry
 
@@ -10,6 +12,7 @@ from graph import enums, group_enums
 from graph.access import Access, to
 from graph.arguments import chosen
 from graph.fields import field
+from graph.light import stands_for
 from graph.metrics import OrderDirection
 from graph.paging import Connection
 from graph.scores import ActivityScore, Score
@@ -35,7 +38,16 @@ class AggregateMetric:
 
     @classmethod
     def of(cls, figure: nouns.Figure) -> Self:
-        return cls(metric=figure.metric, value=figure.value, last_updated_on=figure.last_updated_on)
+        """The whole object of a figure, whose moment the scalar takes in epoch milliseconds."""
+        return cls(metric=figure.metric, value=figure.value, last_updated_on=figure.last_updated_on)  # type: ignore[arg-type]
+
+
+stands_for(AggregateMetric, nouns.Figure, nouns.Figure._fields, lambda figure, _: AggregateMetric.of(figure))
+
+
+def metrics_of(figures: Sequence[nouns.Figure], kinds: Sequence[Enum] | None) -> list[AggregateMetric]:
+    """The figures, of these kinds alone where there are some; each stands for its metric."""
+    return cast("list[AggregateMetric]", group_activities.of_kinds(figures, kinds))
 
 
 @strawberry.type(
@@ -69,6 +81,16 @@ def _of_entry(description: str, value: Callable[[nouns.Entry], Any], type_: Any)
     return field(description=description, graphql_type=type_)(read)
 
 
+def _of_found(description: str, attribute: str, type_: Any) -> Any:
+    """A field that the member has, or what the member is found as."""
+    get = attrgetter(f"found.{attribute}")
+
+    def read(self: "ActivityMember") -> Any:
+        return get(self)
+
+    return field(description=description, graphql_type=type_, at_hand=get)(read)
+
+
 @strawberry.type(
     description="How a member stands in an activity: in the best of their batches. Null is what is not known: all of it where "
     "Cohort does not know the activity.",
@@ -78,29 +100,24 @@ class ActivityMember:
     learner: Annotated["Learner", strawberry.lazy("graph.learners")] = strawberry.field(
         description="Who it is."
     )
-    role: enums.GroupRole = strawberry.field(description="What the member may do in the group.")
-    status: enums.Status | None = strawberry.field(
-        description="Completed once nothing required is missing; null where Cohort does not know the activity."
-    )
-    completion_percentage: int | None = strawberry.field(
-        description="Completed of the required leaves, rounded down: the number that the enrolment shows as well."
-    )
-    score: ActivityScore | None = strawberry.field(
-        description="In the assessments of the activity that the member attempted; null where there is none."
-    )
     found: strawberry.Private[group_activities.MemberEntry]
+    role: enums.GroupRole = _of_found("What the member may do in the group.", "member.role", enums.GroupRole)
+    status: enums.Status | None = _of_found(
+        "Completed once nothing required is missing; null where Cohort does not know the activity.",
+        "status",
+        enums.Status | None,
+    )
+    completion_percentage: int | None = _of_found(
+        "Completed of the required leaves, rounded down: the number that the enrolment shows as well.",
+        "completion_percentage",
+        int | None,
+    )
 
-    @classmethod
-    def of(cls, found: group_activities.MemberEntry, learner: "Learner") -> Self:
-        progress = found.entry.progress if found.entry else None
-        return cls(
-            learner=learner,
-            role=found.member.role,
-            status=progress.status if progress else None,
-            completion_percentage=progress.completion_percentage if progress else None,
-            score=ActivityScore.of(found.entry.score) if found.entry else None,
-            found=found,
-        )
+    score: ActivityScore | None = _of_entry(
+        "In the assessments of the activity that the member attempted; null where there is none.",
+        lambda entry: None if entry.scores is None else ActivityScore.of(entry.score),
+        ActivityScore | None,
+    )
 
     @field(
         description="Whether the member has an active enrolment in it; false for one who left, and for one who never was in "
@@ -129,7 +146,7 @@ class ActivityMember:
     )
     completed_count: int | None = _of_entry(
         "Required leaves that the member completed. (`completedMembersCount` of the activity counts members.)",
-        lambda entry: entry.progress.completed_count,
+        lambda entry: entry.completed_count,
         int | None,
     )
 
@@ -162,8 +179,8 @@ class ActivityMember:
             list[group_enums.MemberMetric] | None, strawberry.argument(description=ONLY_METRICS)
         ] = None,
     ) -> list[AggregateMetric]:
-        figures = group_activities.of_kinds(self.found.figures(), metrics)
-        return [AggregateMetric.of(figure) for figure in figures]
+        figures = self.found.figures()
+        return figures if metrics is None else metrics_of(figures, metrics)  # type: ignore[return-value] # they stand for them
 
 
 @strawberry.type(description="A page of the members in an activity.", directives=[to(Access.WITH_OBJECT)])

@@ -16,6 +16,7 @@ from graph.activity_members import (
     ActivityMemberOrder,
     AggregateMetric,
     members_wanted,
+    metrics_of,
 )
 from graph.collections import Collection
 from graph.fields import field
@@ -112,8 +113,7 @@ class GroupActivity(Node):
             list[group_enums.GroupActivityMetric] | None, strawberry.argument(description=ONLY_METRICS)
         ] = None,
     ) -> list[AggregateMetric]:
-        figures = group_activities.of_kinds(self.found.figures, metrics)
-        return [AggregateMetric.of(figure) for figure in figures]
+        return metrics_of(self.found.figures, metrics)
 
     enrolled_count: int | None = _figure(
         group_enums.GroupActivityMetric.ENROLLED_COUNT,
@@ -151,7 +151,9 @@ class GroupActivity(Node):
             ActivityAssessment(
                 content_id=content_id,
                 average_score=figure.value or 0.0,
-                last_attempted_on=figure.last_updated_on,
+                last_attempted_on=None
+                if figure.last_updated_on is None
+                else nouns.from_milliseconds(figure.last_updated_on),
             )
             for content_id, figure in self.found.assessments()
         ]
@@ -179,7 +181,7 @@ class GroupActivity(Node):
         page = ordering.page(wanted.among(self.found.members), asked(first, after, last, before, parts=PARTS))
         found = connection(
             page,
-            lambda member: ActivityMember.of(member, self.learners[member.member.user_id]),
+            lambda member: ActivityMember(learner=self.learners[member.member.user_id], found=member),
             ordering.place,
         )
         return ActivityMemberConnection(

@@ -6,65 +6,77 @@ place. Sources are the same for the same selection, so each is compiled once.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from functools import lru_cache
+from sys import float_info
 from typing import Any, NamedTuple
+
+from graphql import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 
 from graph.upstream import Read
 
+EXACT = 2**53
+"""The largest whole number below which every one is a float, too."""
 MOST_SOURCES = 4_096
 """Compiled sources that a process keeps: some 3 KB each. Names of a response are a client's, so they are without end."""
 
 
+class Way(NamedTuple):
+    """How a value of one kind is shown, in the source: where ``condition`` holds, as ``shown``. In both ``{v}`` is the value, and
+    ``{n}`` the number that ends names which are bound: ``shown`` is the field's own function, ``kept`` what a memo has."""
+
+    condition: str
+    shown: str
+
+
+TEXT = (Way("{v}.__class__ is str", "{v}"),)
+FLAG = (Way("{v}.__class__ is bool", "{v}"),)
+WHOLE = (Way(f"{{v}}.__class__ is int and {GRAPHQL_MIN_INT} <= {{v}} <= {GRAPHQL_MAX_INT}", "{v}"),)
+REAL = (
+    Way(f"{{v}}.__class__ is float and {-float_info.max} <= {{v}} <= {float_info.max}", "{v}"),
+    Way(f"{{v}}.__class__ is int and {-EXACT} <= {{v}} <= {EXACT}", "float({v})"),
+)
+CHOICE = (Way("{v}.__class__ is kept{n}.choices", "kept{n}[{v}._name_]"),)
+MOMENT = (Way("{v}.__class__ is int or {v}.__class__ is datetime", "kept{n}[{v}]"),)
+
+
 class FieldReader(NamedTuple):
     """A field: ``get`` gives what its resolver gives, ``attribute`` is its name where that is an attribute of the object.
-    ``shown`` gives what stands for a value in the answer; a value of class ``plain`` does so itself, and so does None where
-    the field is ``nullable``."""
+    ``shown`` gives what stands for a value in the answer, and None does so itself where the field is ``nullable``. ``ways``
+    show most values without a call, out of ``kept`` if they name that."""
 
     get: Read
     attribute: str | None
     shown: Read
-    plain: type | None
+    ways: tuple[Way, ...]
+    kept: Mapping[Any, str] | None
     nullable: bool
 
     def read(self, source: Any) -> Any:
         value = self.get(source)
-        if value.__class__ is self.plain or (value is None and self.nullable):
-            return value
-        return self.shown(value)
+        return None if value is None and self.nullable else self.shown(value)
 
 
 def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader], whole: Read) -> Read:
     """Reads an object of these classes into a dict by the names of ``fields``. Of one of other classes it reads what ``whole``
     makes of it, which raises NotPlain where there is nothing to make."""
-    source = _source(
-        tuple((name, f.attribute, f.plain is not None, f.nullable) for name, f in fields.items())
-    )
-    bound = [
-        part
-        for field in fields.values()
-        for part in (field.get, field.shown, field.plain)
-        if part is not None
-    ]
+    source = _source(tuple((name, f.attribute, f.ways, f.nullable) for name, f in fields.items()))
+    bound = [part for field in fields.values() for part in (field.get, field.shown, field.kept)]
     return _factory(source)(whole, frozenset(classes), *bound)
 
 
-def _source(fields: tuple[tuple[str, str | None, bool, bool], ...]) -> str:
+def _source(fields: tuple[tuple[str, str | None, tuple[Way, ...], bool], ...]) -> str:
     """Of a function that is given what the fields need and returns the reader."""
     bound, reads, shows = ["whole", "classes"], [], []
-    for number, (name, attribute, has_plain, nullable) in enumerate(fields):
+    for number, (name, attribute, ways, nullable) in enumerate(fields):
         value = f"v{number}"
-        bound += [f"get{number}", f"shown{number}"]
+        bound += [f"get{number}", f"shown{number}", f"kept{number}"]
         reads.append(f"{value} = source.{attribute}" if attribute else f"{value} = get{number}(source)")
-        as_it_is = []
-        if has_plain:
-            bound.append(f"plain{number}")
-            as_it_is.append(f"{value}.__class__ is plain{number}")
-        if nullable:
-            as_it_is.append(f"{value} is None")
-        shown = f"shown{number}({value})"
-        shows.append(
-            f"{name!r}: {value} if {' or '.join(as_it_is)} else {shown}" if as_it_is else f"{name!r}: {shown}"
-        )
+        cases = [
+            f"{way.shown} if {way.condition}".format(v=value, n=number)
+            for way in (*ways, *([Way("{v} is None", "None")] if nullable else []))
+        ]
+        shows.append(f"{name!r}: {' else '.join((*cases, f'shown{number}({value})'))}")
     lines = [
         f"def make({', '.join(bound)}):",
         "    def read(source):",
@@ -78,7 +90,7 @@ def _source(fields: tuple[tuple[str, str | None, bool, bool], ...]) -> str:
 
 @lru_cache(MOST_SOURCES)
 def _factory(source: str) -> Callable[..., Read]:
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"datetime": datetime}
     exec(source, namespace)  # noqa: S102 - names of a response and attributes of our classes, see above
     factory: Callable[..., Read] = namespace["make"]
     return factory

@@ -42,7 +42,7 @@ from graphql import (
 
 from graph.fields import AT_HAND
 from graph.light import Light, is_light, lights_of
-from graph.object_readers import FieldReader, object_reader
+from graph.object_readers import CHOICE, EXACT, FLAG, MOMENT, REAL, TEXT, WHOLE, FieldReader, object_reader
 from graph.upstream import (
     LEAST,
     Executor,
@@ -58,8 +58,6 @@ from graph.upstream import (
 )
 from resolvers.nouns import PORTION, CohortError, far_over, written_milliseconds
 
-EXACT = 2**53
-"""The largest whole number below which every one is a float, too."""
 FEW = 16
 """Members of a list that are worked on without a look at the clock, which would take longer than they do."""
 
@@ -156,7 +154,7 @@ class ProjectingExecutor(Executor):
     def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
         name = selected[0].node.name.value
         if name == "__typename":
-            return FieldReader(lambda _source: parent.name, None, str, str, nullable=False)
+            return FieldReader(lambda _source: parent.name, None, str, TEXT, None, nullable=False)
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
         get, attribute = self._source(field, selected) if field else (None, None)
@@ -165,7 +163,12 @@ class ProjectingExecutor(Executor):
         nullable = not isinstance(field.type, GraphQLNonNull)
         of = field.type if nullable else field.type.of_type
         shown = self._present(of, selected)
-        return shown and FieldReader(get, attribute, shown, _PLAIN.get(of), nullable)
+        if shown is None:
+            return None
+        if isinstance(shown, _Moments | _Choices):
+            return FieldReader(get, attribute, shown, shown.ways, shown.kept, nullable)
+        ways = _WAYS.get(of.name, ()) if is_leaf_type(of) else ()
+        return FieldReader(get, attribute, shown, ways, None, nullable)
 
     def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None]:
         """What the field's resolver gives, and the attribute where it is one."""
@@ -241,34 +244,11 @@ class ProjectingExecutor(Executor):
         if of is GraphQLFloat:
             return self._float(of)
         if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
-            return self._enum(of, members)
+            return _Choices(self._serialising(of), members)
         if of.name == "DateTime":
-            return self._moment(of)
+            return _Moments(self._serialising(of), remembers=not self._lasts)
         plain, serialised = _PLAIN.get(of), self._serialising(of)
         return lambda value: value if value.__class__ is plain else serialised(value)
-
-    def _moment(self, of: Any) -> Read:
-        """What stands for a moment comes again and again on a page: it is worked out once. Not of milliseconds, which take as
-        long as to look for it."""
-        names: dict[datetime, str] = {}
-        serialised, lasts = self._serialising(of), self._lasts
-
-        def read_moment(value: Any) -> Any:
-            if value.__class__ is int:
-                try:
-                    return written_milliseconds(value)
-                except OverflowError as error:
-                    raise NotPlain from error
-            if value.__class__ is not datetime:
-                return serialised(value)
-            shown = names.get(value)
-            if shown is None:
-                shown = serialised(value)
-                if not lasts:
-                    names[value] = shown
-            return shown
-
-        return read_moment
 
     def _float(self, of: Any) -> Read:
         serialised = self._serialising(of)
@@ -281,21 +261,6 @@ class ProjectingExecutor(Executor):
             return serialised(value)
 
         return read_float
-
-    def _enum(self, of: GraphQLEnumType, members: type[Enum]) -> Read:
-        names: dict[str, Any] = {}
-        serialised = self._serialising(of)
-
-        def read_enum(value: Any) -> Any:
-            if value.__class__ is not members:
-                return serialised(value)
-            name = value._name_  # a member's own hash is worked out anew each time
-            shown = names.get(name)
-            if shown is None:
-                shown = names[name] = serialised(value)
-            return shown
-
-        return read_enum
 
     def _serialising(self, of: Any) -> Read:
         """Serialises values of this type. It does not know the executor, which keeps it: in a circle, all that a request has
@@ -314,6 +279,64 @@ class ProjectingExecutor(Executor):
             return shown
 
         return serialised
+
+
+class _Moments:
+    """Shows moments, those of light members in epoch milliseconds. The same come again and again on a page: what stands for
+    one is worked out once."""
+
+    ways = MOMENT
+
+    def __init__(self, serialised: Read, *, remembers: bool) -> None:
+        self.kept = _Kept(serialised, remembers=remembers)
+        self._serialised = serialised
+
+    def __call__(self, value: Any) -> Any:
+        return self.kept[value] if value.__class__ in (datetime, int) else self._serialised(value)
+
+
+class _Choices:
+    """Shows members of an enum by their names: a member's own hash is worked out anew each time."""
+
+    ways = CHOICE
+
+    def __init__(self, serialised: Read, choices: type[Enum]) -> None:
+        self.kept = _Names(serialised, choices)
+        self._serialised = serialised
+
+    def __call__(self, value: Any) -> Any:
+        return self.kept[value._name_] if value.__class__ is self.kept.choices else self._serialised(value)
+
+
+class _Names(dict[Any, Any]):
+    """What stands for members of an enum, by their names, each worked out when it is first looked for."""
+
+    def __init__(self, serialised: Read, choices: type[Enum]) -> None:
+        self.choices = choices
+        self._serialised = serialised
+
+    def __missing__(self, name: str) -> Any:
+        shown = self[name] = self._serialised(self.choices[name])
+        return shown
+
+
+class _Kept(dict[Any, Any]):
+    """What stands for moments, each worked out when it is first looked for, or each time where it does not remember."""
+
+    def __init__(self, serialised: Read, *, remembers: bool) -> None:
+        self._serialised, self._remembers = serialised, remembers
+
+    def __missing__(self, value: Any) -> Any:
+        if value.__class__ is not int:
+            shown = self._serialised(value)
+        else:
+            try:
+                shown = written_milliseconds(value)
+            except OverflowError as error:
+                raise NotPlain from error
+        if self._remembers:
+            self[value] = shown
+        return shown
 
 
 def _whole(lights: Mapping[type, Light], session: Any) -> Read:
@@ -348,3 +371,5 @@ _FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError,
 """What resolvers refuse with, and what scalars, enums and resolvers meet in a value that is not of its type."""
 _PLAIN: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Classes whose values stand for themselves."""
+_WAYS = {"String": TEXT, "ID": TEXT, "Boolean": FLAG, "Int": WHOLE, "Float": REAL}
+"""How values of the specification's scalars are shown where they are plainly of their type."""

@@ -49,7 +49,16 @@ time too."""
 
 _STAMP = struct.Struct(">Q")
 
-Compute = Callable[[], Awaitable[bytes]]
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was computed, as bytes, and ``source``: what these were written from."""
+
+    value: bytes
+    source: object
+
+
+Compute = Callable[[], Awaitable[bytes | Written]]
 
 
 class AnswerOrigin(Enum):
@@ -62,12 +71,14 @@ class AnswerOrigin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``as_of``: when its computation began, so that nothing from before is missing; ``age``: seconds since then."""
+    """``as_of``: when its computation began, so that nothing from before is missing; ``age``: seconds since then.
+    ``source``: what ``value`` was written from, if this process has just done so; nobody has to read it then, or may change it."""
 
     value: bytes
     as_of: datetime
     age: float
     origin: AnswerOrigin
+    source: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +102,8 @@ class _Kept:
     def age(self, now: datetime) -> float:
         return (now - moment(self.stamp)) / timedelta(seconds=1)
 
-    def answer(self, now: datetime, origin: AnswerOrigin) -> Answer:
-        return Answer(self.value, moment(self.stamp), max(0.0, self.age(now)), origin)
+    def answer(self, now: datetime, origin: AnswerOrigin, source: object = None) -> Answer:
+        return Answer(self.value, moment(self.stamp), max(0.0, self.age(now)), origin, source)
 
 
 @dataclass(slots=True, eq=False)
@@ -265,11 +276,13 @@ class Answers:
         as_of = self._now()
         renewing = asyncio.create_task(self._renew(claim, token))
         try:
-            kept = _Kept.of(await compute(), as_of)
+            computed = await compute()
         finally:
             renewing.cancel()
+        written = computed if isinstance(computed, Written) else Written(computed, None)
+        kept = _Kept.of(written.value, as_of)
         await self._cache.set(flight.key, kept.encode(), self._keep)
-        return kept.answer(self._now(), AnswerOrigin.COMPUTED)
+        return kept.answer(self._now(), AnswerOrigin.COMPUTED, written.source)
 
     async def _renew(self, claim: str, token: str) -> None:
         while True:

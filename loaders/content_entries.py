@@ -85,7 +85,7 @@ def _entry(key: ViewKey, view: Row | None, scores: StoredScores | None) -> Entry
     if not view and scores is None:
         return None
     status = status_of(view.get("status"))
-    return Entry(
+    return Entry.of(
         key.collection_id,
         key.context_id,
         active=False,

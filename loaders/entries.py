@@ -5,26 +5,27 @@ Both give the same entries by activity and learner: one for each place that a le
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, cast
 
 from druid_specs import ACTIVITY_STATE
 from loaders.aggregates import ENTRY_COLUMNS, Place, StoredAggregate, aggregates_by_place
 from rules.entries import Entry, best_entry
-from rules.moments import milliseconds, moment
-from rules.progress import Progress, status_of
-from rules.states import decode_scores, encode_scores
+from rules.progress import Progress
 from rules.subjects import Subject
 from stores import groups as queries
 from stores.groups import Groups, Lane
 from stores.rows import Rows
-from stores.turns import breathe, in_turns, over
+from stores.turns import in_turns, portions
 
 EntryKey = tuple[str, str]
 """Activity id and user id: a group has an activity's id once."""
 Entries = dict[EntryKey, Entry]
 Found = dict[EntryKey, list[Entry]]
 """All entries of each learner in each activity. A learner who has not been in it may have none."""
+
+_WIDTH = len(Entry._fields)
+NO_SCORES = "{}"
+"""The scores of a state where nothing was attempted (rules/states.py)."""
 
 STATE_COLUMNS = (
     "activity_id",
@@ -75,14 +76,13 @@ async def entries_from_states(
     answer = await groups.query(queries.Rows(ACTIVITY_STATE, STATE_COLUMNS, keys), Lane.PAGES)
     found: Found = defaultdict(list)
     untold: set[EntryKey] = set()
-    for activity_id, user_id, *state, assessed in cast("Sequence[Sequence[Any]]", answer.rows):
-        if over():
-            await breathe()
-        if by_id[activity_id].counts(state[0]):
-            entry = decoded(state)
-            found[activity_id, user_id].append(entry)
-            if entry.score.assessed != (assessed or 0):
-                untold.add((activity_id, user_id))
+    async for portion in portions(cast("Sequence[Sequence[Any]]", answer.rows)):
+        for activity_id, user_id, *state, assessed in portion:
+            if by_id[activity_id].counts(state[0]):
+                entry = decoded(state)
+                found[activity_id, user_id].append(entry)
+                if (assessed or entry.scores) and entry.score.assessed != (assessed or 0):
+                    untold.add((activity_id, user_id))
     if untold:
         subjects = [by_id[activity_id] for activity_id in sorted({activity_id for activity_id, _ in untold})]
         in_rows = await entries_from_rows(rows, subjects, sorted({user_id for _, user_id in untold}))
@@ -111,12 +111,11 @@ def places_of(subjects: Iterable[Subject], user_ids: Collection[str]) -> list[Pl
 
 
 def entry_of(stored: StoredAggregate) -> Entry:
-    progress = Progress(stored.status, stored.completed_count, stored.required_count)
-    return Entry(
+    return Entry.of(
         stored.key.collection_id,
         stored.key.context_id,
         stored.active,
-        progress,
+        Progress(stored.status, stored.completed_count, stored.required_count),
         stored.time_spent,
         stored.last_accessed_on,
         stored.enrolled_on,
@@ -130,29 +129,16 @@ def best_entries(found: Mapping[EntryKey, Iterable[Entry]]) -> Entries:
     return {key: best for key, entries in found.items() if (best := best_entry(entries)) is not None}
 
 
-def encoded(entry: Entry) -> list[Any]:
-    """An entry for JSON, with times in epoch milliseconds."""
-    progress = entry.progress
-    return [
-        entry.collection_id,
-        entry.context_id,
-        entry.active,
-        int(progress.status),
-        progress.completed_count,
-        progress.required_count,
-        entry.time_spent,
-        _milliseconds(entry.last_accessed_on),
-        _milliseconds(entry.enrolled_on),
-        entry.tree_version,
-        encode_scores(entry.score),
-        entry.score.right_first,
-        entry.score.passable,
-        entry.score.passed,
-    ]
+def encoded(entry: Entry) -> tuple[Any, ...]:
+    """An entry for JSON: orjson writes no tuples of a class of their own."""
+    return tuple(entry)
 
 
 def decoded(stored: Sequence[Any]) -> Entry:
-    """The inverse of encoded, also of an entry that was written down without scores."""
+    """The inverse of encoded, also of an entry that was written down without scores, and of a state of the groups store,
+    where numbers may be null and ``{}`` stands for no score."""
+    if len(stored) < _WIDTH:
+        stored = (*stored, *(None,) * (_WIDTH - len(stored)))
     (
         collection_id,
         context_id,
@@ -160,29 +146,24 @@ def decoded(stored: Sequence[Any]) -> Entry:
         status,
         completed,
         required,
-        time_spent,
+        spent,
         accessed,
         enrolled,
         tree_version,
-        *score,
+        scores,
+        *counts,
     ) = stored
-    progress = Progress(status_of(status), completed or 0, required or 0)
+    score = (scores, *(count or 0 for count in counts)) if scores and scores != NO_SCORES else ()
     return Entry(
         collection_id,
         context_id,
         bool(active),
-        progress,
-        time_spent or 0,
-        _moment(accessed),
-        _moment(enrolled),
+        status or 0,
+        completed or 0,
+        required or 0,
+        spent or 0,
+        accessed,
+        enrolled,
         tree_version,
-        decode_scores(*score),
+        *score,
     )
-
-
-def _milliseconds(at: datetime | None) -> int | None:
-    return None if at is None else milliseconds(at)
-
-
-def _moment(stored: int | None) -> datetime | None:
-    return None if stored is None else moment(stored)

@@ -47,7 +47,7 @@ class _Unseen:
         return aggregates_of(self.tree, touches, dict.fromkeys(stored), self.scores)
 
     def entry(self, aggregate: Aggregate) -> Entry:
-        return Entry(
+        return Entry.of(
             self.key.collection_id,
             self.context_id,
             self.enrolment is not None and self.enrolment.active,

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from loaders.session import Session
 from resolvers.group_entries import ActivityEntries, PageEntries, page_entries
@@ -33,8 +34,10 @@ from rules.identifiers import ProgressKey, parse_aggregate_context
 from rules.learner_groups import Activity, Group, Member, Roster
 from rules.learners import Learner
 from rules.plans import AggregationMode, QueryPlan, Source, Taken, page_plan, still_missing, written_at
+from rules.progress import Status, percentage, status_of
 from rules.subjects import Subject
 from rules.viewers import Viewer
+from stores.turns import in_turns
 
 __all__ = [
     "ACTIVITY_METRICS",
@@ -51,10 +54,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class MemberEntry:
+class MemberEntry(NamedTuple):
     """How a member stands; zeros for one who has not been in the activity, no ``entry`` where Cohort does not know it.
-    ``is_of_content``: the activity is a single content. ``left_on``: when a former learner of the activity left, where that was asked for."""
+    ``is_of_content``: the activity is a single content. ``left_on``: when a former learner of the activity left, where that was asked for.
+    A page has thousands of them, and makes them as tuples."""
 
     member: Member
     learner: Learner
@@ -68,9 +71,18 @@ class MemberEntry:
         return None if self.entry is None or self.is_of_content else self.entry.active
 
     @property
+    def status(self) -> Status | None:
+        return None if self.entry is None else status_of(self.entry.status)
+
+    @property
+    def completion_percentage(self) -> int | None:
+        entry = self.entry
+        return None if entry is None else percentage(entry.completed_count, entry.required_count)
+
+    @property
     def required_count(self) -> int | None:
         """None where nothing was computed of the member."""
-        return None if self.entry is None or self.entry is NO_ENTRY else self.entry.progress.required_count
+        return None if self.entry is None or self.entry is NO_ENTRY else self.entry.required_count
 
     def figures(self) -> Sequence[Figure]:
         """The member's figures. They have no value if Cohort does not know the activity."""
@@ -155,10 +167,13 @@ async def group_activities(
         profiled(session, _shown(session.viewer, roster)),
     )
     left = await _left(session, entries, profiles) if with_left else {}
-    figures = [
-        _figures(subject, plan, entries.by_activity[subject.activity.id], roster, profiles, left)
-        for subject in subjects
-    ]
+    counted = [member.user_id for member in roster.counted()]
+    figures = await in_turns(
+        lambda subject: _figures(
+            subject, plan, entries.by_activity[subject.activity.id], counted, profiles, left
+        ),
+        subjects,
+    )
     reusable = missing is None and all(each.will_stay for each in entries.by_activity.values())
     taken = Taken(plan, entries.origin.value.lower(), entries.age, reusable=reusable)
     return GroupPage(figures, taken, entries.live)
@@ -250,28 +265,29 @@ def _figures(
     subject: Subject,
     plan: QueryPlan,
     known: ActivityEntries,
-    roster: Roster,
+    counted: Sequence[str],
     shown: Iterable[Profiled],
     left: Mapping[_Place, datetime],
 ) -> ActivityFigures:
-    """Figures of all members who are counted; entries of those who are ``shown``."""
-    entries = known.entries
+    """Figures of all members who are ``counted``; entries of those who are ``shown``."""
+    entries, is_of_content = known.entries, subject.is_single_content
+    of_counted: dict[str, Entry] = {}
     if entries is None:
         figures = unknown_figures(ACTIVITY_METRICS)
     else:
-        of_members = (entries.get(member.user_id, NO_ENTRY) for member in roster.counted())
-        figures = subject_figures(subject, of_members)
+        of_counted = {user_id: entries.get(user_id, NO_ENTRY) for user_id in counted}
+        figures = subject_figures(subject, of_counted.values())
     members = [
         MemberEntry(
             one.member,
             one.learner,
-            entry := None if entries is None else entries.get(one.member.user_id, NO_ENTRY),
+            entry := of_counted.get(one.member.user_id),
             _left_on(one.member.user_id, entry, left) if left else None,
-            subject.is_single_content,
+            is_of_content,
         )
         for one in shown
     ]
-    source = Source.ROWS if subject.is_single_content and plan.source is Source.STATES else plan.source
+    source = Source.ROWS if is_of_content and plan.source is Source.STATES else plan.source
     return ActivityFigures(
         subject.activity, subject.content, figures, members, plan.mode, source, known.as_of, known.complete
     )

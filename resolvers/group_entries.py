@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import cast
 
 import orjson
 
-from loaders.answers import Answer, AnswerOrigin, key_of
+from loaders.answers import Answer, AnswerOrigin, Written, key_of
 from loaders.content_entries import content_entries
 from loaders.entries import Found, best_entries, decoded, encoded, entries_from_rows, entries_from_states
 from loaders.fresh_entries import fresh_entries
@@ -22,7 +22,7 @@ from rules.learner_groups import Roster
 from rules.plans import QueryPlan, Source
 from rules.subjects import Subject
 from rules.triggers import TriggerKind
-from stores.turns import breathe, in_turns, over
+from stores.turns import breathe, in_turns, portions
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,9 @@ async def _aggregated(session: Session, roster: Roster, subjects: Sequence[Subje
 
 # --- computed now, or kept since
 
+_PageFound = tuple[Mapping[str, Mapping[str, Entry]], Set[str]]
+"""The best entry of each member by activity, and the activities of which they are not whole."""
+
 
 async def _computed(
     session: Session, source: Source, roster: Roster, subjects: Sequence[Subject], *, fresh: bool
@@ -108,24 +111,29 @@ async def _computed(
     them."""
     users = [member.user_id for member in roster.counted()]
 
-    async def compute() -> bytes:
+    async def compute() -> _PageFound:
         found, incomplete = await _found(session, source, subjects, users, fresh=fresh)
-        by_activity: dict[str, dict[str, list[Any]]] = {subject.activity.id: {} for subject in subjects}
-        for (activity_id, user_id), entry in best_entries(found).items():
-            if over():
-                await breathe()
-            by_activity[activity_id][user_id] = encoded(entry)
-        return orjson.dumps([sorted(incomplete), by_activity])
+        by_activity: dict[str, dict[str, Entry]] = {subject.activity.id: {} for subject in subjects}
+        async for portion in portions(list(found.items())):
+            for (activity_id, user_id), entry in best_entries(dict(portion)).items():
+                by_activity[activity_id][user_id] = entry
+        return by_activity, frozenset(incomplete)
+
+    async def written() -> Written:
+        computed = await compute()
+        return Written(await _encoded(computed), computed)
 
     async def kept(*versions: object) -> Answer:
         key = key_of(
-            *("group page with scores", source, roster.group_id, roster.version),
+            *("group page of entries", source, roster.group_id, roster.version),
             versions_of(subjects),
             *versions,
         )
-        return await session.shared.answers.answer(key, compute)
+        return await session.shared.answers.answer(key, written)
 
-    answer = Answer(await compute(), session.now(), 0.0, AnswerOrigin.COMPUTED) if fresh else await kept()
+    answer = (
+        Answer(b"", session.now(), 0.0, AnswerOrigin.COMPUTED, await compute()) if fresh else await kept()
+    )
     by_activity, incomplete = await _decoded(answer)
     live = await _live(session, chain(*(entries.values() for entries in by_activity.values())))
     if answer.origin is AnswerOrigin.CACHED:
@@ -149,8 +157,18 @@ async def _computed(
     )
 
 
-async def _decoded(answer: Answer) -> tuple[dict[str, dict[str, Entry]], Set[str]]:
-    """The best entry of each member by activity, and the activities of which they are not whole."""
+async def _encoded(found: _PageFound) -> bytes:
+    by_activity, incomplete = found
+    rows = {}
+    for activity_id, entries in by_activity.items():
+        await breathe()
+        rows[activity_id] = dict(zip(entries, map(encoded, entries.values()), strict=True))
+    return orjson.dumps([sorted(incomplete), rows])
+
+
+async def _decoded(answer: Answer) -> _PageFound:
+    if answer.source is not None:
+        return cast("_PageFound", answer.source)
     incomplete, by_activity = orjson.loads(answer.value)
     found: dict[str, dict[str, Entry]] = {}
     for activity_id, entries in by_activity.items():
@@ -239,6 +257,8 @@ async def _outdated(session: Session, found: Found) -> dict[ProgressKey, int]:
 
 def _activities_of(found: Found, keys: Mapping[ProgressKey, int]) -> Set[str]:
     """The activities that have an entry of one of these keys."""
+    if not keys:
+        return frozenset()
     places = {(key.user_id, key.collection_id) for key in keys}
     return {
         activity_id

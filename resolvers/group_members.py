@@ -77,7 +77,7 @@ class ActivityMembersWanted:
             one
             for one in members
             if (roles is None or one.member.role in roles)
-            and (statuses is None or (one.entry is not None and one.entry.progress.status in statuses))
+            and (statuses is None or (one.entry is not None and one.entry.status in statuses))
         ]
 
     @property
@@ -96,7 +96,7 @@ def _name(one: Any) -> Value:
 
 
 def _progress(one: Standing) -> Value:
-    return None if one.entry is None else one.entry.progress.completion_percentage
+    return None if one.entry is None else one.entry.completion_percentage
 
 
 def _last_accessed_on(one: Standing) -> Value:

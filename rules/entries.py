@@ -1,41 +1,105 @@
 """How a member is doing in an activity of a group: one entry a member, in however many places they learn."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, Self
 
-from rules.progress import Progress, Status
+from rules.moments import milliseconds, moment
+from rules.progress import Progress, percentage, status_of
 from rules.scores import NO_SCORE, ActivityScore
+from rules.states import decode_scores, encode_scores
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """How a learner stands in an activity in one place: the collection that it is looked at in, under one context.
 
     ``active``: the learner is enrolled there; a single content knows no enrolment. ``tree_version``: the published
-    version that the figures were computed from, where it is known. ``time_spent`` is in seconds, moments are in UTC.
-    ``score``: in the assessments of the activity that were attempted there.
+    version that the figures were computed from, where it is known. ``time_spent`` is in seconds.
+
+    It is a tuple of what the groups store and the cache have, moments in epoch milliseconds and scores as their JSON (None
+    where nothing was attempted), so that a page of thousands is neither parsed nor written out again: what a page does not
+    show is never made. ``of`` makes one of progress, moments and a score.
     """
 
     collection_id: str
     context_id: str
     active: bool
-    progress: Progress
+    status: int
+    completed_count: int
+    required_count: int
     time_spent: int
-    last_accessed_on: datetime | None
-    enrolled_on: datetime | None = None
+    accessed_at: int | None = None
+    enrolled_at: int | None = None
     tree_version: int | None = None
-    score: ActivityScore = NO_SCORE
+    scores: str | None = None
+    right_first: int = 0
+    passable: int = 0
+    passed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        collection_id: str,
+        context_id: str,
+        active: bool,
+        progress: Progress,
+        time_spent: int,
+        last_accessed_on: datetime | None,
+        enrolled_on: datetime | None = None,
+        tree_version: int | None = None,
+        score: ActivityScore = NO_SCORE,
+    ) -> Self:
+        """Moments are aware; what is finer than a millisecond is cut off."""
+        return cls(
+            collection_id,
+            context_id,
+            active,
+            int(progress.status),
+            progress.completed_count,
+            progress.required_count,
+            time_spent,
+            _at(last_accessed_on),
+            _at(enrolled_on),
+            tree_version,
+            *(
+                (encode_scores(score), score.right_first, score.passable, score.passed)
+                if score.assessed
+                else ()
+            ),
+        )
 
     @property
-    def last_updated_on(self) -> datetime | None:
+    def progress(self) -> Progress:
+        return Progress(status_of(self.status), self.completed_count, self.required_count)
+
+    @property
+    def completion_percentage(self) -> int:
+        return percentage(self.completed_count, self.required_count)
+
+    @property
+    def score(self) -> ActivityScore:
+        """In the assessments of the activity that were attempted there. It is read each time: keep it."""
+        if self.scores is None:
+            return NO_SCORE
+        return decode_scores(self.scores, self.right_first, self.passable, self.passed)
+
+    @property
+    def last_accessed_on(self) -> datetime | None:
+        return None if self.accessed_at is None else moment(self.accessed_at)
+
+    @property
+    def enrolled_on(self) -> datetime | None:
+        return None if self.enrolled_at is None else moment(self.enrolled_at)
+
+    @property
+    def updated_at(self) -> int | None:
         """When the figures last changed, by the events' own times."""
-        return self.last_accessed_on or self.enrolled_on
+        return self.enrolled_at if self.accessed_at is None else self.accessed_at
 
     @property
     def has_left(self) -> bool:
         """Whether the learner was enrolled there and is no more."""
-        return self.enrolled_on is not None and not self.active
+        return self.enrolled_at is not None and not self.active
 
     @property
     def says_nothing(self) -> bool:
@@ -43,14 +107,19 @@ class Entry:
         it (rules/states.py)."""
         return not (
             self.active
-            or self.progress.status
+            or self.status
             or self.time_spent
-            or self.last_updated_on
-            or self.score.assessed
+            or self.accessed_at is not None
+            or self.enrolled_at is not None
+            or self.scores is not None
         )
 
 
-NO_ENTRY = Entry("", "", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
+def _at(moment_: datetime | None) -> int | None:
+    return None if moment_ is None else milliseconds(moment_)
+
+
+NO_ENTRY = Entry("", "", active=False, status=0, completed_count=0, required_count=0, time_spent=0)
 """The entry of a member who has not been in the activity."""
 
 
@@ -61,7 +130,7 @@ def best_entry(entries: Iterable[Entry]) -> Entry | None:
     The place decides between equal ones, so that every way to the same rows gives the same answer. Returns None where
     no entry tells anything.
     """
-    telling = [entry for entry in entries if not entry.says_nothing]
+    telling = [entry for entry in entries if entry.active or not entry.says_nothing]
     if (
         len(telling) < 2
     ):  # Nearly all members have one place. Ranking costs more than the rest of this function.
@@ -69,15 +138,14 @@ def best_entry(entries: Iterable[Entry]) -> Entry | None:
     return min(telling, key=_rank)
 
 
-def _rank(entry: Entry) -> tuple[bool, int, int, int, float, float, str, str]:
-    accessed = entry.last_accessed_on.timestamp() if entry.last_accessed_on else 0.0
+def _rank(entry: Entry) -> tuple[bool, int, int, int, float, int, str, str]:
     return (
         not entry.active,
-        -entry.progress.completed_count,
-        -entry.progress.status,
+        -entry.completed_count,
+        -entry.status,
         -entry.time_spent,
         -(entry.score.score or 0.0),
-        -accessed,
+        -(entry.accessed_at or 0),
         entry.context_id,
         entry.collection_id,
     )

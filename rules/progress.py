@@ -24,7 +24,9 @@ def status_of(stored: int | None) -> Status:
 
 def percentage(completed: int, required: int) -> int:
     """floor(100 × completed / required): 100 only when nothing is missing, 0 where nothing is required."""
-    return 100 * min(completed, required) // required if required else 0
+    if not required:
+        return 0
+    return 100 if completed >= required else 100 * completed // required
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ filters, groups and measures what the inner one found. Where nothing is measured
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any as Json
 
 from pydruid.query import QueryBuilder
@@ -66,10 +67,10 @@ class Compiled:
         if not texts and [place for place, _ in places] == [*range(len(produced))]:
             rows = found
         else:
-            rows = [
-                [decoded(row[place]) if text else row[place] for place, text in places]  # type: ignore[arg-type]
-                for row in found
-            ]
+            rows = _picked(found, [place for place, _ in places])
+            for number in (number for number, (_, text) in enumerate(places) if text):
+                for row in rows:
+                    row[number] = decoded(row[number])  # type: ignore[arg-type]
         if isinstance(query, Figures) and not query.dimensions:
             return [_of_everything(query, [*rows])]
         return _sorted(query, rows) if isinstance(query, Figures) and _by_text(query) else rows
@@ -304,6 +305,14 @@ def _by_text(query: Figures) -> bool:
     """Whether the order is by a text, which Druid orders otherwise. Then all groups are fetched, and sorted here."""
     texts = {column for column in query.dimensions if query.source.types[column] == "string"}
     return any(order.by in texts for order in query.order)
+
+
+def _picked(found: list[list[Value]], places: Sequence[int]) -> list[list[Value]]:
+    """The values of each row at these places."""
+    if len(places) == 1:
+        return [[row[places[0]]] for row in found]
+    pick = itemgetter(*places)
+    return [list(pick(row)) for row in found]
 
 
 def _sorted(query: Figures, rows: list[list[Value]]) -> list[list[Value]]:

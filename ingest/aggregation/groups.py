@@ -17,6 +17,7 @@ from rules.contents import Content
 from rules.entries import NO_ENTRY, Entry
 from rules.group_figures import LEAF_NODES_COUNT, subject_figures
 from rules.learner_groups import Activity, Group, GroupStatus
+from rules.moments import moment
 from rules.subjects import Subject, subject_of
 from stores.rows import Row, Write
 from stores.tables import ACTIVITY_AGGREGATES, GROUP_AGGREGATES
@@ -138,7 +139,9 @@ def _result_write(turn: Turn, computed: _Computed, subject: Subject, entries: Ma
     ]
     values = {
         "aggregates": {f.metric: float(f.value) for f in figures if f.value is not None},
-        "agg_last_updated": {f.metric: f.last_updated_on for f in figures if f.last_updated_on is not None},
+        "agg_last_updated": {
+            f.metric: moment(f.last_updated_on) for f in figures if f.last_updated_on is not None
+        },
         "members": members_blob({user: entries.get(user) for user in computed.user_ids}),
         "version": turn.version,
         "as_of": turn.as_of,

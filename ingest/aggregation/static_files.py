@@ -100,7 +100,7 @@ def _agg(figures: Sequence[Figure]) -> list[dict[str, Any]]:
         {
             "metric": figure.metric,
             "value": figure.value,
-            "lastUpdatedOn": None if figure.last_updated_on is None else milliseconds(figure.last_updated_on),
+            "lastUpdatedOn": figure.last_updated_on,
         }
         for figure in figures
     ]

@@ -550,8 +550,8 @@ async def test_with_the_groups_store_away_an_older_answer_is_given_with_its_age(
 async def test_batch_mode_answers_what_was_aggregated_and_says_so(class_: Instance) -> None:
     """Of the course an hour ago, when Bob had done nothing yet and Ada was not enrolled, but one who has left the group
     was; of the other activities nothing."""
-    bob = Entry("course", "cb:batch", True, Progress(Status.NOT_STARTED, 0, 3), 0, None, NOW)
-    gone = Entry("course", "cb:batch", True, Progress(Status.COMPLETED, 3, 3), 0, NOW, NOW)
+    bob = Entry.of("course", "cb:batch", True, Progress(Status.NOT_STARTED, 0, 3), 0, None, NOW)
+    gone = Entry.of("course", "cb:batch", True, Progress(Status.COMPLETED, 3, 3), 0, NOW, NOW)
     earlier = NOW - timedelta(hours=1)
     counted = {"ada": None, "bob": bob, "cyd": None, "former": gone, "mo": None}
     row = {"members": members_blob(counted), "as_of": earlier, "version": 1}

@@ -589,8 +589,8 @@ async def test_members_of_groups_have_their_best_entry(course: Instance) -> None
     of_course, of_unit, of_quiz = (found[activity] for activity in activities)
     assert of_course is not None
     assert of_course.entries == {
-        "ada": Entry("course", "cb:batch", True, Progress(Status.COMPLETED, 3, 3), 0, NOW, NOW, 1),
-        "ben": Entry("course", "cb:other", True, Progress(Status.IN_PROGRESS, 2, 3), 0, NOW, NOW, 1),
+        "ada": Entry.of("course", "cb:batch", True, Progress(Status.COMPLETED, 3, 3), 0, NOW, NOW, 1),
+        "ben": Entry.of("course", "cb:other", True, Progress(Status.IN_PROGRESS, 2, 3), 0, NOW, NOW, 1),
     }
     assert of_unit is not None
     assert of_unit.entries["ben"].progress == Progress(Status.COMPLETED, 2, 2)

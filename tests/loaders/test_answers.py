@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.answers import Answer, AnswerOrigin, Answers, key_of
+from loaders.answers import Answer, AnswerOrigin, Answers, Written, key_of
 from loaders.background import Background
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from rules.viewers import Role
@@ -547,3 +547,20 @@ def test_a_key_may_have_enums_dates_and_dataclasses_and_nothing_that_has_no_fixe
     assert one != key_of(Filter("a", frozenset({Role.LEARNER})), NOW)
     with pytest.raises(TypeError, match="object"):
         key_of(object())
+
+
+async def test_who_computed_an_answer_need_not_read_it_back_and_whoever_has_it_from_the_cache_must(
+    processes: Processes,
+) -> None:
+    source = [1, 2]
+    answers = processes.another()
+
+    async def compute() -> Written:
+        await asyncio.sleep(0)
+        return Written(b"[1,2]", source)
+
+    computed, joined = await asyncio.gather(answers.answer(KEY, compute), answers.answer(KEY, compute))
+    assert computed.source is source
+    assert joined.source is source
+    kept = await processes.another().answer(KEY, compute)
+    assert (kept.value, kept.source, kept.origin) == (b"[1,2]", None, AnswerOrigin.CACHED)

@@ -114,7 +114,7 @@ def entry(
     version: int = 1,
 ) -> Entry:
     status = Status.COMPLETED if completed == required else Status.IN_PROGRESS if seen else Status.NOT_STARTED
-    return Entry(
+    return Entry.of(
         "course",
         context,
         active,
@@ -239,7 +239,7 @@ async def test_a_state_that_a_deleted_row_left_behind_is_no_entry(embedded_class
             if entries := best_entries(found):
                 break
     in_progress = Progress(Status.IN_PROGRESS, 0, 3)
-    assert entries == {("course", "ada"): Entry("course", "cb:b", False, in_progress, 0, None)}
+    assert entries == {("course", "ada"): Entry.of("course", "cb:b", False, in_progress, 0, None)}
 
 
 async def test_a_page_is_one_query_or_a_statement_for_a_hundred_keys(embedded_class: Instance) -> None:

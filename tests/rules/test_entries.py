@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.entries import NO_ENTRY, Entry, best_entry
+from rules.moments import milliseconds
 from rules.progress import Progress, Status
 
 ON = datetime(2026, 2, 3, tzinfo=UTC)
@@ -21,7 +22,7 @@ def entry(
     seen: datetime | None = ON,
     since: datetime | None = ON,
 ) -> Entry:
-    return Entry("course", context, active, Progress(status, completed, 3), spent, seen, since)
+    return Entry.of("course", context, active, Progress(status, completed, 3), spent, seen, since)
 
 
 def test_a_batch_with_an_active_enrolment_goes_before_one_with_more_progress() -> None:
@@ -48,7 +49,7 @@ def test_of_active_ones_most_completed_then_status_then_time_then_access_then_th
 
 def test_what_says_nothing_is_no_entry() -> None:
     """A deleted row's last state has zeros and no dates; it must not hide an enrolment that ended."""
-    vanished = Entry("course", "cb:a", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
+    vanished = Entry.of("course", "cb:a", False, Progress(Status.NOT_STARTED, 0, 0), 0, None)
     left = entry("cb:b", active=False, status=Status.NOT_STARTED, seen=None)
     assert best_entry([]) is None
     assert best_entry([vanished, NO_ENTRY]) is None
@@ -66,9 +67,9 @@ def test_what_says_nothing_is_no_entry() -> None:
 
 def test_figures_changed_with_the_last_access_or_else_the_enrolment() -> None:
     later = ON + timedelta(days=1)
-    assert entry(seen=later).last_updated_on == later
-    assert entry(seen=None).last_updated_on == ON
-    assert entry(seen=None, since=None).last_updated_on is None
+    assert entry(seen=later).updated_at == milliseconds(later)
+    assert entry(seen=None).updated_at == milliseconds(ON)
+    assert entry(seen=None, since=None).updated_at is None
 
 
 entries = st.builds(

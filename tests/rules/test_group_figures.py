@@ -1,6 +1,5 @@
 """The figures of a group's activity and of a member in it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -18,14 +17,14 @@ from rules.group_figures import (
     unknown_figures,
 )
 from rules.progress import Progress, Status
-from rules.scores import ActivityScore, Best
+from rules.scores import NO_SCORE, ActivityScore, Best
 
 EARLY, LATE, PUBLISHED = (datetime(2026, 2, day, tzinfo=UTC) for day in (1, 2, 3))
 
 
-def entry(active: bool, completed: int, at: datetime | None) -> Entry:
+def entry(active: bool, completed: int, at: datetime | None, score: ActivityScore = NO_SCORE) -> Entry:
     status = Status.COMPLETED if completed == 3 else Status.IN_PROGRESS
-    return Entry("course", "cb:a", active, Progress(status, completed, 3), 40, at, EARLY)
+    return Entry.of("course", "cb:a", active, Progress(status, completed, 3), 40, at, EARLY, score=score)
 
 
 def test_enrolled_completed_and_percentage_are_of_active_enrolments_alone() -> None:
@@ -38,11 +37,11 @@ def test_enrolled_completed_and_percentage_are_of_active_enrolments_alone() -> N
         NO_ENTRY,
     ]
     assert activity_figures(entries, leaf_nodes_count=4, published_on=PUBLISHED) == [
-        Figure("enrolledCount", 3, LATE),
-        Figure("completedCount", 2, LATE),
-        Figure("completionPercentage", 66, LATE),
-        Figure("leafNodesCount", 4, PUBLISHED),
-        Figure("averageScore", None),
+        Figure.of("enrolledCount", 3, LATE),
+        Figure.of("completedCount", 2, LATE),
+        Figure.of("completionPercentage", 66, LATE),
+        Figure.of("leafNodesCount", 4, PUBLISHED),
+        Figure.of("averageScore", None),
     ]
 
 
@@ -57,31 +56,31 @@ def test_nobody_enrols_in_a_single_content_and_all_members_count() -> None:
     """Of four members two completed it: 50 %. How many are enrolled does not apply, which is another thing than none."""
     entries = [entry(False, 3, EARLY), entry(False, 3, LATE), entry(False, 2, EARLY), NO_ENTRY]
     assert content_figures(entries, published_on=PUBLISHED) == [
-        Figure("enrolledCount", None),
-        Figure("completedCount", 2, LATE),
-        Figure("completionPercentage", 50, LATE),
-        Figure("leafNodesCount", 1, PUBLISHED),
-        Figure("averageScore", None),
+        Figure.of("enrolledCount", None),
+        Figure.of("completedCount", 2, LATE),
+        Figure.of("completionPercentage", 50, LATE),
+        Figure.of("leafNodesCount", 1, PUBLISHED),
+        Figure.of("averageScore", None),
     ]
 
 
 def test_what_is_not_known_has_no_value() -> None:
     assert {figure.value for figure in unknown_figures(ACTIVITY_METRICS)} == {None}
     leaves = activity_figures([], leaf_nodes_count=None)[3]
-    assert leaves == Figure("leafNodesCount", None)
+    assert leaves == Figure.of("leafNodesCount", None)
 
 
 def test_a_member_has_required_leaves_that_are_completed_a_percentage_and_seconds() -> None:
     """floor(100 x 2 / 3) = 66, where the platform's clients round to 67."""
     assert member_figures(entry(True, 2, LATE)) == [
-        Figure("completedCount", 2, LATE),
-        Figure("completionPercentage", 66, LATE),
-        Figure("timeSpent", 40, LATE),
+        Figure.of("completedCount", 2, LATE),
+        Figure.of("completionPercentage", 66, LATE),
+        Figure.of("timeSpent", 40, LATE),
     ]
 
 
 def scored(active: bool, **bests: Best) -> Entry:
-    return replace(entry(active, 1, EARLY), score=ActivityScore(bests))
+    return entry(active, 1, EARLY, ActivityScore(bests))
 
 
 def test_an_activity_has_the_mean_of_the_best_scores_of_those_who_count_and_attempted() -> None:
@@ -95,29 +94,29 @@ def test_an_activity_has_the_mean_of_the_best_scores_of_those_who_count_and_atte
         scored(False, quiz=Best(3.0, 3.0, 1, PUBLISHED)),
     ]
     assert activity_figures(entries, leaf_nodes_count=4)[4:] == [
-        Figure("averageScore", 46.5, LATE),
-        Figure("score:quiz", 1.5, LATE),
-        Figure("score:test", 4.0, EARLY),
+        Figure.of("averageScore", 46.5, LATE),
+        Figure.of("score:quiz", 1.5, LATE),
+        Figure.of("score:test", 4.0, EARLY),
     ]
     # Of a single content everybody counts: 2, 1 and 3 points.
-    assert content_figures(entries)[5] == Figure("score:quiz", 2.0, PUBLISHED)
+    assert content_figures(entries)[5] == Figure.of("score:quiz", 2.0, PUBLISHED)
 
 
 def test_a_mean_has_two_decimals() -> None:
     """1, 1 and 0 of 1: 2 / 3."""
     entries = [scored(True, quiz=Best(score, 1.0, 1, None)) for score in (1.0, 1.0, 0.0)]
     assert activity_figures(entries, leaf_nodes_count=1)[4:] == [
-        Figure("averageScore", 66.67),
-        Figure("score:quiz", 0.67),
+        Figure.of("averageScore", 66.67),
+        Figure.of("score:quiz", 0.67),
     ]
 
 
 def test_a_member_has_score_maximum_and_attempts_of_each_assessment_that_they_attempted() -> None:
     """As the platform: two attempts with 2.0 and 1.33 of 3 points are score 2, maximum 3, two attempts."""
     assert member_figures(scored(True, do_1=Best(2.0, 3.0, 2, LATE)))[3:] == [
-        Figure("score:do_1", 2.0, LATE),
-        Figure("max_score:do_1", 3.0, LATE),
-        Figure("attempts_count:do_1", 2, LATE),
+        Figure.of("score:do_1", 2.0, LATE),
+        Figure.of("max_score:do_1", 3.0, LATE),
+        Figure.of("attempts_count:do_1", 2, LATE),
     ]
 
 

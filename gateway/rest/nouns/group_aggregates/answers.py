@@ -180,7 +180,7 @@ def _metric(figure: Figure) -> Json:
     return {
         "metric": figure.metric,
         "value": figure.value,
-        "lastUpdatedOn": _milliseconds(figure.last_updated_on),
+        "lastUpdatedOn": figure.last_updated_on,
     }
 
 
