@@ -1,6 +1,6 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|pages|peers|publish|scale|sizing|viewer]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|mirror|pages|peers|publish|scale|sizing|viewer]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``peers``, ``publish``,
+``reads``, ``worker``; all without. ``archive``, ``attempts``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``mirror``, ``peers``, ``publish``,
 ``scale costs``, ``sizing`` and ``viewer`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
@@ -29,6 +29,7 @@ from bench import (
     jobs,
     loading,
     migration,
+    mirror,
     pages,
     publish,
     sizing,
@@ -270,6 +271,9 @@ if __name__ == "__main__":
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["migration"]:
         uvloop.run(migration.main(*sys.argv[2:]))
+    elif sys.argv[1:2] == ["mirror"]:
+        blocks = map(int, sys.argv[2:3])
+        uvloop.run((mirror.alone if "alone" in sys.argv else mirror.main)(*blocks))
     elif sys.argv[1:2] == ["pages"]:
         uvloop.run(pages.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["peers"]:
