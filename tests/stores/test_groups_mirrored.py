@@ -243,6 +243,18 @@ async def test_what_comes_late_or_again_changes_nothing(tmp_path: Path) -> None:
         assert await asked(groups) == [("a", "u", 0, 5)]
 
 
+async def test_the_mirror_is_not_younger_than_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups_mirrored, "MOST", 1)
+    async with log_in(tmp_path) as events, mirrored(tmp_path, events) as groups:
+        await current(groups)
+        for last in (40, 80):
+            await events.send(STATES.name, *(message(active("u", last - n)) for n in range(39, -1, -1)))
+            await current(groups)
+            assert await asked(groups) == [("a", "u", 0, last)]
+
+
 async def test_what_the_log_has_forgotten_is_taken_from_what_is_stored(tmp_path: Path) -> None:
     async with log_in(tmp_path) as events, mirrored(tmp_path, events, [active("old", 1)]) as groups:
         await events.send(STATES.name, message(active("new", 2)))
