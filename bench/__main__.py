@@ -1,6 +1,6 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|oulad|pages|peers|publish|scale|sizing|viewer|workers]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|mirror|oulad|pages|peers|publish|scale|sizing|viewer|workers]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``; all without. ``archive``, ``attempts``, ``commands``, ``computed-page``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``oulad``, ``peers``,
+``reads``; all without. ``archive``, ``attempts``, ``commands``, ``computed-page``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``mirror``, ``oulad``, ``peers``,
 ``publish``, ``scale costs``, ``sizing``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
@@ -30,6 +30,7 @@ from bench import (
     jobs,
     loading,
     migration,
+    mirror,
     oulad,
     pages,
     publish,
@@ -214,6 +215,9 @@ if __name__ == "__main__":
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["migration"]:
         uvloop.run(migration.main(*sys.argv[2:]))
+    elif sys.argv[1:2] == ["mirror"]:
+        blocks = map(int, sys.argv[2:3])
+        uvloop.run((mirror.alone if "alone" in sys.argv else mirror.main)(*blocks))
     elif sys.argv[1:2] == ["oulad"]:
         uvloop.run(oulad.main(*sys.argv[2:4]))
     elif sys.argv[1:2] == ["pages"]:

@@ -24,6 +24,8 @@ FORM = (
 )
 FROM_ENVIRONMENT = "druid.dynamic.config.provider"
 """The property of a consumer in Druid that says which others are in the environment of its processes."""
+SILENCE = 60.0
+"""Seconds without a byte after which a long answer is given up."""
 LONGEST_REASON = 300
 """Characters of Druid's reason that an error repeats."""
 MANY = 429
@@ -135,6 +137,22 @@ class DruidHttp:
         context = response.headers.get("x-druid-response-context", "{}")
         return _read(response.content), _read(context.encode())
 
+    async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Sends a native query, and yields its answer piece by piece, however long that takes: only silence ends it."""
+        url, headers = f"{self.address.broker}/druid/v2/", {"Content-Type": "application/json"}
+        patience = httpx.Timeout(SILENCE, connect=self.timeout)
+        try:
+            async with self._client.stream(
+                "POST", url, content=orjson.dumps(body), headers=headers, timeout=patience
+            ) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise _refusal(response, is_query=True)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.HTTPError as error:
+            raise _unreached(url, error) from error
+
     async def cancel(self, query_id: str) -> None:
         """Ends the query at Druid."""
         await self._send("DELETE", f"{self.address.broker}/druid/v2/{query_id}")
@@ -186,8 +204,12 @@ class DruidHttp:
                 f"the groups store did not answer within {self.timeout:g} s", detail=f"Druid at {_host(url)}"
             ) from error
         except httpx.HTTPError as error:
-            why = f"Druid at {_host(url)}: {str(error) or type(error).__name__}"
-            raise StoreUnavailable("the groups store can't be reached", detail=why) from error
+            raise _unreached(url, error) from error
+
+
+def _unreached(url: str, error: httpx.HTTPError) -> StoreUnavailable:
+    why = f"Druid at {_host(url)}: {str(error) or type(error).__name__}"
+    return StoreUnavailable("the groups store can't be reached", detail=why)
 
 
 def _host(url: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 MOST, WAIT = 10_000, 0.5
 """Events in a batch, and seconds that an idle feed waits for the first one."""
+ROUND = 2.0
+"""Seconds from one look at the log's end to the next, of a feed whose age is known."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a feed that failed tries again; doubled each time."""
 _LARGEST = 1 << 63
@@ -39,11 +42,23 @@ class Feed:
     """A background task that runs until ``close``.
 
     Its consumer group is named after an id in the file. So a new file reads the topics from their beginning, and an old
-    one goes on where it was.
+    one goes on where it was. ``most``: events in a batch. ``aging``: whether its age is to be known, which costs a look at
+    the log's end every ROUND seconds.
     """
 
-    def __init__(self, file: DuckFile, events: Events, sources: Sequence[DataSource]) -> None:
+    def __init__(
+        self,
+        file: DuckFile,
+        events: Events,
+        sources: Sequence[DataSource],
+        *,
+        most: int = MOST,
+        aging: bool = False,
+    ) -> None:
         self._file = file
+        self._most = most
+        self._aging = aging
+        self._since = -math.inf
         self._unclean = False
         self._events = events
         self._sources = {source.topic: source for source in sources}
@@ -71,6 +86,19 @@ class Feed:
                 return missing.message
             case failure:
                 return loggable(failure)
+
+    @property
+    def age(self) -> float:
+        """Seconds since a moment of which everything that was in the log is in the file; infinite before the first one.
+        Of a feed that is ``aging``."""
+        return time.monotonic() - self._since
+
+    async def merge(self, source: DataSource, events: Sequence[Event]) -> None:
+        """Adds events from elsewhere, such as a store that has them from before the log's beginning. As of the log's own,
+        the highest version of a key counts, and none that is older than the key's end. So it does not matter which of
+        them come first."""
+        told = _newest(source, events)
+        await self._file.write(lambda connection: self._merge(connection, source, told))
 
     async def close(self) -> None:
         """Ends the task, then cleans the file where that is due."""
@@ -106,6 +134,8 @@ class Feed:
         try:
             await self._catch_up(group, consumer)
             while True:
+                if self._aging and self.age > ROUND:
+                    await self._grow_young(consumer)
                 if not await self._take(consumer):
                     await self._clean()
         finally:
@@ -125,9 +155,27 @@ class Feed:
                 behind = await left()
         self._caught_up.set()
 
+    async def _grow_young(self, consumer: Consumer) -> None:
+        """Takes what is in the log now, and notes that the file has it. Not where the partitions are just shared out, or a batch
+        does not come."""
+        since = time.monotonic()
+        ahead = await consumer.ahead()
+        if ahead is None:
+            return
+        left = dict(ahead)
+        while left:
+            records = await self._take(consumer)
+            if not records:
+                return
+            for record in records:
+                place = record.topic, record.partition
+                if place in left and record.offset >= left[place]:
+                    del left[place]
+        self._since = since
+
     async def _take(self, consumer: Consumer) -> list[Record]:
         """Writes a batch to the file, then commits it. Killed in between, the same events come again and change nothing."""
-        records = await consumer.batch(MOST, WAIT)
+        records = await consumer.batch(self._most, WAIT)
         if records:
             await self._file.write(lambda connection: self._write(connection, records))
             await consumer.commit(records)
@@ -147,17 +195,19 @@ class Feed:
             by_topic.setdefault(record.topic, []).append(record)
         for topic, of_topic in by_topic.items():
             source = self._sources[topic]
-            told = latest(source, of_topic)
-            gone = [event for event in told if event[_GONE]]
-            events = self._current(connection, source, [event for event in told if not event[_GONE]])
-            if events:
-                connection.execute(upsert(source), [orjson.dumps(events).decode()])
-            for event in gone:
-                removed = connection.execute(remove(source), [event[KEY], event[VERSION]]).fetchone()
-                connection.execute(NOTE_GONE, [source.name, _hash(event), event[VERSION]])
-                if removed and removed[0]:
-                    connection.execute("INSERT INTO unclean VALUES (TRUE)")
-                    self._unclean = True
+            self._merge(connection, source, latest(source, of_topic))
+
+    def _merge(self, connection: Connection, source: DataSource, told: Sequence[Event]) -> None:
+        gone = [event for event in told if event[_GONE]]
+        events = self._current(connection, source, [event for event in told if not event[_GONE]])
+        if events:
+            connection.execute(upsert(source), [orjson.dumps(events).decode()])
+        for event in gone:
+            removed = connection.execute(remove(source), [event[KEY], event[VERSION]]).fetchone()
+            connection.execute(NOTE_GONE, [source.name, _hash(event), event[VERSION]])
+            if removed and removed[0]:
+                connection.execute("INSERT INTO unclean VALUES (TRUE)")
+                self._unclean = True
 
     @staticmethod
     def _current(connection: Connection, source: DataSource, events: Sequence[Event]) -> list[Event]:
@@ -172,11 +222,11 @@ class Feed:
 def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
     """The event of the highest version of each key. A record that is no event of the source is logged and passed over,
     as Druid does (``logParseExceptions``)."""
-    found: dict[tuple[object, ...], tuple[int, Event]] = {}
+    found: list[Event] = []
     for record in records:
         try:
             event = orjson.loads(record.value)
-            key, version = tuple(event[name] for name in source.key), event[VERSION]
+            key, version = [event[name] for name in source.key], event[VERSION]
             if not all(isinstance(part, str | None) for part in key) or not _is_version(version):
                 raise ValueError("a key is of texts and nulls, a version a number")
         except (ValueError, KeyError, TypeError) as error:
@@ -185,9 +235,18 @@ def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
                 "passed over an event that is none of %s, %s: %s", source.name, place, loggable(error)
             )
             continue
-        if key not in found or found[key][0] < version:
-            found[key] = version, event | {KEY: orjson.dumps(key).decode(), _GONE: "gone" in record.headers}
-    return [event for _, event in found.values()]
+        found.append(event | {_GONE: "gone" in record.headers})
+    return _newest(source, found)
+
+
+def _newest(source: DataSource, events: Iterable[Event]) -> list[Event]:
+    """The event of the highest version of each key, with its KEY."""
+    found: dict[tuple[object, ...], Event] = {}
+    for event in events:
+        key = tuple(event[name] for name in source.key)
+        if key not in found or found[key][VERSION] < event[VERSION]:
+            found[key] = {_GONE: False, **event, KEY: orjson.dumps(key).decode()}
+    return [*found.values()]
 
 
 def _is_version(value: object) -> bool:

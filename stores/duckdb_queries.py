@@ -79,8 +79,8 @@ NOTE_GONE = "INSERT INTO gone VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version
 
 
 def remove(source: DataSource) -> str:
-    """Deletes a row that has a lower version. Two parameters: a KEY and the version."""
-    return f"DELETE FROM {table(source)} WHERE {KEY} = ? AND {VERSION} < ?"  # noqa: S608 - names of the spec
+    """Deletes a row, unless its version is higher. Two parameters: a KEY and the version."""
+    return f"DELETE FROM {table(source)} WHERE {KEY} = ? AND {VERSION} <= ?"  # noqa: S608 - names of the spec
 
 
 @dataclass

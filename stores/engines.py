@@ -17,7 +17,7 @@ from stores.learner_search import LearnerSearch
 from stores.private import private_folder
 from stores.rows import Rows
 from stores.search import Search
-from stores.urls import check_store_url, embedded_path, is_embedded, learner_index_path
+from stores.urls import check_store_url, embedded_path, is_embedded, learner_index_path, mirrored_states
 
 PATIENCE = 15.0
 """Seconds that a store may take to be opened and to answer, when it is asked whether it is there."""
@@ -221,7 +221,14 @@ async def _open_groups(url: str, events: Events, events_url: str, prefix: str, d
         return await DuckGroups.open(data / embedded_path("groups", url), events)
     from stores.groups_druid import DruidGroups
 
-    return await DruidGroups.open(url, prefix=prefix, events=events_url)
+    druid = await DruidGroups.open(url, prefix=prefix, events=events_url)
+    if not (most := mirrored_states(url)):
+        return druid
+    from stores.groups_mirrored import MirroredGroups
+
+    # An instance that was restored under another prefix must not see the states of the former one.
+    path = data / f"mirror-{prefix}.duckdb"
+    return await MirroredGroups.open(druid, events, path, most=most)
 
 
 async def _open_blobs(url: str, prefix: str, data: Path, links: BlobLinks | None) -> Blobs:

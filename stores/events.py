@@ -89,6 +89,11 @@ class Consumer(Protocol):
         """
         ...
 
+    async def ahead(self) -> Mapping[tuple[str, int], int] | None:
+        """What is in the log now that this member was not given yet: by topic and partition, the offset of the last such
+        record. None unless all partitions of its topics are this member's at the moment."""
+        ...
+
     async def close(self) -> None:
         """Leaves the group at once, so that others take over without waiting."""
         ...

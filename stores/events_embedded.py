@@ -209,6 +209,9 @@ class EmbeddedConsumer:
         self._events.meter.count("commit")
         return await self._events.run(lambda: self._member.commit(done))
 
+    async def ahead(self) -> Mapping[tuple[str, int], int] | None:
+        return await self._events.run(lambda: self._member.ahead(self._next))
+
     async def close(self) -> None:
         if self._heart is None:
             return

@@ -3,7 +3,7 @@ topics."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -152,10 +152,14 @@ class KafkaEvents:
         """The full name of a topic or a group, with the prefix."""
         return f"{self._prefix}.{name}"
 
+    def short(self, name: str) -> str:
+        """The reverse of ``name``."""
+        return name.removeprefix(f"{self._prefix}.")
+
     def record(self, record: Any) -> Record:
         """Our record of aiokafka's."""
         return Record(
-            topic=record.topic.removeprefix(f"{self._prefix}."),
+            topic=self.short(record.topic),
             partition=record.partition,
             offset=record.offset,
             appended_at=record.timestamp,
@@ -258,11 +262,32 @@ class KafkaConsumer:
                     return False
         return kept == done
 
+    async def ahead(self) -> Mapping[tuple[str, int], int] | None:
+        kafka = self._kafka
+        if kafka is None:
+            return None
+        owned = kafka.assignment()
+        if {place for topic in self._topics for place in _places(kafka, topic)} != owned or not owned:
+            return None
+        async with self._events.clients.answers():
+            ends = await kafka.end_offsets(owned)
+            positions = {place: await kafka.position(place) for place in owned}
+        return {
+            (self._events.short(place.topic), place.partition): ends[place] - 1
+            for place, position in positions.items()
+            if position < ends[place]
+        }
+
     async def close(self) -> None:
         self._events.dismiss(self)
         kafka, self._kafka = self._kafka, None
         if kafka is not None:
             await stop_consumer(kafka)
+
+
+def _places(kafka: AIOKafkaConsumer, topic: str) -> set[TopicPartition]:
+    """The partitions of a topic, as far as the consumer knows."""
+    return {TopicPartition(topic, partition) for partition in kafka.partitions_for_topic(topic) or ()}
 
 
 def _headers(message: Message) -> list[tuple[str, bytes]]:

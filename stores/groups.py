@@ -195,8 +195,10 @@ class Groups(Protocol):
         """
         ...
 
-    pace: int
-    """About how many keys a query goes through in a second. Plans by cost use it."""
+    @property
+    def pace(self) -> int:
+        """About how many keys a query goes through in a second, as things are now. Plans by cost use it."""
+        ...
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:
         """About how many keys a query with this filter goes through: never fewer than there are, more while a key is

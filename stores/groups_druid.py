@@ -15,6 +15,7 @@ from stores.bills import charge
 from stores.deadline import remaining
 from stores.druid_http import Address, DruidHttp
 from stores.druid_queries import compiled, extent
+from stores.druid_scans import Event, batches, events_in, scans
 from stores.druid_supervision import Supervision, druid_name
 from stores.group_queries import answered
 from stores.groups import Answer, Groups, KeyFilter, Lane, Query, source_of
@@ -87,6 +88,14 @@ class DruidGroups:
             self.meter.count(f"extent of {source.name}")
             found, _ = await self._ask_patiently(body, Lane.TABLES)
         return sum(bucket["result"]["keys"] for bucket in found)
+
+    async def stored(self, source: DataSource) -> AsyncIterator[list[Event]]:
+        """All that Druid has stored of the source, in portions of some hundred events; of a key possibly several versions.
+        StoreUnavailable where a part of it is away."""
+        for scan in scans(source, druid_name(self._prefix, source)):
+            self.meter.count(f"scan of {source.name}")
+            async for batch in batches(self._http.stream(scan)):
+                yield await asyncio.to_thread(events_in, source, batch)
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
         return await self.supervision.apply(sources)

@@ -13,7 +13,7 @@ from typing import Self
 
 from druid_specs import DATA_SOURCES, DataSource
 from stores.bills import charge
-from stores.duckdb_feed import Feed
+from stores.duckdb_feed import MOST, Feed
 from stores.duckdb_file import DuckFile, HeldElsewhere, answering, lay_out
 from stores.duckdb_queries import compiled, extent
 from stores.events import Events
@@ -33,8 +33,18 @@ class DuckGroups:
     pace = 2_000_000
     """Measured: a recount over a million states takes 0.4 s of two threads."""
 
-    def __init__(self, path: Path, events: Events, sources: Sequence[DataSource]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        events: Events,
+        sources: Sequence[DataSource],
+        *,
+        most: int = MOST,
+        aging: bool = False,
+    ) -> None:
         self.meter = Meter()
+        self._most = most
+        self._aging = aging
         self._path = path
         self._events = events
         self._sources = sources
@@ -44,10 +54,16 @@ class DuckGroups:
 
     @classmethod
     async def open(
-        cls, path: str | Path, events: Events, sources: Sequence[DataSource] = DATA_SOURCES
+        cls,
+        path: str | Path,
+        events: Events,
+        sources: Sequence[DataSource] = DATA_SOURCES,
+        *,
+        most: int = MOST,
+        aging: bool = False,
     ) -> Self:
-        """Opens no file yet. ``events`` must stay open until ``close``."""
-        return cls(Path(path), events, sources)
+        """Opens no file yet. ``events`` must stay open until ``close``. ``most`` and ``aging`` are as Feed has them."""
+        return cls(Path(path), events, sources, most=most, aging=aging)
 
     async def query(self, query: Query, lane: Lane) -> Answer:
         """The first query opens the file, and waits until it has what is in the topics."""
@@ -88,14 +104,18 @@ class DuckGroups:
                 await self._file.close()
                 self._file = None
 
-    async def _fed_file(self) -> DuckFile:
-        """The file, once its feed has caught up. Opens it and starts the feed the first time."""
+    async def fed(self) -> tuple[DuckFile, Feed]:
+        """The file and its feed. Opens it and starts the feed the first time, and does not wait for that."""
         async with answering(self._path), self._changing:
             file = await self._open_file()
             if self._feed is None:
                 await file.write(partial(lay_out, sources=self._sources))
-                self._feed = Feed(file, self._events, self._sources)
-            feed = self._feed
+                self._feed = Feed(file, self._events, self._sources, most=self._most, aging=self._aging)
+            return file, self._feed
+
+    async def _fed_file(self) -> DuckFile:
+        """The file, once its feed has caught up."""
+        file, feed = await self.fed()
         await feed.caught_up()
         return file
 

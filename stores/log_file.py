@@ -180,11 +180,23 @@ class LogFile:
             "WHERE topic = ? AND partition = ? AND offset >= ? ORDER BY offset LIMIT ?",
             (*place, start, most),
         )
-        topic, partition = place[0].removeprefix(f"{self.prefix}."), place[1]
+        topic, partition = self.short(place)
         return [
             Record(topic, partition, offset, appended_at, key, value, json.loads(headers) if headers else {})
             for offset, appended_at, key, value, headers in rows
         ]
+
+    def last(self, place: Place, start: int) -> int | None:
+        """The offset of the partition's last record from the offset ``start`` on; None where there is none."""
+        (offset,) = self.db.execute(
+            "SELECT max(offset) FROM records WHERE topic = ? AND partition = ? AND offset >= ?",
+            (*place, start),
+        ).fetchone()
+        return None if offset is None else int(offset)
+
+    def short(self, place: Place) -> tuple[str, int]:
+        """The place with the topic's name as callers know it, without the prefix."""
+        return place[0].removeprefix(f"{self.prefix}."), place[1]
 
     def ends(self, topic: str) -> dict[int, int]:
         """By partition: the offset that the next record will get. InvalidInput for an unknown topic."""

@@ -84,6 +84,20 @@ class Member:
                     break
         return Fetched(found, following, version)
 
+    def ahead(self, position: Mapping[Place, int]) -> Mapping[tuple[str, int], int] | None:
+        """The offset of the last record of each partition that has some from ``position`` on. None unless all partitions are
+        owned."""
+        with transaction(self._file.db, writes=False):
+            owned = self._owned()
+            if len(owned) < sum(map(self._file.partitions, self._topics)):
+                return None
+            found = {}
+            for place in owned:
+                start = max(position.get(place, 0), self._file.committed(self._group, place))
+                if (last := self._file.last(place, start)) is not None:
+                    found[self._file.short(place)] = last
+            return found
+
     def commit(self, done: Mapping[Place, int]) -> bool:
         """Commits up to these offsets where the member owns the partition. False where it does not own them all."""
         db = self._file.db

@@ -27,8 +27,8 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     },
     "groups": {
         "duckdb": "duckdb:///FILE",
-        "druid": "druid://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT&kafka_env=PROPERTY:VARIABLE",
-        "druids": "druids://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT&kafka_env=PROPERTY:VARIABLE&ca=FILE",
+        "druid": "druid://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT&kafka_env=PROPERTY:VARIABLE&mirror=STATES",
+        "druids": "druids://USER:PASSWORD@BROKER:PORT?coordinator=HOST:PORT&kafka=HOST:PORT&kafka_env=PROPERTY:VARIABLE&mirror=STATES&ca=FILE",
     },
     "blobs": {
         "file": "file:///FOLDER",
@@ -60,7 +60,7 @@ _LISTS = frozenset({"cassandra", "cassandras", "kafka", "kafkas"})
 """Schemes with several hosts."""
 _PLAIN = {
     "cassandra": {"dc", "replication"},
-    "druid": {"coordinator", "kafka", "kafka_env"},
+    "druid": {"coordinator", "kafka", "kafka_env", "mirror"},
     "kafka": {"sasl"},
     "opensearch": set[str](),
     "redis": {"db", "protocol"},
@@ -91,6 +91,11 @@ def is_embedded(url: str) -> bool:
 def embedded_path(setting: str, url: str) -> str:
     """The file or folder of an embedded engine, seen from the folder ``data``. That of a URL with four slashes is absolute."""
     return url.partition(":")[2].removeprefix("//").removeprefix("/") or _USUAL[setting]
+
+
+def mirrored_states(url: str) -> int:
+    """The most states of which the groups store's URL asks for a mirror on this machine; 0 for none."""
+    return int(dict(parse_qsl(urlsplit(url).query)).get("mirror", "0"))
 
 
 def learner_index_path(path: Path) -> Path:
@@ -127,7 +132,13 @@ def _fault_of_options(options: Mapping[str, str]) -> str | None:
     for pair in options.get("kafka_env", "a:b").split(","):
         if not all(part.strip() for part in pair.partition(":")):
             return "kafka_env is a list of PROPERTY:VARIABLE"
+    if not _is_count(options.get("mirror", "0")):
+        return "mirror is a number of states"
     return None
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _fault_of_hosts(scheme: str, parts: SplitResult, others: list[str]) -> str | None:

@@ -346,10 +346,12 @@ async def _index(_settings: "Settings", stores: "Stores") -> Finding:
 async def _druid(settings: "Settings", stores: "Stores") -> Finding:
     from druid_specs import DATA_SOURCES
     from stores.groups_druid import DruidGroups
+    from stores.groups_mirrored import MirroredGroups
 
-    if not isinstance(stores.groups, DruidGroups):
+    groups = stores.groups.original if isinstance(stores.groups, MirroredGroups) else stores.groups
+    if not isinstance(groups, DruidGroups):
         return Finding(Health.WELL, "groups store", "fed by the process that has its file open")
-    status = await stores.groups.supervision.status(DATA_SOURCES)
+    status = await groups.supervision.status(DATA_SOURCES)
     wrong = [
         f"{one.name} {'differs from the specs' if one.differences else one.state}"
         for one in status

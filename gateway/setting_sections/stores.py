@@ -26,7 +26,7 @@ class StoreSettings(BaseModel):
     groups: StoreUrl = Field(
         default="duckdb:///groups.duckdb",
         description="Where group queries go: `duckdb:///FILE` under `data`, or `druid://BROKER:PORT?coordinator=HOST:PORT`; "
-        "`druids://` for TLS",
+        "`druids://` for TLS; `&mirror=STATES` keeps a mirror of up to so many states under `data`, for tables",
     )
     blobs: StoreUrl = Field(
         default="file:///blobs",

@@ -405,6 +405,33 @@ async def test_a_commit_tells_whether_it_held(events: Events) -> None:
     await second.close()
 
 
+async def test_a_member_knows_what_is_ahead_of_it(events: Events) -> None:
+    await events.send("four", *numbered(40))
+    consumer = await events.consumer("readers", ["four"])
+    taken: list[Record] = []
+    async with asyncio.timeout(30):
+        while (ahead := await consumer.ahead()) is None:
+            taken += await consumer.batch(1, 0.2)
+    everything = [record async for record in events.read("four")]
+    last = {(record.topic, record.partition): record.offset for record in everything}
+    given = {(record.topic, record.partition): record.offset for record in taken}
+    assert ahead == {place: offset for place, offset in last.items() if given.get(place, -1) < offset}
+    # What was given counts, committed or not.
+    await receive(consumer, 40 - len(taken))
+    assert await consumer.ahead() == {}
+    await events.send("four", Message("late", b"40"))
+    (late,) = [record async for record in events.read("four") if record.value == b"40"]
+    assert await consumer.ahead() == {(late.topic, late.partition): late.offset}
+    second = await events.consumer("readers", ["four"])
+    async with asyncio.timeout(60):
+        while await consumer.ahead() is not None:
+            await consumer.batch(100, 0.2)
+            await second.batch(100, 0.2)
+    assert await second.ahead() is None, "each has a part"
+    await second.close()
+    await consumer.close()
+
+
 async def test_a_consumer_that_dies_without_closing_is_replaced(events: Events, engine: str) -> None:
     await events.send("four", *numbered(100))
     worker = await program(events, engine, "read")

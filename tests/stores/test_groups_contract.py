@@ -10,7 +10,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Any as Anything
 
@@ -46,6 +46,7 @@ from stores.groups import (
     Where,
     Windows,
 )
+from stores.groups_mirrored import MirroredGroups
 from stores.topics import TOPICS
 from tests.conftest import drop_data_sources, drop_topics, embedded_urls, examples, real_urls
 from tests.stores.groups_data import (
@@ -61,10 +62,11 @@ from tests.stores.groups_data import (
     total,
     wheres,
 )
+from tests.stores.test_groups_mirrored import Original
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-VISIBLE_WITHIN = 90.0
+VISIBLE_WITHIN = 180.0
 """Seconds; Druid's first task needs most of them."""
 PROBES = 64
 """Keys of a probe: so many that each partition of the topic gets some."""
@@ -107,26 +109,50 @@ class Store:
 
 
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["duckdb", pytest.param("druid", marks=pytest.mark.stack)]
+    scope="module",
+    loop_scope="module",
+    params=[
+        "duckdb",
+        "mirror of duckdb",
+        pytest.param("druid", marks=pytest.mark.stack),
+        pytest.param("mirror of druid", marks=pytest.mark.stack),
+    ],
 )
 async def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Store]:
-    real = request.param == "druid"
+    """A mirror answers for its engine; the one of DuckDB is there so that what a mirror does is tried everywhere."""
+    real, is_mirror = request.param.endswith("druid"), request.param.startswith("mirror")
     urls = embedded_urls() | (
         {name: real_urls()[name] for name in ("events", "groups", "prefix")} if real else {}
     )
     urls["prefix"] += f"-{secrets.token_hex(4)}"
+    if real and is_mirror:
+        urls["groups"] += "&mirror=1000000"
+    folder = tmp_path_factory.mktemp("groups")
     async with AsyncExitStack() as stack:
         if real:
             stack.push_async_callback(drop_topics, urls["prefix"])
             stack.push_async_callback(drop_data_sources, urls["prefix"])
-        stores = await stack.enter_async_context(
-            open_stores(links=None, copies=MOST, data=tmp_path_factory.mktemp("groups"), **urls)
-        )
+        stores = await stack.enter_async_context(open_stores(links=None, copies=MOST, data=folder, **urls))
         await stores.events.init(TOPICS)
         assert await stores.groups.init(DATA_SOURCES) != []
-        yield Store(stores.groups, stores.events)
+        groups = stores.groups
+        if is_mirror and not real:
+            original = await Original.open(folder / "original.duckdb", stores.events)
+            groups = await MirroredGroups.open(
+                original, stores.events, folder / "mirror.duckdb", most=1_000_000
+            )
+            stack.push_async_callback(groups.close)
+            await groups.init(DATA_SOURCES)
+        if is_mirror:
+            assert isinstance(groups, MirroredGroups)
+            async with asyncio.timeout(VISIBLE_WITHIN):
+                while not groups.is_current:
+                    with suppress(StoreUnavailable):  # Druid has no data source before its first event
+                        await groups.extent(ACTIVITY_STATE, ())
+                    await asyncio.sleep(0.1)
+        yield Store(groups, stores.events)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

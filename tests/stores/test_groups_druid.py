@@ -30,7 +30,7 @@ from stores.groups import Figures, Kind, Lane, Measure, Rows
 from stores.groups_druid import DruidGroups
 from stores.topics import TOPICS
 from tests.conftest import DRUID, KAFKA, drop_data_sources, drop_topics
-from tests.stores.groups_data import Event, answer, message, state
+from tests.stores.groups_data import Event, answer, latest, message, state
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
@@ -218,6 +218,31 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     # The next test compacts what this has read again: it needs it published.
     await source.publish()
     assert await source.wrong() == {}
+
+
+async def test_what_is_stored_has_the_newest_state_of_every_key(source: Source) -> None:
+    names = (*ACTIVITY_STATE.key, "version", *ACTIVITY_STATE.latest)
+
+    def rows(events: Iterable[Event]) -> set[tuple[Any, ...]]:
+        known = [event for event in events if event["activity_id"] in source.sent]
+        return {tuple(event[name] for name in names) for event in latest(ACTIVITY_STATE, known)}
+
+    one, other = islice(ON_TWO_DAYS, 2)
+    chance = random.Random(21)
+    events = [
+        state(
+            activity, f"user-{n}", FIRST_VERSION + version, district=chance.choice(TEXTS), status=version % 3
+        )
+        for activity in (one, other)
+        for n in range(700)
+        for version in range(3)
+    ]
+    await source.send(chance.sample(events, len(events)))
+    await source.read_all()
+    stored = [event async for portion in source.groups.stored(ACTIVITY_STATE) for event in portion]
+    expected = rows(event for events in source.sent.values() for event in events)
+    assert len(expected) >= 1_400
+    assert rows(stored) == expected
 
 
 LONG: dict[str, Any] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rules.errors import InvalidInput
-from stores.urls import FORMS, check_store_url, embedded_path, learner_index_path
+from stores.urls import FORMS, check_store_url, embedded_path, learner_index_path, mirrored_states
 
 RIGHT = {
     "rows": [
@@ -24,6 +24,7 @@ RIGHT = {
     "groups": [
         "duckdb:///groups.duckdb",
         "druid://b:8082?coordinator=c:8081&kafka=k:9092,l:9092",
+        "druid://b:8082?coordinator=c:8081&mirror=2000000",
         "druids://u:p@b?ca=/ca.pem&kafka_env=sasl.jaas.config:JAAS,ssl.truststore.certificates:CA",
     ],
     "blobs": ["file:///blobs", "s3://key:secret@bucket/folder?endpoint=http://h:7070&region=r", "gs://b"],
@@ -49,6 +50,8 @@ WRONG = [
     ("cache", "unix://", "the path is missing"),
     ("groups", "druid://b:8082?coordinator=c:secret", "a port is a number from 1 to 65535"),
     ("groups", "druid://b?broker=x", "broker is no option"),
+    ("groups", "druid://b?mirror=yes", "mirror is a number of states"),
+    ("groups", "druid://b?mirror=-1", "mirror is a number of states"),
     ("blobs", "s3://", "a host is missing"),
     ("search", "opensearch://[::1", "Invalid IPv6 URL"),
 ]
@@ -91,3 +94,8 @@ def test_the_file_of_an_embedded_engine_is_where_its_url_says(setting: str, url:
 
 def test_the_learner_index_is_beside_that_of_collections() -> None:
     assert learner_index_path(Path("data/search.db")) == Path("data/search-learners.db")
+
+
+def test_a_mirror_is_made_only_where_the_url_says_of_how_many_states() -> None:
+    assert mirrored_states("druid://b:8082?coordinator=c:8081&mirror=2000000") == 2_000_000
+    assert mirrored_states("druids://u:p@b?ca=/ca.pem") == 0

@@ -1,0 +1,179 @@
+"""The groups port in Druid with a mirror of its states beside it: a DuckDB file on this machine, for tables over many states.
+
+Druid's own grouping visits every key: 18 s for a million states. The mirror has one row for each key, so that a count over
+all of them takes milliseconds. It is exact by the same rule as Druid: of a key the highest version counts.
+
+- It is fed from the topic of states, as the embedded engine is: events that come twice, late or again change nothing, and a
+  batch is committed after it is written (stores/duckdb_feed.py).
+- What is older than the topic's first record is in Druid alone. So a new file is filled with what Druid has stored, while the feed
+  reads the topic. In whatever order both come, the highest version of each key is left.
+- Only if all that was in the log OLDEST seconds ago is in the file, the mirror answers. Otherwise Druid does: while the file is
+  filled, while the log is away, and where another process has the file.
+
+The mirror is never the only copy: delete the file, and it is made anew.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from contextvars import Context
+from pathlib import Path
+from typing import Protocol, Self
+
+from duckdb import DuckDBPyConnection as Connection
+
+from druid_specs import ACTIVITY_STATE, DataSource
+from rules.errors import CohortError, StoreUnavailable, loggable
+from stores.backoff import Backoff
+from stores.duckdb_feed import Event, Feed
+from stores.duckdb_file import DuckFile, HeldElsewhere
+from stores.events import Events
+from stores.groups import Answer, Groups, KeyFilter, Lane, Query
+from stores.groups_duckdb import DuckGroups
+from stores.meter import Meter
+from stores.topics import STATES
+
+log = logging.getLogger(__name__)
+
+OLDEST = 5.0
+"""Seconds that what the mirror has may lag behind the log."""
+MOST = 2_000
+"""Events in a batch of the feed: some milliseconds of Python, which requests of the same process wait for."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before what failed is tried again; doubled each time."""
+NOTING = 600.0
+"""Seconds from one note of when the file was last up to date to the next."""
+_DAY = 86_400
+ASLEEP = (STATES.retention_days or 1) * _DAY * 2 / 3
+"""Seconds after which a file that was not fed is filled anew: soon the log will have forgotten what it lacks."""
+
+
+class Original(Groups, Protocol):
+    """An engine that can tell all that it has stored."""
+
+    def stored(self, source: DataSource) -> AsyncIterator[list[Event]]:
+        """Events, of a key possibly several versions. StoreUnavailable where a part of it is away."""
+        ...
+
+
+class MirroredGroups:
+    """The Groups port: ``original``, and in front of it the mirror for tables of states. ``most``: with more states than
+    that, no mirror is made."""
+
+    lags = True
+
+    def __init__(self, original: Original, mirror: DuckGroups, most: int) -> None:
+        self.original = original
+        self.meter: Meter = original.meter
+        mirror.meter = original.meter
+        self._mirror = mirror
+        self._most = most
+        self._keeping: asyncio.Task[None] | None = None
+        self._feed: Feed | None = None
+        """Of a file that is filled."""
+
+    @classmethod
+    async def open(cls, original: Original, events: Events, path: Path, *, most: int) -> Self:
+        """Opens no file yet: the first query does. ``events`` must stay open until ``close``, which closes ``original``."""
+        mirror = await DuckGroups.open(path, events, (ACTIVITY_STATE,), most=MOST, aging=True)
+        return cls(original, mirror, most)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the mirror answers."""
+        return self._feed is not None and self._feed.age <= OLDEST
+
+    @property
+    def pace(self) -> int:
+        return self._mirror.pace if self.is_current else self.original.pace
+
+    async def query(self, query: Query, lane: Lane) -> Answer:
+        if lane is Lane.TABLES and self._is_mirrored(query.source):
+            try:
+                return await self._mirror.query(query, lane)
+            except StoreUnavailable as error:
+                log.warning("the mirror of states did not answer, so Druid is asked: %s", loggable(error))
+        return await self.original.query(query, lane)
+
+    async def extent(self, source: DataSource, keys: KeyFilter) -> int:
+        if self._is_mirrored(source):
+            with suppress(StoreUnavailable):
+                return await self._mirror.extent(source, keys)
+        return await self.original.extent(source, keys)
+
+    async def init(self, sources: Sequence[DataSource]) -> list[str]:
+        return await self.original.init(sources)
+
+    async def ping(self) -> None:
+        await self.original.ping()
+
+    async def close(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeping
+        await self._mirror.close()
+        await self.original.close()
+
+    def _is_mirrored(self, source: DataSource) -> bool:
+        """Whether the mirror answers for the source. The first who asks has it made."""
+        if source is not ACTIVITY_STATE:
+            return False
+        if self._keeping is None:
+            # In a context of its own: it has nothing to do with this request's deadline, bill and traces.
+            self._keeping = asyncio.create_task(self._keep(), name="mirror of states", context=Context())
+        return self.is_current
+
+    async def _keep(self) -> None:
+        """Makes the mirror, and notes now and then that it is up to date. Tries again whatever fails."""
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        while True:
+            try:
+                file, feed = await self._made()
+                self._feed = feed
+                backoff.reset()
+                while True:
+                    if feed.age <= OLDEST:
+                        await file.write(_note)
+                    await asyncio.sleep(NOTING if feed.age <= OLDEST else OLDEST)
+            except HeldElsewhere:
+                log.info("another process has the mirror of states: this one asks Druid")
+            except Exception as error:
+                expected = isinstance(error, CohortError)
+                log.warning("the mirror of states is not kept: %s", loggable(error), exc_info=not expected)
+            await backoff.pause()
+
+    async def _made(self) -> tuple[DuckFile, Feed]:
+        """The file, filled, and its feed."""
+        states = await self.original.extent(ACTIVITY_STATE, ())
+        if states > self._most:
+            raise StoreUnavailable(
+                "there are too many states for a mirror",
+                detail=f"{states:,}, and the URL says at most {self._most:,}",
+            )
+        file, feed = await self._mirror.fed()
+        if await file.write(_is_to_be_filled):
+            began, count = time.monotonic(), 0
+            async for events in self.original.stored(ACTIVITY_STATE):
+                await feed.merge(ACTIVITY_STATE, events)
+                count += len(events)
+            await file.write(_note)
+            log.info(
+                "the mirror has the %d states that were stored, after %.0f s", count, time.monotonic() - began
+            )
+        return file, feed
+
+
+def _is_to_be_filled(connection: Connection) -> bool:
+    """Whether the file lacks what the log may no longer have: a new one, and one that was not fed for long."""
+    connection.execute("CREATE TABLE IF NOT EXISTS fed (noted DOUBLE)")
+    (last,) = connection.execute("SELECT max(noted) FROM fed").fetchone() or (None,)
+    return last is None or time.time() - float(last) > ASLEEP
+
+
+def _note(connection: Connection) -> None:
+    """Notes that the file is filled, and was up to date at this moment."""
+    connection.execute("DELETE FROM fed")
+    connection.execute("INSERT INTO fed VALUES (?)", [time.time()])
