@@ -734,9 +734,9 @@ class TestAgain:
 
 AT_THE_CALL = {
     *("changed_at", "seen_changed_at", "seen_enrolment", "version", "completed_version"),
-    *("created_on", "written_at"),
+    *("created_on", "written_at", "status_digest"),
 }
-"""Columns that say when a call was sent or a worker came by."""
+"""Columns that say when a call was sent or a worker came by; a digest has its row's version."""
 OF_LEARNERS = (
     ATTEMPTS_WITH_QUESTIONS,
     SCORES,
