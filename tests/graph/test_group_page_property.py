@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import orjson
+import pytest
 import strawberry
 from graphql import parse, validate
 from graphql.execution import execute
@@ -35,7 +36,9 @@ from rules.subjects import subject_of
 from tests.conftest import examples, is_thorough
 
 DOCUMENTS, WORLDS = (100, 50) if is_thorough() else (12, 6)
-"""Of an example: each document is answered in each world. The thorough profile comes to 100,000 pairs."""
+"""Of an example: each document is answered in each world."""
+PARTS = range(10 if is_thorough() else 1)
+"""In the thorough profile each has two examples, which come to 100,000 pairs, in tests that are short enough each."""
 
 
 @strawberry.type
@@ -224,10 +227,15 @@ async def answered(asked: Any, root: Root, executor: Any, yes: bool) -> tuple[by
     return orjson.dumps(result.data), sorted(repr(error.formatted) for error in result.errors or ())
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("part", PARTS)
+@settings(
+    max_examples=examples(10) // len(PARTS), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(seed=st.integers(0, 2**32))
-async def test_any_selection_of_a_group_page_is_answered_as_by_the_plain_executor(seed: int) -> None:
-    random = Random(seed)
+async def test_any_selection_of_a_group_page_is_answered_as_by_the_plain_executor(
+    part: int, seed: int
+) -> None:
+    random = Random(f"{part} {seed}")
     worlds = [world(random) for _ in range(WORLDS)]
     for _ in range(DOCUMENTS):
         text, yes = document(random), random.random() < 0.5

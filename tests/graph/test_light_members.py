@@ -213,10 +213,15 @@ async def answered(asked: Any, root: Root, executor: Any, yes: bool) -> tuple[by
     return orjson.dumps(result.data), sorted(repr(error.formatted) for error in result.errors or ())
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("part", PARTS)
+@settings(
+    max_examples=examples(10) // len(PARTS), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(seed=st.integers(0, 2**32))
-async def test_any_selection_of_a_list_is_answered_as_by_the_executor_from_whole_objects(seed: int) -> None:
-    random = Random(seed)
+async def test_any_selection_of_a_list_is_answered_as_by_the_executor_from_whole_objects(
+    part: int, seed: int
+) -> None:
+    random = Random(f"{part} {seed}")
     worlds = [world(random) for _ in range(WORLDS)]
     for _ in range(DOCUMENTS):
         text, yes = document(random), random.random() < 0.5
