@@ -103,6 +103,9 @@ class CompiledMutation:
             return ExecutionResult({self.name: self.read(payload)}, None, {})
         except (NotPlain, AttributeError):
             return {self.node.name.value: payload}
+        except Exception as error:  # noqa: BLE001 - a fault of ours; the command has run
+            told = located_error(error, [self.node], [self.name])
+            return ExecutionResult({self.name: None} if self.may_be_null else None, [told])
 
 
 @contextmanager

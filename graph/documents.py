@@ -145,6 +145,10 @@ class Documents:
                 self._known[known.id] = known
         return known
 
+    def kept(self, text: str) -> Known | None:
+        """What is known about the document, where it was asked for before."""
+        return self._known.get(document_id(text))
+
     def text_of(self, identifier: str) -> str | None:
         """The text of a document that is known and may be executed; None where this process knows none of this id."""
         known = self._known.get(identifier)

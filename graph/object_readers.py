@@ -17,8 +17,8 @@ from graph.upstream import Read
 
 EXACT = 2**53
 """The largest whole number below which every one is a float, too."""
-MOST_SOURCES = 4_096
-"""Compiled sources that a process keeps: some 3 KB each. Names of a response are a client's, so they are without end."""
+MOST_SOURCES = 1_024
+"""Compiled sources that a process keeps: some 8 KB each, with 50 fields some 40. Names of a response are a client's, so they are without end."""
 
 
 class Way(NamedTuple):

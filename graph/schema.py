@@ -190,13 +190,12 @@ class CohortSchema(strawberry.Schema):
         **asked: Any,
     ) -> ExecutionResult | Mapping[str, Any]:
         """The result of a mutation that is compiled. Otherwise the payloads of commands that have run, mostly none, with which
-        the libraries go on."""
+        the libraries go on. They are the first to look at a document."""
         name, allowed = asked.get("operation_name"), asked.get("allowed_operation_types")
         if query is None or (allowed is not None and OperationType.MUTATION not in allowed):
             return {}
-        try:
-            known = self.known(query)
-        except GraphQLError:
+        known = self.documents.kept(query)
+        if known is None:
             return {}
         mutation = known.mutation(name, partial(self._reader, known.document))
         variables = variable_values or {}

@@ -96,7 +96,7 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
             self._drop(next(iter(self._entries)))
 
     def __delitem__(self, key: K) -> None:
-        if key not in self:
+        if key not in self._entries:
             raise KeyError(key)
         self._drop(key)
 

@@ -88,18 +88,22 @@ async def _listed(session: Session, user_id: str, rows: Sequence[NarrowEnrolment
     trees = {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
     keys = [ProgressKey(user_id, row.collection_id, row.context_id) for row in rows]
     figures = await session.loaders.narrow_figures(keys, trees, contexts)
-    # What the workers last computed in collections that are gone is read as ever.
-    gone = [row for row in rows if row.collection_id not in trees]
+    # What the workers last computed in collections that are gone is read as ever. One may go, or come, between two reads.
+    gone = [
+        row
+        for row, shown in zip(rows, figures, strict=True)
+        if shown is None or row.collection_id not in trees
+    ]
     wide = await enrolled(session, [row.enrolment(user_id) for row in gone]) if gone else []
     of_gone = {(one.enrolment.key.collection_id, one.enrolment.key.context_id): one for one in wide}
     listed: list[ListedEnrolment] = []
     for row, shown in zip(rows, figures, strict=True):
         collection_id, context_id = row.collection_id, row.context_id
-        if shown is None:
+        tree = trees.get(collection_id)
+        if shown is None or tree is None:
             listed.append(_of_gone(user_id, row, of_gone[collection_id, context_id]))
         else:
-            content, tree = published[collection_id]
-            assert tree is not None  # noqa: S101 - there are no figures without
+            content, _ = published[collection_id]
             listed.append(_of_figures(user_id, row, shown, tree, content, contexts.get(context_id)))
     return listed
 

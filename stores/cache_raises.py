@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from typing import NamedTuple
 
+from stores.futures import looked_at
+
 MOST_PARTS = 4_096
 """Fields of all changes of a call together, unless the first alone has more: nothing else is answered by the server meanwhile."""
 
@@ -55,7 +57,7 @@ class HashChange(NamedTuple):
 
 
 class SharedCalls:
-    """Sends changes by ``send``, which raises nothing: as many at once as there are."""
+    """Sends changes by ``send``: as many at once as there are. Who asked for them gets what it raises."""
 
     def __init__(self, send: Callable[[list[HashChange]], Awaitable[None]]) -> None:
         self._send = send
@@ -65,8 +67,9 @@ class SharedCalls:
     def add(self, change: HashChange) -> "asyncio.Future[None]":
         """Returns what is done once the change was sent, in the order of these calls. Whoever leaves it takes nothing back."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(looked_at)  # whoever asked may have left
         self._waiting.append((change, done))
-        if self._sending is None:
+        if self._sending is None or self._sending.done():
             # In a context of its own: no caller's deadline or bill is the others'.
             self._sending = asyncio.create_task(self._send_all(), context=Context())
         return done
@@ -81,7 +84,10 @@ class SharedCalls:
         try:
             while self._waiting:
                 together = self._taken()
-                await self._send([change for change, _ in together])
+                try:
+                    await self._send([change for change, _ in together])
+                except Exception as error:  # noqa: BLE001 - told to those who wait for it
+                    _tell(together, error)
                 _tell(together)
         finally:
             self._sending = None
@@ -100,7 +106,11 @@ class SharedCalls:
         return taken
 
 
-def _tell(sent: list[tuple[HashChange, "asyncio.Future[None]"]]) -> None:
+def _tell(sent: list[tuple[HashChange, "asyncio.Future[None]"]], error: Exception | None = None) -> None:
     for _, done in sent:
-        if not done.done():
+        if done.done():
+            continue
+        if error is None:
             done.set_result(None)
+        else:
+            done.set_exception(error)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar, cast
@@ -20,7 +21,7 @@ from stores.cache import Cache, Spending
 from stores.cache_raises import RAISE_FIELDS, HashChange, SharedCalls
 from stores.certificates import OPTIONS as CERTIFICATES
 from stores.certificates import Certificates, ClientContext
-from stores.deadline import remaining
+from stores.deadline import remaining, until
 from stores.meter import Meter
 from stores.timing import timed
 
@@ -130,17 +131,14 @@ class ServerCache:
         if self._recovery is not None:
             self._doubt([key])
             return
-        try:
-            allowed = remaining(self._timeout)
-        except DeadlineExceeded:
+        ends, now = until(), time.monotonic()
+        if ends is not None and ends <= now:
             return
         self.meter.count("cache raise")
         sent = self._raises.add(HashChange(key, fields, max(1, int(ttl * 1000)), drop))
-        if allowed >= self._timeout:
-            await sent  # each call of the server has that long
-            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(allowed):
+            # Each call of the server has its time, but others may be before it.
+            async with asyncio.timeout(None if ends is None else ends - now):
                 await sent
 
     async def _send_raises(self, changes: Sequence[HashChange]) -> None:

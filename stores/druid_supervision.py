@@ -25,6 +25,7 @@ _SEGMENTS = """
       SUM(CASE WHEN is_published = 1 AND last_compaction_state IS NULL THEN 1 ELSE 0 END)
     FROM sys.segments WHERE datasource = ? AND is_active = 1
 """
+_UNAVAILABLE = "SELECT COUNT(*) FROM sys.segments WHERE datasource = ? AND is_active = 1 AND is_available = 0"
 _UNCOMPACTED = """
     SELECT DISTINCT "start", "end" FROM sys.segments
     WHERE datasource = ? AND is_active = 1 AND is_published = 1 AND last_compaction_state IS NULL ORDER BY 1
@@ -75,6 +76,11 @@ class Supervision:
         for former in FORMER_DATA_SOURCES:
             done += await self._remove(f"{self._prefix}.{former}")
         return done
+
+    async def is_loaded(self, name: str) -> bool:
+        """Whether each segment of the data source has a server that answers from it, as the broker sees it."""
+        ((unavailable,),) = await self._http.sql(_UNAVAILABLE, name)
+        return bool(unavailable == 0)
 
     async def _remove(self, name: str) -> list[str]:
         """Removes a data source that nobody queries any more: supervisor, compaction, and stored rows."""

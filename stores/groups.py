@@ -195,9 +195,8 @@ class Groups(Protocol):
         """
         ...
 
-    @property
-    def pace(self) -> int:
-        """About how many keys a query goes through in a second, as things are now. Plans by cost use it."""
+    def pace_of(self, source: DataSource) -> int:
+        """About how many keys of the source a table goes through in a second, as things are now. Plans by cost use it."""
         ...
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:

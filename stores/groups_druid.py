@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any, Self
 
 from druid_specs import ACTIVITY_STATE, DataSource
-from rules.errors import Busy, CohortError
+from rules.errors import Busy, CohortError, StoreUnavailable
 from rules.states import FIRST_DAY
 from stores.bills import charge
 from stores.deadline import remaining
@@ -34,6 +34,10 @@ PATIENCE = 1.0
 """Seconds that a query waits for a place in Druid's lane, which other processes share, before it is refused."""
 OTHERS = 4
 """Connections for other calls than queries."""
+LOADING, LOOK = 120.0, 1.0
+"""Seconds that a scan waits for segments to be loaded, as new ones are all the time, and from one look to the next."""
+SCANS = 20
+"""How often a scan is tried during which a segment was not loaded."""
 
 
 @timed("groups", Groups, source_of)
@@ -45,7 +49,7 @@ class DruidGroups:
 
     lags = True
     pace = 150_000
-    """Measured on one broker and one historical with a core each: a million states take 4 to 8 s."""
+    """Keys a second. Measured on one broker and one historical with a core each: a million states take 4 to 8 s."""
 
     def __init__(self, http: DruidHttp, prefix: str) -> None:
         self.meter = Meter()
@@ -67,6 +71,9 @@ class DruidGroups:
         """``url`` as Address.parse has it; ``events`` is the URL of the events port. Does not need Druid yet."""
         http = DruidHttp(Address.parse(url, events), timeout, sum(IN_FLIGHT.values()) + OTHERS)
         return cls(http, prefix)
+
+    def pace_of(self, source: DataSource) -> int:
+        return self.pace
 
     async def query(self, query: Query, lane: Lane) -> Answer:
         """``complete`` is False where a segment that Druid knows of could not be read."""
@@ -91,11 +98,28 @@ class DruidGroups:
 
     async def stored(self, source: DataSource) -> AsyncIterator[list[Event]]:
         """All that Druid has stored of the source, in portions of some hundred events; of a key possibly several versions.
-        StoreUnavailable where a part of it is away."""
-        for scan in scans(source, druid_name(self._prefix, source)):
-            self.meter.count(f"scan of {source.name}")
-            async for batch in batches(self._http.stream(scan)):
-                yield await asyncio.to_thread(events_in, source, batch)
+        StoreUnavailable where a part of it is away: before a scan and after it all must be loaded, since Druid's broker passes
+        over what no server says that it has. A portion may come twice."""
+        name = druid_name(self._prefix, source)
+        for scan in scans(source, name):
+            for _ in range(SCANS):
+                await self._until_loaded(name)
+                self.meter.count(f"scan of {source.name}")
+                async for batch in batches(self._http.stream(scan)):
+                    yield await asyncio.to_thread(events_in, source, batch)
+                if await self.supervision.is_loaded(name):
+                    break
+            else:
+                raise StoreUnavailable("the groups store moves what is read", detail=name)
+
+    async def _until_loaded(self, name: str) -> None:
+        """Waits until every segment has a server. StoreUnavailable where that takes long."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + LOADING
+        while not await self.supervision.is_loaded(name):
+            if clock() > until:
+                raise StoreUnavailable("the groups store loads parts of what it has", detail=name)
+            await asyncio.sleep(LOOK)
 
     async def init(self, sources: Sequence[DataSource]) -> list[str]:
         return await self.supervision.apply(sources)

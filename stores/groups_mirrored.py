@@ -82,12 +82,12 @@ class MirroredGroups:
 
     @property
     def is_current(self) -> bool:
-        """Whether the mirror answers."""
+        """Whether the mirror answers for states."""
         return self._feed is not None and self._feed.age <= OLDEST
 
-    @property
-    def pace(self) -> int:
-        return self._mirror.pace if self.is_current else self.original.pace
+    def pace_of(self, source: DataSource) -> int:
+        engine: Groups = self._mirror if self._answers(source) else self.original
+        return engine.pace_of(source)
 
     async def query(self, query: Query, lane: Lane) -> Answer:
         if lane is Lane.TABLES and self._is_mirrored(query.source):
@@ -124,7 +124,11 @@ class MirroredGroups:
         if self._keeping is None:
             # In a context of its own: it has nothing to do with this request's deadline, bill and traces.
             self._keeping = asyncio.create_task(self._keep(), name="mirror of states", context=Context())
-        return self.is_current
+        return self._answers(source)
+
+    def _answers(self, source: DataSource) -> bool:
+        """Whether the mirror answers for the source now."""
+        return source is ACTIVITY_STATE and self.is_current
 
     async def _keep(self) -> None:
         """Makes the mirror, and notes now and then that it is up to date. Tries again whatever fails."""
@@ -136,6 +140,7 @@ class MirroredGroups:
                 backoff.reset()
                 while True:
                     if feed.age <= OLDEST:
+                        self._check_size(await self._mirror.extent(ACTIVITY_STATE, ()))
                         await file.write(_note)
                     await asyncio.sleep(NOTING if feed.age <= OLDEST else OLDEST)
             except HeldElsewhere:
@@ -145,14 +150,18 @@ class MirroredGroups:
                 log.warning("the mirror of states is not kept: %s", loggable(error), exc_info=not expected)
             await backoff.pause()
 
-    async def _made(self) -> tuple[DuckFile, Feed]:
-        """The file, filled, and its feed."""
-        states = await self.original.extent(ACTIVITY_STATE, ())
+    def _check_size(self, states: int) -> None:
+        """Lets Druid answer where there are too many states."""
         if states > self._most:
+            self._feed = None
             raise StoreUnavailable(
                 "there are too many states for a mirror",
                 detail=f"{states:,}, and the URL says at most {self._most:,}",
             )
+
+    async def _made(self) -> tuple[DuckFile, Feed]:
+        """The file, filled, and its feed."""
+        self._check_size(await self.original.extent(ACTIVITY_STATE, ()))
         file, feed = await self._mirror.fed()
         if await file.write(_is_to_be_filled):
             began, count = time.monotonic(), 0

@@ -138,12 +138,16 @@ async def _add_newcomers(
 
 async def _write_newcomers(rows: Rows, before: Roster, members: Sequence[Member]) -> Roster | None:
     """Writes the rows of members who have none, as ``_write_member`` does one after another. Returns the roster after it,
-    None if another call was faster."""
-    after, indexed = before, []
+    None if another call was faster.
+
+    All entries of the index have the time of the next version: with a later one they would outlive an erasure, if another
+    call is faster and nobody adds these members then.
+    """
+    after, following, indexed = before, before.version + 1, []
     for member in members:
         after = after.with_member(member)
         place = (member.user_id, before.group_id)
-        indexed.append(Write(USER_GROUPS, place, {"members_version": after.version}, timestamp=after.version))
+        indexed.append(Write(USER_GROUPS, place, {"members_version": following}, timestamp=following))
     await rows.write(*indexed)
     counts = _statics(after)
     changes = [

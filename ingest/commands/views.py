@@ -161,9 +161,11 @@ async def _merge_into_guess(
         return None
     if after is None:
         return None
-    # Beside what every change changes: ids of calls that this process does not know must not be overwritten.
-    calls = Equal("last_call", view_values(guess)["last_call"])
-    right = await _put(session, guess, after, changed_at, calls)
+    # Beside what every change of a call changes: ids of calls that this process does not know must not be overwritten, nor
+    # a later access, which an import may bring alone.
+    known = view_values(guess)
+    alike = [Equal(name, known[name]) for name in ("last_call", "last_access_time")]
+    right = await _put(session, guess, after, changed_at, *alike)
     written.tell(right=right)
     return after if right else None
 

@@ -81,7 +81,7 @@ def figures_of(query: ActiveLearnersQuery) -> list[Figures]:
 
 
 async def _check_price(stores: Stores, keys: KeyFilter, times: int) -> None:
-    most = PATIENCE * stores.groups.pace
+    most = PATIENCE * stores.groups.pace_of(ACTIVITY_DAY)
     days = await stores.groups.extent(ACTIVITY_DAY, keys)
     charge(druid_rows=days * times)
     if days * times > most:

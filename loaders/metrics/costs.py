@@ -39,7 +39,9 @@ class TableCosts:
 
     async def extent(self, keys: KeyFilter) -> Extent:
         """The cost of counting the states with these keys."""
-        return Extent(await self._states(keys), self._stores.groups.pace, await self._aggregated())
+        return Extent(
+            await self._states(keys), self._stores.groups.pace_of(ACTIVITY_STATE), await self._aggregated()
+        )
 
     def known(self, keys: KeyFilter) -> int:
         """How many states there were with these keys when somebody last asked; 0 if nobody did."""

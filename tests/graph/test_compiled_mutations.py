@@ -1,10 +1,12 @@
 """A mutation that is compiled answers exactly what graphql-core and Strawberry do, and calls the command with the same."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import pytest
+from graphql import GraphQLError
 
 import resolvers.views
 from graph.compiled_mutations import CompiledMutation
@@ -14,7 +16,7 @@ from resolvers.nouns import Acknowledged, Status, View, ViewKey
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from rules.origins import Origin, OriginKind
 from tests.conftest import Instance
-from tests.graph.conftest import ask, record
+from tests.graph.conftest import RECORD, ask, record
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KINDS = {
@@ -182,6 +184,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 async def told(session: Session, document: str, variables: dict[str, Any]) -> Any:
+    """The answer; the libraries looked at the document before."""
+    with suppress(GraphQLError):
+        schema.known(document)
     try:
         answer = await ask(session, document, **variables)
     except TypeError as error:  # a number that JSON can't have
@@ -223,6 +228,7 @@ async def test_a_payload_that_is_not_plain_is_completed_by_the_executor_and_its_
 
     monkeypatch.setattr(resolvers.views, "start_view", odd)
     document = 'mutation { startView(input: {contentId: "a"}) { view { progress } } }'
+    schema.known(document)
     answer = await ask(published.session("ann"), document)
     assert "Int cannot represent" in answer["errors"][0]["message"], answer
     assert len(calls) == 1
@@ -241,7 +247,18 @@ async def test_an_operation_name_that_a_document_does_not_have_leaves_nothing_be
 
 
 async def test_calls_of_the_platforms_player_are_compiled(published: Instance, commands: list[bool]) -> None:
+    schema.known(RECORD)
     for operation in ("Start", "Update", "End"):
         payload = await record(published.session("ann"), operation, contentId="a", collectionId="course")
         assert payload["errors"] == []
     assert commands == [True] * 3
+
+
+async def test_the_libraries_are_the_first_to_look_at_a_document(
+    published: Instance, commands: list[bool]
+) -> None:
+    """So one that is refused, or not kept, is looked at once."""
+    document = 'mutation { startView(input: {contentId: "a", collectionId: "only here"}) { token } }'
+    first, second = [await ask(published.session("ann"), document) for _ in range(2)]
+    assert first == second
+    assert commands == [True]

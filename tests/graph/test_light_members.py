@@ -330,3 +330,25 @@ async def test_what_is_listed_is_what_is_read_one_by_one(
     ]
     assert narrow.has_more == wide.has_more
     assert sorted(map(repr, healed_narrow)) == sorted(map(repr, healed))
+
+
+async def test_a_collection_that_goes_between_two_reads_leaves_a_list_whole(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = published.session("ann")
+    places = [("course", "batch"), ("gone", "batch")]
+    await published.stores.rows.write(
+        *(Write(ENROLMENTS, ("ann", *place), {"active": True, "enrolled_on": NOW}) for place in places)
+    )
+    narrow = session.loaders.narrow_figures
+    monkeypatch.setattr(
+        session.loaders, "narrow_figures", lambda keys, *more: _without(narrow(keys, *more), 0)
+    )
+    page = await listed_enrolments(session, "ann", first=5, after=None, active=None)
+    assert [(one.collection_id, one.context_id) for one in page.members] == places
+
+
+async def _without(figures: Any, number: int) -> list[Any]:
+    found = [*await figures]
+    found[number] = None
+    return found

@@ -22,6 +22,7 @@ from ingest.commands.learner_groups import (
     update_group,
 )
 from ingest.commands.learners import ProfileCall, save_profile
+from ingest.jobs.erasure import erase_learner
 from loaders.learner_groups import groups_by_id, memberships_of, roster_of
 from loaders.session import Session, Shared
 from resolvers import learner_groups as reads
@@ -638,3 +639,22 @@ async def test_members_added_at_once_have_versions_one_each(cohort: Instance) ->
     )
     after = await stored(cohort, group)
     assert (after.members_count, after.version - group.version) == (7, 6)
+
+
+async def test_members_of_a_group_that_is_deleted_meanwhile_leave_nothing_that_outlives_their_erasure(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, rows = await made(embedded), embedded.stores.rows
+    others, write_together = [f"user-{number:02d}" for number in range(60)], rows.write_together
+
+    async def after_the_deletion(*asked: Any) -> bool:
+        monkeypatch.setattr(rows, "write_together", write_together)
+        await delete_group(embedded.session("ada"), group.group_id)
+        return await write_together(*asked)
+
+    monkeypatch.setattr(rows, "write_together", after_the_deletion)
+    with pytest.raises(NotFound, match="meanwhile"):
+        await change(embedded.session("ada"), group, *map(AddMember, others))
+    for user in others:
+        await erase_learner(embedded.shared, user)
+        assert await rows.partition(USER_GROUPS, (user,)) == []

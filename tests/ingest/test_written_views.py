@@ -11,12 +11,13 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.commands.views import Acknowledged, end_view, start_view, update_view
 from loaders.session import Session
-from loaders.views import view_of
+from loaders.views import row_key, view_of
 from loaders.written_views import TRY_EVERY, WrittenViews
 from rules.errors import StatusGoesDown, ViewNotStarted
 from rules.identifiers import ViewKey
 from rules.progress import Status
 from rules.views import View, ViewChange
+from stores.rows import Write
 from stores.tables import VIEWS
 from tests.conftest import NOW, Instance
 
@@ -154,3 +155,19 @@ def test_a_process_whose_guesses_are_wrong_reads_instead_and_tries_again_now_and
     for _ in range(10):
         written.tell(right=True)
     assert guessed()
+
+
+async def test_a_later_access_that_came_alone_is_not_set_back(published: Instance) -> None:
+    """As an import brings it: it changes nothing else of the row."""
+    session = published.session("ann")
+    await start_view(session, A)
+    await update(session, 10, progress=20, call_id="mine")
+    later = {"last_access_time": NOW + timedelta(seconds=60)}
+    await published.stores.rows.write(
+        Write(VIEWS, row_key(ViewKey("ann", "course", "batch", "a")), later, insert=False)
+    )
+    done = await update(session, 30, progress=30, call_id="last")
+    view = await stored(published)
+    assert view is not None
+    assert view.progress == 30
+    assert view.last_accessed_on == done.view.last_accessed_on == NOW + timedelta(seconds=60)

@@ -17,6 +17,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from druid_specs import ACTIVITY_STATE, DataSource
 from loaders.answers import AnswerOrigin
 from loaders.metrics import labels, tabulation
 from loaders.metrics import queries as asking
@@ -596,7 +597,10 @@ class Recorded:
         self.inner = instance.stores.groups
         self.asked: list[Query] = []
         self.away = False
-        self.pace = instance.stores.groups.pace
+        self.pace = instance.stores.groups.pace_of(ACTIVITY_STATE)
+
+    def pace_of(self, source: DataSource) -> int:
+        return self.pace
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)

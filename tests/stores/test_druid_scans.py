@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from druid_specs import ACTIVITY_STATE
 from rules.errors import StoreUnavailable
+from stores import groups_druid
 from stores.druid_scans import batches, events_in, scans
+from stores.groups_druid import DruidGroups
 
 HOSTILE = 'a text, with ,{"segmentId":" in it, and ]'
 
@@ -60,3 +62,41 @@ async def test_an_event_has_the_values_behind_the_versions() -> None:
 def test_the_scans_are_of_every_day_that_a_state_may_be_on() -> None:
     intervals = [scan["intervals"] for scan in scans(ACTIVITY_STATE, "x.activity-state-2")]
     assert intervals == [[f"2020-01-{day:02}/P1D"] for day in range(1, 17)]
+
+
+class Broker:
+    """A Druid whose segments are loaded or not, as ``looks`` says of one look after the other, and then they are."""
+
+    def __init__(self, *looks: bool) -> None:
+        self.looks = [*looks]
+        self.scans = 0
+
+    async def sql(self, _statement: str, *_: str) -> list[list[int]]:
+        return [[0 if not self.looks or self.looks.pop(0) else 3]]
+
+    async def stream(self, _body: object) -> AsyncIterator[bytes]:
+        self.scans += 1
+        yield orjson.dumps([batch("ada")] if self.scans == 1 else [])
+
+
+@pytest.mark.parametrize(
+    ("looks", "scans_more"), [((), 0), ((False, False), 0), ((True, False), 1), ((True, False, False), 1)]
+)
+async def test_all_that_is_stored_is_read_while_segments_are_loaded(
+    monkeypatch: pytest.MonkeyPatch, looks: tuple[bool, ...], scans_more: int
+) -> None:
+    """A scan waits until each has a server, and is repeated where one had none after it."""
+    monkeypatch.setattr(groups_druid, "LOOK", 0.0)
+    broker = Broker(*looks)
+    groups = DruidGroups(broker, "test")  # type: ignore[arg-type]
+    found = [event["user_id"] async for events in groups.stored(ACTIVITY_STATE) for event in events]
+    assert found == ["ada"]
+    assert broker.scans == len(scans(ACTIVITY_STATE, "test")) + scans_more
+
+
+async def test_what_is_never_loaded_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups_druid, "LOOK", 0.0)
+    monkeypatch.setattr(groups_druid, "LOADING", 0.05)
+    groups = DruidGroups(Broker(*[False] * 1_000_000), "test")  # type: ignore[arg-type]
+    with pytest.raises(StoreUnavailable, match="loads parts"):
+        [events async for events in groups.stored(ACTIVITY_STATE)]

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from druid_specs import ACTIVITY_STATE, DataSource
+from druid_specs import ACTIVITY_DAY, ACTIVITY_STATE, DataSource
 from rules.errors import StoreUnavailable
 from stores import duckdb_feed, groups_mirrored
 from stores.duckdb_file import DuckFile
@@ -322,11 +322,15 @@ async def test_druid_answers_until_the_mirror_has_everything(tmp_path: Path) -> 
     ):
         assert isinstance(groups.original, Original)
         assert await asked(groups) == [("a", "d", 0, 1)]
-        assert (groups.pace, await groups.extent(ACTIVITY_STATE, ())) == (1, 1)
+        assert (groups.pace_of(ACTIVITY_STATE), await groups.extent(ACTIVITY_STATE, ())) == (1, 1)
         groups.original.portions = [[active("m", 1), active("n", 1)]]
         await current(groups)
         assert await asked(groups) == [("a", "m", 0, 1), ("a", "n", 0, 1)]
-        assert (groups.pace, await groups.extent(ACTIVITY_STATE, ())) == (DuckGroups.pace, 2)
+        assert (groups.pace_of(ACTIVITY_STATE), await groups.extent(ACTIVITY_STATE, ())) == (
+            DuckGroups.pace,
+            2,
+        )
+        assert groups.pace_of(ACTIVITY_DAY) == 1, "of days it has nothing"
         assert await asked(groups, lane=Lane.PAGES) == [("a", "d", 0, 1)], "pages go to Druid"
 
 

@@ -140,7 +140,16 @@ class _Newcomers:
             self.contexts[key.context_id] = context
         return self.contexts[key.context_id]
 
+    async def _is_erased(self, student: Student) -> bool:
+        """Whether the student was erased since the portion began. Then it is refused: the command says so."""
+        rows = self.session.stores.rows
+        if student.user_id in await patiently(erasures_of, rows, [student.user_id]):
+            self.refused.add(student.id)
+        return student.id in self.refused
+
     async def _enrol(self, student: Student, changes: Sequence[Change]) -> None:
+        if await self._is_erased(student):
+            return
         rows = self.session.stores.rows
         for some in parts(changes, MOST_CHANGES):
             if await patiently(rows.write_together, ENROLMENTS, some):
@@ -173,6 +182,8 @@ class _Newcomers:
             for each, day in view_keys(student, registration).items()
         }
         viewable = await viewable_contents(session, next(iter(days)))
+        if await self._is_erased(student):
+            return False
         views = [_completed(placed_on(session, viewable, each, moment)) for each, moment in days.items()]
         written: list[View] = []
         announcement = Announcement(shared)

@@ -1,0 +1,92 @@
+"""Changes of hashes that share calls: each is sent once, and whoever asked is told when, whatever happens to others."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from stores import cache_raises
+from stores.cache_raises import HashChange, SharedCalls
+
+
+def change(key: str, fields: int = 1) -> HashChange:
+    return HashChange(key, {f"{number}": b"1" for number in range(fields)}, 1_000, ())
+
+
+class Server:
+    """Takes calls, each as long as ``gate`` is shut. ``fails``: the numbers of those that fail."""
+
+    def __init__(self, *fails: int) -> None:
+        self.calls: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self._fails = fails
+
+    async def take(self, changes: Sequence[HashChange]) -> None:
+        self.calls.append([each.key for each in changes])
+        number = len(self.calls)
+        await self.gate.wait()
+        if number in self._fails:
+            raise RuntimeError(f"call {number}")
+
+
+async def test_one_alone_goes_at_once_and_those_meanwhile_go_together() -> None:
+    server = Server()
+    shared = SharedCalls(server.take)
+    first = shared.add(change("a"))
+    await asyncio.sleep(0)
+    others = [shared.add(change(key)) for key in "bc"]
+    assert server.calls == [["a"]]
+    server.gate.set()
+    await asyncio.gather(first, *others)
+    assert server.calls == [["a"], ["b", "c"]]
+
+
+async def test_a_call_that_fails_is_told_to_its_own_and_the_others_go_on() -> None:
+    server = Server(1)
+    shared = SharedCalls(server.take)
+    first = shared.add(change("a"))
+    await asyncio.sleep(0)
+    second = shared.add(change("b"))
+    server.gate.set()
+    with pytest.raises(RuntimeError, match="call 1"):
+        await first
+    await second
+    await shared.settled()
+    assert server.calls == [["a"], ["b"]]
+
+
+async def test_whoever_leaves_takes_nothing_back() -> None:
+    server = Server(1)
+    shared = SharedCalls(server.take)
+    shared.add(change("a")).cancel()
+    await asyncio.sleep(0)
+    second = shared.add(change("b"))
+    second.cancel()
+    third = shared.add(change("c"))
+    server.gate.set()
+    await third
+    assert server.calls == [["a"], ["b", "c"]]
+
+
+async def test_a_call_has_so_many_parts_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_raises, "MOST_PARTS", 5)
+    server = Server()
+    server.gate.set()
+    shared = SharedCalls(server.take)
+    await asyncio.gather(
+        *(shared.add(change(key, fields)) for key, fields in zip("abcd", (9, 3, 2, 1), strict=True))
+    )
+    assert server.calls == [["a"], ["b", "c"], ["d"]]
+
+
+async def test_it_goes_on_after_its_task_was_cancelled() -> None:
+    server = Server()
+    server.gate.set()
+    shared = SharedCalls(server.take)
+    shared.add(change("a"))
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await shared.add(change("b"))
+    assert "b" in server.calls[-1]
