@@ -220,31 +220,6 @@ async def test_every_key_is_right_while_segments_are_handed_off_compacted_and_re
     assert await source.wrong() == {}
 
 
-async def test_what_is_stored_has_the_newest_state_of_every_key(source: Source) -> None:
-    names = (*ACTIVITY_STATE.key, "version", *ACTIVITY_STATE.latest)
-
-    def rows(events: Iterable[Event]) -> set[tuple[Any, ...]]:
-        known = [event for event in events if event["activity_id"] in source.sent]
-        return {tuple(event[name] for name in names) for event in latest(ACTIVITY_STATE, known)}
-
-    one, other = islice(ON_TWO_DAYS, 2)
-    chance = random.Random(21)
-    events = [
-        state(
-            activity, f"user-{n}", FIRST_VERSION + version, district=chance.choice(TEXTS), status=version % 3
-        )
-        for activity in (one, other)
-        for n in range(700)
-        for version in range(3)
-    ]
-    await source.send(chance.sample(events, len(events)))
-    await source.read_all()
-    stored = [event async for portion in source.groups.stored(ACTIVITY_STATE) for event in portion]
-    expected = rows(event for events in source.sent.values() for event in events)
-    assert len(expected) >= 1_400
-    assert rows(stored) == expected
-
-
 LONG: dict[str, Any] = {
     "queryType": "timeseries",
     "granularity": "all",
@@ -370,3 +345,28 @@ def _with_task_duration(duration: str) -> DataSource:
     spec = ACTIVITY_STATE.supervisor["spec"]
     changed = {**spec, "ioConfig": {**spec["ioConfig"], "taskDuration": duration}}
     return replace(ACTIVITY_STATE, supervisor={**ACTIVITY_STATE.supervisor, "spec": changed})
+
+
+async def test_what_is_stored_has_the_newest_state_of_every_key(source: Source) -> None:
+    names = (*ACTIVITY_STATE.key, "version", *ACTIVITY_STATE.latest)
+
+    def rows(events: Iterable[Event]) -> set[tuple[Any, ...]]:
+        known = [event for event in events if event["activity_id"] in source.sent]
+        return {tuple(event[name] for name in names) for event in latest(ACTIVITY_STATE, known)}
+
+    one, other = islice(ON_TWO_DAYS, 2)
+    chance = random.Random(21)
+    events = [
+        state(
+            activity, f"user-{n}", FIRST_VERSION + version, district=chance.choice(TEXTS), status=version % 3
+        )
+        for activity in (one, other)
+        for n in range(700)
+        for version in range(3)
+    ]
+    await source.send(chance.sample(events, len(events)))
+    await source.read_all()
+    stored = [event async for portion in source.groups.stored(ACTIVITY_STATE) for event in portion]
+    expected = rows(event for events in source.sent.values() for event in events)
+    assert len(expected) >= 1_400
+    assert rows(stored) == expected
