@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from loaders.kept import Kept
 from stores.bills import billed_context
-from stores.deadline import remaining, until
+from stores.deadline import out_of_time, until
 from stores.futures import looked_at
 from telemetry import traces
 
@@ -89,12 +89,18 @@ class SharedLoader(Generic[K, V]):
         ends = until()
         if ends is None:
             return await asyncio.shield(flight)
+        limit = asyncio.timeout(max(LEAST, ends - time.monotonic()))
         try:
-            async with asyncio.timeout(max(LEAST, ends - time.monotonic())):
+            async with limit:
                 return await asyncio.shield(flight)
-        except TimeoutError:
-            remaining(0)  # DeadlineExceeded, where it was that
+        except TimeoutError as error:
+            # Not `remaining`: the loop's clock is coarser, so a moment of the time may be left.
+            if limit.expired():
+                raise out_of_time() from error
             raise
+        finally:
+            # It has the task, and that an error whose trace has this frame: they would hold each other.
+            del limit, flight
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""

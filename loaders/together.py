@@ -224,9 +224,8 @@ class _Together:
                 raise out_of_time() from error
             raise
         finally:
-            del (
-                limit
-            )  # it has the task, and that an error whose trace has this frame: they would hold each other
+            # It has the task, and that an error whose trace has this frame: they would hold each other.
+            del limit
 
     def _turn(self, shape: Hashable) -> None:
         batch = self._open[shape]

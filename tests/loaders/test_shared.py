@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,6 +110,18 @@ async def test_a_flight_is_under_no_single_callers_deadline(store: Store) -> Non
             remaining(1)
         assert await loader.load("a") == "A"
     assert store.allowed == [99]
+
+
+async def test_a_caller_whose_time_is_over_is_told_so_by_whichever_clock(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop's clock is coarser: by another one a moment may be left."""
+    store.gate.clear()
+    loader = store.loader()
+    monkeypatch.setattr("loaders.shared.time", SimpleNamespace(monotonic=lambda: time.monotonic() + 60))
+    with deadline(60.2), pytest.raises(DeadlineExceeded):
+        await loader.load("a")
+    store.gate.set()
 
 
 async def test_what_may_change_is_read_anew_after_its_time(store: Store, clock: Clock) -> None:
