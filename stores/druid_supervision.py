@@ -79,8 +79,8 @@ class Supervision:
 
     async def is_loaded(self, name: str) -> bool:
         """Whether each segment of the data source has a server that answers from it, as the broker sees it."""
-        ((unavailable,),) = await self._http.sql(_UNAVAILABLE, name)
-        return bool(unavailable == 0)
+        counts = await self._http.sql(_UNAVAILABLE, name)  # of none there is no row
+        return not any(unavailable for (unavailable,) in counts)
 
     async def _remove(self, name: str) -> list[str]:
         """Removes a data source that nobody queries any more: supervisor, compaction, and stored rows."""
