@@ -1,14 +1,13 @@
 """Loaders that outlive a request: what many requests read and few change."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from loaders.kept import Kept
 from stores.bills import billed_context
-from stores.deadline import out_of_time, until
+from stores.deadline import in_time
 from stores.futures import looked_at
 from telemetry import traces
 
@@ -86,21 +85,11 @@ class SharedLoader(Generic[K, V]):
         self.misses += 1
         flight = asyncio.ensure_future(billed_context(traces.bare_context()).run(self._loader.load, key))
         flight.add_done_callback(looked_at)  # all who asked may have left by then
-        ends = until()
-        if ends is None:
-            return await asyncio.shield(flight)
-        limit = asyncio.timeout(max(LEAST, ends - time.monotonic()))
+        waiter = asyncio.shield(flight)
         try:
-            async with limit:
-                return await asyncio.shield(flight)
-        except TimeoutError as error:
-            # Not `remaining`: the loop's clock is coarser, so a moment of the time may be left.
-            if limit.expired():
-                raise out_of_time() from error
-            raise
+            return await in_time(waiter, LEAST)
         finally:
-            # It has the task, and that an error whose trace has this frame: they would hold each other.
-            del limit, flight
+            del flight, waiter  # they have the error, whose trace has this frame: they would hold each other
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""

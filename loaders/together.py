@@ -6,14 +6,13 @@ whichever field that is. Nothing is kept: a read that begins later reads anew.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from stores.bills import check_bill
 from stores.columns import NarrowColumn, Table
-from stores.deadline import deadline_at, out_of_time, until
+from stores.deadline import deadline_at, in_time, until
 from stores.rows import Key, NarrowRow, Row, Rows
 from stores.values import check_key, check_keys
 
@@ -212,20 +211,10 @@ class _Together:
         if self._crowded or len(batch.waiting) > 1:
             batch.closes = min(batch.turns + _TURNS, _MOST_TURNS)
         batch.ends = None if None in (ends, batch.ends) else max(ends or 0.0, batch.ends or 0.0)
-        if ends is None:
-            return await waiter
-        limit = asyncio.timeout(ends - time.monotonic())
         try:
-            async with limit:
-                return await waiter
-        except TimeoutError as error:
-            # Not `remaining`: the loop's clock is coarser, so a moment of the time may be left.
-            if limit.expired():
-                raise out_of_time() from error
-            raise
+            return await in_time(waiter)
         finally:
-            # It has the task, and that an error whose trace has this frame: they would hold each other.
-            del limit
+            del waiter  # it has the error, whose trace has this frame: they would hold each other
 
     def _turn(self, shape: Hashable) -> None:
         batch = self._open[shape]

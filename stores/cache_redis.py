@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import re
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar, cast
@@ -21,7 +20,7 @@ from stores.cache import Cache, Spending
 from stores.cache_raises import RAISE_FIELDS, HashChange, SharedCalls
 from stores.certificates import OPTIONS as CERTIFICATES
 from stores.certificates import Certificates, ClientContext
-from stores.deadline import remaining, until
+from stores.deadline import in_time, remaining
 from stores.meter import Meter
 from stores.timing import timed
 
@@ -131,15 +130,11 @@ class ServerCache:
         if self._recovery is not None:
             self._doubt([key])
             return
-        ends, now = until(), time.monotonic()
-        if ends is not None and ends <= now:
-            return
-        self.meter.count("cache raise")
-        sent = self._raises.add(HashChange(key, fields, max(1, int(ttl * 1000)), drop))
-        with suppress(TimeoutError):
+        with suppress(DeadlineExceeded):
+            remaining(self._timeout)
+            self.meter.count("cache raise")
             # Each call of the server has its time, but others may be before it.
-            async with asyncio.timeout(None if ends is None else ends - now):
-                await sent
+            await in_time(self._raises.add(HashChange(key, fields, max(1, int(ttl * 1000)), drop)))
 
     async def _send_raises(self, changes: Sequence[HashChange]) -> None:
         keys = [change.key for change in changes]

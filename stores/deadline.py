@@ -1,11 +1,15 @@
 """The deadline of the current request. Every call of a store keeps to it."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from rules.errors import DeadlineExceeded
+
+T = TypeVar("T")
 
 _until: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -46,6 +50,25 @@ def remaining(most: float) -> float:
     if left <= 0:
         raise out_of_time()
     return min(most, left)
+
+
+async def in_time(future: "asyncio.Future[T]", least: float = 0.0) -> T:
+    """Waits for the future until the deadline, but ``least`` seconds. DeadlineExceeded then; the future is cancelled."""
+    ends = _until.get()
+    if ends is None:
+        return await future
+    limit = asyncio.timeout(max(least, ends - time.monotonic()))
+    try:
+        async with limit:
+            return await future
+    except TimeoutError as error:
+        # Not `remaining`: the loop's clock is coarser, so a moment of the time may be left.
+        if limit.expired():
+            raise out_of_time() from error
+        raise
+    finally:
+        # They have the task or the error, whose trace has this frame: they would hold each other.
+        del limit, future
 
 
 def out_of_time() -> DeadlineExceeded:
